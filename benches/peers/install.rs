@@ -1,0 +1,111 @@
+//! Puts the peers under `target/peers`, so that they are there for the next run too: a Python environment
+//! with ipyparallel, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::outside::{Failure, Outcome, Programs, output, without_cargo};
+use crate::progress;
+
+/// The evcxr whose compiler regatta uses: the ratio is then what regatta adds or saves.
+const EVCXR: &str = "0.22.0";
+
+/// Installs what is missing.
+pub fn peers() -> Outcome<Programs> {
+    // Cargo's folder for a bench's files is `<target>/tmp`.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .ok_or_else(|| Failure("the target folder has no parent".to_owned()))?;
+    let peers = target.join("peers");
+    let folder = peers.join("work");
+    fs::create_dir_all(&folder)
+        .map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
+    let regatta = std::env::var_os("REGATTA_BIN").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_regatta")),
+        PathBuf::from,
+    );
+    let regatta = regatta
+        .canonicalize()
+        .map_err(|error| Failure(format!("{}: {error}", regatta.display())))?;
+    Ok(Programs {
+        regatta,
+        evcxr: evcxr(&peers)?,
+        python: python(&peers)?,
+        folder,
+    })
+}
+
+fn python(peers: &Path) -> Outcome<PathBuf> {
+    let environment = peers.join("python");
+    let python = environment.join("bin/python");
+    if works(Command::new(&python).args(["-c", "import ipyparallel"])) {
+        return Ok(python);
+    }
+    progress("installing ipyparallel");
+    install(
+        "a Python environment (python3 with its venv module is needed)",
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )?;
+    install(
+        "ipyparallel",
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", "ipyparallel"]),
+    )?;
+    Ok(python)
+}
+
+fn evcxr(peers: &Path) -> Outcome<PathBuf> {
+    let root = peers.join("evcxr");
+    let program = root.join("bin/evcxr");
+    if works(Command::new(&program).arg("--version")) {
+        return Ok(program);
+    }
+    progress("building evcxr's REPL, which takes some minutes");
+    let mut command = Command::new("cargo");
+    without_cargo(&mut command);
+    command
+        .args([
+            "install",
+            "evcxr_repl",
+            "--version",
+            EVCXR,
+            "--locked",
+            "--quiet",
+            "--root",
+        ])
+        .arg(&root)
+        .env("CARGO_TARGET_DIR", peers.join("build"))
+        .current_dir(peers);
+    install("evcxr_repl", &mut command)?;
+    Ok(program)
+}
+
+fn works(command: &mut Command) -> bool {
+    output(command, "").is_ok()
+}
+
+fn install(what: &str, command: &mut Command) -> Outcome<()> {
+    output(command, "")
+        .map(drop)
+        .map_err(|Failure(why)| Failure(format!("the peer {what} cannot be installed: {why}")))
+}
+
+/// One line about the machine and the versions that were measured.
+pub fn versions(programs: &Programs) -> Outcome<String> {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let rustc = output(programs.command(Path::new("rustc")).arg("--version"), "")?;
+    let script = "import sys, ipyparallel; print(sys.version.split()[0], ipyparallel.__version__)";
+    let python = output(programs.command(&programs.python).args(["-c", script]), "")?;
+    let evcxr = output(programs.command(&programs.evcxr).arg("--version"), "")?;
+    let (python, ipyparallel) = python
+        .trim()
+        .split_once(' ')
+        .unwrap_or((python.trim(), "?"));
+    Ok(format!(
+        "{cores} cores · {} · Python {python} · ipyparallel {ipyparallel} · {}",
+        rustc.trim(),
+        evcxr.trim()
+    ))
+}

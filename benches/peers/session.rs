@@ -1,0 +1,115 @@
+//! One session of regatta that runs a list of cells, observed from outside: every JSON line with the time
+//! at which it came. A cell that fails ends the bench with its error; nothing is measured around it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::outside::{Failure, Outcome, Programs, seconds};
+
+/// A session that says nothing for so long has gone wrong.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// A cell that has run.
+pub struct Ran {
+    /// From the line `cell_started` to the line `cell_finished`, as they came out. Seconds.
+    pub observed: f64,
+    /// Seconds the session says it spent in user code and in moving it there.
+    pub run: f64,
+    events: Vec<Value>,
+}
+
+impl Ran {
+    /// The first event of a kind; it is an error that there is none.
+    pub fn event(&self, kind: &str) -> Outcome<&Value> {
+        self.events
+            .iter()
+            .find(|event| event["event"] == kind)
+            .ok_or_else(|| Failure(format!("no event `{kind}` in {:?}", self.events)))
+    }
+
+    /// What the cell printed, as a number.
+    pub fn printed(&self) -> Outcome<f64> {
+        let text = self.event("output")?["text"].as_str().unwrap_or_default();
+        text.trim()
+            .parse()
+            .map_err(|_| Failure(format!("no number was printed: {text:?}")))
+    }
+}
+
+/// Runs cells one after the other in a new session.
+pub fn run(programs: &Programs, cells: &[String]) -> Outcome<Vec<Ran>> {
+    let failed = |error: std::io::Error| Failure(format!("regatta: {error}"));
+    let mut child = programs
+        .command(&programs.regatta)
+        .args(["run", "-", "--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin
+            .write_all(notebook(cells).as_bytes())
+            .map_err(failed)?;
+    }
+    let Some(stdout) = child.stdout.take() else {
+        return Err(Failure("regatta has no output".to_owned()));
+    };
+    let (sender, lines) = channel();
+    let reader = thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send((Instant::now(), line)).is_err() {
+                return;
+            }
+        }
+    });
+    let mut ran = Vec::new();
+    let mut started = None;
+    let mut events: Vec<Value> = Vec::new();
+    loop {
+        let (at, line) = match lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                // Whether it can be killed or not, the bench ends here.
+                let _ = child.kill();
+                return Err(Failure(format!("regatta hangs after {events:?}")));
+            }
+        };
+        let event: Value = serde_json::from_str(&line)
+            .map_err(|error| Failure(format!("not JSON ({error}): {line}")))?;
+        match (event["event"].as_str(), started) {
+            (Some("cell_started"), _) => started = Some(at),
+            (Some("cell_finished"), Some(since)) => ran.push(Ran {
+                observed: at.duration_since(since).as_secs_f64(),
+                run: seconds(&event, "run")?,
+                events: std::mem::take(&mut events),
+            }),
+            _ => events.push(event),
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    if reader.join().is_err() || !status.success() || ran.len() != cells.len() {
+        let last = ran.last().map(|cell| &cell.events);
+        let (done, all) = (ran.len(), cells.len());
+        return Err(Failure(format!(
+            "regatta: {status}, {done} of {all} cells: {last:?}"
+        )));
+    }
+    Ok(ran)
+}
+
+fn notebook(cells: &[String]) -> String {
+    let mut text = String::new();
+    for cell in cells {
+        text.push_str("```rust\n");
+        text.push_str(cell);
+        text.push_str("\n```\n\n");
+    }
+    text
+}

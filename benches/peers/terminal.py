@@ -1,0 +1,108 @@
+"""Drives a REPL through a pseudo-terminal and measures what somebody in front of it waits for.
+
+    terminal.py start PROMPT RESULT PROGRAM     one start: until the prompt, until the result of `1 + 1`
+    terminal.py cells PROMPT PROGRAM            cells from a JSON list on stdin: line sent until next prompt
+
+PROMPT and RESULT are regular expressions on the text without escape sequences. Prints one JSON value, in
+seconds. It knows no program by name: every REPL is measured by the same code.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+
+# A REPL that is silent for so long has gone wrong, seconds.
+PATIENCE = 120
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>78]")
+
+
+class Session:
+    def __init__(self, program):
+        self.raw = b""
+        self.start = time.perf_counter()
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            # Wide, so that no cell wraps and a line break means that Enter was accepted.
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))
+            os.environ["TERM"] = "xterm-256color"
+            os.execvp(program, [program])
+
+    def text(self):
+        return ESCAPES.sub("", self.raw.decode("utf-8", "replace"))
+
+    def wait(self, pattern):
+        """Reads until the text since the last line sent matches; returns the clock's time."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            now = time.perf_counter()
+            if re.search(pattern, self.text()):
+                return now
+            ready, _, _ = select.select([self.terminal], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                sys.exit(f"no {pattern!r} within {PATIENCE} s after: {self.text()!r}")
+            try:
+                data = os.read(self.terminal, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                sys.exit(f"the program ended before {pattern!r}: {self.text()!r}")
+            self.raw += data
+
+    def send(self, line):
+        """Types a line; returns the clock's time before it."""
+        self.raw = b""
+        now = time.perf_counter()
+        os.write(self.terminal, line.encode() + b"\r")
+        return now
+
+    def close(self):
+        """Leaves with Ctrl-D, as a user does, so that the program can tidy up."""
+        os.write(self.terminal, b"\x04")
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                return
+            if select.select([self.terminal], [], [], 0.05)[0]:
+                try:
+                    os.read(self.terminal, 65536)
+                except OSError:
+                    time.sleep(0.01)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def start(prompt, result, program):
+    session = Session(program)
+    prompted = session.wait(prompt + r"\r?$")
+    session.send("1 + 1")
+    answered = session.wait(result)
+    session.wait(r"\n[^\n]*" + prompt + r"\r?$")
+    session.close()
+    return {"prompt": prompted - session.start, "result": answered - session.start}
+
+
+def cells(prompt, program):
+    lines = json.load(sys.stdin)
+    session = Session(program)
+    session.wait(prompt + r"\r?$")
+    times = []
+    for line in lines:
+        sent = session.send(line)
+        times.append(session.wait(r"\n[^\n]*" + prompt + r"\r?$") - sent)
+        if re.search(r"error|panicked", session.text()):
+            sys.exit(f"the cell `{line}` failed: {session.text()}")
+    session.close()
+    return times
+
+
+if __name__ == "__main__":
+    measure = {"start": start, "cells": cells}[sys.argv[1]]
+    json.dump(measure(*sys.argv[2:]), sys.stdout)

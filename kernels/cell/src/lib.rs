@@ -1,0 +1,23 @@
+//! What user code in a regatta cell links to: [`engine`] tells where a cell runs, [`pool`] runs closures on
+//! other engines.
+//!
+//! This crate is linked into every compiled cell separately, so it keeps no state of its own: each service
+//! is a call through the table of C functions in [`host`], which the engine process provides. Only C types
+//! cross that border, and nothing unwinds across it.
+//!
+//! It is compiled by users, in every session: keep it small.
+
+pub mod engine;
+pub mod entry;
+pub mod host;
+pub mod magic;
+pub mod pool;
+pub mod timing;
+pub mod value;
+
+/// What every cell has in scope without asking.
+pub mod prelude {
+    pub use crate::value::CellValue;
+    pub use crate::{engine, pool};
+    pub use serde::{Deserialize, Serialize};
+}

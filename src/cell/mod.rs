@@ -1,0 +1,106 @@
+//! Text to segments: which parts of a cell are Rust, which are magic calls, which are shell commands; and
+//! the questions about Rust text that can be answered from its tokens. Pure functions over text: this room
+//! must never touch an engine, a file or the terminal, and never know which magics there are.
+
+mod binding;
+mod call;
+pub mod completeness;
+mod item_span;
+pub mod items;
+pub mod options;
+mod over;
+mod scan;
+mod statement;
+pub mod targets;
+#[cfg(test)]
+mod tests;
+mod token;
+pub mod words;
+
+pub use completeness::{Completeness, completeness};
+pub use items::{ItemKind, ItemText, defines_items, split_items};
+pub use options::{OptionError, ValueCount, split_options};
+pub use over::over;
+pub use targets::{TargetError, Targets};
+pub use words::{identifiers, normalised};
+
+/// One input, taken apart in the order in which it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Empty for a cell of nothing but blanks and comments.
+    pub segments: Vec<Segment>,
+}
+
+/// A run of lines of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The line of the cell on which it begins, from 1.
+    pub line: usize,
+    pub kind: SegmentKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// Rust code as it was written, from the start of a line, so that columns are those of the cell.
+    Rust(String),
+    Magic(MagicCall),
+    /// What follows the `!` of a `!command`, with the backslashes that continue it over lines.
+    Shell(String),
+}
+
+/// A magic as it was written; whether there is one of that name is for others to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MagicCall {
+    /// Without the percent signs: `px`.
+    pub name: String,
+    /// All that follows the name, trimmed. Spans lines where brackets, strings or comments do.
+    pub args: String,
+    /// The lines below a `%%name` line.
+    pub body: Option<String>,
+    /// The `let` that takes the magic's value.
+    pub bind: Option<Binding>,
+    /// Written with two percent signs.
+    pub cell_form: bool,
+    /// Line and column of the first character of `args`, both from 1, the column in characters.
+    pub args_at: (usize, usize),
+    /// The line of the cell on which `body` begins, from 1; 0 where there is no body.
+    pub body_line: usize,
+}
+
+/// `let mut f: Vec<u64> = ` in front of a magic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// `f` or `mut f`.
+    pub pattern: String,
+    /// `f`, as it is written in code (`r#type` keeps its `r#`).
+    pub name: String,
+    pub ty: Option<String>,
+}
+
+/// A cell that can't be taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct CellError {
+    /// One line, no full stop.
+    pub what: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+/// Takes a cell apart.
+///
+/// # Errors
+/// Where a magic or a shell command can only be meant but isn't written as one. Rust that isn't Rust is
+/// no error here: the compiler tells it better.
+pub fn parse(text: &str) -> Result<Cell, CellError> {
+    match scan::scan(text) {
+        Ok(scan) => Ok(Cell {
+            segments: scan.segments,
+        }),
+        Err(scan::Stop::Unclosed(error) | scan::Stop::Wrong(error)) => Err(error),
+    }
+}

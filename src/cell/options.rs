@@ -1,0 +1,194 @@
+//! The options in front of a magic's code, as in `%px -t 0 --verbose x[1] + 1`. The code is Rust and must
+//! never be split or unquoted the way a shell would; so only the words that are options are taken.
+
+/// How many values an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueCount {
+    None,
+    /// Attached (`-t0`, `--targets=0`), or else the next word, whatever it begins with.
+    One,
+    /// Attached, or none.
+    Optional,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    #[error("unknown option `{option}`")]
+    Unknown { option: String },
+    #[error("the option `{option}` needs a value")]
+    MissingValue { option: String },
+    #[error("the option `{option}` takes no value")]
+    UnexpectedValue { option: String },
+    #[error("the quotation mark in `{word}` is never closed")]
+    UnclosedQuote { word: String },
+}
+
+/// Takes the options off the front of `args`. `takes_value` is asked with an option's name as it is written
+/// without its value, `-t` or `--targets`, and gives `None` for one that doesn't exist. Gives the words,
+/// unquoted (a value that stands apart is a word of its own), and the byte offset in `args` at which the
+/// code begins. Options end before the first word that isn't one (a lone `-`, a number and any other
+/// expression aren't), or after `--`, which is not among the words.
+///
+/// # Errors
+/// An option that doesn't exist, lacks its value or has one that it doesn't take; a quotation mark that
+/// is never closed.
+pub fn split_options(
+    args: &str,
+    takes_value: &dyn Fn(&str) -> Option<ValueCount>,
+) -> Result<(Vec<String>, usize), OptionError> {
+    let mut words = Vec::new();
+    let mut at = skip_blanks(args, 0);
+    while is_option(&args[at..]) {
+        let (word, end) = read_word(args, at)?;
+        at = skip_blanks(args, end);
+        if word == "--" {
+            break;
+        }
+        let (option, count, has_value) = known(&word, takes_value)?;
+        match count {
+            ValueCount::None if has_value => {
+                return Err(OptionError::UnexpectedValue { option });
+            }
+            ValueCount::One if !has_value => {
+                if at == args.len() {
+                    return Err(OptionError::MissingValue { option });
+                }
+                let (value, end) = read_word(args, at)?;
+                at = skip_blanks(args, end);
+                words.extend([word, value]);
+            }
+            _ => words.push(word),
+        }
+    }
+    Ok((words, at))
+}
+
+/// The option that a word names, how many values it takes, and whether one is attached.
+fn known(
+    word: &str,
+    takes_value: &dyn Fn(&str) -> Option<ValueCount>,
+) -> Result<(String, ValueCount, bool), OptionError> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, _)) if word.starts_with("--") => (name, true),
+        _ => (word, false),
+    };
+    if let Some(count) = takes_value(name) {
+        return Ok((name.to_owned(), count, value));
+    }
+    let short = word.char_indices().nth(2).map(|(end, _)| &word[..end]);
+    match short.map(|short| (short, takes_value(short))) {
+        Some((short, Some(count @ (ValueCount::One | ValueCount::Optional))))
+            if !word.starts_with("--") =>
+        {
+            Ok((short.to_owned(), count, true))
+        }
+        _ => Err(OptionError::Unknown {
+            option: name.to_owned(),
+        }),
+    }
+}
+
+/// `-x…`, `--x…` or `--`; not `-`, `-1` or `-(a + b)`.
+fn is_option(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('-') else {
+        return false;
+    };
+    let rest = match rest.strip_prefix('-') {
+        Some(rest) if rest.chars().next().is_none_or(char::is_whitespace) => return true,
+        Some(rest) => rest,
+        None => rest,
+    };
+    rest.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+fn skip_blanks(text: &str, at: usize) -> usize {
+    text.len() - text[at..].trim_start().len()
+}
+
+/// The word at `at` without its quotation marks, and where it ends.
+fn read_word(args: &str, at: usize) -> Result<(String, usize), OptionError> {
+    let mut word = String::new();
+    let mut quote = None;
+    for (offset, c) in args[at..].char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c.is_whitespace() => return Ok((word, at + offset)),
+            _ => word.push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(OptionError::UnclosedQuote {
+            word: args[at..].to_owned(),
+        });
+    }
+    Ok((word, args.len()))
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    fn takes_value(option: &str) -> Option<ValueCount> {
+        match option {
+            "-t" | "--targets" => Some(ValueCount::One),
+            "-b" | "--no-stream" => Some(ValueCount::None),
+            "-o" | "--out" => Some(ValueCount::Optional),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn options_end_where_the_code_begins() {
+        for (args, words, code) in [
+            ("x + 1", vec![], "x + 1"),
+            ("", vec![], ""),
+            ("-t 0,2 x[1] - 1", vec!["-t", "0,2"], "x[1] - 1"),
+            ("-t0 x", vec!["-t0"], "x"),
+            ("-t -1 x", vec!["-t", "-1"], "x"),
+            ("--targets=::2  x", vec!["--targets=::2"], "x"),
+            ("--targets ::2", vec!["--targets", "::2"], ""),
+            ("-t '0, 2' \"a b\"", vec!["-t", "0, 2"], "\"a b\""),
+            ("--targets=\"0, 2\" x", vec!["--targets=0, 2"], "x"),
+            ("-b --no-stream f(-b)", vec!["-b", "--no-stream"], "f(-b)"),
+            ("-o x", vec!["-o"], "x"),
+            ("-oé x", vec!["-oé"], "x"),
+            ("--out=y x", vec!["--out=y"], "x"),
+            ("-b -- -t", vec!["-b"], "-t"),
+            ("--\nx", vec![], "x"),
+            ("-1 + x", vec![], "-1 + x"),
+            ("-1.5", vec![], "-1.5"),
+            ("- x", vec![], "- x"),
+            ("-(a + b)", vec![], "-(a + b)"),
+            ("-b |x| {\n 'c' }", vec!["-b"], "|x| {\n 'c' }"),
+        ] {
+            let (found, at) = split_options(args, &takes_value).expect(args);
+            assert_eq!(
+                (found, &args[at..]),
+                (words.iter().map(ToString::to_string).collect(), code)
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_options_are_named() {
+        for (args, message) in [
+            ("-b --tragets 0", "unknown option `--tragets`"),
+            ("--tragets=0", "unknown option `--tragets`"),
+            ("-x", "unknown option `-x`"),
+            ("-bt 0", "unknown option `-bt`"),
+            ("-é", ""),
+            ("-t", "the option `-t` needs a value"),
+            ("--no-stream=1", "the option `--no-stream` takes no value"),
+            ("-t '0 x", "the quotation mark in `'0 x` is never closed"),
+        ] {
+            let error = split_options(args, &takes_value).err();
+            assert_eq!(
+                error.map_or(String::new(), |error| error.to_string()),
+                message,
+                "{args}"
+            );
+        }
+    }
+}

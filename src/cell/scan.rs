@@ -1,0 +1,304 @@
+//! The walk over a cell's tokens that finds where a magic or a shell command stands and how the cell ends.
+//! It must never take a line of valid Rust away from the compiler.
+
+use ra_ap_rustc_lexer::{TokenKind, is_id_start};
+
+use super::call::{self, Call};
+use super::statement::{ends_operand, ends_with_brace};
+use super::token::{Brackets, Lexer, Lines, Tok};
+use super::{CellError, Segment, SegmentKind};
+
+/// Why a cell can't be taken apart.
+pub(super) enum Stop {
+    /// A magic's arguments end inside a bracket, a string or a comment: more lines would help.
+    Unclosed(CellError),
+    Wrong(CellError),
+}
+
+/// A cell taken apart, and what its end says about whether it is finished.
+pub(super) struct Scan {
+    pub segments: Vec<Segment>,
+    pub tail: Tail,
+}
+
+/// The Rust code since the last magic or shell command.
+#[derive(Default)]
+pub(super) struct Tail {
+    pub brackets: Brackets,
+    /// The last two tokens that the compiler's parser sees.
+    pub last: Option<Tok>,
+    pub before_last: Option<Tok>,
+    /// The last token closed an attribute or is documentation: an item must follow.
+    pub wants_item: bool,
+    /// The text ends inside a string or a block comment.
+    pub unterminated: bool,
+    /// The cell's last line is a shell command that ends with a backslash.
+    pub shell_continues: bool,
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    lines: Lines<'a>,
+    lexer: Lexer<'a>,
+    segments: Vec<Segment>,
+    tail: Tail,
+    /// Where the Rust code of `tail` begins, and its first significant token.
+    rust_start: usize,
+    rust_first: Option<usize>,
+    /// The statement that is being read: where it begins when that is with `let`, …
+    let_at: Option<usize>,
+    /// … and whether a closing brace ends it: an item, a block, an `if`.
+    ends_with_brace: bool,
+    /// Nothing but blanks on the line so far.
+    line_blank: bool,
+}
+
+pub(super) fn scan(text: &str) -> Result<Scan, Stop> {
+    let mut scanner = Scanner {
+        text,
+        lines: Lines::new(text),
+        lexer: Lexer::new(text, 0),
+        segments: Vec::new(),
+        tail: Tail::default(),
+        rust_start: 0,
+        rust_first: None,
+        let_at: None,
+        ends_with_brace: false,
+        line_blank: true,
+    };
+    while let Some(tok) = scanner.lexer.next() {
+        scanner.token(tok)?;
+    }
+    scanner.flush_rust(text.len());
+    Ok(Scan {
+        segments: scanner.segments,
+        tail: scanner.tail,
+    })
+}
+
+impl Scanner<'_> {
+    fn token(&mut self, tok: Tok) -> Result<(), Stop> {
+        if tok.kind == TokenKind::Whitespace {
+            self.line_blank |= tok.text(self.text).contains('\n');
+            return Ok(());
+        }
+        let first = std::mem::replace(&mut self.line_blank, false);
+        if tok.unterminated(self.text).is_some() {
+            self.tail.unterminated = true;
+        }
+        if tok.is_comment() {
+            if tok.is_significant() {
+                self.rust_first.get_or_insert(tok.start);
+            }
+            self.tail.wants_item |= tok.is_outer_doc();
+            return Ok(());
+        }
+        if self.tail.brackets.depth() == 0 {
+            let taken = match tok.kind {
+                TokenKind::Percent => self.percent(tok, first)?,
+                TokenKind::Bang if first => self.bang(tok)?,
+                TokenKind::Colon if first => self.colon(tok)?,
+                _ => false,
+            };
+            if taken {
+                return Ok(());
+            }
+        }
+        self.rust(tok);
+        Ok(())
+    }
+
+    /// Takes note of a token of Rust code.
+    fn rust(&mut self, tok: Tok) {
+        let text = tok.text(self.text);
+        let tail = &mut self.tail;
+        if tail.brackets.depth() == 0 {
+            let after_brace = is(tail.last, TokenKind::CloseBrace);
+            if tail.last.is_none() || is(tail.last, TokenKind::Semi) || after_brace {
+                if text == "let" {
+                    self.let_at = Some(tok.start);
+                    self.ends_with_brace = false;
+                } else if !after_brace || self.ends_with_brace {
+                    self.let_at = None;
+                    self.ends_with_brace = ends_with_brace(tok.kind, text);
+                }
+            }
+        }
+        let opens_attribute = tok.kind == TokenKind::OpenBracket && is(tail.last, TokenKind::Pound);
+        let closed = tail.brackets.step(&tok, opens_attribute);
+        tail.wants_item = closed.is_some_and(|opened| opened.marked);
+        tail.before_last = tail.last.replace(tok);
+        self.rust_first.get_or_insert(tok.start);
+    }
+
+    fn percent(&mut self, tok: Tok, first: bool) -> Result<bool, Stop> {
+        let rest = &self.text[tok.end..];
+        let bound = is(self.tail.last, TokenKind::Eq);
+        if !first && !bound {
+            return Ok(false);
+        }
+        if let Some(name) = rest.strip_prefix('%')
+            && starts_name(name)
+        {
+            if bound || !self.text[..tok.start].trim().is_empty() {
+                let name = call::name(name);
+                return Err(self.wrong(
+                    tok.start,
+                    format!("`%%{name}` must be the first line of its cell"),
+                    format!("move it to the top, or write `%{name} …`, which takes one line"),
+                ));
+            }
+            let call = call::cell_form(self.text, &self.lines, tok.start);
+            self.take(tok.start, tok.start, call);
+            return Ok(true);
+        }
+        if !starts_name(rest) {
+            if first && self.at_statement() {
+                return Err(self.wrong(
+                    tok.start,
+                    "a magic's name must follow `%`".to_owned(),
+                    "`%help` lists the magics".to_owned(),
+                ));
+            }
+            return Ok(false);
+        }
+        if !bound
+            && self
+                .tail
+                .last
+                .is_some_and(|last| ends_operand(self.text, last))
+        {
+            return Ok(false);
+        }
+        let (from, bind) = match (bound, self.tail.last) {
+            (true, Some(eq)) => {
+                let (at, bind) = super::binding::binding(self.text, self.let_at, eq)
+                    .map_err(|(at, what, hint)| self.wrong(at, what, hint))?;
+                (at, Some(bind))
+            }
+            _ => (tok.start, None),
+        };
+        let call = call::line_form(self.text, &self.lines, tok.end, bind)?;
+        self.take(from, tok.start, call);
+        Ok(true)
+    }
+
+    fn bang(&mut self, tok: Tok) -> Result<bool, Stop> {
+        let rest = &self.text[tok.end..];
+        let statement = self.tail.last.is_none_or(|last| ends_statement(last.kind));
+        if !statement || rest.starts_with(['(', '=']) {
+            return Ok(false);
+        }
+        let mut end = self.lines.end_of_line(tok.end);
+        while end < self.text.len() && continues(&self.text[tok.end..end]) {
+            end = self.lines.end_of_line(end + 1);
+        }
+        let command = self.text[tok.end..end].trim();
+        if command.is_empty() {
+            return Err(self.wrong(
+                tok.start,
+                "a shell command must follow `!`".to_owned(),
+                "write it on the same line: `!ls`".to_owned(),
+            ));
+        }
+        let kind = SegmentKind::Shell(command.to_owned());
+        self.take(tok.start, tok.start, Call { kind, end });
+        self.tail.shell_continues = continues(&self.text[tok.end..end]);
+        Ok(true)
+    }
+
+    fn colon(&mut self, tok: Tok) -> Result<bool, Stop> {
+        let rest = &self.text[tok.end..];
+        if !starts_name(rest) || !self.at_statement() {
+            return Ok(false);
+        }
+        let word = call::name(rest);
+        if word == "dep" {
+            let call = call::line_form(self.text, &self.lines, tok.end, None)?;
+            self.take(tok.start, tok.start, call);
+            return Ok(true);
+        }
+        let hint = match word {
+            "vars" => "write `%who`",
+            "clear" => "write `%reset`",
+            "quit" | "q" => "write `%quit`",
+            "help" | "h" => "write `%help`",
+            "opt" => "write `%opt`",
+            "type" | "t" => "write `%type`",
+            "timing" => "write `%time`",
+            _ => "`%help` lists the magics",
+        };
+        let what = "evcxr's `:word` commands are written as magics here".to_owned();
+        Err(self.wrong(tok.start, what, hint.to_owned()))
+    }
+
+    /// Takes a call out of the Rust code: `from` is where its text begins (its `let`), `at` where its sign
+    /// stands.
+    fn take(&mut self, from: usize, at: usize, call: Call) {
+        debug_assert!(from <= at && at < call.end);
+        self.flush_rust(from);
+        self.segments.push(Segment {
+            line: self.lines.line(from),
+            kind: call.kind,
+        });
+        self.lexer.jump(call.end);
+        self.tail = Tail::default();
+        self.rust_start = call.end;
+        self.let_at = None;
+        self.ends_with_brace = false;
+    }
+
+    /// Hands over the Rust code up to `to`, unless it is nothing but blanks and comments.
+    fn flush_rust(&mut self, to: usize) {
+        if self.rust_first.take().is_none_or(|first| first >= to) {
+            return;
+        }
+        let code = &self.text[self.rust_start..to];
+        let blanks = &code[..code.len() - code.trim_start().len()];
+        let start = self.rust_start + blanks.rfind('\n').map_or(0, |newline| newline + 1);
+        let kind = SegmentKind::Rust(self.text[start..to].trim_end().to_owned());
+        self.segments.push(Segment {
+            line: self.lines.line(start),
+            kind,
+        });
+    }
+
+    /// Whether a statement can begin here even when what follows isn't a magic's name.
+    fn at_statement(&self) -> bool {
+        match self.tail.last {
+            None => true,
+            Some(last) if last.kind == TokenKind::CloseBrace => self.ends_with_brace,
+            Some(last) => last.kind == TokenKind::Semi,
+        }
+    }
+
+    fn wrong(&self, at: usize, what: String, hint: String) -> Stop {
+        let (line, column) = self.lines.place(at);
+        Stop::Wrong(CellError {
+            what,
+            line,
+            column,
+            hint: Some(hint),
+        })
+    }
+}
+
+fn is(tok: Option<Tok>, kind: TokenKind) -> bool {
+    tok.is_some_and(|tok| tok.kind == kind)
+}
+
+fn ends_statement(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Semi | TokenKind::CloseBrace)
+}
+
+fn starts_name(text: &str) -> bool {
+    text.chars().next().is_some_and(is_id_start)
+}
+
+/// Whether a shell command's last line says that it goes on.
+fn continues(command: &str) -> bool {
+    command
+        .strip_suffix('\r')
+        .unwrap_or(command)
+        .ends_with('\\')
+}

@@ -1,0 +1,193 @@
+//! What a cell's Rust code says by its words alone: which names it uses, and whether it is the same as
+//! another. It must never claim to know what a name means.
+
+use std::collections::BTreeSet;
+
+use ra_ap_rustc_lexer::{LiteralKind, TokenKind, is_ident};
+
+pub use super::items::{ItemKind, ItemText, defines_items, split_items};
+use super::token::{Brackets, Lexer, Tok, significant};
+
+/// The identifiers in Rust code, keywords among them, `r#x` as `x`. Those in strings and comments don't
+/// count, but what a string in a macro call captures does: `println!("{x:?}")` uses `x`.
+#[must_use]
+pub fn identifiers(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut brackets = Brackets::default();
+    let mut calls = 0usize;
+    let mut last = [None; 2];
+    for tok in Lexer::new(code, 0).filter(|tok| !tok.is_comment() && tok.is_significant()) {
+        let text = tok.text(code);
+        match tok.kind {
+            TokenKind::Ident | TokenKind::UnknownPrefix => {
+                names.insert(text.to_owned());
+            }
+            TokenKind::RawIdent => {
+                names.insert(text.trim_start_matches("r#").to_owned());
+            }
+            TokenKind::Literal { kind, .. } if calls > 0 && is_text(kind) => {
+                captures(text, &mut names);
+            }
+            _ => {}
+        }
+        let depth = brackets.depth();
+        let closed = brackets.step(&tok, is_macro_call(last, code));
+        if brackets.depth() > depth && brackets.innermost().is_some_and(|opened| opened.marked) {
+            calls += 1;
+        } else if closed.is_some_and(|opened| opened.marked) {
+            calls -= 1;
+        }
+        last = [last[1], Some(tok)];
+    }
+    names
+}
+
+/// Whether these two tokens are `name!`, so that a bracket after them holds a macro's input.
+fn is_macro_call(last: [Option<Tok>; 2], code: &str) -> bool {
+    matches!(last, [Some(name), Some(bang)] if bang.kind == TokenKind::Bang
+        && name.end == bang.start
+        && is_ident(name.text(code)))
+}
+
+fn is_text(kind: LiteralKind) -> bool {
+    matches!(kind, LiteralKind::Str { .. } | LiteralKind::RawStr { .. })
+}
+
+/// The names that a format string captures: `{x}`, `{x:?}`, and `{:width$.precision$}`.
+fn captures(literal: &str, names: &mut BTreeSet<String>) {
+    let mut rest = literal;
+    while let Some(open) = rest.find(['{', '}']) {
+        let (brace, after) = rest[open..].split_at(1);
+        if after.starts_with(brace) {
+            // `{{` and `}}` stand for themselves.
+            rest = &after[1..];
+            continue;
+        }
+        rest = after;
+        if brace == "}" {
+            continue;
+        }
+        let field = after
+            .find(['{', '}'])
+            .map_or(after, |close| &after[..close]);
+        let (argument, format) = field.split_once(':').unwrap_or((field, ""));
+        let counts = format.split('$').rev().skip(1).map(last_word);
+        names.extend(
+            counts
+                .chain([argument.trim()])
+                .filter(|name| is_ident(name))
+                .map(str::to_owned),
+        );
+    }
+}
+
+/// The identifier at the end of a text: `width` of `>width`.
+fn last_word(text: &str) -> &str {
+    let start = text
+        .trim_end_matches(|c: char| c == '_' || c.is_alphanumeric())
+        .len();
+    &text[start..]
+}
+
+/// The tokens of Rust code, one blank between any two but those that make up an operator: equal for texts
+/// that differ in plain comments and layout alone. Documentation stays, as macros see it. Mind that equal
+/// texts can still differ in the lines that `line!()` and panics name.
+#[must_use]
+pub fn normalised(code: &str) -> String {
+    let mut text = String::with_capacity(code.len());
+    let mut last: Option<Tok> = None;
+    for tok in significant(code, 0, code.len()) {
+        if let Some(last) = last
+            && !(last.end == tok.start && joins(last.kind, tok.kind))
+        {
+            // Nothing may slip into a line of documentation.
+            text.push(if matches!(last.kind, TokenKind::LineComment { .. }) {
+                '\n'
+            } else {
+                ' '
+            });
+        }
+        text.push_str(tok.text(code));
+        last = Some(tok);
+    }
+    text
+}
+
+/// Whether two tokens mean something else together than apart.
+fn joins(left: TokenKind, right: TokenKind) -> bool {
+    use TokenKind::{
+        And, Bang, Caret, Colon, Dot, Eq, Gt, Lt, Minus, Or, Percent, Plus, Slash, Star,
+        UnknownPrefix, UnknownPrefixLifetime,
+    };
+    matches!(
+        (left, right),
+        (
+            Eq | Bang | Lt | Gt | Plus | Minus | Star | Slash | Percent | Caret | And | Or | Dot,
+            Eq
+        ) | (And, And)
+            | (Or, Or)
+            | (Lt, Lt)
+            | (Gt | Minus | Eq, Gt)
+            | (Colon, Colon)
+            | (Dot, Dot)
+            | (UnknownPrefix | UnknownPrefixLifetime, _)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn identifiers_are_those_that_the_code_uses() {
+        for (code, names) in [
+            ("a + b.c(d)", vec!["a", "b", "c", "d"]),
+            ("\"a {b}\" // c\n/* d */", vec![]),
+            ("r#type + x", vec!["type", "x"]),
+            ("'a: loop { break 'a }", vec!["break", "loop"]),
+            ("'a' b'b' 1u8", vec![]),
+            (
+                "println!(\"{x} {{no}} {y:?} {:>w$.p$} {0}\", z)",
+                vec!["p", "println", "w", "x", "y", "z"],
+            ),
+            ("format!(r#\"{k}\"#)", vec!["format", "k"]),
+            ("f!(g(\"{x}\"))", vec!["f", "g", "x"]),
+            ("if !(\"{x}\" == y) {}", vec!["if", "y"]),
+            ("größe", vec!["größe"]),
+        ] {
+            let expected = names.into_iter().map(str::to_owned).collect();
+            assert_eq!(identifiers(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn layout_and_comments_make_no_difference() {
+        for (one, other) in [
+            ("a+b", " a  +\tb // sum\n"),
+            ("f(x)\n", "f( /* y */ x )"),
+            ("let v:Vec<u8> = a..=b;", "let v : Vec < u8 > = a ..= b ;"),
+            ("// c\n", ""),
+        ] {
+            assert_eq!(normalised(one), normalised(other));
+        }
+    }
+
+    #[test]
+    fn what_the_compiler_tells_apart_stays_apart() {
+        for (one, other) in [
+            ("a + b", "a - b"),
+            ("\"a b\"", "\"a  b\""),
+            ("a && b", "a & & b"),
+            ("a >> b", "a > > b"),
+            ("a == b", "a = = b"),
+            ("x.0.1", "x.01"),
+            ("ab", "a b"),
+            ("/// d\nfn f() {}", "/// d fn f() {}"),
+            ("1..2", "1. .2"),
+            ("r#x", "r # x"),
+        ] {
+            assert_ne!(normalised(one), normalised(other));
+        }
+    }
+}

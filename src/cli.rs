@@ -1,0 +1,172 @@
+//! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
+//! rustc's wrapper, an engine.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::compiler::toolchain::Toolchain;
+use crate::compiler::{relay, silence};
+use crate::engine;
+use crate::notebook_run::{self, Mode};
+use crate::outcome::{ErrorKind, Event, Report, Sink};
+use crate::render::{JsonLines, Style, Terminal};
+use crate::repl;
+use crate::session::{Interrupt, Session};
+
+/// An interactive, notebook-style REPL for Rust that commands a crew of engines.
+#[derive(Parser)]
+#[command(name = "regatta", version, about, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Run one cell and exit.
+    #[arg(short = 'e', long = "eval", value_name = "CODE", allow_hyphen_values = true)]
+    eval: Option<String>,
+    /// How `-e` shows what happens.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Edit with vi's keys.
+    #[arg(long)]
+    vi: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a notebook: the ```rust cells of a Markdown file, in order.
+    Run(Run),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// The notebook; `-` reads standard input.
+    file: PathBuf,
+    /// Go on after a cell that failed.
+    #[arg(long)]
+    keep_going: bool,
+    /// Compare each output with the ```text fence below its cell.
+    #[arg(long, conflicts_with = "update")]
+    check: bool,
+    /// Write the outputs into the ```text fences.
+    #[arg(long)]
+    update: bool,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    /// One JSON object per event.
+    Json,
+}
+
+/// Finds the role and serves in it.
+pub fn main() -> ExitCode {
+    // evcxr's child must be told first: a wrapper or an engine never has this variable.
+    if std::env::var_os(relay::ROLE_VARIABLE).is_some() {
+        return ended(relay::main().is_ok());
+    }
+    // Ends this process when cargo runs it as rustc's wrapper.
+    crate::compiler::serve_as_wrapper();
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(engine::ROLE) {
+        let session = arguments.next().and_then(|pid| pid.parse().ok());
+        return ended(engine::main(session).is_ok());
+    }
+    let cli = Cli::parse();
+    match session() {
+        Ok((session, original)) => run(cli, session, original),
+        Err(why) => {
+            // Nothing else is there yet that could render.
+            let _ = writeln!(std::io::stderr(), "regatta: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ended(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn session() -> Result<(Session, File), Box<dyn std::error::Error>> {
+    let toolchain = Toolchain::enter()?;
+    let interrupt = Interrupt::install()?;
+    let silenced = silence()?;
+    let session = Session::start(toolchain, interrupt, silenced.building)?;
+    Ok((session, silenced.original))
+}
+
+fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
+    if let Some(code) = cli.eval {
+        let ok = {
+            let mut sink = sink(cli.format);
+            notebook_run::cell(&mut session, &code, sink.as_mut())
+        };
+        drop(session);
+        return ended(ok);
+    }
+    match cli.command {
+        None => repl::run(session, cli.vi, &original),
+        Some(Command::Run(run)) => notebook(&run, session, original),
+    }
+}
+
+fn sink(format: Format) -> Box<dyn Sink> {
+    match format {
+        Format::Text => Box::new(Terminal::new(std::io::stdout(), Style::detect())),
+        Format::Json => Box::new(JsonLines::new(std::io::stdout())),
+    }
+}
+
+fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
+    let usage = |original: &mut File, what: String| {
+        let mut terminal = Terminal::new(original, Style::detect());
+        terminal.send(Event::Error(Report::new(ErrorKind::Usage, what)));
+        ExitCode::from(2)
+    };
+    let text = if run.file.as_os_str() == "-" {
+        if run.update {
+            return usage(&mut original, "--update needs a file to write to, not `-`".to_owned());
+        }
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(&run.file)
+    };
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => {
+            return usage(&mut original, format!("cannot read {}: {error}", run.file.display()));
+        }
+    };
+    let mode = if run.check {
+        Mode::Check
+    } else if run.update {
+        Mode::Update
+    } else {
+        Mode::Run
+    };
+    let outcome = match run.format {
+        Format::Json => {
+            let mut sink = JsonLines::new(std::io::stdout());
+            notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink)
+        }
+        Format::Text => {
+            let style = Style::detect();
+            let mut sink = Terminal::new(std::io::stdout(), style).echo(true);
+            notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink)
+        }
+    };
+    drop(session);
+    if let Some(updated) = outcome.updated
+        && updated != text
+        && let Err(error) = std::fs::write(&run.file, updated)
+    {
+        return usage(&mut original, format!("cannot write {}: {error}", run.file.display()));
+    }
+    ended(outcome.ok)
+}

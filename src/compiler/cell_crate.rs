@@ -1,0 +1,63 @@
+//! The crates that cells link to, carried inside this binary: an installed `regatta` needs no checkout.
+//! They are written to the user's cache directory under a name that contains their content's hash.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
+
+macro_rules! files {
+    ($dir:literal: $($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../", $dir, "/", $name)))),+]
+    };
+}
+
+type Files = &'static [(&'static str, &'static str)];
+
+const CELL: Files = files!("kernels/cell":
+    "Cargo.toml", "src/lib.rs", "src/engine.rs", "src/entry.rs", "src/host.rs", "src/magic.rs",
+    "src/pool.rs", "src/timing.rs", "src/value.rs");
+
+const KERNELS: Files = files!("kernels/compute":
+    "Cargo.toml", "src/lib.rs", "src/fib.rs", "src/mandelbrot.rs", "src/pi.rs", "src/primes.rs");
+
+/// The versions that this binary was built with: a session's first build then needs nothing from the
+/// network that the build of this binary has not fetched already.
+pub const LOCK: &str = include_str!("../../Cargo.lock");
+
+/// Where the sources of `regatta-cell` are.
+pub fn cell(cache: &Path) -> io::Result<PathBuf> {
+    unpack(cache, "cell", CELL)
+}
+
+/// Where the sources of `regatta-kernels` are.
+pub fn kernels(cache: &Path) -> io::Result<PathBuf> {
+    unpack(cache, "compute", KERNELS)
+}
+
+fn unpack(cache: &Path, name: &str, files: Files) -> io::Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    let folder = cache.join("crates").join(format!("{:016x}", hasher.finish())).join(name);
+    if folder.exists() {
+        return Ok(folder);
+    }
+    // Written beside and moved into place, so that two sessions at once do not see half of it.
+    let parent = folder.parent().unwrap_or(cache);
+    fs::create_dir_all(parent)?;
+    let beside = tempfile::tempdir_in(parent)?;
+    for (file, text) in files {
+        let path = beside.path().join(file);
+        fs::create_dir_all(path.parent().unwrap_or(cache))?;
+        fs::write(path, text)?;
+    }
+    match fs::rename(beside.path(), &folder) {
+        // The other session was first.
+        Err(_) if folder.exists() => Ok(folder),
+        Err(error) => Err(error),
+        Ok(()) => {
+            let _ = beside.keep();
+            Ok(folder)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! rustc's errors as data: the user's own lines, never generated ones.
+
+use evcxr::CompilationError;
+
+/// One error of rustc's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub message: String,
+    /// `E0308`
+    pub code: Option<String>,
+    /// Marks in the code that was compiled; lines and columns from 1, columns in characters.
+    pub places: Vec<Place>,
+    pub notes: Vec<String>,
+    pub help: Option<String>,
+    /// A line of an earlier cell that the error is about, when it is about none of this one.
+    pub elsewhere: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub start: (usize, usize),
+    pub end: (usize, usize),
+    pub label: String,
+    pub primary: bool,
+}
+
+/// Translates; `prefix_lines` stood before the user's code and are none of his.
+pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
+    let mut places: Vec<Place> = Vec::new();
+    let helps = error.help_spanned().iter();
+    for (message, primary) in error
+        .spanned_messages()
+        .iter()
+        .map(|message| (message, message.is_primary))
+        .chain(helps.map(|message| (message, false)))
+    {
+        let Some(span) = message.span.filter(|span| span.start_line > prefix_lines) else { continue };
+        let place = Place {
+            start: (span.start_line - prefix_lines, span.start_column),
+            end: (span.end_line - prefix_lines, span.end_column),
+            // evcxr repeats the error's message where rustc has no label.
+            label: message.label.strip_prefix("error: ").map_or(message.label.as_str(), |_| "").to_owned(),
+            primary,
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let notes = children(error, "note");
+    let elsewhere = places.is_empty().then(|| user_line(error)).flatten();
+    Diagnostic {
+        message: readable(&error.message()),
+        code: error.code().map(str::to_owned),
+        places,
+        notes,
+        help: children(error, "help").into_iter().next(),
+        elsewhere,
+    }
+}
+
+/// Words of the generated code that a message may contain, in the user's terms.
+fn readable(message: &str) -> String {
+    if message.contains("evcxr_display") {
+        return "the value of this expression cannot be shown: its type has no `Debug`".to_owned();
+    }
+    message.to_owned()
+}
+
+fn children(error: &CompilationError, level: &str) -> Vec<String> {
+    let children = error.json["children"].as_array();
+    children
+        .into_iter()
+        .flatten()
+        .filter(|child| child["level"].as_str() == Some(level))
+        .filter_map(|child| child["message"].as_str())
+        .filter(|message| !message.contains("evcxr") && !message.contains("#[warn("))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The source line under the error's primary span, unless it is generated.
+fn user_line(error: &CompilationError) -> Option<String> {
+    let spans = error.json["spans"].as_array()?;
+    let primary = spans.iter().find(|span| span["is_primary"].as_bool() == Some(true))?;
+    let line = primary["text"][0]["text"].as_str()?.trim();
+    (!line.is_empty() && !line.contains("evcxr")).then(|| line.to_owned())
+}

@@ -1,0 +1,58 @@
+//! Where in the user's cells a line of generated source comes from.
+
+/// Finds line `line` (from 1) of `generated` in one of `cells`: evcxr copies the user's lines as they are.
+/// Where the text stands in several places, the one with the most equal lines around it wins. Gives the
+/// index of the cell and the line in it, from 1.
+#[must_use]
+pub fn locate(generated: &str, line: usize, cells: &[&str]) -> Option<(usize, usize)> {
+    let generated: Vec<&str> = generated.lines().map(str::trim).collect();
+    let at = line.checked_sub(1)?;
+    let text = *generated.get(at)?;
+    if text.is_empty() {
+        return None;
+    }
+    let mut best = None;
+    for (index, cell) in cells.iter().enumerate() {
+        let lines: Vec<&str> = cell.lines().map(str::trim).collect();
+        for (number, candidate) in lines.iter().enumerate() {
+            // The first line of a segment may stand behind generated text on the same line.
+            if *candidate != text && (candidate.is_empty() || !text.contains(candidate)) {
+                continue;
+            }
+            let equal = |step: isize| {
+                (1..20)
+                    .take_while(|distance| {
+                        let here = at.checked_add_signed(step * distance);
+                        let there = number.checked_add_signed(step * distance);
+                        here.zip(there).is_some_and(|(here, there)| {
+                            generated.get(here).is_some_and(|line| lines.get(there) == Some(line))
+                        })
+                    })
+                    .count()
+            };
+            let score = (*candidate == text, equal(1) + equal(-1), candidate.len());
+            // The newest cell wins a draw.
+            if best.is_none_or(|(previous, _, _)| score >= previous) {
+                best = Some((score, index, number + 1));
+            }
+        }
+    }
+    best.map(|(_, index, number)| (index, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::locate;
+
+    #[test]
+    fn a_line_is_found_in_the_cell_it_came_from() {
+        let first = "fn f(x: i32) -> i32 {\n    x + 1\n}";
+        let second = "fn g(x: i32) -> i32 {\n    assert!(x > 0);\n    x + 1\n}\ng(0)";
+        let generated = format!("#![allow(x)]\n{first}\nextern {{\n{second}\n}}");
+        assert_eq!(locate(&generated, 3, &[first, second]), Some((0, 2)));
+        assert_eq!(locate(&generated, 7, &[first, second]), Some((1, 2)));
+        assert_eq!(locate(&generated, 8, &[first, second]), Some((1, 3)));
+        assert_eq!(locate(&generated, 1, &[first, second]), None);
+        assert_eq!(locate(&generated, 99, &[first, second]), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! The compiler thread: one evcxr context that serves all namespaces.
+//!
+//! evcxr does not export the name of its state type, so the states live in this one function's map, and the
+//! rest of the program knows them by number.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::process::CommandExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use evcxr::{EvalContext, EvalContextOutputs};
+
+use super::{
+    Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
+    cell_crate, diagnostics, relay, toolchain,
+};
+
+/// Defined in every artifact; see `regatta_cell::entry`.
+const PRELUDE: &str = r#"
+use regatta_cell::prelude::*;
+#[unsafe(no_mangle)]
+pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
+#[unsafe(no_mangle)]
+pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
+"#;
+
+/// Size of evcxr's cache of built crates.
+const CACHE_BYTES: u64 = 1 << 30;
+
+/// The relay writes before evcxr goes on, so its line is at most a thread switch away.
+const RELAY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves requests until told to quit.
+pub fn serve(
+    folder: &Path,
+    incoming: &Receiver<Request>,
+    free: &Sender<Request>,
+    root_out: &Sender<State>,
+    warmth: &Mutex<Warmth>,
+) -> Result<(), String> {
+    prepare_lock(folder).map_err(|error| error.to_string())?;
+    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut relay = Command::new(exe);
+    relay.env(relay::FOLDER_VARIABLE, folder).process_group(0);
+    let (mut context, outputs) =
+        EvalContext::with_subprocess_command(relay).map_err(|error| error.to_string())?;
+
+    // Offline first: what this binary was built from is there already. Without it, the registry helps.
+    let mut root = None;
+    for offline in [true, false] {
+        let mut state = context.state();
+        state.set_offline_mode(offline);
+        state.set_cache_bytes(CACHE_BYTES);
+        match add_own_crates(|name, config| state.add_dep(name, config))
+            .and_then(|()| context.eval_with_state(PRELUDE, state).map_err(|error| error.to_string()))
+        {
+            Ok(_) => {
+                let mut state = context.state();
+                // rustc's wrapper costs some milliseconds a cell, and only crates are cached.
+                state.set_cache_bytes(0);
+                root = Some(state);
+                break;
+            }
+            Err(why) if !offline => return Err(why),
+            Err(_) => {}
+        }
+    }
+    let Some(mut root) = root else { return Err("no prelude".to_owned()) };
+    // The first inference reads the standard library; the value is dropped with its state.
+    let _ = context.eval_with_state("let regatta_warm = vec![1, 2];", root.clone());
+
+    let mut states = HashMap::new();
+    let mut next = 0_u64;
+    let mut settings: Vec<Setting> = Vec::new();
+    let enlist = |id: u64, variables: BTreeMap<String, String>| {
+        State(Arc::new(StateHandle { id, variables, free: free.clone() }))
+    };
+    states.insert(next, root.clone());
+    let first_root = enlist(next, BTreeMap::new());
+    let _ = root_out.send(first_root.clone());
+    *warmth.lock().unwrap_or_else(PoisonError::into_inner) = Warmth::Ready;
+    if let Some(sysroot) = std::env::var_os("REGATTA_SYSROOT") {
+        // Only the speed of the next start depends on it.
+        let _ = std::thread::Builder::new()
+            .name("rust-src".to_owned())
+            .spawn(move || drop(toolchain::make_slim_sources(Path::new(&sysroot))));
+    }
+
+    while let Ok(request) = incoming.recv() {
+        match request {
+            Request::Quit => break,
+            Request::Free(id) => {
+                states.remove(&id);
+            }
+            Request::Configure { setting, answer } => {
+                settings.push(setting);
+                let compiled = Compiled { artifact: Arc::new(none()), after: first_root.clone() };
+                let _ = answer.send(Ok(compiled));
+            }
+            Request::AddCrate { name, config, answer } => {
+                // Tried on the root first; the other namespaces take it over with their next cell.
+                let mut state = root.clone();
+                state.set_offline_mode(false);
+                state.set_cache_bytes(CACHE_BYTES);
+                let added = own_crate(&name, &config)
+                    .and_then(|config| {
+                        state.add_dep(&name, &config).map_err(|error| error.to_string())?;
+                        context
+                            .eval_with_state("let _ = ();", state)
+                            .map_err(|error| error.to_string())?;
+                        Ok(config)
+                    })
+                    .map_err(CompileError::Trouble);
+                let answered = added.and_then(|config| {
+                    let mut with_crate = context.state();
+                    with_crate.set_cache_bytes(0);
+                    root = with_crate;
+                    for state in states.values_mut() {
+                        state.set_offline_mode(false);
+                        // Validated above, and evcxr skips what it knows.
+                        state
+                            .add_dep(&name, &config)
+                            .map_err(|error| CompileError::Trouble(error.to_string()))?;
+                    }
+                    next += 1;
+                    states.insert(next, root.clone());
+                    Ok(Compiled {
+                        artifact: Arc::new(none()),
+                        after: enlist(next, BTreeMap::new()),
+                    })
+                });
+                let _ = answer.send(answered);
+            }
+            Request::Compile { source, state, answer } => {
+                let Some(mut before) = states.get(&state).cloned() else {
+                    let _ = answer.send(Err(CompileError::Trouble("the state is gone".to_owned())));
+                    continue;
+                };
+                for setting in &settings {
+                    match setting {
+                        Setting::OptLevel(level) => {
+                            let _ = before.set_opt_level(level);
+                        }
+                        Setting::Checks(on) => {
+                            for key in ["OVERFLOW_CHECKS", "DEBUG_ASSERTIONS"] {
+                                before.set_build_env(
+                                    &format!("CARGO_PROFILE_DEV_{key}"),
+                                    if *on { "true" } else { "false" },
+                                );
+                            }
+                        }
+                    }
+                }
+                let prefix_lines = source.prefix.lines().count();
+                let full = whole(&source);
+                let evaluated = caught(|| {
+                    drain(&outputs);
+                    context.eval_with_state(&full, before).map(|_| ())
+                });
+                let answered = match evaluated {
+                    Ok(()) => artifact(&outputs, &context).map(|artifact| {
+                        next += 1;
+                        states.insert(next, context.state());
+                        Compiled {
+                            artifact: Arc::new(artifact),
+                            after: enlist(next, variables(&context)),
+                        }
+                    }),
+                    Err(error) => Err(refusal(error, prefix_lines)),
+                };
+                let _ = answer.send(answered);
+            }
+            Request::Forget { names, state, answer } => {
+                let Some(before) = states.get(&state).cloned() else { continue };
+                let code: String = names.iter().map(|name| format!("let {name} = ();\n")).collect();
+                let file = folder.join(relay::PANIC_FILE);
+                let evaluated = std::fs::write(&file, "").map_err(Into::into).and_then(|()| {
+                    caught(|| context.eval_with_state(&code, before).map(|_| ()))
+                });
+                let _ = std::fs::remove_file(&file);
+                let answered = evaluated.map_err(|error| refusal(error, 0)).map(|()| {
+                    next += 1;
+                    states.insert(next, context.state());
+                    Compiled {
+                        artifact: Arc::new(none()),
+                        after: enlist(next, variables(&context)),
+                    }
+                });
+                let _ = answer.send(answered);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An evcxr or rust-analyzer that panics costs this cell, not the session.
+fn caught(work: impl FnOnce() -> Result<(), evcxr::Error>) -> Result<(), evcxr::Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(evcxr::Error::Message("the compiler's analysis gave up on this cell".to_owned()))
+    })
+}
+
+fn whole(source: &Source) -> String {
+    if source.prefix.is_empty() {
+        return source.code.clone();
+    }
+    let newline = if source.prefix.ends_with('\n') { "" } else { "\n" };
+    format!("{}{newline}{}", source.prefix, source.code)
+}
+
+fn none() -> Artifact {
+    Artifact { so: std::path::PathBuf::new(), entry: String::new(), source: String::new() }
+}
+
+fn drain(outputs: &EvalContextOutputs) {
+    while outputs.stderr.try_recv().is_ok() {}
+    while outputs.stdout.try_recv().is_ok() {}
+}
+
+/// The artifact that the relay was asked to run last.
+fn artifact(outputs: &EvalContextOutputs, context: &EvalContext) -> Result<Artifact, CompileError> {
+    let mut line = outputs
+        .stderr
+        .recv_timeout(RELAY_PATIENCE)
+        .map_err(|_| CompileError::Trouble("nothing was compiled".to_owned()))?;
+    // A second try of evcxr's (a type redefined) makes a second artifact.
+    while let Ok(newer) = outputs.stderr.try_recv() {
+        line = newer;
+    }
+    let (so, entry) = line
+        .rsplit_once(' ')
+        .ok_or_else(|| CompileError::Trouble(format!("the relay said {line:?}")))?;
+    let source = context.last_source().unwrap_or_default();
+    Ok(Artifact { so: so.into(), entry: entry.to_owned(), source })
+}
+
+fn variables(context: &EvalContext) -> BTreeMap<String, String> {
+    context
+        .variables_and_types()
+        .map(|(name, type_name)| (name.to_owned(), type_name.to_owned()))
+        .collect()
+}
+
+fn refusal(error: evcxr::Error, prefix_lines: usize) -> CompileError {
+    match error {
+        evcxr::Error::CompilationErrors(errors) => CompileError::Refused(
+            errors.iter().map(|error| diagnostics::diagnostic(error, prefix_lines)).collect(),
+        ),
+        other => CompileError::Trouble(other.to_string()),
+    }
+}
+
+fn prepare_lock(folder: &Path) -> std::io::Result<()> {
+    let build = folder.join("build");
+    std::fs::create_dir_all(&build)?;
+    std::fs::write(build.join("Cargo.lock"), cell_crate::LOCK)
+}
+
+fn add_own_crates(
+    mut add: impl FnMut(&str, &str) -> Result<(), evcxr::Error>,
+) -> Result<(), String> {
+    let cell = cell_crate::cell(&toolchain::cache_dir())
+        .map_err(|error| format!("cannot write the cell crate's sources: {error}"))?;
+    add("regatta-cell", &format!("{{ path = {cell:?} }}")).map_err(|error| error.to_string())?;
+    add("serde", r#"{ version = "1", features = ["derive"] }"#).map_err(|error| error.to_string())
+}
+
+/// `%dep kernels` means the compute kernels that this binary carries.
+fn own_crate(name: &str, config: &str) -> Result<String, String> {
+    if name != "kernels" || config != "\"*\"" {
+        return Ok(config.to_owned());
+    }
+    let folder = cell_crate::kernels(&toolchain::cache_dir())
+        .map_err(|error| format!("cannot write the kernels' sources: {error}"))?;
+    Ok(format!("{{ package = \"regatta-kernels\", path = {folder:?} }}"))
+}

@@ -1,0 +1,169 @@
+//! The Rust toolchain, resolved once: calls through rustup's proxies cost tens of milliseconds each, and
+//! evcxr makes some twenty of them.
+//!
+//! The settings reach evcxr, cargo and rustc through the environment, so this binary executes itself once
+//! more with that environment set: setting it from within would need `unsafe`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{builds, relay};
+
+const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
+
+/// What this process adds to its environment for cargo's sake, and what user code must not inherit.
+pub const OWN_VARIABLES: &[&str] =
+    &[SYSROOT_VARIABLE, relay::FOLDER_VARIABLE, "EVCXR_TMPDIR", "EVCXR_CONFIG_DIR", "RUST_SRC_PATH"];
+
+#[derive(Debug, thiserror::Error)]
+pub enum ToolchainError {
+    #[error("rustc cannot be run: {0}; regatta compiles each cell, so it needs a Rust toolchain")]
+    NoRustc(io::Error),
+    #[error("rustc does not tell its sysroot: {0}")]
+    NoSysroot(String),
+    #[error(
+        "the component rust-src is missing (type inference reads it): `rustup component add rust-src`"
+    )]
+    NoSources,
+    #[error("cannot make a folder for temporary files: {0}")]
+    Folder(io::Error),
+    #[error("cannot execute this program again: {0}")]
+    Exec(io::Error),
+}
+
+/// Where a session finds its tools and keeps its files.
+#[derive(Clone, Debug)]
+pub struct Toolchain {
+    pub sysroot: PathBuf,
+    /// The session's own folder; its relay removes it.
+    pub folder: PathBuf,
+}
+
+impl Toolchain {
+    /// The toolchain as this process's environment has it; executes this program again to put it there.
+    pub fn enter() -> Result<Self, ToolchainError> {
+        let (sysroot, folder) =
+            (std::env::var_os(SYSROOT_VARIABLE), std::env::var_os(relay::FOLDER_VARIABLE));
+        if let (Some(sysroot), Some(folder)) = (sysroot, folder) {
+            let own = format!("-{}-", std::process::id());
+            let made_by_this_process =
+                Path::new(&folder).to_str().is_some_and(|folder| folder.contains(&own));
+            if made_by_this_process {
+                return Ok(Self { sysroot: sysroot.into(), folder: folder.into() });
+            }
+        }
+        let sysroot = find_sysroot()?;
+        if !sources(&sysroot).exists() {
+            return Err(ToolchainError::NoSources);
+        }
+        let folder = builds::make_folder().map_err(ToolchainError::Folder)?;
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0(std::env::args_os().next().unwrap_or_else(|| "regatta".into()))
+            .args(std::env::args_os().skip(1))
+            .env(SYSROOT_VARIABLE, &sysroot)
+            .env(relay::FOLDER_VARIABLE, &folder)
+            .env("EVCXR_TMPDIR", folder.join("build"))
+            .env("EVCXR_CONFIG_DIR", &folder)
+            .env("PATH", path_with(&sysroot.join("bin")));
+        let slim = slim_sources(&sysroot);
+        if slim.exists() {
+            command.env("RUST_SRC_PATH", slim);
+        }
+        let error = command.exec();
+        builds::remove(&folder);
+        Err(ToolchainError::Exec(error))
+    }
+
+    /// `rustc 1.95.0`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let output = Command::new(self.sysroot.join("bin/rustc")).arg("--version").output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let text = text.unwrap_or_default();
+        text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The user's cache directory for this program.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    dirs::cache_dir().unwrap_or_else(std::env::temp_dir).join("regatta")
+}
+
+fn find_sysroot() -> Result<PathBuf, ToolchainError> {
+    let output = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .map_err(ToolchainError::NoRustc)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() || text.trim().is_empty() {
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(ToolchainError::NoSysroot(why));
+    }
+    Ok(PathBuf::from(text.trim()))
+}
+
+fn path_with(first: &Path) -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
+    // A folder with a colon in its name can't be in a PATH; the old value still works.
+    std::env::join_paths(folders).unwrap_or(path)
+}
+
+fn sources(sysroot: &Path) -> PathBuf {
+    sysroot.join("lib/rustlib/src/rust/library")
+}
+
+/// Parts of the standard library's sources that rust-analyzer reads for long and cells do not need.
+const LEFT_OUT: [&str; 6] =
+    ["stdarch", "portable-simd", "test", "coretests", "alloctests", "backtrace"];
+
+/// The copy of the standard library's sources without [`LEFT_OUT`]: with it a session is warm in about
+/// half the time.
+fn slim_sources(sysroot: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    let changed = fs::metadata(sysroot.join("bin/rustc")).and_then(|rustc| rustc.modified()).ok();
+    (sysroot, changed).hash(&mut hasher);
+    cache_dir().join("rust-src").join(format!("{:016x}", hasher.finish())).join("library")
+}
+
+/// Makes that copy for the next session, unless it is there.
+pub fn make_slim_sources(sysroot: &Path) -> io::Result<()> {
+    let target = slim_sources(sysroot);
+    let Some(parent) = target.parent().filter(|_| !target.exists()) else { return Ok(()) };
+    let shelf = parent.parent().unwrap_or(parent);
+    fs::create_dir_all(shelf)?;
+    let beside = tempfile::tempdir_in(shelf)?;
+    copy(&sources(sysroot), &beside.path().join("library"))?;
+    match fs::rename(beside.path(), parent) {
+        Err(error) if !target.exists() => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => {
+            let _ = beside.keep();
+            Ok(())
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| LEFT_OUT.contains(&name)) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(&name))?;
+        } else {
+            fs::copy(entry.path(), to.join(&name))?;
+        }
+    }
+    Ok(())
+}

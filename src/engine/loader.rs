@@ -1,0 +1,100 @@
+//! Artifacts in this process: loaded once, never unloaded (their thread-local destructors and the panic hook
+//! may still be needed), found again by path.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, OsStr, c_void};
+use std::mem::ManuallyDrop;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use libloading::os::unix::Library;
+use regatta_cell::host::Trampoline;
+
+use crate::wire::FunctionAddress;
+
+/// An artifact's entry: takes the variable store and returns it.
+pub type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
+
+#[derive(Default)]
+pub struct Loader {
+    loaded: HashMap<PathBuf, Loaded>,
+}
+
+struct Loaded {
+    library: ManuallyDrop<Library>,
+    base: usize,
+}
+
+impl Loader {
+    /// The entry function `name` of the artifact `so`.
+    pub fn entry(&mut self, so: &Path, name: &str) -> Result<Entry, String> {
+        let loaded = self.load(so)?;
+        // SAFETY: the compiler room names the entry function of an artifact, which has this type.
+        let entry = unsafe { loaded.library.get::<Entry>(name.as_bytes()) };
+        entry.map(|entry| *entry).map_err(|error| error.to_string())
+    }
+
+    /// The map function at `address`.
+    pub fn trampoline(&mut self, address: &FunctionAddress) -> Result<Trampoline, String> {
+        let base = self.load(&address.so)?.base;
+        let at = usize::try_from(address.offset).map_err(|error| error.to_string())?;
+        // SAFETY: the address was taken from a `Trampoline` in another process that loaded the same file,
+        // relative to its load address there.
+        Ok(unsafe { std::mem::transmute::<usize, Trampoline>(base + at) })
+    }
+
+    /// Writes out what user code, in Rust or C, left in its buffers.
+    pub fn flush(&self) {
+        // The artifacts share one Rust standard library, so any of them will do.
+        if let Some(loaded) = self.loaded.values().next() {
+            call(&loaded.library, c"regatta_flush");
+        }
+        // SAFETY: a null stream means all of them.
+        unsafe { libc::fflush(std::ptr::null_mut()) };
+    }
+
+    fn load(&mut self, so: &Path) -> Result<&Loaded, String> {
+        if !self.loaded.contains_key(so) {
+            let first = self.loaded.is_empty();
+            // SAFETY: running foreign code is what an engine is for; it has a process of its own.
+            let library = unsafe { Library::new(so) }.map_err(|error| error.to_string())?;
+            let library = ManuallyDrop::new(library);
+            // Any symbol tells where the file was loaded.
+            // SAFETY: the prelude of every artifact defines it with this type.
+            let symbol = unsafe { library.get::<extern "C" fn()>(b"regatta_attach\0") }
+                .map_err(|error| error.to_string())?;
+            let base = address_of(*symbol as *const c_void).map_or(0, |(base, _)| base);
+            if first {
+                symbol();
+            }
+            self.loaded.insert(so.to_owned(), Loaded { library, base });
+        }
+        self.loaded.get(so).ok_or_else(|| "not loaded".to_owned())
+    }
+}
+
+fn call(library: &Library, name: &CStr) {
+    // SAFETY: as above.
+    if let Ok(function) = unsafe { library.get::<extern "C" fn()>(name.to_bytes_with_nul()) } {
+        function();
+    }
+}
+
+/// The load address and the file of the artifact that contains `function`.
+pub fn address_of(function: *const c_void) -> Option<(usize, PathBuf)> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: `dladdr` accepts any address and fills `info` when it returns non-zero.
+    let info = unsafe {
+        if libc::dladdr(function, info.as_mut_ptr()) == 0 {
+            return None;
+        }
+        info.assume_init()
+    };
+    if info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: a non-null `dli_fname` is a C string that lives as long as the library, which is for ever.
+    let file = unsafe { CStr::from_ptr(info.dli_fname) };
+    let file = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
+    Some((info.dli_fbase as usize, file))
+}

@@ -1,0 +1,49 @@
+//! Ids and names as types of their own, so that a rank cannot be passed where a job is meant.
+//! The lowest room: it knows nothing of any other.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u32);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+number_id!(
+    /// An engine, unique in its session and never given out twice.
+    EngineId
+);
+number_id!(
+    /// An engine's number in its pool, from 0 (MPI's word).
+    Rank
+);
+number_id!(
+    /// One map or one `%px` in flight.
+    JobId
+);
+number_id!(
+    /// The number in `In [n]`, from 1.
+    CellId
+);
+
+/// The name of a pool, such as `p0`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PoolName(pub String);
+
+impl fmt::Display for PoolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,15 @@
+pub mod cell;
+pub mod cli;
+pub mod compiler;
+pub mod engine;
+pub mod ids;
+pub mod magic;
+pub mod notebook;
+mod notebook_run;
+pub mod outcome;
+pub mod pool;
+pub mod render;
+pub mod repl;
+pub mod session;
+pub mod vocabulary;
+pub mod wire;

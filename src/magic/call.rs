@@ -1,0 +1,150 @@
+//! A magic call as a plain record: options parsed, code found; nothing has run yet.
+
+use clap::ArgMatches;
+use clap::error::{ContextKind, ContextValue};
+
+use super::{ALL, Magic, Takes, find, suggest::nearest};
+use crate::cell::{Binding, MagicCall, OptionError, ValueCount, split_options};
+use crate::outcome::{ErrorKind, Report};
+use crate::session::Code;
+
+pub struct Call<'a> {
+    pub matches: ArgMatches,
+    /// The words behind the name, for [`Takes::Line`]; the code, for [`Takes::Code`].
+    pub text: &'a str,
+    /// Line and column in the cell at which `text` begins.
+    pub at: (usize, usize),
+    pub bind: Option<&'a Binding>,
+    pub cell_form: bool,
+}
+
+impl Call<'_> {
+    /// The code as it is compiled.
+    pub fn code(&self) -> Code {
+        Code::default().user(self.text, self.at)
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
+    }
+
+    pub fn text_of(&self, name: &str) -> Option<&str> {
+        self.matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
+    }
+}
+
+/// Parses a call: which magic, with what.
+pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Report> {
+    let percent = if call.cell_form { "%%" } else { "%" };
+    let Some(magic) = find(&call.name) else {
+        let names: Vec<String> =
+            ALL.iter().map(|magic| magic.command().get_name().to_owned()).collect();
+        let report = usage(format!("unknown magic {percent}{}", call.name));
+        return Err(match nearest(&call.name, names.iter().map(String::as_str)) {
+            Some(name) => report.hint(format!("did you mean {percent}{name}?")),
+            None => report.hint("`%help` lists the magics"),
+        });
+    };
+    if call.cell_form && !magic.has_cell_form() {
+        return Err(usage(format!("%{} has no form with a body", call.name))
+            .hint(format!("write `%{}` on one line", call.name)));
+    }
+    if let Some(bind) = call.bind.as_ref().filter(|_| !magic.binds()) {
+        return Err(usage(format!("%{} gives no value to bind to `{}`", call.name, bind.name))
+            .hint("`%map` gives one"));
+    }
+    let (words, text, at) = match magic.takes() {
+        Takes::Line => (Vec::new(), call.args.as_str(), call.args_at),
+        Takes::Words => {
+            let words = shell_words::split(&call.args)
+                .map_err(|_| usage(format!("%{}: a quote is not closed", call.name)))?;
+            (words, call.args.as_str(), call.args_at)
+        }
+        Takes::Code => {
+            let (words, from) = options(magic, call)?;
+            let rest = &call.args[from..];
+            match &call.body {
+                None => (words, rest, position(&call.args[..from], call.args_at)),
+                Some(_) if !rest.trim().is_empty() => {
+                    return Err(usage(format!("%%{}: `{}` is no option", call.name, rest.trim()))
+                        .hint("the code of a `%%` cell stands below its first line"));
+                }
+                Some(body) => (words, body.as_str(), (call.body_line, 1)),
+            }
+        }
+    };
+    if magic.takes() == Takes::Code && text.trim().is_empty() {
+        return Err(usage(format!("{percent}{} needs code", call.name))
+            .hint(format!("`%help {}` shows examples", call.name)));
+    }
+    let matches = magic
+        .command()
+        .no_binary_name(true)
+        .try_get_matches_from(words)
+        .map_err(|error| refused(&error, &call.name))?;
+    let bind = call.bind.as_ref();
+    Ok((magic, Call { matches, text, at, bind, cell_form: call.cell_form }))
+}
+
+fn usage(what: impl Into<String>) -> Report {
+    Report::new(ErrorKind::Usage, what)
+}
+
+/// The option words in front of the code, and where the code begins.
+fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), Report> {
+    let command = magic.command();
+    let takes_value = |word: &str| {
+        let argument = command.get_arguments().find(|argument| match word.strip_prefix("--") {
+            Some(long) => argument.get_long() == Some(long),
+            None => argument.get_short().is_some_and(|short| word == format!("-{short}")),
+        })?;
+        let action = argument.get_action();
+        Some(match argument.get_num_args().map(|range| range.min_values()) {
+            Some(0) if action.takes_values() => ValueCount::Optional,
+            _ if action.takes_values() => ValueCount::One,
+            _ => ValueCount::None,
+        })
+    };
+    split_options(&call.args, &takes_value).map_err(|error| {
+        let report = usage(format!("%{}: {error}", call.name));
+        let OptionError::Unknown { option } = &error else {
+            return report.hint(format!("`%help {}` shows the options", call.name));
+        };
+        let longs: Vec<String> =
+            command.get_arguments().filter_map(|a| a.get_long().map(|l| format!("--{l}"))).collect();
+        match nearest(option, longs.iter().map(String::as_str)) {
+            Some(name) => report.hint(format!("did you mean {name}?")),
+            None => report.hint(format!(
+                "`%help {}` shows the options; code that begins with `-` stands behind `--`",
+                call.name
+            )),
+        }
+    })
+}
+
+/// Line and column behind `text`, which begins at `at`.
+pub fn position(text: &str, at: (usize, usize)) -> (usize, usize) {
+    match text.rsplit_once('\n') {
+        Some((before, last)) => (at.0 + before.matches('\n').count() + 1, last.chars().count() + 1),
+        None => (at.0, at.1 + text.chars().count()),
+    }
+}
+
+/// clap's error in our form.
+fn refused(error: &clap::Error, name: &str) -> Report {
+    let rendered = error.render().to_string();
+    let first = rendered.lines().next().unwrap_or_default();
+    let what = first.strip_prefix("error: ").unwrap_or(first);
+    let report = usage(format!("%{name}: {what}"));
+    let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
+        .into_iter()
+        .find_map(|kind| match error.get(kind)? {
+            ContextValue::String(text) => Some(text.clone()),
+            ContextValue::Strings(texts) => texts.first().cloned(),
+            _ => None,
+        });
+    match suggestion {
+        Some(text) => report.hint(format!("did you mean {text}?")),
+        None => report.hint(format!("`%help {name}` shows how it is written")),
+    }
+}

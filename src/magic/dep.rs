@@ -1,0 +1,48 @@
+//! `%dep`: adds a crate.
+
+use clap::Command;
+
+use super::{Call, Example, Magic, Takes};
+use crate::outcome::{ErrorKind, Event, Report, Sink};
+use crate::session::{Failed, Session};
+
+pub struct Dep;
+
+impl Magic for Dep {
+    fn command(&self) -> Command {
+        Command::new("dep").about("adds a crate: `%dep NAME`, `%dep NAME = \"1\"`, `%dep kernels`").after_help(
+            "`%dep kernels` adds regatta's own compute kernels. `:dep NAME = \"1\"` works too. The part behind \
+             `=` is what Cargo.toml takes: a version or `{ version = \"1\", features = [\"full\"] }`.",
+        )
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Line
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        &[Example { input: "%dep kernels", shows: "kernels" }]
+    }
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let (name, config) = match call.text.split_once('=') {
+            Some((name, config)) => (name.trim(), config.trim()),
+            None => (call.text.trim(), "\"*\""),
+        };
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(letters) || config.is_empty() {
+            return Err(Report::new(ErrorKind::Usage, format!("`{name}` cannot name a crate"))
+                .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
+                .into());
+        }
+        let took = session.add_crate(name, config, sink)?;
+        let text = format!("{} is there, in {:.1} s", name.replace('-', "_"), took.as_secs_f64());
+        sink.send(Event::Text(text));
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! What is told about magics elsewhere: completion's vocabulary and the README's table.
+
+use super::{ALL, Takes};
+use crate::outcome::PoolKind;
+use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
+use crate::session::Session;
+
+/// Everything that completion knows now.
+pub fn vocabulary(session: &Session) -> Vocabulary {
+    let magics = ALL
+        .iter()
+        .map(|magic| {
+            let command = magic.command();
+            let subcommands = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            let options = command
+                .get_subcommands()
+                .flat_map(clap::Command::get_arguments)
+                .chain(command.get_arguments())
+                .map(option)
+                .collect();
+            MagicWord {
+                name: command.get_name().to_owned(),
+                summary: command.get_about().map(ToString::to_string).unwrap_or_default(),
+                cell_form: magic.has_cell_form(),
+                options,
+                subcommands,
+            }
+        })
+        .collect();
+    let function = |kind| matches!(kind, crate::cell::ItemKind::Fn | crate::cell::ItemKind::Macro);
+    Vocabulary {
+        magics,
+        pools: session.pools().iter().map(|pool| pool.name.0.clone()).collect(),
+        engines: session.current_pool().map_or(0, |pool| pool.size),
+        variables: session.variables().into_iter().map(|(name, _)| name).collect(),
+        functions: session
+            .definitions()
+            .into_iter()
+            .filter(|(_, kind)| function(*kind) || matches!(kind, crate::cell::ItemKind::Type))
+            .map(|(name, _)| name)
+            .collect(),
+    }
+}
+
+fn option(argument: &clap::Arg) -> OptionWord {
+    let choices: Vec<String> = argument
+        .get_possible_values()
+        .iter()
+        .map(|value| value.get_name().to_owned())
+        .collect();
+    let value = if !argument.get_action().takes_values() {
+        ValueKind::None
+    } else if !choices.is_empty() {
+        ValueKind::Choice(choices)
+    } else {
+        match argument.get_id().as_str() {
+            "targets" => ValueKind::Targets,
+            "pool" => ValueKind::Pool,
+            "file" => ValueKind::File,
+            "size" | "n" | "progress-after" => ValueKind::Number,
+            _ => ValueKind::Other,
+        }
+    };
+    OptionWord {
+        long: argument.get_long().map(str::to_owned),
+        short: argument.get_short(),
+        value,
+        help: argument.get_help().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+/// The table of magics for the README, in Markdown.
+pub fn readme_table() -> String {
+    let mut table = "| magic | what it does |\n|---|---|\n".to_owned();
+    for magic in ALL {
+        let command = magic.command();
+        let form = if magic.has_cell_form() { format!(", `%%{}`", command.get_name()) } else { String::new() };
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let usage = match magic.takes() {
+            Takes::Code => " CODE",
+            _ => "",
+        };
+        table.push_str(&format!("| `%{}{usage}`{form} | {about} |\n", command.get_name()));
+    }
+    table.push_str("| `!command` | runs a shell command |\n");
+    table
+}
+
+/// A pool kind's word.
+pub fn kind_word(kind: PoolKind) -> &'static str {
+    match kind {
+        PoolKind::Threads => "thread",
+        PoolKind::Processes => "process",
+    }
+}

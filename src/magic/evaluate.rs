@@ -1,0 +1,91 @@
+//! One cell from its text to its end: parsed whole first, so that a typo in its last line runs nothing.
+
+use super::call::{Call, prepare};
+use super::Magic;
+use crate::cell::{self, CellError, SegmentKind};
+use crate::outcome::{ErrorKind, Event, Mark, Report, Sink, Snippet};
+use crate::session::{Code, Failed, Session};
+
+/// Runs a cell as the next one of the session; whether it ended well.
+pub fn evaluate(session: &mut Session, text: &str, sink: &mut dyn Sink) -> bool {
+    session.begin_cell(text, sink);
+    let ok = match run_text(session, text, 1, sink) {
+        Ok(()) => true,
+        Err(Failed(reports)) => {
+            sink.send(Event::Progress(None));
+            for report in reports {
+                sink.send(Event::Error(report));
+            }
+            false
+        }
+    };
+    session.end_cell(ok, sink);
+    ok
+}
+
+enum Step<'a> {
+    Rust(Code),
+    Shell(&'a str),
+    Magic(&'static dyn Magic, Call<'a>),
+}
+
+/// Runs text that stands in the cell from `line` on.
+pub fn run_text(
+    session: &mut Session,
+    text: &str,
+    line: usize,
+    sink: &mut dyn Sink,
+) -> Result<(), Failed> {
+    let name = format!("In [{}]", session.cell());
+    let mut parsed = cell::parse(text).map_err(|error| unreadable(error, text, name))?;
+    for segment in &mut parsed.segments {
+        segment.line += line - 1;
+        if let SegmentKind::Magic(call) = &mut segment.kind {
+            call.args_at.0 += line - 1;
+            call.body_line += line - 1;
+        }
+    }
+    let steps: Vec<Step<'_>> = parsed
+        .segments
+        .iter()
+        .map(|segment| {
+            Ok(match &segment.kind {
+                SegmentKind::Rust(code) => Step::Rust(Code::verbatim(code, segment.line)),
+                SegmentKind::Shell(command) => Step::Shell(command),
+                SegmentKind::Magic(call) => {
+                    let (magic, call) = prepare(call)?;
+                    Step::Magic(magic, call)
+                }
+            })
+        })
+        .collect::<Result<_, Report>>()?;
+    for step in steps {
+        match step {
+            Step::Rust(code) => match session.autopx.clone() {
+                Some(options) => session.px(&code, &options, sink)?,
+                None => session.run_local(&code, sink)?,
+            },
+            Step::Shell(command) => session.shell(command, sink)?,
+            Step::Magic(magic, call) => magic.run(&call, session, sink)?,
+        }
+        if session.quitting {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(error: CellError, source: &str, name: String) -> Failed {
+    let mut report = Report::new(ErrorKind::Usage, error.what);
+    let line = source.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
+    let end = line.trim_end().chars().count() + 1;
+    let mark = Mark {
+        start: (error.line, error.column),
+        end: (error.line, end.max(error.column + 1)),
+        label: String::new(),
+        primary: true,
+    };
+    report.snippet = Some(Snippet { source: source.to_owned(), name, marks: vec![mark] });
+    report.hint = error.hint;
+    report.into()
+}

@@ -1,0 +1,103 @@
+//! Magics: one file each, and one line in [`ALL`]. A magic declares its options once, as a clap command;
+//! parser, help, completion and the README's table follow from it. It returns data and prints nothing.
+
+mod autopx;
+mod call;
+mod dep;
+mod document;
+mod evaluate;
+mod help;
+mod history;
+mod map;
+mod opt;
+mod pool;
+mod px;
+mod pxconfig;
+mod pxresult;
+mod quit;
+mod reset;
+mod run;
+mod suggest;
+mod time;
+mod timeit;
+mod type_of;
+mod who;
+
+pub use call::Call;
+pub use document::{readme_table, vocabulary};
+pub use evaluate::evaluate;
+
+use crate::outcome::Sink;
+use crate::session::{Failed, Session};
+
+/// What stands behind a magic's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Words and options, quoted as in a shell.
+    Words,
+    /// Options, then Rust code as it stands.
+    Code,
+    /// A line that the magic reads itself.
+    Line,
+}
+
+/// An example that runs as a test: input, and a part of what it shows.
+pub struct Example {
+    pub input: &'static str,
+    pub shows: &'static str,
+}
+
+pub trait Magic: Sync {
+    /// Name, description and options.
+    fn command(&self) -> clap::Command;
+
+    fn takes(&self) -> Takes {
+        Takes::Words
+    }
+
+    /// Whether there is a form `%%name` with a body.
+    fn has_cell_form(&self) -> bool {
+        false
+    }
+
+    /// Whether `let name = %magic …` binds something.
+    fn binds(&self) -> bool {
+        false
+    }
+
+    fn examples(&self) -> &'static [Example];
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed>;
+}
+
+/// Every magic.
+pub const ALL: &[&dyn Magic] = &[
+    &help::Help,
+    &who::Who,
+    &who::Whos,
+    &type_of::TypeOf,
+    &time::Time,
+    &timeit::Timeit,
+    &history::History,
+    &reset::Reset,
+    &run::Run,
+    &opt::Opt,
+    &dep::Dep,
+    &pool::Pool,
+    &px::Px,
+    &autopx::Autopx,
+    &pxresult::Pxresult,
+    &pxconfig::Pxconfig,
+    &map::Map,
+    &quit::Quit,
+];
+
+/// The magic of this name.
+pub fn find(name: &str) -> Option<&'static dyn Magic> {
+    ALL.iter().copied().find(|magic| magic.command().get_name() == name)
+}

@@ -1,0 +1,26 @@
+//! `%reset`: a session as new, with its pools and history.
+
+use clap::Command;
+
+use super::{Call, Example, Magic};
+use crate::outcome::{Event, Sink};
+use crate::session::{Failed, Session};
+
+pub struct Reset;
+
+impl Magic for Reset {
+    fn command(&self) -> Command {
+        Command::new("reset").about("forgets all variables and definitions, here and on all engines")
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        &[Example { input: "%reset", shows: "forgotten" }]
+    }
+
+    fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        session.reset();
+        let text = "all variables and definitions are forgotten; crates, pools and history stay";
+        sink.send(Event::Text(text.to_owned()));
+        Ok(())
+    }
+}

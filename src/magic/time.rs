@@ -1,0 +1,45 @@
+//! `%time`: runs code once and tells how long that took.
+
+use clap::Command;
+
+use super::evaluate::run_text;
+use super::{Call, Example, Magic, Takes};
+use crate::outcome::{Event, Sink, Timing};
+use crate::session::{Failed, Session};
+
+pub struct Time;
+
+impl Magic for Time {
+    fn command(&self) -> Command {
+        Command::new("time").about("runs code once and tells its wall time, and the compiler's")
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Code
+    }
+
+    fn has_cell_form(&self) -> bool {
+        true
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        &[Example { input: "%time (0..1000u64).sum::<u64>()", shows: "wall" }]
+    }
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let before = session.timing();
+        // On its own lines, so that columns in errors are the cell's.
+        let text = " ".repeat(call.at.1.saturating_sub(1)) + call.text;
+        run_text(session, &text, call.at.0, sink)?;
+        let after = session.timing();
+        let run = after.run.saturating_sub(before.run).as_secs_f64();
+        let compile = Some(after.compile.saturating_sub(before.compile));
+        sink.send(Event::Timing(Timing { per_loop: vec![run], loops: 1, compile }));
+        Ok(())
+    }
+}

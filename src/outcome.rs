@@ -1,0 +1,280 @@
+//! What the lower rooms hand up: events and outcomes as plain values. Nothing here prints, decides or
+//! touches an engine; the renderers turn these values into a terminal's text or into JSON lines.
+
+use std::time::Duration;
+
+use crate::ids::{CellId, PoolName, Rank};
+
+/// What a pool's engines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    Threads,
+    Processes,
+}
+
+/// Who printed or returned something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The local engine, in which plain cells run.
+    Local,
+    Engine(Rank),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Something that happens while a cell runs, in the order in which it happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    CellStarted { cell: CellId, code: String },
+    /// Printed by user code. From an engine: whole lines, each ended by `\n`. From the local engine: as it
+    /// was written, so that a progress bar that uses `\r` works.
+    Output { origin: Origin, stream: Stream, text: String },
+    /// The value of a plain cell's last expression: `Out[n]`.
+    Result { cell: CellId, value: Value },
+    /// What every engine made of a `%px` cell.
+    Px(PxReport),
+    MapPlan(MapPlan),
+    /// How far a job or a build is; a later one replaces it. `None` clears it.
+    Progress(Option<Progress>),
+    MapFinished(MapReport),
+    /// Timings of `%time` and `%timeit`.
+    Timing(Timing),
+    /// The listing of a magic such as `%pool list` or `%who`.
+    Table(Table),
+    /// A magic's plain text, such as `%history`, or one line such as `pool p0: 2 process engines, up in 6 ms`.
+    Text(String),
+    /// Something the user should know that is not an error: a lost variable, a compiler warning.
+    Notice(String),
+    Error(Report),
+    CellFinished { cell: CellId, ok: bool, compile: Duration, run: Duration },
+}
+
+/// A value shown to the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Representations by MIME type; `text/plain` (the `Debug` text) comes first and is always there.
+    pub content: Vec<(String, String)>,
+    /// The Rust type, paths shortened: `Vec<u64>`. Empty when unknown.
+    pub type_name: String,
+}
+
+impl Value {
+    pub fn plain(text: impl Into<String>, type_name: impl Into<String>) -> Self {
+        Self { content: vec![("text/plain".to_owned(), text.into())], type_name: type_name.into() }
+    }
+
+    /// The `text/plain` representation.
+    pub fn text(&self) -> &str {
+        self.content.iter().find(|(mime, _)| mime == "text/plain").map_or("", |(_, text)| text)
+    }
+}
+
+/// How one engine ended one cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineOutcome {
+    /// Ran to its end; the value of the last expression, unless that is `()`.
+    Done(Option<Value>),
+    Panicked { message: String, place: Option<String> },
+    /// A `?` left the cell early; the error's `Debug` text.
+    Errored { message: String },
+    /// The engine process ended; `cause` such as `killed by SIGKILL`.
+    Died { cause: String },
+    /// The cell did not run here, and why.
+    Skipped { why: String },
+    Interrupted,
+}
+
+impl EngineOutcome {
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupOutputs {
+    /// Engine by engine.
+    Engine,
+    /// All outputs of a type together (ipyparallel's default).
+    #[default]
+    Type,
+    /// In the order of arrival.
+    Order,
+}
+
+#[derive(Clone, Debug)]
+pub struct PxReport {
+    pub cell: CellId,
+    pub pool: PoolName,
+    pub kind: PoolKind,
+    pub engines: Vec<PxRow>,
+    pub group: GroupOutputs,
+    /// Show time, outcome and type per engine even where there is no value.
+    pub verbose: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PxRow {
+    pub rank: Rank,
+    pub outcome: EngineOutcome,
+    /// Time the engine spent in the cell.
+    pub busy: Duration,
+    /// Output that was held back (`--no-stream`, `--group-outputs engine|type`), as (stream, text).
+    pub output: Vec<(Stream, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct MapPlan {
+    /// The function as the user wrote it: `fib`, `|x| x * 2`.
+    pub function: String,
+    pub input_type: String,
+    pub output_type: String,
+    /// `None` when the iterator doesn't say.
+    pub items: Option<u64>,
+    /// `None` when chunk sizes adapt while the map runs.
+    pub chunks: Option<u64>,
+    pub pool: PoolName,
+    pub kind: PoolKind,
+    pub engines: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// `map`, `px`, `compiling serde_json`, …
+    pub what: String,
+    /// `items`, `engines`, `crates`.
+    pub unit: &'static str,
+    pub done: u64,
+    pub total: Option<u64>,
+    pub elapsed: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct MapReport {
+    pub pool: PoolName,
+    pub kind: PoolKind,
+    pub engines: Vec<MapRow>,
+    /// From the first chunk sent until the last result was back.
+    pub wall: Duration,
+    /// Sum of the time in user code over all engines: what one engine alone would have needed.
+    pub serial: Duration,
+    /// Engines that died meanwhile and how; their chunks ran elsewhere.
+    pub died: Vec<(Rank, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct MapRow {
+    pub rank: Rank,
+    pub items: u64,
+    pub chunks: u64,
+    /// Time spent inside user code, summed over chunks.
+    pub busy: Duration,
+    /// `Debug` texts of the engine's first results, in input order; empty when the type has no `Debug`.
+    pub results: Vec<String>,
+}
+
+/// `%time` has one sample, `%timeit` several.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Seconds per loop, one entry per run.
+    pub per_loop: Vec<f64>,
+    pub loops: u64,
+    /// Only for `%time`: what the compiler needed.
+    pub compile: Option<Duration>,
+}
+
+/// A listing: typed fields, so that a renderer aligns and formats them.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    pub title: Option<String>,
+    pub columns: Vec<&'static str>,
+    pub rows: Vec<Vec<Field>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Field {
+    Text(String),
+    Count(u64),
+    Seconds(f64),
+    Bytes(u64),
+    /// Nothing to show here; a column of nothing but these is hidden.
+    Empty,
+}
+
+/// What kind of failure an error report tells of; the `kind` of JSON's error event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The cell doesn't parse as a cell: a magic's name, option or target.
+    Usage,
+    Compile,
+    Panic,
+    /// A `?` at top level.
+    Error,
+    EngineDied,
+    Interrupted,
+    /// The map has items without a result.
+    Map,
+    /// The session's own trouble: disk full, no compiler, …
+    System,
+}
+
+/// An error as the user sees it: what happened, where, what to do now.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub kind: ErrorKind,
+    /// What happened, one line, no full stop: `unknown magic %pol`.
+    pub what: String,
+    /// rustc's code, `E0308`.
+    pub code: Option<String>,
+    pub origin: Origin,
+    pub snippet: Option<Snippet>,
+    /// Further facts, one line each.
+    pub notes: Vec<String>,
+    /// What to do now: `did you mean %pool?`
+    pub hint: Option<String>,
+}
+
+impl Report {
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), code: None, origin: Origin::Local, snippet: None, notes: Vec::new(), hint: None }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+/// Lines of the user's own code with places marked in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snippet {
+    /// The whole cell.
+    pub source: String,
+    /// What the cell is called in the margin: `In [3]`.
+    pub name: String,
+    pub marks: Vec<Mark>,
+}
+
+/// A marked place. Lines and columns count from 1, columns in characters; the end column is exclusive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub start: (usize, usize),
+    pub end: (usize, usize),
+    pub label: String,
+    pub primary: bool,
+}
+
+/// Where events go: a terminal, JSON lines, a notebook's transcript.
+pub trait Sink {
+    fn send(&mut self, event: Event);
+}

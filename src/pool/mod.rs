@@ -1,0 +1,260 @@
+//! Pools: the engines' processes, the maps that run on them, and the thread that serves both.
+//!
+//! One thread, the hub, owns every engine process. The session tells it what to do with [`Hub`]'s methods
+//! and reads [`PoolEvent`]s; neither side waits for the other's reading.
+
+mod hub;
+mod map;
+mod process;
+mod schedule;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+pub use nix::sys::signal::Signal;
+
+use crate::ids::{EngineId, PoolName, Rank};
+use crate::outcome::{MapPlan, MapReport, Stream, Value};
+use crate::wire::{PanicInfo, PoolSpec, RunEnd};
+
+/// Which engine to start.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub id: EngineId,
+    pub rank: Rank,
+    pub size: u32,
+    /// `None`: the local engine.
+    pub pool: Option<PoolName>,
+}
+
+/// A cell for some engines.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub engines: Vec<EngineId>,
+    pub so: PathBuf,
+    pub entry: String,
+    /// What `pool::map` in the cell maps over.
+    pub pool: Option<PoolUse>,
+}
+
+#[derive(Clone, Debug)]
+pub enum PoolUse {
+    Threads { name: PoolName, size: u32 },
+    Processes { name: PoolName, engines: Vec<EngineId> },
+}
+
+impl PoolUse {
+    fn spec(&self) -> PoolSpec {
+        match self {
+            Self::Threads { name, size } => {
+                PoolSpec::Threads { name: name.clone(), size: *size }
+            }
+            Self::Processes { name, engines } => {
+                PoolSpec::Processes { name: name.clone(), size: engines.len() as u32 }
+            }
+        }
+    }
+}
+
+/// What happens to engines.
+#[derive(Debug)]
+pub enum PoolEvent {
+    /// The engine has answered for the first time.
+    Up { engine: EngineId },
+    /// It could not be started.
+    NotStarted { engine: EngineId, why: String },
+    Output { engine: EngineId, stream: Stream, bytes: Printed },
+    /// `rank`: of a thread in a thread pool.
+    Shown { engine: EngineId, rank: Option<Rank>, value: Value },
+    RunDone { engine: EngineId, busy: Duration, end: RunEnd },
+    Died { engine: EngineId, cause: String, /** The user has been told already. */ announced: bool },
+    MapPlanned(MapPlan),
+    MapProgress { done: u64, total: Option<u64>, elapsed: Duration },
+    /// All results are with the caller. A map called from code has no `shown` table.
+    MapDone { report: MapReport, shown: bool },
+    MapFailed(MapFailure),
+    /// `Debug` texts of an engine's first results, after `MapDone`.
+    FirstResults { rank: Rank, texts: Vec<String> },
+    /// A `%px` on a thread pool: per thread the time and how it ended.
+    Broadcast { threads: Vec<(Duration, Option<PanicInfo>)> },
+    Timing { per_loop: Vec<f64>, loops: u64 },
+}
+
+/// Why a map ended without its results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapFailure {
+    pub rank: Option<Rank>,
+    /// The index of the input whose item failed.
+    pub item: Option<u64>,
+    pub what: MapFault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapFault {
+    Panicked(PanicInfo),
+    /// The item ended three engines; how the last one ended.
+    Crashed(String),
+    NoEngineLeft,
+    Interrupted,
+    /// The inputs themselves failed, or something could not be encoded.
+    Inputs(String),
+}
+
+/// Printed bytes on their way to the renderer. Dropping them makes room for more: an engine that prints
+/// without end is slowed down to the reader's speed.
+#[derive(Debug)]
+pub struct Printed {
+    bytes: Vec<u8>,
+    room: Arc<AtomicUsize>,
+}
+
+impl Printed {
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Printed {
+    fn drop(&mut self) {
+        self.room.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+/// What `%pool list` shows of an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineStatus {
+    pub id: EngineId,
+    pub pid: u32,
+    pub state: EngineState,
+    /// Cells and chunks done.
+    pub tasks: u64,
+    /// Time in user code.
+    pub busy: Duration,
+    /// Resident memory in bytes; `None` when it is dead.
+    pub memory: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineState {
+    Starting,
+    Idle,
+    /// `cell` or `map`
+    Busy(&'static str),
+    Dead(String),
+}
+
+enum Command {
+    Launch(Launch),
+    Run(Run),
+    /// Ends engines without a `Died` event.
+    Stop(Vec<EngineId>),
+    Signal(Vec<EngineId>, Signal),
+    InterruptMap,
+    Resized(Vec<EngineId>, u32),
+    Status(Sender<Vec<EngineStatus>>),
+    Notify(Notify),
+    Quit,
+}
+
+/// Tells the user at once of an engine that died while the prompt waits.
+pub type Notify = Box<dyn FnMut(&str) + Send>;
+
+/// The session's end of the hub thread.
+pub struct Hub {
+    commands: Sender<Command>,
+    wake: Arc<EventFd>,
+    events: Receiver<PoolEvent>,
+    prompting: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Hub {
+    /// Starts the thread. Engines don't inherit the `hidden` variables of this process's environment.
+    pub fn start(hidden: &'static [&'static str]) -> std::io::Result<Self> {
+        let wake =
+            Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+        let (commands, incoming) = channel();
+        let (out, events) = channel();
+        let prompting = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("hub".to_owned()).spawn({
+            let (wake, prompting) = (wake.clone(), prompting.clone());
+            move || hub::serve(&incoming, &wake, out, &prompting, hidden)
+        })?;
+        Ok(Self { commands, wake, events, prompting, thread: Some(thread) })
+    }
+
+    pub fn launch(&self, launch: Launch) {
+        self.tell(Command::Launch(launch));
+    }
+
+    pub fn run(&self, run: Run) {
+        self.tell(Command::Run(run));
+    }
+
+    /// Ends engines, whatever they do.
+    pub fn stop(&self, engines: Vec<EngineId>) {
+        self.tell(Command::Stop(engines));
+    }
+
+    pub fn signal(&self, engines: Vec<EngineId>, signal: Signal) {
+        self.tell(Command::Signal(engines, signal));
+    }
+
+    /// Ends the map under way; its caller's cell goes on with an error.
+    pub fn interrupt_map(&self) {
+        self.tell(Command::InterruptMap);
+    }
+
+    /// Tells engines their pool's new size.
+    pub fn resized(&self, engines: Vec<EngineId>, size: u32) {
+        self.tell(Command::Resized(engines, size));
+    }
+
+    /// All engines that were not stopped, also dead ones.
+    pub fn status(&self) -> Vec<EngineStatus> {
+        let (answer, incoming) = channel();
+        self.tell(Command::Status(answer));
+        incoming.recv().unwrap_or_default()
+    }
+
+    pub fn notify(&self, notify: Notify) {
+        self.tell(Command::Notify(notify));
+    }
+
+    /// Whether the prompt waits, so that deaths are told through [`Hub::notify`].
+    pub fn set_prompting(&self, prompting: bool) {
+        self.prompting.store(prompting, Ordering::Relaxed);
+    }
+
+    /// The next event, when there is one within `patience`.
+    pub fn event(&self, patience: Duration) -> Result<Option<PoolEvent>, HubGone> {
+        match self.events.recv_timeout(patience) {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(HubGone),
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        // A hub that is gone is reported by `event`.
+        let _ = self.commands.send(command);
+        let _ = self.wake.write(1);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the thread that serves the engines has ended; start regatta again")]
+pub struct HubGone;
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.tell(Command::Quit);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How engines failed in a `%px` cell, each distinct failure once, with the engines that it befell.
+
+use super::{Style, text};
+use crate::ids::Rank;
+use crate::outcome::EngineOutcome;
+
+/// One distinct failure, the engines it befell, and where there is one what to do now.
+pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) -> String {
+    let (what, detail) = match outcome {
+        EngineOutcome::Done(_) => return String::new(),
+        EngineOutcome::Panicked { message, .. } => ("panicked", message.as_str()),
+        EngineOutcome::Errored { message } => ("returned an error", message.as_str()),
+        EngineOutcome::Died { cause } => ("died", cause.as_str()),
+        EngineOutcome::Skipped { why } => ("skipped", why.as_str()),
+        EngineOutcome::Interrupted => ("interrupted", ""),
+    };
+    let head = format!("{} {what}", text::engines(ranks));
+    let head = match outcome {
+        EngineOutcome::Skipped { .. } | EngineOutcome::Interrupted => style.warning(&head),
+        _ => style.failure(&head),
+    };
+    let colon = if detail.is_empty() { "" } else { ": " };
+    let mut out = format!("{head}{colon}{}\n", detail.trim_end());
+    match outcome {
+        EngineOutcome::Panicked {
+            place: Some(place), ..
+        } => {
+            out.push_str(&format!("  {} {place}\n", style.faint("-->")));
+        }
+        EngineOutcome::Died { .. } => {
+            let command = format!("%pool restart {}", text::target(ranks));
+            out.push_str(&format!("  {} {command}\n", style.faint("= help:")));
+        }
+        _ => {}
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::px::px;
+    use super::super::samples::{done, panicked, px as sample};
+    use super::*;
+
+    fn show(outcomes: Vec<EngineOutcome>) -> String {
+        px(&sample(outcomes), &Style::plain(80))
+    }
+
+    #[test]
+    fn failures_stand_below_the_others_results() {
+        let died = || EngineOutcome::Died {
+            cause: "killed by SIGKILL".to_owned(),
+        };
+        let skipped = || EngineOutcome::Skipped {
+            why: "no `x` here".to_owned(),
+        };
+        let errored = EngineOutcome::Errored {
+            message: "ParseIntError".to_owned(),
+        };
+        let outcomes = vec![
+            done("1"),
+            panicked("oh"),
+            died(),
+            skipped(),
+            panicked("oh"),
+            skipped(),
+            errored,
+        ];
+        let shown = "\
+┌────────┬────────┐
+│ engine │ result │
+│      0 │      1 │
+└────────┴────────┘
+engines 1,4 panicked: oh
+  --> In [5]:1:9
+engine 2 died: killed by SIGKILL
+  = help: %pool restart 2
+engines 3,5 skipped: no `x` here
+engine 6 returned an error: ParseIntError
+";
+        assert_eq!(show(outcomes), shown);
+        assert!(show(vec![died(), died(), died()]).ends_with("%pool restart 0:3\n"));
+    }
+}

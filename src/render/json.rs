@@ -1,0 +1,248 @@
+//! Events as JSON, one object per event and line, flushed at once. The fields are a promise to other
+//! programs: new ones may come, none changes its meaning. Times are in seconds. Progress is not emitted.
+//!
+//! | `event` | fields |
+//! |---|---|
+//! | `cell_started` | `cell`, `code` |
+//! | `output` | `cell`, `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
+//! | `result` | `cell`, `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
+//! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `pool`, `kind` (`threads`, `processes`), `engines` |
+//! | `map_finished` | `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `died` (each `engine`, `cause`) |
+//! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
+//! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
+//! | `text`, `notice` | `text` |
+//! | `error` | `cell`, `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px` |
+//! | `cell_finished` | `cell`, `ok`, `compile`, `run` |
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::record::{self, Line};
+use super::{output, record_error};
+use crate::ids::CellId;
+use crate::outcome::{EngineOutcome, Event, Origin, PxReport, Sink};
+
+/// Events as JSON lines, for programs.
+pub struct JsonLines<W: Write> {
+    out: W,
+    /// The cell whose events these are.
+    cell: Option<CellId>,
+    broken: bool,
+}
+
+impl<W: Write> JsonLines<W> {
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            cell: None,
+            broken: false,
+        }
+    }
+
+    /// Whether nothing can be written any more, as when a pipe's reader left.
+    pub fn broken(&self) -> bool {
+        self.broken
+    }
+
+    fn write(&mut self, line: &impl Serialize) {
+        if self.broken {
+            return;
+        }
+        // One write per line, so that lines of several writers to one file don't mix.
+        let written = serde_json::to_vec(line)
+            .map_err(Into::into)
+            .and_then(|mut bytes| {
+                bytes.push(b'\n');
+                self.out.write_all(&bytes)?;
+                self.out.flush()
+            });
+        self.broken = written.is_err();
+    }
+
+    /// Held-back output, then each engine's value or failure.
+    fn px(&mut self, report: &PxReport) {
+        let cell = Some(report.cell);
+        for (rank, stream, text) in output::held_back(report) {
+            let stream = record::stream_name(stream);
+            self.write(&Line::Output {
+                cell,
+                engine: Some(rank),
+                stream,
+                text,
+            });
+        }
+        for row in &report.engines {
+            match &row.outcome {
+                EngineOutcome::Done(None) => {}
+                EngineOutcome::Done(Some(value)) => {
+                    self.write(&record::result(report.cell, Some(row.rank), value));
+                }
+                failed => {
+                    if let Some(error) = record_error::failure(report.cell, row.rank, failed) {
+                        self.write(&Line::Error(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<W: Write> Sink for JsonLines<W> {
+    fn send(&mut self, event: Event) {
+        let cell = self.cell;
+        match &event {
+            Event::CellStarted { cell, code } => {
+                self.cell = Some(*cell);
+                self.write(&Line::CellStarted { cell: *cell, code });
+            }
+            Event::Output {
+                origin,
+                stream,
+                text,
+            } => {
+                let engine = match origin {
+                    Origin::Local => None,
+                    Origin::Engine(rank) => Some(*rank),
+                };
+                self.write(&Line::Output {
+                    cell,
+                    engine,
+                    stream: record::stream_name(*stream),
+                    text,
+                });
+            }
+            Event::Result { cell, value } => self.write(&record::result(*cell, None, value)),
+            Event::Px(report) => self.px(report),
+            Event::MapPlan(plan) => self.write(&record::map_plan(plan)),
+            Event::Progress(_) => {}
+            Event::MapFinished(report) => self.write(&record::map_finished(report)),
+            Event::Timing(timing) => self.write(&record::timing(timing)),
+            Event::Table(table) => self.write(&record::table(table)),
+            Event::Text(text) => self.write(&Line::Text { text }),
+            Event::Notice(text) => self.write(&Line::Notice { text }),
+            Event::Error(report) => self.write(&Line::Error(record_error::error(cell, report))),
+            Event::CellFinished {
+                cell,
+                ok,
+                compile,
+                run,
+            } => {
+                let (compile, run) = (compile.as_secs_f64(), run.as_secs_f64());
+                self.write(&Line::CellFinished {
+                    cell: *cell,
+                    ok: *ok,
+                    compile,
+                    run,
+                });
+                self.cell = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::samples;
+    use super::*;
+    use crate::ids::Rank;
+    use crate::outcome::{Field, Stream, Table, Timing, Value};
+
+    fn lines(events: Vec<Event>) -> String {
+        let mut out = Vec::new();
+        let mut json = JsonLines::new(&mut out);
+        for event in events {
+            json.send(event);
+        }
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_cell_is_told_line_by_line() {
+        let cell = CellId(3);
+        let (compile, run) = (Duration::from_millis(200), Duration::from_millis(50));
+        let events = vec![
+            Event::CellStarted {
+                cell,
+                code: "1\n".to_owned(),
+            },
+            Event::Output {
+                origin: Origin::Local,
+                stream: Stream::Stdout,
+                text: "é\n".to_owned(),
+            },
+            Event::Progress(None),
+            Event::Result {
+                cell,
+                value: Value::plain("1", "i32"),
+            },
+            Event::Error(samples::mismatch()),
+            Event::CellFinished {
+                cell,
+                ok: false,
+                compile,
+                run,
+            },
+        ];
+        let expected = r#"{"event":"cell_started","cell":3,"code":"1\n"}
+{"event":"output","cell":3,"engine":null,"stream":"stdout","text":"é\n"}
+{"event":"result","cell":3,"engine":null,"mime":{"text/plain":"1"},"value":"1","type":"i32"}
+{"event":"error","cell":3,"kind":"compile","engine":null,"message":"mismatched types","code":"E0308","place":"In [3]","line":2,"column":13,"notes":["a note"],"hint":"a hint"}
+{"event":"cell_finished","cell":3,"ok":false,"compile":0.2,"run":0.05}
+"#;
+        assert_eq!(lines(events), expected);
+    }
+
+    #[test]
+    fn a_px_has_one_line_per_engine() {
+        let report = samples::px(vec![
+            samples::done("7"),
+            samples::panicked("oh"),
+            EngineOutcome::Done(None),
+            EngineOutcome::Interrupted,
+        ]);
+        let expected = r#"{"event":"result","cell":5,"engine":0,"mime":{"text/plain":"7"},"value":"7","type":"T"}
+{"event":"error","cell":5,"kind":"panic","engine":1,"message":"oh","code":null,"place":"In [5]","line":1,"column":9,"notes":[],"hint":null}
+{"event":"error","cell":5,"kind":"interrupted","engine":3,"message":"interrupted","code":null,"place":null,"line":null,"column":null,"notes":[],"hint":null}
+"#;
+        assert_eq!(lines(vec![Event::Px(report)]), expected);
+    }
+
+    #[test]
+    fn numbers_stay_numbers() {
+        let mut map = samples::map();
+        map.wall = Duration::from_millis(125);
+        map.serial = Duration::from_millis(250);
+        map.died.push((Rank(1), "killed by SIGKILL".to_owned()));
+        let text = Field::Text("x".to_owned());
+        let row = vec![
+            Field::Count(1),
+            Field::Seconds(0.5),
+            Field::Bytes(9),
+            text,
+            Field::Empty,
+        ];
+        let table = Table {
+            title: None,
+            columns: vec!["a", "b", "c", "d", "e"],
+            rows: vec![row],
+        };
+        let timing = Timing {
+            per_loop: vec![1.0, 3.0],
+            loops: 10,
+            compile: None,
+        };
+        let events = vec![
+            Event::MapFinished(map),
+            Event::Table(table),
+            Event::Timing(timing),
+        ];
+        let expected = r#"{"event":"map_finished","pool":"p0","engines":[{"engine":0,"items":3,"chunks":3,"busy":0.12},{"engine":1,"items":3,"chunks":3,"busy":0.119}],"wall":0.125,"serial":0.25,"speedup":2.0,"efficiency":1.0,"died":[{"engine":1,"cause":"killed by SIGKILL"}]}
+{"event":"table","title":null,"columns":["a","b","c","d","e"],"rows":[[1,0.5,9,"x",null]]}
+{"event":"timing","per_loop":[1.0,3.0],"loops":10,"mean":2.0,"deviation":1.0,"best":1.0,"compile":null}
+"#;
+        assert_eq!(lines(events), expected);
+    }
+}

@@ -1,0 +1,82 @@
+//! The only room that turns outcomes into text: for a terminal, for a notebook's transcript, as JSON lines.
+//! It never touches an engine, never decides what happens next, and never alters what user code printed.
+//!
+//! `terminal` and `json` are the two sinks. Below them, one file per block (`px`, `map`, `value`, `tables`,
+//! `report`, `timing`, `progress`) makes text from values, on top of `grid`, `text`, `units` and `style`.
+
+mod failures;
+mod grid;
+mod json;
+mod map;
+mod output;
+mod progress;
+mod px;
+mod record;
+mod record_error;
+mod report;
+#[cfg(test)]
+mod samples;
+mod style;
+mod tables;
+mod terminal;
+mod text;
+mod timing;
+pub mod units;
+mod value;
+
+pub use json::JsonLines;
+pub use style::Style;
+pub use terminal::Terminal;
+
+use crate::outcome::{Event, Sink};
+
+/// What stands in a notebook's `text` fence below the cell that caused `events`: what a terminal of `width`
+/// columns would show, without the cell itself and without progress.
+pub fn transcript(events: &[Event], width: usize) -> String {
+    let mut text = Vec::new();
+    let mut terminal = Terminal::new(&mut text, Style::plain(width));
+    for event in events {
+        use Event::{CellFinished, CellStarted, Progress};
+        if !matches!(
+            event,
+            CellStarted { .. } | CellFinished { .. } | Progress(_)
+        ) {
+            terminal.send(event.clone());
+        }
+    }
+    drop(terminal);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CellId, Rank};
+    use crate::outcome::{Origin, Stream, Value};
+
+    #[test]
+    fn a_transcript_holds_what_belongs_below_the_cell() {
+        let cell = CellId(2);
+        let output = |origin, text: &str| Event::Output {
+            origin,
+            stream: Stream::Stdout,
+            text: text.to_owned(),
+        };
+        let events = [
+            Event::CellStarted {
+                cell,
+                code: "code".to_owned(),
+            },
+            Event::Progress(None),
+            output(Origin::Engine(Rank(1)), "hi\n"),
+            output(Origin::Local, "no line end"),
+            Event::Result {
+                cell,
+                value: Value::plain("7", "u64"),
+            },
+            Event::Notice("x is lost".to_owned()),
+        ];
+        let shown = "[stdout:1] hi\nno line end\nOut[2]: 7\nnote: x is lost\n";
+        assert_eq!(transcript(&events, 80), shown);
+    }
+}

@@ -1,0 +1,107 @@
+//! The record behind JSON's `error` line, from a report or from one engine's failure.
+
+use serde::Serialize;
+
+use crate::ids::{CellId, Rank};
+use crate::outcome::{EngineOutcome, ErrorKind, Origin, Report};
+
+#[derive(Default, Serialize)]
+pub(crate) struct Error<'a> {
+    cell: Option<CellId>,
+    kind: &'static str,
+    engine: Option<Rank>,
+    message: &'a str,
+    code: Option<&'a str>,
+    place: Option<&'a str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    notes: &'a [String],
+    hint: Option<&'a str>,
+}
+
+pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
+    let snippet = report.snippet.as_ref();
+    let marks = snippet.map(|snippet| &snippet.marks);
+    let mark = marks.and_then(|marks| marks.iter().find(|mark| mark.primary).or(marks.first()));
+    Error {
+        cell,
+        kind: match report.kind {
+            ErrorKind::Usage => "usage",
+            ErrorKind::Compile => "compile",
+            ErrorKind::Panic => "panic",
+            ErrorKind::Error => "error",
+            ErrorKind::EngineDied => "engine_died",
+            ErrorKind::Interrupted => "interrupted",
+            ErrorKind::Map => "map",
+            ErrorKind::System => "system",
+        },
+        engine: match report.origin {
+            Origin::Local => None,
+            Origin::Engine(rank) => Some(rank),
+        },
+        message: &report.what,
+        code: report.code.as_deref(),
+        place: snippet.map(|snippet| snippet.name.as_str()),
+        line: mark.map(|mark| mark.start.0),
+        column: mark.map(|mark| mark.start.1),
+        notes: &report.notes,
+        hint: report.hint.as_deref(),
+    }
+}
+
+/// One engine's failure in a `%px`; `None` when it did not fail.
+pub(crate) fn failure(cell: CellId, rank: Rank, outcome: &EngineOutcome) -> Option<Error<'_>> {
+    let (kind, message, place) = match outcome {
+        EngineOutcome::Done(_) => return None,
+        EngineOutcome::Panicked { message, place } => ("panic", message.as_str(), place.as_deref()),
+        EngineOutcome::Errored { message } => ("error", message.as_str(), None),
+        EngineOutcome::Died { cause } => ("engine_died", cause.as_str(), None),
+        EngineOutcome::Skipped { why } => ("skipped", why.as_str(), None),
+        EngineOutcome::Interrupted => ("interrupted", "interrupted", None),
+    };
+    let (place, line, column) = place.map_or((None, None, None), |place| {
+        let (name, line, column) = split_place(place);
+        (Some(name), line, column)
+    });
+    Some(Error {
+        cell: Some(cell),
+        kind,
+        engine: Some(rank),
+        message,
+        place,
+        line,
+        column,
+        ..Error::default()
+    })
+}
+
+/// `In [3]:2:9` as name, line and column, as far as it has them.
+fn split_place(place: &str) -> (&str, Option<usize>, Option<usize>) {
+    let number = |text: &str| text.parse::<usize>().ok();
+    let Some((head, last)) = place
+        .rsplit_once(':')
+        .and_then(|(head, n)| Some((head, number(n)?)))
+    else {
+        return (place, None, None);
+    };
+    match head
+        .rsplit_once(':')
+        .and_then(|(name, n)| Some((name, number(n)?)))
+    {
+        Some((name, line)) => (name, Some(line), Some(last)),
+        None => (head, Some(last), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_split_as_far_as_they_go() {
+        assert_eq!(split_place("In [3]:2:9"), ("In [3]", Some(2), Some(9)));
+        assert_eq!(split_place("In [3]:2"), ("In [3]", Some(2), None));
+        assert_eq!(split_place("src/lib.rs"), ("src/lib.rs", None, None));
+        assert_eq!(split_place("a:漢:1"), ("a:漢", Some(1), None));
+    }
+}

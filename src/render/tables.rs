@@ -1,0 +1,172 @@
+//! Listings of magics: typed fields to aligned columns. How a table fits the terminal is the grid's matter.
+
+use super::grid::Grid;
+use super::{Style, text, units};
+use crate::outcome::{Field, Table};
+
+/// Rows shown of a listing; more would only push the beginning off the screen.
+const MOST_ROWS: usize = 500;
+
+/// The listing of a magic.
+pub(crate) fn table(table: &Table, style: &Style) -> String {
+    let mut out = String::new();
+    if let Some(title) = &table.title {
+        out.push_str(title.trim_end());
+        out.push('\n');
+    }
+    let shown = &table.rows[..table.rows.len().min(MOST_ROWS)];
+    let columns = shown
+        .iter()
+        .map(Vec::len)
+        .max()
+        .unwrap_or(0)
+        .max(table.columns.len());
+    let mut grid = Grid::default();
+    for index in 0..columns {
+        let head = table.columns.get(index).copied().unwrap_or_default();
+        let fields = || {
+            shown
+                .iter()
+                .map(move |row| row.get(index).unwrap_or(&Field::Empty))
+        };
+        let numbers = fields().all(|field| match field {
+            Field::Text(word) => word.is_empty() || text::is_number(word),
+            _ => true,
+        });
+        grid.push(
+            head,
+            numbers && !shown.is_empty(),
+            fields().map(field).collect(),
+        );
+    }
+    out.push_str(&grid.draw(style));
+    if shown.len() < table.rows.len() {
+        let left_out = (table.rows.len() - shown.len()) as u64;
+        out.push_str(&style.spell(format!("… {} more rows\n", units::count(left_out))));
+    }
+    out
+}
+
+fn field(field: &Field) -> String {
+    match field {
+        Field::Text(word) => word.clone(),
+        Field::Count(number) => units::count(*number),
+        Field::Seconds(seconds) => units::seconds(*seconds),
+        Field::Bytes(bytes) => units::bytes(*bytes),
+        Field::Empty => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools() -> Table {
+        let row = |engine, pid: &str, state: &str, tasks, busy, memory| {
+            let (pid, state) = (Field::Text(pid.to_owned()), Field::Text(state.to_owned()));
+            vec![
+                Field::Count(engine),
+                pid,
+                state,
+                Field::Count(tasks),
+                Field::Seconds(busy),
+                memory,
+            ]
+        };
+        Table {
+            title: Some("pool p0".to_owned()),
+            columns: vec!["engine", "pid", "state", "tasks", "busy", "memory", "job"],
+            rows: vec![
+                row(0, "12345", "idle", 12_345, 0.12, Field::Bytes(12_300_000)),
+                row(
+                    1,
+                    "12346",
+                    "dead: killed by SIGKILL\nnow",
+                    5,
+                    12.0,
+                    Field::Empty,
+                ),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_listing_is_aligned_and_hides_what_is_empty() {
+        let full = "\
+pool p0
+┌────────┬───────┬─────────────────────────────┬────────┬─────────┬─────────┐
+│ engine │   pid │ state                       │  tasks │    busy │  memory │
+│      0 │ 12345 │ idle                        │ 12,345 │ 0.120 s │ 12.3 MB │
+│      1 │ 12346 │ dead: killed by SIGKILL⏎now │      5 │  12.0 s │         │
+└────────┴───────┴─────────────────────────────┴────────┴─────────┴─────────┘
+";
+        for width in [80, 200] {
+            assert_eq!(table(&pools(), &Style::plain(width)), full);
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_cuts_words_and_leaves_numbers_whole() {
+        let cut = "\
+pool p0
+┌────────┬───────┬────────────┬────────┐
+│ engine │   pid │ state      │  tasks │
+│      0 │ 12345 │ idle       │ 12,345 │
+│      1 │ 12346 │ dead: kil… │      5 │
+└────────┴───────┴────────────┴────────┘
+note: no room for busy, memory
+";
+        assert_eq!(table(&pools(), &Style::plain(40)), cut);
+    }
+
+    #[test]
+    fn ascii_stands_in_where_there_is_nothing_else() {
+        let mut pools = pools();
+        pools.rows.truncate(1);
+        pools.columns.truncate(2);
+        pools.rows[0].truncate(2);
+        let ascii = "\
+pool p0
++--------+-------+
+| engine |   pid |
+|      0 | 12345 |
++--------+-------+
+";
+        assert_eq!(
+            table(
+                &pools,
+                &Style {
+                    unicode: false,
+                    ..Style::plain(80)
+                }
+            ),
+            ascii
+        );
+    }
+
+    #[test]
+    fn long_listings_are_shortened_and_ragged_rows_kept() {
+        let rows = (0..1734)
+            .map(|row| vec![Field::Count(row), Field::Count(1)])
+            .collect();
+        let long = Table {
+            title: None,
+            columns: vec!["n"],
+            rows,
+        };
+        let shown = table(&long, &Style::plain(80));
+        assert!(shown.ends_with("┘\n… 1234 more rows\n"));
+        assert!(shown.contains("│ 499 │ 1 │\n"));
+    }
+
+    #[test]
+    fn an_empty_listing_shows_its_head() {
+        let empty = Table {
+            title: None,
+            columns: vec!["name", "type"],
+            rows: Vec::new(),
+        };
+        let head = "┌──────┬──────┐\n│ name │ type │\n└──────┴──────┘\n";
+        assert_eq!(table(&empty, &Style::plain(80)), head);
+    }
+}

@@ -1,0 +1,312 @@
+//! Completion as a pure function of the text, the cursor and the vocabulary. It proposes words and
+//! never says whether a cell is right. File names are the one thing it leaves to the caller.
+
+use crate::repl::place::{Place, code_place, is_positional, place};
+use crate::repl::syntax::KEYWORDS;
+use crate::repl::vocabulary::{MagicWord, ValueKind, Vocabulary};
+
+/// More than anyone reads; rustyline's list cannot hold more than 65 535 either.
+const MOST: usize = 500;
+/// Engines beyond these are typed, not listed.
+const MOST_TARGETS: u32 = 16;
+/// What the cell crate gives every cell.
+const BUILTINS: &[&str] = &[
+    "engine::id()",
+    "engine::rank()",
+    "engine::size()",
+    "pool::map(",
+];
+
+/// One proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What replaces the text from the returned start to the cursor.
+    pub replacement: String,
+    /// One line on what it means; may be empty.
+    pub summary: String,
+}
+
+/// The candidates for the word at `cursor` (in bytes), and where that word starts.
+#[must_use]
+pub fn complete(text: &str, cursor: usize, vocabulary: &Vocabulary) -> (usize, Vec<Candidate>) {
+    let (place, start) = place(text, cursor, vocabulary);
+    let first = matches!(place, Place::First(_));
+    let found = candidates(&place, &text[start..cursor], vocabulary);
+    if first && found.is_empty() {
+        // Not an argument of the magic, so the code that it runs.
+        let (place, start) = code_place(text, cursor);
+        return (start, candidates(&place, &text[start..cursor], vocabulary));
+    }
+    (start, found)
+}
+
+fn candidates(place: &Place, typed: &str, vocabulary: &Vocabulary) -> Vec<Candidate> {
+    let topic = |magic: &MagicWord| with(magic.name.clone(), &magic.summary);
+    let mut found = match place {
+        Place::MagicName { cell } => magic_names(vocabulary, typed, *cell),
+        Place::HelpTopic => vocabulary.magics.iter().map(topic).collect(),
+        Place::OptionName(magic) => options(magic),
+        Place::Value(kind) => values(kind, vocabulary),
+        Place::First(magic) => {
+            let words = magic.subcommands.iter().cloned().map(bare);
+            words.chain(positional(magic, vocabulary)).collect()
+        }
+        Place::Positional(magic) => positional(magic, vocabulary).collect(),
+        Place::PoolName => vocabulary.pools.iter().cloned().map(bare).collect(),
+        Place::Code => code(vocabulary, typed),
+        Place::File | Place::Nothing => Vec::new(),
+    };
+    found.retain(|candidate| candidate.replacement.starts_with(typed));
+    found.truncate(MOST);
+    found
+}
+
+/// What may stand as an argument without a name.
+fn positional<'v>(
+    magic: &'v MagicWord,
+    vocabulary: &'v Vocabulary,
+) -> impl Iterator<Item = Candidate> + 'v {
+    magic
+        .options
+        .iter()
+        .filter(|option| is_positional(option))
+        .flat_map(|option| values(&option.value, vocabulary))
+}
+
+/// `%name` of all magics; at the start of a cell `%%name` of those that take a body too.
+fn magic_names(vocabulary: &Vocabulary, typed: &str, cell: bool) -> Vec<Candidate> {
+    let line = vocabulary
+        .magics
+        .iter()
+        .map(|m| with(format!("%{}", m.name), &m.summary));
+    let bodies = vocabulary.magics.iter().filter(|m| m.cell_form && cell);
+    let bodies = bodies.map(|m| with(format!("%%{}", m.name), &m.summary));
+    // After `%na` only `%name` can be meant; a single `%` may become either.
+    let line = line.filter(|_| !typed.starts_with("%%"));
+    let bodies = bodies.filter(|_| typed.len() == 1 || typed.starts_with("%%"));
+    line.chain(bodies).collect()
+}
+
+fn options(magic: &MagicWord) -> Vec<Candidate> {
+    let names = magic
+        .options
+        .iter()
+        .filter_map(|option| match (&option.long, option.short) {
+            (Some(long), Some(short)) => Some(with(
+                format!("--{long}"),
+                &format!("-{short}  {}", option.help),
+            )),
+            (Some(long), None) => Some(with(format!("--{long}"), &option.help)),
+            (None, Some(short)) => Some(with(format!("-{short}"), &option.help)),
+            (None, None) => None,
+        });
+    names.collect()
+}
+
+fn values(kind: &ValueKind, vocabulary: &Vocabulary) -> Vec<Candidate> {
+    match kind {
+        ValueKind::Pool => vocabulary.pools.iter().cloned().map(bare).collect(),
+        ValueKind::Choice(words) => words.iter().cloned().map(bare).collect(),
+        ValueKind::Targets => {
+            let mut words = vec![with("all", "every engine")];
+            let ranks = vocabulary.engines.min(MOST_TARGETS);
+            words.extend((0..ranks).map(|rank| bare(rank.to_string())));
+            words.push(with("::2", "every second engine"));
+            words.push(with("-1", "the last engine"));
+            words
+        }
+        ValueKind::None | ValueKind::Number | ValueKind::File | ValueKind::Other => Vec::new(),
+    }
+}
+
+/// What the user defined comes first, then what every cell has, then the language.
+fn code(vocabulary: &Vocabulary, typed: &str) -> Vec<Candidate> {
+    if typed.is_empty() {
+        return Vec::new();
+    }
+    let variables = vocabulary.variables.iter().cloned();
+    let functions = vocabulary.functions.iter().map(|name| format!("{name}("));
+    let words = BUILTINS
+        .iter()
+        .chain(KEYWORDS)
+        .map(|word| (*word).to_owned());
+    let mut found: Vec<Candidate> = Vec::new();
+    for word in variables.chain(functions).chain(words) {
+        if word.starts_with(typed)
+            && found.len() < MOST
+            && !found.iter().any(|c| c.replacement == word)
+        {
+            found.push(bare(word));
+        }
+    }
+    found
+}
+
+fn with(replacement: impl Into<String>, summary: &str) -> Candidate {
+    Candidate {
+        replacement: replacement.into(),
+        summary: summary.trim_end().to_owned(),
+    }
+}
+
+fn bare(replacement: String) -> Candidate {
+    Candidate {
+        replacement,
+        summary: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repl::place::is_file_place;
+    use crate::repl::vocabulary::OptionWord;
+
+    fn vocabulary() -> Vocabulary {
+        let option = |long: &str, short: Option<char>, value| OptionWord {
+            long: (!long.is_empty()).then(|| long.to_owned()),
+            short,
+            value,
+            help: String::new(),
+        };
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let magic = |name: &str, cell_form, options, subcommands: &[&str]| MagicWord {
+            name: name.to_owned(),
+            summary: format!("about {name}"),
+            cell_form,
+            options,
+            subcommands: words(subcommands),
+        };
+        let group = ValueKind::Choice(words(&["engine", "order", "type"]));
+        Vocabulary {
+            magics: vec![
+                magic("help", false, vec![], &[]),
+                magic(
+                    "map",
+                    false,
+                    vec![option("pool", Some('p'), ValueKind::Pool)],
+                    &[],
+                ),
+                magic(
+                    "pool",
+                    false,
+                    vec![
+                        option("all", None, ValueKind::None),
+                        option("", Some('n'), ValueKind::Number),
+                        option(
+                            "",
+                            None,
+                            ValueKind::Choice(words(&["processes", "threads"])),
+                        ),
+                    ],
+                    &["start", "stop", "use"],
+                ),
+                magic(
+                    "px",
+                    true,
+                    vec![
+                        option("targets", Some('t'), ValueKind::Targets),
+                        option("block", Some('b'), ValueKind::None),
+                        option("group-outputs", None, group),
+                    ],
+                    &[],
+                ),
+                magic("run", false, vec![], &[]),
+            ],
+            pools: words(&["p0", "workers"]),
+            engines: 2,
+            variables: words(&["fibs", "total"]),
+            functions: words(&["fib"]),
+        }
+    }
+
+    /// The candidates at the end of the text, and the word that they replace.
+    fn at_end(text: &str) -> (&str, Vec<String>) {
+        let (start, found) = complete(text, text.len(), &vocabulary());
+        (
+            &text[start..],
+            found
+                .into_iter()
+                .map(|candidate| candidate.replacement)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn magic_names_at_the_start_of_a_statement() {
+        assert_eq!(at_end("%p"), ("%p", vec!["%pool".into(), "%px".into()]));
+        assert_eq!(at_end("%%"), ("%%", vec!["%%px".into()]));
+        assert_eq!(at_end("%").1.last().map(String::as_str), Some("%%px"));
+        assert_eq!(at_end("let f = %m"), ("%m", vec!["%map".into()]));
+        assert_eq!(at_end("x;\n%%"), ("%%", vec![]));
+        assert_eq!(
+            at_end("a %p"),
+            ("p", vec!["pool::map(".into(), "pub".into()])
+        );
+        assert_eq!(
+            complete("%pool", 2, &vocabulary()).1[0].summary,
+            "about pool"
+        );
+    }
+
+    #[test]
+    fn options_and_their_values() {
+        assert_eq!(
+            at_end("%px --").1,
+            ["--targets", "--block", "--group-outputs"]
+        );
+        assert_eq!(
+            at_end("%px -b --g"),
+            ("--g", vec!["--group-outputs".into()])
+        );
+        assert_eq!(at_end("%px -t ").1, ["all", "0", "1", "::2", "-1"]);
+        assert_eq!(at_end("%px -t -"), ("-", vec!["-1".into()]));
+        assert_eq!(at_end("%px --targets 0,"), ("", at_end("%px -t ").1));
+        assert_eq!(at_end("%px --group-outputs t").1, ["type"]);
+        assert_eq!(at_end("%px --group-outputs=o"), ("o", vec!["order".into()]));
+        assert_eq!(at_end("let f = %map -p w").1, ["workers"]);
+        assert_eq!(at_end("%pool start -").1, ["--all", "-n"]);
+    }
+
+    #[test]
+    fn subcommands_arguments_and_topics() {
+        assert_eq!(at_end("%pool st").1, ["start", "stop"]);
+        assert_eq!(at_end("%pool start ").1, ["processes", "threads"]);
+        assert_eq!(at_end("%pool use ").1, ["p0", "workers"]);
+        assert_eq!(at_end("%help p").1, ["pool", "px"]);
+    }
+
+    #[test]
+    fn code_is_completed_in_and_outside_of_magics() {
+        assert_eq!(at_end("fib").1, ["fibs", "fib("]);
+        assert_eq!(
+            at_end("%px -b engine::r"),
+            ("engine::r", vec!["engine::rank()".into()])
+        );
+        assert_eq!(at_end("%map fi").1, ["fibs", "fib("]);
+        assert_eq!(at_end("f(x, wh").1, ["where", "while"]);
+        assert_eq!(at_end("let x:to"), ("to", vec!["total".into()]));
+        assert_eq!(at_end("%px {\n    to"), ("to", vec!["total".into()]));
+    }
+
+    #[test]
+    fn nothing_where_nothing_is_known() {
+        for text in ["", "x.fi", "\"fi", "// fi", "f(", "'a'"] {
+            assert_eq!(at_end(text).1, Vec::<String>::new(), "in {text:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_left_to_the_caller() {
+        let is_file = |text: &str| is_file_place(text, text.len(), &vocabulary());
+        assert!(is_file("%run les"));
+        assert!(is_file("!cat les"));
+        assert!(!is_file("%px les"));
+        assert!(!is_file("les"));
+    }
+}

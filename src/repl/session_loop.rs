@@ -1,0 +1,110 @@
+//! The read–evaluate–render loop.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
+
+use super::editor::{Editor, EditorOptions, Read};
+use crate::compiler::Warmth;
+use crate::magic::{evaluate, vocabulary};
+use crate::outcome::{Event, Sink as _};
+use crate::render::{Style, Terminal};
+use crate::session::Session;
+use crate::vocabulary::Vocabulary;
+
+/// How long the loop may take to notice that the session was told to end.
+const LAST_CALL: Duration = Duration::from_millis(1500);
+
+/// Reads cells and runs them until the user leaves.
+pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
+    let style = Style::detect();
+    let mut screen = Terminal::new(std::io::stdout(), style);
+    let words = Arc::new(Mutex::new(Vocabulary::default()));
+    let options = EditorOptions { vi, colour: style.colour, ..EditorOptions::default() };
+    let mut editor = match Editor::new(options, words.clone()) {
+        Ok(editor) => editor,
+        Err(error) => {
+            screen.send(Event::Notice(format!("the line editor does not start: {error}")));
+            return ExitCode::FAILURE;
+        }
+    };
+    leave_on_signal(&session);
+    if style.live {
+        screen.send(Event::Text(banner(&session)));
+    }
+    if let Ok(mut printer) = editor.printer() {
+        session.hub().notify(Box::new(move |text| {
+            // Without a terminal to print above, the next cell tells it.
+            let _ = printer.print(format!("note: {text}\n"));
+        }));
+    }
+    let mut ok = true;
+    while !session.quitting && !session.interrupt().is_ended() {
+        if let Some(warning) = editor.history_warning() {
+            screen.send(Event::Notice(warning));
+        }
+        *words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&session);
+        let prompt = prompt(&session);
+        session.hub().set_prompting(style.live);
+        let read = editor.read(&prompt);
+        session.hub().set_prompting(false);
+        match read {
+            Ok(Read::Cell(text)) => {
+                screen.set_style(Style::detect());
+                ok = evaluate(&mut session, &text, &mut screen);
+                if screen.broken() {
+                    break;
+                }
+            }
+            Ok(Read::Interrupted) => {
+                let _ = session.interrupt().take();
+            }
+            Ok(Read::Eof) => {
+                if !session.has_background() || editor.confirm("a %px still runs; leave all the same?") {
+                    break;
+                }
+            }
+            Err(error) => {
+                let _ = writeln!(&*messages, "regatta: the terminal cannot be read: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    // Piped input is a script, whose success its last cell tells.
+    if ok || style.live { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn banner(session: &Session) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+    let (version, rustc) = (env!("CARGO_PKG_VERSION"), session.toolchain().version());
+    format!("regatta {version} · {rustc} · {cores} · %help lists the magics")
+}
+
+fn prompt(session: &Session) -> String {
+    let warming = if session.warmth() == Warmth::Warming { "warming up · " } else { "" };
+    let px = if session.autopx.is_some() { "%px " } else { "" };
+    format!("{warming}{px}In [{}]: ", session.next_cell())
+}
+
+/// SIGTERM and SIGHUP end the session also while the prompt waits for a key: the terminal is made sane, the
+/// engines and the relay notice the rest.
+fn leave_on_signal(session: &Session) {
+    let ended = session.ended_flag();
+    let terminal = tcgetattr(std::io::stdin()).ok();
+    // A session that can't have this thread still ends by its engines' death signal.
+    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(LAST_CALL.min(Duration::from_millis(300)));
+        if let Some(terminal) = terminal {
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &terminal);
+        }
+        std::process::exit(143);
+    });
+}

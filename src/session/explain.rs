@@ -1,0 +1,211 @@
+//! From typed failures to reports: what happened, where, what to do now. The one place for these words.
+
+use super::evaluate::{Code, Failed};
+use super::Session;
+use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
+use crate::ids::CellId;
+use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
+use crate::pool::{MapFailure, MapFault};
+use crate::wire::PanicInfo;
+
+/// What the cell crate's compile-time check says of a function that captures.
+const CAPTURES: &str = "captures variables (or is a function pointer)";
+
+/// Errors of the compiler's, with the user's own lines.
+pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &str) -> Failed {
+    match error {
+        CompileError::Refused(diagnostics) => {
+            let mut reports: Vec<Report> = Vec::new();
+            for diagnostic in diagnostics {
+                let report = refused(diagnostic, code, cell, source);
+                if !reports.iter().any(|other| other.what == report.what && other.snippet == report.snippet) {
+                    reports.push(report);
+                }
+            }
+            Failed(reports)
+        }
+        CompileError::Trouble(message) => trouble(&message).into(),
+        CompileError::Interrupted => interrupted("compiling").into(),
+        CompileError::Unavailable(why) => no_compiler(&why).into(),
+    }
+}
+
+fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> Report {
+    let marks: Vec<Mark> =
+        diagnostic.places.iter().filter_map(|place| mark(place, code)).collect();
+    let mut report = Report::new(ErrorKind::Compile, diagnostic.message);
+    report.code = diagnostic.code;
+    report.notes = diagnostic.notes;
+    report.hint = diagnostic.help;
+    if report.what.contains(CAPTURES) || report.notes.iter().any(|note| note.contains(CAPTURES)) {
+        "the function of a map on a process pool captures variables".clone_into(&mut report.what);
+        report.code = None;
+        report.notes = vec!["the function runs in another process, where these variables are not".to_owned()];
+        report.hint = Some(
+            "put the values into the inputs, or map on a thread pool: `%pool start threads`".to_owned(),
+        );
+    } else if report.what.contains("Serialize") || report.what.contains("Deserialize") || report.what.contains("for<'de>") {
+        report.hint.get_or_insert(
+            "inputs and results travel between processes by serde: add #[derive(Serialize, Deserialize)] to \
+             the type, or map on a thread pool, where nothing is encoded"
+                .to_owned(),
+        );
+    }
+    if !marks.is_empty() {
+        report.snippet =
+            Some(Snippet { source: source.to_owned(), name: format!("In [{cell}]"), marks });
+    } else if let Some(line) = diagnostic.elsewhere {
+        report.notes.insert(0, format!("in code of an earlier cell: `{line}`"));
+    }
+    report
+}
+
+/// Where a place of the compiled code stands in the cell.
+fn mark(place: &Place, code: &Code) -> Option<Mark> {
+    let translate = |(line, column): (usize, usize)| {
+        let piece = code
+            .pieces
+            .iter()
+            .find(|piece| (piece.line..piece.line + piece.lines).contains(&line))?;
+        let offset = line - piece.line;
+        Some((piece.cell_line + offset, if offset == 0 { column + piece.column } else { column }))
+    };
+    let start = translate(place.start)?;
+    let end = translate(place.end).unwrap_or((start.0, start.1 + 1));
+    Some(Mark { start, end, label: place.label.clone(), primary: place.primary })
+}
+
+fn trouble(message: &str) -> Report {
+    let message = message.replace("evcxr", "regatta");
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut report = Report::new(ErrorKind::Compile, lines.next().unwrap_or("it does not compile"));
+    report.notes = lines.take(20).map(str::to_owned).collect();
+    if report.what.contains("No space left") || report.notes.iter().any(|note| note.contains("No space left")) {
+        report.kind = ErrorKind::System;
+        report.hint = Some("the disk is full: make room and run the cell again".to_owned());
+    }
+    report
+}
+
+pub fn no_compiler(why: &str) -> Report {
+    let mut lines = why.lines().filter(|line| !line.trim().is_empty());
+    let mut report = Report::new(
+        ErrorKind::System,
+        format!("the compiler did not start: {}", lines.next().unwrap_or("no reason given")),
+    );
+    report.notes = lines.take(20).map(str::to_owned).collect();
+    report.hint("`%quit`, mend it and start again; magics that need no compiler still work")
+}
+
+pub fn interrupted(what: &str) -> Report {
+    Report::new(ErrorKind::Interrupted, format!("interrupted while {what}"))
+}
+
+pub fn errored(message: &str) -> Report {
+    let report = Report::new(ErrorKind::Error, "a `?` ended the cell with an error");
+    if message.is_empty() { report } else { report.note(message) }
+}
+
+pub fn lost(names: &[String]) -> Option<String> {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("lost: {}", quoted.join(", ")))
+}
+
+pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {
+    let mut report = if interrupted {
+        Report::new(ErrorKind::Interrupted, "interrupted; the local engine was restarted")
+    } else {
+        Report::new(ErrorKind::EngineDied, format!("the local engine died: {cause}"))
+    };
+    let lost: Vec<String> = lost.iter().map(|name| (*name).to_owned()).collect();
+    report.notes.push(self::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned()));
+    report.notes.push("functions, types and crates are still there".to_owned());
+    report
+}
+
+impl Session {
+    /// A panic with the user's own line.
+    pub(super) fn panic_report(
+        &self,
+        panic: &PanicInfo,
+        artifact: &Artifact,
+        origin: Origin,
+    ) -> Report {
+        let message = if panic.message.is_empty() { "no message" } else { &panic.message };
+        let mut report = Report::new(ErrorKind::Panic, format!("panicked: {message}"));
+        report.origin = origin;
+        match self.place_of(panic, artifact) {
+            Some((record, line)) => {
+                let record = &self.history[record];
+                let text = record.code.lines().nth(line - 1).unwrap_or_default();
+                let start = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
+                let mark = Mark {
+                    start: (line, start),
+                    end: (line, text.trim_end().chars().count() + 1),
+                    label: String::new(),
+                    primary: true,
+                };
+                let name = format!("In [{}]", record.cell);
+                let source = record.code.clone();
+                report.snippet = Some(Snippet { source, name, marks: vec![mark] });
+            }
+            None if !panic.file.is_empty() && !panic.file.ends_with("src/lib.rs") => {
+                report.notes.push(format!("at {}:{}", panic.file, panic.line));
+            }
+            None => {}
+        }
+        report
+    }
+
+    /// `In [3]:2`, for tables.
+    pub(super) fn panic_place(&self, panic: &PanicInfo, artifact: &Artifact) -> Option<String> {
+        match self.place_of(panic, artifact) {
+            Some((record, line)) => Some(format!("In [{}]:{line}", self.history[record].cell)),
+            None if panic.file.is_empty() || panic.file.ends_with("src/lib.rs") => None,
+            None => Some(format!("{}:{}", panic.file, panic.line)),
+        }
+    }
+
+    fn place_of(&self, panic: &PanicInfo, artifact: &Artifact) -> Option<(usize, usize)> {
+        if !panic.file.ends_with("src/lib.rs") {
+            return None;
+        }
+        let cells: Vec<&str> = self.history.iter().map(|record| record.code.as_str()).collect();
+        locate(&artifact.source, panic.line as usize, &cells)
+    }
+
+    /// A map without its results.
+    pub(super) fn map_failure(&self, failure: &MapFailure) -> Report {
+        let item = failure.item.map_or_else(String::new, |item| format!("item {item}"));
+        let mut report = match &failure.what {
+            MapFault::Panicked(panic) => {
+                let report = Report::new(ErrorKind::Map, format!("{item} panicked: {}", panic.message));
+                match &self.last_map_artifact {
+                    Some(artifact) => match self.panic_place(panic, artifact) {
+                        Some(place) => report.note(format!("at {place}")),
+                        None => report,
+                    },
+                    None => report,
+                }
+                .hint("the map stops at its first failure; the other engines are free again")
+            }
+            MapFault::Crashed(cause) => Report::new(
+                ErrorKind::Map,
+                format!("{item} (or one sent with it) ended three engines; the last one: {cause}"),
+            )
+            .hint("`%pool restart` brings the engines back; then try that input in a plain cell"),
+            MapFault::NoEngineLeft => {
+                Report::new(ErrorKind::Map, "no engine of the pool is left to run the map")
+                    .hint("`%pool restart` starts them again")
+            }
+            MapFault::Interrupted => {
+                Report::new(ErrorKind::Interrupted, "the map was interrupted; no results were kept")
+            }
+            MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
+        };
+        if let Some(rank) = failure.rank {
+            report.origin = Origin::Engine(rank);
+        }
+        report
+    }
+}

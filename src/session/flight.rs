@@ -1,0 +1,218 @@
+//! One cell in flight on one or several engines: follows their events until each has an outcome.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::prints::{Prints, Told};
+use super::types::shorten;
+use crate::ids::{EngineId, Rank};
+use crate::outcome::{Origin, Stream, Value};
+use crate::pool::{MapFailure, PoolEvent};
+use crate::wire::{PanicInfo, RunEnd};
+
+/// How one engine ended the cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Returned,
+    Panicked(PanicInfo),
+    /// A `?` returned early; what it printed last on standard error.
+    Errored(String),
+    /// These variables' types were redefined; the cell has not run.
+    ChangedTypes(Vec<String>),
+    NotLoaded(String),
+    Died(String),
+}
+
+/// What one engine made of the cell.
+#[derive(Debug)]
+pub struct Leg {
+    pub origin: Origin,
+    pub ended: Option<Ended>,
+    pub value: Option<Value>,
+    pub busy: Duration,
+    /// Output that is held back, in order.
+    pub held: Vec<(Stream, String)>,
+    prints: [Prints; 2],
+    panicked: bool,
+    errored: bool,
+    changed: Vec<String>,
+    last_error_line: String,
+}
+
+impl Leg {
+    fn new(origin: Origin) -> Self {
+        let whole = origin != Origin::Local;
+        Self {
+            origin,
+            ended: None,
+            value: None,
+            busy: Duration::ZERO,
+            held: Vec::new(),
+            prints: [Prints::new(Stream::Stdout, whole), Prints::new(Stream::Stderr, whole)],
+            panicked: false,
+            errored: false,
+            changed: Vec::new(),
+            last_error_line: String::new(),
+        }
+    }
+}
+
+/// What the flight's owner should show now.
+#[derive(Debug)]
+pub enum Shown {
+    Output { origin: Origin, stream: Stream, text: String },
+    Value { origin: Origin, value: Value },
+    /// Everything else, for the owner to look at.
+    Other(PoolEvent),
+}
+
+/// What is kept for the end instead of being shown at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hold {
+    pub values: bool,
+    pub output: bool,
+}
+
+#[derive(Debug)]
+pub struct Flight {
+    pub legs: BTreeMap<EngineId, Leg>,
+    pub started: Instant,
+    hold: Hold,
+    /// Why the last map of the cell failed.
+    pub map_failure: Option<MapFailure>,
+}
+
+impl Flight {
+    pub fn new(engines: impl IntoIterator<Item = (EngineId, Origin)>, hold: Hold) -> Self {
+        let legs = engines.into_iter().map(|(engine, origin)| (engine, Leg::new(origin))).collect();
+        Self { legs, started: Instant::now(), hold, map_failure: None }
+    }
+
+    pub fn has(&self, engine: EngineId) -> bool {
+        self.legs.contains_key(&engine)
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.legs.values().all(|leg| leg.ended.is_some())
+    }
+
+    /// Engines that have not ended yet.
+    pub fn flying(&self) -> Vec<EngineId> {
+        let flying = |(engine, leg): (&EngineId, &Leg)| leg.ended.is_none().then_some(*engine);
+        self.legs.iter().filter_map(flying).collect()
+    }
+
+    /// Takes an event, and says what to show of it.
+    pub fn take(&mut self, event: PoolEvent) -> Vec<Shown> {
+        match event {
+            PoolEvent::Output { engine, stream, ref bytes } if self.legs.contains_key(&engine) => {
+                let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+                let told = leg.prints[stream as usize].push(bytes.as_slice());
+                self.told(engine, told)
+            }
+            PoolEvent::Shown { engine, rank, mut value } if self.legs.contains_key(&engine) => {
+                value.type_name = shorten(&value.type_name);
+                self.value(engine, rank, value)
+            }
+            PoolEvent::RunDone { engine, busy, end } if self.legs.contains_key(&engine) => {
+                let mut shown = self.finish_prints(engine);
+                let Some(leg) = self.legs.get_mut(&engine) else { return shown };
+                leg.busy = busy;
+                let (ended, stray) = ended(leg, end);
+                leg.ended = Some(ended);
+                if let Some(panic) = stray {
+                    // User code caught it; what Rust would have printed should not be lost.
+                    let PanicInfo { message, file, line, column } = panic;
+                    let text = format!("panicked at {file}:{line}:{column}:\n{message}\n");
+                    shown.extend(self.told(engine, vec![Told::Text(Stream::Stderr, text)]));
+                }
+                shown
+            }
+            PoolEvent::Died { engine, cause, announced } if self.legs.contains_key(&engine) => {
+                let mut shown = self.finish_prints(engine);
+                if let Some(leg) = self.legs.get_mut(&engine) {
+                    leg.ended = Some(Ended::Died(cause.clone()));
+                    leg.busy = self.started.elapsed();
+                }
+                shown.push(Shown::Other(PoolEvent::Died { engine, cause, announced }));
+                shown
+            }
+            PoolEvent::MapFailed(failure) => {
+                self.map_failure = Some(failure);
+                Vec::new()
+            }
+            other => vec![Shown::Other(other)],
+        }
+    }
+
+    fn finish_prints(&mut self, engine: EngineId) -> Vec<Shown> {
+        let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+        let mut told = leg.prints[0].finish();
+        told.extend(leg.prints[1].finish());
+        self.told(engine, told)
+    }
+
+    fn value(&mut self, engine: EngineId, rank: Option<Rank>, value: Value) -> Vec<Shown> {
+        let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+        if value.type_name == "()" {
+            return Vec::new();
+        }
+        let origin = rank.map_or_else(|| leg.origin.clone(), Origin::Engine);
+        if self.hold.values && rank.is_none() {
+            leg.value = Some(value);
+            return Vec::new();
+        }
+        vec![Shown::Value { origin, value }]
+    }
+
+    fn told(&mut self, engine: EngineId, told: Vec<Told>) -> Vec<Shown> {
+        let mut shown = Vec::new();
+        for one in told {
+            let Some(leg) = self.legs.get_mut(&engine) else { continue };
+            match one {
+                Told::Text(stream, text) => {
+                    if let (Stream::Stderr, Some(line)) = (stream, text.lines().last()) {
+                        leg.last_error_line = line.to_owned();
+                    }
+                    if self.hold.output {
+                        leg.held.push((stream, text));
+                    } else {
+                        shown.push(Shown::Output { origin: leg.origin.clone(), stream, text });
+                    }
+                }
+                Told::Panicked => leg.panicked = true,
+                Told::Errored => leg.errored = true,
+                Told::ChangedType(name) => leg.changed.push(name),
+                Told::Content(mime, text) => {
+                    let mut value = Value { content: vec![(mime, text)], type_name: String::new() };
+                    if let Some(earlier) = leg.value.take() {
+                        // One value in several representations.
+                        value.content.extend(earlier.content);
+                        value.content.sort_by_key(|(mime, _)| mime != "text/plain");
+                    }
+                    shown.extend(self.value(engine, None, value));
+                }
+            }
+        }
+        shown
+    }
+}
+
+/// How the leg ended, and a panic that user code caught itself.
+fn ended(leg: &mut Leg, end: RunEnd) -> (Ended, Option<PanicInfo>) {
+    match end {
+        RunEnd::NotLoaded { why } => (Ended::NotLoaded(why), None),
+        RunEnd::Returned { panic } => {
+            if leg.panicked {
+                let unknown = PanicInfo { message: String::new(), file: String::new(), line: 0, column: 0 };
+                (Ended::Panicked(panic.unwrap_or(unknown)), None)
+            } else if !leg.changed.is_empty() {
+                (Ended::ChangedTypes(std::mem::take(&mut leg.changed)), panic)
+            } else if leg.errored {
+                (Ended::Errored(leg.last_error_line.clone()), panic)
+            } else {
+                (Ended::Returned, panic)
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Ctrl-C and the signals that end a session, as flags that the waiting loops look at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    pressed: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Catches this process's SIGINT, SIGTERM and SIGHUP.
+    pub fn install() -> std::io::Result<Self> {
+        let interrupt = Self::default();
+        signal_hook::flag::register(SIGINT, interrupt.pressed.clone())?;
+        for signal in [SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, interrupt.ended.clone())?;
+        }
+        Ok(interrupt)
+    }
+
+    /// Whether Ctrl-C was pressed since this was last asked.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        self.pressed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether Ctrl-C is waiting to be taken.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed) || self.is_ended()
+    }
+
+    /// Whether the session was told to end.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn ended_flag(&self) -> Arc<AtomicBool> {
+        self.ended.clone()
+    }
+}

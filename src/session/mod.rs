@@ -1,0 +1,256 @@
+//! The session: the one owner of compiler, engines, pools, namespaces and history. It compiles cells, runs
+//! them and keeps account of which variables live where. It renders nothing: events go to a [`Sink`].
+
+mod cache;
+mod crates;
+mod evaluate;
+mod explain;
+mod flight;
+mod inspect;
+mod interrupt;
+mod map;
+mod namespace;
+mod pools;
+mod prints;
+mod px;
+mod shell;
+mod types;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use evaluate::{Code, Failed};
+pub use interrupt::Interrupt;
+pub use map::MapRequest;
+pub use pools::Pool;
+pub use px::PxOptions;
+
+use crate::compiler::toolchain::{OWN_VARIABLES, Toolchain};
+use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
+use crate::ids::{CellId, EngineId, PoolName, Rank};
+use crate::outcome::{Event, MapReport, PxReport, Sink, Value};
+use crate::wire::PanicInfo;
+use crate::pool::Hub;
+use cache::Cache;
+use namespace::{Definitions, Namespace};
+
+/// A cell that was entered.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub cell: CellId,
+    pub code: String,
+}
+
+pub struct Session {
+    compiler: Compiler,
+    hub: Hub,
+    toolchain: Toolchain,
+    interrupt: Interrupt,
+    building: Building,
+    /// `None` until the compiler is warm.
+    root: Option<Namespace>,
+    namespaces: HashMap<EngineId, Namespace>,
+    definitions: Definitions,
+    cache: Cache,
+    /// Changes with crates and settings.
+    settings_version: u64,
+    settings: Vec<Setting>,
+    local: EngineId,
+    next_engine: u32,
+    pools: Vec<Pool>,
+    current: Option<PoolName>,
+    history: Vec<Record>,
+    timing: CellTiming,
+    /// A finished map's table that waits for its first results.
+    map_report: Option<MapReport>,
+    /// The artifact of the last map's cell, in which a panic is looked up.
+    last_map_artifact: Option<Arc<Artifact>>,
+    /// How the threads of the last `%px` on a thread pool ended, and their values.
+    broadcast: Vec<(Duration, Option<PanicInfo>)>,
+    thread_values: Vec<(Rank, Value)>,
+    /// A cell is in flight: its owner tells of engines that die.
+    in_flight: bool,
+    background: Vec<px::Background>,
+    pub px_defaults: PxOptions,
+    pub autopx: Option<PxOptions>,
+    pub last_px: Option<PxReport>,
+    /// `%quit` was said.
+    pub quitting: bool,
+}
+
+/// What the cell under way has needed so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CellTiming {
+    pub compile: Duration,
+    pub run: Duration,
+}
+
+impl Session {
+    /// Starts the compiler's warm-up and the local engine, and waits for neither.
+    pub fn start(
+        toolchain: Toolchain,
+        interrupt: Interrupt,
+        building: Building,
+    ) -> std::io::Result<Self> {
+        let compiler = Compiler::start(toolchain.folder.clone());
+        let hub = Hub::start(OWN_VARIABLES)?;
+        let mut session = Self {
+            compiler,
+            hub,
+            toolchain,
+            interrupt,
+            building,
+            root: None,
+            namespaces: HashMap::new(),
+            definitions: Definitions::default(),
+            cache: Cache::default(),
+            settings_version: 0,
+            settings: Vec::new(),
+            local: EngineId(0),
+            next_engine: 0,
+            pools: Vec::new(),
+            current: None,
+            history: Vec::new(),
+            timing: CellTiming::default(),
+            map_report: None,
+            last_map_artifact: None,
+            broadcast: Vec::new(),
+            thread_values: Vec::new(),
+            in_flight: false,
+            background: Vec::new(),
+            px_defaults: PxOptions::default(),
+            autopx: None,
+            last_px: None,
+            quitting: false,
+        };
+        session.launch_local();
+        Ok(session)
+    }
+
+    pub fn toolchain(&self) -> &Toolchain {
+        &self.toolchain
+    }
+
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub fn warmth(&self) -> Warmth {
+        self.compiler.warmth()
+    }
+
+    /// How often something was compiled.
+    pub fn builds(&self) -> u64 {
+        self.compiler.builds()
+    }
+
+    pub fn history(&self) -> &[Record] {
+        &self.history
+    }
+
+    /// The number of the cell under way, or of the last one.
+    pub fn cell(&self) -> CellId {
+        self.history.last().map_or(CellId(0), |record| record.cell)
+    }
+
+    /// The number that the next cell gets.
+    pub fn next_cell(&self) -> CellId {
+        CellId(self.cell().0 + 1)
+    }
+
+    /// Begins a cell.
+    pub fn begin_cell(&mut self, code: &str, sink: &mut dyn Sink) -> CellId {
+        let cell = self.next_cell();
+        self.history.push(Record { cell, code: code.to_owned() });
+        self.timing = CellTiming::default();
+        let _ = self.interrupt.take();
+        self.drain_events(sink);
+        sink.send(Event::CellStarted { cell, code: code.to_owned() });
+        cell
+    }
+
+    /// Ends it.
+    pub fn end_cell(&mut self, ok: bool, sink: &mut dyn Sink) {
+        let CellTiming { compile, run } = self.timing;
+        sink.send(Event::Progress(None));
+        sink.send(Event::CellFinished { cell: self.cell(), ok, compile, run });
+    }
+
+    pub fn timing(&self) -> CellTiming {
+        self.timing
+    }
+
+    /// Variables of the local engine with their types.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let local = self.namespaces.get(&self.local);
+        local
+            .into_iter()
+            .flat_map(|namespace| namespace.variables().iter())
+            .map(|(name, kind)| (name.clone(), kind.clone()))
+            .collect()
+    }
+
+    /// Names of the functions and types that cells have defined.
+    pub fn definitions(&self) -> Vec<(String, crate::cell::ItemKind)> {
+        self.definitions
+            .names()
+            .filter(|(name, _)| !name.starts_with("regatta_"))
+            .map(|(name, kind)| (name.to_owned(), kind))
+            .collect()
+    }
+
+    /// Changes a setting of the compiler for all later cells.
+    pub fn configure(&mut self, setting: Setting) {
+        self.settings.retain(|other| {
+            std::mem::discriminant(other) != std::mem::discriminant(&setting)
+        });
+        self.settings.push(setting.clone());
+        self.settings_version += 1;
+        // Takes effect in the order of requests, so nobody need wait for the answer.
+        drop(self.compiler.configure(setting));
+    }
+
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// Forgets all variables and definitions, local and on engines; pools stay.
+    pub fn reset(&mut self) {
+        self.hub.stop(vec![self.local]);
+        self.namespaces.clear();
+        self.definitions.clear();
+        self.cache.clear();
+        self.launch_local();
+        self.restart_all_pools();
+    }
+
+    /// Waits while `work` says nothing, and shows events meanwhile.
+    fn drain_events(&mut self, sink: &mut dyn Sink) {
+        while let Ok(Some(event)) = self.hub.event(Duration::ZERO) {
+            if let Some(event) = self.route(event) {
+                self.stray_event(event, sink);
+            }
+        }
+    }
+
+    /// A flag that is set when the session is told to end by a signal.
+    pub fn ended_flag(&self) -> Arc<AtomicBool> {
+        self.interrupt.ended_flag()
+    }
+}
+
+/// A deadline that is looked at between events.
+#[derive(Clone, Copy, Debug)]
+struct Grace(Option<Instant>);
+
+impl Grace {
+    fn over(self) -> bool {
+        self.0.is_some_and(|until| Instant::now() >= until)
+    }
+}

@@ -1,0 +1,432 @@
+//! Pools of the session: started, resized, restarted, and kept account of when engines die.
+
+use std::time::{Duration, Instant};
+
+use super::{Failed, Session};
+use crate::cell::Targets;
+use crate::ids::{EngineId, PoolName, Rank};
+use crate::outcome::{
+    ErrorKind, Event, Origin, PoolKind, Progress, Report, Sink, Value,
+};
+use crate::pool::{EngineState, EngineStatus, Launch, PoolEvent, PoolUse};
+
+/// More engines than this are a slip of the finger.
+const MOST: u32 = 256;
+
+/// How long engines may take to answer for the first time.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub name: PoolName,
+    pub kind: PoolKind,
+    pub size: u32,
+    /// By rank; empty for threads.
+    pub engines: Vec<EngineId>,
+}
+
+fn usage(what: impl Into<String>) -> Report {
+    Report::new(ErrorKind::Usage, what)
+}
+
+impl Session {
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// The pool in use.
+    pub fn current_pool(&self) -> Option<&Pool> {
+        let current = self.current.as_ref()?;
+        self.pools.iter().find(|pool| pool.name == *current)
+    }
+
+    /// The pool with this name, or the one in use.
+    pub fn pool_named(&self, name: Option<&str>) -> Result<&Pool, Report> {
+        let Some(name) = name else {
+            return self.current_pool().ok_or_else(|| {
+                usage("no pool is started").hint("`%pool start` starts one process engine per core")
+            });
+        };
+        self.pools.iter().find(|pool| pool.name.0 == name).ok_or_else(|| {
+            let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
+            let report = usage(format!("there is no pool `{name}`"));
+            match names.as_slice() {
+                [] => report.hint("no pool is started: `%pool start`"),
+                names => report.hint(format!("there is {}", names.join(", "))),
+            }
+        })
+    }
+
+    /// Starts a pool and makes it the one in use.
+    pub fn start_pool(
+        &mut self,
+        kind: PoolKind,
+        size: Option<i64>,
+        name: Option<&str>,
+    ) -> Result<(Pool, Duration), Failed> {
+        let size = checked_size(size.unwrap_or_else(cores))?;
+        let name = self.free_name(name, kind)?;
+        let since = Instant::now();
+        let mut pool = Pool { name: name.clone(), kind, size, engines: Vec::new() };
+        if kind == PoolKind::Processes {
+            for rank in 0..size {
+                pool.engines.push(self.launch(Rank(rank), size, Some(name.clone())));
+            }
+            if let Err(failed) = self.wait_until_up(&pool.engines) {
+                self.hub.stop(pool.engines);
+                return Err(failed);
+            }
+        }
+        self.pools.push(pool.clone());
+        self.current = Some(name);
+        Ok((pool, since.elapsed()))
+    }
+
+    fn free_name(&self, name: Option<&str>, kind: PoolKind) -> Result<PoolName, Report> {
+        let taken = |name: &str| self.pools.iter().any(|pool| pool.name.0 == name);
+        if let Some(name) = name {
+            let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(letters) {
+                return Err(usage(format!("`{name}` cannot name a pool"))
+                    .hint("a name has letters, digits, `-` and `_`"));
+            }
+            if taken(name) {
+                return Err(usage(format!("there is already a pool `{name}`"))
+                    .hint(format!("`%pool stop {name}` first, or choose another name")));
+            }
+            return Ok(PoolName(name.to_owned()));
+        }
+        let letter = if kind == PoolKind::Threads { 't' } else { 'p' };
+        let free = (0..).map(|n| format!("{letter}{n}")).find(|name| !taken(name));
+        Ok(PoolName(free.unwrap_or_else(|| letter.to_string())))
+    }
+
+    /// Stops pools; all of them when `name` is `None` and `all` is set.
+    pub fn stop_pool(&mut self, name: Option<&str>, all: bool) -> Result<Vec<Pool>, Report> {
+        let stopped: Vec<Pool> = if all {
+            std::mem::take(&mut self.pools)
+        } else {
+            let name = self.pool_named(name)?.name.clone();
+            let (stopped, left) =
+                std::mem::take(&mut self.pools).into_iter().partition(|pool| pool.name == name);
+            self.pools = left;
+            stopped
+        };
+        for pool in &stopped {
+            self.discard(&pool.engines);
+        }
+        if self.current_pool().is_none() {
+            self.current = self.pools.last().map(|pool| pool.name.clone());
+        }
+        Ok(stopped)
+    }
+
+    pub fn use_pool(&mut self, name: &str) -> Result<Pool, Report> {
+        let pool = self.pool_named(Some(name))?.clone();
+        self.current = Some(pool.name.clone());
+        Ok(pool)
+    }
+
+    /// Changes the number of engines; the ones with the highest ranks come and go.
+    pub fn resize_pool(&mut self, size: i64) -> Result<(Pool, Duration), Failed> {
+        let size = checked_size(size)?;
+        let mut pool = self.pool_named(None)?.clone();
+        let since = Instant::now();
+        if pool.kind == PoolKind::Processes {
+            if (size as usize) < pool.engines.len() {
+                let gone = pool.engines.split_off(size as usize);
+                self.discard(&gone);
+            }
+            let mut new = Vec::new();
+            for rank in pool.engines.len() as u32..size {
+                new.push(self.launch(Rank(rank), size, Some(pool.name.clone())));
+            }
+            self.wait_until_up(&new)?;
+            self.hub.resized(pool.engines.clone(), size);
+            pool.engines.extend(new);
+        }
+        pool.size = size;
+        self.put_back(pool.clone());
+        Ok((pool, since.elapsed()))
+    }
+
+    /// Starts the targeted engines anew; their variables are gone, and named.
+    pub fn restart_pool(
+        &mut self,
+        targets: &Targets,
+    ) -> Result<(Pool, Vec<Rank>, Vec<String>, Duration), Failed> {
+        let pool = self.pool_named(None)?.clone();
+        let ranks = targets
+            .resolve(pool.size)
+            .map_err(|error| Failed::from(usage(error.to_string())))?;
+        let since = Instant::now();
+        let lost = if pool.kind == PoolKind::Processes {
+            self.restart(&pool, &ranks)?
+        } else {
+            Vec::new()
+        };
+        let pool = self.pool_named(None)?.clone();
+        Ok((pool, ranks, lost, since.elapsed()))
+    }
+
+    fn restart(&mut self, pool: &Pool, ranks: &[Rank]) -> Result<Vec<String>, Failed> {
+        let mut pool = pool.clone();
+        let mut lost = Vec::new();
+        let old: Vec<EngineId> =
+            ranks.iter().filter_map(|rank| pool.engines.get(rank.0 as usize)).copied().collect();
+        for engine in &old {
+            lost.extend(self.variables_of(*engine));
+        }
+        self.discard(&old);
+        let mut new = Vec::new();
+        for rank in ranks {
+            let engine = self.launch(*rank, pool.size, Some(pool.name.clone()));
+            if let Some(slot) = pool.engines.get_mut(rank.0 as usize) {
+                *slot = engine;
+            }
+            new.push(engine);
+        }
+        self.put_back(pool);
+        lost.sort();
+        lost.dedup();
+        self.wait_until_up(&new).map(|()| lost)
+    }
+
+    pub(super) fn restart_all_pools(&mut self) {
+        for pool in self.pools.clone() {
+            let ranks: Vec<Rank> = (0..pool.engines.len() as u32).map(Rank).collect();
+            // An engine that doesn't come up is dead, which `%pool list` shows.
+            let _ = self.restart(&pool, &ranks);
+        }
+    }
+
+    /// Puts new engines in the place of killed ones, and names what was lost.
+    pub(super) fn replace(&mut self, killed: &[EngineId], sink: &mut dyn Sink) {
+        for pool in self.pools.clone() {
+            let at = |(rank, engine): (usize, &EngineId)| {
+                killed.contains(engine).then_some(Rank(rank as u32))
+            };
+            let ranks: Vec<Rank> = pool.engines.iter().enumerate().filter_map(at).collect();
+            if ranks.is_empty() {
+                continue;
+            }
+            let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+            let text = match self.restart(&pool, &ranks) {
+                Ok(lost) if lost.is_empty() => "no variables were lost".to_owned(),
+                Ok(lost) => format!("lost there: {}", lost.join(", ")),
+                Err(_) => "they did not come up again: `%pool restart`".to_owned(),
+            };
+            sink.send(Event::Notice(format!(
+                "interrupted engines {} of {} were restarted; {text}",
+                numbers.join(","),
+                pool.name
+            )));
+        }
+    }
+
+    fn put_back(&mut self, pool: Pool) {
+        if let Some(slot) = self.pools.iter_mut().find(|other| other.name == pool.name) {
+            *slot = pool;
+        }
+    }
+
+    fn discard(&mut self, engines: &[EngineId]) {
+        self.hub.stop(engines.to_vec());
+        for engine in engines {
+            self.namespaces.remove(engine);
+        }
+    }
+
+    pub(super) fn variables_of(&self, engine: EngineId) -> Vec<String> {
+        let namespace = self.namespaces.get(&engine);
+        namespace.into_iter().flat_map(|n| n.variables().keys().cloned()).collect()
+    }
+
+    pub(super) fn launch_local(&mut self) {
+        self.namespaces.remove(&self.local);
+        self.local = self.launch(Rank(0), 1, None);
+    }
+
+    fn launch(&mut self, rank: Rank, size: u32, pool: Option<PoolName>) -> EngineId {
+        let id = EngineId(self.next_engine);
+        self.next_engine += 1;
+        self.hub.launch(Launch { id, rank, size, pool });
+        id
+    }
+
+    fn wait_until_up(&mut self, engines: &[EngineId]) -> Result<(), Failed> {
+        let mut missing: Vec<EngineId> = engines.to_vec();
+        let since = Instant::now();
+        while !missing.is_empty() && since.elapsed() < START_PATIENCE {
+            let event = self
+                .hub
+                .event(Duration::from_millis(20))
+                .map_err(|gone| Report::new(ErrorKind::System, gone.to_string()))?;
+            match event {
+                Some(PoolEvent::Up { engine }) => missing.retain(|other| *other != engine),
+                Some(PoolEvent::NotStarted { engine, why }) if missing.contains(&engine) => {
+                    return Err(Report::new(
+                        ErrorKind::System,
+                        format!("an engine could not be started: {why}"),
+                    )
+                    .hint("fewer engines need fewer processes and file descriptors: `-n N`")
+                    .into());
+                }
+                Some(PoolEvent::Died { engine, cause, .. }) if missing.contains(&engine) => {
+                    let what = format!("an engine died while it started: {cause}");
+                    return Err(Report::new(ErrorKind::EngineDied, what).into());
+                }
+                _ => {}
+            }
+            if self.interrupt.is_pressed() {
+                let _ = self.interrupt.take();
+                return Err(super::explain::interrupted("starting engines").into());
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} engines did not answer within 20 s", missing.len());
+        Err(Report::new(ErrorKind::System, what).into())
+    }
+
+    /// What the next cell's `pool::map` maps over.
+    pub(super) fn pool_use(&self) -> Option<PoolUse> {
+        let pool = self.current_pool()?;
+        Some(match pool.kind {
+            PoolKind::Threads => PoolUse::Threads { name: pool.name.clone(), size: pool.size },
+            PoolKind::Processes => {
+                PoolUse::Processes { name: pool.name.clone(), engines: pool.engines.clone() }
+            }
+        })
+    }
+
+    /// All engines with pool and rank, for listings.
+    pub fn engines(&mut self, sink: &mut dyn Sink) -> Vec<(Option<PoolName>, Rank, EngineStatus)> {
+        self.drain_events(sink);
+        let all = self.hub.status();
+        let mut rows = Vec::new();
+        let find = |id: EngineId| all.iter().find(|status| status.id == id).cloned();
+        rows.extend(find(self.local).map(|status| (None, Rank(0), status)));
+        for pool in &self.pools {
+            for (rank, engine) in pool.engines.iter().enumerate() {
+                let status = find(*engine).unwrap_or(EngineStatus {
+                    id: *engine,
+                    pid: 0,
+                    state: EngineState::Dead("not started".to_owned()),
+                    tasks: 0,
+                    busy: Duration::ZERO,
+                    memory: None,
+                });
+                rows.push((Some(pool.name.clone()), Rank(rank as u32), status));
+            }
+        }
+        rows
+    }
+
+    pub(super) fn origin_of(&self, engine: EngineId) -> Origin {
+        self.place(engine).map_or(Origin::Local, |(_, rank)| Origin::Engine(rank))
+    }
+
+    fn place(&self, engine: EngineId) -> Option<(PoolName, Rank)> {
+        self.pools.iter().find_map(|pool| {
+            let rank = pool.engines.iter().position(|other| *other == engine)?;
+            Some((pool.name.clone(), Rank(rank as u32)))
+        })
+    }
+
+    /// What is not printed and no value.
+    pub(super) fn other_event(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
+        match event {
+            PoolEvent::MapPlanned(mut plan) => {
+                self.flush_map_report(sink);
+                plan.input_type = super::types::shorten(&plan.input_type);
+                plan.output_type = super::types::shorten(&plan.output_type);
+                sink.send(Event::MapPlan(plan));
+            }
+            PoolEvent::MapProgress { done, total, elapsed } => {
+                if elapsed >= Duration::from_secs(1) {
+                    let what = "map".to_owned();
+                    let progress = Progress { what, unit: "items", done, total, elapsed };
+                    sink.send(Event::Progress(Some(progress)));
+                }
+            }
+            PoolEvent::MapDone { report, shown } => {
+                self.flush_map_report(sink);
+                self.map_report = shown.then_some(report);
+            }
+            PoolEvent::FirstResults { rank, texts } => {
+                let rows = self.map_report.iter_mut().flat_map(|report| report.engines.iter_mut());
+                for row in rows.filter(|row| row.rank == rank) {
+                    row.results.clone_from(&texts);
+                }
+            }
+            PoolEvent::Broadcast { threads } => self.broadcast = threads,
+            PoolEvent::Timing { per_loop, loops } => {
+                let timing = crate::outcome::Timing { per_loop, loops, compile: None };
+                sink.send(Event::Timing(timing));
+            }
+            PoolEvent::Died { engine, cause, announced } => self.note_death(engine, &cause, announced, sink),
+            PoolEvent::NotStarted { why, .. } => {
+                sink.send(Event::Notice(format!("an engine could not be started: {why}")));
+            }
+            PoolEvent::Up { .. }
+            | PoolEvent::Output { .. }
+            | PoolEvent::Shown { .. }
+            | PoolEvent::RunDone { .. }
+            | PoolEvent::MapFailed(_) => {}
+        }
+    }
+
+    fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
+        let lost = self.variables_of(engine);
+        self.namespaces.remove(&engine);
+        if let Some((pool, rank)) = self.place(engine) {
+            if !announced && !self.in_flight {
+                let mut text = format!("engine {rank} of {pool} died: {cause}");
+                if !lost.is_empty() {
+                    text.push_str(&format!("; lost there: {}", lost.join(", ")));
+                }
+                text.push_str(&format!("; `%pool restart {rank}` starts it again"));
+                sink.send(Event::Notice(text));
+            }
+        } else if engine == self.local && !self.in_flight {
+            self.launch_local();
+            let lost = super::explain::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned());
+            if !announced || lost.starts_with("lost") {
+                sink.send(Event::Notice(format!("the local engine died while idle ({cause}); {lost}")));
+            }
+        }
+    }
+
+    pub(super) fn show_value(&mut self, origin: Origin, value: Value, sink: &mut dyn Sink) {
+        match origin {
+            Origin::Local => sink.send(Event::Result { cell: self.cell(), value }),
+            Origin::Engine(rank) => self.thread_values.push((rank, value)),
+        }
+    }
+
+    /// Shows the finished map's table once its first results have come.
+    pub(super) fn flush_map_report(&mut self, sink: &mut dyn Sink) {
+        if let Some(report) = self.map_report.take() {
+            sink.send(Event::Progress(None));
+            sink.send(Event::MapFinished(report));
+        }
+    }
+}
+
+fn checked_size(size: i64) -> Result<u32, Report> {
+    match u32::try_from(size) {
+        Ok(0) | Err(_) => Err(usage(format!("a pool of {size} engines cannot work"))
+            .hint(format!("this machine has {} cores: `-n {}`", cores(), cores()))),
+        Ok(size) if size > MOST => {
+            Err(usage(format!("{size} engines are too many for one machine"))
+                .hint(format!("the most is {MOST}; this machine has {} cores", cores())))
+        }
+        Ok(size) => Ok(size),
+    }
+}
+
+fn cores() -> i64 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as i64)
+}

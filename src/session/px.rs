@@ -1,0 +1,488 @@
+//! `%px`: a cell on every engine of a pool, compiled once for each set of variables that the engines have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::evaluate::{Batch, Code, Ready, Wait};
+use super::flight::{Ended, Flight, Hold, Leg};
+use super::namespace::{Namespace, bound_names};
+use super::{Failed, Pool, Session, explain};
+use crate::cell::{Targets, identifiers, split_items};
+use crate::ids::{CellId, EngineId, Rank};
+use crate::outcome::{
+    EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
+};
+use crate::pool::{PoolEvent, Signal};
+
+/// The options of `%px`, with ipyparallel's meaning.
+#[derive(Clone, Debug)]
+pub struct PxOptions {
+    pub targets: Targets,
+    pub block: bool,
+    /// Show output while it is printed.
+    pub stream: bool,
+    pub verbose: bool,
+    pub progress_after: Duration,
+    pub signal_on_interrupt: Option<Signal>,
+    pub group_outputs: GroupOutputs,
+    /// Bind the results, by rank, to this local variable.
+    pub out: Option<String>,
+    /// Run the cell in the local engine too.
+    pub local: bool,
+}
+
+impl Default for PxOptions {
+    fn default() -> Self {
+        Self {
+            targets: Targets::all(),
+            block: true,
+            stream: true,
+            verbose: false,
+            progress_after: Duration::from_secs(5),
+            signal_on_interrupt: None,
+            group_outputs: GroupOutputs::default(),
+            out: None,
+            local: false,
+        }
+    }
+}
+
+/// A `%px` under way that nobody waits for.
+#[derive(Debug)]
+pub(super) struct Background {
+    flight: Flight,
+    course: Course,
+}
+
+/// What is needed to settle the engines' account after a flight.
+#[derive(Debug)]
+struct Course {
+    cell: CellId,
+    pool: Pool,
+    options: PxOptions,
+    code: Code,
+    legs: BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
+    skipped: Vec<PxRow>,
+}
+
+impl Session {
+    /// Runs a cell on the targeted engines of the pool in use.
+    pub fn px(
+        &mut self,
+        code: &Code,
+        options: &PxOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let pool = self.pool_named(None)?.clone();
+        let ranks = options.targets.resolve(pool.size).map_err(|error| {
+            Failed::from(
+                Report::new(ErrorKind::Usage, error.to_string())
+                    .hint("targets are written as `all`, `2`, `0,2`, `1:3`, `::2`, `-1`"),
+            )
+        })?;
+        if options.local {
+            self.run_local(code, sink)?;
+        }
+        if pool.kind == PoolKind::Threads {
+            return self.px_threads(code, &pool, &ranks, options, sink);
+        }
+        self.finish_background(&pool, sink)?;
+        let bound = options.out.as_ref().map(|name| sending(code, name));
+        let code = bound.as_ref().unwrap_or(code);
+        let (batches, course) = self.plan_px(code, &pool, &ranks, options, sink)?;
+        let hold = Hold { values: true, output: !options.stream || !options.block };
+        if !options.block {
+            let flight = self.take_off(&batches, hold);
+            self.background.push(Background { flight, course });
+            sink.send(Event::Text("running on the engines; `%pxresult` shows the result".to_owned()));
+            return Ok(());
+        }
+        let wait = Wait {
+            signal: options.signal_on_interrupt,
+            progress_after: Some(options.progress_after),
+        };
+        let (flight, interrupted) = self.fly(&batches, hold, wait, sink)?;
+        self.land(flight, course, interrupted, sink)
+    }
+
+    /// Compiles the cell for each set of variables that the engines have.
+    fn plan_px(
+        &mut self,
+        code: &Code,
+        pool: &Pool,
+        ranks: &[Rank],
+        options: &PxOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<(Vec<Batch>, Course), Failed> {
+        let mut course = Course {
+            cell: self.cell(),
+            pool: pool.clone(),
+            options: options.clone(),
+            code: code.clone(),
+            legs: BTreeMap::new(),
+            skipped: Vec::new(),
+        };
+        let groups = self.groups(pool, ranks, &mut course, sink)?;
+        let mut batches: Vec<Batch> = Vec::new();
+        let mut refused = None;
+        let everywhere: BTreeSet<String> =
+            groups.iter().flat_map(|(namespace, _)| namespace.variables().keys().cloned()).collect();
+        for (namespace, engines) in &groups {
+            let missing = missing(code, &everywhere, namespace);
+            if !missing.is_empty() {
+                let why = self.where_defined(&missing, &groups);
+                for (rank, _) in engines {
+                    course.skipped.push(skipped(*rank, &why));
+                }
+                continue;
+            }
+            match self.compile(code, namespace, sink) {
+                Ok(Ready { artifact, after }) => {
+                    let origins = engines.iter().map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
+                    batches.push((origins.collect(), artifact.clone()));
+                    for (rank, engine) in engines {
+                        let leg = (*rank, namespace.clone(), after.clone(), artifact.clone());
+                        course.legs.insert(*engine, leg);
+                    }
+                }
+                Err(failed) => {
+                    for (rank, _) in engines {
+                        course.skipped.push(skipped(*rank, "it does not compile there"));
+                    }
+                    refused = Some(failed);
+                }
+            }
+        }
+        match refused {
+            Some(failed) if batches.is_empty() => Err(self.with_local_hint(failed, code)),
+            // What some engines refuse is said once, beside the others' results.
+            Some(failed) => {
+                for report in failed.0 {
+                    sink.send(Event::Error(report));
+                }
+                Ok((batches, course))
+            }
+            None => Ok((batches, course)),
+        }
+    }
+
+    /// The living engines by their variables.
+    fn groups(
+        &mut self,
+        pool: &Pool,
+        ranks: &[Rank],
+        course: &mut Course,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<(Namespace, Vec<(Rank, EngineId)>)>, Failed> {
+        let dead: BTreeMap<EngineId, String> = self.dead_engines();
+        let mut groups: Vec<(Namespace, Vec<(Rank, EngineId)>)> = Vec::new();
+        for rank in ranks {
+            let Some(engine) = pool.engines.get(rank.0 as usize).copied() else { continue };
+            if let Some(cause) = dead.get(&engine) {
+                let why = format!("it is dead ({cause}); `%pool restart {rank}` starts it again");
+                course.skipped.push(skipped(*rank, &why));
+                continue;
+            }
+            let namespace = self.namespace_of(engine, sink)?;
+            let same = groups.iter_mut().find(|(other, _)| other.variables() == namespace.variables());
+            match same {
+                Some((other, engines)) => {
+                    if namespace.seen > other.seen {
+                        *other = namespace;
+                    }
+                    engines.push((*rank, engine));
+                }
+                None => groups.push((namespace, vec![(*rank, engine)])),
+            }
+        }
+        Ok(groups)
+    }
+
+    fn where_defined(
+        &self,
+        missing: &[String],
+        groups: &[(Namespace, Vec<(Rank, EngineId)>)],
+    ) -> String {
+        let parts: Vec<String> = missing
+            .iter()
+            .map(|name| {
+                let ranks: Vec<String> = groups
+                    .iter()
+                    .filter(|(namespace, _)| namespace.variables().contains_key(name))
+                    .flat_map(|(_, engines)| engines.iter().map(|(rank, _)| rank.to_string()))
+                    .collect();
+                let engines = if ranks.len() == 1 { "engine" } else { "engines" };
+                format!("`{name}` is not defined there (only on {engines} {})", ranks.join(","))
+            })
+            .collect();
+        parts.join(", ")
+    }
+
+    /// A local variable is a likely reason why a `%px` cell doesn't compile.
+    fn with_local_hint(&self, mut failed: Failed, code: &Code) -> Failed {
+        let names = identifiers(&code.text);
+        let local: Vec<String> = self
+            .variables_of(self.local)
+            .into_iter()
+            .filter(|name| names.contains(name))
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let unknown = failed.0.iter_mut().find(|report| report.code.as_deref() == Some("E0425"));
+        if let (Some(report), false) = (unknown, local.is_empty()) {
+            let has = if local.len() == 1 { "is a local variable" } else { "are local variables" };
+            report.hint = Some(format!(
+                "{} {has}; engines have variables of their own: define it with %px too",
+                local.join(", ")
+            ));
+        }
+        failed
+    }
+
+    fn dead_engines(&self) -> BTreeMap<EngineId, String> {
+        self.hub
+            .status()
+            .into_iter()
+            .filter_map(|status| match status.state {
+                crate::pool::EngineState::Dead(cause) => Some((status.id, cause)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Keeps account of what the engines have now, and reports.
+    fn land(
+        &mut self,
+        flight: Flight,
+        course: Course,
+        interrupted: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let Course { cell, pool, options, code, legs, mut skipped } = course;
+        let mut rows = Vec::new();
+        let mut again = Vec::new();
+        for (engine, leg) in flight.legs {
+            let Some((rank, before, after, artifact)) = legs.get(&engine) else { continue };
+            if let Some(Ended::ChangedTypes(names)) = &leg.ended {
+                let settled = self.forget(before, names.clone())?;
+                self.namespaces.insert(engine, settled);
+                sink.send(Event::Notice(format!(
+                    "engine {rank}: lost {}: the type was redefined",
+                    names.join(", ")
+                )));
+                again.push(*rank);
+                continue;
+            }
+            if leg.ended == Some(Ended::Returned) {
+                self.namespaces.insert(engine, after.clone());
+            } else if matches!(leg.ended, Some(Ended::Panicked(_) | Ended::Errored(_))) {
+                let lost = self.settle(engine, before, after, &code)?;
+                if let Some(lost) = explain::lost(&lost) {
+                    sink.send(Event::Notice(format!("engine {rank} has {lost}")));
+                }
+            }
+            rows.push(self.row(*rank, leg, artifact, interrupted));
+        }
+        rows.append(&mut skipped);
+        rows.sort_by_key(|row| row.rank);
+        if !again.is_empty() {
+            // The variables in the way are gone, so this ends.
+            let ranks: Vec<String> = again.iter().map(ToString::to_string).collect();
+            let targets = ranks.join(",").parse().unwrap_or_else(|_| Targets::all());
+            return self.px(&code, &PxOptions { targets, local: false, ..options }, sink);
+        }
+        let failed = rows.iter().any(|row| !row.outcome.is_ok());
+        let name = pool.name.clone();
+        let report = PxReport {
+            cell,
+            pool: name,
+            kind: pool.kind,
+            engines: rows,
+            group: options.group_outputs,
+            verbose: options.verbose,
+        };
+        self.last_px = Some(report.clone());
+        sink.send(Event::Px(report));
+        if failed { Err(Failed::default()) } else { Ok(()) }
+    }
+
+    fn row(
+        &self,
+        rank: Rank,
+        leg: Leg,
+        artifact: &crate::compiler::Artifact,
+        interrupted: bool,
+    ) -> PxRow {
+        let outcome = match leg.ended {
+            None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
+            Some(Ended::Panicked(panic)) => {
+                let place = self.panic_place(&panic, artifact);
+                EngineOutcome::Panicked { message: panic.message, place }
+            }
+            Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
+            Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
+            Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
+            Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
+            Some(Ended::ChangedTypes(names)) => {
+                EngineOutcome::Skipped { why: format!("lost {}", names.join(", ")) }
+            }
+        };
+        PxRow { rank, outcome, busy: leg.busy, output: leg.held }
+    }
+
+    /// On a thread pool the cell runs once per thread and borrows the session's variables.
+    fn px_threads(
+        &mut self,
+        code: &Code,
+        pool: &Pool,
+        ranks: &[Rank],
+        options: &PxOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        self.broadcast.clear();
+        self.thread_values.clear();
+        let on_threads = broadcasting(code, ranks, pool.size);
+        self.run_local(&on_threads, sink)?;
+        let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values).into_iter().collect();
+        let artifact = self.last_map_artifact.clone();
+        let rows: Vec<PxRow> = std::mem::take(&mut self.broadcast)
+            .into_iter()
+            .enumerate()
+            .map(|(rank, ended)| (Rank(rank as u32), ended))
+            .filter(|(rank, _)| ranks.contains(rank))
+            .map(|(rank, (busy, panic))| {
+                let outcome = match panic {
+                    Some(panic) => {
+                        let place =
+                            artifact.as_ref().and_then(|artifact| self.panic_place(&panic, artifact));
+                        EngineOutcome::Panicked { message: panic.message, place }
+                    }
+                    None => EngineOutcome::Done(values.remove(&rank)),
+                };
+                PxRow { rank, outcome, busy, output: Vec::new() }
+            })
+            .collect();
+        let failed = rows.iter().any(|row| !row.outcome.is_ok());
+        let report = PxReport {
+            cell: self.cell(),
+            pool: pool.name.clone(),
+            kind: PoolKind::Threads,
+            engines: rows,
+            group: options.group_outputs,
+            verbose: options.verbose,
+        };
+        self.last_px = Some(report.clone());
+        sink.send(Event::Px(report));
+        if failed { Err(Failed::default()) } else { Ok(()) }
+    }
+
+    /// Gives an event to the background flight that it belongs to.
+    pub(super) fn route(&mut self, event: PoolEvent) -> Option<PoolEvent> {
+        let engine = match &event {
+            PoolEvent::Output { engine, .. }
+            | PoolEvent::Shown { engine, .. }
+            | PoolEvent::RunDone { engine, .. }
+            | PoolEvent::Died { engine, .. } => *engine,
+            _ => return Some(event),
+        };
+        let background =
+            self.background.iter_mut().find(|b| b.flight.has(engine) && !b.flight.is_over());
+        match background {
+            // Everything is held back in such a flight.
+            Some(background) => {
+                let died = matches!(event, PoolEvent::Died { .. });
+                background.flight.take(event);
+                if died {
+                    self.namespaces.remove(&engine);
+                }
+                None
+            }
+            None => Some(event),
+        }
+    }
+
+    /// Waits for background `%px` cells on this pool's engines, which run one cell after the other.
+    fn finish_background(&mut self, pool: &Pool, sink: &mut dyn Sink) -> Result<(), Failed> {
+        if self.background.iter().any(|background| background.course.pool.name == pool.name) {
+            return self.px_result(sink);
+        }
+        Ok(())
+    }
+
+    /// Waits for the background `%px` cells and shows their results; without any, the last result again.
+    pub fn px_result(&mut self, sink: &mut dyn Sink) -> Result<(), Failed> {
+        if self.background.is_empty() {
+            let Some(report) = self.last_px.clone() else {
+                return Err(Report::new(ErrorKind::Usage, "no %px has run yet").into());
+            };
+            sink.send(Event::Px(report));
+            return Ok(());
+        }
+        let mut failed = Failed::default();
+        let mut any = false;
+        for Background { mut flight, course } in std::mem::take(&mut self.background) {
+            let wait = Wait {
+                signal: course.options.signal_on_interrupt,
+                progress_after: Some(course.options.progress_after),
+            };
+            let interrupted = self.follow(&mut flight, wait, sink)?;
+            if let Err(mut more) = self.land(flight, course, interrupted, sink) {
+                any = true;
+                failed.0.append(&mut more.0);
+            }
+        }
+        if any { Err(failed) } else { Ok(()) }
+    }
+
+    /// Whether a background `%px` still runs.
+    pub fn has_background(&self) -> bool {
+        self.background.iter().any(|background| !background.flight.is_over())
+    }
+}
+
+fn skipped(rank: Rank, why: &str) -> PxRow {
+    let outcome = EngineOutcome::Skipped { why: why.to_owned() };
+    PxRow { rank, outcome, busy: Duration::ZERO, output: Vec::new() }
+}
+
+/// Variables that other engines have, that the code uses and does not bind itself.
+fn missing(code: &Code, everywhere: &BTreeSet<String>, namespace: &Namespace) -> Vec<String> {
+    let used = identifiers(&code.text);
+    let bound = bound_names(&code.text);
+    let lacks = |name: &&String| !namespace.variables().contains_key(*name);
+    everywhere
+        .iter()
+        .filter(|name| used.contains(*name) && !bound.contains(*name))
+        .filter(lacks)
+        .cloned()
+        .collect()
+}
+
+/// The code as one closure for all threads; definitions stay outside, where later cells find them.
+fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
+    let Some(piece) = code.pieces.first() else { return code.clone() };
+    let (items, statements) = split_items(&code.text);
+    let mut whole = Code::default();
+    for item in items {
+        whole = whole.user(&item.text, (piece.cell_line + item.line - 1, 1));
+    }
+    let guard = if ranks.len() == size as usize {
+        String::new()
+    } else {
+        let numbers: Vec<String> = ranks.iter().map(|rank| format!("{rank}u32")).collect();
+        format!("if ![{}].contains(&engine::rank()) {{ return; }} ", numbers.join(", "))
+    };
+    whole
+        .generated(&format!("::regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"))
+        .user(&statements, (piece.cell_line, piece.column + 1))
+        .generated("}) });\n")
+}
+
+/// The code with its value bound on the engine and sent to the session.
+fn sending(code: &Code, name: &str) -> Code {
+    let Some(piece) = code.pieces.first() else { return code.clone() };
+    Code::default()
+        .generated(&format!("let {name} = {{\n"))
+        .user(code.text.trim_end_matches('\n'), (piece.cell_line, piece.column + 1))
+        .generated(&format!("}};\n::regatta_cell::magic::show_value(&{name});\n"))
+}

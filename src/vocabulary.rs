@@ -1,0 +1,64 @@
+//! The words that completion offers: plain data that the session replaces between cells. It knows
+//! nothing of how magics, pools or variables come about, and never locks or asks anyone.
+
+/// Everything that can be completed besides Rust's own words.
+#[derive(Clone, Debug, Default)]
+pub struct Vocabulary {
+    pub magics: Vec<MagicWord>,
+    /// Names of the running pools.
+    pub pools: Vec<String>,
+    /// How many engines the current pool has; targets from 0 up to one less are offered.
+    pub engines: u32,
+    /// Names of session variables.
+    pub variables: Vec<String>,
+    /// Names of functions defined in the session, without parentheses.
+    pub functions: Vec<String>,
+}
+
+/// A magic as the user types it.
+#[derive(Clone, Debug, Default)]
+pub struct MagicWord {
+    /// Without `%`.
+    pub name: String,
+    /// One line, shown beside the name.
+    pub summary: String,
+    /// Whether `%%name` with a body exists.
+    pub cell_form: bool,
+    pub options: Vec<OptionWord>,
+    /// What may follow the name as its first word, such as `start` and `stop` of `%pool`.
+    pub subcommands: Vec<String>,
+}
+
+/// An option of a magic. One with neither a long nor a short name is a positional argument.
+#[derive(Clone, Debug, Default)]
+pub struct OptionWord {
+    /// Without dashes.
+    pub long: Option<String>,
+    /// Without the dash.
+    pub short: Option<char>,
+    pub value: ValueKind,
+    pub help: String,
+}
+
+/// What kind of word follows an option.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ValueKind {
+    /// A switch: nothing follows.
+    #[default]
+    None,
+    Pool,
+    Targets,
+    Number,
+    Choice(Vec<String>),
+    File,
+    /// Something that cannot be listed.
+    Other,
+}
+
+impl Vocabulary {
+    /// The magic of this name.
+    #[must_use]
+    pub fn magic(&self, name: &str) -> Option<&MagicWord> {
+        self.magics.iter().find(|magic| magic.name == name)
+    }
+}

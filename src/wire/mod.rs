@@ -1,0 +1,51 @@
+//! The protocol between the session and its engines: a versioned handshake, then frames. A frame is a small
+//! serde header and a payload of plain bytes that is never looked into here.
+//!
+//! Knows nothing of pools, cells or the terminal.
+
+mod frame;
+mod message;
+
+pub use frame::{FrameReader, read_frame, write_frame};
+pub use message::{
+    ChunkEnded, FromEngine, FunctionAddress, PanicInfo, PoolSpec, RunEnd, ThreadRow, ToEngine,
+};
+
+/// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a
+/// little-endian `u32`.
+pub const GREETING: [u8; 8] = *b"regatta\0";
+
+/// Changes with every change of [`ToEngine`] or [`FromEngine`].
+pub const VERSION: u32 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    #[error("the connection ended")]
+    Closed,
+    #[error("not a regatta engine, or one of another version (it says {0}, this is {VERSION})")]
+    Version(u32),
+    #[error("a frame cannot be read: {0}")]
+    Malformed(#[from] postcard::Error),
+    #[error("a frame of {0} bytes is longer than allowed")]
+    TooLong(u64),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The twelve bytes of the greeting.
+#[must_use]
+pub fn greeting() -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&GREETING);
+    bytes[8..].copy_from_slice(&VERSION.to_le_bytes());
+    bytes
+}
+
+/// Checks the other side's greeting.
+pub fn check_greeting(bytes: [u8; 12]) -> Result<(), WireError> {
+    let version = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+    if bytes[..8] != GREETING || version != VERSION {
+        return Err(WireError::Version(version));
+    }
+    Ok(())
+}
