@@ -1,5 +1,5 @@
 //! `cargo bench --bench peers`: installs the peers, measures regatta against them, and prints one table of
-//! ratios. It reaches regatta only through its command line and never through the library. A peer that
+//! ratios; `cargo bench --bench peers -- px cells` runs some of the measures alone. It reaches regatta only through its command line and never through the library. A peer that
 //! cannot be installed or a measure that fails ends it with a message and exit status 1.
 
 mod figures;
@@ -13,7 +13,11 @@ mod table;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use outside::{Failure, Outcome};
+use figures::Row;
+use outside::{Failure, Outcome, Programs};
+
+/// Gives its lines of the table and a note that says what was measured.
+type Measure = fn(&Programs) -> Outcome<(Vec<Row>, String)>;
 
 fn main() -> ExitCode {
     match bench().and_then(|report| {
@@ -30,20 +34,34 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
+    let measures: [(&str, Measure); 5] = [
+        ("map", pools::map),
+        ("start", pools::start),
+        ("first", repls::start),
+        ("cells", repls::warm_cells),
+        ("px", pools::px),
+    ];
+    // Cargo adds `--bench`.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|name| !measures.iter().any(|(known, _)| known == name))
+    {
+        let known = measures.map(|(name, _)| name).join(", ");
+        return Err(Failure(format!("no measure {unknown}; there are {known}")));
+    }
     let programs = install::peers()?;
     let versions = install::versions(&programs)?;
-    let measures = [
-        pools::map,
-        pools::start,
-        repls::start,
-        repls::warm_cells,
-        pools::px,
-    ];
     let (mut rows, mut notes) = (Vec::new(), vec![versions]);
-    for measure in measures {
-        let (lines, note) = measure(&programs)?;
-        rows.extend(lines);
-        notes.push(note);
+    for (name, measure) in measures {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            let (lines, note) = measure(&programs)?;
+            rows.extend(lines);
+            notes.push(note);
+        }
     }
     Ok(table::render(&rows, &notes))
 }

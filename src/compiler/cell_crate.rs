@@ -35,10 +35,19 @@ pub fn kernels(cache: &Path) -> io::Result<PathBuf> {
     unpack(cache, "compute", KERNELS)
 }
 
-fn unpack(cache: &Path, name: &str, files: Files) -> io::Result<PathBuf> {
+/// Changes with the cell crate's sources.
+pub fn version() -> u64 {
+    hash(CELL)
+}
+
+fn hash(files: Files) -> u64 {
     let mut hasher = DefaultHasher::new();
     files.hash(&mut hasher);
-    let folder = cache.join("crates").join(format!("{:016x}", hasher.finish())).join(name);
+    hasher.finish()
+}
+
+fn unpack(cache: &Path, name: &str, files: Files) -> io::Result<PathBuf> {
+    let folder = cache.join("crates").join(format!("{:016x}", hash(files))).join(name);
     if folder.exists() {
         return Ok(folder);
     }

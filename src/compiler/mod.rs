@@ -10,6 +10,7 @@ mod diagnostics;
 mod locate;
 pub mod relay;
 mod stderr;
+mod template;
 mod thread;
 pub mod toolchain;
 

@@ -16,7 +16,7 @@ use evcxr::{EvalContext, EvalContextOutputs};
 
 use super::{
     Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
-    cell_crate, diagnostics, relay, toolchain,
+    cell_crate, diagnostics, relay, template, toolchain,
 };
 
 /// Defined in every artifact; see `regatta_cell::entry`.
@@ -27,9 +27,6 @@ pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
 #[unsafe(no_mangle)]
 pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 "#;
-
-/// Size of evcxr's cache of built crates.
-const CACHE_BYTES: u64 = 1 << 30;
 
 /// The relay writes before evcxr goes on, so its line is at most a thread switch away.
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
@@ -43,6 +40,9 @@ pub fn serve(
     warmth: &Mutex<Warmth>,
 ) -> Result<(), String> {
     prepare_lock(folder).map_err(|error| error.to_string())?;
+    let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
+    let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
+    let laid = template::lay(&sysroot, &build);
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut relay = Command::new(exe);
     relay.env(relay::FOLDER_VARIABLE, folder).process_group(0);
@@ -54,15 +54,11 @@ pub fn serve(
     for offline in [true, false] {
         let mut state = context.state();
         state.set_offline_mode(offline);
-        state.set_cache_bytes(CACHE_BYTES);
         match add_own_crates(|name, config| state.add_dep(name, config))
             .and_then(|()| context.eval_with_state(PRELUDE, state).map_err(|error| error.to_string()))
         {
             Ok(_) => {
-                let mut state = context.state();
-                // rustc's wrapper costs some milliseconds a cell, and only crates are cached.
-                state.set_cache_bytes(0);
-                root = Some(state);
+                root = Some(context.state());
                 break;
             }
             Err(why) if !offline => return Err(why),
@@ -70,6 +66,10 @@ pub fn serve(
         }
     }
     let Some(mut root) = root else { return Err("no prelude".to_owned()) };
+    if !laid {
+        // Only the speed of the next start depends on it.
+        let _ = template::keep(&sysroot, &build);
+    }
     // The first inference reads the standard library; the value is dropped with its state.
     let _ = context.eval_with_state("let regatta_warm = vec![1, 2];", root.clone());
 
@@ -83,12 +83,10 @@ pub fn serve(
     let first_root = enlist(next, BTreeMap::new());
     let _ = root_out.send(first_root.clone());
     *warmth.lock().unwrap_or_else(PoisonError::into_inner) = Warmth::Ready;
-    if let Some(sysroot) = std::env::var_os("REGATTA_SYSROOT") {
-        // Only the speed of the next start depends on it.
-        let _ = std::thread::Builder::new()
-            .name("rust-src".to_owned())
-            .spawn(move || drop(toolchain::make_slim_sources(Path::new(&sysroot))));
-    }
+    // Only the speed of the next start depends on it.
+    let _ = std::thread::Builder::new()
+        .name("rust-src".to_owned())
+        .spawn(move || drop(toolchain::make_slim_sources(&sysroot)));
 
     while let Ok(request) = incoming.recv() {
         match request {
@@ -105,7 +103,6 @@ pub fn serve(
                 // Tried on the root first; the other namespaces take it over with their next cell.
                 let mut state = root.clone();
                 state.set_offline_mode(false);
-                state.set_cache_bytes(CACHE_BYTES);
                 let added = own_crate(&name, &config)
                     .and_then(|config| {
                         state.add_dep(&name, &config).map_err(|error| error.to_string())?;
@@ -116,9 +113,7 @@ pub fn serve(
                     })
                     .map_err(CompileError::Trouble);
                 let answered = added.and_then(|config| {
-                    let mut with_crate = context.state();
-                    with_crate.set_cache_bytes(0);
-                    root = with_crate;
+                    root = context.state();
                     for state in states.values_mut() {
                         state.set_offline_mode(false);
                         // Validated above, and evcxr skips what it knows.

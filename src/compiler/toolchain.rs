@@ -14,7 +14,7 @@ use std::process::Command;
 
 use super::{builds, relay};
 
-const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
+pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
 /// What this process adds to its environment for cargo's sake, and what user code must not inherit.
 pub const OWN_VARIABLES: &[&str] =

@@ -33,7 +33,7 @@ impl Magic for Timeit {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let code = Code::default()
-            .generated("::regatta_cell::timing::timeit(|| {\n")
+            .generated("regatta_cell::timing::timeit(|| {\n")
             .user(call.text, call.at)
             .generated("});\n");
         session.run_local(&code, sink)

@@ -473,7 +473,7 @@ fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
         format!("if ![{}].contains(&engine::rank()) {{ return; }} ", numbers.join(", "))
     };
     whole
-        .generated(&format!("::regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"))
+        .generated(&format!("regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"))
         .user(&statements, (piece.cell_line, piece.column + 1))
         .generated("}) });\n")
 }
@@ -484,5 +484,5 @@ fn sending(code: &Code, name: &str) -> Code {
     Code::default()
         .generated(&format!("let {name} = {{\n"))
         .user(code.text.trim_end_matches('\n'), (piece.cell_line, piece.column + 1))
-        .generated(&format!("}};\n::regatta_cell::magic::show_value(&{name});\n"))
+        .generated(&format!("}};\nregatta_cell::magic::show_value(&{name});\n"))
 }
