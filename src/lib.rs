@@ -1,3 +1,64 @@
+//! Regatta: an interactive, notebook-style REPL for Rust that commands a crew of engines.
+//!
+//! You type Rust; each cell is compiled once and runs on this session, on every engine of a pool, or as a
+//! typed parallel map, and you see per-engine results in a table.
+//!
+//! # Processes
+//!
+//! ```text
+//!  terminal ─► this process: line editor ► cell parser ► magics ► session
+//!                │                                  │
+//!                │ evcxr, as a pure compiler        │ hub: schedules maps, owns engine processes
+//!                ▼                                  ▼
+//!            artifact (.so), compiled ONCE ──► local engine    (process; thread pools live inside)
+//!                                      ├─────► engine 0 … N-1  (processes of a pool)
+//! ```
+//!
+//! The one binary plays every part; [`cli`] sorts out the roles: the session, an engine, evcxr's child (the
+//! relay, which only says what was compiled), and rustc's wrapper.
+//!
+//! # Rooms
+//!
+//! Data runs downwards; outcomes come back up as values, and only the renderer turns them into text. A room
+//! never imports one above it (`tests/rooms.rs` holds it to that).
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line and the roles |
+//! | [`repl`] | line editor, prompt, the read–evaluate–render loop |
+//! | `notebook_run` | notebooks and single cells without a terminal |
+//! | [`magic`] | one file per magic; help, completion and docs derive from their declarations |
+//! | [`session`] | the one owner of compiler, pools, namespaces, history |
+//! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
+//! | [`pool`] | the hub thread: engine processes, the map's schedule (pure), jobs |
+//! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
+//! | [`wire`] | handshake, messages, frames |
+//! | [`render`] | outcomes to tables, errors, JSON |
+//! | [`notebook`] | Markdown notebooks in and out, masks, comparison |
+//! | [`cell`] | text to segments (Rust, magic calls), targets, items |
+//! | [`outcome`], [`vocabulary`], [`ids`] | plain values that rooms exchange |
+//!
+//! # A cell's way
+//!
+//! [`magic::evaluate`] parses the whole cell first, so that a typo in its last line runs nothing. Rust goes to
+//! [`session::Session::run_local`]: the compiler thread turns code and the namespace's state into an artifact
+//! and the state after it; the hub sends the artifact's path to the engine; the session follows the engine's
+//! events to its end and adopts the new state only when the cell ran through. `%px` does the same once per
+//! set of variables that its engines have. `%map` is written out as a call of the cell crate's `map`, which
+//! the local engine runs: it encodes inputs chunk by chunk as the schedule asks for them, the hub sends each
+//! chunk to an engine together with the address of the function in the artifact, and results go back to be
+//! decoded in order.
+//!
+//! # Invariants
+//!
+//! 1. A finished map has exactly one result or one error per input index, in order, whatever died meanwhile.
+//! 2. An engine's death, a panic, a compile error and an interrupt are different outcomes; one engine's
+//!    failure is an outcome of that engine, never an error of the session.
+//! 3. A failed cell leaves every variable and definition that it did not consume as it was; what is lost is
+//!    named.
+//! 4. This process never runs user code; an engine never compiles.
+//! 5. Every number shown is measured.
+
 pub mod cell;
 pub mod cli;
 pub mod compiler;

@@ -20,7 +20,7 @@ pub mod words;
 pub use completeness::{Completeness, completeness};
 pub use items::{ItemKind, ItemText, defines_items, split_items};
 pub use options::{OptionError, ValueCount, split_options};
-pub use over::over;
+pub use over::{over, position};
 pub use targets::{TargetError, Targets};
 pub use words::{identifiers, normalised};
 

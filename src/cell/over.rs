@@ -27,6 +27,15 @@ pub fn over(text: &str) -> Option<(Range<usize>, Range<usize>)> {
     None
 }
 
+/// Line and column behind `text`, which begins at `at`.
+#[must_use]
+pub fn position(text: &str, at: (usize, usize)) -> (usize, usize) {
+    match text.rsplit_once('\n') {
+        Some((before, last)) => (at.0 + before.matches('\n').count() + 1, last.chars().count() + 1),
+        None => (at.0, at.1 + text.chars().count()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::over;

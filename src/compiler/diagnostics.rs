@@ -38,8 +38,7 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
         let place = Place {
             start: (span.start_line - prefix_lines, span.start_column),
             end: (span.end_line - prefix_lines, span.end_column),
-            // evcxr repeats the error's message where rustc has no label.
-            label: message.label.strip_prefix("error: ").map_or(message.label.as_str(), |_| "").to_owned(),
+            label: label(&message.label),
             primary,
         };
         if !places.contains(&place) {
@@ -56,6 +55,14 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
         help: children(error, "help").into_iter().next(),
         elsewhere,
     }
+}
+
+/// evcxr repeats the error's message where rustc has no label.
+fn label(text: &str) -> String {
+    if text.starts_with("error: ") {
+        return String::new();
+    }
+    text.replace("\n`", "`").replace('\n', " ")
 }
 
 /// Words of the generated code that a message may contain, in the user's terms.

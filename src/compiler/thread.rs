@@ -70,9 +70,6 @@ pub fn serve(
         // Only the speed of the next start depends on it.
         let _ = template::keep(&sysroot, &build);
     }
-    // The first inference reads the standard library; the value is dropped with its state.
-    let _ = context.eval_with_state("let regatta_warm = vec![1, 2];", root.clone());
-
     let mut states = HashMap::new();
     let mut next = 0_u64;
     let mut settings: Vec<Setting> = Vec::new();
@@ -88,7 +85,13 @@ pub fn serve(
         .name("rust-src".to_owned())
         .spawn(move || drop(toolchain::make_slim_sources(&sysroot)));
 
-    while let Ok(request) = incoming.recv() {
+    // The first inference reads the standard library. A cell that waits already goes first: most need none.
+    let waiting = incoming.try_recv().ok();
+    if waiting.is_none() {
+        // The value is dropped with its state.
+        let _ = context.eval_with_state("let regatta_warm = vec![1, 2];", root.clone());
+    }
+    for request in waiting.into_iter().chain(incoming.iter()) {
         match request {
             Request::Quit => break,
             Request::Free(id) => {
@@ -170,7 +173,9 @@ pub fn serve(
                 let _ = answer.send(answered);
             }
             Request::Forget { names, state, answer } => {
-                let Some(before) = states.get(&state).cloned() else { continue };
+                let Some(before) = states.get(&state).cloned() else {
+                    continue;
+                };
                 let code: String = names.iter().map(|name| format!("let {name} = ();\n")).collect();
                 let file = folder.join(relay::PANIC_FILE);
                 let evaluated = std::fs::write(&file, "").map_err(Into::into).and_then(|()| {

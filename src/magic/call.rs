@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue};
 
 use super::{ALL, Magic, Takes, find, suggest::nearest};
-use crate::cell::{Binding, MagicCall, OptionError, ValueCount, split_options};
+use crate::cell::{Binding, MagicCall, OptionError, ValueCount, position, split_options};
 use crate::outcome::{ErrorKind, Report};
 use crate::session::Code;
 
@@ -120,14 +120,6 @@ fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), 
             )),
         }
     })
-}
-
-/// Line and column behind `text`, which begins at `at`.
-pub fn position(text: &str, at: (usize, usize)) -> (usize, usize) {
-    match text.rsplit_once('\n') {
-        Some((before, last)) => (at.0 + before.matches('\n').count() + 1, last.chars().count() + 1),
-        None => (at.0, at.1 + text.chars().count()),
-    }
 }
 
 /// clap's error in our form.

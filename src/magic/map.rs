@@ -2,9 +2,8 @@
 
 use clap::Command;
 
-use super::call::position;
 use super::{Call, Example, Magic, Takes};
-use crate::cell::over;
+use crate::cell::{over, position};
 use crate::outcome::{ErrorKind, Report, Sink};
 use crate::session::{Failed, MapRequest, Session};
 

@@ -8,7 +8,7 @@ use super::explain;
 use super::flight::{Ended, Flight, Hold, Shown};
 use super::namespace::{Namespace, bound_names};
 use super::{Grace, Session};
-use crate::cell::split_items;
+use crate::cell::{ItemKind, identifiers, normalised, split_items};
 use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{Event, ErrorKind, Origin, Progress, Report, Sink};
@@ -73,6 +73,14 @@ impl Code {
     }
 }
 
+impl Code {
+    /// The cell's line that a line of this code comes from.
+    pub fn in_cell(&self, line: usize) -> Option<usize> {
+        let has = |piece: &&Piece| (piece.line..piece.line + piece.lines).contains(&line);
+        self.pieces.iter().find(has).map(|piece| piece.cell_line + line - piece.line)
+    }
+}
+
 /// A cell that did not end well; the reports say why.
 #[derive(Debug, Default)]
 pub struct Failed(pub Vec<Report>);
@@ -92,12 +100,14 @@ pub(super) struct Ready {
 impl Session {
     /// Runs plain Rust in the local engine.
     pub fn run_local(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let checked = self.with_check(code);
+        let code = checked.as_ref().unwrap_or(code);
         // Each round forgets the variables whose types were redefined.
         for _ in 0..5 {
             let before = self.namespace_of(self.local, sink)?;
             let ready = self.compile(code, &before, sink)?;
             let local = self.local;
-            self.last_map_artifact = Some(ready.artifact.clone());
+            self.last_artifact = Some(ready.artifact.clone());
             let runs = [(vec![(local, Origin::Local)], ready.artifact.clone())];
             let (flight, interrupted) = self.fly(&runs, Hold::default(), Wait::default(), sink)?;
             let failure = flight.map_failure.clone();
@@ -130,11 +140,11 @@ impl Session {
                 ended @ (Ended::Panicked(_) | Ended::Errored(_)) => {
                     let lost = self.settle(local, &before, &ready.after, code)?;
                     let mut report = match (ended, failure) {
-                        (_, Some(failure)) => self.map_failure(&failure),
+                        (_, Some(failure)) => self.map_failure(&failure, &ready.artifact, code),
                         (Ended::Panicked(panic), None) => {
-                            self.panic_report(&panic, &ready.artifact, Origin::Local)
+                            self.panic_report(&panic, &ready.artifact, code, Origin::Local)
                         }
-                        (Ended::Errored(message), _) => explain::errored(&message),
+                        (Ended::Errored(_), None) => explain::errored(),
                         _ => Report::new(ErrorKind::Error, "the cell failed"),
                     };
                     report.notes.extend(explain::lost(&lost));
@@ -143,6 +153,26 @@ impl Session {
             }
         }
         Err(Report::new(ErrorKind::Compile, "types keep changing under the variables").into())
+    }
+
+    /// A cell that only redefines the type of a variable runs nothing in which that would be noticed; with
+    /// an empty statement it does.
+    fn with_check(&self, code: &Code) -> Option<Code> {
+        let (items, statements) = split_items(&code.text);
+        let types: Vec<String> = items
+            .into_iter()
+            .filter(|item| item.kind == ItemKind::Type)
+            .filter_map(|item| item.name)
+            .collect();
+        if types.is_empty() || !normalised(&statements).is_empty() {
+            return None;
+        }
+        let variables = self.variables();
+        let concerned = variables.iter().any(|(_, kind)| {
+            let names = identifiers(kind);
+            types.iter().any(|name| names.contains(name))
+        });
+        concerned.then(|| code.clone().generated("();\n"))
     }
 
     /// Keeps account after a cell that stopped midway: its new variables were not stored, and what it

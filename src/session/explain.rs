@@ -11,14 +11,25 @@ use crate::wire::PanicInfo;
 /// What the cell crate's compile-time check says of a function that captures.
 const CAPTURES: &str = "captures variables (or is a function pointer)";
 
+pub const TRAVEL_HINT: &str =
+    "add #[derive(Serialize, Deserialize)] to the type (serde is there), or map on a thread pool, where nothing is encoded: `%pool start threads`";
+
+pub const CAPTURES_HINT: &str =
+    "put the values into the inputs, or map on a thread pool, where functions borrow: `%pool start threads`";
+
 /// Errors of the compiler's, with the user's own lines.
 pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &str) -> Failed {
     match error {
         CompileError::Refused(diagnostics) => {
             let mut reports: Vec<Report> = Vec::new();
+            if let Some(captures) = diagnostics.iter().find(|d| d.message.contains(CAPTURES)) {
+                // What follows it are the generic function's own lines.
+                return refused(captures.clone(), code, cell, source).into();
+            }
             for diagnostic in diagnostics {
                 let report = refused(diagnostic, code, cell, source);
-                if !reports.iter().any(|other| other.what == report.what && other.snippet == report.snippet) {
+                let same = |other: &Report| other.what == report.what && (other.snippet == report.snippet || report.snippet.is_none());
+                if !reports.iter().any(same) {
                     reports.push(report);
                 }
             }
@@ -31,25 +42,27 @@ pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &st
 }
 
 fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> Report {
-    let marks: Vec<Mark> =
+    let mut marks: Vec<Mark> =
         diagnostic.places.iter().filter_map(|place| mark(place, code)).collect();
     let mut report = Report::new(ErrorKind::Compile, diagnostic.message);
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
     report.hint = diagnostic.help;
+    if let Some(hint) = &report.hint {
+        // The help is said once, below.
+        marks.retain(|mark| mark.primary || !mark.label.contains(hint.as_str()));
+    }
     if report.what.contains(CAPTURES) || report.notes.iter().any(|note| note.contains(CAPTURES)) {
         "the function of a map on a process pool captures variables".clone_into(&mut report.what);
         report.code = None;
-        report.notes = vec!["the function runs in another process, where these variables are not".to_owned()];
-        report.hint = Some(
-            "put the values into the inputs, or map on a thread pool: `%pool start threads`".to_owned(),
-        );
-    } else if report.what.contains("Serialize") || report.what.contains("Deserialize") || report.what.contains("for<'de>") {
-        report.hint.get_or_insert(
-            "inputs and results travel between processes by serde: add #[derive(Serialize, Deserialize)] to \
-             the type, or map on a thread pool, where nothing is encoded"
-                .to_owned(),
-        );
+        report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
+        return report.hint(CAPTURES_HINT);
+    }
+    if let Some(kind) = cannot_travel(&report) {
+        report.what = format!("`{kind}` cannot travel between processes");
+        report.code = None;
+        report.notes.clear();
+        report.hint = Some(TRAVEL_HINT.to_owned());
     }
     if !marks.is_empty() {
         report.snippet =
@@ -58,6 +71,19 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.notes.insert(0, format!("in code of an earlier cell: `{line}`"));
     }
     report
+}
+
+/// The type of which a map on a process pool wants that serde can carry it.
+fn cannot_travel(report: &Report) -> Option<&str> {
+    let (before, wanted) = report.what.split_once("`: ").or_else(|| report.what.split_once(": "))?;
+    let _ = before;
+    let by_map = ["map_processes", "on_processes", "`regatta_cell::pool::map`", "`map`", "send_value"];
+    let asked = report.notes.iter().any(|note| by_map.iter().any(|name| note.contains(name)));
+    let serde = ["Serialize`", "Deserialize<", "DeserializeOwned`"];
+    if !asked || !serde.iter().any(|name| wanted.contains(name)) {
+        return None;
+    }
+    report.what.split('`').nth(1)?.split(": ").next()
 }
 
 /// Where a place of the compiled code stands in the cell.
@@ -101,9 +127,9 @@ pub fn interrupted(what: &str) -> Report {
     Report::new(ErrorKind::Interrupted, format!("interrupted while {what}"))
 }
 
-pub fn errored(message: &str) -> Report {
-    let report = Report::new(ErrorKind::Error, "a `?` ended the cell with an error");
-    if message.is_empty() { report } else { report.note(message) }
+/// The error itself has been printed by then.
+pub fn errored() -> Report {
+    Report::new(ErrorKind::Error, "a `?` ended the cell with this error")
 }
 
 pub fn lost(names: &[String]) -> Option<String> {
@@ -129,12 +155,13 @@ impl Session {
         &self,
         panic: &PanicInfo,
         artifact: &Artifact,
+        code: &Code,
         origin: Origin,
     ) -> Report {
         let message = if panic.message.is_empty() { "no message" } else { &panic.message };
         let mut report = Report::new(ErrorKind::Panic, format!("panicked: {message}"));
         report.origin = origin;
-        match self.place_of(panic, artifact) {
+        match self.place_of(panic, artifact, code) {
             Some((record, line)) => {
                 let record = &self.history[record];
                 let text = record.code.lines().nth(line - 1).unwrap_or_default();
@@ -158,33 +185,52 @@ impl Session {
     }
 
     /// `In [3]:2`, for tables.
-    pub(super) fn panic_place(&self, panic: &PanicInfo, artifact: &Artifact) -> Option<String> {
-        match self.place_of(panic, artifact) {
+    pub(super) fn panic_place(
+        &self,
+        panic: &PanicInfo,
+        artifact: &Artifact,
+        code: &Code,
+    ) -> Option<String> {
+        match self.place_of(panic, artifact, code) {
             Some((record, line)) => Some(format!("In [{}]:{line}", self.history[record].cell)),
             None if panic.file.is_empty() || panic.file.ends_with("src/lib.rs") => None,
             None => Some(format!("{}:{}", panic.file, panic.line)),
         }
     }
 
-    fn place_of(&self, panic: &PanicInfo, artifact: &Artifact) -> Option<(usize, usize)> {
+    /// The history's index of the cell that a panic's line stands in, and the line in it.
+    fn place_of(
+        &self,
+        panic: &PanicInfo,
+        artifact: &Artifact,
+        code: &Code,
+    ) -> Option<(usize, usize)> {
         if !panic.file.ends_with("src/lib.rs") {
             return None;
+        }
+        // This cell's own code first: a magic's cell has it behind the magic's name.
+        let own = locate(&artifact.source, panic.line as usize, &[&code.text])
+            .and_then(|(_, line)| code.in_cell(line));
+        if let (Some(line), Some(last)) = (own, self.history.len().checked_sub(1)) {
+            return Some((last, line));
         }
         let cells: Vec<&str> = self.history.iter().map(|record| record.code.as_str()).collect();
         locate(&artifact.source, panic.line as usize, &cells)
     }
 
     /// A map without its results.
-    pub(super) fn map_failure(&self, failure: &MapFailure) -> Report {
+    pub(super) fn map_failure(
+        &self,
+        failure: &MapFailure,
+        artifact: &Artifact,
+        code: &Code,
+    ) -> Report {
         let item = failure.item.map_or_else(String::new, |item| format!("item {item}"));
         let mut report = match &failure.what {
             MapFault::Panicked(panic) => {
                 let report = Report::new(ErrorKind::Map, format!("{item} panicked: {}", panic.message));
-                match &self.last_map_artifact {
-                    Some(artifact) => match self.panic_place(panic, artifact) {
-                        Some(place) => report.note(format!("at {place}")),
-                        None => report,
-                    },
+                match self.panic_place(panic, artifact, code) {
+                    Some(place) => report.note(format!("at {place}")),
                     None => report,
                 }
                 .hint("the map stops at its first failure; the other engines are free again")

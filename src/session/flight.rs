@@ -10,6 +10,9 @@ use crate::outcome::{Origin, Stream, Value};
 use crate::pool::{MapFailure, PoolEvent};
 use crate::wire::{PanicInfo, RunEnd};
 
+/// The MIME type of values that travel; see `regatta_cell::magic::send_value`.
+const SENT: &str = "application/x-regatta";
+
 /// How one engine ended the cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -29,6 +32,8 @@ pub struct Leg {
     pub origin: Origin,
     pub ended: Option<Ended>,
     pub value: Option<Value>,
+    /// A value in the form in which it travels.
+    pub sent: Option<String>,
     pub busy: Duration,
     /// Output that is held back, in order.
     pub held: Vec<(Stream, String)>,
@@ -46,6 +51,7 @@ impl Leg {
             origin,
             ended: None,
             value: None,
+            sent: None,
             busy: Duration::ZERO,
             held: Vec::new(),
             prints: [Prints::new(Stream::Stdout, whole), Prints::new(Stream::Stderr, whole)],
@@ -154,6 +160,12 @@ impl Flight {
 
     fn value(&mut self, engine: EngineId, rank: Option<Rank>, value: Value) -> Vec<Shown> {
         let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+        if let [(mime, text)] = value.content.as_slice()
+            && mime == SENT
+        {
+            leg.sent = Some(text.clone());
+            return Vec::new();
+        }
         if value.type_name == "()" {
             return Vec::new();
         }

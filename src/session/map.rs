@@ -1,9 +1,10 @@
 //! `%map F over EXPR`: written out as a call of the cell crate's map, and run in the local engine.
 
 use super::evaluate::Code;
+use super::explain::CAPTURES_HINT;
 use super::{Failed, Session};
-use crate::cell::Binding;
-use crate::outcome::{PoolKind, Sink};
+use crate::cell::{Binding, identifiers, position};
+use crate::outcome::{ErrorKind, Mark, PoolKind, Sink, Snippet};
 
 /// A map as the user wrote it; positions are lines and columns in the cell.
 #[derive(Clone, Debug)]
@@ -20,7 +21,38 @@ impl Session {
     pub fn map(&mut self, request: &MapRequest, sink: &mut dyn Sink) -> Result<(), Failed> {
         let kind = self.pool_named(None)?.kind;
         let code = written_out(request, kind);
-        self.run_local(&code, sink)
+        self.run_local(&code, sink).map_err(|failed| self.with_captures(failed, request))
+    }
+}
+
+impl Session {
+    /// Marks the function in an error that has no place of its own, and names what it captures.
+    fn with_captures(&self, mut failed: Failed, request: &MapRequest) -> Failed {
+        let [report] = failed.0.as_mut_slice() else { return failed };
+        let captures = report.hint.as_deref() == Some(CAPTURES_HINT);
+        if !captures && (report.kind != ErrorKind::Compile || report.snippet.is_some()) {
+            return failed;
+        }
+        let used = identifiers(&request.function);
+        let names: Vec<String> = self
+            .variables()
+            .into_iter()
+            .filter(|(name, _)| used.contains(name))
+            .map(|(name, kind)| format!("`{name}`: {kind}"))
+            .collect();
+        if captures && !names.is_empty() {
+            report.what = format!("the function captures {}", names.join(", "));
+        }
+        let mark = Mark {
+            start: request.function_at,
+            end: position(&request.function, request.function_at),
+            label: if captures { "runs in other processes" } else { "" }.to_owned(),
+            primary: true,
+        };
+        let source = self.history().last().map_or_else(String::new, |record| record.code.clone());
+        let name = format!("In [{}]", self.cell());
+        report.snippet = Some(Snippet { source, name, marks: vec![mark] });
+        failed
     }
 }
 

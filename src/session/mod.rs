@@ -65,8 +65,8 @@ pub struct Session {
     timing: CellTiming,
     /// A finished map's table that waits for its first results.
     map_report: Option<MapReport>,
-    /// The artifact of the last map's cell, in which a panic is looked up.
-    last_map_artifact: Option<Arc<Artifact>>,
+    /// The artifact of the last local cell.
+    last_artifact: Option<Arc<Artifact>>,
     /// How the threads of the last `%px` on a thread pool ended, and their values.
     broadcast: Vec<(Duration, Option<PanicInfo>)>,
     thread_values: Vec<(Rank, Value)>,
@@ -115,7 +115,7 @@ impl Session {
             history: Vec::new(),
             timing: CellTiming::default(),
             map_report: None,
-            last_map_artifact: None,
+            last_artifact: None,
             broadcast: Vec::new(),
             thread_values: Vec::new(),
             in_flight: false,

@@ -259,6 +259,9 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let Course { cell, pool, options, code, legs, mut skipped } = course;
+        let out_name = options.out.clone().unwrap_or_default();
+        let out_name = out_name.as_str();
+        let (mut sent_values, mut out_type) = (Vec::new(), None);
         let mut rows = Vec::new();
         let mut again = Vec::new();
         for (engine, leg) in flight.legs {
@@ -281,7 +284,11 @@ impl Session {
                     sink.send(Event::Notice(format!("engine {rank} has {lost}")));
                 }
             }
-            rows.push(self.row(*rank, leg, artifact, interrupted));
+            if let Some(sent) = &leg.sent {
+                sent_values.push(sent.clone());
+            }
+            out_type = out_type.or_else(|| after.variables().get(out_name).cloned());
+            rows.push(self.row(*rank, leg, artifact, &code, interrupted));
         }
         rows.append(&mut skipped);
         rows.sort_by_key(|row| row.rank);
@@ -303,7 +310,36 @@ impl Session {
         };
         self.last_px = Some(report.clone());
         sink.send(Event::Px(report));
-        if failed { Err(Failed::default()) } else { Ok(()) }
+        if failed {
+            return Err(Failed::default());
+        }
+        match out_type {
+            Some(kind) if options.out.is_some() => {
+                self.bind_values(out_name, &kind, &sent_values, sink)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Binds the engines' values, by rank, to a local variable.
+    fn bind_values(
+        &mut self,
+        name: &str,
+        kind: &str,
+        values: &[String],
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let file = self.toolchain.folder.join("values");
+        std::fs::write(&file, values.join("\n")).map_err(|error| {
+            Report::new(ErrorKind::System, format!("the results cannot be kept: {error}"))
+        })?;
+        let code = Code::default().generated(&format!(
+            "let {name}: Vec<{kind}> = regatta_cell::magic::received({file:?});\n"
+        ));
+        let bound = self.run_local(&code, sink);
+        // Only a full folder minds, and it is removed with the session.
+        let _ = std::fs::remove_file(&file);
+        bound
     }
 
     fn row(
@@ -311,12 +347,13 @@ impl Session {
         rank: Rank,
         leg: Leg,
         artifact: &crate::compiler::Artifact,
+        code: &Code,
         interrupted: bool,
     ) -> PxRow {
         let outcome = match leg.ended {
             None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
             Some(Ended::Panicked(panic)) => {
-                let place = self.panic_place(&panic, artifact);
+                let place = self.panic_place(&panic, artifact, code);
                 EngineOutcome::Panicked { message: panic.message, place }
             }
             Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
@@ -344,7 +381,7 @@ impl Session {
         let on_threads = broadcasting(code, ranks, pool.size);
         self.run_local(&on_threads, sink)?;
         let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values).into_iter().collect();
-        let artifact = self.last_map_artifact.clone();
+        let artifact = self.last_artifact.clone();
         let rows: Vec<PxRow> = std::mem::take(&mut self.broadcast)
             .into_iter()
             .enumerate()
@@ -353,8 +390,9 @@ impl Session {
             .map(|(rank, (busy, panic))| {
                 let outcome = match panic {
                     Some(panic) => {
-                        let place =
-                            artifact.as_ref().and_then(|artifact| self.panic_place(&panic, artifact));
+                        let place = artifact
+                            .as_ref()
+                            .and_then(|artifact| self.panic_place(&panic, artifact, &on_threads));
                         EngineOutcome::Panicked { message: panic.message, place }
                     }
                     None => EngineOutcome::Done(values.remove(&rank)),
@@ -484,5 +522,5 @@ fn sending(code: &Code, name: &str) -> Code {
     Code::default()
         .generated(&format!("let {name} = {{\n"))
         .user(code.text.trim_end_matches('\n'), (piece.cell_line, piece.column + 1))
-        .generated(&format!("}};\nregatta_cell::magic::show_value(&{name});\n"))
+        .generated(&format!("}};\nregatta_cell::magic::send_value(&{name});\n"))
 }

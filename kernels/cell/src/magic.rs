@@ -85,6 +85,30 @@ impl<O: Debug> NoteDebug for Results<'_, O> {
 
 impl<O> NoteNothing for &Results<'_, O> {}
 
+/// Shows a value and sends it to the session, for `%px -o`.
+pub fn send_value<T: Debug + Serialize>(value: &T) {
+    show_value(value);
+    let encoded = postcard::to_allocvec(value).expect("the value can be encoded by serde");
+    let digits: String = encoded.iter().map(|byte| format!("{byte:02x}")).collect();
+    (host().show)(
+        Bytes::of(b"application/x-regatta"),
+        Bytes::of(digits.as_bytes()),
+        Bytes::of(type_name::<T>().as_bytes()),
+    );
+}
+
+/// The values of [`send_value`], one a line of the file, by rank.
+pub fn received<T: DeserializeOwned>(file: &str) -> Vec<T> {
+    let text = std::fs::read_to_string(file).expect("the session wrote the file");
+    let decode = |line: &str| {
+        let bytes: Vec<u8> = (0..line.len() / 2)
+            .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).expect("digits"))
+            .collect();
+        postcard::from_bytes(&bytes).expect("what serde encoded it decodes")
+    };
+    text.lines().map(decode).collect()
+}
+
 /// Shows a value of one thread of a `%px`.
 pub fn show_value<T: Debug>(value: &T) {
     show(&debug_text(value), type_name::<T>());
