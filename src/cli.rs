@@ -19,12 +19,22 @@ use crate::session::{Interrupt, Session};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
 #[derive(Parser)]
-#[command(name = "regatta", version, about, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "regatta",
+    version,
+    about,
+    args_conflicts_with_subcommands = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// Run one cell and exit.
-    #[arg(short = 'e', long = "eval", value_name = "CODE", allow_hyphen_values = true)]
+    #[arg(
+        short = 'e',
+        long = "eval",
+        value_name = "CODE",
+        allow_hyphen_values = true
+    )]
     eval: Option<String>,
     /// How `-e` shows what happens.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -89,7 +99,11 @@ pub fn main() -> ExitCode {
 }
 
 fn ended(well: bool) -> ExitCode {
-    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn session() -> Result<(Session, File), Box<dyn std::error::Error>> {
@@ -130,7 +144,10 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
     };
     let text = if run.file.as_os_str() == "-" {
         if run.update {
-            return usage(&mut original, "--update needs a file to write to, not `-`".to_owned());
+            return usage(
+                &mut original,
+                "--update needs a file to write to, not `-`".to_owned(),
+            );
         }
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
@@ -140,7 +157,10 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
     let text = match text {
         Ok(text) => text,
         Err(error) => {
-            return usage(&mut original, format!("cannot read {}: {error}", run.file.display()));
+            return usage(
+                &mut original,
+                format!("cannot read {}: {error}", run.file.display()),
+            );
         }
     };
     let mode = if run.check {
@@ -166,7 +186,10 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
         && updated != text
         && let Err(error) = std::fs::write(&run.file, updated)
     {
-        return usage(&mut original, format!("cannot write {}: {error}", run.file.display()));
+        return usage(
+            &mut original,
+            format!("cannot write {}: {error}", run.file.display()),
+        );
     }
     ended(outcome.ok)
 }

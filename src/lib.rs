@@ -62,6 +62,10 @@
 pub mod cell;
 pub mod cli;
 pub mod compiler;
+#[allow(
+    unsafe_code,
+    reason = "it loads foreign code and serves it through a C table"
+)]
 pub mod engine;
 pub mod ids;
 pub mod magic;

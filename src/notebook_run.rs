@@ -2,7 +2,7 @@
 
 use crate::magic::evaluate;
 use crate::notebook::{Notebook, Verdict, compare};
-use crate::outcome::{Event, ErrorKind, Report, Sink};
+use crate::outcome::{ErrorKind, Event, Report, Sink};
 use crate::render::transcript;
 use crate::session::Session;
 
@@ -42,7 +42,10 @@ pub fn notebook(
     let mut ok = true;
     let mut outputs = Vec::new();
     for cell in notebook.cells() {
-        let mut recorder = Recorder { events: Vec::new(), onward: sink };
+        let mut recorder = Recorder {
+            events: Vec::new(),
+            onward: sink,
+        };
         let ran = evaluate(session, &cell.code, &mut recorder);
         let output = transcript(&recorder.events, WIDTH);
         let expected = cell.expected.as_deref();
@@ -50,16 +53,28 @@ pub fn notebook(
         match (mode, verdict) {
             (Mode::Check, Verdict::Different { diff }) if expected.is_some() => {
                 ok = false;
-                let what = format!("the output of the cell at line {} is another one", cell.line);
+                let what = format!(
+                    "the output of the cell at line {} is another one",
+                    cell.line
+                );
                 let mut report = Report::new(ErrorKind::Error, what);
                 report.notes = diff.lines().map(str::to_owned).collect();
-                sink.send(Event::Error(report.hint("`regatta run --update` writes the new outputs")));
+                sink.send(Event::Error(
+                    report.hint("`regatta run --update` writes the new outputs"),
+                ));
             }
             _ => {}
         }
         // What differs in masked values alone is left as it stands, with its `…` lines.
-        let same = matches!(compare(expected.unwrap_or_default(), &output), Verdict::Same);
-        outputs.push(if same { expected.unwrap_or_default().to_owned() } else { output });
+        let same = matches!(
+            compare(expected.unwrap_or_default(), &output),
+            Verdict::Same
+        );
+        outputs.push(if same {
+            expected.unwrap_or_default().to_owned()
+        } else {
+            output
+        });
         // A failure that the notebook shows on purpose is checked like any output.
         let meant = mode == Mode::Check && expected.is_some_and(|text| text.contains("error"));
         ok &= ran || meant || mode == Mode::Update;

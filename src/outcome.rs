@@ -29,12 +29,22 @@ pub enum Stream {
 /// Something that happens while a cell runs, in the order in which it happens.
 #[derive(Clone, Debug)]
 pub enum Event {
-    CellStarted { cell: CellId, code: String },
+    CellStarted {
+        cell: CellId,
+        code: String,
+    },
     /// Printed by user code. From an engine: whole lines, each ended by `\n`. From the local engine: as it
     /// was written, so that a progress bar that uses `\r` works.
-    Output { origin: Origin, stream: Stream, text: String },
+    Output {
+        origin: Origin,
+        stream: Stream,
+        text: String,
+    },
     /// The value of a plain cell's last expression: `Out[n]`.
-    Result { cell: CellId, value: Value },
+    Result {
+        cell: CellId,
+        value: Value,
+    },
     /// What every engine made of a `%px` cell.
     Px(PxReport),
     MapPlan(MapPlan),
@@ -50,7 +60,12 @@ pub enum Event {
     /// Something the user should know that is not an error: a lost variable, a compiler warning.
     Notice(String),
     Error(Report),
-    CellFinished { cell: CellId, ok: bool, compile: Duration, run: Duration },
+    CellFinished {
+        cell: CellId,
+        ok: bool,
+        compile: Duration,
+        run: Duration,
+    },
 }
 
 /// A value shown to the user.
@@ -64,12 +79,18 @@ pub struct Value {
 
 impl Value {
     pub fn plain(text: impl Into<String>, type_name: impl Into<String>) -> Self {
-        Self { content: vec![("text/plain".to_owned(), text.into())], type_name: type_name.into() }
+        Self {
+            content: vec![("text/plain".to_owned(), text.into())],
+            type_name: type_name.into(),
+        }
     }
 
     /// The `text/plain` representation.
     pub fn text(&self) -> &str {
-        self.content.iter().find(|(mime, _)| mime == "text/plain").map_or("", |(_, text)| text)
+        self.content
+            .iter()
+            .find(|(mime, _)| mime == "text/plain")
+            .map_or("", |(_, text)| text)
     }
 }
 
@@ -78,13 +99,22 @@ impl Value {
 pub enum EngineOutcome {
     /// Ran to its end; the value of the last expression, unless that is `()`.
     Done(Option<Value>),
-    Panicked { message: String, place: Option<String> },
+    Panicked {
+        message: String,
+        place: Option<String>,
+    },
     /// A `?` left the cell early; the error's `Debug` text.
-    Errored { message: String },
+    Errored {
+        message: String,
+    },
     /// The engine process ended; `cause` such as `killed by SIGKILL`.
-    Died { cause: String },
+    Died {
+        cause: String,
+    },
     /// The cell did not run here, and why.
-    Skipped { why: String },
+    Skipped {
+        why: String,
+    },
     Interrupted,
 }
 
@@ -239,7 +269,15 @@ pub struct Report {
 
 impl Report {
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), code: None, origin: Origin::Local, snippet: None, notes: Vec::new(), hint: None }
+        Self {
+            kind,
+            what: what.into(),
+            code: None,
+            origin: Origin::Local,
+            snippet: None,
+            notes: Vec::new(),
+            hint: None,
+        }
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 """Drives a REPL through a pseudo-terminal and measures what somebody in front of it waits for.
 
     terminal.py start PROMPT RESULT PROGRAM     one start: until the prompt, until the result of `1 + 1`
-    terminal.py cells PROMPT PROGRAM            cells from a JSON list on stdin: line sent until next prompt
+    terminal.py cells PROMPT PROGRAM            cells from a JSON list on stdin: Enter until the next prompt
 
 PROMPT and RESULT are regular expressions on the text without escape sequences. Prints one JSON value, in
 seconds. It knows no program by name: every REPL is measured by the same code.
@@ -21,6 +21,9 @@ import time
 
 # A REPL that is silent for so long has gone wrong, seconds.
 PATIENCE = 120
+# A key that is not drawn by then is not drawn at all; a screen that rests for so long is drawn. Seconds.
+ECHO = 0.2
+QUIET = 0.02
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>78]")
 
 
@@ -38,29 +41,41 @@ class Session:
     def text(self):
         return ESCAPES.sub("", self.raw.decode("utf-8", "replace"))
 
-    def wait(self, pattern):
-        """Reads until the text since the last line sent matches; returns the clock's time."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            now = time.perf_counter()
-            if re.search(pattern, self.text()):
-                return now
-            ready, _, _ = select.select([self.terminal], [], [], max(0, deadline - time.monotonic()))
-            if not ready:
-                sys.exit(f"no {pattern!r} within {PATIENCE} s after: {self.text()!r}")
-            try:
-                data = os.read(self.terminal, 65536)
-            except OSError:
-                data = b""
-            if not data:
-                sys.exit(f"the program ended before {pattern!r}: {self.text()!r}")
-            self.raw += data
+    def read(self, patience):
+        """Reads what the program has written; False when it writes nothing for so many seconds."""
+        if not select.select([self.terminal], [], [], max(0, patience))[0]:
+            return False
+        try:
+            data = os.read(self.terminal, 65536)
+        except OSError:
+            data = b""
+        if not data:
+            sys.exit(f"the program ended: {self.text()!r}")
+        self.raw += data
+        return True
 
-    def send(self, line):
-        """Types a line; returns the clock's time before it."""
+    def wait(self, pattern):
+        """Reads until the text since the last Enter matches; returns the clock's time."""
+        deadline = time.monotonic() + PATIENCE
+        while not re.search(pattern, self.text()):
+            if not self.read(deadline - time.monotonic()):
+                sys.exit(f"no {pattern!r} within {PATIENCE} s in {self.text()!r}")
+        return time.perf_counter()
+
+    def enter(self, line):
+        """Types a line, then Enter; returns the clock's time before Enter.
+
+        Key by key as a person does: an editor with bytes left in its buffer may wait for the next key
+        (evcxr's does). Each key is awaited on the screen before the next.
+        """
+        for key in line:
+            os.write(self.terminal, key.encode())
+            self.read(ECHO)
+        while self.read(QUIET):
+            pass
         self.raw = b""
         now = time.perf_counter()
-        os.write(self.terminal, line.encode() + b"\r")
+        os.write(self.terminal, b"\r")
         return now
 
     def close(self):
@@ -82,7 +97,7 @@ class Session:
 def start(prompt, result, program):
     session = Session(program)
     prompted = session.wait(prompt + r"\r?$")
-    session.send("1 + 1")
+    session.enter("1 + 1")
     answered = session.wait(result)
     session.wait(r"\n[^\n]*" + prompt + r"\r?$")
     session.close()
@@ -95,7 +110,7 @@ def cells(prompt, program):
     session.wait(prompt + r"\r?$")
     times = []
     for line in lines:
-        sent = session.send(line)
+        sent = session.enter(line)
         times.append(session.wait(r"\n[^\n]*" + prompt + r"\r?$") - sent)
         if re.search(r"error|panicked", session.text()):
             sys.exit(f"the cell `{line}` failed: {session.text()}")

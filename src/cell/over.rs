@@ -31,7 +31,10 @@ pub fn over(text: &str) -> Option<(Range<usize>, Range<usize>)> {
 #[must_use]
 pub fn position(text: &str, at: (usize, usize)) -> (usize, usize) {
     match text.rsplit_once('\n') {
-        Some((before, last)) => (at.0 + before.matches('\n').count() + 1, last.chars().count() + 1),
+        Some((before, last)) => (
+            at.0 + before.matches('\n').count() + 1,
+            last.chars().count() + 1,
+        ),
         None => (at.0, at.1 + text.chars().count()),
     }
 }
@@ -44,9 +47,18 @@ mod tests {
     fn the_first_over_outside_brackets_divides() {
         for (text, parts) in [
             ("fib over [1, 2]", Some(("fib", "[1, 2]"))),
-            ("|x| x * 2  over  0..10 // all", Some(("|x| x * 2", "0..10"))),
-            ("|x| { let over = x; over } over xs", Some(("|x| { let over = x; over }", "xs"))),
-            ("|s: &str| s == \" over \" over words", Some(("|s: &str| s == \" over \"", "words"))),
+            (
+                "|x| x * 2  over  0..10 // all",
+                Some(("|x| x * 2", "0..10")),
+            ),
+            (
+                "|x| { let over = x; over } over xs",
+                Some(("|x| { let over = x; over }", "xs")),
+            ),
+            (
+                "|s: &str| s == \" over \" over words",
+                Some(("|s: &str| s == \" over \"", "words")),
+            ),
             ("fib [1]", None),
             ("over xs", None),
             ("fib over", None),

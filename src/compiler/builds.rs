@@ -20,11 +20,17 @@ pub fn make_folder() -> std::io::Result<PathBuf> {
 }
 
 fn sweep() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
-        let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse().ok()) else { continue };
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+            continue;
+        };
+        let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse().ok()) else {
+            continue;
+        };
         if send_signal(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH) {
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -35,9 +41,15 @@ fn sweep() {
 /// line. Engines and the relay, which are this binary, are spared.
 pub fn kill(folder: &Path) {
     let own = fs::read_link("/proc/self/exe").ok();
-    let Ok(processes) = fs::read_dir("/proc") else { return };
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return;
+    };
     for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|pid| pid.parse().ok()) else {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|pid| pid.parse().ok())
+        else {
             continue;
         };
         let path = process.path();
@@ -46,7 +58,8 @@ pub fn kill(folder: &Path) {
         }
         // As rustc's wrapper this binary does belong to a build.
         let exe = fs::read_link(path.join("exe")).ok();
-        let wrapper = || fs::read(path.join("cmdline")).is_ok_and(|line| contains(&line, b"--crate-name"));
+        let wrapper =
+            || fs::read(path.join("cmdline")).is_ok_and(|line| contains(&line, b"--crate-name"));
         if exe != own || wrapper() {
             let _ = send_signal(Pid::from_raw(pid), Signal::SIGKILL);
         }

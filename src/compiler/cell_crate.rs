@@ -47,7 +47,10 @@ fn hash(files: Files) -> u64 {
 }
 
 fn unpack(cache: &Path, name: &str, files: Files) -> io::Result<PathBuf> {
-    let folder = cache.join("crates").join(format!("{:016x}", hash(files))).join(name);
+    let folder = cache
+        .join("crates")
+        .join(format!("{:016x}", hash(files)))
+        .join(name);
     if folder.exists() {
         return Ok(folder);
     }

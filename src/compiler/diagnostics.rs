@@ -34,7 +34,9 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
         .map(|message| (message, message.is_primary))
         .chain(helps.map(|message| (message, false)))
     {
-        let Some(span) = message.span.filter(|span| span.start_line > prefix_lines) else { continue };
+        let Some(span) = message.span.filter(|span| span.start_line > prefix_lines) else {
+            continue;
+        };
         let place = Place {
             start: (span.start_line - prefix_lines, span.start_column),
             end: (span.end_line - prefix_lines, span.end_column),
@@ -59,7 +61,7 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
 
 /// evcxr repeats the error's message where rustc has no label.
 fn label(text: &str) -> String {
-    if text.starts_with("error: ") {
+    if text.starts_with("error: ") || is_generated(text) {
         return String::new();
     }
     text.replace("\n`", "`").replace('\n', " ")
@@ -70,7 +72,11 @@ fn readable(message: &str) -> String {
     if message.contains("evcxr_display") {
         return "the value of this expression cannot be shown: its type has no `Debug`".to_owned();
     }
-    message.to_owned()
+    // `?` at top level stands in a closure of the generated code.
+    message.replace(
+        " in a closure that returns `Result`",
+        " at the top level of a cell",
+    )
 }
 
 fn children(error: &CompilationError, level: &str) -> Vec<String> {
@@ -80,15 +86,22 @@ fn children(error: &CompilationError, level: &str) -> Vec<String> {
         .flatten()
         .filter(|child| child["level"].as_str() == Some(level))
         .filter_map(|child| child["message"].as_str())
-        .filter(|message| !message.contains("evcxr") && !message.contains("#[warn("))
+        .filter(|message| !is_generated(message) && !message.contains("#[warn("))
         .map(str::to_owned)
         .collect()
+}
+
+/// Whether a text names what evcxr generates.
+fn is_generated(text: &str) -> bool {
+    text.contains("evcxr") || text.contains("Evcxr")
 }
 
 /// The source line under the error's primary span, unless it is generated.
 fn user_line(error: &CompilationError) -> Option<String> {
     let spans = error.json["spans"].as_array()?;
-    let primary = spans.iter().find(|span| span["is_primary"].as_bool() == Some(true))?;
+    let primary = spans
+        .iter()
+        .find(|span| span["is_primary"].as_bool() == Some(true))?;
     let line = primary["text"][0]["text"].as_str()?.trim();
-    (!line.is_empty() && !line.contains("evcxr")).then(|| line.to_owned())
+    (!line.is_empty() && !is_generated(line) && !line.contains("regatta_")).then(|| line.to_owned())
 }

@@ -25,7 +25,9 @@ pub fn locate(generated: &str, line: usize, cells: &[&str]) -> Option<(usize, us
                         let here = at.checked_add_signed(step * distance);
                         let there = number.checked_add_signed(step * distance);
                         here.zip(there).is_some_and(|(here, there)| {
-                            generated.get(here).is_some_and(|line| lines.get(there) == Some(line))
+                            generated
+                                .get(here)
+                                .is_some_and(|line| lines.get(there) == Some(line))
                         })
                     })
                     .count()

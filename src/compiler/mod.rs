@@ -30,6 +30,9 @@ pub fn serve_as_wrapper() {
     evcxr::runtime_hook();
 }
 
+/// How long the end of a session waits for the compiler thread.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
 /// A cell compiled to a shared object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Artifact {
@@ -98,11 +101,26 @@ pub struct Source {
 }
 
 enum Request {
-    Compile { source: Source, state: u64, answer: Sender<Answer> },
+    Compile {
+        source: Source,
+        state: u64,
+        answer: Sender<Answer>,
+    },
     /// The state without these variables.
-    Forget { names: Vec<String>, state: u64, answer: Sender<Answer> },
-    AddCrate { name: String, config: String, answer: Sender<Answer> },
-    Configure { setting: Setting, answer: Sender<Answer> },
+    Forget {
+        names: Vec<String>,
+        state: u64,
+        answer: Sender<Answer>,
+    },
+    AddCrate {
+        name: String,
+        config: String,
+        answer: Sender<Answer>,
+    },
+    Configure {
+        setting: Setting,
+        answer: Sender<Answer>,
+    },
     Free(u64),
     Quit,
 }
@@ -152,7 +170,8 @@ impl Compiler {
                 move || {
                     let ended = thread::serve(&folder, &incoming, &free, &root_out, &warmth);
                     if let Err(why) = ended {
-                        *warmth.lock().unwrap_or_else(PoisonError::into_inner) = Warmth::Failed(why);
+                        *warmth.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Warmth::Failed(why);
                     }
                 }
             });
@@ -161,12 +180,22 @@ impl Compiler {
                 Warmth::Failed(error.to_string());
         }
         let root = Mutex::new(Some(root));
-        Self { requests, warmth, root, folder, thread: thread.ok(), builds: 0 }
+        Self {
+            requests,
+            warmth,
+            root,
+            folder,
+            thread: thread.ok(),
+            builds: 0,
+        }
     }
 
     #[must_use]
     pub fn warmth(&self) -> Warmth {
-        self.warmth.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.warmth
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The state without variables and definitions from which every namespace starts; there once the
@@ -180,19 +209,31 @@ impl Compiler {
     pub fn compile(&mut self, source: Source, state: &State) -> Pending {
         self.builds += 1;
         let state_id = state.0.id;
-        self.ask(|answer| Request::Compile { source, state: state_id, answer })
+        self.ask(|answer| Request::Compile {
+            source,
+            state: state_id,
+            answer,
+        })
     }
 
     /// Begins to forget variables that an engine has lost.
     pub fn forget(&mut self, names: Vec<String>, state: &State) -> Pending {
         self.builds += 1;
         let state_id = state.0.id;
-        self.ask(|answer| Request::Forget { names, state: state_id, answer })
+        self.ask(|answer| Request::Forget {
+            names,
+            state: state_id,
+            answer,
+        })
     }
 
     /// Begins to add a crate for all namespaces; the answer is a new root state.
     pub fn add_crate(&mut self, name: String, config: String) -> Pending {
-        self.ask(|answer| Request::AddCrate { name, config, answer })
+        self.ask(|answer| Request::AddCrate {
+            name,
+            config,
+            answer,
+        })
     }
 
     /// Changes a setting for all later compilations.
@@ -210,7 +251,11 @@ impl Compiler {
         let (answer, incoming) = channel();
         // When the thread is gone, the answer's channel closes, which `Pending` reports.
         let _ = self.requests.send(request(answer));
-        Pending { incoming, folder: self.folder.clone(), since: Instant::now() }
+        Pending {
+            incoming,
+            folder: self.folder.clone(),
+            since: Instant::now(),
+        }
     }
 }
 
@@ -218,8 +263,14 @@ impl Drop for Compiler {
     fn drop(&mut self) {
         let _ = self.requests.send(Request::Quit);
         builds::kill(&self.folder);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // Type inference can't be stopped. When it takes longer, the process ends all the same, and the
+        // relay removes the folder.
+        let since = Instant::now();
+        while !thread.is_finished() && since.elapsed() < LAST_WORD {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }

@@ -22,16 +22,24 @@ pub const PANIC_FILE: &str = "relay-panics";
 
 /// Serves until the session closes the pipe or is gone.
 pub fn main() -> std::io::Result<()> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for signal in [
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ] {
         // A flag nobody reads: the signal is for the session.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     let folder = std::env::var_os(FOLDER_VARIABLE);
-    let panics = folder.as_ref().map(|folder| Path::new(folder).join(PANIC_FILE));
+    let panics = folder
+        .as_ref()
+        .map(|folder| Path::new(folder).join(PANIC_FILE));
     let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let Some(artifact) = line.strip_prefix("LOAD_AND_RUN ") else { continue };
+        let Some(artifact) = line.strip_prefix("LOAD_AND_RUN ") else {
+            continue;
+        };
         let told = writeln!(std::io::stderr(), "{artifact}")
             .and_then(|()| {
                 if panics.as_ref().is_some_and(|file| file.exists()) {

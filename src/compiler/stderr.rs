@@ -19,7 +19,10 @@ impl Building {
     }
 
     pub fn restart(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -38,16 +41,22 @@ pub fn silence() -> std::io::Result<Silenced> {
     drop(to);
     let building = Building::default();
     let (seen, mut onward) = (building.clone(), original.try_clone()?);
-    std::thread::Builder::new().name("stderr".to_owned()).spawn(move || {
-        for line in BufReader::new(File::from(from)).split(b'\n') {
-            let Ok(line) = line else { break };
-            match crate_of(&String::from_utf8_lossy(&line)) {
-                Some(name) => seen.0.lock().unwrap_or_else(PoisonError::into_inner).push(name),
-                // A terminal that is gone takes nothing; there is nobody to tell.
-                None => drop(onward.write_all(&[&line[..], b"\n"].concat())),
+    std::thread::Builder::new()
+        .name("stderr".to_owned())
+        .spawn(move || {
+            for line in BufReader::new(File::from(from)).split(b'\n') {
+                let Ok(line) = line else { break };
+                match crate_of(&String::from_utf8_lossy(&line)) {
+                    Some(name) => seen
+                        .0
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(name),
+                    // A terminal that is gone takes nothing; there is nobody to tell.
+                    None => drop(onward.write_all(&[&line[..], b"\n"].concat())),
+                }
             }
-        }
-    })?;
+        })?;
     Ok(Silenced { building, original })
 }
 

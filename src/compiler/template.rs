@@ -14,9 +14,13 @@ const OWN: &str = "ctx-";
 /// Where the template for this toolchain and these crates is.
 fn place(sysroot: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    let changed = fs::metadata(sysroot.join("bin/rustc")).and_then(|rustc| rustc.modified()).ok();
+    let changed = fs::metadata(sysroot.join("bin/rustc"))
+        .and_then(|rustc| rustc.modified())
+        .ok();
     (sysroot, changed, cell_crate::LOCK, cell_crate::version()).hash(&mut hasher);
-    toolchain::cache_dir().join("built").join(format!("{:016x}", hasher.finish()))
+    toolchain::cache_dir()
+        .join("built")
+        .join(format!("{:016x}", hasher.finish()))
 }
 
 /// Puts the template into a session's build folder; false when there is none yet.
@@ -28,7 +32,9 @@ pub fn lay(sysroot: &Path, build: &Path) -> bool {
 /// Keeps a session's built crates as the template, unless there is one.
 pub fn keep(sysroot: &Path, build: &Path) -> io::Result<()> {
     let template = place(sysroot);
-    let Some(shelf) = template.parent().filter(|_| !template.exists()) else { return Ok(()) };
+    let Some(shelf) = template.parent().filter(|_| !template.exists()) else {
+        return Ok(());
+    };
     fs::create_dir_all(shelf)?;
     // Written beside and moved into place, so that two sessions at once do not see half of it.
     let beside = tempfile::tempdir_in(shelf)?;
@@ -46,7 +52,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with(OWN) || text.starts_with("libctx") || text.starts_with("code_") || text == "incremental" {
+        if text.starts_with(OWN)
+            || text.starts_with("libctx")
+            || text.starts_with("code_")
+            || text == "incremental"
+        {
             continue;
         }
         let target = to.join(&name);
@@ -55,7 +65,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         } else {
             fs::copy(entry.path(), &target)?;
             let modified = entry.metadata()?.modified()?;
-            fs::File::options().write(true).open(&target)?.set_modified(modified)?;
+            fs::File::options()
+                .write(true)
+                .open(&target)?
+                .set_modified(modified)?;
         }
     }
     Ok(())

@@ -54,18 +54,25 @@ pub fn serve(
     for offline in [true, false] {
         let mut state = context.state();
         state.set_offline_mode(offline);
-        match add_own_crates(|name, config| state.add_dep(name, config))
-            .and_then(|()| context.eval_with_state(PRELUDE, state).map_err(|error| error.to_string()))
-        {
+        match add_own_crates(|name, config| state.add_dep(name, config)).and_then(|()| {
+            context
+                .eval_with_state(PRELUDE, state)
+                .map_err(|error| error.to_string())
+        }) {
             Ok(_) => {
-                root = Some(context.state());
+                let mut state = context.state();
+                // A crate that a cell needs, also tokio for its first `await`, may have to be fetched.
+                state.set_offline_mode(false);
+                root = Some(state);
                 break;
             }
             Err(why) if !offline => return Err(why),
             Err(_) => {}
         }
     }
-    let Some(mut root) = root else { return Err("no prelude".to_owned()) };
+    let Some(mut root) = root else {
+        return Err("no prelude".to_owned());
+    };
     if !laid {
         // Only the speed of the next start depends on it.
         let _ = template::keep(&sysroot, &build);
@@ -74,7 +81,11 @@ pub fn serve(
     let mut next = 0_u64;
     let mut settings: Vec<Setting> = Vec::new();
     let enlist = |id: u64, variables: BTreeMap<String, String>| {
-        State(Arc::new(StateHandle { id, variables, free: free.clone() }))
+        State(Arc::new(StateHandle {
+            id,
+            variables,
+            free: free.clone(),
+        }))
     };
     states.insert(next, root.clone());
     let first_root = enlist(next, BTreeMap::new());
@@ -99,16 +110,25 @@ pub fn serve(
             }
             Request::Configure { setting, answer } => {
                 settings.push(setting);
-                let compiled = Compiled { artifact: Arc::new(none()), after: first_root.clone() };
+                let compiled = Compiled {
+                    artifact: Arc::new(none()),
+                    after: first_root.clone(),
+                };
                 let _ = answer.send(Ok(compiled));
             }
-            Request::AddCrate { name, config, answer } => {
+            Request::AddCrate {
+                name,
+                config,
+                answer,
+            } => {
                 // Tried on the root first; the other namespaces take it over with their next cell.
                 let mut state = root.clone();
                 state.set_offline_mode(false);
                 let added = own_crate(&name, &config)
                     .and_then(|config| {
-                        state.add_dep(&name, &config).map_err(|error| error.to_string())?;
+                        state
+                            .add_dep(&name, &config)
+                            .map_err(|error| error.to_string())?;
                         context
                             .eval_with_state("let _ = ();", state)
                             .map_err(|error| error.to_string())?;
@@ -133,7 +153,11 @@ pub fn serve(
                 });
                 let _ = answer.send(answered);
             }
-            Request::Compile { source, state, answer } => {
+            Request::Compile {
+                source,
+                state,
+                answer,
+            } => {
                 let Some(mut before) = states.get(&state).cloned() else {
                     let _ = answer.send(Err(CompileError::Trouble("the state is gone".to_owned())));
                     continue;
@@ -172,15 +196,22 @@ pub fn serve(
                 };
                 let _ = answer.send(answered);
             }
-            Request::Forget { names, state, answer } => {
+            Request::Forget {
+                names,
+                state,
+                answer,
+            } => {
                 let Some(before) = states.get(&state).cloned() else {
                     continue;
                 };
-                let code: String = names.iter().map(|name| format!("let {name} = ();\n")).collect();
+                let code: String = names
+                    .iter()
+                    .map(|name| format!("let {name} = ();\n"))
+                    .collect();
                 let file = folder.join(relay::PANIC_FILE);
-                let evaluated = std::fs::write(&file, "").map_err(Into::into).and_then(|()| {
-                    caught(|| context.eval_with_state(&code, before).map(|_| ()))
-                });
+                let evaluated = std::fs::write(&file, "")
+                    .map_err(Into::into)
+                    .and_then(|()| caught(|| context.eval_with_state(&code, before).map(|_| ())));
                 let _ = std::fs::remove_file(&file);
                 let answered = evaluated.map_err(|error| refusal(error, 0)).map(|()| {
                     next += 1;
@@ -200,7 +231,9 @@ pub fn serve(
 /// An evcxr or rust-analyzer that panics costs this cell, not the session.
 fn caught(work: impl FnOnce() -> Result<(), evcxr::Error>) -> Result<(), evcxr::Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(evcxr::Error::Message("the compiler's analysis gave up on this cell".to_owned()))
+        Err(evcxr::Error::Message(
+            "the compiler's analysis gave up on this cell".to_owned(),
+        ))
     })
 }
 
@@ -208,12 +241,20 @@ fn whole(source: &Source) -> String {
     if source.prefix.is_empty() {
         return source.code.clone();
     }
-    let newline = if source.prefix.ends_with('\n') { "" } else { "\n" };
+    let newline = if source.prefix.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!("{}{newline}{}", source.prefix, source.code)
 }
 
 fn none() -> Artifact {
-    Artifact { so: std::path::PathBuf::new(), entry: String::new(), source: String::new() }
+    Artifact {
+        so: std::path::PathBuf::new(),
+        entry: String::new(),
+        source: String::new(),
+    }
 }
 
 fn drain(outputs: &EvalContextOutputs) {
@@ -235,7 +276,11 @@ fn artifact(outputs: &EvalContextOutputs, context: &EvalContext) -> Result<Artif
         .rsplit_once(' ')
         .ok_or_else(|| CompileError::Trouble(format!("the relay said {line:?}")))?;
     let source = context.last_source().unwrap_or_default();
-    Ok(Artifact { so: so.into(), entry: entry.to_owned(), source })
+    Ok(Artifact {
+        so: so.into(),
+        entry: entry.to_owned(),
+        source,
+    })
 }
 
 fn variables(context: &EvalContext) -> BTreeMap<String, String> {
@@ -247,9 +292,18 @@ fn variables(context: &EvalContext) -> BTreeMap<String, String> {
 
 fn refusal(error: evcxr::Error, prefix_lines: usize) -> CompileError {
     match error {
-        evcxr::Error::CompilationErrors(errors) => CompileError::Refused(
-            errors.iter().map(|error| diagnostics::diagnostic(error, prefix_lines)).collect(),
-        ),
+        evcxr::Error::CompilationErrors(mut errors) => {
+            // `cargo check` also tells its warnings.
+            if errors.iter().any(|error| error.level() != "warning") {
+                errors.retain(|error| error.level() != "warning");
+            }
+            CompileError::Refused(
+                errors
+                    .iter()
+                    .map(|error| diagnostics::diagnostic(error, prefix_lines))
+                    .collect(),
+            )
+        }
         other => CompileError::Trouble(other.to_string()),
     }
 }
@@ -276,5 +330,7 @@ fn own_crate(name: &str, config: &str) -> Result<String, String> {
     }
     let folder = cell_crate::kernels(&toolchain::cache_dir())
         .map_err(|error| format!("cannot write the kernels' sources: {error}"))?;
-    Ok(format!("{{ package = \"regatta-kernels\", path = {folder:?} }}"))
+    Ok(format!(
+        "{{ package = \"regatta-kernels\", path = {folder:?} }}"
+    ))
 }

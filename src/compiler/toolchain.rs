@@ -17,8 +17,13 @@ use super::{builds, relay};
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
 /// What this process adds to its environment for cargo's sake, and what user code must not inherit.
-pub const OWN_VARIABLES: &[&str] =
-    &[SYSROOT_VARIABLE, relay::FOLDER_VARIABLE, "EVCXR_TMPDIR", "EVCXR_CONFIG_DIR", "RUST_SRC_PATH"];
+pub const OWN_VARIABLES: &[&str] = &[
+    SYSROOT_VARIABLE,
+    relay::FOLDER_VARIABLE,
+    "EVCXR_TMPDIR",
+    "EVCXR_CONFIG_DIR",
+    "RUST_SRC_PATH",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ToolchainError {
@@ -47,14 +52,20 @@ pub struct Toolchain {
 impl Toolchain {
     /// The toolchain as this process's environment has it; executes this program again to put it there.
     pub fn enter() -> Result<Self, ToolchainError> {
-        let (sysroot, folder) =
-            (std::env::var_os(SYSROOT_VARIABLE), std::env::var_os(relay::FOLDER_VARIABLE));
+        let (sysroot, folder) = (
+            std::env::var_os(SYSROOT_VARIABLE),
+            std::env::var_os(relay::FOLDER_VARIABLE),
+        );
         if let (Some(sysroot), Some(folder)) = (sysroot, folder) {
             let own = format!("-{}-", std::process::id());
-            let made_by_this_process =
-                Path::new(&folder).to_str().is_some_and(|folder| folder.contains(&own));
+            let made_by_this_process = Path::new(&folder)
+                .to_str()
+                .is_some_and(|folder| folder.contains(&own));
             if made_by_this_process {
-                return Ok(Self { sysroot: sysroot.into(), folder: folder.into() });
+                return Ok(Self {
+                    sysroot: sysroot.into(),
+                    folder: folder.into(),
+                });
             }
         }
         let sysroot = find_sysroot()?;
@@ -64,7 +75,11 @@ impl Toolchain {
         let folder = builds::make_folder().map_err(ToolchainError::Folder)?;
         let mut command = Command::new("/proc/self/exe");
         command
-            .arg0(std::env::args_os().next().unwrap_or_else(|| "regatta".into()))
+            .arg0(
+                std::env::args_os()
+                    .next()
+                    .unwrap_or_else(|| "regatta".into()),
+            )
             .args(std::env::args_os().skip(1))
             .env(SYSROOT_VARIABLE, &sysroot)
             .env(relay::FOLDER_VARIABLE, &folder)
@@ -83,17 +98,24 @@ impl Toolchain {
     /// `rustc 1.95.0`.
     #[must_use]
     pub fn version(&self) -> String {
-        let output = Command::new(self.sysroot.join("bin/rustc")).arg("--version").output();
+        let output = Command::new(self.sysroot.join("bin/rustc"))
+            .arg("--version")
+            .output();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let text = text.unwrap_or_default();
-        text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+        text.split_whitespace()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
 /// The user's cache directory for this program.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
-    dirs::cache_dir().unwrap_or_else(std::env::temp_dir).join("regatta")
+    dirs::cache_dir()
+        .unwrap_or_else(std::env::temp_dir)
+        .join("regatta")
 }
 
 fn find_sysroot() -> Result<PathBuf, ToolchainError> {
@@ -121,22 +143,35 @@ fn sources(sysroot: &Path) -> PathBuf {
 }
 
 /// Parts of the standard library's sources that rust-analyzer reads for long and cells do not need.
-const LEFT_OUT: [&str; 6] =
-    ["stdarch", "portable-simd", "test", "coretests", "alloctests", "backtrace"];
+const LEFT_OUT: [&str; 6] = [
+    "stdarch",
+    "portable-simd",
+    "test",
+    "coretests",
+    "alloctests",
+    "backtrace",
+];
 
 /// The copy of the standard library's sources without [`LEFT_OUT`]: with it a session is warm in about
 /// half the time.
 fn slim_sources(sysroot: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    let changed = fs::metadata(sysroot.join("bin/rustc")).and_then(|rustc| rustc.modified()).ok();
+    let changed = fs::metadata(sysroot.join("bin/rustc"))
+        .and_then(|rustc| rustc.modified())
+        .ok();
     (sysroot, changed).hash(&mut hasher);
-    cache_dir().join("rust-src").join(format!("{:016x}", hasher.finish())).join("library")
+    cache_dir()
+        .join("rust-src")
+        .join(format!("{:016x}", hasher.finish()))
+        .join("library")
 }
 
 /// Makes that copy for the next session, unless it is there.
 pub fn make_slim_sources(sysroot: &Path) -> io::Result<()> {
     let target = slim_sources(sysroot);
-    let Some(parent) = target.parent().filter(|_| !target.exists()) else { return Ok(()) };
+    let Some(parent) = target.parent().filter(|_| !target.exists()) else {
+        return Ok(());
+    };
     let shelf = parent.parent().unwrap_or(parent);
     fs::create_dir_all(shelf)?;
     let beside = tempfile::tempdir_in(shelf)?;

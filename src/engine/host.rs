@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,7 +30,11 @@ struct CellState {
 
 impl CellState {
     const fn new() -> Self {
-        Self { pool: None, threads: None, first_items: Vec::new() }
+        Self {
+            pool: None,
+            threads: None,
+            first_items: Vec::new(),
+        }
     }
 }
 
@@ -74,7 +79,11 @@ pub fn chunk_starts() {
 /// Drops the cell's threads: an idle engine has one.
 pub fn cell_ends() {
     WATCHED.set(false);
-    let threads = CELL.lock().unwrap_or_else(PoisonError::into_inner).threads.take();
+    let threads = CELL
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .threads
+        .take();
     drop(threads);
 }
 
@@ -98,15 +107,27 @@ pub fn run_chunk(trampoline: Trampoline, count: u64, inputs: &[u8]) -> (ChunkEnd
     let error = match end.how {
         End::Finished => None,
         End::Panicked => Some(take_panic().unwrap_or_else(|| plain("it panicked"))),
-        End::NotEncodable => {
-            Some(plain("serde could not carry the input or the result between the processes"))
-        }
+        End::NotEncodable => Some(plain(
+            "serde could not carry the input or the result between the processes",
+        )),
     };
-    (ChunkEnded { done: end.done, busy: end.busy, error }, results)
+    (
+        ChunkEnded {
+            done: end.done,
+            busy: end.busy,
+            error,
+        },
+        results,
+    )
 }
 
 fn plain(message: &str) -> PanicInfo {
-    PanicInfo { message: message.to_owned(), file: String::new(), line: 0, column: 0 }
+    PanicInfo {
+        message: message.to_owned(),
+        file: String::new(),
+        line: 0,
+        column: 0,
+    }
 }
 
 /// The table, found by cells under this name.
@@ -131,11 +152,15 @@ pub extern "C" fn regatta_host_v1() -> *const Host {
 }
 
 extern "C" fn rank() -> u32 {
-    WORKER.get().map_or_else(|| RANK.load(Ordering::Relaxed), |(rank, _)| rank)
+    WORKER
+        .get()
+        .map_or_else(|| RANK.load(Ordering::Relaxed), |(rank, _)| rank)
 }
 
 extern "C" fn size() -> u32 {
-    WORKER.get().map_or_else(|| SIZE.load(Ordering::Relaxed), |(_, size)| size)
+    WORKER
+        .get()
+        .map_or_else(|| SIZE.load(Ordering::Relaxed), |(_, size)| size)
 }
 
 extern "C" fn id() -> u32 {
@@ -150,7 +175,11 @@ fn text(bytes: Bytes) -> String {
 
 extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
     let rank = WORKER.get().map(|(rank, _)| Rank(rank));
-    let message = FromEngine::Shown { rank, mime: text(mime), type_name: text(type_name) };
+    let message = FromEngine::Shown {
+        rank,
+        mime: text(mime),
+        type_name: text(type_name),
+    };
     // SAFETY: as in `text`.
     // A session that is gone will end this process; there is nobody to tell.
     let _ = link::send(&message, unsafe { value.as_slice() });
@@ -160,13 +189,20 @@ extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> b
     if !WATCHED.get() {
         return false;
     }
-    let panic = PanicInfo { message: text(message), file: text(file), line, column };
+    let panic = PanicInfo {
+        message: text(message),
+        file: text(file),
+        line,
+        column,
+    };
     // This one ends the process, so what led to it would be lost.
-    let fatal = panic.message.contains("cannot unwind") || panic.message.contains("in a destructor");
+    let fatal =
+        panic.message.contains("cannot unwind") || panic.message.contains("in a destructor");
     PANIC.with_borrow_mut(|first| {
         if fatal {
             if let Some(first) = first {
-                eprintln!("panicked: {}", first.message);
+                // The process ends with it, and nobody is left to hear of a failure to write.
+                let _ = writeln!(std::io::stderr(), "panicked: {}", first.message);
             }
             return false;
         }
@@ -203,16 +239,22 @@ extern "C" fn map(call: *const MapCall) -> MapEnd {
     // SAFETY: the cell crate passes a live `MapCall`.
     let call = unsafe { &*call };
     if !LOCAL.load(Ordering::Relaxed) {
-        return fail("a map inside the function of a map or inside %px is not possible: an engine cannot command the others");
+        return fail(
+            "a map inside the function of a map or inside %px is not possible: an engine cannot command the others",
+        );
     }
     if WORKER.get().is_some() || !MAIN.get() {
-        return fail("a map on a process pool starts from the cell itself, not from another thread");
+        return fail(
+            "a map on a process pool starts from the cell itself, not from another thread",
+        );
     }
     let Some((base, so)) = loader::address_of(call.trampoline as *const c_void) else {
         return fail("the function is in no artifact");
     };
-    let address =
-        FunctionAddress { so, offset: (call.trampoline as usize - base) as u64 };
+    let address = FunctionAddress {
+        so,
+        offset: (call.trampoline as usize - base) as u64,
+    };
     let begin = FromEngine::MapBegin {
         function: text(call.function),
         input_type: text(call.input_type),
@@ -245,17 +287,23 @@ fn serve_map(call: &MapCall) -> Result<MapEnd, crate::wire::WireError> {
                     )),
                     End::NotEncodable => Some("serde could not encode an input".to_owned()),
                 };
-                let answer =
-                    FromEngine::Inputs { count: pulled.count, exhausted: pulled.exhausted, error };
+                let answer = FromEngine::Inputs {
+                    count: pulled.count,
+                    exhausted: pulled.exhausted,
+                    error,
+                };
                 link::send(&answer, &inputs)?;
             }
             ToEngine::Results { first, count } => {
-                if !(call.put)(call.ctx, first, count, Bytes::of(&payload)) {
+                let decoded = (call.put)(call.ctx, first, count, Bytes::of(&payload));
+                if !decoded {
                     link::send(&FromEngine::Undecodable, &[])?;
                 }
             }
             ToEngine::MapOver { error, first_items } => {
-                CELL.lock().unwrap_or_else(PoisonError::into_inner).first_items = first_items;
+                CELL.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .first_items = first_items;
                 return Ok(error.map_or(MapEnd::Finished, fail));
             }
             // Nothing else is sent to an engine that runs a cell.
@@ -286,10 +334,14 @@ extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
             link::send(&begin, &[]).map_err(|error| error.to_string())?;
         }
         let done = pool.map(call)?;
-        let FromEngine::ThreadsDone { rows, error, .. } = &done else { return Ok(()) };
+        let FromEngine::ThreadsDone { rows, error, .. } = &done else {
+            return Ok(());
+        };
         let why = error.as_ref().map(|panic| panic.message.clone());
         let first = rows.iter().map(|row| row.first_items.clone()).collect();
-        CELL.lock().unwrap_or_else(PoisonError::into_inner).first_items = first;
+        CELL.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .first_items = first;
         link::send(&done, &[]).map_err(|error| error.to_string())?;
         why.map_or(Ok(()), Err)
     })
@@ -310,8 +362,9 @@ fn with_threads(work: impl FnOnce(&threads::Pool) -> Result<(), String>) -> MapE
         let mut cell = CELL.lock().unwrap_or_else(PoisonError::into_inner);
         match (cell.threads.clone(), &cell.pool) {
             (Some(pool), _) => Ok(pool),
-            (None, Some(PoolSpec::Threads { size, .. })) => threads::Pool::new(*size)
-                .inspect(|pool| cell.threads = Some(pool.clone())),
+            (None, Some(PoolSpec::Threads { size, .. })) => {
+                threads::Pool::new(*size).inspect(|pool| cell.threads = Some(pool.clone()))
+            }
             (None, _) => Err("the pool in use is not a thread pool".to_owned()),
         }
     };
@@ -323,7 +376,9 @@ fn with_threads(work: impl FnOnce(&threads::Pool) -> Result<(), String>) -> MapE
 
 extern "C" fn first_items(rank: u32, to: *mut u64, max: u64) -> u64 {
     let cell = CELL.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(items) = cell.first_items.get(rank as usize) else { return u64::MAX };
+    let Some(items) = cell.first_items.get(rank as usize) else {
+        return u64::MAX;
+    };
     let count = items.len().min(usize::try_from(max).unwrap_or(usize::MAX));
     // SAFETY: the cell crate passes room for `max` numbers.
     unsafe { std::ptr::copy_nonoverlapping(items.as_ptr(), to, count) };
@@ -332,8 +387,18 @@ extern "C" fn first_items(rank: u32, to: *mut u64, max: u64) -> u64 {
 
 extern "C" fn note_results(rank: u32, texts: Bytes) {
     let texts = text(texts);
-    let texts = texts.split('\u{1f}').filter(|text| !text.is_empty()).map(str::to_owned).collect();
-    let _ = link::send(&FromEngine::FirstResults { rank: Rank(rank), texts }, &[]);
+    let texts = texts
+        .split('\u{1f}')
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let _ = link::send(
+        &FromEngine::FirstResults {
+            rank: Rank(rank),
+            texts,
+        },
+        &[],
+    );
 }
 
 extern "C" fn timing(per_loop: *const f64, runs: u64, loops: u64) {

@@ -36,7 +36,12 @@ pub fn main(session: Option<i32>) -> Result<(), WireError> {
             received => received?,
         };
         match message {
-            ToEngine::Welcome { id, rank, size, local } => {
+            ToEngine::Welcome {
+                id,
+                rank,
+                size,
+                local,
+            } => {
                 host::welcome(id, rank, size, local);
                 link::send(&FromEngine::Ready, &[])?;
             }
@@ -50,14 +55,24 @@ pub fn main(session: Option<i32>) -> Result<(), WireError> {
                         // SAFETY: `variables` is null or what the artifact run before this one returned,
                         // and all artifacts of a session share the store's layout.
                         variables = unsafe { entry(variables) };
-                        (nanoseconds(start), RunEnd::Returned { panic: host::take_panic() })
+                        (
+                            nanoseconds(start),
+                            RunEnd::Returned {
+                                panic: host::take_panic(),
+                            },
+                        )
                     }
                 };
                 loader.flush();
                 host::cell_ends();
                 link::send(&FromEngine::RunDone { busy, end }, &[])?;
             }
-            ToEngine::Chunk { job, chunk, count, function } => {
+            ToEngine::Chunk {
+                job,
+                chunk,
+                count,
+                function,
+            } => {
                 host::chunk_starts();
                 let (ended, results) = match loader.trampoline(&function) {
                     Err(why) => (not_run(why), Vec::new()),
@@ -74,8 +89,17 @@ pub fn main(session: Option<i32>) -> Result<(), WireError> {
 }
 
 fn not_run(why: String) -> ChunkEnded {
-    let error = crate::wire::PanicInfo { message: why, file: String::new(), line: 0, column: 0 };
-    ChunkEnded { done: 0, busy: 0, error: Some(error) }
+    let error = crate::wire::PanicInfo {
+        message: why,
+        file: String::new(),
+        line: 0,
+        column: 0,
+    };
+    ChunkEnded {
+        done: 0,
+        busy: 0,
+        error: Some(error),
+    }
 }
 
 fn nanoseconds(since: Instant) -> u64 {

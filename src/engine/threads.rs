@@ -37,7 +37,10 @@ impl Pool {
             .thread_name(|rank| format!("thread {rank}"))
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { rayon: Arc::new(rayon), size })
+        Ok(Self {
+            rayon: Arc::new(rayon),
+            size,
+        })
     }
 
     /// Runs all items, each on the thread that is free next, in chunks that shrink towards the end.
@@ -58,7 +61,8 @@ impl Pool {
                     row.items += ended.done;
                     row.busy += ended.busy;
                     let few = first..(first + ended.done);
-                    row.first_items.extend(few.take(FIRST - row.first_items.len().min(FIRST)));
+                    row.first_items
+                        .extend(few.take(FIRST - row.first_items.len().min(FIRST)));
                     if ended.how != End::Finished {
                         next.store(items, Ordering::Relaxed);
                         let panic = host::take_panic().unwrap_or_else(|| PanicInfo {
@@ -68,7 +72,10 @@ impl Pool {
                             column: 0,
                         });
                         let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                        if failed.as_ref().is_none_or(|(index, _)| *index > first + ended.done) {
+                        if failed
+                            .as_ref()
+                            .is_none_or(|(index, _)| *index > first + ended.done)
+                        {
                             *failed = Some((first + ended.done, panic));
                         }
                         break;
@@ -82,7 +89,12 @@ impl Pool {
         let wall = nanoseconds(start);
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (failed_item, error) = failed.unzip();
-        Ok(FromEngine::ThreadsDone { wall, rows, error, failed_item })
+        Ok(FromEngine::ThreadsDone {
+            wall,
+            rows,
+            error,
+            failed_item,
+        })
     }
 
     /// Runs `run` once on every thread.
@@ -110,12 +122,8 @@ fn claim(next: &AtomicU64, items: u64, threads: u64) -> Option<(u64, u64)> {
             return None;
         }
         let count = ((items - first) / (8 * threads)).max(1);
-        match next.compare_exchange_weak(
-            first,
-            first + count,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        ) {
+        match next.compare_exchange_weak(first, first + count, Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => return Some((first, first + count)),
             Err(now) => first = now,
         }
@@ -123,7 +131,9 @@ fn claim(next: &AtomicU64, items: u64, threads: u64) -> Option<(u64, u64)> {
 }
 
 fn tell(told: &Mutex<Instant>, done: u64) {
-    let Ok(mut told) = told.try_lock() else { return };
+    let Ok(mut told) = told.try_lock() else {
+        return;
+    };
     if told.elapsed() >= PROGRESS {
         *told = Instant::now();
         let _ = link::send(&FromEngine::ThreadsProgress { done }, &[]);

@@ -11,11 +11,17 @@ pub struct Autopx;
 
 impl Magic for Autopx {
     fn command(&self) -> Command {
-        with_options(Command::new("autopx").about("runs all later plain cells on the engines; again: ends that"))
+        with_options(
+            Command::new("autopx")
+                .about("runs all later plain cells on the engines; again: ends that"),
+        )
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%pool start -n 2\n%autopx\n%autopx", shows: "%autopx off" }]
+        &[Example {
+            input: "%pool start -n 2\n%autopx\n%autopx",
+            shows: "%autopx off",
+        }]
     }
 
     fn run(

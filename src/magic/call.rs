@@ -25,11 +25,20 @@ impl Call<'_> {
     }
 
     pub fn flag(&self, name: &str) -> bool {
-        self.matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
+        self.matches
+            .try_get_one::<bool>(name)
+            .ok()
+            .flatten()
+            .copied()
+            .unwrap_or(false)
     }
 
     pub fn text_of(&self, name: &str) -> Option<&str> {
-        self.matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
+        self.matches
+            .try_get_one::<String>(name)
+            .ok()
+            .flatten()
+            .map(String::as_str)
     }
 }
 
@@ -37,21 +46,28 @@ impl Call<'_> {
 pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Report> {
     let percent = if call.cell_form { "%%" } else { "%" };
     let Some(magic) = find(&call.name) else {
-        let names: Vec<String> =
-            ALL.iter().map(|magic| magic.command().get_name().to_owned()).collect();
+        let names: Vec<String> = ALL
+            .iter()
+            .map(|magic| magic.command().get_name().to_owned())
+            .collect();
         let report = usage(format!("unknown magic {percent}{}", call.name));
-        return Err(match nearest(&call.name, names.iter().map(String::as_str)) {
-            Some(name) => report.hint(format!("did you mean {percent}{name}?")),
-            None => report.hint("`%help` lists the magics"),
-        });
+        return Err(
+            match nearest(&call.name, names.iter().map(String::as_str)) {
+                Some(name) => report.hint(format!("did you mean {percent}{name}?")),
+                None => report.hint("`%help` lists the magics"),
+            },
+        );
     };
     if call.cell_form && !magic.has_cell_form() {
         return Err(usage(format!("%{} has no form with a body", call.name))
             .hint(format!("write `%{}` on one line", call.name)));
     }
     if let Some(bind) = call.bind.as_ref().filter(|_| !magic.binds()) {
-        return Err(usage(format!("%{} gives no value to bind to `{}`", call.name, bind.name))
-            .hint("`%map` gives one"));
+        return Err(usage(format!(
+            "%{} gives no value to bind to `{}`",
+            call.name, bind.name
+        ))
+        .hint("`%map` gives one"));
     }
     let (words, text, at) = match magic.takes() {
         Takes::Line => (Vec::new(), call.args.as_str(), call.args_at),
@@ -66,8 +82,10 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             match &call.body {
                 None => (words, rest, position(&call.args[..from], call.args_at)),
                 Some(_) if !rest.trim().is_empty() => {
-                    return Err(usage(format!("%%{}: `{}` is no option", call.name, rest.trim()))
-                        .hint("the code of a `%%` cell stands below its first line"));
+                    return Err(
+                        usage(format!("%%{}: `{}` is no option", call.name, rest.trim()))
+                            .hint("the code of a `%%` cell stands below its first line"),
+                    );
                 }
                 Some(body) => (words, body.as_str(), (call.body_line, 1)),
             }
@@ -83,7 +101,16 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
         .try_get_matches_from(words)
         .map_err(|error| refused(&error, &call.name))?;
     let bind = call.bind.as_ref();
-    Ok((magic, Call { matches, text, at, bind, cell_form: call.cell_form }))
+    Ok((
+        magic,
+        Call {
+            matches,
+            text,
+            at,
+            bind,
+            cell_form: call.cell_form,
+        },
+    ))
 }
 
 fn usage(what: impl Into<String>) -> Report {
@@ -94,24 +121,32 @@ fn usage(what: impl Into<String>) -> Report {
 fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), Report> {
     let command = magic.command();
     let takes_value = |word: &str| {
-        let argument = command.get_arguments().find(|argument| match word.strip_prefix("--") {
-            Some(long) => argument.get_long() == Some(long),
-            None => argument.get_short().is_some_and(|short| word == format!("-{short}")),
-        })?;
+        let argument = command
+            .get_arguments()
+            .find(|argument| match word.strip_prefix("--") {
+                Some(long) => argument.get_long() == Some(long),
+                None => argument
+                    .get_short()
+                    .is_some_and(|short| word == format!("-{short}")),
+            })?;
         let action = argument.get_action();
-        Some(match argument.get_num_args().map(|range| range.min_values()) {
-            Some(0) if action.takes_values() => ValueCount::Optional,
-            _ if action.takes_values() => ValueCount::One,
-            _ => ValueCount::None,
-        })
+        Some(
+            match argument.get_num_args().map(|range| range.min_values()) {
+                Some(0) if action.takes_values() => ValueCount::Optional,
+                _ if action.takes_values() => ValueCount::One,
+                _ => ValueCount::None,
+            },
+        )
     };
     split_options(&call.args, &takes_value).map_err(|error| {
         let report = usage(format!("%{}: {error}", call.name));
         let OptionError::Unknown { option } = &error else {
             return report.hint(format!("`%help {}` shows the options", call.name));
         };
-        let longs: Vec<String> =
-            command.get_arguments().filter_map(|a| a.get_long().map(|l| format!("--{l}"))).collect();
+        let longs: Vec<String> = command
+            .get_arguments()
+            .filter_map(|a| a.get_long().map(|l| format!("--{l}")))
+            .collect();
         match nearest(option, longs.iter().map(String::as_str)) {
             Some(name) => report.hint(format!("did you mean {name}?")),
             None => report.hint(format!(
@@ -128,13 +163,17 @@ fn refused(error: &clap::Error, name: &str) -> Report {
     let first = rendered.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first);
     let report = usage(format!("%{name}: {what}"));
-    let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
-        .into_iter()
-        .find_map(|kind| match error.get(kind)? {
-            ContextValue::String(text) => Some(text.clone()),
-            ContextValue::Strings(texts) => texts.first().cloned(),
-            _ => None,
-        });
+    let suggestion = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+        ContextKind::SuggestedSubcommand,
+    ]
+    .into_iter()
+    .find_map(|kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.first().cloned(),
+        _ => None,
+    });
     match suggestion {
         Some(text) => report.hint(format!("did you mean {text}?")),
         None => report.hint(format!("`%help {name}` shows how it is written")),

@@ -21,7 +21,10 @@ impl Magic for Dep {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%dep kernels", shows: "kernels" }]
+        &[Example {
+            input: "%dep kernels",
+            shows: "kernels",
+        }]
     }
 
     fn run(
@@ -36,12 +39,18 @@ impl Magic for Dep {
         };
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || !name.chars().all(letters) || config.is_empty() {
-            return Err(Report::new(ErrorKind::Usage, format!("`{name}` cannot name a crate"))
-                .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
-                .into());
+            return Err(
+                Report::new(ErrorKind::Usage, format!("`{name}` cannot name a crate"))
+                    .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
+                    .into(),
+            );
         }
         let took = session.add_crate(name, config, sink)?;
-        let text = format!("{} is there, in {:.1} s", name.replace('-', "_"), took.as_secs_f64());
+        let text = format!(
+            "{} is there, in {:.1} s",
+            name.replace('-', "_"),
+            took.as_secs_f64()
+        );
         sink.send(Event::Text(text));
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use super::{ALL, Takes};
 use crate::outcome::PoolKind;
-use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
 use crate::session::Session;
+use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
 
 /// Everything that completion knows now.
 pub fn vocabulary(session: &Session) -> Vocabulary {
@@ -11,7 +11,10 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
         .iter()
         .map(|magic| {
             let command = magic.command();
-            let subcommands = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            let subcommands = command
+                .get_subcommands()
+                .map(|sub| sub.get_name().to_owned())
+                .collect();
             let options = command
                 .get_subcommands()
                 .flat_map(clap::Command::get_arguments)
@@ -20,19 +23,35 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
                 .collect();
             MagicWord {
                 name: command.get_name().to_owned(),
-                summary: command.get_about().map(ToString::to_string).unwrap_or_default(),
+                summary: command
+                    .get_about()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
                 cell_form: magic.has_cell_form(),
                 options,
                 subcommands,
             }
         })
         .collect();
-    let function = |kind| matches!(kind, crate::cell::ItemKind::Fn | crate::cell::ItemKind::Macro);
+    let function = |kind| {
+        matches!(
+            kind,
+            crate::cell::ItemKind::Fn | crate::cell::ItemKind::Macro
+        )
+    };
     Vocabulary {
         magics,
-        pools: session.pools().iter().map(|pool| pool.name.0.clone()).collect(),
+        pools: session
+            .pools()
+            .iter()
+            .map(|pool| pool.name.0.clone())
+            .collect(),
         engines: session.current_pool().map_or(0, |pool| pool.size),
-        variables: session.variables().into_iter().map(|(name, _)| name).collect(),
+        variables: session
+            .variables()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect(),
         functions: session
             .definitions()
             .into_iter()
@@ -65,7 +84,10 @@ fn option(argument: &clap::Arg) -> OptionWord {
         long: argument.get_long().map(str::to_owned),
         short: argument.get_short(),
         value,
-        help: argument.get_help().map(ToString::to_string).unwrap_or_default(),
+        help: argument
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     }
 }
 
@@ -74,13 +96,23 @@ pub fn readme_table() -> String {
     let mut table = "| magic | what it does |\n|---|---|\n".to_owned();
     for magic in ALL {
         let command = magic.command();
-        let form = if magic.has_cell_form() { format!(", `%%{}`", command.get_name()) } else { String::new() };
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let form = if magic.has_cell_form() {
+            format!(", `%%{}`", command.get_name())
+        } else {
+            String::new()
+        };
+        let about = command
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let usage = match magic.takes() {
             Takes::Code => " CODE",
             _ => "",
         };
-        table.push_str(&format!("| `%{}{usage}`{form} | {about} |\n", command.get_name()));
+        table.push_str(&format!(
+            "| `%{}{usage}`{form} | {about} |\n",
+            command.get_name()
+        ));
     }
     table.push_str("| `!command` | runs a shell command |\n");
     table

@@ -1,8 +1,8 @@
 //! One cell from its text to its end: parsed whole first, so that a typo in its last line runs nothing.
 
-use super::call::{Call, prepare};
 use super::Magic;
-use crate::cell::{self, CellError, SegmentKind};
+use super::call::{Call, prepare};
+use crate::cell::{self, CellError, Completeness, SegmentKind};
 use crate::outcome::{ErrorKind, Event, Mark, Report, Sink, Snippet};
 use crate::session::{Code, Failed, Session};
 
@@ -37,7 +37,7 @@ pub fn run_text(
     sink: &mut dyn Sink,
 ) -> Result<(), Failed> {
     let name = format!("In [{}]", session.cell());
-    let mut parsed = cell::parse(text).map_err(|error| unreadable(error, text, name))?;
+    let mut parsed = cell::parse(text).map_err(|error| unreadable(error, text, name.clone()))?;
     for segment in &mut parsed.segments {
         segment.line += line - 1;
         if let SegmentKind::Magic(call) = &mut segment.kind {
@@ -50,7 +50,12 @@ pub fn run_text(
         .iter()
         .map(|segment| {
             Ok(match &segment.kind {
-                SegmentKind::Rust(code) => Step::Rust(Code::verbatim(code, segment.line)),
+                SegmentKind::Rust(code) => {
+                    if cell::completeness(code) == Completeness::Incomplete {
+                        return Err(unfinished(code, segment.line, text, &name));
+                    }
+                    Step::Rust(Code::verbatim(code, segment.line))
+                }
                 SegmentKind::Shell(command) => Step::Shell(command),
                 SegmentKind::Magic(call) => {
                     let (magic, call) = prepare(call)?;
@@ -75,9 +80,34 @@ pub fn run_text(
     Ok(())
 }
 
+/// Code that stops in the middle: an open bracket, string or comment, an operator at its end.
+fn unfinished(code: &str, line: usize, source: &str, name: &str) -> Report {
+    let last = code.trim_end().lines().last().unwrap_or_default();
+    let line = line + code.trim_end().matches('\n').count();
+    let end = last.chars().count() + 1;
+    let mark = Mark {
+        start: (line, end.saturating_sub(1).max(1)),
+        end: (line, end),
+        label: "it ends here".to_owned(),
+        primary: true,
+    };
+    let mut report = Report::new(ErrorKind::Usage, "the cell is not finished");
+    let name = name.to_owned();
+    report.snippet = Some(Snippet {
+        source: source.to_owned(),
+        name,
+        marks: vec![mark],
+    });
+    report
+        .hint("a bracket, a string or a comment is still open, or the last statement lacks its end")
+}
+
 fn unreadable(error: CellError, source: &str, name: String) -> Failed {
     let mut report = Report::new(ErrorKind::Usage, error.what);
-    let line = source.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
+    let line = source
+        .lines()
+        .nth(error.line.saturating_sub(1))
+        .unwrap_or_default();
     let end = line.trim_end().chars().count() + 1;
     let mark = Mark {
         start: (error.line, error.column),
@@ -85,7 +115,11 @@ fn unreadable(error: CellError, source: &str, name: String) -> Failed {
         label: String::new(),
         primary: true,
     };
-    report.snippet = Some(Snippet { source: source.to_owned(), name, marks: vec![mark] });
+    report.snippet = Some(Snippet {
+        source: source.to_owned(),
+        name,
+        marks: vec![mark],
+    });
     report.hint = error.hint;
     report.into()
 }

@@ -10,13 +10,22 @@ pub struct History;
 
 impl Magic for History {
     fn command(&self) -> Command {
-        Command::new("history").about("shows the cells of this session").arg(
-            Arg::new("n").short('n').value_name("N").value_parser(value_parser!(usize)).help("only the last N"),
-        )
+        Command::new("history")
+            .about("shows the cells of this session")
+            .arg(
+                Arg::new("n")
+                    .short('n')
+                    .value_name("N")
+                    .value_parser(value_parser!(usize))
+                    .help("only the last N"),
+            )
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%history -n 3", shows: "%history" }]
+        &[Example {
+            input: "%history -n 3",
+            shows: "%history",
+        }]
     }
 
     fn run(
@@ -26,7 +35,11 @@ impl Magic for History {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let all = session.history();
-        let last = call.matches.get_one::<usize>("n").copied().unwrap_or(all.len());
+        let last = call
+            .matches
+            .get_one::<usize>("n")
+            .copied()
+            .unwrap_or(all.len());
         let text: Vec<String> = all[all.len().saturating_sub(last)..]
             .iter()
             .map(|record| {

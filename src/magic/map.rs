@@ -33,7 +33,10 @@ impl Magic for Map {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%pool start -n 2\n%map |x: u64| x * x over 1..=4", shows: "[1, 4, 9, 16]" }]
+        &[Example {
+            input: "%pool start -n 2\n%map |x: u64| x * x over 1..=4",
+            shows: "[1, 4, 9, 16]",
+        }]
     }
 
     fn run(
@@ -54,8 +57,13 @@ impl Magic for Map {
         };
         let (function, function_at) = slice(function);
         let (inputs, inputs_at) = slice(inputs);
-        let request =
-            MapRequest { function, function_at, inputs, inputs_at, bind: call.bind.cloned() };
+        let request = MapRequest {
+            function,
+            function_at,
+            inputs,
+            inputs_at,
+            bind: call.bind.cloned(),
+        };
         session.map(&request, sink)
     }
 }

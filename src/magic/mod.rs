@@ -99,5 +99,7 @@ pub const ALL: &[&dyn Magic] = &[
 
 /// The magic of this name.
 pub fn find(name: &str) -> Option<&'static dyn Magic> {
-    ALL.iter().copied().find(|magic| magic.command().get_name() == name)
+    ALL.iter()
+        .copied()
+        .find(|magic| magic.command().get_name() == name)
 }

@@ -28,7 +28,10 @@ impl Magic for Opt {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%opt", shows: "opt-level 2" }]
+        &[Example {
+            input: "%opt",
+            shows: "opt-level 2",
+        }]
     }
 
     fn run(
@@ -51,7 +54,8 @@ impl Magic for Opt {
             }
         }
         let checks = if checks { "on" } else { "off" };
-        let text = format!("opt-level {level}, overflow checks {checks}; for cells compiled from now on");
+        let text =
+            format!("opt-level {level}, overflow checks {checks}; for cells compiled from now on");
         sink.send(Event::Text(text));
         Ok(())
     }

@@ -16,9 +16,17 @@ pub struct Pool;
 
 impl Magic for Pool {
     fn command(&self) -> Command {
-        let size = Arg::new("size").short('n').value_name("N").allow_hyphen_values(true);
-        let size = size.value_parser(value_parser!(i64)).help("how many engines; as many as cores without it");
-        let name = Arg::new("name").long("name").value_name("NAME").help("what to call it: p0, p1, … without it");
+        let size = Arg::new("size")
+            .short('n')
+            .value_name("N")
+            .allow_hyphen_values(true);
+        let size = size
+            .value_parser(value_parser!(i64))
+            .help("how many engines; as many as cores without it");
+        let name = Arg::new("name")
+            .long("name")
+            .value_name("NAME")
+            .help("what to call it: p0, p1, … without it");
         let pool = Arg::new("pool").value_name("NAME");
         Command::new("pool")
             .about("starts, stops, lists, resizes and restarts pools of engines")
@@ -40,30 +48,57 @@ impl Magic for Pool {
                 Command::new("stop")
                     .about("stops a pool")
                     .arg(pool.clone().help("which; the one in use without it"))
-                    .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("every pool")),
+                    .arg(
+                        Arg::new("all")
+                            .long("all")
+                            .action(ArgAction::SetTrue)
+                            .help("every pool"),
+                    ),
             )
             .subcommand(Command::new("list").about("lists all engines"))
             .subcommand(
-                Command::new("use").about("chooses the pool that %px and %map use").arg(pool.required(true)),
+                Command::new("use")
+                    .about("chooses the pool that %px and %map use")
+                    .arg(pool.required(true)),
             )
             .subcommand(
-                Command::new("resize").about("changes the number of engines").arg(
-                    Arg::new("size").value_name("N").required(true).allow_hyphen_values(true).value_parser(value_parser!(i64)),
-                ),
+                Command::new("resize")
+                    .about("changes the number of engines")
+                    .arg(
+                        Arg::new("size")
+                            .value_name("N")
+                            .required(true)
+                            .allow_hyphen_values(true)
+                            .value_parser(value_parser!(i64)),
+                    ),
             )
             .subcommand(
-                Command::new("restart").about("starts engines anew, without their variables").arg(
-                    Arg::new("targets").value_name("TARGETS").default_value("all").allow_hyphen_values(true)
-                        .help("which: `all`, `2`, `0,2`, `1:3`, `-1`"),
-                ),
+                Command::new("restart")
+                    .about("starts engines anew, without their variables")
+                    .arg(
+                        Arg::new("targets")
+                            .value_name("TARGETS")
+                            .default_value("all")
+                            .allow_hyphen_values(true)
+                            .help("which: `all`, `2`, `0,2`, `1:3`, `-1`"),
+                    ),
             )
     }
 
     fn examples(&self) -> &'static [Example] {
         &[
-            Example { input: "%pool start -n 2", shows: "2 process engines" },
-            Example { input: "%pool list", shows: "idle" },
-            Example { input: "%pool stop --all", shows: "stopped" },
+            Example {
+                input: "%pool start -n 2",
+                shows: "2 process engines",
+            },
+            Example {
+                input: "%pool list",
+                shows: "idle",
+            },
+            Example {
+                input: "%pool stop --all",
+                shows: "stopped",
+            },
         ]
     }
 
@@ -73,7 +108,9 @@ impl Magic for Pool {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let Some((verb, options)) = call.matches.subcommand() else { return Ok(()) };
+        let Some((verb, options)) = call.matches.subcommand() else {
+            return Ok(());
+        };
         let text = |id: &str| options.get_one::<String>(id).map(String::as_str);
         let said = match verb {
             "start" => start(session, options)?,
@@ -81,21 +118,44 @@ impl Magic for Pool {
                 let all = options.get_flag("all");
                 let stopped = session.stop_pool(text("pool"), all)?;
                 let names: Vec<String> = stopped.iter().map(|pool| pool.name.to_string()).collect();
-                if names.is_empty() { "no pool to stop".to_owned() } else { format!("stopped {}", names.join(", ")) }
+                if names.is_empty() {
+                    "no pool to stop".to_owned()
+                } else {
+                    format!("stopped {}", names.join(", "))
+                }
             }
-            "use" => format!("using {}", described(&session.use_pool(text("pool").unwrap_or_default())?)),
+            "use" => format!(
+                "using {}",
+                described(&session.use_pool(text("pool").unwrap_or_default())?)
+            ),
             "resize" => {
                 let size = options.get_one::<i64>("size").copied().unwrap_or_default();
                 let (pool, took) = session.resize_pool(size)?;
                 format!("{}, in {}", described(&pool), milliseconds(took))
             }
             "restart" => {
-                let targets: Targets = text("targets").unwrap_or("all").parse().map_err(super::px::bad_targets)?;
+                let targets: Targets = text("targets")
+                    .unwrap_or("all")
+                    .parse()
+                    .map_err(super::px::bad_targets)?;
                 let (pool, ranks, lost, took) = session.restart_pool(&targets)?;
                 let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-                let lost = if lost.is_empty() { String::new() } else { format!("; lost there: {}", lost.join(", ")) };
-                let engines = if ranks.len() == 1 { "engine" } else { "engines" };
-                format!("pool {}: {engines} {} restarted in {}{lost}", pool.name, numbers.join(","), milliseconds(took))
+                let lost = if lost.is_empty() {
+                    String::new()
+                } else {
+                    format!("; lost there: {}", lost.join(", "))
+                };
+                let engines = if ranks.len() == 1 {
+                    "engine"
+                } else {
+                    "engines"
+                };
+                format!(
+                    "pool {}: {engines} {} restarted in {}{lost}",
+                    pool.name,
+                    numbers.join(","),
+                    milliseconds(took)
+                )
             }
             _ => return list(session, sink),
         };
@@ -120,7 +180,12 @@ fn start(session: &mut Session, options: &ArgMatches) -> Result<String, Failed> 
 
 fn described(pool: &SessionPool) -> String {
     let engines = if pool.size == 1 { "engine" } else { "engines" };
-    format!("pool {}: {} {} {engines}", pool.name, pool.size, kind_word(pool.kind))
+    format!(
+        "pool {}: {} {} {engines}",
+        pool.name,
+        pool.size,
+        kind_word(pool.kind)
+    )
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -131,7 +196,11 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
     let current = session.current_pool().map(|pool| pool.name.clone());
     let mut rows = Vec::new();
     for (pool, rank, status) in session.engines(sink) {
-        let used = if pool.is_some() && pool == current { " *" } else { "" };
+        let used = if pool.is_some() && pool == current {
+            " *"
+        } else {
+            ""
+        };
         let name = pool.map_or_else(|| "local".to_owned(), |name| format!("{name}{used}"));
         rows.push(vec![
             Field::Text(name),
@@ -148,8 +217,16 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
             status.memory.map_or(Field::Empty, Field::Bytes),
         ]);
     }
-    for pool in session.pools().iter().filter(|pool| pool.kind == PoolKind::Threads) {
-        let used = if current.as_ref() == Some(&pool.name) { " *" } else { "" };
+    for pool in session
+        .pools()
+        .iter()
+        .filter(|pool| pool.kind == PoolKind::Threads)
+    {
+        let used = if current.as_ref() == Some(&pool.name) {
+            " *"
+        } else {
+            ""
+        };
         rows.push(vec![
             Field::Text(format!("{}{used}", pool.name)),
             Field::Text(format!("0-{}", pool.size - 1)),
@@ -161,6 +238,10 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         ]);
     }
     let columns = vec!["pool", "engine", "pid", "state", "tasks", "busy", "memory"];
-    sink.send(Event::Table(Table { title: None, columns, rows }));
+    sink.send(Event::Table(Table {
+        title: None,
+        columns,
+        rows,
+    }));
     Ok(())
 }

@@ -17,26 +17,88 @@ pub struct Px;
 pub fn with_options(command: Command) -> Command {
     let flag = |id: &'static str| Arg::new(id).long(id).action(ArgAction::SetTrue);
     command
-        .arg(Arg::new("targets").short('t').long("targets").value_name("TARGETS").allow_hyphen_values(true)
-            .help("which engines: `all`, `2`, `0,2`, `1:3`, `::2`, `-1`"))
-        .arg(flag("block").short('b').overrides_with("noblock").help("wait for the engines (the default)"))
-        .arg(flag("noblock").short('a').overrides_with("block").help("do not wait; %pxresult shows the result"))
-        .arg(flag("stream").overrides_with("no-stream").help("show output while it is printed (the default)"))
-        .arg(flag("no-stream").overrides_with("stream").help("show output when all engines are done"))
-        .arg(flag("verbose").overrides_with("no-verbose").help("also show types and times"))
-        .arg(flag("no-verbose").overrides_with("verbose").help("show values only (the default)"))
-        .arg(Arg::new("progress-after").long("progress-after").value_name("SECS")
-            .value_parser(value_parser!(f64)).help("show progress after this many seconds (5)"))
-        .arg(Arg::new("signal-on-interrupt").long("signal-on-interrupt").value_name("SIGNAL")
-            .num_args(0..=1).require_equals(true).default_missing_value("SIGINT")
-            .help("what Ctrl-C sends to the engines (SIGINT); 0.3 s later they are killed"))
-        .arg(Arg::new("order").short('r').action(ArgAction::SetTrue).help("outputs in the order of arrival"))
-        .arg(Arg::new("engine").short('e').action(ArgAction::SetTrue).help("outputs engine by engine"))
-        .arg(Arg::new("group-outputs").long("group-outputs").value_name("HOW")
-            .value_parser(PossibleValuesParser::new(["engine", "order", "type"]))
-            .help("how outputs are grouped"))
-        .arg(Arg::new("out").short('o').long("out").value_name("NAME")
-            .help("bind the results, by rank, to this variable"))
+        .arg(
+            Arg::new("targets")
+                .short('t')
+                .long("targets")
+                .value_name("TARGETS")
+                .allow_hyphen_values(true)
+                .help("which engines: `all`, `2`, `0,2`, `1:3`, `::2`, `-1`"),
+        )
+        .arg(
+            flag("block")
+                .short('b')
+                .overrides_with("noblock")
+                .help("wait for the engines (the default)"),
+        )
+        .arg(
+            flag("noblock")
+                .short('a')
+                .overrides_with("block")
+                .help("do not wait; %pxresult shows the result"),
+        )
+        .arg(
+            flag("stream")
+                .overrides_with("no-stream")
+                .help("show output while it is printed (the default)"),
+        )
+        .arg(
+            flag("no-stream")
+                .overrides_with("stream")
+                .help("show output when all engines are done"),
+        )
+        .arg(
+            flag("verbose")
+                .overrides_with("no-verbose")
+                .help("also show types and times"),
+        )
+        .arg(
+            flag("no-verbose")
+                .overrides_with("verbose")
+                .help("show values only (the default)"),
+        )
+        .arg(
+            Arg::new("progress-after")
+                .long("progress-after")
+                .value_name("SECS")
+                .value_parser(value_parser!(f64))
+                .help("show progress after this many seconds (5)"),
+        )
+        .arg(
+            Arg::new("signal-on-interrupt")
+                .long("signal-on-interrupt")
+                .value_name("SIGNAL")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("SIGINT")
+                .help("what Ctrl-C sends to the engines (SIGINT); 0.3 s later they are killed"),
+        )
+        .arg(
+            Arg::new("order")
+                .short('r')
+                .action(ArgAction::SetTrue)
+                .help("outputs in the order of arrival"),
+        )
+        .arg(
+            Arg::new("engine")
+                .short('e')
+                .action(ArgAction::SetTrue)
+                .help("outputs engine by engine"),
+        )
+        .arg(
+            Arg::new("group-outputs")
+                .long("group-outputs")
+                .value_name("HOW")
+                .value_parser(PossibleValuesParser::new(["engine", "order", "type"]))
+                .help("how outputs are grouped"),
+        )
+        .arg(
+            Arg::new("out")
+                .short('o')
+                .long("out")
+                .value_name("NAME")
+                .help("bind the results, by rank, to this variable"),
+        )
         .arg(flag("local").help("run the code in the local engine too"))
 }
 
@@ -59,13 +121,21 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
     }
     if let Some(seconds) = call.matches.get_one::<f64>("progress-after") {
         options.progress_after = Duration::try_from_secs_f64(*seconds).map_err(|_| {
-            Report::new(ErrorKind::Usage, format!("--progress-after {seconds}: not a time in seconds"))
+            Report::new(
+                ErrorKind::Usage,
+                format!("--progress-after {seconds}: not a time in seconds"),
+            )
         })?;
     }
     if let Some(name) = call.text_of("signal-on-interrupt") {
-        let full = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
+        let full = if name.starts_with("SIG") {
+            name.to_owned()
+        } else {
+            format!("SIG{name}")
+        };
         options.signal_on_interrupt = Some(full.parse::<Signal>().map_err(|_| {
-            Report::new(ErrorKind::Usage, format!("there is no signal {name}")).hint("SIGINT, SIGTERM, SIGUSR1, …")
+            Report::new(ErrorKind::Usage, format!("there is no signal {name}"))
+                .hint("SIGINT, SIGTERM, SIGUSR1, …")
         })?);
     }
     let grouping = call.text_of("group-outputs");
@@ -82,7 +152,9 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
     if let Some(name) = call.text_of("out") {
         let letters = |c: char| c.is_alphanumeric() || c == '_';
         if !name.chars().all(letters) || name.starts_with(|c: char| c.is_numeric()) {
-            return Err(Report::new(ErrorKind::Usage, format!("`{name}` cannot name a variable")).into());
+            return Err(
+                Report::new(ErrorKind::Usage, format!("`{name}` cannot name a variable")).into(),
+            );
         }
         options.out = Some(name.to_owned());
     }
@@ -110,8 +182,14 @@ impl Magic for Px {
 
     fn examples(&self) -> &'static [Example] {
         &[
-            Example { input: "%pool start -n 2\n%px engine::rank() * 10", shows: "10" },
-            Example { input: "%px -t 0 engine::size()", shows: "2" },
+            Example {
+                input: "%pool start -n 2\n%px engine::rank() * 10",
+                shows: "10",
+            },
+            Example {
+                input: "%px -t 0 engine::size()",
+                shows: "2",
+            },
         ]
     }
 

@@ -10,11 +10,15 @@ pub struct Pxresult;
 
 impl Magic for Pxresult {
     fn command(&self) -> Command {
-        Command::new("pxresult").about("waits for `%px -a` and shows its result; otherwise the last one again")
+        Command::new("pxresult")
+            .about("waits for `%px -a` and shows its result; otherwise the last one again")
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%pool start -n 2\n%px -a engine::rank() + 5\n%pxresult", shows: "6" }]
+        &[Example {
+            input: "%pool start -n 2\n%px -a engine::rank() + 5\n%pxresult",
+            shows: "6",
+        }]
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {

@@ -10,11 +10,15 @@ pub struct Reset;
 
 impl Magic for Reset {
     fn command(&self) -> Command {
-        Command::new("reset").about("forgets all variables and definitions, here and on all engines")
+        Command::new("reset")
+            .about("forgets all variables and definitions, here and on all engines")
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%reset", shows: "forgotten" }]
+        &[Example {
+            input: "%reset",
+            shows: "forgotten",
+        }]
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {

@@ -31,8 +31,15 @@ impl Magic for Run {
             Report::new(ErrorKind::Usage, format!("cannot read {file}: {error}"))
                 .hint("the path is relative to the folder in which regatta was started")
         })?;
-        let cells: Vec<String> = if std::path::Path::new(file).extension().is_some_and(|end| end == "md") {
-            Notebook::parse(&text).cells().iter().map(|cell| cell.code.clone()).collect()
+        let cells: Vec<String> = if std::path::Path::new(file)
+            .extension()
+            .is_some_and(|end| end == "md")
+        {
+            Notebook::parse(&text)
+                .cells()
+                .iter()
+                .map(|cell| cell.code.clone())
+                .collect()
         } else {
             vec![text]
         };

@@ -23,7 +23,10 @@ impl Magic for Time {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%time (0..1000u64).sum::<u64>()", shows: "wall" }]
+        &[Example {
+            input: "%time (0..1000u64).sum::<u64>()",
+            shows: "wall",
+        }]
     }
 
     fn run(
@@ -39,7 +42,11 @@ impl Magic for Time {
         let after = session.timing();
         let run = after.run.saturating_sub(before.run).as_secs_f64();
         let compile = Some(after.compile.saturating_sub(before.compile));
-        sink.send(Event::Timing(Timing { per_loop: vec![run], loops: 1, compile }));
+        sink.send(Event::Timing(Timing {
+            per_loop: vec![run],
+            loops: 1,
+            compile,
+        }));
         Ok(())
     }
 }

@@ -23,7 +23,10 @@ impl Magic for Timeit {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%timeit (0..1000u64).map(std::hint::black_box).sum::<u64>()", shows: "per loop" }]
+        &[Example {
+            input: "%timeit (0..1000u64).map(std::hint::black_box).sum::<u64>()",
+            shows: "per loop",
+        }]
     }
 
     fn run(

@@ -18,7 +18,10 @@ impl Magic for TypeOf {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "%type vec![1u8].into_iter().map(f64::from).collect::<Vec<_>>()", shows: "Vec<f64>" }]
+        &[Example {
+            input: "%type vec![1u8].into_iter().map(f64::from).collect::<Vec<_>>()",
+            shows: "Vec<f64>",
+        }]
     }
 
     fn run(

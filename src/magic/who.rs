@@ -15,12 +15,19 @@ impl Magic for Who {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "let answer = 42;\n%who", shows: "answer" }]
+        &[Example {
+            input: "let answer = 42;\n%who",
+            shows: "answer",
+        }]
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let names: Vec<String> = session.whereabouts().into_iter().map(|row| row.0).collect();
-        let text = if names.is_empty() { "no variables".to_owned() } else { names.join("  ") };
+        let text = if names.is_empty() {
+            "no variables".to_owned()
+        } else {
+            names.join("  ")
+        };
         sink.send(Event::Text(text));
         Ok(())
     }
@@ -32,20 +39,29 @@ impl Magic for Whos {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example { input: "let answer = 42;\n%whos", shows: "i32" }]
+        &[Example {
+            input: "let answer = 42;\n%whos",
+            shows: "i32",
+        }]
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let rows = session
             .whereabouts()
             .into_iter()
-            .map(|(name, kind, place)| vec![Field::Text(name), Field::Text(kind), Field::Text(place)])
+            .map(|(name, kind, place)| {
+                vec![Field::Text(name), Field::Text(kind), Field::Text(place)]
+            })
             .collect::<Vec<_>>();
         if rows.is_empty() {
             sink.send(Event::Text("no variables".to_owned()));
         } else {
             let columns = vec!["variable", "type", "where"];
-            sink.send(Event::Table(Table { title: None, columns, rows }));
+            sink.send(Event::Table(Table {
+                title: None,
+                columns,
+                rows,
+            }));
         }
         Ok(())
     }

@@ -126,19 +126,29 @@ impl State {
                         self.processes.insert(engine, process);
                     }
                     Err(error) => {
-                        self.emit(PoolEvent::NotStarted { engine, why: error.to_string() });
+                        self.emit(PoolEvent::NotStarted {
+                            engine,
+                            why: error.to_string(),
+                        });
                     }
                 }
             }
             Command::Run(run) => self.run(run),
             Command::Stop(engines) => self.stop(engines),
             Command::Signal(engines, signal) => {
-                for process in engines.iter().filter_map(|engine| self.processes.get(engine)) {
+                for process in engines
+                    .iter()
+                    .filter_map(|engine| self.processes.get(engine))
+                {
                     process.signal(signal);
                 }
             }
             Command::InterruptMap => {
-                let failure = MapFailure { rank: None, item: None, what: MapFault::Interrupted };
+                let failure = MapFailure {
+                    rank: None,
+                    item: None,
+                    what: MapFault::Interrupted,
+                };
                 self.map_over(Some(failure));
             }
             Command::Resized(engines, size) => {
@@ -158,7 +168,11 @@ impl State {
     fn run(&mut self, run: Run) {
         let pool = run.pool.as_ref().map(PoolUse::spec);
         self.pool = run.pool;
-        let message = ToEngine::Run { so: run.so, entry: run.entry, pool };
+        let message = ToEngine::Run {
+            so: run.so,
+            entry: run.entry,
+            pool,
+        };
         for engine in run.engines {
             match self.processes.get_mut(&engine) {
                 Some(process) if process.is_alive() => {
@@ -176,8 +190,10 @@ impl State {
     }
 
     fn stop(&mut self, engines: Vec<EngineId>) {
-        let mut stopped: Vec<Process> =
-            engines.iter().filter_map(|engine| self.processes.remove(engine)).collect();
+        let mut stopped: Vec<Process> = engines
+            .iter()
+            .filter_map(|engine| self.processes.remove(engine))
+            .collect();
         for process in &stopped {
             process.signal(Signal::SIGKILL);
         }
@@ -206,7 +222,10 @@ impl State {
     fn serve_processes(&mut self, prompting: &AtomicBool) {
         let engines: Vec<EngineId> = self.processes.keys().copied().collect();
         for engine in engines {
-            let Some(process) = self.processes.get_mut(&engine).filter(|process| process.is_alive())
+            let Some(process) = self
+                .processes
+                .get_mut(&engine)
+                .filter(|process| process.is_alive())
             else {
                 continue;
             };
@@ -214,12 +233,16 @@ impl State {
             if self.room.load(Ordering::Relaxed) < ROOM {
                 self.pass_on_prints(engine, SLICE);
             }
-            let Some(process) = self.processes.get_mut(&engine) else { continue };
+            let Some(process) = self.processes.get_mut(&engine) else {
+                continue;
+            };
             let (frames, ended) = process.receive();
             for (message, payload) in frames {
                 self.frame(engine, message, payload);
             }
-            let Some(process) = self.processes.get_mut(&engine) else { continue };
+            let Some(process) = self.processes.get_mut(&engine) else {
+                continue;
+            };
             if let Some(error) = ended {
                 self.bury(engine, prompting, &error.to_string());
             } else if let Some(cause) = process.has_ended() {
@@ -228,26 +251,41 @@ impl State {
             }
         }
         if let Some((done, total, elapsed)) = self.map.as_mut().and_then(Map::progress) {
-            self.emit(PoolEvent::MapProgress { done, total, elapsed });
+            self.emit(PoolEvent::MapProgress {
+                done,
+                total,
+                elapsed,
+            });
         }
     }
 
     /// Passes on what `engine` has printed by now.
     fn pass_on_prints(&mut self, engine: EngineId, at_most: usize) {
-        let Some(process) = self.processes.get_mut(&engine) else { return };
+        let Some(process) = self.processes.get_mut(&engine) else {
+            return;
+        };
         for stream in [Stream::Stdout, Stream::Stderr] {
             let bytes = process.printed(stream, at_most);
             if !bytes.is_empty() {
                 self.room.fetch_add(bytes.len(), Ordering::Relaxed);
-                let bytes = Printed { bytes, room: self.room.clone() };
-                let _ = self.events.send(PoolEvent::Output { engine, stream, bytes });
+                let bytes = Printed {
+                    bytes,
+                    room: self.room.clone(),
+                };
+                let _ = self.events.send(PoolEvent::Output {
+                    engine,
+                    stream,
+                    bytes,
+                });
             }
         }
     }
 
     fn bury(&mut self, engine: EngineId, prompting: &AtomicBool, error: &str) {
         self.pass_on_prints(engine, usize::MAX);
-        let Some(process) = self.processes.get_mut(&engine) else { return };
+        let Some(process) = self.processes.get_mut(&engine) else {
+            return;
+        };
         let cause = match process.bury(LAST_BREATH) {
             cause if cause == "ended itself with exit status 0" && error.contains("version") => {
                 error.to_owned()
@@ -266,7 +304,11 @@ impl State {
         if self.map.as_ref().is_some_and(|map| map.caller == engine) {
             self.map = None;
         }
-        self.emit(PoolEvent::Died { engine, cause: cause.clone(), announced });
+        self.emit(PoolEvent::Died {
+            engine,
+            cause: cause.clone(),
+            announced,
+        });
         self.died_in_map(engine, &cause);
     }
 
@@ -286,7 +328,11 @@ impl State {
     fn take(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Send { engine, message, payload } => self.send(engine, &message, &payload),
+                Step::Send {
+                    engine,
+                    message,
+                    payload,
+                } => self.send(engine, &message, &payload),
                 Step::Over(failure) => self.map_over(failure),
             }
         }
@@ -295,11 +341,17 @@ impl State {
     fn map_over(&mut self, failure: Option<MapFailure>) {
         let Some(map) = self.map.take() else { return };
         let error = failure.as_ref().map(|_| "the map has failed".to_owned());
-        let over = ToEngine::MapOver { error, first_items: map.first_items() };
+        let over = ToEngine::MapOver {
+            error,
+            first_items: map.first_items(),
+        };
         self.send(map.caller, &over, &[]);
         self.emit(match failure {
             Some(failure) => PoolEvent::MapFailed(failure),
-            None => PoolEvent::MapDone { report: map.report(), shown: map.shown },
+            None => PoolEvent::MapDone {
+                report: map.report(),
+                shown: map.shown,
+            },
         });
     }
 
@@ -309,11 +361,22 @@ impl State {
                 self.rest(engine, Duration::ZERO, 0);
                 self.emit(PoolEvent::Up { engine });
             }
-            FromEngine::Shown { rank, mime, type_name } => {
+            FromEngine::Shown {
+                rank,
+                mime,
+                type_name,
+            } => {
                 self.pass_on_prints(engine, usize::MAX);
                 let text = String::from_utf8_lossy(&payload).into_owned();
-                let value = Value { content: vec![(mime, text)], type_name };
-                self.emit(PoolEvent::Shown { engine, rank, value });
+                let value = Value {
+                    content: vec![(mime, text)],
+                    type_name,
+                };
+                self.emit(PoolEvent::Shown {
+                    engine,
+                    rank,
+                    value,
+                });
             }
             FromEngine::RunDone { busy, end } => {
                 // What was printed before is in the pipe by now, and belongs before the cell's end.
@@ -331,33 +394,73 @@ impl State {
                     self.go_on();
                 }
             }
-            FromEngine::MapBegin { function, input_type, output_type, items, address } => {
-                let wanted = Wanted { function, input_type, output_type, items, address };
+            FromEngine::MapBegin {
+                function,
+                input_type,
+                output_type,
+                items,
+                address,
+            } => {
+                let wanted = Wanted {
+                    function,
+                    input_type,
+                    output_type,
+                    items,
+                    address,
+                };
                 self.begin_map(engine, wanted);
             }
-            FromEngine::Inputs { count, exhausted, error } => {
-                let Some(map) = self.map.as_mut().filter(|map| map.caller == engine) else { return };
+            FromEngine::Inputs {
+                count,
+                exhausted,
+                error,
+            } => {
+                let Some(map) = self.map.as_mut().filter(|map| map.caller == engine) else {
+                    return;
+                };
                 if let Some(error) = error {
                     let what = MapFault::Inputs(error);
-                    return self.map_over(Some(MapFailure { rank: None, item: None, what }));
+                    return self.map_over(Some(MapFailure {
+                        rank: None,
+                        item: None,
+                        what,
+                    }));
                 }
                 map.inputs(count, exhausted, payload);
                 self.go_on();
             }
             FromEngine::Undecodable => {
                 let what = MapFault::Inputs("a result could not be decoded".to_owned());
-                self.map_over(Some(MapFailure { rank: None, item: None, what }));
+                self.map_over(Some(MapFailure {
+                    rank: None,
+                    item: None,
+                    what,
+                }));
             }
-            FromEngine::ThreadsBegin { function, input_type, output_type, items } => {
+            FromEngine::ThreadsBegin {
+                function,
+                input_type,
+                output_type,
+                items,
+            } => {
                 self.begin_threads(function, input_type, output_type, items);
             }
             FromEngine::ThreadsProgress { done } => {
                 if let Some(ThreadMap { total, since, .. }) = self.threads {
                     let elapsed = since.elapsed();
-                    self.emit(PoolEvent::MapProgress { done, total: Some(total), elapsed });
+                    self.emit(PoolEvent::MapProgress {
+                        done,
+                        total: Some(total),
+                        elapsed,
+                    });
                 }
             }
-            FromEngine::ThreadsDone { wall, rows, error, failed_item } => {
+            FromEngine::ThreadsDone {
+                wall,
+                rows,
+                error,
+                failed_item,
+            } => {
                 let shown = self.threads.take().is_some_and(|map| map.shown);
                 self.emit(match error {
                     Some(panic) => PoolEvent::MapFailed(MapFailure {
@@ -365,9 +468,10 @@ impl State {
                         item: failed_item,
                         what: MapFault::Panicked(panic),
                     }),
-                    None => {
-                        PoolEvent::MapDone { report: thread_report(self.pool(), wall, rows), shown }
-                    }
+                    None => PoolEvent::MapDone {
+                        report: thread_report(self.pool(), wall, rows),
+                        shown,
+                    },
                 });
             }
             FromEngine::BroadcastDone { threads } => {
@@ -428,10 +532,20 @@ impl State {
         }
     }
 
-    fn begin_threads(&mut self, function: String, input_type: String, output_type: String, items: u64) {
+    fn begin_threads(
+        &mut self,
+        function: String,
+        input_type: String,
+        output_type: String,
+        items: u64,
+    ) {
         let (pool, engines) = self.pool();
         let shown = !function.is_empty();
-        self.threads = Some(ThreadMap { shown, total: items, since: std::time::Instant::now() });
+        self.threads = Some(ThreadMap {
+            shown,
+            total: items,
+            since: std::time::Instant::now(),
+        });
         if shown {
             self.emit(PoolEvent::MapPlanned(MapPlan {
                 function,
@@ -466,5 +580,12 @@ fn thread_report(
         })
         .collect();
     let wall = Duration::from_nanos(wall);
-    MapReport { pool, kind: PoolKind::Threads, engines, wall, serial, died: Vec::new() }
+    MapReport {
+        pool,
+        kind: PoolKind::Threads,
+        engines,
+        wall,
+        serial,
+        died: Vec::new(),
+    }
 }

@@ -44,7 +44,11 @@ struct Worker {
 /// What the hub is to do.
 #[derive(Debug)]
 pub enum Step {
-    Send { engine: EngineId, message: ToEngine, payload: Vec<u8> },
+    Send {
+        engine: EngineId,
+        message: ToEngine,
+        payload: Vec<u8>,
+    },
     /// The map is over, for better or worse.
     Over(Option<MapFailure>),
 }
@@ -105,12 +109,20 @@ impl Map {
 
     /// What to do now; to be called after each of the events below.
     pub fn steps(&mut self) -> Vec<Step> {
-        self.schedule.decide().into_iter().filter_map(|decision| self.step(decision)).collect()
+        self.schedule
+            .decide()
+            .into_iter()
+            .filter_map(|decision| self.step(decision))
+            .collect()
     }
 
     fn step(&mut self, decision: Decision) -> Option<Step> {
         let over = |fault, item| {
-            Some(Step::Over(Some(MapFailure { rank: None, item, what: fault })))
+            Some(Step::Over(Some(MapFailure {
+                rank: None,
+                item,
+                what: fault,
+            })))
         };
         match decision {
             Decision::Pull { max } => Some(Step::Send {
@@ -123,13 +135,22 @@ impl Map {
                 let function = self.address.clone();
                 Some(Step::Send {
                     engine: self.workers.get(worker)?.engine,
-                    message: ToEngine::Chunk { job: self.job, chunk, count, function },
+                    message: ToEngine::Chunk {
+                        job: self.job,
+                        chunk,
+                        count,
+                        function,
+                    },
                     payload: self.payloads.get(&chunk)?.clone(),
                 })
             }
             Decision::Finish => Some(Step::Over(None)),
             Decision::GiveUp { chunk } => {
-                let cause = self.workers.iter().rev().find_map(|worker| worker.died.clone());
+                let cause = self
+                    .workers
+                    .iter()
+                    .rev()
+                    .find_map(|worker| worker.died.clone());
                 let item = self.schedule.chunk(chunk).map(|chunk| chunk.first);
                 over(MapFault::Crashed(cause.unwrap_or_default()), item)
             }
@@ -152,17 +173,25 @@ impl Map {
         ended: &ChunkEnded,
         results: Vec<u8>,
     ) -> Vec<Step> {
-        let Some(index) = self.workers.iter().position(|worker| worker.engine == engine) else {
+        let Some(index) = self
+            .workers
+            .iter()
+            .position(|worker| worker.engine == engine)
+        else {
             return Vec::new();
         };
-        let Some(Chunk { first, .. }) = self.schedule.chunk(chunk) else { return Vec::new() };
+        let Some(Chunk { first, .. }) = self.schedule.chunk(chunk) else {
+            return Vec::new();
+        };
         let busy = Duration::from_nanos(ended.busy);
         let worker = &mut self.workers[index];
         worker.items += ended.done;
         worker.chunks += 1;
         worker.busy += busy;
         let wanted = FIRST.saturating_sub(worker.first_items.len());
-        worker.first_items.extend((first..first + ended.done).take(wanted));
+        worker
+            .first_items
+            .extend((first..first + ended.done).take(wanted));
         if let Some(panic) = &ended.error {
             let failure = MapFailure {
                 rank: Some(worker.rank),
@@ -173,12 +202,23 @@ impl Map {
         }
         self.schedule.finished(index, chunk, busy);
         self.payloads.remove(&chunk);
-        let message = ToEngine::Results { first, count: ended.done };
-        vec![Step::Send { engine: self.caller, message, payload: results }]
+        let message = ToEngine::Results {
+            first,
+            count: ended.done,
+        };
+        vec![Step::Send {
+            engine: self.caller,
+            message,
+            payload: results,
+        }]
     }
 
     pub fn died(&mut self, engine: EngineId, cause: &str) {
-        if let Some(index) = self.workers.iter().position(|worker| worker.engine == engine) {
+        if let Some(index) = self
+            .workers
+            .iter()
+            .position(|worker| worker.engine == engine)
+        {
             self.workers[index].died = Some(cause.to_owned());
             self.schedule.died(index);
         }
@@ -199,7 +239,11 @@ impl Map {
 
     /// Per rank, the indices of its first results.
     pub fn first_items(&self) -> Vec<Vec<u64>> {
-        let ranks = self.workers.iter().map(|worker| worker.rank.0 as usize + 1).max();
+        let ranks = self
+            .workers
+            .iter()
+            .map(|worker| worker.rank.0 as usize + 1)
+            .max();
         let mut items = vec![Vec::new(); ranks.unwrap_or(0)];
         for worker in &self.workers {
             items[worker.rank.0 as usize] = worker.first_items.clone();

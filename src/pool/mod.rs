@@ -43,19 +43,27 @@ pub struct Run {
 
 #[derive(Clone, Debug)]
 pub enum PoolUse {
-    Threads { name: PoolName, size: u32 },
-    Processes { name: PoolName, engines: Vec<EngineId> },
+    Threads {
+        name: PoolName,
+        size: u32,
+    },
+    Processes {
+        name: PoolName,
+        engines: Vec<EngineId>,
+    },
 }
 
 impl PoolUse {
     fn spec(&self) -> PoolSpec {
         match self {
-            Self::Threads { name, size } => {
-                PoolSpec::Threads { name: name.clone(), size: *size }
-            }
-            Self::Processes { name, engines } => {
-                PoolSpec::Processes { name: name.clone(), size: engines.len() as u32 }
-            }
+            Self::Threads { name, size } => PoolSpec::Threads {
+                name: name.clone(),
+                size: *size,
+            },
+            Self::Processes { name, engines } => PoolSpec::Processes {
+                name: name.clone(),
+                size: engines.len() as u32,
+            },
         }
     }
 }
@@ -64,24 +72,61 @@ impl PoolUse {
 #[derive(Debug)]
 pub enum PoolEvent {
     /// The engine has answered for the first time.
-    Up { engine: EngineId },
+    Up {
+        engine: EngineId,
+    },
     /// It could not be started.
-    NotStarted { engine: EngineId, why: String },
-    Output { engine: EngineId, stream: Stream, bytes: Printed },
+    NotStarted {
+        engine: EngineId,
+        why: String,
+    },
+    Output {
+        engine: EngineId,
+        stream: Stream,
+        bytes: Printed,
+    },
     /// `rank`: of a thread in a thread pool.
-    Shown { engine: EngineId, rank: Option<Rank>, value: Value },
-    RunDone { engine: EngineId, busy: Duration, end: RunEnd },
-    Died { engine: EngineId, cause: String, /** The user has been told already. */ announced: bool },
+    Shown {
+        engine: EngineId,
+        rank: Option<Rank>,
+        value: Value,
+    },
+    RunDone {
+        engine: EngineId,
+        busy: Duration,
+        end: RunEnd,
+    },
+    Died {
+        engine: EngineId,
+        cause: String,
+        /** The user has been told already. */
+        announced: bool,
+    },
     MapPlanned(MapPlan),
-    MapProgress { done: u64, total: Option<u64>, elapsed: Duration },
+    MapProgress {
+        done: u64,
+        total: Option<u64>,
+        elapsed: Duration,
+    },
     /// All results are with the caller. A map called from code has no `shown` table.
-    MapDone { report: MapReport, shown: bool },
+    MapDone {
+        report: MapReport,
+        shown: bool,
+    },
     MapFailed(MapFailure),
     /// `Debug` texts of an engine's first results, after `MapDone`.
-    FirstResults { rank: Rank, texts: Vec<String> },
+    FirstResults {
+        rank: Rank,
+        texts: Vec<String>,
+    },
     /// A `%px` on a thread pool: per thread the time and how it ended.
-    Broadcast { threads: Vec<(Duration, Option<PanicInfo>)> },
-    Timing { per_loop: Vec<f64>, loops: u64 },
+    Broadcast {
+        threads: Vec<(Duration, Option<PanicInfo>)>,
+    },
+    Timing {
+        per_loop: Vec<f64>,
+        loops: u64,
+    },
 }
 
 /// Why a map ended without its results.
@@ -175,8 +220,9 @@ pub struct Hub {
 impl Hub {
     /// Starts the thread. Engines don't inherit the `hidden` variables of this process's environment.
     pub fn start(hidden: &'static [&'static str]) -> std::io::Result<Self> {
-        let wake =
-            Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+        let wake = Arc::new(EventFd::from_flags(
+            EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
+        )?);
         let (commands, incoming) = channel();
         let (out, events) = channel();
         let prompting = Arc::new(AtomicBool::new(false));
@@ -184,7 +230,13 @@ impl Hub {
             let (wake, prompting) = (wake.clone(), prompting.clone());
             move || hub::serve(&incoming, &wake, out, &prompting, hidden)
         })?;
-        Ok(Self { commands, wake, events, prompting, thread: Some(thread) })
+        Ok(Self {
+            commands,
+            wake,
+            events,
+            prompting,
+            thread: Some(thread),
+        })
     }
 
     pub fn launch(&self, launch: Launch) {

@@ -51,7 +51,13 @@ impl Process {
         }
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        for fd in [stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
+        for fd in [
+            stdout.as_ref().map(AsFd::as_fd),
+            stderr.as_ref().map(AsFd::as_fd),
+        ]
+        .into_iter()
+        .flatten()
+        {
             let flags = nix::fcntl::OFlag::O_NONBLOCK;
             nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(flags))?;
         }
@@ -71,8 +77,21 @@ impl Process {
             launch,
         };
         process.outgoing.push_back(wire::greeting().to_vec());
-        let Launch { id, rank, size, ref pool } = process.launch;
-        process.send(&ToEngine::Welcome { id, rank, size, local: pool.is_none() }, &[])?;
+        let Launch {
+            id,
+            rank,
+            size,
+            ref pool,
+        } = process.launch;
+        process.send(
+            &ToEngine::Welcome {
+                id,
+                rank,
+                size,
+                local: pool.is_none(),
+            },
+            &[],
+        )?;
         Ok(process)
     }
 
@@ -106,8 +125,12 @@ impl Process {
     /// Sends as much as the socket takes.
     pub fn flush(&mut self) -> std::io::Result<()> {
         while !self.outgoing.is_empty() {
-            let mut slices: Vec<IoSlice<'_>> =
-                self.outgoing.iter().take(16).map(|part| IoSlice::new(part)).collect();
+            let mut slices: Vec<IoSlice<'_>> = self
+                .outgoing
+                .iter()
+                .take(16)
+                .map(|part| IoSlice::new(part))
+                .collect();
             slices[0] = IoSlice::new(&self.outgoing[0][self.sent..]);
             match self.socket.write_vectored(&slices) {
                 Ok(mut written) => {
@@ -248,7 +271,10 @@ fn cause(status: ExitStatus) -> String {
         Some(Ok(Signal::SIGABRT)) => "aborted (SIGABRT)".to_owned(),
         Some(Ok(signal)) => format!("killed by {signal}"),
         Some(Err(_)) => "killed by a signal".to_owned(),
-        None => format!("ended itself with exit status {}", status.code().unwrap_or_default()),
+        None => format!(
+            "ended itself with exit status {}",
+            status.code().unwrap_or_default()
+        ),
     }
 }
 

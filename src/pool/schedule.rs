@@ -89,7 +89,8 @@ impl Schedule {
 
     /// How many chunks there will be, when that is fixed before the start.
     pub fn planned_chunks(&self) -> Option<u64> {
-        self.total.filter(|total| *total <= ONE_BY_ONE * self.workers.len() as u64)
+        self.total
+            .filter(|total| *total <= ONE_BY_ONE * self.workers.len() as u64)
     }
 
     pub fn done(&self) -> u64 {
@@ -109,7 +110,14 @@ impl Schedule {
         }
         let number = self.next_chunk;
         self.next_chunk += 1;
-        self.chunks.insert(number, Chunk { first: self.pulled, count, tries: 0 });
+        self.chunks.insert(
+            number,
+            Chunk {
+                first: self.pulled,
+                count,
+                tries: 0,
+            },
+        );
         self.waiting.push_back(number);
         self.pulled += count;
         if self.total.is_some_and(|total| self.pulled >= total) {
@@ -132,7 +140,9 @@ impl Schedule {
 
     /// A worker is gone; what it had runs elsewhere, before anything new.
     pub fn died(&mut self, worker: usize) {
-        let Some(worker) = self.workers.get_mut(worker) else { return };
+        let Some(worker) = self.workers.get_mut(worker) else {
+            return;
+        };
         worker.dead = true;
         for number in std::mem::take(&mut worker.chunks).into_iter().rev() {
             if let Some(chunk) = self.chunks.get_mut(&number) {
@@ -152,8 +162,10 @@ impl Schedule {
             self.ended = true;
             return vec![Decision::Finish];
         }
-        if let Some(&chunk) =
-            self.waiting.iter().find(|chunk| self.chunks.get(chunk).is_some_and(|c| c.tries >= TRIES))
+        if let Some(&chunk) = self
+            .waiting
+            .iter()
+            .find(|chunk| self.chunks.get(chunk).is_some_and(|c| c.tries >= TRIES))
         {
             self.ended = true;
             return vec![Decision::GiveUp { chunk }];
@@ -168,7 +180,9 @@ impl Schedule {
                 if free.dead || free.chunks.len() >= depth {
                     continue;
                 }
-                let Some(chunk) = self.waiting.pop_front() else { break };
+                let Some(chunk) = self.waiting.pop_front() else {
+                    break;
+                };
                 self.workers[worker].chunks.push(chunk);
                 decisions.push(Decision::Send { chunk, worker });
             }
@@ -187,7 +201,11 @@ impl Schedule {
     fn depth(&self) -> usize {
         let many = 8 * self.workers.len() as u64 * self.last_size.max(1);
         let plenty = self.remaining().is_none_or(|remaining| remaining > many);
-        if plenty && self.planned_chunks().is_none() && self.seen_items > 0.0 { 2 } else { 1 }
+        if plenty && self.planned_chunks().is_none() && self.seen_items > 0.0 {
+            2
+        } else {
+            1
+        }
     }
 
     fn remaining(&self) -> Option<u64> {
@@ -200,7 +218,9 @@ impl Schedule {
         }
         let per_item = (self.seen_time / self.seen_items).max(1e-9);
         let wanted = (CHUNK_TIME.as_secs_f64() / per_item) as u64;
-        let tail = self.remaining().map_or(u64::MAX, |left| left / (4 * self.workers.len() as u64));
+        let tail = self
+            .remaining()
+            .map_or(u64::MAX, |left| left / (4 * self.workers.len() as u64));
         wanted.min(self.last_size.max(1) * GROWTH).min(tail).max(1)
     }
 }
@@ -270,8 +290,9 @@ mod tests {
     #[test]
     fn every_item_is_done_once_whatever_dies() {
         for seed in 1..200_u32 {
-            let costs: Vec<f64> =
-                (0..2000_u32).map(|n| f64::from((n * seed) % 17) * 1e-4 + 1e-6).collect();
+            let costs: Vec<f64> = (0..2000_u32)
+                .map(|n| f64::from((n * seed) % 17) * 1e-4 + 1e-6)
+                .collect();
             let mut alive = 4;
             let (finished, _) = play(&costs, 4, |_, chunk| {
                 let dies = alive > 1 && (chunk + 1) % (seed + 3) == 0;
@@ -319,7 +340,9 @@ mod tests {
         assert_eq!(schedule.decide(), [Decision::Pull { max: 1 }]);
         schedule.pulled(1, true);
         for _ in 0..3 {
-            let [Decision::Send { worker, .. }] = schedule.decide()[..] else { panic!() };
+            let [Decision::Send { worker, .. }] = schedule.decide()[..] else {
+                panic!()
+            };
             schedule.died(worker);
         }
         assert_eq!(schedule.decide(), [Decision::GiveUp { chunk: 0 }]);

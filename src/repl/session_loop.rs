@@ -24,11 +24,17 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     let style = Style::detect();
     let mut screen = Terminal::new(std::io::stdout(), style);
     let words = Arc::new(Mutex::new(Vocabulary::default()));
-    let options = EditorOptions { vi, colour: style.colour, ..EditorOptions::default() };
+    let options = EditorOptions {
+        vi,
+        colour: style.colour,
+        ..EditorOptions::default()
+    };
     let mut editor = match Editor::new(options, words.clone()) {
         Ok(editor) => editor,
         Err(error) => {
-            screen.send(Event::Notice(format!("the line editor does not start: {error}")));
+            screen.send(Event::Notice(format!(
+                "the line editor does not start: {error}"
+            )));
             return ExitCode::FAILURE;
         }
     };
@@ -64,7 +70,9 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
                 let _ = session.interrupt().take();
             }
             Ok(Read::Eof) => {
-                if !session.has_background() || editor.confirm("a %px still runs; leave all the same?") {
+                if !session.has_background()
+                    || editor.confirm("a %px still runs; leave all the same?")
+                {
                     break;
                 }
             }
@@ -75,18 +83,30 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         }
     }
     // Piped input is a script, whose success its last cell tells.
-    if ok || style.live { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if ok || style.live {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn banner(session: &Session) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+    let cores = if cores == 1 {
+        "1 core".to_owned()
+    } else {
+        format!("{cores} cores")
+    };
     let (version, rustc) = (env!("CARGO_PKG_VERSION"), session.toolchain().version());
     format!("regatta {version} · {rustc} · {cores} · %help lists the magics")
 }
 
 fn prompt(session: &Session) -> String {
-    let warming = if session.warmth() == Warmth::Warming { "warming up · " } else { "" };
+    let warming = if session.warmth() == Warmth::Warming {
+        "warming up · "
+    } else {
+        ""
+    };
     let px = if session.autopx.is_some() { "%px " } else { "" };
     format!("{warming}{px}In [{}]: ", session.next_cell())
 }
@@ -97,14 +117,16 @@ fn leave_on_signal(session: &Session) {
     let ended = session.ended_flag();
     let terminal = tcgetattr(std::io::stdin()).ok();
     // A session that can't have this thread still ends by its engines' death signal.
-    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        std::thread::sleep(LAST_CALL.min(Duration::from_millis(300)));
-        if let Some(terminal) = terminal {
-            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &terminal);
-        }
-        std::process::exit(143);
-    });
+    let _ = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            std::thread::sleep(LAST_CALL.min(Duration::from_millis(300)));
+            if let Some(terminal) = terminal {
+                let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &terminal);
+            }
+            std::process::exit(143);
+        });
 }

@@ -52,10 +52,15 @@ impl Cache {
     pub fn find(&self, key: &Key, variables: &BTreeMap<String, String>) -> Option<Arc<Artifact>> {
         let entry = self.cells.get(key)?;
         let has = |(name, kind): (&String, &String)| variables.get(name) == Some(kind);
-        let nothing_consumed = entry.before.keys().all(|name| entry.after.contains_key(name));
+        let nothing_consumed = entry
+            .before
+            .keys()
+            .all(|name| entry.after.contains_key(name));
         let names = identifiers(&key.code);
         let new_meaning = variables.keys().any(|name| {
-            !entry.before.contains_key(name) && !entry.after.contains_key(name) && names.contains(name)
+            !entry.before.contains_key(name)
+                && !entry.after.contains_key(name)
+                && names.contains(name)
         });
         let same = nothing_consumed
             && !new_meaning

@@ -20,9 +20,13 @@ impl Session {
         let pending = self.compiler.add_crate(name.to_owned(), config.to_owned());
         let answer = self.await_compiler(&pending, &format!("adding {name}"), sink);
         self.timing.compile += since.elapsed();
-        let compiled = answer
-            .map_err(|error| explain::compile_error(error, &super::Code::default(), self.cell(), ""))?;
-        self.root = Some(Namespace { state: compiled.after, seen: 0 });
+        let compiled = answer.map_err(|error| {
+            explain::compile_error(error, &super::Code::default(), self.cell(), "")
+        })?;
+        self.root = Some(Namespace {
+            state: compiled.after,
+            seen: 0,
+        });
         self.settings_version += 1;
         Ok(since.elapsed())
     }

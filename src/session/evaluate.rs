@@ -11,7 +11,7 @@ use super::{Grace, Session};
 use crate::cell::{ItemKind, identifiers, normalised, split_items};
 use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
 use crate::ids::EngineId;
-use crate::outcome::{Event, ErrorKind, Origin, Progress, Report, Sink};
+use crate::outcome::{ErrorKind, Event, Origin, Progress, Report, Sink};
 use crate::pool::{EngineState, PoolEvent, Run, Signal};
 
 /// How often flags are looked at while something is awaited.
@@ -77,7 +77,10 @@ impl Code {
     /// The cell's line that a line of this code comes from.
     pub fn in_cell(&self, line: usize) -> Option<usize> {
         let has = |piece: &&Piece| (piece.line..piece.line + piece.lines).contains(&line);
-        self.pieces.iter().find(has).map(|piece| piece.cell_line + line - piece.line)
+        self.pieces
+            .iter()
+            .find(has)
+            .map(|piece| piece.cell_line + line - piece.line)
     }
 }
 
@@ -152,7 +155,11 @@ impl Session {
                 }
             }
         }
-        Err(Report::new(ErrorKind::Compile, "types keep changing under the variables").into())
+        Err(Report::new(
+            ErrorKind::Compile,
+            "types keep changing under the variables",
+        )
+        .into())
     }
 
     /// A cell that only redefines the type of a variable runs nothing in which that would be noticed; with
@@ -191,7 +198,11 @@ impl Session {
             .filter(|name| !after.variables().contains_key(*name) || bound.contains(*name))
             .cloned()
             .collect();
-        let settled = if lost.is_empty() { before.clone() } else { self.forget(before, lost.clone())? };
+        let settled = if lost.is_empty() {
+            before.clone()
+        } else {
+            self.forget(before, lost.clone())?
+        };
         self.namespaces.insert(engine, settled);
         Ok(lost)
     }
@@ -209,8 +220,16 @@ impl Session {
             }
         };
         match answer {
-            Ok(compiled) => Ok(Namespace { state: compiled.after, seen: namespace.seen }),
-            Err(error) => Err(explain::compile_error(error, &Code::default(), self.cell(), "")),
+            Ok(compiled) => Ok(Namespace {
+                state: compiled.after,
+                seen: namespace.seen,
+            }),
+            Err(error) => Err(explain::compile_error(
+                error,
+                &Code::default(),
+                self.cell(),
+                "",
+            )),
         }
     }
 
@@ -263,29 +282,53 @@ impl Session {
     ) -> Result<Ready, Failed> {
         let since = Instant::now();
         let version = (self.definitions.version(), self.settings_version);
-        let key = Key { code: code.text.clone(), version };
+        let key = Key {
+            code: code.text.clone(),
+            version,
+        };
         if let Some(artifact) = self.cache.find(&key, namespace.variables()) {
-            return Ok(Ready { artifact, after: namespace.clone() });
+            return Ok(Ready {
+                artifact,
+                after: namespace.clone(),
+            });
         }
         self.building.restart();
-        let source =
-            Source { prefix: self.definitions.unseen(namespace.seen), code: code.text.clone() };
+        let source = Source {
+            prefix: self.definitions.unseen(namespace.seen),
+            code: code.text.clone(),
+        };
         let pending = self.compiler.compile(source, &namespace.state);
         let answer = self.await_compiler(&pending, "compiling", sink);
         self.timing.compile += since.elapsed();
         let compiled = match answer {
             Ok(compiled) => compiled,
             Err(error) => {
-                let cell = self.history.last().map_or("", |record| record.code.as_str());
+                let cell = self
+                    .history
+                    .last()
+                    .map_or("", |record| record.code.as_str());
                 return Err(explain::compile_error(error, code, self.cell(), cell));
             }
         };
         let (items, _) = split_items(&code.text);
         self.definitions.add(&items);
         let version = (self.definitions.version(), self.settings_version);
-        self.cache.keep(Key { code: code.text.clone(), version }, namespace.variables(), &compiled);
-        let after = Namespace { state: compiled.after, seen: self.definitions.len() };
-        Ok(Ready { artifact: compiled.artifact, after })
+        self.cache.keep(
+            Key {
+                code: code.text.clone(),
+                version,
+            },
+            namespace.variables(),
+            &compiled,
+        );
+        let after = Namespace {
+            state: compiled.after,
+            seen: self.definitions.len(),
+        };
+        Ok(Ready {
+            artifact: compiled.artifact,
+            after,
+        })
     }
 
     /// Waits for the compiler's answer. Ctrl-C ends the wait within a second.
@@ -300,7 +343,11 @@ impl Session {
         loop {
             if let Some(answer) = pending.wait(TICK) {
                 sink.send(Event::Progress(None));
-                return if grace.0.is_some() { Err(CompileError::Interrupted) } else { answer };
+                return if grace.0.is_some() {
+                    Err(CompileError::Interrupted)
+                } else {
+                    answer
+                };
             }
             if self.interrupt.is_pressed() && grace.0.is_none() {
                 let _ = self.interrupt.take();
@@ -323,7 +370,13 @@ impl Session {
         let what = newest.map_or_else(|| what.to_owned(), |name| format!("{what}: {name}"));
         let done = crates as u64;
         let elapsed = since.elapsed();
-        let progress = Progress { what, unit: "crates", done, total: None, elapsed };
+        let progress = Progress {
+            what,
+            unit: "crates",
+            done,
+            total: None,
+            elapsed,
+        };
         sink.send(Event::Progress(Some(progress)));
     }
 
@@ -370,8 +423,12 @@ impl Session {
         self.timing.run += flight.started.elapsed();
         let interruption = followed?;
         if interruption.since.is_some() {
-            let pool_engines: Vec<EngineId> =
-                interruption.killed.iter().copied().filter(|engine| *engine != self.local).collect();
+            let pool_engines: Vec<EngineId> = interruption
+                .killed
+                .iter()
+                .copied()
+                .filter(|engine| *engine != self.local)
+                .collect();
             self.replace(&pool_engines, sink);
         }
         Ok(interruption.since.is_some())
@@ -383,22 +440,35 @@ impl Session {
         wait: Wait,
         sink: &mut dyn Sink,
     ) -> Result<Interruption, Failed> {
-        let mut interruption = Interruption { signal: wait.signal, ..Interruption::default() };
+        let mut interruption = Interruption {
+            signal: wait.signal,
+            ..Interruption::default()
+        };
         while !flight.is_over() {
-            let event = self.hub.event(TICK).map_err(|gone| {
-                Failed::from(Report::new(ErrorKind::System, gone.to_string()))
-            })?;
+            let event = self
+                .hub
+                .event(TICK)
+                .map_err(|gone| Failed::from(Report::new(ErrorKind::System, gone.to_string())))?;
             if let Some(event) = event.and_then(|event| self.route(event)) {
                 for shown in flight.take(event) {
                     self.show(shown, sink);
                 }
             }
-            if let Some(after) = wait.progress_after.filter(|after| flight.started.elapsed() >= *after) {
+            if let Some(after) = wait
+                .progress_after
+                .filter(|after| flight.started.elapsed() >= *after)
+            {
                 let total = flight.legs.len() as u64;
                 let done = total - flight.flying().len() as u64;
                 let elapsed = flight.started.elapsed().saturating_sub(after);
                 let what = "px".to_owned();
-                let progress = Progress { what, unit: "engines", done, total: Some(total), elapsed };
+                let progress = Progress {
+                    what,
+                    unit: "engines",
+                    done,
+                    total: Some(total),
+                    elapsed,
+                };
                 sink.send(Event::Progress(Some(progress)));
             }
             if self.interrupt.is_pressed() && interruption.since.is_none() {
@@ -406,7 +476,10 @@ impl Session {
                 interruption.since = Some(Instant::now());
                 self.interrupt_softly(flight, &mut interruption);
             }
-            if interruption.since.is_some_and(|since| since.elapsed() >= GRACE) {
+            if interruption
+                .since
+                .is_some_and(|since| since.elapsed() >= GRACE)
+            {
                 self.interrupt_hard(flight, &mut interruption);
             }
         }
@@ -429,8 +502,15 @@ impl Session {
         let mut victims: Vec<EngineId> = Vec::new();
         if !interruption.map_engines_done {
             interruption.map_engines_done = true;
-            let busy = |status: &crate::pool::EngineStatus| status.state == EngineState::Busy("map");
-            victims.extend(self.hub.status().iter().filter(|status| busy(status)).map(|s| s.id));
+            let busy =
+                |status: &crate::pool::EngineStatus| status.state == EngineState::Busy("map");
+            victims.extend(
+                self.hub
+                    .status()
+                    .iter()
+                    .filter(|status| busy(status))
+                    .map(|s| s.id),
+            );
             interruption.killed.extend(&victims);
         }
         if victims.is_empty() {
@@ -444,14 +524,26 @@ impl Session {
 
     fn map_is_running(&self, flight: &Flight) -> bool {
         flight.legs.contains_key(&self.local)
-            && self.hub.status().iter().any(|status| status.state == EngineState::Busy("map"))
+            && self
+                .hub
+                .status()
+                .iter()
+                .any(|status| status.state == EngineState::Busy("map"))
     }
 
     fn show(&mut self, shown: Shown, sink: &mut dyn Sink) {
         match shown {
-            Shown::Output { origin, stream, text } => {
+            Shown::Output {
+                origin,
+                stream,
+                text,
+            } => {
                 self.flush_map_report(sink);
-                sink.send(Event::Output { origin, stream, text });
+                sink.send(Event::Output {
+                    origin,
+                    stream,
+                    text,
+                });
             }
             Shown::Value { origin, value } => {
                 self.flush_map_report(sink);
@@ -464,9 +556,17 @@ impl Session {
     /// An event that belongs to no cell in flight.
     pub(super) fn stray_event(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
         match event {
-            PoolEvent::Output { engine, stream, bytes } => {
+            PoolEvent::Output {
+                engine,
+                stream,
+                bytes,
+            } => {
                 let text = String::from_utf8_lossy(bytes.as_slice()).into_owned();
-                sink.send(Event::Output { origin: self.origin_of(engine), stream, text });
+                sink.send(Event::Output {
+                    origin: self.origin_of(engine),
+                    stream,
+                    text,
+                });
             }
             event => self.other_event(event, sink),
         }
@@ -493,4 +593,3 @@ struct Interruption {
     map_engines_done: bool,
     killed: Vec<EngineId>,
 }
-

@@ -1,7 +1,7 @@
 //! From typed failures to reports: what happened, where, what to do now. The one place for these words.
 
-use super::evaluate::{Code, Failed};
 use super::Session;
+use super::evaluate::{Code, Failed};
 use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
@@ -11,11 +11,9 @@ use crate::wire::PanicInfo;
 /// What the cell crate's compile-time check says of a function that captures.
 const CAPTURES: &str = "captures variables (or is a function pointer)";
 
-pub const TRAVEL_HINT: &str =
-    "add #[derive(Serialize, Deserialize)] to the type (serde is there), or map on a thread pool, where nothing is encoded: `%pool start threads`";
+pub const TRAVEL_HINT: &str = "add #[derive(Serialize, Deserialize)] to the type (serde is there), or map on a thread pool, where nothing is encoded: `%pool start threads`";
 
-pub const CAPTURES_HINT: &str =
-    "put the values into the inputs, or map on a thread pool, where functions borrow: `%pool start threads`";
+pub const CAPTURES_HINT: &str = "put the values into the inputs, or map on a thread pool, where functions borrow: `%pool start threads`";
 
 /// Errors of the compiler's, with the user's own lines.
 pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &str) -> Failed {
@@ -28,7 +26,10 @@ pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &st
             }
             for diagnostic in diagnostics {
                 let report = refused(diagnostic, code, cell, source);
-                let same = |other: &Report| other.what == report.what && (other.snippet == report.snippet || report.snippet.is_none());
+                let same = |other: &Report| {
+                    other.what == report.what
+                        && (other.snippet == report.snippet || report.snippet.is_none())
+                };
                 if !reports.iter().any(same) {
                     reports.push(report);
                 }
@@ -42,8 +43,11 @@ pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &st
 }
 
 fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> Report {
-    let mut marks: Vec<Mark> =
-        diagnostic.places.iter().filter_map(|place| mark(place, code)).collect();
+    let mut marks: Vec<Mark> = diagnostic
+        .places
+        .iter()
+        .filter_map(|place| mark(place, code))
+        .collect();
     let mut report = Report::new(ErrorKind::Compile, diagnostic.message);
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
@@ -58,32 +62,50 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
         return report.hint(CAPTURES_HINT);
     }
-    if let Some(kind) = cannot_travel(&report) {
+    if let Some(kind) = cannot_travel(&report, code).map(str::to_owned) {
         report.what = format!("`{kind}` cannot travel between processes");
         report.code = None;
         report.notes.clear();
         report.hint = Some(TRAVEL_HINT.to_owned());
     }
     if !marks.is_empty() {
-        report.snippet =
-            Some(Snippet { source: source.to_owned(), name: format!("In [{cell}]"), marks });
+        report.snippet = Some(Snippet {
+            source: source.to_owned(),
+            name: format!("In [{cell}]"),
+            marks,
+        });
     } else if let Some(line) = diagnostic.elsewhere {
-        report.notes.insert(0, format!("in code of an earlier cell: `{line}`"));
+        report
+            .notes
+            .insert(0, format!("in code of an earlier cell: `{line}`"));
     }
     report
 }
 
 /// The type of which a map on a process pool wants that serde can carry it.
-fn cannot_travel(report: &Report) -> Option<&str> {
-    let (before, wanted) = report.what.split_once("`: ").or_else(|| report.what.split_once(": "))?;
-    let _ = before;
-    let by_map = ["map_processes", "on_processes", "`regatta_cell::pool::map`", "`map`", "send_value"];
-    let asked = report.notes.iter().any(|note| by_map.iter().any(|name| note.contains(name)));
+fn cannot_travel<'a>(report: &'a Report, code: &Code) -> Option<&'a str> {
+    let by_map = [
+        "map_processes",
+        "on_processes",
+        "`regatta_cell::pool::map`",
+        "`map`",
+        "send_value",
+    ];
+    let calls = ["map_processes(", "pool::map(", "send_value("];
+    let asked = calls.iter().any(|call| code.text.contains(call))
+        || report
+            .notes
+            .iter()
+            .any(|note| by_map.iter().any(|name| note.contains(name)));
     let serde = ["Serialize`", "Deserialize<", "DeserializeOwned`"];
-    if !asked || !serde.iter().any(|name| wanted.contains(name)) {
+    if !asked || !serde.iter().any(|name| report.what.contains(name)) {
         return None;
     }
-    report.what.split('`').nth(1)?.split(": ").next()
+    // "the trait `T` is not implemented for `K`", "the trait bound `K: T` is not satisfied"
+    match report.what.split_once(" is not implemented for `") {
+        Some((_, kind)) => kind.split('`').next(),
+        None => report.what.split('`').nth(1)?.split(": ").next(),
+    }
 }
 
 /// Where a place of the compiled code stands in the cell.
@@ -94,19 +116,42 @@ fn mark(place: &Place, code: &Code) -> Option<Mark> {
             .iter()
             .find(|piece| (piece.line..piece.line + piece.lines).contains(&line))?;
         let offset = line - piece.line;
-        Some((piece.cell_line + offset, if offset == 0 { column + piece.column } else { column }))
+        Some((
+            piece.cell_line + offset,
+            if offset == 0 {
+                column + piece.column
+            } else {
+                column
+            },
+        ))
     };
     let start = translate(place.start)?;
     let end = translate(place.end).unwrap_or((start.0, start.1 + 1));
-    Some(Mark { start, end, label: place.label.clone(), primary: place.primary })
+    Some(Mark {
+        start,
+        end,
+        label: place.label.clone(),
+        primary: place.primary,
+    })
 }
 
 fn trouble(message: &str) -> Report {
     let message = message.replace("evcxr", "regatta");
-    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut report = Report::new(ErrorKind::Compile, lines.next().unwrap_or("it does not compile"));
+    let mut lines = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let mut report = Report::new(
+        ErrorKind::Compile,
+        lines.next().unwrap_or("it does not compile"),
+    );
     report.notes = lines.take(20).map(str::to_owned).collect();
-    if report.what.contains("No space left") || report.notes.iter().any(|note| note.contains("No space left")) {
+    if report.what.contains("No space left")
+        || report
+            .notes
+            .iter()
+            .any(|note| note.contains("No space left"))
+    {
         report.kind = ErrorKind::System;
         report.hint = Some("the disk is full: make room and run the cell again".to_owned());
     }
@@ -117,7 +162,10 @@ pub fn no_compiler(why: &str) -> Report {
     let mut lines = why.lines().filter(|line| !line.trim().is_empty());
     let mut report = Report::new(
         ErrorKind::System,
-        format!("the compiler did not start: {}", lines.next().unwrap_or("no reason given")),
+        format!(
+            "the compiler did not start: {}",
+            lines.next().unwrap_or("no reason given")
+        ),
     );
     report.notes = lines.take(20).map(str::to_owned).collect();
     report.hint("`%quit`, mend it and start again; magics that need no compiler still work")
@@ -139,13 +187,23 @@ pub fn lost(names: &[String]) -> Option<String> {
 
 pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {
     let mut report = if interrupted {
-        Report::new(ErrorKind::Interrupted, "interrupted; the local engine was restarted")
+        Report::new(
+            ErrorKind::Interrupted,
+            "interrupted; the local engine was restarted",
+        )
     } else {
-        Report::new(ErrorKind::EngineDied, format!("the local engine died: {cause}"))
+        Report::new(
+            ErrorKind::EngineDied,
+            format!("the local engine died: {cause}"),
+        )
     };
     let lost: Vec<String> = lost.iter().map(|name| (*name).to_owned()).collect();
-    report.notes.push(self::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned()));
-    report.notes.push("functions, types and crates are still there".to_owned());
+    report
+        .notes
+        .push(self::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned()));
+    report
+        .notes
+        .push("functions, types and crates are still there".to_owned());
     report
 }
 
@@ -158,7 +216,11 @@ impl Session {
         code: &Code,
         origin: Origin,
     ) -> Report {
-        let message = if panic.message.is_empty() { "no message" } else { &panic.message };
+        let message = if panic.message.is_empty() {
+            "no message"
+        } else {
+            &panic.message
+        };
         let mut report = Report::new(ErrorKind::Panic, format!("panicked: {message}"));
         report.origin = origin;
         match self.place_of(panic, artifact, code) {
@@ -174,10 +236,16 @@ impl Session {
                 };
                 let name = format!("In [{}]", record.cell);
                 let source = record.code.clone();
-                report.snippet = Some(Snippet { source, name, marks: vec![mark] });
+                report.snippet = Some(Snippet {
+                    source,
+                    name,
+                    marks: vec![mark],
+                });
             }
             None if !panic.file.is_empty() && !panic.file.ends_with("src/lib.rs") => {
-                report.notes.push(format!("at {}:{}", panic.file, panic.line));
+                report
+                    .notes
+                    .push(format!("at {}:{}", panic.file, panic.line));
             }
             None => {}
         }
@@ -214,7 +282,11 @@ impl Session {
         if let (Some(line), Some(last)) = (own, self.history.len().checked_sub(1)) {
             return Some((last, line));
         }
-        let cells: Vec<&str> = self.history.iter().map(|record| record.code.as_str()).collect();
+        let cells: Vec<&str> = self
+            .history
+            .iter()
+            .map(|record| record.code.as_str())
+            .collect();
         locate(&artifact.source, panic.line as usize, &cells)
     }
 
@@ -225,10 +297,15 @@ impl Session {
         artifact: &Artifact,
         code: &Code,
     ) -> Report {
-        let item = failure.item.map_or_else(String::new, |item| format!("item {item}"));
+        let item = failure
+            .item
+            .map_or_else(String::new, |item| format!("item {item}"));
         let mut report = match &failure.what {
             MapFault::Panicked(panic) => {
-                let report = Report::new(ErrorKind::Map, format!("{item} panicked: {}", panic.message));
+                let report = Report::new(
+                    ErrorKind::Map,
+                    format!("{item} panicked: {}", panic.message),
+                );
                 match self.panic_place(panic, artifact, code) {
                     Some(place) => report.note(format!("at {place}")),
                     None => report,
@@ -240,13 +317,15 @@ impl Session {
                 format!("{item} (or one sent with it) ended three engines; the last one: {cause}"),
             )
             .hint("`%pool restart` brings the engines back; then try that input in a plain cell"),
-            MapFault::NoEngineLeft => {
-                Report::new(ErrorKind::Map, "no engine of the pool is left to run the map")
-                    .hint("`%pool restart` starts them again")
-            }
-            MapFault::Interrupted => {
-                Report::new(ErrorKind::Interrupted, "the map was interrupted; no results were kept")
-            }
+            MapFault::NoEngineLeft => Report::new(
+                ErrorKind::Map,
+                "no engine of the pool is left to run the map",
+            )
+            .hint("`%pool restart` starts them again"),
+            MapFault::Interrupted => Report::new(
+                ErrorKind::Interrupted,
+                "the map was interrupted; no results were kept",
+            ),
             MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
         };
         if let Some(rank) = failure.rank {

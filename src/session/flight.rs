@@ -54,7 +54,10 @@ impl Leg {
             sent: None,
             busy: Duration::ZERO,
             held: Vec::new(),
-            prints: [Prints::new(Stream::Stdout, whole), Prints::new(Stream::Stderr, whole)],
+            prints: [
+                Prints::new(Stream::Stdout, whole),
+                Prints::new(Stream::Stderr, whole),
+            ],
             panicked: false,
             errored: false,
             changed: Vec::new(),
@@ -66,8 +69,15 @@ impl Leg {
 /// What the flight's owner should show now.
 #[derive(Debug)]
 pub enum Shown {
-    Output { origin: Origin, stream: Stream, text: String },
-    Value { origin: Origin, value: Value },
+    Output {
+        origin: Origin,
+        stream: Stream,
+        text: String,
+    },
+    Value {
+        origin: Origin,
+        value: Value,
+    },
     /// Everything else, for the owner to look at.
     Other(PoolEvent),
 }
@@ -90,8 +100,16 @@ pub struct Flight {
 
 impl Flight {
     pub fn new(engines: impl IntoIterator<Item = (EngineId, Origin)>, hold: Hold) -> Self {
-        let legs = engines.into_iter().map(|(engine, origin)| (engine, Leg::new(origin))).collect();
-        Self { legs, started: Instant::now(), hold, map_failure: None }
+        let legs = engines
+            .into_iter()
+            .map(|(engine, origin)| (engine, Leg::new(origin)))
+            .collect();
+        Self {
+            legs,
+            started: Instant::now(),
+            hold,
+            map_failure: None,
+        }
     }
 
     pub fn has(&self, engine: EngineId) -> bool {
@@ -111,36 +129,61 @@ impl Flight {
     /// Takes an event, and says what to show of it.
     pub fn take(&mut self, event: PoolEvent) -> Vec<Shown> {
         match event {
-            PoolEvent::Output { engine, stream, ref bytes } if self.legs.contains_key(&engine) => {
-                let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+            PoolEvent::Output {
+                engine,
+                stream,
+                ref bytes,
+            } if self.legs.contains_key(&engine) => {
+                let Some(leg) = self.legs.get_mut(&engine) else {
+                    return Vec::new();
+                };
                 let told = leg.prints[stream as usize].push(bytes.as_slice());
                 self.told(engine, told)
             }
-            PoolEvent::Shown { engine, rank, mut value } if self.legs.contains_key(&engine) => {
+            PoolEvent::Shown {
+                engine,
+                rank,
+                mut value,
+            } if self.legs.contains_key(&engine) => {
                 value.type_name = shorten(&value.type_name);
                 self.value(engine, rank, value)
             }
             PoolEvent::RunDone { engine, busy, end } if self.legs.contains_key(&engine) => {
                 let mut shown = self.finish_prints(engine);
-                let Some(leg) = self.legs.get_mut(&engine) else { return shown };
+                let Some(leg) = self.legs.get_mut(&engine) else {
+                    return shown;
+                };
                 leg.busy = busy;
                 let (ended, stray) = ended(leg, end);
                 leg.ended = Some(ended);
                 if let Some(panic) = stray {
                     // User code caught it; what Rust would have printed should not be lost.
-                    let PanicInfo { message, file, line, column } = panic;
+                    let PanicInfo {
+                        message,
+                        file,
+                        line,
+                        column,
+                    } = panic;
                     let text = format!("panicked at {file}:{line}:{column}:\n{message}\n");
                     shown.extend(self.told(engine, vec![Told::Text(Stream::Stderr, text)]));
                 }
                 shown
             }
-            PoolEvent::Died { engine, cause, announced } if self.legs.contains_key(&engine) => {
+            PoolEvent::Died {
+                engine,
+                cause,
+                announced,
+            } if self.legs.contains_key(&engine) => {
                 let mut shown = self.finish_prints(engine);
                 if let Some(leg) = self.legs.get_mut(&engine) {
                     leg.ended = Some(Ended::Died(cause.clone()));
                     leg.busy = self.started.elapsed();
                 }
-                shown.push(Shown::Other(PoolEvent::Died { engine, cause, announced }));
+                shown.push(Shown::Other(PoolEvent::Died {
+                    engine,
+                    cause,
+                    announced,
+                }));
                 shown
             }
             PoolEvent::MapFailed(failure) => {
@@ -152,14 +195,18 @@ impl Flight {
     }
 
     fn finish_prints(&mut self, engine: EngineId) -> Vec<Shown> {
-        let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+        let Some(leg) = self.legs.get_mut(&engine) else {
+            return Vec::new();
+        };
         let mut told = leg.prints[0].finish();
         told.extend(leg.prints[1].finish());
         self.told(engine, told)
     }
 
     fn value(&mut self, engine: EngineId, rank: Option<Rank>, value: Value) -> Vec<Shown> {
-        let Some(leg) = self.legs.get_mut(&engine) else { return Vec::new() };
+        let Some(leg) = self.legs.get_mut(&engine) else {
+            return Vec::new();
+        };
         if let [(mime, text)] = value.content.as_slice()
             && mime == SENT
         {
@@ -180,7 +227,9 @@ impl Flight {
     fn told(&mut self, engine: EngineId, told: Vec<Told>) -> Vec<Shown> {
         let mut shown = Vec::new();
         for one in told {
-            let Some(leg) = self.legs.get_mut(&engine) else { continue };
+            let Some(leg) = self.legs.get_mut(&engine) else {
+                continue;
+            };
             match one {
                 Told::Text(stream, text) => {
                     if let (Stream::Stderr, Some(line)) = (stream, text.lines().last()) {
@@ -189,14 +238,21 @@ impl Flight {
                     if self.hold.output {
                         leg.held.push((stream, text));
                     } else {
-                        shown.push(Shown::Output { origin: leg.origin.clone(), stream, text });
+                        shown.push(Shown::Output {
+                            origin: leg.origin.clone(),
+                            stream,
+                            text,
+                        });
                     }
                 }
                 Told::Panicked => leg.panicked = true,
                 Told::Errored => leg.errored = true,
                 Told::ChangedType(name) => leg.changed.push(name),
                 Told::Content(mime, text) => {
-                    let mut value = Value { content: vec![(mime, text)], type_name: String::new() };
+                    let mut value = Value {
+                        content: vec![(mime, text)],
+                        type_name: String::new(),
+                    };
                     if let Some(earlier) = leg.value.take() {
                         // One value in several representations.
                         value.content.extend(earlier.content);
@@ -216,7 +272,12 @@ fn ended(leg: &mut Leg, end: RunEnd) -> (Ended, Option<PanicInfo>) {
         RunEnd::NotLoaded { why } => (Ended::NotLoaded(why), None),
         RunEnd::Returned { panic } => {
             if leg.panicked {
-                let unknown = PanicInfo { message: String::new(), file: String::new(), line: 0, column: 0 };
+                let unknown = PanicInfo {
+                    message: String::new(),
+                    file: String::new(),
+                    line: 0,
+                    column: 0,
+                };
                 (Ended::Panicked(panic.unwrap_or(unknown)), None)
             } else if !leg.changed.is_empty() {
                 (Ended::ChangedTypes(std::mem::take(&mut leg.changed)), panic)

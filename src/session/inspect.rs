@@ -16,9 +16,15 @@ impl Session {
         for pool in &self.pools {
             let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
             for (rank, engine) in pool.engines.iter().enumerate() {
-                let variables = self.namespaces.get(engine).map(|namespace| namespace.variables());
+                let variables = self
+                    .namespaces
+                    .get(engine)
+                    .map(|namespace| namespace.variables());
                 for (name, kind) in variables.into_iter().flatten() {
-                    places.entry((name.clone(), kind.clone())).or_default().push(rank.to_string());
+                    places
+                        .entry((name.clone(), kind.clone()))
+                        .or_default()
+                        .push(rank.to_string());
                 }
             }
             for ((name, kind), ranks) in places {
@@ -51,7 +57,12 @@ impl Session {
                 let kind = ready.after.variables().get(NAME);
                 Ok(kind.cloned().unwrap_or_else(|| "unknown".to_owned()))
             }
-            Err(failed) if failed.0.iter().any(|report| report.what.contains("is a closure")) => {
+            Err(failed)
+                if failed
+                    .0
+                    .iter()
+                    .any(|report| report.what.contains("is a closure")) =>
+            {
                 Ok("a closure, whose type has no name".to_owned())
             }
             Err(failed) => Err(failed),

@@ -21,14 +21,17 @@ impl Session {
     pub fn map(&mut self, request: &MapRequest, sink: &mut dyn Sink) -> Result<(), Failed> {
         let kind = self.pool_named(None)?.kind;
         let code = written_out(request, kind);
-        self.run_local(&code, sink).map_err(|failed| self.with_captures(failed, request))
+        self.run_local(&code, sink)
+            .map_err(|failed| self.with_captures(failed, request))
     }
 }
 
 impl Session {
     /// Marks the function in an error that has no place of its own, and names what it captures.
     fn with_captures(&self, mut failed: Failed, request: &MapRequest) -> Failed {
-        let [report] = failed.0.as_mut_slice() else { return failed };
+        let [report] = failed.0.as_mut_slice() else {
+            return failed;
+        };
         let captures = report.hint.as_deref() == Some(CAPTURES_HINT);
         if !captures && (report.kind != ErrorKind::Compile || report.snippet.is_some()) {
             return failed;
@@ -46,12 +49,24 @@ impl Session {
         let mark = Mark {
             start: request.function_at,
             end: position(&request.function, request.function_at),
-            label: if captures { "runs in other processes" } else { "" }.to_owned(),
+            label: if captures {
+                "runs in other processes"
+            } else {
+                ""
+            }
+            .to_owned(),
             primary: true,
         };
-        let source = self.history().last().map_or_else(String::new, |record| record.code.clone());
+        let source = self
+            .history()
+            .last()
+            .map_or_else(String::new, |record| record.code.clone());
         let name = format!("In [{}]", self.cell());
-        report.snippet = Some(Snippet { source, name, marks: vec![mark] });
+        report.snippet = Some(Snippet {
+            source,
+            name,
+            marks: vec![mark],
+        });
         failed
     }
 }
@@ -61,17 +76,30 @@ fn written_out(request: &MapRequest, kind: PoolKind) -> Code {
         PoolKind::Threads => "map_threads",
         PoolKind::Processes => "map_processes",
     };
-    let name: String = request.function.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name: String = request
+        .function
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let open = match &request.bind {
         Some(bind) => {
-            let kind = bind.ty.as_ref().map_or_else(String::new, |kind| format!(": {kind}"));
+            let kind = bind
+                .ty
+                .as_ref()
+                .map_or_else(String::new, |kind| format!(": {kind}"));
             format!("let {}{kind} = {{ ", bind.pattern)
         }
         None => "{ ".to_owned(),
     };
-    let close = if request.bind.is_some() { "};\n" } else { "}\n" };
+    let close = if request.bind.is_some() {
+        "};\n"
+    } else {
+        "}\n"
+    };
     Code::default()
-        .generated(&format!("{open}let regatta_results = ::regatta_cell::magic::{map}({name:?},\n"))
+        .generated(&format!(
+            "{open}let regatta_results = ::regatta_cell::magic::{map}({name:?},\n"
+        ))
         .user(&request.inputs, request.inputs_at)
         .generated(",\n")
         .user(&request.function, request.function_at)

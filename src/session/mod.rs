@@ -17,8 +17,8 @@ mod shell;
 mod types;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use evaluate::{Code, Failed};
@@ -31,8 +31,8 @@ use crate::compiler::toolchain::{OWN_VARIABLES, Toolchain};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{Event, MapReport, PxReport, Sink, Value};
-use crate::wire::PanicInfo;
 use crate::pool::Hub;
+use crate::wire::PanicInfo;
 use cache::Cache;
 use namespace::{Definitions, Namespace};
 
@@ -167,11 +167,17 @@ impl Session {
     /// Begins a cell.
     pub fn begin_cell(&mut self, code: &str, sink: &mut dyn Sink) -> CellId {
         let cell = self.next_cell();
-        self.history.push(Record { cell, code: code.to_owned() });
+        self.history.push(Record {
+            cell,
+            code: code.to_owned(),
+        });
         self.timing = CellTiming::default();
         let _ = self.interrupt.take();
         self.drain_events(sink);
-        sink.send(Event::CellStarted { cell, code: code.to_owned() });
+        sink.send(Event::CellStarted {
+            cell,
+            code: code.to_owned(),
+        });
         cell
     }
 
@@ -179,7 +185,12 @@ impl Session {
     pub fn end_cell(&mut self, ok: bool, sink: &mut dyn Sink) {
         let CellTiming { compile, run } = self.timing;
         sink.send(Event::Progress(None));
-        sink.send(Event::CellFinished { cell: self.cell(), ok, compile, run });
+        sink.send(Event::CellFinished {
+            cell: self.cell(),
+            ok,
+            compile,
+            run,
+        });
     }
 
     pub fn timing(&self) -> CellTiming {
@@ -207,9 +218,8 @@ impl Session {
 
     /// Changes a setting of the compiler for all later cells.
     pub fn configure(&mut self, setting: Setting) {
-        self.settings.retain(|other| {
-            std::mem::discriminant(other) != std::mem::discriminant(&setting)
-        });
+        self.settings
+            .retain(|other| std::mem::discriminant(other) != std::mem::discriminant(&setting));
         self.settings.push(setting.clone());
         self.settings_version += 1;
         // Takes effect in the order of requests, so nobody need wait for the answer.

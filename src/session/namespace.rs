@@ -76,7 +76,10 @@ impl Definitions {
     }
 
     pub fn clear(&mut self) {
-        *self = Self { version: self.version + 1, ..Self::default() };
+        *self = Self {
+            version: self.version + 1,
+            ..Self::default()
+        };
     }
 }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Failed, Session};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{
-    ErrorKind, Event, Origin, PoolKind, Progress, Report, Sink, Value,
-};
+use crate::outcome::{ErrorKind, Event, Origin, PoolKind, Progress, Report, Sink, Value};
 use crate::pool::{EngineState, EngineStatus, Launch, PoolEvent, PoolUse};
 
 /// More engines than this are a slip of the finger.
@@ -47,14 +45,17 @@ impl Session {
                 usage("no pool is started").hint("`%pool start` starts one process engine per core")
             });
         };
-        self.pools.iter().find(|pool| pool.name.0 == name).ok_or_else(|| {
-            let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
-            let report = usage(format!("there is no pool `{name}`"));
-            match names.as_slice() {
-                [] => report.hint("no pool is started: `%pool start`"),
-                names => report.hint(format!("there is {}", names.join(", "))),
-            }
-        })
+        self.pools
+            .iter()
+            .find(|pool| pool.name.0 == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
+                let report = usage(format!("there is no pool `{name}`"));
+                match names.as_slice() {
+                    [] => report.hint("no pool is started: `%pool start`"),
+                    names => report.hint(format!("there is {}", names.join(", "))),
+                }
+            })
     }
 
     /// Starts a pool and makes it the one in use.
@@ -67,10 +68,16 @@ impl Session {
         let size = checked_size(size.unwrap_or_else(cores))?;
         let name = self.free_name(name, kind)?;
         let since = Instant::now();
-        let mut pool = Pool { name: name.clone(), kind, size, engines: Vec::new() };
+        let mut pool = Pool {
+            name: name.clone(),
+            kind,
+            size,
+            engines: Vec::new(),
+        };
         if kind == PoolKind::Processes {
             for rank in 0..size {
-                pool.engines.push(self.launch(Rank(rank), size, Some(name.clone())));
+                pool.engines
+                    .push(self.launch(Rank(rank), size, Some(name.clone())));
             }
             if let Err(failed) = self.wait_until_up(&pool.engines) {
                 self.hub.stop(pool.engines);
@@ -97,7 +104,9 @@ impl Session {
             return Ok(PoolName(name.to_owned()));
         }
         let letter = if kind == PoolKind::Threads { 't' } else { 'p' };
-        let free = (0..).map(|n| format!("{letter}{n}")).find(|name| !taken(name));
+        let free = (0..)
+            .map(|n| format!("{letter}{n}"))
+            .find(|name| !taken(name));
         Ok(PoolName(free.unwrap_or_else(|| letter.to_string())))
     }
 
@@ -107,8 +116,9 @@ impl Session {
             std::mem::take(&mut self.pools)
         } else {
             let name = self.pool_named(name)?.name.clone();
-            let (stopped, left) =
-                std::mem::take(&mut self.pools).into_iter().partition(|pool| pool.name == name);
+            let (stopped, left) = std::mem::take(&mut self.pools)
+                .into_iter()
+                .partition(|pool| pool.name == name);
             self.pools = left;
             stopped
         };
@@ -172,8 +182,11 @@ impl Session {
     fn restart(&mut self, pool: &Pool, ranks: &[Rank]) -> Result<Vec<String>, Failed> {
         let mut pool = pool.clone();
         let mut lost = Vec::new();
-        let old: Vec<EngineId> =
-            ranks.iter().filter_map(|rank| pool.engines.get(rank.0 as usize)).copied().collect();
+        let old: Vec<EngineId> = ranks
+            .iter()
+            .filter_map(|rank| pool.engines.get(rank.0 as usize))
+            .copied()
+            .collect();
         for engine in &old {
             lost.extend(self.variables_of(*engine));
         }
@@ -239,7 +252,10 @@ impl Session {
 
     pub(super) fn variables_of(&self, engine: EngineId) -> Vec<String> {
         let namespace = self.namespaces.get(&engine);
-        namespace.into_iter().flat_map(|n| n.variables().keys().cloned()).collect()
+        namespace
+            .into_iter()
+            .flat_map(|n| n.variables().keys().cloned())
+            .collect()
     }
 
     pub(super) fn launch_local(&mut self) {
@@ -250,7 +266,12 @@ impl Session {
     fn launch(&mut self, rank: Rank, size: u32, pool: Option<PoolName>) -> EngineId {
         let id = EngineId(self.next_engine);
         self.next_engine += 1;
-        self.hub.launch(Launch { id, rank, size, pool });
+        self.hub.launch(Launch {
+            id,
+            rank,
+            size,
+            pool,
+        });
         id
     }
 
@@ -294,10 +315,14 @@ impl Session {
     pub(super) fn pool_use(&self) -> Option<PoolUse> {
         let pool = self.current_pool()?;
         Some(match pool.kind {
-            PoolKind::Threads => PoolUse::Threads { name: pool.name.clone(), size: pool.size },
-            PoolKind::Processes => {
-                PoolUse::Processes { name: pool.name.clone(), engines: pool.engines.clone() }
-            }
+            PoolKind::Threads => PoolUse::Threads {
+                name: pool.name.clone(),
+                size: pool.size,
+            },
+            PoolKind::Processes => PoolUse::Processes {
+                name: pool.name.clone(),
+                engines: pool.engines.clone(),
+            },
         })
     }
 
@@ -325,7 +350,8 @@ impl Session {
     }
 
     pub(super) fn origin_of(&self, engine: EngineId) -> Origin {
-        self.place(engine).map_or(Origin::Local, |(_, rank)| Origin::Engine(rank))
+        self.place(engine)
+            .map_or(Origin::Local, |(_, rank)| Origin::Engine(rank))
     }
 
     fn place(&self, engine: EngineId) -> Option<(PoolName, Rank)> {
@@ -344,10 +370,20 @@ impl Session {
                 plan.output_type = super::types::shorten(&plan.output_type);
                 sink.send(Event::MapPlan(plan));
             }
-            PoolEvent::MapProgress { done, total, elapsed } => {
+            PoolEvent::MapProgress {
+                done,
+                total,
+                elapsed,
+            } => {
                 if elapsed >= Duration::from_secs(1) {
                     let what = "map".to_owned();
-                    let progress = Progress { what, unit: "items", done, total, elapsed };
+                    let progress = Progress {
+                        what,
+                        unit: "items",
+                        done,
+                        total,
+                        elapsed,
+                    };
                     sink.send(Event::Progress(Some(progress)));
                 }
             }
@@ -356,19 +392,32 @@ impl Session {
                 self.map_report = shown.then_some(report);
             }
             PoolEvent::FirstResults { rank, texts } => {
-                let rows = self.map_report.iter_mut().flat_map(|report| report.engines.iter_mut());
+                let rows = self
+                    .map_report
+                    .iter_mut()
+                    .flat_map(|report| report.engines.iter_mut());
                 for row in rows.filter(|row| row.rank == rank) {
                     row.results.clone_from(&texts);
                 }
             }
             PoolEvent::Broadcast { threads } => self.broadcast = threads,
             PoolEvent::Timing { per_loop, loops } => {
-                let timing = crate::outcome::Timing { per_loop, loops, compile: None };
+                let timing = crate::outcome::Timing {
+                    per_loop,
+                    loops,
+                    compile: None,
+                };
                 sink.send(Event::Timing(timing));
             }
-            PoolEvent::Died { engine, cause, announced } => self.note_death(engine, &cause, announced, sink),
+            PoolEvent::Died {
+                engine,
+                cause,
+                announced,
+            } => self.note_death(engine, &cause, announced, sink),
             PoolEvent::NotStarted { why, .. } => {
-                sink.send(Event::Notice(format!("an engine could not be started: {why}")));
+                sink.send(Event::Notice(format!(
+                    "an engine could not be started: {why}"
+                )));
             }
             PoolEvent::Up { .. }
             | PoolEvent::Output { .. }
@@ -392,16 +441,22 @@ impl Session {
             }
         } else if engine == self.local && !self.in_flight {
             self.launch_local();
-            let lost = super::explain::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned());
+            let lost =
+                super::explain::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned());
             if !announced || lost.starts_with("lost") {
-                sink.send(Event::Notice(format!("the local engine died while idle ({cause}); {lost}")));
+                sink.send(Event::Notice(format!(
+                    "the local engine died while idle ({cause}); {lost}"
+                )));
             }
         }
     }
 
     pub(super) fn show_value(&mut self, origin: Origin, value: Value, sink: &mut dyn Sink) {
         match origin {
-            Origin::Local => sink.send(Event::Result { cell: self.cell(), value }),
+            Origin::Local => sink.send(Event::Result {
+                cell: self.cell(),
+                value,
+            }),
             Origin::Engine(rank) => self.thread_values.push((rank, value)),
         }
     }
@@ -417,12 +472,16 @@ impl Session {
 
 fn checked_size(size: i64) -> Result<u32, Report> {
     match u32::try_from(size) {
-        Ok(0) | Err(_) => Err(usage(format!("a pool of {size} engines cannot work"))
-            .hint(format!("this machine has {} cores: `-n {}`", cores(), cores()))),
-        Ok(size) if size > MOST => {
-            Err(usage(format!("{size} engines are too many for one machine"))
-                .hint(format!("the most is {MOST}; this machine has {} cores", cores())))
-        }
+        Ok(0) | Err(_) => Err(usage(format!("a pool of {size} engines cannot work")).hint(
+            format!("this machine has {} cores: `-n {}`", cores(), cores()),
+        )),
+        Ok(size) if size > MOST => Err(usage(format!(
+            "{size} engines are too many for one machine"
+        ))
+        .hint(format!(
+            "the most is {MOST}; this machine has {} cores",
+            cores()
+        ))),
         Ok(size) => Ok(size),
     }
 }

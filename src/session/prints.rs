@@ -38,7 +38,12 @@ pub struct Prints {
 
 impl Prints {
     pub fn new(stream: Stream, whole_lines: bool) -> Self {
-        Self { stream, whole_lines, waiting: Vec::new(), content: None }
+        Self {
+            stream,
+            whole_lines,
+            waiting: Vec::new(),
+            content: None,
+        }
     }
 
     /// Takes bytes as they come in.
@@ -74,6 +79,12 @@ impl Prints {
 
     /// Gives the unfinished line as far as it can't be a mark's beginning.
     fn partial_line(&mut self, told: &mut Vec<Told>) {
+        let lost = LOST.0.as_bytes();
+        if self.stream == Stream::Stderr
+            && (lost.starts_with(&self.waiting) || self.waiting.starts_with(lost))
+        {
+            return;
+        }
         let held = (0..self.waiting.len())
             .find(|&at| {
                 let rest = &self.waiting[at..];
@@ -158,7 +169,10 @@ mod tests {
         let stream = b"one\ntwoEVCXR_PANIC_NOTIFICATION\nEVCXR_BEGIN_CONTENT text/html\n<b>\n</b>\nEVCXR_END_CONTENT\nEVCXR_none\n";
         for cut in 1..stream.len() {
             let mut prints = Prints::new(Stream::Stdout, true);
-            let mut told: Vec<Told> = stream.chunks(cut).flat_map(|part| prints.push(part)).collect();
+            let mut told: Vec<Told> = stream
+                .chunks(cut)
+                .flat_map(|part| prints.push(part))
+                .collect();
             told.extend(prints.finish());
             let mut texts = String::new();
             let mut others = Vec::new();
@@ -182,6 +196,23 @@ mod tests {
         assert_eq!(prints.push(b"EN"), [text("EVEN")]);
         assert_eq!(prints.push("ä".as_bytes().split_at(1).0), []);
         assert_eq!(prints.push("ä".as_bytes().split_at(1).1), [text("ä")]);
+    }
+
+    #[test]
+    fn what_generated_code_says_of_a_lost_variable_is_left_out_piece_by_piece() {
+        let mut prints = Prints::new(Stream::Stderr, false);
+        for piece in [
+            "The type of the variable ",
+            "x",
+            " was redefined, so was lost.\n",
+        ] {
+            assert_eq!(prints.push(piece.as_bytes()), []);
+        }
+        let told = prints.push(b"The typist\n");
+        assert_eq!(
+            told,
+            [Told::Text(Stream::Stderr, "The typist\n".to_owned())]
+        );
     }
 
     #[test]

@@ -48,6 +48,9 @@ impl Default for PxOptions {
     }
 }
 
+/// Engines whose variables are the same.
+type Group = (Namespace, Vec<(Rank, EngineId)>);
+
 /// A `%px` under way that nobody waits for.
 #[derive(Debug)]
 pub(super) struct Background {
@@ -91,11 +94,16 @@ impl Session {
         let bound = options.out.as_ref().map(|name| sending(code, name));
         let code = bound.as_ref().unwrap_or(code);
         let (batches, course) = self.plan_px(code, &pool, &ranks, options, sink)?;
-        let hold = Hold { values: true, output: !options.stream || !options.block };
+        let hold = Hold {
+            values: true,
+            output: !options.stream || !options.block,
+        };
         if !options.block {
             let flight = self.take_off(&batches, hold);
             self.background.push(Background { flight, course });
-            sink.send(Event::Text("running on the engines; `%pxresult` shows the result".to_owned()));
+            sink.send(Event::Text(
+                "running on the engines; `%pxresult` shows the result".to_owned(),
+            ));
             return Ok(());
         }
         let wait = Wait {
@@ -126,8 +134,10 @@ impl Session {
         let groups = self.groups(pool, ranks, &mut course, sink)?;
         let mut batches: Vec<Batch> = Vec::new();
         let mut refused = None;
-        let everywhere: BTreeSet<String> =
-            groups.iter().flat_map(|(namespace, _)| namespace.variables().keys().cloned()).collect();
+        let everywhere: BTreeSet<String> = groups
+            .iter()
+            .flat_map(|(namespace, _)| namespace.variables().keys().cloned())
+            .collect();
         for (namespace, engines) in &groups {
             let missing = missing(code, &everywhere, namespace);
             if !missing.is_empty() {
@@ -139,7 +149,9 @@ impl Session {
             }
             match self.compile(code, namespace, sink) {
                 Ok(Ready { artifact, after }) => {
-                    let origins = engines.iter().map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
+                    let origins = engines
+                        .iter()
+                        .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
                     batches.push((origins.collect(), artifact.clone()));
                     for (rank, engine) in engines {
                         let leg = (*rank, namespace.clone(), after.clone(), artifact.clone());
@@ -148,7 +160,9 @@ impl Session {
                 }
                 Err(failed) => {
                     for (rank, _) in engines {
-                        course.skipped.push(skipped(*rank, "it does not compile there"));
+                        course
+                            .skipped
+                            .push(skipped(*rank, "it does not compile there"));
                     }
                     refused = Some(failed);
                 }
@@ -174,18 +188,22 @@ impl Session {
         ranks: &[Rank],
         course: &mut Course,
         sink: &mut dyn Sink,
-    ) -> Result<Vec<(Namespace, Vec<(Rank, EngineId)>)>, Failed> {
+    ) -> Result<Vec<Group>, Failed> {
         let dead: BTreeMap<EngineId, String> = self.dead_engines();
-        let mut groups: Vec<(Namespace, Vec<(Rank, EngineId)>)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         for rank in ranks {
-            let Some(engine) = pool.engines.get(rank.0 as usize).copied() else { continue };
+            let Some(engine) = pool.engines.get(rank.0 as usize).copied() else {
+                continue;
+            };
             if let Some(cause) = dead.get(&engine) {
                 let why = format!("it is dead ({cause}); `%pool restart {rank}` starts it again");
                 course.skipped.push(skipped(*rank, &why));
                 continue;
             }
             let namespace = self.namespace_of(engine, sink)?;
-            let same = groups.iter_mut().find(|(other, _)| other.variables() == namespace.variables());
+            let same = groups
+                .iter_mut()
+                .find(|(other, _)| other.variables() == namespace.variables());
             match same {
                 Some((other, engines)) => {
                     if namespace.seen > other.seen {
@@ -199,11 +217,7 @@ impl Session {
         Ok(groups)
     }
 
-    fn where_defined(
-        &self,
-        missing: &[String],
-        groups: &[(Namespace, Vec<(Rank, EngineId)>)],
-    ) -> String {
+    fn where_defined(&self, missing: &[String], groups: &[Group]) -> String {
         let parts: Vec<String> = missing
             .iter()
             .map(|name| {
@@ -212,8 +226,15 @@ impl Session {
                     .filter(|(namespace, _)| namespace.variables().contains_key(name))
                     .flat_map(|(_, engines)| engines.iter().map(|(rank, _)| rank.to_string()))
                     .collect();
-                let engines = if ranks.len() == 1 { "engine" } else { "engines" };
-                format!("`{name}` is not defined there (only on {engines} {})", ranks.join(","))
+                let engines = if ranks.len() == 1 {
+                    "engine"
+                } else {
+                    "engines"
+                };
+                format!(
+                    "`{name}` is not defined there (only on {engines} {})",
+                    ranks.join(",")
+                )
             })
             .collect();
         parts.join(", ")
@@ -228,9 +249,16 @@ impl Session {
             .filter(|name| names.contains(name))
             .map(|name| format!("`{name}`"))
             .collect();
-        let unknown = failed.0.iter_mut().find(|report| report.code.as_deref() == Some("E0425"));
+        let unknown = failed
+            .0
+            .iter_mut()
+            .find(|report| report.code.as_deref() == Some("E0425"));
         if let (Some(report), false) = (unknown, local.is_empty()) {
-            let has = if local.len() == 1 { "is a local variable" } else { "are local variables" };
+            let has = if local.len() == 1 {
+                "is a local variable"
+            } else {
+                "are local variables"
+            };
             report.hint = Some(format!(
                 "{} {has}; engines have variables of their own: define it with %px too",
                 local.join(", ")
@@ -258,14 +286,23 @@ impl Session {
         interrupted: bool,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let Course { cell, pool, options, code, legs, mut skipped } = course;
+        let Course {
+            cell,
+            pool,
+            options,
+            code,
+            legs,
+            mut skipped,
+        } = course;
         let out_name = options.out.clone().unwrap_or_default();
         let out_name = out_name.as_str();
         let (mut sent_values, mut out_type) = (Vec::new(), None);
         let mut rows = Vec::new();
         let mut again = Vec::new();
         for (engine, leg) in flight.legs {
-            let Some((rank, before, after, artifact)) = legs.get(&engine) else { continue };
+            let Some((rank, before, after, artifact)) = legs.get(&engine) else {
+                continue;
+            };
             if let Some(Ended::ChangedTypes(names)) = &leg.ended {
                 let settled = self.forget(before, names.clone())?;
                 self.namespaces.insert(engine, settled);
@@ -296,7 +333,15 @@ impl Session {
             // The variables in the way are gone, so this ends.
             let ranks: Vec<String> = again.iter().map(ToString::to_string).collect();
             let targets = ranks.join(",").parse().unwrap_or_else(|_| Targets::all());
-            return self.px(&code, &PxOptions { targets, local: false, ..options }, sink);
+            return self.px(
+                &code,
+                &PxOptions {
+                    targets,
+                    local: false,
+                    ..options
+                },
+                sink,
+            );
         }
         let failed = rows.iter().any(|row| !row.outcome.is_ok());
         let name = pool.name.clone();
@@ -331,7 +376,10 @@ impl Session {
     ) -> Result<(), Failed> {
         let file = self.toolchain.folder.join("values");
         std::fs::write(&file, values.join("\n")).map_err(|error| {
-            Report::new(ErrorKind::System, format!("the results cannot be kept: {error}"))
+            Report::new(
+                ErrorKind::System,
+                format!("the results cannot be kept: {error}"),
+            )
         })?;
         let code = Code::default().generated(&format!(
             "let {name}: Vec<{kind}> = regatta_cell::magic::received({file:?});\n"
@@ -354,17 +402,25 @@ impl Session {
             None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
             Some(Ended::Panicked(panic)) => {
                 let place = self.panic_place(&panic, artifact, code);
-                EngineOutcome::Panicked { message: panic.message, place }
+                EngineOutcome::Panicked {
+                    message: panic.message,
+                    place,
+                }
             }
             Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
             Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
             Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
             Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
-            Some(Ended::ChangedTypes(names)) => {
-                EngineOutcome::Skipped { why: format!("lost {}", names.join(", ")) }
-            }
+            Some(Ended::ChangedTypes(names)) => EngineOutcome::Skipped {
+                why: format!("lost {}", names.join(", ")),
+            },
         };
-        PxRow { rank, outcome, busy: leg.busy, output: leg.held }
+        PxRow {
+            rank,
+            outcome,
+            busy: leg.busy,
+            output: leg.held,
+        }
     }
 
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -380,7 +436,9 @@ impl Session {
         self.thread_values.clear();
         let on_threads = broadcasting(code, ranks, pool.size);
         self.run_local(&on_threads, sink)?;
-        let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values).into_iter().collect();
+        let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values)
+            .into_iter()
+            .collect();
         let artifact = self.last_artifact.clone();
         let rows: Vec<PxRow> = std::mem::take(&mut self.broadcast)
             .into_iter()
@@ -393,11 +451,19 @@ impl Session {
                         let place = artifact
                             .as_ref()
                             .and_then(|artifact| self.panic_place(&panic, artifact, &on_threads));
-                        EngineOutcome::Panicked { message: panic.message, place }
+                        EngineOutcome::Panicked {
+                            message: panic.message,
+                            place,
+                        }
                     }
                     None => EngineOutcome::Done(values.remove(&rank)),
                 };
-                PxRow { rank, outcome, busy, output: Vec::new() }
+                PxRow {
+                    rank,
+                    outcome,
+                    busy,
+                    output: Vec::new(),
+                }
             })
             .collect();
         let failed = rows.iter().any(|row| !row.outcome.is_ok());
@@ -411,7 +477,11 @@ impl Session {
         };
         self.last_px = Some(report.clone());
         sink.send(Event::Px(report));
-        if failed { Err(Failed::default()) } else { Ok(()) }
+        if failed {
+            Err(Failed::default())
+        } else {
+            Ok(())
+        }
     }
 
     /// Gives an event to the background flight that it belongs to.
@@ -423,8 +493,10 @@ impl Session {
             | PoolEvent::Died { engine, .. } => *engine,
             _ => return Some(event),
         };
-        let background =
-            self.background.iter_mut().find(|b| b.flight.has(engine) && !b.flight.is_over());
+        let background = self
+            .background
+            .iter_mut()
+            .find(|b| b.flight.has(engine) && !b.flight.is_over());
         match background {
             // Everything is held back in such a flight.
             Some(background) => {
@@ -441,7 +513,11 @@ impl Session {
 
     /// Waits for background `%px` cells on this pool's engines, which run one cell after the other.
     fn finish_background(&mut self, pool: &Pool, sink: &mut dyn Sink) -> Result<(), Failed> {
-        if self.background.iter().any(|background| background.course.pool.name == pool.name) {
+        if self
+            .background
+            .iter()
+            .any(|background| background.course.pool.name == pool.name)
+        {
             return self.px_result(sink);
         }
         Ok(())
@@ -474,13 +550,22 @@ impl Session {
 
     /// Whether a background `%px` still runs.
     pub fn has_background(&self) -> bool {
-        self.background.iter().any(|background| !background.flight.is_over())
+        self.background
+            .iter()
+            .any(|background| !background.flight.is_over())
     }
 }
 
 fn skipped(rank: Rank, why: &str) -> PxRow {
-    let outcome = EngineOutcome::Skipped { why: why.to_owned() };
-    PxRow { rank, outcome, busy: Duration::ZERO, output: Vec::new() }
+    let outcome = EngineOutcome::Skipped {
+        why: why.to_owned(),
+    };
+    PxRow {
+        rank,
+        outcome,
+        busy: Duration::ZERO,
+        output: Vec::new(),
+    }
 }
 
 /// Variables that other engines have, that the code uses and does not bind itself.
@@ -498,7 +583,9 @@ fn missing(code: &Code, everywhere: &BTreeSet<String>, namespace: &Namespace) ->
 
 /// The code as one closure for all threads; definitions stay outside, where later cells find them.
 fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
-    let Some(piece) = code.pieces.first() else { return code.clone() };
+    let Some(piece) = code.pieces.first() else {
+        return code.clone();
+    };
     let (items, statements) = split_items(&code.text);
     let mut whole = Code::default();
     for item in items {
@@ -508,19 +595,29 @@ fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
         String::new()
     } else {
         let numbers: Vec<String> = ranks.iter().map(|rank| format!("{rank}u32")).collect();
-        format!("if ![{}].contains(&engine::rank()) {{ return; }} ", numbers.join(", "))
+        format!(
+            "if ![{}].contains(&engine::rank()) {{ return; }} ",
+            numbers.join(", ")
+        )
     };
     whole
-        .generated(&format!("regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"))
+        .generated(&format!(
+            "regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"
+        ))
         .user(&statements, (piece.cell_line, piece.column + 1))
         .generated("}) });\n")
 }
 
 /// The code with its value bound on the engine and sent to the session.
 fn sending(code: &Code, name: &str) -> Code {
-    let Some(piece) = code.pieces.first() else { return code.clone() };
+    let Some(piece) = code.pieces.first() else {
+        return code.clone();
+    };
     Code::default()
         .generated(&format!("let {name} = {{\n"))
-        .user(code.text.trim_end_matches('\n'), (piece.cell_line, piece.column + 1))
+        .user(
+            code.text.trim_end_matches('\n'),
+            (piece.cell_line, piece.column + 1),
+        )
         .generated(&format!("}};\nregatta_cell::magic::send_value(&{name});\n"))
 }

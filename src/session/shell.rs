@@ -26,16 +26,30 @@ impl Session {
         for name in OWN_VARIABLES {
             shell.env_remove(name);
         }
-        let mut child = shell
-            .spawn()
-            .map_err(|error| Report::new(ErrorKind::System, format!("sh cannot be run: {error}")))?;
+        let mut child = shell.spawn().map_err(|error| {
+            Report::new(ErrorKind::System, format!("sh cannot be run: {error}"))
+        })?;
         let (out, lines) = channel();
         let pipes: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
-            (Stream::Stdout, child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>)),
-            (Stream::Stderr, child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>)),
+            (
+                Stream::Stdout,
+                child
+                    .stdout
+                    .take()
+                    .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+            ),
+            (
+                Stream::Stderr,
+                child
+                    .stderr
+                    .take()
+                    .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+            ),
         ];
         for (stream, pipe) in pipes {
-            let (Some(mut pipe), out) = (pipe, out.clone()) else { continue };
+            let (Some(mut pipe), out) = (pipe, out.clone()) else {
+                continue;
+            };
             std::thread::spawn(move || {
                 let mut buffer = [0; 8192];
                 while let Ok(count @ 1..) = pipe.read(&mut buffer) {
@@ -51,7 +65,11 @@ impl Session {
         loop {
             match lines.recv_timeout(Duration::from_millis(20)) {
                 Ok((stream, text)) => {
-                    sink.send(Event::Output { origin: Origin::Local, stream, text });
+                    sink.send(Event::Output {
+                        origin: Origin::Local,
+                        stream,
+                        text,
+                    });
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
                 // A child of the shell's may hold the pipes open for longer than it lives.
@@ -67,9 +85,9 @@ impl Session {
                 break;
             }
         }
-        let status = child
-            .wait()
-            .map_err(|error| Report::new(ErrorKind::System, format!("the command is lost: {error}")))?;
+        let status = child.wait().map_err(|error| {
+            Report::new(ErrorKind::System, format!("the command is lost: {error}"))
+        })?;
         if interrupted {
             return Err(explain::interrupted("running the command").into());
         }

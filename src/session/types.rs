@@ -12,7 +12,11 @@ pub fn shorten(type_name: &str) -> String {
             if type_name[at..].starts_with("::") {
                 continue;
             }
-            segment_start = if type_name[..at].ends_with("::") { at + 1 } else { segment_start };
+            segment_start = if type_name[..at].ends_with("::") {
+                at + 1
+            } else {
+                segment_start
+            };
             if type_name[..=at].ends_with("::") {
                 segment_start = at + 1;
                 continue;
@@ -35,12 +39,21 @@ mod tests {
         for (long, short) in [
             ("u64", "u64"),
             ("alloc::vec::Vec<u64>", "Vec<u64>"),
-            ("core::option::Option<alloc::string::String>", "Option<String>"),
+            (
+                "core::option::Option<alloc::string::String>",
+                "Option<String>",
+            ),
             ("(f64, ctx::Point)", "(f64, Point)"),
             ("&'static [ctx::a::B; 3]", "&'static [B; 3]"),
-            ("alloc::collections::btree::map::BTreeMap<alloc::string::String, (u8, ctx::P)>", "BTreeMap<String, (u8, P)>"),
+            (
+                "alloc::collections::btree::map::BTreeMap<alloc::string::String, (u8, ctx::P)>",
+                "BTreeMap<String, (u8, P)>",
+            ),
             ("ctx::run::{{closure}}", "{{closure}}"),
-            ("fn(u64) -> core::result::Result<(), ctx::E>", "fn(u64) -> Result<(), E>"),
+            (
+                "fn(u64) -> core::result::Result<(), ctx::E>",
+                "fn(u64) -> Result<(), E>",
+            ),
         ] {
             assert_eq!(shorten(long), short);
         }

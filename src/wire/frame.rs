@@ -76,7 +76,9 @@ fn lengths(prefix: [u8; PREFIX]) -> Result<(usize, usize), WireError> {
 
 fn read_all(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), WireError> {
     from.read_exact(bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => WireError::Closed,
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => {
+            WireError::Closed
+        }
         _ => WireError::Io(error),
     })
 }
@@ -143,8 +145,7 @@ mod tests {
             let mut seen = 0_u32;
             for part in stream.chunks(cut) {
                 reader.extend(part);
-                while let Some(((n, name), payload)) =
-                    reader.next_frame::<(u32, String)>().unwrap()
+                while let Some(((n, name), payload)) = reader.next_frame::<(u32, String)>().unwrap()
                 {
                     assert_eq!((n, name), (seen, format!("frame {seen}")));
                     assert_eq!(payload, vec![n as u8; n as usize * 7]);

@@ -10,17 +10,34 @@ use crate::ids::{EngineId, JobId, PoolName, Rank};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToEngine {
     /// The first frame: who the engine is.
-    Welcome { id: EngineId, rank: Rank, size: u32, local: bool },
+    Welcome {
+        id: EngineId,
+        rank: Rank,
+        size: u32,
+        local: bool,
+    },
     /// Run the entry function of an artifact.
-    Run { so: PathBuf, entry: String, pool: Option<PoolSpec> },
+    Run {
+        so: PathBuf,
+        entry: String,
+        pool: Option<PoolSpec>,
+    },
     /// A chunk of a map. Payload: the encoded inputs.
-    Chunk { job: JobId, chunk: u32, count: u64, function: FunctionAddress },
+    Chunk {
+        job: JobId,
+        chunk: u32,
+        count: u64,
+        function: FunctionAddress,
+    },
     /// To the local engine during a map of its own: encode up to `max` further inputs.
     Pull { max: u64 },
     /// To the local engine during a map: results of the inputs from `first` on. Payload: the results.
     Results { first: u64, count: u64 },
     /// To the local engine: the map is over. `first_items`: per rank, the indices of its first results.
-    MapOver { error: Option<String>, first_items: Vec<Vec<u64>> },
+    MapOver {
+        error: Option<String>,
+        first_items: Vec<Vec<u64>>,
+    },
     /// The pool's size has changed.
     Resized { size: u32 },
 }
@@ -45,10 +62,18 @@ pub enum FromEngine {
     /// The answer to `Welcome`.
     Ready,
     /// A value to show. Payload: its text. `rank`: a thread of a thread pool.
-    Shown { rank: Option<Rank>, mime: String, type_name: String },
+    Shown {
+        rank: Option<Rank>,
+        mime: String,
+        type_name: String,
+    },
     /// The entry function returned. `busy`: nanoseconds inside it.
     RunDone { busy: u64, end: RunEnd },
-    ChunkDone { job: JobId, chunk: u32, ended: ChunkEnded },
+    ChunkDone {
+        job: JobId,
+        chunk: u32,
+        ended: ChunkEnded,
+    },
     /// The local engine asks for a map over the pool in use. An empty `function`: no table.
     MapBegin {
         function: String,
@@ -58,17 +83,33 @@ pub enum FromEngine {
         address: FunctionAddress,
     },
     /// The answer to `Pull`. Payload: the encoded inputs.
-    Inputs { count: u64, exhausted: bool, error: Option<String> },
+    Inputs {
+        count: u64,
+        exhausted: bool,
+        error: Option<String>,
+    },
     /// Results could not be decoded, so the map cannot end well.
     Undecodable,
     /// A map begins on a thread pool of the local engine.
-    ThreadsBegin { function: String, input_type: String, output_type: String, items: u64 },
+    ThreadsBegin {
+        function: String,
+        input_type: String,
+        output_type: String,
+        items: u64,
+    },
     /// Items done so far, a few times a second.
     ThreadsProgress { done: u64 },
     /// It is over.
-    ThreadsDone { wall: u64, rows: Vec<ThreadRow>, error: Option<PanicInfo>, failed_item: Option<u64> },
+    ThreadsDone {
+        wall: u64,
+        rows: Vec<ThreadRow>,
+        error: Option<PanicInfo>,
+        failed_item: Option<u64>,
+    },
     /// A `%px` on a thread pool is over: how each thread ended, with its nanoseconds.
-    BroadcastDone { threads: Vec<(u64, Option<PanicInfo>)> },
+    BroadcastDone {
+        threads: Vec<(u64, Option<PanicInfo>)>,
+    },
     /// `Debug` texts of a rank's first results, for the map table.
     FirstResults { rank: Rank, texts: Vec<String> },
     /// Seconds per loop of `%timeit`, as bits.
@@ -79,9 +120,13 @@ pub enum FromEngine {
 /// panic, a `?`) stands in the captured output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunEnd {
-    Returned { panic: Option<PanicInfo> },
+    Returned {
+        panic: Option<PanicInfo>,
+    },
     /// The artifact could not be loaded.
-    NotLoaded { why: String },
+    NotLoaded {
+        why: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
