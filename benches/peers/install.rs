@@ -92,7 +92,7 @@ fn install(what: &str, command: &mut Command) -> Outcome<()> {
         .map_err(|Failure(why)| Failure(format!("the peer {what} cannot be installed: {why}")))
 }
 
-/// One line about the machine and the versions that were measured.
+/// One line about the machine, how busy it is, and the versions that were measured.
 pub fn versions(programs: &Programs) -> Outcome<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let rustc = output(programs.command(Path::new("rustc")).arg("--version"), "")?;
@@ -103,8 +103,11 @@ pub fn versions(programs: &Programs) -> Outcome<String> {
         .trim()
         .split_once(' ')
         .unwrap_or((python.trim(), "?"));
+    // Where the system tells it: a busy machine makes small ratios of parallel work meaningless.
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     Ok(format!(
-        "{cores} cores · {} · Python {python} · ipyparallel {ipyparallel} · {}",
+        "{cores} cores (load {load} at the start) · {} · Python {python} · ipyparallel {ipyparallel} · {}",
         rustc.trim(),
         evcxr.trim()
     ))

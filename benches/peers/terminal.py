@@ -1,6 +1,7 @@
 """Drives a REPL through a pseudo-terminal and measures what somebody in front of it waits for.
 
-    terminal.py start PROMPT RESULT PROGRAM     one start: until the prompt, until the result of `1 + 1`
+    terminal.py start PROMPT RESULT PROGRAM     one start: until the prompt, until the result of `1 + 1`,
+                                                and how long the next such cell takes
     terminal.py cells PROMPT PROGRAM            cells from a JSON list on stdin: Enter until the next prompt
 
 PROMPT and RESULT are regular expressions on the text without escape sequences. Prints one JSON value, in
@@ -100,8 +101,14 @@ def start(prompt, result, program):
     session.enter("1 + 1")
     answered = session.wait(result)
     session.wait(r"\n[^\n]*" + prompt + r"\r?$")
+    entered = session.enter("2 + 1")
+    again = session.wait(r"\n[^\n]*" + prompt + r"\r?$") - entered
     session.close()
-    return {"prompt": prompted - session.start, "result": answered - session.start}
+    return {
+        "prompt": prompted - session.start,
+        "result": answered - session.start,
+        "again": again,
+    }
 
 
 def cells(prompt, program):

@@ -54,9 +54,17 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
         code: error.code().map(str::to_owned),
         places,
         notes,
-        help: children(error, "help").into_iter().next(),
+        help: help(error),
         elsewhere,
     }
+}
+
+/// The text between two others.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?
+        .1
+        .split_once(after)
+        .map(|(between, _)| between)
 }
 
 /// evcxr repeats the error's message where rustc has no label.
@@ -71,6 +79,13 @@ fn label(text: &str) -> String {
 fn readable(message: &str) -> String {
     if message.contains("evcxr_display") {
         return "the value of this expression cannot be shown: its type has no `Debug`".to_owned();
+    }
+    // What follows the user's code is generated.
+    if let Some((expected, _)) = message.split_once(", found keyword `fn`") {
+        return format!("{expected}, found the end of the cell");
+    }
+    if let Some(name) = between(message, "The variable `", "` contains a reference") {
+        return format!("the variable `{name}` holds a reference, which cannot outlive its cell");
     }
     // `?` at top level stands in a closure of the generated code.
     message.replace(
@@ -91,9 +106,34 @@ fn children(error: &CompilationError, level: &str) -> Vec<String> {
         .collect()
 }
 
+/// The first help that concerns the user's code, with what rustc would write instead.
+fn help(error: &CompilationError) -> Option<String> {
+    let children = error.json["children"].as_array()?;
+    children
+        .iter()
+        .filter(|child| child["level"].as_str() == Some("help"))
+        .filter_map(|child| {
+            let message = child["message"]
+                .as_str()
+                .filter(|message| !is_generated(message))?;
+            let Some(instead) = child["spans"][0]["suggested_replacement"].as_str() else {
+                return Some(message.to_owned());
+            };
+            let instead = instead.trim();
+            let one_line = !instead.is_empty() && !instead.contains('\n');
+            let named = if one_line && !message.contains(instead) {
+                format!("{message}: `{instead}`")
+            } else {
+                message.to_owned()
+            };
+            (!is_generated(instead)).then_some(named)
+        })
+        .next()
+}
+
 /// Whether a text names what evcxr generates.
 fn is_generated(text: &str) -> bool {
-    text.contains("evcxr") || text.contains("Evcxr")
+    text.contains("evcxr") || text.contains("Evcxr") || text.contains("regatta_")
 }
 
 /// The source line under the error's primary span, unless it is generated.

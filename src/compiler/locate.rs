@@ -15,8 +15,9 @@ pub fn locate(generated: &str, line: usize, cells: &[&str]) -> Option<(usize, us
     for (index, cell) in cells.iter().enumerate() {
         let lines: Vec<&str> = cell.lines().map(str::trim).collect();
         for (number, candidate) in lines.iter().enumerate() {
-            // The first line of a segment may stand behind generated text on the same line.
-            if *candidate != text && (candidate.is_empty() || !text.contains(candidate)) {
+            // A line of the user's may be cut into statements, or stand beside generated text.
+            let part = text.contains(candidate) || (text.len() > 3 && candidate.contains(text));
+            if candidate.is_empty() || !part {
                 continue;
             }
             let equal = |step: isize| {
@@ -32,7 +33,11 @@ pub fn locate(generated: &str, line: usize, cells: &[&str]) -> Option<(usize, us
                     })
                     .count()
             };
-            let score = (*candidate == text, equal(1) + equal(-1), candidate.len());
+            let score = (
+                *candidate == text,
+                equal(1) + equal(-1),
+                candidate.len().min(text.len()),
+            );
             // The newest cell wins a draw.
             if best.is_none_or(|(previous, _, _)| score >= previous) {
                 best = Some((score, index, number + 1));

@@ -231,6 +231,11 @@ fn fail(why: impl Into<String>) -> MapEnd {
     MapEnd::Failed
 }
 
+fn refuse(why: impl Into<String>) -> MapEnd {
+    FAILURE.set(why.into());
+    MapEnd::Refused
+}
+
 extern "C" fn failure(to: *mut c_void, write: Write) {
     FAILURE.with_borrow(|why| write(to, Bytes::of(why.as_bytes())));
 }
@@ -239,17 +244,17 @@ extern "C" fn map(call: *const MapCall) -> MapEnd {
     // SAFETY: the cell crate passes a live `MapCall`.
     let call = unsafe { &*call };
     if !LOCAL.load(Ordering::Relaxed) {
-        return fail(
+        return refuse(
             "a map inside the function of a map or inside %px is not possible: an engine cannot command the others",
         );
     }
     if WORKER.get().is_some() || !MAIN.get() {
-        return fail(
+        return refuse(
             "a map on a process pool starts from the cell itself, not from another thread",
         );
     }
     let Some((base, so)) = loader::address_of(call.trampoline as *const c_void) else {
-        return fail("the function is in no artifact");
+        return refuse("the function is in no artifact");
     };
     let address = FunctionAddress {
         so,
@@ -263,7 +268,7 @@ extern "C" fn map(call: *const MapCall) -> MapEnd {
         address,
     };
     if let Err(error) = link::send(&begin, &[]) {
-        return fail(error.to_string());
+        return refuse(error.to_string());
     }
     match serve_map(call) {
         Ok(end) => end,
@@ -320,7 +325,7 @@ extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
         let end: ChunkEnd = (call.run)(call.ctx, 0, call.items);
         return match end.how {
             End::Finished => MapEnd::Finished,
-            _ => fail(take_panic().map_or_else(String::new, |panic| panic.message)),
+            _ => refuse(take_panic().map_or_else(String::new, |panic| panic.message)),
         };
     }
     let mut begin = Some(FromEngine::ThreadsBegin {
@@ -349,7 +354,7 @@ extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
 
 extern "C" fn broadcast(ctx: *mut c_void, run: RunOnThread) -> MapEnd {
     if WORKER.get().is_some() {
-        return fail("%px inside a thread pool is not possible");
+        return refuse("%px inside a thread pool is not possible");
     }
     with_threads(|pool| {
         link::send(&pool.broadcast(ctx, run)?, &[]).map_err(|error| error.to_string())

@@ -12,8 +12,7 @@ pub struct Autopx;
 impl Magic for Autopx {
     fn command(&self) -> Command {
         with_options(
-            Command::new("autopx")
-                .about("runs all later plain cells on the engines; again: ends that"),
+            Command::new("autopx").about("runs later plain cells on the engines; again: ends that"),
         )
     }
 

@@ -174,6 +174,19 @@ fn refused(error: &clap::Error, name: &str) -> Report {
         ContextValue::Strings(texts) => texts.first().cloned(),
         _ => None,
     });
+    let value = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value.as_str(),
+        _ => "",
+    };
+    if value.parse::<i64>().is_ok() && rendered.contains("processes") {
+        return report.hint(format!("the number of engines is an option: `-n {value}`"));
+    }
+    if let (None, Some(ContextValue::Strings(valid))) =
+        (&suggestion, error.get(ContextKind::ValidValue))
+        && !valid.is_empty()
+    {
+        return report.hint(format!("one of {}", valid.join(", ")));
+    }
     match suggestion {
         Some(text) => report.hint(format!("did you mean {text}?")),
         None => report.hint(format!("`%help {name}` shows how it is written")),

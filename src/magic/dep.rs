@@ -10,7 +10,7 @@ pub struct Dep;
 
 impl Magic for Dep {
     fn command(&self) -> Command {
-        Command::new("dep").about("adds a crate: `%dep NAME`, `%dep NAME = \"1\"`, `%dep kernels`").after_help(
+        Command::new("dep").about("adds a crate: `%dep NAME = \"1\"`, `%dep kernels`").override_usage("%dep NAME [= VERSION OR TABLE]").after_help(
             "`%dep kernels` adds regatta's own compute kernels. `:dep NAME = \"1\"` works too. The part behind \
              `=` is what Cargo.toml takes: a version or `{ version = \"1\", features = [\"full\"] }`.",
         )

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::{ALL, Call, Example, Magic, find, suggest::nearest};
+use super::{ALL, Call, Example, Magic, Takes, find, suggest::nearest};
 use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
@@ -26,28 +26,20 @@ impl Magic for Help {
         let Some(name) = call.text_of("name") else {
             let row = |magic: &&dyn Magic| {
                 let command = magic.command();
-                let percent = if magic.has_cell_form() { "%, %%" } else { "%" };
                 vec![
                     Field::Text(format!("%{}", command.get_name())),
-                    Field::Text(percent.to_owned()),
-                    Field::Text(
-                        command
-                            .get_about()
-                            .map(ToString::to_string)
-                            .unwrap_or_default(),
-                    ),
+                    Field::Text(about(&command)),
                 ]
             };
             let rows = ALL.iter().map(row).collect();
-            let columns = vec!["magic", "forms", "what it does"];
+            let columns = vec!["magic", "what it does"];
             sink.send(Event::Table(Table {
                 title: None,
                 columns,
                 rows,
             }));
-            sink.send(Event::Text(
-                "`%help NAME` explains one; `!command` runs a shell command".to_owned(),
-            ));
+            let more = "`%help NAME` explains one; `!command` runs a shell command";
+            sink.send(Event::Text(more.to_owned()));
             return Ok(());
         };
         let name = name.trim_start_matches('%');
@@ -68,26 +60,61 @@ impl Magic for Help {
     }
 }
 
+/// Columns of help texts, on any terminal that is not narrower.
+const WIDTH: usize = 78;
+
+fn about(command: &Command) -> String {
+    command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
 fn explain(magic: &dyn Magic) -> String {
-    let name = format!("%{}", magic.command().get_name());
-    let mut command = magic
-        .command()
-        .disable_help_flag(true)
-        .disable_help_subcommand(true)
-        .bin_name(&name);
-    let mut text = command.render_long_help().to_string().trim_end().to_owned();
-    for sub in magic.command().get_subcommands() {
-        let mut sub = sub
-            .clone()
-            .disable_help_flag(true)
-            .bin_name(format!("{name} {}", sub.get_name()));
-        text.push_str(&format!("\n\n{}", sub.render_help().to_string().trim_end()));
-    }
-    text.push_str("\n\nExamples:");
-    for example in magic.examples() {
-        for line in example.input.lines() {
-            text.push_str(&format!("\n  {line}"));
+    let command = magic.command();
+    let name = format!("%{}", command.get_name());
+    let mut text = match (magic.takes(), magic.has_cell_form()) {
+        (Takes::Code, cell_form) if !magic.binds() => {
+            let options = if command.get_arguments().next().is_some() {
+                " [OPTIONS]"
+            } else {
+                ""
+            };
+            let body = if cell_form {
+                format!("\n       %{name}{options}, the code on the lines below")
+            } else {
+                String::new()
+            };
+            page(
+                &command.override_usage(format!("{name}{options} CODE{body}")),
+                &name,
+            )
         }
+        _ => page(&command, &name),
+    };
+    for sub in magic.command().get_subcommands() {
+        let name = format!("{name} {}", sub.get_name());
+        text.push_str(&format!("\n\n{name}: {}", page(sub, &name)));
+    }
+    if !magic.examples().is_empty() {
+        text.push_str("\n\nExamples:");
+    }
+    for line in magic
+        .examples()
+        .iter()
+        .flat_map(|example| example.input.lines())
+    {
+        text.push_str(&format!("\n  {line}"));
     }
     text
+}
+
+fn page(command: &Command, name: &str) -> String {
+    let mut command = command
+        .clone()
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .bin_name(name)
+        .term_width(WIDTH);
+    command.render_help().to_string().trim_end().to_owned()
 }

@@ -2,6 +2,7 @@
 
 use clap::Command;
 
+use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
 use crate::cell::{over, position};
 use crate::outcome::{ErrorKind, Report, Sink};
@@ -12,7 +13,8 @@ pub struct Map;
 impl Magic for Map {
     fn command(&self) -> Command {
         Command::new("map")
-            .about("maps a function over inputs on the pool in use: `%map F over EXPR`")
+            .about("maps a function over inputs, in parallel")
+            .override_usage("%map F over EXPR\n       let NAME = %map F over EXPR")
             .after_help(
                 "F is a closure or the path of a function, EXPR anything iterable. `let name = %map …` binds the \
                  results, a Vec in input order. On a process pool inputs and results travel by serde and F \
@@ -47,6 +49,13 @@ impl Magic for Map {
     ) -> Result<(), Failed> {
         let text = call.text.trim_end().trim_end_matches(';');
         let Some((function, inputs)) = over(text) else {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let slip = words.iter().find(|word| nearest(word, ["over"]).is_some());
+            if let Some(word) = slip {
+                return Err(Report::new(ErrorKind::Usage, "%map needs `F over EXPR`")
+                    .hint(format!("did you mean `over` by `{word}`?"))
+                    .into());
+            }
             return Err(Report::new(ErrorKind::Usage, "%map needs `F over EXPR`")
                 .hint("for example `%map fib over [30, 31, 32]` or `%map |x| x * 2 over 0..10`")
                 .into());

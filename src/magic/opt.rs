@@ -12,7 +12,7 @@ pub struct Opt;
 impl Magic for Opt {
     fn command(&self) -> Command {
         Command::new("opt")
-            .about("sets the optimisation level of later cells, and overflow checks")
+            .about("sets the optimisation of later cells, and their checks")
             .arg(
                 Arg::new("level")
                     .value_parser(PossibleValuesParser::new(["0", "1", "2", "3", "s", "z"]))

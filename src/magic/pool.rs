@@ -9,7 +9,7 @@ use super::document::kind_word;
 use super::{Call, Example, Magic};
 use crate::cell::Targets;
 use crate::outcome::{Event, Field, PoolKind, Sink, Table};
-use crate::pool::EngineState;
+use crate::pool::{EngineState, Work};
 use crate::session::{Failed, Pool as SessionPool, Session};
 
 pub struct Pool;
@@ -29,9 +29,7 @@ impl Magic for Pool {
             .help("what to call it: p0, p1, … without it");
         let pool = Arg::new("pool").value_name("NAME");
         Command::new("pool")
-            .about("starts, stops, lists, resizes and restarts pools of engines")
-            .subcommand_required(true)
-            .arg_required_else_help(false)
+            .about("starts, stops, lists, resizes, restarts pools of engines")
             .subcommand(
                 Command::new("start")
                     .about("starts a pool and uses it")
@@ -109,7 +107,7 @@ impl Magic for Pool {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let Some((verb, options)) = call.matches.subcommand() else {
-            return Ok(());
+            return list(session, sink);
         };
         let text = |id: &str| options.get_one::<String>(id).map(String::as_str);
         let said = match verb {
@@ -118,10 +116,14 @@ impl Magic for Pool {
                 let all = options.get_flag("all");
                 let stopped = session.stop_pool(text("pool"), all)?;
                 let names: Vec<String> = stopped.iter().map(|pool| pool.name.to_string()).collect();
+                let now = match session.current_pool() {
+                    Some(pool) if !names.is_empty() => format!("; using {}", pool.name),
+                    _ => String::new(),
+                };
                 if names.is_empty() {
                     "no pool to stop".to_owned()
                 } else {
-                    format!("stopped {}", names.join(", "))
+                    format!("stopped {}{now}", names.join(", "))
                 }
             }
             "use" => format!(
@@ -209,7 +211,8 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
             Field::Text(match status.state {
                 EngineState::Starting => "starting".to_owned(),
                 EngineState::Idle => "idle".to_owned(),
-                EngineState::Busy(with) => format!("busy: {with}"),
+                EngineState::Busy(Work::Cell(cell)) => format!("busy: In [{cell}]"),
+                EngineState::Busy(Work::Map) => "busy: a map".to_owned(),
                 EngineState::Dead(cause) => format!("dead: {cause}"),
             }),
             Field::Count(status.tasks),

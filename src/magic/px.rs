@@ -164,7 +164,6 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
 
 pub fn bad_targets(error: TargetError) -> Report {
     Report::new(ErrorKind::Usage, error.to_string())
-        .hint("targets are written as `all`, `2`, `0,2`, `1:3`, `::2`, `-1`")
 }
 
 impl Magic for Px {

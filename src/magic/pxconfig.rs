@@ -12,7 +12,7 @@ pub struct Pxconfig;
 impl Magic for Pxconfig {
     fn command(&self) -> Command {
         with_options(
-            Command::new("pxconfig").about("sets defaults for the options of %px, and shows them"),
+            Command::new("pxconfig").about("sets and shows defaults for the options of %px"),
         )
     }
 

@@ -10,8 +10,7 @@ pub struct Pxresult;
 
 impl Magic for Pxresult {
     fn command(&self) -> Command {
-        Command::new("pxresult")
-            .about("waits for `%px -a` and shows its result; otherwise the last one again")
+        Command::new("pxresult").about("waits for `%px -a`, or shows the last result again")
     }
 
     fn examples(&self) -> &'static [Example] {

@@ -10,8 +10,7 @@ pub struct Reset;
 
 impl Magic for Reset {
     fn command(&self) -> Command {
-        Command::new("reset")
-            .about("forgets all variables and definitions, here and on all engines")
+        Command::new("reset").about("forgets all variables and definitions")
     }
 
     fn examples(&self) -> &'static [Example] {

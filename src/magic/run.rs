@@ -12,7 +12,7 @@ pub struct Run;
 impl Magic for Run {
     fn command(&self) -> Command {
         Command::new("run")
-            .about("runs a notebook's cells (.md), or a Rust file as one cell")
+            .about("runs a notebook (.md), or a Rust file as one cell")
             .arg(Arg::new("file").required(true).help("the file"))
     }
 

@@ -11,7 +11,7 @@ pub struct Time;
 
 impl Magic for Time {
     fn command(&self) -> Command {
-        Command::new("time").about("runs code once and tells its wall time, and the compiler's")
+        Command::new("time").about("runs code once and tells how long that took")
     }
 
     fn takes(&self) -> Takes {

@@ -10,8 +10,7 @@ pub struct Timeit;
 
 impl Magic for Timeit {
     fn command(&self) -> Command {
-        Command::new("timeit")
-            .about("measures an expression over adaptive loops: mean ± deviation, best")
+        Command::new("timeit").about("measures an expression over many loops")
     }
 
     fn takes(&self) -> Takes {

@@ -22,7 +22,9 @@ impl Magic for Who {
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
-        let names: Vec<String> = session.whereabouts().into_iter().map(|row| row.0).collect();
+        let mut names: Vec<String> = session.whereabouts().into_iter().map(|row| row.0).collect();
+        names.sort();
+        names.dedup();
         let text = if names.is_empty() {
             "no variables".to_owned()
         } else {

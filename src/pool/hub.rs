@@ -14,7 +14,9 @@ use nix::sys::signal::Signal;
 
 use super::map::{Map, Step, Wanted};
 use super::process::Process;
-use super::{Command, EngineState, MapFailure, MapFault, Notify, PoolEvent, PoolUse, Printed, Run};
+use super::{
+    Command, EngineState, MapFailure, MapFault, Notify, PoolEvent, PoolUse, Printed, Run, Work,
+};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{MapPlan, MapReport, MapRow, PoolKind, Stream, Value};
 use crate::wire::{FromEngine, ToEngine};
@@ -148,6 +150,7 @@ impl State {
                     rank: None,
                     item: None,
                     what: MapFault::Interrupted,
+                    died: Vec::new(),
                 };
                 self.map_over(Some(failure));
             }
@@ -176,7 +179,7 @@ impl State {
         for engine in run.engines {
             match self.processes.get_mut(&engine) {
                 Some(process) if process.is_alive() => {
-                    process.state = EngineState::Busy("cell");
+                    process.state = EngineState::Busy(Work::Cell(run.cell));
                     self.send(engine, &message, &[]);
                 }
                 // Its death has been told, but perhaps after this command was given.
@@ -212,7 +215,7 @@ impl State {
     fn send(&mut self, engine: EngineId, message: &ToEngine, payload: &[u8]) {
         if let Some(process) = self.processes.get_mut(&engine) {
             if let ToEngine::Chunk { .. } = message {
-                process.state = EngineState::Busy("map");
+                process.state = EngineState::Busy(Work::Map);
             }
             // A broken connection shows as the engine's end.
             let _ = process.send(message, payload);
@@ -347,7 +350,10 @@ impl State {
         };
         self.send(map.caller, &over, &[]);
         self.emit(match failure {
-            Some(failure) => PoolEvent::MapFailed(failure),
+            Some(mut failure) => {
+                failure.died = map.deaths();
+                PoolEvent::MapFailed(failure)
+            }
             None => PoolEvent::MapDone {
                 report: map.report(),
                 shown: map.shown,
@@ -424,6 +430,7 @@ impl State {
                         rank: None,
                         item: None,
                         what,
+                        died: Vec::new(),
                     }));
                 }
                 map.inputs(count, exhausted, payload);
@@ -435,6 +442,7 @@ impl State {
                     rank: None,
                     item: None,
                     what,
+                    died: Vec::new(),
                 }));
             }
             FromEngine::ThreadsBegin {
@@ -467,6 +475,7 @@ impl State {
                         rank: None,
                         item: failed_item,
                         what: MapFault::Panicked(panic),
+                        died: Vec::new(),
                     }),
                     None => PoolEvent::MapDone {
                         report: thread_report(self.pool(), wall, rows),

@@ -122,6 +122,7 @@ impl Map {
                 rank: None,
                 item,
                 what: fault,
+                died: Vec::new(),
             })))
         };
         match decision {
@@ -197,6 +198,7 @@ impl Map {
                 rank: Some(worker.rank),
                 item: Some(first + ended.done),
                 what: MapFault::Panicked(panic.clone()),
+                died: Vec::new(),
             };
             return vec![Step::Over(Some(failure))];
         }
@@ -251,6 +253,12 @@ impl Map {
         items
     }
 
+    /// Engines that died meanwhile, and how.
+    pub fn deaths(&self) -> Vec<(Rank, String)> {
+        let died = |worker: &Worker| Some((worker.rank, worker.died.clone()?));
+        self.workers.iter().filter_map(died).collect()
+    }
+
     pub fn report(&self) -> MapReport {
         let row = |worker: &Worker| MapRow {
             rank: worker.rank,
@@ -259,14 +267,13 @@ impl Map {
             busy: worker.busy,
             results: Vec::new(),
         };
-        let died = |worker: &Worker| Some((worker.rank, worker.died.clone()?));
         MapReport {
             pool: self.pool.clone(),
             kind: PoolKind::Processes,
             engines: self.workers.iter().map(row).collect(),
             wall: self.started.elapsed(),
             serial: self.workers.iter().map(|worker| worker.busy).sum(),
-            died: self.workers.iter().filter_map(died).collect(),
+            died: self.deaths(),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
-use crate::ids::{EngineId, PoolName, Rank};
+use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{MapPlan, MapReport, Stream, Value};
 use crate::wire::{PanicInfo, PoolSpec, RunEnd};
 
@@ -37,6 +37,8 @@ pub struct Run {
     pub engines: Vec<EngineId>,
     pub so: PathBuf,
     pub entry: String,
+    /// Which cell it belongs to, for listings.
+    pub cell: CellId,
     /// What `pool::map` in the cell maps over.
     pub pool: Option<PoolUse>,
 }
@@ -136,6 +138,8 @@ pub struct MapFailure {
     /// The index of the input whose item failed.
     pub item: Option<u64>,
     pub what: MapFault,
+    /// Engines that died during the map, and how.
+    pub died: Vec<(Rank, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,12 +187,18 @@ pub struct EngineStatus {
     pub memory: Option<u64>,
 }
 
+/// What an engine is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    Cell(CellId),
+    Map,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineState {
     Starting,
     Idle,
-    /// `cell` or `map`
-    Busy(&'static str),
+    Busy(Work),
     Dead(String),
 }
 

@@ -90,7 +90,9 @@ pub(crate) fn report(report: &MapReport, style: &Style) -> String {
         units::duration(report.wall),
         units::duration(report.serial)
     );
-    if let Some((speedup, efficiency)) = speedup(report) {
+    if report.wall < SHORTEST {
+        summary.push_str(" · too short to measure a speedup");
+    } else if let Some((speedup, efficiency)) = speedup(report) {
         let of = report.engines.len();
         summary.push_str(&format!(" · speedup {speedup:.2} of {of}"));
         summary.push_str(&format!(" · efficiency {:.0} %", efficiency * 100.0));
@@ -103,6 +105,9 @@ pub(crate) fn report(report: &MapReport, style: &Style) -> String {
     }
     out
 }
+
+/// In a shorter map the way to the engines is all that can be measured.
+const SHORTEST: Duration = Duration::from_millis(5);
 
 fn bar(busy: Duration, busiest: Duration) -> String {
     text::bar(busy.as_nanos(), busiest.as_nanos(), BAR)
@@ -243,7 +248,7 @@ mod tests {
         map.wall = Duration::ZERO;
         assert_eq!(
             report(&map, &Style::plain(80)),
-            "wall 0 ns · serial 0.239 s\n"
+            "wall 0 ns · serial 0.239 s · too short to measure a speedup\n"
         );
     }
 

@@ -55,6 +55,8 @@ fn numbers(progress: &Progress) -> String {
     } = *progress;
     let mut numbers = match total {
         Some(total) => format!(" {} / {}", units::count(done), units::counted(total, unit)),
+        // Nothing is counted yet: only the time passes.
+        None if done == 0 => String::new(),
         None => format!(" {}", units::counted(done, unit)),
     };
     let rate = done as f64 / elapsed.as_secs_f64();

@@ -4,17 +4,22 @@
 use super::grid::Grid;
 use super::{Style, failures, output, text, units, value};
 use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, PxReport, PxRow, Value};
+use crate::outcome::{EngineOutcome, GroupOutputs, PxReport, PxRow, Value};
 
 /// The whole report; nothing when every engine is done and has nothing to say.
 pub(crate) fn px(report: &PxReport, style: &Style) -> String {
     let mut out = String::new();
-    for (rank, stream, printed) in output::held_back(report) {
-        out.push_str(&output::tagged(rank, stream, printed, style));
-    }
     let mut rows: Vec<&PxRow> = report.engines.iter().collect();
     rows.sort_by_key(|row| row.rank);
-    out.push_str(&values(report, &rows, style));
+    let printed = rows.iter().any(|row| !row.output.is_empty());
+    if report.group == GroupOutputs::Engine && printed {
+        out.push_str(&engine_by_engine(report, &rows, style));
+    } else {
+        for (rank, stream, printed) in output::held_back(report) {
+            out.push_str(&output::tagged(rank, stream, printed, style));
+        }
+        out.push_str(&values(report, &rows, style));
+    }
     let failed: Vec<_> = rows
         .iter()
         .filter(|row| !row.outcome.is_ok())
@@ -22,6 +27,21 @@ pub(crate) fn px(report: &PxReport, style: &Style) -> String {
         .collect();
     for (ranks, row) in group(&failed, |row| &row.outcome) {
         out.push_str(&failures::failure(&ranks, &row.outcome, style));
+    }
+    out
+}
+
+/// What each engine printed, and its value right below.
+fn engine_by_engine(report: &PxReport, rows: &[&PxRow], style: &Style) -> String {
+    let mut out = String::new();
+    for row in rows {
+        for (stream, printed) in &row.output {
+            out.push_str(&output::tagged(row.rank, *stream, printed, style));
+        }
+        if let Some(it) = value_of(row) {
+            let prompt = format!("Out[{}:{}]", report.cell, row.rank);
+            out.push_str(&value::block(&prompt, it, style));
+        }
     }
     out
 }

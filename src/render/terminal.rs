@@ -116,6 +116,10 @@ impl<W: Write> Terminal<W> {
     fn advance(&mut self, progress: Option<Progress>) -> io::Result<()> {
         if self.style.live {
             self.erase()?;
+            if progress.is_some() {
+                // The window may have been resized; a line that wraps can't be redrawn.
+                self.style.width = Style::detect().width;
+            }
             self.progress = progress;
             self.draw()?;
             return self.out.flush();

@@ -6,7 +6,8 @@ use super::{Style, units};
 use crate::outcome::Value;
 
 const MOST_LINES: usize = 200;
-const MOST_BYTES: usize = 64 * 1024;
+/// Some fifty lines of a terminal; a sequence of thousands is not read to its end.
+const MOST_BYTES: usize = 4 * 1024;
 
 /// A value behind its prompt (`Out[4]`), below it when it has several lines.
 pub(crate) fn block(prompt: &str, value: &Value, style: &Style) -> String {
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_between_characters() {
         let shown = show(&"漢".repeat(100_000));
-        assert!(shown.ends_with("漢\n… 234 kB left out\n"));
+        assert!(shown.ends_with("漢\n… 296 kB left out\n"));
         assert!(shown.len() < 70_000);
     }
 

@@ -12,7 +12,7 @@ use crate::cell::{ItemKind, identifiers, normalised, split_items};
 use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Progress, Report, Sink};
-use crate::pool::{EngineState, PoolEvent, Run, Signal};
+use crate::pool::{EngineState, Run, Signal, Work};
 
 /// How often flags are looked at while something is awaited.
 const TICK: Duration = Duration::from_millis(20);
@@ -402,6 +402,7 @@ impl Session {
                 engines: engines.iter().map(|(engine, _)| *engine).collect(),
                 so: artifact.so.clone(),
                 entry: artifact.entry.clone(),
+                cell: self.cell(),
                 pool: self.pool_use(),
             });
         }
@@ -418,6 +419,7 @@ impl Session {
         self.in_flight = true;
         let followed = self.follow_events(flight, wait, sink);
         self.in_flight = false;
+        self.finish_stray_prints(sink);
         self.flush_map_report(sink);
         sink.send(Event::Progress(None));
         self.timing.run += flight.started.elapsed();
@@ -503,7 +505,7 @@ impl Session {
         if !interruption.map_engines_done {
             interruption.map_engines_done = true;
             let busy =
-                |status: &crate::pool::EngineStatus| status.state == EngineState::Busy("map");
+                |status: &crate::pool::EngineStatus| status.state == EngineState::Busy(Work::Map);
             victims.extend(
                 self.hub
                     .status()
@@ -528,7 +530,7 @@ impl Session {
                 .hub
                 .status()
                 .iter()
-                .any(|status| status.state == EngineState::Busy("map"))
+                .any(|status| status.state == EngineState::Busy(Work::Map))
     }
 
     fn show(&mut self, shown: Shown, sink: &mut dyn Sink) {
@@ -550,25 +552,6 @@ impl Session {
                 self.show_value(origin, value, sink);
             }
             Shown::Other(event) => self.other_event(event, sink),
-        }
-    }
-
-    /// An event that belongs to no cell in flight.
-    pub(super) fn stray_event(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
-        match event {
-            PoolEvent::Output {
-                engine,
-                stream,
-                bytes,
-            } => {
-                let text = String::from_utf8_lossy(bytes.as_slice()).into_owned();
-                sink.send(Event::Output {
-                    origin: self.origin_of(engine),
-                    stream,
-                    text,
-                });
-            }
-            event => self.other_event(event, sink),
         }
     }
 }

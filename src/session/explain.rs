@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::evaluate::{Code, Failed};
+use crate::cell::identifiers;
 use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
@@ -36,7 +37,7 @@ pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &st
             }
             Failed(reports)
         }
-        CompileError::Trouble(message) => trouble(&message).into(),
+        CompileError::Trouble(message) => trouble(&message, cell, source).into(),
         CompileError::Interrupted => interrupted("compiling").into(),
         CompileError::Unavailable(why) => no_compiler(&why).into(),
     }
@@ -51,6 +52,16 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
     let mut report = Report::new(ErrorKind::Compile, diagnostic.message);
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
+    let ours = [
+        "map_processes",
+        "map_threads",
+        "on_processes",
+        "on_threads",
+        "show_value",
+    ];
+    report
+        .notes
+        .retain(|note| !ours.iter().any(|name| note.contains(name)));
     report.hint = diagnostic.help;
     if let Some(hint) = &report.hint {
         // The help is said once, below.
@@ -62,11 +73,31 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
         return report.hint(CAPTURES_HINT);
     }
+    if report.what.contains("holds a reference") {
+        report.hint = Some(
+            "keep what it refers to and borrow again, clone it, or use it within one block `{ … }`"
+                .to_owned(),
+        );
+        report.notes.clear();
+    }
     if let Some(kind) = cannot_travel(&report, code).map(str::to_owned) {
         report.what = format!("`{kind}` cannot travel between processes");
         report.code = None;
         report.notes.clear();
-        report.hint = Some(TRAVEL_HINT.to_owned());
+        let standard = |kind: &str| {
+            [
+                "Rc<", "Arc<", "Box<", "Cell<", "RefCell<", "Mutex<", "*", "fn(",
+            ]
+            .iter()
+            .any(|start| kind.starts_with(start))
+        };
+        report.hint = Some(if kind.starts_with('&') {
+            "send values, not references: `.iter().cloned()` on the inputs, `String` instead of `&str` (`.map(String::from)`), or map on a thread pool: `%pool start threads`".to_owned()
+        } else if standard(&kind) {
+            "send plain data instead, or map on a thread pool, where nothing is encoded: `%pool start threads`".to_owned()
+        } else {
+            TRAVEL_HINT.to_owned()
+        });
     }
     if !marks.is_empty() {
         report.snippet = Some(Snippet {
@@ -97,9 +128,12 @@ fn cannot_travel<'a>(report: &'a Report, code: &Code) -> Option<&'a str> {
             .notes
             .iter()
             .any(|note| by_map.iter().any(|name| note.contains(name)));
-    let serde = ["Serialize`", "Deserialize<", "DeserializeOwned`"];
+    let serde = ["Serialize`", "Deserialize"];
     if !asked || !serde.iter().any(|name| report.what.contains(name)) {
         return None;
+    }
+    if report.what.contains("not general enough") {
+        return Some("&str");
     }
     // "the trait `T` is not implemented for `K`", "the trait bound `K: T` is not satisfied"
     match report.what.split_once(" is not implemented for `") {
@@ -135,7 +169,58 @@ fn mark(place: &Place, code: &Code) -> Option<Mark> {
     })
 }
 
-fn trouble(message: &str) -> Report {
+/// What evcxr says of a variable that it cannot keep.
+fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
+    let name = message.split('`').nth(1)?;
+    let (what, hint) = if message.contains("is a closure") {
+        (
+            format!("the variable `{name}` is a closure, whose type cannot be written down"),
+            format!(
+                "box it, `let {name}: Box<dyn Fn(i32) -> i32> = Box::new(…)`, make it a `fn`, or use it within one block `{{ … }}`"
+            ),
+        )
+    } else if message.contains("cannot be persisted") {
+        (
+            format!("the variable `{name}` has a type that cannot be written down"),
+            format!(
+                "box it, `let {name}: Box<dyn Trait> = Box::new(…)`, or use it within one block `{{ … }}`"
+            ),
+        )
+    } else if message.contains("automatically determine type") {
+        (
+            format!("the type of the variable `{name}` cannot be told"),
+            format!("write it: `let {name}: Type = …`"),
+        )
+    } else {
+        return None;
+    };
+    let mut report = Report::new(ErrorKind::Compile, what).hint(hint);
+    let (line, text) = source
+        .lines()
+        .enumerate()
+        .find(|(_, line)| line.contains("let ") && identifiers(line).contains(name))?;
+    let start = text
+        .find(name)
+        .map_or(1, |at| text[..at].chars().count() + 1);
+    let mark = Mark {
+        start: (line + 1, start),
+        end: (line + 1, start + name.chars().count()),
+        label: String::new(),
+        primary: true,
+    };
+    let name = format!("In [{cell}]");
+    report.snippet = Some(Snippet {
+        source: source.to_owned(),
+        name,
+        marks: vec![mark],
+    });
+    Some(report)
+}
+
+fn trouble(message: &str, cell: CellId, source: &str) -> Report {
+    if let Some(report) = cannot_keep(message, cell, source) {
+        return report;
+    }
     let message = message.replace("evcxr", "regatta");
     let mut lines = message
         .lines()
@@ -328,6 +413,9 @@ impl Session {
             ),
             MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
         };
+        for (rank, cause) in &failure.died {
+            report.notes.push(format!("engine {rank} died: {cause}"));
+        }
         if let Some(rank) = failure.rank {
             report.origin = Origin::Engine(rank);
         }

@@ -213,7 +213,8 @@ impl Flight {
             leg.sent = Some(text.clone());
             return Vec::new();
         }
-        if value.type_name == "()" {
+        // evcxr's second way to show a value does not name its type.
+        if value.type_name == "()" || (value.type_name.is_empty() && value.text() == "()") {
             return Vec::new();
         }
         let origin = rank.map_or_else(|| leg.origin.clone(), Origin::Engine);

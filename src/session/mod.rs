@@ -30,11 +30,12 @@ pub use px::PxOptions;
 use crate::compiler::toolchain::{OWN_VARIABLES, Toolchain};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
-use crate::outcome::{Event, MapReport, PxReport, Sink, Value};
+use crate::outcome::{Event, MapReport, PxReport, Sink, Stream, Value};
 use crate::pool::Hub;
 use crate::wire::PanicInfo;
 use cache::Cache;
 use namespace::{Definitions, Namespace};
+use prints::{Prints, Told};
 
 /// A cell that was entered.
 #[derive(Clone, Debug)]
@@ -72,6 +73,10 @@ pub struct Session {
     thread_values: Vec<(Rank, Value)>,
     /// A cell is in flight: its owner tells of engines that die.
     in_flight: bool,
+    /// Variables of engines that have died, until they are named.
+    graves: HashMap<EngineId, Vec<String>>,
+    /// What engines without a cell print, such as the functions of a map.
+    stray_prints: HashMap<(EngineId, Stream), Prints>,
     background: Vec<px::Background>,
     pub px_defaults: PxOptions,
     pub autopx: Option<PxOptions>,
@@ -119,6 +124,8 @@ impl Session {
             broadcast: Vec::new(),
             thread_values: Vec::new(),
             in_flight: false,
+            graves: HashMap::new(),
+            stray_prints: HashMap::new(),
             background: Vec::new(),
             px_defaults: PxOptions::default(),
             autopx: None,
@@ -244,7 +251,39 @@ impl Session {
     fn drain_events(&mut self, sink: &mut dyn Sink) {
         while let Ok(Some(event)) = self.hub.event(Duration::ZERO) {
             if let Some(event) = self.route(event) {
-                self.stray_event(event, sink);
+                self.other_event(event, sink);
+            }
+        }
+        self.finish_stray_prints(sink);
+    }
+
+    /// What an engine prints outside of a cell of its own: whole lines.
+    fn stray_print(&mut self, engine: EngineId, stream: Stream, bytes: &[u8], sink: &mut dyn Sink) {
+        let prints = self
+            .stray_prints
+            .entry((engine, stream))
+            .or_insert_with(|| Prints::new(stream, true));
+        let told = prints.push(bytes);
+        self.show_stray(engine, told, sink);
+    }
+
+    fn finish_stray_prints(&mut self, sink: &mut dyn Sink) {
+        for ((engine, _), mut prints) in std::mem::take(&mut self.stray_prints) {
+            let told = prints.finish();
+            self.show_stray(engine, told, sink);
+        }
+    }
+
+    fn show_stray(&mut self, engine: EngineId, told: Vec<Told>, sink: &mut dyn Sink) {
+        let origin = self.origin_of(engine);
+        for one in told {
+            if let Told::Text(stream, text) = one {
+                self.flush_map_report(sink);
+                sink.send(Event::Output {
+                    origin: origin.clone(),
+                    stream,
+                    text,
+                });
             }
         }
     }

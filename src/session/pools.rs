@@ -189,6 +189,7 @@ impl Session {
             .collect();
         for engine in &old {
             lost.extend(self.variables_of(*engine));
+            lost.extend(self.graves.remove(engine).unwrap_or_default());
         }
         self.discard(&old);
         let mut new = Vec::new();
@@ -237,6 +238,15 @@ impl Session {
         }
     }
 
+    /// Keeps in mind what an engine that has died had.
+    pub(super) fn bury(&mut self, engine: EngineId) {
+        let lost = self.variables_of(engine);
+        self.namespaces.remove(&engine);
+        if !lost.is_empty() {
+            self.graves.insert(engine, lost);
+        }
+    }
+
     fn put_back(&mut self, pool: Pool) {
         if let Some(slot) = self.pools.iter_mut().find(|other| other.name == pool.name) {
             *slot = pool;
@@ -247,6 +257,7 @@ impl Session {
         self.hub.stop(engines.to_vec());
         for engine in engines {
             self.namespaces.remove(engine);
+            self.graves.remove(engine);
         }
     }
 
@@ -419,8 +430,14 @@ impl Session {
                     "an engine could not be started: {why}"
                 )));
             }
+            PoolEvent::Output {
+                engine,
+                stream,
+                bytes,
+            } => {
+                self.stray_print(engine, stream, bytes.as_slice(), sink);
+            }
             PoolEvent::Up { .. }
-            | PoolEvent::Output { .. }
             | PoolEvent::Shown { .. }
             | PoolEvent::RunDone { .. }
             | PoolEvent::MapFailed(_) => {}
@@ -429,7 +446,7 @@ impl Session {
 
     fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
         let lost = self.variables_of(engine);
-        self.namespaces.remove(&engine);
+        self.bury(engine);
         if let Some((pool, rank)) = self.place(engine) {
             if !announced && !self.in_flight {
                 let mut text = format!("engine {rank} of {pool} died: {cause}");

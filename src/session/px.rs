@@ -1,14 +1,14 @@
 //! `%px`: a cell on every engine of a pool, compiled once for each set of variables that the engines have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::evaluate::{Batch, Code, Ready, Wait};
 use super::flight::{Ended, Flight, Hold, Leg};
-use super::namespace::{Namespace, bound_names};
+use super::namespace::Namespace;
 use super::{Failed, Pool, Session, explain};
-use crate::cell::{Targets, identifiers, split_items};
+use crate::cell::{Targets, split_items};
 use crate::ids::{CellId, EngineId, Rank};
 use crate::outcome::{
     EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
@@ -78,17 +78,29 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let pool = self.pool_named(None)?.clone();
-        let ranks = options.targets.resolve(pool.size).map_err(|error| {
-            Failed::from(
-                Report::new(ErrorKind::Usage, error.to_string())
-                    .hint("targets are written as `all`, `2`, `0,2`, `1:3`, `::2`, `-1`"),
-            )
-        })?;
+        let ranks = options
+            .targets
+            .resolve(pool.size)
+            .map_err(|error| Failed::from(Report::new(ErrorKind::Usage, error.to_string())))?;
         if options.local {
             self.run_local(code, sink)?;
         }
         if pool.kind == PoolKind::Threads {
             return self.px_threads(code, &pool, &ranks, options, sink);
+        }
+        if !options.block
+            && let Some(busy) = self
+                .background
+                .iter()
+                .find(|b| b.course.pool.name == pool.name)
+        {
+            let what = format!(
+                "the engines of {} are busy with In [{}]",
+                pool.name, busy.course.cell
+            );
+            return Err(Report::new(ErrorKind::Usage, what)
+                .hint("`%pxresult` waits for it; a %px without `-a` does so too")
+                .into());
         }
         self.finish_background(&pool, sink)?;
         let bound = options.out.as_ref().map(|name| sending(code, name));
@@ -134,19 +146,7 @@ impl Session {
         let groups = self.groups(pool, ranks, &mut course, sink)?;
         let mut batches: Vec<Batch> = Vec::new();
         let mut refused = None;
-        let everywhere: BTreeSet<String> = groups
-            .iter()
-            .flat_map(|(namespace, _)| namespace.variables().keys().cloned())
-            .collect();
         for (namespace, engines) in &groups {
-            let missing = missing(code, &everywhere, namespace);
-            if !missing.is_empty() {
-                let why = self.where_defined(&missing, &groups);
-                for (rank, _) in engines {
-                    course.skipped.push(skipped(*rank, &why));
-                }
-                continue;
-            }
             match self.compile(code, namespace, sink) {
                 Ok(Ready { artifact, after }) => {
                     let origins = engines
@@ -159,25 +159,33 @@ impl Session {
                     }
                 }
                 Err(failed) => {
+                    let elsewhere = self.elsewhere(&failed, pool, namespace);
+                    let why = elsewhere.as_deref().unwrap_or("it does not compile there");
                     for (rank, _) in engines {
-                        course
-                            .skipped
-                            .push(skipped(*rank, "it does not compile there"));
+                        course.skipped.push(skipped(*rank, why));
                     }
-                    refused = Some(failed);
+                    // A variable that only other engines have is said in the engine's row.
+                    if elsewhere.is_none() || refused.is_none() {
+                        refused = Some((failed, elsewhere));
+                    }
                 }
             }
         }
         match refused {
-            Some(failed) if batches.is_empty() => Err(self.with_local_hint(failed, code)),
+            Some((mut failed, elsewhere)) if batches.is_empty() => {
+                if let (Some(report), Some(why)) = (failed.0.first_mut(), elsewhere) {
+                    report.hint = Some(why);
+                }
+                Err(failed)
+            }
             // What some engines refuse is said once, beside the others' results.
-            Some(failed) => {
+            Some((failed, None)) => {
                 for report in failed.0 {
                     sink.send(Event::Error(report));
                 }
                 Ok((batches, course))
             }
-            None => Ok((batches, course)),
+            _ => Ok((batches, course)),
         }
     }
 
@@ -196,7 +204,7 @@ impl Session {
                 continue;
             };
             if let Some(cause) = dead.get(&engine) {
-                let why = format!("it is dead ({cause}); `%pool restart {rank}` starts it again");
+                let why = format!("dead ({cause}); `%pool restart` starts it again");
                 course.skipped.push(skipped(*rank, &why));
                 continue;
             }
@@ -217,54 +225,41 @@ impl Session {
         Ok(groups)
     }
 
-    fn where_defined(&self, missing: &[String], groups: &[Group]) -> String {
-        let parts: Vec<String> = missing
-            .iter()
-            .map(|name| {
-                let ranks: Vec<String> = groups
-                    .iter()
-                    .filter(|(namespace, _)| namespace.variables().contains_key(name))
-                    .flat_map(|(_, engines)| engines.iter().map(|(rank, _)| rank.to_string()))
-                    .collect();
-                let engines = if ranks.len() == 1 {
-                    "engine"
-                } else {
-                    "engines"
-                };
-                format!(
-                    "`{name}` is not defined there (only on {engines} {})",
-                    ranks.join(",")
-                )
-            })
-            .collect();
-        parts.join(", ")
-    }
-
-    /// A local variable is a likely reason why a `%px` cell doesn't compile.
-    fn with_local_hint(&self, mut failed: Failed, code: &Code) -> Failed {
-        let names = identifiers(&code.text);
-        let local: Vec<String> = self
-            .variables_of(self.local)
-            .into_iter()
-            .filter(|name| names.contains(name))
-            .map(|name| format!("`{name}`"))
-            .collect();
+    /// When the code is refused for a variable that lives elsewhere: where.
+    fn elsewhere(&self, failed: &Failed, pool: &Pool, namespace: &Namespace) -> Option<String> {
         let unknown = failed
             .0
-            .iter_mut()
-            .find(|report| report.code.as_deref() == Some("E0425"));
-        if let (Some(report), false) = (unknown, local.is_empty()) {
-            let has = if local.len() == 1 {
-                "is a local variable"
-            } else {
-                "are local variables"
-            };
-            report.hint = Some(format!(
-                "{} {has}; engines have variables of their own: define it with %px too",
-                local.join(", ")
-            ));
+            .iter()
+            .find(|report| report.code.as_deref() == Some("E0425"))?;
+        let name = unknown.what.split('`').nth(1)?;
+        if namespace.variables().contains_key(name) {
+            return None;
         }
-        failed
+        let has = |engine: &EngineId| {
+            self.namespaces
+                .get(engine)
+                .is_some_and(|namespace| namespace.variables().contains_key(name))
+        };
+        let ranks: Vec<String> = (0..)
+            .zip(&pool.engines)
+            .filter(|(_, engine)| has(engine))
+            .map(|(rank, _): (u32, _)| rank.to_string())
+            .collect();
+        match ranks.as_slice() {
+            [] if has(&self.local) => Some(format!(
+                "`{name}` lives in the local engine; engines have variables of their own: define it with %px too"
+            )),
+            [] => None,
+            [rank] => Some(format!(
+                "`{name}` is not defined there (only on engine {rank})"
+            )),
+            ranks => {
+                let ranks = ranks.join(",");
+                Some(format!(
+                    "`{name}` is not defined there (only on engines {ranks})"
+                ))
+            }
+        }
     }
 
     fn dead_engines(&self) -> BTreeMap<EngineId, String> {
@@ -299,7 +294,7 @@ impl Session {
         let (mut sent_values, mut out_type) = (Vec::new(), None);
         let mut rows = Vec::new();
         let mut again = Vec::new();
-        for (engine, leg) in flight.legs {
+        for (engine, mut leg) in flight.legs {
             let Some((rank, before, after, artifact)) = legs.get(&engine) else {
                 continue;
             };
@@ -325,6 +320,11 @@ impl Session {
                 sent_values.push(sent.clone());
             }
             out_type = out_type.or_else(|| after.variables().get(out_name).cloned());
+            if let (Some(Ended::Died(cause)), Some(lost)) =
+                (&mut leg.ended, self.graves.get(&engine))
+            {
+                cause.push_str(&format!("; lost there: {}", lost.join(", ")));
+            }
             rows.push(self.row(*rank, leg, artifact, &code, interrupted));
         }
         rows.append(&mut skipped);
@@ -503,7 +503,7 @@ impl Session {
                 let died = matches!(event, PoolEvent::Died { .. });
                 background.flight.take(event);
                 if died {
-                    self.namespaces.remove(&engine);
+                    self.bury(engine);
                 }
                 None
             }
@@ -540,6 +540,10 @@ impl Session {
                 progress_after: Some(course.options.progress_after),
             };
             let interrupted = self.follow(&mut flight, wait, sink)?;
+            sink.send(Event::Text(format!(
+                "In [{}] on {}:",
+                course.cell, course.pool.name
+            )));
             if let Err(mut more) = self.land(flight, course, interrupted, sink) {
                 any = true;
                 failed.0.append(&mut more.0);
@@ -566,19 +570,6 @@ fn skipped(rank: Rank, why: &str) -> PxRow {
         busy: Duration::ZERO,
         output: Vec::new(),
     }
-}
-
-/// Variables that other engines have, that the code uses and does not bind itself.
-fn missing(code: &Code, everywhere: &BTreeSet<String>, namespace: &Namespace) -> Vec<String> {
-    let used = identifiers(&code.text);
-    let bound = bound_names(&code.text);
-    let lacks = |name: &&String| !namespace.variables().contains_key(*name);
-    everywhere
-        .iter()
-        .filter(|name| used.contains(*name) && !bound.contains(*name))
-        .filter(lacks)
-        .cloned()
-        .collect()
 }
 
 /// The code as one closure for all threads; definitions stay outside, where later cells find them.

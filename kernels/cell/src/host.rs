@@ -115,8 +115,10 @@ pub type RunOnThread = extern "C" fn(ctx: *mut c_void, rank: u32) -> End;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapEnd {
     Finished = 0,
-    /// The reason is fetched with [`Host::failure`].
+    /// The session knows why and says so.
     Failed = 1,
+    /// The engine refused it; the reason is fetched with [`Host::failure`].
+    Refused = 2,
 }
 
 /// Which pool a map or a broadcast goes to now.
@@ -142,7 +144,7 @@ pub struct Host {
     pub map: extern "C" fn(call: *const MapCall) -> MapEnd,
     pub map_threads: extern "C" fn(call: *const ThreadsCall) -> MapEnd,
     pub broadcast: extern "C" fn(ctx: *mut c_void, run: RunOnThread) -> MapEnd,
-    /// Writes why the last map of this thread failed.
+    /// Writes why the last map of this thread failed or was refused.
     pub failure: extern "C" fn(to: *mut c_void, write: Write),
     /// The input index at which a rank's first results stand, up to `max` of them: for the map table.
     pub first_items: extern "C" fn(rank: u32, to: *mut u64, max: u64) -> u64,

@@ -42,7 +42,7 @@ pub fn broadcast<F: Fn() + Sync>(f: F) {
         }
     }
     let end = (host().broadcast)((&raw const f).cast_mut().cast(), run::<F>);
-    if end == MapEnd::Failed {
+    if end != MapEnd::Finished {
         std::panic::resume_unwind(Box::new("the broadcast failed"));
     }
 }

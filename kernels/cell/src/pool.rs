@@ -34,6 +34,7 @@ where
     }
 }
 
+#[track_caller]
 /// The map on a process pool. `function` is what the table calls it; empty: no table.
 pub(crate) fn on_processes<I, O, F>(
     function: &str,
@@ -75,6 +76,7 @@ where
         .collect()
 }
 
+#[track_caller]
 /// The map on a thread pool: workers borrow inputs and closure.
 pub(crate) fn on_threads<I, O, F>(
     function: &str,
@@ -111,13 +113,19 @@ where
         .collect()
 }
 
+#[track_caller]
 fn finish(end: MapEnd) {
-    if end == MapEnd::Failed {
-        let mut why = Vec::<u8>::new();
-        (host().failure)((&raw mut why).cast(), append);
-        // Not a panic of the user's code: the session shows the reason it already knows.
-        std::panic::resume_unwind(Box::new(String::from_utf8_lossy(&why).into_owned()));
+    if end == MapEnd::Finished {
+        return;
     }
+    let mut why = Vec::<u8>::new();
+    (host().failure)((&raw mut why).cast(), append);
+    let why = String::from_utf8_lossy(&why).into_owned();
+    if end == MapEnd::Refused {
+        panic!("{why}");
+    }
+    // Not a panic of the user's code: the session shows the reason it already knows.
+    std::panic::resume_unwind(Box::new(why));
 }
 
 fn length(inputs: &impl Iterator) -> u64 {
