@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{relay, silence};
+use crate::compiler::{relay, silence, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode};
 use crate::outcome::{ErrorKind, Event, Report, Sink};
@@ -80,8 +80,7 @@ pub fn main() -> ExitCode {
     if std::env::var_os(relay::ROLE_VARIABLE).is_some() {
         return ended(relay::main().is_ok());
     }
-    // Ends this process when cargo runs it as rustc's wrapper.
-    crate::compiler::serve_as_wrapper();
+    wrapper::serve();
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(engine::ROLE) {
         let session = arguments.next().and_then(|pid| pid.parse().ok());

@@ -6,7 +6,11 @@
 #[must_use]
 pub fn locate(generated: &str, line: usize, cells: &[&str]) -> Option<(usize, usize)> {
     let generated: Vec<&str> = generated.lines().map(str::trim).collect();
-    let at = line.checked_sub(1)?;
+    let mut at = line.checked_sub(1)?;
+    // evcxr puts a cell's value into parentheses, on lines of their own.
+    if generated.get(at) == Some(&"(") {
+        at += 1;
+    }
     let text = *generated.get(at)?;
     if text.is_empty() {
         return None;
@@ -60,6 +64,10 @@ mod tests {
         assert_eq!(locate(&generated, 7, &[first, second]), Some((1, 2)));
         assert_eq!(locate(&generated, 8, &[first, second]), Some((1, 3)));
         assert_eq!(locate(&generated, 1, &[first, second]), None);
+        assert_eq!(
+            locate("(\n1 / z\n).show()", 1, &["let z = 0;\n1 / z"]),
+            Some((0, 2))
+        );
         assert_eq!(locate(&generated, 99, &[first, second]), None);
     }
 }

@@ -13,6 +13,7 @@ mod stderr;
 mod template;
 mod thread;
 pub mod toolchain;
+pub mod wrapper;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,12 +24,6 @@ use std::time::{Duration, Instant};
 pub use diagnostics::{Diagnostic, Place};
 pub use locate::locate;
 pub use stderr::{Building, Silenced, silence};
-
-/// Serves as rustc's wrapper, and then never returns, when cargo runs this binary as that: evcxr keeps its
-/// cache of built crates this way.
-pub fn serve_as_wrapper() {
-    evcxr::runtime_hook();
-}
 
 /// How long the end of a session waits for the compiler thread.
 const LAST_WORD: Duration = Duration::from_millis(500);

@@ -28,6 +28,9 @@ pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
 pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 "#;
 
+/// Size of evcxr's cache of built crates, which later sessions find again.
+const CACHE_BYTES: u64 = 1 << 30;
+
 /// The relay writes before evcxr goes on, so its line is at most a thread switch away.
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -54,6 +57,7 @@ pub fn serve(
     for offline in [true, false] {
         let mut state = context.state();
         state.set_offline_mode(offline);
+        state.set_cache_bytes(CACHE_BYTES);
         match add_own_crates(|name, config| state.add_dep(name, config)).and_then(|()| {
             context
                 .eval_with_state(PRELUDE, state)

@@ -73,7 +73,8 @@ impl Toolchain {
             return Err(ToolchainError::NoSources);
         }
         let folder = builds::make_folder().map_err(ToolchainError::Folder)?;
-        let mut command = Command::new("/proc/self/exe");
+        let exe = std::env::current_exe().map_err(ToolchainError::Exec)?;
+        let mut command = Command::new(exe);
         command
             .arg0(
                 std::env::args_os()

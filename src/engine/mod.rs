@@ -120,6 +120,7 @@ fn control_socket() -> io::Result<UnixStream> {
 /// A session that is killed takes its engines along.
 fn die_with_session(session: Option<i32>) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    nix::sys::prctl::set_name(c"regatta-engine")?;
     // It may have died before the line above.
     if session.is_some_and(|session| getppid() != Pid::from_raw(session)) {
         std::process::exit(1);

@@ -62,7 +62,13 @@ fn shorten(text: &str) -> (&str, Option<String>) {
         Some(lines) => format!("{} ({size})", units::counted(lines, "lines")),
         None => size,
     };
-    (shown, Some(left_out))
+    // The engine cut it too.
+    let more = if rest.ends_with('…') {
+        "more than "
+    } else {
+        ""
+    };
+    (shown, Some(format!("{more}{left_out}")))
 }
 
 #[cfg(test)]

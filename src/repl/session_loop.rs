@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::editor::{Editor, EditorOptions, Read};
 use crate::compiler::Warmth;
@@ -38,7 +38,13 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    leave_on_signal(&session);
+    let terminal = tcgetattr(std::io::stdin()).ok();
+    leave_on_signal(&session, terminal.clone());
+    if let Some(mut quiet) = terminal.clone() {
+        // `^C` would stand in the middle of the next line.
+        quiet.local_flags.remove(LocalFlags::ECHOCTL);
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &quiet);
+    }
     if style.live {
         screen.send(Event::Text(banner(&session)));
     }
@@ -82,6 +88,9 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
             }
         }
     }
+    if let Some(terminal) = &terminal {
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, terminal);
+    }
     // Piped input is a script, whose success its last cell tells.
     if ok || style.live {
         ExitCode::SUCCESS
@@ -113,9 +122,8 @@ fn prompt(session: &Session) -> String {
 
 /// SIGTERM and SIGHUP end the session also while the prompt waits for a key: the terminal is made sane, the
 /// engines and the relay notice the rest.
-fn leave_on_signal(session: &Session) {
+fn leave_on_signal(session: &Session, terminal: Option<Termios>) {
     let ended = session.ended_flag();
-    let terminal = tcgetattr(std::io::stdin()).ok();
     // A session that can't have this thread still ends by its engines' death signal.
     let _ = std::thread::Builder::new()
         .name("signals".to_owned())

@@ -419,12 +419,14 @@ impl Session {
         self.in_flight = true;
         let followed = self.follow_events(flight, wait, sink);
         self.in_flight = false;
+        self.interrupting = false;
         self.finish_stray_prints(sink);
         self.flush_map_report(sink);
         sink.send(Event::Progress(None));
         self.timing.run += flight.started.elapsed();
-        let interruption = followed?;
+        let mut interruption = followed?;
         if interruption.since.is_some() {
+            self.end_map_engines(&mut interruption);
             let pool_engines: Vec<EngineId> = interruption
                 .killed
                 .iter()
@@ -476,6 +478,7 @@ impl Session {
             if self.interrupt.is_pressed() && interruption.since.is_none() {
                 let _ = self.interrupt.take();
                 interruption.since = Some(Instant::now());
+                self.interrupting = true;
                 self.interrupt_softly(flight, &mut interruption);
             }
             if interruption
@@ -486,6 +489,30 @@ impl Session {
             }
         }
         Ok(interruption)
+    }
+
+    /// A map that was interrupted is over for its caller at once; an engine that does not end its chunk by
+    /// itself is killed.
+    fn end_map_engines(&self, interruption: &mut Interruption) {
+        let since = Instant::now();
+        loop {
+            let busy: Vec<EngineId> = self
+                .hub
+                .status()
+                .iter()
+                .filter(|status| status.state == EngineState::Busy(Work::Map))
+                .map(|status| status.id)
+                .collect();
+            if busy.is_empty() {
+                return;
+            }
+            if since.elapsed() >= GRACE {
+                self.hub.signal(busy.clone(), Signal::SIGKILL);
+                interruption.killed.extend(busy);
+                return;
+            }
+            std::thread::sleep(TICK);
+        }
     }
 
     /// The first moment of a Ctrl-C: a map is told to end, a cell gets its signal.

@@ -99,6 +99,15 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             TRAVEL_HINT.to_owned()
         });
     }
+    if let Some(kind) = report.what.strip_suffix("` doesn't implement `Debug`") {
+        let kind = kind.trim_start_matches('`').to_owned();
+        report.what = format!("the value cannot be shown: `{kind}` has no `Debug`");
+        report.notes.clear();
+        report.hint = Some(format!(
+            "add #[derive(Debug)] to `{kind}`, or end the cell with `;`"
+        ));
+        marks = last_line(source).into_iter().collect();
+    }
     if !marks.is_empty() {
         report.snippet = Some(Snippet {
             source: source.to_owned(),
@@ -111,6 +120,21 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             .insert(0, format!("in code of an earlier cell: `{line}`"));
     }
     report
+}
+
+/// The last line of a cell: its value.
+fn last_line(source: &str) -> Option<Mark> {
+    let text = source.trim_end();
+    let last = text.lines().last()?;
+    let line = text.lines().count();
+    let start = last.chars().take_while(|c| c.is_whitespace()).count() + 1;
+    let end = last.chars().count() + 1;
+    Some(Mark {
+        start: (line, start),
+        end: (line, end),
+        label: String::new(),
+        primary: true,
+    })
 }
 
 /// The type of which a map on a process pool wants that serde can carry it.
@@ -222,10 +246,17 @@ fn trouble(message: &str, cell: CellId, source: &str) -> Report {
         return report;
     }
     let message = message.replace("evcxr", "regatta");
+    let progress = [
+        "Updating ",
+        "Locking ",
+        "Adding ",
+        "Downloading ",
+        "Downloaded ",
+    ];
     let mut lines = message
         .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
+        .map(|line| line.trim().trim_start_matches("error: "))
+        .filter(|line| !line.is_empty() && !progress.iter().any(|word| line.starts_with(word)));
     let mut report = Report::new(
         ErrorKind::Compile,
         lines.next().unwrap_or("it does not compile"),

@@ -73,6 +73,8 @@ pub struct Session {
     thread_values: Vec<(Rank, Value)>,
     /// A cell is in flight: its owner tells of engines that die.
     in_flight: bool,
+    /// Engines die because the session kills them.
+    interrupting: bool,
     /// Variables of engines that have died, until they are named.
     graves: HashMap<EngineId, Vec<String>>,
     /// What engines without a cell print, such as the functions of a map.
@@ -124,6 +126,7 @@ impl Session {
             broadcast: Vec::new(),
             thread_values: Vec::new(),
             in_flight: false,
+            interrupting: false,
             graves: HashMap::new(),
             stray_prints: HashMap::new(),
             background: Vec::new(),

@@ -447,23 +447,40 @@ impl Session {
     fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
         let lost = self.variables_of(engine);
         self.bury(engine);
+        if self.interrupting {
+            return;
+        }
         if let Some((pool, rank)) = self.place(engine) {
-            if !announced && !self.in_flight {
-                let mut text = format!("engine {rank} of {pool} died: {cause}");
-                if !lost.is_empty() {
-                    text.push_str(&format!("; lost there: {}", lost.join(", ")));
-                }
-                text.push_str(&format!("; `%pool restart {rank}` starts it again"));
-                sink.send(Event::Notice(text));
+            let died = if announced {
+                String::new()
+            } else {
+                format!("engine {rank} of {pool} died: {cause}")
+            };
+            let lost = if lost.is_empty() {
+                String::new()
+            } else {
+                format!("lost with engine {rank} of {pool}: {}", lost.join(", "))
+            };
+            let parts: Vec<String> = [died, lost]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect();
+            if !parts.is_empty() {
+                let hint = format!("`%pool restart {rank}` starts it again");
+                sink.send(Event::Notice(format!("{}; {hint}", parts.join("; "))));
             }
         } else if engine == self.local && !self.in_flight {
             self.launch_local();
-            let lost =
-                super::explain::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned());
-            if !announced || lost.starts_with("lost") {
-                sink.send(Event::Notice(format!(
-                    "the local engine died while idle ({cause}); {lost}"
-                )));
+            let lost = super::explain::lost(&lost);
+            match (announced, lost) {
+                (true, None) => {}
+                (true, Some(lost)) => sink.send(Event::Notice(lost)),
+                (false, lost) => {
+                    let lost = lost.unwrap_or_else(|| "no variables were lost".to_owned());
+                    sink.send(Event::Notice(format!(
+                        "the local engine died while idle: {cause}; {lost}"
+                    )));
+                }
             }
         }
     }

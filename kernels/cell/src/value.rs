@@ -49,7 +49,13 @@ struct Shortened {
 
 impl fmt::Write for Shortened {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        if self.text.len() + part.len() > LONGEST {
+        let room = LONGEST - self.text.len();
+        if part.len() > room {
+            let end = (0..=room)
+                .rev()
+                .find(|&at| part.is_char_boundary(at))
+                .unwrap_or(0);
+            self.text.push_str(&part[..end]);
             self.cut = true;
             return Err(fmt::Error);
         }

@@ -1,0 +1,260 @@
+//! What breaks while a session works: engines that are killed, cells that crash, Ctrl-C at any moment.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{PATIENCE, SECOND, Session, contains, lacks};
+
+/// The process id of an engine of the pool in use.
+fn engine(session: &mut Session, rank: usize) -> i32 {
+    let list = session.cell("%pool list");
+    let rows = list.lines().filter(|line| line.starts_with('│'));
+    let fields = rows.map(|line| line.split('│').map(str::trim).collect::<Vec<_>>());
+    let mut pids = fields.filter(|row| row[1].ends_with('*') && row[2] == rank.to_string());
+    pids.find_map(|row| row[3].parse().ok())
+        .unwrap_or_else(|| panic!("no engine {rank}: {list}"))
+}
+
+fn kill_engine(pid: i32) -> Instant {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("a living engine");
+    Instant::now()
+}
+
+#[test]
+fn killed_engines_are_told_and_their_work_is_not_lost() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start -n 3",
+        "%px let a = engine::rank() * 10;",
+        "let mine = 5;",
+    ]);
+
+    // Idle: told above the prompt.
+    let pid = engine(&mut session, 1);
+    kill_engine(pid);
+    session.shows("SIGKILL", SECOND);
+    contains(&session.shown(), &["engine 1", "p0", "killed by SIGKILL"]);
+    let shown = session.cell("%px a");
+    contains(&shown, &["engine 1", "%pool restart"]);
+    contains(&shown, &["│      0 │      0 │", "│      2 │     20 │"]);
+    contains(&session.cell("%pool list"), &["dead", "SIGKILL"]);
+    contains(&session.cell("mine"), &["5"]);
+    lacks(&session.cell("%pool restart"), &["error"]);
+    contains(
+        &session.cell("%px engine::rank()"),
+        &["│      1 │      1 │"],
+    );
+
+    // In a `%px`: the others' results stand.
+    session.cells(&["%px let a = engine::rank() * 10;"]);
+    let pid = engine(&mut session, 1);
+    session
+        .enter("%px println!(\"begun\"); std::thread::sleep(std::time::Duration::from_secs(5)); a");
+    session.shows("[stdout:1] begun", PATIENCE);
+    kill_engine(pid);
+    contains(&session.shows("SIGKILL", SECOND), &["engine 1"]);
+    let shown = session.prompt(PATIENCE);
+    contains(
+        &shown,
+        &[
+            "engine 1",
+            "killed by SIGKILL",
+            "│      0 │      0 │",
+            "│      2 │     20 │",
+        ],
+    );
+    contains(&session.cell("%px -t 0,2 a + 1"), &["│      2 │     21 │"]);
+    session.cells(&["%pool restart 1"]);
+
+    // In a `%map`: every item has its result.
+    session.cells(&["fn slow(x: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(50)); x * x }"]);
+    let pid = engine(&mut session, 2);
+    session.enter("let squares = %map slow over 0..150u64");
+    session.shows("150 items", PATIENCE);
+    std::thread::sleep(Duration::from_millis(400));
+    kill_engine(pid);
+    let shown = session.prompt(PATIENCE);
+    contains(&shown, &["engine 2", "killed by SIGKILL", "wall"]);
+    lacks(&shown, &["error"]);
+    contains(
+        &session.cell("squares == (0..150u64).map(|x| x * x).collect::<Vec<_>>()"),
+        &["true"],
+    );
+    contains(&session.cell("mine"), &["5"]);
+    session.cells(&["%pool restart"]);
+
+    // All of them.
+    let pids: Vec<i32> = (0..3).map(|rank| engine(&mut session, rank)).collect();
+    session.enter("let none = %map slow over 0..400u64");
+    session.shows("400 items", PATIENCE);
+    pids.into_iter().for_each(|pid| drop(kill_engine(pid)));
+    contains(
+        &session.prompt(SECOND),
+        &["error", "no engine", "%pool restart"],
+    );
+    session.cells(&["%pool restart"]);
+    contains(&session.cell("%map slow over 0..4u64"), &["[0, 1, 4, 9]"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn engines_killed_at_random_moments() {
+    let seed = std::env::var("REGATTA_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("REGATTA_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start -n 3",
+        "fn slow(x: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(20)); x + 1 }",
+        "let wanted: Vec<u64> = (1..=60).collect();",
+    ]);
+    for round in 0..8 {
+        let rank = random.usize(0..3);
+        let pid = engine(&mut session, rank);
+        let map = random.bool();
+        session.enter(if map {
+            "let got = %map slow over 0..60u64"
+        } else {
+            "%px slow(engine::rank() as u64)"
+        });
+        std::thread::sleep(Duration::from_millis(random.u64(0..700)));
+        kill_engine(pid);
+        let shown = session.prompt(PATIENCE);
+        if map {
+            contains(&session.cell("got == wanted"), &["true"]);
+        } else {
+            for other in (0..3).filter(|other| *other != rank) {
+                contains(&shown, &[&format!("│      {other} │      {} │", other + 1)]);
+            }
+        }
+        let list = session.cell("%pool list");
+        contains(&list, &["dead", "SIGKILL"]);
+        lacks(&session.cell("%pool restart"), &["error"]);
+        let all = session.cell("%px engine::size()");
+        contains(&all, &["│    0-2 │      3 │"]);
+        eprintln!(
+            "round {round}: engine {rank}, {}",
+            if map { "map" } else { "px" }
+        );
+    }
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn a_crash_loses_variables_by_name_and_nothing_else() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start -n 1",
+        "%px let there = 7;",
+        "fn inc(x: i32) -> i32 { x + 1 }",
+    ]);
+    session.cells(&["fn deep(n: u64) -> u64 { 1 + deep(std::hint::black_box(n + 1)) }"]);
+    for (code, cause) in [
+        ("unsafe { (8 as *mut u8).write_volatile(1) }", "SIGSEGV"),
+        ("std::process::abort()", "SIGABRT"),
+        ("deep(0)", "SIGABRT"),
+        ("println!(\"last words\"); std::process::exit(3)", "3"),
+    ] {
+        session.cells(&["let counted = 41;", "let named = String::from(\"n\");"]);
+        let shown = session.cell(code);
+        contains(&shown, &["error", cause, "`counted`", "`named`"]);
+        contains(&session.cell("inc(1)"), &["Out[", "2"]);
+        contains(&session.cell("counted"), &["error"]);
+        contains(&session.cell("%who"), &["no variables"]);
+    }
+    // The local engine, idle.
+    session.cells(&["let counted = 41;"]);
+    let local = session.engines()[..]
+        .iter()
+        .copied()
+        .max()
+        .expect("the youngest is the local engine");
+    kill_engine(local);
+    session.shows("`counted`", SECOND);
+    contains(&session.shown(), &["SIGKILL"]);
+    contains(&session.cell("inc(2)"), &["3"]);
+    contains(&session.cell("%px there"), &["7"]);
+    // A crash on an engine is that engine's.
+    session.cells(&["let kept = 1;", "%pool start -n 2"]);
+    let shown = session.cell("%px if engine::rank() == 0 { std::process::abort() }; 5");
+    contains(&shown, &["engine 0", "SIGABRT", "│      1 │      5 │"]);
+    let shown = session.cell("%map |x: u8| { if x == 3 { std::process::abort() }; x } over 0..6u8");
+    contains(&shown, &["error", "item 3"]);
+    contains(&session.cell("kept"), &["1"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn ctrl_c_gives_the_prompt_back() {
+    let mut session = Session::start();
+    let sleep = "std::thread::sleep(std::time::Duration::from_secs(60))";
+    session.cells(&[
+        "let kept = 6;",
+        "fn twice(x: i32) -> i32 { 2 * x }",
+        "%pool start -n 2",
+        "%px let there = 7;",
+    ]);
+
+    // While it compiles nothing is lost.
+    session.enter(
+        "#[allow(long_running_const_eval)]\nconst LONG: u64 = { let mut i = 0u64; while i < 1 << 40 { i += 1 } i };\nLONG",
+    );
+    std::thread::sleep(Duration::from_millis(1500));
+    contains(&session.interrupt(), &["interrupted"]);
+    contains(&session.cell("twice(kept)"), &["12"]);
+
+    for code in [
+        format!("println!(\"begun\"); {sleep}"),
+        "println!(\"begun\"); loop {}".to_owned(),
+    ] {
+        session.cells(&["let counted = 41;"]);
+        session.enter(&code);
+        session.shows("begun", PATIENCE);
+        contains(&session.interrupt(), &["interrupted", "`counted`"]);
+        contains(&session.cell("twice(4)"), &["8"]);
+    }
+
+    session.cells(&["let kept = 6;"]);
+    for code in [
+        format!("%px println!(\"begun\"); {sleep}; there"),
+        "%px println!(\"begun\"); loop {}".to_owned(),
+    ] {
+        session.enter(&code);
+        session.shows("[stdout:1] begun", PATIENCE);
+        contains(&session.interrupt(), &["interrupted", "there"]);
+        lacks(
+            &session.cell("%px let there = 7; engine::rank()"),
+            &["error", "skipped"],
+        );
+    }
+
+    for code in [
+        format!("%map |x: u64| {{ {sleep}; x }} over 0..10u64"),
+        "%map |x: u64| { loop { std::hint::black_box(x); } x } over 0..10u64".to_owned(),
+    ] {
+        session.enter(&code);
+        session.shows("10 items", PATIENCE);
+        contains(&session.interrupt(), &["interrupted"]);
+        contains(&session.cell("kept"), &["6"]);
+        contains(
+            &session.cell("%map |x: u64| x + 1 over 0..3u64"),
+            &["[1, 2, 3]"],
+        );
+    }
+    session.cells(&["%pool start threads -n 2"]);
+    session.enter(&format!("%map |x: u64| {{ {sleep}; x }} over 0..10u64"));
+    session.shows("10 items", PATIENCE);
+    contains(&session.interrupt(), &["interrupted", "`kept`"]);
+    contains(
+        &session.cell("%map |x: u64| x + 1 over 0..3u64"),
+        &["[1, 2, 3]"],
+    );
+    contains(&session.cell("twice(21)"), &["42"]);
+    assert_eq!(session.end(), 0);
+}

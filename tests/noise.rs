@@ -1,0 +1,137 @@
+//! Input that nobody meant: random bytes and mutated cells. The session answers what follows.
+
+mod support;
+
+use serde_json::Value;
+use support::{contains, regatta};
+
+/// Cells that do no harm, however they are changed: no loops, no recursion, no files, no processes.
+const CELLS: [&str; 14] = [
+    "let a = 1 + 2;",
+    "let text = String::from(\"boat\");",
+    "fn double(x: u64) -> u64 { x * 2 }",
+    "struct Oar { length: f64, side: Side }\nenum Side { Port, Starboard }",
+    "let v = vec![3, 1, 2];\nv.iter().max()",
+    "impl Oar { fn new() -> Self { Oar { length: 3.5, side: Side::Port } } }",
+    "use std::collections::HashMap;",
+    "let parsed: i32 = \"12\".parse()?;",
+    "macro_rules! sum { ($($x:expr),*) => { 0 $(+ $x)* } }",
+    "(1..5).map(|x| x * x).sum::<i32>()",
+    "let pair = (1u8, 'x');\nlet (left, right) = pair;",
+    "match 7 % 3 { 0 => \"zero\", 1 => \"one\", _ => \"more\" }",
+    "%type 1 + 1",
+    "const LIMIT: usize = 4;\n[0u8; LIMIT].len()",
+];
+
+const LETTERS: &[u8] = b"(){}[]<>;:,.=+-*/&|^'\"#$@?_ \nabcxyz019rb\\";
+
+fn random() -> fastrand::Rng {
+    let seed = std::env::var("REGATTA_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("REGATTA_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+/// A cell with one to three changes.
+fn mutated(random: &mut fastrand::Rng) -> String {
+    let mut letters: Vec<u8> = random.choice(CELLS).unwrap_or_default().bytes().collect();
+    for _ in 0..random.usize(1..4) {
+        let at = random
+            .usize(0..letters.len().max(1))
+            .min(letters.len().saturating_sub(1));
+        let other = LETTERS[random.usize(0..LETTERS.len())];
+        match random.u8(0..6) {
+            _ if letters.is_empty() => letters.push(other),
+            0 => drop(letters.remove(at)),
+            1 => letters.insert(at, other),
+            2 => letters[at] = other,
+            3 => letters.truncate(at),
+            4 => letters.swap(at, 0),
+            _ => letters.extend_from_within(at..),
+        }
+    }
+    String::from_utf8_lossy(&letters).into_owned()
+}
+
+fn noise(random: &mut fastrand::Rng) -> Vec<u8> {
+    let length = random.usize(1..40);
+    std::iter::repeat_with(|| random.u8(..))
+        .take(length)
+        .collect()
+}
+
+/// Whether a cell may be run: it reaches no shell, no registry and no file, and does not end the session.
+fn harmless(cell: &str) -> bool {
+    let reaches = |line: &str| {
+        let line = line.trim_start();
+        line.starts_with('!')
+            || line.starts_with(':')
+            || ["%d", "%r", "%q"]
+                .iter()
+                .any(|start| line.starts_with(start))
+    };
+    !cell.trim().is_empty() && !cell.contains("```") && !cell.lines().any(reaches)
+}
+
+#[test]
+fn the_401st_input_is_answered() {
+    let mut random = random();
+    let mut cells: Vec<String> = Vec::new();
+    while cells.len() < 200 {
+        cells.push(String::from_utf8_lossy(&noise(&mut random)).into_owned());
+        cells.retain(|cell| harmless(cell));
+    }
+    while cells.len() < 400 {
+        cells.push(mutated(&mut random));
+        cells.retain(|cell| harmless(cell));
+    }
+    random.shuffle(&mut cells);
+    let fence = |cell: &str| format!("````rust\n{cell}\n````\n\n");
+    let mut notebook = fence("fn answer(x: u64) -> u64 { x + 2 }");
+    notebook.extend(cells.iter().map(|cell| fence(cell)));
+    notebook += &fence("answer(40)");
+    let ran = regatta(
+        &["run", "-", "--keep-going", "--format", "json"],
+        notebook.as_bytes(),
+    );
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let events: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an event"))
+        .collect();
+    let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((count("cell_started"), count("cell_finished")), (402, 402));
+    let result = events
+        .iter()
+        .rfind(|event| event["event"] == "result")
+        .expect("a result");
+    assert!(result["cell"] == 402 && result["value"] == "42", "{result}");
+    for event in events.iter().filter(|event| event["event"] == "error") {
+        assert!(
+            event["kind"] != "system" && event["kind"] != "engine_died",
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_spoil_their_own_lines_only() {
+    let mut random = random();
+    let mut input = Vec::new();
+    for _ in 0..60 {
+        // Nothing that another line would have to end.
+        let line = noise(&mut random);
+        input.extend(
+            line.into_iter()
+                .filter(|byte| !b"\"'([{/`%!:\n\r\\r".contains(byte)),
+        );
+        input.push(b'\n');
+    }
+    input.extend(b"40 + 2\n");
+    let ran = regatta(&[], &input);
+    assert_eq!(ran.status, 0, "the last cell succeeds: {}", ran.err);
+    contains(ran.out.lines().last().unwrap_or_default(), &["42"]);
+}
