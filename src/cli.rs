@@ -169,18 +169,26 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
     } else {
         Mode::Run
     };
-    let outcome = match run.format {
+    let (outcome, broken) = match run.format {
         Format::Json => {
             let mut sink = JsonLines::new(std::io::stdout());
-            notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink)
+            let outcome =
+                notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink);
+            (outcome, sink.broken())
         }
         Format::Text => {
             let style = Style::detect();
             let mut sink = Terminal::new(std::io::stdout(), style).echo(true);
-            notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink)
+            let outcome =
+                notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink);
+            (outcome, sink.broken())
         }
     };
+    let terminated = session.interrupt().is_ended();
     drop(session);
+    if terminated {
+        return ExitCode::from(repl::TERMINATED);
+    }
     if let Some(updated) = outcome.updated
         && updated != text
         && let Err(error) = std::fs::write(&run.file, updated)
@@ -190,5 +198,5 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
             format!("cannot write {}: {error}", run.file.display()),
         );
     }
-    ended(outcome.ok)
+    ended(outcome.ok && !broken)
 }

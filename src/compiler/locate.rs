@@ -39,8 +39,8 @@ pub fn locate(generated: &str, line: usize, cells: &[&str]) -> Option<(usize, us
             };
             let score = (
                 *candidate == text,
-                equal(1) + equal(-1),
                 candidate.len().min(text.len()),
+                equal(1) + equal(-1),
             );
             // The newest cell wins a draw.
             if best.is_none_or(|(previous, _, _)| score >= previous) {

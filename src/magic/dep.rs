@@ -39,11 +39,14 @@ impl Magic for Dep {
         };
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || !name.chars().all(letters) || config.is_empty() {
-            return Err(
-                Report::new(ErrorKind::Usage, format!("`{name}` cannot name a crate"))
-                    .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
-                    .into(),
-            );
+            let what = if name.is_empty() {
+                "%dep needs the name of a crate".to_owned()
+            } else {
+                format!("`{name}` cannot name a crate")
+            };
+            return Err(Report::new(ErrorKind::Usage, what)
+                .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
+                .into());
         }
         let took = session.add_crate(name, config, sink)?;
         let text = format!(

@@ -9,6 +9,7 @@
 //! | addresses of 8 digits or more: `0x7f12ab34` | ⟨addr⟩ |
 //! | `speedup 1.97 of 2` | speedup ⟨n⟩ of 2 |
 //! | `efficiency 98 %` | efficiency ⟨n⟩ % |
+//! | `1,200,000 loops each` | ⟨n⟩ loops each |
 //! | `pid 1234` | pid ⟨pid⟩ |
 //! | numbers in the column `pid` of a table | ⟨pid⟩ |
 //! | every cell outside `engine`, in a table with the columns `engine` and `share` | ⋯ |
@@ -37,6 +38,7 @@ pub const RULES: &[(&str, &str)] = &[
     ("addresses of 8 digits or more: `0x7f12ab34`", "⟨addr⟩"),
     ("`speedup 1.97 of 2`", "speedup ⟨n⟩ of 2"),
     ("`efficiency 98 %`", "efficiency ⟨n⟩ %"),
+    ("`1,200,000 loops each`", "⟨n⟩ loops each"),
     ("`pid 1234`", "pid ⟨pid⟩"),
     ("numbers in the column `pid` of a table", "⟨pid⟩"),
     (
@@ -71,6 +73,7 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b0x[0-9a-fA-F]{8,}\b", "⟨addr⟩"),
         (r"\bspeedup #", "speedup ⟨n⟩"),
         (r"\befficiency # ?%", "efficiency ⟨n⟩ %"),
+        (r"\b\d[\d,]* loops? each\b", "⟨n⟩ loops each"),
         (r"\b(pid[ :=]+)\d+\b", "${1}⟨pid⟩"),
         // Right-aligned figures outside of tables: `  6 ms` and ` 16 ms` are to look the same.
         (r" {2,}⟨", " ⟨"),

@@ -15,4 +15,4 @@ mod session_loop;
 pub mod syntax;
 
 pub use crate::vocabulary;
-pub use session_loop::run;
+pub use session_loop::{TERMINATED, run};

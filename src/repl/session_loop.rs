@@ -16,6 +16,9 @@ use crate::render::{Style, Terminal};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
 
+/// The exit status after a SIGTERM, as shells have it.
+pub const TERMINATED: u8 = 143;
+
 /// How long the loop may take to notice that the session was told to end.
 const LAST_CALL: Duration = Duration::from_millis(1500);
 
@@ -67,7 +70,7 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         match read {
             Ok(Read::Cell(text)) => {
                 screen.set_style(Style::detect());
-                ok = evaluate(&mut session, &text, &mut screen);
+                ok &= evaluate(&mut session, &text, &mut screen);
                 if screen.broken() {
                     break;
                 }
@@ -91,8 +94,11 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     if let Some(terminal) = &terminal {
         let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, terminal);
     }
-    // Piped input is a script, whose success its last cell tells.
-    if ok || style.live {
+    if session.interrupt().is_ended() {
+        return ExitCode::from(TERMINATED);
+    }
+    // Piped input is a script: it succeeds when all its cells do, and their output has arrived.
+    if (ok && !screen.broken()) || style.live {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -135,6 +141,6 @@ fn leave_on_signal(session: &Session, terminal: Option<Termios>) {
             if let Some(terminal) = terminal {
                 let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &terminal);
             }
-            std::process::exit(143);
+            std::process::exit(TERMINATED.into());
         });
 }

@@ -64,6 +64,7 @@ pub struct Session {
     current: Option<PoolName>,
     history: Vec<Record>,
     timing: CellTiming,
+    begun: Instant,
     /// A finished map's table that waits for its first results.
     map_report: Option<MapReport>,
     /// The artifact of the last local cell.
@@ -121,6 +122,7 @@ impl Session {
             current: None,
             history: Vec::new(),
             timing: CellTiming::default(),
+            begun: Instant::now(),
             map_report: None,
             last_artifact: None,
             broadcast: Vec::new(),
@@ -182,6 +184,7 @@ impl Session {
             code: code.to_owned(),
         });
         self.timing = CellTiming::default();
+        self.begun = Instant::now();
         let _ = self.interrupt.take();
         self.drain_events(sink);
         sink.send(Event::CellStarted {
@@ -193,7 +196,11 @@ impl Session {
 
     /// Ends it.
     pub fn end_cell(&mut self, ok: bool, sink: &mut dyn Sink) {
-        let CellTiming { compile, run } = self.timing;
+        let CellTiming { compile, mut run } = self.timing;
+        if run.is_zero() {
+            // A magic that runs no code of the user's takes its time too.
+            run = self.begun.elapsed().saturating_sub(compile);
+        }
         sink.send(Event::Progress(None));
         sink.send(Event::CellFinished {
             cell: self.cell(),

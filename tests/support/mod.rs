@@ -137,10 +137,11 @@ impl Session {
         })
     }
 
-    /// Waits until `text` has been shown since the last input; gives all that was shown since.
+    /// Waits until `text` has been shown since the last input was read, or while it is edited; gives all
+    /// that was shown since.
     pub fn shows(&mut self, text: &str, within: Duration) -> String {
         let found = self.screen.wait(self.since, within, |raw| {
-            let plain = screen::plain(raw);
+            let plain = screen::plain(screen::after_input(raw));
             plain.contains(text).then_some(plain)
         });
         found.unwrap_or_else(|| {
@@ -152,9 +153,9 @@ impl Session {
         })
     }
 
-    /// Everything that the terminal has been sent since the last input.
+    /// Everything that has been shown since the last input.
     pub fn shown(&self) -> String {
-        screen::plain(&self.screen.text(self.since))
+        screen::plain(screen::after_input(&self.screen.text(self.since)))
     }
 
     /// Ctrl-C, and the prompt within a second or so; gives what was shown since the cell was entered.

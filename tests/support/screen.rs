@@ -79,6 +79,11 @@ pub fn between_prompts(raw: &str) -> Option<String> {
     Some(plain(output))
 }
 
+/// What came after the first input was read; all of it while that is still edited.
+pub fn after_input(raw: &str) -> &str {
+    raw.split_once(READ).map_or(raw, |(_, output)| output)
+}
+
 /// Text as it stays on a screen: control sequences carried out as far as they concern one line.
 pub fn plain(raw: &str) -> String {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
