@@ -80,7 +80,9 @@ pub fn main() -> ExitCode {
     if std::env::var_os(relay::ROLE_VARIABLE).is_some() {
         return ended(relay::main().is_ok());
     }
-    wrapper::serve();
+    if wrapper::is_role() {
+        return wrapper::main();
+    }
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(engine::ROLE) {
         let session = arguments.next().and_then(|pid| pid.parse().ok());

@@ -28,7 +28,8 @@ fn sweep() {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
             continue;
         };
-        let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse().ok()) else {
+        let pid = rest.split('-').next().and_then(|pid| pid.parse().ok());
+        let Some(pid) = pid else {
             continue;
         };
         if send_signal(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH) {

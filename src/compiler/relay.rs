@@ -1,5 +1,5 @@
 //! The relay role: the child process that evcxr believes runs the code. It answers every request at once,
-//! so that evaluating becomes compiling, and tells the session on stderr which artifact was meant.
+//! so that evaluating becomes compiling, and leaves in a file which artifact was meant.
 //!
 //! It outlives the session by a moment and removes the session's folder, also after `kill -9`.
 
@@ -15,6 +15,9 @@ pub const ROLE_VARIABLE: &str = "EVCXR_IS_RUNTIME";
 
 /// The session's folder, for the relay.
 pub const FOLDER_VARIABLE: &str = "REGATTA_FOLDER";
+
+/// In the folder: the artifact and the entry function of the newest request, divided by a blank.
+pub const ARTIFACT_FILE: &str = "relay-artifact";
 
 /// While this file is in the folder, requests are answered as if the code had panicked: evcxr then forgets
 /// the variables that the cell defines.
@@ -34,13 +37,20 @@ pub fn main() -> std::io::Result<()> {
     let panics = folder
         .as_ref()
         .map(|folder| Path::new(folder).join(PANIC_FILE));
+    let told = folder
+        .as_ref()
+        .map(|folder| Path::new(folder).join(ARTIFACT_FILE));
     let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let Some(artifact) = line.strip_prefix("LOAD_AND_RUN ") else {
             continue;
         };
-        let told = writeln!(std::io::stderr(), "{artifact}")
+        // Written before the answer, so that it is there when evcxr goes on.
+        let told = told
+            .as_ref()
+            .map_or(Ok(()), |file| std::fs::write(file, artifact));
+        let told = told
             .and_then(|()| {
                 if panics.as_ref().is_some_and(|file| file.exists()) {
                     writeln!(stdout, "EVCXR_PANIC_NOTIFICATION")?;

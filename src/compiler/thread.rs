@@ -10,13 +10,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use evcxr::{EvalContext, EvalContextOutputs};
+use evcxr::EvalContext;
 
 use super::{
     Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
-    cell_crate, diagnostics, relay, template, toolchain,
+    cell_crate, diagnostics, relay, template, toolchain, wrapper,
 };
 
 /// Defined in every artifact; see `regatta_cell::entry`.
@@ -27,12 +26,6 @@ pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
 #[unsafe(no_mangle)]
 pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 "#;
-
-/// Size of evcxr's cache of built crates, which later sessions find again.
-const CACHE_BYTES: u64 = 1 << 30;
-
-/// The relay writes before evcxr goes on, so its line is at most a thread switch away.
-const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves requests until told to quit.
 pub fn serve(
@@ -47,9 +40,9 @@ pub fn serve(
     let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
     let laid = template::lay(&sysroot, &build);
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut relay = Command::new(exe);
+    let mut relay = Command::new(&exe);
     relay.env(relay::FOLDER_VARIABLE, folder).process_group(0);
-    let (mut context, outputs) =
+    let (mut context, _outputs) =
         EvalContext::with_subprocess_command(relay).map_err(|error| error.to_string())?;
 
     // Offline first: what this binary was built from is there already. Without it, the registry helps.
@@ -57,7 +50,9 @@ pub fn serve(
     for offline in [true, false] {
         let mut state = context.state();
         state.set_offline_mode(offline);
-        state.set_cache_bytes(CACHE_BYTES);
+        // Not evcxr's cache of built crates: two sessions at once spoil each other's entries.
+        state.set_build_env("RUSTC_WRAPPER", &exe.to_string_lossy());
+        state.set_build_env(wrapper::ROLE_VARIABLE, "1");
         match add_own_crates(|name, config| state.add_dep(name, config)).and_then(|()| {
             context
                 .eval_with_state(PRELUDE, state)
@@ -130,9 +125,15 @@ pub fn serve(
                 state.set_offline_mode(false);
                 let added = own_crate(&name, &config)
                     .and_then(|config| {
+                        let lock = build.join("Cargo.lock");
+                        let locked = std::fs::read(&lock);
                         state
                             .add_dep(&name, &config)
                             .map_err(|error| error.to_string())?;
+                        // Validating has dropped every other crate's version from it.
+                        if let Ok(locked) = locked {
+                            let _ = std::fs::write(&lock, locked);
+                        }
                         context
                             .eval_with_state("let _ = ();", state)
                             .map_err(|error| error.to_string())?;
@@ -141,12 +142,17 @@ pub fn serve(
                     .map_err(CompileError::Trouble);
                 let answered = added.and_then(|config| {
                     root = context.state();
+                    let lock = build.join("Cargo.lock");
+                    let locked = std::fs::read(&lock);
                     for state in states.values_mut() {
                         state.set_offline_mode(false);
                         // Validated above, and evcxr skips what it knows.
                         state
                             .add_dep(&name, &config)
                             .map_err(|error| CompileError::Trouble(error.to_string()))?;
+                    }
+                    if let Ok(locked) = locked {
+                        let _ = std::fs::write(&lock, locked);
                     }
                     next += 1;
                     states.insert(next, root.clone());
@@ -184,11 +190,11 @@ pub fn serve(
                 let prefix_lines = source.prefix.lines().count();
                 let full = whole(&source);
                 let evaluated = caught(|| {
-                    drain(&outputs);
+                    clear_artifact(folder);
                     context.eval_with_state(&full, before).map(|_| ())
                 });
                 let answered = match evaluated {
-                    Ok(()) => artifact(&outputs, &context).map(|artifact| {
+                    Ok(()) => artifact(folder, &context).map(|artifact| {
                         next += 1;
                         states.insert(next, context.state());
                         Compiled {
@@ -261,24 +267,19 @@ fn none() -> Artifact {
     }
 }
 
-fn drain(outputs: &EvalContextOutputs) {
-    while outputs.stderr.try_recv().is_ok() {}
-    while outputs.stdout.try_recv().is_ok() {}
+/// Forgets which artifact the relay was asked to run.
+fn clear_artifact(folder: &Path) {
+    // It is not there before the first request.
+    let _ = std::fs::remove_file(folder.join(relay::ARTIFACT_FILE));
 }
 
-/// The artifact that the relay was asked to run last.
-fn artifact(outputs: &EvalContextOutputs, context: &EvalContext) -> Result<Artifact, CompileError> {
-    let mut line = outputs
-        .stderr
-        .recv_timeout(RELAY_PATIENCE)
+/// The artifact that the relay was asked to run last; evcxr may have tried more than one.
+fn artifact(folder: &Path, context: &EvalContext) -> Result<Artifact, CompileError> {
+    let told = std::fs::read_to_string(folder.join(relay::ARTIFACT_FILE))
         .map_err(|_| CompileError::Trouble("nothing was compiled".to_owned()))?;
-    // A second try of evcxr's (a type redefined) makes a second artifact.
-    while let Ok(newer) = outputs.stderr.try_recv() {
-        line = newer;
-    }
-    let (so, entry) = line
+    let (so, entry) = told
         .rsplit_once(' ')
-        .ok_or_else(|| CompileError::Trouble(format!("the relay said {line:?}")))?;
+        .ok_or_else(|| CompileError::Trouble(format!("the relay said {told:?}")))?;
     let source = context.last_source().unwrap_or_default();
     Ok(Artifact {
         so: so.into(),

@@ -29,7 +29,7 @@ pub const OWN_VARIABLES: &[&str] = &[
 pub enum ToolchainError {
     #[error("rustc cannot be run: {0}; regatta compiles each cell, so it needs a Rust toolchain")]
     NoRustc(io::Error),
-    #[error("rustc does not tell its sysroot: {0}")]
+    #[error("rustc does not run here: {0}")]
     NoSysroot(String),
     #[error(
         "the component rust-src is missing (type inference reads it): `rustup component add rust-src`"
@@ -114,9 +114,18 @@ impl Toolchain {
 /// The user's cache directory for this program.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
-    dirs::cache_dir()
-        .unwrap_or_else(std::env::temp_dir)
-        .join("regatta")
+    let usual = dirs::cache_dir().map(|folder| folder.join("regatta"));
+    let writable = |folder: &PathBuf| {
+        fs::create_dir_all(folder).is_ok()
+            && nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).is_ok()
+    };
+    // A home that is full, read-only or missing costs speed, not the session.
+    usual.filter(writable).unwrap_or_else(|| {
+        std::env::temp_dir().join(format!(
+            "regatta-cache-{}",
+            std::env::var("USER").unwrap_or_default()
+        ))
+    })
 }
 
 fn find_sysroot() -> Result<PathBuf, ToolchainError> {
@@ -126,7 +135,9 @@ fn find_sysroot() -> Result<PathBuf, ToolchainError> {
         .map_err(ToolchainError::NoRustc)?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() || text.trim().is_empty() {
-        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let why = String::from_utf8_lossy(&output.stderr);
+        let why: Vec<&str> = why.lines().take(2).collect();
+        let why = why.join("; ");
         return Err(ToolchainError::NoSysroot(why));
     }
     Ok(PathBuf::from(text.trim()))

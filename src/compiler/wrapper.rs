@@ -1,12 +1,12 @@
-//! rustc's wrapper. evcxr uses this binary as that, to keep its cache of built crates. For the cells' own
-//! crate there is something to mend first.
+//! rustc's wrapper: cargo runs this binary instead of rustc. It mends one thing for the cells' own crate and
+//! becomes rustc.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
-/// evcxr sets it for its wrapper.
-const ROLE_VARIABLE: &str = "EVCXR_RUSTC_WRAPPER";
+/// Set for cargo, and so for its wrapper.
+pub const ROLE_VARIABLE: &str = "REGATTA_RUSTC_WRAPPER";
 
 /// The name that evcxr gives to the crate of every cell.
 const CELL_CRATE: &str = "ctx";
@@ -14,20 +14,28 @@ const CELL_CRATE: &str = "ctx";
 /// What distinguishes crates of the same name; any fixed value.
 const METADATA: &str = "metadata=regatta";
 
-/// Serves in this role, and then never returns; returns when this is another role.
-pub fn serve() {
-    if std::env::var_os(ROLE_VARIABLE).is_none() {
-        return;
-    }
+/// Whether cargo has started this process as its wrapper: with rustc's path and arguments.
+pub fn is_role() -> bool {
+    std::env::var_os(ROLE_VARIABLE).is_some()
+        && std::env::args_os().nth(1).is_some_and(|rustc| {
+            std::path::Path::new(&rustc)
+                .file_stem()
+                .is_some_and(|name| name == "rustc")
+        })
+}
+
+/// Becomes rustc; returns only when that fails.
+pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let is_cell = arguments
+    let Some((rustc, rest)) = arguments.split_first() else {
+        return ExitCode::FAILURE;
+    };
+    let is_cell = rest
         .windows(2)
         .any(|two| two[0] == "--crate-name" && two[1] == CELL_CRATE);
-    if let (true, Some((rustc, rest))) = (is_cell, arguments.split_first()) {
-        // Only returns when rustc cannot be executed, which the way below reports.
-        let _ = Command::new(rustc).args(steady(rest)).exec();
-    }
-    evcxr::runtime_hook();
+    let rest = if is_cell { steady(rest) } else { rest.to_vec() };
+    let _ = Command::new(rustc).args(rest).exec();
+    ExitCode::FAILURE
 }
 
 /// The arguments with metadata that stay the same. Cargo's contain the crates that the cell depends on; a

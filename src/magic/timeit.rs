@@ -3,7 +3,7 @@
 use clap::Command;
 
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::Sink;
+use crate::outcome::{ErrorKind, Report, Sink};
 use crate::session::{Code, Failed, Session};
 
 pub struct Timeit;
@@ -34,6 +34,13 @@ impl Magic for Timeit {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
+        if call.text.trim_start().starts_with(['%', '!']) {
+            return Err(
+                Report::new(ErrorKind::Usage, "%timeit measures Rust code only")
+                    .hint("`%time` also takes magics")
+                    .into(),
+            );
+        }
         let code = Code::default()
             .generated("regatta_cell::timing::timeit(|| {\n")
             .user(call.text, call.at)

@@ -8,7 +8,7 @@ use super::explain;
 use super::flight::{Ended, Flight, Hold, Shown};
 use super::namespace::{Namespace, bound_names};
 use super::{Grace, Session};
-use crate::cell::{ItemKind, identifiers, normalised, split_items};
+use crate::cell::{normalised, split_items};
 use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Progress, Report, Sink};
@@ -94,9 +94,17 @@ impl From<Report> for Failed {
     }
 }
 
-/// A compiled piece: what to run, and the namespace after it.
+fn lost_by_redefinition(name: &str) -> String {
+    format!("the variable `{name}` is lost: its type was redefined")
+}
+
+/// A compiled piece: what to run, and the namespaces before and after it.
 pub(super) struct Ready {
     pub artifact: Arc<Artifact>,
+    /// Without `lost`.
+    pub before: Namespace,
+    /// Variables whose types the piece, or one that the namespace had not seen, has redefined.
+    pub lost: Vec<String>,
     pub after: Namespace,
 }
 
@@ -109,13 +117,16 @@ impl Session {
         {
             return Ok(());
         }
-        let checked = self.with_check(code);
-        let code = checked.as_ref().unwrap_or(code);
         // Each round forgets the variables whose types were redefined.
         for _ in 0..5 {
             let before = self.namespace_of(self.local, sink)?;
             let ready = self.compile(code, &before, sink)?;
             let local = self.local;
+            for name in &ready.lost {
+                sink.send(Event::Notice(lost_by_redefinition(name)));
+            }
+            let before = ready.before;
+            self.namespaces.insert(local, before.clone());
             self.last_artifact = Some(ready.artifact.clone());
             let runs = [(vec![(local, Origin::Local)], ready.artifact.clone())];
             let (flight, interrupted) = self.fly(&runs, Hold::default(), Wait::default(), sink)?;
@@ -130,9 +141,7 @@ impl Session {
                 }
                 Ended::ChangedTypes(names) => {
                     for name in &names {
-                        sink.send(Event::Notice(format!(
-                            "the variable `{name}` is lost: its type was redefined"
-                        )));
+                        sink.send(Event::Notice(lost_by_redefinition(name)));
                     }
                     let before = self.forget(&before, names)?;
                     self.namespaces.insert(local, before);
@@ -166,26 +175,6 @@ impl Session {
             "types keep changing under the variables",
         )
         .into())
-    }
-
-    /// A cell that only redefines the type of a variable runs nothing in which that would be noticed; with
-    /// an empty statement it does.
-    fn with_check(&self, code: &Code) -> Option<Code> {
-        let (items, statements) = split_items(&code.text);
-        let types: Vec<String> = items
-            .into_iter()
-            .filter(|item| item.kind == ItemKind::Type)
-            .filter_map(|item| item.name)
-            .collect();
-        if types.is_empty() || !normalised(&statements).is_empty() {
-            return None;
-        }
-        let variables = self.variables();
-        let concerned = variables.iter().any(|(_, kind)| {
-            let names = identifiers(kind);
-            types.iter().any(|name| names.contains(name))
-        });
-        concerned.then(|| code.clone().generated("();\n"))
     }
 
     /// Keeps account after a cell that stopped midway: its new variables were not stored, and what it
@@ -292,12 +281,24 @@ impl Session {
             code: code.text.clone(),
             version,
         };
-        if let Some(artifact) = self.cache.find(&key, namespace.variables()) {
+        let (items, _) = split_items(&code.text);
+        let lost = self.definitions.outdated(namespace, &items);
+        let cached = self.cache.find(&key, namespace.variables());
+        if let Some(artifact) = cached.filter(|_| lost.is_empty()) {
             return Ok(Ready {
                 artifact,
+                before: namespace.clone(),
+                lost,
                 after: namespace.clone(),
             });
         }
+        let without;
+        let namespace = if lost.is_empty() {
+            namespace
+        } else {
+            without = self.forget(namespace, lost.clone())?;
+            &without
+        };
         self.building.restart();
         let source = Source {
             prefix: self.definitions.unseen(namespace.seen),
@@ -316,7 +317,6 @@ impl Session {
                 return Err(explain::compile_error(error, code, self.cell(), cell));
             }
         };
-        let (items, _) = split_items(&code.text);
         self.definitions.add(&items);
         let version = (self.definitions.version(), self.settings_version);
         self.cache.keep(
@@ -333,6 +333,8 @@ impl Session {
         };
         Ok(Ready {
             artifact: compiled.artifact,
+            before: namespace.clone(),
+            lost,
             after,
         })
     }

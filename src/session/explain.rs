@@ -73,6 +73,15 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
         return report.hint(CAPTURES_HINT);
     }
+    if report.what.contains("captured variable in a `Fn` closure") {
+        report.what = report.what.replace(
+            "captured variable in a `Fn` closure",
+            "a variable that all threads share",
+        );
+        report.hint =
+            Some("use an atomic or a Mutex, or return a value from each thread".to_owned());
+        report.notes.clear();
+    }
     if report.what.contains("holds a reference") {
         report.hint = Some(
             "keep what it refers to and borrow again, clone it, or use it within one block `{ … }`"

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::cell::{ItemKind, ItemText, identifiers, split_items};
+use crate::cell::{ItemKind, ItemText, identifiers, normalised, split_items};
 use crate::compiler::State;
 
 /// The variables of one or several engines, as the compiler knows them.
@@ -24,9 +24,17 @@ impl Namespace {
 /// gets them in front of its next cell.
 #[derive(Debug, Default)]
 pub struct Definitions {
-    log: Vec<String>,
-    names: BTreeMap<String, ItemKind>,
+    log: Vec<Entry>,
+    items: BTreeMap<String, ItemText>,
     version: u64,
+}
+
+/// The definitions of one cell.
+#[derive(Debug)]
+struct Entry {
+    text: String,
+    /// Names that mean another thing since then: what was redefined, and what is made of it.
+    changed: BTreeSet<String>,
 }
 
 impl Definitions {
@@ -35,6 +43,7 @@ impl Definitions {
         if items.is_empty() {
             return;
         }
+        let changed = self.changed_by(items);
         let mut text = String::new();
         if items[0].kind == ItemKind::Impl {
             // evcxr attaches an `impl` to the item before it, which here could be any.
@@ -44,21 +53,76 @@ impl Definitions {
             text.push_str(item.text.trim());
             text.push('\n');
             if let Some(name) = &item.name {
-                self.names.insert(name.clone(), item.kind);
+                self.items.insert(name.clone(), item.clone());
             }
         }
-        if self.log.iter().rev().take(1).any(|last| *last == text) {
+        if self.log.last().is_some_and(|last| last.text == text) {
             return;
         }
         let mut hasher = DefaultHasher::new();
         (self.version, &text).hash(&mut hasher);
         self.version = hasher.finish();
-        self.log.push(text);
+        self.log.push(Entry { text, changed });
+    }
+
+    /// The names that would mean another thing with these definitions. A value whose type has one of them in
+    /// its name can't be kept: its bytes are the old type's.
+    pub fn changed_by(&self, items: &[ItemText]) -> BTreeSet<String> {
+        let shapes = |item: &&ItemText| match item.kind {
+            ItemKind::Type | ItemKind::Const | ItemKind::Macro | ItemKind::Other => true,
+            ItemKind::Fn => item.text.contains("const fn"),
+            ItemKind::Trait | ItemKind::Impl | ItemKind::Use => false,
+        };
+        let redefined = |item: &&ItemText| {
+            let old = item.name.as_ref().and_then(|name| self.items.get(name));
+            old.is_some_and(|old| normalised(&old.text) != normalised(&item.text))
+        };
+        let mut changed: BTreeSet<String> = items
+            .iter()
+            .filter(shapes)
+            .filter(redefined)
+            .filter_map(|item| item.name.clone())
+            .collect();
+        // What is made of something changed is changed.
+        let mut grown = !changed.is_empty();
+        while grown {
+            grown = false;
+            for (name, item) in self.items.iter().filter(|(_, item)| shapes(item)) {
+                let names = identifiers(&item.text);
+                if !changed.contains(name) && changed.iter().any(|other| names.contains(other)) {
+                    changed.insert(name.clone());
+                    grown = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// The variables of a namespace that cannot be kept: their types have changed since it was up to date,
+    /// or do with `items`.
+    pub fn outdated(&self, namespace: &Namespace, items: &[ItemText]) -> Vec<String> {
+        let mut changed = self.changed_by(items);
+        for entry in self.log.get(namespace.seen..).unwrap_or_default() {
+            changed.extend(entry.changed.iter().cloned());
+        }
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let concerned = |kind: &str| {
+            let names = identifiers(kind);
+            changed.iter().any(|name| names.contains(name))
+        };
+        let variables = namespace.variables().iter();
+        variables
+            .filter(|(_, kind)| concerned(kind))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// The definitions that a namespace lacks.
     pub fn unseen(&self, seen: usize) -> String {
-        self.log.get(seen..).unwrap_or_default().concat()
+        let unseen = self.log.get(seen..).unwrap_or_default();
+        unseen.iter().map(|entry| entry.text.as_str()).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -72,7 +136,9 @@ impl Definitions {
 
     /// Names of functions and types, for completion and `%who`.
     pub fn names(&self) -> impl Iterator<Item = (&str, ItemKind)> {
-        self.names.iter().map(|(name, kind)| (name.as_str(), *kind))
+        self.items
+            .iter()
+            .map(|(name, item)| (name.as_str(), item.kind))
     }
 
     pub fn clear(&mut self) {
@@ -95,4 +161,50 @@ pub fn bound_names(code: &str) -> BTreeSet<String> {
         rest = &pattern[end..];
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::defines_items;
+
+    #[test]
+    fn what_is_made_of_a_redefined_type_has_changed_too() {
+        let mut definitions = Definitions::default();
+        for cell in [
+            "#[derive(Debug)] struct In { a: i32 }",
+            "struct Out { i: In }\ntype Outs = Vec<Out>;\nfn f(i: In) {}",
+            "const N: usize = 2;\nstruct A([u8; N]);",
+            "mod m { pub struct S(pub u8); }",
+        ] {
+            definitions.add(&defines_items(cell));
+        }
+        let changed = |cell: &str| {
+            let names = definitions.changed_by(&defines_items(cell));
+            names.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            changed("#[derive(Debug)] struct In { a: String }"),
+            "In Out Outs"
+        );
+        assert_eq!(
+            changed("#[derive(Debug)]\nstruct In {\n    a: i32\n}"),
+            "",
+            "only laid out anew"
+        );
+        assert_eq!(changed("const N: usize = 64;"), "A N");
+        assert_eq!(changed("mod m { pub struct S(pub String); }"), "m");
+        assert_eq!(changed("fn f() {}"), "");
+        assert_eq!(changed("struct New;"), "");
+    }
+
+    #[test]
+    fn names_bound_at_the_top_level() {
+        let names = bound_names("let (a, mut b) = f(); let c: u8 = 1; g(|d| d);");
+        assert!(
+            ["a", "b", "c"].iter().all(|name| names.contains(*name)),
+            "{names:?}"
+        );
+        assert!(!names.contains("d"));
+    }
 }

@@ -166,6 +166,14 @@ impl Session {
         targets: &Targets,
     ) -> Result<(Pool, Vec<Rank>, Vec<String>, Duration), Failed> {
         let pool = self.pool_named(None)?.clone();
+        if pool.kind == PoolKind::Threads {
+            return Err(usage(format!(
+                "{} is a thread pool: there is nothing to restart",
+                pool.name
+            ))
+            .hint("its threads begin and end with each cell; `%reset` restarts the local engine")
+            .into());
+        }
         let ranks = targets
             .resolve(pool.size)
             .map_err(|error| Failed::from(usage(error.to_string())))?;

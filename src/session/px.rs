@@ -85,6 +85,14 @@ impl Session {
         if options.local {
             self.run_local(code, sink)?;
         }
+        if pool.kind == PoolKind::Threads && !options.block {
+            return Err(Report::new(
+                ErrorKind::Usage,
+                "a %px on a thread pool cannot go on in the background",
+            )
+            .hint("the threads belong to the local engine; a process pool can: `%pool start`")
+            .into());
+        }
         if pool.kind == PoolKind::Threads {
             return self.px_threads(code, &pool, &ranks, options, sink);
         }
@@ -148,13 +156,23 @@ impl Session {
         let mut refused = None;
         for (namespace, engines) in &groups {
             match self.compile(code, namespace, sink) {
-                Ok(Ready { artifact, after }) => {
+                Ok(Ready {
+                    artifact,
+                    before,
+                    lost,
+                    after,
+                }) => {
+                    let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
+                    if !lost.is_empty() {
+                        sink.send(Event::Notice(lost_there(&lost, &ranks)));
+                    }
                     let origins = engines
                         .iter()
                         .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
                     batches.push((origins.collect(), artifact.clone()));
                     for (rank, engine) in engines {
-                        let leg = (*rank, namespace.clone(), after.clone(), artifact.clone());
+                        self.namespaces.insert(*engine, before.clone());
+                        let leg = (*rank, before.clone(), after.clone(), artifact.clone());
                         course.legs.insert(*engine, leg);
                     }
                 }
@@ -558,6 +576,18 @@ impl Session {
             .iter()
             .any(|background| !background.flight.is_over())
     }
+}
+
+fn lost_there(names: &[String], ranks: &[Rank]) -> String {
+    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+    let engines = if ranks.len() == 1 {
+        "engine"
+    } else {
+        "engines"
+    };
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let (names, ranks) = (names.join(", "), ranks.join(","));
+    format!("lost on {engines} {ranks}: {names}: the type was redefined")
 }
 
 fn skipped(rank: Rank, why: &str) -> PxRow {
