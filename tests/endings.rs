@@ -62,17 +62,15 @@ fn busy(session: &mut Session, code: &str) -> Vec<i32> {
 
 #[test]
 fn quit_and_end_of_input() {
-    let (mut session, processes) = at_work();
-    assert!(
-        !entries(session.temporary()).is_empty(),
-        "a session at work has files"
-    );
-    session.enter("%quit");
-    leaves_nothing("%quit", &session, &processes);
-
-    let (mut session, processes) = at_work();
-    session.type_keys("\x04");
-    leaves_nothing("Ctrl-D", &session, &processes);
+    for keys in ["%quit\r", "\x04"] {
+        let (mut session, processes) = at_work();
+        assert!(
+            !entries(session.temporary()).is_empty(),
+            "a session at work has files"
+        );
+        session.type_keys(keys);
+        leaves_nothing(&format!("{keys:?}"), &session, &processes);
+    }
 }
 
 #[test]
@@ -86,8 +84,7 @@ fn signals_at_the_prompt() {
 
 #[test]
 fn signals_while_cells_run() {
-    let forever =
-        "println!(\"begun\"); loop { std::thread::sleep(std::time::Duration::from_millis(1)) }";
+    let forever = "println!(\"be{}\", \"gun\"); loop { std::thread::sleep(std::time::Duration::from_millis(1)) }";
     for (signal, code) in [
         (Signal::SIGTERM, format!("%px {forever}")),
         (Signal::SIGHUP, forever.to_owned()),

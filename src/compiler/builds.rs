@@ -11,10 +11,10 @@ use nix::unistd::{Pid, getpid};
 /// Prefix of the name of every session's folder; the session's process id follows.
 const PREFIX: &str = "regatta-";
 
-/// Makes a folder for this session, and removes those of sessions that died before their relay was up.
+/// Makes a folder for this session, whose path is as long as any other session's (see `template`), and removes those of sessions that died before their relay was up.
 pub fn make_folder() -> std::io::Result<PathBuf> {
     sweep();
-    let name = format!("{PREFIX}{}-", getpid());
+    let name = format!("{PREFIX}{:07}-", getpid().as_raw());
     let folder = tempfile::Builder::new().prefix(&name).tempdir()?;
     Ok(folder.keep())
 }

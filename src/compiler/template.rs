@@ -4,6 +4,7 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{cell_crate, toolchain};
@@ -23,53 +24,122 @@ fn place(sysroot: &Path) -> PathBuf {
         .join(format!("{:016x}", hasher.finish()))
 }
 
-/// Puts the template into a session's build folder; false when there is none yet.
+/// In a template: the path of the folder that it was built in.
+const ORIGIN: &str = "origin";
+
+/// Puts the template into a session's build folder; false when there is none that fits.
 pub fn lay(sysroot: &Path, build: &Path) -> bool {
     let template = place(sysroot);
-    template.exists() && copy(&template, &build.join("target")).is_ok()
+    let new = build.as_os_str().as_bytes();
+    let Ok(old) = fs::read(template.join(ORIGIN)) else {
+        return false;
+    };
+    if old.len() != new.len() {
+        return false;
+    }
+    copy(
+        &template.join("target"),
+        &build.join("target"),
+        Some((&old, new)),
+    )
+    .is_ok()
 }
 
-/// Keeps a session's built crates as the template, unless there is one.
+/// Keeps a session's built crates as the template, unless there is one that fits.
 pub fn keep(sysroot: &Path, build: &Path) -> io::Result<()> {
     let template = place(sysroot);
-    let Some(shelf) = template.parent().filter(|_| !template.exists()) else {
+    let Some(shelf) = template.parent() else {
         return Ok(());
     };
     fs::create_dir_all(shelf)?;
     // Written beside and moved into place, so that two sessions at once do not see half of it.
     let beside = tempfile::tempdir_in(shelf)?;
-    copy(&build.join("target"), &beside.path().join("target"))?;
-    match fs::rename(beside.path().join("target"), &template) {
-        Err(error) if !template.exists() => Err(error),
-        _ => Ok(()),
+    let made = beside.path().join("template");
+    copy(&build.join("target"), &made.join("target"), None)?;
+    fs::write(made.join(ORIGIN), build.as_os_str().as_bytes())?;
+    if template.exists() {
+        fs::rename(&template, beside.path().join("old"))?;
     }
+    fs::rename(&made, &template)
 }
 
-/// Copies a folder with its times, by which cargo tells what is fresh.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a folder with its times, by which cargo tells what is fresh. What build scripts made is known to
+/// cargo by absolute paths: they are replaced by ones of the same length.
+fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with(OWN)
-            || text.starts_with("libctx")
-            || text.starts_with("code_")
-            || text == "incremental"
-        {
+        let own = text.starts_with(OWN) || text.starts_with("libctx") || text.starts_with("code_");
+        if own || text == "incremental" {
             continue;
         }
         let target = to.join(&name);
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-            let modified = entry.metadata()?.modified()?;
-            fs::File::options()
-                .write(true)
-                .open(&target)?
-                .set_modified(modified)?;
+            copy(&entry.path(), &target, paths)?;
+            continue;
         }
+        fs::copy(entry.path(), &target)?;
+        let linked = [".rlib", ".rmeta", ".so"]
+            .iter()
+            .any(|end| text.ends_with(end));
+        if let Some((old, new)) = paths.filter(|_| !linked) {
+            let bytes = fs::read(&target)?;
+            if let Some(bytes) = replaced(&bytes, old, new) {
+                fs::write(&target, bytes)?;
+            }
+        }
+        let modified = entry.metadata()?.modified()?;
+        fs::File::options()
+            .write(true)
+            .open(&target)?
+            .set_modified(modified)?;
     }
     Ok(())
+}
+
+/// The bytes with every `old` replaced; `None` without one.
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    let mut places = memmem(bytes, old).peekable();
+    places.peek()?;
+    let mut out = bytes.to_vec();
+    for at in places {
+        out[at..at + new.len()].copy_from_slice(new);
+    }
+    Some(out)
+}
+
+fn memmem<'a>(bytes: &'a [u8], part: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let ends = bytes
+        .len()
+        .checked_sub(part.len())
+        .map_or(0, |last| last + 1);
+    (0..ends).filter(move |&at| bytes[at] == part[0] && bytes[at..].starts_with(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_names_its_own_folder_and_keeps_its_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("deep")).unwrap();
+        let file = from.join("deep/dep-lib");
+        fs::write(&file, b"\x05/a/b1/out /a/b1").unwrap();
+        let before = fs::metadata(&file).unwrap().modified().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        copy(&from, &to, Some((b"/a/b1", b"/a/b2"))).unwrap();
+        assert_eq!(
+            fs::read(to.join("deep/dep-lib")).unwrap(),
+            b"\x05/a/b2/out /a/b2"
+        );
+        let after = fs::metadata(to.join("deep/dep-lib"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        assert_eq!(after, before);
+    }
 }

@@ -57,7 +57,7 @@ impl Toolchain {
             std::env::var_os(relay::FOLDER_VARIABLE),
         );
         if let (Some(sysroot), Some(folder)) = (sysroot, folder) {
-            let own = format!("-{}-", std::process::id());
+            let own = format!("-{:07}-", std::process::id());
             let made_by_this_process = Path::new(&folder)
                 .to_str()
                 .is_some_and(|folder| folder.contains(&own));
