@@ -47,6 +47,9 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
             places.push(place);
         }
     }
+    if let Some(import) = import(error) {
+        return import;
+    }
     let notes = children(error, "note");
     let elsewhere = places.is_empty().then(|| user_line(error)).flatten();
     Diagnostic {
@@ -57,6 +60,25 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
         help: help(error),
         elsewhere,
     }
+}
+
+/// evcxr gives rustc's suggestion to import a name in place of the error that the name is unknown.
+fn import(error: &CompilationError) -> Option<Diagnostic> {
+    if !error.message().starts_with("consider importing") {
+        return None;
+    }
+    let instead = error.json["spans"][0]["suggested_replacement"]
+        .as_str()?
+        .trim();
+    let name = instead.trim_end_matches(';').rsplit("::").next()?;
+    Some(Diagnostic {
+        message: format!("cannot find `{name}` in this scope"),
+        code: None,
+        places: Vec::new(),
+        notes: Vec::new(),
+        help: Some(format!("import it: `{instead}`")),
+        elsewhere: None,
+    })
 }
 
 /// The text between two others.
@@ -116,10 +138,16 @@ fn help(error: &CompilationError) -> Option<String> {
             let message = child["message"]
                 .as_str()
                 .filter(|message| !is_generated(message))?;
-            let Some(instead) = child["spans"][0]["suggested_replacement"].as_str() else {
-                return Some(message.to_owned());
+            let spans = child["spans"].as_array().map_or(&[][..], Vec::as_slice);
+            let [span] = spans else {
+                // Without its suggestion such a help says nothing; of several parts one says the wrong thing.
+                return (spans.is_empty() && !message.ends_with("exists"))
+                    .then(|| message.to_owned());
             };
-            let instead = instead.trim();
+            let instead = span["suggested_replacement"]
+                .as_str()
+                .unwrap_or_default()
+                .trim();
             let one_line = !instead.is_empty() && !instead.contains('\n');
             let named = if one_line && !message.contains(instead) {
                 format!("{message}: `{instead}`")

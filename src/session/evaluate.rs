@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::cache::Key;
 use super::explain;
 use super::flight::{Ended, Flight, Hold, Shown};
-use super::namespace::{Namespace, bound_names};
+use super::namespace::{Namespace, bound_names, external_crate};
 use super::{Grace, Session};
 use crate::cell::{normalised, split_items};
 use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
@@ -116,6 +116,10 @@ impl Session {
             .all(|c| c == ';' || c.is_whitespace())
         {
             return Ok(());
+        }
+        let (items, _) = split_items(&code.text);
+        for name in items.iter().filter_map(external_crate) {
+            self.add_crate(name, "\"*\"", sink)?;
         }
         // Each round forgets the variables whose types were redefined.
         for _ in 0..5 {

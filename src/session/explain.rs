@@ -31,7 +31,11 @@ pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &st
                     other.what == report.what
                         && (other.snippet == report.snippet || report.snippet.is_none())
                 };
-                if !reports.iter().any(same) {
+                // The suggestion to import a name comes beside the error itself, or in its place.
+                let repeated = report.code.is_none()
+                    && report.what.starts_with("cannot find `")
+                    && !reports.is_empty();
+                if !repeated && !reports.iter().any(same) {
                     reports.push(report);
                 }
             }
@@ -117,6 +121,15 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         ));
         marks = last_line(source).into_iter().collect();
     }
+    if report.what.starts_with("cannot find") {
+        let name = report.what.split('`').nth(1).unwrap_or_default().to_owned();
+        if marks.is_empty() {
+            marks = word(source, &name).into_iter().collect();
+        }
+        if let Some(meant) = meant(&name).filter(|_| source.trim() == name) {
+            report.hint = Some(meant.to_owned());
+        }
+    }
     if !marks.is_empty() {
         report.snippet = Some(Snippet {
             source: source.to_owned(),
@@ -129,6 +142,33 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             .insert(0, format!("in code of an earlier cell: `{line}`"));
     }
     report
+}
+
+/// What newcomers type at the prompt, and what does it here.
+fn meant(name: &str) -> Option<&'static str> {
+    match name {
+        "exit" | "quit" | "q" => Some("`%quit` or Ctrl-D leaves"),
+        "help" => Some("`%help` lists the magics"),
+        "who" | "whos" | "vars" => Some("`%whos` lists the variables"),
+        _ => None,
+    }
+}
+
+/// Where a name stands in the cell.
+fn word(source: &str, name: &str) -> Option<Mark> {
+    let (line, text) = source
+        .lines()
+        .enumerate()
+        .find(|(_, line)| identifiers(line).contains(name))?;
+    let start = text[..text.find(name)?].chars().count() + 1;
+    let end = start + name.chars().count();
+    let (start, end) = ((line + 1, start), (line + 1, end));
+    Some(Mark {
+        start,
+        end,
+        label: String::new(),
+        primary: true,
+    })
 }
 
 /// The last line of a cell: its value.

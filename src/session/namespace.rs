@@ -40,6 +40,13 @@ struct Entry {
 impl Definitions {
     /// Adds a compiled cell's definitions.
     pub fn add(&mut self, items: &[ItemText]) {
+        // A crate is added to every namespace by itself.
+        let items: Vec<ItemText> = items
+            .iter()
+            .filter(|item| external_crate(item).is_none())
+            .cloned()
+            .collect();
+        let items = items.as_slice();
         if items.is_empty() {
             return;
         }
@@ -147,6 +154,18 @@ impl Definitions {
             ..Self::default()
         };
     }
+}
+
+/// The crate of an `extern crate`, unless it is one of Rust's own.
+pub fn external_crate(item: &ItemText) -> Option<&str> {
+    let rest = item
+        .text
+        .trim()
+        .strip_prefix("extern")?
+        .trim_start()
+        .strip_prefix("crate ")?;
+    let name = rest.split([';', ' ']).find(|word| !word.is_empty())?;
+    (!["std", "core", "alloc", "proc_macro", "test"].contains(&name)).then_some(name)
 }
 
 /// The variables that `code` binds at its top level.

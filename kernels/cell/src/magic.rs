@@ -86,7 +86,7 @@ impl<O: Debug> NoteDebug for Results<'_, O> {
 impl<O> NoteNothing for &Results<'_, O> {}
 
 /// Shows a value and sends it to the session, for `%px -o`.
-pub fn send_value<T: Debug + Serialize>(value: &T) {
+pub fn send_value<T: Debug + Serialize + DeserializeOwned>(value: &T) {
     show_value(value);
     let encoded = postcard::to_allocvec(value).expect("the value can be encoded by serde");
     let digits: String = encoded.iter().map(|byte| format!("{byte:02x}")).collect();
