@@ -1,15 +1,15 @@
 //! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
-//! rustc's wrapper, an engine.
+//! rustc's wrapper, an engine, the cleaner.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{relay, silence, wrapper};
+use crate::compiler::{cleaner, relay, silence, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode};
 use crate::outcome::{ErrorKind, Event, Report, Sink};
@@ -83,10 +83,17 @@ pub fn main() -> ExitCode {
     if wrapper::is_role() {
         return wrapper::main();
     }
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(engine::ROLE) {
-        let session = arguments.next().and_then(|pid| pid.parse().ok());
+    let mut arguments = std::env::args_os().skip(1);
+    let (role, of) = (
+        arguments.next().unwrap_or_default(),
+        arguments.next().unwrap_or_default(),
+    );
+    if role == engine::ROLE {
+        let session = of.to_str().and_then(|pid| pid.parse().ok());
         return ended(engine::main(session).is_ok());
+    }
+    if role == cleaner::ROLE {
+        return ended(cleaner::main(Path::new(&of)).is_ok());
     }
     let cli = Cli::parse();
     match session() {

@@ -84,7 +84,8 @@ fn signals_at_the_prompt() {
 
 #[test]
 fn signals_while_cells_run() {
-    let forever = "println!(\"be{}\", \"gun\"); loop { std::thread::sleep(std::time::Duration::from_millis(1)) }";
+    let forever =
+        "println!(\"begun\"); loop { std::thread::sleep(std::time::Duration::from_millis(1)) }";
     for (signal, code) in [
         (Signal::SIGTERM, format!("%px {forever}")),
         (Signal::SIGHUP, forever.to_owned()),

@@ -144,7 +144,7 @@ fn compile_errors_show_the_users_lines(session: &mut Session) {
         "let x: u8 = 300;",
         "kept.push(4)",
         "fn f) {}",
-        "let",
+        "let;",
         "1 +* 2",
     ] {
         let shown = session.cell(code);
@@ -271,7 +271,7 @@ fn keys_at_the_prompt() {
     contains(&shown, &["Out[6]: 3"]);
     // Ctrl-C drops what is typed and takes no number.
     session.type_keys("let dropped = (");
-    session.shows("let dropped = (", SECOND);
+    session.echoes("let dropped = (", SECOND);
     session.type_keys("\x03");
     session.prompt(SECOND);
     contains(&session.cell("sum + 1"), &["Out[7]: 4"]);

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::{Signal, kill as send_signal};
 use nix::unistd::{Pid, getpid};
@@ -11,16 +12,29 @@ use nix::unistd::{Pid, getpid};
 /// Prefix of the name of every session's folder; the session's process id follows.
 const PREFIX: &str = "regatta-";
 
-/// Makes a folder for this session, whose path is as long as any other session's (see `template`), and removes those of sessions that died before their relay was up.
-pub fn make_folder() -> std::io::Result<PathBuf> {
-    sweep();
-    let name = format!("{PREFIX}{:07}-", getpid().as_raw());
-    let folder = tempfile::Builder::new().prefix(&name).tempdir()?;
-    Ok(folder.keep())
+/// A name for this session's folder, as long as any other session's (see `template`).
+pub fn choose_folder() -> PathBuf {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let name = format!(
+        "{PREFIX}{:07}-{:06x}",
+        getpid().as_raw(),
+        now.as_nanos() & 0xff_ffff
+    );
+    std::env::temp_dir().join(name)
 }
 
-fn sweep() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+/// Makes the folder, for this user alone, and removes those of sessions that were killed together with their
+/// cleaners.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    sweep(folder.parent().unwrap_or(folder));
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    fs::create_dir(folder.join("tmp"))
+}
+
+fn sweep(shelf: &Path) {
+    let Ok(entries) = fs::read_dir(shelf) else {
         return;
     };
     for entry in entries.flatten() {

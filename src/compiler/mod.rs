@@ -6,6 +6,7 @@
 
 mod builds;
 mod cell_crate;
+pub mod cleaner;
 mod diagnostics;
 mod locate;
 pub mod relay;
@@ -151,7 +152,7 @@ pub struct Compiler {
 
 impl Compiler {
     /// Starts the thread; the context is warm some seconds later. `folder` is the session's own, and the
-    /// relay process removes it when the session has ended, however it ended.
+    /// cleaner process removes it when the session has ended, however it ended.
     pub fn start(folder: PathBuf) -> Self {
         let (requests, incoming) = channel();
         let (root_out, root) = channel();
@@ -262,7 +263,7 @@ impl Drop for Compiler {
             return;
         };
         // Type inference can't be stopped. When it takes longer, the process ends all the same, and the
-        // relay removes the folder.
+        // cleaner removes the folder.
         let since = Instant::now();
         while !thread.is_finished() && since.elapsed() < LAST_WORD {
             std::thread::sleep(Duration::from_millis(2));

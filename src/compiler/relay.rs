@@ -1,14 +1,10 @@
 //! The relay role: the child process that evcxr believes runs the code. It answers every request at once,
 //! so that evaluating becomes compiling, and leaves in a file which artifact was meant.
-//!
-//! It outlives the session by a moment and removes the session's folder, also after `kill -9`.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-use super::builds;
 
 /// evcxr starts its child with this variable set.
 pub const ROLE_VARIABLE: &str = "EVCXR_IS_RUNTIME";
@@ -61,9 +57,6 @@ pub fn main() -> std::io::Result<()> {
         if told.is_err() {
             break;
         }
-    }
-    if let Some(folder) = folder {
-        builds::remove(Path::new(&folder));
     }
     Ok(())
 }

@@ -11,19 +11,44 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use super::cleaner::Cleaner;
 use super::{builds, relay};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
+/// Where temporary files went before they got a folder of the session's own.
+const TMPDIR_VARIABLE: &str = "REGATTA_TMPDIR";
+
 /// What this process adds to its environment for cargo's sake, and what user code must not inherit.
-pub const OWN_VARIABLES: &[&str] = &[
+const OWN_VARIABLES: &[&str] = &[
     SYSROOT_VARIABLE,
+    TMPDIR_VARIABLE,
     relay::FOLDER_VARIABLE,
     "EVCXR_TMPDIR",
     "EVCXR_CONFIG_DIR",
     "RUST_SRC_PATH",
+    "TMPDIR",
 ];
+
+/// How the environment of user code differs from this process's: variables and their values, if any.
+#[must_use]
+pub fn users_environment() -> Vec<(&'static str, Option<OsString>)> {
+    let value = |name: &str| match name {
+        "TMPDIR" => std::env::var_os(TMPDIR_VARIABLE),
+        _ => None,
+    };
+    OWN_VARIABLES
+        .iter()
+        .map(|name| (*name, value(name)))
+        .collect()
+}
+
+/// The folder for temporary files that outlive a session.
+fn users_temp_dir() -> PathBuf {
+    std::env::var_os(TMPDIR_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from)
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ToolchainError {
@@ -45,8 +70,9 @@ pub enum ToolchainError {
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     pub sysroot: PathBuf,
-    /// The session's own folder; its relay removes it.
+    /// The session's own folder, removed with the last clone of this, or with this process.
     pub folder: PathBuf,
+    _cleaner: Arc<Cleaner>,
 }
 
 impl Toolchain {
@@ -58,13 +84,15 @@ impl Toolchain {
         );
         if let (Some(sysroot), Some(folder)) = (sysroot, folder) {
             let own = format!("-{:07}-", std::process::id());
-            let made_by_this_process = Path::new(&folder)
-                .to_str()
-                .is_some_and(|folder| folder.contains(&own));
-            if made_by_this_process {
+            let folder = PathBuf::from(folder);
+            if folder.to_str().is_some_and(|folder| folder.contains(&own)) {
+                // First the one who will clean, then what is to be cleaned.
+                let cleaner = Cleaner::start(&folder).map_err(ToolchainError::Exec)?;
+                builds::make_folder(&folder).map_err(ToolchainError::Folder)?;
                 return Ok(Self {
                     sysroot: sysroot.into(),
-                    folder: folder.into(),
+                    folder,
+                    _cleaner: Arc::new(cleaner),
                 });
             }
         }
@@ -72,7 +100,7 @@ impl Toolchain {
         if !sources(&sysroot).exists() {
             return Err(ToolchainError::NoSources);
         }
-        let folder = builds::make_folder().map_err(ToolchainError::Folder)?;
+        let folder = builds::choose_folder();
         let exe = std::env::current_exe().map_err(ToolchainError::Exec)?;
         let mut command = Command::new(exe);
         command
@@ -84,6 +112,9 @@ impl Toolchain {
             .args(std::env::args_os().skip(1))
             .env(SYSROOT_VARIABLE, &sysroot)
             .env(relay::FOLDER_VARIABLE, &folder)
+            .env(TMPDIR_VARIABLE, std::env::temp_dir())
+            // rust-analyzer, rustc and the linker leave files when they are killed.
+            .env("TMPDIR", folder.join("tmp"))
             .env("EVCXR_TMPDIR", folder.join("build"))
             .env("EVCXR_CONFIG_DIR", &folder)
             .env("PATH", path_with(&sysroot.join("bin")));
@@ -91,9 +122,7 @@ impl Toolchain {
         if slim.exists() {
             command.env("RUST_SRC_PATH", slim);
         }
-        let error = command.exec();
-        builds::remove(&folder);
-        Err(ToolchainError::Exec(error))
+        Err(ToolchainError::Exec(command.exec()))
     }
 
     /// `rustc 1.95.0`.
@@ -121,7 +150,7 @@ pub fn cache_dir() -> PathBuf {
     };
     // A home that is full, read-only or missing costs speed, not the session.
     usual.filter(writable).unwrap_or_else(|| {
-        std::env::temp_dir().join(format!(
+        users_temp_dir().join(format!(
             "regatta-cache-{}",
             std::env::var("USER").unwrap_or_default()
         ))

@@ -12,14 +12,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::Signal;
 
-use super::map::{Map, Step, Wanted};
+use super::map::{Map, Step};
 use super::process::Process;
 use super::{
-    Command, EngineState, MapFailure, MapFault, Notify, PoolEvent, PoolUse, Printed, Run, Work,
+    Command, EngineState, Environment, MapFailure, MapFault, Notify, PoolEvent, PoolUse, Printed,
+    Run, Work,
 };
-use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{MapPlan, MapReport, MapRow, PoolKind, Stream, Value};
-use crate::wire::{FromEngine, ToEngine};
+use crate::ids::EngineId;
+use crate::outcome::Stream;
+use crate::wire::ToEngine;
 
 /// How often engines are looked at without an event, and progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -38,7 +39,7 @@ pub fn serve(
     wake: &EventFd,
     events: Sender<PoolEvent>,
     prompting: &AtomicBool,
-    hidden: &'static [&'static str],
+    environment: Environment,
 ) {
     let mut hub = State {
         processes: BTreeMap::new(),
@@ -49,7 +50,7 @@ pub fn serve(
         pool: None,
         threads: None,
         notify: None,
-        hidden,
+        environment,
     };
     loop {
         hub.wait(wake);
@@ -68,26 +69,26 @@ pub fn serve(
     }
 }
 
-struct State {
-    processes: BTreeMap<EngineId, Process>,
-    events: Sender<PoolEvent>,
+pub(super) struct State {
+    pub(super) processes: BTreeMap<EngineId, Process>,
+    pub(super) events: Sender<PoolEvent>,
     /// Printed bytes that the session has not taken yet.
-    room: Arc<AtomicUsize>,
-    map: Option<Map>,
-    next_job: u32,
+    pub(super) room: Arc<AtomicUsize>,
+    pub(super) map: Option<Map>,
+    pub(super) next_job: u32,
     /// What the cell under way maps over.
-    pool: Option<PoolUse>,
+    pub(super) pool: Option<PoolUse>,
     /// The plan of the thread map under way: when it began and whether it shows a table.
-    threads: Option<ThreadMap>,
-    notify: Option<Notify>,
-    /// Variables of the session's environment that user code must not inherit.
-    hidden: &'static [&'static str],
+    pub(super) threads: Option<ThreadMap>,
+    pub(super) notify: Option<Notify>,
+    /// How the engines' environment differs from the session's.
+    pub(super) environment: Environment,
 }
 
-struct ThreadMap {
-    shown: bool,
-    total: u64,
-    since: std::time::Instant,
+pub(super) struct ThreadMap {
+    pub(super) shown: bool,
+    pub(super) total: u64,
+    pub(super) since: std::time::Instant,
 }
 
 impl State {
@@ -114,7 +115,7 @@ impl State {
         let _ = wake.read();
     }
 
-    fn emit(&self, event: PoolEvent) {
+    pub(super) fn emit(&self, event: PoolEvent) {
         // Without a session there is nobody to tell, and the next command is `Quit`.
         let _ = self.events.send(event);
     }
@@ -123,7 +124,7 @@ impl State {
         match command {
             Command::Launch(launch) => {
                 let engine = launch.id;
-                match Process::start(launch, self.hidden) {
+                match Process::start(launch, &self.environment) {
                     Ok(process) => {
                         self.processes.insert(engine, process);
                     }
@@ -212,7 +213,7 @@ impl State {
         }
     }
 
-    fn send(&mut self, engine: EngineId, message: &ToEngine, payload: &[u8]) {
+    pub(super) fn send(&mut self, engine: EngineId, message: &ToEngine, payload: &[u8]) {
         if let Some(process) = self.processes.get_mut(&engine) {
             if let ToEngine::Chunk { .. } = message {
                 process.state = EngineState::Busy(Work::Map);
@@ -263,7 +264,7 @@ impl State {
     }
 
     /// Passes on what `engine` has printed by now.
-    fn pass_on_prints(&mut self, engine: EngineId, at_most: usize) {
+    pub(super) fn pass_on_prints(&mut self, engine: EngineId, at_most: usize) {
         let Some(process) = self.processes.get_mut(&engine) else {
             return;
         };
@@ -323,12 +324,12 @@ impl State {
     }
 
     /// Does what the map under way wants next.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         let steps = self.map.as_mut().map(Map::steps).unwrap_or_default();
         self.take(steps);
     }
 
-    fn take(&mut self, steps: Vec<Step>) {
+    pub(super) fn take(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Send {
@@ -341,7 +342,7 @@ impl State {
         }
     }
 
-    fn map_over(&mut self, failure: Option<MapFailure>) {
+    pub(super) fn map_over(&mut self, failure: Option<MapFailure>) {
         let Some(map) = self.map.take() else { return };
         let error = failure.as_ref().map(|_| "the map has failed".to_owned());
         let over = ToEngine::MapOver {
@@ -359,242 +360,5 @@ impl State {
                 shown: map.shown,
             },
         });
-    }
-
-    fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Vec<u8>) {
-        match message {
-            FromEngine::Ready => {
-                self.rest(engine, Duration::ZERO, 0);
-                self.emit(PoolEvent::Up { engine });
-            }
-            FromEngine::Shown {
-                rank,
-                mime,
-                type_name,
-            } => {
-                self.pass_on_prints(engine, usize::MAX);
-                let text = String::from_utf8_lossy(&payload).into_owned();
-                let value = Value {
-                    content: vec![(mime, text)],
-                    type_name,
-                };
-                self.emit(PoolEvent::Shown {
-                    engine,
-                    rank,
-                    value,
-                });
-            }
-            FromEngine::RunDone { busy, end } => {
-                // What was printed before is in the pipe by now, and belongs before the cell's end.
-                self.pass_on_prints(engine, usize::MAX);
-                let busy = Duration::from_nanos(busy);
-                self.rest(engine, busy, 1);
-                self.emit(PoolEvent::RunDone { engine, busy, end });
-            }
-            FromEngine::ChunkDone { job, chunk, ended } => {
-                self.pass_on_prints(engine, usize::MAX);
-                self.rest(engine, Duration::from_nanos(ended.busy), 1);
-                if let Some(map) = self.map.as_mut().filter(|map| map.job == job) {
-                    let steps = map.chunk_done(engine, chunk, &ended, payload);
-                    self.take(steps);
-                    self.go_on();
-                }
-            }
-            FromEngine::MapBegin {
-                function,
-                input_type,
-                output_type,
-                items,
-                address,
-            } => {
-                let wanted = Wanted {
-                    function,
-                    input_type,
-                    output_type,
-                    items,
-                    address,
-                };
-                self.begin_map(engine, wanted);
-            }
-            FromEngine::Inputs {
-                count,
-                exhausted,
-                error,
-            } => {
-                let Some(map) = self.map.as_mut().filter(|map| map.caller == engine) else {
-                    return;
-                };
-                if let Some(error) = error {
-                    let what = MapFault::Inputs(error);
-                    return self.map_over(Some(MapFailure {
-                        rank: None,
-                        item: None,
-                        what,
-                        died: Vec::new(),
-                    }));
-                }
-                map.inputs(count, exhausted, payload);
-                self.go_on();
-            }
-            FromEngine::Undecodable => {
-                let what = MapFault::Inputs("a result could not be decoded".to_owned());
-                self.map_over(Some(MapFailure {
-                    rank: None,
-                    item: None,
-                    what,
-                    died: Vec::new(),
-                }));
-            }
-            FromEngine::ThreadsBegin {
-                function,
-                input_type,
-                output_type,
-                items,
-            } => {
-                self.begin_threads(function, input_type, output_type, items);
-            }
-            FromEngine::ThreadsProgress { done } => {
-                if let Some(ThreadMap { total, since, .. }) = self.threads {
-                    let elapsed = since.elapsed();
-                    self.emit(PoolEvent::MapProgress {
-                        done,
-                        total: Some(total),
-                        elapsed,
-                    });
-                }
-            }
-            FromEngine::ThreadsDone {
-                wall,
-                rows,
-                error,
-                failed_item,
-            } => {
-                let shown = self.threads.take().is_some_and(|map| map.shown);
-                self.emit(match error {
-                    Some(panic) => PoolEvent::MapFailed(MapFailure {
-                        rank: None,
-                        item: failed_item,
-                        what: MapFault::Panicked(panic),
-                        died: Vec::new(),
-                    }),
-                    None => PoolEvent::MapDone {
-                        report: thread_report(self.pool(), wall, rows),
-                        shown,
-                    },
-                });
-            }
-            FromEngine::BroadcastDone { threads } => {
-                let threads = threads
-                    .into_iter()
-                    .map(|(busy, panic)| (Duration::from_nanos(busy), panic))
-                    .collect();
-                self.emit(PoolEvent::Broadcast { threads });
-            }
-            FromEngine::FirstResults { rank, texts } => {
-                self.emit(PoolEvent::FirstResults { rank, texts });
-            }
-            FromEngine::Timing { per_loop, loops } => {
-                let per_loop = per_loop.into_iter().map(f64::from_bits).collect();
-                self.emit(PoolEvent::Timing { per_loop, loops });
-            }
-        }
-    }
-
-    fn rest(&mut self, engine: EngineId, busy: Duration, tasks: u64) {
-        if let Some(process) = self.processes.get_mut(&engine) {
-            process.state = EngineState::Idle;
-            process.busy += busy;
-            process.tasks += tasks;
-        }
-    }
-
-    fn begin_map(&mut self, caller: EngineId, wanted: Wanted) {
-        let Some(PoolUse::Processes { name, engines }) = self.pool.clone() else {
-            // The engine asks for the pool it was told of, so this is an engine's mistake.
-            let over = ToEngine::MapOver {
-                error: Some("the pool in use is no process pool".to_owned()),
-                first_items: Vec::new(),
-            };
-            return self.send(caller, &over, &[]);
-        };
-        let alive = engines
-            .iter()
-            .filter_map(|engine| self.processes.get(engine))
-            .filter(|process| process.is_alive())
-            .map(|process| (process.launch.id, process.launch.rank))
-            .collect();
-        let job = JobId(self.next_job);
-        self.next_job += 1;
-        let (map, plan) = Map::new(job, caller, name, alive, wanted);
-        if map.shown {
-            self.emit(PoolEvent::MapPlanned(plan));
-        }
-        self.map = Some(map);
-        self.go_on();
-    }
-
-    fn pool(&self) -> (PoolName, u32) {
-        match &self.pool {
-            Some(PoolUse::Threads { name, size }) => (name.clone(), *size),
-            Some(PoolUse::Processes { name, engines }) => (name.clone(), engines.len() as u32),
-            None => (PoolName(String::new()), 0),
-        }
-    }
-
-    fn begin_threads(
-        &mut self,
-        function: String,
-        input_type: String,
-        output_type: String,
-        items: u64,
-    ) {
-        let (pool, engines) = self.pool();
-        let shown = !function.is_empty();
-        self.threads = Some(ThreadMap {
-            shown,
-            total: items,
-            since: std::time::Instant::now(),
-        });
-        if shown {
-            self.emit(PoolEvent::MapPlanned(MapPlan {
-                function,
-                input_type,
-                output_type,
-                items: Some(items),
-                // Threads take an eighth of their share of what is left: one by one when that is below one.
-                chunks: (items < 16 * u64::from(engines)).then_some(items),
-                pool,
-                kind: PoolKind::Threads,
-                engines,
-            }));
-        }
-    }
-}
-
-fn thread_report(
-    (pool, _): (PoolName, u32),
-    wall: u64,
-    rows: Vec<crate::wire::ThreadRow>,
-) -> MapReport {
-    let serial = rows.iter().map(|row| Duration::from_nanos(row.busy)).sum();
-    let engines = rows
-        .into_iter()
-        .enumerate()
-        .map(|(rank, row)| MapRow {
-            rank: Rank(rank as u32),
-            items: row.items,
-            chunks: row.chunks,
-            busy: Duration::from_nanos(row.busy),
-            results: Vec::new(),
-        })
-        .collect();
-    let wall = Duration::from_nanos(wall);
-    MapReport {
-        pool,
-        kind: PoolKind::Threads,
-        engines,
-        wall,
-        serial,
-        died: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 //! One thread, the hub, owns every engine process. The session tells it what to do with [`Hub`]'s methods
 //! and reads [`PoolEvent`]s; neither side waits for the other's reading.
 
+mod frames;
 mod hub;
 mod map;
 mod process;
@@ -215,6 +216,9 @@ enum Command {
     Quit,
 }
 
+/// How the environment of engines differs from the session's.
+pub type Environment = Vec<(&'static str, Option<std::ffi::OsString>)>;
+
 /// Tells the user at once of an engine that died while the prompt waits.
 pub type Notify = Box<dyn FnMut(&str) + Send>;
 
@@ -228,8 +232,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the thread. Engines don't inherit the `hidden` variables of this process's environment.
-    pub fn start(hidden: &'static [&'static str]) -> std::io::Result<Self> {
+    /// Starts the thread. Engines have this process's environment but for what `environment` says.
+    pub fn start(environment: Environment) -> std::io::Result<Self> {
         let wake = Arc::new(EventFd::from_flags(
             EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
         )?);
@@ -238,7 +242,7 @@ impl Hub {
         let prompting = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("hub".to_owned()).spawn({
             let (wake, prompting) = (wake.clone(), prompting.clone());
-            move || hub::serve(&incoming, &wake, out, &prompting, hidden)
+            move || hub::serve(&incoming, &wake, out, &prompting, environment)
         })?;
         Ok(Self {
             commands,

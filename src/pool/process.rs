@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{EngineState, EngineStatus, Launch};
+use super::{EngineState, EngineStatus, Environment, Launch};
 use crate::outcome::Stream;
 use crate::wire::{self, FrameReader, FromEngine, ToEngine, WireError};
 
@@ -33,8 +33,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the process, without `hidden` variables in its environment.
-    pub fn start(launch: Launch, hidden: &[&str]) -> std::io::Result<Self> {
+    /// Starts the process, in this one's environment but for what `environment` says.
+    pub fn start(launch: Launch, environment: &Environment) -> std::io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut command = Command::new("/proc/self/exe");
         command
@@ -46,8 +46,11 @@ impl Process {
             .stderr(Stdio::piped())
             // Ctrl-C in the terminal is for the session.
             .process_group(0);
-        for name in hidden {
-            command.env_remove(name);
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
         }
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

@@ -127,7 +127,7 @@ fn prompt(session: &Session) -> String {
 }
 
 /// SIGTERM and SIGHUP end the session also while the prompt waits for a key: the terminal is made sane, the
-/// engines and the relay notice the rest.
+/// engines and the cleaner notice the rest.
 fn leave_on_signal(session: &Session, terminal: Option<Termios>) {
     let ended = session.ended_flag();
     // A session that can't have this thread still ends by its engines' death signal.

@@ -1,7 +1,6 @@
 //! From typed failures to reports: what happened, where, what to do now. The one place for these words.
 
-use super::Session;
-use super::evaluate::{Code, Failed};
+use super::{Code, Failed, Session};
 use crate::cell::identifiers;
 use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
 use crate::ids::CellId;

@@ -1,8 +1,7 @@
 //! `%map F over EXPR`: written out as a call of the cell crate's map, and run in the local engine.
 
-use super::evaluate::Code;
 use super::explain::CAPTURES_HINT;
-use super::{Failed, Session};
+use super::{Code, Failed, Session};
 use crate::cell::{Binding, identifiers, position};
 use crate::outcome::{ErrorKind, Mark, PoolKind, Sink, Snippet};
 

@@ -2,10 +2,14 @@
 //! them and keeps account of which variables live where. It renders nothing: events go to a [`Sink`].
 
 mod cache;
+mod code;
+mod compile;
 mod crates;
 mod evaluate;
+mod events;
 mod explain;
 mod flight;
+mod follow;
 mod inspect;
 mod interrupt;
 mod map;
@@ -13,6 +17,8 @@ mod namespace;
 mod pools;
 mod prints;
 mod px;
+mod px_plan;
+mod px_threads;
 mod shell;
 mod types;
 
@@ -21,13 +27,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-pub use evaluate::{Code, Failed};
+pub use code::{Code, Failed};
 pub use interrupt::Interrupt;
 pub use map::MapRequest;
 pub use pools::Pool;
 pub use px::PxOptions;
 
-use crate::compiler::toolchain::{OWN_VARIABLES, Toolchain};
+use crate::compiler::toolchain::{Toolchain, users_environment};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{Event, MapReport, PxReport, Sink, Stream, Value};
@@ -36,6 +42,12 @@ use crate::wire::PanicInfo;
 use cache::Cache;
 use namespace::{Definitions, Namespace};
 use prints::{Prints, Told};
+
+/// How often flags are looked at while something is awaited.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How long a Ctrl-C leaves to what it interrupts before that is killed.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// A cell that was entered.
 #[derive(Clone, Debug)]
@@ -103,7 +115,7 @@ impl Session {
         building: Building,
     ) -> std::io::Result<Self> {
         let compiler = Compiler::start(toolchain.folder.clone());
-        let hub = Hub::start(OWN_VARIABLES)?;
+        let hub = Hub::start(users_environment())?;
         let mut session = Self {
             compiler,
             hub,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::evaluate::{Batch, Code, Ready, Wait};
 use super::flight::{Ended, Flight, Hold, Leg};
+use super::follow::Wait;
 use super::namespace::Namespace;
-use super::{Failed, Pool, Session, explain};
-use crate::cell::{Targets, split_items};
+use super::{Code, Failed, Pool, Session, explain};
+use crate::cell::Targets;
 use crate::ids::{CellId, EngineId, Rank};
 use crate::outcome::{
-    EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
+    EngineOutcome, ErrorKind, Event, GroupOutputs, PoolKind, PxReport, PxRow, Report, Sink,
 };
 use crate::pool::{PoolEvent, Signal};
 
@@ -47,10 +47,6 @@ impl Default for PxOptions {
         }
     }
 }
-
-/// Engines whose variables are the same.
-type Group = (Namespace, Vec<(Rank, EngineId)>);
-
 /// A `%px` under way that nobody waits for.
 #[derive(Debug)]
 pub(super) struct Background {
@@ -60,13 +56,14 @@ pub(super) struct Background {
 
 /// What is needed to settle the engines' account after a flight.
 #[derive(Debug)]
-struct Course {
-    cell: CellId,
-    pool: Pool,
-    options: PxOptions,
-    code: Code,
-    legs: BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
-    skipped: Vec<PxRow>,
+pub(super) struct Course {
+    pub(super) cell: CellId,
+    pub(super) pool: Pool,
+    pub(super) options: PxOptions,
+    pub(super) code: Code,
+    pub(super) legs:
+        BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
+    pub(super) skipped: Vec<PxRow>,
 }
 
 impl Session {
@@ -132,163 +129,6 @@ impl Session {
         };
         let (flight, interrupted) = self.fly(&batches, hold, wait, sink)?;
         self.land(flight, course, interrupted, sink)
-    }
-
-    /// Compiles the cell for each set of variables that the engines have.
-    fn plan_px(
-        &mut self,
-        code: &Code,
-        pool: &Pool,
-        ranks: &[Rank],
-        options: &PxOptions,
-        sink: &mut dyn Sink,
-    ) -> Result<(Vec<Batch>, Course), Failed> {
-        let mut course = Course {
-            cell: self.cell(),
-            pool: pool.clone(),
-            options: options.clone(),
-            code: code.clone(),
-            legs: BTreeMap::new(),
-            skipped: Vec::new(),
-        };
-        let groups = self.groups(pool, ranks, &mut course, sink)?;
-        let mut batches: Vec<Batch> = Vec::new();
-        let mut refused = None;
-        for (namespace, engines) in &groups {
-            match self.compile(code, namespace, sink) {
-                Ok(Ready {
-                    artifact,
-                    before,
-                    lost,
-                    after,
-                }) => {
-                    let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
-                    if !lost.is_empty() {
-                        sink.send(Event::Notice(lost_there(&lost, &ranks)));
-                    }
-                    let origins = engines
-                        .iter()
-                        .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
-                    batches.push((origins.collect(), artifact.clone()));
-                    for (rank, engine) in engines {
-                        self.namespaces.insert(*engine, before.clone());
-                        let leg = (*rank, before.clone(), after.clone(), artifact.clone());
-                        course.legs.insert(*engine, leg);
-                    }
-                }
-                Err(failed) => {
-                    let elsewhere = self.elsewhere(&failed, pool, namespace);
-                    let why = elsewhere.as_deref().unwrap_or("it does not compile there");
-                    for (rank, _) in engines {
-                        course.skipped.push(skipped(*rank, why));
-                    }
-                    // A variable that only other engines have is said in the engine's row.
-                    if elsewhere.is_none() || refused.is_none() {
-                        refused = Some((failed, elsewhere));
-                    }
-                }
-            }
-        }
-        match refused {
-            Some((mut failed, elsewhere)) if batches.is_empty() => {
-                if let (Some(report), Some(why)) = (failed.0.first_mut(), elsewhere) {
-                    report.hint = Some(why);
-                }
-                Err(failed)
-            }
-            // What some engines refuse is said once, beside the others' results.
-            Some((failed, None)) => {
-                for report in failed.0 {
-                    sink.send(Event::Error(report));
-                }
-                Ok((batches, course))
-            }
-            _ => Ok((batches, course)),
-        }
-    }
-
-    /// The living engines by their variables.
-    fn groups(
-        &mut self,
-        pool: &Pool,
-        ranks: &[Rank],
-        course: &mut Course,
-        sink: &mut dyn Sink,
-    ) -> Result<Vec<Group>, Failed> {
-        let dead: BTreeMap<EngineId, String> = self.dead_engines();
-        let mut groups: Vec<Group> = Vec::new();
-        for rank in ranks {
-            let Some(engine) = pool.engines.get(rank.0 as usize).copied() else {
-                continue;
-            };
-            if let Some(cause) = dead.get(&engine) {
-                let why = format!("dead ({cause}); `%pool restart` starts it again");
-                course.skipped.push(skipped(*rank, &why));
-                continue;
-            }
-            let namespace = self.namespace_of(engine, sink)?;
-            let same = groups
-                .iter_mut()
-                .find(|(other, _)| other.variables() == namespace.variables());
-            match same {
-                Some((other, engines)) => {
-                    if namespace.seen > other.seen {
-                        *other = namespace;
-                    }
-                    engines.push((*rank, engine));
-                }
-                None => groups.push((namespace, vec![(*rank, engine)])),
-            }
-        }
-        Ok(groups)
-    }
-
-    /// When the code is refused for a variable that lives elsewhere: where.
-    fn elsewhere(&self, failed: &Failed, pool: &Pool, namespace: &Namespace) -> Option<String> {
-        let unknown = failed
-            .0
-            .iter()
-            .find(|report| report.code.as_deref() == Some("E0425"))?;
-        let name = unknown.what.split('`').nth(1)?;
-        if namespace.variables().contains_key(name) {
-            return None;
-        }
-        let has = |engine: &EngineId| {
-            self.namespaces
-                .get(engine)
-                .is_some_and(|namespace| namespace.variables().contains_key(name))
-        };
-        let ranks: Vec<String> = (0..)
-            .zip(&pool.engines)
-            .filter(|(_, engine)| has(engine))
-            .map(|(rank, _): (u32, _)| rank.to_string())
-            .collect();
-        match ranks.as_slice() {
-            [] if has(&self.local) => Some(format!(
-                "`{name}` lives in the local engine; engines have variables of their own: define it with %px too"
-            )),
-            [] => None,
-            [rank] => Some(format!(
-                "`{name}` is not defined there (only on engine {rank})"
-            )),
-            ranks => {
-                let ranks = ranks.join(",");
-                Some(format!(
-                    "`{name}` is not defined there (only on engines {ranks})"
-                ))
-            }
-        }
-    }
-
-    fn dead_engines(&self) -> BTreeMap<EngineId, String> {
-        self.hub
-            .status()
-            .into_iter()
-            .filter_map(|status| match status.state {
-                crate::pool::EngineState::Dead(cause) => Some((status.id, cause)),
-                _ => None,
-            })
-            .collect()
     }
 
     /// Keeps account of what the engines have now, and reports.
@@ -441,67 +281,6 @@ impl Session {
         }
     }
 
-    /// On a thread pool the cell runs once per thread and borrows the session's variables.
-    fn px_threads(
-        &mut self,
-        code: &Code,
-        pool: &Pool,
-        ranks: &[Rank],
-        options: &PxOptions,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        self.broadcast.clear();
-        self.thread_values.clear();
-        let on_threads = broadcasting(code, ranks, pool.size);
-        self.run_local(&on_threads, sink)?;
-        let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values)
-            .into_iter()
-            .collect();
-        let artifact = self.last_artifact.clone();
-        let rows: Vec<PxRow> = std::mem::take(&mut self.broadcast)
-            .into_iter()
-            .enumerate()
-            .map(|(rank, ended)| (Rank(rank as u32), ended))
-            .filter(|(rank, _)| ranks.contains(rank))
-            .map(|(rank, (busy, panic))| {
-                let outcome = match panic {
-                    Some(panic) => {
-                        let place = artifact
-                            .as_ref()
-                            .and_then(|artifact| self.panic_place(&panic, artifact, &on_threads));
-                        EngineOutcome::Panicked {
-                            message: panic.message,
-                            place,
-                        }
-                    }
-                    None => EngineOutcome::Done(values.remove(&rank)),
-                };
-                PxRow {
-                    rank,
-                    outcome,
-                    busy,
-                    output: Vec::new(),
-                }
-            })
-            .collect();
-        let failed = rows.iter().any(|row| !row.outcome.is_ok());
-        let report = PxReport {
-            cell: self.cell(),
-            pool: pool.name.clone(),
-            kind: PoolKind::Threads,
-            engines: rows,
-            group: options.group_outputs,
-            verbose: options.verbose,
-        };
-        self.last_px = Some(report.clone());
-        sink.send(Event::Px(report));
-        if failed {
-            Err(Failed::default())
-        } else {
-            Ok(())
-        }
-    }
-
     /// Gives an event to the background flight that it belongs to.
     pub(super) fn route(&mut self, event: PoolEvent) -> Option<PoolEvent> {
         let engine = match &event {
@@ -576,57 +355,6 @@ impl Session {
             .iter()
             .any(|background| !background.flight.is_over())
     }
-}
-
-fn lost_there(names: &[String], ranks: &[Rank]) -> String {
-    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-    let engines = if ranks.len() == 1 {
-        "engine"
-    } else {
-        "engines"
-    };
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let (names, ranks) = (names.join(", "), ranks.join(","));
-    format!("lost on {engines} {ranks}: {names}: the type was redefined")
-}
-
-fn skipped(rank: Rank, why: &str) -> PxRow {
-    let outcome = EngineOutcome::Skipped {
-        why: why.to_owned(),
-    };
-    PxRow {
-        rank,
-        outcome,
-        busy: Duration::ZERO,
-        output: Vec::new(),
-    }
-}
-
-/// The code as one closure for all threads; definitions stay outside, where later cells find them.
-fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
-    let Some(piece) = code.pieces.first() else {
-        return code.clone();
-    };
-    let (items, statements) = split_items(&code.text);
-    let mut whole = Code::default();
-    for item in items {
-        whole = whole.user(&item.text, (piece.cell_line + item.line - 1, 1));
-    }
-    let guard = if ranks.len() == size as usize {
-        String::new()
-    } else {
-        let numbers: Vec<String> = ranks.iter().map(|rank| format!("{rank}u32")).collect();
-        format!(
-            "if ![{}].contains(&engine::rank()) {{ return; }} ",
-            numbers.join(", ")
-        )
-    };
-    whole
-        .generated(&format!(
-            "regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"
-        ))
-        .user(&statements, (piece.cell_line, piece.column + 1))
-        .generated("}) });\n")
 }
 
 /// The code with its value bound on the engine and sent to the session.

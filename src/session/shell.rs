@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::{Failed, Session, explain};
-use crate::compiler::toolchain::OWN_VARIABLES;
+use crate::compiler::toolchain::users_environment;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Stream};
 
 impl Session {
@@ -23,8 +23,11 @@ impl Session {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        for name in OWN_VARIABLES {
-            shell.env_remove(name);
+        for (name, value) in users_environment() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
         }
         let mut child = shell.spawn().map_err(|error| {
             Report::new(ErrorKind::System, format!("sh cannot be run: {error}"))

@@ -137,11 +137,22 @@ impl Session {
         })
     }
 
-    /// Waits until `text` has been shown since the last input was read, or while it is edited; gives all
+    /// Waits until `text` has been shown since the last input was read, its own echo not counted; gives all
     /// that was shown since.
     pub fn shows(&mut self, text: &str, within: Duration) -> String {
+        self.sees(text, within, |raw| {
+            screen::after_input(raw).unwrap_or_default()
+        })
+    }
+
+    /// Waits until the line editor has shown `text`.
+    pub fn echoes(&mut self, text: &str, within: Duration) -> String {
+        self.sees(text, within, |raw| raw)
+    }
+
+    fn sees(&self, text: &str, within: Duration, part: fn(&str) -> &str) -> String {
         let found = self.screen.wait(self.since, within, |raw| {
-            let plain = screen::plain(screen::after_input(raw));
+            let plain = screen::plain(part(raw));
             plain.contains(text).then_some(plain)
         });
         found.unwrap_or_else(|| {
@@ -155,7 +166,8 @@ impl Session {
 
     /// Everything that has been shown since the last input.
     pub fn shown(&self) -> String {
-        screen::plain(screen::after_input(&self.screen.text(self.since)))
+        let raw = self.screen.text(self.since);
+        screen::plain(screen::after_input(&raw).unwrap_or_default())
     }
 
     /// Ctrl-C, and the prompt within a second or so; gives what was shown since the cell was entered.

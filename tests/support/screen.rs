@@ -79,9 +79,9 @@ pub fn between_prompts(raw: &str) -> Option<String> {
     Some(plain(output))
 }
 
-/// What came after the first input was read; all of it while that is still edited.
-pub fn after_input(raw: &str) -> &str {
-    raw.split_once(READ).map_or(raw, |(_, output)| output)
+/// What came after the first input was read; `None` while that is still edited.
+pub fn after_input(raw: &str) -> Option<&str> {
+    raw.split_once(READ).map(|(_, output)| output)
 }
 
 /// Text as it stays on a screen: control sequences carried out as far as they concern one line.

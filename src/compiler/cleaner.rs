@@ -1,0 +1,63 @@
+//! The cleaner role: a process that waits for the session to end, however it ends, and then removes the
+//! session's folder with whatever still builds in it.
+
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::builds;
+
+/// The first command line argument of a cleaner; the second is the folder.
+pub const ROLE: &str = "__cleaner";
+
+/// How long the end of a session waits for its folder to go.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits until standard input closes, and cleans.
+pub fn main(folder: &Path) -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // A flag nobody reads: the signal is for the session.
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    // Nothing is ever written; whatever ends the reading ends the session.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    builds::remove(folder);
+    Ok(())
+}
+
+/// The session's end of it. When it is dropped, or this process is gone, the cleaner begins.
+#[derive(Debug)]
+pub struct Cleaner(Child);
+
+impl Cleaner {
+    /// Starts the process; the folder need not exist yet.
+    pub fn start(folder: &Path) -> std::io::Result<Self> {
+        let exe: PathBuf = std::env::current_exe()?;
+        let mut command = Command::new(exe);
+        command
+            .arg(ROLE)
+            .arg(folder)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.spawn().map(Self)
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let since = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) && since.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Rust code on its way to the compiler, with the places in the cell that its lines come from.
+
+use crate::outcome::Report;
+
+/// Rust code with the places in the cell that its lines come from.
+#[derive(Clone, Debug, Default)]
+pub struct Code {
+    pub text: String,
+    pub pieces: Vec<Piece>,
+}
+
+/// Lines of the code that stand in the cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// First line in the code, from 1.
+    pub line: usize,
+    pub lines: usize,
+    /// The line of the cell that it comes from.
+    pub cell_line: usize,
+    /// How many columns of the cell's first line stand before it.
+    pub column: usize,
+}
+
+impl Code {
+    /// Code that stands in the cell as it is, from `line` on.
+    pub fn verbatim(text: &str, line: usize) -> Self {
+        Self::default().user(text, (line, 1))
+    }
+
+    /// Adds generated text.
+    #[must_use]
+    pub fn generated(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds the user's text, on lines of its own; `at` is its line and column in the cell.
+    #[must_use]
+    pub fn user(mut self, text: &str, at: (usize, usize)) -> Self {
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.pieces.push(Piece {
+            line: self.text.lines().count() + 1,
+            lines: text.lines().count().max(1),
+            cell_line: at.0,
+            column: at.1.saturating_sub(1),
+        });
+        self.text.push_str(text);
+        self.text.push('\n');
+        self
+    }
+}
+
+impl Code {
+    /// The cell's line that a line of this code comes from.
+    pub fn in_cell(&self, line: usize) -> Option<usize> {
+        let has = |piece: &&Piece| (piece.line..piece.line + piece.lines).contains(&line);
+        self.pieces
+            .iter()
+            .find(has)
+            .map(|piece| piece.cell_line + line - piece.line)
+    }
+}
+
+/// A cell that did not end well; the reports say why.
+#[derive(Debug, Default)]
+pub struct Failed(pub Vec<Report>);
+
+impl From<Report> for Failed {
+    fn from(report: Report) -> Self {
+        Self(vec![report])
+    }
+}

@@ -1,0 +1,213 @@
+//! Compiling a piece of code in a namespace: waited for, found in the cache, or interrupted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cache::Key;
+use super::namespace::Namespace;
+use super::{Code, Failed, GRACE, Grace, Session, TICK, explain};
+use crate::cell::split_items;
+use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
+use crate::ids::EngineId;
+use crate::outcome::{Event, Progress, Sink};
+
+/// Silence before progress is told.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A compiled piece: what to run, and the namespaces before and after it.
+pub(super) struct Ready {
+    pub artifact: Arc<Artifact>,
+    /// Without `lost`.
+    pub before: Namespace,
+    /// Variables whose types the piece, or one that the namespace had not seen, has redefined.
+    pub lost: Vec<String>,
+    pub after: Namespace,
+}
+
+impl Session {
+    /// A namespace without these variables.
+    pub(super) fn forget(
+        &mut self,
+        namespace: &Namespace,
+        names: Vec<String>,
+    ) -> Result<Namespace, Failed> {
+        let pending = self.compiler.forget(names, &namespace.state);
+        let answer = loop {
+            if let Some(answer) = pending.wait(TICK) {
+                break answer;
+            }
+        };
+        match answer {
+            Ok(compiled) => Ok(Namespace {
+                state: compiled.after,
+                seen: namespace.seen,
+            }),
+            Err(error) => Err(explain::compile_error(
+                error,
+                &Code::default(),
+                self.cell(),
+                "",
+            )),
+        }
+    }
+
+    /// The namespace of an engine; a fresh engine has the root's.
+    pub(super) fn namespace_of(
+        &mut self,
+        engine: EngineId,
+        sink: &mut dyn Sink,
+    ) -> Result<Namespace, Failed> {
+        if let Some(namespace) = self.namespaces.get(&engine) {
+            return Ok(namespace.clone());
+        }
+        let root = self.warm_root(sink)?;
+        self.namespaces.insert(engine, root.clone());
+        Ok(root)
+    }
+
+    /// Waits for the rest of the warm-up.
+    fn warm_root(&mut self, sink: &mut dyn Sink) -> Result<Namespace, Failed> {
+        if let Some(root) = &self.root {
+            return Ok(root.clone());
+        }
+        let since = Instant::now();
+        self.building.restart();
+        loop {
+            if let Some(state) = self.compiler.root(TICK) {
+                let root = Namespace { state, seen: 0 };
+                self.root = Some(root.clone());
+                self.timing.compile += since.elapsed();
+                sink.send(Event::Progress(None));
+                return Ok(root);
+            }
+            if let Warmth::Failed(why) = self.compiler.warmth() {
+                return Err(explain::no_compiler(&why).into());
+            }
+            if self.interrupt.is_pressed() {
+                let _ = self.interrupt.take();
+                return Err(explain::interrupted("waiting for the compiler").into());
+            }
+            self.tell_building("warming up the compiler", since, sink);
+        }
+    }
+
+    /// Compiles code in a namespace, or finds it compiled.
+    pub(super) fn compile(
+        &mut self,
+        code: &Code,
+        namespace: &Namespace,
+        sink: &mut dyn Sink,
+    ) -> Result<Ready, Failed> {
+        let since = Instant::now();
+        let version = (self.definitions.version(), self.settings_version);
+        let key = Key {
+            code: code.text.clone(),
+            version,
+        };
+        let (items, _) = split_items(&code.text);
+        let lost = self.definitions.outdated(namespace, &items);
+        let cached = self.cache.find(&key, namespace.variables());
+        if let Some(artifact) = cached.filter(|_| lost.is_empty()) {
+            return Ok(Ready {
+                artifact,
+                before: namespace.clone(),
+                lost,
+                after: namespace.clone(),
+            });
+        }
+        let without;
+        let namespace = if lost.is_empty() {
+            namespace
+        } else {
+            without = self.forget(namespace, lost.clone())?;
+            &without
+        };
+        self.building.restart();
+        let source = Source {
+            prefix: self.definitions.unseen(namespace.seen),
+            code: code.text.clone(),
+        };
+        let pending = self.compiler.compile(source, &namespace.state);
+        let answer = self.await_compiler(&pending, "compiling", sink);
+        self.timing.compile += since.elapsed();
+        let compiled = match answer {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                let cell = self
+                    .history
+                    .last()
+                    .map_or("", |record| record.code.as_str());
+                return Err(explain::compile_error(error, code, self.cell(), cell));
+            }
+        };
+        self.definitions.add(&items);
+        let version = (self.definitions.version(), self.settings_version);
+        self.cache.keep(
+            Key {
+                code: code.text.clone(),
+                version,
+            },
+            namespace.variables(),
+            &compiled,
+        );
+        let after = Namespace {
+            state: compiled.after,
+            seen: self.definitions.len(),
+        };
+        Ok(Ready {
+            artifact: compiled.artifact,
+            before: namespace.clone(),
+            lost,
+            after,
+        })
+    }
+
+    /// Waits for the compiler's answer. Ctrl-C ends the wait within a second.
+    pub(super) fn await_compiler(
+        &mut self,
+        pending: &Pending,
+        what: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<crate::compiler::Compiled, CompileError> {
+        let since = Instant::now();
+        let mut grace = Grace(None);
+        loop {
+            if let Some(answer) = pending.wait(TICK) {
+                sink.send(Event::Progress(None));
+                return if grace.0.is_some() {
+                    Err(CompileError::Interrupted)
+                } else {
+                    answer
+                };
+            }
+            if self.interrupt.is_pressed() && grace.0.is_none() {
+                let _ = self.interrupt.take();
+                pending.interrupt();
+                grace = Grace(Some(Instant::now() + GRACE));
+            }
+            if grace.over() {
+                sink.send(Event::Progress(None));
+                return Err(CompileError::Interrupted);
+            }
+            self.tell_building(what, since, sink);
+        }
+    }
+
+    fn tell_building(&self, what: &str, since: Instant, sink: &mut dyn Sink) {
+        if since.elapsed() < PATIENCE {
+            return;
+        }
+        let (crates, newest) = self.building.so_far();
+        let what = newest.map_or_else(|| what.to_owned(), |name| format!("{what}: {name}"));
+        let done = crates as u64;
+        let elapsed = since.elapsed();
+        let progress = Progress {
+            what,
+            unit: "crates",
+            done,
+            total: None,
+            elapsed,
+        };
+        sink.send(Event::Progress(Some(progress)));
+    }
+}

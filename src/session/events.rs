@@ -1,0 +1,176 @@
+//! What happens to engines outside of a cell's own flight: maps that begin and end, deaths, listings.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::ids::{EngineId, PoolName, Rank};
+use crate::outcome::{Event, Origin, Progress, Sink, Value};
+use crate::pool::{EngineState, EngineStatus, PoolEvent};
+
+impl Session {
+    /// All engines with pool and rank, for listings.
+    pub fn engines(&mut self, sink: &mut dyn Sink) -> Vec<(Option<PoolName>, Rank, EngineStatus)> {
+        self.drain_events(sink);
+        let all = self.hub.status();
+        let mut rows = Vec::new();
+        let find = |id: EngineId| all.iter().find(|status| status.id == id).cloned();
+        rows.extend(find(self.local).map(|status| (None, Rank(0), status)));
+        for pool in &self.pools {
+            for (rank, engine) in pool.engines.iter().enumerate() {
+                let status = find(*engine).unwrap_or(EngineStatus {
+                    id: *engine,
+                    pid: 0,
+                    state: EngineState::Dead("not started".to_owned()),
+                    tasks: 0,
+                    busy: Duration::ZERO,
+                    memory: None,
+                });
+                rows.push((Some(pool.name.clone()), Rank(rank as u32), status));
+            }
+        }
+        rows
+    }
+
+    pub(super) fn origin_of(&self, engine: EngineId) -> Origin {
+        self.place(engine)
+            .map_or(Origin::Local, |(_, rank)| Origin::Engine(rank))
+    }
+
+    pub(super) fn place(&self, engine: EngineId) -> Option<(PoolName, Rank)> {
+        self.pools.iter().find_map(|pool| {
+            let rank = pool.engines.iter().position(|other| *other == engine)?;
+            Some((pool.name.clone(), Rank(rank as u32)))
+        })
+    }
+
+    /// What is not printed and no value.
+    pub(super) fn other_event(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
+        match event {
+            PoolEvent::MapPlanned(mut plan) => {
+                self.flush_map_report(sink);
+                plan.input_type = super::types::shorten(&plan.input_type);
+                plan.output_type = super::types::shorten(&plan.output_type);
+                sink.send(Event::MapPlan(plan));
+            }
+            PoolEvent::MapProgress {
+                done,
+                total,
+                elapsed,
+            } => {
+                if elapsed >= Duration::from_secs(1) {
+                    let what = "map".to_owned();
+                    let progress = Progress {
+                        what,
+                        unit: "items",
+                        done,
+                        total,
+                        elapsed,
+                    };
+                    sink.send(Event::Progress(Some(progress)));
+                }
+            }
+            PoolEvent::MapDone { report, shown } => {
+                self.flush_map_report(sink);
+                self.map_report = shown.then_some(report);
+            }
+            PoolEvent::FirstResults { rank, texts } => {
+                let rows = self
+                    .map_report
+                    .iter_mut()
+                    .flat_map(|report| report.engines.iter_mut());
+                for row in rows.filter(|row| row.rank == rank) {
+                    row.results.clone_from(&texts);
+                }
+            }
+            PoolEvent::Broadcast { threads } => self.broadcast = threads,
+            PoolEvent::Timing { per_loop, loops } => {
+                let timing = crate::outcome::Timing {
+                    per_loop,
+                    loops,
+                    compile: None,
+                };
+                sink.send(Event::Timing(timing));
+            }
+            PoolEvent::Died {
+                engine,
+                cause,
+                announced,
+            } => self.note_death(engine, &cause, announced, sink),
+            PoolEvent::NotStarted { why, .. } => {
+                sink.send(Event::Notice(format!(
+                    "an engine could not be started: {why}"
+                )));
+            }
+            PoolEvent::Output {
+                engine,
+                stream,
+                bytes,
+            } => {
+                self.stray_print(engine, stream, bytes.as_slice(), sink);
+            }
+            PoolEvent::Up { .. }
+            | PoolEvent::Shown { .. }
+            | PoolEvent::RunDone { .. }
+            | PoolEvent::MapFailed(_) => {}
+        }
+    }
+
+    fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
+        let lost = self.variables_of(engine);
+        self.bury(engine);
+        if self.interrupting {
+            return;
+        }
+        if let Some((pool, rank)) = self.place(engine) {
+            let died = if announced {
+                String::new()
+            } else {
+                format!("engine {rank} of {pool} died: {cause}")
+            };
+            let lost = if lost.is_empty() {
+                String::new()
+            } else {
+                format!("lost with engine {rank} of {pool}: {}", lost.join(", "))
+            };
+            let parts: Vec<String> = [died, lost]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect();
+            if !parts.is_empty() {
+                let hint = format!("`%pool restart {rank}` starts it again");
+                sink.send(Event::Notice(format!("{}; {hint}", parts.join("; "))));
+            }
+        } else if engine == self.local && !self.in_flight {
+            self.launch_local();
+            let lost = super::explain::lost(&lost);
+            match (announced, lost) {
+                (true, None) => {}
+                (true, Some(lost)) => sink.send(Event::Notice(lost)),
+                (false, lost) => {
+                    let lost = lost.unwrap_or_else(|| "no variables were lost".to_owned());
+                    sink.send(Event::Notice(format!(
+                        "the local engine died while idle: {cause}; {lost}"
+                    )));
+                }
+            }
+        }
+    }
+
+    pub(super) fn show_value(&mut self, origin: Origin, value: Value, sink: &mut dyn Sink) {
+        match origin {
+            Origin::Local => sink.send(Event::Result {
+                cell: self.cell(),
+                value,
+            }),
+            Origin::Engine(rank) => self.thread_values.push((rank, value)),
+        }
+    }
+
+    /// Shows the finished map's table once its first results have come.
+    pub(super) fn flush_map_report(&mut self, sink: &mut dyn Sink) {
+        if let Some(report) = self.map_report.take() {
+            sink.send(Event::Progress(None));
+            sink.send(Event::MapFinished(report));
+        }
+    }
+}

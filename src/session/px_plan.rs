@@ -1,0 +1,198 @@
+//! Which engines run a `%px` cell, and compiled how: once for each set of variables that they have.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::compile::Ready;
+use super::follow::Batch;
+use super::namespace::Namespace;
+use super::px::Course;
+use super::{Code, Failed, Pool, PxOptions, Session};
+use crate::ids::{EngineId, Rank};
+use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};
+
+/// Engines whose variables are the same.
+type Group = (Namespace, Vec<(Rank, EngineId)>);
+
+impl Session {
+    /// Compiles the cell for each set of variables that the engines have.
+    pub(super) fn plan_px(
+        &mut self,
+        code: &Code,
+        pool: &Pool,
+        ranks: &[Rank],
+        options: &PxOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<(Vec<Batch>, Course), Failed> {
+        let mut course = Course {
+            cell: self.cell(),
+            pool: pool.clone(),
+            options: options.clone(),
+            code: code.clone(),
+            legs: BTreeMap::new(),
+            skipped: Vec::new(),
+        };
+        let groups = self.groups(pool, ranks, &mut course, sink)?;
+        let mut batches: Vec<Batch> = Vec::new();
+        let mut refused = None;
+        for (namespace, engines) in &groups {
+            match self.compile(code, namespace, sink) {
+                Ok(Ready {
+                    artifact,
+                    before,
+                    lost,
+                    after,
+                }) => {
+                    let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
+                    if !lost.is_empty() {
+                        sink.send(Event::Notice(lost_there(&lost, &ranks)));
+                    }
+                    let origins = engines
+                        .iter()
+                        .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
+                    batches.push((origins.collect(), artifact.clone()));
+                    for (rank, engine) in engines {
+                        self.namespaces.insert(*engine, before.clone());
+                        let leg = (*rank, before.clone(), after.clone(), artifact.clone());
+                        course.legs.insert(*engine, leg);
+                    }
+                }
+                Err(failed) => {
+                    let elsewhere = self.elsewhere(&failed, pool, namespace);
+                    let why = elsewhere.as_deref().unwrap_or("it does not compile there");
+                    for (rank, _) in engines {
+                        course.skipped.push(skipped(*rank, why));
+                    }
+                    // A variable that only other engines have is said in the engine's row.
+                    if elsewhere.is_none() || refused.is_none() {
+                        refused = Some((failed, elsewhere));
+                    }
+                }
+            }
+        }
+        match refused {
+            Some((mut failed, elsewhere)) if batches.is_empty() => {
+                if let (Some(report), Some(why)) = (failed.0.first_mut(), elsewhere) {
+                    report.hint = Some(why);
+                }
+                Err(failed)
+            }
+            // What some engines refuse is said once, beside the others' results.
+            Some((failed, None)) => {
+                for report in failed.0 {
+                    sink.send(Event::Error(report));
+                }
+                Ok((batches, course))
+            }
+            _ => Ok((batches, course)),
+        }
+    }
+
+    /// The living engines by their variables.
+    fn groups(
+        &mut self,
+        pool: &Pool,
+        ranks: &[Rank],
+        course: &mut Course,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Group>, Failed> {
+        let dead: BTreeMap<EngineId, String> = self.dead_engines();
+        let mut groups: Vec<Group> = Vec::new();
+        for rank in ranks {
+            let Some(engine) = pool.engines.get(rank.0 as usize).copied() else {
+                continue;
+            };
+            if let Some(cause) = dead.get(&engine) {
+                let why = format!("dead ({cause}); `%pool restart` starts it again");
+                course.skipped.push(skipped(*rank, &why));
+                continue;
+            }
+            let namespace = self.namespace_of(engine, sink)?;
+            let same = groups
+                .iter_mut()
+                .find(|(other, _)| other.variables() == namespace.variables());
+            match same {
+                Some((other, engines)) => {
+                    if namespace.seen > other.seen {
+                        *other = namespace;
+                    }
+                    engines.push((*rank, engine));
+                }
+                None => groups.push((namespace, vec![(*rank, engine)])),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// When the code is refused for a variable that lives elsewhere: where.
+    fn elsewhere(&self, failed: &Failed, pool: &Pool, namespace: &Namespace) -> Option<String> {
+        let unknown = failed
+            .0
+            .iter()
+            .find(|report| report.code.as_deref() == Some("E0425"))?;
+        let name = unknown.what.split('`').nth(1)?;
+        if namespace.variables().contains_key(name) {
+            return None;
+        }
+        let has = |engine: &EngineId| {
+            self.namespaces
+                .get(engine)
+                .is_some_and(|namespace| namespace.variables().contains_key(name))
+        };
+        let ranks: Vec<String> = (0..)
+            .zip(&pool.engines)
+            .filter(|(_, engine)| has(engine))
+            .map(|(rank, _): (u32, _)| rank.to_string())
+            .collect();
+        match ranks.as_slice() {
+            [] if has(&self.local) => Some(format!(
+                "`{name}` lives in the local engine; engines have variables of their own: define it with %px too"
+            )),
+            [] => None,
+            [rank] => Some(format!(
+                "`{name}` is not defined there (only on engine {rank})"
+            )),
+            ranks => {
+                let ranks = ranks.join(",");
+                Some(format!(
+                    "`{name}` is not defined there (only on engines {ranks})"
+                ))
+            }
+        }
+    }
+
+    fn dead_engines(&self) -> BTreeMap<EngineId, String> {
+        self.hub
+            .status()
+            .into_iter()
+            .filter_map(|status| match status.state {
+                crate::pool::EngineState::Dead(cause) => Some((status.id, cause)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn lost_there(names: &[String], ranks: &[Rank]) -> String {
+    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+    let engines = if ranks.len() == 1 {
+        "engine"
+    } else {
+        "engines"
+    };
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let (names, ranks) = (names.join(", "), ranks.join(","));
+    format!("lost on {engines} {ranks}: {names}: the type was redefined")
+}
+
+fn skipped(rank: Rank, why: &str) -> PxRow {
+    let outcome = EngineOutcome::Skipped {
+        why: why.to_owned(),
+    };
+    PxRow {
+        rank,
+        outcome,
+        busy: Duration::ZERO,
+        output: Vec::new(),
+    }
+}

@@ -1,0 +1,98 @@
+//! `%px` on a thread pool: once per thread, borrowing the session's variables.
+
+use std::collections::BTreeMap;
+
+use super::{Code, Failed, Pool, PxOptions, Session};
+use crate::cell::split_items;
+use crate::ids::Rank;
+use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink};
+
+impl Session {
+    /// On a thread pool the cell runs once per thread and borrows the session's variables.
+    pub(super) fn px_threads(
+        &mut self,
+        code: &Code,
+        pool: &Pool,
+        ranks: &[Rank],
+        options: &PxOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        self.broadcast.clear();
+        self.thread_values.clear();
+        let on_threads = broadcasting(code, ranks, pool.size);
+        self.run_local(&on_threads, sink)?;
+        let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values)
+            .into_iter()
+            .collect();
+        let artifact = self.last_artifact.clone();
+        let rows: Vec<PxRow> = std::mem::take(&mut self.broadcast)
+            .into_iter()
+            .enumerate()
+            .map(|(rank, ended)| (Rank(rank as u32), ended))
+            .filter(|(rank, _)| ranks.contains(rank))
+            .map(|(rank, (busy, panic))| {
+                let outcome = match panic {
+                    Some(panic) => {
+                        let place = artifact
+                            .as_ref()
+                            .and_then(|artifact| self.panic_place(&panic, artifact, &on_threads));
+                        EngineOutcome::Panicked {
+                            message: panic.message,
+                            place,
+                        }
+                    }
+                    None => EngineOutcome::Done(values.remove(&rank)),
+                };
+                PxRow {
+                    rank,
+                    outcome,
+                    busy,
+                    output: Vec::new(),
+                }
+            })
+            .collect();
+        let failed = rows.iter().any(|row| !row.outcome.is_ok());
+        let report = PxReport {
+            cell: self.cell(),
+            pool: pool.name.clone(),
+            kind: PoolKind::Threads,
+            engines: rows,
+            group: options.group_outputs,
+            verbose: options.verbose,
+        };
+        self.last_px = Some(report.clone());
+        sink.send(Event::Px(report));
+        if failed {
+            Err(Failed::default())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The code as one closure for all threads; definitions stay outside, where later cells find them.
+fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
+    let Some(piece) = code.pieces.first() else {
+        return code.clone();
+    };
+    let (items, statements) = split_items(&code.text);
+    let mut whole = Code::default();
+    for item in items {
+        whole = whole.user(&item.text, (piece.cell_line + item.line - 1, 1));
+    }
+    let guard = if ranks.len() == size as usize {
+        String::new()
+    } else {
+        let numbers: Vec<String> = ranks.iter().map(|rank| format!("{rank}u32")).collect();
+        format!(
+            "if ![{}].contains(&engine::rank()) {{ return; }} ",
+            numbers.join(", ")
+        )
+    };
+    whole
+        .generated(&format!(
+            "regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"
+        ))
+        .user(&statements, (piece.cell_line, piece.column + 1))
+        .generated("}) });\n")
+}
