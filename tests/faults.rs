@@ -1,5 +1,10 @@
 //! What breaks while a session works: engines that are killed, cells that crash, Ctrl-C at any moment.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "the seed is told, so that a failure can be had again"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -71,7 +71,7 @@ fn what_threads_can_too(session: &mut Session, pool: &str) {
             "wall",
             "serial",
             "speedup",
-            "efficiency",
+            "serial",
             "busy",
             "share",
         ],

@@ -97,11 +97,11 @@ fn what_was_written_by_update_passes_the_check() {
         "println!(\"one\\n\\n```\\nthree\"); \"value\"",
         "let silent = 1;",
         "%pool start -n 2",
+        "%pool list",
         "let f = %map |x: u64| x + 1 over 0..5",
         "f",
         "%px engine::rank()",
-        "%px println!(\"from {}\", engine::rank())",
-        "%pool list",
+        "%px --no-stream println!(\"from {}\", engine::rank())",
         "%timeit 1 + 1",
     ]);
     let (ran, updated) = notebook(&text, &["--update"]);

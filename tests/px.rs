@@ -1,45 +1,9 @@
-//! `%px` and its family on pools of processes and threads.
+//! `%px` and its family on engine processes.
 
 mod support;
 
-use support::proc::files;
-use support::{PATIENCE, Session, contains, lacks};
-
-/// The rows of a table as their fields.
-fn rows(shown: &str) -> Vec<Vec<String>> {
-    let lines = shown.lines().filter(|line| line.starts_with('│'));
-    let fields = |line: &str| {
-        line.trim_matches('│')
-            .split('│')
-            .map(|field| field.trim().to_owned())
-            .collect()
-    };
-    lines.skip(1).map(fields).collect()
-}
-
-/// Asserts that a cell shows these engines with these results.
-#[track_caller]
-fn results(session: &mut Session, code: &str, wanted: &[(&str, &str)]) {
-    let shown = session.cell(code);
-    let rows = rows(&shown);
-    let found: Vec<(&str, &str)> = rows.iter().map(|row| (&*row[0], &*row[1])).collect();
-    assert_eq!(found, wanted, "{code}\n{shown}");
-}
-
-/// How often this session has compiled: each time makes a shared object with the next number.
-fn compilations(session: &Session) -> usize {
-    let object = |name: &str| name.starts_with("libcode_") && name.ends_with(".so");
-    let numbers = files(session.temporary(), &object)
-        .into_iter()
-        .filter_map(|path| {
-            path.file_stem()?
-                .to_str()?
-                .strip_prefix("libcode_")?
-                .parse()
-                .ok()
-        });
-    numbers.max().unwrap_or(0)
-}
+use support::table::{results, rows};
+use support::{Session, contains, lacks};
 
 #[test]
 fn cells_on_engine_processes() {
@@ -259,95 +223,4 @@ fn options(session: &mut Session) {
     results(session, "%px a", &[("1", "2")]);
     session.cells(&["%pxconfig --targets all", "%pool resize 2"]);
     results(session, "%px engine::size()", &[("0,1", "2")]);
-}
-
-#[test]
-fn a_cell_is_compiled_once_for_all_engines() {
-    let mut session = Session::start();
-    session.cells(&["%pool start -n 8", "%px let a = engine::rank();"]);
-    let before = compilations(&session);
-    assert!(before > 0, "compiled cells are found");
-    let eight = session.cell("%px a * 3");
-    assert_eq!(rows(&eight).len(), 8, "{eight}");
-    assert_eq!(
-        compilations(&session),
-        before + 1,
-        "one compilation for eight engines"
-    );
-    let again = session.cell("%px a * 3");
-    assert_eq!(rows(&again), rows(&eight));
-    assert_eq!(
-        compilations(&session),
-        before + 1,
-        "none for the same cell again"
-    );
-    session.cells(&["let x = 20;"]);
-    contains(&session.cell("x + 1"), &["21"]);
-    let before = compilations(&session);
-    contains(&session.cell("x + 1"), &["21"]);
-    assert_eq!(
-        compilations(&session),
-        before,
-        "none for a plain cell again"
-    );
-    session.cells(&["let x = 30;"]);
-    contains(&session.cell("x + 1"), &["31"]);
-    session.cells(&["fn f() -> u8 { 1 }"]);
-    contains(&session.cell("f()"), &["1"]);
-    session.cells(&["fn f() -> u8 { 2 }"]);
-    contains(&session.cell("f()"), &["2"]);
-    assert_eq!(session.end(), 0);
-}
-
-#[test]
-fn cells_on_threads_borrow() {
-    let mut session = Session::start();
-    session.cells(&[
-        "%pool start threads -n 3",
-        "let base = vec![10u64, 20, 30];",
-    ]);
-    results(
-        &mut session,
-        "%px base[engine::rank() as usize] + 1",
-        &[("0", "11"), ("1", "21"), ("2", "31")],
-    );
-    results(&mut session, "%px engine::size()", &[("0-2", "3")]);
-    results(
-        &mut session,
-        "%px -t 1: base.len() as u32 * engine::rank()",
-        &[("1", "3"), ("2", "6")],
-    );
-    contains(&session.cell("base"), &["[10, 20, 30]"]);
-    let shown = session.cell("%px assert!(engine::rank() != 2, \"not two\"); engine::rank()");
-    contains(&shown, &["engine 2", "not two"]);
-    assert_eq!(rows(&shown), [["0", "0"], ["1", "1"]], "{shown}");
-    let shown = session.cell("%px println!(\"from {}\", engine::rank())");
-    contains(&shown, &["from 0", "from 1", "from 2"]);
-    contains(&session.cell("base.iter().sum::<u64>()"), &["60"]);
-
-    // Pools beside each other.
-    for wrong in [
-        "%pool use p9",
-        "%pool stop p9",
-        "%pool start -n 0",
-        "%pool start -n -2",
-        "%pool start -n 1000000",
-        "%pool start --name t0",
-        "%pool resize 0",
-        "%pool start two",
-    ] {
-        contains(&session.cell(wrong), &["error"]);
-    }
-    contains(
-        &session.cell("%pool start --name crew -n 1"),
-        &["crew", "1 process engine"],
-    );
-    contains(&session.cell("%pool list"), &["crew", "t0", "idle", "pid"]);
-    results(&mut session, "%px engine::size()", &[("0", "1")]);
-    session.cells(&["%pool use t0"]);
-    results(&mut session, "%px engine::size()", &[("0-2", "3")]);
-    session.cells(&["%pool stop --all"]);
-    contains(&session.cell("%px 1"), &["error", "no pool is started"]);
-    session.enter("%quit");
-    assert!(session.ended(PATIENCE).is_some());
 }

@@ -174,7 +174,9 @@ impl Session {
         loop {
             if let Some(answer) = pending.wait(TICK) {
                 sink.send(Event::Progress(None));
-                return if grace.0.is_some() {
+                // Ctrl-C in a terminal reaches cargo too, which may be quicker.
+                let pressed = answer.is_err() && self.interrupt.take();
+                return if pressed || grace.0.is_some() {
                     Err(CompileError::Interrupted)
                 } else {
                     answer

@@ -304,6 +304,7 @@ fn trouble(message: &str, cell: CellId, source: &str) -> Report {
     let mut lines = message
         .lines()
         .map(|line| line.trim().trim_start_matches("error: "))
+        .filter(|line| !line.starts_with('{') && !line.starts_with("STDOUT:"))
         .filter(|line| !line.is_empty() && !progress.iter().any(|word| line.starts_with(word)));
     let mut report = Report::new(
         ErrorKind::Compile,

@@ -7,6 +7,7 @@
 
 pub mod proc;
 pub mod screen;
+pub mod table;
 
 use std::fs::File;
 use std::io::Write as _;

@@ -19,7 +19,7 @@ impl Screen {
         let screen = Self::default();
         let collected = screen.clone();
         std::thread::spawn(move || {
-            let mut bytes = [0; 1 << 16];
+            let mut bytes = vec![0; 1 << 16];
             // Linux gives an error, not an end, when the last process has left the terminal.
             while let Ok(count @ 1..) = terminal.read(&mut bytes) {
                 let mut all = collected.0.0.lock().unwrap_or_else(PoisonError::into_inner);
