@@ -8,6 +8,15 @@ use crate::cell::{normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink};
 
+/// Whether a `let` names nothing: `let;`, `let = 1`.
+fn lacks_a_pattern(code: &str) -> bool {
+    let tokens = normalised(code);
+    let tokens: Vec<&str> = tokens.split_whitespace().collect();
+    tokens
+        .windows(2)
+        .any(|two| two[0] == "let" && matches!(two[1], ";" | "="))
+}
+
 fn lost_by_redefinition(name: &str) -> String {
     format!("the variable `{name}` is lost: its type was redefined")
 }
@@ -20,6 +29,10 @@ impl Session {
             .all(|c| c == ';' || c.is_whitespace())
         {
             return Ok(());
+        }
+        if lacks_a_pattern(&code.text) {
+            // evcxr leaves such a statement out.
+            return Err(explain::no_pattern(self.history().last()).into());
         }
         let (items, _) = split_items(&code.text);
         for name in items.iter().filter_map(external_crate) {

@@ -336,6 +336,21 @@ pub fn no_compiler(why: &str) -> Report {
     report.hint("`%quit`, mend it and start again; magics that need no compiler still work")
 }
 
+/// A `let` without a name.
+pub fn no_pattern(record: Option<&super::Record>) -> Report {
+    let mut report = Report::new(ErrorKind::Compile, "expected a name after `let`");
+    if let Some(record) = record {
+        let marks = word(&record.code, "let").into_iter().collect();
+        let name = format!("In [{}]", record.cell);
+        report.snippet = Some(Snippet {
+            source: record.code.clone(),
+            name,
+            marks,
+        });
+    }
+    report.hint("`let name = value;`")
+}
+
 pub fn interrupted(what: &str) -> Report {
     Report::new(ErrorKind::Interrupted, format!("interrupted while {what}"))
 }
