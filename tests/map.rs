@@ -70,13 +70,17 @@ fn what_threads_can_too(session: &mut Session, pool: &str) {
             pool,
             "wall",
             "serial",
-            "speedup",
-            "serial",
             "busy",
             "share",
         ],
     );
     lacks(&shown, &["Out["]);
+    let slow =
+        "%map |x: u8| { std::thread::sleep(std::time::Duration::from_millis(50)); x } over 0..8u8";
+    contains(
+        &session.cell(slow),
+        &["speedup", " of 2", "efficiency", "[0, 1, 2, 3, 4, 5, 6, 7]"],
+    );
     contains(&session.cell("f"), &["[6765, 4181, 2584, 1597]"]);
     contains(&session.cell("%type f"), &["Vec<u64>"]);
     contains(

@@ -146,7 +146,8 @@ impl State {
                     process.signal(signal);
                 }
             }
-            Command::InterruptMap => {
+            Command::InterruptMap(answer) => {
+                let _ = answer.send(self.map.is_some());
                 let failure = MapFailure {
                     rank: None,
                     item: None,
@@ -302,9 +303,6 @@ impl State {
             None => "the local engine".to_owned(),
         };
         let announced = prompting.load(Ordering::Relaxed) && self.notify.is_some();
-        if let Some(notify) = self.notify.as_mut().filter(|_| announced) {
-            notify(&format!("{name} died while idle: {cause}"));
-        }
         if self.map.as_ref().is_some_and(|map| map.caller == engine) {
             self.map = None;
         }
@@ -313,6 +311,10 @@ impl State {
             cause: cause.clone(),
             announced,
         });
+        // After the event: whoever reads this line may type the next cell at once.
+        if let Some(notify) = self.notify.as_mut().filter(|_| announced) {
+            notify(&format!("{name} died while idle: {cause}"));
+        }
         self.died_in_map(engine, &cause);
     }
 

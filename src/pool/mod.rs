@@ -209,7 +209,8 @@ enum Command {
     /// Ends engines without a `Died` event.
     Stop(Vec<EngineId>),
     Signal(Vec<EngineId>, Signal),
-    InterruptMap,
+    /// Answers whether there was one.
+    InterruptMap(Sender<bool>),
     Resized(Vec<EngineId>, u32),
     Status(Sender<Vec<EngineStatus>>),
     Notify(Notify),
@@ -270,9 +271,11 @@ impl Hub {
         self.tell(Command::Signal(engines, signal));
     }
 
-    /// Ends the map under way; its caller's cell goes on with an error.
-    pub fn interrupt_map(&self) {
-        self.tell(Command::InterruptMap);
+    /// Ends the map under way, if there is one; its caller's cell goes on with an error.
+    pub fn interrupt_map(&self) -> bool {
+        let (answer, incoming) = channel();
+        self.tell(Command::InterruptMap(answer));
+        incoming.recv().unwrap_or(false)
     }
 
     /// Tells engines their pool's new size.

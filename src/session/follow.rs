@@ -169,9 +169,8 @@ impl Session {
 
     /// The first moment of a Ctrl-C: a map is told to end, a cell gets its signal.
     fn interrupt_softly(&self, flight: &Flight, interruption: &mut Interruption) {
-        if self.map_is_running(flight) {
-            self.hub.interrupt_map();
-        } else {
+        let has_map = flight.has(self.local) && self.hub.interrupt_map();
+        if !has_map {
             let signal = interruption.signal.unwrap_or(Signal::SIGINT);
             interruption.killed.extend(flight.flying());
             self.hub.signal(flight.flying(), signal);
@@ -201,15 +200,6 @@ impl Session {
         // The next round, if this was not enough.
         interruption.since = Some(Instant::now());
         self.hub.signal(victims, Signal::SIGKILL);
-    }
-
-    fn map_is_running(&self, flight: &Flight) -> bool {
-        flight.legs.contains_key(&self.local)
-            && self
-                .hub
-                .status()
-                .iter()
-                .any(|status| status.state == EngineState::Busy(Work::Map))
     }
 
     fn show(&mut self, shown: Shown, sink: &mut dyn Sink) {
