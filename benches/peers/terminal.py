@@ -119,7 +119,7 @@ def cells(prompt, program):
     for line in lines:
         sent = session.enter(line)
         times.append(session.wait(r"\n[^\n]*" + prompt + r"\r?$") - sent)
-        if re.search(r"error|panicked", session.text()):
+        if re.search(r"\berror(:|\[)|panicked", session.text()):
             sys.exit(f"the cell `{line}` failed: {session.text()}")
     session.close()
     return times
