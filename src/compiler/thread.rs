@@ -53,8 +53,9 @@ pub fn serve(
         // Not evcxr's cache of built crates: two sessions at once spoil each other's entries.
         state.set_build_env("RUSTC_WRAPPER", &exe.to_string_lossy());
         state.set_build_env(wrapper::ROLE_VARIABLE, "1");
-        // The second optimisation across a cell's units took a third of its compile time.
-        state.set_build_env("CARGO_PROFILE_DEV_LTO", "off");
+        for (name, value) in template::PROFILE {
+            state.set_build_env(name, value);
+        }
         match add_own_crates(|name, config| state.add_dep(name, config)).and_then(|()| {
             context
                 .eval_with_state(PRELUDE, state)
