@@ -6,7 +6,7 @@ use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
 use crate::cell::{over, position};
 use crate::outcome::{ErrorKind, Report, Sink};
-use crate::session::{Failed, MapRequest, Session};
+use crate::session::{Failed, MapOptions, MapRequest, Session};
 
 pub struct Map;
 
@@ -71,7 +71,9 @@ impl Magic for Map {
             function_at,
             inputs,
             inputs_at,
+            combine: None,
             bind: call.bind.cloned(),
+            options: MapOptions::default(),
         };
         session.map(&request, sink)
     }

@@ -212,6 +212,8 @@ impl State {
                 items: Some(items),
                 // Threads take an eighth of their share of what is left: one by one when that is below one.
                 chunks: (items < 16 * u64::from(engines)).then_some(items),
+                schedule: crate::outcome::Schedule::Guided,
+                captures: Vec::new(),
                 pool,
                 kind: PoolKind::Threads,
                 engines,
@@ -239,6 +241,10 @@ fn thread_report(
         .collect();
     let wall = Duration::from_nanos(wall);
     MapReport {
+        job: JobId(0),
+        failed: 0,
+        spent: crate::outcome::Spent::default(),
+        items: Vec::new(),
         pool,
         kind: PoolKind::Threads,
         engines,

@@ -78,6 +78,8 @@ impl Map {
             output_type: wanted.output_type,
             items: wanted.items,
             chunks: schedule.planned_chunks(),
+            schedule: crate::outcome::Schedule::Dynamic,
+            captures: Vec::new(),
             pool: pool.clone(),
             kind: PoolKind::Processes,
             engines: engines.len() as u32,
@@ -268,6 +270,10 @@ impl Map {
             results: Vec::new(),
         };
         MapReport {
+            job: self.job,
+            failed: 0,
+            spent: crate::outcome::Spent::default(),
+            items: Vec::new(),
             pool: self.pool.clone(),
             kind: PoolKind::Processes,
             engines: self.workers.iter().map(row).collect(),

@@ -115,7 +115,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Result { cell, value } => self.write(&record::result(*cell, None, value)),
             Event::Px(report) => self.px(report),
             Event::MapPlan(plan) => self.write(&record::map_plan(plan)),
-            Event::Progress(_) => {}
+            Event::Progress(_) | Event::Live(_) | Event::Timeline(_) | Event::Compare(_) => {}
             Event::MapFinished(report) => self.write(&record::map_finished(report)),
             Event::Timing(timing) => self.write(&record::timing(timing)),
             Event::Table(table) => self.write(&record::table(table)),

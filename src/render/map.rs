@@ -162,6 +162,8 @@ mod tests {
             output_type: "u64".to_owned(),
             items,
             chunks,
+            schedule: crate::outcome::Schedule::Dynamic,
+            captures: Vec::new(),
             pool: PoolName("p0".to_owned()),
             kind,
             engines: 2,

@@ -47,6 +47,10 @@ pub(crate) fn map() -> MapReport {
         results: results.iter().map(|&result| result.to_owned()).collect(),
     };
     MapReport {
+        job: crate::ids::JobId(1),
+        failed: 0,
+        spent: crate::outcome::Spent::default(),
+        items: Vec::new(),
         pool: PoolName("p0".to_owned()),
         kind: PoolKind::Processes,
         engines: vec![

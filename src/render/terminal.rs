@@ -69,9 +69,12 @@ impl<W: Write> Terminal<W> {
         let style = &self.style;
         match event {
             Event::CellStarted { cell, code } if self.echo => output::echoed(cell.0, code, style),
-            Event::CellStarted { .. } | Event::CellFinished { .. } | Event::Progress(_) => {
-                String::new()
-            }
+            Event::CellStarted { .. }
+            | Event::CellFinished { .. }
+            | Event::Progress(_)
+            | Event::Live(_)
+            | Event::Timeline(_)
+            | Event::Compare(_) => String::new(),
             Event::Output {
                 origin: Origin::Local,
                 text,

@@ -1,9 +1,41 @@
 //! `%map F over EXPR`: written out as a call of the cell crate's map, and run in the local engine.
 
+use std::time::Duration;
+
 use super::explain::CAPTURES_HINT;
 use super::{Code, Failed, Session};
-use crate::cell::{Binding, identifiers, position};
-use crate::outcome::{ErrorKind, Mark, PoolKind, Sink, Snippet};
+use crate::cell::{Binding, Targets, identifiers, position};
+use crate::outcome::{ErrorKind, Mark, PoolKind, Schedule, Sink, Snippet};
+
+/// The options of `%map` and `%reduce`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MapOptions {
+    /// The pool in use when `None`.
+    pub pool: Option<String>,
+    pub targets: Option<Targets>,
+    /// Items per chunk; `None`: it adapts.
+    pub chunk: Option<u64>,
+    pub schedule: Schedule,
+    /// Results in the order of arrival.
+    pub unordered: bool,
+    /// How often an item that panicked is tried again.
+    pub retries: u32,
+    /// Per item.
+    pub timeout: Option<Duration>,
+    /// Errors are results: `Vec<Result<O, ItemError>>`.
+    pub collect: bool,
+    /// No plan, no table.
+    pub quiet: bool,
+    /// A row per item.
+    pub items: bool,
+    /// Show the plan, run nothing.
+    pub plan_only: bool,
+    pub seed: Option<u64>,
+    /// At most so many inputs.
+    pub take: Option<u64>,
+    /// Do not wait.
+    pub background: bool,
+}
 
 /// A map as the user wrote it; positions are lines and columns in the cell.
 #[derive(Clone, Debug)]
@@ -12,7 +44,10 @@ pub struct MapRequest {
     pub function_at: (usize, usize),
     pub inputs: String,
     pub inputs_at: (usize, usize),
+    /// `with OP` of `%reduce`.
+    pub combine: Option<(String, (usize, usize))>,
     pub bind: Option<Binding>,
+    pub options: MapOptions,
 }
 
 impl Session {

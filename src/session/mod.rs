@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 pub use code::{Code, Failed};
 pub use interrupt::Interrupt;
-pub use map::MapRequest;
+pub use map::{MapOptions, MapRequest};
 pub use pools::Pool;
 pub use px::PxOptions;
 

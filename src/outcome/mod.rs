@@ -1,7 +1,14 @@
 //! What the lower rooms hand up: events and outcomes as plain values. Nothing here prints, decides or
 //! touches an engine; the renderers turn these values into a terminal's text or into JSON lines.
 
+mod map;
+
 use std::time::Duration;
+
+pub use map::{
+    CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
+    JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
+};
 
 use crate::ids::{CellId, PoolName, Rank};
 
@@ -51,6 +58,12 @@ pub enum Event {
     /// How far a job or a build is; a later one replaces it. `None` clears it.
     Progress(Option<Progress>),
     MapFinished(MapReport),
+    /// The table of a job under way; a later one replaces it, `None` clears it.
+    Live(Option<JobView>),
+    /// `%timeline`.
+    Timeline(Timeline),
+    /// `%compare`.
+    Compare(Compare),
     /// Timings of `%time` and `%timeit`.
     Timing(Timing),
     /// The listing of a magic such as `%pool list` or `%who`.
@@ -157,21 +170,6 @@ pub struct PxRow {
 }
 
 #[derive(Clone, Debug)]
-pub struct MapPlan {
-    /// The function as the user wrote it: `fib`, `|x| x * 2`.
-    pub function: String,
-    pub input_type: String,
-    pub output_type: String,
-    /// `None` when the iterator doesn't say.
-    pub items: Option<u64>,
-    /// `None` when chunk sizes adapt while the map runs.
-    pub chunks: Option<u64>,
-    pub pool: PoolName,
-    pub kind: PoolKind,
-    pub engines: u32,
-}
-
-#[derive(Clone, Debug)]
 pub struct Progress {
     /// `map`, `px`, `compiling serde_json`, …
     pub what: String,
@@ -180,30 +178,6 @@ pub struct Progress {
     pub done: u64,
     pub total: Option<u64>,
     pub elapsed: Duration,
-}
-
-#[derive(Clone, Debug)]
-pub struct MapReport {
-    pub pool: PoolName,
-    pub kind: PoolKind,
-    pub engines: Vec<MapRow>,
-    /// From the first chunk sent until the last result was back.
-    pub wall: Duration,
-    /// Sum of the time in user code over all engines: what one engine alone would have needed.
-    pub serial: Duration,
-    /// Engines that died meanwhile and how; their chunks ran elsewhere.
-    pub died: Vec<(Rank, String)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct MapRow {
-    pub rank: Rank,
-    pub items: u64,
-    pub chunks: u64,
-    /// Time spent inside user code, summed over chunks.
-    pub busy: Duration,
-    /// `Debug` texts of the engine's first results, in input order; empty when the type has no `Debug`.
-    pub results: Vec<String>,
 }
 
 /// `%time` has one sample, `%timeit` several.
