@@ -28,11 +28,11 @@
 //! | [`repl`] | line editor, prompt, the read–evaluate–render loop |
 //! | `notebook_run` | notebooks and single cells without a terminal |
 //! | [`magic`] | one file per magic; help, completion and docs derive from their declarations |
-//! | [`session`] | the one owner of compiler, pools, namespaces, history |
+//! | [`session`] | the one owner of compiler, pools, namespaces, history, jobs |
 //! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
-//! | [`pool`] | the hub thread: engine processes, the map's schedule (pure), jobs |
+//! | [`pool`] | the hub thread: engine processes, maps and their schedule (pure), captured variables |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
-//! | [`wire`] | handshake, messages, frames |
+//! | [`wire`] | handshake, messages, frames, payloads as bytes or as files |
 //! | [`render`] | outcomes to tables, errors, JSON |
 //! | [`notebook`] | Markdown notebooks in and out, masks, comparison |
 //! | [`cell`] | text to segments (Rust, magic calls), targets, items |
@@ -44,10 +44,22 @@
 //! [`session::Session::run_local`]: the compiler thread turns code and the namespace's state into an artifact
 //! and the state after it; the hub sends the artifact's path to the engine; the session follows the engine's
 //! events to its end and adopts the new state only when the cell ran through. `%px` does the same once per
-//! set of variables that its engines have. `%map` is written out as a call of the cell crate's `map`, which
-//! the local engine runs: it encodes inputs chunk by chunk as the schedule asks for them, the hub sends each
-//! chunk to an engine together with the address of the function in the artifact, and results go back to be
-//! decoded in order.
+//! set of variables that its engines have.
+//!
+//! # A map's way
+//!
+//! `%map` is written out as a call of the cell crate's map, which the local engine runs: the caller. It opens
+//! a connection of its own for the map, on which the hub asks for inputs and gives results, so that a map in
+//! the background is served by a thread of its own while the local engine runs other cells. A generic function
+//! of the map's instance describes the user's function: how it is made from the captured variables, run over a
+//! chunk, dropped. Its address less the artifact's load address names it in every engine. Captured variables
+//! travel once per engine and value, known by their content's hash.
+//!
+//! The hub pulls chunks as the schedule (`pool::schedule`, pure) asks for them, sends each to an engine, and
+//! passes its results on; an engine that dies is replaced, and its items run elsewhere. Each engine shares a
+//! page of numbers with the hub: the item that it is at, so that the item that ended it is known, and a job
+//! whose items it should stop. Payloads of more than a few tens of kilobytes are buffers in shared memory that
+//! travel as open files; nothing of them has a name in any file system, so nothing can be left behind.
 //!
 //! # Invariants
 //!

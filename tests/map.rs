@@ -27,9 +27,49 @@ fn maps_on_processes() {
     contains(&session.cell("masses"), &["[0.0, 5.0, 10.0]"]);
 
     the_type_cannot_travel(&mut session);
-    the_closure_captures(&mut session);
+    captured_variables_travel(&mut session);
+    what_cannot_travel_is_refused_by_name(&mut session);
+    session.cells(&["fn twice(x: u32) -> u32 { 2 * x }"]);
+    a_capturing_closure_in_code_is_told(&mut session);
+    maps_within_maps(&mut session, false);
+    let shown = session.cell("%px pool::map(0..3u64, |x| x + 1)");
+    contains(
+        &shown,
+        &["a map inside the function of a map or inside %px"],
+    );
+    lacks(&shown, &["cell/src"]);
+    contains(
+        &session.cell("%px engine::size()"),
+        &["│    0,1 │      2 │"],
+    );
+    errors_are_the_users_own(&mut session);
+    a_comparison_is_of_the_same_map(&mut session);
     contains(&session.cell("masses.len() + 1"), &["4"]);
     assert_eq!(session.end(), 0);
+}
+
+fn errors_are_the_users_own(session: &mut Session) {
+    let shown = session.cell("%map |x: u64| panic!(\"always\") over 0..3");
+    contains(&shown, &["never returns a value", "-> u64"]);
+    lacks(&shown, &["verbose", "E0277"]);
+    let shown = session.cell("%reduce |x: u64| x over 0..0 with |a, b| a + b");
+    contains(&shown, &["error: %reduce needs at least one input"]);
+    lacks(&shown, &["panicked"]);
+    let shown = session.cell("%map |x: u64| pool::map(0..x, |y: u64| y) over 0..3");
+    contains(&shown, &["cannot command the others", "at In ["]);
+    lacks(&shown, &["pool.rs"]);
+}
+
+fn a_comparison_is_of_the_same_map(session: &mut Session) {
+    // Random numbers among it, and of an endless iterator what `--take` says.
+    let shown = session.cell(
+        "%compare --seed 7 --take 5 serial p0 -- |x: u64| x ^ engine::rng().u64(..) over 0u64..",
+    );
+    contains(&shown, &["5 items", "where the time went"]);
+    lacks(&shown, &["differ", "error"]);
+    let shown = session.cell("%compare --timeout 5 serial p0 -- |x: u64| x over 0..3");
+    contains(&shown, &["a thread cannot be stopped"]);
+    lacks(&shown, &["panicked"]);
 }
 
 #[test]
@@ -56,6 +96,12 @@ fn maps_on_threads() {
         &["[Plain(2), Plain(1)]"],
     );
     contains(&session.cell("words"), &["[\"ab\", \"c\"]"]);
+    maps_within_maps(&mut session, true);
+    for option in ["--timeout 1", "--retries 2"] {
+        let shown = session.cell(&format!("%map {option} |x: u32| x over 0..3"));
+        contains(&shown, &["on a thread pool", "a process pool can do it"]);
+        lacks(&shown, &["panicked"]);
+    }
     assert_eq!(session.end(), 0);
 }
 
@@ -184,16 +230,125 @@ fn the_type_cannot_travel(session: &mut Session) {
     contains(&session.cell("%map fib over [7, 8]"), &["[13, 21]"]);
 }
 
-fn the_closure_captures(session: &mut Session) {
-    session.cells(&["let k = 4u32;", "let shift = 1u32;"]);
-    for code in [
-        "%map |x: u32| x * k + shift over 0..3u32",
-        "%map move |x: u32| x * k + shift over 0..3u32",
+fn captured_variables_travel(session: &mut Session) {
+    session.cells(&[
+        "let k = 4u32;",
+        "let table: Vec<u32> = (0..10).map(|i| i * 100).collect();",
+        "let (low, high) = (1u32, 3u32);",
+        "let word = \"ab\";",
+        "#[derive(Clone, serde::Serialize, serde::Deserialize)] struct Scale { by: f64, name: String }",
+        "let scale = Scale { by: 0.5, name: \"half\".into() };",
+    ]);
+    let shown = session.cell("%map |x| x * k + table[x as usize] over 0..3u32");
+    contains(
+        &shown,
+        &[
+            "captures k: u32 (",
+            "table: Vec<u32> (",
+            "once per engine",
+            "[0, 104, 208]",
+        ],
+    );
+    for (code, wanted) in [
+        ("%map move |x: u32| x * k + low over 0..3u32", "[1, 5, 9]"),
+        (
+            "%map |x| x.clamp(low, high) over 0..5u32",
+            "[1, 1, 2, 3, 3]",
+        ),
+        (
+            "%map |n: usize| word.repeat(n) over 0..3usize",
+            "[\"\", \"ab\", \"abab\"]",
+        ),
+        (
+            "%map |x: u32| format!(\"{k} {} {x}\", scale.name) over 0..2u32",
+            "[\"4 half 0\", \"4 half 1\"]",
+        ),
+        ("%map |x: f64| x * scale.by over [1.0, 2.0]", "[0.5, 1.0]"),
+        (
+            "%map --on-error collect |x: u32| { assert!(x != low); x } over 0..3u32",
+            "Ok(2)",
+        ),
+        (
+            "%reduce |x| x * k over 0..4u32 with |a, b| a + b + low",
+            "27",
+        ),
+        (
+            "pool::map_with(&table, 0..3usize, |table, i| table[i])",
+            "[0, 100, 200]",
+        ),
+    ] {
+        contains(&session.cell(code), &[wanted]);
+    }
+    // They are still here.
+    contains(&session.cell("table.len() as u32 + k"), &["14"]);
+    contains(&session.cell("scale.name.len()"), &["4"]);
+}
+
+fn what_cannot_travel_is_refused_by_name(session: &mut Session) {
+    session.cells(&[
+        "use std::rc::Rc;",
+        "let shared = Rc::new(5u32);",
+        "let file = std::fs::File::open(\"/dev/null\").unwrap();",
+        "let fixed: &'static [u32] = &[1, 2];",
+    ]);
+    for (code, name, kind) in [
+        (
+            "%map |x: u32| x * k + *shared over 0..3u32",
+            "`shared`",
+            "Rc<u32>",
+        ),
+        (
+            "%map |x: u32| { let _ = file.metadata(); x } over 0..3u32",
+            "`file`",
+            "File",
+        ),
+        ("%map |x: usize| fixed[x] over 0..2usize", "`fixed`", "&"),
     ] {
         let shown = session.cell(code);
         contains(
             &shown,
-            &["error", "captures", "`k`", "`shift`", "%pool start threads"],
+            &["error", name, kind, "cannot travel", "%pool start threads"],
+        );
+        assert_eq!(shown.matches("error").count(), 1, "said once: {shown}");
+        lacks(&shown, &["regatta_cell", "evcxr", "wall", " items in "]);
+    }
+    contains(&session.cell("*shared"), &["5"]);
+}
+
+fn a_capturing_closure_in_code_is_told(session: &mut Session) {
+    session.cells(&["let shift = 1u32;"]);
+    for (code, told) in [
+        (
+            "pool::map(0..3u32, |x| x * k + shift)",
+            "captures `k`: u32, `shift`: u32",
+        ),
+        (
+            "let add = 5u32;\npool::map(0..3u32, |x| twice(x) + add)",
+            "captures `add`",
+        ),
+        (
+            "{\n    let add = 5u32;\n    let f = move |x: u32| x + add;\n    pool::map((0..3u32).map(|i| i + k), f)\n}",
+            "captures `add`",
+        ),
+        (
+            "pool(\"p0\").chunk(1).map(0..3u32, move |x| x + shift)",
+            "captures `shift`: u32",
+        ),
+        (
+            "pool::reduce(0..3u32, |x| x, |a, b| a + b * k)",
+            "captures `k`: u32",
+        ),
+    ] {
+        let shown = session.cell(code);
+        contains(
+            &shown,
+            &[
+                "error: the function",
+                told,
+                "^",
+                "pool::map_with",
+                "%pool start threads",
+            ],
         );
         assert_eq!(shown.matches("error").count(), 1, "said once: {shown}");
         lacks(
@@ -207,6 +362,30 @@ fn the_closure_captures(session: &mut Session) {
             ],
         );
     }
+    // In an earlier cell's function.
+    session.cells(&["fn shifted(by: u32) -> Vec<u32> { pool::map(0..3u32, |x| x + by) }"]);
+    contains(
+        &session.cell("shifted(3)"),
+        &["error: the function", "earlier cell", "|x| x + by"],
+    );
+    let shown = session.cell("let f: fn(u32) -> u32 = twice; pool::map(0..3u32, f)");
+    contains(&shown, &["error", "function pointer"]);
     contains(&session.cell("k + shift"), &["5"]);
     contains(&session.cell("%map fib over [7, 8]"), &["[13, 21]"]);
+}
+
+fn maps_within_maps(session: &mut Session, works: bool) {
+    let within = [
+        "%map |x: u64| pool::map(0..x, |y: u64| y + 1).into_iter().sum::<u64>() over 0..4u64",
+        "fn below(x: u64) -> u64 { pool::map(0..x, |y: u64| y + 1).into_iter().sum() }\npool::map(0..4u64, below)",
+    ];
+    for code in within {
+        let shown = session.cell(code);
+        if works {
+            contains(&shown, &["[0, 1, 3, 6]"]);
+        } else {
+            contains(&shown, &["error", "a map inside the function of a map"]);
+            lacks(&shown, &["cell/src"]);
+        }
+    }
 }

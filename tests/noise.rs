@@ -1,14 +1,9 @@
 //! Input that nobody meant: random bytes and mutated cells. The session answers what follows.
 
-#![allow(
-    clippy::print_stderr,
-    reason = "the seed is told, so that a failure can be had again"
-)]
-
 mod support;
 
 use serde_json::Value;
-use support::{contains, regatta};
+use support::{contains, dose, regatta};
 
 /// Cells that do no harm, however they are changed: no loops, no recursion, no files, no processes.
 const CELLS: [&str; 14] = [
@@ -29,15 +24,6 @@ const CELLS: [&str; 14] = [
 ];
 
 const LETTERS: &[u8] = b"(){}[]<>;:,.=+-*/&|^'\"#$@?_ \nabcxyz019rb\\";
-
-fn random() -> fastrand::Rng {
-    let seed = std::env::var("REGATTA_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    eprintln!("REGATTA_SEED={seed}");
-    fastrand::Rng::with_seed(seed)
-}
 
 /// A cell with one to three changes.
 fn mutated(random: &mut fastrand::Rng) -> String {
@@ -82,7 +68,7 @@ fn harmless(cell: &str) -> bool {
 
 #[test]
 fn the_401st_input_is_answered() {
-    let mut random = random();
+    let mut random = dose::random();
     let mut cells: Vec<String> = Vec::new();
     while cells.len() < 200 {
         cells.push(String::from_utf8_lossy(&noise(&mut random)).into_owned());
@@ -124,7 +110,7 @@ fn the_401st_input_is_answered() {
 
 #[test]
 fn bytes_that_are_no_text_spoil_their_own_lines_only() {
-    let mut random = random();
+    let mut random = dose::random();
     let mut input = Vec::new();
     for _ in 0..60 {
         // Nothing that another line would have to end.
@@ -133,7 +119,8 @@ fn bytes_that_are_no_text_spoil_their_own_lines_only() {
             line.into_iter()
                 .filter(|byte| !b"\"'([{/`%!:\n\r\\r".contains(byte)),
         );
-        input.push(b'\n');
+        // An operator or a `#` at its end would have the next line go on.
+        input.extend(b";\n");
     }
     input.extend(b"40 + 2\n");
     let ran = regatta(&[], &input);

@@ -1,5 +1,5 @@
 //! Puts the peers under `target/peers`, so that they are there for the next run too: a Python environment
-//! with ipyparallel, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
+//! with ipyparallel, joblib and Dask, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,10 @@ use crate::progress;
 
 /// The evcxr whose compiler regatta uses: the ratio is then what regatta adds or saves.
 const EVCXR: &str = "0.22.0";
+
+/// What pip installs, and what of it has to be importable.
+const PACKAGES: [&str; 4] = ["ipyparallel", "joblib", "dask[distributed]", "numpy"];
+const IMPORTS: &str = "import ipyparallel, joblib, distributed, numpy";
 
 /// Installs what is missing.
 pub fn peers() -> Outcome<Programs> {
@@ -39,10 +43,11 @@ pub fn peers() -> Outcome<Programs> {
 fn python(peers: &Path) -> Outcome<PathBuf> {
     let environment = peers.join("python");
     let python = environment.join("bin/python");
-    if works(Command::new(&python).args(["-c", "import ipyparallel"])) {
+    if works(Command::new(&python).args(["-c", IMPORTS])) {
         return Ok(python);
     }
-    progress("installing ipyparallel");
+    let packages = PACKAGES.join(", ");
+    progress(&format!("installing {packages}"));
     install(
         "a Python environment (python3 with its venv module is needed)",
         Command::new("python3")
@@ -50,8 +55,10 @@ fn python(peers: &Path) -> Outcome<PathBuf> {
             .arg(&environment),
     )?;
     install(
-        "ipyparallel",
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", "ipyparallel"]),
+        &packages,
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(PACKAGES),
     )?;
     Ok(python)
 }
@@ -96,19 +103,19 @@ fn install(what: &str, command: &mut Command) -> Outcome<()> {
 pub fn versions(programs: &Programs) -> Outcome<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let rustc = output(programs.command(Path::new("rustc")).arg("--version"), "")?;
-    let script = "import sys, ipyparallel; print(sys.version.split()[0], ipyparallel.__version__)";
-    let python = output(programs.command(&programs.python).args(["-c", script]), "")?;
+    let script = format!(
+        "{IMPORTS}, sys; print('Python', sys.version.split()[0], *(f'· {{it.__name__}} {{it.__version__}}' \
+         for it in (ipyparallel, joblib, distributed, numpy)))"
+    );
+    let python = output(programs.command(&programs.python).args(["-c", &script]), "")?;
     let evcxr = output(programs.command(&programs.evcxr).arg("--version"), "")?;
-    let (python, ipyparallel) = python
-        .trim()
-        .split_once(' ')
-        .unwrap_or((python.trim(), "?"));
     // Where the system tells it: a busy machine makes small ratios of parallel work meaningless.
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     Ok(format!(
-        "{cores} cores (load {load} at the start) · {} · Python {python} · ipyparallel {ipyparallel} · {}",
+        "{cores} cores (load {load} at the start) · {} · {} · {}",
         rustc.trim(),
+        python.trim(),
         evcxr.trim()
     ))
 }

@@ -1,12 +1,21 @@
 //! `cargo bench --bench peers`: installs the peers, measures regatta against them, and prints one table of
-//! ratios; `cargo bench --bench peers -- px cells` runs some of the measures alone. It reaches regatta only through its command line and never through the library. A peer that
-//! cannot be installed or a measure that fails ends it with a message and exit status 1.
+//! ratios; `cargo bench --bench peers -- px cells` runs some of the measures alone. It reaches regatta only
+//! through its command line and never through the library. A peer that cannot be installed or a measure that
+//! fails ends it with a message and exit status 1.
 
+mod alone;
+mod compiling;
+mod data;
+mod driver;
+mod efficiency;
 mod figures;
+mod gate;
 mod install;
+mod items;
 mod outside;
 mod pools;
 mod repls;
+mod roundtrip;
 mod session;
 mod table;
 
@@ -20,11 +29,13 @@ use outside::{Failure, Outcome, Programs};
 type Measure = fn(&Programs) -> Outcome<(Vec<Row>, String)>;
 
 fn main() -> ExitCode {
-    match bench().and_then(|report| {
+    let done = alone::part().unwrap_or_else(|| {
+        let report = bench()?;
         io::stdout()
             .write_all(report.as_bytes())
             .map_err(|error| Failure(error.to_string()))
-    }) {
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             progress(&format!("error: {failure}"));
@@ -34,12 +45,20 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 5] = [
+    let measures: [(&str, Measure); 13] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", repls::start),
         ("cells", repls::warm_cells),
         ("px", pools::px),
+        ("trip", roundtrip::trip),
+        ("tiny", items::tiny),
+        ("million", items::million),
+        ("scatter", data::scatter),
+        ("capture", data::capture),
+        ("threads", efficiency::threads),
+        ("balance", efficiency::balance),
+        ("compile", compiling::compile),
     ];
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args()

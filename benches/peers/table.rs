@@ -54,7 +54,11 @@ fn target(target: Target) -> String {
 
 /// Three digits that count.
 fn duration(seconds: f64) -> String {
-    if seconds < 1.0 {
+    if seconds < 1e-3 {
+        let microseconds = seconds * 1e6;
+        let digits = usize::from(microseconds < 100.0) + usize::from(microseconds < 10.0);
+        format!("{microseconds:.digits$} µs")
+    } else if seconds < 1.0 {
         let milliseconds = seconds * 1e3;
         let digits = usize::from(milliseconds < 100.0) + usize::from(milliseconds < 10.0);
         format!("{milliseconds:.digits$} ms")

@@ -4,6 +4,7 @@
 
 mod binding;
 mod call;
+mod captures;
 pub mod completeness;
 mod item_span;
 pub mod items;
@@ -17,12 +18,13 @@ mod tests;
 mod token;
 pub mod words;
 
+pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use items::{ItemKind, ItemText, defines_items, split_items};
 pub use options::{OptionError, ValueCount, split_options};
-pub use over::{over, position};
+pub use over::{over, position, with};
 pub use targets::{TargetError, Targets};
-pub use words::{identifiers, normalised};
+pub use words::{KEYWORDS, identifiers, is_variable_name, normalised};
 
 /// One input, taken apart in the order in which it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

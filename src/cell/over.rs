@@ -1,30 +1,62 @@
-//! `F over EXPR`: where the two parts of a map stand.
+//! `F over EXPR`, `EXPR with OP`: where the two parts stand that a word divides.
 
 use std::ops::Range;
 
 use ra_ap_rustc_lexer::TokenKind;
 
-use super::token::significant;
+use super::statement::can_end;
+use super::token::{Brackets, Tok, significant};
 
-/// The byte ranges of the function and of the inputs, both without surrounding white space. The first
-/// `over` outside of brackets divides them.
+/// The byte ranges of the function and of the inputs, both without surrounding white space.
 #[must_use]
 pub fn over(text: &str) -> Option<(Range<usize>, Range<usize>)> {
+    divided(text, "over")
+}
+
+/// The byte ranges of a reduction's inputs and of its operation, as of `0..10 with |a, b| a + b`.
+#[must_use]
+pub fn with(text: &str) -> Option<(Range<usize>, Range<usize>)> {
+    divided(text, "with")
+}
+
+/// The first `word` outside of brackets divides, where an expression can end before it: a variable, a field
+/// or a method of that name has an operator, a dot or a keyword in front of it.
+fn divided(text: &str, word: &str) -> Option<(Range<usize>, Range<usize>)> {
     let tokens = significant(text, 0, text.len());
-    let mut depth = 0_i32;
+    let mut brackets = Brackets::default();
     for (index, token) in tokens.iter().enumerate() {
-        match token.kind {
-            TokenKind::OpenParen | TokenKind::OpenBracket | TokenKind::OpenBrace => depth += 1,
-            TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => depth -= 1,
-            TokenKind::Ident if depth == 0 && token.text(text) == "over" => {
-                let function = tokens.first()?.start..tokens[..index].last()?.end;
-                let inputs = tokens.get(index + 1)?.start..tokens.last()?.end;
-                return Some((function, inputs));
-            }
-            _ => {}
+        brackets.step(token, false);
+        if brackets.depth() == 0
+            && token.kind == TokenKind::Ident
+            && token.text(text) == word
+            && is_expression_end(text, &tokens[..index], token)
+        {
+            let first = tokens.first()?.start..tokens[..index].last()?.end;
+            let second = tokens.get(index + 1)?.start..tokens.last()?.end;
+            return Some((first, second));
         }
     }
     None
+}
+
+/// Whether an expression can end with the last of the tokens before `next`.
+fn is_expression_end(text: &str, before: &[Tok], next: &Tok) -> bool {
+    let [.., last] = before else {
+        return false;
+    };
+    match last.kind {
+        TokenKind::Bang => false,
+        // The end of `0.. over`, and the middle of `0..over`.
+        TokenKind::Dot if last.end == next.start => false,
+        TokenKind::Ident if matches!(last.text(text), "break" | "move" | "return" | "yield") => {
+            false
+        }
+        _ => can_end(
+            text,
+            *last,
+            before.len().checked_sub(2).map(|at| before[at]),
+        ),
+    }
 }
 
 /// Line and column behind `text`, which begins at `at`.
@@ -41,7 +73,7 @@ pub fn position(text: &str, at: (usize, usize)) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::over;
+    use super::{over, with};
 
     #[test]
     fn the_first_over_outside_brackets_divides() {
@@ -59,11 +91,72 @@ mod tests {
                 "|s: &str| s == \" over \" over words",
                 Some(("|s: &str| s == \" over \"", "words")),
             ),
+            ("f /* over */ over g(over)", Some(("f", "g(over)"))),
+            (
+                "|over| over * 2 over over",
+                Some(("|over| over * 2", "over")),
+            ),
+            ("|mut over| !over over xs", Some(("|mut over| !over", "xs"))),
+            ("|x| x.over over xs", Some(("|x| x.over", "xs"))),
+            ("|x| x.over() over xs", Some(("|x| x.over()", "xs"))),
+            ("|x| 1 + over over xs", Some(("|x| 1 + over", "xs"))),
+            ("|x| k::over over xs", Some(("|x| k::over", "xs"))),
+            (
+                "|x| match over { 0 => x, _ => over } over xs",
+                Some(("|x| match over { 0 => x, _ => over }", "xs")),
+            ),
+            ("parse::<u8> over words", Some(("parse::<u8>", "words"))),
+            ("|x| -> u8 { x } over xs", Some(("|x| -> u8 { x }", "xs"))),
+            ("|x| x? over xs", Some(("|x| x?", "xs"))),
+            ("|x| x > over over xs", Some(("|x| x > over", "xs"))),
+            ("f over 0..over", Some(("f", "0..over"))),
             ("fib [1]", None),
             ("over xs", None),
             ("fib over", None),
+            ("", None),
         ] {
             let found = over(text).map(|(f, e)| (&text[f], &text[e]));
+            assert_eq!(found, parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_with_outside_brackets_divides() {
+        for (text, parts) in [
+            ("0..10 with |a, b| a + b", Some(("0..10", "|a, b| a + b"))),
+            ("0.. with u64::max", Some(("0..", "u64::max"))),
+            ("0..with with max", Some(("0..with", "max"))),
+            ("with with with", Some(("with", "with"))),
+            (
+                "KEY.with(|k| k.len()).. with |a, with| a + with",
+                Some(("KEY.with(|k| k.len())..", "|a, with| a + with")),
+            ),
+            (
+                "xs.iter().map(|x| x with y) with max",
+                Some(("xs.iter().map(|x| x with y)", "max")),
+            ),
+            (
+                "[\"a with b\", r#\"with\"#]\n    with |a, b| { a.with(b) }",
+                Some(("[\"a with b\", r#\"with\"#]", "|a, b| { a.with(b) }")),
+            ),
+            (
+                "vec![1; with] with max // with",
+                Some(("vec![1; with]", "max")),
+            ),
+            (
+                "if with { xs } else { ys } with max",
+                Some(("if with { xs } else { ys }", "max")),
+            ),
+            (
+                "Vec::<u8>::new() with max",
+                Some(("Vec::<u8>::new()", "max")),
+            ),
+            ("xs", None),
+            ("xs with", None),
+            ("xs.with max", None),
+            ("'w': with", None),
+        ] {
+            let found = with(text).map(|(e, op)| (&text[e], &text[op]));
             assert_eq!(found, parts, "{text}");
         }
     }

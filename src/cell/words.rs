@@ -8,6 +8,24 @@ use ra_ap_rustc_lexer::{LiteralKind, TokenKind, is_ident};
 pub use super::items::{ItemKind, ItemText, defines_items, split_items};
 use super::token::{Brackets, Lexer, Tok, significant};
 
+/// Rust's keywords, strict and reserved ones that a user types.
+pub const KEYWORDS: &[&str] = &[
+    "Self", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum",
+    "extern", "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move",
+    "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "type",
+    "unsafe", "use", "where", "while",
+];
+
+/// Whether a variable can have this name; `r#type` and `größe` are names, `_` and `type` are none.
+#[must_use]
+pub fn is_variable_name(text: &str) -> bool {
+    let name = text.strip_prefix("r#");
+    let is_raw = name.is_some();
+    let name = name.unwrap_or(text);
+    let never = ["_", "self", "Self", "super", "crate"].contains(&name);
+    is_ident(name) && !never && (is_raw || !KEYWORDS.contains(&name))
+}
+
 /// The identifiers in Rust code, keywords among them, `r#x` as `x`. Those in strings and comments don't
 /// count, but what a string in a macro call captures does: `println!("{x:?}")` uses `x`.
 #[must_use]
@@ -26,7 +44,7 @@ pub fn identifiers(code: &str) -> BTreeSet<String> {
                 names.insert(text.trim_start_matches("r#").to_owned());
             }
             TokenKind::Literal { kind, .. } if calls > 0 && is_text(kind) => {
-                captures(text, &mut names);
+                names.extend(format_names(text));
             }
             _ => {}
         }
@@ -49,12 +67,13 @@ fn is_macro_call(last: [Option<Tok>; 2], code: &str) -> bool {
         && is_ident(name.text(code)))
 }
 
-fn is_text(kind: LiteralKind) -> bool {
+pub(super) fn is_text(kind: LiteralKind) -> bool {
     matches!(kind, LiteralKind::Str { .. } | LiteralKind::RawStr { .. })
 }
 
 /// The names that a format string captures: `{x}`, `{x:?}`, and `{:width$.precision$}`.
-fn captures(literal: &str, names: &mut BTreeSet<String>) {
+pub(super) fn format_names(literal: &str) -> Vec<String> {
+    let mut names = Vec::new();
     let mut rest = literal;
     while let Some(open) = rest.find(['{', '}']) {
         let (brace, after) = rest[open..].split_at(1);
@@ -71,14 +90,16 @@ fn captures(literal: &str, names: &mut BTreeSet<String>) {
             .find(['{', '}'])
             .map_or(after, |close| &after[..close]);
         let (argument, format) = field.split_once(':').unwrap_or((field, ""));
-        let counts = format.split('$').rev().skip(1).map(last_word);
+        let counts = format.rsplit_once('$').map_or("", |(counts, _)| counts);
+        let counts = counts.split('$').map(last_word);
         names.extend(
-            counts
-                .chain([argument.trim()])
+            std::iter::once(argument.trim())
+                .chain(counts)
                 .filter(|name| is_ident(name))
                 .map(str::to_owned),
         );
     }
+    names
 }
 
 /// The identifier at the end of a text: `width` of `>width`.
@@ -158,6 +179,18 @@ mod tests {
         ] {
             let expected = names.into_iter().map(str::to_owned).collect();
             assert_eq!(identifiers(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_named_by_an_identifier() {
+        for name in ["x", "_x", "größe", "r#type", "union", "x1"] {
+            assert!(is_variable_name(name), "{name}");
+        }
+        for name in [
+            "", "_", "1x", "x y", "x[0]", "a.b", "type", "self", "r#self", "r#", "x-y",
+        ] {
+            assert!(!is_variable_name(name), "{name}");
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// A line of an earlier cell that the error is about, when it is about none of this one.
     pub elsewhere: Option<String>,
+    /// The generated source from each closure on that the cell crate's checks complain of.
+    pub closures: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +26,8 @@ pub struct Place {
     pub primary: bool,
 }
 
-/// Translates; `prefix_lines` stood before the user's code and are none of his.
-pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
+/// Translates; `prefix_lines` stood before the user's code and are none of his, `source` is what rustc read.
+pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -> Diagnostic {
     let mut places: Vec<Place> = Vec::new();
     let helps = error.help_spanned().iter();
     for (message, primary) in error
@@ -59,7 +61,76 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize) -> Diagnostic {
         notes,
         help: help(error),
         elsewhere,
+        closures: closures(error, source),
     }
+}
+
+/// What rustc calls a closure of the generated code.
+const CLOSURE: &str = "{closure@src/lib.rs:";
+
+/// The closures whose check failed: rustc's label names the check, `mapping::<C, M, F, …>::{constant#0}`.
+fn closures(error: &CompilationError, source: &str) -> Vec<String> {
+    let spans = error.json["spans"].as_array();
+    let labels = spans
+        .into_iter()
+        .flatten()
+        .filter_map(|span| span["label"].as_str());
+    let mut found: Vec<String> = Vec::new();
+    for label in labels.filter(|label| label.contains("::remote::")) {
+        let functions = 1 + usize::from(label.contains("::reducing::<"));
+        // Behind the captures and what makes the function of them.
+        for function in generics(label).into_iter().skip(2).take(functions) {
+            let text = function
+                .split_once(CLOSURE)
+                .and_then(|(_, at)| text_from(source, at));
+            if let Some(text) = text.filter(|text| !found.iter().any(|other| other == text)) {
+                found.push(text.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The types between the first `::<` and its `>`.
+fn generics(label: &str) -> Vec<&str> {
+    let Some((_, list)) = label.split_once("::<") else {
+        return Vec::new();
+    };
+    let (mut depth, mut start, mut types) = (0usize, 0, Vec::new());
+    let mut before = ' ';
+    for (at, c) in list.char_indices() {
+        match c {
+            '<' | '(' | '[' | '{' => depth += 1,
+            '>' if before == '-' => {}
+            '>' | ')' | ']' | '}' if depth == 0 => {
+                types.push(list[start..at].trim());
+                break;
+            }
+            '>' | ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                types.push(list[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    types
+}
+
+/// The source from `12:5: 12:8}…` on.
+fn text_from<'a>(source: &'a str, at: &str) -> Option<&'a str> {
+    let mut numbers = at.split(':');
+    let mut number = || numbers.next()?.trim().parse::<usize>().ok();
+    let (line, column) = (number()?, number()?);
+    let start: usize = source
+        .split_inclusive('\n')
+        .take(line.checked_sub(1)?)
+        .map(str::len)
+        .sum();
+    let rest = source.get(start..)?;
+    let (offset, _) = rest.char_indices().nth(column.checked_sub(1)?)?;
+    rest.get(offset..)
 }
 
 /// evcxr gives rustc's suggestion to import a name in place of the error that the name is unknown.
@@ -78,6 +149,7 @@ fn import(error: &CompilationError) -> Option<Diagnostic> {
         notes: Vec::new(),
         help: Some(format!("import it: `{instead}`")),
         elsewhere: None,
+        closures: Vec::new(),
     })
 }
 
@@ -172,4 +244,23 @@ fn user_line(error: &CompilationError) -> Option<String> {
         .find(|span| span["is_primary"].as_bool() == Some(true))?;
     let line = primary["text"][0]["text"].as_str()?.trim();
     (!line.is_empty() && !is_generated(line) && !line.contains("regatta_")).then(|| line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CLOSURE, generics, text_from};
+
+    #[test]
+    fn the_function_is_found_in_the_name_of_its_check() {
+        let label = "evaluation of `regatta_cell::remote::mapping::<(), {closure@regatta_cell::pool::Pool::map<u64, \
+                     fn(u8) -> u8, {closure@src/lib.rs:2:9: 2:12}>::{closure#0}}, {closure@src/lib.rs:2:9: 2:12}, \
+                     u64, u64>::{constant#0}` failed here";
+        let types = generics(label);
+        assert_eq!(types.len(), 5);
+        assert_eq!(types[2], "{closure@src/lib.rs:2:9: 2:12}");
+        let (_, at) = types[2].split_once(CLOSURE).unwrap();
+        assert_eq!(text_from("a;\nlet é = |x| x;\n", at), Some("|x| x;\n"));
+        assert_eq!(text_from("a;\n", "7:1: 7:2}"), None);
+        assert!(generics("no types").is_empty());
+    }
 }

@@ -205,7 +205,7 @@ pub fn serve(
                             after: enlist(next, variables(&context)),
                         }
                     }),
-                    Err(error) => Err(refusal(error, prefix_lines)),
+                    Err(error) => Err(refusal(error, prefix_lines, &context)),
                 };
                 let _ = answer.send(answered);
             }
@@ -226,14 +226,16 @@ pub fn serve(
                     .map_err(Into::into)
                     .and_then(|()| caught(|| context.eval_with_state(&code, before).map(|_| ())));
                 let _ = std::fs::remove_file(&file);
-                let answered = evaluated.map_err(|error| refusal(error, 0)).map(|()| {
-                    next += 1;
-                    states.insert(next, context.state());
-                    Compiled {
-                        artifact: Arc::new(none()),
-                        after: enlist(next, variables(&context)),
-                    }
-                });
+                let answered = evaluated
+                    .map_err(|error| refusal(error, 0, &context))
+                    .map(|()| {
+                        next += 1;
+                        states.insert(next, context.state());
+                        Compiled {
+                            artifact: Arc::new(none()),
+                            after: enlist(next, variables(&context)),
+                        }
+                    });
                 let _ = answer.send(answered);
             }
         }
@@ -298,17 +300,18 @@ fn variables(context: &EvalContext) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn refusal(error: evcxr::Error, prefix_lines: usize) -> CompileError {
+fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> CompileError {
     match error {
         evcxr::Error::CompilationErrors(mut errors) => {
             // `cargo check` also tells its warnings.
             if errors.iter().any(|error| error.level() != "warning") {
                 errors.retain(|error| error.level() != "warning");
             }
+            let source = context.last_source().unwrap_or_default();
             CompileError::Refused(
                 errors
                     .iter()
-                    .map(|error| diagnostics::diagnostic(error, prefix_lines))
+                    .map(|error| diagnostics::diagnostic(error, prefix_lines, &source))
                     .collect(),
             )
         }

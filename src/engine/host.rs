@@ -1,39 +1,52 @@
 //! The C table that cells call, and what one cell or chunk keeps while it runs.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regatta_cell::host::{
-    Bytes, ChunkEnd, End, Host, MapCall, MapEnd, PoolKind, RunOnThread, ThreadsCall, Trampoline,
-    Write, append,
+    Bytes, ChunkEnd, End, Host, MapCall, MapEnd, PoolKind, Progress, RunOnThread, Step,
+    ThreadsCall, Write,
 };
 
-use super::{link, loader, threads};
+use super::caller::{self, Caller};
+use super::outgoing::Outgoing;
+use super::shared::{View, word};
+use super::{link, monotonic, threads};
 use crate::ids::{EngineId, Rank};
-use crate::wire::{ChunkEnded, FromEngine, FunctionAddress, PanicInfo, PoolSpec, ToEngine};
+use crate::wire::{FromEngine, PanicInfo, Payload, PoolSpec, status};
 
 static ID: AtomicU32 = AtomicU32::new(0);
 static RANK: AtomicU32 = AtomicU32::new(0);
 static SIZE: AtomicU32 = AtomicU32::new(1);
 static LOCAL: AtomicBool = AtomicBool::new(false);
 static CELL: Mutex<CellState> = Mutex::new(CellState::new());
+/// The seed of the job under way, and how often a generator was asked for without one.
+static SEED: Mutex<Option<u64>> = Mutex::new(None);
+static UNSEEDED: AtomicU64 = AtomicU64::new(0);
 
 /// What lives as long as one cell.
 struct CellState {
-    pool: Option<PoolSpec>,
-    threads: Option<threads::Pool>,
+    /// The one in use comes first.
+    pools: Vec<PoolSpec>,
+    places: Option<HashMap<u32, String>>,
+    threads: Vec<(PoolSpec, threads::Pool)>,
     first_items: Vec<Vec<u64>>,
+    /// What the session has given to it.
+    data: Vec<View>,
 }
 
 impl CellState {
     const fn new() -> Self {
         Self {
-            pool: None,
-            threads: None,
+            pools: Vec::new(),
+            places: None,
+            threads: Vec::new(),
             first_items: Vec::new(),
+            data: Vec::new(),
         }
     }
 }
@@ -46,8 +59,14 @@ thread_local! {
     static FAILURE: RefCell<String> = const { RefCell::new(String::new()) };
     /// Rank and size inside a thread pool.
     static WORKER: Cell<Option<(u32, u32)>> = const { Cell::new(None) };
-    /// Whether this is the thread that runs cells.
-    static MAIN: Cell<bool> = const { Cell::new(false) };
+    /// The index of the item that this worker of a thread pool works on.
+    static ITEM: Cell<Option<u64>> = const { Cell::new(None) };
+    /// When items began and how long they took.
+    static ITEMS: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn cell() -> MutexGuard<'static, CellState> {
+    CELL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn welcome(id: EngineId, rank: Rank, size: u32, local: bool) {
@@ -55,36 +74,64 @@ pub fn welcome(id: EngineId, rank: Rank, size: u32, local: bool) {
     RANK.store(rank.0, Ordering::Relaxed);
     SIZE.store(size, Ordering::Relaxed);
     LOCAL.store(local, Ordering::Relaxed);
-    MAIN.set(true);
 }
 
 pub fn resized(size: u32) {
     SIZE.store(size, Ordering::Relaxed);
 }
 
-pub fn cell_starts(pool: Option<PoolSpec>) {
-    let mut cell = CELL.lock().unwrap_or_else(PoisonError::into_inner);
-    *cell = CellState::new();
-    cell.pool = pool;
-    drop(cell);
+pub fn cell_starts(pools: Vec<PoolSpec>, places: Vec<(u32, String)>) {
+    {
+        let mut cell = cell();
+        let data = std::mem::take(&mut cell.data);
+        *cell = CellState::new();
+        cell.pools = pools;
+        cell.places = Some(places.into_iter().collect());
+        cell.data = data;
+    }
+    set_seed(None);
     take_panic();
     WATCHED.set(true);
 }
 
-pub fn chunk_starts() {
+pub fn chunk_starts(seed: Option<u64>) {
+    set_seed(seed);
     take_panic();
     WATCHED.set(true);
 }
 
-/// Drops the cell's threads: an idle engine has one.
+pub fn set_seed(seed: Option<u64>) {
+    *SEED.lock().unwrap_or_else(PoisonError::into_inner) = seed;
+}
+
+/// A value for the next cell.
+pub fn add_data(view: View) {
+    cell().data.push(view);
+}
+
+pub fn keep_first_items(items: Vec<Vec<u64>>) {
+    cell().first_items = items;
+}
+
+/// Times of items since the last call.
+pub fn take_items() -> Vec<(u64, u64)> {
+    ITEMS.take()
+}
+
+pub fn chunk_ends() {
+    WATCHED.set(false);
+}
+
+/// Drops the cell's threads and data: an idle engine has one thread.
 pub fn cell_ends() {
     WATCHED.set(false);
-    let threads = CELL
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .threads
-        .take();
-    drop(threads);
+    let mut cell = cell();
+    let dropped = (
+        std::mem::take(&mut cell.threads),
+        std::mem::take(&mut cell.data),
+    );
+    drop(cell);
+    drop(dropped);
 }
 
 pub fn take_panic() -> Option<PanicInfo> {
@@ -101,52 +148,38 @@ pub fn as_worker<R>(rank: u32, size: u32, work: impl FnOnce() -> R) -> R {
     result
 }
 
-pub fn run_chunk(trampoline: Trampoline, count: u64, inputs: &[u8]) -> (ChunkEnded, Vec<u8>) {
-    let mut results = Vec::<u8>::new();
-    let end = trampoline(Bytes::of(inputs), count, (&raw mut results).cast(), append);
-    let error = match end.how {
-        End::Finished => None,
-        End::Panicked => Some(take_panic().unwrap_or_else(|| plain("it panicked"))),
-        End::NotEncodable => Some(plain(
-            "serde could not carry the input or the result between the processes",
-        )),
-    };
-    (
-        ChunkEnded {
-            done: end.done,
-            busy: end.busy,
-            error,
-        },
-        results,
-    )
-}
-
-fn plain(message: &str) -> PanicInfo {
-    PanicInfo {
-        message: message.to_owned(),
-        file: String::new(),
-        line: 0,
-        column: 0,
-    }
-}
-
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v1() -> *const Host {
+pub extern "C" fn regatta_host_v2() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
         id,
+        seed,
+        set_seed: seed_given,
         show,
         panicked,
+        take_panic: take_panic_text,
+        place,
         pool_kind,
-        map,
+        map_begin,
+        map_step,
+        map_cancel,
+        map_progress,
+        map_failure,
+        map_end,
         map_threads,
         broadcast,
         failure,
+        item_begins,
+        item_ran,
         first_items,
         note_results,
+        note_items,
         timing,
+        send,
+        received,
+        receive,
     };
     &raw const TABLE
 }
@@ -167,8 +200,61 @@ extern "C" fn id() -> u32 {
     ID.load(Ordering::Relaxed)
 }
 
+extern "C" fn seed() -> u64 {
+    let item = ITEM
+        .get()
+        .or_else(|| word(status::ITEM).load(Ordering::Relaxed).checked_sub(1));
+    let seed = *SEED.lock().unwrap_or_else(PoisonError::into_inner);
+    match (seed, item) {
+        (Some(seed), Some(item)) => mixed(seed ^ mixed(item)),
+        (Some(seed), None) => mixed(seed),
+        (None, _) => {
+            let count = UNSEEDED.fetch_add(1, Ordering::Relaxed);
+            mixed(monotonic() ^ mixed(u64::from(std::process::id()) ^ mixed(count)))
+        }
+    }
+}
+
+extern "C" fn seed_given(given: bool, seed: u64) {
+    set_seed(given.then_some(seed));
+}
+
+/// SplitMix64's finalizer: neighbouring numbers become unlike ones.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+extern "C" fn take_panic_text(to: *mut c_void, write: Write) {
+    let panic = take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
+    let text = format!("{}\u{1f}{}", panic.message, panic.line);
+    write(to, Bytes::of(text.as_bytes()));
+}
+
+extern "C" fn place(line: u32, to: *mut c_void, write: Write) {
+    let cell = cell();
+    if let Some(place) = cell.places.as_ref().and_then(|places| places.get(&line)) {
+        write(to, Bytes::of(place.as_bytes()));
+    }
+}
+
+extern "C" fn item_begins(item: u64) {
+    ITEM.set(Some(item));
+}
+
+extern "C" fn item_ran(began: u64, took: u64) {
+    let began = if began == 0 {
+        monotonic().saturating_sub(took)
+    } else {
+        began
+    };
+    ITEMS.with_borrow_mut(|items| items.push((began, took)));
+}
+
 /// A copy of bytes that the cell lends.
-fn text(bytes: Bytes) -> String {
+pub fn text(bytes: Bytes) -> String {
     // SAFETY: the cell crate lends `Bytes` of a live slice for the time of the call.
     String::from_utf8_lossy(unsafe { bytes.as_slice() }).into_owned()
 }
@@ -181,8 +267,11 @@ extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
         type_name: text(type_name),
     };
     // SAFETY: as in `text`.
-    // A session that is gone will end this process; there is nobody to tell.
-    let _ = link::send(&message, unsafe { value.as_slice() });
+    let text = unsafe { value.as_slice() }.to_vec();
+    if let Ok(payload) = Payload::of(text) {
+        // A session that is gone will end this process; there is nobody to tell.
+        let _ = link::send(&message, &payload);
+    }
 }
 
 extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> bool {
@@ -211,18 +300,27 @@ extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> b
     })
 }
 
-extern "C" fn pool_kind() -> PoolKind {
+/// The pool of this name, or the one in use.
+fn pool_named(name: &str) -> Option<PoolSpec> {
+    let cell = cell();
+    if name.is_empty() {
+        return cell.pools.first().cloned();
+    }
+    cell.pools.iter().find(|pool| pool.name.0 == name).cloned()
+}
+
+extern "C" fn pool_kind(name: Bytes) -> PoolKind {
     if WORKER.get().is_some() {
         return PoolKind::Threads;
     }
     if !LOCAL.load(Ordering::Relaxed) {
-        // Refused in `map`, with the reason.
+        // Refused in `map_begin`, with the reason.
         return PoolKind::Processes;
     }
-    match CELL.lock().unwrap_or_else(PoisonError::into_inner).pool {
+    match pool_named(&text(name)) {
         None => PoolKind::None,
-        Some(PoolSpec::Threads { .. }) => PoolKind::Threads,
-        Some(PoolSpec::Processes { .. }) => PoolKind::Processes,
+        Some(PoolSpec { threads: true, .. }) => PoolKind::Threads,
+        Some(_) => PoolKind::Processes,
     }
 }
 
@@ -240,81 +338,47 @@ extern "C" fn failure(to: *mut c_void, write: Write) {
     FAILURE.with_borrow(|why| write(to, Bytes::of(why.as_bytes())));
 }
 
-extern "C" fn map(call: *const MapCall) -> MapEnd {
-    // SAFETY: the cell crate passes a live `MapCall`.
-    let call = unsafe { &*call };
+extern "C" fn map_begin(call: *const MapCall) -> *mut c_void {
     if !LOCAL.load(Ordering::Relaxed) {
-        return refuse(
+        refuse(
             "a map inside the function of a map or inside %px is not possible: an engine cannot command the others",
         );
+        return std::ptr::null_mut();
     }
-    if WORKER.get().is_some() || !MAIN.get() {
-        return refuse(
-            "a map on a process pool starts from the cell itself, not from another thread",
-        );
-    }
-    let Some((base, so)) = loader::address_of(call.trampoline as *const c_void) else {
-        return refuse("the function is in no artifact");
-    };
-    let address = FunctionAddress {
-        so,
-        offset: (call.trampoline as usize - base) as u64,
-    };
-    let begin = FromEngine::MapBegin {
-        function: text(call.function),
-        input_type: text(call.input_type),
-        output_type: text(call.output_type),
-        items: (call.items != u64::MAX).then_some(call.items),
-        address,
-    };
-    if let Err(error) = link::send(&begin, &[]) {
-        return refuse(error.to_string());
-    }
-    match serve_map(call) {
-        Ok(end) => end,
-        Err(error) => fail(error.to_string()),
+    // SAFETY: the cell crate passes a live `MapCall`.
+    match caller::begin(unsafe { &*call }) {
+        Ok(caller) => Box::into_raw(caller).cast(),
+        Err(why) => {
+            refuse(why);
+            std::ptr::null_mut()
+        }
     }
 }
 
-/// Gives the session inputs and takes results until the map is over.
-fn serve_map(call: &MapCall) -> Result<MapEnd, crate::wire::WireError> {
-    loop {
-        let (message, payload) = link::receive()?;
-        match message {
-            ToEngine::Pull { max } => {
-                let mut inputs = Vec::<u8>::new();
-                let pulled = (call.pull)(call.ctx, max, (&raw mut inputs).cast(), append);
-                let error = match pulled.how {
-                    End::Finished => None,
-                    End::Panicked => Some(format!(
-                        "the inputs panicked: {}",
-                        take_panic().map_or_else(String::new, |panic| panic.message)
-                    )),
-                    End::NotEncodable => Some("serde could not encode an input".to_owned()),
-                };
-                let answer = FromEngine::Inputs {
-                    count: pulled.count,
-                    exhausted: pulled.exhausted,
-                    error,
-                };
-                link::send(&answer, &inputs)?;
-            }
-            ToEngine::Results { first, count } => {
-                let decoded = (call.put)(call.ctx, first, count, Bytes::of(&payload));
-                if !decoded {
-                    link::send(&FromEngine::Undecodable, &[])?;
-                }
-            }
-            ToEngine::MapOver { error, first_items } => {
-                CELL.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .first_items = first_items;
-                return Ok(error.map_or(MapEnd::Finished, fail));
-            }
-            // Nothing else is sent to an engine that runs a cell.
-            _ => {}
-        }
-    }
+extern "C" fn map_step(map: *mut c_void, wait: i64) -> Step {
+    // SAFETY: `map_begin` made it, and the cell crate steps it from one thread at a time.
+    unsafe { &mut *map.cast::<Caller>() }.step(wait)
+}
+
+extern "C" fn map_cancel(map: *mut c_void) {
+    // SAFETY: `map_begin` made it; `cancel` locks what it shares with `step`.
+    unsafe { &*map.cast::<Caller>() }.cancel();
+}
+
+extern "C" fn map_progress(map: *mut c_void) -> Progress {
+    // SAFETY: as in `map_cancel`.
+    unsafe { &*map.cast::<Caller>() }.progress()
+}
+
+extern "C" fn map_failure(map: *mut c_void, to: *mut c_void, write: Write) {
+    // SAFETY: as in `map_cancel`.
+    let why = unsafe { &*map.cast::<Caller>() }.failure();
+    write(to, Bytes::of(why.as_bytes()));
+}
+
+extern "C" fn map_end(map: *mut c_void) {
+    // SAFETY: `map_begin` made it, and the cell crate ends it once.
+    drop(unsafe { Box::from_raw(map.cast::<Caller>()) });
 }
 
 extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
@@ -328,15 +392,27 @@ extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
             _ => refuse(take_panic().map_or_else(String::new, |panic| panic.message)),
         };
     }
+    let options = caller::wish(&call.wish);
+    if options.timeout.is_some() {
+        return refuse(
+            "a thread cannot be stopped, so items on a thread pool have no timeout: use a process pool",
+        );
+    }
+    set_seed(options.seed);
+    let name = options.pool.clone().unwrap_or_default();
+    let plan_only = options.plan_only;
     let mut begin = Some(FromEngine::ThreadsBegin {
-        function: text(call.function),
+        options,
         input_type: text(call.input_type),
         output_type: text(call.output_type),
         items: call.items,
     });
-    with_threads(|pool| {
+    with_threads(&name, |pool| {
         if let Some(begin) = begin.take() {
-            link::send(&begin, &[]).map_err(|error| error.to_string())?;
+            link::send(&begin, &Payload::None).map_err(|error| error.to_string())?;
+        }
+        if plan_only {
+            return Ok(());
         }
         let done = pool.map(call)?;
         let FromEngine::ThreadsDone { rows, error, .. } = &done else {
@@ -344,34 +420,34 @@ extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
         };
         let why = error.as_ref().map(|panic| panic.message.clone());
         let first = rows.iter().map(|row| row.first_items.clone()).collect();
-        CELL.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .first_items = first;
-        link::send(&done, &[]).map_err(|error| error.to_string())?;
+        keep_first_items(first);
+        link::send(&done, &Payload::None).map_err(|error| error.to_string())?;
         why.map_or(Ok(()), Err)
     })
 }
 
-extern "C" fn broadcast(ctx: *mut c_void, run: RunOnThread) -> MapEnd {
+extern "C" fn broadcast(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> MapEnd {
     if WORKER.get().is_some() {
         return refuse("%px inside a thread pool is not possible");
     }
-    with_threads(|pool| {
-        link::send(&pool.broadcast(ctx, run)?, &[]).map_err(|error| error.to_string())
+    with_threads(&text(pool), |pool| {
+        link::send(&pool.broadcast(ctx, run)?, &Payload::None).map_err(|error| error.to_string())
     })
 }
 
-/// The cell's thread pool, built now if this cell has not needed it before.
-fn with_threads(work: impl FnOnce(&threads::Pool) -> Result<(), String>) -> MapEnd {
-    let pool = {
-        let mut cell = CELL.lock().unwrap_or_else(PoisonError::into_inner);
-        match (cell.threads.clone(), &cell.pool) {
-            (Some(pool), _) => Ok(pool),
-            (None, Some(PoolSpec::Threads { size, .. })) => {
-                threads::Pool::new(*size).inspect(|pool| cell.threads = Some(pool.clone()))
+/// A thread pool of the cell's, built now if this cell has not needed it before.
+fn with_threads(name: &str, work: impl FnOnce(&threads::Pool) -> Result<(), String>) -> MapEnd {
+    let pool = match pool_named(name) {
+        Some(spec) if spec.threads => {
+            let mut cell = cell();
+            let built = cell.threads.iter().find(|(other, _)| *other == spec);
+            match built {
+                Some((_, pool)) => Ok(pool.clone()),
+                None => threads::Pool::new(spec.size)
+                    .inspect(|pool| cell.threads.push((spec, pool.clone()))),
             }
-            (None, _) => Err("the pool in use is not a thread pool".to_owned()),
         }
+        _ => Err("the pool in use is not a thread pool".to_owned()),
     };
     match pool.and_then(|pool| work(&pool)) {
         Ok(()) => MapEnd::Finished,
@@ -380,7 +456,7 @@ fn with_threads(work: impl FnOnce(&threads::Pool) -> Result<(), String>) -> MapE
 }
 
 extern "C" fn first_items(rank: u32, to: *mut u64, max: u64) -> u64 {
-    let cell = CELL.lock().unwrap_or_else(PoisonError::into_inner);
+    let cell = cell();
     let Some(items) = cell.first_items.get(rank as usize) else {
         return u64::MAX;
     };
@@ -397,18 +473,45 @@ extern "C" fn note_results(rank: u32, texts: Bytes) {
         .filter(|text| !text.is_empty())
         .map(str::to_owned)
         .collect();
-    let _ = link::send(
-        &FromEngine::FirstResults {
-            rank: Rank(rank),
-            texts,
-        },
-        &[],
-    );
+    let rank = Rank(rank);
+    let _ = link::send(&FromEngine::FirstResults { rank, texts }, &Payload::None);
+}
+
+extern "C" fn note_items(first: u64, texts: Bytes) {
+    let texts = text(texts);
+    let mut parts = texts.split('\u{1f}').map(str::to_owned);
+    let mut texts = Vec::new();
+    while let (Some(input), Some(result)) = (parts.next(), parts.next()) {
+        texts.push((input, result));
+    }
+    let _ = link::send(&FromEngine::ItemTexts { first, texts }, &Payload::None);
 }
 
 extern "C" fn timing(per_loop: *const f64, runs: u64, loops: u64) {
     // SAFETY: the cell crate passes a live slice of `runs` numbers.
     let per_loop = unsafe { std::slice::from_raw_parts(per_loop, runs as usize) };
     let per_loop = per_loop.iter().map(|seconds| seconds.to_bits()).collect();
-    let _ = link::send(&FromEngine::Timing { per_loop, loops }, &[]);
+    let _ = link::send(&FromEngine::Timing { per_loop, loops }, &Payload::None);
+}
+
+extern "C" fn send(ctx: *const c_void, feed: extern "C" fn(*const c_void, *mut c_void, Write)) {
+    let mut out = Outgoing::default();
+    let (to, write) = out.parts();
+    feed(ctx, to, write);
+    if let Ok(payload) = out.finish() {
+        let _ = link::send(&FromEngine::Data, &payload);
+    }
+}
+
+extern "C" fn received() -> u64 {
+    cell().data.len() as u64
+}
+
+extern "C" fn receive(index: u64) -> Bytes {
+    // The view stays where it is until the cell ends: its bytes are in a mapping or in a payload on the heap.
+    let cell = cell();
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| cell.data.get(index))
+        .map_or(Bytes::of(&[]), |view| Bytes::of(view.bytes()))
 }

@@ -1,14 +1,14 @@
-//! The engine's end of the control socket. One lock around it: a worker thread of a thread pool may show a
-//! value while others do.
+//! The engine's end of the control connection. One lock around each direction: a worker thread of a thread
+//! pool may show a value while others do.
 
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
-use crate::wire::{self, FromEngine, ToEngine, WireError, read_frame, write_frame};
+use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
 
-static WRITER: Mutex<Option<UnixStream>> = Mutex::new(None);
-static READER: Mutex<Option<BufReader<UnixStream>>> = Mutex::new(None);
+static WRITER: Mutex<Option<Channel>> = Mutex::new(None);
+static READER: Mutex<Option<Channel>> = Mutex::new(None);
 
 /// Exchanges greetings and keeps the socket.
 pub fn open(mut socket: UnixStream) -> Result<(), WireError> {
@@ -16,19 +16,40 @@ pub fn open(mut socket: UnixStream) -> Result<(), WireError> {
     let mut theirs = [0; 12];
     socket.read_exact(&mut theirs)?;
     wire::check_greeting(theirs)?;
-    let reader = BufReader::with_capacity(64 * 1024, socket.try_clone()?);
+    let reader = Channel::new(socket.try_clone()?);
     *READER.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
-    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Channel::new(socket));
     Ok(())
 }
 
-pub fn send(message: &FromEngine, payload: &[u8]) -> Result<(), WireError> {
+pub fn send(message: &FromEngine, payload: &Payload) -> Result<(), WireError> {
     let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
-    write_frame(writer.as_mut().ok_or(WireError::Closed)?, message, payload)
+    let writer = writer.as_mut().ok_or(WireError::Closed)?;
+    writer.queue(message, payload)?;
+    Ok(writer.flush()?)
+}
+
+/// To be sent together with what follows, by [`flush`]; how many bytes wait.
+pub fn queue(message: &FromEngine, payload: &Payload) -> Result<usize, WireError> {
+    let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+    let writer = writer.as_mut().ok_or(WireError::Closed)?;
+    writer.queue(message, payload)?;
+    Ok(writer.queued())
+}
+
+pub fn flush() -> Result<(), WireError> {
+    let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(writer.as_mut().ok_or(WireError::Closed)?.flush()?)
+}
+
+/// The next frame, when it is there already.
+pub fn waiting() -> Result<Option<(ToEngine, Payload)>, WireError> {
+    let mut reader = READER.lock().unwrap_or_else(PoisonError::into_inner);
+    reader.as_mut().ok_or(WireError::Closed)?.next_frame()
 }
 
 /// Waits for the next frame.
-pub fn receive() -> Result<(ToEngine, Vec<u8>), WireError> {
+pub fn receive() -> Result<(ToEngine, Payload), WireError> {
     let mut reader = READER.lock().unwrap_or_else(PoisonError::into_inner);
-    read_frame(reader.as_mut().ok_or(WireError::Closed)?)
+    reader.as_mut().ok_or(WireError::Closed)?.receive()
 }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use libloading::os::unix::Library;
-use regatta_cell::host::Trampoline;
+use regatta_cell::host::Describe;
 
 use crate::wire::FunctionAddress;
 
@@ -18,6 +18,8 @@ pub type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 #[derive(Default)]
 pub struct Loader {
     loaded: HashMap<PathBuf, Loaded>,
+    /// Writes out what Rust code printed.
+    flush: Option<extern "C" fn()>,
 }
 
 struct Loaded {
@@ -34,20 +36,19 @@ impl Loader {
         entry.map(|entry| *entry).map_err(|error| error.to_string())
     }
 
-    /// The map function at `address`.
-    pub fn trampoline(&mut self, address: &FunctionAddress) -> Result<Trampoline, String> {
+    /// What describes the function of a map.
+    pub fn describe(&mut self, address: &FunctionAddress) -> Result<Describe, String> {
         let base = self.load(&address.so)?.base;
         let at = usize::try_from(address.offset).map_err(|error| error.to_string())?;
-        // SAFETY: the address was taken from a `Trampoline` in another process that loaded the same file,
+        // SAFETY: the address was taken from a `Describe` in another process that loaded the same file,
         // relative to its load address there.
-        Ok(unsafe { std::mem::transmute::<usize, Trampoline>(base + at) })
+        Ok(unsafe { std::mem::transmute::<usize, Describe>(base + at) })
     }
 
     /// Writes out what user code, in Rust or C, left in its buffers.
     pub fn flush(&self) {
-        // The artifacts share one Rust standard library, so any of them will do.
-        if let Some(loaded) = self.loaded.values().next() {
-            call(&loaded.library, c"regatta_flush");
+        if let Some(flush) = self.flush {
+            flush();
         }
         // SAFETY: a null stream means all of them.
         unsafe { libc::fflush(std::ptr::null_mut()) };
@@ -66,17 +67,14 @@ impl Loader {
             let base = address_of(*symbol as *const c_void).map_or(0, |(base, _)| base);
             if first {
                 symbol();
+                // The artifacts share one Rust standard library, so any of them will do.
+                // SAFETY: as above.
+                let flush = unsafe { library.get::<extern "C" fn()>(b"regatta_flush\0") };
+                self.flush = flush.ok().map(|flush| *flush);
             }
             self.loaded.insert(so.to_owned(), Loaded { library, base });
         }
         self.loaded.get(so).ok_or_else(|| "not loaded".to_owned())
-    }
-}
-
-fn call(library: &Library, name: &CStr) {
-    // SAFETY: as above.
-    if let Ok(function) = unsafe { library.get::<extern "C" fn()>(name.to_bytes_with_nul()) } {
-        function();
     }
 }
 

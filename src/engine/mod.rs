@@ -4,9 +4,14 @@
 //! It never compiles, and never uses stdout or stderr for control: those belong to user code. While idle it
 //! has exactly one thread.
 
+mod buffers;
+mod caller;
 mod host;
 mod link;
 mod loader;
+mod outgoing;
+mod shared;
+mod tasks;
 mod threads;
 
 use std::fs::File;
@@ -18,8 +23,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, dup2_stdin, getppid};
 
-use crate::wire::{ChunkEnded, FromEngine, RunEnd, ToEngine, WireError};
+use crate::wire::{FromEngine, INLINE, Payload, RunEnd, ToEngine, WireError, monotonic};
 use loader::Loader;
+use tasks::Tasks;
 
 /// The first command line argument of an engine process.
 pub const ROLE: &str = "__engine";
@@ -28,13 +34,45 @@ pub const ROLE: &str = "__engine";
 pub fn main(session: Option<i32>) -> Result<(), WireError> {
     die_with_session(session)?;
     link::open(control_socket()?)?;
-    let mut loader = Loader::default();
-    let mut variables = std::ptr::null_mut();
+    let mut engine = Engine {
+        loader: Loader::default(),
+        tasks: Tasks::default(),
+        variables: std::ptr::null_mut(),
+    };
     loop {
-        let (message, payload) = match link::receive() {
-            Err(WireError::Closed) => return Ok(()),
-            received => received?,
+        // Answers to what has come together go together.
+        let frame = match link::waiting()? {
+            Some(frame) => frame,
+            None => {
+                engine.send_answers()?;
+                match link::receive() {
+                    Err(WireError::Closed) => return Ok(()),
+                    received => received?,
+                }
+            }
         };
+        engine.take(frame.0, frame.1)?;
+    }
+}
+
+struct Engine {
+    loader: Loader,
+    tasks: Tasks,
+    /// Null, or the store of the cells' variables.
+    variables: *mut std::ffi::c_void,
+}
+
+/// A chunk that took longer has its results sent at once.
+const LONG: u64 = 100_000;
+
+impl Engine {
+    /// Sends what is queued, and first what user code has printed: it belongs before.
+    fn send_answers(&mut self) -> Result<(), WireError> {
+        self.loader.flush();
+        link::flush()
+    }
+
+    fn take(&mut self, message: ToEngine, payload: Payload) -> Result<(), WireError> {
         match message {
             ToEngine::Welcome {
                 id,
@@ -42,63 +80,65 @@ pub fn main(session: Option<i32>) -> Result<(), WireError> {
                 size,
                 local,
             } => {
+                shared::open_status(&payload)?;
                 host::welcome(id, rank, size, local);
-                link::send(&FromEngine::Ready, &[])?;
+                link::send(&FromEngine::Ready, &Payload::None)
             }
-            ToEngine::Resized { size } => host::resized(size),
-            ToEngine::Run { so, entry, pool } => {
-                host::cell_starts(pool);
-                let (busy, end) = match loader.entry(&so, &entry) {
+            ToEngine::Resized { size } => {
+                host::resized(size);
+                Ok(())
+            }
+            ToEngine::Data => {
+                host::add_data(shared::View::of(payload)?);
+                Ok(())
+            }
+            ToEngine::Run {
+                so,
+                entry,
+                pools,
+                places,
+            } => {
+                host::cell_starts(pools, places);
+                let (busy, end) = match self.loader.entry(&so, &entry) {
                     Err(why) => (0, RunEnd::NotLoaded { why }),
                     Ok(entry) => {
                         let start = Instant::now();
                         // SAFETY: `variables` is null or what the artifact run before this one returned,
                         // and all artifacts of a session share the store's layout.
-                        variables = unsafe { entry(variables) };
-                        (
-                            nanoseconds(start),
-                            RunEnd::Returned {
-                                panic: host::take_panic(),
-                            },
-                        )
+                        self.variables = unsafe { entry(self.variables) };
+                        let panic = host::take_panic();
+                        (nanoseconds(start), RunEnd::Returned { panic })
                     }
                 };
-                loader.flush();
+                self.loader.flush();
                 host::cell_ends();
-                link::send(&FromEngine::RunDone { busy, end }, &[])?;
+                link::send(&FromEngine::RunDone { busy, end }, &Payload::None)
             }
-            ToEngine::Chunk {
-                job,
-                chunk,
-                count,
-                function,
-            } => {
-                host::chunk_starts();
-                let (ended, results) = match loader.trampoline(&function) {
-                    Err(why) => (not_run(why), Vec::new()),
-                    Ok(trampoline) => host::run_chunk(trampoline, count, &payload),
-                };
-                loader.flush();
-                host::cell_ends();
-                link::send(&FromEngine::ChunkDone { job, chunk, ended }, &results)?;
+            ToEngine::Capture { hash } => Ok(self.tasks.add_capture(hash, payload)?),
+            ToEngine::ForgetCapture { hash } => {
+                self.tasks.forget_capture(hash);
+                Ok(())
             }
-            // Only sent while a map of this engine's runs, and then read there.
-            ToEngine::Pull { .. } | ToEngine::Results { .. } | ToEngine::MapOver { .. } => {}
+            ToEngine::Function { job, task } => {
+                self.tasks.add_job(job, task);
+                Ok(())
+            }
+            ToEngine::JobOver { job } => {
+                self.tasks.remove_job(job);
+                Ok(())
+            }
+            ToEngine::Chunk { job, span } => {
+                let (ended, results) = self.tasks.run(&mut self.loader, job, span, payload);
+                host::chunk_ends();
+                let long = ended.busy > LONG;
+                let chunk = span.chunk;
+                let queued = link::queue(&FromEngine::ChunkDone { job, chunk, ended }, &results)?;
+                if long || queued > INLINE {
+                    self.send_answers()?;
+                }
+                Ok(())
+            }
         }
-    }
-}
-
-fn not_run(why: String) -> ChunkEnded {
-    let error = crate::wire::PanicInfo {
-        message: why,
-        file: String::new(),
-        line: 0,
-        column: 0,
-    };
-    ChunkEnded {
-        done: 0,
-        busy: 0,
-        error: Some(error),
     }
 }
 

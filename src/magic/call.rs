@@ -3,9 +3,10 @@
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue};
 
+use super::values::usage;
 use super::{ALL, Magic, Takes, find, suggest::nearest};
 use crate::cell::{Binding, MagicCall, OptionError, ValueCount, position, split_options};
-use crate::outcome::{ErrorKind, Report};
+use crate::outcome::Report;
 use crate::session::Code;
 
 pub struct Call<'a> {
@@ -31,6 +32,16 @@ impl Call<'_> {
             .flatten()
             .copied()
             .unwrap_or(false)
+    }
+
+    pub fn number_of<T: Copy + Send + Sync + 'static>(&self, name: &str) -> Option<T> {
+        self.matches.try_get_one::<T>(name).ok().flatten().copied()
+    }
+
+    /// The values of an argument that takes several.
+    pub fn all_of(&self, name: &str) -> Vec<&str> {
+        let values = self.matches.try_get_many::<String>(name).ok().flatten();
+        values.into_iter().flatten().map(String::as_str).collect()
     }
 
     pub fn text_of(&self, name: &str) -> Option<&str> {
@@ -67,14 +78,23 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             "%{} gives no value to bind to `{}`",
             call.name, bind.name
         ))
-        .hint("`%map` gives one"));
+        .hint(format!("{} give one", binding_magics())));
     }
     let (words, text, at) = match magic.takes() {
         Takes::Line => (Vec::new(), call.args.as_str(), call.args_at),
         Takes::Words => {
-            let words = shell_words::split(&call.args)
-                .map_err(|_| usage(format!("%{}: a quote is not closed", call.name)))?;
+            // A semicolon out of habit is no word.
+            let words = split_words(call.args.trim_end_matches(';'), &call.name)?;
             (words, call.args.as_str(), call.args_at)
+        }
+        Takes::WordsThenCode => {
+            let (words, from) = words_before_dashes(&call.args).ok_or_else(|| {
+                usage(format!("%{} needs `--` and code behind it", call.name))
+                    .hint(format!("`%help {}` shows how it is written", call.name))
+            })?;
+            let words = split_words(words, &call.name)?;
+            let at = position(&call.args[..from], call.args_at);
+            (words, &call.args[from..], at)
         }
         Takes::Code => {
             let (words, from) = options(magic, call)?;
@@ -113,8 +133,31 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
     ))
 }
 
-fn usage(what: impl Into<String>) -> Report {
-    Report::new(ErrorKind::Usage, what)
+fn split_words(text: &str, name: &str) -> Result<Vec<String>, Report> {
+    shell_words::split(text).map_err(|_| usage(format!("%{name}: a quote is not closed")))
+}
+
+/// What stands before a `--` of its own, and where the code behind it begins.
+fn words_before_dashes(args: &str) -> Option<(&str, usize)> {
+    let blank = |c: Option<char>| c.is_none_or(char::is_whitespace);
+    let (at, dashes) = args.match_indices("--").find(|(at, dashes)| {
+        blank(args[..*at].chars().next_back()) && blank(args[at + dashes.len()..].chars().next())
+    })?;
+    let code = args[at + dashes.len()..].trim_start();
+    (!code.is_empty()).then_some((&args[..at], args.len() - code.len()))
+}
+
+/// The magics that a `let` can stand in front of.
+fn binding_magics() -> String {
+    let names: Vec<String> = ALL
+        .iter()
+        .filter(|magic| magic.binds())
+        .map(|magic| format!("%{}", magic.command().get_name()))
+        .collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.join(""),
+    }
 }
 
 /// The option words in front of the code, and where the code begins.

@@ -74,9 +74,10 @@ fn option(argument: &clap::Arg) -> OptionWord {
     } else {
         match argument.get_id().as_str() {
             "targets" => ValueKind::Targets,
-            "pool" => ValueKind::Pool,
-            "file" => ValueKind::File,
-            "size" | "n" | "progress-after" => ValueKind::Number,
+            "pool" | "pools" => ValueKind::Pool,
+            "file" | "svg" | "trace" => ValueKind::File,
+            "size" | "n" | "progress-after" | "chunk" | "retries" | "timeout" | "seed" | "take"
+            | "job" => ValueKind::Number,
             _ => ValueKind::Other,
         }
     };
@@ -107,6 +108,7 @@ pub fn readme_table() -> String {
             .unwrap_or_default();
         let usage = match magic.takes() {
             Takes::Code => " CODE",
+            Takes::WordsThenCode => " … -- CODE",
             _ => "",
         };
         table.push_str(&format!(

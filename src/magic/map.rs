@@ -2,24 +2,53 @@
 
 use clap::Command;
 
-use super::suggest::nearest;
+use super::map_options::{binding, options, with_options};
+use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
-use crate::cell::{over, position};
-use crate::outcome::{ErrorKind, Report, Sink};
-use crate::session::{Failed, MapOptions, MapRequest, Session};
+use crate::outcome::Sink;
+use crate::session::{Failed, Session};
 
 pub struct Map;
 
+const FORM: Form = Form {
+    magic: "map",
+    combines: false,
+    example: "`%map fib over [30, 31, 32]` or `%map |x| x * 2 over 0..10`",
+};
+
+const OPTIONS: &[&str] = &[
+    "pool",
+    "targets",
+    "chunk",
+    "schedule",
+    "unordered",
+    "retries",
+    "timeout",
+    "on-error",
+    "out",
+    "quiet",
+    "items",
+    "plan",
+    "seed",
+    "take",
+    "block",
+    "noblock",
+];
+
 impl Magic for Map {
     fn command(&self) -> Command {
-        Command::new("map")
+        let command = Command::new("map")
             .about("maps a function over inputs, in parallel")
-            .override_usage("%map F over EXPR\n       let NAME = %map F over EXPR")
+            .override_usage(
+                "%map [OPTIONS] F over EXPR\n       let NAME = %map [OPTIONS] F over EXPR\n       \
+                 %%map [OPTIONS], `F over EXPR` on the lines below",
+            )
             .after_help(
                 "F is a closure or the path of a function, EXPR anything iterable. `let name = %map …` binds the \
-                 results, a Vec in input order. On a process pool inputs and results travel by serde and F \
-                 captures nothing; on a thread pool F borrows.",
-            )
+                 results, a Vec in input order. On a process pool inputs, results and the variables that F uses \
+                 travel by serde; on a thread pool F borrows.",
+            );
+        with_options(command, OPTIONS)
     }
 
     fn takes(&self) -> Takes {
@@ -35,10 +64,28 @@ impl Magic for Map {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%map |x: u64| x * x over 1..=4",
-            shows: "[1, 4, 9, 16]",
-        }]
+        &[
+            Example {
+                input: "%pool start -n 2\n%map |x: u64| x * x over 1..=4",
+                shows: "[1, 4, 9, 16]",
+            },
+            Example {
+                input: "let k = 3u64;\nlet thrice = %map -q -c 2 --schedule static |x| x * k over 1..=4\nthrice",
+                shows: "[3, 6, 9, 12]",
+            },
+            Example {
+                input: "%map -q --take 3 |x: u64| x + 1 over 10..",
+                shows: "[11, 12, 13]",
+            },
+            Example {
+                input: "%map -q --on-error collect |x: u64| 12 / x over 0..3",
+                shows: "Ok(12), Ok(6)]",
+            },
+            Example {
+                input: "%map -a |x: u64| x * 10 over 1..=3\nlet later = %result\nlater",
+                shows: "[10, 20, 30]",
+            },
+        ]
     }
 
     fn run(
@@ -47,34 +94,8 @@ impl Magic for Map {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let text = call.text.trim_end().trim_end_matches(';');
-        let Some((function, inputs)) = over(text) else {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let slip = words.iter().find(|word| nearest(word, ["over"]).is_some());
-            if let Some(word) = slip {
-                return Err(Report::new(ErrorKind::Usage, "%map needs `F over EXPR`")
-                    .hint(format!("did you mean `over` by `{word}`?"))
-                    .into());
-            }
-            return Err(Report::new(ErrorKind::Usage, "%map needs `F over EXPR`")
-                .hint("for example `%map fib over [30, 31, 32]` or `%map |x| x * 2 over 0..10`")
-                .into());
-        };
-        let slice = |range: std::ops::Range<usize>| {
-            let at = position(&text[..range.start], call.at);
-            (text[range].to_owned(), at)
-        };
-        let (function, function_at) = slice(function);
-        let (inputs, inputs_at) = slice(inputs);
-        let request = MapRequest {
-            function,
-            function_at,
-            inputs,
-            inputs_at,
-            combine: None,
-            bind: call.bind.cloned(),
-            options: MapOptions::default(),
-        };
-        session.map(&request, sink)
+        let bind = binding(call, FORM.magic)?;
+        let options = options(call, FORM.magic)?;
+        session.map(&request(call, &FORM, bind, options)?, sink)
     }
 }

@@ -3,24 +3,41 @@
 
 mod autopx;
 mod call;
+mod cancel;
+mod compare;
+mod data_words;
 mod dep;
 mod document;
 mod evaluate;
+mod gather;
 mod help;
 mod history;
+mod jobs;
 mod map;
+mod map_options;
 mod opt;
+mod parts;
 mod pool;
+mod pull;
+mod push;
 mod px;
 mod pxconfig;
 mod pxresult;
 mod quit;
+mod reduce;
 mod reset;
+mod result;
 mod run;
+mod scatter;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod time;
 mod timeit;
+mod timeline;
 mod type_of;
+mod values;
+mod wait;
 mod who;
 
 pub use call::Call;
@@ -37,6 +54,8 @@ pub enum Takes {
     Words,
     /// Options, then Rust code as it stands.
     Code,
+    /// Words and options, then `--` and Rust code as it stands.
+    WordsThenCode,
     /// A line that the magic reads itself.
     Line,
 }
@@ -94,6 +113,17 @@ pub const ALL: &[&dyn Magic] = &[
     &pxresult::Pxresult,
     &pxconfig::Pxconfig,
     &map::Map,
+    &reduce::Reduce,
+    &compare::Compare,
+    &jobs::Jobs,
+    &wait::Wait,
+    &result::TakeResult,
+    &cancel::Cancel,
+    &timeline::Timeline,
+    &push::Push,
+    &pull::Pull,
+    &scatter::Scatter,
+    &gather::Gather,
     &quit::Quit,
 ];
 

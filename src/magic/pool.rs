@@ -139,7 +139,7 @@ impl Magic for Pool {
                 let targets: Targets = text("targets")
                     .unwrap_or("all")
                     .parse()
-                    .map_err(super::px::bad_targets)?;
+                    .map_err(super::values::bad_targets)?;
                 let (pool, ranks, lost, took) = session.restart_pool(&targets)?;
                 let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
                 let lost = if lost.is_empty() {
@@ -212,7 +212,7 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
                 EngineState::Starting => "starting".to_owned(),
                 EngineState::Idle => "idle".to_owned(),
                 EngineState::Busy(Work::Cell(cell)) => format!("busy: In [{cell}]"),
-                EngineState::Busy(Work::Map) => "busy: a map".to_owned(),
+                EngineState::Busy(Work::Map(job)) => format!("busy: job {job}"),
                 EngineState::Dead(cause) => format!("dead: {cause}"),
             }),
             Field::Count(status.tasks),

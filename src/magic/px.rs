@@ -1,12 +1,10 @@
 //! `%px`: code on every engine of the pool in use. The options are ipyparallel's.
 
-use std::time::Duration;
-
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, Command};
 
+use super::values::{seconds, targets_of, variable};
 use super::{Call, Example, Magic, Takes};
-use crate::cell::TargetError;
 use crate::outcome::{ErrorKind, GroupOutputs, Report, Sink};
 use crate::pool::Signal;
 use crate::session::{Failed, PxOptions, Session};
@@ -35,7 +33,7 @@ pub fn with_options(command: Command) -> Command {
             flag("noblock")
                 .short('a')
                 .overrides_with("block")
-                .help("do not wait; %pxresult shows the result"),
+                .help("do not wait; %jobs lists it, %result and %pxresult show the results"),
         )
         .arg(
             flag("stream")
@@ -61,7 +59,6 @@ pub fn with_options(command: Command) -> Command {
             Arg::new("progress-after")
                 .long("progress-after")
                 .value_name("SECS")
-                .value_parser(value_parser!(f64))
                 .help("show progress after this many seconds (5)"),
         )
         .arg(
@@ -105,8 +102,8 @@ pub fn with_options(command: Command) -> Command {
 /// The options of a call on top of `defaults`.
 pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Failed> {
     let mut options = defaults.clone();
-    if let Some(targets) = call.text_of("targets") {
-        options.targets = targets.parse().map_err(bad_targets)?;
+    if let Some(targets) = targets_of(call)? {
+        options.targets = targets;
     }
     for (on, off, field) in [
         ("block", "noblock", &mut options.block),
@@ -119,13 +116,8 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
             *field = false;
         }
     }
-    if let Some(seconds) = call.matches.get_one::<f64>("progress-after") {
-        options.progress_after = Duration::try_from_secs_f64(*seconds).map_err(|_| {
-            Report::new(
-                ErrorKind::Usage,
-                format!("--progress-after {seconds}: not a time in seconds"),
-            )
-        })?;
+    if let Some(text) = call.text_of("progress-after") {
+        options.progress_after = seconds("--progress-after", text)?;
     }
     if let Some(name) = call.text_of("signal-on-interrupt") {
         let full = if name.starts_with("SIG") {
@@ -150,20 +142,10 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
         options.stream = options.group_outputs == GroupOutputs::Order;
     }
     if let Some(name) = call.text_of("out") {
-        let letters = |c: char| c.is_alphanumeric() || c == '_';
-        if !name.chars().all(letters) || name.starts_with(|c: char| c.is_numeric()) {
-            return Err(
-                Report::new(ErrorKind::Usage, format!("`{name}` cannot name a variable")).into(),
-            );
-        }
-        options.out = Some(name.to_owned());
+        options.out = Some(variable(name)?);
     }
     options.local |= call.flag("local");
     Ok(options)
-}
-
-pub fn bad_targets(error: TargetError) -> Report {
-    Report::new(ErrorKind::Usage, error.to_string())
 }
 
 impl Magic for Px {

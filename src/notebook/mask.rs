@@ -12,6 +12,8 @@
 //! | `1,200,000 loops each` | ⟨n⟩ loops each |
 //! | `pid 1234` | pid ⟨pid⟩ |
 //! | numbers in the column `pid` of a table | ⟨pid⟩ |
+//! | numbers in the columns `speedup` and `efficiency` of a table | ⟨n⟩ |
+//! | numbers in the column `engine`, in a table with the column `item` | ⋯ |
 //! | every cell outside `engine`, in a table with the columns `engine` and `share` | ⋯ |
 //! | spaces in a row: in the lines of a table, and beside a masked value | one space |
 //! | `─` in a row, in the lines of a table | one `─` |
@@ -41,6 +43,14 @@ pub const RULES: &[(&str, &str)] = &[
     ("`1,200,000 loops each`", "⟨n⟩ loops each"),
     ("`pid 1234`", "pid ⟨pid⟩"),
     ("numbers in the column `pid` of a table", "⟨pid⟩"),
+    (
+        "numbers in the columns `speedup` and `efficiency` of a table",
+        "⟨n⟩",
+    ),
+    (
+        "numbers in the column `engine`, in a table with the column `item`",
+        "⋯",
+    ),
     (
         "every cell outside `engine`, in a table with the columns `engine` and `share`",
         "⋯",
@@ -177,6 +187,27 @@ mod tests {
             .map(|(what, becomes)| format!("//! | {what} | {becomes} |"))
             .collect();
         assert_eq!(table, rules);
+    }
+
+    #[test]
+    fn tables_of_items_and_comparisons_hold_still() {
+        let items = "\
+│ item │ input │ result │ engine │  queued │    busy │
+│    0 │     7 │     13 │      1 │ 45.0 µs │ 12.0 ms │
+";
+        let masked = "\
+│ item │ input │ result │ engine │ queued │ busy │
+│ 0 │ 7 │ 13 │ ⋯ │ ⟨time⟩ │ ⟨time⟩ │";
+        assert_eq!(mask(items), masked);
+        let comparison = "\
+│ pool   │ engines │    wall │ speedup │ efficiency │ outputs │
+│ p0     │       2 │ 0.650 s │    1.86 │       93 % │ ✓       │
+";
+        let masked = "\
+│ pool │ engines │ wall │ speedup │ efficiency │ outputs │
+│ p0 │ 2 │ ⟨time⟩ │ ⟨n⟩ │ ⟨n⟩ │ ✓ │";
+        assert_eq!(mask(comparison), masked);
+        assert_eq!(mask(masked), masked);
     }
 
     #[test]

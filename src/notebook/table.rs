@@ -37,6 +37,10 @@ pub struct Columns {
     pid: Option<usize>,
     /// The column `engine` of a map's table, whose other columns depend on scheduling.
     map_engine: Option<usize>,
+    /// The column `engine` of a table of items: scheduling decides it.
+    item_engine: Option<usize>,
+    /// The columns `speedup` and `efficiency`.
+    ratios: [Option<usize>; 2],
 }
 
 impl Columns {
@@ -46,6 +50,8 @@ impl Columns {
             count: header.len(),
             pid: find("pid"),
             map_engine: find("share").and_then(|_| find("engine")),
+            item_engine: find("item").and_then(|_| find("engine")),
+            ratios: [find("speedup"), find("efficiency")],
         }
     }
 
@@ -70,12 +76,21 @@ impl Columns {
                 let number = !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit());
                 if self.pid == Some(at) && number {
                     "⟨pid⟩".to_owned()
+                } else if self.item_engine == Some(at) && number {
+                    "⋯".to_owned()
+                } else if self.ratios.contains(&Some(at)) && is_ratio(cell) {
+                    "⟨n⟩".to_owned()
                 } else {
                     mask_values(cell)
                 }
             })
             .collect()
     }
+}
+
+/// `1.97` or `98 %`.
+fn is_ratio(cell: &str) -> bool {
+    cell.trim_end_matches([' ', '%']).parse::<f64>().is_ok()
 }
 
 /// Folds what only says how wide a column is.

@@ -54,9 +54,11 @@ pub struct MapReport {
     pub wall: Duration,
     /// Sum of the time in user code over all engines: what one engine alone would have needed.
     pub serial: Duration,
-    /// Items without a result, of a map that collects errors.
+    /// Items that have a result or an error.
+    pub done: u64,
+    /// Of them, errors, of a map that collects them.
     pub failed: u64,
-    /// Engines that died meanwhile and how; their items ran elsewhere.
+    /// Engines that died meanwhile and how; others took their place.
     pub died: Vec<(Rank, String)>,
     /// Where the time went.
     pub spent: Spent,

@@ -3,26 +3,27 @@
 use std::time::Duration;
 
 use super::hub::{State, ThreadMap};
-use super::map::{Map, Wanted};
 use super::{EngineState, MapFailure, MapFault, PoolEvent, PoolUse};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{MapPlan, MapReport, MapRow, PoolKind, Value};
-use crate::wire::{FromEngine, ToEngine};
+use crate::outcome::{self, MapPlan, MapReport, MapRow, PoolKind, Value};
+use crate::wire::{FromEngine, MapWish, Payload, Schedule};
 
 impl State {
-    pub(super) fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Vec<u8>) {
+    pub(super) fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Payload) {
         match message {
             FromEngine::Ready => {
-                self.rest(engine, Duration::ZERO, 0);
+                if let Some(process) = self.processes.get_mut(&engine) {
+                    process.state = EngineState::Idle;
+                }
                 self.emit(PoolEvent::Up { engine });
+                self.revived(engine);
             }
             FromEngine::Shown {
                 rank,
                 mime,
                 type_name,
             } => {
-                self.pass_on_prints(engine, usize::MAX);
-                let text = String::from_utf8_lossy(&payload).into_owned();
+                let text = String::from_utf8_lossy(&payload.copied()).into_owned();
                 let value = Value {
                     content: vec![(mime, text)],
                     type_name,
@@ -34,73 +35,27 @@ impl State {
                 });
             }
             FromEngine::RunDone { busy, end } => {
-                // What was printed before is in the pipe by now, and belongs before the cell's end.
-                self.pass_on_prints(engine, usize::MAX);
+                self.hear_callers_in(engine);
                 let busy = Duration::from_nanos(busy);
                 self.rest(engine, busy, 1);
                 self.emit(PoolEvent::RunDone { engine, busy, end });
             }
             FromEngine::ChunkDone { job, chunk, ended } => {
-                self.pass_on_prints(engine, usize::MAX);
                 self.rest(engine, Duration::from_nanos(ended.busy), 1);
-                if let Some(map) = self.map.as_mut().filter(|map| map.job == job) {
-                    let steps = map.chunk_done(engine, chunk, &ended, payload);
-                    self.take(steps);
-                    self.go_on();
-                }
+                self.chunk_done(engine, job, chunk, &ended, payload);
             }
-            FromEngine::MapBegin {
-                function,
-                input_type,
-                output_type,
-                items,
-                address,
-            } => {
-                let wanted = Wanted {
-                    function,
-                    input_type,
-                    output_type,
-                    items,
-                    address,
-                };
-                self.begin_map(engine, wanted);
-            }
-            FromEngine::Inputs {
-                count,
-                exhausted,
-                error,
-            } => {
-                let Some(map) = self.map.as_mut().filter(|map| map.caller == engine) else {
-                    return;
-                };
-                if let Some(error) = error {
-                    let what = MapFault::Inputs(error);
-                    return self.map_over(Some(MapFailure {
-                        rank: None,
-                        item: None,
-                        what,
-                        died: Vec::new(),
-                    }));
-                }
-                map.inputs(count, exhausted, payload);
-                self.go_on();
-            }
-            FromEngine::Undecodable => {
-                let what = MapFault::Inputs("a result could not be decoded".to_owned());
-                self.map_over(Some(MapFailure {
-                    rank: None,
-                    item: None,
-                    what,
-                    died: Vec::new(),
-                }));
-            }
+            FromEngine::Data => self.emit(PoolEvent::Data {
+                engine,
+                value: payload,
+            }),
+            FromEngine::MapBegin(begin) => self.begin_map(engine, *begin, payload),
             FromEngine::ThreadsBegin {
-                function,
+                options,
                 input_type,
                 output_type,
                 items,
             } => {
-                self.begin_threads(function, input_type, output_type, items);
+                self.begin_threads(options, input_type, output_type, items);
             }
             FromEngine::ThreadsProgress { done } => {
                 if let Some(ThreadMap { total, since, .. }) = self.threads {
@@ -118,7 +73,10 @@ impl State {
                 error,
                 failed_item,
             } => {
-                let shown = self.threads.take().is_some_and(|map| map.shown);
+                let Some(map) = self.threads.take() else {
+                    return;
+                };
+                let shown = map.shown;
                 self.emit(match error {
                     Some(panic) => PoolEvent::MapFailed(MapFailure {
                         rank: None,
@@ -127,7 +85,7 @@ impl State {
                         died: Vec::new(),
                     }),
                     None => PoolEvent::MapDone {
-                        report: thread_report(self.pool(), wall, rows),
+                        report: thread_report(map.pool, wall, rows),
                         shown,
                     },
                 });
@@ -139,7 +97,12 @@ impl State {
                     .collect();
                 self.emit(PoolEvent::Broadcast { threads });
             }
+            FromEngine::ItemTexts { first, texts } => {
+                self.hear_callers_in(engine);
+                self.emit(PoolEvent::ItemTexts { first, texts });
+            }
             FromEngine::FirstResults { rank, texts } => {
+                self.hear_callers_in(engine);
                 self.emit(PoolEvent::FirstResults { rank, texts });
             }
             FromEngine::Timing { per_loop, loops } => {
@@ -151,83 +114,77 @@ impl State {
 
     fn rest(&mut self, engine: EngineId, busy: Duration, tasks: u64) {
         if let Some(process) = self.processes.get_mut(&engine) {
-            process.state = EngineState::Idle;
+            process.ends();
             process.busy += busy;
             process.tasks += tasks;
         }
     }
 
-    fn begin_map(&mut self, caller: EngineId, wanted: Wanted) {
-        let Some(PoolUse::Processes { name, engines }) = self.pool.clone() else {
-            // The engine asks for the pool it was told of, so this is an engine's mistake.
-            let over = ToEngine::MapOver {
-                error: Some("the pool in use is no process pool".to_owned()),
-                first_items: Vec::new(),
-            };
-            return self.send(caller, &over, &[]);
-        };
-        let alive = engines
-            .iter()
-            .filter_map(|engine| self.processes.get(engine))
-            .filter(|process| process.is_alive())
-            .map(|process| (process.launch.id, process.launch.rank))
-            .collect();
-        let job = JobId(self.next_job);
-        self.next_job += 1;
-        let (map, plan) = Map::new(job, caller, name, alive, wanted);
-        if map.shown {
-            self.emit(PoolEvent::MapPlanned(plan));
-        }
-        self.map = Some(map);
-        self.go_on();
-    }
-
-    fn pool(&self) -> (PoolName, u32) {
-        match &self.pool {
-            Some(PoolUse::Threads { name, size }) => (name.clone(), *size),
-            Some(PoolUse::Processes { name, engines }) => (name.clone(), engines.len() as u32),
-            None => (PoolName(String::new()), 0),
-        }
-    }
-
     fn begin_threads(
         &mut self,
-        function: String,
+        options: MapWish,
         input_type: String,
         output_type: String,
         items: u64,
     ) {
-        let (pool, engines) = self.pool();
-        let shown = !function.is_empty();
+        let found = self.pools.iter().find_map(|pool| match pool {
+            PoolUse::Threads { name, size }
+                if options.pool.as_ref().is_none_or(|wanted| *wanted == name.0) =>
+            {
+                Some((name.clone(), *size))
+            }
+            _ => None,
+        });
+        let (pool, engines) = found.unwrap_or((PoolName(String::new()), 0));
+        let shown = !options.function.is_empty();
         self.threads = Some(ThreadMap {
             shown,
             total: items,
             since: std::time::Instant::now(),
+            pool: pool.clone(),
         });
         if shown {
+            let schedule = match options.schedule {
+                Schedule::Dynamic => outcome::Schedule::Dynamic,
+                Schedule::Static => outcome::Schedule::Static,
+                Schedule::Guided => outcome::Schedule::Guided,
+            };
+            // Threads take an eighth of their share of what is left: one by one when that is below one.
+            let one_by_one = (items < 16 * u64::from(engines)).then_some(items);
+            let chunks = match (options.schedule, options.chunk) {
+                (_, Some(chunk)) => Some(items.div_ceil(chunk)),
+                (Schedule::Static, None) => Some(items.min(engines.into())),
+                _ => one_by_one,
+            };
             self.emit(PoolEvent::MapPlanned(MapPlan {
-                function,
+                function: options.function,
                 input_type,
                 output_type,
                 items: Some(items),
-                // Threads take an eighth of their share of what is left: one by one when that is below one.
-                chunks: (items < 16 * u64::from(engines)).then_some(items),
-                schedule: crate::outcome::Schedule::Guided,
+                chunks,
+                schedule,
                 captures: Vec::new(),
                 pool,
                 kind: PoolKind::Threads,
                 engines,
             }));
         }
+        if options.plan_only {
+            self.threads = None;
+            self.emit(PoolEvent::MapFailed(MapFailure {
+                rank: None,
+                item: None,
+                what: MapFault::PlanOnly,
+                died: Vec::new(),
+            }));
+        }
     }
 }
 
-fn thread_report(
-    (pool, _): (PoolName, u32),
-    wall: u64,
-    rows: Vec<crate::wire::ThreadRow>,
-) -> MapReport {
+fn thread_report(pool: PoolName, wall: u64, rows: Vec<crate::wire::ThreadRow>) -> MapReport {
     let serial = rows.iter().map(|row| Duration::from_nanos(row.busy)).sum();
+    let done = rows.iter().map(|row| row.items).sum();
+    let failed = rows.iter().map(|row| row.failed).sum();
     let engines = rows
         .into_iter()
         .enumerate()
@@ -242,8 +199,9 @@ fn thread_report(
     let wall = Duration::from_nanos(wall);
     MapReport {
         job: JobId(0),
-        failed: 0,
-        spent: crate::outcome::Spent::default(),
+        done,
+        failed,
+        spent: outcome::Spent::default(),
         items: Vec::new(),
         pool,
         kind: PoolKind::Threads,

@@ -1,29 +1,35 @@
-//! The hub thread: waits on all engines at once, moves frames and printed bytes, and lets the map under way
-//! decide what is sent next. It alone owns the engine processes.
+//! The hub thread: waits on all engines and all maps' callers at once, moves frames and printed bytes, and
+//! lets the maps under way decide what is sent next. It alone owns the engine processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::Signal;
 
-use super::map::{Map, Step};
+use super::captures::Captures;
+use super::map::Map;
 use super::process::Process;
 use super::{
-    Command, EngineState, Environment, MapFailure, MapFault, Notify, PoolEvent, PoolUse, Printed,
-    Run, Work,
+    Command, EngineState, Environment, JobRecord, Notify, PoolEvent, PoolUse, Printed, Run, Work,
 };
-use crate::ids::EngineId;
-use crate::outcome::Stream;
-use crate::wire::ToEngine;
+use crate::ids::{EngineId, JobId};
+use crate::outcome::{Stream, Timeline};
+use crate::wire::{Payload, ToEngine};
 
 /// How often engines are looked at without an event, and progress is told.
 const TICK: Duration = Duration::from_millis(100);
+
+/// The same while something is waited for that tells nobody: a time limit, a countdown.
+const SHORT_TICK: Duration = Duration::from_millis(10);
+
+/// Jobs that are remembered when they are over.
+const REMEMBERED: usize = 64;
 
 /// Printed bytes that may wait for the reader before engines are slowed down.
 const ROOM: usize = 4 << 20;
@@ -45,15 +51,22 @@ pub fn serve(
         processes: BTreeMap::new(),
         events,
         room: Arc::new(AtomicUsize::new(0)),
-        map: None,
+        maps: BTreeMap::new(),
+        finished: VecDeque::new(),
+        captures: Captures::default(),
+        countdowns: BTreeMap::new(),
+        late: BTreeMap::new(),
         next_job: 1,
-        pool: None,
+        pools: Vec::new(),
         threads: None,
         notify: None,
+        prompting: false,
         environment,
     };
+    let mut ticked = Instant::now();
     loop {
-        hub.wait(wake);
+        let ready = hub.wait(wake);
+        hub.prompting = prompting.load(Ordering::Relaxed);
         loop {
             match commands.try_recv() {
                 Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
@@ -65,8 +78,29 @@ pub fn serve(
                 Err(TryRecvError::Empty) => break,
             }
         }
-        hub.serve_processes(prompting);
+        hub.serve_ready(ready, prompting);
+        if ticked.elapsed() >= hub.tick_time() {
+            ticked = Instant::now();
+            hub.find_ended(prompting);
+            hub.tick();
+        }
+        hub.flush();
     }
+}
+
+/// Who has something to say.
+#[derive(Default)]
+struct Ready {
+    jobs: Vec<JobId>,
+    engines: Vec<EngineId>,
+    printing: Vec<EngineId>,
+}
+
+enum Source {
+    Wake,
+    Engine(EngineId),
+    Print(EngineId),
+    Job(JobId),
 }
 
 pub(super) struct State {
@@ -74,13 +108,22 @@ pub(super) struct State {
     pub(super) events: Sender<PoolEvent>,
     /// Printed bytes that the session has not taken yet.
     pub(super) room: Arc<AtomicUsize>,
-    pub(super) map: Option<Map>,
+    pub(super) maps: BTreeMap<JobId, Map>,
+    /// Maps that are over.
+    pub(super) finished: VecDeque<(JobRecord, Timeline)>,
+    pub(super) captures: Captures,
+    /// When the busy engines of a job that was cancelled are killed.
+    pub(super) countdowns: BTreeMap<JobId, Instant>,
+    /// Engines that were killed because of an item that took too long.
+    pub(super) late: BTreeMap<EngineId, u64>,
     pub(super) next_job: u32,
-    /// What the cell under way maps over.
-    pub(super) pool: Option<PoolUse>,
+    /// What the cell under way may map over; the pool in use comes first.
+    pub(super) pools: Vec<PoolUse>,
     /// The plan of the thread map under way: when it began and whether it shows a table.
     pub(super) threads: Option<ThreadMap>,
     pub(super) notify: Option<Notify>,
+    /// The prompt waits.
+    pub(super) prompting: bool,
     /// How the engines' environment differs from the session's.
     pub(super) environment: Environment,
 }
@@ -88,31 +131,76 @@ pub(super) struct State {
 pub(super) struct ThreadMap {
     pub(super) shown: bool,
     pub(super) total: u64,
-    pub(super) since: std::time::Instant,
+    pub(super) since: Instant,
+    pub(super) pool: crate::ids::PoolName,
 }
 
 impl State {
-    fn wait(&self, wake: &EventFd) {
+    fn wait(&self, wake: &EventFd) -> Ready {
         let full = self.room.load(Ordering::Relaxed) >= ROOM;
         let mut fds = vec![PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
-        for process in self.processes.values().filter(|process| process.is_alive()) {
-            let mut flags = PollFlags::POLLIN;
-            if process.wants_to_write() {
-                flags |= PollFlags::POLLOUT;
+        let mut sources = vec![Source::Wake];
+        let flags = |writes: bool| {
+            if writes {
+                PollFlags::POLLIN | PollFlags::POLLOUT
+            } else {
+                PollFlags::POLLIN
             }
-            fds.push(PollFd::new(process.socket(), flags));
+        };
+        for (engine, process) in self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.is_alive())
+        {
+            fds.push(PollFd::new(
+                process.socket(),
+                flags(process.wants_to_write()),
+            ));
+            sources.push(Source::Engine(*engine));
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if let Some(pipe) = process.pipe(stream).filter(|_| !full) {
                     fds.push(PollFd::new(pipe, PollFlags::POLLIN));
+                    sources.push(Source::Print(*engine));
                 }
             }
         }
+        for (job, map) in &self.maps {
+            fds.push(PollFd::new(map.socket(), flags(map.wants_to_write())));
+            sources.push(Source::Job(*job));
+        }
         // A full reader is looked at again soon: it does not wake this thread when it has made room.
-        let timeout = if full { Duration::from_millis(5) } else { TICK };
+        let timeout = if full {
+            Duration::from_millis(5)
+        } else {
+            self.tick_time()
+        };
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::NONE);
         // An interrupted wait is a short one.
         let _ = poll(&mut fds, timeout);
-        let _ = wake.read();
+        let mut ready = Ready::default();
+        for (fd, source) in fds.iter().zip(sources) {
+            if fd.revents().is_none_or(|events| events.is_empty()) {
+                continue;
+            }
+            match source {
+                Source::Wake => {
+                    let _ = wake.read();
+                }
+                Source::Engine(engine) => ready.engines.push(engine),
+                Source::Print(engine) => ready.printing.push(engine),
+                Source::Job(job) => ready.jobs.push(job),
+            }
+        }
+        ready
+    }
+
+    /// How often the clock is looked at.
+    fn tick_time(&self) -> Duration {
+        if self.countdowns.is_empty() && !self.maps.values().any(Map::has_limit) {
+            TICK
+        } else {
+            SHORT_TICK
+        }
     }
 
     pub(super) fn emit(&self, event: PoolEvent) {
@@ -146,19 +234,36 @@ impl State {
                     process.signal(signal);
                 }
             }
-            Command::InterruptMap(answer) => {
-                let _ = answer.send(self.map.is_some());
-                let failure = MapFailure {
-                    rank: None,
-                    item: None,
-                    what: MapFault::Interrupted,
-                    died: Vec::new(),
-                };
-                self.map_over(Some(failure));
+            Command::Maps(verb, which, answer) => {
+                let jobs = self.jobs(which);
+                let _ = answer.send(!jobs.is_empty());
+                for job in jobs {
+                    self.end_early(job, verb);
+                }
+            }
+            Command::Jobs(answer) => {
+                let over = self.finished.iter().map(|(record, _)| record.clone());
+                let running = self.maps.values().map(Map::record);
+                let _ = answer.send(over.chain(running).collect());
+            }
+            Command::Timeline(job, answer) => {
+                let running = self.maps.get(&job).map(Map::timeline);
+                let over = self.finished.iter().find(|(record, _)| record.job == job);
+                let _ = answer.send(running.or_else(|| over.map(|(_, timeline)| timeline.clone())));
+            }
+            Command::Number(answer) => {
+                let _ = answer.send(JobId(self.next_job));
+                self.next_job += 1;
+            }
+            Command::Forget(job) => {
+                for (record, _) in &mut self.finished {
+                    // Its timeline stays for a while, as that of any map.
+                    record.background &= record.job != job;
+                }
             }
             Command::Resized(engines, size) => {
                 for engine in engines {
-                    self.send(engine, &ToEngine::Resized { size }, &[]);
+                    self.send(engine, &ToEngine::Resized { size }, &Payload::None);
                 }
             }
             Command::Status(answer) => {
@@ -171,24 +276,29 @@ impl State {
     }
 
     fn run(&mut self, run: Run) {
-        let pool = run.pool.as_ref().map(PoolUse::spec);
-        self.pool = run.pool;
+        let pools = run.pools.iter().map(PoolUse::spec).collect();
+        self.pools = run.pools;
         let message = ToEngine::Run {
             so: run.so,
             entry: run.entry,
-            pool,
+            pools,
+            places: run.places,
         };
-        for engine in run.engines {
+        for (place, engine) in run.engines.into_iter().enumerate() {
             match self.processes.get_mut(&engine) {
                 Some(process) if process.is_alive() => {
-                    process.state = EngineState::Busy(Work::Cell(run.cell));
-                    self.send(engine, &message, &[]);
+                    process.begins(Work::Cell(run.cell));
+                    for value in run.data.get(place).into_iter().flatten() {
+                        self.send(engine, &ToEngine::Data, value);
+                    }
+                    self.send(engine, &message, &Payload::None);
                 }
                 // Its death has been told, but perhaps after this command was given.
                 Some(_) | None => self.emit(PoolEvent::Died {
                     engine,
                     cause: "it had ended before".to_owned(),
                     announced: false,
+                    replaced: false,
                 }),
             }
         }
@@ -206,27 +316,32 @@ impl State {
             process.bury(LAST_BREATH);
         }
         for engine in engines {
-            if self.map.as_ref().is_some_and(|map| map.caller == engine) {
-                self.map = None;
-            } else {
-                self.died_in_map(engine, "stopped");
-            }
+            self.drop_maps_of(engine);
+            self.died_in_maps(engine, "stopped", None, false);
         }
     }
 
-    pub(super) fn send(&mut self, engine: EngineId, message: &ToEngine, payload: &[u8]) {
+    /// Queues a frame for an engine; all of them are sent when this round has been worked off.
+    pub(super) fn send(&mut self, engine: EngineId, message: &ToEngine, payload: &Payload) {
         if let Some(process) = self.processes.get_mut(&engine) {
-            if let ToEngine::Chunk { .. } = message {
-                process.state = EngineState::Busy(Work::Map);
+            if let ToEngine::Chunk { job, .. } = message {
+                process.begins(Work::Map(*job));
             }
             // A broken connection shows as the engine's end.
             let _ = process.send(message, payload);
         }
     }
 
-    fn serve_processes(&mut self, prompting: &AtomicBool) {
-        let engines: Vec<EngineId> = self.processes.keys().copied().collect();
-        for engine in engines {
+    fn serve_ready(&mut self, ready: Ready, prompting: &AtomicBool) {
+        for job in ready.jobs {
+            self.hear_caller(job);
+        }
+        for engine in ready.printing {
+            if self.room.load(Ordering::Relaxed) < ROOM {
+                self.pass_on_prints(engine, SLICE);
+            }
+        }
+        for engine in ready.engines {
             let Some(process) = self
                 .processes
                 .get_mut(&engine)
@@ -234,33 +349,40 @@ impl State {
             else {
                 continue;
             };
-            let _ = process.flush();
-            if self.room.load(Ordering::Relaxed) < ROOM {
-                self.pass_on_prints(engine, SLICE);
-            }
-            let Some(process) = self.processes.get_mut(&engine) else {
-                continue;
-            };
             let (frames, ended) = process.receive();
+            if !frames.is_empty() {
+                // What was printed before these were sent is in the pipe by now, and belongs before them.
+                self.pass_on_prints(engine, usize::MAX);
+            }
             for (message, payload) in frames {
                 self.frame(engine, message, payload);
             }
-            let Some(process) = self.processes.get_mut(&engine) else {
-                continue;
-            };
             if let Some(error) = ended {
                 self.bury(engine, prompting, &error.to_string());
-            } else if let Some(cause) = process.has_ended() {
-                // A child of the engine's holds its socket open.
-                self.bury(engine, prompting, &cause);
             }
         }
-        if let Some((done, total, elapsed)) = self.map.as_mut().and_then(Map::progress) {
-            self.emit(PoolEvent::MapProgress {
-                done,
-                total,
-                elapsed,
-            });
+    }
+
+    /// Engines that have ended while a child of theirs holds their socket open.
+    fn find_ended(&mut self, prompting: &AtomicBool) {
+        let ended: Vec<(EngineId, String)> = self
+            .processes
+            .iter_mut()
+            .filter(|(_, process)| process.is_alive())
+            .filter_map(|(engine, process)| Some((*engine, process.has_ended()?)))
+            .collect();
+        for (engine, cause) in ended {
+            self.bury(engine, prompting, &cause);
+        }
+    }
+
+    fn flush(&mut self) {
+        for process in self.processes.values_mut() {
+            // A broken connection shows as the engine's end.
+            let _ = process.flush();
+        }
+        for map in self.maps.values_mut() {
+            map.flush();
         }
     }
 
@@ -297,70 +419,65 @@ impl State {
             }
             cause => cause,
         };
+        let at = self
+            .maps
+            .keys()
+            .find_map(|job| process.at(*job).map(|(item, _)| (*job, item)));
         process.state = EngineState::Dead(cause.clone());
         let name = match &process.launch.pool {
             Some(pool) => format!("engine {} of {pool}", process.launch.rank),
             None => "the local engine".to_owned(),
         };
         let announced = prompting.load(Ordering::Relaxed) && self.notify.is_some();
-        if self.map.as_ref().is_some_and(|map| map.caller == engine) {
-            self.map = None;
-        }
+        let ready = process.was_ready();
+        let used = self
+            .maps
+            .values()
+            .any(|map| map.caller != engine && map.involves(engine));
+        // An engine that does not even start is not tried again.
+        let replaced = used && ready && self.replace(engine);
+        self.drop_maps_of(engine);
         self.emit(PoolEvent::Died {
             engine,
             cause: cause.clone(),
-            announced,
+            announced: announced && !replaced,
+            replaced,
         });
         // After the event: whoever reads this line may type the next cell at once.
-        if let Some(notify) = self.notify.as_mut().filter(|_| announced) {
+        if let Some(notify) = self.notify.as_mut().filter(|_| announced && !replaced) {
             notify(&format!("{name} died while idle: {cause}"));
         }
-        self.died_in_map(engine, &cause);
+        self.died_in_maps(engine, &cause, at, replaced);
     }
 
-    fn died_in_map(&mut self, engine: EngineId, cause: &str) {
-        if let Some(map) = self.map.as_mut().filter(|map| map.involves(engine)) {
-            map.died(engine, cause);
-            self.go_on();
-        }
-    }
-
-    /// Does what the map under way wants next.
-    pub(super) fn go_on(&mut self) {
-        let steps = self.map.as_mut().map(Map::steps).unwrap_or_default();
-        self.take(steps);
-    }
-
-    pub(super) fn take(&mut self, steps: Vec<Step>) {
-        for step in steps {
-            match step {
-                Step::Send {
-                    engine,
-                    message,
-                    payload,
-                } => self.send(engine, &message, &payload),
-                Step::Over(failure) => self.map_over(failure),
-            }
-        }
-    }
-
-    pub(super) fn map_over(&mut self, failure: Option<MapFailure>) {
-        let Some(map) = self.map.take() else { return };
-        let error = failure.as_ref().map(|_| "the map has failed".to_owned());
-        let over = ToEngine::MapOver {
-            error,
-            first_items: map.first_items(),
+    /// Starts another process in the place of one that has died.
+    fn replace(&mut self, engine: EngineId) -> bool {
+        let Some(old) = self.processes.get(&engine) else {
+            return false;
         };
-        self.send(map.caller, &over, &[]);
-        self.emit(match failure {
-            Some(mut failure) => {
-                failure.died = map.deaths();
-                PoolEvent::MapFailed(failure)
+        match Process::start(old.launch.clone(), &self.environment) {
+            Ok(mut new) => {
+                (new.tasks, new.busy) = (old.tasks, old.busy);
+                self.processes.insert(engine, new);
+                true
             }
-            None => PoolEvent::MapDone {
-                report: map.report(),
-                shown: map.shown,
-            },
-        });
+            Err(_) => false,
+        }
+    }
+
+    /// Remembers a map that is over.
+    pub(super) fn remember(&mut self, record: JobRecord, timeline: Timeline) {
+        self.finished.push_back((record, timeline));
+        while self.finished.len() > REMEMBERED {
+            // Background jobs stay until they are dropped.
+            let Some(oldest) = self
+                .finished
+                .iter()
+                .position(|(record, _)| !record.background)
+            else {
+                break;
+            };
+            self.finished.remove(oldest);
+        }
     }
 }

@@ -1,14 +1,21 @@
 //! A map under way: the schedule plus what it must not know, the payloads, the engines and the clock. It
-//! says what to send; the hub sends it.
+//! speaks with its caller; what engines are to get it says, and the hub sends it.
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use super::schedule::{Chunk, Decision, Schedule};
-use super::{MapFailure, MapFault};
+use super::schedule::{Decision, Schedule};
+use super::{JobRecord, MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{MapPlan, MapReport, MapRow, PoolKind};
-use crate::wire::{ChunkEnded, FunctionAddress, ToEngine};
+use crate::outcome::{
+    self, CaptureSize, ChunkSpan, EngineActivity, EngineView, ItemRow, JobState, JobView, MapPlan,
+    MapReport, MapRow, PoolKind, Spent, Timeline,
+};
+use crate::wire::{
+    Channel, ChunkEnded, FromCaller, ItemFault, MapBegin, MapWish, Payload, Schedule as Kind, Task,
+    ToCaller, ToEngine, monotonic,
+};
 
 /// How many of an engine's first items the map table looks at.
 const FIRST: usize = 8;
@@ -16,29 +23,56 @@ const FIRST: usize = 8;
 /// How often a running map tells how far it is.
 const PROGRESS: Duration = Duration::from_millis(100);
 
+/// Chunks and items whose times are kept.
+const REMEMBERED: usize = 50_000;
+
 pub struct Map {
     pub job: JobId,
-    /// The local engine, whose cell waits.
+    /// The local engine.
     pub caller: EngineId,
-    pub shown: bool,
+    pub wish: MapWish,
+    channel: Channel,
     pool: PoolName,
     total: Option<u64>,
-    address: FunctionAddress,
+    task: Task,
     schedule: Schedule,
     workers: Vec<Worker>,
-    payloads: BTreeMap<u32, Vec<u8>>,
+    payloads: BTreeMap<u32, Payload>,
     started: Instant,
+    began: u64,
     told: Instant,
+    spans: Vec<ChunkSpan>,
+    items: Vec<ItemRow>,
+    spent: Spent,
+    failed: u64,
+    bytes: u64,
+    wall: Option<Duration>,
+    cancelled: bool,
+    failure: Option<MapFailure>,
+    /// The same in words.
+    why: Option<String>,
+    /// `Over` was sent.
+    closing: bool,
+    /// The caller has answered it, or is gone.
+    closed: bool,
 }
 
 struct Worker {
     engine: EngineId,
     rank: Rank,
+    alive: bool,
+    /// The function was sent.
+    told: bool,
     items: u64,
     chunks: u64,
     busy: Duration,
     first_items: Vec<u64>,
-    died: Option<String>,
+    deaths: Vec<String>,
+    sent: BTreeMap<u32, u64>,
+    /// When it ended its last chunk, on the monotonic clock.
+    free: u64,
+    /// The item that it was at, as a number that changes with each, and since when.
+    at: Option<(u64, Instant)>,
 }
 
 /// What the hub is to do.
@@ -47,202 +81,569 @@ pub enum Step {
     Send {
         engine: EngineId,
         message: ToEngine,
-        payload: Vec<u8>,
+        payload: Payload,
     },
-    /// The map is over, for better or worse.
-    Over(Option<MapFailure>),
-}
-
-/// What a cell asks for.
-pub struct Wanted {
-    pub function: String,
-    pub input_type: String,
-    pub output_type: String,
-    pub items: Option<u64>,
-    pub address: FunctionAddress,
+    /// The engine gets what the job's chunks run, unless it has it.
+    Prepare { engine: EngineId, task: Task },
+    /// These engines are to end their chunks after the item that they are at.
+    Stop(Vec<EngineId>),
+    /// It has failed; the caller has been told.
+    Failed(MapFailure),
 }
 
 impl Map {
-    /// A map for the engines that are alive, with its plan.
+    /// A map for some engines, with its plan.
     pub fn new(
         job: JobId,
         caller: EngineId,
+        channel: Channel,
         pool: PoolName,
-        engines: Vec<(EngineId, Rank)>,
-        wanted: Wanted,
+        engines: &[(EngineId, Rank, bool)],
+        begin: MapBegin,
     ) -> (Self, MapPlan) {
-        let schedule = Schedule::new(wanted.items, engines.len());
+        let MapBegin {
+            wish,
+            input_type,
+            output_type,
+            items,
+            function,
+            captures,
+            ..
+        } = begin;
+        let mut schedule = Schedule::new(wish.schedule, items, wish.chunk, engines.len());
+        let capture = |(name, kind, bytes): &(String, String, u64)| CaptureSize {
+            name: name.clone(),
+            type_name: kind.clone(),
+            bytes: *bytes,
+        };
         let plan = MapPlan {
-            function: wanted.function.clone(),
-            input_type: wanted.input_type,
-            output_type: wanted.output_type,
-            items: wanted.items,
+            function: wish.function.clone(),
+            input_type,
+            output_type,
+            items,
             chunks: schedule.planned_chunks(),
-            schedule: crate::outcome::Schedule::Dynamic,
-            captures: Vec::new(),
+            schedule: match wish.schedule {
+                Kind::Dynamic => outcome::Schedule::Dynamic,
+                Kind::Static => outcome::Schedule::Static,
+                Kind::Guided => outcome::Schedule::Guided,
+            },
+            captures: captures
+                .iter()
+                .flat_map(|info| info.variables.iter().map(capture))
+                .collect(),
             pool: pool.clone(),
             kind: PoolKind::Processes,
             engines: engines.len() as u32,
         };
-        let worker = |(engine, rank)| Worker {
-            engine,
-            rank,
+        let worker = |(engine, rank, alive): &(EngineId, Rank, bool)| Worker {
+            engine: *engine,
+            rank: *rank,
+            alive: *alive,
+            told: false,
             items: 0,
             chunks: 0,
             busy: Duration::ZERO,
             first_items: Vec::new(),
-            died: None,
+            deaths: Vec::new(),
+            sent: BTreeMap::new(),
+            free: 0,
+            at: None,
+        };
+        let workers: Vec<Worker> = engines.iter().map(worker).collect();
+        for (place, worker) in workers.iter().enumerate() {
+            if !worker.alive {
+                schedule.died(place, None, false, false);
+            }
+        }
+        if wish.schedule == Kind::Dynamic && !wish.plan_only {
+            // The caller sends its first inputs along.
+            schedule.eager(2);
+        }
+        let task = Task {
+            function,
+            captures: captures.map(|info| info.hash),
+            collect: wish.collect,
+            timed: wish.timed,
+            retries: wish.retries,
+            seed: wish.seed,
         };
         let map = Self {
             job,
             caller,
-            shown: !wanted.function.is_empty(),
+            wish,
+            channel,
             pool,
-            total: wanted.items,
-            address: wanted.address,
+            total: items,
+            task,
             schedule,
-            workers: engines.into_iter().map(worker).collect(),
+            workers,
             payloads: BTreeMap::new(),
             started: Instant::now(),
+            began: monotonic(),
             told: Instant::now(),
+            spans: Vec::new(),
+            items: Vec::new(),
+            spent: Spent::default(),
+            failed: 0,
+            bytes: 0,
+            wall: None,
+            cancelled: false,
+            failure: None,
+            why: None,
+            closing: false,
+            closed: false,
         };
         (map, plan)
     }
 
-    /// What to do now; to be called after each of the events below.
-    pub fn steps(&mut self) -> Vec<Step> {
-        self.schedule
-            .decide()
-            .into_iter()
-            .filter_map(|decision| self.step(decision))
-            .collect()
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.channel.socket()
     }
 
-    fn step(&mut self, decision: Decision) -> Option<Step> {
-        let over = |fault, item| {
-            Some(Step::Over(Some(MapFailure {
-                rank: None,
-                item,
-                what: fault,
-                died: Vec::new(),
-            })))
-        };
-        match decision {
-            Decision::Pull { max } => Some(Step::Send {
-                engine: self.caller,
-                message: ToEngine::Pull { max },
-                payload: Vec::new(),
-            }),
-            Decision::Send { chunk, worker } => {
-                let Chunk { count, .. } = self.schedule.chunk(chunk)?;
-                let function = self.address.clone();
-                Some(Step::Send {
-                    engine: self.workers.get(worker)?.engine,
-                    message: ToEngine::Chunk {
-                        job: self.job,
-                        chunk,
-                        count,
-                        function,
-                    },
-                    payload: self.payloads.get(&chunk)?.clone(),
-                })
-            }
-            Decision::Finish => Some(Step::Over(None)),
-            Decision::GiveUp { chunk } => {
-                let cause = self
-                    .workers
-                    .iter()
-                    .rev()
-                    .find_map(|worker| worker.died.clone());
-                let item = self.schedule.chunk(chunk).map(|chunk| chunk.first);
-                over(MapFault::Crashed(cause.unwrap_or_default()), item)
-            }
-            Decision::Stranded => over(MapFault::NoEngineLeft, None),
+    pub fn wants_to_write(&self) -> bool {
+        self.channel.wants_to_write()
+    }
+
+    pub fn flush(&mut self) {
+        // A caller that is gone shows when reading.
+        let _ = self.channel.flush();
+    }
+
+    /// What the caller says.
+    pub fn receive(&mut self) -> Vec<(FromCaller, Payload)> {
+        let ended = self.channel.fill().is_some();
+        let mut frames = Vec::new();
+        while let Ok(Some(frame)) = self.channel.next_frame() {
+            frames.push(frame);
         }
+        if ended && !self.closed {
+            self.closed = true;
+            self.cancelled |= !self.closing;
+        }
+        frames
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub fn close(&mut self, decode: u64) {
+        self.spent.decode = Duration::from_nanos(decode);
+        self.closed = true;
+    }
+
+    pub fn captures(&self) -> Option<u128> {
+        self.task.captures
+    }
+
+    pub fn tell(&mut self, message: &ToCaller, payload: &Payload) {
+        // A caller that is gone shows when reading.
+        let _ = self.channel.queue(message, payload);
+    }
+
+    /// What to do now; to be called after each of the events below.
+    pub fn steps(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.closing {
+            return steps;
+        }
+        for decision in self.schedule.decide() {
+            match decision {
+                Decision::Pull { items, chunks } => {
+                    self.tell(&ToCaller::Pull { items, chunks }, &Payload::None);
+                }
+                Decision::Send { piece, worker } => self.send(piece, worker, &mut steps),
+                Decision::Finish => self.over(None),
+                Decision::Stranded => {
+                    steps.push(self.fail(None, None, MapFault::NoEngineLeft));
+                }
+            }
+        }
+        steps
+    }
+
+    fn send(&mut self, piece: u32, worker: usize, steps: &mut Vec<Step>) {
+        let Some(found) = self.schedule.piece(piece) else {
+            return;
+        };
+        let (Some(payload), Some(worker)) = (
+            self.payloads.get(&found.source),
+            self.workers.get_mut(worker),
+        ) else {
+            return;
+        };
+        if !worker.told {
+            worker.told = true;
+            steps.push(Step::Prepare {
+                engine: worker.engine,
+                task: self.task.clone(),
+            });
+        }
+        worker.sent.insert(piece, monotonic());
+        steps.push(Step::Send {
+            engine: worker.engine,
+            message: ToEngine::Chunk {
+                job: self.job,
+                span: found.span,
+            },
+            payload: payload.clone(),
+        });
     }
 
     /// The caller has encoded inputs.
-    pub fn inputs(&mut self, count: u64, exhausted: bool, payload: Vec<u8>) {
-        if let Some(chunk) = self.schedule.pulled(count, exhausted) {
-            self.payloads.insert(chunk, payload);
+    pub fn inputs(&mut self, count: u64, exhausted: bool, encode: u64, payload: Payload) {
+        self.spent.encode += Duration::from_nanos(encode);
+        if let Some(source) = self.schedule.pulled(count, exhausted) {
+            self.payloads.insert(source, payload);
         }
     }
 
-    /// An engine has finished a chunk; the results go to the caller.
+    /// An engine has ended a chunk; the results go to the caller.
     pub fn chunk_done(
         &mut self,
         engine: EngineId,
         chunk: u32,
         ended: &ChunkEnded,
-        results: Vec<u8>,
+        results: Payload,
     ) -> Vec<Step> {
-        let Some(index) = self
-            .workers
-            .iter()
-            .position(|worker| worker.engine == engine)
-        else {
+        let Some(index) = self.place(engine) else {
             return Vec::new();
         };
-        let Some(Chunk { first, .. }) = self.schedule.chunk(chunk) else {
+        let Some(piece) = self.schedule.piece(chunk) else {
             return Vec::new();
         };
+        let first = piece.span.first + piece.span.from;
         let busy = Duration::from_nanos(ended.busy);
         let worker = &mut self.workers[index];
-        worker.items += ended.done;
+        let (rank, sent) = (
+            worker.rank,
+            worker.sent.remove(&chunk).unwrap_or(ended.began),
+        );
+        let done = if ended.error.is_some() && !self.wish.collect {
+            // Of a reduction nothing is written when an item panics.
+            ended.done.min(piece.span.to - piece.span.from)
+        } else {
+            ended.done
+        };
+        worker.items += done;
         worker.chunks += 1;
         worker.busy += busy;
         let wanted = FIRST.saturating_sub(worker.first_items.len());
         worker
             .first_items
-            .extend((first..first + ended.done).take(wanted));
+            .extend((first..first + done).take(wanted));
+        let here = worker.free.clamp(sent, ended.began.max(sent));
+        worker.free = monotonic();
+        self.spent.queue += Duration::from_nanos(here - sent);
+        self.spent.send += Duration::from_nanos(ended.began.saturating_sub(here));
+        self.spent.run += busy;
+        self.failed += ended.failed;
+        self.remember(rank, first, done, sent, ended);
         if let Some(panic) = &ended.error {
-            let failure = MapFailure {
-                rank: Some(worker.rank),
-                item: Some(first + ended.done),
-                what: MapFault::Panicked(panic.clone()),
-                died: Vec::new(),
-            };
-            return vec![Step::Over(Some(failure))];
+            let fault = MapFault::Panicked(panic.clone());
+            self.bytes += results.length();
+            return vec![self.fail(Some(rank), Some(first + ended.done), fault)];
         }
-        self.schedule.finished(index, chunk, busy);
-        self.payloads.remove(&chunk);
-        let message = ToEngine::Results {
-            first,
-            count: ended.done,
-        };
-        vec![Step::Send {
-            engine: self.caller,
-            message,
-            payload: results,
-        }]
+        self.schedule.finished(index, chunk, done, busy);
+        if !self.schedule.needs(piece.source)
+            && let Some(inputs) = self.payloads.remove(&piece.source)
+        {
+            inputs.release();
+        }
+        if done > 0 {
+            self.bytes += results.length();
+            let count = done;
+            self.tell(&ToCaller::Results { first, count, rank }, &results);
+        }
+        Vec::new()
     }
 
-    pub fn died(&mut self, engine: EngineId, cause: &str) {
-        if let Some(index) = self
-            .workers
+    fn remember(&mut self, rank: Rank, first: u64, items: u64, sent: u64, ended: &ChunkEnded) {
+        let since = |at: u64| Duration::from_nanos(at.saturating_sub(self.began));
+        if self.spans.len() < REMEMBERED {
+            self.spans.push(ChunkSpan {
+                rank,
+                first,
+                items,
+                sent: since(sent),
+                began: since(ended.began),
+                ended: since(ended.began + ended.busy),
+                failed: ended.error.is_some(),
+            });
+        }
+        for (index, (began, took)) in (first..).zip(&ended.items) {
+            if self.items.len() < REMEMBERED {
+                self.items.push(ItemRow {
+                    index,
+                    input: String::new(),
+                    result: String::new(),
+                    rank,
+                    queued: Duration::from_nanos(began.saturating_sub(sent)),
+                    busy: Duration::from_nanos(*took),
+                });
+            }
+        }
+    }
+
+    /// An engine is gone. `at`: the item that it was at; `late`: it was ended for taking too long.
+    pub fn died(
+        &mut self,
+        engine: EngineId,
+        cause: &str,
+        at: Option<u64>,
+        late: bool,
+        replaced: bool,
+    ) -> Vec<Step> {
+        let Some(place) = self.place(engine) else {
+            return Vec::new();
+        };
+        let worker = &mut self.workers[place];
+        worker.deaths.push(cause.to_owned());
+        worker.alive = false;
+        worker.told = false;
+        worker.at = None;
+        let (rank, sent) = (worker.rank, std::mem::take(&mut worker.sent));
+        let now = monotonic();
+        for (piece, sent) in sent {
+            let since = |at: u64| Duration::from_nanos(at.saturating_sub(self.began));
+            if let Some(piece) = self.schedule.piece(piece)
+                && self.spans.len() < REMEMBERED
+            {
+                self.spans.push(ChunkSpan {
+                    rank,
+                    first: piece.span.first + piece.span.from,
+                    items: piece.span.to - piece.span.from,
+                    sent: since(sent),
+                    began: since(sent),
+                    ended: since(now),
+                    failed: true,
+                });
+            }
+        }
+        if self.closing {
+            return Vec::new();
+        }
+        if self.schedule.is_stopped() {
+            // Nothing runs again, and what it was at has no result.
+            self.schedule.died(place, None, false, replaced);
+            return Vec::new();
+        }
+        let given_up = self.schedule.died(place, at, late, replaced);
+        for item in given_up {
+            if !self.wish.collect {
+                let fault = if late {
+                    MapFault::TimedOut
+                } else {
+                    MapFault::Crashed(cause.to_owned())
+                };
+                return vec![self.fail(Some(rank), Some(item), fault)];
+            }
+            self.failed += 1;
+            let fault = if late {
+                ItemFault::TimedOut
+            } else {
+                ItemFault::Crashed(cause.to_owned())
+            };
+            self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
+        }
+        Vec::new()
+    }
+
+    /// Another process stands in for an engine that had died.
+    pub fn revived(&mut self, engine: EngineId) {
+        if let Some(place) = self.place(engine) {
+            self.workers[place].alive = true;
+            self.schedule.revived(place);
+        }
+    }
+
+    /// Engines at an item for longer than is allowed. `at` tells where an engine is.
+    pub fn late(&mut self, at: impl Fn(EngineId) -> Option<(u64, u64)>) -> Vec<(EngineId, u64)> {
+        let Some(limit) = self.wish.timeout.map(Duration::from_nanos) else {
+            return Vec::new();
+        };
+        let mut late = Vec::new();
+        for worker in &mut self.workers {
+            let Some((item, number)) = at(worker.engine) else {
+                worker.at = None;
+                continue;
+            };
+            match worker.at {
+                Some((before, since)) if before == number => {
+                    if since.elapsed() >= limit {
+                        late.push((worker.engine, item));
+                    }
+                }
+                _ => worker.at = Some((number, Instant::now())),
+            }
+        }
+        late
+    }
+
+    /// Whether items have a time limit, so that engines have to be looked at often.
+    pub fn has_limit(&self) -> bool {
+        self.wish.timeout.is_some()
+    }
+
+    /// No new chunks; what runs comes to its end.
+    pub fn cancel(&mut self) -> Vec<Step> {
+        if self.closing || self.schedule.is_stopped() {
+            return Vec::new();
+        }
+        self.cancelled = true;
+        self.schedule.stop();
+        let mut steps = vec![Step::Stop(self.engines())];
+        steps.extend(self.steps());
+        steps
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.schedule.is_stopped() && !self.closing
+    }
+
+    /// Ends it at once: the caller is told.
+    pub fn fail(&mut self, rank: Option<Rank>, item: Option<u64>, what: MapFault) -> Step {
+        let failure = MapFailure {
+            rank,
+            item,
+            what,
+            died: self.deaths(),
+        };
+        self.failure = Some(failure.clone());
+        self.schedule.stop();
+        let place = item.map_or_else(|| "the map".to_owned(), |item| format!("item {item}"));
+        self.over(Some(match &failure.what {
+            MapFault::Panicked(panic) => format!("{place} panicked: {}", panic.message),
+            MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
+            MapFault::TimedOut => format!("{place} took longer than allowed"),
+            MapFault::NoEngineLeft => "no engine is left".to_owned(),
+            MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
+            MapFault::PlanOnly => "only the plan was wanted".to_owned(),
+            MapFault::Inputs(why) => why.clone(),
+        }));
+        Step::Failed(failure)
+    }
+
+    fn over(&mut self, error: Option<String>) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        self.why.clone_from(&error);
+        self.payloads.clear();
+        let wall = self.started.elapsed();
+        self.wall = Some(wall);
+        let message = ToCaller::Over {
+            error,
+            cancelled: self.cancelled,
+            wall: nanoseconds(wall),
+            serial: nanoseconds(self.serial()),
+            first_items: self.first_items(),
+        };
+        self.tell(&message, &Payload::None);
+    }
+
+    fn place(&self, engine: EngineId) -> Option<usize> {
+        self.workers
             .iter()
             .position(|worker| worker.engine == engine)
-        {
-            self.workers[index].died = Some(cause.to_owned());
-            self.schedule.died(index);
-        }
     }
 
     pub fn involves(&self, engine: EngineId) -> bool {
-        self.workers.iter().any(|worker| worker.engine == engine)
+        self.place(engine).is_some()
     }
 
-    /// Items done, of how many, since when; some ten times a second.
-    pub fn progress(&mut self) -> Option<(u64, Option<u64>, Duration)> {
-        if self.told.elapsed() < PROGRESS {
+    pub fn engines(&self) -> Vec<EngineId> {
+        self.workers.iter().map(|worker| worker.engine).collect()
+    }
+
+    /// Engines that have chunks of it.
+    pub fn busy_engines(&self) -> Vec<EngineId> {
+        self.workers
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| self.schedule.front(*place).is_some())
+            .map(|(_, worker)| worker.engine)
+            .collect()
+    }
+
+    /// The live table's content, some ten times a second. `look` tells item and memory of an engine.
+    pub fn view(
+        &mut self,
+        look: impl Fn(EngineId) -> (Option<u64>, Option<u64>),
+        left: Option<Duration>,
+    ) -> Option<JobView> {
+        if self.told.elapsed() < PROGRESS || self.closing {
             return None;
         }
         self.told = Instant::now();
-        Some((self.schedule.done(), self.total, self.started.elapsed()))
+        let view = |(place, worker): (usize, &Worker)| {
+            let (item, memory) = look(worker.engine);
+            EngineView {
+                rank: worker.rank,
+                activity: if !worker.alive {
+                    EngineActivity::Starting
+                } else if self.schedule.front(place).is_some() {
+                    EngineActivity::Busy
+                } else {
+                    EngineActivity::Idle
+                },
+                item,
+                done: worker.items,
+                memory,
+                last_line: String::new(),
+            }
+        };
+        Some(JobView {
+            job: self.job,
+            what: self.what(),
+            pool: self.pool.clone(),
+            state: match left {
+                Some(left) => JobState::Stopping { left },
+                None => JobState::Running,
+            },
+            done: self.schedule.done(),
+            total: self.total,
+            elapsed: self.started.elapsed(),
+            engines: self.workers.iter().enumerate().map(view).collect(),
+        })
+    }
+
+    /// What tables call it.
+    fn what(&self) -> String {
+        if self.wish.function.is_empty() {
+            "pool::map".to_owned()
+        } else {
+            self.wish.function.clone()
+        }
+    }
+
+    pub fn record(&self) -> JobRecord {
+        let state = match (&self.failure, self.cancelled, self.closing) {
+            (Some(_), _, _) => JobState::Failed,
+            (None, true, true) => JobState::Cancelled,
+            (None, true, false) => JobState::Stopping {
+                left: Duration::ZERO,
+            },
+            (None, false, true) => JobState::Done,
+            (None, false, false) => JobState::Running,
+        };
+        JobRecord {
+            job: self.job,
+            what: self.what(),
+            state,
+            background: self.wish.background,
+            done: self.schedule.done(),
+            total: self.total,
+            elapsed: self.wall.unwrap_or_else(|| self.started.elapsed()),
+            pool: self.pool.clone(),
+            bytes: self.bytes,
+            why: self.why.clone(),
+        }
     }
 
     /// Per rank, the indices of its first results.
-    pub fn first_items(&self) -> Vec<Vec<u64>> {
+    fn first_items(&self) -> Vec<Vec<u64>> {
         let ranks = self
             .workers
             .iter()
@@ -256,9 +657,22 @@ impl Map {
     }
 
     /// Engines that died meanwhile, and how.
-    pub fn deaths(&self) -> Vec<(Rank, String)> {
-        let died = |worker: &Worker| Some((worker.rank, worker.died.clone()?));
+    fn deaths(&self) -> Vec<(Rank, String)> {
+        let died = |worker: &Worker| {
+            let last = worker.deaths.last()?;
+            Some((
+                worker.rank,
+                match worker.deaths.len() {
+                    1 => last.clone(),
+                    times => format!("{times} times, last {last}"),
+                },
+            ))
+        };
         self.workers.iter().filter_map(died).collect()
+    }
+
+    fn serial(&self) -> Duration {
+        self.workers.iter().map(|worker| worker.busy).sum()
     }
 
     pub fn report(&self) -> MapReport {
@@ -269,17 +683,36 @@ impl Map {
             busy: worker.busy,
             results: Vec::new(),
         };
+        let mut items = self.items.clone();
+        items.sort_by_key(|item| item.index);
         MapReport {
             job: self.job,
-            failed: 0,
-            spent: crate::outcome::Spent::default(),
-            items: Vec::new(),
             pool: self.pool.clone(),
             kind: PoolKind::Processes,
             engines: self.workers.iter().map(row).collect(),
-            wall: self.started.elapsed(),
-            serial: self.workers.iter().map(|worker| worker.busy).sum(),
+            wall: self.wall.unwrap_or_else(|| self.started.elapsed()),
+            serial: self.serial(),
+            done: self.schedule.done(),
+            failed: self.failed,
             died: self.deaths(),
+            spent: self.spent,
+            items,
         }
     }
+
+    pub fn timeline(&self) -> Timeline {
+        Timeline {
+            job: self.job,
+            what: self.what(),
+            pool: self.pool.clone(),
+            engines: self.workers.len() as u32,
+            wall: self.wall.unwrap_or_else(|| self.started.elapsed()),
+            chunks: self.spans.clone(),
+            cut: self.spans.len() >= REMEMBERED,
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

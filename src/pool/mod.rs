@@ -3,8 +3,10 @@
 //! One thread, the hub, owns every engine process. The session tells it what to do with [`Hub`]'s methods
 //! and reads [`PoolEvent`]s; neither side waits for the other's reading.
 
+mod captures;
 mod frames;
 mod hub;
+mod jobs;
 mod map;
 mod process;
 mod schedule;
@@ -18,8 +20,9 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
-use crate::ids::{CellId, EngineId, PoolName, Rank};
-use crate::outcome::{MapPlan, MapReport, Stream, Value};
+use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
+use crate::outcome::{JobState, JobView, MapPlan, MapReport, Stream, Timeline, Value};
+pub use crate::wire::Payload;
 use crate::wire::{PanicInfo, PoolSpec, RunEnd};
 
 /// Which engine to start.
@@ -40,8 +43,12 @@ pub struct Run {
     pub entry: String,
     /// Which cell it belongs to, for listings.
     pub cell: CellId,
-    /// What `pool::map` in the cell maps over.
-    pub pool: Option<PoolUse>,
+    /// What `pool::map` in the cell may map over; the pool in use comes first.
+    pub pools: Vec<PoolUse>,
+    /// The user's name for lines of the artifact's source.
+    pub places: Vec<(u32, String)>,
+    /// Per engine the values that the cell takes from the session.
+    pub data: Vec<Vec<Payload>>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,13 +66,15 @@ pub enum PoolUse {
 impl PoolUse {
     fn spec(&self) -> PoolSpec {
         match self {
-            Self::Threads { name, size } => PoolSpec::Threads {
+            Self::Threads { name, size } => PoolSpec {
                 name: name.clone(),
                 size: *size,
+                threads: true,
             },
-            Self::Processes { name, engines } => PoolSpec::Processes {
+            Self::Processes { name, engines } => PoolSpec {
                 name: name.clone(),
                 size: engines.len() as u32,
+                threads: false,
             },
         }
     }
@@ -102,10 +111,20 @@ pub enum PoolEvent {
     Died {
         engine: EngineId,
         cause: String,
-        /** The user has been told already. */
+        /// The user has been told already.
         announced: bool,
+        /// Another process has started in its place.
+        replaced: bool,
+    },
+    /// A value for the session to hand on.
+    Data {
+        engine: EngineId,
+        value: Payload,
     },
     MapPlanned(MapPlan),
+    /// The map that a cell waits for, some ten times a second once it takes longer.
+    Live(JobView),
+    /// A map on threads.
     MapProgress {
         done: u64,
         total: Option<u64>,
@@ -117,6 +136,13 @@ pub enum PoolEvent {
         shown: bool,
     },
     MapFailed(MapFailure),
+    /// A map in the background is over; what to tell of it.
+    JobOver(String),
+    /// `Debug` texts of inputs and results, after `MapDone`.
+    ItemTexts {
+        first: u64,
+        texts: Vec<(String, String)>,
+    },
     /// `Debug` texts of an engine's first results, after `MapDone`.
     FirstResults {
         rank: Rank,
@@ -148,8 +174,15 @@ pub enum MapFault {
     Panicked(PanicInfo),
     /// The item ended three engines; how the last one ended.
     Crashed(String),
+    TimedOut,
     NoEngineLeft,
-    Interrupted,
+    /// So many items were done, of so many.
+    Interrupted {
+        done: u64,
+        total: Option<u64>,
+    },
+    /// Nothing was to run.
+    PlanOnly,
     /// The inputs themselves failed, or something could not be encoded.
     Inputs(String),
 }
@@ -192,7 +225,43 @@ pub struct EngineStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     Cell(CellId),
-    Map,
+    Map(JobId),
+}
+
+/// A map as `%jobs` lists it.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    pub job: JobId,
+    pub what: String,
+    pub state: JobState,
+    pub background: bool,
+    pub done: u64,
+    pub total: Option<u64>,
+    pub elapsed: Duration,
+    pub pool: PoolName,
+    /// Of its results, encoded.
+    pub bytes: u64,
+    /// Why it failed.
+    pub why: Option<String>,
+}
+
+/// How a map is ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndEarly {
+    /// No new chunks; items that run come to their end, or their engines to theirs when the time is up.
+    Cancel,
+    /// Engines that are busy are killed and replaced.
+    Kill,
+    /// It is over now.
+    Abandon,
+}
+
+/// Which maps a command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichMaps {
+    /// Those that a cell waits for.
+    Foreground,
+    Job(JobId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +279,13 @@ enum Command {
     Stop(Vec<EngineId>),
     Signal(Vec<EngineId>, Signal),
     /// Answers whether there was one.
-    InterruptMap(Sender<bool>),
+    Maps(EndEarly, WhichMaps, Sender<bool>),
+    Jobs(Sender<Vec<JobRecord>>),
+    Timeline(JobId, Sender<Option<Timeline>>),
+    /// A finished job is not listed any more.
+    Forget(JobId),
+    /// The number of a job that is not a map.
+    Number(Sender<JobId>),
     Resized(Vec<EngineId>, u32),
     Status(Sender<Vec<EngineStatus>>),
     Notify(Notify),
@@ -271,11 +346,36 @@ impl Hub {
         self.tell(Command::Signal(engines, signal));
     }
 
-    /// Ends the map under way, if there is one; its caller's cell goes on with an error.
-    pub fn interrupt_map(&self) -> bool {
+    /// Ends maps early; whether there was one. The cell that waits goes on with an error.
+    pub fn end_maps(&self, which: WhichMaps, how: EndEarly) -> bool {
         let (answer, incoming) = channel();
-        self.tell(Command::InterruptMap(answer));
+        self.tell(Command::Maps(how, which, answer));
         incoming.recv().unwrap_or(false)
+    }
+
+    /// All maps that run or are remembered, the oldest first.
+    pub fn jobs(&self) -> Vec<JobRecord> {
+        let (answer, incoming) = channel();
+        self.tell(Command::Jobs(answer));
+        incoming.recv().unwrap_or_default()
+    }
+
+    /// Which engine worked on what when.
+    pub fn timeline(&self, job: JobId) -> Option<Timeline> {
+        let (answer, incoming) = channel();
+        self.tell(Command::Timeline(job, answer));
+        incoming.recv().ok().flatten()
+    }
+
+    /// A number for a job that is not a map.
+    pub fn number(&self) -> JobId {
+        let (answer, incoming) = channel();
+        self.tell(Command::Number(answer));
+        incoming.recv().unwrap_or(JobId(0))
+    }
+
+    pub fn forget_job(&self, job: JobId) {
+        self.tell(Command::Forget(job));
     }
 
     /// Tells engines their pool's new size.

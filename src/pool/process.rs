@@ -1,36 +1,50 @@
 //! One engine process as the hub sees it: started, spoken to without waiting, and buried with its cause of
 //! death.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice, Read, Write as _};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{EngineState, EngineStatus, Environment, Launch};
+use super::{EngineState, EngineStatus, Environment, Launch, Work};
+use crate::ids::JobId;
 use crate::outcome::Stream;
-use crate::wire::{self, FrameReader, FromEngine, ToEngine, WireError};
+use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError, status};
 
 pub struct Process {
     pub launch: Launch,
     pub state: EngineState,
     pub tasks: u64,
     pub busy: Duration,
+    /// Captured variables that it has.
+    pub captures: std::collections::BTreeSet<u128>,
+    /// Cells and chunks that it was sent and has not ended.
+    given: u32,
     child: Child,
-    socket: UnixStream,
+    channel: Channel,
     greeted: bool,
-    reader: FrameReader,
-    outgoing: VecDeque<Vec<u8>>,
-    /// Bytes of the first outgoing part that are sent.
-    sent: usize,
+    /// What it shares with the engine; see [`status`].
+    page: Arc<OwnedFd>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
+    /// For reading the two.
+    buffer: Vec<u8>,
 }
+
+/// Large arrays in pages of 2 MB: the first touch of each 4 kB page costs more than copying into it.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
+
+/// What a pipe holds, bytes.
+const PIPE: usize = 64 * 1024;
 
 impl Process {
     /// Starts the process, in this one's environment but for what `environment` says.
@@ -52,6 +66,9 @@ impl Process {
                 None => command.env_remove(name),
             };
         }
+        if std::env::var_os(TUNABLES).is_none() {
+            command.env(TUNABLES, HUGE_PAGES);
+        }
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         for fd in [
@@ -65,37 +82,60 @@ impl Process {
             nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(flags))?;
         }
         socket.set_nonblocking(true)?;
+        let page = wire::memory_file()?;
+        page.set_len(status::LENGTH)?;
         let mut process = Self {
             state: EngineState::Starting,
             tasks: 0,
             busy: Duration::ZERO,
+            captures: std::collections::BTreeSet::new(),
+            given: 0,
             child,
-            socket,
+            channel: Channel::new(socket),
             greeted: false,
-            reader: FrameReader::default(),
-            outgoing: VecDeque::new(),
-            sent: 0,
+            page: Arc::new(page.into()),
             stdout,
             stderr,
+            buffer: Vec::new(),
             launch,
         };
-        process.outgoing.push_back(wire::greeting().to_vec());
+        process.channel.queue_plain(&wire::greeting());
         let Launch {
             id,
             rank,
             size,
             ref pool,
         } = process.launch;
-        process.send(
-            &ToEngine::Welcome {
-                id,
-                rank,
-                size,
-                local: pool.is_none(),
-            },
-            &[],
-        )?;
+        let local = pool.is_none();
+        let welcome = ToEngine::Welcome {
+            id,
+            rank,
+            size,
+            local,
+        };
+        let page = Payload::Shared(process.page.clone());
+        process.send(&welcome, &page)?;
+        process.flush()?;
         Ok(process)
+    }
+
+    /// It was given a cell or a chunk.
+    pub fn begins(&mut self, work: Work) {
+        self.given += 1;
+        self.state = EngineState::Busy(work);
+    }
+
+    /// It has ended one.
+    pub fn ends(&mut self) {
+        self.given = self.given.saturating_sub(1);
+        if self.given == 0 {
+            self.state = EngineState::Idle;
+        }
+    }
+
+    /// Whether it has answered since its start.
+    pub fn was_ready(&self) -> bool {
+        self.greeted
     }
 
     pub fn is_alive(&self) -> bool {
@@ -103,7 +143,7 @@ impl Process {
     }
 
     pub fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.channel.socket()
     }
 
     pub fn pipe(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
@@ -114,96 +154,79 @@ impl Process {
     }
 
     pub fn wants_to_write(&self) -> bool {
-        !self.outgoing.is_empty()
+        self.channel.wants_to_write()
     }
 
-    /// Queues a frame and sends what goes at once. A broken connection shows when reading.
-    pub fn send(&mut self, message: &ToEngine, payload: &[u8]) -> std::io::Result<()> {
-        let mut frame = Vec::with_capacity(64 + payload.len());
-        wire::write_frame(&mut frame, message, payload).map_err(std::io::Error::other)?;
-        self.outgoing.push_back(frame);
-        self.flush()
+    /// Queues a frame. A broken connection shows when reading.
+    pub fn send(&mut self, message: &ToEngine, payload: &Payload) -> std::io::Result<()> {
+        self.channel
+            .queue(message, payload)
+            .map_err(std::io::Error::other)
     }
 
     /// Sends as much as the socket takes.
     pub fn flush(&mut self) -> std::io::Result<()> {
-        while !self.outgoing.is_empty() {
-            let mut slices: Vec<IoSlice<'_>> = self
-                .outgoing
-                .iter()
-                .take(16)
-                .map(|part| IoSlice::new(part))
-                .collect();
-            slices[0] = IoSlice::new(&self.outgoing[0][self.sent..]);
-            match self.socket.write_vectored(&slices) {
-                Ok(mut written) => {
-                    while let Some(first) = self.outgoing.front() {
-                        let left = first.len() - self.sent;
-                        if written < left {
-                            self.sent += written;
-                            break;
-                        }
-                        written -= left;
-                        self.sent = 0;
-                        self.outgoing.pop_front();
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.outgoing.clear();
-                    self.sent = 0;
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
+        self.channel.flush()
     }
 
     /// Reads what has come: whole frames, and whether the connection ended.
-    pub fn receive(&mut self) -> (Vec<(FromEngine, Vec<u8>)>, Option<WireError>) {
+    pub fn receive(&mut self) -> (Vec<(FromEngine, Payload)>, Option<WireError>) {
         let mut frames = Vec::new();
-        let mut buffer = [0; 64 * 1024];
+        let ended = self.channel.fill();
+        if !self.greeted {
+            match self.channel.take().map(wire::check_greeting) {
+                None => return (frames, ended),
+                Some(Err(error)) => return (frames, Some(error)),
+                Some(Ok(())) => self.greeted = true,
+            }
+        }
         loop {
-            let ended = match self.socket.read(&mut buffer) {
-                Ok(0) => Some(WireError::Closed),
-                Ok(count) => {
-                    self.reader.extend(&buffer[..count]);
-                    // A short read has emptied the socket.
-                    if count == buffer.len() {
-                        continue;
-                    }
-                    None
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => Some(WireError::Io(error)),
-            };
-            if !self.greeted {
-                match self.reader.take().map(wire::check_greeting) {
-                    None => return (frames, ended),
-                    Some(Err(error)) => return (frames, Some(error)),
-                    Some(Ok(())) => self.greeted = true,
-                }
+            match self.channel.next_frame() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => return (frames, ended),
+                Err(error) => return (frames, Some(error)),
             }
-            loop {
-                match self.reader.next_frame() {
-                    Ok(Some(frame)) => frames.push(frame),
-                    Ok(None) => return (frames, ended),
-                    Err(error) => return (frames, Some(error)),
-                }
-            }
+        }
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        let mut bytes = [0; 8];
+        let file = File::from(match self.page.try_clone() {
+            Ok(file) => file,
+            Err(_) => return 0,
+        });
+        // A page that cannot be read tells of no item.
+        let _ = file.read_exact_at(&mut bytes, 8 * index as u64);
+        u64::from_ne_bytes(bytes)
+    }
+
+    /// The item of this job that the engine is at, and a number that changes with each item.
+    pub fn at(&self, job: JobId) -> Option<(u64, u64)> {
+        if self.word(status::JOB) != u64::from(job.0) {
+            return None;
+        }
+        let item = self.word(status::ITEM).checked_sub(1)?;
+        Some((item, self.word(status::BEGUN)))
+    }
+
+    /// Tells the engine to end the chunks of a job after their current item.
+    pub fn stop_job(&self, job: JobId) {
+        if let Ok(file) = self.page.try_clone() {
+            // An engine that does not hear of it is killed later.
+            let _ = File::from(file)
+                .write_all_at(&u64::from(job.0).to_ne_bytes(), 8 * status::STOP as u64);
         }
     }
 
     /// What the user's code has printed by now, up to a bound; empty when there is nothing.
     pub fn printed(&mut self, stream: Stream, at_most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut buffer = [0; 64 * 1024];
+        let buffer = &mut self.buffer;
+        buffer.resize(PIPE, 0);
         while bytes.len() < at_most {
             let read = match stream {
-                Stream::Stdout => self.stdout.as_mut().map(|pipe| pipe.read(&mut buffer)),
-                Stream::Stderr => self.stderr.as_mut().map(|pipe| pipe.read(&mut buffer)),
+                Stream::Stdout => self.stdout.as_mut().map(|pipe| pipe.read(buffer)),
+                Stream::Stderr => self.stderr.as_mut().map(|pipe| pipe.read(buffer)),
             };
             match read {
                 None => break,

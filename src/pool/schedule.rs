@@ -4,8 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A chunk lost with its engine runs elsewhere; one that took this many engines with it is given up.
+use crate::wire::{Schedule as Kind, Span};
+
+/// An item that ended this many engines is given up.
 const TRIES: u32 = 3;
+
+/// A chunk that was lost this often without an item that was to blame is given up too.
+const LOSSES: u32 = 10;
 
 /// Up to this many items per engine travel one by one: enough of them to balance, few enough to afford it.
 const ONE_BY_ONE: u64 = 32;
@@ -13,53 +18,84 @@ const ONE_BY_ONE: u64 = 32;
 /// What a chunk should take: long against the cost of sending one, short against a user's patience.
 const CHUNK_TIME: Duration = Duration::from_millis(20);
 
+/// Towards the end chunks shrink, for balance, but not below this: sending one costs some of it.
+const LEAST_TIME: Duration = Duration::from_micros(200);
+
 /// How much larger than the one before a chunk may be while the time per item is still being learnt.
 const GROWTH: u64 = 8;
 
-/// The bound of inputs that are pulled but not yet sent, in chunks per engine.
-const AHEAD: usize = 1;
+/// The work that waits at an engine should last so long: it hides the way there.
+const AHEAD: Duration = Duration::from_millis(1);
+
+/// The most chunks that wait at one engine.
+const DEEPEST: usize = 128;
 
 /// What the owner of the schedule is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Ask the map's caller for up to `max` further inputs.
-    Pull { max: u64 },
-    /// Send a chunk to the worker with this index.
-    Send { chunk: u32, worker: usize },
-    /// Every input has its result.
+    /// Ask the map's caller for `chunks` chunks of up to `items` further inputs.
+    Pull { items: u64, chunks: u32 },
+    /// Send a piece to the worker with this index.
+    Send { piece: u32, worker: usize },
+    /// Nothing is left to do: every input has its result or its failure, or the map was stopped.
     Finish,
-    /// The chunk ended three engines.
-    GiveUp { chunk: u32 },
     /// Nobody is left to work.
     Stranded,
 }
 
+/// Inputs that are sent together: all of a pulled chunk, or what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    pub first: u64,
-    pub count: u64,
-    tries: u32,
+pub struct Piece {
+    /// Whose payload it is a part of.
+    pub source: u32,
+    pub span: Span,
+    losses: u32,
+    /// The worker that it was dealt to.
+    home: Option<usize>,
 }
 
-#[derive(Debug, Default)]
+impl Piece {
+    fn items(&self) -> u64 {
+        self.span.to - self.span.from
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Alive,
+    /// Dead, and another one starts in its place.
+    Starting,
+    Dead,
+}
+
+#[derive(Debug)]
 struct Worker {
-    dead: bool,
-    chunks: Vec<u32>,
+    health: Health,
+    /// Sent and not finished, in order.
+    pieces: VecDeque<u32>,
 }
 
 #[derive(Debug)]
 pub struct Schedule {
+    kind: Kind,
     total: Option<u64>,
+    fixed: Option<u64>,
     workers: Vec<Worker>,
     /// Pulled and not finished.
-    chunks: BTreeMap<u32, Chunk>,
+    pieces: BTreeMap<u32, Piece>,
     /// Pulled, or lost with an engine, and not sent.
     waiting: VecDeque<u32>,
-    next_chunk: u32,
+    /// How many pieces there are of each pulled chunk.
+    sources: BTreeMap<u32, u32>,
+    strikes: BTreeMap<u64, u32>,
+    next_piece: u32,
+    chunks: u64,
     pulled: u64,
     done: u64,
-    pulling: bool,
+    /// Chunks asked for that have not come.
+    pulling: u32,
     exhausted: bool,
+    stopped: bool,
     ended: bool,
     last_size: u64,
     /// Items finished and the time they took, newer ones weighing more.
@@ -68,18 +104,29 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule for `workers` engines; `total` when the number of inputs is known.
-    pub fn new(total: Option<u64>, workers: usize) -> Self {
+    /// A schedule for `workers` engines; `total` when the number of inputs is known, `fixed` when the size of
+    /// chunks is.
+    pub fn new(kind: Kind, total: Option<u64>, fixed: Option<u64>, workers: usize) -> Self {
+        let worker = || Worker {
+            health: Health::Alive,
+            pieces: VecDeque::new(),
+        };
         Self {
+            kind,
             total,
-            workers: (0..workers).map(|_| Worker::default()).collect(),
-            chunks: BTreeMap::new(),
+            fixed,
+            workers: std::iter::repeat_with(worker).take(workers).collect(),
+            pieces: BTreeMap::new(),
             waiting: VecDeque::new(),
-            next_chunk: 0,
+            sources: BTreeMap::new(),
+            strikes: BTreeMap::new(),
+            next_piece: 0,
+            chunks: 0,
             pulled: 0,
             done: 0,
-            pulling: false,
+            pulling: 0,
             exhausted: total == Some(0),
+            stopped: false,
             ended: false,
             last_size: 0,
             seen_items: 0.0,
@@ -89,35 +136,71 @@ impl Schedule {
 
     /// How many chunks there will be, when that is fixed before the start.
     pub fn planned_chunks(&self) -> Option<u64> {
-        self.total
-            .filter(|total| *total <= ONE_BY_ONE * self.workers.len() as u64)
+        let total = self.total?;
+        let workers = self.workers.len() as u64;
+        match (self.kind, self.fixed) {
+            (Kind::Static, None) => Some(total.min(workers)),
+            (Kind::Guided, _) => None,
+            (_, Some(fixed)) => Some(total.div_ceil(fixed)),
+            (Kind::Dynamic, None) => (total <= ONE_BY_ONE * workers).then_some(total),
+        }
     }
 
+    /// Items that have a result or a failure.
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    pub fn chunk(&self, chunk: u32) -> Option<Chunk> {
-        self.chunks.get(&chunk).copied()
+    pub fn piece(&self, piece: u32) -> Option<Piece> {
+        self.pieces.get(&piece).copied()
+    }
+
+    /// Whether any part of a pulled chunk is still to be done.
+    pub fn needs(&self, source: u32) -> bool {
+        self.sources.contains_key(&source)
+    }
+
+    /// Pieces that engines have now.
+    pub fn running(&self) -> usize {
+        self.workers.iter().map(|worker| worker.pieces.len()).sum()
+    }
+
+    /// What the worker is at, or will be next.
+    pub fn front(&self, worker: usize) -> Option<Piece> {
+        self.piece(*self.workers.get(worker)?.pieces.front()?)
+    }
+
+    /// Inputs that came before they were asked for.
+    pub fn eager(&mut self, chunks: u32) {
+        self.pulling += chunks;
+        self.last_size = self.fixed.unwrap_or(1);
     }
 
     /// The caller gave `count` inputs; their chunk's number, unless there were none.
     pub fn pulled(&mut self, count: u64, exhausted: bool) -> Option<u32> {
-        self.pulling = false;
-        self.exhausted |= exhausted;
+        self.pulling = self.pulling.saturating_sub(1);
+        if exhausted {
+            self.exhausted = true;
+            self.pulling = 0;
+        }
         if count == 0 {
             return None;
         }
-        let number = self.next_chunk;
-        self.next_chunk += 1;
-        self.chunks.insert(
-            number,
-            Chunk {
+        let home = (self.kind == Kind::Static)
+            .then(|| (self.chunks % self.workers.len().max(1) as u64) as usize);
+        self.chunks += 1;
+        let number = self.add(Piece {
+            source: self.next_piece,
+            span: Span {
+                chunk: 0,
                 first: self.pulled,
                 count,
-                tries: 0,
+                from: 0,
+                to: count,
             },
-        );
+            losses: 0,
+            home,
+        });
         self.waiting.push_back(number);
         self.pulled += count;
         if self.total.is_some_and(|total| self.pulled >= total) {
@@ -126,30 +209,139 @@ impl Schedule {
         Some(number)
     }
 
-    /// A worker finished a chunk with all its results.
-    pub fn finished(&mut self, worker: usize, chunk: u32, busy: Duration) -> Option<Chunk> {
-        let worker = self.workers.get_mut(worker)?;
-        worker.chunks.retain(|other| *other != chunk);
-        let chunk = self.chunks.remove(&chunk)?;
-        self.done += chunk.count;
-        // Half-forgotten, so that a drift of the costs is followed.
-        self.seen_items = self.seen_items / 2.0 + chunk.count as f64;
-        self.seen_time = self.seen_time / 2.0 + busy.as_secs_f64();
-        Some(chunk)
+    fn add(&mut self, mut piece: Piece) -> u32 {
+        let number = self.next_piece;
+        self.next_piece += 1;
+        piece.span.chunk = number;
+        *self.sources.entry(piece.source).or_default() += 1;
+        self.pieces.insert(number, piece);
+        number
     }
 
-    /// A worker is gone; what it had runs elsewhere, before anything new.
-    pub fn died(&mut self, worker: usize) {
-        let Some(worker) = self.workers.get_mut(worker) else {
-            return;
-        };
-        worker.dead = true;
-        for number in std::mem::take(&mut worker.chunks).into_iter().rev() {
-            if let Some(chunk) = self.chunks.get_mut(&number) {
-                chunk.tries += 1;
-                self.waiting.push_front(number);
+    fn remove(&mut self, number: u32) -> Option<Piece> {
+        let piece = self.pieces.remove(&number)?;
+        if let Some(count) = self.sources.get_mut(&piece.source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&piece.source);
             }
         }
+        Some(piece)
+    }
+
+    /// A worker finished a piece, or as many of its items as it came to before it was told to stop.
+    pub fn finished(
+        &mut self,
+        worker: usize,
+        piece: u32,
+        done: u64,
+        busy: Duration,
+    ) -> Option<Piece> {
+        let worker = self.workers.get_mut(worker)?;
+        let place = worker.pieces.iter().position(|other| *other == piece)?;
+        worker.pieces.remove(place);
+        let piece = self.remove(piece)?;
+        self.done += done.min(piece.items());
+        // Half-forgotten, so that a drift of the costs is followed.
+        self.seen_items = self.seen_items / 2.0 + done as f64;
+        self.seen_time = self.seen_time / 2.0 + busy.as_secs_f64();
+        Some(piece)
+    }
+
+    /// A worker is gone; what it had runs elsewhere, before anything new. `at`: the item that it was at.
+    /// `give_up`: that item is not tried again. Gives the items that have no result for good.
+    pub fn died(
+        &mut self,
+        worker: usize,
+        at: Option<u64>,
+        give_up: bool,
+        replaced: bool,
+    ) -> Vec<u64> {
+        let Some(gone) = self.workers.get_mut(worker) else {
+            return Vec::new();
+        };
+        gone.health = if replaced {
+            Health::Starting
+        } else {
+            Health::Dead
+        };
+        let lost = std::mem::take(&mut gone.pieces);
+        if !replaced {
+            for piece in self
+                .pieces
+                .values_mut()
+                .filter(|piece| piece.home == Some(worker))
+            {
+                piece.home = None;
+            }
+        }
+        let mut given_up = Vec::new();
+        for (place, number) in lost.into_iter().enumerate().rev() {
+            let Some(mut piece) = self.remove(number) else {
+                continue;
+            };
+            let item = at
+                .and_then(|item| item.checked_sub(piece.span.first))
+                .filter(|item| (piece.span.from..piece.span.to).contains(item));
+            let Some(item) = item else {
+                if place == 0 {
+                    piece.losses += 1;
+                }
+                if piece.losses >= LOSSES {
+                    let items =
+                        piece.span.first + piece.span.from..piece.span.first + piece.span.to;
+                    self.done += piece.items();
+                    given_up.extend(items);
+                } else {
+                    let number = self.add(piece);
+                    self.waiting.push_front(number);
+                }
+                continue;
+            };
+            let index = piece.span.first + item;
+            let strikes = self.strikes.entry(index).or_default();
+            *strikes += 1;
+            let out = give_up || *strikes >= TRIES;
+            if out {
+                given_up.push(index);
+                self.done += 1;
+                self.strikes.remove(&index);
+            }
+            // The items behind it, itself, those before it: in front of the queue in their order.
+            let (from, to) = (piece.span.from, piece.span.to);
+            for (from, to, wanted) in [
+                (item + 1, to, true),
+                (item, item + 1, !out),
+                (from, item, true),
+            ] {
+                if wanted && from < to {
+                    let mut part = piece;
+                    (part.span.from, part.span.to) = (from, to);
+                    let number = self.add(part);
+                    self.waiting.push_front(number);
+                }
+            }
+        }
+        given_up
+    }
+
+    /// Another engine stands in the place of one that had died.
+    pub fn revived(&mut self, worker: usize) {
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.health = Health::Alive;
+        }
+    }
+
+    /// No new pieces are sent.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        for number in std::mem::take(&mut self.waiting) {
+            self.remove(number);
+        }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// What to do now. Call it after every event.
@@ -158,207 +350,153 @@ impl Schedule {
         if self.ended {
             return decisions;
         }
-        if self.exhausted && self.chunks.is_empty() {
+        let idle = self.stopped && self.running() == 0;
+        if idle || (self.exhausted && self.pieces.is_empty()) {
             self.ended = true;
             return vec![Decision::Finish];
         }
-        if let Some(&chunk) = self
-            .waiting
-            .iter()
-            .find(|chunk| self.chunks.get(chunk).is_some_and(|c| c.tries >= TRIES))
-        {
-            self.ended = true;
-            return vec![Decision::GiveUp { chunk }];
+        if self.stopped {
+            return decisions;
         }
-        if self.workers.iter().all(|worker| worker.dead) {
+        if self
+            .workers
+            .iter()
+            .all(|worker| worker.health == Health::Dead)
+        {
             self.ended = true;
             return vec![Decision::Stranded];
         }
-        for depth in 1..=self.depth() {
-            for worker in 0..self.workers.len() {
-                let free = &self.workers[worker];
-                if free.dead || free.chunks.len() >= depth {
-                    continue;
-                }
-                let Some(chunk) = self.waiting.pop_front() else {
-                    break;
-                };
-                self.workers[worker].chunks.push(chunk);
-                decisions.push(Decision::Send { chunk, worker });
-            }
+        let depth = self.depth();
+        while let Some((worker, place)) = self.next_send(depth) {
+            let Some(piece) = self.waiting.remove(place) else {
+                break;
+            };
+            self.workers[worker].pieces.push_back(piece);
+            decisions.push(Decision::Send { piece, worker });
         }
-        if !self.exhausted && !self.pulling && self.waiting.len() < AHEAD * self.workers.len() {
-            self.pulling = true;
-            let max = self.next_size();
-            self.last_size = max;
-            decisions.push(Decision::Pull { max });
-        }
+        decisions.extend(self.pull(depth));
         decisions
     }
 
-    /// How many chunks an engine may hold: a second one hides the way there, but near the end it would
-    /// wait behind the first while others are idle.
-    fn depth(&self) -> usize {
-        let many = 8 * self.workers.len() as u64 * self.last_size.max(1);
-        let plenty = self.remaining().is_none_or(|remaining| remaining > many);
-        if plenty && self.planned_chunks().is_none() && self.seen_items > 0.0 {
-            2
-        } else {
-            1
+    /// The freest worker, and which waiting piece it is to get.
+    fn next_send(&self, depth: usize) -> Option<(usize, usize)> {
+        let free = |worker: &Worker| worker.health == Health::Alive && worker.pieces.len() < depth;
+        if self.kind == Kind::Static {
+            return self.waiting.iter().enumerate().find_map(|(place, number)| {
+                let home = self.pieces.get(number)?.home;
+                let worker = match home {
+                    Some(home) => Some(home),
+                    None => (0..self.workers.len())
+                        .filter(|worker| free(&self.workers[*worker]))
+                        .min_by_key(|worker| self.workers[*worker].pieces.len()),
+                }?;
+                free(&self.workers[worker]).then_some((worker, place))
+            });
         }
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let (worker, _) = self
+            .workers
+            .iter()
+            .enumerate()
+            .filter(|(_, worker)| free(worker))
+            .min_by_key(|(_, worker)| worker.pieces.len())?;
+        Some((worker, 0))
+    }
+
+    fn pull(&mut self, depth: usize) -> Option<Decision> {
+        let window = self.workers.len() * if depth > 2 { depth } else { 1 };
+        let have = self.waiting.len() + self.pulling as usize;
+        // Asked for in bulk, so that the caller is not woken for each.
+        if self.exhausted || have > window / 2 && have >= self.workers.len() {
+            return None;
+        }
+        let items = self.next_size()?;
+        let mut chunks = if self.varies() {
+            if self.pulling > 0 {
+                return None;
+            }
+            1
+        } else {
+            (window - have).max(1) as u64
+        };
+        if let Some(left) = self.remaining() {
+            let asked = u64::from(self.pulling) * self.last_size;
+            chunks = chunks.min(left.saturating_sub(asked).div_ceil(items));
+        }
+        if chunks == 0 {
+            return None;
+        }
+        self.last_size = items;
+        self.pulling += chunks as u32;
+        Some(Decision::Pull {
+            items,
+            chunks: chunks as u32,
+        })
+    }
+
+    /// Whether each chunk has a size of its own.
+    fn varies(&self) -> bool {
+        self.fixed.is_none() || self.kind == Kind::Guided
+    }
+
+    /// How many chunks an engine may hold. Near the end a second one would wait behind the first while others
+    /// are idle.
+    fn depth(&self) -> usize {
+        if self.kind == Kind::Static {
+            return DEEPEST;
+        }
+        let size = self.last_size.max(1);
+        let many = 8 * self.workers.len() as u64 * size;
+        let plenty = self.remaining().is_none_or(|remaining| remaining > many);
+        if !plenty
+            || self.seen_items == 0.0
+            || (self.fixed.is_none() && self.planned_chunks().is_some())
+        {
+            return 1;
+        }
+        let chunk = (self.seen_time / self.seen_items).max(1e-9) * size as f64;
+        let wanted = (AHEAD.as_secs_f64() / chunk) as usize;
+        let share = self.remaining().map_or(DEEPEST, |left| {
+            (left / (4 * size * self.workers.len() as u64)) as usize
+        });
+        wanted.min(share).clamp(2, DEEPEST)
     }
 
     fn remaining(&self) -> Option<u64> {
         self.total.map(|total| total.saturating_sub(self.pulled))
     }
 
-    fn next_size(&self) -> u64 {
-        if self.planned_chunks().is_some() || self.seen_items == 0.0 {
-            return 1;
+    /// The size of the next chunk; `None` when nothing may be pulled now.
+    fn next_size(&self) -> Option<u64> {
+        let workers = self.workers.len().max(1) as u64;
+        match (self.kind, self.fixed) {
+            (Kind::Static, None) => {
+                let total = self.total?;
+                let at = self.chunks + u64::from(self.pulling);
+                Some((total * (at + 1) / workers - total * at / workers).max(1))
+            }
+            (Kind::Guided, fixed) => {
+                let left = self.remaining().unwrap_or(self.pulled.max(workers));
+                Some((left / (2 * workers)).max(fixed.unwrap_or(1)))
+            }
+            (_, Some(fixed)) => Some(fixed),
+            (Kind::Dynamic, None) => {
+                if self.planned_chunks().is_some() || self.seen_items == 0.0 {
+                    return Some(1);
+                }
+                let per_item = (self.seen_time / self.seen_items).max(1e-9);
+                let wanted = (CHUNK_TIME.as_secs_f64() / per_item) as u64;
+                let least = (LEAST_TIME.as_secs_f64() / per_item) as u64;
+                let tail = self.remaining().map_or(u64::MAX, |left| {
+                    (left / (4 * workers)).max(least.min(left.div_ceil(workers)))
+                });
+                Some(wanted.min(self.last_size.max(1) * GROWTH).min(tail).max(1))
+            }
         }
-        let per_item = (self.seen_time / self.seen_items).max(1e-9);
-        let wanted = (CHUNK_TIME.as_secs_f64() / per_item) as u64;
-        let tail = self
-            .remaining()
-            .map_or(u64::MAX, |left| left / (4 * self.workers.len() as u64));
-        wanted.min(self.last_size.max(1) * GROWTH).min(tail).max(1)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plays a schedule against simulated engines; returns per worker the items it finished, and the
-    /// simulated wall time.
-    fn play(
-        costs: &[f64],
-        workers: usize,
-        mut kill: impl FnMut(usize, u32) -> bool,
-    ) -> (Vec<Vec<u64>>, f64) {
-        let mut schedule = Schedule::new(Some(costs.len() as u64), workers);
-        let mut finished = vec![Vec::new(); workers];
-        let mut free_at = vec![0.0; workers];
-        let mut queue: Vec<(f64, usize, u32)> = Vec::new();
-        let mut now = 0.0;
-        loop {
-            let mut pulled = true;
-            while pulled {
-                pulled = false;
-                for decision in schedule.decide() {
-                    match decision {
-                        Decision::Pull { max } => {
-                            let left = costs.len() as u64 - schedule.pulled;
-                            schedule.pulled(max.min(left), max >= left);
-                            pulled = true;
-                        }
-                        Decision::Send { chunk, worker } => {
-                            let Chunk { first, count, .. } = schedule.chunk(chunk).unwrap();
-                            let cost: f64 =
-                                costs[first as usize..(first + count) as usize].iter().sum();
-                            free_at[worker] = f64::max(free_at[worker], now) + cost;
-                            queue.push((free_at[worker], worker, chunk));
-                        }
-                        Decision::Finish => return (finished, now),
-                        other => panic!("{other:?}"),
-                    }
-                }
-            }
-            queue.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let (at, worker, chunk) = queue.pop().expect("no hang");
-            now = at;
-            if kill(worker, chunk) {
-                schedule.died(worker);
-                queue.retain(|(_, other, _)| *other != worker);
-                continue;
-            }
-            let Chunk { first, count, .. } = schedule.chunk(chunk).unwrap();
-            let cost: f64 = costs[first as usize..(first + count) as usize].iter().sum();
-            schedule.finished(worker, chunk, Duration::from_secs_f64(cost));
-            finished[worker].extend(first..first + count);
-        }
-    }
-
-    #[test]
-    fn six_uneven_items_are_balanced_one_by_one() {
-        let fib = [39.1, 24.2, 14.9, 9.2, 5.7, 3.5].map(|cost| cost / 1000.0);
-        let (finished, wall) = play(&fib, 2, |_, _| false);
-        assert_eq!(finished.iter().map(Vec::len).sum::<usize>(), 6);
-        assert!(fib.iter().sum::<f64>() / wall > 1.95, "{finished:?}");
-    }
-
-    #[test]
-    fn every_item_is_done_once_whatever_dies() {
-        for seed in 1..200_u32 {
-            let costs: Vec<f64> = (0..2000_u32)
-                .map(|n| f64::from((n * seed) % 17) * 1e-4 + 1e-6)
-                .collect();
-            let mut alive = 4;
-            let mut deadly = std::collections::BTreeSet::new();
-            let (finished, _) = play(&costs, 4, |_, chunk| {
-                // A chunk that always kills would be given up.
-                let dies = alive > 1 && (chunk + 1) % (seed + 3) == 0 && deadly.insert(chunk);
-                alive -= u32::from(dies);
-                dies
-            });
-            let mut items: Vec<u64> = finished.concat();
-            items.sort_unstable();
-            assert_eq!(items, (0..2000).collect::<Vec<_>>(), "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn many_small_items_travel_in_few_chunks() {
-        let mut schedule = Schedule::new(Some(1_000_000), 2);
-        let (mut sent, mut left) = (0, 1_000_000_u64);
-        let mut running = Vec::new();
-        'map: loop {
-            for decision in schedule.decide() {
-                match decision {
-                    Decision::Pull { max } => {
-                        let count = max.min(left);
-                        left -= count;
-                        schedule.pulled(count, left == 0);
-                    }
-                    Decision::Send { chunk, worker } => {
-                        sent += 1;
-                        running.push((worker, chunk));
-                    }
-                    Decision::Finish => break 'map,
-                    other => panic!("{other:?}"),
-                }
-            }
-            if let Some((worker, chunk)) = running.pop() {
-                let count = schedule.chunk(chunk).unwrap().count;
-                schedule.finished(worker, chunk, Duration::from_nanos(50 * count));
-            }
-        }
-        assert!(sent < 200, "{sent} chunks");
-    }
-
-    #[test]
-    fn a_chunk_that_ends_every_engine_is_given_up() {
-        let mut schedule = Schedule::new(Some(1), 5);
-        assert_eq!(schedule.decide(), [Decision::Pull { max: 1 }]);
-        schedule.pulled(1, true);
-        for _ in 0..3 {
-            let [Decision::Send { worker, .. }] = schedule.decide()[..] else {
-                panic!()
-            };
-            schedule.died(worker);
-        }
-        assert_eq!(schedule.decide(), [Decision::GiveUp { chunk: 0 }]);
-    }
-
-    #[test]
-    fn no_engine_left_is_told() {
-        let mut schedule = Schedule::new(Some(9), 1);
-        schedule.died(0);
-        assert_eq!(schedule.decide(), [Decision::Stranded]);
-    }
-
-    #[test]
-    fn no_input_is_a_finished_map() {
-        assert_eq!(Schedule::new(Some(0), 2).decide(), [Decision::Finish]);
-    }
-}
+mod tests;

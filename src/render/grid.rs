@@ -10,6 +10,8 @@ use super::{Style, text};
 
 /// A text column is not cut to less.
 const NARROWEST_TEXT: usize = 6;
+/// A text column that is cut to less makes others give way.
+const USEFUL_TEXT: usize = 10;
 
 const BORDERS: TableStyle = TableStyle::new()
     .top_border(LineStyle::new('┌', '─', '┬', '┐'))
@@ -43,6 +45,15 @@ impl Column {
             .unwrap_or(0)
     }
 
+    /// What it needs to be read with ease.
+    fn useful(&self) -> usize {
+        if self.numbers {
+            self.natural()
+        } else {
+            self.natural().min(USEFUL_TEXT)
+        }
+    }
+
     fn least(&self) -> usize {
         if self.numbers {
             self.body().max(1)
@@ -73,6 +84,24 @@ impl Grid {
         total(&self.columns.iter().map(Column::natural).collect::<Vec<_>>())
     }
 
+    /// Leaves out columns until the others fit into `room`, in the order of `heads`: the least useful first.
+    /// Returns the heads of what was left out.
+    pub(crate) fn give_way<'a>(&mut self, heads: &[&'a str], room: usize) -> Vec<&'a str> {
+        let mut left_out = Vec::new();
+        for &head in heads {
+            let useful: Vec<_> = self.columns.iter().map(Column::useful).collect();
+            if total(&useful) <= room {
+                break;
+            }
+            let before = self.columns.len();
+            self.columns.retain(|column| column.head != head);
+            if self.columns.len() < before {
+                left_out.push(head);
+            }
+        }
+        left_out
+    }
+
     /// The table's lines; nothing when every column is hidden.
     pub(crate) fn draw(&self, style: &Style) -> String {
         let mut kept = self.columns.len();
@@ -87,14 +116,20 @@ impl Grid {
         let widths = fit(columns, style.width);
         let mut out = style.spell(lay_out(columns, &widths, style.colour));
         out.push('\n');
-        if !hidden.is_empty() {
-            let names: Vec<_> = hidden.iter().map(|column| column.head.as_str()).collect();
-            let note = format!("note: no room for {}", names.join(", "));
-            out.push_str(&style.faint(&note));
-            out.push('\n');
-        }
+        let names: Vec<_> = hidden.iter().map(|column| column.head.as_str()).collect();
+        out.push_str(&no_room(&names, style));
         out
     }
+}
+
+/// Says which columns are left out, if any.
+pub(crate) fn no_room(heads: &[&str], style: &Style) -> String {
+    if heads.is_empty() {
+        return String::new();
+    }
+    let note = format!("note: no room for {}", heads.join(", "));
+    let words: Vec<_> = note.split(' ').collect();
+    style.faint(&text::fold(&words, " ", "", style.width)) + "\n"
 }
 
 /// Borders and padding take three columns per column and one more.
@@ -179,7 +214,7 @@ mod tests {
             let drawn = grid.draw(&Style::plain(width));
             let lines: Vec<_> = drawn
                 .lines()
-                .filter(|line| !line.starts_with("note"))
+                .take_while(|line| !line.starts_with("note"))
                 .collect();
             assert!(
                 lines.iter().all(|line| text::width(line) <= width),

@@ -1,13 +1,15 @@
 //! Events as JSON, one object per event and line, flushed at once. The fields are a promise to other
-//! programs: new ones may come, none changes its meaning. Times are in seconds. Progress is not emitted.
+//! programs: new ones may come, none changes its meaning. Times are in seconds. Progress and live tables are not emitted.
 //!
 //! | `event` | fields |
 //! |---|---|
 //! | `cell_started` | `cell`, `code` |
 //! | `output` | `cell`, `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
 //! | `result` | `cell`, `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
-//! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `pool`, `kind` (`threads`, `processes`), `engines` |
-//! | `map_finished` | `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `died` (each `engine`, `cause`) |
+//! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `schedule` (`dynamic`, `static`, `guided`), `captures` (each `name`, `type`, `bytes`), `pool`, `kind` (`threads`, `processes`), `engines` |
+//! | `map_finished` | `job`, `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
+//! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
+//! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
 //! | `text`, `notice` | `text` |
@@ -19,7 +21,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::record::{self, Line};
-use super::{output, record_error};
+use super::{output, record_error, record_job};
 use crate::ids::CellId;
 use crate::outcome::{EngineOutcome, Event, Origin, PxReport, Sink};
 
@@ -114,9 +116,11 @@ impl<W: Write> Sink for JsonLines<W> {
             }
             Event::Result { cell, value } => self.write(&record::result(*cell, None, value)),
             Event::Px(report) => self.px(report),
-            Event::MapPlan(plan) => self.write(&record::map_plan(plan)),
-            Event::Progress(_) | Event::Live(_) | Event::Timeline(_) | Event::Compare(_) => {}
-            Event::MapFinished(report) => self.write(&record::map_finished(report)),
+            Event::MapPlan(plan) => self.write(&record_job::map_plan(plan)),
+            Event::Progress(_) | Event::Live(_) => {}
+            Event::Timeline(it) => self.write(&record_job::timeline(it)),
+            Event::Compare(it) => self.write(&record_job::compare(it)),
+            Event::MapFinished(report) => self.write(&record_job::map_finished(report)),
             Event::Timing(timing) => self.write(&record::timing(timing)),
             Event::Table(table) => self.write(&record::table(table)),
             Event::Text(text) => self.write(&Line::Text { text }),
@@ -148,7 +152,7 @@ mod tests {
     use super::super::samples;
     use super::*;
     use crate::ids::Rank;
-    use crate::outcome::{Field, Stream, Table, Timing, Value};
+    use crate::outcome::{CaptureSize, Field, Schedule, Spent, Stream, Table, Timing, Value};
 
     fn lines(events: Vec<Event>) -> String {
         let mut out = Vec::new();
@@ -215,6 +219,8 @@ mod tests {
         let mut map = samples::map();
         map.wall = Duration::from_millis(125);
         map.serial = Duration::from_millis(250);
+        map.spent.decode = Duration::from_millis(500);
+        map.items = samples::items(1);
         map.died.push((Rank(1), "killed by SIGKILL".to_owned()));
         let text = Field::Text("x".to_owned());
         let row = vec![
@@ -239,9 +245,37 @@ mod tests {
             Event::Table(table),
             Event::Timing(timing),
         ];
-        let expected = r#"{"event":"map_finished","pool":"p0","engines":[{"engine":0,"items":3,"chunks":3,"busy":0.12},{"engine":1,"items":3,"chunks":3,"busy":0.119}],"wall":0.125,"serial":0.25,"speedup":2.0,"efficiency":1.0,"died":[{"engine":1,"cause":"killed by SIGKILL"}]}
+        let expected = r#"{"event":"map_finished","job":1,"pool":"p0","engines":[{"engine":0,"items":3,"chunks":3,"busy":0.12},{"engine":1,"items":3,"chunks":3,"busy":0.119}],"wall":0.125,"serial":0.25,"speedup":2.0,"efficiency":1.0,"failed":0,"died":[{"engine":1,"cause":"killed by SIGKILL"}],"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.5},"items":[{"item":0,"input":"0","result":"Point { x: 0, name: 'a longer text' }","engine":0,"queued":0.000045,"busy":0.012}]}
 {"event":"table","title":null,"columns":["a","b","c","d","e"],"rows":[[1,0.5,9,"x",null]]}
 {"event":"timing","per_loop":[1.0,3.0],"loops":10,"mean":2.0,"deviation":1.0,"best":1.0,"compile":null}
+"#;
+        assert_eq!(lines(events), expected);
+    }
+    #[test]
+    fn plans_timelines_and_comparisons_are_told() {
+        let mut plan = samples::plan();
+        plan.schedule = Schedule::Guided;
+        plan.captures = vec![CaptureSize {
+            name: "k".to_owned(),
+            type_name: "f64".to_owned(),
+            bytes: 8,
+        }];
+        let mut timeline = samples::timeline();
+        timeline.chunks.drain(..4);
+        timeline.chunks.truncate(1);
+        timeline.what = "f".to_owned();
+        let mut compare = samples::comparison();
+        compare.rows.truncate(1);
+        compare.rows[0].spent = Spent::default();
+        let events = vec![
+            Event::MapPlan(plan),
+            Event::Live(Some(samples::job())),
+            Event::Timeline(timeline),
+            Event::Compare(compare),
+        ];
+        let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"pool":"p0","kind":"processes","engines":2}
+{"event":"timeline","job":3,"function":"f","pool":"p0","engines":3,"wall":2.41,"chunks":[{"engine":0,"first":32,"items":8,"sent":0.6,"began":0.602,"ended":0.8,"failed":true}],"cut":false}
+{"event":"compare","function":"fib","rows":[{"pool":"serial","kind":null,"engines":1,"items":100,"wall":1.21,"speedup":1.0,"efficiency":1.0,"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.0},"same":true}]}
 "#;
         assert_eq!(lines(events), expected);
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::grid::Grid;
-use super::{Style, text, units};
-use crate::outcome::{MapPlan, MapReport, MapRow, PoolKind};
+use super::{Style, items, text, units};
+use crate::outcome::{CaptureSize, MapPlan, MapReport, MapRow, PoolKind, Schedule};
 
 /// Cells of a full bar: the busiest engine's.
 const BAR: usize = 5;
@@ -15,7 +15,7 @@ const NARROWEST_RESULTS: usize = 8;
 /// Columns of borders and padding that one more column costs.
 const COLUMN_COST: usize = 3;
 
-/// `fib: u64 → u64 · 6 items in 6 chunks on p0 (2 engines)`
+/// `fib: u64 → u64 · 6 items in 6 chunks on p0 (2 engines) · static schedule`, and what travels with the function.
 pub(crate) fn plan(plan: &MapPlan, style: &Style) -> String {
     let items = match plan.items {
         Some(items) => units::counted(items, "items"),
@@ -36,22 +36,72 @@ pub(crate) fn plan(plan: &MapPlan, style: &Style) -> String {
     let arrow = if style.unicode { "→" } else { "->" };
     let (input, output) = (&plan.input_type, &plan.output_type);
     let dot = style.spell("·".to_owned());
+    let schedule = match plan.schedule {
+        Schedule::Dynamic => String::new(),
+        Schedule::Static => format!(" {dot} static schedule"),
+        Schedule::Guided => format!(" {dot} guided schedule"),
+    };
     let rest = format!(
-        ": {input} {arrow} {output} {dot} {work} on {} ({engines})\n",
+        ": {input} {arrow} {output} {dot} {work} on {} ({engines}){schedule}",
         plan.pool
     );
-    let room = style.width.saturating_sub(text::width(rest.trim_end()));
+    let room = style.width.saturating_sub(text::width(&rest));
     let function = plan
         .function
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
     let function = text::cut(&function, room.max(SHORTEST_FUNCTION));
-    if style.unicode {
+    let mut line = if style.unicode {
         function + &rest
     } else {
         style.spell(function) + &rest
+    };
+    let captures = captures(plan, style);
+    if !captures.is_empty() {
+        let fits = !captures.contains('\n')
+            && text::width(&line) + 3 + text::width(&captures) <= style.width;
+        line.push_str(&if fits {
+            format!(" {dot} ")
+        } else {
+            "\n".to_owned()
+        });
+        line.push_str(&captures);
     }
+    line.push('\n');
+    line
+}
+
+/// `captures k: f64 (8 B), table: Vec<f64> (80 MB), once per engine`; on lines of its own when it is long.
+fn captures(plan: &MapPlan, style: &Style) -> String {
+    let mut parts: Vec<String> = plan
+        .captures
+        .iter()
+        .map(|capture| {
+            let CaptureSize {
+                name, type_name, ..
+            } = capture;
+            match plan.kind {
+                PoolKind::Threads => format!("{name}: {type_name}"),
+                PoolKind::Processes => {
+                    format!("{name}: {type_name} ({})", units::bytes(capture.bytes))
+                }
+            }
+        })
+        .collect();
+    let Some(first) = parts.first_mut() else {
+        return String::new();
+    };
+    first.insert_str(0, "captures ");
+    parts.push(
+        match plan.kind {
+            // Nothing travels: the threads read the session's own values.
+            PoolKind::Threads => "borrowed",
+            PoolKind::Processes => "once per engine",
+        }
+        .to_owned(),
+    );
+    style.spell(text::fold(&parts, ", ", ",", style.width))
 }
 
 /// Speedup over one engine doing all the work, and that per engine; `None` when nothing was measured.
@@ -84,7 +134,9 @@ pub(crate) fn report(report: &MapReport, style: &Style) -> String {
             grid.push("results", false, column(&|row| results(row, room)));
         }
     }
-    let mut out = grid.draw(style);
+    // The summary is what must not scroll away.
+    let mut out = items::items(&report.items, style);
+    out.push_str(&grid.draw(style));
     let mut summary = format!(
         "wall {} · serial {}",
         units::duration(report.wall),
@@ -98,12 +150,22 @@ pub(crate) fn report(report: &MapReport, style: &Style) -> String {
         summary.push_str(&format!(" · efficiency {:.0} %", efficiency * 100.0));
     }
     out.push_str(&style.spell(summary));
+    if report.failed > 0 {
+        out.push_str(&style.spell(" · ".to_owned()));
+        out.push_str(&style.failure(&failed(report)));
+    }
     out.push('\n');
     for (rank, cause) in &report.died {
         let head = style.failure(&format!("engine {rank} died"));
-        out.push_str(&format!("{head} ({cause}): its chunk ran elsewhere\n"));
+        out.push_str(&format!("{head} ({cause}) and was replaced\n"));
     }
     out
+}
+
+/// `3 of 100 items failed`
+fn failed(report: &MapReport) -> String {
+    let all = units::counted(report.done, "items");
+    format!("{} of {all} failed", units::count(report.failed))
 }
 
 /// With less work than this, the way to the engines is all that can be measured.
@@ -151,22 +213,16 @@ fn more(joined: &str, room: usize) -> String {
 mod tests {
     use super::super::samples;
     use super::*;
-    use crate::ids::{PoolName, Rank};
+    use crate::ids::Rank;
 
     const SUMMARY: &str = "wall 0.121 s · serial 0.239 s · speedup 1.97 of 2 · efficiency 98 %\n";
 
     fn planned(items: Option<u64>, chunks: Option<u64>, kind: PoolKind) -> MapPlan {
         MapPlan {
-            function: "fib".to_owned(),
-            input_type: "u64".to_owned(),
-            output_type: "u64".to_owned(),
             items,
             chunks,
-            schedule: crate::outcome::Schedule::Dynamic,
-            captures: Vec::new(),
-            pool: PoolName("p0".to_owned()),
             kind,
-            engines: 2,
+            ..samples::plan()
         }
     }
 
@@ -200,6 +256,54 @@ mod tests {
             plan(&planned(Some(6), Some(6), PoolKind::Processes), &ascii),
             "fib: u64 -> u64 - 6 items in 6 chunks on p0 (2 engines)\n"
         );
+    }
+
+    #[test]
+    fn a_plan_names_its_schedule_and_what_travels() {
+        let mut plan = planned(Some(6), Some(2), PoolKind::Processes);
+        plan.schedule = Schedule::Static;
+        let capture = |name: &str, type_name: &str, bytes| CaptureSize {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            bytes,
+        };
+        plan.captures = vec![
+            capture("k", "f64", 8),
+            capture("table", "Vec<f64>", 80_000_000),
+        ];
+        let show = |plan: &MapPlan, width| super::plan(plan, &Style::plain(width));
+        let line = "fib: u64 → u64 · 6 items in 2 chunks on p0 (2 engines) · static schedule";
+        let captures = "captures k: f64 (8 B), table: Vec<f64> (80.0 MB), once per engine";
+        assert_eq!(show(&plan, 200), format!("{line} · {captures}\n"));
+        assert_eq!(show(&plan, 80), format!("{line}\n{captures}\n"));
+        let narrow = show(&plan, 40);
+        let narrow = narrow.split_once('\n').expect("two lines").1;
+        assert_eq!(
+            narrow,
+            "captures k: f64 (8 B),\ntable: Vec<f64> (80.0 MB),\nonce per engine\n"
+        );
+        plan.schedule = Schedule::Guided;
+        plan.kind = PoolKind::Threads;
+        assert_eq!(
+            show(&plan, 200),
+            "fib: u64 → u64 · 6 items in 2 chunks on p0 (2 threads) · guided schedule \
+             · captures k: f64, table: Vec<f64>, borrowed\n"
+        );
+    }
+
+    #[test]
+    fn failed_items_are_counted_and_items_listed_above() {
+        let mut map = samples::map();
+        map.failed = 3;
+        map.items = samples::items(2);
+        let shown = report(&map, &Style::plain(120));
+        let summary = SUMMARY.trim_end();
+        assert!(
+            shown.ends_with(&format!("{summary} · 3 of 6 items failed\n")),
+            "{shown}"
+        );
+        assert!(shown.starts_with("┌──────┬───────┬"), "{shown}");
+        assert!(shown.contains("\n│ item │ input │"), "{shown}");
     }
 
     #[test]
@@ -240,7 +344,7 @@ mod tests {
         }
         let shown = report(&map, &Style::plain(80));
         assert!(!shown.contains("results"));
-        assert!(shown.ends_with("\nengine 1 died (killed by SIGKILL): its chunk ran elsewhere\n"));
+        assert!(shown.ends_with("\nengine 1 died (killed by SIGKILL) and was replaced\n"));
     }
 
     #[test]

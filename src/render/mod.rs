@@ -1,18 +1,24 @@
 //! The only room that turns outcomes into text: for a terminal, for a notebook's transcript, as JSON lines.
 //! It never touches an engine, never decides what happens next, and never alters what user code printed.
 //!
-//! `terminal` and `json` are the two sinks. Below them, one file per block (`px`, `map`, `value`, `tables`,
-//! `report`, `timing`, `progress`) makes text from values, on top of `grid`, `text`, `units` and `style`.
+//! `terminal` and `json` are the two sinks; `below` keeps what is redrawn in place at the terminal's end. One
+//! file per block (`px`, `map`, `value`, `tables`, `report`, `timing`, `progress`, `live`, `timeline`,
+//! `compare`) makes text from values, on top of `grid`, `text`, `units` and `style`.
 
+mod below;
+mod compare;
 mod failures;
 mod grid;
+mod items;
 mod json;
+mod live;
 mod map;
 mod output;
 mod progress;
 mod px;
 mod record;
 mod record_error;
+mod record_job;
 mod report;
 #[cfg(test)]
 mod samples;
@@ -20,9 +26,12 @@ mod style;
 mod tables;
 mod terminal;
 mod text;
+pub mod timeline;
 mod timing;
 pub mod units;
 mod value;
+#[cfg(test)]
+mod vt;
 
 pub use json::JsonLines;
 pub use style::Style;
@@ -36,10 +45,10 @@ pub fn transcript(events: &[Event], width: usize) -> String {
     let mut text = Vec::new();
     let mut terminal = Terminal::new(&mut text, Style::plain(width));
     for event in events {
-        use Event::{CellFinished, CellStarted, Progress};
+        use Event::{CellFinished, CellStarted, Live, Progress};
         if !matches!(
             event,
-            CellStarted { .. } | CellFinished { .. } | Progress(_)
+            CellStarted { .. } | CellFinished { .. } | Progress(_) | Live(_)
         ) {
             terminal.send(event.clone());
         }

@@ -45,7 +45,7 @@ pub(crate) fn line(progress: &Progress, style: &Style) -> String {
 
 /// ` 4 / 6 items · 12 items/s · 0:03 left`
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn numbers(progress: &Progress) -> String {
+pub(crate) fn numbers(progress: &Progress) -> String {
     let Progress {
         unit,
         done,

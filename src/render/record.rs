@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::record_error::Error;
-use super::{map, timing as statistics};
-use crate::ids::{CellId, PoolName, Rank};
-use crate::outcome::{Field, MapPlan, MapReport, PoolKind, Stream, Table, Timing, Value};
+use super::record_job::{Compare, MapFinished, MapPlan, Timeline};
+use super::timing as statistics;
+use crate::ids::{CellId, Rank};
+use crate::outcome::{Field, PoolKind, Stream, Table, Timing, Value};
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -31,25 +32,10 @@ pub(crate) enum Line<'a> {
         #[serde(rename = "type")]
         type_name: &'a str,
     },
-    MapPlan {
-        function: &'a str,
-        input_type: &'a str,
-        output_type: &'a str,
-        items: Option<u64>,
-        chunks: Option<u64>,
-        pool: &'a PoolName,
-        kind: &'static str,
-        engines: u32,
-    },
-    MapFinished {
-        pool: &'a PoolName,
-        engines: Vec<MapEngine>,
-        wall: f64,
-        serial: f64,
-        speedup: Option<f64>,
-        efficiency: Option<f64>,
-        died: Vec<Died<'a>>,
-    },
+    MapPlan(MapPlan<'a>),
+    MapFinished(MapFinished<'a>),
+    Timeline(Timeline<'a>),
+    Compare(Compare<'a>),
     Timing {
         per_loop: &'a [f64],
         loops: u64,
@@ -76,20 +62,6 @@ pub(crate) enum Line<'a> {
         compile: f64,
         run: f64,
     },
-}
-
-#[derive(Serialize)]
-pub(crate) struct MapEngine {
-    engine: Rank,
-    items: u64,
-    chunks: u64,
-    busy: f64,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Died<'a> {
-    engine: Rank,
-    cause: &'a str,
 }
 
 #[derive(Serialize)]
@@ -121,42 +93,10 @@ pub(crate) fn result(cell: CellId, engine: Option<Rank>, value: &Value) -> Line<
     }
 }
 
-pub(crate) fn map_plan(plan: &MapPlan) -> Line<'_> {
-    Line::MapPlan {
-        function: &plan.function,
-        input_type: &plan.input_type,
-        output_type: &plan.output_type,
-        items: plan.items,
-        chunks: plan.chunks,
-        pool: &plan.pool,
-        kind: match plan.kind {
-            PoolKind::Threads => "threads",
-            PoolKind::Processes => "processes",
-        },
-        engines: plan.engines,
-    }
-}
-
-pub(crate) fn map_finished(report: &MapReport) -> Line<'_> {
-    let speedup = map::speedup(report);
-    let engines = report.engines.iter().map(|row| MapEngine {
-        engine: row.rank,
-        items: row.items,
-        chunks: row.chunks,
-        busy: row.busy.as_secs_f64(),
-    });
-    let died = report.died.iter().map(|(engine, cause)| Died {
-        engine: *engine,
-        cause,
-    });
-    Line::MapFinished {
-        pool: &report.pool,
-        engines: engines.collect(),
-        wall: report.wall.as_secs_f64(),
-        serial: report.serial.as_secs_f64(),
-        speedup: speedup.map(|(speedup, _)| speedup),
-        efficiency: speedup.map(|(_, efficiency)| efficiency),
-        died: died.collect(),
+pub(crate) fn kind_name(kind: PoolKind) -> &'static str {
+    match kind {
+        PoolKind::Threads => "threads",
+        PoolKind::Processes => "processes",
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::ids::{CellId, PoolName, Rank};
 use crate::outcome::{
-    EngineOutcome, ErrorKind, GroupOutputs, MapReport, MapRow, Mark, PoolKind, PxReport, PxRow,
-    Report, Snippet, Value,
+    ChunkSpan, Compare, CompareRow, EngineActivity, EngineOutcome, EngineView, ErrorKind,
+    GroupOutputs, ItemRow, JobState, JobView, MapPlan, MapReport, MapRow, Mark, PoolKind, PxReport,
+    PxRow, Report, Schedule, Snippet, Spent, Timeline, Value,
 };
 
 pub(crate) fn done(text: &str) -> EngineOutcome {
@@ -48,8 +49,9 @@ pub(crate) fn map() -> MapReport {
     };
     MapReport {
         job: crate::ids::JobId(1),
+        done: 6,
         failed: 0,
-        spent: crate::outcome::Spent::default(),
+        spent: Spent::default(),
         items: Vec::new(),
         pool: PoolName("p0".to_owned()),
         kind: PoolKind::Processes,
@@ -60,6 +62,141 @@ pub(crate) fn map() -> MapReport {
         wall: Duration::from_micros(121_500),
         serial: Duration::from_millis(239),
         died: Vec::new(),
+    }
+}
+
+/// A job of 100 items half a minute after its start.
+pub(crate) fn job() -> JobView {
+    let engine = |rank, activity, item, done, memory, last_line: &str| EngineView {
+        rank: Rank(rank),
+        activity,
+        item,
+        done,
+        memory,
+        last_line: last_line.to_owned(),
+    };
+    JobView {
+        job: crate::ids::JobId(3),
+        what: "|x| x * k".to_owned(),
+        pool: PoolName("p0".to_owned()),
+        state: JobState::Running,
+        done: 36,
+        total: Some(100),
+        elapsed: Duration::from_secs(30),
+        engines: vec![
+            engine(
+                0,
+                EngineActivity::Busy,
+                Some(37),
+                18,
+                Some(12_300_000),
+                "epoch 3: loss 0.25\n",
+            ),
+            engine(
+                1,
+                EngineActivity::Busy,
+                Some(36),
+                12,
+                Some(9_870_000),
+                "10 %\r20 %\n",
+            ),
+            engine(2, EngineActivity::Starting, None, 6, None, ""),
+            engine(
+                3,
+                EngineActivity::Idle,
+                None,
+                0,
+                Some(9_000_000),
+                "\u{1b}[31mred\t漢字",
+            ),
+        ],
+    }
+}
+
+/// Two engines that take turns with seven chunks of ever other lengths; the fifth fails.
+pub(crate) fn timeline() -> Timeline {
+    let millis = Duration::from_millis;
+    let chunk = |rank, first, began, ended| ChunkSpan {
+        rank: Rank(rank),
+        first,
+        items: 8,
+        sent: millis(began - 2),
+        began: millis(began),
+        ended: millis(ended),
+        failed: first == 32,
+    };
+    Timeline {
+        job: crate::ids::JobId(3),
+        what: "|x| x < 3 && \"é\".len() > x".to_owned(),
+        pool: PoolName("p0".to_owned()),
+        engines: 3,
+        wall: millis(2410),
+        chunks: vec![
+            chunk(0, 0, 10, 600),
+            chunk(1, 8, 12, 200),
+            chunk(1, 16, 202, 230),
+            chunk(1, 24, 232, 900),
+            chunk(0, 32, 602, 800),
+            chunk(1, 40, 902, 1600),
+            chunk(0, 48, 1810, 2400),
+        ],
+        cut: false,
+    }
+}
+
+/// `fib` over six items, in chunks that adapt.
+pub(crate) fn plan() -> MapPlan {
+    MapPlan {
+        function: "fib".to_owned(),
+        input_type: "u64".to_owned(),
+        output_type: "u64".to_owned(),
+        items: Some(6),
+        chunks: None,
+        schedule: Schedule::Dynamic,
+        captures: Vec::new(),
+        pool: PoolName("p0".to_owned()),
+        kind: PoolKind::Processes,
+        engines: 2,
+    }
+}
+
+/// Rows of `--items`.
+pub(crate) fn items(count: u64) -> Vec<ItemRow> {
+    let row = |index: u64| ItemRow {
+        index,
+        input: index.to_string(),
+        result: format!("Point {{ x: {index}, name: 'a longer text' }}"),
+        rank: Rank(u32::from(!index.is_multiple_of(2))),
+        queued: Duration::from_micros(45 + index),
+        busy: Duration::from_millis(12),
+    };
+    (0..count).map(row).collect()
+}
+
+/// A map one after the other, on two threads and on two processes, whose results differ.
+pub(crate) fn comparison() -> Compare {
+    let row = |pool: &str, kind, engines, wall: u64, micros: u64| CompareRow {
+        pool: pool.to_owned(),
+        kind,
+        engines,
+        items: 100,
+        wall: Duration::from_millis(wall),
+        spent: Spent {
+            encode: Duration::from_micros(micros),
+            send: Duration::from_micros(micros * 4),
+            queue: Duration::from_micros(micros * 30),
+            run: Duration::from_millis(1200),
+            decode: Duration::from_micros(micros / 2),
+        },
+        same: kind != Some(PoolKind::Processes),
+    };
+    Compare {
+        function: "fib".to_owned(),
+        rows: vec![
+            row("serial", None, 1, 1210, 0),
+            row("t0", Some(PoolKind::Threads), 2, 612, 0),
+            row("p0", Some(PoolKind::Processes), 2, 650, 123),
+        ],
     }
 }
 

@@ -9,6 +9,8 @@ use crossterm::style::Stylize;
 pub struct Style {
     /// Terminal columns.
     pub width: usize,
+    /// Terminal rows: what is redrawn in place can't have more.
+    pub height: usize,
     pub colour: bool,
     /// May redraw in place: a terminal that understands cursor movement.
     pub live: bool,
@@ -24,7 +26,7 @@ impl Style {
         let size = || {
             crossterm::terminal::size()
                 .ok()
-                .map(|(columns, _)| usize::from(columns))
+                .map(|(columns, rows)| (usize::from(columns), usize::from(rows)))
         };
         Self::from_environment(|name| std::env::var(name).ok(), terminal, size)
     }
@@ -33,6 +35,7 @@ impl Style {
     pub const fn plain(width: usize) -> Self {
         Self {
             width,
+            height: usize::MAX,
             colour: false,
             live: false,
             unicode: true,
@@ -42,12 +45,13 @@ impl Style {
     fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
         terminal: bool,
-        size: impl Fn() -> Option<usize>,
+        size: impl Fn() -> Option<(usize, usize)>,
     ) -> Self {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let size = if terminal { size() } else { None };
         let width = variable("COLUMNS")
             .and_then(|columns| columns.parse().ok())
-            .or_else(|| if terminal { size() } else { None })
+            .or_else(|| size.map(|(columns, _)| columns))
             .filter(|&width| width > 0)
             .unwrap_or(80)
             .max(20);
@@ -60,8 +64,11 @@ impl Style {
             let name = name.to_ascii_lowercase();
             name.contains("utf-8") || name.contains("utf8")
         });
+        let height = size.map(|(_, rows)| rows).filter(|&rows| rows > 0);
         Self {
             width,
+            // Terminals that don't say have the classic 24.
+            height: height.unwrap_or(if terminal { 24 } else { usize::MAX }),
             colour: able && variable("NO_COLOR").is_none(),
             live: able,
             unicode: utf8 || !terminal,
@@ -130,13 +137,14 @@ mod tests {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Style::from_environment(variable, terminal, || Some(132))
+        Style::from_environment(variable, terminal, || Some((132, 43)))
     }
 
     #[test]
     fn the_environment_decides_what_is_shown() {
         let able = Style {
             width: 132,
+            height: 43,
             colour: true,
             live: true,
             unicode: true,

@@ -3,13 +3,11 @@
 
 use std::io::{self, Write};
 
-use crossterm::cursor::MoveToColumn;
-use crossterm::queue;
-use crossterm::terminal::{Clear, ClearType};
-
+use super::below::Below;
+use super::live::{self, Live};
 use super::progress::Pace;
-use super::{Style, map, output, progress, px, report, tables, timing, value};
-use crate::outcome::{Event, Origin, Progress, Sink};
+use super::{Style, compare, map, output, progress, px, report, tables, timeline, timing, value};
+use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
 
 /// Events as text, for people.
 #[expect(
@@ -19,15 +17,17 @@ use crate::outcome::{Event, Origin, Progress, Sink};
 pub struct Terminal<W: Write> {
     out: W,
     style: Style,
+    /// Asked again before each redrawing: the window may have been resized.
+    measure: fn() -> Style,
     echo: bool,
     broken: bool,
     /// The cursor stands at the beginning of a line.
     fresh_line: bool,
-    /// The progress line that belongs below everything else.
-    progress: Option<Progress>,
-    /// Whether it is on the screen.
-    drawn: bool,
+    /// What belongs below everything else.
+    below: Below,
     pace: Pace,
+    /// It was said that the job stops, where nothing can be redrawn.
+    told_stopping: bool,
 }
 
 impl<W: Write> Terminal<W> {
@@ -35,12 +35,13 @@ impl<W: Write> Terminal<W> {
         Self {
             out,
             style,
+            measure: Style::detect,
             echo: false,
             broken: false,
             fresh_line: true,
-            progress: None,
-            drawn: false,
+            below: Below::default(),
             pace: Pace::default(),
+            told_stopping: false,
         }
     }
 
@@ -72,9 +73,9 @@ impl<W: Write> Terminal<W> {
             Event::CellStarted { .. }
             | Event::CellFinished { .. }
             | Event::Progress(_)
-            | Event::Live(_)
-            | Event::Timeline(_)
-            | Event::Compare(_) => String::new(),
+            | Event::Live(_) => String::new(),
+            Event::Compare(it) => compare::compare(it, style),
+            Event::Timeline(it) => timeline::chart(it, style),
             Event::Output {
                 origin: Origin::Local,
                 text,
@@ -102,42 +103,81 @@ impl<W: Write> Terminal<W> {
 
     /// Writes a block on lines of its own; local output (`raw`) goes on where the last one stopped.
     fn show(&mut self, block: &str, raw: bool) -> io::Result<()> {
-        self.erase()?;
-        if block.is_empty() {
-            self.draw()?;
-            return self.out.flush();
+        self.below.erase(&mut self.out)?;
+        if !block.is_empty() {
+            if !raw && !self.fresh_line {
+                self.out.write_all(b"\n")?;
+            }
+            self.out.write_all(block.as_bytes())?;
+            self.fresh_line = block.ends_with('\n');
         }
-        if !raw && !self.fresh_line {
-            self.out.write_all(b"\n")?;
-        }
-        self.out.write_all(block.as_bytes())?;
-        self.fresh_line = block.ends_with('\n');
-        self.draw()?;
-        self.out.flush()
+        self.draw()
     }
 
     fn advance(&mut self, progress: Option<Progress>) -> io::Result<()> {
         if self.style.live {
-            self.erase()?;
+            self.below.erase(&mut self.out)?;
             if progress.is_some() {
-                // The window may have been resized; a line that wraps can't be redrawn.
-                self.style.width = Style::detect().width;
+                self.resize();
             }
-            self.progress = progress;
-            self.draw()?;
-            return self.out.flush();
+            self.below.progress = progress;
+            return self.draw();
         }
         match progress {
-            Some(progress) if self.pace.due(&progress) => {
-                let line = ended(progress::line(&progress, &self.style));
-                self.show(&line, false)
-            }
-            _ => Ok(()),
+            Some(progress) => self.tell(&progress),
+            None => Ok(()),
         }
+    }
+
+    /// The next view of a job under way.
+    fn follow(&mut self, view: Option<JobView>) -> io::Result<()> {
+        if self.style.live {
+            self.below.erase(&mut self.out)?;
+            self.below.refresh();
+            match (view, &mut self.below.live) {
+                (Some(view), Some(live)) => live.update(view),
+                (Some(view), none) => *none = Some(Live::new(view)),
+                (None, live) => *live = None,
+            }
+            self.resize();
+            return self.draw();
+        }
+        let Some(view) = view else {
+            self.told_stopping = false;
+            return Ok(());
+        };
+        let stopping = matches!(view.state, JobState::Stopping { .. });
+        if !std::mem::replace(&mut self.told_stopping, stopping)
+            && let Some(line) = live::stopping_line(&view, &self.style)
+        {
+            self.show(&ended(line), false)?;
+        }
+        self.tell(&Live::progress(&view))
+    }
+
+    /// A line now and then, where nothing can be redrawn.
+    fn tell(&mut self, progress: &Progress) -> io::Result<()> {
+        if !self.pace.due(progress) {
+            return Ok(());
+        }
+        let line = ended(progress::line(progress, &self.style));
+        self.show(&line, false)
+    }
+
+    /// The window may have been resized; a line that wraps can't be redrawn.
+    fn resize(&mut self) {
+        let Style { width, height, .. } = (self.measure)();
+        self.style = Style {
+            width,
+            height,
+            ..self.style
+        };
     }
 
     /// The end of a cell leaves a clean line for the prompt.
     fn finish(&mut self) -> io::Result<()> {
+        self.below.clear();
+        self.told_stopping = false;
         self.advance(None)?;
         if !self.fresh_line {
             self.fresh_line = true;
@@ -147,22 +187,12 @@ impl<W: Write> Terminal<W> {
         Ok(())
     }
 
-    fn erase(&mut self) -> io::Result<()> {
-        if self.drawn {
-            self.drawn = false;
-            queue!(self.out, MoveToColumn(0), Clear(ClearType::CurrentLine))?;
-        }
-        Ok(())
-    }
-
     /// Not on a line that user code has begun: erasing it would take that text away.
     fn draw(&mut self) -> io::Result<()> {
-        if let Some(progress) = self.progress.as_ref().filter(|_| self.fresh_line) {
-            let line = progress::line(progress, &self.style);
-            self.out.write_all(line.as_bytes())?;
-            self.drawn = true;
+        if self.fresh_line {
+            self.below.draw(&mut self.out, &self.style)?;
         }
-        Ok(())
+        self.below.flush(&mut self.out)
     }
 }
 
@@ -180,11 +210,12 @@ impl<W: Write> Sink for Terminal<W> {
         );
         let written = match event {
             Event::Progress(progress) => self.advance(progress),
+            Event::Live(view) => self.follow(view),
             Event::CellFinished { .. } => self.finish(),
             event => {
-                // A job's last words come with its progress line gone.
+                // A job's last words come with its progress gone.
                 if matches!(event, Event::MapFinished(_) | Event::Px(_)) {
-                    self.progress = None;
+                    self.below.clear();
                 }
                 let block = self.block(&event);
                 self.show(&block, raw)
@@ -195,11 +226,12 @@ impl<W: Write> Sink for Terminal<W> {
 }
 
 impl<W: Write> Drop for Terminal<W> {
-    /// A session that ends in the middle of a job leaves no progress line behind.
+    /// A session that ends in the middle of a job leaves no progress behind.
     fn drop(&mut self) {
-        if !self.broken && self.drawn {
+        if !self.broken && self.below.is_drawn() {
             // Nobody is left to tell of a failure.
-            let _ = self.erase().and_then(|()| self.out.flush());
+            let _ = self.below.erase(&mut self.out);
+            let _ = self.below.flush(&mut self.out);
         }
     }
 }

@@ -54,6 +54,33 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     format!("{}…", text[..end].trim_end_matches('\u{200d}'))
 }
 
+/// Parts in a row; where the next one doesn't fit, it goes on below. `end` closes a line that goes on.
+pub(crate) fn fold<S: AsRef<str>>(parts: &[S], separator: &str, end: &str, room: usize) -> String {
+    let mut folded = String::new();
+    let mut last = 0;
+    for (index, part) in parts.iter().enumerate() {
+        let closing = if index + 1 < parts.len() {
+            width(end)
+        } else {
+            0
+        };
+        let part = cut(part.as_ref(), room.saturating_sub(closing));
+        let columns = width(&part);
+        if index == 0 {
+            last = columns;
+        } else if last + width(separator) + columns + closing <= room {
+            folded.push_str(separator);
+            last += width(separator) + columns;
+        } else {
+            folded.push_str(end);
+            folded.push('\n');
+            last = columns;
+        }
+        folded.push_str(&part);
+    }
+    folded
+}
+
 /// A bar of at most `cells` columns for `part` of `whole`, in eighths of a column. Rounded down, so that only
 /// the whole is full; but something is never nothing.
 pub(crate) fn bar(part: u128, whole: u128, cells: usize) -> String {
@@ -158,6 +185,15 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(cut("👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦", 5), "👩‍👩‍👧‍👦👩‍👩‍👧‍👦…");
         assert_eq!(cut("abc", 0), "");
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_on_below() {
+        let parts = ["ab", "cd", "efgh", "a long one"];
+        assert_eq!(fold(&parts, ", ", ",", 80), "ab, cd, efgh, a long one");
+        assert_eq!(fold(&parts, ", ", ",", 10), "ab, cd,\nefgh,\na long one");
+        assert_eq!(fold(&parts, " · ", "", 6), "ab\ncd\nefgh\na lon…");
+        assert_eq!(fold::<&str>(&[], ", ", ",", 10), "");
     }
 
     #[test]

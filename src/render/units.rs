@@ -9,6 +9,11 @@ pub fn duration(duration: Duration) -> String {
     seconds(duration.as_secs_f64())
 }
 
+/// A duration in a column that keeps its width, whatever is measured (up to 100 s).
+pub(crate) fn duration_column(duration: Duration) -> String {
+    format!("{:>7}", self::duration(duration))
+}
+
 /// Like [`duration`], for seconds that may be anything a computation produced.
 pub fn seconds(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {

@@ -1,8 +1,8 @@
 //! Completion as a pure function of the text, the cursor and the vocabulary. It proposes words and
 //! never says whether a cell is right. File names are the one thing it leaves to the caller.
 
+use crate::cell::KEYWORDS;
 use crate::repl::place::{Place, code_place, is_positional, place};
-use crate::repl::syntax::KEYWORDS;
 use crate::repl::vocabulary::{MagicWord, ValueKind, Vocabulary};
 
 /// More than anyone reads; rustyline's list cannot hold more than 65 535 either.
@@ -217,6 +217,13 @@ mod tests {
                     &[],
                 ),
                 magic("run", false, vec![], &[]),
+                magic(
+                    "timeline",
+                    false,
+                    vec![option("svg", None, ValueKind::File)],
+                    &[],
+                ),
+                magic("weigh", false, vec![option("", None, ValueKind::Pool)], &[]),
             ],
             pools: words(&["p0", "workers"]),
             engines: 2,
@@ -279,6 +286,9 @@ mod tests {
         assert_eq!(at_end("%pool start ").1, ["processes", "threads"]);
         assert_eq!(at_end("%pool use ").1, ["p0", "workers"]);
         assert_eq!(at_end("%help p").1, ["pool", "px"]);
+        assert_eq!(at_end("%weigh ").1, ["p0", "workers"]);
+        assert_eq!(at_end("%weigh p0 w").1, ["workers"]);
+        assert_eq!(at_end("%weigh p0 workers -- w").1, ["where", "while"]);
     }
 
     #[test]
@@ -306,6 +316,8 @@ mod tests {
         let is_file = |text: &str| is_file_place(text, text.len(), &vocabulary());
         assert!(is_file("%run les"));
         assert!(is_file("!cat les"));
+        assert!(is_file("%timeline --svg les"));
+        assert!(!is_file("%timeline les"));
         assert!(!is_file("%px les"));
         assert!(!is_file("les"));
     }

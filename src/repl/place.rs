@@ -103,6 +103,13 @@ fn argument<'v>(
             _ => (Place::First(magic), start),
         },
         ["stop" | "use", ..] if name == "pool" => (Place::PoolName, start),
+        words if only_positional(magic) == Some(&ValueKind::Pool) => {
+            if words.contains(&"--") {
+                code_place(text, cursor)
+            } else {
+                (Place::Positional(magic), start)
+            }
+        }
         [first, ..] if magic.subcommands.iter().any(|word| word == first) => {
             (Place::Positional(magic), start)
         }

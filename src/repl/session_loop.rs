@@ -46,6 +46,13 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     if let Some(mut quiet) = terminal.clone() {
         // `^C` would stand in the middle of the next line.
         quiet.local_flags.remove(LocalFlags::ECHOCTL);
+        if editor_echoes() {
+            // What is typed while a cell runs would stand in its output and in the live table. The line
+            // editor shows it when its turn comes.
+            quiet
+                .local_flags
+                .remove(LocalFlags::ECHO | LocalFlags::ECHONL);
+        }
         let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &quiet);
     }
     if style.live {
@@ -103,6 +110,12 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Whether the line editor shows itself what is typed: not on terminals that it only reads lines from.
+fn editor_echoes() -> bool {
+    let term = std::env::var("TERM").unwrap_or_default().to_lowercase();
+    !matches!(term.as_str(), "dumb" | "cons25" | "emacs")
 }
 
 fn banner(session: &Session) -> String {

@@ -4,6 +4,7 @@
 
 use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, LiteralKind, TokenKind};
 
+use crate::cell::KEYWORDS;
 use crate::repl::continuation::PAD;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +34,6 @@ pub struct Span {
     pub end: usize,
     pub class: Class,
 }
-
-/// Rust's keywords, strict and reserved ones that a user types.
-pub const KEYWORDS: &[&str] = &[
-    "Self", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum",
-    "extern", "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move",
-    "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "type",
-    "unsafe", "use", "where", "while",
-];
 
 const PRIMITIVES: &[&str] = &[
     "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16",

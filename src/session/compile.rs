@@ -47,6 +47,7 @@ impl Session {
                 &Code::default(),
                 self.cell(),
                 "",
+                namespace.variables(),
             )),
         }
     }
@@ -137,7 +138,14 @@ impl Session {
                     .history
                     .last()
                     .map_or("", |record| record.code.as_str());
-                return Err(explain::compile_error(error, code, self.cell(), cell));
+                let variables = namespace.variables();
+                return Err(explain::compile_error(
+                    error,
+                    code,
+                    self.cell(),
+                    cell,
+                    variables,
+                ));
             }
         };
         self.definitions.add(&items);

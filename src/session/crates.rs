@@ -21,7 +21,8 @@ impl Session {
         let answer = self.await_compiler(&pending, &format!("adding {name}"), sink);
         self.timing.compile += since.elapsed();
         let compiled = answer.map_err(|error| {
-            explain::compile_error(error, &super::Code::default(), self.cell(), "")
+            let (code, none) = (super::Code::default(), std::collections::BTreeMap::new());
+            explain::compile_error(error, &code, self.cell(), "", &none)
         })?;
         self.root = Some(Namespace {
             state: compiled.after,

@@ -1,12 +1,14 @@
 //! Plain cells: compiled and run in the local engine, and accounted for when they stop midway.
 
 use super::flight::{Ended, Hold};
-use super::follow::Wait;
+use super::follow::{Batch, Wait};
+use super::jobs::is_ours;
 use super::namespace::{Namespace, bound_names, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink};
+use crate::pool::{MapFault, Payload};
 
 /// Whether a `let` names nothing: `let;`, `let = 1`.
 fn lacks_a_pattern(code: &str) -> bool {
@@ -24,6 +26,16 @@ fn lost_by_redefinition(name: &str) -> String {
 impl Session {
     /// Runs plain Rust in the local engine.
     pub fn run_local(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<(), Failed> {
+        self.run_local_with(code, Vec::new(), sink)
+    }
+
+    /// The same, with values that the code takes from the session.
+    pub(super) fn run_local_with(
+        &mut self,
+        code: &Code,
+        data: Vec<Payload>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
         if normalised(&code.text)
             .chars()
             .all(|c| c == ';' || c.is_whitespace())
@@ -49,15 +61,27 @@ impl Session {
             let before = ready.before;
             self.namespaces.insert(local, before.clone());
             self.last_artifact = Some(ready.artifact.clone());
-            let runs = [(vec![(local, Origin::Local)], ready.artifact.clone())];
-            let (flight, interrupted) = self.fly(&runs, Hold::default(), Wait::default(), sink)?;
+            let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
+            batch.data = vec![data.clone()];
+            batch.places = self.places(&ready.artifact, code);
+            let (flight, interrupted) =
+                self.fly(&[batch], Hold::default(), Wait::default(), sink)?;
             let failure = flight.map_failure.clone();
-            let Some(ended) = flight.legs.into_values().next().and_then(|leg| leg.ended) else {
+            let Some(leg) = flight.legs.into_values().next() else {
+                return Ok(());
+            };
+            self.sent = leg.sent;
+            let Some(ended) = leg.ended else {
                 return Ok(());
             };
             match ended {
                 Ended::Returned => {
                     self.namespaces.insert(local, ready.after);
+                    if interrupted && code.text.contains("try_on_processes") {
+                        let kept =
+                            "the map was interrupted: what was done is kept, the rest are errors";
+                        sink.send(Event::Notice(kept.to_owned()));
+                    }
                     return Ok(());
                 }
                 Ended::ChangedTypes(names) => {
@@ -69,7 +93,8 @@ impl Session {
                 }
                 Ended::Died(cause) => {
                     self.launch_local();
-                    let lost: Vec<&str> = before.variables().keys().map(String::as_str).collect();
+                    let names = before.variables().keys().map(String::as_str);
+                    let lost: Vec<&str> = names.filter(|name| !is_ours(name)).collect();
                     return Err(explain::local_death(&cause, interrupted, &lost).into());
                 }
                 Ended::NotLoaded(why) => {
@@ -78,6 +103,12 @@ impl Session {
                 }
                 ended @ (Ended::Panicked(_) | Ended::Errored(_)) => {
                     let lost = self.settle(local, &before, &ready.after, code)?;
+                    if failure
+                        .as_ref()
+                        .is_some_and(|failure| failure.what == MapFault::PlanOnly)
+                    {
+                        return Ok(());
+                    }
                     let mut report = match (ended, failure) {
                         (_, Some(failure)) => self.map_failure(&failure, &ready.artifact, code),
                         (Ended::Panicked(panic), None) => {

@@ -71,7 +71,11 @@ impl Session {
             }
             PoolEvent::MapDone { report, shown } => {
                 self.flush_map_report(sink);
-                self.map_report = shown.then_some(report);
+                if let Some(reports) = &mut self.quiet_reports {
+                    reports.push(report);
+                } else {
+                    self.map_report = shown.then_some(report);
+                }
             }
             PoolEvent::FirstResults { rank, texts } => {
                 let rows = self
@@ -94,8 +98,40 @@ impl Session {
             PoolEvent::Died {
                 engine,
                 cause,
+                replaced: true,
+                ..
+            } => self.note_replaced(engine, &cause, sink),
+            PoolEvent::Died {
+                engine,
+                cause,
                 announced,
+                ..
             } => self.note_death(engine, &cause, announced, sink),
+            PoolEvent::JobOver(text) => sink.send(Event::Text(text)),
+            PoolEvent::Live(mut view) => {
+                for engine in &mut view.engines {
+                    if let Some(line) = self.last_lines.get(&(view.pool.clone(), engine.rank)) {
+                        engine.last_line.clone_from(line);
+                    }
+                }
+                sink.send(Event::Live(Some(view)));
+            }
+            PoolEvent::ItemTexts { first, texts } => {
+                let items = self
+                    .map_report
+                    .iter_mut()
+                    .flat_map(|report| &mut report.items);
+                for item in items {
+                    let text = item
+                        .index
+                        .checked_sub(first)
+                        .and_then(|place| texts.get(usize::try_from(place).ok()?));
+                    if let Some((input, result)) = text {
+                        item.input.clone_from(input);
+                        item.result.clone_from(result);
+                    }
+                }
+            }
             PoolEvent::NotStarted { why, .. } => {
                 sink.send(Event::Notice(format!(
                     "an engine could not be started: {why}"
@@ -111,7 +147,21 @@ impl Session {
             PoolEvent::Up { .. }
             | PoolEvent::Shown { .. }
             | PoolEvent::RunDone { .. }
+            | PoolEvent::Data { .. }
             | PoolEvent::MapFailed(_) => {}
+        }
+    }
+
+    /// An engine died in a map, and another process stands in for it: the map's table tells so. What it had
+    /// is told here.
+    fn note_replaced(&mut self, engine: EngineId, cause: &str, sink: &mut dyn Sink) {
+        let lost = self.variables_of(engine);
+        self.namespaces.remove(&engine);
+        if let (Some((pool, rank)), false) = (self.place(engine), lost.is_empty()) {
+            sink.send(Event::Notice(format!(
+                "engine {rank} of {pool} was replaced ({cause}); lost there: {}",
+                lost.join(", ")
+            )));
         }
     }
 
@@ -170,6 +220,7 @@ impl Session {
     pub(super) fn flush_map_report(&mut self, sink: &mut dyn Sink) {
         if let Some(report) = self.map_report.take() {
             sink.send(Event::Progress(None));
+            sink.send(Event::Live(None));
             sink.send(Event::MapFinished(report));
         }
     }

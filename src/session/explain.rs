@@ -1,7 +1,9 @@
 //! From typed failures to reports: what happened, where, what to do now. The one place for these words.
 
+use std::collections::BTreeMap;
+
 use super::{Code, Failed, Session};
-use crate::cell::identifiers;
+use crate::cell::{bound, captured, closure, identifiers, position};
 use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
@@ -11,18 +13,32 @@ use crate::wire::PanicInfo;
 /// What the cell crate's compile-time check says of a function that captures.
 const CAPTURES: &str = "captures variables (or is a function pointer)";
 
+/// Notes about rustc's own affairs.
+const NOISE: [&str; 3] = [
+    "the full name for the type has been written to",
+    "consider using `--verbose`",
+    "changes to Rust's type-inference algorithm",
+];
+
 pub const TRAVEL_HINT: &str = "add #[derive(Serialize, Deserialize)] to the type (serde is there), or map on a thread pool, where nothing is encoded: `%pool start threads`";
 
-pub const CAPTURES_HINT: &str = "put the values into the inputs, or map on a thread pool, where functions borrow: `%pool start threads`";
+pub const CAPTURES_HINT: &str = "share a value by `pool::map_with(&value, inputs, |value, x| …)`, or write `%map`, which takes variables along; on a thread pool functions borrow: `%pool start threads`";
 
-/// Errors of the compiler's, with the user's own lines.
-pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &str) -> Failed {
+/// Errors of the compiler's, with the user's own lines; `variables` are those that the cell was compiled with.
+pub fn compile_error(
+    error: CompileError,
+    code: &Code,
+    cell: CellId,
+    source: &str,
+    variables: &BTreeMap<String, String>,
+) -> Failed {
     match error {
         CompileError::Refused(diagnostics) => {
             let mut reports: Vec<Report> = Vec::new();
             if let Some(captures) = diagnostics.iter().find(|d| d.message.contains(CAPTURES)) {
                 // What follows it are the generic function's own lines.
-                return refused(captures.clone(), code, cell, source).into();
+                let report = refused(captures.clone(), code, cell, source);
+                return capturing(report, captures, cell, source, variables).into();
             }
             for diagnostic in diagnostics {
                 let report = refused(diagnostic, code, cell, source);
@@ -38,12 +54,76 @@ pub fn compile_error(error: CompileError, code: &Code, cell: CellId, source: &st
                     reports.push(report);
                 }
             }
+            let travels =
+                |report: &Report| report.what.ends_with(" cannot travel between processes");
+            if reports.iter().any(travels) {
+                // That it cannot be shown either is for later.
+                reports.retain(|report| !report.what.starts_with("the value cannot be shown"));
+            }
             Failed(reports)
         }
         CompileError::Trouble(message) => trouble(&message, cell, source).into(),
         CompileError::Interrupted => interrupted("compiling").into(),
         CompileError::Unavailable(why) => no_compiler(&why).into(),
     }
+}
+
+/// Names what the closure of a map captures, and marks the closure in the cell.
+fn capturing(
+    mut report: Report,
+    diagnostic: &Diagnostic,
+    cell: CellId,
+    source: &str,
+    variables: &BTreeMap<String, String>,
+) -> Report {
+    let mut names: Vec<String> = bound(source);
+    names.extend(variables.keys().cloned());
+    let mut used: Vec<String> = Vec::new();
+    for function in &diagnostic.closures {
+        let function = closure(function);
+        let new = captured(function, &names).into_iter().filter(|name| {
+            // What is only called is a function more often than a variable.
+            variables.contains_key(name)
+                || !function.contains(&format!("{name}("))
+                || source.contains(&format!("let {name}"))
+        });
+        used.extend(new.filter(|name| !used.contains(name)).collect::<Vec<_>>());
+        match source.find(function) {
+            Some(at) if report.snippet.is_none() => {
+                let start = position(&source[..at], (1, 1));
+                let mark = Mark {
+                    start,
+                    end: position(function, start),
+                    label: "runs in other processes".to_owned(),
+                    primary: true,
+                };
+                report.snippet = Some(Snippet {
+                    source: source.to_owned(),
+                    name: format!("In [{cell}]"),
+                    marks: vec![mark],
+                });
+            }
+            Some(_) => {}
+            None => {
+                let line = function.lines().next().unwrap_or_default();
+                let note = format!("in code of an earlier cell: `{line}`");
+                report.notes.insert(0, note);
+            }
+        }
+    }
+    let named: Vec<String> = used
+        .iter()
+        .map(|name| match variables.get(name) {
+            Some(kind) => format!("`{name}`: {}", super::types::shorten(kind)),
+            None => format!("`{name}`"),
+        })
+        .collect();
+    if !named.is_empty() {
+        report.what = format!("the function captures {}", named.join(", "));
+    } else if diagnostic.closures.is_empty() {
+        report.what.push_str(", or is a function pointer");
+    }
+    report
 }
 
 fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> Report {
@@ -55,16 +135,11 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
     let mut report = Report::new(ErrorKind::Compile, diagnostic.message);
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
-    let ours = [
-        "map_processes",
-        "map_threads",
-        "on_processes",
-        "on_threads",
-        "show_value",
-    ];
+    let ours = ["on_processes", "on_threads", "show_value"];
+    let ours = ours.iter().chain(&NOISE);
     report
         .notes
-        .retain(|note| !ours.iter().any(|name| note.contains(name)));
+        .retain(|note| !ours.clone().any(|name| note.contains(name)));
     report.hint = diagnostic.help;
     if let Some(hint) = &report.hint {
         // The help is said once, below.
@@ -74,6 +149,11 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         "the function of a map on a process pool captures variables".clone_into(&mut report.what);
         report.code = None;
         report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
+        report.snippet = word(source, "map").map(|mark| Snippet {
+            source: source.to_owned(),
+            name: format!("In [{cell}]"),
+            marks: vec![mark],
+        });
         return report.hint(CAPTURES_HINT);
     }
     if report.what.contains("captured variable in a `Fn` closure") {
@@ -103,7 +183,10 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             .iter()
             .any(|start| kind.starts_with(start))
         };
-        report.hint = Some(if kind.starts_with('&') {
+        report.hint = Some(if kind == "!" {
+            "the function never returns a value: write its result type, `|x| -> u64 { … }`"
+                .to_owned()
+        } else if kind.starts_with('&') {
             "send values, not references: `.iter().cloned()` on the inputs, `String` instead of `&str` (`.map(String::from)`), or map on a thread pool: `%pool start threads`".to_owned()
         } else if standard(&kind) {
             "send plain data instead, or map on a thread pool, where nothing is encoded: `%pool start threads`".to_owned()
@@ -188,13 +271,18 @@ fn last_line(source: &str) -> Option<Mark> {
 /// The type of which a map on a process pool wants that serde can carry it.
 fn cannot_travel<'a>(report: &'a Report, code: &Code) -> Option<&'a str> {
     let by_map = [
-        "map_processes",
         "on_processes",
         "`regatta_cell::pool::map`",
         "`map`",
         "send_value",
     ];
-    let calls = ["map_processes(", "pool::map(", "send_value("];
+    let calls = [
+        "on_processes(",
+        "pool::",
+        "pool(",
+        "magic::send(",
+        "send_value(",
+    ];
     let asked = calls.iter().any(|call| code.text.contains(call))
         || report
             .notes
@@ -446,6 +534,25 @@ impl Session {
         }
     }
 
+    /// The user's names for the lines of an artifact whose errors are values.
+    pub(super) fn places(&self, artifact: &Artifact, code: &Code) -> Vec<(u32, String)> {
+        if !code.text.contains("try_map") && !code.text.contains("try_on_") {
+            return Vec::new();
+        }
+        let lines = 1..=artifact.source.lines().count() as u32;
+        let named = |line| {
+            let panic = PanicInfo {
+                file: "src/lib.rs".to_owned(),
+                line,
+                ..PanicInfo::default()
+            };
+            let (record, line_in_cell) = self.place_of(&panic, artifact, code)?;
+            let cell = self.history[record].cell;
+            Some((line, format!("In [{cell}], line {line_in_cell}")))
+        };
+        lines.filter_map(named).collect()
+    }
+
     /// The history's index of the cell that a panic's line stands in, and the line in it.
     fn place_of(
         &self,
@@ -461,6 +568,12 @@ impl Session {
             .and_then(|(_, line)| code.in_cell(line));
         if let (Some(line), Some(last)) = (own, self.history.len().checked_sub(1)) {
             return Some((last, line));
+        }
+        let line = (panic.line as usize).checked_sub(1);
+        let generated = line.and_then(|line| artifact.source.lines().nth(line));
+        if generated.is_some_and(|text| text.contains("regatta_cell::magic::")) {
+            // A magic's call is no line of the user's.
+            return None;
         }
         let cells: Vec<&str> = self
             .history
@@ -494,18 +607,29 @@ impl Session {
             }
             MapFault::Crashed(cause) => Report::new(
                 ErrorKind::Map,
-                format!("{item} (or one sent with it) ended three engines; the last one: {cause}"),
+                format!("{item} ended three engines; the last one: {cause}"),
             )
-            .hint("`%pool restart` brings the engines back; then try that input in a plain cell"),
+            .hint("try that input in a plain cell; `--on-error collect` keeps the other results"),
+            MapFault::TimedOut => Report::new(
+                ErrorKind::Map,
+                format!("{item} took longer than `--timeout` allows; its engine was replaced"),
+            )
+            .hint("`--on-error collect` keeps the other results"),
             MapFault::NoEngineLeft => Report::new(
                 ErrorKind::Map,
                 "no engine of the pool is left to run the map",
             )
             .hint("`%pool restart` starts them again"),
-            MapFault::Interrupted => Report::new(
-                ErrorKind::Interrupted,
-                "the map was interrupted; no results were kept",
-            ),
+            MapFault::Interrupted { done, total } => {
+                let total = total.map_or_else(String::new, |total| format!(" of {total}"));
+                let done = format!("{done}{total} items were done");
+                Report::new(
+                    ErrorKind::Interrupted,
+                    format!("the map was interrupted; {done}"),
+                )
+                .hint("`--on-error collect` keeps what is done, and so does a job: `%map -a`")
+            }
+            MapFault::PlanOnly => Report::new(ErrorKind::Map, "only the plan was wanted"),
             MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
         };
         for (rank, cause) in &failure.died {

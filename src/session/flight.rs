@@ -7,11 +7,8 @@ use super::prints::{Prints, Told};
 use super::types::shorten;
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{Origin, Stream, Value};
-use crate::pool::{MapFailure, PoolEvent};
+use crate::pool::{MapFailure, Payload, PoolEvent};
 use crate::wire::{PanicInfo, RunEnd};
-
-/// The MIME type of values that travel; see `regatta_cell::magic::send_value`.
-const SENT: &str = "application/x-regatta";
 
 /// How one engine ended the cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +29,8 @@ pub struct Leg {
     pub origin: Origin,
     pub ended: Option<Ended>,
     pub value: Option<Value>,
-    /// A value in the form in which it travels.
-    pub sent: Option<String>,
+    /// Values in the form in which they travel.
+    pub sent: Vec<Payload>,
     pub busy: Duration,
     /// Output that is held back, in order.
     pub held: Vec<(Stream, String)>,
@@ -51,7 +48,7 @@ impl Leg {
             origin,
             ended: None,
             value: None,
-            sent: None,
+            sent: Vec::new(),
             busy: Duration::ZERO,
             held: Vec::new(),
             prints: [
@@ -109,6 +106,15 @@ impl Flight {
             started: Instant::now(),
             hold,
             map_failure: None,
+        }
+    }
+
+    /// Since its start, or of its longest leg when it is over.
+    pub fn elapsed(&self) -> Duration {
+        let longest = self.legs.values().map(|leg| leg.busy).max();
+        match longest {
+            Some(longest) if self.is_over() => longest,
+            _ => self.started.elapsed(),
         }
     }
 
@@ -173,6 +179,7 @@ impl Flight {
                 engine,
                 cause,
                 announced,
+                replaced,
             } if self.legs.contains_key(&engine) => {
                 let mut shown = self.finish_prints(engine);
                 if let Some(leg) = self.legs.get_mut(&engine) {
@@ -183,8 +190,15 @@ impl Flight {
                     engine,
                     cause,
                     announced,
+                    replaced,
                 }));
                 shown
+            }
+            PoolEvent::Data { engine, value } if self.legs.contains_key(&engine) => {
+                if let Some(leg) = self.legs.get_mut(&engine) {
+                    leg.sent.push(value);
+                }
+                Vec::new()
             }
             PoolEvent::MapFailed(failure) => {
                 self.map_failure = Some(failure);
@@ -207,12 +221,6 @@ impl Flight {
         let Some(leg) = self.legs.get_mut(&engine) else {
             return Vec::new();
         };
-        if let [(mime, text)] = value.content.as_slice()
-            && mime == SENT
-        {
-            leg.sent = Some(text.clone());
-            return Vec::new();
-        }
         // evcxr's second way to show a value does not name its type.
         if value.type_name == "()" || (value.type_name.is_empty() && value.text() == "()") {
             return Vec::new();

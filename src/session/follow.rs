@@ -8,10 +8,29 @@ use super::{Failed, GRACE, Session, TICK};
 use crate::compiler::Artifact;
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Progress, Report, Sink};
-use crate::pool::{EngineState, Run, Signal, Work};
+use crate::pool::{EndEarly, Payload, Run, Signal, WhichMaps};
 
 /// Engines that run the same artifact.
-pub(super) type Batch = (Vec<(EngineId, Origin)>, Arc<Artifact>);
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    pub engines: Vec<(EngineId, Origin)>,
+    pub artifact: Arc<Artifact>,
+    /// Per engine the values that the cell takes from the session.
+    pub data: Vec<Vec<Payload>>,
+    /// The user's name for lines of the artifact's source.
+    pub places: Vec<(u32, String)>,
+}
+
+impl Batch {
+    pub fn new(engines: Vec<(EngineId, Origin)>, artifact: Arc<Artifact>) -> Self {
+        Self {
+            engines,
+            artifact,
+            data: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+}
 
 /// How a flight is waited for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,12 +41,16 @@ pub(super) struct Wait {
     pub progress_after: Option<Duration>,
 }
 
+/// How long a cell may go on after the map that it waits for was told to stop.
+const MAP_GRACE: Duration = Duration::from_millis(900);
+
 /// A Ctrl-C that is being carried out.
 #[derive(Debug, Default)]
 struct Interruption {
-    since: Option<Instant>,
+    presses: u32,
     signal: Option<Signal>,
-    map_engines_done: bool,
+    /// When what still runs is killed.
+    deadline: Option<Instant>,
     killed: Vec<EngineId>,
 }
 
@@ -47,15 +70,17 @@ impl Session {
 
     /// Starts artifacts on engines.
     pub(super) fn take_off(&mut self, runs: &[Batch], hold: Hold) -> Flight {
-        let all = runs.iter().flat_map(|(engines, _)| engines.iter().cloned());
+        let all = runs.iter().flat_map(|batch| batch.engines.iter().cloned());
         let flight = Flight::new(all, hold);
-        for (engines, artifact) in runs {
+        for batch in runs {
             self.hub.run(Run {
-                engines: engines.iter().map(|(engine, _)| *engine).collect(),
-                so: artifact.so.clone(),
-                entry: artifact.entry.clone(),
+                engines: batch.engines.iter().map(|(engine, _)| *engine).collect(),
+                so: batch.artifact.so.clone(),
+                entry: batch.artifact.entry.clone(),
                 cell: self.cell(),
-                pool: self.pool_use(),
+                pools: self.pools_in_use(),
+                places: batch.places.clone(),
+                data: batch.data.clone(),
             });
         }
         flight
@@ -75,10 +100,10 @@ impl Session {
         self.finish_stray_prints(sink);
         self.flush_map_report(sink);
         sink.send(Event::Progress(None));
+        sink.send(Event::Live(None));
         self.timing.run += flight.started.elapsed();
-        let mut interruption = followed?;
-        if interruption.since.is_some() {
-            self.end_map_engines(&mut interruption);
+        let interruption = followed?;
+        if interruption.presses > 0 {
             let pool_engines: Vec<EngineId> = interruption
                 .killed
                 .iter()
@@ -87,7 +112,7 @@ impl Session {
                 .collect();
             self.replace(&pool_engines, sink);
         }
-        Ok(interruption.since.is_some())
+        Ok(interruption.presses > 0)
     }
 
     fn follow_events(
@@ -127,79 +152,46 @@ impl Session {
                 };
                 sink.send(Event::Progress(Some(progress)));
             }
-            if self.interrupt.is_pressed() && interruption.since.is_none() {
+            if self.interrupt.is_pressed() {
                 let _ = self.interrupt.take();
-                interruption.since = Some(Instant::now());
+                interruption.presses += 1;
                 self.interrupting = true;
-                self.interrupt_softly(flight, &mut interruption);
+                self.interrupt_flight(flight, &mut interruption);
             }
             if interruption
-                .since
-                .is_some_and(|since| since.elapsed() >= GRACE)
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
             {
-                self.interrupt_hard(flight, &mut interruption);
+                // What has not ended by now is killed, and again if that was not enough.
+                interruption.deadline = Some(Instant::now() + GRACE);
+                interruption.killed.extend(flight.flying());
+                self.hub.signal(flight.flying(), Signal::SIGKILL);
             }
         }
         Ok(interruption)
     }
 
-    /// A map that was interrupted is over for its caller at once; an engine that does not end its chunk by
-    /// itself is killed.
-    fn end_map_engines(&self, interruption: &mut Interruption) {
-        let since = Instant::now();
-        loop {
-            let busy: Vec<EngineId> = self
-                .hub
-                .status()
-                .iter()
-                .filter(|status| status.state == EngineState::Busy(Work::Map))
-                .map(|status| status.id)
-                .collect();
-            if busy.is_empty() {
-                return;
-            }
-            if since.elapsed() >= GRACE {
-                self.hub.signal(busy.clone(), Signal::SIGKILL);
-                interruption.killed.extend(busy);
-                return;
-            }
-            std::thread::sleep(TICK);
+    /// A map is told to stop; its engines are killed at the second Ctrl-C, and it is given up at the third. A
+    /// cell without one gets its signal, and is killed when that does not end it.
+    fn interrupt_flight(&self, flight: &Flight, interruption: &mut Interruption) {
+        let how = match interruption.presses {
+            1 => EndEarly::Cancel,
+            2 => EndEarly::Kill,
+            _ => EndEarly::Abandon,
+        };
+        if flight.has(self.local) && self.hub.end_maps(WhichMaps::Foreground, how) {
+            // The map's own countdown comes first.
+            interruption.deadline = Some(Instant::now() + MAP_GRACE);
+            return;
         }
-    }
-
-    /// The first moment of a Ctrl-C: a map is told to end, a cell gets its signal.
-    fn interrupt_softly(&self, flight: &Flight, interruption: &mut Interruption) {
-        let has_map = flight.has(self.local) && self.hub.interrupt_map();
-        if !has_map {
+        if interruption.presses == 1 {
             let signal = interruption.signal.unwrap_or(Signal::SIGINT);
             interruption.killed.extend(flight.flying());
             self.hub.signal(flight.flying(), signal);
+            interruption.deadline = Some(Instant::now() + GRACE);
+        } else {
+            interruption.deadline = Some(Instant::now());
         }
-    }
-
-    /// What has not ended by now is killed: a map's busy engines first, then the cell's own.
-    fn interrupt_hard(&mut self, flight: &Flight, interruption: &mut Interruption) {
-        let mut victims: Vec<EngineId> = Vec::new();
-        if !interruption.map_engines_done {
-            interruption.map_engines_done = true;
-            let busy =
-                |status: &crate::pool::EngineStatus| status.state == EngineState::Busy(Work::Map);
-            victims.extend(
-                self.hub
-                    .status()
-                    .iter()
-                    .filter(|status| busy(status))
-                    .map(|s| s.id),
-            );
-            interruption.killed.extend(&victims);
-        }
-        if victims.is_empty() {
-            victims = flight.flying();
-            interruption.killed.extend(&victims);
-        }
-        // The next round, if this was not enough.
-        interruption.since = Some(Instant::now());
-        self.hub.signal(victims, Signal::SIGKILL);
     }
 
     fn show(&mut self, shown: Shown, sink: &mut dyn Sink) {

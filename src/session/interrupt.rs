@@ -22,6 +22,11 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// As Ctrl-C does.
+    pub fn press(&self) {
+        self.pressed.store(true, Ordering::Relaxed);
+    }
+
     /// Whether Ctrl-C was pressed since this was last asked.
     #[must_use]
     pub fn take(&self) -> bool {

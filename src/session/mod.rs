@@ -3,8 +3,10 @@
 
 mod cache;
 mod code;
+mod compare;
 mod compile;
 mod crates;
+mod data;
 mod evaluate;
 mod events;
 mod explain;
@@ -12,6 +14,7 @@ mod flight;
 mod follow;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod map;
 mod namespace;
 mod pools;
@@ -28,7 +31,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use code::{Code, Failed};
+pub use data::{DataRequest, DataVerb};
 pub use interrupt::Interrupt;
+pub use jobs::JobStatus;
 pub use map::{MapOptions, MapRequest};
 pub use pools::Pool;
 pub use px::PxOptions;
@@ -37,7 +42,7 @@ use crate::compiler::toolchain::{Toolchain, users_environment};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{Event, MapReport, PxReport, Sink, Stream, Value};
-use crate::pool::Hub;
+use crate::pool::{Hub, Payload};
 use crate::wire::PanicInfo;
 use cache::Cache;
 use namespace::{Definitions, Namespace};
@@ -93,6 +98,14 @@ pub struct Session {
     /// What engines without a cell print, such as the functions of a map.
     stray_prints: HashMap<(EngineId, Stream), Prints>,
     background: Vec<px::Background>,
+    /// Maps in the background whose results have not been taken.
+    map_jobs: Vec<jobs::MapJob>,
+    /// Values that the last local cell has sent.
+    sent: Vec<Payload>,
+    /// Reports of maps without a table, while they are wanted.
+    quiet_reports: Option<Vec<MapReport>>,
+    /// The last line that each engine has printed in a map.
+    last_lines: HashMap<(PoolName, Rank), String>,
     pub px_defaults: PxOptions,
     pub autopx: Option<PxOptions>,
     pub last_px: Option<PxReport>,
@@ -144,6 +157,10 @@ impl Session {
             graves: HashMap::new(),
             stray_prints: HashMap::new(),
             background: Vec::new(),
+            map_jobs: Vec::new(),
+            sent: Vec::new(),
+            quiet_reports: None,
+            last_lines: HashMap::new(),
             px_defaults: PxOptions::default(),
             autopx: None,
             last_px: None,
@@ -232,6 +249,7 @@ impl Session {
         local
             .into_iter()
             .flat_map(|namespace| namespace.variables().iter())
+            .filter(|(name, _)| !jobs::is_ours(name))
             .map(|(name, kind)| (name.clone(), kind.clone()))
             .collect()
     }
@@ -300,6 +318,10 @@ impl Session {
         let origin = self.origin_of(engine);
         for one in told {
             if let Told::Text(stream, text) = one {
+                if let (Some((pool, rank)), Some(line)) = (self.place(engine), text.lines().last())
+                {
+                    self.last_lines.insert((pool, rank), line.to_owned());
+                }
                 self.flush_map_report(sink);
                 sink.send(Event::Output {
                     origin: origin.clone(),

@@ -274,6 +274,7 @@ impl Session {
         namespace
             .into_iter()
             .flat_map(|n| n.variables().keys().cloned())
+            .filter(|name| !super::jobs::is_ours(name))
             .collect()
     }
 
@@ -330,10 +331,14 @@ impl Session {
         Err(Report::new(ErrorKind::System, what).into())
     }
 
-    /// What the next cell's `pool::map` maps over.
-    pub(super) fn pool_use(&self) -> Option<PoolUse> {
-        let pool = self.current_pool()?;
-        Some(match pool.kind {
+    /// What the next cell's maps may use; the pool in use comes first.
+    pub(super) fn pools_in_use(&self) -> Vec<PoolUse> {
+        let current = self.current_pool();
+        let others = self
+            .pools
+            .iter()
+            .filter(|pool| Some(&pool.name) != self.current.as_ref());
+        let used = |pool: &Pool| match pool.kind {
             PoolKind::Threads => PoolUse::Threads {
                 name: pool.name.clone(),
                 size: pool.size,
@@ -342,7 +347,8 @@ impl Session {
                 name: pool.name.clone(),
                 engines: pool.engines.clone(),
             },
-        })
+        };
+        current.into_iter().chain(others).map(used).collect()
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::flight::{Ended, Flight, Hold, Leg};
 use super::follow::Wait;
 use super::namespace::Namespace;
-use super::{Code, Failed, Pool, Session, explain};
-use crate::cell::Targets;
-use crate::ids::{CellId, EngineId, Rank};
+use super::{Code, Failed, JobStatus, Pool, Session, explain};
+use crate::cell::{Binding, Targets};
+use crate::ids::{CellId, EngineId, JobId, Rank};
 use crate::outcome::{
-    EngineOutcome, ErrorKind, Event, GroupOutputs, PoolKind, PxReport, PxRow, Report, Sink,
+    EngineOutcome, ErrorKind, Event, GroupOutputs, JobState, Origin, PoolKind, PxReport, PxRow,
+    Report, Sink,
 };
-use crate::pool::{PoolEvent, Signal};
+use crate::pool::{JobRecord, Payload, PoolEvent, Signal};
 
 /// The options of `%px`, with ipyparallel's meaning.
 #[derive(Clone, Debug)]
@@ -50,6 +51,7 @@ impl Default for PxOptions {
 /// A `%px` under way that nobody waits for.
 #[derive(Debug)]
 pub(super) struct Background {
+    job: JobId,
     flight: Flight,
     course: Course,
 }
@@ -64,6 +66,17 @@ pub(super) struct Course {
     pub(super) legs:
         BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
     pub(super) skipped: Vec<PxRow>,
+}
+
+/// What a flight of a `%px` came to.
+struct Landed {
+    report: PxReport,
+    /// Ranks on which the cell has to run again, without variables that were in its way.
+    again: Vec<Rank>,
+    /// What the engines have sent, by rank.
+    sent: Vec<Payload>,
+    /// The type of the variable that `-o` names.
+    out_type: Option<String>,
 }
 
 impl Session {
@@ -117,10 +130,15 @@ impl Session {
         };
         if !options.block {
             let flight = self.take_off(&batches, hold);
-            self.background.push(Background { flight, course });
-            sink.send(Event::Text(
-                "running on the engines; `%pxresult` shows the result".to_owned(),
-            ));
+            let job = self.hub.number();
+            self.background.push(Background {
+                job,
+                flight,
+                course,
+            });
+            sink.send(Event::Text(format!(
+                "job {job} runs on the engines; `%pxresult` shows the result"
+            )));
             return Ok(());
         }
         let wait = Wait {
@@ -131,6 +149,45 @@ impl Session {
         self.land(flight, course, interrupted, sink)
     }
 
+    /// Runs a session's own code on engines; shows them only when one fails. What they send is in
+    /// `self.sent`, by rank. `data`: what each of them takes from the session.
+    pub(super) fn px_quietly(
+        &mut self,
+        code: &Code,
+        options: &PxOptions,
+        data: Vec<Vec<Payload>>,
+        sink: &mut dyn Sink,
+    ) -> Result<PxReport, Failed> {
+        let pool = self.pool_named(None)?.clone();
+        let ranks = options
+            .targets
+            .resolve(pool.size)
+            .map_err(|error| Failed::from(Report::new(ErrorKind::Usage, error.to_string())))?;
+        self.finish_background(&pool, sink)?;
+        let (mut batches, course) = self.plan_px(code, &pool, &ranks, options, sink)?;
+        for batch in &mut batches {
+            let of_engine = |(engine, _): &(EngineId, Origin)| {
+                let rank = pool.engines.iter().position(|other| other == engine)?;
+                let place = ranks.iter().position(|other| other.0 as usize == rank)?;
+                data.get(place).cloned()
+            };
+            let values = batch.engines.iter().map(of_engine);
+            batch.data = values.map(Option::unwrap_or_default).collect();
+        }
+        let hold = Hold {
+            values: true,
+            output: false,
+        };
+        let (flight, interrupted) = self.fly(&batches, hold, Wait::default(), sink)?;
+        let landed = self.landed(flight, course, interrupted, sink)?;
+        self.sent = landed.sent;
+        if landed.report.engines.iter().any(|row| !row.outcome.is_ok()) {
+            sink.send(Event::Px(landed.report));
+            return Err(Failed::default());
+        }
+        Ok(landed.report)
+    }
+
     /// Keeps account of what the engines have now, and reports.
     fn land(
         &mut self,
@@ -139,6 +196,47 @@ impl Session {
         interrupted: bool,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
+        let (options, code) = (course.options.clone(), course.code.clone());
+        let Landed {
+            report,
+            again,
+            sent,
+            out_type,
+        } = self.landed(flight, course, interrupted, sink)?;
+        if !again.is_empty() {
+            // The variables in the way are gone, so this ends.
+            let ranks: Vec<String> = again.iter().map(ToString::to_string).collect();
+            let targets = ranks.join(",").parse().unwrap_or_else(|_| Targets::all());
+            return self.px(
+                &code,
+                &PxOptions {
+                    targets,
+                    local: false,
+                    ..options
+                },
+                sink,
+            );
+        }
+        let failed = report.engines.iter().any(|row| !row.outcome.is_ok());
+        self.last_px = Some(report.clone());
+        sink.send(Event::Px(report));
+        if failed {
+            return Err(Failed::default());
+        }
+        match (out_type, &options.out) {
+            (Some(kind), Some(name)) => self.bind_values(name, &kind, sent, sink),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps account of what the engines have now; what they came to.
+    fn landed(
+        &mut self,
+        flight: Flight,
+        course: Course,
+        interrupted: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<Landed, Failed> {
         let Course {
             cell,
             pool,
@@ -149,7 +247,7 @@ impl Session {
         } = course;
         let out_name = options.out.clone().unwrap_or_default();
         let out_name = out_name.as_str();
-        let (mut sent_values, mut out_type) = (Vec::new(), None);
+        let (mut sent, mut out_type) = (Vec::new(), None);
         let mut rows = Vec::new();
         let mut again = Vec::new();
         for (engine, mut leg) in flight.legs {
@@ -174,9 +272,7 @@ impl Session {
                     sink.send(Event::Notice(format!("engine {rank} has {lost}")));
                 }
             }
-            if let Some(sent) = &leg.sent {
-                sent_values.push(sent.clone());
-            }
+            sent.push((*rank, std::mem::take(&mut leg.sent)));
             out_type = out_type.or_else(|| after.variables().get(out_name).cloned());
             if let (Some(Ended::Died(cause)), Some(lost)) =
                 (&mut leg.ended, self.graves.get(&engine))
@@ -187,41 +283,22 @@ impl Session {
         }
         rows.append(&mut skipped);
         rows.sort_by_key(|row| row.rank);
-        if !again.is_empty() {
-            // The variables in the way are gone, so this ends.
-            let ranks: Vec<String> = again.iter().map(ToString::to_string).collect();
-            let targets = ranks.join(",").parse().unwrap_or_else(|_| Targets::all());
-            return self.px(
-                &code,
-                &PxOptions {
-                    targets,
-                    local: false,
-                    ..options
-                },
-                sink,
-            );
-        }
-        let failed = rows.iter().any(|row| !row.outcome.is_ok());
-        let name = pool.name.clone();
+        // In the order of ranks, as the values are bound.
+        sent.sort_by_key(|(rank, _)| *rank);
         let report = PxReport {
             cell,
-            pool: name,
+            pool: pool.name,
             kind: pool.kind,
             engines: rows,
             group: options.group_outputs,
             verbose: options.verbose,
         };
-        self.last_px = Some(report.clone());
-        sink.send(Event::Px(report));
-        if failed {
-            return Err(Failed::default());
-        }
-        match out_type {
-            Some(kind) if options.out.is_some() => {
-                self.bind_values(out_name, &kind, &sent_values, sink)
-            }
-            _ => Ok(()),
-        }
+        Ok(Landed {
+            report,
+            again,
+            sent: sent.into_iter().flat_map(|(_, values)| values).collect(),
+            out_type,
+        })
     }
 
     /// Binds the engines' values, by rank, to a local variable.
@@ -229,23 +306,13 @@ impl Session {
         &mut self,
         name: &str,
         kind: &str,
-        values: &[String],
+        values: Vec<Payload>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let file = self.toolchain.folder.join("values");
-        std::fs::write(&file, values.join("\n")).map_err(|error| {
-            Report::new(
-                ErrorKind::System,
-                format!("the results cannot be kept: {error}"),
-            )
-        })?;
         let code = Code::default().generated(&format!(
-            "let {name}: Vec<{kind}> = regatta_cell::magic::received({file:?});\n"
+            "let {name}: Vec<{kind}> = regatta_cell::magic::received();\n"
         ));
-        let bound = self.run_local(&code, sink);
-        // Only a full folder minds, and it is removed with the session.
-        let _ = std::fs::remove_file(&file);
-        bound
+        self.run_local_with(&code, values, sink)
     }
 
     fn row(
@@ -287,6 +354,7 @@ impl Session {
             PoolEvent::Output { engine, .. }
             | PoolEvent::Shown { engine, .. }
             | PoolEvent::RunDone { engine, .. }
+            | PoolEvent::Data { engine, .. }
             | PoolEvent::Died { engine, .. } => *engine,
             _ => return Some(event),
         };
@@ -331,7 +399,10 @@ impl Session {
         }
         let mut failed = Failed::default();
         let mut any = false;
-        for Background { mut flight, course } in std::mem::take(&mut self.background) {
+        for background in std::mem::take(&mut self.background) {
+            let Background {
+                mut flight, course, ..
+            } = background;
             let wait = Wait {
                 signal: course.options.signal_on_interrupt,
                 progress_after: Some(course.options.progress_after),
@@ -349,11 +420,103 @@ impl Session {
         if any { Err(failed) } else { Ok(()) }
     }
 
-    /// Whether a background `%px` still runs.
+    /// Whether a background `%px` or map still runs.
     pub fn has_background(&self) -> bool {
+        let running = |record: &JobRecord| record.background && record.state == JobState::Running;
         self.background
             .iter()
             .any(|background| !background.flight.is_over())
+            || self.hub.jobs().iter().any(running)
+    }
+
+    /// The `%px` cells in the background, engine by engine.
+    pub(super) fn px_jobs(&self) -> Vec<JobStatus> {
+        let status = |background: &Background| {
+            let Background {
+                job,
+                flight,
+                course,
+            } = background;
+            let total = flight.legs.len();
+            JobStatus {
+                job: *job,
+                what: format!("%px of In [{}]", course.cell),
+                state: if flight.is_over() {
+                    JobState::Done
+                } else {
+                    JobState::Running
+                },
+                done: (total - flight.flying().len()) as u64,
+                total: Some(total as u64),
+                elapsed: flight.elapsed(),
+                pool: Some(course.pool.name.clone()),
+                bytes: 0,
+            }
+        };
+        self.background.iter().map(status).collect()
+    }
+
+    /// Shows what a `%px` in the background came to.
+    pub(super) fn px_job_result(
+        &mut self,
+        job: JobId,
+        bind: Option<&Binding>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        if bind.is_some() {
+            return Err(Report::new(
+                ErrorKind::Usage,
+                format!("job {job} is a %px, whose values are shown"),
+            )
+            .hint("`%px -o NAME` binds its values by rank")
+            .into());
+        }
+        let Some(place) = self.background.iter().position(|other| other.job == job) else {
+            return Ok(());
+        };
+        let others: Vec<Background> = self.background.drain(..).collect();
+        let (mut mine, mut rest) = (Vec::new(), Vec::new());
+        for (index, background) in others.into_iter().enumerate() {
+            if index == place {
+                mine.push(background);
+            } else {
+                rest.push(background);
+            }
+        }
+        self.background = mine;
+        let shown = self.px_result(sink);
+        self.background = rest;
+        shown
+    }
+
+    /// Interrupts a `%px` in the background as Ctrl-C does and shows what it came to; false when there is none
+    /// of this number.
+    pub(super) fn cancel_px_job(
+        &mut self,
+        job: JobId,
+        sink: &mut dyn Sink,
+    ) -> Result<bool, Failed> {
+        let Some(place) = self.background.iter().position(|other| other.job == job) else {
+            return Ok(false);
+        };
+        let Background {
+            mut flight, course, ..
+        } = self.background.remove(place);
+        let wait = Wait {
+            signal: course.options.signal_on_interrupt,
+            progress_after: Some(course.options.progress_after),
+        };
+        self.interrupt.press();
+        let interrupted = self.follow(&mut flight, wait, sink)?;
+        match self.land(flight, course, interrupted, sink) {
+            // The table has told it.
+            Err(failed) if failed.0.is_empty() => Ok(true),
+            landed => landed.map(|()| true),
+        }
+    }
+
+    pub(super) fn drop_px_job(&mut self, job: JobId) {
+        self.background.retain(|other| other.job != job);
     }
 }
 

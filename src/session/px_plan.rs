@@ -50,7 +50,7 @@ impl Session {
                     let origins = engines
                         .iter()
                         .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
-                    batches.push((origins.collect(), artifact.clone()));
+                    batches.push(Batch::new(origins.collect(), artifact.clone()));
                     for (rank, engine) in engines {
                         self.namespaces.insert(*engine, before.clone());
                         let leg = (*rank, before.clone(), after.clone(), artifact.clone());

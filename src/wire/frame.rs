@@ -1,86 +1,46 @@
-//! Frames on a byte stream: `u32` total length, `u32` header length (little-endian both), the header in
-//! postcard, the payload.
-
-use std::io::{IoSlice, Read, Write};
+//! Frames on a byte stream: `u32` total length, `u32` header length (little-endian both; its highest bit: the
+//! payload is a file that travels beside), the header in postcard, the payload.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::WireError;
 
 /// A frame longer than this is a fault of the sender, not a reason to allocate.
-const LONGEST: u64 = 2 << 30;
+const LONGEST: u64 = 1 << 30;
 
 const PREFIX: usize = 8;
 
-/// Writes one frame.
-pub fn write_frame<T: Serialize>(
-    to: &mut impl Write,
+/// In the header's length: the payload is a file that travels beside.
+const SHARED: u32 = 1 << 31;
+
+/// A frame up to its payload.
+pub fn frame_start<T: Serialize>(
     header: &T,
-    payload: &[u8],
-) -> Result<(), WireError> {
-    let mut start = vec![0; PREFIX];
+    payload: usize,
+    shared: bool,
+) -> Result<Vec<u8>, WireError> {
+    let mut start = Vec::with_capacity(64);
+    start.resize(PREFIX, 0);
     start = postcard::to_extend(header, start)?;
-    let header_len = start.len() - PREFIX;
-    let total = header_len as u64 + payload.len() as u64;
-    let (Ok(total_len), true) = (u32::try_from(total), total <= LONGEST) else {
+    let header_len = (start.len() - PREFIX) as u64;
+    let total = header_len + payload as u64;
+    if total > LONGEST {
         return Err(WireError::TooLong(total));
-    };
-    start[..4].copy_from_slice(&total_len.to_le_bytes());
-    start[4..8].copy_from_slice(&u32::try_from(header_len).unwrap_or(u32::MAX).to_le_bytes());
-    if payload.is_empty() {
-        to.write_all(&start)?;
-    } else {
-        write_both(to, &start, payload)?;
     }
-    Ok(())
+    let flag = if shared { SHARED } else { 0 };
+    start[..4].copy_from_slice(&(total as u32).to_le_bytes());
+    start[4..8].copy_from_slice(&(header_len as u32 | flag).to_le_bytes());
+    Ok(start)
 }
 
-/// Both parts in one call to the system where it takes them whole: most frames are small, and a second
-/// call would wake the reader twice.
-fn write_both(to: &mut impl Write, start: &[u8], payload: &[u8]) -> std::io::Result<()> {
-    let written = loop {
-        match to.write_vectored(&[IoSlice::new(start), IoSlice::new(payload)]) {
-            Ok(written) => break written,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    };
-    if written < start.len() {
-        to.write_all(&start[written..])?;
-        to.write_all(payload)
-    } else {
-        to.write_all(&payload[written - start.len()..])
-    }
-}
-
-/// Reads one frame, waiting for it.
-pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> Result<(T, Vec<u8>), WireError> {
-    let mut prefix = [0; PREFIX];
-    read_all(from, &mut prefix)?;
-    let (total, header_len) = lengths(prefix)?;
-    let mut header = vec![0; header_len];
-    read_all(from, &mut header)?;
-    let mut payload = vec![0; total - header_len];
-    read_all(from, &mut payload)?;
-    Ok((postcard::from_bytes(&header)?, payload))
-}
-
-fn lengths(prefix: [u8; PREFIX]) -> Result<(usize, usize), WireError> {
+fn lengths(prefix: [u8; PREFIX]) -> Result<(usize, usize, bool), WireError> {
     let total = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
-    let header = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]) as usize;
+    let header = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
+    let (shared, header) = (header & SHARED != 0, (header & !SHARED) as usize);
     if total as u64 > LONGEST || header > total {
         return Err(WireError::TooLong(total as u64));
     }
-    Ok((total, header))
-}
-
-fn read_all(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), WireError> {
-    from.read_exact(bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => {
-            WireError::Closed
-        }
-        _ => WireError::Io(error),
-    })
+    Ok((total, header, shared))
 }
 
 /// Takes bytes as they come in and gives frames as they become whole.
@@ -108,13 +68,15 @@ impl FrameReader {
         Some(taken)
     }
 
-    /// The next whole frame.
-    pub fn next_frame<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Vec<u8>)>, WireError> {
+    /// The next whole frame, and whether its payload is a file.
+    pub fn next_frame<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<Option<(T, Vec<u8>, bool)>, WireError> {
         let waiting = &self.bytes[self.at..];
         let Some(prefix) = waiting.first_chunk::<PREFIX>() else {
             return Ok(None);
         };
-        let (total, header_len) = lengths(*prefix)?;
+        let (total, header_len, shared) = lengths(*prefix)?;
         if waiting.len() < PREFIX + total {
             return Ok(None);
         }
@@ -125,7 +87,7 @@ impl FrameReader {
             self.bytes.drain(..self.at);
             self.at = 0;
         }
-        Ok(Some((header, payload)))
+        Ok(Some((header, payload, shared)))
     }
 }
 
@@ -133,21 +95,30 @@ impl FrameReader {
 mod tests {
     use super::*;
 
+    fn frame(header: &impl Serialize, payload: &[u8]) -> Vec<u8> {
+        let mut frame = frame_start(header, payload.len(), false).unwrap();
+        frame.extend_from_slice(payload);
+        frame
+    }
+
     #[test]
     fn frames_survive_any_cut_of_the_stream() {
         let mut stream = Vec::new();
         for n in 0_u32..20 {
-            let payload = vec![n as u8; n as usize * 7];
-            write_frame(&mut stream, &(n, format!("frame {n}")), &payload).unwrap();
+            stream.extend(frame(
+                &(n, format!("frame {n}")),
+                &vec![n as u8; n as usize * 7],
+            ));
         }
         for cut in 1..64 {
             let mut reader = FrameReader::default();
             let mut seen = 0_u32;
             for part in stream.chunks(cut) {
                 reader.extend(part);
-                while let Some(((n, name), payload)) = reader.next_frame::<(u32, String)>().unwrap()
+                while let Some(((n, name), payload, shared)) =
+                    reader.next_frame::<(u32, String)>().unwrap()
                 {
-                    assert_eq!((n, name), (seen, format!("frame {seen}")));
+                    assert_eq!((n, name, shared), (seen, format!("frame {seen}"), false));
                     assert_eq!(payload, vec![n as u8; n as usize * 7]);
                     seen += 1;
                 }
@@ -157,32 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_stream_is_told_from_a_broken_one() {
-        let mut stream = Vec::new();
-        write_frame(&mut stream, &7_u32, b"payload").unwrap();
-        let cut = stream.len() - 1;
-        let closed = read_frame::<u32>(&mut &stream[..cut]).unwrap_err();
-        assert!(matches!(closed, WireError::Closed), "{closed}");
-        let absurd = read_frame::<u32>(&mut &[0xff_u8; 64][..]).unwrap_err();
+    fn an_absurd_length_is_refused() {
+        let mut reader = FrameReader::default();
+        reader.extend(&[0xff; 64]);
+        let absurd = reader.next_frame::<u32>().unwrap_err();
         assert!(matches!(absurd, WireError::TooLong(_)), "{absurd}");
-    }
-
-    #[test]
-    fn payloads_arrive_whole_through_a_writer_that_takes_little() {
-        struct Slow(Vec<u8>);
-        impl Write for Slow {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                let taken = bytes.len().min(3);
-                self.0.extend_from_slice(&bytes[..taken]);
-                Ok(taken)
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut slow = Slow(Vec::new());
-        write_frame(&mut slow, &"header", &[9; 100]).unwrap();
-        let (header, payload) = read_frame::<String>(&mut &slow.0[..]).unwrap();
-        assert_eq!((header.as_str(), payload), ("header", vec![9; 100]));
     }
 }

@@ -9,44 +9,98 @@ use crate::ids::{EngineId, JobId, PoolName, Rank};
 /// From the session to an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToEngine {
-    /// The first frame: who the engine is.
+    /// The first frame: who the engine is. Payload: its status page, see [`status`].
     Welcome {
         id: EngineId,
         rank: Rank,
         size: u32,
         local: bool,
     },
-    /// Run the entry function of an artifact.
+    /// Run the entry function of an artifact. Payload: what the cell takes from the session.
     Run {
         so: PathBuf,
         entry: String,
-        pool: Option<PoolSpec>,
+        /// What its maps may use; the pool in use comes first.
+        pools: Vec<PoolSpec>,
+        /// The user's name for lines of the artifact's source.
+        places: Vec<(u32, String)>,
+    },
+    /// One more value that the next cell takes from the session. Payload: its bytes.
+    Data,
+    /// Captured variables, known by their content's hash. Payload: their bytes.
+    Capture {
+        hash: u128,
+    },
+    ForgetCapture {
+        hash: u128,
+    },
+    /// What the chunks of a job run.
+    Function {
+        job: JobId,
+        task: Task,
     },
     /// A chunk of a map. Payload: the encoded inputs.
     Chunk {
         job: JobId,
-        chunk: u32,
-        count: u64,
-        function: FunctionAddress,
+        span: Span,
     },
-    /// To the local engine during a map of its own: encode up to `max` further inputs.
-    Pull { max: u64 },
-    /// To the local engine during a map: results of the inputs from `first` on. Payload: the results.
-    Results { first: u64, count: u64 },
-    /// To the local engine: the map is over. `first_items`: per rank, the indices of its first results.
-    MapOver {
-        error: Option<String>,
-        first_items: Vec<Vec<u64>>,
+    /// No chunk of this job will come any more.
+    JobOver {
+        job: JobId,
     },
     /// The pool's size has changed.
-    Resized { size: u32 },
+    Resized {
+        size: u32,
+    },
 }
 
-/// The pool that a cell of the local engine maps over.
+/// The function of a job and how it is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PoolSpec {
-    Threads { name: PoolName, size: u32 },
-    Processes { name: PoolName, size: u32 },
+pub struct Task {
+    pub function: FunctionAddress,
+    pub captures: Option<u128>,
+    /// Errors are results.
+    pub collect: bool,
+    /// Times of every item are wanted.
+    pub timed: bool,
+    pub retries: u32,
+    pub seed: Option<u64>,
+}
+
+/// A chunk: which of its inputs to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub chunk: u32,
+    /// The index of the payload's first input.
+    pub first: u64,
+    /// Inputs in the payload.
+    pub count: u64,
+    /// The ones to run, counted from `first`.
+    pub from: u64,
+    pub to: u64,
+}
+
+/// The page of eight-byte numbers that an engine shares with the session.
+pub mod status {
+    /// Index of the input that is being worked on, plus one; 0 without one.
+    pub const ITEM: usize = 0;
+    /// Its job.
+    pub const JOB: usize = 1;
+    /// Written by the session: this job's chunks end after their current item.
+    pub const STOP: usize = 2;
+    /// Items begun since the engine started.
+    pub const BEGUN: usize = 3;
+    /// Length of the page in bytes.
+    pub const LENGTH: u64 = 4096;
+}
+
+/// A pool that a cell of the local engine may map over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSpec {
+    pub name: PoolName,
+    pub size: u32,
+    /// Threads of the local engine; processes otherwise.
+    pub threads: bool,
 }
 
 /// A function in an artifact: its address less the artifact's load address.
@@ -67,6 +121,8 @@ pub enum FromEngine {
         mime: String,
         type_name: String,
     },
+    /// A value for the session to keep. Payload: its bytes.
+    Data,
     /// The entry function returned. `busy`: nanoseconds inside it.
     RunDone { busy: u64, end: RunEnd },
     ChunkDone {
@@ -74,25 +130,12 @@ pub enum FromEngine {
         chunk: u32,
         ended: ChunkEnded,
     },
-    /// The local engine asks for a map over the pool in use. An empty `function`: no table.
-    MapBegin {
-        function: String,
-        input_type: String,
-        output_type: String,
-        items: Option<u64>,
-        address: FunctionAddress,
-    },
-    /// The answer to `Pull`. Payload: the encoded inputs.
-    Inputs {
-        count: u64,
-        exhausted: bool,
-        error: Option<String>,
-    },
-    /// Results could not be decoded, so the map cannot end well.
-    Undecodable,
+    /// The local engine asks for a map over processes. Payload: the connection on which it gives inputs and
+    /// takes results.
+    MapBegin(Box<MapBegin>),
     /// A map begins on a thread pool of the local engine.
     ThreadsBegin {
-        function: String,
+        options: MapWish,
         input_type: String,
         output_type: String,
         items: u64,
@@ -112,8 +155,116 @@ pub enum FromEngine {
     },
     /// `Debug` texts of a rank's first results, for the map table.
     FirstResults { rank: Rank, texts: Vec<String> },
+    /// `Debug` texts of inputs and results from an index on, for the table of items.
+    ItemTexts {
+        first: u64,
+        texts: Vec<(String, String)>,
+    },
     /// Seconds per loop of `%timeit`, as bits.
     Timing { per_loop: Vec<u64>, loops: u64 },
+}
+
+/// What a map's caller asks for, besides its function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapWish {
+    /// The function as the user wrote it; empty: no plan and no table are shown.
+    pub function: String,
+    pub pool: Option<String>,
+    /// Ranks; all when empty.
+    pub ranks: Vec<u32>,
+    pub chunk: Option<u64>,
+    pub schedule: Schedule,
+    /// Per item, nanoseconds.
+    pub timeout: Option<u64>,
+    pub collect: bool,
+    pub timed: bool,
+    pub retries: u32,
+    pub seed: Option<u64>,
+    /// Nobody waits for it.
+    pub background: bool,
+    /// Nothing is shown.
+    pub quiet: bool,
+    /// The plan is wanted, and nothing else.
+    pub plan_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Schedule {
+    #[default]
+    Dynamic,
+    Static,
+    Guided,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapBegin {
+    pub wish: MapWish,
+    /// What the caller knows the job by.
+    pub ticket: u64,
+    pub input_type: String,
+    pub output_type: String,
+    pub items: Option<u64>,
+    pub function: FunctionAddress,
+    pub captures: Option<CapturesInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturesInfo {
+    pub hash: u128,
+    /// Name, type and encoded bytes of each.
+    pub variables: Vec<(String, String, u64)>,
+}
+
+/// From the session to the caller of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToCaller {
+    /// It is under way.
+    Job { job: JobId },
+    /// Send the captured variables: the session does not have them yet.
+    WantCaptures,
+    /// Encode up to `chunks` chunks of up to `items` inputs.
+    Pull { items: u64, chunks: u32 },
+    /// Payload: the results of the inputs `first..first + count`.
+    Results { first: u64, count: u64, rank: Rank },
+    /// An item without a result, of a map that collects errors.
+    Failed { item: u64, fault: ItemFault },
+    /// The map is over. `first_items`: per rank, the indices of its first results.
+    Over {
+        error: Option<String>,
+        cancelled: bool,
+        wall: u64,
+        serial: u64,
+        first_items: Vec<Vec<u64>>,
+    },
+}
+
+/// Why an item has no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ItemFault {
+    Crashed(String),
+    TimedOut,
+    Cancelled,
+}
+
+/// From the caller of a map to the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromCaller {
+    /// Payload: their bytes.
+    Captures,
+    /// A chunk. Payload: the encoded inputs. `encode`: nanoseconds.
+    Inputs {
+        count: u64,
+        exhausted: bool,
+        error: Option<String>,
+        encode: u64,
+    },
+    /// Results could not be decoded, so the map cannot end well.
+    Undecodable,
+    Cancel,
+    /// The answer to `Over`: nanoseconds of decoding.
+    Closed {
+        decode: u64,
+    },
 }
 
 /// How an entry function ended, as far as the engine can tell; what the generated code prints (a caught
@@ -129,7 +280,7 @@ pub enum RunEnd {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PanicInfo {
     pub message: String,
     pub file: String,
@@ -137,14 +288,33 @@ pub struct PanicInfo {
     pub column: u32,
 }
 
+impl PanicInfo {
+    /// One without a place.
+    #[must_use]
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkEnded {
-    /// Results in the payload.
+    /// Items from the span's `from` on whose results are in the payload.
     pub done: u64,
+    /// Of them, items that are errors.
+    pub failed: u64,
     /// Nanoseconds inside the user's function.
     pub busy: u64,
+    /// When that began, on the machine's monotonic clock; nanoseconds.
+    pub began: u64,
     /// Why it ended before its last item.
     pub error: Option<PanicInfo>,
+    /// It was told to stop.
+    pub stopped: bool,
+    /// Per item when it began and how long it took, nanoseconds; empty unless wanted.
+    pub items: Vec<(u64, u64)>,
 }
 
 /// What one thread did of a map.
@@ -152,6 +322,8 @@ pub struct ChunkEnded {
 pub struct ThreadRow {
     pub items: u64,
     pub chunks: u64,
+    /// Of the items, errors.
+    pub failed: u64,
     pub busy: u64,
     pub first_items: Vec<u64>,
 }

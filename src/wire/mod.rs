@@ -1,14 +1,17 @@
 //! The protocol between the session and its engines: a versioned handshake, then frames. A frame is a small
-//! serde header and a payload of plain bytes that is never looked into here.
+//! serde header and a payload of plain bytes, or of a file, that is never looked into here.
 //!
 //! Knows nothing of pools, cells or the terminal.
 
+mod channel;
 mod frame;
 mod message;
 
-pub use frame::{FrameReader, read_frame, write_frame};
+pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
-    ChunkEnded, FromEngine, FunctionAddress, PanicInfo, PoolSpec, RunEnd, ThreadRow, ToEngine,
+    CapturesInfo, ChunkEnded, FromCaller, FromEngine, FunctionAddress, ItemFault, MapBegin,
+    MapWish, PanicInfo, PoolSpec, RunEnd, Schedule, Span, Task, ThreadRow, ToCaller, ToEngine,
+    status,
 };
 
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a
@@ -16,7 +19,7 @@ pub use message::{
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
@@ -48,4 +51,13 @@ pub fn check_greeting(bytes: [u8; 12]) -> Result<(), WireError> {
         return Err(WireError::Version(version));
     }
     Ok(())
+}
+
+/// The machine's monotonic clock, nanoseconds: the same for all processes.
+#[must_use]
+pub fn monotonic() -> u64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |time| {
+        let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
+        seconds * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or_default()
+    })
 }

@@ -5,6 +5,7 @@
 // Every test file compiles this file for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub mod dose;
 pub mod proc;
 pub mod screen;
 pub mod table;
@@ -136,6 +137,14 @@ impl Session {
                 screen::plain(&text)
             );
         })
+    }
+
+    /// Waits until the line editor has handed the last input over.
+    pub fn taken(&self, within: Duration) {
+        let taken = self.screen.wait(self.since, within, |raw| {
+            screen::after_input(raw).map(|_| ())
+        });
+        assert!(taken.is_some(), "the input is not read within {within:?}");
     }
 
     /// Waits until `text` has been shown since the last input was read, its own echo not counted; gives all

@@ -96,3 +96,20 @@ pub fn files(folder: PathBuf, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
     }
     found
 }
+
+/// A process's memory in bytes, by its name in `/proc/PID/status`: `VmRSS` is what it has, `VmHWM` the most it
+/// ever had.
+pub fn memory(pid: i32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .unwrap_or_else(|| panic!("no {name} in {status}"));
+    let kilobytes = line.trim().trim_end_matches(" kB");
+    kilobytes.parse::<u64>().expect("a number") * 1024
+}
+
+/// Lets the most memory that a process ever had be what it has now.
+pub fn forget_peak(pid: i32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of the same user");
+}

@@ -84,22 +84,31 @@ pub fn after_input(raw: &str) -> Option<&str> {
     raw.split_once(READ).map(|(_, output)| output)
 }
 
-/// Text as it stays on a screen: control sequences carried out as far as they concern one line.
+/// Text as it stays on a screen: control sequences carried out as far as they move within what was written
+/// and erase it.
 pub fn plain(raw: &str) -> String {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
-    let mut column = 0;
+    let (mut row, mut column) = (0, 0);
     let mut rest = raw.chars();
     while let Some(letter) = rest.next() {
-        let line = lines.last_mut().expect("it begins with one");
+        let line = &mut lines[row];
         match letter {
             '\n' => {
-                lines.push(Vec::new());
+                row += 1;
                 column = 0;
+                if row == lines.len() {
+                    lines.push(Vec::new());
+                }
             }
             '\r' => column = 0,
             '\x1b' => match sequence(&mut rest) {
                 Some(('K', "2")) => line.clear(),
                 Some(('K', _)) => line.truncate(column),
+                Some(('J', "" | "0")) => {
+                    line.truncate(column);
+                    lines.truncate(row + 1);
+                }
+                Some(('A', by)) => row = row.saturating_sub(by.parse().unwrap_or(1)),
                 Some(('G', to)) => column = to.parse::<usize>().unwrap_or(1).saturating_sub(1),
                 Some(('C', by)) => column += by.parse::<usize>().unwrap_or(1),
                 _ => {}

@@ -20,3 +20,10 @@ pub fn size() -> u32 {
 pub fn id() -> u32 {
     (host().id)()
 }
+
+/// A random generator for the item of a map that is being worked on: with `--seed N` it depends on `N` and
+/// the item's index alone, not on who runs it when.
+#[must_use]
+pub fn rng() -> fastrand::Rng {
+    fastrand::Rng::with_seed((host().seed)())
+}

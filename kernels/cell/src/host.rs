@@ -4,9 +4,10 @@
 //! types crosses here. A change of the layout changes [`SYMBOL`]'s number.
 
 use std::ffi::{c_char, c_void};
+use std::sync::atomic::AtomicU64;
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v1";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v2";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -18,7 +19,7 @@ pub struct Bytes {
 
 impl Bytes {
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub const fn of(bytes: &[u8]) -> Self {
         Self {
             start: bytes.as_ptr(),
             len: bytes.len(),
@@ -42,17 +43,54 @@ impl Bytes {
 /// Takes bytes; `to` is the caller's own.
 pub type Write = extern "C" fn(to: *mut c_void, bytes: Bytes);
 
-/// Decodes `count` inputs, applies the function to each, and writes the encoded results; the address of one
-/// instance of this function names a user's closure in every process that has loaded the same artifact.
-pub type Trampoline =
-    extern "C" fn(inputs: Bytes, count: u64, to: *mut c_void, write: Write) -> ChunkEnd;
+/// A user's function: how other processes make it from the captured variables and run it.
+#[repr(C)]
+pub struct Function {
+    /// Decodes the captured variables and makes the function; null when that failed.
+    pub make: extern "C" fn(captures: Bytes) -> *mut c_void,
+    pub run: extern "C" fn(made: *const c_void, task: *const Task) -> ChunkEnd,
+    pub release: extern "C" fn(made: *mut c_void),
+}
+
+/// The address of one instance of this function names a user's function in every process that has loaded the
+/// same artifact.
+pub type Describe = extern "C" fn() -> *const Function;
+
+/// One chunk of a map.
+#[repr(C)]
+pub struct Task {
+    /// `count` encoded inputs, the first of which has the index `first` in the map.
+    pub inputs: Bytes,
+    pub count: u64,
+    pub first: u64,
+    /// The ones to run, counted from `first`.
+    pub from: u64,
+    pub to: u64,
+    /// Each result is tagged: a value, or an error.
+    pub collect: bool,
+    /// Begin and length of each item are told through [`Host::item_ran`].
+    pub timed: bool,
+    /// How often an item that panicked is tried again.
+    pub retries: u32,
+    pub output: *mut c_void,
+    pub write: Write,
+    /// Where the index of the item under way is noted, plus one.
+    pub item: *const AtomicU64,
+    /// The items begun so far.
+    pub begun: *const AtomicU64,
+    /// When it is `job`, the chunk ends before its next item.
+    pub stop: *const AtomicU64,
+    pub job: u64,
+}
 
 /// How a chunk ended.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ChunkEnd {
-    /// Results written; fewer than were asked for when an item panicked.
+    /// Items from `from` on whose results were written.
     pub done: u64,
+    /// Of them, errors.
+    pub failed: u64,
     /// Nanoseconds inside the user's function.
     pub busy: u64,
     pub how: End,
@@ -66,24 +104,90 @@ pub enum End {
     Panicked = 1,
     /// An input could not be decoded or a result not encoded; nothing of it was written.
     NotEncodable = 2,
+    /// It was told to stop.
+    Stopped = 3,
 }
 
-/// A map over a process pool, as the cell asks for it.
+/// How a map is to run; zeros mean what is usual.
 #[repr(C)]
-pub struct MapCall {
+#[derive(Clone, Copy)]
+pub struct Wish {
     /// The function as the user wrote it; empty for a call from code, which shows no table.
     pub function: Bytes,
+    /// The pool's name; empty: the one in use.
+    pub pool: Bytes,
+    pub ranks: *const u32,
+    pub rank_count: usize,
+    /// Items per chunk; 0: it adapts.
+    pub chunk: u64,
+    pub schedule: Schedule,
+    /// Nanoseconds per item; 0: no limit.
+    pub timeout: u64,
+    pub collect: bool,
+    pub timed: bool,
+    pub background: bool,
+    pub plan_only: bool,
+    /// Nothing is shown.
+    pub quiet: bool,
+    pub has_seed: bool,
+    pub retries: u32,
+    pub seed: u64,
+}
+
+/// How chunks are given to engines.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// Whoever is free takes the next chunk.
+    #[default]
+    Dynamic = 0,
+    /// One block per engine, fixed before the start.
+    Static = 1,
+    /// As dynamic, with chunks that shrink towards the end.
+    Guided = 2,
+}
+
+/// Captured variables.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Captures {
+    /// `name\u{1f}type\u{1f}` of each.
+    pub names: Bytes,
+    pub ctx: *const c_void,
+    /// Hands all their encoded bytes over, variable by variable; false when one can't be encoded.
+    pub feed: extern "C" fn(ctx: *const c_void, to: *mut c_void, write: WriteOf) -> bool,
+}
+
+/// Takes bytes of the variable with this index.
+pub type WriteOf = extern "C" fn(to: *mut c_void, variable: u64, bytes: Bytes);
+
+/// A map over a process pool, as the cell asks for it. All but `ctx` and `captures` is copied; these live
+/// until [`Host::map_end`].
+#[repr(C)]
+pub struct MapCall {
+    pub wish: Wish,
     pub input_type: Bytes,
     pub output_type: Bytes,
     /// How many inputs there are; `u64::MAX` when the iterator does not say.
     pub items: u64,
-    pub trampoline: Trampoline,
+    pub describe: Describe,
+    /// Null without any.
+    pub captures: *const Captures,
     pub ctx: *mut c_void,
-    /// Encodes up to `max` further inputs.
-    pub pull: extern "C" fn(ctx: *mut c_void, max: u64, to: *mut c_void, write: Write) -> Pulled,
-    /// Decodes `count` results that belong to the inputs from `first` on; false when that failed.
-    pub put: extern "C" fn(ctx: *mut c_void, first: u64, count: u64, results: Bytes) -> bool,
+    pub pull: Pull,
+    pub put: Put,
+    /// An item has no result.
+    pub failed: extern "C" fn(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes),
 }
+
+/// Decodes the results of the inputs `first..first + count`, which the engine of this rank has sent; false
+/// when that failed.
+pub type Put =
+    extern "C" fn(ctx: *mut c_void, first: u64, count: u64, rank: u32, results: Bytes) -> bool;
+
+/// Encodes up to `max` further inputs, and ends early once there are so many bytes.
+pub type Pull =
+    extern "C" fn(ctx: *mut c_void, max: u64, bytes: u64, to: *mut c_void, write: Write) -> Pulled;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -95,10 +199,33 @@ pub struct Pulled {
     pub how: End,
 }
 
+/// Why an item has no result.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Crashed = 0,
+    TimedOut = 1,
+    Cancelled = 2,
+}
+
+/// What [`Host::map_step`] came to.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something was done; more is to come.
+    Going = 0,
+    Finished = 1,
+    /// The session knows why, and so does [`Host::map_failure`].
+    Failed = 2,
+    Cancelled = 3,
+    /// Nothing came in the time that was given.
+    Waited = 4,
+}
+
 /// A map or a broadcast on a thread pool: nothing is encoded, the workers borrow.
 #[repr(C)]
 pub struct ThreadsCall {
-    pub function: Bytes,
+    pub wish: Wish,
     pub input_type: Bytes,
     pub output_type: Bytes,
     pub items: u64,
@@ -121,7 +248,7 @@ pub enum MapEnd {
     Refused = 2,
 }
 
-/// Which pool a map or a broadcast goes to now.
+/// Which pool a map or a broadcast goes to.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
@@ -130,28 +257,70 @@ pub enum PoolKind {
     Processes = 2,
 }
 
+/// What is known of a map under way or over.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Progress {
+    /// The session's number of the job; 0 until it is known.
+    pub job: u32,
+    /// Nanoseconds; 0 until the map is over.
+    pub wall: u64,
+    pub serial: u64,
+}
+
 /// The services of the engine process.
 #[repr(C)]
 pub struct Host {
     pub rank: extern "C" fn() -> u32,
     pub size: extern "C" fn() -> u32,
     pub id: extern "C" fn() -> u32,
+    /// A number for the random generator of the item under way.
+    pub seed: extern "C" fn() -> u64,
+    /// Sets what `seed` depends on until the cell ends.
+    pub set_seed: extern "C" fn(given: bool, seed: u64),
     /// A value of the user's, to be shown: its MIME type, its text and its Rust type.
     pub show: extern "C" fn(mime: Bytes, text: Bytes, type_name: Bytes),
     /// Notes a panic of this thread; false when the host has no use for it, so that it should be printed.
     pub panicked: extern "C" fn(message: Bytes, file: Bytes, line: u32, column: u32) -> bool,
-    pub pool_kind: extern "C" fn() -> PoolKind,
-    pub map: extern "C" fn(call: *const MapCall) -> MapEnd,
+    /// Takes the noted panic of this thread: `message\u{1f}line`.
+    pub take_panic: extern "C" fn(to: *mut c_void, write: Write),
+    /// The user's name for a line of this cell's source, such as `In [3], line 2`.
+    pub place: extern "C" fn(line: u32, to: *mut c_void, write: Write),
+    /// The kind of a pool; of the one in use for an empty name.
+    pub pool_kind: extern "C" fn(name: Bytes) -> PoolKind,
+    /// Begins a map on a process pool; null when it is refused, see `failure`.
+    pub map_begin: extern "C" fn(call: *const MapCall) -> *mut c_void,
+    /// Does what the map wants next; waits so many milliseconds for it, for ever when negative.
+    pub map_step: extern "C" fn(map: *mut c_void, wait: i64) -> Step,
+    /// May be called from any thread.
+    pub map_cancel: extern "C" fn(map: *mut c_void),
+    pub map_progress: extern "C" fn(map: *mut c_void) -> Progress,
+    pub map_failure: extern "C" fn(map: *mut c_void, to: *mut c_void, write: Write),
+    /// Ends a map that is over, or drops one that is not.
+    pub map_end: extern "C" fn(map: *mut c_void),
     pub map_threads: extern "C" fn(call: *const ThreadsCall) -> MapEnd,
-    pub broadcast: extern "C" fn(ctx: *mut c_void, run: RunOnThread) -> MapEnd,
+    pub broadcast: extern "C" fn(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> MapEnd,
     /// Writes why the last map of this thread failed or was refused.
     pub failure: extern "C" fn(to: *mut c_void, write: Write),
+    /// A thread pool's item, by its index in the map.
+    pub item_begins: extern "C" fn(item: u64),
+    /// When an item began on the monotonic clock and how long it took, nanoseconds.
+    pub item_ran: extern "C" fn(began: u64, took: u64),
     /// The input index at which a rank's first results stand, up to `max` of them: for the map table.
     pub first_items: extern "C" fn(rank: u32, to: *mut u64, max: u64) -> u64,
     /// The `Debug` texts of a rank's first results.
     pub note_results: extern "C" fn(rank: u32, texts: Bytes),
+    /// `Debug` texts of inputs and results from an index on, `input\u{1f}result\u{1f}` of each.
+    pub note_items: extern "C" fn(first: u64, texts: Bytes),
     /// Shows timings: seconds per loop and run.
     pub timing: extern "C" fn(per_loop: *const f64, runs: u64, loops: u64),
+    /// Keeps a value for the session: `feed` hands its bytes over.
+    pub send:
+        extern "C" fn(ctx: *const c_void, feed: extern "C" fn(*const c_void, *mut c_void, Write)),
+    /// How many values the session has given to this cell.
+    pub received: extern "C" fn() -> u64,
+    /// One of them; it stays until the cell ends.
+    pub receive: extern "C" fn(index: u64) -> Bytes,
 }
 
 unsafe extern "C" {
@@ -164,6 +333,19 @@ unsafe extern "C" {
 /// When the code runs outside a regatta engine.
 #[must_use]
 pub fn host() -> &'static Host {
+    // Found once per artifact: it is the same for all.
+    static FOUND: std::sync::OnceLock<Found> = std::sync::OnceLock::new();
+    FOUND.get_or_init(|| Found(find())).0
+}
+
+struct Found(&'static Host);
+
+// SAFETY: the table is constant, and its functions may be called from any thread.
+unsafe impl Sync for Found {}
+// SAFETY: as above.
+unsafe impl Send for Found {}
+
+fn find() -> &'static Host {
     // SAFETY: `dlsym` with the null handle (RTLD_DEFAULT) and a C string looks up a global symbol.
     let symbol = unsafe { dlsym(std::ptr::null_mut(), SYMBOL.as_ptr()) };
     assert!(
@@ -181,4 +363,11 @@ pub extern "C" fn append(to: *mut c_void, bytes: Bytes) {
     // SAFETY: this function is only handed out together with a `Vec<u8>`, and the caller's bytes live for
     // the call.
     unsafe { (*to.cast::<Vec<u8>>()).extend_from_slice(bytes.as_slice()) }
+}
+
+/// What a host function writes, as text.
+pub(crate) fn text_of(fetch: impl FnOnce(*mut c_void, Write)) -> String {
+    let mut bytes = Vec::<u8>::new();
+    fetch((&raw mut bytes).cast(), append);
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -7,16 +7,26 @@
 //!
 //! It is compiled by users, in every session: keep it small.
 
+mod captures;
+mod codec;
 pub mod engine;
 pub mod entry;
+mod error;
+mod exchange;
 pub mod host;
+mod job;
 pub mod magic;
 pub mod pool;
+mod remote;
+mod threads;
 pub mod timing;
 pub mod value;
 
+pub use pool::pool;
+
 /// What every cell has in scope without asking.
 pub mod prelude {
+    pub use crate::pool::{ItemError, Job};
     pub use crate::value::CellValue;
     pub use crate::{engine, pool};
     pub use serde::{Deserialize, Serialize};

@@ -1,34 +1,107 @@
 //! What the code that magics generate calls. Not for users: it may change with any version.
 
 use std::any::type_name;
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
-use crate::host::{Bytes, End, MapEnd, host};
-use crate::pool::{on_processes, on_threads};
+use crate::captures::Travels;
+use crate::codec;
+use crate::host::{Bytes, End, MapEnd, Write, host};
+use crate::job::Job;
+use crate::pool::Pool;
 use crate::value::{debug_text, show};
 
-/// `%map` on a process pool.
-pub fn map_processes<I, O, F>(function: &str, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
-where
-    I: Serialize + DeserializeOwned,
-    O: Serialize + DeserializeOwned,
-    F: Fn(I) -> O,
-{
-    on_processes(function, inputs, f)
+/// How a magic's map is to run; `pool` empty: on the one in use.
+#[must_use]
+pub fn on(pool: &str, function: &str) -> Pool {
+    crate::pool::pool(pool).shown(function)
 }
 
-/// `%map` on a thread pool.
-pub fn map_threads<I, O, F>(function: &str, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
-where
-    I: Send,
-    O: Send + Sync,
-    F: Fn(I) -> O + Sync,
-{
-    on_threads(function, inputs, f)
+/// The results of a job, for `%result`.
+///
+/// # Panics
+/// When the job failed, or its results were taken before; the message says so.
+pub fn taken<O>(job: Job<O>) -> Vec<O> {
+    match job.get() {
+        Ok(results) => results,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// What is done of a job that was cancelled, each with the index of its input.
+pub fn taken_partly<O>(job: Job<O>) -> Vec<(u64, O)> {
+    // The job's thread may still be ending.
+    job.wait(Duration::from_secs(1));
+    job.partial()
+}
+
+/// The `Debug` texts of a map's inputs, for the table of items.
+#[derive(Default)]
+pub struct Inputs(RefCell<Vec<String>>);
+
+impl Inputs {
+    pub fn add(&self, input: &impl Debug) {
+        self.0.borrow_mut().push(one_line(input));
+    }
+
+    pub fn note(&self, results: &[impl Debug]) {
+        let inputs = self.0.borrow();
+        let texts: String = inputs
+            .iter()
+            .zip(results)
+            .map(|(input, result)| format!("{input}\u{1f}{}\u{1f}", one_line(result)))
+            .collect();
+        (host().note_items)(0, Bytes::of(texts.as_bytes()));
+    }
+}
+
+/// A `Debug` text that is one field of a list.
+fn one_line(value: &impl Debug) -> String {
+    let mut text = debug_text(value).replace('\u{1f}', " ");
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_FIELD) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Characters of an input or a result in the table of items.
+const LONGEST_FIELD: usize = 200;
+
+/// A map without engines, for `%compare`.
+pub fn serially<I, O>(
+    seed: Option<u64>,
+    inputs: impl IntoIterator<Item = I>,
+    f: impl Fn(I) -> O,
+) -> Vec<O> {
+    (host().set_seed)(seed.is_some(), seed.unwrap_or_default());
+    let one = |(item, input)| {
+        if seed.is_some() {
+            (host().item_begins)(item);
+        }
+        f(input)
+    };
+    let results = (0..).zip(inputs).map(one).collect();
+    (host().set_seed)(false, 0);
+    results
+}
+
+/// Results as bytes, and the nanoseconds that they took, for `%compare`.
+pub fn measured<O: Travels>(run: impl FnOnce() -> Vec<O>) -> (Vec<u8>, u64) {
+    let start = Instant::now();
+    let results = run();
+    let wall = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    for result in &results {
+        codec::append(result, codec::form::<O>(), &mut bytes)
+            .expect("a result can be encoded by serde");
+    }
+    (bytes, wall)
 }
 
 /// `%px` on a thread pool: runs `f` once on each of its threads and shows what each returned.
@@ -41,7 +114,7 @@ pub fn broadcast<F: Fn() + Sync>(f: F) {
             Err(_) => End::Panicked,
         }
     }
-    let end = (host().broadcast)((&raw const f).cast_mut().cast(), run::<F>);
+    let end = (host().broadcast)((&raw const f).cast_mut().cast(), Bytes::of(b""), run::<F>);
     if end != MapEnd::Finished {
         std::panic::resume_unwind(Box::new("the broadcast failed"));
     }
@@ -85,28 +158,107 @@ impl<O: Debug> NoteDebug for Results<'_, O> {
 
 impl<O> NoteNothing for &Results<'_, O> {}
 
-/// Shows a value and sends it to the session, for `%px -o`.
-pub fn send_value<T: Debug + Serialize + DeserializeOwned>(value: &T) {
-    show_value(value);
-    let encoded = postcard::to_allocvec(value).expect("the value can be encoded by serde");
-    let digits: String = encoded.iter().map(|byte| format!("{byte:02x}")).collect();
-    (host().show)(
-        Bytes::of(b"application/x-regatta"),
-        Bytes::of(digits.as_bytes()),
-        Bytes::of(type_name::<T>().as_bytes()),
-    );
+/// Sends a value to the session, which hands it on.
+pub fn send<T: Travels>(value: &T) {
+    extern "C" fn feed<T: Serialize>(value: *const c_void, to: *mut c_void, write: Write) {
+        // SAFETY: `value` is the one that the `send` call below borrows.
+        let value = unsafe { &*value.cast::<T>() };
+        let mut out = |bytes: &[u8]| write(to, Bytes::of(bytes));
+        // An encoder that panics or fails leaves too few bytes, which the other side tells.
+        let _ = catch_unwind(AssertUnwindSafe(|| codec::write(value, &mut out)));
+    }
+    (host().send)(std::ptr::from_ref(value).cast(), feed::<T>);
 }
 
-/// The values of [`send_value`], one a line of the file, by rank.
-pub fn received<T: DeserializeOwned>(file: &str) -> Vec<T> {
-    let text = std::fs::read_to_string(file).expect("the session wrote the file");
-    let decode = |line: &str| {
-        let bytes: Vec<u8> = (0..line.len() / 2)
-            .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).expect("digits"))
-            .collect();
-        postcard::from_bytes(&bytes).expect("what serde encoded it decodes")
-    };
-    text.lines().map(decode).collect()
+/// Sends one block of a slice for each of `parts` engines; their lengths differ by at most one.
+pub fn scatter_blocks<T: Travels + Clone>(values: &[T], parts: usize) {
+    for part in 0..parts {
+        let (from, to) = (
+            values.len() * part / parts,
+            values.len() * (part + 1) / parts,
+        );
+        send_slice(&values[from..to]);
+    }
+}
+
+/// Deals a slice out to `parts` engines, one by one.
+pub fn scatter_cyclic<T: Travels + Clone>(values: &[T], parts: usize) {
+    for part in 0..parts {
+        let dealt: Vec<T> = values.iter().skip(part).step_by(parts).cloned().collect();
+        send(&dealt);
+    }
+}
+
+/// Sends a slice as the `Vec` that it will be.
+fn send_slice<T: Travels + Clone>(values: &[T]) {
+    extern "C" fn feed<T: Serialize>(values: *const c_void, to: *mut c_void, write: Write) {
+        // SAFETY: `values` is the slice that the `send_slice` call below borrows.
+        let values = unsafe { *values.cast::<&[T]>() };
+        let mut out = |bytes: &[u8]| write(to, Bytes::of(bytes));
+        let _ = catch_unwind(AssertUnwindSafe(|| codec::write_slice(values, &mut out)));
+    }
+    (host().send)((&raw const values).cast(), feed::<T>);
+}
+
+/// The parts of a scatter in blocks, joined.
+pub fn gather_blocks<T: Travels>() -> Vec<T> {
+    let parts: Vec<&[u8]> = (0..(host().received)())
+        // SAFETY: the host keeps the bytes until the cell ends.
+        .map(|index| unsafe { (host().receive)(index).as_slice() })
+        .collect();
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    let mut all = Vec::new();
+    if codec::is_number::<T>() {
+        all.reserve_exact(bytes / size_of::<T>());
+    }
+    for mut part in parts {
+        codec::take_vec(&mut part, &mut all).expect("what was encoded can be decoded");
+    }
+    all
+}
+
+/// The parts of a cyclic scatter, one of each in turn.
+pub fn gather_cyclic<T: Travels>() -> Vec<T> {
+    let mut parts: Vec<_> = received::<Vec<T>>()
+        .into_iter()
+        .map(Vec::into_iter)
+        .collect();
+    let mut all = Vec::new();
+    loop {
+        let before = all.len();
+        all.extend(parts.iter_mut().filter_map(Iterator::next));
+        if all.len() == before {
+            return all;
+        }
+    }
+}
+
+/// Shows a value and sends it to the session, for `%px -o`.
+pub fn send_value<T: Debug + Travels>(value: &T) {
+    show_value(value);
+    send(value);
+}
+
+/// The value that the session has given to this cell.
+///
+/// # Panics
+/// When there is none of this type.
+pub fn received_one<T: Travels>() -> T {
+    received().pop().expect("the session gave a value")
+}
+
+/// The values that the session has given to this cell, in its order.
+///
+/// # Panics
+/// When one of them is no such value.
+pub fn received<T: Travels>() -> Vec<T> {
+    (0..(host().received)())
+        .map(|index| {
+            // SAFETY: the host keeps the bytes until the cell ends.
+            let mut bytes = unsafe { (host().receive)(index).as_slice() };
+            codec::take(&mut bytes).expect("what was encoded can be decoded")
+        })
+        .collect()
 }
 
 /// Shows a value of one thread of a `%px`.

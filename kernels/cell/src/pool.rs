@@ -1,25 +1,33 @@
-//! Parallel maps from code: `pool::map(inputs, f)` runs `f` on the engines of the pool in use.
+//! Parallel maps from code: `pool::map(inputs, f)` runs `f` on the engines of the pool in use, and
+//! `pool("p0").chunk(8).map(inputs, f)` says which pool and how.
+//!
+//! On a process pool inputs and results travel by serde, and `f` must capture nothing: it is found again in
+//! the other process by its address. What all items share goes once to each engine with [`map_with`]. On a
+//! thread pool nothing is encoded.
+//!
+//! A map that fails (no pool, an item that panics, something that can't be encoded) panics with a message
+//! that names the item; the cell ends with it and the session tells why.
 
-use std::any::type_name;
-use std::ffi::c_void;
-use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::iter::FusedIterator;
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::host::{
-    Bytes, ChunkEnd, End, MapCall, MapEnd, PoolKind, Pulled, ThreadsCall, Write, append, host,
+use crate::captures::{Captured, Travels};
+use crate::codec;
+pub use crate::error::ItemError;
+use crate::exchange::{
+    Arriving, Collected, Exchange, Names, Ordered, Partial, Sink, length, tagged,
 };
+pub use crate::host::Schedule;
+use crate::host::{Bytes, Describe, MapEnd, PoolKind, Step, Wish, host};
+use crate::job::{Decode, How};
+pub use crate::job::{Job, first_done, first_error, join};
+use crate::remote::{mapping, reducing};
+use crate::threads;
 
-/// Applies `f` to every input on the engines of the pool in use, and returns the results in input order.
-///
-/// On a process pool inputs and results travel by serde, and `f` must capture nothing: it is found again in
-/// the other process by its address. On a thread pool nothing is encoded.
-///
-/// # Panics
-/// When no pool is started, when an item panics or when it can't be encoded; the message names the item.
+/// Applies `f` to every input on the engines of the pool in use; results in input order.
 #[track_caller]
 pub fn map<I, O, F>(inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
 where
@@ -27,294 +35,691 @@ where
     O: Serialize + DeserializeOwned + Send + Sync,
     F: Fn(I) -> O + Sync,
 {
-    match (host().pool_kind)() {
-        PoolKind::Threads => on_threads("", inputs, f),
-        PoolKind::Processes => on_processes("", inputs, f),
-        PoolKind::None => panic!("no pool is started: `%pool start` starts one engine per core"),
-    }
+    Pool::default().map(inputs, f)
 }
 
+/// As [`map`], with a value that all items share: it goes to each engine once, and again only when it has
+/// changed.
 #[track_caller]
-/// The map on a process pool. `function` is what the table calls it; empty: no table.
-pub(crate) fn on_processes<I, O, F>(
-    function: &str,
-    inputs: impl IntoIterator<Item = I>,
-    f: F,
-) -> Vec<O>
+pub fn map_with<S, I, O, F>(shared: &S, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
 where
-    I: Serialize + DeserializeOwned,
-    O: Serialize + DeserializeOwned,
-    F: Fn(I) -> O,
+    S: Serialize + DeserializeOwned + Sync,
+    I: Serialize + DeserializeOwned + Send,
+    O: Serialize + DeserializeOwned + Send + Sync,
+    F: Fn(&S, I) -> O + Sync,
 {
-    const {
-        assert!(
-            size_of::<F>() == 0,
-            "regatta: the function of a map on a process pool captures variables (or is a function pointer)"
-        );
-    }
-    std::mem::forget(f);
-    let mut exchange = Exchange {
-        inputs: inputs.into_iter(),
-        results: Vec::new(),
-    };
-    let ctx: *mut Exchange<_, O> = &raw mut exchange;
-    let call = MapCall {
-        function: Bytes::of(function.as_bytes()),
-        input_type: Bytes::of(type_name::<I>().as_bytes()),
-        output_type: Bytes::of(type_name::<O>().as_bytes()),
-        items: length(&exchange.inputs),
-        trampoline: trampoline::<I, O, F>,
-        ctx: ctx.cast(),
-        pull: pull_of(&exchange),
-        put: put_of(&exchange),
-    };
-    finish((host().map)(&raw const call));
-    exchange
-        .results
-        .into_iter()
-        .map(|result| result.expect("one result per input"))
-        .collect()
+    Pool::default().map_with(shared, inputs, f)
 }
 
+/// Applies `f` to every input and combines the results with `op`, in input order; `None` without inputs.
+/// `op` has to be associative, and need not be commutative.
 #[track_caller]
-/// The map on a thread pool: workers borrow inputs and closure.
-pub(crate) fn on_threads<I, O, F>(
-    function: &str,
-    inputs: impl IntoIterator<Item = I>,
-    f: F,
-) -> Vec<O>
+pub fn reduce<I, O, F, P>(inputs: impl IntoIterator<Item = I>, f: F, op: P) -> Option<O>
 where
-    I: Send,
-    O: Send + Sync,
+    I: Serialize + DeserializeOwned + Send,
+    O: Serialize + DeserializeOwned + Send + Sync,
     F: Fn(I) -> O + Sync,
+    P: Fn(O, O) -> O + Sync,
 {
-    let inputs: Vec<Cell<I>> = inputs
-        .into_iter()
-        .map(|input| Cell(MaybeUninit::new(input)))
-        .collect();
-    let results: Vec<OnceLock<O>> = inputs.iter().map(|_| OnceLock::new()).collect();
-    let shared = Shared {
-        inputs: &inputs,
-        results: &results,
-        f: &f,
-    };
-    let call = ThreadsCall {
-        function: Bytes::of(function.as_bytes()),
-        input_type: Bytes::of(type_name::<I>().as_bytes()),
-        output_type: Bytes::of(type_name::<O>().as_bytes()),
-        items: inputs.len() as u64,
-        ctx: (&raw const shared).cast_mut().cast(),
-        run: run_items::<I, O, F>,
-    };
-    finish((host().map_threads)(&raw const call));
-    results
-        .into_iter()
-        .map(|result| result.into_inner().expect("one result per input"))
-        .collect()
+    Pool::default().reduce(inputs, f, op)
 }
 
+/// Applies `f` to every input for what it does.
 #[track_caller]
-fn finish(end: MapEnd) {
-    if end == MapEnd::Finished {
-        return;
+pub fn for_each<I, F>(inputs: impl IntoIterator<Item = I>, f: F)
+where
+    I: Serialize + DeserializeOwned + Send,
+    F: Fn(I) + Sync,
+{
+    Pool::default().for_each(inputs, f);
+}
+
+/// The results as they arrive, each with the index of its input. Process pools only.
+#[track_caller]
+pub fn map_iter<It, O, F>(inputs: It, f: F) -> MapIter<It::IntoIter, O>
+where
+    It: IntoIterator,
+    It::Item: Serialize + DeserializeOwned,
+    O: Serialize + DeserializeOwned,
+    F: Fn(It::Item) -> O,
+{
+    Pool::default().map_iter(inputs, f)
+}
+
+/// The pool of this name, and how a map is to run on it.
+#[must_use]
+pub fn pool(name: &str) -> Pool {
+    Pool {
+        name: name.to_owned(),
+        ..Pool::default()
     }
-    let mut why = Vec::<u8>::new();
-    (host().failure)((&raw mut why).cast(), append);
-    let why = String::from_utf8_lossy(&why).into_owned();
-    if end == MapEnd::Refused {
-        panic!("{why}");
+}
+
+/// How a map is to run: which pool, and the options of `%map`.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    name: String,
+    function: String,
+    ranks: Vec<u32>,
+    chunk: u64,
+    schedule: Schedule,
+    timeout: Option<Duration>,
+    retries: u32,
+    seed: Option<u64>,
+    unordered: bool,
+    timed: bool,
+    plan_only: bool,
+    quiet: bool,
+    names: String,
+}
+
+impl Pool {
+    /// Only the engines with these ranks.
+    #[must_use]
+    pub fn targets(mut self, ranks: &[u32]) -> Self {
+        self.ranks = ranks.to_vec();
+        self
     }
-    // Not a panic of the user's code: the session shows the reason it already knows.
-    std::panic::resume_unwind(Box::new(why));
-}
 
-fn length(inputs: &impl Iterator) -> u64 {
-    match inputs.size_hint() {
-        (low, Some(high)) if low == high => low as u64,
-        _ => u64::MAX,
+    /// Items per chunk; 0: it adapts to their time.
+    #[must_use]
+    pub fn chunk(mut self, items: u64) -> Self {
+        self.chunk = items;
+        self
     }
-}
 
-/// The sending side's state: what is still to be pulled and what has come back.
-struct Exchange<It, O> {
-    inputs: It,
-    results: Vec<Option<O>>,
-}
+    /// How chunks are given to engines.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
 
-type Pull = extern "C" fn(*mut c_void, u64, *mut c_void, Write) -> Pulled;
-type Put = extern "C" fn(*mut c_void, u64, u64, Bytes) -> bool;
+    /// Results in the order in which they arrive.
+    #[must_use]
+    pub fn unordered(mut self) -> Self {
+        self.unordered = true;
+        self
+    }
 
-fn pull_of<It: Iterator<Item = I>, I: Serialize, O>(_: &Exchange<It, O>) -> Pull {
-    pull::<It, I, O>
-}
+    /// How often an item that panicked is tried again.
+    #[must_use]
+    pub fn retries(mut self, times: u32) -> Self {
+        self.retries = times;
+        self
+    }
 
-fn put_of<It, O: DeserializeOwned>(_: &Exchange<It, O>) -> Put {
-    put::<It, O>
-}
+    /// The most that one item may take; its engine is replaced then. Process pools only.
+    #[must_use]
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
+        self
+    }
 
-extern "C" fn pull<It: Iterator<Item = I>, I: Serialize, O>(
-    ctx: *mut c_void,
-    max: u64,
-    to: *mut c_void,
-    write: Write,
-) -> Pulled {
-    // SAFETY: `ctx` is the `Exchange` of the `on_processes` call that waits for this map, and the host calls
-    // back from that same thread only.
-    let exchange = unsafe { &mut *ctx.cast::<Exchange<It, O>>() };
-    let mut bytes = Vec::new();
-    let mut pulled = Pulled {
-        count: 0,
-        exhausted: false,
-        how: End::Finished,
-    };
-    let pulling = catch_unwind(AssertUnwindSafe(|| {
-        while pulled.count < max {
-            let Some(input) = exchange.inputs.next() else {
-                pulled.exhausted = true;
-                break;
-            };
-            match postcard::to_extend(&input, std::mem::take(&mut bytes)) {
-                Ok(longer) => bytes = longer,
-                Err(_) => {
-                    pulled.how = End::NotEncodable;
-                    break;
-                }
+    /// Gives each item a random generator of its own, [`crate::engine::rng`], which depends on this number and
+    /// the item alone.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Without plan, live table and report.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// What tables call the function. For the code that magics generate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn shown(mut self, function: &str) -> Self {
+        function.clone_into(&mut self.function);
+        self
+    }
+
+    /// Times every item. For the code that magics generate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn timed(mut self) -> Self {
+        self.timed = true;
+        self
+    }
+
+    /// Shows the plan and runs nothing. For the code that magics generate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn plan_only(mut self) -> Self {
+        self.plan_only = true;
+        self
+    }
+
+    /// Names and types of captured variables. For the code that magics generate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn names(mut self, names: &str) -> Self {
+        names.clone_into(&mut self.names);
+        self
+    }
+
+    fn wish(&self) -> Wish {
+        Wish {
+            function: Bytes::of(self.function.as_bytes()),
+            pool: Bytes::of(self.name.as_bytes()),
+            ranks: self.ranks.as_ptr(),
+            rank_count: self.ranks.len(),
+            chunk: self.chunk,
+            schedule: self.schedule,
+            timeout: self.timeout.map_or(0, |time| {
+                u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
+            }),
+            collect: false,
+            timed: self.timed,
+            background: false,
+            plan_only: self.plan_only,
+            quiet: self.quiet,
+            has_seed: self.seed.is_some(),
+            retries: self.retries,
+            seed: self.seed.unwrap_or_default(),
+        }
+    }
+
+    #[track_caller]
+    fn kind(&self) -> PoolKind {
+        let kind = (host().pool_kind)(Bytes::of(self.name.as_bytes()));
+        match (kind, self.name.as_str()) {
+            (PoolKind::None, "") => {
+                panic!("no pool is started: `%pool start` starts one engine per core")
             }
-            pulled.count += 1;
+            (PoolKind::None, name) => panic!("there is no pool `{name}`"),
+            (kind, _) => kind,
         }
-    }));
-    if pulling.is_err() {
-        pulled.how = End::Panicked;
     }
-    write(to, Bytes::of(&bytes));
-    pulled
-}
 
-extern "C" fn put<It, O: DeserializeOwned>(
-    ctx: *mut c_void,
-    first: u64,
-    count: u64,
-    results: Bytes,
-) -> bool {
-    // SAFETY: as in `pull`.
-    let exchange = unsafe { &mut *ctx.cast::<Exchange<It, O>>() };
-    // SAFETY: the host lends the bytes for this call.
-    let mut bytes = unsafe { results.as_slice() };
-    let (Ok(first), Ok(count)) = (usize::try_from(first), usize::try_from(count)) else {
-        return false;
-    };
-    if exchange.results.len() < first + count {
-        exchange.results.resize_with(first + count, || None);
+    /// As [`map`].
+    #[track_caller]
+    pub fn map<I, O, F>(&self, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
+    where
+        I: Serialize + DeserializeOwned + Send,
+        O: Serialize + DeserializeOwned + Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        match self.kind() {
+            PoolKind::Threads => self.on_threads(inputs, f),
+            _ if self.unordered => self.unordered_on_processes((), inputs, move |()| f),
+            _ => self.on_processes((), inputs, move |()| f),
+        }
     }
-    for slot in &mut exchange.results[first..first + count] {
-        let decoded = catch_unwind(AssertUnwindSafe(|| postcard::take_from_bytes::<O>(bytes)));
-        let Ok(Ok((result, rest))) = decoded else {
-            return false;
+
+    /// As [`map_with`].
+    #[track_caller]
+    pub fn map_with<S, I, O, F>(
+        &self,
+        shared: &S,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+    ) -> Vec<O>
+    where
+        S: Serialize + DeserializeOwned + Sync,
+        I: Serialize + DeserializeOwned + Send,
+        O: Serialize + DeserializeOwned + Send + Sync,
+        F: Fn(&S, I) -> O + Sync,
+    {
+        match self.kind() {
+            PoolKind::Threads => self.on_threads(inputs, |input| f(shared, input)),
+            _ => {
+                let names = format!("shared\u{1f}{}\u{1f}", std::any::type_name::<S>());
+                let maker = move |(shared,)| move |input| f(&shared, input);
+                self.clone()
+                    .names(&names)
+                    .on_processes((shared,), inputs, maker)
+            }
+        }
+    }
+
+    /// As [`map`]; an item that panics, crashes or takes too long is an error in the place of its result.
+    #[track_caller]
+    pub fn try_map<I, O, F>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        I: Serialize + DeserializeOwned + Send,
+        O: Serialize + DeserializeOwned + Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        match self.kind() {
+            PoolKind::Threads => self.try_on_threads(inputs, f),
+            _ => self.try_on_processes((), inputs, move |()| f),
+        }
+    }
+
+    /// As [`reduce`].
+    #[track_caller]
+    pub fn reduce<I, O, F, P>(&self, inputs: impl IntoIterator<Item = I>, f: F, op: P) -> Option<O>
+    where
+        I: Serialize + DeserializeOwned + Send,
+        O: Serialize + DeserializeOwned + Send + Sync,
+        F: Fn(I) -> O + Sync,
+        P: Fn(O, O) -> O + Sync,
+    {
+        match self.kind() {
+            PoolKind::Threads => self.reduce_on_threads(inputs, f, op),
+            _ => {
+                let maker = move |()| (f, op);
+                self.reduce_on_processes((), inputs, maker, |before, next| {
+                    // SAFETY: `P` has no bytes, which `reducing` checks, so reading one touches no memory.
+                    let op: P = unsafe { std::ptr::NonNull::dangling().read() };
+                    op(before, next)
+                })
+            }
+        }
+    }
+
+    /// As [`for_each`].
+    #[track_caller]
+    pub fn for_each<I, F>(&self, inputs: impl IntoIterator<Item = I>, f: F)
+    where
+        I: Serialize + DeserializeOwned + Send,
+        F: Fn(I) + Sync,
+    {
+        self.map(inputs, f);
+    }
+
+    /// As [`map_iter`].
+    #[track_caller]
+    pub fn map_iter<It, O, F>(&self, inputs: It, f: F) -> MapIter<It::IntoIter, O>
+    where
+        It: IntoIterator,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        F: Fn(It::Item) -> O,
+    {
+        if self.kind() == PoolKind::Threads {
+            panic!("the results of a thread pool come all at once: `pool::map`");
+        }
+        let sink = Arriving(VecDeque::new());
+        let exchange = self.begin((), inputs.into_iter(), move |()| f, sink, self.wish());
+        MapIter {
+            exchange,
+            over: false,
+        }
+    }
+
+    /// Begins a map and does not wait for it. Process pools only.
+    #[track_caller]
+    pub fn start<It, O, F>(&self, inputs: It, f: F) -> Job<O>
+    where
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn(It::Item) -> O,
+    {
+        if self.kind() == PoolKind::Threads {
+            panic!(
+                "a map on a thread pool cannot go on in the background: a process pool can, `%pool start`"
+            );
+        }
+        self.start_on_processes((), inputs, move |()| f)
+    }
+
+    #[track_caller]
+    fn begin<C, It, O, M, F, S>(
+        &self,
+        captured: C,
+        inputs: It,
+        maker: M,
+        sink: S,
+        wish: Wish,
+    ) -> Exchange<It, C, S>
+    where
+        C: Captured,
+        It: Iterator,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+        S: Sink,
+    {
+        std::mem::forget(maker);
+        let describe = mapping::<C, M, F, It::Item, O>;
+        self.exchange::<C, It, O, S>(captured, inputs, describe, sink, wish)
+    }
+
+    #[track_caller]
+    fn exchange<C, It, O, S>(
+        &self,
+        captured: C,
+        inputs: It,
+        describe: Describe,
+        sink: S,
+        wish: Wish,
+    ) -> Exchange<It, C, S>
+    where
+        C: Captured,
+        It: Iterator,
+        It::Item: Serialize,
+        S: Sink,
+    {
+        let names: Names<'_> = &self.names;
+        match Exchange::begin::<O>(wish, inputs, (captured, names), describe, sink) {
+            Ok(exchange) => exchange,
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    /// A map on a process pool; `maker` makes the function from the captured variables.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn on_processes<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Vec<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        let inputs = inputs.into_iter();
+        let sink = Ordered::new(length(&inputs));
+        let mut exchange = self.begin(captured, inputs, maker, sink, self.wish());
+        follow(&mut exchange);
+        std::mem::take(&mut exchange.sink().results)
+    }
+
+    /// As [`Self::on_processes`], in the order of arrival.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn unordered_on_processes<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Vec<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        let sink = Arriving(VecDeque::new());
+        let mut exchange = self.begin(captured, inputs.into_iter(), maker, sink, self.wish());
+        follow(&mut exchange);
+        exchange
+            .sink()
+            .0
+            .drain(..)
+            .map(|(_, result)| result)
+            .collect()
+    }
+
+    /// As [`Self::on_processes`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_on_processes<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        let mut wish = self.wish();
+        wish.collect = true;
+        let sink = Collected(Vec::new());
+        let inputs = inputs.into_iter();
+        let all = match inputs.size_hint() {
+            (low, Some(high)) if low == high && high <= MOST_CANCELLED => high,
+            _ => 0,
         };
-        *slot = Some(result);
-        bytes = rest;
+        let mut exchange = self.begin(captured, inputs, maker, sink, wish);
+        let end = exchange.run();
+        let mut results = std::mem::take(&mut exchange.sink().0);
+        match end {
+            Step::Finished => {}
+            // What is done is kept.
+            Step::Cancelled => {
+                results.resize_with(all.max(results.len()), || None);
+            }
+            _ => known(exchange.handle().failure()),
+        }
+        let whole =
+            |(item, result): (u64, Option<_>)| result.unwrap_or(Err(ItemError::Cancelled { item }));
+        (0..).zip(results).map(whole).collect()
     }
-    true
+
+    /// A reduction on a process pool; `maker` makes both functions.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn reduce_on_processes<C, I, O, M, F, P>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+        combine: impl Fn(O, O) -> O,
+    ) -> Option<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> (F, P),
+        F: Fn(I) -> O,
+        P: Fn(O, O) -> O,
+    {
+        std::mem::forget(maker);
+        let describe = reducing::<C, M, F, P, I, O>;
+        let sink = Partial(BTreeMap::new());
+        let mut exchange =
+            self.exchange::<C, _, O, _>(captured, inputs.into_iter(), describe, sink, self.wish());
+        follow(&mut exchange);
+        std::mem::take(&mut exchange.sink().0)
+            .into_values()
+            .reduce(combine)
+    }
+
+    /// A map on a thread pool.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn on_threads<I, O, F>(&self, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        self.threads(self.wish(), inputs, &f)
+            .into_iter()
+            .map(|result| result.expect("a map that does not collect errors has none"))
+            .collect()
+    }
+
+    /// As [`Self::on_threads`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_on_threads<I, O, F>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        let mut wish = self.wish();
+        wish.collect = true;
+        self.threads(wish, inputs, &f)
+    }
+
+    /// A reduction on a thread pool.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn reduce_on_threads<I, O, F, P>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+        combine: P,
+    ) -> Option<O>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+        P: Fn(O, O) -> O,
+    {
+        self.on_threads(inputs, f).into_iter().reduce(combine)
+    }
+
+    #[track_caller]
+    fn threads<I, O, F>(
+        &self,
+        wish: Wish,
+        inputs: impl IntoIterator<Item = I>,
+        f: &F,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        match threads::run(wish, inputs, f) {
+            Ok(results) => results,
+            Err((MapEnd::Refused, why)) => panic!("{why}"),
+            Err((_, why)) => known(why),
+        }
+    }
+
+    /// A map in the background; `maker` makes the function from the captured variables.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn start_on_processes<C, It, O, M, F>(&self, captured: C, inputs: It, maker: M) -> Job<O>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
+        std::mem::forget(maker);
+        let describe = mapping::<C, M, F, It::Item, O>;
+        let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes).ok();
+        self.start_job::<C, It, O, O>(captured, inputs, describe, (whole, None))
+    }
+
+    /// As [`Self::start_on_processes`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_start_on_processes<C, It, O, M, F>(
+        &self,
+        captured: C,
+        inputs: It,
+        maker: M,
+    ) -> Job<Result<O, ItemError>>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
+        std::mem::forget(maker);
+        let describe = mapping::<C, M, F, It::Item, O>;
+        let how = (tagged::<O> as Decode<_>, Some(Err as fn(ItemError) -> _));
+        self.start_job::<C, It, Result<O, ItemError>, O>(captured, inputs, describe, how)
+    }
+
+    #[track_caller]
+    fn start_job<C, It, O, R>(
+        &self,
+        captured: C,
+        inputs: It,
+        describe: Describe,
+        how: How<O>,
+    ) -> Job<O>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize,
+        O: Send + 'static,
+    {
+        let mut wish = self.wish();
+        wish.background = true;
+        wish.collect = how.1.is_some();
+        // What is captured is handed over now: its variables may change while the job runs.
+        let kept = crate::captures::Kept::of(&captured);
+        let names: Names<'_> = &self.names;
+        match Job::begin::<_, R>(wish, inputs.into_iter(), kept, names, describe, how) {
+            Ok(job) => job,
+            Err(why) => panic!("{why}"),
+        }
+    }
 }
 
-/// Runs on the other engine: decodes, applies, encodes. See [`crate::host::Trampoline`].
-extern "C" fn trampoline<I, O, F>(
-    inputs: Bytes,
-    count: u64,
-    to: *mut c_void,
-    write: Write,
-) -> ChunkEnd
+/// A cancelled map of more inputs has no errors for those that were not even pulled.
+const MOST_CANCELLED: usize = 10_000_000;
+
+/// Ends the cell for a reason that the session knows already.
+fn known(why: String) -> ! {
+    // Not a panic of the user's code: no hook, no message.
+    std::panic::resume_unwind(Box::new(why))
+}
+
+fn follow<It: Iterator, C: Captured, S: Sink>(exchange: &mut Exchange<It, C, S>)
 where
-    I: DeserializeOwned,
-    O: Serialize,
-    F: Fn(I) -> O,
+    It::Item: Serialize,
 {
-    // SAFETY: `F` has no bytes (checked where its address was taken), so reading one touches no memory; a
-    // value of it existed there, was forgotten, and so is not duplicated.
-    let f: F = unsafe { std::ptr::NonNull::dangling().read() };
-    // SAFETY: the host lends the bytes for this call.
-    let mut bytes = unsafe { inputs.as_slice() };
-    let mut end = ChunkEnd {
-        done: 0,
-        busy: 0,
-        how: End::Finished,
-    };
-    let mut decoded = Vec::new();
-    for _ in 0..count {
-        let input = catch_unwind(AssertUnwindSafe(|| postcard::take_from_bytes::<I>(bytes)));
-        let Ok(Ok((input, rest))) = input else {
-            end.how = End::NotEncodable;
-            break;
-        };
-        decoded.push(input);
-        bytes = rest;
+    if exchange.run() != Step::Finished {
+        known(exchange.handle().failure());
     }
-    let mut results = Vec::with_capacity(decoded.len());
-    let start = Instant::now();
-    let applied = catch_unwind(AssertUnwindSafe(|| {
-        for input in decoded {
-            results.push(f(input));
-        }
-    }));
-    end.busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    if applied.is_err() {
-        end.how = End::Panicked;
-    }
-    let mut encoded = Vec::new();
-    for result in &results {
-        let longer = catch_unwind(AssertUnwindSafe(|| {
-            postcard::to_extend(result, std::mem::take(&mut encoded))
-        }));
-        let Ok(Ok(longer)) = longer else {
-            end.how = End::NotEncodable;
-            break;
-        };
-        encoded = longer;
-        end.done += 1;
-    }
-    write(to, Bytes::of(&encoded));
-    // A result whose `drop` panics must not unwind into the host.
-    if catch_unwind(AssertUnwindSafe(|| drop(results))).is_err() {
-        end.how = End::Panicked;
-    }
-    end
 }
 
-/// An input that exactly one worker takes out.
-struct Cell<I>(MaybeUninit<I>);
-
-// SAFETY: the host hands each index to exactly one worker, so no two threads touch the same input.
-unsafe impl<I: Send> Sync for Cell<I> {}
-
-struct Shared<'a, I, O, F> {
-    inputs: &'a [Cell<I>],
-    results: &'a [OnceLock<O>],
-    f: &'a F,
+/// The results of a map as they arrive; see [`map_iter`].
+pub struct MapIter<It, O> {
+    exchange: Exchange<It, (), Arriving<O>>,
+    over: bool,
 }
 
-extern "C" fn run_items<I, O, F>(ctx: *mut c_void, first: u64, end: u64) -> ChunkEnd
+impl<It: Iterator, O: DeserializeOwned> Iterator for MapIter<It, O>
 where
-    F: Fn(I) -> O,
+    It::Item: Serialize,
 {
-    // SAFETY: `ctx` is the `Shared` of the `on_threads` call that waits for this map.
-    let shared = unsafe { &*ctx.cast::<Shared<'_, I, O, F>>() };
-    let mut ended = ChunkEnd {
-        done: 0,
-        busy: 0,
-        how: End::Finished,
-    };
-    let start = Instant::now();
-    let applied = catch_unwind(AssertUnwindSafe(|| {
-        for index in first as usize..end as usize {
-            // SAFETY: each index is run once, so the input is still there and is taken once.
-            let input = unsafe { shared.inputs[index].0.assume_init_read() };
-            let _ = shared.results[index].set((shared.f)(input));
-            ended.done += 1;
+    type Item = (u64, O);
+
+    fn next(&mut self) -> Option<(u64, O)> {
+        loop {
+            if let Some(next) = self.exchange.sink().0.pop_front() {
+                return Some(next);
+            }
+            if self.over {
+                return None;
+            }
+            match self.exchange.step(-1) {
+                Step::Going | Step::Waited => {}
+                Step::Finished => self.over = true,
+                Step::Failed | Step::Cancelled => known(self.exchange.handle().failure()),
+            }
         }
-    }));
-    ended.busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    if applied.is_err() {
-        ended.how = End::Panicked;
     }
-    ended
 }
+
+impl<It: Iterator, O: DeserializeOwned> FusedIterator for MapIter<It, O> where It::Item: Serialize {}
+
+/// Checked where captured variables are handed over, so that the error names the variable.
+#[doc(hidden)]
+pub fn travels<T: Travels>(_: &T) {}

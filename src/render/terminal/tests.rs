@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::samples;
+use super::super::vt::Vt;
 use super::*;
 use crate::ids::{CellId, Rank};
 use crate::outcome::{Stream, Value};
@@ -152,4 +154,226 @@ fn a_closed_pipe_silences() {
     }
     assert!(terminal.broken());
     assert_eq!(terminal.out.0, 1);
+}
+
+/// A terminal of 60 × 12 whose renderer writes to an emulated one.
+fn emulated() -> (Terminal<Vec<u8>>, Vt) {
+    let style = Style {
+        live: true,
+        height: 12,
+        ..Style::plain(60)
+    };
+    let mut terminal = Terminal::new(Vec::new(), style);
+    terminal.measure = || Style {
+        height: 12,
+        ..Style::plain(60)
+    };
+    (terminal, Vt::new(60, 12))
+}
+
+/// Sends an event and lets the screen show it.
+fn step(terminal: &mut Terminal<Vec<u8>>, screen: &mut Vt, event: Event) {
+    terminal.send(event);
+    screen.feed(&std::mem::take(&mut terminal.out));
+    assert!(!screen.held, "an update that was begun is ended");
+    assert!(screen.unknown.is_empty(), "{:?}", screen.unknown);
+    assert!(!screen.scrolled_away);
+}
+
+fn view(seconds: u64) -> Event {
+    let mut job = samples::job();
+    job.elapsed = Duration::from_secs(seconds);
+    Event::Live(Some(job))
+}
+
+const HEAD: &str = "│ engine │ state    │ item │ done │    rate │  memory │";
+
+#[test]
+fn a_live_table_is_redrawn_in_place_below_what_is_printed() {
+    let (mut terminal, mut screen) = emulated();
+    // The table is at the bottom of the screen, so that drawing it scrolls.
+    for line in 0..11 {
+        step(&mut terminal, &mut screen, Event::Text(line.to_string()));
+    }
+    for seconds in 1..5 {
+        step(&mut terminal, &mut screen, view(seconds));
+        let printed = output(Origin::Engine(Rank(0)), &format!("at {seconds}\n"));
+        step(&mut terminal, &mut screen, printed);
+    }
+    let text = screen.text();
+    assert_eq!(text.matches(HEAD).count(), 1, "{text}");
+    assert!(
+        text.contains("\n10\n[stdout:0] at 1\n[stdout:0] at 2\n"),
+        "{text}"
+    );
+    assert!(text.contains("[stdout:0] at 4\n┌──"), "{text}");
+    assert!(
+        text.ends_with("36 / 100 items · 9.0 items/s · 0:08 left"),
+        "{text}"
+    );
+    step(&mut terminal, &mut screen, Event::Live(None));
+    step(&mut terminal, &mut screen, Event::Text("end".to_owned()));
+    let text = screen.text();
+    assert!(
+        text.ends_with("\n[stdout:0] at 3\n[stdout:0] at 4\nend"),
+        "{text}"
+    );
+    assert!(!text.contains(HEAD), "{text}");
+    assert_eq!(screen.cursor().1, 0);
+}
+
+#[test]
+fn a_report_takes_the_place_of_the_live_table() {
+    for last in [Event::MapFinished(samples::map()), finished()] {
+        let (mut terminal, mut screen) = emulated();
+        step(&mut terminal, &mut screen, progress(1));
+        step(&mut terminal, &mut screen, view(1));
+        assert!(screen.text().contains(HEAD));
+        assert!(
+            !screen.text().contains("map ▕"),
+            "the table replaces the line"
+        );
+        step(&mut terminal, &mut screen, last);
+        let text = screen.text();
+        assert!(!text.contains(HEAD) && !text.contains("job 3"), "{text}");
+    }
+}
+
+#[test]
+fn a_resized_terminal_has_no_ruins() {
+    /// What is measured, and what the window really is.
+    type Size = (fn() -> Style, usize, usize);
+    let sizes: [Size; 6] = [
+        (
+            || Style {
+                height: 12,
+                ..Style::plain(40)
+            },
+            40,
+            12,
+        ),
+        (
+            || Style {
+                height: 12,
+                ..Style::plain(25)
+            },
+            25,
+            12,
+        ),
+        (
+            || Style {
+                height: 30,
+                ..Style::plain(120)
+            },
+            120,
+            30,
+        ),
+        (
+            || Style {
+                height: 6,
+                ..Style::plain(120)
+            },
+            120,
+            6,
+        ),
+        (
+            || Style {
+                height: 3,
+                ..Style::plain(50)
+            },
+            50,
+            3,
+        ),
+        (
+            || Style {
+                height: 24,
+                ..Style::plain(80)
+            },
+            80,
+            24,
+        ),
+    ];
+    let (mut terminal, mut screen) = emulated();
+    step(&mut terminal, &mut screen, Event::Text("above".to_owned()));
+    step(&mut terminal, &mut screen, view(1));
+    for (seconds, (measure, width, height)) in (2..).zip(sizes) {
+        screen.resize(width, height);
+        terminal.measure = measure;
+        step(&mut terminal, &mut screen, view(seconds));
+        let text = screen.text();
+        assert!(text.starts_with("above\n"), "{width}×{height}\n{text}");
+        assert_eq!(
+            text.matches("engine │").count(),
+            usize::from(height > 6),
+            "{text}"
+        );
+        assert_eq!(text.matches("job 3").count(), 1, "{width}×{height}\n{text}");
+        assert_eq!(text.matches('┘').count(), usize::from(height > 6), "{text}");
+    }
+    drop(terminal.below.live.take());
+    step(&mut terminal, &mut screen, finished());
+    assert_eq!(screen.text(), "above");
+}
+
+#[test]
+fn much_output_does_not_redraw_the_table_each_time() {
+    let (mut terminal, mut screen) = emulated();
+    step(&mut terminal, &mut screen, view(1));
+    for line in 0..1000 {
+        terminal.send(output(Origin::Engine(Rank(0)), &format!("{line}\n")));
+    }
+    let drawn = String::from_utf8_lossy(&terminal.out).matches(HEAD).count();
+    assert!(drawn < 10, "{drawn}");
+    screen.feed(&std::mem::take(&mut terminal.out));
+    assert!(screen.text().ends_with("[stdout:0] 999"));
+    step(&mut terminal, &mut screen, view(2));
+    assert_eq!(screen.text().matches(HEAD).count(), 1);
+}
+
+#[test]
+fn a_table_waits_for_the_end_of_a_line_that_the_user_has_begun() {
+    let (mut terminal, mut screen) = emulated();
+    step(&mut terminal, &mut screen, view(1));
+    step(&mut terminal, &mut screen, output(Origin::Local, "half "));
+    step(&mut terminal, &mut screen, view(2));
+    assert_eq!(screen.text(), "half");
+    step(
+        &mut terminal,
+        &mut screen,
+        output(Origin::Local, "a line\n"),
+    );
+    assert!(screen.text().starts_with("half a line\n┌──"));
+}
+
+#[test]
+fn a_session_that_ends_with_a_table_leaves_none() {
+    let text = shown(live(), vec![view(1)]);
+    let mut screen = Vt::new(80, 24);
+    screen.feed(text.as_bytes());
+    assert_eq!(screen.text(), "");
+    assert!(!screen.held);
+}
+
+#[test]
+fn where_nothing_can_be_redrawn_a_job_is_told_in_plain_lines() {
+    let stopping = |millis: u64| {
+        let mut job = samples::job();
+        job.elapsed = Duration::from_millis(7000 + millis);
+        job.state = JobState::Stopping {
+            left: Duration::from_millis(1000 - millis),
+        };
+        Event::Live(Some(job))
+    };
+    let events = vec![
+        view(2),
+        view(5),
+        view(6),
+        stopping(0),
+        stopping(100),
+        Event::Live(None),
+        finished(),
+    ];
+    let text = "job 3 · |x| x * k: 36 / 100 items · 7.2 items/s · 0:09 left\n\
+                stopping: 2 items still run · their engines are killed in 1.0 s\n";
+    assert_eq!(shown(Style::plain(80), events), text);
 }

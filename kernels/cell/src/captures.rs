@@ -1,0 +1,105 @@
+//! Captured variables: lent by the cell, owned again in the other process.
+
+use std::ffi::c_void;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::codec;
+use crate::host::{Bytes, WriteOf};
+
+/// What can travel to another process.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel to other processes",
+    label = "travels to other processes"
+)]
+pub trait Travels: Serialize + DeserializeOwned {}
+
+impl<T: Serialize + DeserializeOwned> Travels for T {}
+
+/// A tuple of references to variables, which arrives as a tuple of values.
+pub trait Captured {
+    type Owned;
+
+    /// Hands the encoded bytes over, variable by variable; false when one can't be encoded.
+    fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool;
+
+    /// The values, from all their bytes.
+    fn own(bytes: &[u8]) -> Option<Self::Owned>;
+}
+
+impl Captured for () {
+    type Owned = ();
+
+    fn feed(&self, _: &mut dyn FnMut(u64, &[u8])) -> bool {
+        true
+    }
+
+    fn own(_: &[u8]) -> Option<()> {
+        Some(())
+    }
+}
+
+macro_rules! captured {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Travels),+> Captured for ($(&$name,)+) {
+            type Owned = ($($name,)+);
+
+            fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool {
+                $(codec::write(self.$index, &mut |bytes| to($index, bytes)).is_ok())&&+
+            }
+
+            fn own(mut bytes: &[u8]) -> Option<Self::Owned> {
+                Some(($(codec::take::<$name>(&mut bytes).ok()?,)+))
+            }
+        }
+    };
+}
+
+captured!(A 0);
+captured!(A 0, B 1);
+captured!(A 0, B 1, C 2);
+captured!(A 0, B 1, C 2, D 3);
+captured!(A 0, B 1, C 2, D 3, E 4);
+captured!(A 0, B 1, C 2, D 3, E 4, F 5);
+captured!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+captured!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+/// Encoded at once, for a map that outlives the cell.
+pub(crate) struct Kept(Option<Vec<(u64, Vec<u8>)>>);
+
+impl Kept {
+    pub fn of(captured: &impl Captured) -> Self {
+        let mut parts = Vec::new();
+        let fed = captured.feed(&mut |variable, bytes| parts.push((variable, bytes.to_vec())));
+        Self(fed.then_some(parts))
+    }
+}
+
+impl Captured for Kept {
+    type Owned = ();
+
+    fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool {
+        for (variable, bytes) in self.0.iter().flatten() {
+            to(*variable, bytes);
+        }
+        self.0.is_some()
+    }
+
+    fn own(_: &[u8]) -> Option<()> {
+        None
+    }
+}
+
+/// [`Captured::feed`] for the host's table; `ctx` is the tuple.
+pub(crate) extern "C" fn feed<C: Captured>(
+    ctx: *const c_void,
+    to: *mut c_void,
+    write: WriteOf,
+) -> bool {
+    // SAFETY: the map that was begun with this tuple is still under way.
+    let captured = unsafe { &*ctx.cast::<C>() };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        captured.feed(&mut |variable, bytes| write(to, variable, Bytes::of(bytes)))
+    }))
+    .unwrap_or(false)
+}

@@ -1,0 +1,298 @@
+//! How values travel: by serde in postcard's format, and plain numbers as they lie in memory, which is the
+//! same on every engine of a machine.
+
+use std::any::TypeId;
+use std::mem::{MaybeUninit, size_of, size_of_val};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A value could not be encoded or decoded by its own serde code.
+#[derive(Debug)]
+pub(crate) struct NotEncodable;
+
+macro_rules! numbers {
+    ($($number:ty),+) => {
+        // Not generic, so compiled once and not with every cell.
+
+        fn is_number_id(id: TypeId) -> bool {
+            false $(|| id == TypeId::of::<$number>())+
+        }
+
+        fn is_vec_id(id: TypeId) -> bool {
+            false $(|| id == TypeId::of::<Vec<$number>>())+
+        }
+
+        /// The memory of a `Vec` of plain numbers, when `id` is such a one.
+        ///
+        /// # Safety
+        /// `value` must point to a value of the type with this id.
+        unsafe fn vec_memory(id: TypeId, value: *const ()) -> Option<(*const u8, usize)> {
+            $(if id == TypeId::of::<Vec<$number>>() {
+                // SAFETY: the ids are equal, so it is this very type.
+                let vec = unsafe { &*value.cast::<Vec<$number>>() };
+                return Some((vec.as_ptr().cast(), size_of_val(vec.as_slice())));
+            })+
+            None
+        }
+
+        /// Makes a `Vec` of plain numbers from its memory, when `id` is such a one.
+        ///
+        /// # Safety
+        /// `to` must have room for a value of the type with this id.
+        unsafe fn make_vec(id: TypeId, bytes: &[u8], to: *mut ()) -> bool {
+            $(if id == TypeId::of::<Vec<$number>>() {
+                let count = bytes.len() / size_of::<$number>();
+                let mut vec = Vec::<$number>::with_capacity(count);
+                // SAFETY: there is room for `count` numbers, every bit pattern is a number, and the source
+                // has at least as many bytes.
+                unsafe {
+                    let room = vec.as_mut_ptr().cast::<u8>();
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), room, count * size_of::<$number>());
+                    vec.set_len(count);
+                }
+                // SAFETY: the ids are equal, so there is room for this very type.
+                unsafe { to.cast::<Vec<$number>>().write(vec) };
+                return true;
+            })+
+            false
+        }
+    };
+}
+
+numbers!(
+    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64
+);
+
+/// Whether `T` is one of the plain numbers. `typeid::of` also tells types with lifetimes apart.
+#[inline]
+pub(crate) fn is_number<T>() -> bool {
+    is_number_id(typeid::of::<T>())
+}
+
+fn vec_bytes<T>(value: &T) -> Option<&[u8]> {
+    // SAFETY: the value is of this type.
+    let (start, length) =
+        unsafe { vec_memory(typeid::of::<T>(), std::ptr::from_ref(value).cast()) }?;
+    // SAFETY: numbers have no padding, and any of their bytes may be read as long as the `Vec` is borrowed.
+    Some(unsafe { std::slice::from_raw_parts(start, length) })
+}
+
+fn vec_from<T>(bytes: &[u8]) -> Option<T> {
+    let mut made = MaybeUninit::<T>::uninit();
+    // SAFETY: there is room for a `T`, and it is there when it was made.
+    unsafe {
+        make_vec(typeid::of::<T>(), bytes, made.as_mut_ptr().cast()).then(|| made.assume_init())
+    }
+}
+
+/// The memory of a plain number.
+fn number_bytes<T>(value: &T) -> &[u8] {
+    // SAFETY: only called for plain numbers, which have no padding.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// Hands the encoded value to `out`, in one or more parts. A `Vec` of numbers is not copied.
+pub(crate) fn write<T: Serialize>(
+    value: &T,
+    out: &mut dyn FnMut(&[u8]),
+) -> Result<(), NotEncodable> {
+    if is_number::<T>() {
+        out(number_bytes(value));
+    } else if let Some(bytes) = vec_bytes(value) {
+        out(&(bytes.len() as u64).to_le_bytes());
+        out(bytes);
+    } else {
+        out(&postcard::to_allocvec(value).map_err(|_| NotEncodable)?);
+    }
+    Ok(())
+}
+
+/// As [`write`] for a `Vec` with these values.
+pub(crate) fn write_slice<T: Serialize>(
+    values: &[T],
+    out: &mut dyn FnMut(&[u8]),
+) -> Result<(), NotEncodable> {
+    if is_number::<T>() {
+        // SAFETY: numbers have no padding, and any of their bytes may be read.
+        let bytes =
+            unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) };
+        out(&(size_of_val(values) as u64).to_le_bytes());
+        out(bytes);
+    } else {
+        out(&postcard::to_allocvec(values).map_err(|_| NotEncodable)?);
+    }
+    Ok(())
+}
+
+/// How values of a type travel; asked for once, before many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Number,
+    Vec,
+    Serde,
+}
+
+pub(crate) fn form<T>() -> Form {
+    form_of(typeid::of::<T>())
+}
+
+fn form_of(id: TypeId) -> Form {
+    if is_number_id(id) {
+        Form::Number
+    } else if is_vec_id(id) {
+        Form::Vec
+    } else {
+        Form::Serde
+    }
+}
+
+/// Appends the encoded value; `form` is its type's.
+#[inline]
+pub(crate) fn append<T: Serialize>(
+    value: &T,
+    form: Form,
+    to: &mut Vec<u8>,
+) -> Result<(), NotEncodable> {
+    match form {
+        Form::Number => to.extend_from_slice(number_bytes(value)),
+        Form::Vec => {
+            let bytes = vec_bytes(value).ok_or(NotEncodable)?;
+            to.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            to.extend_from_slice(bytes);
+        }
+        Form::Serde => {
+            let length = to.len();
+            // What a failed encoding has written is taken back.
+            if postcard::to_extend(value, Tail(to)).is_err() {
+                to.truncate(length);
+                return Err(NotEncodable);
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl Extend<u8> for Tail<'_> {
+    fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
+        self.0.extend(bytes);
+    }
+}
+
+/// Takes the first value off `bytes`.
+#[inline]
+pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, NotEncodable> {
+    if is_number::<T>() {
+        let (number, rest) = bytes.split_at_checked(size_of::<T>()).ok_or(NotEncodable)?;
+        *bytes = rest;
+        // SAFETY: `T` is a plain number and there are as many bytes as it has.
+        return Ok(unsafe { number.as_ptr().cast::<T>().read_unaligned() });
+    }
+    if is_vec_id(typeid::of::<T>()) {
+        let (length, rest) = bytes.split_first_chunk::<8>().ok_or(NotEncodable)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| NotEncodable)?;
+        let (numbers, rest) = rest.split_at_checked(length).ok_or(NotEncodable)?;
+        *bytes = rest;
+        return vec_from(numbers).ok_or(NotEncodable);
+    }
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| NotEncodable)?;
+    *bytes = rest;
+    Ok(value)
+}
+
+/// Takes `count` values off `bytes` and appends them.
+pub(crate) fn take_many<T: DeserializeOwned>(
+    count: usize,
+    bytes: &mut &[u8],
+    to: &mut Vec<T>,
+) -> Result<(), NotEncodable> {
+    to.reserve(count);
+    if is_number::<T>() {
+        let size = count.checked_mul(size_of::<T>()).ok_or(NotEncodable)?;
+        let (numbers, rest) = bytes.split_at_checked(size).ok_or(NotEncodable)?;
+        *bytes = rest;
+        // SAFETY: there is room for `count` numbers behind the ones that are there, every bit pattern is a
+        // number, and the source has as many bytes.
+        unsafe {
+            let room = to.as_mut_ptr().add(to.len()).cast::<u8>();
+            std::ptr::copy_nonoverlapping(numbers.as_ptr(), room, size);
+            to.set_len(to.len() + count);
+        }
+        return Ok(());
+    }
+    for _ in 0..count {
+        to.push(take(bytes)?);
+    }
+    Ok(())
+}
+
+/// Appends the encoded values.
+pub(crate) fn append_many<T: Serialize>(
+    values: &[T],
+    to: &mut Vec<u8>,
+) -> Result<(), (usize, NotEncodable)> {
+    if is_number::<T>() {
+        // SAFETY: numbers have no padding, and any of their bytes may be read.
+        to.extend_from_slice(unsafe {
+            std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values))
+        });
+        return Ok(());
+    }
+    let form = form::<T>();
+    for (done, value) in values.iter().enumerate() {
+        append(value, form, to).map_err(|error| (done, error))?;
+    }
+    Ok(())
+}
+
+/// Appends the values of a `Vec` as [`write`] has written it.
+pub(crate) fn take_vec<T: DeserializeOwned>(
+    bytes: &mut &[u8],
+    to: &mut Vec<T>,
+) -> Result<(), NotEncodable> {
+    if is_number::<T>() {
+        let (length, rest) = bytes.split_first_chunk::<8>().ok_or(NotEncodable)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| NotEncodable)?;
+        *bytes = rest;
+        return take_many(length / size_of::<T>(), bytes, to);
+    }
+    to.append(&mut take::<Vec<T>>(bytes)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
+        let mut bytes = vec![1, 2, 3];
+        append(value, form::<T>(), &mut bytes).unwrap();
+        append(value, form::<T>(), &mut bytes).unwrap();
+        let mut parts = Vec::new();
+        write(value, &mut |part| parts.extend_from_slice(part)).unwrap();
+        assert_eq!([&parts[..], &parts[..]].concat(), bytes[3..]);
+        let mut rest = &bytes[3..];
+        assert_eq!(&take::<T>(&mut rest).unwrap(), value);
+        assert_eq!(&take::<T>(&mut rest).unwrap(), value);
+        assert!(rest.is_empty());
+        assert!(take::<T>(&mut &parts[..parts.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn values_come_back_as_they_went() {
+        there_and_back(&7_u64);
+        there_and_back(&-1.5_f64);
+        there_and_back(&vec![1.5_f64, f64::MAX]);
+        there_and_back(&vec![3_u8; 1000]);
+        there_and_back(&(1_u8, "two".to_owned(), vec![3.0_f32]));
+        there_and_back(&Some(vec![vec![1_i32], vec![]]));
+    }
+
+    #[test]
+    fn numbers_lie_as_in_memory() {
+        let mut bytes = Vec::new();
+        append(&vec![1_u16, 2], Form::Vec, &mut bytes).unwrap();
+        assert_eq!(bytes, [4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0]);
+    }
+}

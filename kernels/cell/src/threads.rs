@@ -1,0 +1,112 @@
+//! Maps on a thread pool: workers borrow inputs and closure, nothing is encoded.
+
+use std::any::type_name;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::error::ItemError;
+use crate::exchange::panicked;
+use crate::host::{Bytes, ChunkEnd, End, MapEnd, ThreadsCall, Wish, host, text_of};
+
+/// An input that exactly one worker takes out.
+struct Cell<I>(MaybeUninit<I>);
+
+// SAFETY: the host hands each index to exactly one worker, so no two threads touch the same input.
+unsafe impl<I: Send> Sync for Cell<I> {}
+
+struct Shared<'a, I, O, F> {
+    inputs: &'a [Cell<I>],
+    results: &'a [OnceLock<Result<O, ItemError>>],
+    f: &'a F,
+    collect: bool,
+    seeded: bool,
+}
+
+/// Runs a map; an error says why it did not end well, and whether the session knows it already.
+pub(crate) fn run<I, O, F>(
+    wish: Wish,
+    inputs: impl IntoIterator<Item = I>,
+    f: &F,
+) -> Result<Vec<Result<O, ItemError>>, (MapEnd, String)>
+where
+    I: Send,
+    O: Send + Sync,
+    F: Fn(I) -> O + Sync,
+{
+    let inputs: Vec<Cell<I>> = inputs
+        .into_iter()
+        .map(|input| Cell(MaybeUninit::new(input)))
+        .collect();
+    let results: Vec<OnceLock<Result<O, ItemError>>> =
+        inputs.iter().map(|_| OnceLock::new()).collect();
+    let shared = Shared {
+        inputs: &inputs,
+        results: &results,
+        f,
+        collect: wish.collect,
+        seeded: wish.has_seed,
+    };
+    let call = ThreadsCall {
+        wish,
+        input_type: Bytes::of(type_name::<I>().as_bytes()),
+        output_type: Bytes::of(type_name::<O>().as_bytes()),
+        items: inputs.len() as u64,
+        ctx: (&raw const shared).cast_mut().cast(),
+        run: run_items::<I, O, F>,
+    };
+    let end = (host().map_threads)(&raw const call);
+    if end != MapEnd::Finished {
+        return Err((end, text_of(|to, write| (host().failure)(to, write))));
+    }
+    let whole = |(item, result): (usize, OnceLock<_>)| {
+        let item = item as u64;
+        result
+            .into_inner()
+            .unwrap_or(Err(ItemError::Cancelled { item }))
+    };
+    Ok(results.into_iter().enumerate().map(whole).collect())
+}
+
+extern "C" fn run_items<I, O, F>(ctx: *mut c_void, first: u64, end: u64) -> ChunkEnd
+where
+    F: Fn(I) -> O,
+{
+    // SAFETY: `ctx` is the `Shared` of the `run` call that waits for this map.
+    let shared = unsafe { &*ctx.cast::<Shared<'_, I, O, F>>() };
+    let mut ended = ChunkEnd {
+        done: 0,
+        failed: 0,
+        busy: 0,
+        how: End::Finished,
+    };
+    let start = Instant::now();
+    while first + ended.done < end && ended.how == End::Finished {
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            for index in first + ended.done..end {
+                // SAFETY: each index is run once, so the input is still there and is taken once.
+                let input = unsafe { shared.inputs[index as usize].0.assume_init_read() };
+                if shared.seeded {
+                    (host().item_begins)(index);
+                }
+                let _ = shared.results[index as usize].set(Ok((shared.f)(input)));
+                ended.done += 1;
+            }
+        }));
+        if applied.is_err() {
+            if shared.collect {
+                let item = first + ended.done;
+                let why = text_of(|to, write| (host().take_panic)(to, write));
+                let _ = shared.results[item as usize].set(Err(panicked(item, &why)));
+                ended.done += 1;
+                ended.failed += 1;
+            } else {
+                ended.how = End::Panicked;
+            }
+        }
+    }
+    ended.busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    ended
+}

@@ -1,0 +1,345 @@
+//! The calling side of a map on processes, in the local engine: a connection of the map's own, on which the
+//! session asks for inputs and gives results.
+
+use std::ffi::c_void;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use regatta_cell::host::{
+    Bytes, Captures, End, Fault, MapCall, Progress, Pull, Put, Schedule as CellSchedule, Step, Wish,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::outgoing::Outgoing;
+use super::shared::View;
+use super::{host, link, loader, nanoseconds};
+use crate::wire::{
+    CapturesInfo, Channel, FromCaller, FromEngine, FunctionAddress, ItemFault, MapBegin, MapWish,
+    Payload, Schedule, ToCaller, WireError,
+};
+
+/// Inputs that go along before anybody has asked for them, in chunks.
+const EAGER: u32 = 2;
+
+/// Bytes of inputs after which an adaptive chunk is long enough.
+const MOST: u64 = 8 << 20;
+
+/// Tells apart the maps that this engine has begun.
+static TICKETS: AtomicU64 = AtomicU64::new(1);
+
+/// A map that was begun.
+pub struct Caller {
+    ctx: Callbacks,
+    captures: Option<Captures>,
+    reader: Channel,
+    writer: Mutex<Channel>,
+    progress: Mutex<Progress>,
+    failure: Mutex<String>,
+    exhausted: bool,
+    /// Bytes after which a chunk ends early.
+    most: u64,
+    decode: u64,
+    over: Option<Step>,
+}
+
+#[derive(Clone, Copy)]
+struct Callbacks {
+    ctx: *mut c_void,
+    pull: Pull,
+    put: Put,
+    failed: extern "C" fn(*mut c_void, u64, Fault, Bytes),
+}
+
+pub fn wish(wish: &Wish) -> MapWish {
+    // SAFETY: the cell crate passes a live slice.
+    let ranks = unsafe { std::slice::from_raw_parts(wish.ranks, wish.rank_count) };
+    let pool = host::text(wish.pool);
+    MapWish {
+        function: host::text(wish.function),
+        pool: (!pool.is_empty()).then_some(pool),
+        ranks: ranks.to_vec(),
+        chunk: (wish.chunk > 0).then_some(wish.chunk),
+        schedule: match wish.schedule {
+            CellSchedule::Dynamic => Schedule::Dynamic,
+            CellSchedule::Static => Schedule::Static,
+            CellSchedule::Guided => Schedule::Guided,
+        },
+        timeout: (wish.timeout > 0).then_some(wish.timeout),
+        collect: wish.collect,
+        timed: wish.timed,
+        retries: wish.retries,
+        seed: wish.has_seed.then_some(wish.seed),
+        background: wish.background,
+        plan_only: wish.plan_only,
+        quiet: wish.quiet,
+    }
+}
+
+/// Begins a map; an error says why not.
+pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
+    let Some((base, so)) = loader::address_of(call.describe as *const c_void) else {
+        return Err("the function is in no artifact".to_owned());
+    };
+    let function = FunctionAddress {
+        so,
+        offset: (call.describe as usize - base) as u64,
+    };
+    // SAFETY: null, or what the cell crate keeps until `map_end`.
+    let captures = unsafe { call.captures.as_ref() }.copied();
+    let info = captures.as_ref().map(hashed).transpose()?;
+    let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
+    let (ours, theirs) = UnixStream::pair().map_err(|error| trouble(&error))?;
+    let reader = ours.try_clone().map_err(|error| trouble(&error))?;
+    let wish = wish(&call.wish);
+    let mut caller = Box::new(Caller {
+        ctx: Callbacks {
+            ctx: call.ctx,
+            pull: call.pull,
+            put: call.put,
+            failed: call.failed,
+        },
+        captures,
+        reader: Channel::new(reader),
+        writer: Mutex::new(Channel::new(ours)),
+        progress: Mutex::default(),
+        failure: Mutex::default(),
+        exhausted: false,
+        most: if wish.chunk.is_none() && wish.schedule == Schedule::Dynamic {
+            MOST
+        } else {
+            u64::MAX
+        },
+        decode: 0,
+        over: None,
+    });
+    if wish.schedule == Schedule::Dynamic && !wish.plan_only {
+        caller
+            .give(wish.chunk.unwrap_or(1), EAGER)
+            .map_err(|error| trouble(&error))?;
+    }
+    let begin = FromEngine::MapBegin(Box::new(MapBegin {
+        wish,
+        ticket: TICKETS.fetch_add(1, Ordering::Relaxed),
+        input_type: host::text(call.input_type),
+        output_type: host::text(call.output_type),
+        items: (call.items != u64::MAX).then_some(call.items),
+        function,
+        captures: info,
+    }));
+    let theirs = Payload::Shared(Arc::new(OwnedFd::from(theirs)));
+    link::send(&begin, &theirs).map_err(|error| trouble(&error))?;
+    Ok(caller)
+}
+
+/// Hash, names, types and sizes of captured variables.
+fn hashed(captures: &Captures) -> Result<CapturesInfo, String> {
+    struct Hashing {
+        hasher: Box<Xxh3>,
+        sizes: Vec<u64>,
+    }
+    extern "C" fn hash(to: *mut c_void, variable: u64, bytes: Bytes) {
+        // SAFETY: `to` is the `Hashing` below, and the bytes live for the call.
+        let (hashing, bytes) = unsafe { (&mut *to.cast::<Hashing>(), bytes.as_slice()) };
+        hashing.hasher.update(bytes);
+        if let Some(size) = hashing.sizes.get_mut(variable as usize) {
+            *size += bytes.len() as u64;
+        }
+    }
+    let names = host::text(captures.names);
+    let mut parts = names.split('\u{1f}');
+    let mut variables = Vec::new();
+    while let (Some(name), Some(kind)) = (parts.next(), parts.next()) {
+        variables.push((name.to_owned(), kind.to_owned(), 0));
+    }
+    let mut hashing = Hashing {
+        hasher: Box::new(Xxh3::new()),
+        sizes: vec![0; variables.len()],
+    };
+    if !(captures.feed)(captures.ctx, (&raw mut hashing).cast(), hash) {
+        return Err("serde could not encode what the function captures".to_owned());
+    }
+    for (variable, size) in variables.iter_mut().zip(&hashing.sizes) {
+        variable.2 = *size;
+    }
+    // Equal bytes of other types are another value.
+    hashing.hasher.update(names.as_bytes());
+    Ok(CapturesInfo {
+        hash: hashing.hasher.digest128(),
+        variables,
+    })
+}
+
+impl Caller {
+    fn send(&self, message: &FromCaller, payload: &Payload) -> Result<(), WireError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.queue(message, payload)?;
+        Ok(writer.flush()?)
+    }
+
+    /// Encodes further inputs, as many chunks as are asked for or there are.
+    fn give(&mut self, items: u64, chunks: u32) -> Result<(), WireError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..chunks {
+            let since = Instant::now();
+            let mut inputs = Outgoing::default();
+            let (to, write) = inputs.parts();
+            let pulled = (self.ctx.pull)(self.ctx.ctx, items, self.most, to, write);
+            let mut error = match pulled.how {
+                End::Panicked => Some(format!(
+                    "the inputs panicked: {}",
+                    host::take_panic().map_or_else(String::new, |panic| panic.message)
+                )),
+                End::NotEncodable => Some("serde could not encode an input".to_owned()),
+                End::Finished | End::Stopped => None,
+            };
+            let inputs = inputs.finish().unwrap_or_else(|trouble| {
+                error.get_or_insert(format!("no memory for the inputs: {trouble}"));
+                Payload::None
+            });
+            self.exhausted |= pulled.exhausted;
+            let message = FromCaller::Inputs {
+                count: pulled.count,
+                exhausted: pulled.exhausted,
+                encode: nanoseconds(since),
+                error,
+            };
+            writer.queue(&message, &inputs)?;
+            if pulled.exhausted {
+                break;
+            }
+        }
+        Ok(writer.flush()?)
+    }
+
+    /// Waits for what the session wants next, so many milliseconds or for ever, and does it.
+    pub fn step(&mut self, wait: i64) -> Step {
+        if let Some(over) = self.over {
+            return over;
+        }
+        match self.try_step(wait) {
+            Ok(step) => {
+                if !matches!(step, Step::Going | Step::Waited) {
+                    self.over = Some(step);
+                }
+                step
+            }
+            Err(error) => {
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                self.over = Some(Step::Failed);
+                Step::Failed
+            }
+        }
+    }
+
+    fn try_step(&mut self, wait: i64) -> Result<Step, WireError> {
+        let (message, payload) = loop {
+            if let Some(frame) = self.reader.next_frame()? {
+                break frame;
+            }
+            if wait >= 0 {
+                let timeout = PollTimeout::try_from(wait.min(60_000)).unwrap_or(PollTimeout::NONE);
+                let mut fds = [PollFd::new(self.reader.socket(), PollFlags::POLLIN)];
+                if poll(&mut fds, timeout).unwrap_or(0) == 0 {
+                    return Ok(Step::Waited);
+                }
+            }
+            self.reader.wait()?;
+        };
+        self.take(message, payload)
+    }
+
+    fn take(&mut self, message: ToCaller, payload: Payload) -> Result<Step, WireError> {
+        match message {
+            ToCaller::Job { job } => {
+                self.progress
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .job = job.0;
+            }
+            ToCaller::WantCaptures => {
+                let captures = self.captures();
+                match captures {
+                    Some(captures) => self.send(&FromCaller::Captures, &captures)?,
+                    None => self.send(&FromCaller::Undecodable, &Payload::None)?,
+                }
+            }
+            ToCaller::Pull { items, chunks } => self.give(items, chunks)?,
+            ToCaller::Results { first, count, rank } => {
+                let since = Instant::now();
+                let view = View::of(payload)?;
+                let bytes = Bytes::of(view.bytes());
+                if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) {
+                    self.send(&FromCaller::Undecodable, &Payload::None)?;
+                }
+                view.release();
+                self.decode += nanoseconds(since);
+            }
+            ToCaller::Failed { item, fault } => {
+                let (fault, why) = match fault {
+                    ItemFault::Crashed(cause) => (Fault::Crashed, cause),
+                    ItemFault::TimedOut => (Fault::TimedOut, String::new()),
+                    ItemFault::Cancelled => (Fault::Cancelled, String::new()),
+                };
+                (self.ctx.failed)(self.ctx.ctx, item, fault, Bytes::of(why.as_bytes()));
+            }
+            ToCaller::Over {
+                error,
+                cancelled,
+                wall,
+                serial,
+                first_items,
+            } => {
+                host::keep_first_items(first_items);
+                {
+                    let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                    (progress.wall, progress.serial) = (wall, serial);
+                }
+                let closed = FromCaller::Closed {
+                    decode: self.decode,
+                };
+                // A session that is gone will end this process.
+                let _ = self.send(&closed, &Payload::None);
+                let how = match (&error, cancelled) {
+                    (_, true) => Step::Cancelled,
+                    (Some(_), false) => Step::Failed,
+                    (None, false) => Step::Finished,
+                };
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) =
+                    error.unwrap_or_default();
+                return Ok(how);
+            }
+        }
+        Ok(Step::Going)
+    }
+
+    fn captures(&self) -> Option<Payload> {
+        extern "C" fn write(to: *mut c_void, _: u64, bytes: Bytes) {
+            // SAFETY: `to` is the `Outgoing` below, and the bytes live for the call.
+            unsafe { (*to.cast::<Outgoing>()).write(bytes.as_slice()) }
+        }
+        let captures = self.captures.as_ref()?;
+        let mut out = Outgoing::default();
+        let fed = (captures.feed)(captures.ctx, (&raw mut out).cast(), write);
+        out.finish().ok().filter(|_| fed)
+    }
+
+    /// From any thread.
+    pub fn cancel(&self) {
+        let _ = self.send(&FromCaller::Cancel, &Payload::None);
+    }
+
+    pub fn progress(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn failure(&self) -> String {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

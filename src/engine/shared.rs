@@ -1,0 +1,148 @@
+//! Memory that this process shares with others: the status page, and payloads that came as files.
+
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd as _;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::wire::{DATA, Payload, status};
+
+/// Where the status page is; at first a page of this process's own.
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+static OWN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+/// Maps the page that came with the welcome.
+pub fn open_status(page: &Payload) -> std::io::Result<()> {
+    if let Some(start) = map(
+        page,
+        ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        status::LENGTH,
+    )? {
+        PAGE.store(start.as_ptr().cast(), Ordering::Release);
+    }
+    Ok(())
+}
+
+/// A number of the status page.
+pub fn word(index: usize) -> &'static AtomicU64 {
+    let page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        return &OWN[index];
+    }
+    // SAFETY: the page is mapped for the life of the process, is larger than any index, and is only looked at
+    // as atomic numbers, here and by the session through the file.
+    unsafe { &*page.add(index) }
+}
+
+fn map(
+    payload: &Payload,
+    protection: ProtFlags,
+    length: u64,
+) -> std::io::Result<Option<NonNull<u8>>> {
+    let Payload::Shared(file) = payload else {
+        return Ok(None);
+    };
+    let Some(length) = usize::try_from(length).ok().and_then(NonZeroUsize::new) else {
+        return Ok(None);
+    };
+    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+    // SAFETY: a new mapping at an address of the system's choice touches no other memory.
+    let start = unsafe { mmap(None, length, protection, flags, file.as_fd(), 0) }?;
+    Ok(Some(start.cast()))
+}
+
+/// Mappings that are kept for the next payload in the same buffer, and their bytes.
+const KEPT: usize = 16;
+const MOST: usize = 128 << 20;
+
+/// The file's number, and its mapping.
+static MAPPED: Mutex<Vec<(u64, Arc<Mapping>)>> = Mutex::new(Vec::new());
+
+struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: it is only read, and writers wait until its readers have released the buffer.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `map` made it, and nobody can borrow from it any more.
+        let _ = unsafe { munmap(self.start.cast(), self.length) };
+    }
+}
+
+/// A payload's bytes, where they are.
+pub struct View {
+    payload: Payload,
+    mapping: Option<Arc<Mapping>>,
+    length: usize,
+}
+
+impl View {
+    pub fn of(payload: Payload) -> std::io::Result<Self> {
+        let length = usize::try_from(payload.length()).unwrap_or_default();
+        let mapping = match &payload {
+            Payload::Shared(_) => Some(mapping(&payload, DATA + length)?),
+            _ => None,
+        };
+        Ok(Self {
+            payload,
+            mapping,
+            length,
+        })
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match &self.mapping {
+            None => self.payload.inline(),
+            // SAFETY: the mapping is as long, and nobody writes to the buffer before it is released.
+            Some(mapping) => unsafe {
+                std::slice::from_raw_parts(mapping.start.as_ptr().add(DATA), self.length)
+            },
+        }
+    }
+
+    /// The buffer may be used again.
+    pub fn release(self) {
+        self.payload.release();
+    }
+}
+
+/// A mapping of the payload's file, which may have been mapped before.
+fn mapping(payload: &Payload, length: usize) -> std::io::Result<Arc<Mapping>> {
+    let (number, size) = payload.file_number();
+    let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(place) = mapped.iter().position(|(other, _)| *other == number) {
+        let entry = mapped.remove(place);
+        if entry.1.length >= length {
+            let mapping = entry.1.clone();
+            // The one that is used stays longest.
+            mapped.push(entry);
+            return Ok(mapping);
+        }
+    }
+    let size = usize::try_from(size).unwrap_or_default();
+    if size < length {
+        return Err(std::io::Error::other("a payload is shorter than it says"));
+    }
+    let start = map(payload, ProtFlags::PROT_READ, size as u64)?;
+    let start = start.ok_or_else(|| std::io::Error::other("an empty payload"))?;
+    let mapping = Arc::new(Mapping {
+        start,
+        length: size,
+    });
+    mapped.push((number, mapping.clone()));
+    while mapped.len() > KEPT
+        || mapped.len() > 1 && mapped.iter().map(|(_, one)| one.length).sum::<usize>() > MOST
+    {
+        mapped.remove(0);
+    }
+    Ok(mapping)
+}

@@ -1,0 +1,177 @@
+//! The functions of maps in this engine: made once from their captured variables, kept for the next map that
+//! uses them, run chunk by chunk.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::c_void;
+
+use regatta_cell::host::{Bytes, End, Function, Task as CellTask};
+
+use super::loader::Loader;
+use super::outgoing::Outgoing;
+use super::shared::{View, word};
+use super::{host, monotonic};
+use crate::ids::JobId;
+use crate::wire::{ChunkEnded, FunctionAddress, PanicInfo, Payload, Span, Task, status};
+
+/// Functions that stay made, for the next map.
+const KEPT: usize = 8;
+
+#[derive(Default)]
+pub struct Tasks {
+    captures: HashMap<u128, View>,
+    jobs: HashMap<JobId, Task>,
+    /// The newest at the end.
+    made: VecDeque<Made>,
+}
+
+/// A function with its captured variables.
+struct Made {
+    address: FunctionAddress,
+    captures: Option<u128>,
+    table: &'static Function,
+    function: *mut c_void,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        (self.table.release)(self.function);
+    }
+}
+
+impl Tasks {
+    pub fn add_capture(&mut self, hash: u128, payload: Payload) -> std::io::Result<()> {
+        self.captures.insert(hash, View::of(payload)?);
+        Ok(())
+    }
+
+    pub fn forget_capture(&mut self, hash: u128) {
+        self.captures.remove(&hash);
+        self.made.retain(|made| made.captures != Some(hash));
+    }
+
+    pub fn add_job(&mut self, job: JobId, task: Task) {
+        self.jobs.insert(job, task);
+    }
+
+    pub fn remove_job(&mut self, job: JobId) {
+        self.jobs.remove(&job);
+    }
+
+    /// Runs a chunk; its results.
+    pub fn run(
+        &mut self,
+        loader: &mut Loader,
+        job: JobId,
+        span: Span,
+        inputs: Payload,
+    ) -> (ChunkEnded, Payload) {
+        let began = monotonic();
+        let not_run = |why: String| {
+            let ended = ChunkEnded {
+                done: 0,
+                failed: 0,
+                busy: 0,
+                began,
+                error: Some(PanicInfo::plain(why)),
+                stopped: false,
+                items: Vec::new(),
+            };
+            (ended, Payload::None)
+        };
+        let Some(task) = self.jobs.get(&job).cloned() else {
+            return not_run("the job is not known here".to_owned());
+        };
+        let made = match self.made(loader, &task) {
+            Ok(made) => made,
+            Err(why) => return not_run(why),
+        };
+        let inputs = match View::of(inputs) {
+            Ok(inputs) => inputs,
+            Err(error) => return not_run(format!("the inputs cannot be read: {error}")),
+        };
+        let mut results = Outgoing::default();
+        let (output, write) = results.parts();
+        let cell_task = CellTask {
+            inputs: Bytes::of(inputs.bytes()),
+            count: span.count,
+            first: span.first,
+            from: span.from,
+            to: span.to,
+            collect: task.collect,
+            timed: task.timed,
+            retries: task.retries,
+            output,
+            write,
+            item: word(status::ITEM),
+            begun: word(status::BEGUN),
+            stop: word(status::STOP),
+            job: u64::from(job.0),
+        };
+        word(status::JOB).store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
+        host::chunk_starts(task.seed);
+        let end = (made.table.run)(made.function, &raw const cell_task);
+        let error = match end.how {
+            End::Finished | End::Stopped => None,
+            End::Panicked => {
+                Some(host::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked")))
+            }
+            End::NotEncodable => Some(PanicInfo::plain(
+                "serde could not carry the input or the result between the processes",
+            )),
+        };
+        let mut ended = ChunkEnded {
+            done: end.done,
+            failed: end.failed,
+            busy: end.busy,
+            began,
+            error,
+            stopped: end.how == End::Stopped,
+            items: host::take_items(),
+        };
+        let results = results.finish().unwrap_or_else(|error| {
+            ended.done = 0;
+            ended.error = Some(PanicInfo::plain(format!(
+                "no memory for the results: {error}"
+            )));
+            Payload::None
+        });
+        (ended, results)
+    }
+
+    fn made(&mut self, loader: &mut Loader, task: &Task) -> Result<&Made, String> {
+        let is_it = |made: &Made| made.captures == task.captures && made.address == task.function;
+        if let Some(place) = self.made.iter().position(is_it) {
+            // The one that is used stays longest.
+            if let Some(made) = self.made.remove(place) {
+                self.made.push_back(made);
+            }
+        } else {
+            let describe = loader.describe(&task.function)?;
+            // SAFETY: it returns a constant of an artifact, and artifacts are never unloaded.
+            let table: &'static Function = unsafe { &*describe() };
+            let captures = match task.captures {
+                None => Bytes::of(&[]),
+                Some(hash) => {
+                    let view = self.captures.get(&hash);
+                    Bytes::of(view.ok_or("the captured variables are not there")?.bytes())
+                }
+            };
+            let function = (table.make)(captures);
+            if function.is_null() {
+                return Err("serde could not decode what the function captures".to_owned());
+            }
+            if self.made.len() >= KEPT {
+                self.made.pop_front();
+            }
+            self.made.push_back(Made {
+                address: task.function.clone(),
+                captures: task.captures,
+                table,
+                function,
+            });
+        }
+        self.made
+            .back()
+            .ok_or_else(|| "the function is not there".to_owned())
+    }
+}

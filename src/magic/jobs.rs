@@ -1,0 +1,177 @@
+//! `%jobs`: what runs, and what has results that wait to be taken.
+
+use clap::{Arg, Command};
+
+use super::values::job;
+use super::{Call, Example, Magic};
+use crate::outcome::{Event, Field, JobState, Sink, Table};
+use crate::session::{Failed, JobStatus, Session};
+
+pub struct Jobs;
+
+impl Magic for Jobs {
+    fn command(&self) -> Command {
+        Command::new("jobs")
+            .about("lists the jobs, or drops the results of finished ones")
+            .arg(
+                Arg::new("drop")
+                    .long("drop")
+                    .value_name("JOB|all")
+                    .help("forget the results of this job, or of all that are finished"),
+            )
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        &[Example {
+            input: "%pool start -n 2\n%map -a |x: u64| x + 1 over 0..4\n%wait\n%jobs",
+            shows: "done",
+        }]
+    }
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        if let Some(which) = call.text_of("drop") {
+            let which = if which == "all" {
+                None
+            } else {
+                Some(job(which)?)
+            };
+            let said = match session.drop_job(which, sink)? {
+                0 => "no job to drop".to_owned(),
+                1 => "dropped the results of 1 job".to_owned(),
+                jobs => format!("dropped the results of {jobs} jobs"),
+            };
+            sink.send(Event::Text(said));
+            return Ok(());
+        }
+        let jobs = session.jobs(sink);
+        sink.send(if jobs.is_empty() {
+            Event::Text("no jobs".to_owned())
+        } else {
+            Event::Table(table(&jobs))
+        });
+        Ok(())
+    }
+}
+
+fn table(jobs: &[JobStatus]) -> Table {
+    let row = |status: &JobStatus| {
+        let seconds = status.elapsed.as_secs_f64();
+        let rate = status.done as f64 / seconds;
+        let text = |text: &str| Field::Text(text.to_owned());
+        vec![
+            Field::Count(status.job.0.into()),
+            text(&status.what),
+            Field::Text(state(status.state)),
+            Field::Text(match status.total {
+                Some(total) => format!("{}/{total}", status.done),
+                None => status.done.to_string(),
+            }),
+            if rate.is_finite() && status.done > 0 {
+                Field::Text(format!("{}/s", short(rate)))
+            } else {
+                Field::Empty
+            },
+            Field::Seconds(seconds),
+            status
+                .pool
+                .as_ref()
+                .map_or(Field::Empty, |pool| text(&pool.0)),
+            if status.bytes == 0 {
+                Field::Empty
+            } else {
+                Field::Bytes(status.bytes)
+            },
+        ]
+    };
+    Table {
+        title: None,
+        columns: vec![
+            "job", "what", "state", "items", "rate", "elapsed", "pool", "memory",
+        ],
+        rows: jobs.iter().map(row).collect(),
+    }
+}
+
+/// A rate with about three digits.
+fn short(rate: f64) -> String {
+    match rate {
+        rate if rate < 10.0 => format!("{rate:.2}"),
+        rate if rate < 100.0 => format!("{rate:.1}"),
+        rate => format!("{rate:.0}"),
+    }
+}
+
+fn state(state: JobState) -> String {
+    match state {
+        JobState::Running => "running".to_owned(),
+        JobState::Stopping { left } => format!("stopping, {:.0} s left", left.as_secs_f64().ceil()),
+        JobState::Done => "done".to_owned(),
+        JobState::Failed => "failed".to_owned(),
+        JobState::Cancelled => "cancelled".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::{JobId, PoolName};
+
+    #[test]
+    fn a_job_is_a_row() {
+        let mut status = JobStatus {
+            job: JobId(3),
+            what: "fib".to_owned(),
+            state: JobState::Running,
+            done: 40,
+            total: Some(100),
+            elapsed: Duration::from_secs(16),
+            pool: Some(PoolName("p0".to_owned())),
+            bytes: 320,
+        };
+        let text = |word: &str| Field::Text(word.to_owned());
+        let rows = table(std::slice::from_ref(&status)).rows;
+        assert_eq!(
+            rows[0],
+            [
+                Field::Count(3),
+                text("fib"),
+                text("running"),
+                text("40/100"),
+                text("2.50/s"),
+                Field::Seconds(16.0),
+                text("p0"),
+                Field::Bytes(320),
+            ]
+        );
+        status.state = JobState::Stopping {
+            left: Duration::from_millis(2100),
+        };
+        (status.done, status.total, status.pool, status.bytes) = (0, None, None, 0);
+        let rows = table(&[status]).rows;
+        assert_eq!(
+            rows[0][2..],
+            [
+                text("stopping, 3 s left"),
+                text("0"),
+                Field::Empty,
+                Field::Seconds(16.0),
+                Field::Empty,
+                Field::Empty,
+            ]
+        );
+    }
+
+    #[test]
+    fn rates_have_three_digits() {
+        for (rate, shown) in [(0.333, "0.33"), (12.34, "12.3"), (98_765.4, "98765")] {
+            assert_eq!(short(rate), shown);
+        }
+    }
+}

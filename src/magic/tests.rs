@@ -1,0 +1,401 @@
+//! What users type, and the plain records that magics make of it. Nothing runs.
+
+use std::time::Duration;
+
+use super::call::{Call, prepare};
+use super::parts::{Form, request};
+use super::{gather, map_options, pull, push, scatter};
+use crate::cell::{SegmentKind, parse};
+use crate::outcome::{Report, Schedule};
+use crate::session::{DataRequest, DataVerb, MapOptions, MapRequest};
+
+/// Hands the only magic of a cell to `read`; its error is one of the magic's own or of its options.
+fn reading<T>(
+    text: &str,
+    read: impl Fn(&Call<'_>, &'static str) -> Result<T, Report>,
+) -> Result<T, Report> {
+    let cell = parse(text).expect("a cell");
+    let [segment] = cell.segments.as_slice() else {
+        panic!("one segment in {text}");
+    };
+    let SegmentKind::Magic(written) = &segment.kind else {
+        panic!("a magic in {text}");
+    };
+    let (_, call) = prepare(written)?;
+    let name = match written.name.as_str() {
+        "reduce" => "reduce",
+        "compare" => "compare",
+        _ => "map",
+    };
+    read(&call, name)
+}
+
+fn mapped(text: &str) -> Result<MapRequest, Report> {
+    reading(text, |call, magic| {
+        let form = Form {
+            magic,
+            combines: magic == "reduce",
+            example: "`this`",
+        };
+        let bind = map_options::binding(call, magic)?;
+        request(call, &form, bind, map_options::options(call, magic)?)
+    })
+}
+
+fn options(text: &str) -> MapOptions {
+    mapped(text).expect(text).options
+}
+
+/// Error and hint on one line.
+fn refusal<T>(read: Result<T, Report>) -> String {
+    match read {
+        Ok(_) => "accepted".to_owned(),
+        Err(report) => format!("{} · {}", report.what, report.hint.unwrap_or_default()),
+    }
+}
+
+#[test]
+fn every_option_of_a_map_is_read() {
+    assert_eq!(options("%map f over xs"), MapOptions::default());
+    let all = options(
+        "%map -p p1 -t 0,2 -c 8 --schedule guided -u --retries 2 --timeout 0.5 --on-error collect --items \
+         --seed 7 --take 100 -a f over xs",
+    );
+    let wanted = MapOptions {
+        pool: Some("p1".to_owned()),
+        targets: "0,2".parse().ok(),
+        chunk: Some(8),
+        schedule: Schedule::Guided,
+        unordered: true,
+        retries: 2,
+        timeout: Some(Duration::from_millis(500)),
+        collect: true,
+        quiet: false,
+        items: true,
+        plan_only: false,
+        seed: Some(7),
+        take: Some(100),
+        background: true,
+    };
+    assert_eq!(all, wanted);
+    assert_eq!(options("%map -c auto f over xs").chunk, None);
+    assert_eq!(options("%map -c8 f over xs").chunk, Some(8));
+    assert_eq!(
+        options("%map --schedule=static f over xs").schedule,
+        Schedule::Static
+    );
+    assert!(options("%map --quiet f over xs").quiet);
+    assert!(options("%map --plan f over xs").plan_only);
+    assert!(!options("%map -a -b f over xs").background);
+    assert!(options("%map -b -a f over xs").background);
+    assert_eq!(options("%map -t -1 f over xs").targets, "-1".parse().ok());
+}
+
+#[test]
+fn the_parts_of_a_map_keep_their_places() {
+    let map = mapped("let f: Vec<u8> = %map -c 8 --schedule static |x| x + 1 over 0..10;")
+        .expect("a map");
+    assert_eq!(
+        (map.function.as_str(), map.inputs.as_str()),
+        ("|x| x + 1", "0..10")
+    );
+    assert_eq!((map.function_at, map.inputs_at), ((1, 46), (1, 61)));
+    let bind = map.bind.expect("a binding");
+    assert_eq!(
+        (bind.name.as_str(), bind.ty.as_deref()),
+        ("f", Some("Vec<u8>"))
+    );
+
+    let map = mapped("%%map -o r\n|x| {\n    x\n}\nover\n  0..3\n").expect("a map");
+    assert_eq!(map.function, "|x| {\n    x\n}");
+    assert_eq!(map.inputs, "0..3");
+    assert_eq!((map.function_at, map.inputs_at), ((2, 1), (6, 3)));
+    assert_eq!(map.bind.map(|bind| bind.pattern).as_deref(), Some("r"));
+    assert_eq!(map.combine, None);
+
+    let map = mapped("%map -q -- -k over xs").expect("a map");
+    assert_eq!(map.function, "-k");
+}
+
+#[test]
+fn a_reduction_has_an_operation() {
+    let reduce = mapped("let s = %reduce -c 2 |x| { x.with(1)\n } over 0..4 with |a, b| a + b;")
+        .expect("a reduction");
+    assert_eq!(reduce.function, "|x| { x.with(1)\n }");
+    assert_eq!((reduce.inputs.as_str(), reduce.inputs_at), ("0..4", (2, 9)));
+    assert_eq!(reduce.combine, Some(("|a, b| a + b".to_owned(), (2, 19))));
+    assert_eq!(reduce.options.chunk, Some(2));
+    assert!(reduce.bind.is_some());
+    for (text, error) in [
+        (
+            "%reduce f over xs",
+            "%reduce needs `F over EXPR with OP` · for example `this`",
+        ),
+        (
+            "%reduce f over xs wiht max",
+            "%reduce needs `F over EXPR with OP` · did you mean `with` by `wiht`?",
+        ),
+        (
+            "%reduce f oevr xs with max",
+            "%reduce needs `F over EXPR with OP` · did you mean `over` by `oevr`?",
+        ),
+        (
+            "%reduce -u f over xs with max",
+            "%reduce: unknown option `-u` · `%help reduce` shows the options; code that begins with `-` \
+             stands behind `--`",
+        ),
+        (
+            "%reduce --on-error collect f over xs with max",
+            "%reduce: unknown option `--on-error` · `%help reduce` shows the options; code that begins with `-` \
+             stands behind `--`",
+        ),
+    ] {
+        assert_eq!(refusal(mapped(text)), error, "{text}");
+    }
+}
+
+#[test]
+fn wrong_options_of_a_map_are_refused_with_a_hint() {
+    let chunk = "`-c 8` sends 8 inputs at once, `-c auto` adapts while the map runs";
+    for (options, error) in [
+        ("--chnk 8", "%map: unknown option `--chnk` · did you mean --chunk?".to_owned()),
+        ("-c 0", format!("--chunk 0: a chunk has at least one input · {chunk}")),
+        ("-c -3", format!("--chunk -3: not a number of inputs, nor `auto` · {chunk}")),
+        ("-c few", format!("--chunk few: not a number of inputs, nor `auto` · {chunk}")),
+        (
+            "--timeout -1",
+            "--timeout -1: not a time in seconds · seconds are written `2` or `0.5`".to_owned(),
+        ),
+        (
+            "--timeout 0",
+            "--timeout 0: no input can be that fast · leave `--timeout` out to let each input take its time"
+                .to_owned(),
+        ),
+        (
+            "--schedule statc",
+            "%map: invalid value 'statc' for '--schedule <HOW>' · did you mean static?".to_owned(),
+        ),
+        (
+            "--schedule 7",
+            "%map: invalid value '7' for '--schedule <HOW>' · one of dynamic, static, guided".to_owned(),
+        ),
+        (
+            "--on-error ignore",
+            "%map: invalid value 'ignore' for '--on-error <HOW>' · one of stop, collect".to_owned(),
+        ),
+        (
+            "-t 1:x",
+            "`1:x` is no target: targets are written `all`, `2`, `0,2`, `1:3`, `::2` or `-1` · ".to_owned(),
+        ),
+        (
+            "-o match",
+            "`match` cannot name a variable · a name has letters, digits and `_`, and is no keyword".to_owned(),
+        ),
+        (
+            "--items -q",
+            "%map: --items and -q exclude each other · `--items` asks for a table, `-q` for none".to_owned(),
+        ),
+        (
+            "-a --plan",
+            "%map: --plan and -a exclude each other · `--plan` runs nothing that could be left to run".to_owned(),
+        ),
+        (
+            "--plan -o r",
+            "%map: --plan and a name for the results exclude each other · `--plan` runs nothing, so there is \
+             nothing to bind"
+                .to_owned(),
+        ),
+    ] {
+        let text = format!("%map {options} f over xs");
+        assert_eq!(refusal(mapped(&text)), error, "{text}");
+    }
+    for (text, error) in [
+        (
+            "let f = %map -o g f over xs",
+            "%map: the results have two names, `f` and `g` · `let NAME = ` and `-o NAME` say the same: leave one \
+             of them out",
+        ),
+        (
+            "%map f ovr xs",
+            "%map needs `F over EXPR` · did you mean `over` by `ovr`?",
+        ),
+        ("%map f", "%map needs `F over EXPR` · for example `this`"),
+        ("%map -c 8", "%map needs code · `%help map` shows examples"),
+        (
+            "let j = %jobs",
+            "%jobs gives no value to bind to `j` · %map, %reduce, %result, %pull and %gather give one",
+        ),
+    ] {
+        assert_eq!(refusal(mapped(text)), error, "{text}");
+    }
+    for retries in ["-1", "x"] {
+        let refused = refusal(mapped(&format!("%map --retries {retries} f over xs")));
+        assert!(
+            refused.contains(&format!("invalid value '{retries}' for '--retries <N>'")),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_comparison_names_pools_and_options_before_the_dashes() {
+    let read = |text: &str| {
+        reading(text, |call, magic| {
+            let form = Form {
+                magic,
+                combines: false,
+                example: "`this`",
+            };
+            let options = map_options::options(call, magic)?;
+            let pools: Vec<String> = call
+                .all_of("pools")
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+            Ok((pools, request(call, &form, None, options)?))
+        })
+    };
+    let (pools, request) = read("%compare serial -c 4 threads p-1 --  |x| { x\n - -1 } over 0..4")
+        .expect("a comparison");
+    assert_eq!(pools, ["serial", "threads", "p-1"]);
+    assert_eq!(request.options.chunk, Some(4));
+    assert_eq!(request.function, "|x| { x\n - -1 }");
+    assert_eq!((request.function_at, request.inputs_at), ((1, 38), (2, 14)));
+
+    let (pools, _) = read("%compare -- f over xs").expect("pools are looked at later");
+    assert!(pools.is_empty());
+    for (text, error) in [
+        (
+            "%compare serial f over xs",
+            "%compare needs `--` and code behind it · `%help compare` shows how it is written",
+        ),
+        (
+            "%compare serial --",
+            "%compare needs `--` and code behind it · `%help compare` shows how it is written",
+        ),
+        (
+            "%compare serial --chnk 8 -- f over xs",
+            "%compare: unexpected argument '--chnk' found · did you mean --chunk?",
+        ),
+        (
+            "%compare serial -- f",
+            "%compare needs `F over EXPR` · for example `this`",
+        ),
+    ] {
+        assert_eq!(refusal(read(text)), error, "{text}");
+    }
+}
+
+fn moved(text: &str) -> Result<Vec<DataRequest>, Report> {
+    reading(text, |call, _| {
+        if text.contains("%push") {
+            push::requests(call)
+        } else if text.contains("%pull") {
+            pull::requests(call)
+        } else if text.contains("%scatter") {
+            scatter::request(call).map(|request| vec![request])
+        } else {
+            gather::request(call).map(|request| vec![request])
+        }
+    })
+}
+
+#[test]
+fn variables_to_move_are_named() {
+    let push = DataRequest {
+        verb: DataVerb::Push,
+        name: "x".to_owned(),
+        as_name: None,
+        targets: None,
+        cyclic: false,
+        bind: None,
+    };
+    assert_eq!(
+        moved("%push x").expect("a push"),
+        std::slice::from_ref(&push)
+    );
+    let wanted = DataRequest {
+        as_name: Some("y".to_owned()),
+        targets: "::2".parse().ok(),
+        ..push
+    };
+    assert_eq!(moved("%push x --as y -t ::2;").expect("a push"), [wanted]);
+
+    for text in ["%push x, y", "%push x y", "%push x,y;"] {
+        let several = moved(text).expect(text);
+        let names: Vec<&str> = several
+            .iter()
+            .map(|request| request.name.as_str())
+            .collect();
+        assert_eq!(names, ["x", "y"], "{text}");
+    }
+
+    let pull = moved("let v: Vec<u8> = %pull y -t -1;").expect("a pull");
+    assert_eq!((pull[0].verb, pull[0].name.as_str()), (DataVerb::Pull, "y"));
+    assert_eq!(pull[0].targets, "-1".parse().ok());
+    assert_eq!(
+        pull[0].bind.as_ref().and_then(|bind| bind.ty.as_deref()),
+        Some("Vec<u8>")
+    );
+
+    let scatter = moved("%scatter v --as part --cyclic").expect("a scatter");
+    assert_eq!(scatter[0].verb, DataVerb::Scatter);
+    assert_eq!(scatter[0].as_name.as_deref(), Some("part"));
+    assert!(scatter[0].cyclic);
+    assert!(!moved("%scatter v --block").expect("a scatter")[0].cyclic);
+
+    let gather = moved("let w = %gather part").expect("a gather");
+    assert_eq!(
+        (gather[0].verb, gather[0].name.as_str()),
+        (DataVerb::Gather, "part")
+    );
+    assert!(gather[0].bind.is_some());
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused_with_a_hint() {
+    for (text, error) in [
+        (
+            "%push",
+            "%push needs the name of a variable · `%help push` shows how it is written",
+        ),
+        (
+            "%push x[0]",
+            "`x[0]` cannot name a variable · give a value a name first: `let part = x[0];`",
+        ),
+        (
+            "%pull x.y",
+            "`x.y` cannot name a variable · give a value a name first: `let part = x.y;`",
+        ),
+        (
+            "%push x --as 1y",
+            "`1y` cannot name a variable · a name has letters, digits and `_`, and is no keyword",
+        ),
+        (
+            "%push x, y --as z",
+            "%push: 2 variables cannot all be called `z` · push them one by one, or without `--as`",
+        ),
+        (
+            "let v = %pull x, y",
+            "%pull: `v` takes one variable, not 2 · write one `let NAME = %pull NAME` for each",
+        ),
+        (
+            "%scatter x y",
+            "%scatter takes one variable, not x, y · write one `%scatter` for each",
+        ),
+        (
+            "%scatter x --block --cyclic",
+            "%scatter: --block and --cyclic exclude each other · `--block` is the default",
+        ),
+        (
+            "let p = %push x",
+            "%push gives no value to bind to `p` · %map, %reduce, %result, %pull and %gather give one",
+        ),
+        (
+            "%gather x --cyclc",
+            "%gather: unexpected argument '--cyclc' found · did you mean --cyclic?",
+        ),
+    ] {
+        assert_eq!(refusal(moved(text)), error, "{text}");
+    }
+}

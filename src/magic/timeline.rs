@@ -1,0 +1,111 @@
+//! `%timeline`: which engine worked on what when, as a chart or as a file.
+
+use std::path::Path;
+
+use clap::{Arg, Command};
+
+use super::values::{job_of, usage};
+use super::{Call, Example, Magic};
+use crate::outcome::{Event, Report, Sink};
+use crate::render::timeline::{svg, trace};
+use crate::session::{Failed, Session};
+
+pub struct Timeline;
+
+impl Magic for Timeline {
+    fn command(&self) -> Command {
+        let file = |id: &'static str| Arg::new(id).long(id).value_name("FILE");
+        Command::new("timeline")
+            .about("shows which engine worked on what when")
+            .arg(
+                Arg::new("job")
+                    .value_name("JOB")
+                    .help("its number; the last one without it"),
+            )
+            .arg(file("svg").help("write the chart to this file, as SVG"))
+            .arg(
+                file("trace")
+                    .help("write the chunks to this file, for Perfetto or Chrome's tracing"),
+            )
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        &[Example {
+            input: "%pool start -n 2\n%map -q |x: u64| x + 1 over 0..4\n%timeline",
+            shows: "engine",
+        }]
+    }
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let timeline = session.timeline(job_of(call)?)?;
+        let (svg_file, trace_file) = (call.text_of("svg"), call.text_of("trace"));
+        if let Some(file) = svg_file {
+            sink.send(written(file, &svg(&timeline))?);
+        }
+        if let Some(file) = trace_file {
+            sink.send(written(file, &trace(&timeline))?);
+        }
+        if svg_file.or(trace_file).is_none() {
+            sink.send(Event::Timeline(timeline));
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file that the user named, and says so.
+fn written(file: &str, text: &str) -> Result<Event, Report> {
+    std::fs::write(file, text).map_err(|error| {
+        let report = usage(format!("cannot write {file}: {error}"));
+        let folder = Path::new(file)
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        match folder {
+            Some(folder) => report.hint(format!("there is no folder {}", folder.display())),
+            None => report.hint("the path is relative to the folder in which regatta was started"),
+        }
+    })?;
+    Ok(Event::Text(format!("wrote {file}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_or_the_reason_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let there = path("chart.svg");
+        assert!(
+            matches!(written(&there, "<svg/>"), Ok(Event::Text(said)) if said == format!("wrote {there}"))
+        );
+        assert_eq!(
+            std::fs::read_to_string(&there).ok().as_deref(),
+            Some("<svg/>")
+        );
+
+        let lost = path("no/chart.svg");
+        let report = written(&lost, "").expect_err("no such folder");
+        assert!(
+            report.what.starts_with(&format!("cannot write {lost}: ")),
+            "{}",
+            report.what
+        );
+        assert_eq!(
+            report.hint,
+            Some(format!("there is no folder {}", path("no")))
+        );
+
+        let report = written(&path(""), "").expect_err("a folder is no file");
+        assert!(
+            report
+                .hint
+                .is_some_and(|hint| hint.starts_with("the path is relative"))
+        );
+    }
+}

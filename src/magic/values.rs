@@ -1,0 +1,85 @@
+//! Single words of magics as values: names of variables, times, numbers of jobs, targets.
+
+use std::time::Duration;
+
+use super::Call;
+use crate::cell::{TargetError, Targets, is_variable_name};
+use crate::ids::JobId;
+use crate::outcome::{ErrorKind, Report};
+
+pub fn usage(what: impl Into<String>) -> Report {
+    Report::new(ErrorKind::Usage, what)
+}
+
+/// A variable's name.
+pub fn variable(name: &str) -> Result<String, Report> {
+    if is_variable_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err(usage(format!("`{name}` cannot name a variable"))
+        .hint("a name has letters, digits and `_`, and is no keyword"))
+}
+
+/// The value of an option that is a time in seconds, 0 among them.
+pub fn seconds(option: &str, text: &str) -> Result<Duration, Report> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            usage(format!("{option} {text}: not a time in seconds"))
+                .hint("seconds are written `2` or `0.5`")
+        })
+}
+
+/// A job's number.
+pub fn job(text: &str) -> Result<JobId, Report> {
+    text.parse().map(JobId).map_err(|_| {
+        usage(format!("`{text}` is no job's number"))
+            .hint("`%jobs` lists the jobs with their numbers")
+    })
+}
+
+/// The argument `job` of a call.
+pub fn job_of(call: &Call<'_>) -> Result<Option<JobId>, Report> {
+    call.text_of("job").map(job).transpose()
+}
+
+pub fn bad_targets(error: TargetError) -> Report {
+    usage(error.to_string())
+}
+
+/// The option `--targets` of a call.
+pub fn targets_of(call: &Call<'_>) -> Result<Option<Targets>, Report> {
+    call.text_of("targets")
+        .map(|text| text.parse().map_err(bad_targets))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_finite_and_not_negative() {
+        assert_eq!(
+            seconds("--timeout", "0.5").ok(),
+            Some(Duration::from_millis(500))
+        );
+        assert_eq!(seconds("--timeout", "0").ok(), Some(Duration::ZERO));
+        for text in ["-1", "nan", "inf", "1e300", "2s", ""] {
+            let report = seconds("--timeout", text).expect_err(text);
+            assert_eq!(
+                report.what,
+                format!("--timeout {text}: not a time in seconds")
+            );
+        }
+    }
+
+    #[test]
+    fn a_job_is_a_number() {
+        assert_eq!(job("3").ok(), Some(JobId(3)));
+        for text in ["", "-1", "last", "3.5", "99999999999"] {
+            assert!(job(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The maps under way, as the hub runs them: begun, asked, ended early, replaced engines and all.
+
+use std::time::{Duration, Instant};
+
+use super::hub::State;
+use super::map::{Map, Step};
+use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, WhichMaps};
+use crate::ids::{EngineId, JobId, PoolName, Rank};
+use crate::outcome::JobState;
+use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine};
+
+/// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
+/// within a second of a Ctrl-C.
+const COUNTDOWN: Duration = Duration::from_millis(700);
+
+/// A map is looked at from here on.
+const LIVE_AFTER: Duration = Duration::from_secs(1);
+
+impl State {
+    /// A map that a caller asks for, on a connection of its own.
+    pub(super) fn begin_map(&mut self, caller: EngineId, begin: MapBegin, payload: Payload) {
+        let Some(socket) = payload.into_file() else {
+            return;
+        };
+        let mut channel = Channel::new(socket.into());
+        let refused = |channel: &mut Channel, why: String| {
+            let over = ToCaller::Over {
+                error: Some(why),
+                cancelled: false,
+                wall: 0,
+                serial: 0,
+                first_items: Vec::new(),
+            };
+            // A caller that is gone needs no answer.
+            let _ = channel.queue(&over, &Payload::None);
+            let _ = channel.flush();
+        };
+        let trouble = channel
+            .set_nonblocking()
+            .err()
+            .map(|error| error.to_string());
+        let found = match trouble {
+            Some(trouble) => Err(trouble),
+            None => self.engines_for(&begin),
+        };
+        let (pool, engines) = match found {
+            Ok(found) => found,
+            Err(why) => {
+                self.emit(PoolEvent::MapFailed(MapFailure {
+                    rank: None,
+                    item: None,
+                    what: MapFault::Inputs(why.clone()),
+                    died: Vec::new(),
+                }));
+                return refused(&mut channel, why);
+            }
+        };
+        let job = JobId(self.next_job);
+        self.next_job += 1;
+        let (mut map, plan) = Map::new(job, caller, channel, pool, &engines, begin);
+        map.tell(&ToCaller::Job { job }, &Payload::None);
+        if !map.wish.function.is_empty() {
+            self.emit(PoolEvent::MapPlanned(plan));
+        }
+        if map.wish.plan_only {
+            let _ = map.fail(None, None, MapFault::PlanOnly);
+            self.emit(PoolEvent::MapFailed(MapFailure {
+                rank: None,
+                item: None,
+                what: MapFault::PlanOnly,
+                died: Vec::new(),
+            }));
+        } else if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
+            map.tell(&ToCaller::WantCaptures, &Payload::None);
+        }
+        self.maps.insert(job, map);
+        self.go_on(job);
+    }
+
+    /// Pool, engines, their ranks and whether they live.
+    #[expect(clippy::type_complexity, reason = "two values, named by the caller")]
+    fn engines_for(
+        &self,
+        begin: &MapBegin,
+    ) -> Result<(PoolName, Vec<(EngineId, Rank, bool)>), String> {
+        let wanted = begin.wish.pool.as_deref();
+        let found = self.pools.iter().find_map(|pool| match pool {
+            PoolUse::Processes { name, engines }
+                if wanted.is_none_or(|wanted| wanted == name.0) =>
+            {
+                Some((name, engines))
+            }
+            _ => None,
+        });
+        let Some((name, engines)) = found else {
+            return Err(match wanted {
+                Some(wanted) => format!("there is no process pool `{wanted}`"),
+                None => "no process pool is started: `%pool start`".to_owned(),
+            });
+        };
+        if begin.wish.schedule == crate::wire::Schedule::Static
+            && begin.wish.chunk.is_none()
+            && begin.items.is_none()
+        {
+            return Err(
+                "a static schedule deals all inputs before the start, and this iterator does not say how many it has: collect it first, or give a chunk size"
+                    .to_owned(),
+            );
+        }
+        let ranks = &begin.wish.ranks;
+        let chosen: Vec<(EngineId, Rank, bool)> = (0..)
+            .zip(engines)
+            .filter(|(rank, _)| ranks.is_empty() || ranks.contains(rank))
+            .map(|(rank, engine)| {
+                let alive = self
+                    .processes
+                    .get(engine)
+                    .is_some_and(super::process::Process::is_alive);
+                (*engine, Rank(rank), alive)
+            })
+            .collect();
+        if let Some(rank) = ranks.iter().find(|rank| **rank as usize >= engines.len()) {
+            return Err(format!(
+                "{name} has no engine {rank}: its ranks are 0 to {}",
+                engines.len().saturating_sub(1)
+            ));
+        }
+        Ok((name.clone(), chosen))
+    }
+
+    /// What the caller of a map says.
+    pub(super) fn hear_caller(&mut self, job: JobId) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        for (message, payload) in map.receive() {
+            self.answer_caller(job, message, payload);
+        }
+        if self.maps.get(&job).is_some_and(Map::is_closed) {
+            self.conclude(job);
+        }
+    }
+
+    /// What was said on maps' connections before this engine spoke on its own.
+    pub(super) fn hear_callers_in(&mut self, engine: EngineId) {
+        let jobs: Vec<JobId> = self
+            .maps
+            .iter()
+            .filter(|(_, map)| map.caller == engine)
+            .map(|(job, _)| *job)
+            .collect();
+        for job in jobs {
+            self.hear_caller(job);
+        }
+    }
+
+    fn answer_caller(&mut self, job: JobId, message: FromCaller, payload: Payload) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        match message {
+            FromCaller::Inputs {
+                error: Some(error), ..
+            } => {
+                let step = map.fail(None, None, MapFault::Inputs(error));
+                self.take(job, vec![step]);
+            }
+            FromCaller::Inputs {
+                count,
+                exhausted,
+                encode,
+                ..
+            } => map.inputs(count, exhausted, encode, payload),
+            FromCaller::Captures => {
+                if let Some(hash) = map.captures() {
+                    let needed: Vec<u128> = self.maps.values().filter_map(Map::captures).collect();
+                    for hash in self.captures.keep(hash, payload, &needed) {
+                        self.forget_capture(hash);
+                    }
+                }
+            }
+            FromCaller::Undecodable => {
+                let what = MapFault::Inputs("a result could not be decoded".to_owned());
+                let step = map.fail(None, None, what);
+                self.take(job, vec![step]);
+            }
+            FromCaller::Cancel => self.end_early(job, EndEarly::Cancel),
+            FromCaller::Closed { decode } => map.close(decode),
+        }
+        self.go_on(job);
+    }
+
+    fn forget_capture(&mut self, hash: u128) {
+        let engines: Vec<EngineId> = self.processes.keys().copied().collect();
+        for engine in engines {
+            if let Some(process) = self.processes.get_mut(&engine)
+                && process.captures.remove(&hash)
+            {
+                self.send(engine, &ToEngine::ForgetCapture { hash }, &Payload::None);
+            }
+        }
+    }
+
+    /// Does what a map wants next.
+    pub(super) fn go_on(&mut self, job: JobId) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        // Nothing is sent before what the function captures is here.
+        if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
+            return;
+        }
+        let steps = map.steps();
+        self.take(job, steps);
+    }
+
+    pub(super) fn take(&mut self, job: JobId, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Send {
+                    engine,
+                    message,
+                    payload,
+                } => self.send(engine, &message, &payload),
+                Step::Prepare { engine, task } => {
+                    if let Some(hash) = task.captures
+                        && let Some(payload) = self.captures.get(hash)
+                        && let Some(process) = self.processes.get_mut(&engine)
+                        && process.captures.insert(hash)
+                    {
+                        self.send(engine, &ToEngine::Capture { hash }, &payload);
+                    }
+                    self.send(engine, &ToEngine::Function { job, task }, &Payload::None);
+                }
+                Step::Stop(engines) => self.stop_items(job, &engines),
+                Step::Failed(failure) => {
+                    let engines = self.maps.get(&job).map(Map::engines).unwrap_or_default();
+                    self.stop_items(job, &engines);
+                    if self.maps.get(&job).is_some_and(|map| !map.wish.background) {
+                        self.emit(PoolEvent::MapFailed(failure));
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop_items(&self, job: JobId, engines: &[EngineId]) {
+        for process in engines.iter().filter_map(|id| self.processes.get(id)) {
+            process.stop_job(job);
+        }
+    }
+
+    /// An engine has ended a chunk.
+    pub(super) fn chunk_done(
+        &mut self,
+        engine: EngineId,
+        job: JobId,
+        chunk: u32,
+        ended: &crate::wire::ChunkEnded,
+        results: Payload,
+    ) {
+        if let Some(map) = self.maps.get_mut(&job) {
+            let steps = map.chunk_done(engine, chunk, ended, results);
+            self.take(job, steps);
+            self.go_on(job);
+        }
+    }
+
+    /// A map is over, and its caller has heard so or is gone.
+    fn conclude(&mut self, job: JobId) {
+        let Some(map) = self.maps.remove(&job) else {
+            return;
+        };
+        self.countdowns.remove(&job);
+        let engines = map.engines();
+        let record = map.record();
+        // What still runs for it is not wanted any more.
+        self.stop_items(job, &engines);
+        for engine in engines {
+            self.send(engine, &ToEngine::JobOver { job }, &Payload::None);
+        }
+        let timeline = map.timeline();
+        if map.wish.background {
+            let text = said(&record);
+            self.remember(record, timeline);
+            // Above the prompt, or among what a cell shows.
+            match &mut self.notify {
+                Some(notify) if self.prompting => notify(&text),
+                _ => self.emit(PoolEvent::JobOver(text)),
+            }
+            return;
+        }
+        match record.state {
+            JobState::Failed => {}
+            // Of a map that collects errors the rest are errors.
+            JobState::Cancelled if !map.wish.collect => {
+                self.emit(PoolEvent::MapFailed(MapFailure {
+                    rank: None,
+                    item: None,
+                    what: MapFault::Interrupted {
+                        done: record.done,
+                        total: record.total,
+                    },
+                    died: Vec::new(),
+                }));
+            }
+            _ => self.emit(PoolEvent::MapDone {
+                report: map.report(),
+                shown: !map.wish.function.is_empty(),
+            }),
+        }
+        self.remember(record, timeline);
+    }
+
+    /// The jobs that a command is about.
+    pub(super) fn jobs(&self, which: WhichMaps) -> Vec<JobId> {
+        self.maps
+            .iter()
+            .filter(|(job, map)| match which {
+                WhichMaps::Foreground => !map.wish.background,
+                WhichMaps::Job(wanted) => **job == wanted,
+            })
+            .map(|(job, _)| *job)
+            .collect()
+    }
+
+    pub(super) fn end_early(&mut self, job: JobId, how: EndEarly) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        match how {
+            EndEarly::Cancel => {
+                let steps = map.cancel();
+                if map.is_stopping() {
+                    self.countdowns
+                        .entry(job)
+                        .or_insert_with(|| Instant::now() + COUNTDOWN);
+                }
+                self.take(job, steps);
+            }
+            EndEarly::Kill => {
+                let steps = map.cancel();
+                let busy = map.busy_engines();
+                self.take(job, steps);
+                self.countdowns.remove(&job);
+                for process in busy.iter().filter_map(|engine| self.processes.get(engine)) {
+                    process.signal(nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+            EndEarly::Abandon => {
+                let (done, total) = (map.record().done, map.record().total);
+                let step = map.fail(None, None, MapFault::Interrupted { done, total });
+                self.take(job, vec![step]);
+            }
+        }
+        self.go_on(job);
+    }
+
+    /// What the clock asks for: limits of items, countdowns, the live table.
+    pub(super) fn tick(&mut self) {
+        let now = Instant::now();
+        let due: Vec<JobId> = self
+            .countdowns
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(job, _)| *job)
+            .collect();
+        for job in due {
+            self.end_early(job, EndEarly::Kill);
+        }
+        let mut views = Vec::new();
+        for (job, map) in &mut self.maps {
+            let at = |engine: EngineId| self.processes.get(&engine)?.at(*job);
+            for (engine, item) in map.late(at) {
+                if let Some(process) = self.processes.get(&engine)
+                    && self.late.insert(engine, item).is_none()
+                {
+                    process.signal(nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+            let left = self
+                .countdowns
+                .get(job)
+                .map(|at| at.saturating_duration_since(now));
+            let shown = !map.wish.background && !map.wish.quiet;
+            let long = map.record().elapsed >= LIVE_AFTER || left.is_some();
+            if shown && long {
+                let look = |engine: EngineId| {
+                    let process = self.processes.get(&engine);
+                    let item = process.and_then(|process| process.at(*job));
+                    let memory = process.and_then(|process| process.status().memory);
+                    (item.map(|(item, _)| item), memory)
+                };
+                views.extend(map.view(look, left));
+            }
+        }
+        for view in views {
+            self.emit(PoolEvent::Live(view));
+        }
+    }
+
+    /// An engine is gone: its items run elsewhere.
+    pub(super) fn died_in_maps(
+        &mut self,
+        engine: EngineId,
+        cause: &str,
+        at: Option<(JobId, u64)>,
+        replaced: bool,
+    ) {
+        let late = self.late.remove(&engine);
+        let jobs: Vec<JobId> = self.maps.keys().copied().collect();
+        for job in jobs {
+            let Some(map) = self.maps.get_mut(&job) else {
+                continue;
+            };
+            let item = at.filter(|(at, _)| *at == job).map(|(_, item)| item);
+            let slow = late.is_some() && item == late;
+            let steps = map.died(engine, cause, item, slow, replaced);
+            self.take(job, steps);
+            self.go_on(job);
+        }
+    }
+
+    /// The maps of a caller that is gone.
+    pub(super) fn drop_maps_of(&mut self, caller: EngineId) {
+        for job in self.maps.keys().copied().collect::<Vec<_>>() {
+            if self.maps.get(&job).is_some_and(|map| map.caller == caller)
+                && let Some(map) = self.maps.remove(&job)
+            {
+                self.countdowns.remove(&job);
+                self.stop_items(job, &map.engines());
+                let mut record = map.record();
+                record.state = JobState::Failed;
+                let timeline = map.timeline();
+                self.remember(record, timeline);
+            }
+        }
+    }
+
+    /// An engine answers for the first time.
+    pub(super) fn revived(&mut self, engine: EngineId) {
+        for job in self.maps.keys().copied().collect::<Vec<_>>() {
+            if let Some(map) = self.maps.get_mut(&job).filter(|map| map.involves(engine)) {
+                map.revived(engine);
+                self.go_on(job);
+            }
+        }
+    }
+}
+
+/// `job 3 finished: 1000 items in 2.1 s; `let r = %result 3` takes them`
+fn said(record: &super::JobRecord) -> String {
+    let job = record.job;
+    let items = match (record.total, record.done) {
+        (Some(total), done) if total != done => format!("{done} of {total} items"),
+        (_, 1) => "1 item".to_owned(),
+        (_, done) => format!("{done} items"),
+    };
+    let time = format!("{:.3} s", record.elapsed.as_secs_f64());
+    match record.state {
+        JobState::Done => {
+            format!(
+                "job {job} finished: {items} in {time}; `let r = %result {job}` takes the results"
+            )
+        }
+        JobState::Cancelled => format!("job {job} was cancelled after {items}"),
+        _ => format!("job {job} failed after {items}: `%result {job}` tells why"),
+    }
+}

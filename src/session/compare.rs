@@ -1,0 +1,108 @@
+//! `%compare`: the same map on several pools, in one cell, and what came of it side by side.
+
+use std::time::Duration;
+
+use super::map::{MapRequest, refused_on_threads};
+use super::{Code, Failed, Session};
+use crate::outcome::{Compare, CompareRow, ErrorKind, Event, PoolKind, Report, Sink, Spent};
+
+/// The pool that is none: one item after the other in the local engine.
+const SERIAL: &str = "serial";
+
+impl Session {
+    /// Runs the same map on several pools, named, or `serial` for the local engine alone.
+    pub fn compare(
+        &mut self,
+        pools: &[String],
+        request: &MapRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let mut kinds: Vec<Option<(PoolKind, u32)>> = Vec::new();
+        for name in pools {
+            kinds.push(if name == SERIAL {
+                None
+            } else {
+                let pool = self.pool_named(Some(name))?;
+                Some((pool.kind, pool.size))
+            });
+        }
+        if kinds
+            .iter()
+            .any(|kind| !matches!(kind, Some((PoolKind::Processes, _))))
+        {
+            refused_on_threads(&request.options)?;
+        }
+        let mut code = Code::default().generated("let regatta_compared = vec![\n");
+        for (name, kind) in pools.iter().zip(&kinds) {
+            code = code.generated("regatta_cell::magic::measured(|| ");
+            code = match kind {
+                None => {
+                    let seed = request.options.seed;
+                    code = code.generated(&format!("regatta_cell::magic::serially({seed:?}, "));
+                    self.written_inputs(request, code)
+                        .generated(",\n")
+                        .user(&request.function, request.function_at)
+                        .generated(")")
+                }
+                Some((kind, _)) => {
+                    let mut one = request.clone();
+                    one.options.pool = Some(name.clone());
+                    one.options.quiet = true;
+                    one.bind = None;
+                    self.written(&one, *kind, code)
+                }
+            };
+            code = code.generated("),\n");
+        }
+        code = code.generated(
+            "];\nregatta_cell::magic::send(&regatta_compared.iter().map(|(bytes, wall)| (*bytes == regatta_compared[0].0, *wall)).collect::<Vec<(bool, u64)>>());\ndrop(regatta_compared);\n",
+        );
+        self.quiet_reports = Some(Vec::new());
+        let ran = self.run_local(&code, sink);
+        let mut reports = self.quiet_reports.take().unwrap_or_default().into_iter();
+        ran.map_err(|failed| self.explained(failed, request))?;
+        let sent = std::mem::take(&mut self.sent);
+        let told: Vec<(bool, u64)> = sent
+            .first()
+            .and_then(|value| postcard::from_bytes(value.inline()).ok())
+            .ok_or_else(|| Report::new(ErrorKind::System, "the comparison did not come back"))?;
+        let mut rows = Vec::new();
+        for ((name, kind), (same, wall)) in pools.iter().zip(kinds).zip(told) {
+            let wall = Duration::from_nanos(wall);
+            let report = if kind.is_some() { reports.next() } else { None };
+            let spent = match (&report, kind) {
+                (Some(report), Some((PoolKind::Processes, _))) => report.spent,
+                (Some(report), _) => Spent {
+                    run: report.serial,
+                    ..Spent::default()
+                },
+                (None, _) => Spent {
+                    run: wall,
+                    ..Spent::default()
+                },
+            };
+            let items = report
+                .as_ref()
+                .map_or(0, |report| report.engines.iter().map(|row| row.items).sum());
+            rows.push(CompareRow {
+                pool: name.clone(),
+                kind: kind.map(|(kind, _)| kind),
+                engines: kind.map_or(1, |(_, size)| size),
+                items,
+                wall,
+                spent,
+                same,
+            });
+        }
+        let items = rows.iter().map(|row| row.items).max().unwrap_or_default();
+        for row in rows.iter_mut().filter(|row| row.kind.is_none()) {
+            row.items = items;
+        }
+        let words: Vec<&str> = request.function.split_whitespace().collect();
+        sink.send(Event::Compare(Compare {
+            function: words.join(" "),
+            rows,
+        }));
+        Ok(())
+    }
+}

@@ -1,0 +1,339 @@
+//! Jobs as the user sees them: listed, waited for, cancelled, their results taken or dropped. A map in the
+//! background is a variable of the local engine's, `regatta_job_N`; the hub knows how far it is.
+
+use std::time::{Duration, Instant};
+
+use super::{Code, Failed, Session, TICK, explain};
+use crate::cell::Binding;
+use crate::ids::{JobId, PoolName};
+use crate::outcome::{ErrorKind, Event, JobState, Progress, Report, Sink, Timeline};
+use crate::pool::{EndEarly, JobRecord, WhichMaps};
+
+/// A job of the session, under way or with results that wait to be taken.
+#[derive(Clone, Debug)]
+pub struct JobStatus {
+    pub job: JobId,
+    /// The function or the code as the user wrote it.
+    pub what: String,
+    pub state: JobState,
+    /// Items done.
+    pub done: u64,
+    /// `None` when the inputs don't say how many they are.
+    pub total: Option<u64>,
+    pub elapsed: Duration,
+    /// `None` for what runs in the local engine alone.
+    pub pool: Option<PoolName>,
+    /// Memory held for its results, in bytes.
+    pub bytes: u64,
+}
+
+/// A map in the background, and the variable that has its results.
+#[derive(Clone, Debug)]
+pub(super) struct MapJob {
+    job: JobId,
+    variable: String,
+}
+
+/// Whether a variable is a job's, of which the user sees the number only.
+pub(super) fn is_ours(variable: &str) -> bool {
+    variable.starts_with("regatta_job_")
+}
+
+fn usage(what: impl Into<String>) -> Report {
+    Report::new(ErrorKind::Usage, what)
+}
+
+fn is_over(state: JobState) -> bool {
+    !matches!(state, JobState::Running | JobState::Stopping { .. })
+}
+
+impl Session {
+    /// The name of the next background map's variable.
+    pub(super) fn next_job_variable(&self) -> String {
+        format!("regatta_job_{}_{}", self.cell(), self.map_jobs.len())
+    }
+
+    /// Whether the local engine still has a job's variable.
+    fn has_variable(&self, variable: &str) -> bool {
+        let local = self.namespaces.get(&self.local);
+        local.is_some_and(|namespace| namespace.variables().contains_key(variable))
+    }
+
+    /// Notes a map that has just begun in the background.
+    pub(super) fn job_begun(&mut self, variable: &str, sink: &mut dyn Sink) {
+        let newest = self
+            .hub
+            .jobs()
+            .into_iter()
+            .filter(|record| record.background);
+        let Some(JobRecord { job, .. }) = newest.max_by_key(|record| record.job) else {
+            return;
+        };
+        self.map_jobs.push(MapJob {
+            job,
+            variable: variable.to_owned(),
+        });
+        sink.send(Event::Text(format!(
+            "job {job} runs in the background: `%jobs` lists it, `let r = %result {job}` waits for its results"
+        )));
+    }
+
+    /// Every job that runs or whose results have not been taken, oldest first.
+    pub fn jobs(&mut self, sink: &mut dyn Sink) -> Vec<JobStatus> {
+        self.drain_events(sink);
+        let records = self.hub.jobs();
+        let mut all: Vec<JobStatus> = self
+            .map_jobs
+            .iter()
+            .filter_map(|job| records.iter().find(|record| record.job == job.job))
+            .map(|record| JobStatus {
+                job: record.job,
+                what: record.what.clone(),
+                state: record.state,
+                done: record.done,
+                total: record.total,
+                elapsed: record.elapsed,
+                pool: Some(record.pool.clone()),
+                bytes: record.bytes,
+            })
+            .collect();
+        all.extend(self.px_jobs());
+        all.sort_by_key(|status| status.job);
+        all
+    }
+
+    fn status(&mut self, job: Option<JobId>, sink: &mut dyn Sink) -> Result<JobStatus, Failed> {
+        let all = self.jobs(sink);
+        let wanted = match job {
+            Some(job) => all.iter().find(|status| status.job == job),
+            None => all.last(),
+        };
+        wanted.cloned().ok_or_else(|| {
+            let numbers: Vec<String> = all.iter().map(|status| status.job.to_string()).collect();
+            let what = match job {
+                Some(job) => format!("there is no job {job}"),
+                None => "there is no job".to_owned(),
+            };
+            let hint = match numbers.as_slice() {
+                [] => "`%map -a F over EXPR` begins one in the background".to_owned(),
+                numbers => format!("there is {}; `%jobs` lists them", numbers.join(", ")),
+            };
+            usage(what).hint(hint).into()
+        })
+    }
+
+    /// Waits for a job, the last one when `None`, at most `timeout`, and says how it ended.
+    pub fn wait_job(
+        &mut self,
+        job: Option<JobId>,
+        timeout: Option<Duration>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let job = self.status(job, sink)?.job;
+        self.await_job(Some(job), timeout, sink)?;
+        let status = self.status(Some(job), sink)?;
+        let (ended, next) = match status.state {
+            JobState::Failed => ("has failed", "tells why"),
+            JobState::Cancelled => ("was cancelled", "takes what was done"),
+            _ => ("is done", "takes the results"),
+        };
+        sink.send(Event::Text(format!(
+            "job {job} {ended}: {}; `%result {job}` {next}",
+            counted(&status)
+        )));
+        Ok(())
+    }
+
+    fn await_job(
+        &mut self,
+        job: Option<JobId>,
+        timeout: Option<Duration>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let job = self.status(job, sink)?.job;
+        let since = Instant::now();
+        loop {
+            let status = self.status(Some(job), sink)?;
+            if is_over(status.state) {
+                sink.send(Event::Progress(None));
+                return Ok(());
+            }
+            if timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
+                sink.send(Event::Progress(None));
+                let what = format!(
+                    "job {job} is not done within {:.3} s: {}",
+                    since.elapsed().as_secs_f64(),
+                    counted(&status)
+                );
+                return Err(Report::new(ErrorKind::Map, what)
+                    .hint("it goes on; `%wait` waits again, `%cancel` ends it")
+                    .into());
+            }
+            if self.interrupt.is_pressed() {
+                let _ = self.interrupt.take();
+                sink.send(Event::Progress(None));
+                let report = explain::interrupted("waiting");
+                return Err(report
+                    .hint(format!("job {job} goes on; `%cancel {job}` ends it"))
+                    .into());
+            }
+            if since.elapsed() > Duration::from_millis(700) {
+                sink.send(Event::Progress(Some(Progress {
+                    what: format!("job {job}"),
+                    unit: "items",
+                    done: status.done,
+                    total: status.total,
+                    elapsed: status.elapsed,
+                })));
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Takes a job's results, waiting for them if need be: a variable or the cell's value.
+    pub fn job_result(
+        &mut self,
+        job: Option<JobId>,
+        bind: Option<&Binding>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let job = self.status(job, sink)?.job;
+        self.await_job(Some(job), None, sink)?;
+        let status = self.status(Some(job), sink)?;
+        let Some(MapJob { variable, .. }) =
+            self.map_jobs.iter().find(|other| other.job == job).cloned()
+        else {
+            return self.px_job_result(job, bind, sink);
+        };
+        if !self.has_variable(&variable) {
+            self.map_jobs.retain(|other| other.job != job);
+            return Err(Report::new(
+                ErrorKind::Error,
+                format!("the results of job {job} are lost with the local engine"),
+            )
+            .into());
+        }
+        let open = bind.map_or_else(String::new, |bind| {
+            let kind = bind
+                .ty
+                .as_ref()
+                .map_or_else(String::new, |kind| format!(": {kind}"));
+            format!("let {}{kind} = ", bind.pattern)
+        });
+        let close = if bind.is_some() { ";" } else { "" };
+        let whole = status.state == JobState::Done;
+        let take = if whole { "taken" } else { "taken_partly" };
+        if status.state == JobState::Failed {
+            let why = self
+                .hub
+                .jobs()
+                .into_iter()
+                .find(|record| record.job == job)
+                .and_then(|record| record.why)
+                .unwrap_or_else(|| "the local engine is gone".to_owned());
+            return Err(
+                Report::new(ErrorKind::Map, format!("job {job} failed: {why}"))
+                    .hint(format!("`%jobs --drop {job}` forgets it"))
+                    .into(),
+            );
+        }
+        if !whole {
+            sink.send(Event::Notice(format!(
+                "job {job} was cancelled: these are the {} that were done, each with the index of its input",
+                counted(&status)
+            )));
+        }
+        let code = Code::default().generated(&format!(
+            "{open}regatta_cell::magic::{take}({variable}){close}\n"
+        ));
+        self.run_local(&code, sink)?;
+        self.map_jobs.retain(|other| other.job != job);
+        self.hub.forget_job(job);
+        Ok(())
+    }
+
+    /// Stops a job; items that finished keep their results.
+    pub fn cancel_job(&mut self, job: JobId, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let status = self.status(Some(job), sink)?;
+        if is_over(status.state) {
+            return Err(usage(format!("job {job} is over: {}", counted(&status))).into());
+        }
+        if !self.hub.end_maps(WhichMaps::Job(job), EndEarly::Cancel)
+            && self.cancel_px_job(job, sink)?
+        {
+            sink.send(Event::Text(format!("job {job} is cancelled")));
+            return Ok(());
+        }
+        self.await_job(Some(job), Some(CANCEL_PATIENCE), sink)?;
+        let status = self.status(Some(job), sink)?;
+        sink.send(Event::Text(format!(
+            "job {job} is cancelled: {} done; `%result {job}` takes them",
+            counted(&status)
+        )));
+        Ok(())
+    }
+
+    /// Drops the results of a job, or of all that are finished; how many jobs that were.
+    pub fn drop_job(&mut self, job: Option<JobId>, sink: &mut dyn Sink) -> Result<usize, Failed> {
+        let all = self.jobs(sink);
+        let dropped: Vec<JobStatus> = match job {
+            Some(job) => {
+                let status = self.status(Some(job), sink)?;
+                if !is_over(status.state) {
+                    return Err(usage(format!("job {job} runs"))
+                        .hint(format!("`%cancel {job}` ends it"))
+                        .into());
+                }
+                vec![status]
+            }
+            None => all
+                .into_iter()
+                .filter(|status| is_over(status.state))
+                .collect(),
+        };
+        let mut code = Code::default();
+        for status in &dropped {
+            let is_it = |other: &&MapJob| other.job == status.job;
+            if let Some(MapJob { variable, .. }) = self.map_jobs.iter().find(is_it)
+                && self.has_variable(variable)
+            {
+                code = code.generated(&format!("drop({variable});\n"));
+            }
+            self.hub.forget_job(status.job);
+            self.drop_px_job(status.job);
+        }
+        self.run_local(&code, sink)?;
+        self.map_jobs
+            .retain(|other| dropped.iter().all(|status| status.job != other.job));
+        Ok(dropped.len())
+    }
+
+    /// Which engine worked on what when; of the last job when `None`.
+    pub fn timeline(&mut self, job: Option<JobId>) -> Result<Timeline, Failed> {
+        let records = self.hub.jobs();
+        let wanted = match job {
+            Some(job) => records.iter().find(|record| record.job == job),
+            None => records.last(),
+        };
+        let found = wanted.and_then(|record| self.hub.timeline(record.job));
+        found.ok_or_else(|| {
+            let what = match job {
+                Some(job) => format!("there is no timeline of job {job}"),
+                None => "no map has run on processes yet".to_owned(),
+            };
+            let hint = "`%map F over EXPR` on a process pool is remembered; the last 64 are";
+            usage(what).hint(hint).into()
+        })
+    }
+}
+
+/// Longer than the countdown after which the engines of a cancelled job are killed.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// `12 of 100 items`
+fn counted(status: &JobStatus) -> String {
+    match status.total {
+        Some(total) => format!("{} of {total} items", status.done),
+        None => format!("{} items", status.done),
+    }
+}

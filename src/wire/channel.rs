@@ -1,0 +1,390 @@
+//! One end of a connection: frames out, frames in, and open files beside them. Large payloads and new
+//! connections travel as files, so that their bytes are not copied on the way.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::WireError;
+use super::frame::{FrameReader, frame_start};
+
+/// Payloads longer than this travel as a file in memory.
+pub const INLINE: usize = 64 * 1024;
+
+/// Where the data of a payload's file begin. Before that: a number that is not zero while somebody reads it,
+/// and the data's length in bytes, eight bytes each.
+pub const DATA: usize = 4096;
+
+/// Parts of frames that go in one call to the system.
+const TOGETHER: usize = 64;
+
+/// Files that may come with one read.
+const FILES: usize = 64;
+
+/// What a frame carries behind its header. Cheap to clone: it may be sent again to another engine.
+#[derive(Clone, Debug, Default)]
+pub enum Payload {
+    #[default]
+    None,
+    Inline(Arc<Vec<u8>>),
+    /// An anonymous file in memory, or a socket.
+    Shared(Arc<OwnedFd>),
+}
+
+impl Payload {
+    /// Bytes as a payload: inline when they are few, otherwise in a file of their own.
+    pub fn of(bytes: Vec<u8>) -> std::io::Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::None);
+        }
+        if bytes.len() <= INLINE {
+            return Ok(Self::Inline(Arc::new(bytes)));
+        }
+        let file = memory_file()?;
+        file.write_all_at(&1_u64.to_ne_bytes(), 0)?;
+        file.write_all_at(&(bytes.len() as u64).to_ne_bytes(), 8)?;
+        file.write_all_at(&bytes, DATA as u64)?;
+        Ok(Self::Shared(Arc::new(file.into())))
+    }
+
+    /// Whoever made it may write to its file again.
+    pub fn release(&self) {
+        if let Self::Shared(file) = self
+            && let Ok(file) = file.try_clone()
+        {
+            // A buffer that is not released is not used again, no more.
+            let _ = File::from(file).write_all_at(&0_u64.to_ne_bytes(), 0);
+        }
+    }
+
+    /// The number of its file, and the file's size in bytes.
+    pub fn file_number(&self) -> (u64, u64) {
+        match self {
+            Self::Shared(file) => {
+                rustix::fs::fstat(file).map_or((0, 0), |stat| (stat.st_ino, stat.st_size as u64))
+            }
+            _ => (0, 0),
+        }
+    }
+
+    /// The bytes, copied, also of a shared one.
+    pub fn copied(&self) -> Vec<u8> {
+        let Self::Shared(file) = self else {
+            return self.inline().to_vec();
+        };
+        let mut bytes = vec![0; usize::try_from(self.length()).unwrap_or_default()];
+        let read = file
+            .try_clone()
+            .and_then(|file| File::from(file).read_exact_at(&mut bytes, DATA as u64));
+        match read {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The bytes of an inline payload; none of a shared one, which only engines look into.
+    pub fn inline(&self) -> &[u8] {
+        match self {
+            Self::Inline(bytes) => bytes,
+            _ => &[],
+        }
+    }
+
+    /// Length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Shared(file) => {
+                let mut length = [0; 8];
+                let read = rustix::io::pread(file, &mut length, 8);
+                read.map_or(0, |_| u64::from_ne_bytes(length))
+            }
+        }
+    }
+
+    /// The file alone, when nobody else holds it.
+    pub fn into_file(self) -> Option<OwnedFd> {
+        match self {
+            Self::Shared(file) => Arc::into_inner(file),
+            _ => None,
+        }
+    }
+}
+
+/// A file without a name, gone with its last user.
+pub fn memory_file() -> std::io::Result<File> {
+    let fd = rustix::fs::memfd_create("regatta", rustix::fs::MemfdFlags::CLOEXEC)?;
+    Ok(fd.into())
+}
+
+struct Part {
+    bytes: Arc<Vec<u8>>,
+    /// Sent with the first byte.
+    file: Option<Arc<OwnedFd>>,
+}
+
+pub struct Channel {
+    socket: UnixStream,
+    reader: FrameReader,
+    files: VecDeque<OwnedFd>,
+    outgoing: VecDeque<Part>,
+    /// Bytes of the first outgoing part that are sent.
+    sent: usize,
+    buffer: Vec<u8>,
+}
+
+impl Channel {
+    pub fn new(socket: UnixStream) -> Self {
+        Self {
+            socket,
+            reader: FrameReader::default(),
+            files: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            sent: 0,
+            buffer: vec![0; 128 * 1024],
+        }
+    }
+
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub fn set_nonblocking(&self) -> std::io::Result<()> {
+        self.socket.set_nonblocking(true)
+    }
+
+    pub fn wants_to_write(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Queues bytes outside of any frame: the greeting.
+    pub fn queue_plain(&mut self, bytes: &[u8]) {
+        let bytes = Arc::new(bytes.to_vec());
+        self.outgoing.push_back(Part { bytes, file: None });
+    }
+
+    /// Queues a frame; [`Self::flush`] sends it.
+    pub fn queue<T: Serialize>(&mut self, header: &T, payload: &Payload) -> Result<(), WireError> {
+        let (inline, file) = match payload {
+            Payload::None => (None, None),
+            Payload::Inline(bytes) => (Some(bytes.clone()), None),
+            Payload::Shared(file) => (None, Some(file.clone())),
+        };
+        let length = inline.as_ref().map_or(0, |bytes| bytes.len());
+        let mut start = frame_start(header, length, file.is_some())?;
+        match inline {
+            // Small ones are copied: one part is cheaper to send than two.
+            Some(bytes) if bytes.len() <= 4096 => start.extend_from_slice(&bytes),
+            Some(bytes) => {
+                self.push(start, None);
+                self.outgoing.push_back(Part { bytes, file: None });
+                return Ok(());
+            }
+            None => {}
+        }
+        self.push(start, file);
+        Ok(())
+    }
+
+    fn push(&mut self, bytes: Vec<u8>, file: Option<Arc<OwnedFd>>) {
+        // Frames that follow each other travel together.
+        if file.is_none()
+            && self.outgoing.len() > 1
+            && let Some(last) = self.outgoing.back_mut()
+            && last.bytes.len() + bytes.len() <= 16 * 1024
+            && let Some(last) = Arc::get_mut(&mut last.bytes)
+        {
+            last.extend_from_slice(&bytes);
+            return;
+        }
+        let bytes = Arc::new(bytes);
+        self.outgoing.push_back(Part { bytes, file });
+    }
+
+    /// Bytes queued and not sent.
+    pub fn queued(&self) -> usize {
+        self.outgoing.iter().map(|part| part.bytes.len()).sum()
+    }
+
+    /// Sends as much as the socket takes; everything, when it waits.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        while !self.outgoing.is_empty() {
+            match self.send_some() {
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.outgoing.clear();
+                    self.sent = 0;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_some(&self) -> std::io::Result<usize> {
+        let mut slices: Vec<IoSlice<'_>> = Vec::new();
+        let mut file = None;
+        for (index, part) in self.outgoing.iter().take(TOGETHER).enumerate() {
+            let skipped = if index == 0 { self.sent } else { 0 };
+            if let Some(of_part) = part.file.as_ref().filter(|_| skipped == 0) {
+                // A file goes with the first byte of a call.
+                if index > 0 {
+                    break;
+                }
+                file = Some(of_part.as_fd());
+            }
+            slices.push(IoSlice::new(&part.bytes[skipped..]));
+            if file.is_some() {
+                break;
+            }
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files = file.map(|file| [file]);
+        if let Some(files) = &files {
+            control.push(SendAncillaryMessage::ScmRights(files));
+        }
+        Ok(sendmsg(
+            &self.socket,
+            &slices,
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.outgoing.front() {
+            let left = first.bytes.len() - self.sent;
+            if written < left {
+                self.sent += written;
+                return;
+            }
+            written -= left;
+            self.sent = 0;
+            self.outgoing.pop_front();
+        }
+    }
+
+    /// Reads once; zero bytes mean that the other side is gone.
+    fn read(&mut self) -> std::io::Result<usize> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(&mut self.buffer)];
+        let received = recvmsg(
+            &self.socket,
+            &mut slices,
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(files) = message {
+                self.files.extend(files);
+            }
+        }
+        self.reader.extend(&self.buffer[..received.bytes]);
+        Ok(received.bytes)
+    }
+
+    /// Reads what has come without waiting; tells when the connection has ended.
+    pub fn fill(&mut self) -> Option<WireError> {
+        loop {
+            match self.read() {
+                Ok(0) => return Some(WireError::Closed),
+                // A short read has emptied the socket.
+                Ok(count) if count < self.buffer.len() => return None,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Some(WireError::Io(error)),
+            }
+        }
+    }
+
+    /// The next `N` plain bytes, when they are there: for the greeting.
+    pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.reader.take()
+    }
+
+    /// The next frame that is there whole.
+    pub fn next_frame<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Payload)>, WireError> {
+        let Some((header, bytes, shared)) = self.reader.next_frame()? else {
+            return Ok(None);
+        };
+        let payload = if shared {
+            let file = self.files.pop_front().ok_or(WireError::Closed)?;
+            Payload::Shared(Arc::new(file))
+        } else if bytes.is_empty() {
+            Payload::None
+        } else {
+            Payload::Inline(Arc::new(bytes))
+        };
+        Ok(Some((header, payload)))
+    }
+
+    /// Waits for the next frame.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<(T, Payload), WireError> {
+        loop {
+            if let Some(frame) = self.next_frame()? {
+                return Ok(frame);
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Waits for bytes.
+    pub fn wait(&mut self) -> Result<(), WireError> {
+        match self.read() {
+            Ok(0) => Err(WireError::Closed),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(WireError::Closed),
+            Err(error) => Err(WireError::Io(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_and_files_keep_their_order() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (mut ours, mut theirs) = (Channel::new(ours), Channel::new(theirs));
+        let sizes = [0, 5, 70_000, 4097, 200_000, 1, 65_536, 65_537];
+        let sender = std::thread::spawn(move || {
+            for (number, size) in sizes.into_iter().cycle().take(200).enumerate() {
+                let payload = Payload::of(vec![number as u8; size]).unwrap();
+                ours.queue(&(number, size), &payload).unwrap();
+                if number % 7 == 0 {
+                    ours.flush().unwrap();
+                }
+            }
+            ours.flush().unwrap();
+        });
+        for number in 0..200 {
+            let ((seen, size), payload): ((usize, usize), Payload) = theirs.receive().unwrap();
+            assert_eq!((seen, payload.length()), (number, size as u64));
+            assert_eq!(payload.copied(), vec![number as u8; size]);
+        }
+        sender.join().unwrap();
+        assert!(matches!(
+            theirs.receive::<(usize, usize)>(),
+            Err(WireError::Closed)
+        ));
+    }
+}
