@@ -93,10 +93,7 @@ fn killed_engines_lose_no_item() {
         all_is_well(&mut session, &shown);
         // A single one may have come after the last result.
         if kills > 1 {
-            contains(
-                &shown,
-                &[" died (", "killed by SIGKILL) and was replaced"],
-            );
+            contains(&shown, &[" died (", "killed by SIGKILL) and was replaced"]);
         }
     }
     assert_eq!(session.end(), 0);

@@ -58,7 +58,9 @@ impl State {
         let job = JobId(self.next_job);
         self.next_job += 1;
         let (mut map, plan) = Map::new(job, caller, channel, pool, &engines, begin);
-        map.tell(&ToCaller::Job { job }, &Payload::None);
+        if map.wish.background {
+            map.tell(&ToCaller::Job { job }, &Payload::None);
+        }
         if !map.wish.function.is_empty() {
             self.emit(PoolEvent::MapPlanned(plan));
         }
@@ -230,6 +232,13 @@ impl State {
                     {
                         self.send(engine, &ToEngine::Capture { hash }, &payload);
                     }
+                    let over = self.processes.get_mut(&engine);
+                    for job in over
+                        .map(|process| std::mem::take(&mut process.over))
+                        .unwrap_or_default()
+                    {
+                        self.send(engine, &ToEngine::JobOver { job }, &Payload::None);
+                    }
                     self.send(engine, &ToEngine::Function { job, task }, &Payload::None);
                 }
                 Step::Stop(engines) => self.stop_items(job, &engines),
@@ -274,10 +283,15 @@ impl State {
         self.countdowns.remove(&job);
         let engines = map.engines();
         let record = map.record();
-        // What still runs for it is not wanted any more.
-        self.stop_items(job, &engines);
+        if record.state != JobState::Done {
+            // What still runs for it is not wanted any more.
+            self.stop_items(job, &engines);
+        }
         for engine in engines {
-            self.send(engine, &ToEngine::JobOver { job }, &Payload::None);
+            if let Some(process) = self.processes.get_mut(&engine) {
+                // Told with the next job's function: it is no reason to wake the engine.
+                process.over.push(job);
+            }
         }
         let timeline = map.timeline();
         if map.wish.background {
@@ -304,6 +318,8 @@ impl State {
                     died: Vec::new(),
                 }));
             }
+            // A map from code shows nothing.
+            _ if map.wish.function.is_empty() && !map.wish.quiet => {}
             _ => self.emit(PoolEvent::MapDone {
                 report: map.report(),
                 shown: !map.wish.function.is_empty(),

@@ -26,6 +26,8 @@ pub struct Process {
     pub busy: Duration,
     /// Captured variables that it has.
     pub captures: std::collections::BTreeSet<u128>,
+    /// Jobs that are over, which it has not been told.
+    pub over: Vec<JobId>,
     /// Cells and chunks that it was sent and has not ended.
     given: u32,
     child: Child,
@@ -39,9 +41,11 @@ pub struct Process {
     buffer: Vec<u8>,
 }
 
-/// Large arrays in pages of 2 MB: the first touch of each 4 kB page costs more than copying into it.
+/// Large arrays that were freed are used again: the first touch of a fresh page costs more than copying into
+/// it.
 const TUNABLES: &str = "GLIBC_TUNABLES";
-const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
+const KEEP_MEMORY: &str =
+    "glibc.malloc.mmap_threshold=268435456:glibc.malloc.trim_threshold=268435456";
 
 /// What a pipe holds, bytes.
 const PIPE: usize = 64 * 1024;
@@ -67,7 +71,7 @@ impl Process {
             };
         }
         if std::env::var_os(TUNABLES).is_none() {
-            command.env(TUNABLES, HUGE_PAGES);
+            command.env(TUNABLES, KEEP_MEMORY);
         }
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -89,6 +93,7 @@ impl Process {
             tasks: 0,
             busy: Duration::ZERO,
             captures: std::collections::BTreeSet::new(),
+            over: Vec::new(),
             given: 0,
             child,
             channel: Channel::new(socket),

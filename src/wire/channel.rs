@@ -29,6 +29,11 @@ pub const DATA: usize = 4096;
 /// Parts of frames that go in one call to the system.
 const TOGETHER: usize = 64;
 
+/// Bytes that are asked for at once: at first, as each map has a connection of its own, and when that was not
+/// enough.
+const FIRST_READ: usize = 8 * 1024;
+const LARGEST_READ: usize = 128 * 1024;
+
 /// Files that may come with one read.
 const FILES: usize = 64;
 
@@ -143,6 +148,7 @@ pub struct Channel {
     /// Bytes of the first outgoing part that are sent.
     sent: usize,
     buffer: Vec<u8>,
+    last_read: usize,
 }
 
 impl Channel {
@@ -153,7 +159,8 @@ impl Channel {
             files: VecDeque::new(),
             outgoing: VecDeque::new(),
             sent: 0,
-            buffer: vec![0; 128 * 1024],
+            buffer: Vec::new(),
+            last_read: 0,
         }
     }
 
@@ -281,6 +288,11 @@ impl Channel {
 
     /// Reads once; zero bytes mean that the other side is gone.
     fn read(&mut self) -> std::io::Result<usize> {
+        if self.buffer.is_empty() {
+            self.buffer.resize(FIRST_READ, 0);
+        } else if self.last_read == self.buffer.len() && self.buffer.len() < LARGEST_READ {
+            self.buffer.resize(LARGEST_READ, 0);
+        }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [IoSliceMut::new(&mut self.buffer)];
@@ -295,6 +307,7 @@ impl Channel {
                 self.files.extend(files);
             }
         }
+        self.last_read = received.bytes;
         self.reader.extend(&self.buffer[..received.bytes]);
         Ok(received.bytes)
     }
