@@ -1,4 +1,4 @@
-//! What user code in a regatta cell links to: [`engine`] tells where a cell runs, [`pool`] runs closures on
+//! What user code in a regatta cell links to: [`engine`] tells where a cell runs, [`mod@pool`] runs closures on
 //! other engines.
 //!
 //! This crate is linked into every compiled cell separately, so it keeps no state of its own: each service
