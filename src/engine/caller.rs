@@ -1,11 +1,8 @@
-//! The calling side of a map on processes, in the local engine: a connection of the map's own, on which the
-//! session asks for inputs and gives results.
+//! The calling side of a map on processes, in the local engine: a connection that is the map's for its time,
+//! on which the session asks for inputs and gives results.
 
 use std::ffi::c_void;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,29 +11,29 @@ use regatta_cell::host::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
+use super::lines::Line;
 use super::outgoing::Outgoing;
 use super::shared::View;
-use super::{host, link, loader, nanoseconds};
+use super::{host, loader, nanoseconds};
 use crate::wire::{
-    CapturesInfo, Channel, FromCaller, FromEngine, FunctionAddress, ItemFault, MapBegin, MapWish,
-    Payload, Schedule, ToCaller, WireError,
+    AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, MapWish, Payload,
+    Schedule, ToCaller, WireError,
 };
-
-/// Inputs that go along before anybody has asked for them, in chunks.
-const EAGER: u32 = 2;
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
 const MOST: u64 = 8 << 20;
-
-/// Tells apart the maps that this engine has begun.
-static TICKETS: AtomicU64 = AtomicU64::new(1);
 
 /// A map that was begun.
 pub struct Caller {
     ctx: Callbacks,
     captures: Option<Captures>,
-    reader: Channel,
-    writer: Mutex<Channel>,
+    line: Line,
+    /// Both sides have said so.
+    closed: bool,
+    /// It shows nothing, so that nobody waits for word of its end.
+    silent: bool,
+    /// Until then it is waited for without falling asleep.
+    awake: Instant,
     progress: Mutex<Progress>,
     failure: Mutex<String>,
     exhausted: bool,
@@ -92,8 +89,7 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
     let captures = unsafe { call.captures.as_ref() }.copied();
     let info = captures.as_ref().map(hashed).transpose()?;
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let (ours, theirs) = UnixStream::pair().map_err(|error| trouble(&error))?;
-    let reader = ours.try_clone().map_err(|error| trouble(&error))?;
+    let line = Line::take().map_err(|error| trouble(&error))?;
     let wish = wish(&call.wish);
     let mut caller = Box::new(Caller {
         ctx: Callbacks {
@@ -103,8 +99,10 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
             failed: call.failed,
         },
         captures,
-        reader: Channel::new(reader),
-        writer: Mutex::new(Channel::new(ours)),
+        line,
+        closed: false,
+        silent: wish.function.is_empty() && !wish.quiet && !wish.background,
+        awake: Instant::now(),
         progress: Mutex::default(),
         failure: Mutex::default(),
         exhausted: false,
@@ -116,22 +114,24 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
         decode: 0,
         over: None,
     });
-    if wish.schedule == Schedule::Dynamic && !wish.plan_only {
-        caller
-            .give(wish.chunk.unwrap_or(1), EAGER)
-            .map_err(|error| trouble(&error))?;
-    }
-    let begin = FromEngine::MapBegin(Box::new(MapBegin {
+    let eager =
+        (wish.schedule == Schedule::Dynamic && !wish.plan_only).then(|| wish.chunk.unwrap_or(1));
+    let begin = FromCaller::Begin(Box::new(MapBegin {
         wish,
-        ticket: TICKETS.fetch_add(1, Ordering::Relaxed),
         input_type: host::text(call.input_type),
         output_type: host::text(call.output_type),
         items: (call.items != u64::MAX).then_some(call.items),
         function,
         captures: info,
     }));
-    let theirs = Payload::Shared(Arc::new(OwnedFd::from(theirs)));
-    link::send(&begin, &theirs).map_err(|error| trouble(&error))?;
+    let queued = caller.line.writer().queue(&begin, &Payload::None);
+    queued
+        .and_then(|()| match eager {
+            Some(items) => caller.give(items, EAGER),
+            None => Ok(caller.line.writer().flush()?),
+        })
+        .map_err(|error| trouble(&error))?;
+    caller.awake = Instant::now() + AWAKE;
     Ok(caller)
 }
 
@@ -175,14 +175,14 @@ fn hashed(captures: &Captures) -> Result<CapturesInfo, String> {
 
 impl Caller {
     fn send(&self, message: &FromCaller, payload: &Payload) -> Result<(), WireError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.line.writer();
         writer.queue(message, payload)?;
         Ok(writer.flush()?)
     }
 
     /// Encodes further inputs, as many chunks as are asked for or there are.
     fn give(&mut self, items: u64, chunks: u32) -> Result<(), WireError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.line.writer();
         for _ in 0..chunks {
             let since = Instant::now();
             let mut inputs = Outgoing::default();
@@ -237,17 +237,20 @@ impl Caller {
 
     fn try_step(&mut self, wait: i64) -> Result<Step, WireError> {
         let (message, payload) = loop {
-            if let Some(frame) = self.reader.next_frame()? {
+            let reader = &mut self.line.reader;
+            if let Some(frame) = reader.next_frame()? {
                 break frame;
             }
-            if wait >= 0 {
+            if wait < 0 {
+                reader.wait_awake(self.awake)?;
+            } else {
                 let timeout = PollTimeout::try_from(wait.min(60_000)).unwrap_or(PollTimeout::NONE);
-                let mut fds = [PollFd::new(self.reader.socket(), PollFlags::POLLIN)];
+                let mut fds = [PollFd::new(reader.socket(), PollFlags::POLLIN)];
                 if poll(&mut fds, timeout).unwrap_or(0) == 0 {
                     return Ok(Step::Waited);
                 }
+                reader.wait()?;
             }
-            self.reader.wait()?;
         };
         self.take(message, payload)
     }
@@ -302,7 +305,11 @@ impl Caller {
                     decode: self.decode,
                 };
                 // A session that is gone will end this process.
-                let _ = self.send(&closed, &Payload::None);
+                let _ = self.line.writer().queue(&closed, &Payload::None);
+                if !self.silent {
+                    let _ = self.line.writer().flush();
+                }
+                self.closed = true;
                 let how = match (&error, cancelled) {
                     (_, true) => Step::Cancelled,
                     (Some(_), false) => Step::Failed,
@@ -325,6 +332,13 @@ impl Caller {
         let mut out = Outgoing::default();
         let fed = (captures.feed)(captures.ctx, (&raw mut out).cast(), write);
         out.finish().ok().filter(|_| fed)
+    }
+
+    /// It is not wanted any more.
+    pub fn end(self) {
+        if self.closed {
+            self.line.keep();
+        }
     }
 
     /// From any thread.

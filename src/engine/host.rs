@@ -378,7 +378,7 @@ extern "C" fn map_failure(map: *mut c_void, to: *mut c_void, write: Write) {
 
 extern "C" fn map_end(map: *mut c_void) {
     // SAFETY: `map_begin` made it, and the cell crate ends it once.
-    drop(unsafe { Box::from_raw(map.cast::<Caller>()) });
+    unsafe { Box::from_raw(map.cast::<Caller>()) }.end();
 }
 
 extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {

@@ -16,9 +16,9 @@ pub fn open(mut socket: UnixStream) -> Result<(), WireError> {
     let mut theirs = [0; 12];
     socket.read_exact(&mut theirs)?;
     wire::check_greeting(theirs)?;
-    let reader = Channel::new(socket.try_clone()?);
-    *READER.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
-    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Channel::new(socket));
+    let writer = Channel::new(socket);
+    *READER.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.twin());
+    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod buffers;
 mod caller;
 mod host;
+mod lines;
 mod link;
 mod loader;
 mod outgoing;
@@ -112,6 +113,7 @@ impl Engine {
                 };
                 self.loader.flush();
                 host::cell_ends();
+                lines::flush();
                 link::send(&FromEngine::RunDone { busy, end }, &Payload::None)
             }
             ToEngine::Capture { hash } => Ok(self.tasks.add_capture(hash, payload)?),

@@ -36,6 +36,7 @@ impl State {
             }
             FromEngine::RunDone { busy, end } => {
                 self.hear_callers_in(engine);
+                self.pass_on_all_prints();
                 let busy = Duration::from_nanos(busy);
                 self.rest(engine, busy, 1);
                 self.emit(PoolEvent::RunDone { engine, busy, end });
@@ -48,7 +49,7 @@ impl State {
                 engine,
                 value: payload,
             }),
-            FromEngine::MapBegin(begin) => self.begin_map(engine, *begin, payload),
+            FromEngine::Line => self.add_line(engine, payload),
             FromEngine::ThreadsBegin {
                 options,
                 input_type,

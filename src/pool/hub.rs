@@ -20,7 +20,7 @@ use super::{
 };
 use crate::ids::{EngineId, JobId};
 use crate::outcome::{Stream, Timeline};
-use crate::wire::{Payload, ToEngine};
+use crate::wire::{Channel, FromEngine, Payload, ToEngine};
 
 /// How often engines are looked at without an event, and progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -54,6 +54,8 @@ pub fn serve(
         maps: BTreeMap::new(),
         finished: VecDeque::new(),
         captures: Captures::default(),
+        lines: BTreeMap::new(),
+        next_line: 0,
         countdowns: BTreeMap::new(),
         late: BTreeMap::new(),
         next_job: 1,
@@ -92,6 +94,7 @@ pub fn serve(
 #[derive(Default)]
 struct Ready {
     jobs: Vec<JobId>,
+    lines: Vec<LineId>,
     engines: Vec<EngineId>,
     printing: Vec<EngineId>,
 }
@@ -101,7 +104,12 @@ enum Source {
     Engine(EngineId),
     Print(EngineId),
     Job(JobId),
+    Line(LineId),
 }
+
+/// A connection on which maps are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LineId(pub u64);
 
 pub(super) struct State {
     pub(super) processes: BTreeMap<EngineId, Process>,
@@ -109,6 +117,9 @@ pub(super) struct State {
     /// Printed bytes that the session has not taken yet.
     pub(super) room: Arc<AtomicUsize>,
     pub(super) maps: BTreeMap<JobId, Map>,
+    /// Connections for maps that no map has, and whose they are.
+    pub(super) lines: BTreeMap<LineId, (EngineId, Channel)>,
+    pub(super) next_line: u64,
     /// Maps that are over.
     pub(super) finished: VecDeque<(JobRecord, Timeline)>,
     pub(super) captures: Captures,
@@ -168,6 +179,10 @@ impl State {
             fds.push(PollFd::new(map.socket(), flags(map.wants_to_write())));
             sources.push(Source::Job(*job));
         }
+        for (line, (_, channel)) in &self.lines {
+            fds.push(PollFd::new(channel.socket(), PollFlags::POLLIN));
+            sources.push(Source::Line(*line));
+        }
         // A full reader is looked at again soon: it does not wake this thread when it has made room.
         let timeout = if full {
             Duration::from_millis(5)
@@ -176,6 +191,13 @@ impl State {
         };
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::NONE);
         // An interrupted wait is a short one.
+        while self.maps.values().any(Map::is_young) {
+            if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) > 0 {
+                break;
+            }
+            // Whoever is to answer may need this very core.
+            std::thread::yield_now();
+        }
         let _ = poll(&mut fds, timeout);
         let mut ready = Ready::default();
         for (fd, source) in fds.iter().zip(sources) {
@@ -189,6 +211,7 @@ impl State {
                 Source::Engine(engine) => ready.engines.push(engine),
                 Source::Print(engine) => ready.printing.push(engine),
                 Source::Job(job) => ready.jobs.push(job),
+                Source::Line(line) => ready.lines.push(line),
             }
         }
         ready
@@ -336,6 +359,9 @@ impl State {
         for job in ready.jobs {
             self.hear_caller(job);
         }
+        for line in ready.lines {
+            self.line_ready(line);
+        }
         for engine in ready.printing {
             if self.room.load(Ordering::Relaxed) < ROOM {
                 self.pass_on_prints(engine, SLICE);
@@ -350,8 +376,10 @@ impl State {
                 continue;
             };
             let (frames, ended) = process.receive();
-            if !frames.is_empty() {
-                // What was printed before these were sent is in the pipe by now, and belongs before them.
+            let chunk = |frame: &(FromEngine, _)| matches!(frame.0, FromEngine::ChunkDone { .. });
+            if !frames.iter().all(chunk) {
+                // What was printed before these were sent is in the pipe by now, and belongs before them. What
+                // chunks print belongs before their map's end.
                 self.pass_on_prints(engine, usize::MAX);
             }
             for (message, payload) in frames {
@@ -383,6 +411,14 @@ impl State {
         }
         for map in self.maps.values_mut() {
             map.flush();
+        }
+    }
+
+    /// Passes on what all engines have printed by now.
+    pub(super) fn pass_on_all_prints(&mut self) {
+        let engines: Vec<EngineId> = self.processes.keys().copied().collect();
+        for engine in engines {
+            self.pass_on_prints(engine, usize::MAX);
         }
     }
 

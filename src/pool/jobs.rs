@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::hub::State;
+use super::hub::{LineId, State};
 use super::map::{Map, Step};
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, WhichMaps};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
@@ -17,33 +17,46 @@ const COUNTDOWN: Duration = Duration::from_millis(700);
 const LIVE_AFTER: Duration = Duration::from_secs(1);
 
 impl State {
-    /// A map that a caller asks for, on a connection of its own.
-    pub(super) fn begin_map(&mut self, caller: EngineId, begin: MapBegin, payload: Payload) {
-        let Some(socket) = payload.into_file() else {
-            return;
-        };
-        let mut channel = Channel::new(socket.into());
-        let refused = |channel: &mut Channel, why: String| {
-            let over = ToCaller::Over {
-                error: Some(why),
-                cancelled: false,
-                wall: 0,
-                serial: 0,
-                first_items: Vec::new(),
-            };
-            // A caller that is gone needs no answer.
-            let _ = channel.queue(&over, &Payload::None);
-            let _ = channel.flush();
-        };
-        let trouble = channel
-            .set_nonblocking()
-            .err()
-            .map(|error| error.to_string());
-        let found = match trouble {
-            Some(trouble) => Err(trouble),
-            None => self.engines_for(&begin),
-        };
-        let (pool, engines) = match found {
+    /// A connection on which maps will be asked for.
+    pub(super) fn add_line(&mut self, caller: EngineId, payload: Payload) {
+        // A caller without an answer is told by the connection's end.
+        if let Some(socket) = payload.into_file() {
+            let channel = Channel::new(socket.into());
+            if channel.set_nonblocking().is_ok() {
+                self.hear_line(caller, channel);
+            }
+        }
+    }
+
+    /// What is said on a connection that no map has.
+    fn hear_line(&mut self, caller: EngineId, mut channel: Channel) {
+        loop {
+            match channel.next_frame() {
+                Ok(Some((FromCaller::Begin(begin), _))) => {
+                    return self.begin_map(caller, channel, *begin);
+                }
+                // What was on its way when the last map ended.
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        let line = LineId(self.next_line);
+        self.next_line += 1;
+        self.lines.insert(line, (caller, channel));
+    }
+
+    pub(super) fn line_ready(&mut self, line: LineId) {
+        if let Some((caller, mut channel)) = self.lines.remove(&line)
+            && channel.fill().is_none()
+        {
+            self.hear_line(caller, channel);
+        }
+    }
+
+    /// A map that a caller asks for.
+    fn begin_map(&mut self, caller: EngineId, mut channel: Channel, begin: MapBegin) {
+        let (pool, engines) = match self.engines_for(&begin) {
             Ok(found) => found,
             Err(why) => {
                 self.emit(PoolEvent::MapFailed(MapFailure {
@@ -52,7 +65,17 @@ impl State {
                     what: MapFault::Inputs(why.clone()),
                     died: Vec::new(),
                 }));
-                return refused(&mut channel, why);
+                let over = ToCaller::Over {
+                    error: Some(why),
+                    cancelled: false,
+                    wall: 0,
+                    serial: 0,
+                    first_items: Vec::new(),
+                };
+                // A caller that is gone needs no answer.
+                let _ = channel.queue(&over, &Payload::None);
+                let _ = channel.flush();
+                return self.hear_line(caller, channel);
             }
         };
         let job = JobId(self.next_job);
@@ -62,6 +85,7 @@ impl State {
             map.tell(&ToCaller::Job { job }, &Payload::None);
         }
         if !map.wish.function.is_empty() {
+            self.pass_on_prints(caller, usize::MAX);
             self.emit(PoolEvent::MapPlanned(plan));
         }
         if map.wish.plan_only {
@@ -77,6 +101,7 @@ impl State {
         }
         self.maps.insert(job, map);
         self.go_on(job);
+        self.answer_heard(job);
     }
 
     /// Pool, engines, their ranks and whether they live.
@@ -132,10 +157,14 @@ impl State {
 
     /// What the caller of a map says.
     pub(super) fn hear_caller(&mut self, job: JobId) {
-        let Some(map) = self.maps.get_mut(&job) else {
-            return;
-        };
-        for (message, payload) in map.receive() {
+        if let Some(map) = self.maps.get_mut(&job) {
+            map.fill();
+            self.answer_heard(job);
+        }
+    }
+
+    fn answer_heard(&mut self, job: JobId) {
+        while let Some((message, payload)) = self.maps.get_mut(&job).and_then(Map::heard) {
             self.answer_caller(job, message, payload);
         }
         if self.maps.get(&job).is_some_and(Map::is_closed) {
@@ -145,6 +174,15 @@ impl State {
 
     /// What was said on maps' connections before this engine spoke on its own.
     pub(super) fn hear_callers_in(&mut self, engine: EngineId) {
+        let lines: Vec<LineId> = self
+            .lines
+            .iter()
+            .filter(|(_, (caller, _))| *caller == engine)
+            .map(|(line, _)| *line)
+            .collect();
+        for line in lines {
+            self.line_ready(line);
+        }
         let jobs: Vec<JobId> = self
             .maps
             .iter()
@@ -188,6 +226,8 @@ impl State {
             }
             FromCaller::Cancel => self.end_early(job, EndEarly::Cancel),
             FromCaller::Closed { decode } => map.close(decode),
+            // One map at a time.
+            FromCaller::Begin(_) => {}
         }
         self.go_on(job);
     }
@@ -246,6 +286,7 @@ impl State {
                     let engines = self.maps.get(&job).map(Map::engines).unwrap_or_default();
                     self.stop_items(job, &engines);
                     if self.maps.get(&job).is_some_and(|map| !map.wish.background) {
+                        self.pass_on_all_prints();
                         self.emit(PoolEvent::MapFailed(failure));
                     }
                 }
@@ -280,6 +321,15 @@ impl State {
         let Some(map) = self.maps.remove(&job) else {
             return;
         };
+        self.tell_end(&map);
+        let caller = map.caller;
+        if let Some(channel) = map.into_channel() {
+            self.hear_line(caller, channel);
+        }
+    }
+
+    fn tell_end(&mut self, map: &Map) {
+        let job = map.job;
         self.countdowns.remove(&job);
         let engines = map.engines();
         let record = map.record();
@@ -297,12 +347,17 @@ impl State {
         if map.wish.background {
             let text = said(&record);
             self.remember(record, timeline);
+            self.pass_on_all_prints();
             // Above the prompt, or among what a cell shows.
             match &mut self.notify {
                 Some(notify) if self.prompting => notify(&text),
                 _ => self.emit(PoolEvent::JobOver(text)),
             }
             return;
+        }
+        let silent = map.wish.function.is_empty() && !map.wish.quiet;
+        if !silent {
+            self.pass_on_all_prints();
         }
         match record.state {
             JobState::Failed => {}
@@ -319,7 +374,7 @@ impl State {
                 }));
             }
             // A map from code shows nothing.
-            _ if map.wish.function.is_empty() && !map.wish.quiet => {}
+            _ if silent => {}
             _ => self.emit(PoolEvent::MapDone {
                 report: map.report(),
                 shown: !map.wish.function.is_empty(),
@@ -364,7 +419,7 @@ impl State {
                 }
             }
             EndEarly::Abandon => {
-                let (done, total) = (map.record().done, map.record().total);
+                let (done, total) = map.progress();
                 let step = map.fail(None, None, MapFault::Interrupted { done, total });
                 self.take(job, vec![step]);
             }
@@ -399,12 +454,12 @@ impl State {
                 .get(job)
                 .map(|at| at.saturating_duration_since(now));
             let shown = !map.wish.background && !map.wish.quiet;
-            let long = map.record().elapsed >= LIVE_AFTER || left.is_some();
+            let long = map.elapsed() >= LIVE_AFTER || left.is_some();
             if shown && long {
                 let look = |engine: EngineId| {
                     let process = self.processes.get(&engine);
                     let item = process.and_then(|process| process.at(*job));
-                    let memory = process.and_then(|process| process.status().memory);
+                    let memory = process.and_then(super::process::Process::memory);
                     (item.map(|(item, _)| item), memory)
                 };
                 views.extend(map.view(look, left));
@@ -439,6 +494,7 @@ impl State {
 
     /// The maps of a caller that is gone.
     pub(super) fn drop_maps_of(&mut self, caller: EngineId) {
+        self.lines.retain(|_, (of, _)| *of != caller);
         for job in self.maps.keys().copied().collect::<Vec<_>>() {
             if self.maps.get(&job).is_some_and(|map| map.caller == caller)
                 && let Some(map) = self.maps.remove(&job)
@@ -446,7 +502,9 @@ impl State {
                 self.countdowns.remove(&job);
                 self.stop_items(job, &map.engines());
                 let mut record = map.record();
-                record.state = JobState::Failed;
+                if record.state != JobState::Done {
+                    record.state = JobState::Failed;
+                }
                 let timeline = map.timeline();
                 self.remember(record, timeline);
             }

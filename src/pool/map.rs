@@ -13,8 +13,8 @@ use crate::outcome::{
     MapReport, MapRow, PoolKind, Spent, Timeline,
 };
 use crate::wire::{
-    Channel, ChunkEnded, FromCaller, ItemFault, MapBegin, MapWish, Payload, Schedule as Kind, Task,
-    ToCaller, ToEngine, monotonic,
+    AWAKE, Channel, ChunkEnded, EAGER, FromCaller, ItemFault, MapBegin, MapWish, Payload,
+    Schedule as Kind, Task, ToCaller, ToEngine, monotonic,
 };
 
 /// How many of an engine's first items the map table looks at.
@@ -55,6 +55,8 @@ pub struct Map {
     closing: bool,
     /// The caller has answered it, or is gone.
     closed: bool,
+    /// The caller is gone.
+    gone: bool,
 }
 
 struct Worker {
@@ -108,7 +110,6 @@ impl Map {
             items,
             function,
             captures,
-            ..
         } = begin;
         let mut schedule = Schedule::new(wish.schedule, items, wish.chunk, engines.len());
         let capture = |(name, kind, bytes): &(String, String, u64)| CaptureSize {
@@ -157,7 +158,7 @@ impl Map {
         }
         if wish.schedule == Kind::Dynamic && !wish.plan_only {
             // The caller sends its first inputs along.
-            schedule.eager(2);
+            schedule.eager(EAGER);
         }
         let task = Task {
             function,
@@ -192,6 +193,7 @@ impl Map {
             why: None,
             closing: false,
             closed: false,
+            gone: false,
         };
         (map, plan)
     }
@@ -209,22 +211,48 @@ impl Map {
         let _ = self.channel.flush();
     }
 
-    /// What the caller says.
-    pub fn receive(&mut self) -> Vec<(FromCaller, Payload)> {
-        let ended = self.channel.fill().is_some();
-        let mut frames = Vec::new();
-        while let Ok(Some(frame)) = self.channel.next_frame() {
-            frames.push(frame);
+    /// Reads what the caller has sent.
+    pub fn fill(&mut self) {
+        self.gone |= self.channel.fill().is_some();
+    }
+
+    /// What the caller says next; nothing after the map's end.
+    pub fn heard(&mut self) -> Option<(FromCaller, Payload)> {
+        if self.closed {
+            return None;
         }
-        if ended && !self.closed {
+        if let Ok(Some(frame)) = self.channel.next_frame() {
+            return Some(frame);
+        }
+        if self.gone {
             self.closed = true;
             self.cancelled |= !self.closing;
         }
-        frames
+        None
     }
 
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Its next event may come before this thread would have been woken for it.
+    pub fn is_young(&self) -> bool {
+        self.started.elapsed() < AWAKE
+    }
+
+    /// How long it has been under way, or was.
+    pub fn elapsed(&self) -> Duration {
+        self.wall.unwrap_or_else(|| self.started.elapsed())
+    }
+
+    /// Items done, and how many there are when that is known.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        (self.schedule.done(), self.total)
+    }
+
+    /// The connection, for its caller's next map.
+    pub fn into_channel(self) -> Option<Channel> {
+        (!self.gone).then_some(self.channel)
     }
 
     pub fn close(&mut self, decode: u64) {
@@ -604,7 +632,7 @@ impl Map {
             },
             done: self.schedule.done(),
             total: self.total,
-            elapsed: self.started.elapsed(),
+            elapsed: self.elapsed(),
             engines: self.workers.iter().enumerate().map(view).collect(),
         })
     }
@@ -635,7 +663,7 @@ impl Map {
             background: self.wish.background,
             done: self.schedule.done(),
             total: self.total,
-            elapsed: self.wall.unwrap_or_else(|| self.started.elapsed()),
+            elapsed: self.elapsed(),
             pool: self.pool.clone(),
             bytes: self.bytes,
             why: self.why.clone(),
@@ -690,7 +718,7 @@ impl Map {
             pool: self.pool.clone(),
             kind: PoolKind::Processes,
             engines: self.workers.iter().map(row).collect(),
-            wall: self.wall.unwrap_or_else(|| self.started.elapsed()),
+            wall: self.elapsed(),
             serial: self.serial(),
             done: self.schedule.done(),
             failed: self.failed,
@@ -706,7 +734,7 @@ impl Map {
             what: self.what(),
             pool: self.pool.clone(),
             engines: self.workers.len() as u32,
-            wall: self.wall.unwrap_or_else(|| self.started.elapsed()),
+            wall: self.elapsed(),
             chunks: self.spans.clone(),
             cut: self.spans.len() >= REMEMBERED,
         }

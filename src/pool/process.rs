@@ -1,10 +1,8 @@
 //! One engine process as the hub sees it: started, spoken to without waiting, and buried with its cause of
 //! death.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -196,12 +194,8 @@ impl Process {
 
     fn word(&self, index: usize) -> u64 {
         let mut bytes = [0; 8];
-        let file = File::from(match self.page.try_clone() {
-            Ok(file) => file,
-            Err(_) => return 0,
-        });
         // A page that cannot be read tells of no item.
-        let _ = file.read_exact_at(&mut bytes, 8 * index as u64);
+        let _ = rustix::io::pread(&self.page, &mut bytes, 8 * index as u64);
         u64::from_ne_bytes(bytes)
     }
 
@@ -216,11 +210,9 @@ impl Process {
 
     /// Tells the engine to end the chunks of a job after their current item.
     pub fn stop_job(&self, job: JobId) {
-        if let Ok(file) = self.page.try_clone() {
-            // An engine that does not hear of it is killed later.
-            let _ = File::from(file)
-                .write_all_at(&u64::from(job.0).to_ne_bytes(), 8 * status::STOP as u64);
-        }
+        let bytes = u64::from(job.0).to_ne_bytes();
+        // An engine that does not hear of it is killed later.
+        let _ = rustix::io::pwrite(&self.page, &bytes, 8 * status::STOP as u64);
     }
 
     /// What the user's code has printed by now, up to a bound; empty when there is nothing.
@@ -286,8 +278,13 @@ impl Process {
             state: self.state.clone(),
             tasks: self.tasks,
             busy: self.busy,
-            memory: self.is_alive().then(|| resident(self.child.id())).flatten(),
+            memory: self.memory(),
         }
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> Option<u64> {
+        self.is_alive().then(|| resident(self.child.id())).flatten()
     }
 
     fn pid(&self) -> Pid {

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -60,16 +61,19 @@ impl Payload {
         file.write_all_at(&1_u64.to_ne_bytes(), 0)?;
         file.write_all_at(&(bytes.len() as u64).to_ne_bytes(), 8)?;
         file.write_all_at(&bytes, DATA as u64)?;
-        Ok(Self::Shared(Arc::new(file.into())))
+        Ok(Self::file(file.into()))
+    }
+
+    /// An open file.
+    pub fn file(file: OwnedFd) -> Self {
+        Self::Shared(Arc::new(file))
     }
 
     /// Whoever made it may write to its file again.
     pub fn release(&self) {
-        if let Self::Shared(file) = self
-            && let Ok(file) = file.try_clone()
-        {
+        if let Self::Shared(file) = self {
             // A buffer that is not released is not used again, no more.
-            let _ = File::from(file).write_all_at(&0_u64.to_ne_bytes(), 0);
+            let _ = rustix::io::pwrite(file, &0_u64.to_ne_bytes(), 0);
         }
     }
 
@@ -89,13 +93,15 @@ impl Payload {
             return self.inline().to_vec();
         };
         let mut bytes = vec![0; usize::try_from(self.length()).unwrap_or_default()];
-        let read = file
-            .try_clone()
-            .and_then(|file| File::from(file).read_exact_at(&mut bytes, DATA as u64));
-        match read {
-            Ok(()) => bytes,
-            Err(_) => Vec::new(),
+        let mut read = 0;
+        while read < bytes.len() {
+            match rustix::io::pread(file, &mut bytes[read..], (DATA + read) as u64) {
+                Ok(count) if count > 0 => read += count,
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(_) => return Vec::new(),
+            }
         }
+        bytes
     }
 
     /// The bytes of an inline payload; none of a shared one, which only engines look into.
@@ -141,7 +147,7 @@ struct Part {
 }
 
 pub struct Channel {
-    socket: UnixStream,
+    socket: Arc<UnixStream>,
     reader: FrameReader,
     files: VecDeque<OwnedFd>,
     outgoing: VecDeque<Part>,
@@ -153,6 +159,15 @@ pub struct Channel {
 
 impl Channel {
     pub fn new(socket: UnixStream) -> Self {
+        Self::on(Arc::new(socket))
+    }
+
+    /// Another channel on the same connection, so that one reads while the other writes.
+    pub fn twin(&self) -> Self {
+        Self::on(self.socket.clone())
+    }
+
+    fn on(socket: Arc<UnixStream>) -> Self {
         Self {
             socket,
             reader: FrameReader::default(),
@@ -266,7 +281,7 @@ impl Channel {
             control.push(SendAncillaryMessage::ScmRights(files));
         }
         Ok(sendmsg(
-            &self.socket,
+            &*self.socket,
             &slices,
             &mut control,
             SendFlags::NOSIGNAL,
@@ -287,7 +302,7 @@ impl Channel {
     }
 
     /// Reads once; zero bytes mean that the other side is gone.
-    fn read(&mut self) -> std::io::Result<usize> {
+    fn read(&mut self, flags: RecvFlags) -> std::io::Result<usize> {
         if self.buffer.is_empty() {
             self.buffer.resize(FIRST_READ, 0);
         } else if self.last_read == self.buffer.len() && self.buffer.len() < LARGEST_READ {
@@ -297,10 +312,10 @@ impl Channel {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [IoSliceMut::new(&mut self.buffer)];
         let received = recvmsg(
-            &self.socket,
+            &*self.socket,
             &mut slices,
             &mut control,
-            RecvFlags::CMSG_CLOEXEC,
+            RecvFlags::CMSG_CLOEXEC | flags,
         )?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(files) = message {
@@ -315,7 +330,7 @@ impl Channel {
     /// Reads what has come without waiting; tells when the connection has ended.
     pub fn fill(&mut self) -> Option<WireError> {
         loop {
-            match self.read() {
+            match self.read(RecvFlags::empty()) {
                 Ok(0) => return Some(WireError::Closed),
                 // A short read has emptied the socket.
                 Ok(count) if count < self.buffer.len() => return None,
@@ -338,8 +353,7 @@ impl Channel {
             return Ok(None);
         };
         let payload = if shared {
-            let file = self.files.pop_front().ok_or(WireError::Closed)?;
-            Payload::Shared(Arc::new(file))
+            Payload::file(self.files.pop_front().ok_or(WireError::Closed)?)
         } else if bytes.is_empty() {
             Payload::None
         } else {
@@ -360,7 +374,25 @@ impl Channel {
 
     /// Waits for bytes.
     pub fn wait(&mut self) -> Result<(), WireError> {
-        match self.read() {
+        self.wait_with(RecvFlags::empty())
+    }
+
+    /// The same without falling asleep before `until`: to be woken takes longer than many an answer.
+    pub fn wait_awake(&mut self, until: Instant) -> Result<(), WireError> {
+        while Instant::now() < until {
+            match self.wait_with(RecvFlags::DONTWAIT) {
+                Err(WireError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    // Whoever is to answer may need this very core.
+                    std::thread::yield_now();
+                }
+                done => return done,
+            }
+        }
+        self.wait()
+    }
+
+    fn wait_with(&mut self, flags: RecvFlags) -> Result<(), WireError> {
+        match self.read(flags) {
             Ok(0) => Err(WireError::Closed),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),

@@ -1,6 +1,7 @@
 //! The only serde types of the protocol.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -130,9 +131,9 @@ pub enum FromEngine {
         chunk: u32,
         ended: ChunkEnded,
     },
-    /// The local engine asks for a map over processes. Payload: the connection on which it gives inputs and
-    /// takes results.
-    MapBegin(Box<MapBegin>),
+    /// A connection on which the local engine will ask for maps over processes, one after the other. Payload:
+    /// the connection.
+    Line,
     /// A map begins on a thread pool of the local engine.
     ThreadsBegin {
         options: MapWish,
@@ -163,6 +164,13 @@ pub enum FromEngine {
     /// Seconds per loop of `%timeit`, as bits.
     Timing { per_loop: Vec<u64>, loops: u64 },
 }
+
+/// Chunks of inputs that go along before anybody has asked for them.
+pub const EAGER: u32 = 2;
+
+/// So long after a map's begin both sides wait for each other without falling asleep: to be woken takes longer
+/// than a short map.
+pub const AWAKE: Duration = Duration::from_micros(150);
 
 /// What a map's caller asks for, besides its function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,8 +207,6 @@ pub enum Schedule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapBegin {
     pub wish: MapWish,
-    /// What the caller knows the job by.
-    pub ticket: u64,
     pub input_type: String,
     pub output_type: String,
     pub items: Option<u64>,
@@ -249,6 +255,8 @@ pub enum ItemFault {
 /// From the caller of a map to the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromCaller {
+    /// A map begins. Its first inputs may follow at once: [`EAGER`] chunks of a dynamic schedule.
+    Begin(Box<MapBegin>),
     /// Payload: their bytes.
     Captures,
     /// A chunk. Payload: the encoded inputs. `encode`: nanoseconds.
@@ -261,7 +269,7 @@ pub enum FromCaller {
     /// Results could not be decoded, so the map cannot end well.
     Undecodable,
     Cancel,
-    /// The answer to `Over`: nanoseconds of decoding.
+    /// The answer to `Over`: nanoseconds of decoding. The next map may begin on this connection.
     Closed {
         decode: u64,
     },

@@ -9,9 +9,9 @@ mod message;
 
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
-    CapturesInfo, ChunkEnded, FromCaller, FromEngine, FunctionAddress, ItemFault, MapBegin,
-    MapWish, PanicInfo, PoolSpec, RunEnd, Schedule, Span, Task, ThreadRow, ToCaller, ToEngine,
-    status,
+    AWAKE, CapturesInfo, ChunkEnded, EAGER, FromCaller, FromEngine, FunctionAddress, ItemFault,
+    MapBegin, MapWish, PanicInfo, PoolSpec, RunEnd, Schedule, Span, Task, ThreadRow, ToCaller,
+    ToEngine, status,
 };
 
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a
@@ -19,7 +19,7 @@ pub use message::{
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
