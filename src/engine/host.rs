@@ -402,7 +402,7 @@ extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
     let name = options.pool.clone().unwrap_or_default();
     let plan_only = options.plan_only;
     let mut begin = Some(FromEngine::ThreadsBegin {
-        options,
+        options: Box::new(options),
         input_type: text(call.input_type),
         output_type: text(call.output_type),
         items: call.items,

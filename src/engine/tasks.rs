@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_void;
+use std::rc::Rc;
 
 use regatta_cell::host::{Bytes, End, Function, Task as CellTask};
 
@@ -11,7 +12,7 @@ use super::outgoing::Outgoing;
 use super::shared::{View, word};
 use super::{host, monotonic};
 use crate::ids::JobId;
-use crate::wire::{ChunkEnded, FunctionAddress, PanicInfo, Payload, Span, Task, status};
+use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, status};
 
 /// Functions that stay made, for the next map.
 const KEPT: usize = 8;
@@ -19,15 +20,15 @@ const KEPT: usize = 8;
 #[derive(Default)]
 pub struct Tasks {
     captures: HashMap<u128, View>,
-    jobs: HashMap<JobId, Task>,
+    jobs: HashMap<JobId, Rc<Task>>,
     /// The newest at the end.
     made: VecDeque<Made>,
 }
 
 /// A function with its captured variables.
 struct Made {
-    address: FunctionAddress,
-    captures: Option<u128>,
+    /// One that uses it.
+    task: Rc<Task>,
     table: &'static Function,
     function: *mut c_void,
 }
@@ -46,11 +47,11 @@ impl Tasks {
 
     pub fn forget_capture(&mut self, hash: u128) {
         self.captures.remove(&hash);
-        self.made.retain(|made| made.captures != Some(hash));
+        self.made.retain(|made| made.task.captures != Some(hash));
     }
 
     pub fn add_job(&mut self, job: JobId, task: Task) {
-        self.jobs.insert(job, task);
+        self.jobs.insert(job, Rc::new(task));
     }
 
     pub fn remove_job(&mut self, job: JobId) {
@@ -72,7 +73,7 @@ impl Tasks {
                 failed: 0,
                 busy: 0,
                 began,
-                error: Some(PanicInfo::plain(why)),
+                error: Some(Box::new(PanicInfo::plain(why))),
                 stopped: false,
                 items: Vec::new(),
             };
@@ -124,25 +125,28 @@ impl Tasks {
             failed: end.failed,
             busy: end.busy,
             began,
-            error,
+            error: error.map(Box::new),
             stopped: end.how == End::Stopped,
             items: host::take_items(),
         };
         let results = results.finish().unwrap_or_else(|error| {
             ended.done = 0;
-            ended.error = Some(PanicInfo::plain(format!(
-                "no memory for the results: {error}"
-            )));
+            let why = format!("no memory for the results: {error}");
+            ended.error = Some(Box::new(PanicInfo::plain(why)));
             Payload::None
         });
         (ended, results)
     }
 
-    fn made(&mut self, loader: &mut Loader, task: &Task) -> Result<&Made, String> {
-        let is_it = |made: &Made| made.captures == task.captures && made.address == task.function;
+    fn made(&mut self, loader: &mut Loader, task: &Rc<Task>) -> Result<&Made, String> {
+        let is_it = |made: &Made| {
+            Rc::ptr_eq(&made.task, task)
+                || made.task.captures == task.captures && made.task.function == task.function
+        };
         if let Some(place) = self.made.iter().position(is_it) {
             // The one that is used stays longest.
-            if let Some(made) = self.made.remove(place) {
+            if let Some(mut made) = self.made.remove(place) {
+                made.task = task.clone();
                 self.made.push_back(made);
             }
         } else {
@@ -164,8 +168,7 @@ impl Tasks {
                 self.made.pop_front();
             }
             self.made.push_back(Made {
-                address: task.function.clone(),
-                captures: task.captures,
+                task: task.clone(),
                 table,
                 function,
             });

@@ -56,7 +56,7 @@ impl State {
                 output_type,
                 items,
             } => {
-                self.begin_threads(options, input_type, output_type, items);
+                self.begin_threads(*options, input_type, output_type, items);
             }
             FromEngine::ThreadsProgress { done } => {
                 if let Some(ThreadMap { total, since, .. }) = self.threads {

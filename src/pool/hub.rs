@@ -1,7 +1,7 @@
 //! The hub thread: waits on all engines and all maps' callers at once, moves frames and printed bytes, and
 //! lets the maps under way decide what is sent next. It alone owns the engine processes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,6 +31,9 @@ const SHORT_TICK: Duration = Duration::from_millis(10);
 /// Jobs that are remembered when they are over.
 const REMEMBERED: usize = 64;
 
+/// Chunks in the timelines of maps that are over.
+const CHUNKS: usize = 200_000;
+
 /// Printed bytes that may wait for the reader before engines are slowed down.
 const ROOM: usize = 4 << 20;
 
@@ -56,6 +59,7 @@ pub fn serve(
         captures: Captures::default(),
         lines: BTreeMap::new(),
         next_line: 0,
+        due: BTreeSet::new(),
         countdowns: BTreeMap::new(),
         late: BTreeMap::new(),
         next_job: 1,
@@ -81,6 +85,7 @@ pub fn serve(
             }
         }
         hub.serve_ready(ready, prompting);
+        hub.go_on_with_due();
         if ticked.elapsed() >= hub.tick_time() {
             ticked = Instant::now();
             hub.find_ended(prompting);
@@ -120,6 +125,8 @@ pub(super) struct State {
     /// Connections for maps that no map has, and whose they are.
     pub(super) lines: BTreeMap<LineId, (EngineId, Channel)>,
     pub(super) next_line: u64,
+    /// Maps of which chunks have ended in this round.
+    pub(super) due: BTreeSet<JobId>,
     /// Maps that are over.
     pub(super) finished: VecDeque<(JobRecord, Timeline)>,
     pub(super) captures: Captures,
@@ -504,7 +511,15 @@ impl State {
     /// Remembers a map that is over.
     pub(super) fn remember(&mut self, record: JobRecord, timeline: Timeline) {
         self.finished.push_back((record, timeline));
-        while self.finished.len() > REMEMBERED {
+        let chunks = |finished: &VecDeque<(_, Timeline)>| -> usize {
+            finished
+                .iter()
+                .map(|(_, timeline)| timeline.chunks.len())
+                .sum()
+        };
+        while self.finished.len() > REMEMBERED
+            || self.finished.len() > 1 && chunks(&self.finished) > CHUNKS
+        {
             // Background jobs stay until they are dropped.
             let Some(oldest) = self
                 .finished

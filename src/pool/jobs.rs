@@ -100,7 +100,6 @@ impl State {
             map.tell(&ToCaller::WantCaptures, &Payload::None);
         }
         self.maps.insert(job, map);
-        self.go_on(job);
         self.answer_heard(job);
     }
 
@@ -167,6 +166,7 @@ impl State {
         while let Some((message, payload)) = self.maps.get_mut(&job).and_then(Map::heard) {
             self.answer_caller(job, message, payload);
         }
+        self.go_on(job);
         if self.maps.get(&job).is_some_and(Map::is_closed) {
             self.conclude(job);
         }
@@ -229,7 +229,6 @@ impl State {
             // One map at a time.
             FromCaller::Begin(_) => {}
         }
-        self.go_on(job);
     }
 
     fn forget_capture(&mut self, hash: u128) {
@@ -312,23 +311,30 @@ impl State {
         if let Some(map) = self.maps.get_mut(&job) {
             let steps = map.chunk_done(engine, chunk, ended, results);
             self.take(job, steps);
+            self.due.insert(job);
+        }
+    }
+
+    /// Goes on with the maps of which chunks have ended.
+    pub(super) fn go_on_with_due(&mut self) {
+        while let Some(job) = self.due.pop_first() {
             self.go_on(job);
         }
     }
 
     /// A map is over, and its caller has heard so or is gone.
     fn conclude(&mut self, job: JobId) {
-        let Some(map) = self.maps.remove(&job) else {
+        let Some(mut map) = self.maps.remove(&job) else {
             return;
         };
-        self.tell_end(&map);
+        self.tell_end(&mut map);
         let caller = map.caller;
         if let Some(channel) = map.into_channel() {
             self.hear_line(caller, channel);
         }
     }
 
-    fn tell_end(&mut self, map: &Map) {
+    fn tell_end(&mut self, map: &mut Map) {
         let job = map.job;
         self.countdowns.remove(&job);
         let engines = map.engines();
@@ -343,7 +349,7 @@ impl State {
                 process.over.push(job);
             }
         }
-        let timeline = map.timeline();
+        let timeline = map.last_timeline();
         if map.wish.background {
             let text = said(&record);
             self.remember(record, timeline);
@@ -497,7 +503,7 @@ impl State {
         self.lines.retain(|_, (of, _)| *of != caller);
         for job in self.maps.keys().copied().collect::<Vec<_>>() {
             if self.maps.get(&job).is_some_and(|map| map.caller == caller)
-                && let Some(map) = self.maps.remove(&job)
+                && let Some(mut map) = self.maps.remove(&job)
             {
                 self.countdowns.remove(&job);
                 self.stop_items(job, &map.engines());
@@ -505,7 +511,7 @@ impl State {
                 if record.state != JobState::Done {
                     record.state = JobState::Failed;
                 }
-                let timeline = map.timeline();
+                let timeline = map.last_timeline();
                 self.remember(record, timeline);
             }
         }

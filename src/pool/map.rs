@@ -1,9 +1,10 @@
 //! A map under way: the schedule plus what it must not know, the payloads, the engines and the clock. It
 //! speaks with its caller; what engines are to get it says, and the hub sends it.
 
-use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use super::schedule::{Decision, Schedule};
 use super::{JobRecord, MapFailure, MapFault};
@@ -13,8 +14,8 @@ use crate::outcome::{
     MapReport, MapRow, PoolKind, Spent, Timeline,
 };
 use crate::wire::{
-    AWAKE, Channel, ChunkEnded, EAGER, FromCaller, ItemFault, MapBegin, MapWish, Payload,
-    Schedule as Kind, Task, ToCaller, ToEngine, monotonic,
+    AWAKE, Channel, ChunkEnded, EAGER, FromCaller, ItemFault, MapBegin, MapWish, PanicInfo,
+    Payload, Schedule as Kind, Task, ToCaller, ToEngine, monotonic,
 };
 
 /// How many of an engine's first items the map table looks at.
@@ -37,7 +38,7 @@ pub struct Map {
     task: Task,
     schedule: Schedule,
     workers: Vec<Worker>,
-    payloads: BTreeMap<u32, Payload>,
+    payloads: FxHashMap<u32, Payload>,
     started: Instant,
     began: u64,
     told: Instant,
@@ -70,7 +71,7 @@ struct Worker {
     busy: Duration,
     first_items: Vec<u64>,
     deaths: Vec<String>,
-    sent: BTreeMap<u32, u64>,
+    sent: FxHashMap<u32, u64>,
     /// When it ended its last chunk, on the monotonic clock.
     free: u64,
     /// The item that it was at, as a number that changes with each, and since when.
@@ -146,7 +147,7 @@ impl Map {
             busy: Duration::ZERO,
             first_items: Vec::new(),
             deaths: Vec::new(),
-            sent: BTreeMap::new(),
+            sent: FxHashMap::default(),
             free: 0,
             at: None,
         };
@@ -178,7 +179,7 @@ impl Map {
             task,
             schedule,
             workers,
-            payloads: BTreeMap::new(),
+            payloads: FxHashMap::default(),
             started: Instant::now(),
             began: monotonic(),
             told: Instant::now(),
@@ -275,12 +276,13 @@ impl Map {
         if self.closing {
             return steps;
         }
+        let now = monotonic();
         for decision in self.schedule.decide() {
             match decision {
                 Decision::Pull { items, chunks } => {
                     self.tell(&ToCaller::Pull { items, chunks }, &Payload::None);
                 }
-                Decision::Send { piece, worker } => self.send(piece, worker, &mut steps),
+                Decision::Send { piece, worker } => self.send(piece, worker, now, &mut steps),
                 Decision::Finish => self.over(None),
                 Decision::Stranded => {
                     steps.push(self.fail(None, None, MapFault::NoEngineLeft));
@@ -290,7 +292,7 @@ impl Map {
         steps
     }
 
-    fn send(&mut self, piece: u32, worker: usize, steps: &mut Vec<Step>) {
+    fn send(&mut self, piece: u32, worker: usize, now: u64, steps: &mut Vec<Step>) {
         let Some(found) = self.schedule.piece(piece) else {
             return;
         };
@@ -307,7 +309,7 @@ impl Map {
                 task: self.task.clone(),
             });
         }
-        worker.sent.insert(piece, monotonic());
+        worker.sent.insert(piece, now);
         steps.push(Step::Send {
             engine: worker.engine,
             message: ToEngine::Chunk {
@@ -368,7 +370,7 @@ impl Map {
         self.failed += ended.failed;
         self.remember(rank, first, done, sent, ended);
         if let Some(panic) = &ended.error {
-            let fault = MapFault::Panicked(panic.clone());
+            let fault = MapFault::Panicked(PanicInfo::clone(panic));
             self.bytes += results.length();
             return vec![self.fail(Some(rank), Some(first + ended.done), fault)];
         }
@@ -729,14 +731,24 @@ impl Map {
     }
 
     pub fn timeline(&self) -> Timeline {
+        self.timeline_of(self.spans.clone())
+    }
+
+    /// The last one: the map forgets its chunks.
+    pub fn last_timeline(&mut self) -> Timeline {
+        let spans = std::mem::take(&mut self.spans);
+        self.timeline_of(spans)
+    }
+
+    fn timeline_of(&self, chunks: Vec<ChunkSpan>) -> Timeline {
         Timeline {
             job: self.job,
             what: self.what(),
             pool: self.pool.clone(),
             engines: self.workers.len() as u32,
             wall: self.elapsed(),
-            chunks: self.spans.clone(),
-            cut: self.spans.len() >= REMEMBERED,
+            cut: chunks.len() >= REMEMBERED,
+            chunks,
         }
     }
 }

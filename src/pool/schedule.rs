@@ -1,8 +1,10 @@
 //! Which chunk goes to which engine, and how large the next one is. Pure: state and events in, decisions
 //! out; no clock, no socket, no payload.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use crate::wire::{Schedule as Kind, Span};
 
@@ -28,7 +30,7 @@ const GROWTH: u64 = 8;
 const AHEAD: Duration = Duration::from_millis(1);
 
 /// The most chunks that wait at one engine.
-const DEEPEST: usize = 128;
+const DEEPEST: usize = 512;
 
 /// What the owner of the schedule is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +84,12 @@ pub struct Schedule {
     fixed: Option<u64>,
     workers: Vec<Worker>,
     /// Pulled and not finished.
-    pieces: BTreeMap<u32, Piece>,
+    pieces: FxHashMap<u32, Piece>,
     /// Pulled, or lost with an engine, and not sent.
     waiting: VecDeque<u32>,
     /// How many pieces there are of each pulled chunk.
-    sources: BTreeMap<u32, u32>,
-    strikes: BTreeMap<u64, u32>,
+    sources: FxHashMap<u32, u32>,
+    strikes: FxHashMap<u64, u32>,
     next_piece: u32,
     chunks: u64,
     pulled: u64,
@@ -116,10 +118,10 @@ impl Schedule {
             total,
             fixed,
             workers: std::iter::repeat_with(worker).take(workers).collect(),
-            pieces: BTreeMap::new(),
+            pieces: FxHashMap::default(),
             waiting: VecDeque::new(),
-            sources: BTreeMap::new(),
-            strikes: BTreeMap::new(),
+            sources: FxHashMap::default(),
+            strikes: FxHashMap::default(),
             next_piece: 0,
             chunks: 0,
             pulled: 0,

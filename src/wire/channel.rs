@@ -18,7 +18,7 @@ use rustix::net::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::WireError;
-use super::frame::{FrameReader, frame_start};
+use super::frame::{self, FrameReader};
 
 /// Payloads longer than this travel as a file in memory.
 pub const INLINE: usize = 64 * 1024;
@@ -29,6 +29,9 @@ pub const DATA: usize = 4096;
 
 /// Parts of frames that go in one call to the system.
 const TOGETHER: usize = 64;
+
+/// Bytes after which a part takes no more frames.
+const PART: usize = 16 * 1024;
 
 /// Bytes that are asked for at once: at first, as each map has a connection of its own, and when that was not
 /// enough.
@@ -43,7 +46,7 @@ const FILES: usize = 64;
 pub enum Payload {
     #[default]
     None,
-    Inline(Arc<Vec<u8>>),
+    Inline(Arc<[u8]>),
     /// An anonymous file in memory, or a socket.
     Shared(Arc<OwnedFd>),
 }
@@ -55,7 +58,7 @@ impl Payload {
             return Ok(Self::None);
         }
         if bytes.len() <= INLINE {
-            return Ok(Self::Inline(Arc::new(bytes)));
+            return Ok(Self::Inline(bytes.into()));
         }
         let file = memory_file()?;
         file.write_all_at(&1_u64.to_ne_bytes(), 0)?;
@@ -140,8 +143,10 @@ pub fn memory_file() -> std::io::Result<File> {
     Ok(fd.into())
 }
 
+/// Frames that follow each other travel together.
+#[derive(Default)]
 struct Part {
-    bytes: Arc<Vec<u8>>,
+    bytes: Vec<u8>,
     /// Sent with the first byte.
     file: Option<Arc<OwnedFd>>,
 }
@@ -193,46 +198,34 @@ impl Channel {
 
     /// Queues bytes outside of any frame: the greeting.
     pub fn queue_plain(&mut self, bytes: &[u8]) {
-        let bytes = Arc::new(bytes.to_vec());
+        let bytes = bytes.to_vec();
         self.outgoing.push_back(Part { bytes, file: None });
     }
 
     /// Queues a frame; [`Self::flush`] sends it.
     pub fn queue<T: Serialize>(&mut self, header: &T, payload: &Payload) -> Result<(), WireError> {
-        let (inline, file) = match payload {
-            Payload::None => (None, None),
-            Payload::Inline(bytes) => (Some(bytes.clone()), None),
-            Payload::Shared(file) => (None, Some(file.clone())),
+        let file = match payload {
+            Payload::Shared(file) => Some(file.clone()),
+            _ => None,
         };
-        let length = inline.as_ref().map_or(0, |bytes| bytes.len());
-        let mut start = frame_start(header, length, file.is_some())?;
-        match inline {
-            // Small ones are copied: one part is cheaper to send than two.
-            Some(bytes) if bytes.len() <= 4096 => start.extend_from_slice(&bytes),
-            Some(bytes) => {
-                self.push(start, None);
-                self.outgoing.push_back(Part { bytes, file: None });
-                return Ok(());
-            }
-            None => {}
+        // A file goes with the first byte of its part.
+        let new = file.is_some()
+            || self
+                .outgoing
+                .back()
+                .is_none_or(|last| last.bytes.len() >= PART);
+        if new {
+            self.outgoing.push_back(Part::default());
         }
-        self.push(start, file);
-        Ok(())
-    }
-
-    fn push(&mut self, bytes: Vec<u8>, file: Option<Arc<OwnedFd>>) {
-        // Frames that follow each other travel together.
-        if file.is_none()
-            && self.outgoing.len() > 1
-            && let Some(last) = self.outgoing.back_mut()
-            && last.bytes.len() + bytes.len() <= 16 * 1024
-            && let Some(last) = Arc::get_mut(&mut last.bytes)
-        {
-            last.extend_from_slice(&bytes);
-            return;
+        let Some(last) = self.outgoing.back_mut() else {
+            return Ok(());
+        };
+        let queued = frame::append(header, payload.inline(), file.is_some(), &mut last.bytes);
+        last.file = file.or(last.file.take());
+        if queued.is_err() && new {
+            self.outgoing.pop_back();
         }
-        let bytes = Arc::new(bytes);
-        self.outgoing.push_back(Part { bytes, file });
+        queued
     }
 
     /// Bytes queued and not sent.
@@ -357,7 +350,7 @@ impl Channel {
         } else if bytes.is_empty() {
             Payload::None
         } else {
-            Payload::Inline(Arc::new(bytes))
+            Payload::Inline(bytes.into())
         };
         Ok(Some((header, payload)))
     }

@@ -13,24 +13,40 @@ const PREFIX: usize = 8;
 /// In the header's length: the payload is a file that travels beside.
 const SHARED: u32 = 1 << 31;
 
-/// A frame up to its payload.
-pub fn frame_start<T: Serialize>(
+/// Appends a frame; after an error `to` is as it was.
+pub fn append<T: Serialize>(
     header: &T,
-    payload: usize,
+    payload: &[u8],
     shared: bool,
-) -> Result<Vec<u8>, WireError> {
-    let mut start = Vec::with_capacity(64);
-    start.resize(PREFIX, 0);
-    start = postcard::to_extend(header, start)?;
-    let header_len = (start.len() - PREFIX) as u64;
-    let total = header_len + payload as u64;
+    to: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    let start = to.len();
+    let done = try_append(header, payload, shared, to);
+    if done.is_err() {
+        to.truncate(start);
+    }
+    done
+}
+
+fn try_append<T: Serialize>(
+    header: &T,
+    payload: &[u8],
+    shared: bool,
+    to: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    let start = to.len();
+    to.extend_from_slice(&[0; PREFIX]);
+    postcard::to_io(header, &mut *to)?;
+    let header_len = to.len() - start - PREFIX;
+    let total = (header_len + payload.len()) as u64;
     if total > LONGEST {
         return Err(WireError::TooLong(total));
     }
     let flag = if shared { SHARED } else { 0 };
-    start[..4].copy_from_slice(&(total as u32).to_le_bytes());
-    start[4..8].copy_from_slice(&(header_len as u32 | flag).to_le_bytes());
-    Ok(start)
+    to[start..start + 4].copy_from_slice(&(total as u32).to_le_bytes());
+    to[start + 4..start + PREFIX].copy_from_slice(&(header_len as u32 | flag).to_le_bytes());
+    to.extend_from_slice(payload);
+    Ok(())
 }
 
 fn lengths(prefix: [u8; PREFIX]) -> Result<(usize, usize, bool), WireError> {
@@ -54,8 +70,9 @@ pub struct FrameReader {
 impl FrameReader {
     /// Adds what was read.
     pub fn extend(&mut self, bytes: &[u8]) {
-        if self.at > 0 && self.at == self.bytes.len() {
-            self.bytes.clear();
+        // What was given goes when that moves little, or when it is much.
+        if self.at == self.bytes.len() || self.at > 1 << 20 {
+            self.bytes.drain(..self.at);
             self.at = 0;
         }
         self.bytes.extend_from_slice(bytes);
@@ -71,7 +88,7 @@ impl FrameReader {
     /// The next whole frame, and whether its payload is a file.
     pub fn next_frame<T: DeserializeOwned>(
         &mut self,
-    ) -> Result<Option<(T, Vec<u8>, bool)>, WireError> {
+    ) -> Result<Option<(T, &[u8], bool)>, WireError> {
         let waiting = &self.bytes[self.at..];
         let Some(prefix) = waiting.first_chunk::<PREFIX>() else {
             return Ok(None);
@@ -81,13 +98,9 @@ impl FrameReader {
             return Ok(None);
         }
         let header = postcard::from_bytes(&waiting[PREFIX..PREFIX + header_len])?;
-        let payload = waiting[PREFIX + header_len..PREFIX + total].to_vec();
-        self.at += PREFIX + total;
-        if self.at > 1 << 20 {
-            self.bytes.drain(..self.at);
-            self.at = 0;
-        }
-        Ok(Some((header, payload, shared)))
+        let payload = self.at + PREFIX + header_len..self.at + PREFIX + total;
+        self.at = payload.end;
+        Ok(Some((header, &self.bytes[payload], shared)))
     }
 }
 
@@ -96,8 +109,8 @@ mod tests {
     use super::*;
 
     fn frame(header: &impl Serialize, payload: &[u8]) -> Vec<u8> {
-        let mut frame = frame_start(header, payload.len(), false).unwrap();
-        frame.extend_from_slice(payload);
+        let mut frame = Vec::new();
+        append(header, payload, false, &mut frame).unwrap();
         frame
     }
 

@@ -136,7 +136,7 @@ pub enum FromEngine {
     Line,
     /// A map begins on a thread pool of the local engine.
     ThreadsBegin {
-        options: MapWish,
+        options: Box<MapWish>,
         input_type: String,
         output_type: String,
         items: u64,
@@ -318,7 +318,7 @@ pub struct ChunkEnded {
     /// When that began, on the machine's monotonic clock; nanoseconds.
     pub began: u64,
     /// Why it ended before its last item.
-    pub error: Option<PanicInfo>,
+    pub error: Option<Box<PanicInfo>>,
     /// It was told to stop.
     pub stopped: bool,
     /// Per item when it began and how long it took, nanoseconds; empty unless wanted.
