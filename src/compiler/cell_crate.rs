@@ -15,7 +15,7 @@ macro_rules! files {
 type Files = &'static [(&'static str, &'static str)];
 
 const CELL: Files = files!("kernels/cell":
-    "Cargo.toml", "src/lib.rs", "src/captures.rs", "src/codec.rs", "src/engine.rs", "src/entry.rs",
+    "Cargo.toml", "src/lib.rs", "src/captures.rs", "src/catch.rs", "src/codec.rs", "src/engine.rs", "src/entry.rs",
     "src/error.rs", "src/exchange.rs", "src/host.rs", "src/job.rs", "src/magic.rs", "src/pool.rs",
     "src/remote.rs", "src/threads.rs", "src/timing.rs", "src/value.rs");
 
@@ -71,6 +71,28 @@ fn unpack(cache: &Path, name: &str, files: Files) -> io::Result<PathBuf> {
         Ok(()) => {
             let _ = beside.keep();
             Ok(folder)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is missing here is missing in every session.
+    #[test]
+    fn every_source_file_is_carried() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (folder, files) in [("kernels/cell", CELL), ("kernels/compute", KERNELS)] {
+            let mut there: Vec<String> = fs::read_dir(root.join(folder).join("src"))
+                .unwrap()
+                .map(|file| format!("src/{}", file.unwrap().file_name().display()))
+                .chain(["Cargo.toml".to_owned()])
+                .collect();
+            let mut carried: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+            there.sort();
+            carried.sort_unstable();
+            assert_eq!(carried, there, "{folder}");
         }
     }
 }

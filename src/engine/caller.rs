@@ -30,6 +30,8 @@ pub struct Caller {
     line: Line,
     /// Both sides have said so.
     closed: bool,
+    /// A result could not be decoded.
+    undecodable: bool,
     /// It shows nothing, so that nobody waits for word of its end.
     silent: bool,
     /// Until then it is waited for without falling asleep.
@@ -101,6 +103,7 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
         captures,
         line,
         closed: false,
+        undecodable: false,
         silent: wish.function.is_empty() && !wish.quiet && !wish.background,
         awake: Instant::now(),
         progress: Mutex::default(),
@@ -275,7 +278,8 @@ impl Caller {
                 let since = Instant::now();
                 let view = View::of(payload)?;
                 let bytes = Bytes::of(view.bytes());
-                if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) {
+                if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) && !self.undecodable {
+                    self.undecodable = true;
                     self.send(&FromCaller::Undecodable, &Payload::None)?;
                 }
                 view.release();
@@ -310,6 +314,11 @@ impl Caller {
                     let _ = self.line.writer().flush();
                 }
                 self.closed = true;
+                // The session may hear of it only now.
+                let lost = self
+                    .undecodable
+                    .then(|| "a result could not be decoded".to_owned());
+                let error = error.or(lost);
                 let how = match (&error, cancelled) {
                     (_, true) => Step::Cancelled,
                     (Some(_), false) => Step::Failed,

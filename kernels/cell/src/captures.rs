@@ -1,11 +1,8 @@
 //! Captured variables: lent by the cell, owned again in the other process.
 
-use std::ffi::c_void;
-
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::codec;
-use crate::host::{Bytes, WriteOf};
 
 /// What can travel to another process.
 #[diagnostic::on_unimplemented(
@@ -49,7 +46,7 @@ macro_rules! captured {
             }
 
             fn own(mut bytes: &[u8]) -> Option<Self::Owned> {
-                Some(($(codec::take::<$name>(&mut bytes).ok()?,)+))
+                Some(($(codec::take(&mut bytes, codec::form::<$name>()).ok()?,)+))
             }
         }
     };
@@ -88,18 +85,4 @@ impl Captured for Kept {
     fn own(_: &[u8]) -> Option<()> {
         None
     }
-}
-
-/// [`Captured::feed`] for the host's table; `ctx` is the tuple.
-pub(crate) extern "C" fn feed<C: Captured>(
-    ctx: *const c_void,
-    to: *mut c_void,
-    write: WriteOf,
-) -> bool {
-    // SAFETY: the map that was begun with this tuple is still under way.
-    let captured = unsafe { &*ctx.cast::<C>() };
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        captured.feed(&mut |variable, bytes| write(to, variable, Bytes::of(bytes)))
-    }))
-    .unwrap_or(false)
 }

@@ -4,6 +4,7 @@
 use std::any::TypeId;
 use std::mem::{MaybeUninit, size_of, size_of_val};
 
+use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A value could not be encoded or decoded by its own serde code.
@@ -163,7 +164,7 @@ pub(crate) fn append<T: Serialize>(
         Form::Serde => {
             let length = to.len();
             // What a failed encoding has written is taken back.
-            if postcard::to_extend(value, Tail(to)).is_err() {
+            if postcard::serialize_with_flavor(value, Tail(to)).is_err() {
                 to.truncate(length);
                 return Err(NotEncodable);
             }
@@ -172,33 +173,61 @@ pub(crate) fn append<T: Serialize>(
     Ok(())
 }
 
+/// Where postcard writes to.
 struct Tail<'a>(&'a mut Vec<u8>);
 
-impl Extend<u8> for Tail<'_> {
-    fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
-        self.0.extend(bytes);
+impl Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
-/// Takes the first value off `bytes`.
+/// Takes the first value off `bytes`; `form` is its type's.
 #[inline]
-pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, NotEncodable> {
-    if is_number::<T>() {
-        let (number, rest) = bytes.split_at_checked(size_of::<T>()).ok_or(NotEncodable)?;
-        *bytes = rest;
-        // SAFETY: `T` is a plain number and there are as many bytes as it has.
-        return Ok(unsafe { number.as_ptr().cast::<T>().read_unaligned() });
+pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8], form: Form) -> Result<T, NotEncodable> {
+    match form {
+        Form::Number => {
+            let number = front(bytes, size_of::<T>())?;
+            // SAFETY: `T` is a plain number and there are as many bytes as it has.
+            Ok(unsafe { number.as_ptr().cast::<T>().read_unaligned() })
+        }
+        Form::Vec => vec_from(numbers_in(bytes)?).ok_or(NotEncodable),
+        Form::Serde => match postcard::take_from_bytes(bytes) {
+            Ok((value, rest)) => {
+                *bytes = rest;
+                Ok(value)
+            }
+            Err(_) => Err(NotEncodable),
+        },
     }
-    if is_vec_id(typeid::of::<T>()) {
-        let (length, rest) = bytes.split_first_chunk::<8>().ok_or(NotEncodable)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| NotEncodable)?;
-        let (numbers, rest) = rest.split_at_checked(length).ok_or(NotEncodable)?;
-        *bytes = rest;
-        return vec_from(numbers).ok_or(NotEncodable);
-    }
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| NotEncodable)?;
+}
+
+/// Takes so many bytes off the front.
+#[inline]
+fn front<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], NotEncodable> {
+    let (taken, rest) = bytes.split_at_checked(count).ok_or(NotEncodable)?;
     *bytes = rest;
-    Ok(value)
+    Ok(taken)
+}
+
+/// Takes the memory of a `Vec` of numbers off the front.
+fn numbers_in<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], NotEncodable> {
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or(NotEncodable)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| NotEncodable)?;
+    *bytes = rest;
+    front(bytes, length)
 }
 
 /// Takes `count` values off `bytes` and appends them.
@@ -207,11 +236,11 @@ pub(crate) fn take_many<T: DeserializeOwned>(
     bytes: &mut &[u8],
     to: &mut Vec<T>,
 ) -> Result<(), NotEncodable> {
-    to.reserve(count);
-    if is_number::<T>() {
+    let form = form::<T>();
+    if form == Form::Number {
         let size = count.checked_mul(size_of::<T>()).ok_or(NotEncodable)?;
-        let (numbers, rest) = bytes.split_at_checked(size).ok_or(NotEncodable)?;
-        *bytes = rest;
+        let numbers = front(bytes, size)?;
+        to.reserve(count);
         // SAFETY: there is room for `count` numbers behind the ones that are there, every bit pattern is a
         // number, and the source has as many bytes.
         unsafe {
@@ -222,26 +251,7 @@ pub(crate) fn take_many<T: DeserializeOwned>(
         return Ok(());
     }
     for _ in 0..count {
-        to.push(take(bytes)?);
-    }
-    Ok(())
-}
-
-/// Appends the encoded values.
-pub(crate) fn append_many<T: Serialize>(
-    values: &[T],
-    to: &mut Vec<u8>,
-) -> Result<(), (usize, NotEncodable)> {
-    if is_number::<T>() {
-        // SAFETY: numbers have no padding, and any of their bytes may be read.
-        to.extend_from_slice(unsafe {
-            std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values))
-        });
-        return Ok(());
-    }
-    let form = form::<T>();
-    for (done, value) in values.iter().enumerate() {
-        append(value, form, to).map_err(|error| (done, error))?;
+        to.push(take(bytes, form)?);
     }
     Ok(())
 }
@@ -252,12 +262,10 @@ pub(crate) fn take_vec<T: DeserializeOwned>(
     to: &mut Vec<T>,
 ) -> Result<(), NotEncodable> {
     if is_number::<T>() {
-        let (length, rest) = bytes.split_first_chunk::<8>().ok_or(NotEncodable)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| NotEncodable)?;
-        *bytes = rest;
-        return take_many(length / size_of::<T>(), bytes, to);
+        let mut numbers = numbers_in(bytes)?;
+        return take_many(numbers.len() / size_of::<T>(), &mut numbers, to);
     }
-    to.append(&mut take::<Vec<T>>(bytes)?);
+    to.append(&mut take::<Vec<T>>(bytes, Form::Serde)?);
     Ok(())
 }
 
@@ -273,10 +281,11 @@ mod tests {
         write(value, &mut |part| parts.extend_from_slice(part)).unwrap();
         assert_eq!([&parts[..], &parts[..]].concat(), bytes[3..]);
         let mut rest = &bytes[3..];
-        assert_eq!(&take::<T>(&mut rest).unwrap(), value);
-        assert_eq!(&take::<T>(&mut rest).unwrap(), value);
+        let form = form::<T>();
+        assert_eq!(&take::<T>(&mut rest, form).unwrap(), value);
+        assert_eq!(&take::<T>(&mut rest, form).unwrap(), value);
         assert!(rest.is_empty());
-        assert!(take::<T>(&mut &parts[..parts.len() - 1]).is_err());
+        assert!(take::<T>(&mut &parts[..parts.len() - 1], form).is_err());
     }
 
     #[test]

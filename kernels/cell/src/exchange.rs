@@ -1,127 +1,38 @@
-//! The calling side of a map on processes: gives inputs, takes results.
+//! The calling side of a map on processes: gives inputs, takes results. Only what encodes an input and what
+//! decodes results depends on their types; the rest is compiled once, not with every cell.
 
-use std::any::type_name;
-use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::captures::{Captured, feed};
+use crate::captures::Captured;
+use crate::catch::caught;
 use crate::codec;
 use crate::error::ItemError;
 use crate::host::{
-    Bytes, Captures, Describe, End, Fault, MapCall, Progress, Pulled, Step, Wish, Write, host,
-    text_of,
+    Bytes, Captures, Describe, End, Fault, MapCall, Progress, Pulled, Step, Wish, Write, WriteOf,
+    host, text_of,
 };
 use crate::remote::VALUE;
 
-/// Takes what comes back.
-pub(crate) trait Sink {
-    /// The engine that the next results are from.
-    fn from(&mut self, _rank: u32) {}
-
-    /// The encoded results of the inputs `first..first + count`; false when they can't be decoded.
-    fn results(&mut self, first: u64, count: u64, bytes: &[u8]) -> bool;
-
+/// What comes back.
+pub(crate) enum News<'a> {
+    /// The encoded results of the inputs `first..first + count`, from the engine of this rank.
+    Results {
+        first: u64,
+        count: u64,
+        rank: u32,
+        bytes: &'a [u8],
+    },
     /// An item has no result.
-    fn failed(&mut self, _error: ItemError) {}
+    Failed(&'a ItemError),
 }
 
-/// Results in input order: those without a gap before them, and the others by their first index.
-pub(crate) struct Ordered<O> {
-    pub results: Vec<O>,
-    /// Few, so that a list will do; a tree of each type would be compiled with every cell.
-    ahead: Vec<(u64, Vec<O>)>,
-}
+/// Takes what comes back; false when it can't be decoded.
+pub(crate) type Take<'a> = Box<dyn FnMut(News<'_>) -> bool + 'a>;
 
-impl<O> Ordered<O> {
-    pub fn new(items: u64) -> Self {
-        let mut results = Vec::new();
-        if items < ROOM {
-            results.reserve_exact(items as usize);
-        }
-        Self {
-            results,
-            ahead: Vec::new(),
-        }
-    }
-}
-
-/// Results that room is made for before they come.
-const ROOM: u64 = 1 << 24;
-
-impl<O: DeserializeOwned> Sink for Ordered<O> {
-    fn results(&mut self, first: u64, count: u64, mut bytes: &[u8]) -> bool {
-        let Ok(count) = usize::try_from(count) else {
-            return false;
-        };
-        if first > self.results.len() as u64 {
-            let mut later = Vec::new();
-            let taken = codec::take_many(count, &mut bytes, &mut later).is_ok();
-            self.ahead.push((first, later));
-            return taken;
-        }
-        if codec::take_many(count, &mut bytes, &mut self.results).is_err() {
-            return false;
-        }
-        loop {
-            let next = self.results.len() as u64;
-            let Some(place) = self.ahead.iter().position(|(first, _)| *first == next) else {
-                return true;
-            };
-            self.results.append(&mut self.ahead.swap_remove(place).1);
-        }
-    }
-}
-
-/// Room for the results of some inputs.
-fn slots<O>(results: &mut Vec<Option<O>>, first: u64, count: u64) -> Option<&mut [Option<O>]> {
-    let (first, count) = (usize::try_from(first).ok()?, usize::try_from(count).ok()?);
-    if results.len() < first + count {
-        results.resize_with(first + count, || None);
-    }
-    results.get_mut(first..first + count)
-}
-
-/// Results as they come, with the index of their input.
-pub(crate) struct Arriving<O>(pub std::collections::VecDeque<(u64, O)>);
-
-impl<O: DeserializeOwned> Sink for Arriving<O> {
-    fn results(&mut self, first: u64, count: u64, mut bytes: &[u8]) -> bool {
-        for item in first..first + count {
-            let Ok(result) = codec::take(&mut bytes) else {
-                return false;
-            };
-            self.0.push_back((item, result));
-        }
-        true
-    }
-}
-
-/// Results and errors in input order.
-pub(crate) struct Collected<O>(pub Vec<Option<Result<O, ItemError>>>);
-
-impl<O: DeserializeOwned> Sink for Collected<O> {
-    fn results(&mut self, first: u64, count: u64, mut bytes: &[u8]) -> bool {
-        let Some(slots) = slots(&mut self.0, first, count) else {
-            return false;
-        };
-        for (item, slot) in (first..).zip(slots) {
-            let Some(result) = tagged(item, &mut bytes) else {
-                return false;
-            };
-            *slot = Some(result);
-        }
-        true
-    }
-
-    fn failed(&mut self, error: ItemError) {
-        if let Some([slot]) = slots(&mut self.0, error.item(), 1) {
-            *slot = Some(Err(error));
-        }
-    }
-}
+/// Hands over the bytes of captured variables.
+pub(crate) type Feed<'a> = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + 'a>;
 
 /// A result of a map that collects errors.
 pub(crate) fn tagged<O: DeserializeOwned>(
@@ -131,9 +42,9 @@ pub(crate) fn tagged<O: DeserializeOwned>(
     let (tag, rest) = bytes.split_first()?;
     *bytes = rest;
     if *tag == VALUE {
-        return codec::take(bytes).ok().map(Ok);
+        return codec::take(bytes, codec::form::<O>()).ok().map(Ok);
     }
-    let why: String = codec::take(bytes).ok()?;
+    let why: String = codec::take(bytes, codec::Form::Serde).ok()?;
     Some(Err(panicked(item, &why)))
 }
 
@@ -151,30 +62,99 @@ pub(crate) fn panicked(item: u64, why: &str) -> ItemError {
     }
 }
 
-/// Partial results by their first index, each for so many inputs.
-pub(crate) struct Partial<O>(pub BTreeMap<u64, O>);
+/// Gives inputs.
+pub(crate) trait Source {
+    fn pull(&mut self, to: &mut Inputs);
+}
 
-impl<O: DeserializeOwned> Sink for Partial<O> {
-    fn results(&mut self, first: u64, _: u64, mut bytes: &[u8]) -> bool {
-        let Ok(result) = codec::take(&mut bytes) else {
-            return false;
-        };
-        self.0.insert(first, result);
-        true
+/// Those of an iterator.
+pub(crate) struct Iterated<It>(pub It);
+
+impl<It: Iterator> Source for Iterated<It>
+where
+    It::Item: Serialize,
+{
+    fn pull(&mut self, to: &mut Inputs) {
+        let form = codec::form::<It::Item>();
+        while to.wants_more() {
+            let Some(input) = self.0.next() else {
+                to.pulled.exhausted = true;
+                return;
+            };
+            if codec::append(&input, form, &mut to.bytes).is_err() {
+                to.pulled.how = End::NotEncodable;
+                return;
+            }
+            to.pulled.count += 1;
+        }
+        to.pulled.exhausted = self.0.size_hint() == (0, Some(0));
     }
 }
 
+/// Encoded inputs on their way to the host.
+pub(crate) struct Inputs {
+    pulled: Pulled,
+    bytes: Vec<u8>,
+    written: u64,
+    /// How many are wanted, and the bytes that are enough.
+    max: u64,
+    most: u64,
+    to: *mut c_void,
+    write: Write,
+}
+
+/// Encoded bytes are handed on in parts of about this size.
+const PART: usize = 1 << 20;
+
+impl Inputs {
+    #[inline]
+    fn wants_more(&mut self) -> bool {
+        if self.bytes.len() > PART {
+            self.hand_on();
+        }
+        self.pulled.count < self.max && self.written + (self.bytes.len() as u64) < self.most
+    }
+
+    fn hand_on(&mut self) {
+        (self.write)(self.to, Bytes::of(&self.bytes));
+        self.written += self.bytes.len() as u64;
+        self.bytes.clear();
+    }
+}
+
+/// A map as it is asked for.
+pub(crate) struct Plan<'a> {
+    pub wish: Wish,
+    /// How many inputs there are; `u64::MAX` when the iterator does not say.
+    pub items: u64,
+    pub input_type: &'static str,
+    pub output_type: &'static str,
+    pub describe: Describe,
+    /// `name\u{1f}type\u{1f}` of each captured variable.
+    pub names: String,
+    pub feed: Feed<'a>,
+    pub source: Box<dyn Source + 'a>,
+    pub take: Take<'a>,
+    /// Results are taken in the order of their inputs.
+    pub ordered: bool,
+}
+
 /// A map under way: what is still to be pulled, what has come back, and the host's own part.
-pub(crate) struct Exchange<It, C, S> {
-    state: Box<State<It, C, S>>,
+pub(crate) struct Exchange<'a> {
+    /// What the host's calls work on, in a box of its own.
+    party: *mut Party<'a>,
     handle: Handle,
 }
 
-struct State<It, C, S> {
-    inputs: It,
-    captured: C,
+struct Party<'a> {
+    source: Box<dyn Source + 'a>,
+    take: Take<'a>,
+    feed: Feed<'a>,
+    names: String,
     captures: Option<Captures>,
-    sink: S,
+    /// Where results are taken in order: the next one, and those that came before their turn, with first index
+    /// and number.
+    order: Option<(u64, Vec<(u64, u64, Vec<u8>)>)>,
 }
 
 /// The host's part of a map.
@@ -204,60 +184,56 @@ impl Handle {
     }
 }
 
-/// The names of captured variables, `name\u{1f}type\u{1f}` of each.
-pub(crate) type Names<'a> = &'a str;
+/// Hands over captured variables.
+pub(crate) fn feed_of<'a, C: Captured + 'a>(captured: C) -> Feed<'a> {
+    Box::new(move |to| captured.feed(to))
+}
 
-impl<It: Iterator, C: Captured, S: Sink> Exchange<It, C, S>
-where
-    It::Item: Serialize,
-{
+impl<'a> Exchange<'a> {
     /// Begins a map; an error says why it was refused.
-    pub fn begin<O>(
-        wish: Wish,
-        inputs: It,
-        (captured, names): (C, Names<'_>),
-        describe: Describe,
-        sink: S,
-    ) -> Result<Self, String> {
-        let mut state = Box::new(State {
-            inputs,
-            captured,
+    pub fn begin(plan: Plan<'a>) -> Result<Self, String> {
+        let party = Box::into_raw(Box::new(Party {
+            source: plan.source,
+            take: plan.take,
+            feed: plan.feed,
+            names: plan.names,
             captures: None,
-            sink,
-        });
-        if !names.is_empty() {
-            let ctx: *const C = &raw const state.captured;
-            state.captures = Some(Captures {
-                names: Bytes::of(names.as_bytes()),
-                ctx: ctx.cast(),
-                feed: feed::<C>,
+            order: plan.ordered.then(|| (0, Vec::new())),
+        }));
+        let mut exchange = Self {
+            party,
+            handle: Handle(std::ptr::null_mut()),
+        };
+        // SAFETY: nobody else knows of it yet.
+        let mine = unsafe { &mut *party };
+        if !mine.names.is_empty() {
+            mine.captures = Some(Captures {
+                names: Bytes::of(mine.names.as_bytes()),
+                ctx: party.cast_const().cast(),
+                feed,
             });
         }
-        let items = length(&state.inputs);
-        let captures = match &state.captures {
-            Some(captures) => captures,
-            None => std::ptr::null(),
-        };
+        let captures = mine
+            .captures
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref);
         let call = MapCall {
-            wish,
-            input_type: Bytes::of(type_name::<It::Item>().as_bytes()),
-            output_type: Bytes::of(type_name::<O>().as_bytes()),
-            items,
-            describe,
+            wish: plan.wish,
+            input_type: Bytes::of(plan.input_type.as_bytes()),
+            output_type: Bytes::of(plan.output_type.as_bytes()),
+            items: plan.items,
+            describe: plan.describe,
             captures,
-            ctx: (&raw mut *state).cast(),
-            pull: pull::<It, C, S>,
-            put: put::<It, C, S>,
-            failed: failed::<It, C, S>,
+            ctx: party.cast(),
+            pull,
+            put,
+            failed,
         };
-        let handle = (host().map_begin)(&raw const call);
-        if handle.is_null() {
+        exchange.handle = Handle((host().map_begin)(&raw const call));
+        if exchange.handle.0.is_null() {
             return Err(text_of(|to, write| (host().failure)(to, write)));
         }
-        Ok(Self {
-            state,
-            handle: Handle(handle),
-        })
+        Ok(exchange)
     }
 
     pub fn handle(&self) -> Handle {
@@ -266,10 +242,6 @@ where
 
     pub fn step(&mut self, wait: i64) -> Step {
         self.handle.step(wait)
-    }
-
-    pub fn sink(&mut self) -> &mut S {
-        &mut self.state.sink
     }
 
     /// Follows the map to its end.
@@ -283,97 +255,118 @@ where
     }
 }
 
-impl<It, C, S> Drop for Exchange<It, C, S> {
+impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        (host().map_end)(self.handle.0);
+        if !self.handle.0.is_null() {
+            (host().map_end)(self.handle.0);
+        }
+        // SAFETY: `begin` made it, and the host has done with it.
+        drop(unsafe { Box::from_raw(self.party) });
     }
 }
 
-// SAFETY: what the raw pointers in it lead to is its own box, which moves with it.
-unsafe impl<It: Send, C: Send, S: Send> Send for Exchange<It, C, S> {}
+impl Party<'_> {
+    fn results(&mut self, first: u64, count: u64, rank: u32, bytes: &[u8]) -> bool {
+        let mut news = |first, count, bytes: &[u8]| {
+            (self.take)(News::Results {
+                first,
+                count,
+                rank,
+                bytes,
+            })
+        };
+        let Some((next, ahead)) = &mut self.order else {
+            return news(first, count, bytes);
+        };
+        if first > *next {
+            ahead.push((first, count, bytes.to_vec()));
+            return true;
+        }
+        *next += count;
+        if !news(first, count, bytes) {
+            return false;
+        }
+        while let Some(place) = ahead.iter().position(|(first, _, _)| *first == *next) {
+            let (first, count, bytes) = ahead.swap_remove(place);
+            *next += count;
+            if !news(first, count, &bytes) {
+                return false;
+            }
+        }
+        true
+    }
+}
 
 /// How many inputs there are; `u64::MAX` when the iterator does not say.
 pub(crate) fn length(inputs: &impl Iterator) -> u64 {
-    match inputs.size_hint() {
+    exact(inputs.size_hint())
+}
+
+fn exact(hint: (usize, Option<usize>)) -> u64 {
+    match hint {
         (low, Some(high)) if low == high => low as u64,
         _ => u64::MAX,
     }
 }
 
-extern "C" fn pull<It: Iterator, C, S>(
-    ctx: *mut c_void,
-    max: u64,
-    most: u64,
-    to: *mut c_void,
-    write: Write,
-) -> Pulled
-where
-    It::Item: Serialize,
-{
-    // SAFETY: `ctx` is the state of the exchange whose step waits for this call.
-    let inputs = unsafe { &mut (*ctx.cast::<State<It, C, S>>()).inputs };
-    let form = codec::form::<It::Item>();
-    let mut bytes = Vec::new();
-    let mut pulled = Pulled {
-        count: 0,
-        exhausted: false,
-        how: End::Finished,
+/// The party that a call of the host's is for.
+///
+/// # Safety
+/// `ctx` must be what [`Exchange::begin`] gave to a map that is still under way.
+unsafe fn party<'a>(ctx: *mut c_void) -> &'a mut Party<'a> {
+    // SAFETY: promised by the caller; the host calls from the thread that steps the map alone.
+    unsafe { &mut *ctx.cast::<Party<'a>>() }
+}
+
+extern "C" fn feed(ctx: *const c_void, to: *mut c_void, write: WriteOf) -> bool {
+    // SAFETY: the host hands back what it was given.
+    let party = unsafe { party(ctx.cast_mut()) };
+    let mut fed = false;
+    let mut out = |variable, bytes: &[u8]| write(to, variable, Bytes::of(bytes));
+    caught(&mut || fed = (party.feed)(&mut out)) && fed
+}
+
+extern "C" fn pull(ctx: *mut c_void, max: u64, most: u64, to: *mut c_void, write: Write) -> Pulled {
+    // SAFETY: as in `feed`.
+    let party = unsafe { party(ctx) };
+    let mut inputs = Inputs {
+        pulled: Pulled {
+            count: 0,
+            exhausted: false,
+            how: End::Finished,
+        },
+        bytes: Vec::new(),
+        written: 0,
+        max,
+        most,
+        to,
+        write,
     };
-    let mut written = 0;
-    let pulling = catch_unwind(AssertUnwindSafe(|| {
-        while pulled.count < max && written + (bytes.len() as u64) < most {
-            let Some(input) = inputs.next() else {
-                pulled.exhausted = true;
-                break;
-            };
-            if codec::append(&input, form, &mut bytes).is_err() {
-                pulled.how = End::NotEncodable;
-                break;
-            }
-            pulled.count += 1;
-            if bytes.len() > PART {
-                write(to, Bytes::of(&bytes));
-                written += bytes.len() as u64;
-                bytes.clear();
-            }
-        }
-        pulled.exhausted |= inputs.size_hint() == (0, Some(0));
-    }));
-    if pulling.is_err() {
-        pulled.how = End::Panicked;
+    if !caught(&mut || party.source.pull(&mut inputs)) {
+        inputs.pulled.how = End::Panicked;
     }
-    write(to, Bytes::of(&bytes));
-    pulled
+    inputs.hand_on();
+    inputs.pulled
 }
 
-/// Encoded bytes are handed on in parts of about this size.
-const PART: usize = 1 << 20;
-
-extern "C" fn put<It, C, S: Sink>(
-    ctx: *mut c_void,
-    first: u64,
-    count: u64,
-    rank: u32,
-    results: Bytes,
-) -> bool {
-    // SAFETY: as in `pull`.
-    let sink = unsafe { &mut (*ctx.cast::<State<It, C, S>>()).sink };
-    // SAFETY: the host lends the bytes for this call.
-    let bytes = unsafe { results.as_slice() };
-    sink.from(rank);
-    catch_unwind(AssertUnwindSafe(|| sink.results(first, count, bytes))).unwrap_or(false)
+extern "C" fn put(ctx: *mut c_void, first: u64, count: u64, rank: u32, results: Bytes) -> bool {
+    // SAFETY: as in `feed`; the host lends the bytes for this call.
+    let (party, bytes) = unsafe { (party(ctx), results.as_slice()) };
+    let mut taken = false;
+    caught(&mut || taken = party.results(first, count, rank, bytes)) && taken
 }
 
-extern "C" fn failed<It, C, S: Sink>(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
-    // SAFETY: as in `pull`.
-    let sink = unsafe { &mut (*ctx.cast::<State<It, C, S>>()).sink };
-    // SAFETY: the host lends the bytes for this call.
-    let cause = String::from_utf8_lossy(unsafe { why.as_slice() }).into_owned();
+extern "C" fn failed(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
+    // SAFETY: as in `put`.
+    let (party, why) = unsafe { (party(ctx), why.as_slice()) };
+    let cause = String::from_utf8_lossy(why).into_owned();
     let error = match fault {
         Fault::Crashed => ItemError::Crashed { item, cause },
         Fault::TimedOut => ItemError::TimedOut { item },
         Fault::Cancelled => ItemError::Cancelled { item },
     };
     // A result whose `drop` panics must not unwind into the host.
-    let _ = catch_unwind(AssertUnwindSafe(|| sink.failed(error)));
+    caught(&mut || {
+        (party.take)(News::Failed(&error));
+    });
 }

@@ -5,12 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use crate::captures::Kept;
 use crate::error::ItemError;
-use crate::exchange::{Exchange, Handle, Names, Sink};
-use crate::host::{Describe, Step, Wish};
+use crate::exchange::{Exchange, Handle, News, Plan};
+use crate::host::Step;
 
 /// A map that runs while the cell goes on. Its results stay until they are taken or it is dropped.
 pub struct Job<O> {
@@ -37,8 +34,6 @@ struct State<O> {
     order: VecDeque<u64>,
     /// First item, number of items and rank of what has come.
     ranks: Vec<(u64, u64, u32)>,
-    /// The engine that the next results are from.
-    from: u32,
     done: u64,
     total: Option<u64>,
     /// While it runs.
@@ -61,48 +56,44 @@ pub(crate) type Decode<O> = fn(u64, &mut &[u8]) -> Option<O>;
 /// How results are decoded, and how an error becomes one where errors are collected.
 pub(crate) type How<O> = (Decode<O>, Option<fn(ItemError) -> O>);
 
-/// Writes results into the state that the job's owner looks at.
-struct Deliver<O> {
-    to: Arc<Shared<O>>,
-    decode: Decode<O>,
-    /// Of a job that collects errors.
-    fail: Option<fn(ItemError) -> O>,
-}
-
-impl<O> Sink for Deliver<O> {
-    fn from(&mut self, rank: u32) {
-        self.to.lock().from = rank;
-    }
-
-    fn results(&mut self, first: u64, count: u64, mut bytes: &[u8]) -> bool {
-        let mut decoded = Vec::new();
-        for item in first..first + count {
-            let Some(result) = (self.decode)(item, &mut bytes) else {
-                return false;
-            };
-            decoded.push((item, result));
-        }
-        let mut state = self.to.lock();
-        state.done += count;
-        let rank = state.from;
-        state.ranks.push((first, count, rank));
-        state.order.extend(first..first + count);
-        state.results.extend(decoded);
+impl<O> Shared<O> {
+    /// Takes what comes back; false when it can't be decoded.
+    fn take(&self, news: News<'_>, (decode, fail): How<O>) -> bool {
+        let state = match news {
+            News::Results {
+                first,
+                count,
+                rank,
+                mut bytes,
+            } => {
+                let mut decoded = Vec::new();
+                for item in first..first + count {
+                    let Some(result) = decode(item, &mut bytes) else {
+                        return false;
+                    };
+                    decoded.push((item, result));
+                }
+                let mut state = self.lock();
+                state.done += count;
+                state.ranks.push((first, count, rank));
+                state.order.extend(first..first + count);
+                state.results.extend(decoded);
+                state
+            }
+            News::Failed(error) => {
+                let mut state = self.lock();
+                if let Some(fail) = fail {
+                    let item = error.item();
+                    state.done += 1;
+                    state.order.push_back(item);
+                    state.results.insert(item, fail(error.clone()));
+                }
+                state
+            }
+        };
         drop(state);
-        self.to.changed.notify_all();
+        self.changed.notify_all();
         true
-    }
-
-    fn failed(&mut self, error: ItemError) {
-        let mut state = self.to.lock();
-        if let Some(fail) = self.fail {
-            let item = error.item();
-            state.done += 1;
-            state.order.push_back(item);
-            state.results.insert(item, fail(error));
-        }
-        drop(state);
-        self.to.changed.notify_all();
     }
 }
 
@@ -135,32 +126,22 @@ impl<O> Shared<O> {
     }
 }
 
+/// An exchange on its way to the thread that follows it.
+struct Moved(Exchange<'static>);
+
+// SAFETY: only made by `Job::begin`, whose inputs, captured bytes and results are `Send`.
+unsafe impl Send for Moved {}
+
 impl<O: Send + 'static> Job<O> {
-    /// `R`: what the function returns.
-    pub(crate) fn begin<It, R>(
-        wish: Wish,
-        inputs: It,
-        captured: Kept,
-        names: Names<'_>,
-        describe: Describe,
-        (decode, fail): How<O>,
-    ) -> Result<Self, String>
-    where
-        It: Iterator + Send + 'static,
-        It::Item: Serialize,
-    {
-        let total = match inputs.size_hint() {
-            (low, Some(high)) if low == high => Some(low as u64),
-            _ => None,
-        };
+    /// `plan` is without what takes its results, and all of it may move to another thread.
+    pub(crate) fn begin(mut plan: Plan<'static>, how: How<O>) -> Result<Self, String> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 results: BTreeMap::new(),
                 order: VecDeque::new(),
                 ranks: Vec::new(),
-                from: 0,
                 done: 0,
-                total,
+                total: (plan.items != u64::MAX).then_some(plan.items),
                 handle: None,
                 job: 0,
                 over: None,
@@ -168,12 +149,10 @@ impl<O: Send + 'static> Job<O> {
             changed: Condvar::new(),
             started: Instant::now(),
         });
-        let sink = Deliver {
-            to: shared.clone(),
-            decode,
-            fail,
-        };
-        let mut exchange = Exchange::begin::<R>(wish, inputs, (captured, names), describe, sink)?;
+        let to = shared.clone();
+        plan.take = Box::new(move |news| to.take(news, how));
+        plan.ordered = false;
+        let mut exchange = Exchange::begin(plan)?;
         // The session's number comes first.
         while exchange.handle().progress().job == 0 {
             match exchange.step(-1) {
@@ -190,9 +169,11 @@ impl<O: Send + 'static> Job<O> {
             state.handle = Some(exchange.handle());
         }
         let to = shared.clone();
+        let moved = Moved(exchange);
         let spawned = std::thread::Builder::new()
             .name("job".to_owned())
             .spawn(move || {
+                let mut exchange = { moved }.0;
                 let over = exchange.run();
                 to.end(over, exchange.handle());
             });

@@ -8,6 +8,7 @@
 //! It is compiled by users, in every session: keep it small.
 
 mod captures;
+mod catch;
 mod codec;
 pub mod engine;
 pub mod entry;

@@ -256,7 +256,7 @@ pub fn received<T: Travels>() -> Vec<T> {
         .map(|index| {
             // SAFETY: the host keeps the bytes until the cell ends.
             let mut bytes = unsafe { (host().receive)(index).as_slice() };
-            codec::take(&mut bytes).expect("what was encoded can be decoded")
+            codec::take(&mut bytes, codec::form::<T>()).expect("what was encoded can be decoded")
         })
         .collect()
 }

@@ -8,8 +8,11 @@
 //! A map that fails (no pool, an item that panics, something that can't be encoded) panics with a message
 //! that names the item; the cell ends with it and the session tells why.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::any::type_name;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::iter::FusedIterator;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,9 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::captures::{Captured, Travels};
 use crate::codec;
 pub use crate::error::ItemError;
-use crate::exchange::{
-    Arriving, Collected, Exchange, Names, Ordered, Partial, Sink, length, tagged,
-};
+use crate::exchange::{Exchange, Iterated, News, Plan, Take, feed_of, length, tagged};
 pub use crate::host::Schedule;
 use crate::host::{Bytes, Describe, MapEnd, PoolKind, Step, Wish, host};
 use crate::job::{Decode, How};
@@ -76,11 +77,12 @@ where
 
 /// The results as they arrive, each with the index of its input. Process pools only.
 #[track_caller]
-pub fn map_iter<It, O, F>(inputs: It, f: F) -> MapIter<It::IntoIter, O>
+pub fn map_iter<'a, It, O, F>(inputs: It, f: F) -> MapIter<'a, O>
 where
     It: IntoIterator,
+    It::IntoIter: 'a,
     It::Item: Serialize + DeserializeOwned,
-    O: Serialize + DeserializeOwned,
+    O: Serialize + DeserializeOwned + 'a,
     F: Fn(It::Item) -> O,
 {
     Pool::default().map_iter(inputs, f)
@@ -330,20 +332,35 @@ impl Pool {
 
     /// As [`map_iter`].
     #[track_caller]
-    pub fn map_iter<It, O, F>(&self, inputs: It, f: F) -> MapIter<It::IntoIter, O>
+    pub fn map_iter<'a, It, O, F>(&self, inputs: It, f: F) -> MapIter<'a, O>
     where
         It: IntoIterator,
+        It::IntoIter: 'a,
         It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + 'a,
         F: Fn(It::Item) -> O,
     {
         if self.kind() == PoolKind::Threads {
             panic!("the results of a thread pool come all at once: `pool::map`");
         }
-        let sink = Arriving(VecDeque::new());
-        let exchange = self.begin((), inputs.into_iter(), move |()| f, sink, self.wish());
+        let describe = described::<(), _, _, It::Item, O>(move |()| f);
+        let arrived = Rc::new(RefCell::new(VecDeque::new()));
+        let to = arrived.clone();
+        let mut plan = self.plan::<_, _, O>(
+            self.wish(),
+            (),
+            inputs.into_iter(),
+            describe,
+            Box::new(move |news| {
+                each(news, &mut |item, result| {
+                    to.borrow_mut().push_back((item, result))
+                })
+            }),
+        );
+        plan.ordered = false;
         MapIter {
-            exchange,
+            exchange: begun(plan),
+            arrived,
             over: false,
         }
     }
@@ -366,48 +383,31 @@ impl Pool {
         self.start_on_processes((), inputs, move |()| f)
     }
 
-    #[track_caller]
-    fn begin<C, It, O, M, F, S>(
+    /// A map as it will be asked for; results are taken in the order of their inputs.
+    fn plan<'a, C, It, O>(
         &self,
-        captured: C,
-        inputs: It,
-        maker: M,
-        sink: S,
         wish: Wish,
-    ) -> Exchange<It, C, S>
-    where
-        C: Captured,
-        It: Iterator,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
-        M: FnOnce(C::Owned) -> F,
-        F: Fn(It::Item) -> O,
-        S: Sink,
-    {
-        std::mem::forget(maker);
-        let describe = mapping::<C, M, F, It::Item, O>;
-        self.exchange::<C, It, O, S>(captured, inputs, describe, sink, wish)
-    }
-
-    #[track_caller]
-    fn exchange<C, It, O, S>(
-        &self,
         captured: C,
         inputs: It,
         describe: Describe,
-        sink: S,
-        wish: Wish,
-    ) -> Exchange<It, C, S>
+        take: Take<'a>,
+    ) -> Plan<'a>
     where
-        C: Captured,
-        It: Iterator,
+        C: Captured + 'a,
+        It: Iterator + 'a,
         It::Item: Serialize,
-        S: Sink,
     {
-        let names: Names<'_> = &self.names;
-        match Exchange::begin::<O>(wish, inputs, (captured, names), describe, sink) {
-            Ok(exchange) => exchange,
-            Err(why) => panic!("{why}"),
+        Plan {
+            wish,
+            items: length(&inputs),
+            input_type: type_name::<It::Item>(),
+            output_type: type_name::<O>(),
+            describe,
+            names: self.names.clone(),
+            feed: feed_of(captured),
+            source: Box::new(Iterated(inputs)),
+            take,
+            ordered: true,
         }
     }
 
@@ -427,11 +427,7 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
-        let inputs = inputs.into_iter();
-        let sink = Ordered::new(length(&inputs));
-        let mut exchange = self.begin(captured, inputs, maker, sink, self.wish());
-        follow(&mut exchange);
-        std::mem::take(&mut exchange.sink().results)
+        self.gathered(captured, inputs, maker, true)
     }
 
     /// As [`Self::on_processes`], in the order of arrival.
@@ -450,15 +446,39 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
-        let sink = Arriving(VecDeque::new());
-        let mut exchange = self.begin(captured, inputs.into_iter(), maker, sink, self.wish());
-        follow(&mut exchange);
-        exchange
-            .sink()
-            .0
-            .drain(..)
-            .map(|(_, result)| result)
-            .collect()
+        self.gathered(captured, inputs, maker, false)
+    }
+
+    #[track_caller]
+    fn gathered<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+        ordered: bool,
+    ) -> Vec<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        let describe = described::<C, _, _, I, O>(maker);
+        let inputs = inputs.into_iter();
+        let mut results = Vec::new();
+        results.reserve(room(length(&inputs)));
+        let take = |news: News<'_>| match news {
+            News::Results {
+                count, mut bytes, ..
+            } => codec::take_many(count as usize, &mut bytes, &mut results).is_ok(),
+            News::Failed(_) => true,
+        };
+        let wish = self.wish();
+        let mut plan = self.plan::<_, _, O>(wish, captured, inputs, describe, Box::new(take));
+        plan.ordered = ordered;
+        follow(plan);
+        results
     }
 
     /// As [`Self::on_processes`], collecting errors.
@@ -477,22 +497,36 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
+        let describe = described::<C, _, _, I, O>(maker);
+        let mut results = Vec::new();
+        let take = |news: News<'_>| match news {
+            News::Results {
+                first,
+                count,
+                mut bytes,
+                ..
+            } => (first..first + count).all(|item| {
+                let result = tagged(item, &mut bytes);
+                result.is_some_and(|result| place(&mut results, item, result))
+            }),
+            News::Failed(error) => place(&mut results, error.item(), Err(error.clone())),
+        };
         let mut wish = self.wish();
         wish.collect = true;
-        let sink = Collected(Vec::new());
-        let inputs = inputs.into_iter();
-        let all = match inputs.size_hint() {
-            (low, Some(high)) if low == high && high <= MOST_CANCELLED => high,
-            _ => 0,
-        };
-        let mut exchange = self.begin(captured, inputs, maker, sink, wish);
-        let end = exchange.run();
-        let mut results = std::mem::take(&mut exchange.sink().0);
-        match end {
-            Step::Finished => {}
-            // What is done is kept.
+        let mut plan =
+            self.plan::<_, _, O>(wish, captured, inputs.into_iter(), describe, Box::new(take));
+        plan.ordered = false;
+        let all = plan.items;
+        let mut exchange = begun(plan);
+        match exchange.run() {
+            Step::Finished => drop(exchange),
+            // What is done is kept, and the rest is told to be missing.
             Step::Cancelled => {
-                results.resize_with(all.max(results.len()), || None);
+                drop(exchange);
+                if all <= MOST_CANCELLED {
+                    let all = results.len().max(all as usize);
+                    results.resize_with(all, || None);
+                }
             }
             _ => known(exchange.handle().failure()),
         }
@@ -520,14 +554,21 @@ impl Pool {
         P: Fn(O, O) -> O,
     {
         std::mem::forget(maker);
+        // One of each chunk, in order.
+        let mut parts: Vec<O> = Vec::new();
+        let take = |news: News<'_>| match news {
+            News::Results { mut bytes, .. } => codec::take_many(1, &mut bytes, &mut parts).is_ok(),
+            News::Failed(_) => true,
+        };
         let describe = reducing::<C, M, F, P, I, O>;
-        let sink = Partial(BTreeMap::new());
-        let mut exchange =
-            self.exchange::<C, _, O, _>(captured, inputs.into_iter(), describe, sink, self.wish());
-        follow(&mut exchange);
-        std::mem::take(&mut exchange.sink().0)
-            .into_values()
-            .reduce(combine)
+        follow(self.plan::<_, _, O>(
+            self.wish(),
+            captured,
+            inputs.into_iter(),
+            describe,
+            Box::new(take),
+        ));
+        parts.into_iter().reduce(combine)
     }
 
     /// A map on a thread pool.
@@ -613,9 +654,8 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {
-        std::mem::forget(maker);
-        let describe = mapping::<C, M, F, It::Item, O>;
-        let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes).ok();
+        let describe = described::<C, _, _, It::Item, O>(maker);
+        let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
         self.start_job::<C, It, O, O>(captured, inputs, describe, (whole, None))
     }
 
@@ -637,8 +677,7 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {
-        std::mem::forget(maker);
-        let describe = mapping::<C, M, F, It::Item, O>;
+        let describe = described::<C, _, _, It::Item, O>(maker);
         let how = (tagged::<O> as Decode<_>, Some(Err as fn(ItemError) -> _));
         self.start_job::<C, It, Result<O, ItemError>, O>(captured, inputs, describe, how)
     }
@@ -663,8 +702,10 @@ impl Pool {
         wish.collect = how.1.is_some();
         // What is captured is handed over now: its variables may change while the job runs.
         let kept = crate::captures::Kept::of(&captured);
-        let names: Names<'_> = &self.names;
-        match Job::begin::<_, R>(wish, inputs.into_iter(), kept, names, describe, how) {
+        // Set by the job.
+        let take = Box::new(|_: News<'_>| false);
+        let plan = self.plan::<_, _, R>(wish, kept, inputs.into_iter(), describe, take);
+        match Job::begin(plan, how) {
             Ok(job) => job,
             Err(why) => panic!("{why}"),
         }
@@ -672,7 +713,27 @@ impl Pool {
 }
 
 /// A cancelled map of more inputs has no errors for those that were not even pulled.
-const MOST_CANCELLED: usize = 10_000_000;
+const MOST_CANCELLED: u64 = 10_000_000;
+
+/// Results that room is made for before they come.
+const ROOM: u64 = 1 << 24;
+
+fn room(items: u64) -> usize {
+    if items < ROOM { items as usize } else { 0 }
+}
+
+/// How other processes find the function that `maker` makes.
+fn described<C, M, F, I, O>(maker: M) -> Describe
+where
+    C: Captured,
+    M: FnOnce(C::Owned) -> F,
+    F: Fn(I) -> O,
+    I: DeserializeOwned,
+    O: Serialize,
+{
+    std::mem::forget(maker);
+    mapping::<C, M, F, I, O>
+}
 
 /// Ends the cell for a reason that the session knows already.
 fn known(why: String) -> ! {
@@ -680,34 +741,69 @@ fn known(why: String) -> ! {
     std::panic::resume_unwind(Box::new(why))
 }
 
-fn follow<It: Iterator, C: Captured, S: Sink>(exchange: &mut Exchange<It, C, S>)
-where
-    It::Item: Serialize,
-{
+#[track_caller]
+fn begun(plan: Plan<'_>) -> Exchange<'_> {
+    match Exchange::begin(plan) {
+        Ok(exchange) => exchange,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// A map from its begin to its end.
+#[track_caller]
+fn follow(plan: Plan<'_>) {
+    let mut exchange = begun(plan);
     if exchange.run() != Step::Finished {
         known(exchange.handle().failure());
     }
 }
 
+/// Decodes results one by one, each with the index of its input.
+fn each<O: DeserializeOwned>(news: News<'_>, to: &mut dyn FnMut(u64, O)) -> bool {
+    let News::Results {
+        first,
+        count,
+        mut bytes,
+        ..
+    } = news
+    else {
+        return true;
+    };
+    let form = codec::form::<O>();
+    (first..first + count).all(|item| match codec::take(&mut bytes, form) {
+        Ok(result) => {
+            to(item, result);
+            true
+        }
+        Err(_) => false,
+    })
+}
+
+/// Puts a result where its input stands.
+fn place<R>(results: &mut Vec<Option<R>>, item: u64, result: R) -> bool {
+    let item = item as usize;
+    if results.len() <= item {
+        results.resize_with(item + 1, || None);
+    }
+    results[item] = Some(result);
+    true
+}
+
 /// The results of a map as they arrive; see [`map_iter`].
-pub struct MapIter<It, O> {
-    exchange: Exchange<It, (), Arriving<O>>,
+pub struct MapIter<'a, O> {
+    exchange: Exchange<'a>,
+    arrived: Rc<RefCell<VecDeque<(u64, O)>>>,
     over: bool,
 }
 
-impl<It: Iterator, O: DeserializeOwned> Iterator for MapIter<It, O>
-where
-    It::Item: Serialize,
-{
+impl<O> Iterator for MapIter<'_, O> {
     type Item = (u64, O);
 
     fn next(&mut self) -> Option<(u64, O)> {
         loop {
-            if let Some(next) = self.exchange.sink().0.pop_front() {
-                return Some(next);
-            }
-            if self.over {
-                return None;
+            let next = self.arrived.borrow_mut().pop_front();
+            if next.is_some() || self.over {
+                return next;
             }
             match self.exchange.step(-1) {
                 Step::Going | Step::Waited => {}
@@ -718,7 +814,7 @@ where
     }
 }
 
-impl<It: Iterator, O: DeserializeOwned> FusedIterator for MapIter<It, O> where It::Item: Serialize {}
+impl<O> FusedIterator for MapIter<'_, O> {}
 
 /// Checked where captured variables are handed over, so that the error names the variable.
 #[doc(hidden)]

@@ -1,22 +1,17 @@
 //! What runs on the other engine: makes the function from its captured variables, decodes inputs, applies it,
-//! encodes results.
+//! encodes results. Only what depends on the types is generic: a step from an input's bytes to a result's.
 
-use std::any::Any;
 use std::ffi::c_void;
 use std::mem::size_of;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::captures::Captured;
-use crate::codec;
+use crate::catch::{caught, value_of};
+use crate::codec::{self, Form};
 use crate::host::{Bytes, ChunkEnd, End, Function, Task, host, text_of};
-
-/// Inputs that are decoded together, and the bytes after which a block ends early.
-const BLOCK: usize = 1024;
-const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Tags of results in a map that collects errors.
 pub(crate) const VALUE: u8 = 0;
@@ -74,117 +69,23 @@ where
 extern "C" fn make<C: Captured, M: FnOnce(C::Owned) -> W, W>(captures: Bytes) -> *mut c_void {
     // SAFETY: the host lends the bytes for this call.
     let bytes = unsafe { captures.as_slice() };
-    let made = catch_unwind(|| {
+    let made = value_of(|| {
         let owned = C::own(bytes)?;
         // SAFETY: `M` has no bytes (checked where its address was taken), so reading one touches no memory; a
         // value of it existed there and was forgotten.
         let maker: M = unsafe { std::ptr::NonNull::dangling().read() };
         Some(Box::into_raw(Box::new(maker(owned))).cast())
     });
-    made.ok().flatten().unwrap_or(std::ptr::null_mut())
+    made.flatten().unwrap_or(std::ptr::null_mut())
 }
 
 extern "C" fn release<W>(made: *mut c_void) {
-    // SAFETY: `make` made it, and the host gives it back once.
-    let made = unsafe { Box::from_raw(made.cast::<W>()) };
     // A value whose `drop` panics must not unwind into the host.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(made)));
+    caught(&mut || {
+        // SAFETY: `make` made it, and the host gives it back once.
+        drop(unsafe { Box::from_raw(made.cast::<W>()) });
+    });
 }
-
-fn nanoseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A chunk under way.
-struct Chunk<'a> {
-    task: &'a Task,
-    rest: &'a [u8],
-    end: ChunkEnd,
-    out: Vec<u8>,
-}
-
-impl<'a> Chunk<'a> {
-    /// At the first input that is to run; `None` when those before it can't be decoded.
-    fn begin<I: DeserializeOwned>(task: &'a Task) -> Option<Self> {
-        // SAFETY: the host lends the bytes for the time of the chunk.
-        let mut rest = unsafe { task.inputs.as_slice() };
-        if codec::is_number::<I>() {
-            rest = rest.get(usize::try_from(task.from).ok()? * size_of::<I>()..)?;
-        } else {
-            for _ in 0..task.from {
-                decode::<I>(&mut rest)?;
-            }
-        }
-        let end = ChunkEnd {
-            done: 0,
-            failed: 0,
-            busy: 0,
-            how: End::Finished,
-        };
-        Some(Self {
-            task,
-            rest,
-            end,
-            out: Vec::new(),
-        })
-    }
-
-    fn left(&self) -> u64 {
-        self.task.to - self.task.from - self.end.done
-    }
-
-    /// The index of an item, counted from where this chunk begins.
-    fn index(&self, done: u64) -> u64 {
-        self.task.first + self.task.from + done
-    }
-
-    fn is_stopped(&self) -> bool {
-        // SAFETY: the host's words live as long as the process.
-        unsafe { &*self.task.stop }.load(Relaxed) == self.task.job
-    }
-
-    fn note(&self, item: u64) {
-        // SAFETY: as above.
-        let (word, begun) = unsafe { (&*self.task.item, &*self.task.begun) };
-        word.store(item + 1, Relaxed);
-        begun.store(begun.load(Relaxed) + 1, Relaxed);
-    }
-
-    /// Writes out what has come together.
-    fn write(&mut self, least: usize) {
-        if self.out.len() > least {
-            (self.task.write)(self.task.output, Bytes::of(&self.out));
-            self.out.clear();
-        }
-    }
-
-    fn finish(mut self) -> ChunkEnd {
-        self.write(0);
-        // SAFETY: as above.
-        unsafe { &*self.task.item }.store(0, Relaxed);
-        self.end
-    }
-}
-
-fn decode<I: DeserializeOwned>(rest: &mut &[u8]) -> Option<I> {
-    catch_unwind(AssertUnwindSafe(|| codec::take::<I>(rest)))
-        .ok()?
-        .ok()
-}
-
-fn encode<O: Serialize>(result: &O, out: &mut Vec<u8>) -> bool {
-    catch_unwind(AssertUnwindSafe(|| {
-        codec::append(result, codec::form::<O>(), out)
-    }))
-    .is_ok_and(|done| done.is_ok())
-}
-
-const NOT_RUN: ChunkEnd = ChunkEnd {
-    done: 0,
-    failed: 0,
-    busy: 0,
-    how: End::NotEncodable,
-};
 
 extern "C" fn run_map<F, I, O>(made: *const c_void, task: *const Task) -> ChunkEnd
 where
@@ -194,164 +95,15 @@ where
 {
     // SAFETY: `make` made it, and both live for the call.
     let (f, task) = unsafe { (&*made.cast::<F>(), &*task) };
-    let Some(mut chunk) = Chunk::begin::<I>(task) else {
-        return NOT_RUN;
-    };
-    if task.collect || task.timed || task.retries > 0 {
-        chunk.run_carefully(&mut |rest, out| {
-            let Some(input) = decode::<I>(rest) else {
-                return Applied::NotEncodable;
-            };
-            match catch_unwind(AssertUnwindSafe(|| f(input))) {
-                Ok(result) if encode(&result, out) => Applied::Done,
-                Ok(_) => Applied::NotEncodable,
-                Err(payload) => {
-                    drop_payload(payload);
-                    Applied::Panicked
-                }
-            }
-        });
-    } else {
-        run_quickly(f, &mut chunk);
-    }
-    chunk.finish()
-}
-
-/// Blocks of items between two looks at the clock.
-fn run_quickly<F, I, O>(f: &F, chunk: &mut Chunk<'_>)
-where
-    F: Fn(I) -> O,
-    I: DeserializeOwned,
-    O: Serialize,
-{
-    let mut inputs: Vec<I> = Vec::new();
-    let mut results: Vec<O> = Vec::new();
-    while chunk.left() > 0 && chunk.end.how == End::Finished {
-        let most = chunk.left().min(BLOCK as u64) as usize;
-        let decodable = decode_block(&mut chunk.rest, most, &mut inputs);
-        let first = chunk.index(chunk.end.done);
-        let start = Instant::now();
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            for (item, input) in (first..).zip(inputs.drain(..)) {
-                if chunk.is_stopped() {
-                    return End::Stopped;
-                }
-                chunk.note(item);
-                results.push(f(input));
-            }
-            End::Finished
-        }));
-        chunk.end.busy += nanoseconds(start);
-        chunk.end.how = applied.unwrap_or(End::Panicked);
-        let encoded = catch_unwind(AssertUnwindSafe(|| {
-            codec::append_many(&results, &mut chunk.out)
-        }));
-        let (done, encodable) = match encoded {
-            Ok(Ok(())) => (results.len(), true),
-            Ok(Err((done, _))) => (done, false),
-            Err(_) => (0, false),
+    run(task, Types::of::<I, O>(), false, &mut |chunk| {
+        let Some(input) = chunk.input::<I>() else {
+            return chunk.stepped();
         };
-        chunk.end.done += done as u64;
-        if !encodable || (!decodable && chunk.end.how == End::Finished) {
-            chunk.end.how = End::NotEncodable;
-        }
-        // A result whose `drop` panics must not unwind into the host.
-        if catch_unwind(AssertUnwindSafe(|| results.clear())).is_err() {
-            chunk.end.how = End::Panicked;
-        }
-        chunk.write(BLOCK_BYTES);
-    }
-}
-
-/// Decodes up to `most` inputs, fewer when they are large; false when one can't be decoded.
-fn decode_block<I: DeserializeOwned>(rest: &mut &[u8], most: usize, inputs: &mut Vec<I>) -> bool {
-    if codec::is_number::<I>() {
-        return codec::take_many(most, rest, inputs).is_ok();
-    }
-    let before = rest.len();
-    while inputs.len() < most && before - rest.len() < BLOCK_BYTES {
-        match decode(rest) {
-            Some(input) => inputs.push(input),
-            None => return false,
-        }
-    }
-    true
-}
-
-/// What came of one item.
-enum Applied {
-    /// Its result was appended.
-    Done,
-    Panicked,
-    NotEncodable,
-}
-
-impl Chunk<'_> {
-    /// Item by item: each is timed, tried again, and its panic may be its result. `apply` takes one input off
-    /// the bytes and appends its result.
-    fn run_carefully(&mut self, apply: &mut dyn FnMut(&mut &[u8], &mut Vec<u8>) -> Applied) {
-        let task = self.task;
-        while self.left() > 0 {
-            if self.is_stopped() {
-                self.end.how = End::Stopped;
-                return;
-            }
-            self.note(self.index(self.end.done));
-            let before = self.out.len();
-            let start = Instant::now();
-            let mut tries = 0;
-            let (applied, rest) = loop {
-                let mut rest = self.rest;
-                if task.collect {
-                    self.out.push(VALUE);
-                }
-                let applied = apply(&mut rest, &mut self.out);
-                if !matches!(applied, Applied::Panicked) {
-                    break (applied, rest);
-                }
-                self.out.truncate(before);
-                if tries >= task.retries {
-                    break (applied, rest);
-                }
-                tries += 1;
-                drop(text_of(|to, write| (host().take_panic)(to, write)));
-            };
-            self.rest = rest;
-            let took = nanoseconds(start);
-            self.end.busy += took;
-            if task.timed {
-                (host().item_ran)(0, took);
-            }
-            match applied {
-                Applied::Done => {}
-                Applied::Panicked if task.collect => {
-                    let why = text_of(|to, write| (host().take_panic)(to, write));
-                    self.out.push(ERROR);
-                    self.end.failed += 1;
-                    if !encode(&why, &mut self.out) {
-                        self.end.how = End::NotEncodable;
-                        return;
-                    }
-                }
-                Applied::Panicked => {
-                    self.end.how = End::Panicked;
-                    return;
-                }
-                Applied::NotEncodable => {
-                    self.out.truncate(before);
-                    self.end.how = End::NotEncodable;
-                    return;
-                }
-            }
-            self.end.done += 1;
-            self.write(BLOCK_BYTES);
-        }
-    }
-}
-
-/// A panic's payload may panic when it is dropped.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        chunk.begin();
+        let result = f(input);
+        chunk.end();
+        chunk.result(&result)
+    })
 }
 
 extern "C" fn run_reduce<F, P, I, O>(made: *const c_void, task: *const Task) -> ChunkEnd
@@ -363,43 +115,357 @@ where
 {
     // SAFETY: `make` made it, and both live for the call.
     let ((f, combine), task) = unsafe { (&*made.cast::<(F, P)>(), &*task) };
-    let Some(mut chunk) = Chunk::begin::<I>(task) else {
-        return NOT_RUN;
-    };
     let mut so_far: Option<O> = None;
-    let (mut done, count) = (0, chunk.left());
-    let start = Instant::now();
-    let applied = catch_unwind(AssertUnwindSafe(|| {
-        while done < count {
-            if chunk.is_stopped() {
+    run(task, Types::of::<I, O>(), true, &mut |chunk| {
+        if chunk.asks == Asks::Result {
+            return match &so_far {
+                Some(result) => chunk.result(result),
+                None => Stepped::Done,
+            };
+        }
+        let Some(input) = chunk.input::<I>() else {
+            return chunk.stepped();
+        };
+        chunk.begin();
+        let result = f(input);
+        so_far = Some(match so_far.take() {
+            Some(before) => combine(before, result),
+            None => result,
+        });
+        chunk.end();
+        Stepped::Done
+    })
+}
+
+/// How the types of a map travel.
+#[derive(Clone, Copy)]
+struct Types {
+    input: Form,
+    /// Bytes of an input that is a plain number.
+    size: usize,
+    result: Form,
+}
+
+impl Types {
+    fn of<I, O>() -> Self {
+        Self {
+            input: codec::form::<I>(),
+            size: size_of::<I>(),
+            result: codec::form::<O>(),
+        }
+    }
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stepped {
+    Done,
+    Panicked,
+    NotEncodable,
+}
+
+/// What a step is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// Pass over an input.
+    Skip,
+    /// Run an item.
+    Item,
+    /// Write what the items of a reduction came to.
+    Result,
+}
+
+/// Where a step is: it tells whose panic it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Input,
+    User,
+    Result,
+}
+
+/// Takes the next input off a chunk and does what it asks.
+type Step<'a> = &'a mut dyn FnMut(&mut Chunk<'_>) -> Stepped;
+
+/// Items that are timed together, and the bytes after which their results are written out.
+const BLOCK: u64 = 1024;
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// Items at the beginning of a chunk that are timed one by one, and the rest too where one takes so long. Of
+/// shorter ones the clock would be much of their time; theirs includes coming and going.
+const TIMED: u64 = 8;
+const LONG: Duration = Duration::from_micros(2);
+
+/// A chunk under way.
+struct Chunk<'a> {
+    task: &'a Task,
+    types: Types,
+    rest: &'a [u8],
+    end: ChunkEnd,
+    out: Vec<u8>,
+    asks: Asks,
+    at: At,
+    /// Each item is timed by itself.
+    timed: bool,
+    begun: Instant,
+    /// Bytes of `out` before the item under way.
+    before: usize,
+}
+
+fn run(task: &Task, types: Types, reduces: bool, step: Step<'_>) -> ChunkEnd {
+    let mut chunk = Chunk {
+        task,
+        types,
+        // SAFETY: the host lends the bytes for the time of the chunk.
+        rest: unsafe { task.inputs.as_slice() },
+        end: ChunkEnd {
+            done: 0,
+            failed: 0,
+            busy: 0,
+            how: End::Finished,
+        },
+        out: Vec::new(),
+        asks: Asks::Skip,
+        at: At::Input,
+        timed: true,
+        begun: Instant::now(),
+        before: 0,
+    };
+    if !chunk.skip(step) {
+        chunk.end.how = End::NotEncodable;
+        return chunk.end;
+    }
+    chunk.asks = Asks::Item;
+    if !reduces && (task.collect || task.timed || task.retries > 0) {
+        chunk.run_carefully(step);
+    } else {
+        chunk.run_quickly(step);
+    }
+    if reduces {
+        chunk.conclude(step);
+    }
+    chunk.write(0);
+    chunk.status(task.item).store(0, Relaxed);
+    chunk.end
+}
+
+impl Chunk<'_> {
+    /// The next input; `None` when it is only passed over, or can't be decoded: see [`Self::stepped`].
+    fn input<I: DeserializeOwned>(&mut self) -> Option<I> {
+        self.at = At::Input;
+        let input = codec::take::<I>(&mut self.rest, self.types.input).ok();
+        if input.is_some() {
+            self.at = At::User;
+        }
+        match self.asks {
+            Asks::Item => input,
+            _ => None,
+        }
+    }
+
+    /// What a step without an input came to.
+    fn stepped(&self) -> Stepped {
+        match self.at {
+            At::Input => Stepped::NotEncodable,
+            _ => Stepped::Done,
+        }
+    }
+
+    /// The user's function begins.
+    fn begin(&mut self) {
+        if self.timed {
+            self.begun = Instant::now();
+        }
+    }
+
+    /// It has ended.
+    fn end(&mut self) {
+        if self.timed {
+            self.end.busy += nanoseconds(self.begun.elapsed());
+        }
+        self.at = At::Result;
+    }
+
+    fn result<O: Serialize>(&mut self, result: &O) -> Stepped {
+        let encoded = codec::append(result, self.types.result, &mut self.out);
+        // Whatever panics from here on is the user's: the result's `drop`.
+        self.at = At::User;
+        if encoded.is_ok() {
+            Stepped::Done
+        } else {
+            Stepped::NotEncodable
+        }
+    }
+
+    /// To the first input that is to run.
+    fn skip(&mut self, step: Step<'_>) -> bool {
+        let count = self.task.from as usize;
+        if self.types.input == Form::Number {
+            let rest = self.rest.get(count * self.types.size..);
+            self.rest = rest.unwrap_or_default();
+            return rest.is_some();
+        }
+        (0..count).all(|_| self.try_step(step) == Stepped::Done)
+    }
+
+    /// One step, whatever it does.
+    fn try_step(&mut self, step: Step<'_>) -> Stepped {
+        let mut stepped = Stepped::Panicked;
+        if caught(&mut || stepped = step(self)) {
+            return stepped;
+        }
+        self.panicked()
+    }
+
+    /// What a panic means.
+    fn panicked(&mut self) -> Stepped {
+        if self.at != At::User {
+            return Stepped::NotEncodable;
+        }
+        if self.timed {
+            self.end.busy += nanoseconds(self.begun.elapsed());
+        }
+        Stepped::Panicked
+    }
+
+    fn left(&self) -> u64 {
+        self.task.to - self.task.from - self.end.done
+    }
+
+    fn status(&self, word: *const std::sync::atomic::AtomicU64) -> &std::sync::atomic::AtomicU64 {
+        // SAFETY: the host's words live as long as the process.
+        unsafe { &*word }
+    }
+
+    /// Notes the item that comes now; false when the chunk is to end before it.
+    fn goes_on(&self) -> bool {
+        if self.status(self.task.stop).load(Relaxed) == self.task.job {
+            return false;
+        }
+        let item = self.task.first + self.task.from + self.end.done;
+        self.status(self.task.item).store(item + 1, Relaxed);
+        let begun = self.status(self.task.begun);
+        begun.store(begun.load(Relaxed) + 1, Relaxed);
+        true
+    }
+
+    /// Writes out what has come together.
+    fn write(&mut self, least: usize) {
+        if self.out.len() > least {
+            (self.task.write)(self.task.output, Bytes::of(&self.out));
+            self.out.clear();
+        }
+    }
+
+    /// Blocks of items between two looks at the clock.
+    fn run_quickly(&mut self, step: Step<'_>) {
+        while self.left() > 0 && self.end.how == End::Finished {
+            let (done, since) = (self.end.done, Instant::now());
+            let most = if self.timed { TIMED } else { BLOCK };
+            let last = done + self.left().min(most);
+            let mut how = End::Panicked;
+            if !caught(&mut || how = self.run_block(last, step)) {
+                how = match self.panicked() {
+                    Stepped::Panicked => End::Panicked,
+                    _ => End::NotEncodable,
+                };
+            }
+            if matches!(how, End::Panicked | End::NotEncodable) {
+                self.out.truncate(self.before);
+            }
+            self.end.how = how;
+            let took = since.elapsed();
+            if !self.timed {
+                self.end.busy += nanoseconds(took);
+            }
+            self.timed = took > LONG * (self.end.done - done) as u32;
+            self.write(BLOCK_BYTES);
+        }
+    }
+
+    fn run_block(&mut self, last: u64, step: Step<'_>) -> End {
+        while self.end.done < last && self.out.len() < BLOCK_BYTES {
+            if !self.goes_on() {
                 return End::Stopped;
             }
-            let Ok(input) = codec::take::<I>(&mut chunk.rest) else {
+            self.before = self.out.len();
+            if step(self) != Stepped::Done {
                 return End::NotEncodable;
-            };
-            chunk.note(chunk.index(done));
-            let result = f(input);
-            so_far = Some(match so_far.take() {
-                Some(before) => combine(before, result),
-                None => result,
-            });
-            done += 1;
+            }
+            self.end.done += 1;
         }
         End::Finished
-    }));
-    chunk.end.busy = nanoseconds(start);
-    chunk.end.how = applied.unwrap_or(End::Panicked);
-    if chunk.end.how == End::Finished {
-        match &so_far {
-            Some(result) if !encode(result, &mut chunk.out) => chunk.end.how = End::NotEncodable,
-            _ => chunk.end.done = done,
+    }
+
+    /// Item by item: each is timed, tried again, and its panic may be its result.
+    fn run_carefully(&mut self, step: Step<'_>) {
+        let task = self.task;
+        while self.left() > 0 {
+            if !self.goes_on() {
+                self.end.how = End::Stopped;
+                return;
+            }
+            let (before, input, busy) = (self.out.len(), self.rest, self.end.busy);
+            let mut tries = 0;
+            let stepped = loop {
+                if task.collect {
+                    self.out.push(VALUE);
+                }
+                let stepped = self.try_step(step);
+                if stepped == Stepped::Done {
+                    break stepped;
+                }
+                self.out.truncate(before);
+                if stepped == Stepped::NotEncodable || tries >= task.retries {
+                    break stepped;
+                }
+                tries += 1;
+                self.rest = input;
+                drop(text_of(|to, write| (host().take_panic)(to, write)));
+            };
+            if task.timed {
+                (host().item_ran)(0, self.end.busy - busy);
+            }
+            match stepped {
+                Stepped::Done => {}
+                Stepped::Panicked if task.collect => {
+                    let why = text_of(|to, write| (host().take_panic)(to, write));
+                    self.out.push(ERROR);
+                    self.end.failed += 1;
+                    if codec::append(&why, Form::Serde, &mut self.out).is_err() {
+                        self.end.how = End::NotEncodable;
+                        return;
+                    }
+                }
+                Stepped::Panicked => {
+                    self.end.how = End::Panicked;
+                    return;
+                }
+                Stepped::NotEncodable => {
+                    self.end.how = End::NotEncodable;
+                    return;
+                }
+            }
+            self.end.done += 1;
+            self.write(BLOCK_BYTES);
         }
-    } else if chunk.end.how == End::Panicked {
-        // The index of the item that panicked; nothing is written.
-        chunk.end.done = done;
     }
-    if catch_unwind(AssertUnwindSafe(|| drop(so_far))).is_err() {
-        chunk.end.how = End::Panicked;
+
+    /// The end of a reduction. Without a result only a panic says how far it came.
+    fn conclude(&mut self, step: Step<'_>) {
+        self.asks = Asks::Result;
+        self.at = At::Result;
+        if self.end.how == End::Finished && self.try_step(step) != Stepped::Done {
+            self.end.how = End::NotEncodable;
+        }
+        if self.end.how != End::Finished {
+            self.out.clear();
+            if self.end.how != End::Panicked {
+                self.end.done = 0;
+            }
+        }
     }
-    chunk.finish()
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
