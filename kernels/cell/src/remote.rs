@@ -186,7 +186,7 @@ enum At {
 /// Takes the next input off a chunk and does what it asks.
 type Step<'a> = &'a mut dyn FnMut(&mut Chunk<'_>) -> Stepped;
 
-/// Items that are timed together, and the bytes after which their results are written out.
+/// Items that are timed together, and the bytes beyond which their results are written out.
 const BLOCK: u64 = 1024;
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -383,7 +383,7 @@ impl Chunk<'_> {
     }
 
     fn run_block(&mut self, last: u64, step: Step<'_>) -> End {
-        while self.end.done < last && self.out.len() < BLOCK_BYTES {
+        while self.end.done < last && self.out.len() <= BLOCK_BYTES {
             if !self.goes_on() {
                 return End::Stopped;
             }
@@ -468,4 +468,116 @@ impl Chunk<'_> {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::host::append;
+
+    /// Runs a chunk of the inputs `first..first + count` from `from` on; how it ended, and its results.
+    fn ran<I: Serialize>(
+        function: extern "C" fn(*const c_void, *const Task) -> ChunkEnd,
+        made: *const c_void,
+        inputs: &[I],
+        from: u64,
+    ) -> (ChunkEnd, Vec<u8>) {
+        let (mut bytes, mut results) = (Vec::new(), Vec::<u8>::new());
+        for input in inputs {
+            codec::append(input, codec::form::<I>(), &mut bytes).unwrap();
+        }
+        let words = [const { AtomicU64::new(0) }; 3];
+        let task = Task {
+            inputs: Bytes::of(&bytes),
+            count: inputs.len() as u64,
+            first: 100,
+            from,
+            to: inputs.len() as u64,
+            collect: false,
+            timed: false,
+            retries: 0,
+            output: (&raw mut results).cast(),
+            write: append,
+            item: &raw const words[0],
+            begun: &raw const words[1],
+            stop: &raw const words[2],
+            job: 1,
+        };
+        let end = function(made, &raw const task);
+        assert_eq!(words[0].load(Relaxed), 0, "an item seems to run");
+        (end, results)
+    }
+
+    fn mapped<F: Fn(I) -> O, I, O>(f: &F, inputs: &[I], from: u64) -> (ChunkEnd, Vec<O>)
+    where
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+    {
+        let made = std::ptr::from_ref(f).cast();
+        let (end, bytes) = ran(run_map::<F, I, O>, made, inputs, from);
+        let mut results = Vec::new();
+        codec::take_many(end.done as usize, &mut &bytes[..], &mut results).unwrap();
+        (end, results)
+    }
+
+    #[test]
+    fn long_chunks_come_to_their_end() {
+        // Sizes around those at which blocks end and results are written out.
+        for count in [0, 1, 8, 9, 8191, 8192, 8193, 100_000] {
+            let inputs: Vec<u64> = (0..count).collect();
+            let (end, results) = mapped(&|x: u64| x + 1, &inputs, 0);
+            assert_eq!((end.done, end.how), (count, End::Finished));
+            assert!((1..=count).eq(results));
+        }
+        let inputs: Vec<String> = (0..20_000).map(|n| format!("number {n}")).collect();
+        let (end, results) = mapped(&|text: String| text, &inputs, 5);
+        assert_eq!((end.done, end.how), (19_995, End::Finished));
+        assert_eq!(results, inputs[5..]);
+    }
+
+    #[test]
+    fn what_was_done_before_a_panic_is_kept() {
+        let inputs: Vec<u64> = (0..3000).collect();
+        for bad in [0, 3, 8, 2000] {
+            let f = |x: u64| {
+                if x == bad {
+                    panic!("as wanted")
+                } else {
+                    (x, x.to_string())
+                }
+            };
+            let (end, results) = mapped(&f, &inputs, 0);
+            assert_eq!((end.done, end.how), (bad, End::Panicked));
+            assert!(results.into_iter().map(|(x, _)| x).eq(0..bad));
+        }
+    }
+
+    #[test]
+    fn a_reduction_gives_one_result() {
+        fn of<F: Fn(u64) -> String, P: Fn(String, String) -> String>(
+            both: &(F, P),
+            inputs: &[u64],
+        ) -> (ChunkEnd, Vec<u8>) {
+            let made = std::ptr::from_ref(both).cast();
+            ran(run_reduce::<F, P, u64, String>, made, inputs, 1)
+        }
+        let join = |a: String, b: String| a + &b;
+        let (end, bytes) = of(&(|x| x.to_string(), join), &[1, 2, 3, 4]);
+        assert_eq!((end.done, end.how), (3, End::Finished));
+        let joined = codec::take::<String>(&mut &bytes[..], Form::Serde).unwrap();
+        assert_eq!(joined, "234");
+        let (end, bytes) = of(
+            &(
+                |x| {
+                    assert!(x < 3);
+                    x.to_string()
+                },
+                join,
+            ),
+            &[1, 2, 3, 4],
+        );
+        assert_eq!((end.done, end.how, bytes.len()), (1, End::Panicked, 0));
+    }
 }
