@@ -147,29 +147,52 @@ fn form_of(id: TypeId) -> Form {
     }
 }
 
-/// Appends the encoded value; `form` is its type's.
-#[inline]
+/// Appends the encoded value; `form` is its type's. What numbers need is inlined, the rest is not.
+#[inline(always)]
 pub(crate) fn append<T: Serialize>(
     value: &T,
     form: Form,
     to: &mut Vec<u8>,
 ) -> Result<(), NotEncodable> {
-    match form {
-        Form::Number => to.extend_from_slice(number_bytes(value)),
-        Form::Vec => {
-            let bytes = vec_bytes(value).ok_or(NotEncodable)?;
-            to.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            to.extend_from_slice(bytes);
-        }
-        Form::Serde => {
-            let length = to.len();
-            // What a failed encoding has written is taken back.
-            if postcard::serialize_with_flavor(value, Tail(to)).is_err() {
-                to.truncate(length);
-                return Err(NotEncodable);
-            }
-        }
+    if form != Form::Number {
+        return append_other(value, form, to);
     }
+    let (at, size) = (to.len(), size_of::<T>());
+    if to.capacity() - at < size {
+        grow(to);
+    }
+    // SAFETY: there is room behind what is there, and a number has no padding.
+    unsafe {
+        let room = to.as_mut_ptr().wrapping_add(at).cast::<T>();
+        room.write_unaligned(std::ptr::read(value));
+        to.set_len(at + size);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn grow(bytes: &mut Vec<u8>) {
+    bytes.reserve(1024);
+}
+
+#[inline(never)]
+fn append_other<T: Serialize>(value: &T, form: Form, to: &mut Vec<u8>) -> Result<(), NotEncodable> {
+    if form == Form::Vec {
+        append_vec(vec_bytes(value), to)
+    } else {
+        let length = to.len();
+        // What a failed encoding has written is taken back.
+        postcard::serialize_with_flavor(value, Tail(to)).map_err(|_| {
+            to.truncate(length);
+            NotEncodable
+        })
+    }
+}
+
+fn append_vec(bytes: Option<&[u8]>, to: &mut Vec<u8>) -> Result<(), NotEncodable> {
+    let bytes = bytes.ok_or(NotEncodable)?;
+    to.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    to.extend_from_slice(bytes);
     Ok(())
 }
 
@@ -194,28 +217,29 @@ impl Flavor for Tail<'_> {
     }
 }
 
-/// Takes the first value off `bytes`; `form` is its type's.
-#[inline]
+/// Takes the first value off `bytes`; `form` is its type's. As with [`append`].
+#[inline(always)]
 pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8], form: Form) -> Result<T, NotEncodable> {
-    match form {
-        Form::Number => {
-            let number = front(bytes, size_of::<T>())?;
-            // SAFETY: `T` is a plain number and there are as many bytes as it has.
-            Ok(unsafe { number.as_ptr().cast::<T>().read_unaligned() })
-        }
-        Form::Vec => vec_from(numbers_in(bytes)?).ok_or(NotEncodable),
-        Form::Serde => match postcard::take_from_bytes(bytes) {
-            Ok((value, rest)) => {
-                *bytes = rest;
-                Ok(value)
-            }
-            Err(_) => Err(NotEncodable),
-        },
+    if form != Form::Number {
+        return take_other(bytes, form);
     }
+    let number = front(bytes, size_of::<T>())?;
+    // SAFETY: `T` is a plain number and there are as many bytes as it has.
+    Ok(unsafe { number.as_ptr().cast::<T>().read_unaligned() })
+}
+
+#[inline(never)]
+fn take_other<T: DeserializeOwned>(bytes: &mut &[u8], form: Form) -> Result<T, NotEncodable> {
+    if form == Form::Vec {
+        return vec_from(numbers_in(bytes)?).ok_or(NotEncodable);
+    }
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| NotEncodable)?;
+    *bytes = rest;
+    Ok(value)
 }
 
 /// Takes so many bytes off the front.
-#[inline]
+#[inline(always)]
 fn front<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], NotEncodable> {
     let (taken, rest) = bytes.split_at_checked(count).ok_or(NotEncodable)?;
     *bytes = rest;

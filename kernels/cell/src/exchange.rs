@@ -152,9 +152,21 @@ struct Party<'a> {
     feed: Feed<'a>,
     names: String,
     captures: Option<Captures>,
-    /// Where results are taken in order: the next one, and those that came before their turn, with first index
-    /// and number.
-    order: Option<(u64, Vec<(u64, u64, Vec<u8>)>)>,
+    /// Where results are taken in the order of their inputs.
+    order: Option<Order>,
+}
+
+/// Which results come next, and those that came before their turn.
+#[derive(Default)]
+struct Order {
+    next: u64,
+    early: Vec<Early>,
+}
+
+struct Early {
+    first: u64,
+    count: u64,
+    bytes: Vec<u8>,
 }
 
 /// The host's part of a map.
@@ -198,7 +210,7 @@ impl<'a> Exchange<'a> {
             feed: plan.feed,
             names: plan.names,
             captures: None,
-            order: plan.ordered.then(|| (0, Vec::new())),
+            order: plan.ordered.then(Order::default),
         }));
         let mut exchange = Self {
             party,
@@ -275,25 +287,25 @@ impl Party<'_> {
                 bytes,
             })
         };
-        let Some((next, ahead)) = &mut self.order else {
+        let Some(Order { next, early }) = &mut self.order else {
             return news(first, count, bytes);
         };
         if first > *next {
-            ahead.push((first, count, bytes.to_vec()));
+            early.push(Early {
+                first,
+                count,
+                bytes: bytes.to_vec(),
+            });
             return true;
         }
         *next += count;
-        if !news(first, count, bytes) {
-            return false;
+        let mut taken = news(first, count, bytes);
+        while let Some(place) = early.iter().position(|early| early.first == *next) {
+            let now = early.swap_remove(place);
+            *next += now.count;
+            taken &= news(now.first, now.count, &now.bytes);
         }
-        while let Some(place) = ahead.iter().position(|(first, _, _)| *first == *next) {
-            let (first, count, bytes) = ahead.swap_remove(place);
-            *next += count;
-            if !news(first, count, &bytes) {
-                return false;
-            }
-        }
-        true
+        taken
     }
 }
 

@@ -466,8 +466,7 @@ impl Pool {
     {
         let describe = described::<C, _, _, I, O>(maker);
         let inputs = inputs.into_iter();
-        let mut results = Vec::new();
-        results.reserve(room(length(&inputs)));
+        let mut results = Vec::with_capacity(room(length(&inputs)));
         let take = |news: News<'_>| match news {
             News::Results {
                 count, mut bytes, ..

@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 use std::mem::size_of;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -96,13 +96,15 @@ where
     // SAFETY: `make` made it, and both live for the call.
     let (f, task) = unsafe { (&*made.cast::<F>(), &*task) };
     run(task, Types::of::<I, O>(), false, &mut |chunk| {
-        let Some(input) = chunk.input::<I>() else {
-            return chunk.stepped();
-        };
-        chunk.begin();
-        let result = f(input);
-        chunk.end();
-        chunk.result(&result)
+        while chunk.goes_on() {
+            let Some(input) = chunk.input::<I>() else {
+                continue;
+            };
+            chunk.begin();
+            let result = f(input);
+            chunk.end();
+            chunk.result(&result);
+        }
     })
 }
 
@@ -117,23 +119,22 @@ where
     let ((f, combine), task) = unsafe { (&*made.cast::<(F, P)>(), &*task) };
     let mut so_far: Option<O> = None;
     run(task, Types::of::<I, O>(), true, &mut |chunk| {
-        if chunk.asks == Asks::Result {
-            return match &so_far {
-                Some(result) => chunk.result(result),
-                None => Stepped::Done,
+        while chunk.goes_on() {
+            let Some(input) = chunk.input::<I>() else {
+                continue;
             };
+            chunk.begin();
+            let result = f(input);
+            so_far = Some(match so_far.take() {
+                Some(before) => combine(before, result),
+                None => result,
+            });
+            chunk.end();
+            chunk.next();
         }
-        let Some(input) = chunk.input::<I>() else {
-            return chunk.stepped();
-        };
-        chunk.begin();
-        let result = f(input);
-        so_far = Some(match so_far.take() {
-            Some(before) => combine(before, result),
-            None => result,
-        });
-        chunk.end();
-        Stepped::Done
+        if let Some(result) = so_far.as_ref().filter(|_| chunk.concludes) {
+            chunk.result(result);
+        }
     })
 }
 
@@ -156,35 +157,18 @@ impl Types {
     }
 }
 
-/// What came of a step.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stepped {
-    Done,
-    Panicked,
-    NotEncodable,
-}
-
-/// What a step is to do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asks {
-    /// Pass over an input.
-    Skip,
-    /// Run an item.
-    Item,
-    /// Write what the items of a reduction came to.
-    Result,
-}
-
-/// Where a step is: it tells whose panic it was.
+/// Where the code of a type is at work: it tells whose panic it was.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     Input,
     User,
     Result,
+    /// The item is done, and its result is dropped.
+    Drop,
 }
 
-/// Takes the next input off a chunk and does what it asks.
-type Step<'a> = &'a mut dyn FnMut(&mut Chunk<'_>) -> Stepped;
+/// Runs items as long as the chunk goes on.
+type Steps<'a> = &'a mut dyn FnMut(&mut Chunk<'_>);
 
 /// Items that are timed together, and the bytes beyond which their results are written out.
 const BLOCK: u64 = 1024;
@@ -199,153 +183,156 @@ const LONG: Duration = Duration::from_micros(2);
 struct Chunk<'a> {
     task: &'a Task,
     types: Types,
+    /// Inputs that have not been taken.
     rest: &'a [u8],
-    end: ChunkEnd,
-    out: Vec<u8>,
-    asks: Asks,
-    at: At,
-    /// Each item is timed by itself.
-    timed: bool,
-    begun: Instant,
+    /// The item under way, counted from the payload's first; those before `task.from` are passed over.
+    item: u64,
+    /// Where the steps are to end.
+    last: u64,
     /// Bytes of `out` before the item under way.
     before: usize,
+    out: Vec<u8>,
+    how: End,
+    at: At,
+    failed: u64,
+    /// Nanoseconds inside the user's function.
+    busy: u64,
+    /// Each item is timed by itself, since `begun`.
+    timed: bool,
+    begun: Instant,
+    /// What the items of a reduction came to is wanted.
+    concludes: bool,
 }
 
-fn run(task: &Task, types: Types, reduces: bool, step: Step<'_>) -> ChunkEnd {
+fn run(task: &Task, types: Types, reduces: bool, steps: Steps<'_>) -> ChunkEnd {
     let mut chunk = Chunk {
         task,
         types,
         // SAFETY: the host lends the bytes for the time of the chunk.
         rest: unsafe { task.inputs.as_slice() },
-        end: ChunkEnd {
-            done: 0,
-            failed: 0,
-            busy: 0,
-            how: End::Finished,
-        },
+        item: 0,
+        last: 0,
+        before: 0,
         out: Vec::new(),
-        asks: Asks::Skip,
+        how: End::Finished,
         at: At::Input,
+        failed: 0,
+        busy: 0,
         timed: true,
         begun: Instant::now(),
-        before: 0,
+        concludes: false,
     };
-    if !chunk.skip(step) {
-        chunk.end.how = End::NotEncodable;
-        return chunk.end;
+    if types.input == Form::Number {
+        chunk.item = task.from;
+        let passed = chunk.rest.get(task.from as usize * types.size..);
+        chunk.rest = passed.unwrap_or_default();
     }
-    chunk.asks = Asks::Item;
     if !reduces && (task.collect || task.timed || task.retries > 0) {
-        chunk.run_carefully(step);
+        chunk.run_carefully(steps);
     } else {
-        chunk.run_quickly(step);
+        chunk.run_quickly(steps);
     }
-    if reduces {
-        chunk.conclude(step);
+    let mut done = chunk.item.saturating_sub(task.from);
+    if reduces && !chunk.conclude(steps) {
+        // Only a panic says how far it came.
+        done = 0;
     }
     chunk.write(0);
-    chunk.status(task.item).store(0, Relaxed);
-    chunk.end
+    status(task.item).store(0, Relaxed);
+    ChunkEnd {
+        done,
+        failed: chunk.failed,
+        busy: chunk.busy,
+        how: chunk.how,
+    }
+}
+
+fn status(word: *const AtomicU64) -> &'static AtomicU64 {
+    // SAFETY: the host's words live as long as the process.
+    unsafe { &*word }
 }
 
 impl Chunk<'_> {
-    /// The next input; `None` when it is only passed over, or can't be decoded: see [`Self::stepped`].
-    fn input<I: DeserializeOwned>(&mut self) -> Option<I> {
+    /// Whether another item is to run; notes it.
+    #[inline]
+    fn goes_on(&mut self) -> bool {
+        if self.item >= self.last || self.how != End::Finished || self.out.len() > BLOCK_BYTES {
+            return false;
+        }
+        if status(self.task.stop).load(Relaxed) == self.task.job {
+            self.how = End::Stopped;
+            return false;
+        }
+        status(self.task.item).store(self.task.first + self.item + 1, Relaxed);
+        let begun = status(self.task.begun);
+        begun.store(begun.load(Relaxed) + 1, Relaxed);
+        self.before = self.out.len();
         self.at = At::Input;
-        let input = codec::take::<I>(&mut self.rest, self.types.input).ok();
-        if input.is_some() {
-            self.at = At::User;
-        }
-        match self.asks {
-            Asks::Item => input,
-            _ => None,
-        }
+        true
     }
 
-    /// What a step without an input came to.
-    fn stepped(&self) -> Stepped {
-        match self.at {
-            At::Input => Stepped::NotEncodable,
-            _ => Stepped::Done,
+    /// The next input; `None` when it is only passed over, or can't be decoded.
+    #[inline]
+    fn input<I: DeserializeOwned>(&mut self) -> Option<I> {
+        let Ok(input) = codec::take::<I>(&mut self.rest, self.types.input) else {
+            self.how = End::NotEncodable;
+            return None;
+        };
+        if self.item < self.task.from {
+            self.item += 1;
+            return None;
         }
+        Some(input)
     }
 
     /// The user's function begins.
+    #[inline]
     fn begin(&mut self) {
+        self.at = At::User;
         if self.timed {
             self.begun = Instant::now();
         }
     }
 
     /// It has ended.
+    #[inline]
     fn end(&mut self) {
         if self.timed {
-            self.end.busy += nanoseconds(self.begun.elapsed());
+            self.busy += nanoseconds(self.begun.elapsed());
         }
         self.at = At::Result;
     }
 
-    fn result<O: Serialize>(&mut self, result: &O) -> Stepped {
-        let encoded = codec::append(result, self.types.result, &mut self.out);
-        // Whatever panics from here on is the user's: the result's `drop`.
-        self.at = At::User;
-        if encoded.is_ok() {
-            Stepped::Done
-        } else {
-            Stepped::NotEncodable
+    #[inline]
+    fn result<O: Serialize>(&mut self, result: &O) {
+        match codec::append(result, self.types.result, &mut self.out) {
+            Ok(()) => self.next(),
+            Err(_) => self.how = End::NotEncodable,
         }
     }
 
-    /// To the first input that is to run.
-    fn skip(&mut self, step: Step<'_>) -> bool {
-        let count = self.task.from as usize;
-        if self.types.input == Form::Number {
-            let rest = self.rest.get(count * self.types.size..);
-            self.rest = rest.unwrap_or_default();
-            return rest.is_some();
-        }
-        (0..count).all(|_| self.try_step(step) == Stepped::Done)
+    #[inline]
+    fn next(&mut self) {
+        self.item += 1;
+        self.at = At::Drop;
     }
 
-    /// One step, whatever it does.
-    fn try_step(&mut self, step: Step<'_>) -> Stepped {
-        let mut stepped = Stepped::Panicked;
-        if caught(&mut || stepped = step(self)) {
-            return stepped;
+    /// Runs the items before `last`.
+    fn run_until(&mut self, last: u64, steps: Steps<'_>) {
+        self.last = last;
+        if caught(&mut || steps(self)) {
+            return;
         }
-        self.panicked()
-    }
-
-    /// What a panic means.
-    fn panicked(&mut self) -> Stepped {
-        if self.at != At::User {
-            return Stepped::NotEncodable;
+        self.how = match self.at {
+            At::Input | At::Result => End::NotEncodable,
+            At::User | At::Drop => End::Panicked,
+        };
+        if self.at == At::User && self.timed {
+            self.busy += nanoseconds(self.begun.elapsed());
         }
-        if self.timed {
-            self.end.busy += nanoseconds(self.begun.elapsed());
+        if self.at == At::Drop {
+            self.item -= 1;
         }
-        Stepped::Panicked
-    }
-
-    fn left(&self) -> u64 {
-        self.task.to - self.task.from - self.end.done
-    }
-
-    fn status(&self, word: *const std::sync::atomic::AtomicU64) -> &std::sync::atomic::AtomicU64 {
-        // SAFETY: the host's words live as long as the process.
-        unsafe { &*word }
-    }
-
-    /// Notes the item that comes now; false when the chunk is to end before it.
-    fn goes_on(&self) -> bool {
-        if self.status(self.task.stop).load(Relaxed) == self.task.job {
-            return false;
-        }
-        let item = self.task.first + self.task.from + self.end.done;
-        self.status(self.task.item).store(item + 1, Relaxed);
-        let begun = self.status(self.task.begun);
-        begun.store(begun.load(Relaxed) + 1, Relaxed);
-        true
     }
 
     /// Writes out what has come together.
@@ -357,112 +344,73 @@ impl Chunk<'_> {
     }
 
     /// Blocks of items between two looks at the clock.
-    fn run_quickly(&mut self, step: Step<'_>) {
-        while self.left() > 0 && self.end.how == End::Finished {
-            let (done, since) = (self.end.done, Instant::now());
+    fn run_quickly(&mut self, steps: Steps<'_>) {
+        while self.item < self.task.to && self.how == End::Finished {
+            let (item, since) = (self.item, Instant::now());
             let most = if self.timed { TIMED } else { BLOCK };
-            let last = done + self.left().min(most);
-            let mut how = End::Panicked;
-            if !caught(&mut || how = self.run_block(last, step)) {
-                how = match self.panicked() {
-                    Stepped::Panicked => End::Panicked,
-                    _ => End::NotEncodable,
-                };
-            }
-            if matches!(how, End::Panicked | End::NotEncodable) {
+            self.run_until(self.task.to.min(item + most), steps);
+            if matches!(self.how, End::Panicked | End::NotEncodable) {
                 self.out.truncate(self.before);
             }
-            self.end.how = how;
             let took = since.elapsed();
             if !self.timed {
-                self.end.busy += nanoseconds(took);
+                self.busy += nanoseconds(took);
             }
-            self.timed = took > LONG * (self.end.done - done) as u32;
+            self.timed = took > LONG * (self.item - item) as u32;
             self.write(BLOCK_BYTES);
         }
-    }
-
-    fn run_block(&mut self, last: u64, step: Step<'_>) -> End {
-        while self.end.done < last && self.out.len() <= BLOCK_BYTES {
-            if !self.goes_on() {
-                return End::Stopped;
-            }
-            self.before = self.out.len();
-            if step(self) != Stepped::Done {
-                return End::NotEncodable;
-            }
-            self.end.done += 1;
-        }
-        End::Finished
     }
 
     /// Item by item: each is timed, tried again, and its panic may be its result.
-    fn run_carefully(&mut self, step: Step<'_>) {
+    fn run_carefully(&mut self, steps: Steps<'_>) {
         let task = self.task;
-        while self.left() > 0 {
-            if !self.goes_on() {
-                self.end.how = End::Stopped;
-                return;
+        self.run_until(task.from, steps);
+        let mut tries = 0;
+        while self.item < task.to && self.how == End::Finished {
+            let (before, input, busy) = (self.out.len(), self.rest, self.busy);
+            if task.collect {
+                self.out.push(VALUE);
             }
-            let (before, input, busy) = (self.out.len(), self.rest, self.end.busy);
-            let mut tries = 0;
-            let stepped = loop {
-                if task.collect {
-                    self.out.push(VALUE);
-                }
-                let stepped = self.try_step(step);
-                if stepped == Stepped::Done {
-                    break stepped;
-                }
+            self.run_until(self.item + 1, steps);
+            if self.how != End::Finished {
                 self.out.truncate(before);
-                if stepped == Stepped::NotEncodable || tries >= task.retries {
-                    break stepped;
-                }
+            }
+            if self.how == End::Panicked && tries < task.retries {
                 tries += 1;
+                self.how = End::Finished;
                 self.rest = input;
                 drop(text_of(|to, write| (host().take_panic)(to, write)));
-            };
-            if task.timed {
-                (host().item_ran)(0, self.end.busy - busy);
+                continue;
             }
-            match stepped {
-                Stepped::Done => {}
-                Stepped::Panicked if task.collect => {
-                    let why = text_of(|to, write| (host().take_panic)(to, write));
-                    self.out.push(ERROR);
-                    self.end.failed += 1;
-                    if codec::append(&why, Form::Serde, &mut self.out).is_err() {
-                        self.end.how = End::NotEncodable;
-                        return;
-                    }
-                }
-                Stepped::Panicked => {
-                    self.end.how = End::Panicked;
-                    return;
-                }
-                Stepped::NotEncodable => {
-                    self.end.how = End::NotEncodable;
-                    return;
-                }
+            tries = 0;
+            if task.timed && self.how != End::Stopped {
+                (host().item_ran)(0, self.busy - busy);
             }
-            self.end.done += 1;
-            self.write(BLOCK_BYTES);
+            if self.how == End::Panicked && task.collect {
+                self.how = End::Finished;
+                let why = text_of(|to, write| (host().take_panic)(to, write));
+                self.out.push(ERROR);
+                self.failed += 1;
+                self.result(&why);
+            }
+            // With room for the next one's tag.
+            self.write(BLOCK_BYTES / 2);
         }
     }
 
-    /// The end of a reduction. Without a result only a panic says how far it came.
-    fn conclude(&mut self, step: Step<'_>) {
-        self.asks = Asks::Result;
-        self.at = At::Result;
-        if self.end.how == End::Finished && self.try_step(step) != Stepped::Done {
-            self.end.how = End::NotEncodable;
+    /// The end of a reduction; false when it has no result.
+    fn conclude(&mut self, steps: Steps<'_>) -> bool {
+        if self.how == End::Finished {
+            let item = self.item;
+            self.concludes = true;
+            self.at = At::Result;
+            self.run_until(0, steps);
+            self.item = item;
         }
-        if self.end.how != End::Finished {
+        if self.how != End::Finished {
             self.out.clear();
-            if self.end.how != End::Panicked {
-                self.end.done = 0;
-            }
         }
+        matches!(self.how, End::Finished | End::Panicked)
     }
 }
 
@@ -472,8 +420,6 @@ fn nanoseconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
-
     use super::*;
     use crate::host::append;
 
@@ -552,6 +498,26 @@ mod tests {
             assert_eq!((end.done, end.how), (bad, End::Panicked));
             assert!(results.into_iter().map(|(x, _)| x).eq(0..bad));
         }
+    }
+
+    #[test]
+    fn a_result_whose_drop_panics_is_none() {
+        #[derive(Serialize, serde::Deserialize)]
+        struct Bomb(u64);
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                assert!(self.0 != 5, "as wanted");
+            }
+        }
+        let f = |x: u64| Bomb(x);
+        let made = std::ptr::from_ref(&f).cast();
+        fn function<F: Fn(u64) -> Bomb>(
+            _: &F,
+        ) -> extern "C" fn(*const c_void, *const Task) -> ChunkEnd {
+            run_map::<F, u64, Bomb>
+        }
+        let (end, bytes) = ran(function(&f), made, &[1_u64, 2, 5, 6], 0);
+        assert_eq!((end.done, end.how, bytes.len()), (2, End::Panicked, 2));
     }
 
     #[test]
