@@ -391,7 +391,10 @@ impl Chunk<'_> {
                 let why = text_of(|to, write| (host().take_panic)(to, write));
                 self.out.push(ERROR);
                 self.failed += 1;
-                self.result(&why);
+                match codec::append(&why, Form::Serde, &mut self.out) {
+                    Ok(()) => self.next(),
+                    Err(_) => self.how = End::NotEncodable,
+                }
             }
             // With room for the next one's tag.
             self.write(BLOCK_BYTES / 2);
