@@ -12,7 +12,7 @@ use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{cleaner, relay, silence, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode};
-use crate::outcome::{ErrorKind, Event, Report, Sink};
+use crate::outcome::{Event, Report, Sink};
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl;
 use crate::session::{Interrupt, Session};
@@ -147,7 +147,7 @@ fn sink(format: Format) -> Box<dyn Sink> {
 fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
     let usage = |original: &mut File, what: String| {
         let mut terminal = Terminal::new(original, Style::detect());
-        terminal.send(Event::Error(Report::new(ErrorKind::Usage, what)));
+        terminal.send(Event::Error(Report::usage(what)));
         ExitCode::from(2)
     };
     let text = if run.file.as_os_str() == "-" {

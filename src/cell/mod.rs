@@ -79,6 +79,17 @@ pub struct Binding {
     pub ty: Option<String>,
 }
 
+impl Binding {
+    /// `let mut f: Vec<u64> = `
+    #[must_use]
+    pub fn opening(&self) -> String {
+        match &self.ty {
+            Some(ty) => format!("let {}: {ty} = ", self.pattern),
+            None => format!("let {} = ", self.pattern),
+        }
+    }
+}
+
 /// A cell that can't be taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]

@@ -49,6 +49,13 @@ impl Targets {
         Self(vec![Part::All])
     }
 
+    /// These engines.
+    #[must_use]
+    pub fn of(ranks: &[Rank]) -> Self {
+        let index = |rank: &Rank| Part::Index(rank.0.into());
+        Self(ranks.iter().map(index).collect())
+    }
+
     /// The engines of a pool of `size`, in the order in which they are named, each once.
     ///
     /// # Errors

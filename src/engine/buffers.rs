@@ -1,20 +1,15 @@
 //! Buffers in shared memory, used again: fresh pages cost more than copying into them. A buffer's first page
 //! says whether somebody still reads it; its reader, or the session for it, says when not any more.
 
-use std::fs::File;
-use std::num::NonZeroUsize;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{ProtFlags, munmap};
 
+use super::shared::{KEPT, MOST, map};
 use crate::wire::{DATA, Payload, memory_file};
-
-/// Buffers that are kept, and their bytes.
-const KEPT: usize = 16;
-const MOST: usize = 128 << 20;
 
 /// The smallest buffer.
 const LEAST: usize = 1 << 20;
@@ -66,7 +61,7 @@ impl Buffer {
 
     fn new(capacity: usize) -> std::io::Result<Self> {
         let file = memory_file()?;
-        let start = mapped(&file, capacity)?;
+        let start = mapped(file.as_fd(), capacity)?;
         Ok(Self {
             file: Arc::new(file.into()),
             start,
@@ -87,8 +82,7 @@ impl Buffer {
             return Ok(());
         }
         let capacity = bytes.next_power_of_two();
-        let file = File::from(self.file.try_clone()?);
-        let start = mapped(&file, capacity)?;
+        let start = mapped(self.file.as_fd(), capacity)?;
         self.unmap();
         (self.start, self.capacity) = (start, capacity);
         Ok(())
@@ -135,12 +129,10 @@ impl Drop for Buffer {
     }
 }
 
-fn mapped(file: &File, capacity: usize) -> std::io::Result<NonNull<u8>> {
+/// Gives the file so much room for data, and maps it.
+fn mapped(file: BorrowedFd<'_>, capacity: usize) -> std::io::Result<NonNull<u8>> {
     let length = DATA + capacity;
-    file.set_len(length as u64)?;
-    let size = NonZeroUsize::new(length).unwrap_or(NonZeroUsize::MIN);
+    rustix::fs::ftruncate(file, length as u64)?;
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
-    // SAFETY: a new mapping at an address of the system's choice touches no other memory.
-    Ok(unsafe { mmap(None, size, protection, flags, file.as_fd(), 0) }?.cast())
+    map(file, protection, length)
 }

@@ -1,7 +1,7 @@
 //! Memory that this process shares with others: the status page, and payloads that came as files.
 
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,9 @@ static OWN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 /// Maps the page that came with the welcome.
 pub fn open_status(page: &Payload) -> std::io::Result<()> {
-    if let Some(start) = map(
-        page,
-        ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-        status::LENGTH,
-    )? {
+    if let Payload::Shared(file) = page {
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let start = map(file.as_fd(), protection, status::LENGTH as usize)?;
         PAGE.store(start.as_ptr().cast(), Ordering::Release);
     }
     Ok(())
@@ -37,26 +35,21 @@ pub fn word(index: usize) -> &'static AtomicU64 {
     unsafe { &*page.add(index) }
 }
 
-fn map(
-    payload: &Payload,
+/// Maps a file with all its pages.
+pub fn map(
+    file: BorrowedFd<'_>,
     protection: ProtFlags,
-    length: u64,
-) -> std::io::Result<Option<NonNull<u8>>> {
-    let Payload::Shared(file) = payload else {
-        return Ok(None);
-    };
-    let Some(length) = usize::try_from(length).ok().and_then(NonZeroUsize::new) else {
-        return Ok(None);
-    };
+    length: usize,
+) -> std::io::Result<NonNull<u8>> {
+    let length = NonZeroUsize::new(length).unwrap_or(NonZeroUsize::MIN);
     let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
     // SAFETY: a new mapping at an address of the system's choice touches no other memory.
-    let start = unsafe { mmap(None, length, protection, flags, file.as_fd(), 0) }?;
-    Ok(Some(start.cast()))
+    Ok(unsafe { mmap(None, length, protection, flags, file, 0) }?.cast())
 }
 
-/// Mappings that are kept for the next payload in the same buffer, and their bytes.
-const KEPT: usize = 16;
-const MOST: usize = 128 << 20;
+/// What is kept for the next payload in the same buffer: so many buffers and mappings, and bytes in them.
+pub const KEPT: usize = 16;
+pub const MOST: usize = 128 << 20;
 
 /// The file's number, and its mapping.
 static MAPPED: Mutex<Vec<(u64, Arc<Mapping>)>> = Mutex::new(Vec::new());
@@ -89,7 +82,7 @@ impl View {
     pub fn of(payload: Payload) -> std::io::Result<Self> {
         let length = usize::try_from(payload.length()).unwrap_or_default();
         let mapping = match &payload {
-            Payload::Shared(_) => Some(mapping(&payload, DATA + length)?),
+            Payload::Shared(file) => Some(mapping(&payload, file, DATA + length)?),
             _ => None,
         };
         Ok(Self {
@@ -116,7 +109,7 @@ impl View {
 }
 
 /// A mapping of the payload's file, which may have been mapped before.
-fn mapping(payload: &Payload, length: usize) -> std::io::Result<Arc<Mapping>> {
+fn mapping(payload: &Payload, file: &OwnedFd, length: usize) -> std::io::Result<Arc<Mapping>> {
     let (number, size) = payload.file_number();
     let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(place) = mapped.iter().position(|(other, _)| *other == number) {
@@ -132,8 +125,7 @@ fn mapping(payload: &Payload, length: usize) -> std::io::Result<Arc<Mapping>> {
     if size < length {
         return Err(std::io::Error::other("a payload is shorter than it says"));
     }
-    let start = map(payload, ProtFlags::PROT_READ, size as u64)?;
-    let start = start.ok_or_else(|| std::io::Error::other("an empty payload"))?;
+    let start = map(file.as_fd(), ProtFlags::PROT_READ, size)?;
     let mapping = Arc::new(Mapping {
         start,
         length: size,

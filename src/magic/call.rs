@@ -3,7 +3,6 @@
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue};
 
-use super::values::usage;
 use super::{ALL, Magic, Takes, find, suggest::nearest};
 use crate::cell::{Binding, MagicCall, OptionError, ValueCount, position, split_options};
 use crate::outcome::Report;
@@ -61,7 +60,7 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             .iter()
             .map(|magic| magic.command().get_name().to_owned())
             .collect();
-        let report = usage(format!("unknown magic {percent}{}", call.name));
+        let report = Report::usage(format!("unknown magic {percent}{}", call.name));
         return Err(
             match nearest(&call.name, names.iter().map(String::as_str)) {
                 Some(name) => report.hint(format!("did you mean {percent}{name}?")),
@@ -70,11 +69,13 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
         );
     };
     if call.cell_form && !magic.has_cell_form() {
-        return Err(usage(format!("%{} has no form with a body", call.name))
-            .hint(format!("write `%{}` on one line", call.name)));
+        return Err(
+            Report::usage(format!("%{} has no form with a body", call.name))
+                .hint(format!("write `%{}` on one line", call.name)),
+        );
     }
     if let Some(bind) = call.bind.as_ref().filter(|_| !magic.binds()) {
-        return Err(usage(format!(
+        return Err(Report::usage(format!(
             "%{} gives no value to bind to `{}`",
             call.name, bind.name
         ))
@@ -89,7 +90,7 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
         }
         Takes::WordsThenCode => {
             let (words, from) = words_before_dashes(&call.args).ok_or_else(|| {
-                usage(format!("%{} needs `--` and code behind it", call.name))
+                Report::usage(format!("%{} needs `--` and code behind it", call.name))
                     .hint(format!("`%help {}` shows how it is written", call.name))
             })?;
             let words = split_words(words, &call.name)?;
@@ -102,17 +103,19 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             match &call.body {
                 None => (words, rest, position(&call.args[..from], call.args_at)),
                 Some(_) if !rest.trim().is_empty() => {
-                    return Err(
-                        usage(format!("%%{}: `{}` is no option", call.name, rest.trim()))
-                            .hint("the code of a `%%` cell stands below its first line"),
-                    );
+                    return Err(Report::usage(format!(
+                        "%%{}: `{}` is no option",
+                        call.name,
+                        rest.trim()
+                    ))
+                    .hint("the code of a `%%` cell stands below its first line"));
                 }
                 Some(body) => (words, body.as_str(), (call.body_line, 1)),
             }
         }
     };
     if magic.takes() == Takes::Code && text.trim().is_empty() {
-        return Err(usage(format!("{percent}{} needs code", call.name))
+        return Err(Report::usage(format!("{percent}{} needs code", call.name))
             .hint(format!("`%help {}` shows examples", call.name)));
     }
     let matches = magic
@@ -134,7 +137,7 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
 }
 
 fn split_words(text: &str, name: &str) -> Result<Vec<String>, Report> {
-    shell_words::split(text).map_err(|_| usage(format!("%{name}: a quote is not closed")))
+    shell_words::split(text).map_err(|_| Report::usage(format!("%{name}: a quote is not closed")))
 }
 
 /// What stands before a `--` of its own, and where the code behind it begins.
@@ -182,7 +185,7 @@ fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), 
         )
     };
     split_options(&call.args, &takes_value).map_err(|error| {
-        let report = usage(format!("%{}: {error}", call.name));
+        let report = Report::usage(format!("%{}: {error}", call.name));
         let OptionError::Unknown { option } = &error else {
             return report.hint(format!("`%help {}` shows the options", call.name));
         };
@@ -205,7 +208,7 @@ fn refused(error: &clap::Error, name: &str) -> Report {
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first);
-    let report = usage(format!("%{name}: {what}"));
+    let report = Report::usage(format!("%{name}: {what}"));
     let suggestion = [
         ContextKind::SuggestedArg,
         ContextKind::SuggestedValue,

@@ -2,9 +2,9 @@
 
 use clap::{Arg, Command};
 
-use super::values::{job_of, usage};
+use super::values::job_of;
 use super::{Call, Example, Magic};
-use crate::outcome::{JobState, Sink};
+use crate::outcome::{JobState, Report, Sink};
 use crate::session::{Failed, JobStatus, Session};
 
 pub struct Cancel;
@@ -41,7 +41,7 @@ impl Magic for Cancel {
                 .into_iter()
                 .rfind(running)
                 .map(|status| status.job)
-                .ok_or_else(|| usage("no job runs"))?,
+                .ok_or_else(|| Report::usage("no job runs"))?,
         };
         session.cancel_job(job, sink)
     }

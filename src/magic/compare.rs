@@ -5,7 +5,6 @@ use clap::{Arg, Command};
 use super::map_options::{options, with_options};
 use super::parts::{Form, request};
 use super::suggest::nearest;
-use super::values::usage;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{PoolKind, Report, Sink};
 use crate::session::{Failed, Session};
@@ -64,7 +63,7 @@ impl Magic for Compare {
             .collect();
         let words = call.all_of("pools");
         if words.is_empty() {
-            return Err(usage("%compare needs the pools to compare")
+            return Err(Report::usage("%compare needs the pools to compare")
                 .hint(format!("for example {}", FORM.example))
                 .into());
         }
@@ -88,7 +87,7 @@ fn pool(word: &str, started: &[(String, PoolKind)]) -> Result<String, Report> {
             .find(|(_, other)| other == kind)
             .map(|(name, _)| name.clone())
             .ok_or_else(|| {
-                usage(format!("no pool of {word} is started"))
+                Report::usage(format!("no pool of {word} is started"))
                     .hint(format!("`%pool start {word}` starts one"))
             });
     }
@@ -97,7 +96,7 @@ fn pool(word: &str, started: &[(String, PoolKind)]) -> Result<String, Report> {
         .map(|(name, _)| name.as_str())
         .chain([SERIAL, "threads", "processes"])
         .collect();
-    let report = usage(format!("there is no pool `{word}`"));
+    let report = Report::usage(format!("there is no pool `{word}`"));
     Err(match nearest(word, known.iter().copied()) {
         Some(name) => report.hint(format!("did you mean {name}?")),
         None => report.hint(format!("one of {}", known.join(", "))),

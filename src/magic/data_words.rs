@@ -3,8 +3,21 @@
 use clap::{Arg, ArgAction, Command};
 
 use super::Call;
-use super::values::{usage, variable};
+use super::values::variable;
 use crate::outcome::Report;
+
+/// The variables to move.
+pub fn names(help: &'static str) -> Arg {
+    Arg::new("names")
+        .value_name("NAME")
+        .num_args(0..)
+        .help(help)
+}
+
+/// `--as`.
+pub fn as_name(help: &'static str) -> Arg {
+    Arg::new("as").long("as").value_name("NAME").help(help)
+}
 
 /// Adds `-t`.
 pub fn with_targets(command: Command) -> Command {
@@ -31,7 +44,7 @@ pub fn is_cyclic(call: &Call<'_>, magic: &str) -> Result<bool, Report> {
     let cyclic = call.flag("cyclic");
     if cyclic && call.flag("block") {
         let what = format!("%{magic}: --block and --cyclic exclude each other");
-        return Err(usage(what).hint("`--block` is the default"));
+        return Err(Report::usage(what).hint("`--block` is the default"));
     }
     Ok(cyclic)
 }
@@ -50,8 +63,10 @@ pub fn data_names(call: &Call<'_>, magic: &str) -> Result<Vec<String>, Report> {
         })
         .collect::<Result<_, _>>()?;
     if names.is_empty() {
-        return Err(usage(format!("%{magic} needs the name of a variable"))
-            .hint(format!("`%help {magic}` shows how it is written")));
+        return Err(
+            Report::usage(format!("%{magic} needs the name of a variable"))
+                .hint(format!("`%help {magic}` shows how it is written")),
+        );
     }
     Ok(names)
 }
@@ -60,7 +75,7 @@ pub fn data_names(call: &Call<'_>, magic: &str) -> Result<Vec<String>, Report> {
 pub fn data_name(call: &Call<'_>, magic: &str) -> Result<String, Report> {
     match data_names(call, magic)?.as_slice() {
         [name] => Ok(name.clone()),
-        names => Err(usage(format!(
+        names => Err(Report::usage(format!(
             "%{magic} takes one variable, not {}",
             names.join(", ")
         ))

@@ -3,7 +3,7 @@
 use clap::Command;
 
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::{ErrorKind, Event, Report, Sink};
+use crate::outcome::{Event, Report, Sink};
 use crate::session::{Failed, Session};
 
 pub struct Dep;
@@ -44,7 +44,7 @@ impl Magic for Dep {
             } else {
                 format!("`{name}` cannot name a crate")
             };
-            return Err(Report::new(ErrorKind::Usage, what)
+            return Err(Report::usage(what)
                 .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
                 .into());
         }

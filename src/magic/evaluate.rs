@@ -3,7 +3,7 @@
 use super::Magic;
 use super::call::{Call, prepare};
 use crate::cell::{self, CellError, Completeness, SegmentKind};
-use crate::outcome::{ErrorKind, Event, Mark, Report, Sink, Snippet};
+use crate::outcome::{Event, Mark, Report, Sink, Snippet};
 use crate::session::{Code, Failed, Session};
 
 /// Runs a cell as the next one of the session; whether it ended well.
@@ -91,7 +91,7 @@ fn unfinished(code: &str, line: usize, source: &str, name: &str) -> Report {
         label: "it ends here".to_owned(),
         primary: true,
     };
-    let mut report = Report::new(ErrorKind::Usage, "the cell is not finished");
+    let mut report = Report::usage("the cell is not finished");
     let name = name.to_owned();
     report.snippet = Some(Snippet {
         source: source.to_owned(),
@@ -103,7 +103,7 @@ fn unfinished(code: &str, line: usize, source: &str, name: &str) -> Report {
 }
 
 fn unreadable(error: CellError, source: &str, name: String) -> Failed {
-    let mut report = Report::new(ErrorKind::Usage, error.what);
+    let mut report = Report::usage(error.what);
     let line = source
         .lines()
         .nth(error.line.saturating_sub(1))

@@ -1,8 +1,8 @@
 //! `%gather`: the parts that engines have, in one collection.
 
-use clap::{Arg, Command};
+use clap::Command;
 
-use super::data_words::{data_name, is_cyclic, with_layout, with_targets};
+use super::data_words::{data_name, is_cyclic, names, with_layout, with_targets};
 use super::values::targets_of;
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
@@ -17,12 +17,7 @@ impl Magic for Gather {
             .override_usage(
                 "let NAME = %gather NAME [--block|--cyclic] [-t TARGETS]\n       %gather NAME",
             )
-            .arg(
-                Arg::new("names")
-                    .value_name("NAME")
-                    .num_args(0..)
-                    .help("the engines' variable; it stays there too"),
-            );
+            .arg(names("the engines' variable; it stays there too"));
         with_targets(with_layout(command))
     }
 

@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 use super::{ALL, Call, Example, Magic, Takes, find, suggest::nearest};
-use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
+use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
 pub struct Help;
@@ -48,7 +48,7 @@ impl Magic for Help {
                 .iter()
                 .map(|m| m.command().get_name().to_owned())
                 .collect();
-            let report = Report::new(ErrorKind::Usage, format!("there is no magic %{name}"));
+            let report = Report::usage(format!("there is no magic %{name}"));
             return Err(match nearest(name, names.iter().map(String::as_str)) {
                 Some(near) => report.hint(format!("did you mean %{near}?")),
                 None => report.hint("`%help` lists them"),

@@ -77,10 +77,7 @@ fn table(jobs: &[JobStatus]) -> Table {
                 Field::Empty
             },
             Field::Seconds(seconds),
-            status
-                .pool
-                .as_ref()
-                .map_or(Field::Empty, |pool| text(&pool.0)),
+            text(&status.pool.0),
             if status.bytes == 0 {
                 Field::Empty
             } else {
@@ -132,7 +129,7 @@ mod tests {
             done: 40,
             total: Some(100),
             elapsed: Duration::from_secs(16),
-            pool: Some(PoolName("p0".to_owned())),
+            pool: PoolName("p0".to_owned()),
             bytes: 320,
         };
         let text = |word: &str| Field::Text(word.to_owned());
@@ -153,7 +150,7 @@ mod tests {
         status.state = JobState::Stopping {
             left: Duration::from_millis(2100),
         };
-        (status.done, status.total, status.pool, status.bytes) = (0, None, None, 0);
+        (status.done, status.total, status.bytes) = (0, None, 0);
         let rows = table(&[status]).rows;
         assert_eq!(
             rows[0][2..],
@@ -162,7 +159,7 @@ mod tests {
                 text("0"),
                 Field::Empty,
                 Field::Seconds(16.0),
-                Field::Empty,
+                text("p0"),
                 Field::Empty,
             ]
         );

@@ -5,7 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::Call;
-use super::values::{seconds, targets_of, usage, variable};
+use super::values::{seconds, targets_of, variable};
 use crate::cell::Binding;
 use crate::outcome::{Report, Schedule};
 use crate::session::MapOptions;
@@ -127,7 +127,7 @@ pub fn options(call: &Call<'_>, magic: &str) -> Result<MapOptions, Report> {
                 shown(one),
                 shown(other)
             );
-            return Err(usage(what).hint(*why));
+            return Err(Report::usage(what).hint(*why));
         }
     }
     let number = |id: &str| call.number_of::<u64>(id);
@@ -145,8 +145,10 @@ pub fn options(call: &Call<'_>, magic: &str) -> Result<MapOptions, Report> {
         timeout: call
             .text_of("timeout")
             .map(|text| match seconds("--timeout", text)? {
-                time if time.is_zero() => Err(usage("--timeout 0: no input can be that fast")
-                    .hint("leave `--timeout` out to let each input take its time")),
+                time if time.is_zero() => {
+                    Err(Report::usage("--timeout 0: no input can be that fast")
+                        .hint("leave `--timeout` out to let each input take its time"))
+                }
                 time => Ok(time),
             })
             .transpose()?,
@@ -164,9 +166,9 @@ fn chunk(text: &str) -> Result<Option<u64>, Report> {
     let hint = "`-c 8` sends 8 inputs at once, `-c auto` adapts while the map runs";
     match (text, text.parse()) {
         ("auto", _) => Ok(None),
-        (_, Ok(0)) => Err(usage("--chunk 0: a chunk has at least one input").hint(hint)),
+        (_, Ok(0)) => Err(Report::usage("--chunk 0: a chunk has at least one input").hint(hint)),
         (_, Ok(size)) => Ok(Some(size)),
-        (_, Err(_)) => Err(usage(format!(
+        (_, Err(_)) => Err(Report::usage(format!(
             "--chunk {text}: not a number of inputs, nor `auto`"
         ))
         .hint(hint)),
@@ -177,7 +179,7 @@ fn chunk(text: &str) -> Result<Option<u64>, Report> {
 pub fn binding(call: &Call<'_>, magic: &str) -> Result<Option<Binding>, Report> {
     let out = call.text_of("out").map(variable).transpose()?;
     match (call.bind, out) {
-        (Some(bind), Some(out)) => Err(usage(format!(
+        (Some(bind), Some(out)) => Err(Report::usage(format!(
             "%{magic}: the results have two names, `{}` and `{out}`",
             bind.name
         ))

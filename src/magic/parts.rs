@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::Call;
 use super::suggest::nearest;
-use super::values::usage;
 use crate::cell::{Binding, over, position, with};
 use crate::outcome::Report;
 use crate::session::{MapOptions, MapRequest};
@@ -59,7 +58,7 @@ fn missing(text: &str, word: &str, form: &Form) -> Report {
     } else {
         "F over EXPR"
     };
-    let report = usage(format!("%{} needs `{wanted}`", form.magic));
+    let report = Report::usage(format!("%{} needs `{wanted}`", form.magic));
     let slip = text
         .split_whitespace()
         .find(|typed| *typed != word && nearest(typed, [word]).is_some());

@@ -1,9 +1,9 @@
 //! `%pull`: variables of engines to the session.
 
-use clap::{Arg, Command};
+use clap::Command;
 
-use super::data_words::{data_names, with_targets};
-use super::values::{targets_of, usage};
+use super::data_words::{data_names, names, with_targets};
+use super::values::targets_of;
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
 use crate::session::{DataRequest, DataVerb, Failed, Session};
@@ -15,12 +15,7 @@ impl Magic for Pull {
         let command = Command::new("pull")
             .about("takes a variable of the engines, a Vec by rank")
             .override_usage("let NAME = %pull NAME [-t TARGETS]\n       %pull NAME… [-t TARGETS]")
-            .arg(
-                Arg::new("names")
-                    .value_name("NAME")
-                    .num_args(0..)
-                    .help("the engines' variable; it stays there too"),
-            );
+            .arg(names("the engines' variable; it stays there too"));
         with_targets(command)
     }
 
@@ -52,7 +47,7 @@ impl Magic for Pull {
 pub fn requests(call: &Call<'_>) -> Result<Vec<DataRequest>, Report> {
     let names = data_names(call, "pull")?;
     if let (Some(bind), [_, _, ..]) = (call.bind, names.as_slice()) {
-        return Err(usage(format!(
+        return Err(Report::usage(format!(
             "%pull: `{}` takes one variable, not {}",
             bind.name,
             names.len()

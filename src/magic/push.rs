@@ -1,9 +1,9 @@
 //! `%push`: variables of the session to engines.
 
-use clap::{Arg, Command};
+use clap::Command;
 
-use super::data_words::{data_names, with_targets};
-use super::values::{targets_of, usage, variable};
+use super::data_words::{as_name, data_names, names, with_targets};
+use super::values::{targets_of, variable};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
 use crate::session::{DataRequest, DataVerb, Failed, Session};
@@ -15,18 +15,8 @@ impl Magic for Push {
         let command = Command::new("push")
             .about("gives variables to the engines")
             .override_usage("%push NAME… [--as NAME] [-t TARGETS]")
-            .arg(
-                Arg::new("names")
-                    .value_name("NAME")
-                    .num_args(0..)
-                    .help("the variables; they stay here too"),
-            )
-            .arg(
-                Arg::new("as")
-                    .long("as")
-                    .value_name("NAME")
-                    .help("what the engines call it"),
-            );
+            .arg(names("the variables; they stay here too"))
+            .arg(as_name("what the engines call it"));
         with_targets(command)
     }
 
@@ -53,10 +43,10 @@ impl Magic for Push {
 /// What the call asks for, one variable after another.
 pub fn requests(call: &Call<'_>) -> Result<Vec<DataRequest>, Report> {
     let names = data_names(call, "push")?;
-    let as_name = call.text_of("as").map(variable).transpose()?;
-    if let (Some(as_name), [_, _, ..]) = (&as_name, names.as_slice()) {
-        return Err(usage(format!(
-            "%push: {} variables cannot all be called `{as_name}`",
+    let renamed = call.text_of("as").map(variable).transpose()?;
+    if let (Some(name), [_, _, ..]) = (&renamed, names.as_slice()) {
+        return Err(Report::usage(format!(
+            "%push: {} variables cannot all be called `{name}`",
             names.len()
         ))
         .hint("push them one by one, or without `--as`"));
@@ -65,7 +55,7 @@ pub fn requests(call: &Call<'_>) -> Result<Vec<DataRequest>, Report> {
     let request = |name| DataRequest {
         verb: DataVerb::Push,
         name,
-        as_name: as_name.clone(),
+        as_name: renamed.clone(),
         targets: targets.clone(),
         cyclic: false,
         bind: None,

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::values::{seconds, targets_of, variable};
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::{ErrorKind, GroupOutputs, Report, Sink};
+use crate::outcome::{GroupOutputs, Report, Sink};
 use crate::pool::Signal;
 use crate::session::{Failed, PxOptions, Session};
 
@@ -126,8 +126,7 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
             format!("SIG{name}")
         };
         options.signal_on_interrupt = Some(full.parse::<Signal>().map_err(|_| {
-            Report::new(ErrorKind::Usage, format!("there is no signal {name}"))
-                .hint("SIGINT, SIGTERM, SIGUSR1, …")
+            Report::usage(format!("there is no signal {name}")).hint("SIGINT, SIGTERM, SIGUSR1, …")
         })?);
     }
     let grouping = call.text_of("group-outputs");

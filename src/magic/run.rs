@@ -4,7 +4,7 @@ use clap::{Arg, Command};
 
 use super::{Call, Example, Magic, evaluate};
 use crate::notebook::Notebook;
-use crate::outcome::{ErrorKind, Report, Sink};
+use crate::outcome::{Report, Sink};
 use crate::session::{Failed, Session};
 
 pub struct Run;
@@ -28,7 +28,7 @@ impl Magic for Run {
     ) -> Result<(), Failed> {
         let file = call.text_of("file").unwrap_or_default();
         let text = std::fs::read_to_string(file).map_err(|error| {
-            Report::new(ErrorKind::Usage, format!("cannot read {file}: {error}"))
+            Report::usage(format!("cannot read {file}: {error}"))
                 .hint("the path is relative to the folder in which regatta was started")
         })?;
         let cells: Vec<String> = if std::path::Path::new(file)

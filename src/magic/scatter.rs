@@ -1,8 +1,8 @@
 //! `%scatter`: a collection of the session, a part to each engine.
 
-use clap::{Arg, Command};
+use clap::Command;
 
-use super::data_words::{data_name, is_cyclic, with_layout, with_targets};
+use super::data_words::{as_name, data_name, is_cyclic, names, with_layout, with_targets};
 use super::values::{targets_of, variable};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
@@ -15,18 +15,8 @@ impl Magic for Scatter {
         let command = Command::new("scatter")
             .about("divides a collection among the engines")
             .override_usage("%scatter NAME [--as NAME] [--block|--cyclic] [-t TARGETS]")
-            .arg(
-                Arg::new("names")
-                    .value_name("NAME")
-                    .num_args(0..)
-                    .help("the variable; it stays here too"),
-            )
-            .arg(
-                Arg::new("as")
-                    .long("as")
-                    .value_name("NAME")
-                    .help("what the engines call their parts"),
-            );
+            .arg(names("the variable; it stays here too"))
+            .arg(as_name("what the engines call their parts"));
         with_targets(with_layout(command))
     }
 

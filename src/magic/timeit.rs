@@ -3,7 +3,7 @@
 use clap::Command;
 
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::{ErrorKind, Report, Sink};
+use crate::outcome::{Report, Sink};
 use crate::session::{Code, Failed, Session};
 
 pub struct Timeit;
@@ -35,11 +35,9 @@ impl Magic for Timeit {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         if call.text.trim_start().starts_with(['%', '!']) {
-            return Err(
-                Report::new(ErrorKind::Usage, "%timeit measures Rust code only")
-                    .hint("`%time` also takes magics")
-                    .into(),
-            );
+            return Err(Report::usage("%timeit measures Rust code only")
+                .hint("`%time` also takes magics")
+                .into());
         }
         let code = Code::default()
             .generated("regatta_cell::timing::timeit(|| {\n")

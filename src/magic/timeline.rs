@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 
-use super::values::{job_of, usage};
+use super::values::job_of;
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Report, Sink};
 use crate::render::timeline::{svg, trace};
@@ -60,7 +60,7 @@ impl Magic for Timeline {
 /// Writes a file that the user named, and says so.
 fn written(file: &str, text: &str) -> Result<Event, Report> {
     std::fs::write(file, text).map_err(|error| {
-        let report = usage(format!("cannot write {file}: {error}"));
+        let report = Report::usage(format!("cannot write {file}: {error}"));
         let folder = Path::new(file)
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());

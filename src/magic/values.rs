@@ -5,18 +5,14 @@ use std::time::Duration;
 use super::Call;
 use crate::cell::{TargetError, Targets, is_variable_name};
 use crate::ids::JobId;
-use crate::outcome::{ErrorKind, Report};
-
-pub fn usage(what: impl Into<String>) -> Report {
-    Report::new(ErrorKind::Usage, what)
-}
+use crate::outcome::Report;
 
 /// A variable's name.
 pub fn variable(name: &str) -> Result<String, Report> {
     if is_variable_name(name) {
         return Ok(name.to_owned());
     }
-    Err(usage(format!("`{name}` cannot name a variable"))
+    Err(Report::usage(format!("`{name}` cannot name a variable"))
         .hint("a name has letters, digits and `_`, and is no keyword"))
 }
 
@@ -26,7 +22,7 @@ pub fn seconds(option: &str, text: &str) -> Result<Duration, Report> {
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| {
-            usage(format!("{option} {text}: not a time in seconds"))
+            Report::usage(format!("{option} {text}: not a time in seconds"))
                 .hint("seconds are written `2` or `0.5`")
         })
 }
@@ -34,7 +30,7 @@ pub fn seconds(option: &str, text: &str) -> Result<Duration, Report> {
 /// A job's number.
 pub fn job(text: &str) -> Result<JobId, Report> {
     text.parse().map(JobId).map_err(|_| {
-        usage(format!("`{text}` is no job's number"))
+        Report::usage(format!("`{text}` is no job's number"))
             .hint("`%jobs` lists the jobs with their numbers")
     })
 }
@@ -45,7 +41,7 @@ pub fn job_of(call: &Call<'_>) -> Result<Option<JobId>, Report> {
 }
 
 pub fn bad_targets(error: TargetError) -> Report {
-    usage(error.to_string())
+    Report::usage(error.to_string())
 }
 
 /// The option `--targets` of a call.

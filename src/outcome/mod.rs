@@ -159,6 +159,13 @@ pub struct PxReport {
     pub verbose: bool,
 }
 
+impl PxReport {
+    /// Whether every engine came to its end.
+    pub fn is_ok(&self) -> bool {
+        self.engines.iter().all(|row| row.outcome.is_ok())
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct PxRow {
     pub rank: Rank,
@@ -252,6 +259,11 @@ impl Report {
             notes: Vec::new(),
             hint: None,
         }
+    }
+
+    /// What the user wrote cannot be done so.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, what)
     }
 
     #[must_use]

@@ -145,11 +145,7 @@ impl State {
             pool: pool.clone(),
         });
         if shown {
-            let schedule = match options.schedule {
-                Schedule::Dynamic => outcome::Schedule::Dynamic,
-                Schedule::Static => outcome::Schedule::Static,
-                Schedule::Guided => outcome::Schedule::Guided,
-            };
+            let schedule = super::map::told(options.schedule);
             // Threads take an eighth of their share of what is left: one by one when that is below one.
             let one_by_one = (items < 16 * u64::from(engines)).then_some(items);
             let chunks = match (options.schedule, options.chunk) {

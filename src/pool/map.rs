@@ -124,11 +124,7 @@ impl Map {
             output_type,
             items,
             chunks: schedule.planned_chunks(),
-            schedule: match wish.schedule {
-                Kind::Dynamic => outcome::Schedule::Dynamic,
-                Kind::Static => outcome::Schedule::Static,
-                Kind::Guided => outcome::Schedule::Guided,
-            },
+            schedule: told(wish.schedule),
             captures: captures
                 .iter()
                 .flat_map(|info| info.variables.iter().map(capture))
@@ -750,6 +746,15 @@ impl Map {
             cut: chunks.len() >= REMEMBERED,
             chunks,
         }
+    }
+}
+
+/// The schedule's name for plans.
+pub fn told(schedule: Kind) -> outcome::Schedule {
+    match schedule {
+        Kind::Dynamic => outcome::Schedule::Dynamic,
+        Kind::Static => outcome::Schedule::Static,
+        Kind::Guided => outcome::Schedule::Guided,
     }
 }
 

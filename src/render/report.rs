@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_error_without_code_lines_keeps_the_form() {
-        let error = Report::new(ErrorKind::Usage, "unknown magic %pol")
+        let error = Report::usage("unknown magic %pol")
             .note("first\nsecond")
             .hint("did you mean %pool?");
         let error = Report {

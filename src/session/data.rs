@@ -1,9 +1,9 @@
 //! Moving variables between the local engine and the engines of a pool.
 
-use super::{Code, Failed, Pool, PxOptions, Session};
+use super::{Code, Failed, Pool, PxOptions, Session, explain, types};
 use crate::cell::{Binding, Targets};
 use crate::ids::Rank;
-use crate::outcome::{ErrorKind, Event, PoolKind, Report, Sink};
+use crate::outcome::{Event, PoolKind, Report, Sink};
 use crate::pool::Payload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +39,15 @@ impl Session {
     pub fn move_data(&mut self, request: &DataRequest, sink: &mut dyn Sink) -> Result<(), Failed> {
         let pool = self.pool_named(None)?.clone();
         if pool.kind == PoolKind::Threads {
-            return Err(Report::new(
-                ErrorKind::Usage,
-                format!(
-                    "{} is a thread pool: its threads borrow the session's variables",
-                    pool.name
-                ),
-            )
+            return Err(Report::usage(format!(
+                "{} is a thread pool: its threads borrow the session's variables",
+                pool.name
+            ))
             .hint("a process pool's engines have variables of their own: `%pool start`")
             .into());
         }
         let targets = request.targets.clone().unwrap_or_else(Targets::all);
-        let ranks = targets
-            .resolve(pool.size)
-            .map_err(|error| Failed::from(Report::new(ErrorKind::Usage, error.to_string())))?;
+        let ranks = pool.ranks(&targets)?;
         match request.verb {
             DataVerb::Push | DataVerb::Scatter => self.give(request, &pool, &ranks, sink),
             DataVerb::Pull | DataVerb::Gather => self.fetch(request, &pool, &ranks, sink),
@@ -80,7 +75,7 @@ impl Session {
                     format!("Vec<{element}>"),
                 )
             }
-            _ if is_text(&kind) => (
+            _ if types::is_text(&kind) => (
                 format!("regatta_cell::magic::send(&{name}.to_owned());\n"),
                 "String".to_owned(),
             ),
@@ -97,7 +92,7 @@ impl Session {
             "let {there}: {kind} = regatta_cell::magic::received_one();\n"
         ));
         let options = PxOptions {
-            targets: targets(ranks),
+            targets: Targets::of(ranks),
             ..PxOptions::default()
         };
         let given: Vec<Payload> = data.iter().flatten().cloned().collect();
@@ -113,7 +108,7 @@ impl Session {
             .iter()
             .filter(|row| row.outcome.is_ok())
             .count();
-        let kind = super::types::shorten(&kind);
+        let kind = types::shorten(&kind);
         sink.send(Event::Text(format!(
             "{said} {name} to {done} engines of {} as {there}: {kind}",
             pool.name
@@ -154,22 +149,22 @@ impl Session {
                 format!("`%px let {name} = …` defines it, and so does `%push`")
             };
             let what = format!("there is no `{name}` on engine {}", missing.join(", "));
-            return Err(Report::new(ErrorKind::Usage, what).hint(hint).into());
+            return Err(Report::usage(what).hint(hint).into());
         };
         if let Some(other) = kinds.iter().flatten().find(|other| **other != kind) {
             let what = format!("`{name}` is {kind} on one engine and {other} on another");
-            return Err(Report::new(ErrorKind::Usage, what)
+            return Err(Report::usage(what)
                 .hint("`-t` takes it from engines where it is the same")
                 .into());
         }
-        let text = is_text(&kind);
+        let text = types::is_text(&kind);
         let sending = if text {
             format!("regatta_cell::magic::send(&{name}.to_owned());\n")
         } else {
             format!("regatta_cell::magic::send(&{name});\n")
         };
         let options = PxOptions {
-            targets: targets(ranks),
+            targets: Targets::of(ranks),
             ..PxOptions::default()
         };
         let code = Code::default().generated(&sending);
@@ -186,13 +181,7 @@ impl Session {
             _ => format!("regatta_cell::magic::received::<{kind}>()"),
         };
         let code = match &request.bind {
-            Some(bind) => {
-                let kind = bind
-                    .ty
-                    .as_ref()
-                    .map_or_else(String::new, |kind| format!(": {kind}"));
-                format!("let {}{kind} = {expression};\n", bind.pattern)
-            }
+            Some(bind) => format!("{}{expression};\n", bind.opening()),
             None => format!("{expression}\n"),
         };
         let taken = values.clone();
@@ -205,7 +194,7 @@ impl Session {
         let variables = self.variables();
         let found = variables.iter().find(|(other, _)| other == name);
         found.map(|(_, kind)| kind.clone()).ok_or_else(|| {
-            let report = Report::new(ErrorKind::Usage, format!("there is no variable `{name}`"));
+            let report = Report::usage(format!("there is no variable `{name}`"));
             let near = variables
                 .iter()
                 .find(|(other, _)| strsim::jaro(other, name) > 0.8);
@@ -215,15 +204,6 @@ impl Session {
             }
         })
     }
-}
-
-fn targets(ranks: &[Rank]) -> Targets {
-    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-    ranks.join(",").parse().unwrap_or_else(|_| Targets::all())
-}
-
-fn is_text(kind: &str) -> bool {
-    matches!(kind, "&str" | "&'static str")
 }
 
 /// The element's type of a `Vec` or an array.
@@ -241,11 +221,10 @@ fn element_of(kind: &str) -> Option<&str> {
 }
 
 fn cannot_scatter(name: &str, kind: &str) -> Report {
-    let kind = super::types::shorten(kind);
-    Report::new(
-        ErrorKind::Usage,
-        format!("`{name}` is {kind}: parts are made of a Vec or an array"),
-    )
+    let kind = types::shorten(kind);
+    Report::usage(format!(
+        "`{name}` is {kind}: parts are made of a Vec or an array"
+    ))
     .hint(format!(
         "`%push {name}` gives the whole of it to each engine"
     ))
@@ -253,12 +232,9 @@ fn cannot_scatter(name: &str, kind: &str) -> Report {
 
 /// What cannot travel is named.
 fn stuck(mut failed: Failed, name: &str) -> Failed {
-    let stuck = |report: &Report| report.what.ends_with("cannot travel to other processes");
-    if failed.0.iter().any(stuck) {
-        failed.0.retain(stuck);
-    }
+    explain::only_stuck(&mut failed);
     for report in &mut failed.0 {
-        if report.what.ends_with("cannot travel to other processes") {
+        if explain::stuck_type(report).is_some() {
             report.what = format!("`{name}` cannot travel to other processes: {}", report.what);
             report.snippet = None;
             report.hint = Some(

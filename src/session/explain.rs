@@ -641,3 +641,20 @@ impl Session {
         report
     }
 }
+
+/// What the cell crate's trait for captured and moved values says of a type without it.
+const STUCK: &str = " cannot travel to other processes";
+
+/// The type that a report says cannot travel.
+pub(super) fn stuck_type(report: &Report) -> Option<&str> {
+    let stuck = report.what.strip_suffix(STUCK)?;
+    Some(stuck.trim_matches('`'))
+}
+
+/// When something cannot travel, the rest of the errors says so again of every use.
+pub(super) fn only_stuck(failed: &mut Failed) {
+    let stuck = |report: &Report| stuck_type(report).is_some();
+    if failed.0.iter().any(stuck) {
+        failed.0.retain(stuck);
+    }
+}

@@ -21,8 +21,7 @@ pub struct JobStatus {
     /// `None` when the inputs don't say how many they are.
     pub total: Option<u64>,
     pub elapsed: Duration,
-    /// `None` for what runs in the local engine alone.
-    pub pool: Option<PoolName>,
+    pub pool: PoolName,
     /// Memory held for its results, in bytes.
     pub bytes: u64,
 }
@@ -37,10 +36,6 @@ pub(super) struct MapJob {
 /// Whether a variable is a job's, of which the user sees the number only.
 pub(super) fn is_ours(variable: &str) -> bool {
     variable.starts_with("regatta_job_")
-}
-
-fn usage(what: impl Into<String>) -> Report {
-    Report::new(ErrorKind::Usage, what)
 }
 
 fn is_over(state: JobState) -> bool {
@@ -93,7 +88,7 @@ impl Session {
                 done: record.done,
                 total: record.total,
                 elapsed: record.elapsed,
-                pool: Some(record.pool.clone()),
+                pool: record.pool.clone(),
                 bytes: record.bytes,
             })
             .collect();
@@ -118,7 +113,7 @@ impl Session {
                 [] => "`%map -a F over EXPR` begins one in the background".to_owned(),
                 numbers => format!("there is {}; `%jobs` lists them", numbers.join(", ")),
             };
-            usage(what).hint(hint).into()
+            Report::usage(what).hint(hint).into()
         })
     }
 
@@ -213,13 +208,7 @@ impl Session {
             )
             .into());
         }
-        let open = bind.map_or_else(String::new, |bind| {
-            let kind = bind
-                .ty
-                .as_ref()
-                .map_or_else(String::new, |kind| format!(": {kind}"));
-            format!("let {}{kind} = ", bind.pattern)
-        });
+        let open = bind.map_or_else(String::new, Binding::opening);
         let close = if bind.is_some() { ";" } else { "" };
         let whole = status.state == JobState::Done;
         let take = if whole { "taken" } else { "taken_partly" };
@@ -256,7 +245,7 @@ impl Session {
     pub fn cancel_job(&mut self, job: JobId, sink: &mut dyn Sink) -> Result<(), Failed> {
         let status = self.status(Some(job), sink)?;
         if is_over(status.state) {
-            return Err(usage(format!("job {job} is over: {}", counted(&status))).into());
+            return Err(Report::usage(format!("job {job} is over: {}", counted(&status))).into());
         }
         if !self.hub.end_maps(WhichMaps::Job(job), EndEarly::Cancel)
             && self.cancel_px_job(job, sink)?
@@ -280,7 +269,7 @@ impl Session {
             Some(job) => {
                 let status = self.status(Some(job), sink)?;
                 if !is_over(status.state) {
-                    return Err(usage(format!("job {job} runs"))
+                    return Err(Report::usage(format!("job {job} runs"))
                         .hint(format!("`%cancel {job}` ends it"))
                         .into());
                 }
@@ -322,7 +311,7 @@ impl Session {
                 None => "no map has run on processes yet".to_owned(),
             };
             let hint = "`%map F over EXPR` on a process pool is remembered; the last 64 are";
-            usage(what).hint(hint).into()
+            Report::usage(what).hint(hint).into()
         })
     }
 }

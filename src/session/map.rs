@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::explain::CAPTURES_HINT;
-use super::{Code, Failed, Session};
+use super::explain::{self, CAPTURES_HINT};
+use super::{Code, Failed, Session, types};
 use crate::cell::{Binding, Targets, captured, identifiers, position};
 use crate::outcome::{ErrorKind, Mark, PoolKind, Report, Schedule, Sink, Snippet};
 
@@ -66,7 +66,7 @@ struct Capture {
 impl Capture {
     /// Text that stands in the program travels as a `String`.
     fn is_text(&self) -> bool {
-        matches!(self.kind.as_str(), "&str" | "&'static str")
+        types::is_text(&self.kind)
     }
 
     fn lent(&self) -> String {
@@ -85,15 +85,16 @@ impl Capture {
 impl Session {
     /// Runs a map; its results become a local variable or the cell's value.
     pub fn map(&mut self, request: &MapRequest, sink: &mut dyn Sink) -> Result<(), Failed> {
-        let pool = self.pool_named(request.options.pool.as_deref())?;
-        let (kind, size) = (pool.kind, pool.size);
+        let pool = self.pool_named(request.options.pool.as_deref())?.clone();
+        let kind = pool.kind;
         if request.options.background && kind == PoolKind::Threads {
-            return Err(Report::new(
-                ErrorKind::Usage,
-                "a map on a thread pool cannot go on in the background",
-            )
-            .hint("the threads belong to the local engine; a process pool can: `%pool start`")
-            .into());
+            return Err(
+                Report::usage("a map on a thread pool cannot go on in the background")
+                    .hint(
+                        "the threads belong to the local engine; a process pool can: `%pool start`",
+                    )
+                    .into(),
+            );
         }
         if kind == PoolKind::Threads {
             refused_on_threads(&request.options)?;
@@ -101,15 +102,11 @@ impl Session {
         let ranks = match &request.options.targets {
             None => Vec::new(),
             Some(_) if kind == PoolKind::Threads => {
-                return Err(
-                    Report::new(ErrorKind::Usage, "a thread pool has no targets")
-                        .hint("its threads share the work; a process pool has: `%pool start`")
-                        .into(),
-                );
+                return Err(Report::usage("a thread pool has no targets")
+                    .hint("its threads share the work; a process pool has: `%pool start`")
+                    .into());
             }
-            Some(targets) => targets
-                .resolve(size)
-                .map_err(|error| Failed::from(Report::new(ErrorKind::Usage, error.to_string())))?,
+            Some(targets) => pool.ranks(targets)?,
         };
         let ranks: Vec<u32> = ranks.iter().map(|rank| rank.0).collect();
         let job = self.next_job_variable();
@@ -195,22 +192,13 @@ impl Session {
     /// Marks the function in an error that has no place of its own, and names what cannot travel.
     pub(super) fn explained(&self, mut failed: Failed, request: &MapRequest) -> Failed {
         let captures = self.captures(request);
-        let stuck = |report: &Report| report.what.ends_with(" cannot travel to other processes");
-        if failed.0.iter().any(stuck) {
-            // The same is said again of every use.
-            failed.0.retain(stuck);
-        }
+        explain::only_stuck(&mut failed);
         for report in &mut failed.0 {
-            let Some(stuck) = report
-                .what
-                .strip_suffix(" cannot travel to other processes")
-            else {
+            let Some(stuck) = explain::stuck_type(report) else {
                 continue;
             };
-            let stuck = stuck.trim_matches('`').to_owned();
-            let short = super::types::shorten(&stuck);
-            let kind_of =
-                |capture: &Capture| super::types::shorten(&capture.kind).replace("'static ", "");
+            let short = types::shorten(stuck);
+            let kind_of = |capture: &Capture| types::shorten(&capture.kind).replace("'static ", "");
             let is_it = |capture: &&Capture| kind_of(capture) == short;
             let has_it = |capture: &&Capture| kind_of(capture).contains(&short);
             let name = captures
@@ -220,7 +208,7 @@ impl Session {
             if let Some(Capture { name, kind }) = name {
                 report.what = format!(
                     "`{name}`: {} cannot travel to other processes",
-                    super::types::shorten(kind)
+                    types::shorten(kind)
                 );
             }
             report.code = None;
@@ -236,7 +224,7 @@ impl Session {
             return failed;
         };
         if report.what.ends_with(NOTHING_TO_REDUCE) {
-            let report = Report::new(ErrorKind::Usage, NOTHING_TO_REDUCE);
+            let report = Report::usage(NOTHING_TO_REDUCE);
             return report
                 .hint("put a neutral value in front: `std::iter::once(…).chain(inputs)`, or `pool::reduce`, whose result is an Option")
                 .into();
@@ -280,11 +268,11 @@ pub(super) fn refused_on_threads(options: &MapOptions) -> Result<(), Report> {
     let hint = "a process pool can do it: `%pool start`";
     if options.timeout.is_some() {
         let what = "a thread cannot be stopped, so `--timeout` does not work on a thread pool";
-        return Err(Report::new(ErrorKind::Usage, what).hint(hint));
+        return Err(Report::usage(what).hint(hint));
     }
     if options.retries > 0 {
         let what = "`--retries` does not work on a thread pool: its inputs are moved into the function, not copied";
-        return Err(Report::new(ErrorKind::Usage, what).hint(hint));
+        return Err(Report::usage(what).hint(hint));
     }
     Ok(())
 }
@@ -310,13 +298,11 @@ impl Written<'_> {
             let code = self.call(code.generated(&format!("let {} = ", self.job)));
             let code = code.generated(";\n");
             return match bind {
-                Some(bind) => {
-                    code.generated(&format!("let {} = {}.clone();\n", typed(bind), self.job))
-                }
+                Some(bind) => code.generated(&format!("{}{}.clone();\n", bind.opening(), self.job)),
                 None => code,
             };
         }
-        let open = bind.map_or_else(String::new, |bind| format!("let {} = ", typed(bind)));
+        let open = bind.map_or_else(String::new, Binding::opening);
         let close = if bind.is_some() { "};\n" } else { "}\n" };
         let mut code = code.generated(&format!("{open}{{ "));
         if options.items {
@@ -399,7 +385,7 @@ impl Written<'_> {
                 .captures
                 .iter()
                 .map(|capture| {
-                    let kind = super::types::shorten(&capture.kind);
+                    let kind = types::shorten(&capture.kind);
                     format!("{}\u{1f}{kind}\u{1f}", capture.name)
                 })
                 .collect();
@@ -539,12 +525,4 @@ fn moving(function: &str) -> &'static str {
     } else {
         ""
     }
-}
-
-fn typed(bind: &Binding) -> String {
-    let kind = bind
-        .ty
-        .as_ref()
-        .map_or_else(String::new, |kind| format!(": {kind}"));
-    format!("{}{kind}", bind.pattern)
 }

@@ -23,8 +23,13 @@ pub struct Pool {
     pub engines: Vec<EngineId>,
 }
 
-fn usage(what: impl Into<String>) -> Report {
-    Report::new(ErrorKind::Usage, what)
+impl Pool {
+    /// The engines that are meant.
+    pub(super) fn ranks(&self, targets: &Targets) -> Result<Vec<Rank>, Report> {
+        targets
+            .resolve(self.size)
+            .map_err(|error| Report::usage(error.to_string()))
+    }
 }
 
 impl Session {
@@ -42,7 +47,8 @@ impl Session {
     pub fn pool_named(&self, name: Option<&str>) -> Result<&Pool, Report> {
         let Some(name) = name else {
             return self.current_pool().ok_or_else(|| {
-                usage("no pool is started").hint("`%pool start` starts one process engine per core")
+                Report::usage("no pool is started")
+                    .hint("`%pool start` starts one process engine per core")
             });
         };
         self.pools
@@ -50,7 +56,7 @@ impl Session {
             .find(|pool| pool.name.0 == name)
             .ok_or_else(|| {
                 let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
-                let report = usage(format!("there is no pool `{name}`"));
+                let report = Report::usage(format!("there is no pool `{name}`"));
                 match names.as_slice() {
                     [] => report.hint("no pool is started: `%pool start`"),
                     names => report.hint(format!("there is {}", names.join(", "))),
@@ -94,11 +100,11 @@ impl Session {
         if let Some(name) = name {
             let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || !name.chars().all(letters) {
-                return Err(usage(format!("`{name}` cannot name a pool"))
+                return Err(Report::usage(format!("`{name}` cannot name a pool"))
                     .hint("a name has letters, digits, `-` and `_`"));
             }
             if taken(name) {
-                return Err(usage(format!("there is already a pool `{name}`"))
+                return Err(Report::usage(format!("there is already a pool `{name}`"))
                     .hint(format!("`%pool stop {name}` first, or choose another name")));
             }
             return Ok(PoolName(name.to_owned()));
@@ -167,16 +173,14 @@ impl Session {
     ) -> Result<(Pool, Vec<Rank>, Vec<String>, Duration), Failed> {
         let pool = self.pool_named(None)?.clone();
         if pool.kind == PoolKind::Threads {
-            return Err(usage(format!(
+            return Err(Report::usage(format!(
                 "{} is a thread pool: there is nothing to restart",
                 pool.name
             ))
             .hint("its threads begin and end with each cell; `%reset` restarts the local engine")
             .into());
         }
-        let ranks = targets
-            .resolve(pool.size)
-            .map_err(|error| Failed::from(usage(error.to_string())))?;
+        let ranks = pool.ranks(targets)?;
         let since = Instant::now();
         let lost = if pool.kind == PoolKind::Processes {
             self.restart(&pool, &ranks)?
@@ -354,16 +358,20 @@ impl Session {
 
 fn checked_size(size: i64) -> Result<u32, Report> {
     match u32::try_from(size) {
-        Ok(0) | Err(_) => Err(usage(format!("a pool of {size} engines cannot work")).hint(
-            format!("this machine has {} cores: `-n {}`", cores(), cores()),
-        )),
-        Ok(size) if size > MOST => Err(usage(format!(
-            "{size} engines are too many for one machine"
-        ))
-        .hint(format!(
-            "the most is {MOST}; this machine has {} cores",
-            cores()
-        ))),
+        Ok(0) | Err(_) => Err(
+            Report::usage(format!("a pool of {size} engines cannot work")).hint(format!(
+                "this machine has {} cores: `-n {}`",
+                cores(),
+                cores()
+            )),
+        ),
+        Ok(size) if size > MOST => {
+            Err(
+                Report::usage(format!("{size} engines are too many for one machine")).hint(
+                    format!("the most is {MOST}; this machine has {} cores", cores()),
+                ),
+            )
+        }
         Ok(size) => Ok(size),
     }
 }

@@ -11,8 +11,7 @@ use super::{Code, Failed, JobStatus, Pool, Session, explain};
 use crate::cell::{Binding, Targets};
 use crate::ids::{CellId, EngineId, JobId, Rank};
 use crate::outcome::{
-    EngineOutcome, ErrorKind, Event, GroupOutputs, JobState, Origin, PoolKind, PxReport, PxRow,
-    Report, Sink,
+    EngineOutcome, Event, GroupOutputs, JobState, Origin, PoolKind, PxReport, PxRow, Report, Sink,
 };
 use crate::pool::{JobRecord, Payload, PoolEvent, Signal};
 
@@ -88,20 +87,18 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let pool = self.pool_named(None)?.clone();
-        let ranks = options
-            .targets
-            .resolve(pool.size)
-            .map_err(|error| Failed::from(Report::new(ErrorKind::Usage, error.to_string())))?;
+        let ranks = pool.ranks(&options.targets)?;
         if options.local {
             self.run_local(code, sink)?;
         }
         if pool.kind == PoolKind::Threads && !options.block {
-            return Err(Report::new(
-                ErrorKind::Usage,
-                "a %px on a thread pool cannot go on in the background",
-            )
-            .hint("the threads belong to the local engine; a process pool can: `%pool start`")
-            .into());
+            return Err(
+                Report::usage("a %px on a thread pool cannot go on in the background")
+                    .hint(
+                        "the threads belong to the local engine; a process pool can: `%pool start`",
+                    )
+                    .into(),
+            );
         }
         if pool.kind == PoolKind::Threads {
             return self.px_threads(code, &pool, &ranks, options, sink);
@@ -116,7 +113,7 @@ impl Session {
                 "the engines of {} are busy with In [{}]",
                 pool.name, busy.course.cell
             );
-            return Err(Report::new(ErrorKind::Usage, what)
+            return Err(Report::usage(what)
                 .hint("`%pxresult` waits for it; a %px without `-a` does so too")
                 .into());
         }
@@ -159,10 +156,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<PxReport, Failed> {
         let pool = self.pool_named(None)?.clone();
-        let ranks = options
-            .targets
-            .resolve(pool.size)
-            .map_err(|error| Failed::from(Report::new(ErrorKind::Usage, error.to_string())))?;
+        let ranks = pool.ranks(&options.targets)?;
         self.finish_background(&pool, sink)?;
         let (mut batches, course) = self.plan_px(code, &pool, &ranks, options, sink)?;
         for batch in &mut batches {
@@ -180,8 +174,12 @@ impl Session {
         };
         let (flight, interrupted) = self.fly(&batches, hold, Wait::default(), sink)?;
         let landed = self.landed(flight, course, interrupted, sink)?;
+        if !landed.again.is_empty() {
+            // As in `land`.
+            return self.px_quietly(code, options, data, sink);
+        }
         self.sent = landed.sent;
-        if landed.report.engines.iter().any(|row| !row.outcome.is_ok()) {
+        if !landed.report.is_ok() {
             sink.send(Event::Px(landed.report));
             return Err(Failed::default());
         }
@@ -205,28 +203,26 @@ impl Session {
         } = self.landed(flight, course, interrupted, sink)?;
         if !again.is_empty() {
             // The variables in the way are gone, so this ends.
-            let ranks: Vec<String> = again.iter().map(ToString::to_string).collect();
-            let targets = ranks.join(",").parse().unwrap_or_else(|_| Targets::all());
-            return self.px(
-                &code,
-                &PxOptions {
-                    targets,
-                    local: false,
-                    ..options
-                },
-                sink,
-            );
+            let options = PxOptions {
+                targets: Targets::of(&again),
+                local: false,
+                ..options
+            };
+            return self.px(&code, &options, sink);
         }
-        let failed = report.engines.iter().any(|row| !row.outcome.is_ok());
-        self.last_px = Some(report.clone());
-        sink.send(Event::Px(report));
-        if failed {
-            return Err(Failed::default());
-        }
+        self.show_px(report, sink)?;
         match (out_type, &options.out) {
             (Some(kind), Some(name)) => self.bind_values(name, &kind, sent, sink),
             _ => Ok(()),
         }
+    }
+
+    /// Shows what a `%px` came to; an error without words when it failed on an engine.
+    pub(super) fn show_px(&mut self, report: PxReport, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let ok = report.is_ok();
+        self.last_px = Some(report.clone());
+        sink.send(Event::Px(report));
+        if ok { Ok(()) } else { Err(Failed::default()) }
     }
 
     /// Keeps account of what the engines have now; what they came to.
@@ -392,7 +388,7 @@ impl Session {
     pub fn px_result(&mut self, sink: &mut dyn Sink) -> Result<(), Failed> {
         if self.background.is_empty() {
             let Some(report) = self.last_px.clone() else {
-                return Err(Report::new(ErrorKind::Usage, "no %px has run yet").into());
+                return Err(Report::usage("no %px has run yet").into());
             };
             sink.send(Event::Px(report));
             return Ok(());
@@ -400,24 +396,29 @@ impl Session {
         let mut failed = Failed::default();
         let mut any = false;
         for background in std::mem::take(&mut self.background) {
-            let Background {
-                mut flight, course, ..
-            } = background;
-            let wait = Wait {
-                signal: course.options.signal_on_interrupt,
-                progress_after: Some(course.options.progress_after),
-            };
-            let interrupted = self.follow(&mut flight, wait, sink)?;
-            sink.send(Event::Text(format!(
-                "In [{}] on {}:",
-                course.cell, course.pool.name
-            )));
-            if let Err(mut more) = self.land(flight, course, interrupted, sink) {
+            if let Err(mut more) = self.bring_in(background, sink) {
                 any = true;
                 failed.0.append(&mut more.0);
             }
         }
         if any { Err(failed) } else { Ok(()) }
+    }
+
+    /// Waits for a `%px` in the background and shows what it came to.
+    fn bring_in(&mut self, background: Background, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let Background {
+            mut flight, course, ..
+        } = background;
+        let wait = Wait {
+            signal: course.options.signal_on_interrupt,
+            progress_after: Some(course.options.progress_after),
+        };
+        let interrupted = self.follow(&mut flight, wait, sink)?;
+        sink.send(Event::Text(format!(
+            "In [{}] on {}:",
+            course.cell, course.pool.name
+        )));
+        self.land(flight, course, interrupted, sink)
     }
 
     /// Whether a background `%px` or map still runs.
@@ -449,7 +450,7 @@ impl Session {
                 done: (total - flight.flying().len()) as u64,
                 total: Some(total as u64),
                 elapsed: flight.elapsed(),
-                pool: Some(course.pool.name.clone()),
+                pool: course.pool.name.clone(),
                 bytes: 0,
             }
         };
@@ -464,29 +465,21 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         if bind.is_some() {
-            return Err(Report::new(
-                ErrorKind::Usage,
-                format!("job {job} is a %px, whose values are shown"),
-            )
-            .hint("`%px -o NAME` binds its values by rank")
-            .into());
+            return Err(
+                Report::usage(format!("job {job} is a %px, whose values are shown"))
+                    .hint("`%px -o NAME` binds its values by rank")
+                    .into(),
+            );
         }
-        let Some(place) = self.background.iter().position(|other| other.job == job) else {
-            return Ok(());
-        };
-        let others: Vec<Background> = self.background.drain(..).collect();
-        let (mut mine, mut rest) = (Vec::new(), Vec::new());
-        for (index, background) in others.into_iter().enumerate() {
-            if index == place {
-                mine.push(background);
-            } else {
-                rest.push(background);
-            }
+        match self.take_background(job) {
+            Some(background) => self.bring_in(background, sink),
+            None => Ok(()),
         }
-        self.background = mine;
-        let shown = self.px_result(sink);
-        self.background = rest;
-        shown
+    }
+
+    fn take_background(&mut self, job: JobId) -> Option<Background> {
+        let place = self.background.iter().position(|other| other.job == job)?;
+        Some(self.background.remove(place))
     }
 
     /// Interrupts a `%px` in the background as Ctrl-C does and shows what it came to; false when there is none
@@ -496,19 +489,11 @@ impl Session {
         job: JobId,
         sink: &mut dyn Sink,
     ) -> Result<bool, Failed> {
-        let Some(place) = self.background.iter().position(|other| other.job == job) else {
+        let Some(background) = self.take_background(job) else {
             return Ok(false);
         };
-        let Background {
-            mut flight, course, ..
-        } = self.background.remove(place);
-        let wait = Wait {
-            signal: course.options.signal_on_interrupt,
-            progress_after: Some(course.options.progress_after),
-        };
         self.interrupt.press();
-        let interrupted = self.follow(&mut flight, wait, sink)?;
-        match self.land(flight, course, interrupted, sink) {
+        match self.bring_in(background, sink) {
             // The table has told it.
             Err(failed) if failed.0.is_empty() => Ok(true),
             landed => landed.map(|()| true),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Code, Failed, Pool, PxOptions, Session};
 use crate::cell::split_items;
 use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink};
+use crate::outcome::{EngineOutcome, PoolKind, PxReport, PxRow, Sink};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -51,7 +51,6 @@ impl Session {
                 }
             })
             .collect();
-        let failed = rows.iter().any(|row| !row.outcome.is_ok());
         let report = PxReport {
             cell: self.cell(),
             pool: pool.name.clone(),
@@ -60,13 +59,7 @@ impl Session {
             group: options.group_outputs,
             verbose: options.verbose,
         };
-        self.last_px = Some(report.clone());
-        sink.send(Event::Px(report));
-        if failed {
-            Err(Failed::default())
-        } else {
-            Ok(())
-        }
+        self.show_px(report, sink)
     }
 }
 

@@ -30,6 +30,11 @@ pub fn shorten(type_name: &str) -> String {
     short
 }
 
+/// Text that stands in the program; it travels as a `String`.
+pub fn is_text(kind: &str) -> bool {
+    matches!(kind, "&str" | "&'static str")
+}
+
 #[cfg(test)]
 mod tests {
     use super::shorten;

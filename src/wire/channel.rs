@@ -342,17 +342,17 @@ impl Channel {
 
     /// The next frame that is there whole.
     pub fn next_frame<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Payload)>, WireError> {
-        let Some((header, bytes, shared)) = self.reader.next_frame()? else {
+        let Some(frame) = self.reader.next_frame()? else {
             return Ok(None);
         };
-        let payload = if shared {
+        let payload = if frame.shared {
             Payload::file(self.files.pop_front().ok_or(WireError::Closed)?)
-        } else if bytes.is_empty() {
+        } else if frame.payload.is_empty() {
             Payload::None
         } else {
-            Payload::Inline(bytes.into())
+            Payload::Inline(frame.payload.into())
         };
-        Ok(Some((header, payload)))
+        Ok(Some((frame.header, payload)))
     }
 
     /// Waits for the next frame.

@@ -59,6 +59,15 @@ fn lengths(prefix: [u8; PREFIX]) -> Result<(usize, usize, bool), WireError> {
     Ok((total, header, shared))
 }
 
+/// A frame that has come whole.
+#[derive(Debug)]
+pub struct Frame<'a, T> {
+    pub header: T,
+    pub payload: &'a [u8],
+    /// The payload is a file instead.
+    pub shared: bool,
+}
+
 /// Takes bytes as they come in and gives frames as they become whole.
 #[derive(Debug, Default)]
 pub struct FrameReader {
@@ -85,10 +94,8 @@ impl FrameReader {
         Some(taken)
     }
 
-    /// The next whole frame, and whether its payload is a file.
-    pub fn next_frame<T: DeserializeOwned>(
-        &mut self,
-    ) -> Result<Option<(T, &[u8], bool)>, WireError> {
+    /// The next whole frame.
+    pub fn next_frame<T: DeserializeOwned>(&mut self) -> Result<Option<Frame<'_, T>>, WireError> {
         let waiting = &self.bytes[self.at..];
         let Some(prefix) = waiting.first_chunk::<PREFIX>() else {
             return Ok(None);
@@ -100,7 +107,11 @@ impl FrameReader {
         let header = postcard::from_bytes(&waiting[PREFIX..PREFIX + header_len])?;
         let payload = self.at + PREFIX + header_len..self.at + PREFIX + total;
         self.at = payload.end;
-        Ok(Some((header, &self.bytes[payload], shared)))
+        Ok(Some(Frame {
+            header,
+            payload: &self.bytes[payload],
+            shared,
+        }))
     }
 }
 
@@ -128,11 +139,11 @@ mod tests {
             let mut seen = 0_u32;
             for part in stream.chunks(cut) {
                 reader.extend(part);
-                while let Some(((n, name), payload, shared)) =
-                    reader.next_frame::<(u32, String)>().unwrap()
-                {
-                    assert_eq!((n, name, shared), (seen, format!("frame {seen}"), false));
-                    assert_eq!(payload, vec![n as u8; n as usize * 7]);
+                while let Some(frame) = reader.next_frame::<(u32, String)>().unwrap() {
+                    let (n, name) = frame.header;
+                    assert_eq!((n, name), (seen, format!("frame {seen}")));
+                    assert!(!frame.shared);
+                    assert_eq!(frame.payload, vec![n as u8; n as usize * 7]);
                     seen += 1;
                 }
             }

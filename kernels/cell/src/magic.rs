@@ -4,12 +4,10 @@ use std::any::type_name;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::fmt::Debug;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::captures::Travels;
+use crate::catch::caught;
 use crate::codec;
 use crate::host::{Bytes, End, MapEnd, Write, host};
 use crate::job::Job;
@@ -109,9 +107,10 @@ pub fn broadcast<F: Fn() + Sync>(f: F) {
     extern "C" fn run<F: Fn()>(ctx: *mut c_void, _rank: u32) -> End {
         // SAFETY: `ctx` is the closure of the `broadcast` call that waits for all threads.
         let f = unsafe { &*ctx.cast::<F>() };
-        match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(()) => End::Finished,
-            Err(_) => End::Panicked,
+        if caught(&mut || f()) {
+            End::Finished
+        } else {
+            End::Panicked
         }
     }
     let end = (host().broadcast)((&raw const f).cast_mut().cast(), Bytes::of(b""), run::<F>);
@@ -160,14 +159,23 @@ impl<O> NoteNothing for &Results<'_, O> {}
 
 /// Sends a value to the session, which hands it on.
 pub fn send<T: Travels>(value: &T) {
-    extern "C" fn feed<T: Serialize>(value: *const c_void, to: *mut c_void, write: Write) {
-        // SAFETY: `value` is the one that the `send` call below borrows.
-        let value = unsafe { &*value.cast::<T>() };
+    hand_over(&|out| codec::write(value, out).is_ok());
+}
+
+type Encode<'a> = &'a dyn Fn(&mut dyn FnMut(&[u8])) -> bool;
+
+/// Gives the session the bytes that `encode` writes.
+fn hand_over(encode: Encode<'_>) {
+    extern "C" fn feed(encode: *const c_void, to: *mut c_void, write: Write) {
+        // SAFETY: it is the one that the `hand_over` call below borrows.
+        let encode = unsafe { *encode.cast::<Encode<'_>>() };
         let mut out = |bytes: &[u8]| write(to, Bytes::of(bytes));
         // An encoder that panics or fails leaves too few bytes, which the other side tells.
-        let _ = catch_unwind(AssertUnwindSafe(|| codec::write(value, &mut out)));
+        caught(&mut || {
+            encode(&mut out);
+        });
     }
-    (host().send)(std::ptr::from_ref(value).cast(), feed::<T>);
+    (host().send)((&raw const encode).cast(), feed);
 }
 
 /// Sends one block of a slice for each of `parts` engines; their lengths differ by at most one.
@@ -191,13 +199,7 @@ pub fn scatter_cyclic<T: Travels + Clone>(values: &[T], parts: usize) {
 
 /// Sends a slice as the `Vec` that it will be.
 fn send_slice<T: Travels + Clone>(values: &[T]) {
-    extern "C" fn feed<T: Serialize>(values: *const c_void, to: *mut c_void, write: Write) {
-        // SAFETY: `values` is the slice that the `send_slice` call below borrows.
-        let values = unsafe { *values.cast::<&[T]>() };
-        let mut out = |bytes: &[u8]| write(to, Bytes::of(bytes));
-        let _ = catch_unwind(AssertUnwindSafe(|| codec::write_slice(values, &mut out)));
-    }
-    (host().send)((&raw const values).cast(), feed::<T>);
+    hand_over(&|out| codec::write_slice(values, out).is_ok());
 }
 
 /// The parts of a scatter in blocks, joined.

@@ -3,10 +3,10 @@
 use std::any::type_name;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::catch::caught;
 use crate::error::ItemError;
 use crate::exchange::panicked;
 use crate::host::{Bytes, ChunkEnd, End, MapEnd, ThreadsCall, Wish, host, text_of};
@@ -84,7 +84,7 @@ where
     };
     let start = Instant::now();
     while first + ended.done < end && ended.how == End::Finished {
-        let applied = catch_unwind(AssertUnwindSafe(|| {
+        let applied = caught(&mut || {
             for index in first + ended.done..end {
                 // SAFETY: each index is run once, so the input is still there and is taken once.
                 let input = unsafe { shared.inputs[index as usize].0.assume_init_read() };
@@ -94,8 +94,8 @@ where
                 let _ = shared.results[index as usize].set(Ok((shared.f)(input)));
                 ended.done += 1;
             }
-        }));
-        if applied.is_err() {
+        });
+        if !applied {
             if shared.collect {
                 let item = first + ended.done;
                 let why = text_of(|to, write| (host().take_panic)(to, write));
