@@ -48,18 +48,21 @@
 //!
 //! # A map's way
 //!
-//! `%map` is written out as a call of the cell crate's map, which the local engine runs: the caller. It opens
-//! a connection of its own for the map, on which the hub asks for inputs and gives results, so that a map in
-//! the background is served by a thread of its own while the local engine runs other cells. A generic function
-//! of the map's instance describes the user's function: how it is made from the captured variables, run over a
-//! chunk, dropped. Its address less the artifact's load address names it in every engine. Captured variables
-//! travel once per engine and value, known by their content's hash.
+//! `%map` is written out as a call of the cell crate's map, which the local engine runs: the caller. For its
+//! time the map has a connection to itself, on which the hub asks for inputs and gives results, so that a map
+//! in the background is served by a thread of its own while the local engine runs other cells; afterwards the
+//! connection is kept for the next map. A generic function of the map's instance describes the user's function:
+//! how it is made from the captured variables, run over a chunk, dropped. Its address less the artifact's load
+//! address names it in every engine. Captured variables travel once per engine and value, known by their
+//! content's hash. Of the cell crate only what depends on a map's types is generic: the rest would be compiled
+//! anew with every cell.
 //!
 //! The hub pulls chunks as the schedule (`pool::schedule`, pure) asks for them, sends each to an engine, and
 //! passes its results on; an engine that dies is replaced, and its items run elsewhere. Each engine shares a
 //! page of numbers with the hub: the item that it is at, so that the item that ended it is known, and a job
 //! whose items it should stop. Payloads of more than a few tens of kilobytes are buffers in shared memory that
-//! travel as open files; nothing of them has a name in any file system, so nothing can be left behind.
+//! travel as open files; nothing of them has a name in any file system, so nothing can be left behind. Caller
+//! and hub stay awake for the first moments of a map: to be woken takes longer than a short map.
 //!
 //! # Invariants
 //!

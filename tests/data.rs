@@ -289,7 +289,7 @@ fn a_captured_value_is_sent_once() {
     assert_eq!(first.len(), 1, "{first:?}");
     // More maps send nothing of it again.
     for _ in 0..5 {
-        contains(&session.cell(map), &["once per engine", "wall"]);
+        contains(&session.cell(map), &["already there", "wall"]);
         contains(&session.cell("got.len()"), &["8"]);
     }
     assert_eq!(processes(&session), engines);

@@ -132,6 +132,7 @@ fn cancelling_keeps_what_is_done() {
     let shown = session.cell(&format!("%cancel {job}"));
     assert!(began.elapsed() < SECOND, "{:?}: {shown}", began.elapsed());
     contains(&shown, &["cancelled", "of 200 items", "%result"]);
+    lacks(&shown, &["was cancelled"]);
     assert_eq!(row(&mut session, job)[2], "cancelled");
     // Nobody had to be killed for it.
     contains(&session.cell("%px there"), &["│    0,1 │      7 │"]);
@@ -154,8 +155,10 @@ fn cancelling_keeps_what_is_done() {
     assert!(began.elapsed() < SECOND, "{:?}: {shown}", began.elapsed());
     contains(
         &shown,
-        &[&format!("job {job} is cancelled"), "0 of 10 items"],
+        &[&format!("job {job} is cancelled: 0 of 10 items done")],
     );
+    // Once, and without the offer of results that are not there.
+    lacks(&shown, &["was cancelled", "%result"]);
     let after = session.cell("%px engine::size()");
     contains(&after, &["│    0,1 │      2 │"]);
     contains(&(shown + &after), &["lost there: there"]);

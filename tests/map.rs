@@ -43,6 +43,7 @@ fn maps_on_processes() {
         &["│    0,1 │      2 │"],
     );
     errors_are_the_users_own(&mut session);
+    a_map_after_a_failed_one_is_right(&mut session);
     a_comparison_is_of_the_same_map(&mut session);
     contains(&session.cell("masses.len() + 1"), &["4"]);
     assert_eq!(session.end(), 0);
@@ -58,6 +59,20 @@ fn errors_are_the_users_own(session: &mut Session) {
     let shown = session.cell("%map |x: u64| pool::map(0..x, |y: u64| y) over 0..3");
     contains(&shown, &["cannot command the others", "at In ["]);
     lacks(&shown, &["pool.rs"]);
+    let shown =
+        session.cell("%map |x: u64| x over (0..3u64).map(|x| { assert!(x < 2, \"bad {x}\"); x })");
+    contains(&shown, &["the inputs panicked: bad 2", "at In ["]);
+}
+
+/// Results of a map that has failed may still come when the next one begins; they are not the next one's.
+fn a_map_after_a_failed_one_is_right(session: &mut Session) {
+    for _ in 0..5 {
+        let shown =
+            session.cell("%map |x: u64| x over (0..9u64).map(|x| { assert!(x < 8, \"bad\"); x })");
+        contains(&shown, &["the inputs panicked: bad"]);
+        let shown = session.cell("%map -q |x: u64| 100 * x over 1..6u64");
+        contains(&shown, &["[100, 200, 300, 400, 500]"]);
+    }
 }
 
 fn a_comparison_is_of_the_same_map(session: &mut Session) {

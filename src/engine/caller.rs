@@ -16,8 +16,8 @@ use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds};
 use crate::wire::{
-    AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, MapWish, Payload,
-    Schedule, ToCaller, WireError,
+    AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, MapWish,
+    PanicInfo, Payload, Schedule, ToCaller, WireError,
 };
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
@@ -192,15 +192,16 @@ impl Caller {
             let (to, write) = inputs.parts();
             let pulled = (self.ctx.pull)(self.ctx.ctx, items, self.most, to, write);
             let mut error = match pulled.how {
-                End::Panicked => Some(format!(
-                    "the inputs panicked: {}",
-                    host::take_panic().map_or_else(String::new, |panic| panic.message)
-                )),
-                End::NotEncodable => Some("serde could not encode an input".to_owned()),
+                End::Panicked => Some(
+                    host::take_panic().unwrap_or_else(|| PanicInfo::plain("the inputs panicked")),
+                ),
+                End::NotEncodable => Some(PanicInfo::plain("serde could not encode an input")),
                 End::Finished | End::Stopped => None,
             };
             let inputs = inputs.finish().unwrap_or_else(|trouble| {
-                error.get_or_insert(format!("no memory for the inputs: {trouble}"));
+                error.get_or_insert(PanicInfo::plain(format!(
+                    "no memory for the inputs: {trouble}"
+                )));
                 Payload::None
             });
             self.exhausted |= pulled.exhausted;
@@ -208,7 +209,7 @@ impl Caller {
                 count: pulled.count,
                 exhausted: pulled.exhausted,
                 encode: nanoseconds(since),
-                error,
+                error: error.map(Box::new),
             };
             writer.queue(&message, &inputs)?;
             if pulled.exhausted {

@@ -39,6 +39,8 @@ pub struct MapPlan {
     pub chunks: Option<u64>,
     pub schedule: Schedule,
     pub captures: Vec<CaptureSize>,
+    /// Every engine has them from a map before.
+    pub captures_there: bool,
     pub pool: PoolName,
     pub kind: PoolKind,
     pub engines: u32,

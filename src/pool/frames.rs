@@ -161,6 +161,7 @@ impl State {
                 chunks,
                 schedule,
                 captures: Vec::new(),
+                captures_there: false,
                 pool,
                 kind: PoolKind::Threads,
                 engines,

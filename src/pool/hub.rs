@@ -16,7 +16,8 @@ use super::captures::Captures;
 use super::map::Map;
 use super::process::Process;
 use super::{
-    Command, EngineState, Environment, JobRecord, Notify, PoolEvent, PoolUse, Printed, Run, Work,
+    Command, EngineState, Environment, JobRecord, Notify, PoolEvent, PoolUse, Printed, Run,
+    WhichMaps, Work,
 };
 use crate::ids::{EngineId, JobId};
 use crate::outcome::{Stream, Timeline};
@@ -268,6 +269,9 @@ impl State {
                 let jobs = self.jobs(which);
                 let _ = answer.send(!jobs.is_empty());
                 for job in jobs {
+                    if let Some(map) = self.maps.get_mut(&job) {
+                        map.awaited = matches!(which, WhichMaps::Job(_));
+                    }
                     self.end_early(job, verb);
                 }
             }

@@ -80,7 +80,15 @@ impl State {
         };
         let job = JobId(self.next_job);
         self.next_job += 1;
-        let (mut map, plan) = Map::new(job, caller, channel, pool, &engines, begin);
+        let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
+        plan.captures_there = map.captures().is_some_and(|hash| {
+            let has = |engine| {
+                self.processes
+                    .get(engine)
+                    .is_some_and(|process| process.captures.contains(&hash))
+            };
+            engines.iter().all(|(engine, ..)| has(engine))
+        });
         if map.wish.background {
             map.tell(&ToCaller::Job { job }, &Payload::None);
         }
@@ -202,7 +210,12 @@ impl State {
             FromCaller::Inputs {
                 error: Some(error), ..
             } => {
-                let step = map.fail(None, None, MapFault::Inputs(error));
+                let fault = if error.file.is_empty() {
+                    MapFault::Inputs(error.message)
+                } else {
+                    MapFault::InputsPanicked(*error)
+                };
+                let step = map.fail(None, None, fault);
                 self.take(job, vec![step]);
             }
             FromCaller::Inputs {
@@ -308,11 +321,13 @@ impl State {
         ended: &crate::wire::ChunkEnded,
         results: Payload,
     ) {
-        if let Some(map) = self.maps.get_mut(&job) {
-            let steps = map.chunk_done(engine, chunk, ended, results);
-            self.take(job, steps);
-            self.due.insert(job);
-        }
+        let Some(map) = self.maps.get_mut(&job) else {
+            // It is over.
+            return results.release();
+        };
+        let steps = map.chunk_done(engine, chunk, ended, results);
+        self.take(job, steps);
+        self.due.insert(job);
     }
 
     /// Goes on with the maps of which chunks have ended.
@@ -354,6 +369,9 @@ impl State {
             let text = said(&record);
             self.remember(record, timeline);
             self.pass_on_all_prints();
+            if map.awaited {
+                return;
+            }
             // Above the prompt, or among what a cell shows.
             match &mut self.notify {
                 Some(notify) if self.prompting => notify(&text),

@@ -54,6 +54,8 @@ pub struct Map {
     why: Option<String>,
     /// `Over` was sent.
     closing: bool,
+    /// Somebody waits for its end and tells it.
+    pub awaited: bool,
     /// The caller has answered it, or is gone.
     closed: bool,
     /// The caller is gone.
@@ -129,6 +131,7 @@ impl Map {
                 .iter()
                 .flat_map(|info| info.variables.iter().map(capture))
                 .collect(),
+            captures_there: false,
             pool: pool.clone(),
             kind: PoolKind::Processes,
             engines: engines.len() as u32,
@@ -189,6 +192,7 @@ impl Map {
             failure: None,
             why: None,
             closing: false,
+            awaited: false,
             closed: false,
             gone: false,
         };
@@ -261,7 +265,11 @@ impl Map {
         self.task.captures
     }
 
+    /// Says something to the caller; nothing after the end, when the connection is for the next map.
     pub fn tell(&mut self, message: &ToCaller, payload: &Payload) {
+        if self.closing {
+            return payload.release();
+        }
         // A caller that is gone shows when reading.
         let _ = self.channel.queue(message, payload);
     }
@@ -546,6 +554,7 @@ impl Map {
             MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
             MapFault::PlanOnly => "only the plan was wanted".to_owned(),
             MapFault::Inputs(why) => why.clone(),
+            MapFault::InputsPanicked(panic) => format!("the inputs panicked: {}", panic.message),
         }));
         Step::Failed(failure)
     }
@@ -554,7 +563,6 @@ impl Map {
         if self.closing {
             return;
         }
-        self.closing = true;
         self.why.clone_from(&error);
         self.payloads.clear();
         let wall = self.started.elapsed();
@@ -567,6 +575,7 @@ impl Map {
             first_items: self.first_items(),
         };
         self.tell(&message, &Payload::None);
+        self.closing = true;
     }
 
     fn place(&self, engine: EngineId) -> Option<usize> {
@@ -760,4 +769,72 @@ pub fn told(schedule: Kind) -> outcome::Schedule {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::wire::FunctionAddress;
+
+    /// The connection is the next map's then.
+    #[test]
+    fn nothing_is_told_after_the_end() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut theirs = Channel::new(theirs);
+        let begin = MapBegin {
+            wish: MapWish::default(),
+            input_type: String::new(),
+            output_type: String::new(),
+            items: Some(9),
+            function: FunctionAddress {
+                so: "code.so".into(),
+                offset: 0,
+            },
+            captures: None,
+        };
+        let engines = [(EngineId(1), Rank(0), true), (EngineId(2), Rank(1), true)];
+        let pool = PoolName("p0".to_owned());
+        let channel = Channel::new(ours);
+        let (mut map, _) = Map::new(JobId(1), EngineId(0), channel, pool, &engines, begin);
+        for _ in 0..EAGER {
+            map.inputs(1, false, 0, Payload::of(vec![7]).unwrap());
+        }
+        let sent = |step: &Step| match step {
+            Step::Send {
+                engine,
+                message: ToEngine::Chunk { span, .. },
+                ..
+            } => Some((*engine, span.chunk)),
+            _ => None,
+        };
+        let chunks: Vec<(EngineId, u32)> = map.steps().iter().filter_map(sent).collect();
+        assert_eq!(chunks.len(), 2);
+        map.fail(None, None, MapFault::Inputs("as wanted".to_owned()));
+        for (engine, chunk) in chunks {
+            let ended = ChunkEnded {
+                done: 1,
+                failed: 0,
+                busy: 1,
+                began: 1,
+                error: None,
+                stopped: false,
+                items: Vec::new(),
+            };
+            map.chunk_done(engine, chunk, &ended, Payload::of(vec![7]).unwrap());
+            map.died(engine, "killed", None, false, false);
+        }
+        map.steps();
+        map.flush();
+        drop(map);
+        let mut told = Vec::new();
+        while let Ok((message, _)) = theirs.receive::<ToCaller>() {
+            told.push(message);
+        }
+        assert!(
+            matches!(told.last(), Some(ToCaller::Over { .. })),
+            "{told:?}"
+        );
+    }
 }

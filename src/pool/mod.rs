@@ -185,6 +185,8 @@ pub enum MapFault {
     PlanOnly,
     /// The inputs themselves failed, or something could not be encoded.
     Inputs(String),
+    /// The iterator of the inputs did.
+    InputsPanicked(PanicInfo),
 }
 
 /// Printed bytes on their way to the renderer. Dropping them makes room for more: an engine that prints

@@ -6,7 +6,7 @@
 //! | `cell_started` | `cell`, `code` |
 //! | `output` | `cell`, `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
 //! | `result` | `cell`, `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
-//! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `schedule` (`dynamic`, `static`, `guided`), `captures` (each `name`, `type`, `bytes`), `pool`, `kind` (`threads`, `processes`), `engines` |
+//! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `schedule` (`dynamic`, `static`, `guided`), `captures` (each `name`, `type`, `bytes`), `captures_there` (every engine has them already), `pool`, `kind` (`threads`, `processes`), `engines` |
 //! | `map_finished` | `job`, `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
 //! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
@@ -273,7 +273,7 @@ mod tests {
             Event::Timeline(timeline),
             Event::Compare(compare),
         ];
-        let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"pool":"p0","kind":"processes","engines":2}
+        let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"captures_there":false,"pool":"p0","kind":"processes","engines":2}
 {"event":"timeline","job":3,"function":"f","pool":"p0","engines":3,"wall":2.41,"chunks":[{"engine":0,"first":32,"items":8,"sent":0.6,"began":0.602,"ended":0.8,"failed":true}],"cut":false}
 {"event":"compare","function":"fib","rows":[{"pool":"serial","kind":null,"engines":1,"items":100,"wall":1.21,"speedup":1.0,"efficiency":1.0,"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.0},"same":true}]}
 "#;

@@ -97,6 +97,7 @@ fn captures(plan: &MapPlan, style: &Style) -> String {
         match plan.kind {
             // Nothing travels: the threads read the session's own values.
             PoolKind::Threads => "borrowed",
+            PoolKind::Processes if plan.captures_there => "already there",
             PoolKind::Processes => "once per engine",
         }
         .to_owned(),
@@ -282,6 +283,8 @@ mod tests {
             narrow,
             "captures k: f64 (8 B),\ntable: Vec<f64> (80.0 MB),\nonce per engine\n"
         );
+        plan.captures_there = true;
+        assert!(show(&plan, 200).ends_with("table: Vec<f64> (80.0 MB), already there\n"));
         plan.schedule = Schedule::Guided;
         plan.kind = PoolKind::Threads;
         assert_eq!(

@@ -154,6 +154,7 @@ pub(crate) fn plan() -> MapPlan {
         chunks: None,
         schedule: Schedule::Dynamic,
         captures: Vec::new(),
+        captures_there: false,
         pool: PoolName("p0".to_owned()),
         kind: PoolKind::Processes,
         engines: 2,

@@ -630,6 +630,14 @@ impl Session {
                 .hint("`--on-error collect` keeps what is done, and so does a job: `%map -a`")
             }
             MapFault::PlanOnly => Report::new(ErrorKind::Map, "only the plan was wanted"),
+            MapFault::InputsPanicked(panic) => {
+                let what = format!("the inputs panicked: {}", panic.message);
+                let report = Report::new(ErrorKind::Map, what);
+                match self.panic_place(panic, artifact, code) {
+                    Some(place) => report.note(format!("at {place}")),
+                    None => report,
+                }
+            }
             MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
         };
         for (rank, cause) in &failure.died {

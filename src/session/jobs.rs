@@ -255,8 +255,12 @@ impl Session {
         }
         self.await_job(Some(job), Some(CANCEL_PATIENCE), sink)?;
         let status = self.status(Some(job), sink)?;
+        let next = match status.done {
+            0 => String::new(),
+            _ => format!("; `%result {job}` takes them"),
+        };
         sink.send(Event::Text(format!(
-            "job {job} is cancelled: {} done; `%result {job}` takes them",
+            "job {job} is cancelled: {} done{next}",
             counted(&status)
         )));
         Ok(())

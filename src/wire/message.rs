@@ -259,11 +259,12 @@ pub enum FromCaller {
     Begin(Box<MapBegin>),
     /// Payload: their bytes.
     Captures,
-    /// A chunk. Payload: the encoded inputs. `encode`: nanoseconds.
+    /// A chunk. Payload: the encoded inputs. `encode`: nanoseconds. `error`: the iterator's panic, or without a
+    /// place why it could not be encoded.
     Inputs {
         count: u64,
         exhausted: bool,
-        error: Option<String>,
+        error: Option<Box<PanicInfo>>,
         encode: u64,
     },
     /// Results could not be decoded, so the map cannot end well.
