@@ -64,6 +64,23 @@ fn the_prompt_is_back_within_a_second() {
     assert_eq!(session.end(), 0);
 }
 
+/// Ctrl-C is meant for what runs, not for a map that is over.
+#[test]
+fn a_loop_after_a_map_is_interrupted() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start -n 2",
+        "let kept = pool::map(0..4u64, |x: u64| x);",
+    ]);
+    session.enter(
+        "println!(\"{:?}\", pool::map(0..4u64, |x: u64| x)); loop { std::hint::black_box(0); }",
+    );
+    session.shows("[0, 1, 2, 3]", PATIENCE);
+    contains(&session.interrupt(), &["interrupted"]);
+    contains(&session.cell("1 + 1"), &["Out[", "2"]);
+    assert_eq!(session.end(), 0);
+}
+
 #[test]
 fn a_map_that_collects_errors_keeps_what_is_done() {
     let mut session = Session::start();

@@ -38,7 +38,6 @@ pub struct Caller {
     awake: Instant,
     progress: Mutex<Progress>,
     failure: Mutex<String>,
-    exhausted: bool,
     /// Bytes after which a chunk ends early.
     most: u64,
     decode: u64,
@@ -108,7 +107,6 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
         awake: Instant::now(),
         progress: Mutex::default(),
         failure: Mutex::default(),
-        exhausted: false,
         most: if wish.chunk.is_none() && wish.schedule == Schedule::Dynamic {
             MOST
         } else {
@@ -204,7 +202,6 @@ impl Caller {
                 )));
                 Payload::None
             });
-            self.exhausted |= pulled.exhausted;
             let message = FromCaller::Inputs {
                 count: pulled.count,
                 exhausted: pulled.exhausted,

@@ -407,11 +407,12 @@ impl State {
         self.remember(record, timeline);
     }
 
-    /// The jobs that a command is about.
+    /// The jobs that a command is about; none that is over and waits for its caller's word.
     pub(super) fn jobs(&self, which: WhichMaps) -> Vec<JobId> {
         self.maps
             .iter()
             .filter(|(job, map)| match which {
+                _ if map.is_over() => false,
                 WhichMaps::Foreground => !map.wish.background,
                 WhichMaps::Job(wanted) => **job == wanted,
             })

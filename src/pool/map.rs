@@ -496,6 +496,9 @@ impl Map {
         let Some(limit) = self.wish.timeout.map(Duration::from_nanos) else {
             return Vec::new();
         };
+        if self.closing {
+            return Vec::new();
+        }
         let mut late = Vec::new();
         for worker in &mut self.workers {
             let Some((item, number)) = at(worker.engine) else {
@@ -529,6 +532,11 @@ impl Map {
         let mut steps = vec![Step::Stop(self.engines())];
         steps.extend(self.steps());
         steps
+    }
+
+    /// The caller has been told its end.
+    pub fn is_over(&self) -> bool {
+        self.closing
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The calling side of a map on processes: gives inputs, takes results. Only what encodes an input and what
 //! decodes results depends on their types; the rest is compiled once, not with every cell.
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -156,17 +157,11 @@ struct Party<'a> {
     order: Option<Order>,
 }
 
-/// Which results come next, and those that came before their turn.
+/// Which results come next, and those that came before their turn: by the first index, how many, their bytes.
 #[derive(Default)]
 struct Order {
     next: u64,
-    early: Vec<Early>,
-}
-
-struct Early {
-    first: u64,
-    count: u64,
-    bytes: Vec<u8>,
+    early: BTreeMap<u64, (u64, Vec<u8>)>,
 }
 
 /// The host's part of a map.
@@ -291,19 +286,15 @@ impl Party<'_> {
             return news(first, count, bytes);
         };
         if first > *next {
-            early.push(Early {
-                first,
-                count,
-                bytes: bytes.to_vec(),
-            });
+            early.insert(first, (count, bytes.to_vec()));
             return true;
         }
         *next += count;
         let mut taken = news(first, count, bytes);
-        while let Some(place) = early.iter().position(|early| early.first == *next) {
-            let now = early.swap_remove(place);
-            *next += now.count;
-            taken &= news(now.first, now.count, &now.bytes);
+        while let Some((count, bytes)) = early.remove(next) {
+            let first = *next;
+            *next += count;
+            taken &= news(first, count, &bytes);
         }
         taken
     }
