@@ -217,7 +217,8 @@ fn refused(error: &clap::Error, name: &str) -> Report {
     .into_iter()
     .find_map(|kind| match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        ContextValue::Strings(texts) => texts.first().cloned(),
+        // The nearest comes last.
+        ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     });
     let value = match error.get(ContextKind::InvalidValue) {

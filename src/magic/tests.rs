@@ -155,6 +155,12 @@ fn a_reduction_has_an_operation() {
 }
 
 #[test]
+fn a_mistyped_word_gets_the_nearest_one() {
+    let read = reading("%pool strat -n 2", |_, _| Ok(()));
+    assert!(refusal(read).ends_with("did you mean start?"));
+}
+
+#[test]
 fn wrong_options_of_a_map_are_refused_with_a_hint() {
     let chunk = "`-c 8` sends 8 inputs at once, `-c auto` adapts while the map runs";
     for (options, error) in [
