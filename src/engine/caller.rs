@@ -286,6 +286,7 @@ impl Caller {
             ToCaller::Failed { item, fault } => {
                 let (fault, why) = match fault {
                     ItemFault::Crashed(cause) => (Fault::Crashed, cause),
+                    ItemFault::Lost(cause) => (Fault::Lost, cause),
                     ItemFault::TimedOut => (Fault::TimedOut, String::new()),
                     ItemFault::Cancelled => (Fault::Cancelled, String::new()),
                 };

@@ -23,6 +23,8 @@ impl State {
                 mime,
                 type_name,
             } => {
+                // A map that was over before it is told before it.
+                self.hear_callers_in(engine);
                 let text = String::from_utf8_lossy(&payload.copied()).into_owned();
                 let value = Value {
                     content: vec![(mime, text)],
@@ -39,6 +41,7 @@ impl State {
                 self.pass_on_all_prints();
                 let busy = Duration::from_nanos(busy);
                 self.rest(engine, busy, 1);
+                self.engine_is_free(engine);
                 self.emit(PoolEvent::RunDone { engine, busy, end });
             }
             FromEngine::ChunkDone { job, chunk, ended } => {

@@ -375,7 +375,10 @@ impl State {
         }
         for engine in ready.printing {
             if self.room.load(Ordering::Relaxed) < ROOM {
-                self.pass_on_prints(engine, SLICE);
+                self.read_prints(engine, SLICE);
+                // A map that was over before this was printed is told before it.
+                self.hear_callers_in(engine);
+                self.show_prints(engine);
             }
         }
         for engine in ready.engines {
@@ -391,7 +394,9 @@ impl State {
             if !frames.iter().all(chunk) {
                 // What was printed before these were sent is in the pipe by now, and belongs before them. What
                 // chunks print belongs before their map's end.
-                self.pass_on_prints(engine, usize::MAX);
+                self.read_prints(engine, usize::MAX);
+                self.hear_callers_in(engine);
+                self.show_prints(engine);
             }
             for (message, payload) in frames {
                 self.frame(engine, message, payload);
@@ -435,11 +440,24 @@ impl State {
 
     /// Passes on what `engine` has printed by now.
     pub(super) fn pass_on_prints(&mut self, engine: EngineId, at_most: usize) {
+        self.read_prints(engine, at_most);
+        self.show_prints(engine);
+    }
+
+    fn read_prints(&mut self, engine: EngineId, at_most: usize) {
+        if let Some(process) = self.processes.get_mut(&engine) {
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                process.read_printed(stream, at_most);
+            }
+        }
+    }
+
+    fn show_prints(&mut self, engine: EngineId) {
         let Some(process) = self.processes.get_mut(&engine) else {
             return;
         };
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let bytes = process.printed(stream, at_most);
+            let bytes = process.take_printed(stream);
             if !bytes.is_empty() {
                 self.room.fetch_add(bytes.len(), Ordering::Relaxed);
                 let bytes = Printed {

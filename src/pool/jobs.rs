@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::hub::{LineId, State};
 use super::map::{Map, Step};
+use super::schedule::Elsewhere;
+use super::turns::{self, Jobs, Party};
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, WhichMaps};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::JobState;
-use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine};
+use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine, monotonic};
 
 /// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
 /// within a second of a Ctrl-C.
@@ -81,6 +83,9 @@ impl State {
         let job = JobId(self.next_job);
         self.next_job += 1;
         let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
+        let now = monotonic();
+        let served = self.maps.values().map(|map| map.served(now));
+        map.join_at(served.reduce(f64::min).unwrap_or_default());
         plan.captures_there = map.captures().is_some_and(|hash| {
             let has = |engine| {
                 self.processes
@@ -255,17 +260,48 @@ impl State {
         }
     }
 
-    /// Does what a map wants next.
+    /// Does what a map wants next, and what others want that were waiting for its engines.
     pub(super) fn go_on(&mut self, job: JobId) {
-        let Some(map) = self.maps.get_mut(&job) else {
-            return;
+        if self.is_alone() {
+            Jobs::go_on(self, job, &Elsewhere::default());
+        } else {
+            self.due.insert(job);
+            self.go_on_with_due();
+        }
+    }
+
+    /// One map, whose engines have nothing else: there is nothing to weigh.
+    fn is_alone(&self) -> bool {
+        let mut maps = self.maps.values();
+        let (Some(map), None) = (maps.next(), maps.next()) else {
+            return self.maps.is_empty();
         };
-        // Nothing is sent before what the function captures is here.
-        if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
+        let party = map.party();
+        let mut workers = party.engines.iter().enumerate();
+        workers.all(|(worker, engine)| self.given(*engine) == party.schedule.held(worker))
+    }
+
+    /// Goes on with the maps to which something has happened, and gives engines that are free to whichever map
+    /// has had the least of them.
+    pub(super) fn go_on_with_due(&mut self) {
+        let due = std::mem::take(&mut self.due);
+        if due.is_empty() {
             return;
         }
-        let steps = map.steps();
-        self.take(job, steps);
+        if self.is_alone() {
+            for job in due {
+                Jobs::go_on(self, job, &Elsewhere::default());
+            }
+        } else {
+            turns::round(self, &due);
+        }
+    }
+
+    /// An engine has become free of something that no map had sent: maps may wait for it.
+    pub(super) fn engine_is_free(&mut self, engine: EngineId) {
+        let waits = |map: &Map| map.is_waiting() && map.involves(engine);
+        let waiting = self.maps.iter().filter(|(_, map)| waits(map));
+        self.due.extend(waiting.map(|(job, _)| *job));
     }
 
     pub(super) fn take(&mut self, job: JobId, steps: Vec<Step>) {
@@ -323,18 +359,12 @@ impl State {
     ) {
         let Some(map) = self.maps.get_mut(&job) else {
             // It is over.
-            return results.release();
+            results.release();
+            return self.engine_is_free(engine);
         };
         let steps = map.chunk_done(engine, chunk, ended, results);
         self.take(job, steps);
         self.due.insert(job);
-    }
-
-    /// Goes on with the maps of which chunks have ended.
-    pub(super) fn go_on_with_due(&mut self) {
-        while let Some(job) = self.due.pop_first() {
-            self.go_on(job);
-        }
     }
 
     /// A map is over, and its caller has heard so or is gone.
@@ -381,7 +411,10 @@ impl State {
         }
         let silent = map.wish.function.is_empty() && !map.wish.quiet;
         if !silent {
-            self.pass_on_all_prints();
+            // Not its caller's, who may have gone on.
+            for engine in map.engines() {
+                self.pass_on_prints(engine, usize::MAX);
+            }
         }
         match record.state {
             JobState::Failed => {}
@@ -544,6 +577,38 @@ impl State {
                 self.go_on(job);
             }
         }
+    }
+}
+
+impl Jobs for State {
+    fn numbers(&self) -> Vec<JobId> {
+        self.maps.keys().copied().collect()
+    }
+
+    fn party(&self, job: JobId) -> Option<Party<'_>> {
+        self.maps.get(&job).map(Map::party)
+    }
+
+    fn served(&self, job: JobId) -> f64 {
+        let now = monotonic();
+        self.maps.get(&job).map_or(0.0, |map| map.served(now))
+    }
+
+    fn given(&self, engine: EngineId) -> usize {
+        let process = self.processes.get(&engine);
+        process.map_or(0, |process| process.given() as usize)
+    }
+
+    fn go_on(&mut self, job: JobId, elsewhere: &Elsewhere) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        // Nothing is sent before what the function captures is here.
+        if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
+            return;
+        }
+        let steps = map.steps(elsewhere);
+        self.take(job, steps);
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use super::schedule::{Decision, Schedule};
+use super::schedule::{Decision, Elsewhere, GivenUp, Schedule};
+use super::turns::Party;
 use super::{JobRecord, MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{
@@ -38,6 +39,10 @@ pub struct Map {
     task: Task,
     schedule: Schedule,
     workers: Vec<Worker>,
+    /// By worker.
+    engines: Vec<EngineId>,
+    /// Seconds of engines that it had, and a start that is as good as that of the jobs before it.
+    served: f64,
     payloads: FxHashMap<u32, Payload>,
     started: Instant,
     began: u64,
@@ -62,10 +67,18 @@ pub struct Map {
     gone: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Alive,
+    /// Another process is on its way.
+    Starting,
+    Dead,
+}
+
 struct Worker {
     engine: EngineId,
     rank: Rank,
-    alive: bool,
+    health: Health,
     /// The function was sent.
     told: bool,
     items: u64,
@@ -139,7 +152,7 @@ impl Map {
         let worker = |(engine, rank, alive): &(EngineId, Rank, bool)| Worker {
             engine: *engine,
             rank: *rank,
-            alive: *alive,
+            health: if *alive { Health::Alive } else { Health::Dead },
             told: false,
             items: 0,
             chunks: 0,
@@ -152,7 +165,7 @@ impl Map {
         };
         let workers: Vec<Worker> = engines.iter().map(worker).collect();
         for (place, worker) in workers.iter().enumerate() {
-            if !worker.alive {
+            if worker.health == Health::Dead {
                 schedule.died(place, None, false, false);
             }
         }
@@ -178,6 +191,8 @@ impl Map {
             task,
             schedule,
             workers,
+            engines: engines.iter().map(|(engine, ..)| *engine).collect(),
+            served: 0.0,
             payloads: FxHashMap::default(),
             started: Instant::now(),
             began: monotonic(),
@@ -274,14 +289,43 @@ impl Map {
         let _ = self.channel.queue(message, payload);
     }
 
+    /// Itself beside other jobs.
+    pub fn party(&self) -> Party<'_> {
+        Party {
+            schedule: &self.schedule,
+            engines: &self.engines,
+        }
+    }
+
+    /// Inputs wait for an engine.
+    pub fn is_waiting(&self) -> bool {
+        !self.closing && self.schedule.is_waiting()
+    }
+
+    /// Seconds of engines that it has had; the job with the least is served first.
+    pub fn served(&self, now: u64) -> f64 {
+        let running = |(place, worker): (usize, &Worker)| {
+            let piece = self.schedule.first_held(place)?;
+            let sent = *worker.sent.get(&piece)?;
+            Some(now.saturating_sub(sent.max(worker.free)) as f64 / 1e9)
+        };
+        let running = self.workers.iter().enumerate().filter_map(running);
+        self.served + running.sum::<f64>()
+    }
+
+    /// Its turn is no earlier than that of a job that has had so much.
+    pub fn join_at(&mut self, served: f64) {
+        self.served = served;
+    }
+
     /// What to do now; to be called after each of the events below.
-    pub fn steps(&mut self) -> Vec<Step> {
+    pub fn steps(&mut self, elsewhere: &Elsewhere) -> Vec<Step> {
         let mut steps = Vec::new();
         if self.closing {
             return steps;
         }
         let now = monotonic();
-        for decision in self.schedule.decide() {
+        for decision in self.schedule.decide(elsewhere) {
             match decision {
                 Decision::Pull { items, chunks } => {
                     self.tell(&ToCaller::Pull { items, chunks }, &Payload::None);
@@ -362,6 +406,7 @@ impl Map {
         worker.items += done;
         worker.chunks += 1;
         worker.busy += busy;
+        self.served += busy.as_secs_f64();
         let wanted = FIRST.saturating_sub(worker.first_items.len());
         worker
             .first_items
@@ -433,7 +478,11 @@ impl Map {
         };
         let worker = &mut self.workers[place];
         worker.deaths.push(cause.to_owned());
-        worker.alive = false;
+        worker.health = if replaced {
+            Health::Starting
+        } else {
+            Health::Dead
+        };
         worker.told = false;
         worker.at = None;
         let (rank, sent) = (worker.rank, std::mem::take(&mut worker.sent));
@@ -463,20 +512,21 @@ impl Map {
             return Vec::new();
         }
         let given_up = self.schedule.died(place, at, late, replaced);
-        for item in given_up {
+        for GivenUp { item, begun } in given_up {
+            let cause = cause.to_owned();
             if !self.wish.collect {
-                let fault = if late {
-                    MapFault::TimedOut
-                } else {
-                    MapFault::Crashed(cause.to_owned())
+                let fault = match (late, begun) {
+                    (true, true) => MapFault::TimedOut,
+                    (false, true) => MapFault::Crashed(cause),
+                    (_, false) => MapFault::Lost(cause),
                 };
                 return vec![self.fail(Some(rank), Some(item), fault)];
             }
             self.failed += 1;
-            let fault = if late {
-                ItemFault::TimedOut
-            } else {
-                ItemFault::Crashed(cause.to_owned())
+            let fault = match (late, begun) {
+                (true, true) => ItemFault::TimedOut,
+                (false, true) => ItemFault::Crashed(cause),
+                (_, false) => ItemFault::Lost(cause),
             };
             self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
         }
@@ -486,7 +536,7 @@ impl Map {
     /// Another process stands in for an engine that had died.
     pub fn revived(&mut self, engine: EngineId) {
         if let Some(place) = self.place(engine) {
-            self.workers[place].alive = true;
+            self.workers[place].health = Health::Alive;
             self.schedule.revived(place);
         }
     }
@@ -530,7 +580,7 @@ impl Map {
         self.cancelled = true;
         self.schedule.stop();
         let mut steps = vec![Step::Stop(self.engines())];
-        steps.extend(self.steps());
+        steps.extend(self.steps(&Elsewhere::default()));
         steps
     }
 
@@ -557,6 +607,9 @@ impl Map {
         self.over(Some(match &failure.what {
             MapFault::Panicked(panic) => format!("{place} panicked: {}", panic.message),
             MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
+            MapFault::Lost(cause) => {
+                format!("ten engines ended before they came to {place}: {cause}")
+            }
             MapFault::TimedOut => format!("{place} took longer than allowed"),
             MapFault::NoEngineLeft => "no engine is left".to_owned(),
             MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
@@ -597,7 +650,7 @@ impl Map {
     }
 
     pub fn engines(&self) -> Vec<EngineId> {
-        self.workers.iter().map(|worker| worker.engine).collect()
+        self.engines.clone()
     }
 
     /// Engines that have chunks of it.
@@ -605,7 +658,7 @@ impl Map {
         self.workers
             .iter()
             .enumerate()
-            .filter(|(place, _)| self.schedule.front(*place).is_some())
+            .filter(|(place, _)| self.schedule.held(*place) > 0)
             .map(|(_, worker)| worker.engine)
             .collect()
     }
@@ -624,12 +677,11 @@ impl Map {
             let (item, memory) = look(worker.engine);
             EngineView {
                 rank: worker.rank,
-                activity: if !worker.alive {
-                    EngineActivity::Starting
-                } else if self.schedule.front(place).is_some() {
-                    EngineActivity::Busy
-                } else {
-                    EngineActivity::Idle
+                activity: match worker.health {
+                    Health::Starting => EngineActivity::Starting,
+                    Health::Dead => EngineActivity::Dead,
+                    Health::Alive if self.schedule.held(place) > 0 => EngineActivity::Busy,
+                    Health::Alive => EngineActivity::Idle,
                 },
                 item,
                 done: worker.items,
@@ -786,11 +838,8 @@ mod tests {
     use super::*;
     use crate::wire::FunctionAddress;
 
-    /// The connection is the next map's then.
-    #[test]
-    fn nothing_is_told_after_the_end() {
+    fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut theirs = Channel::new(theirs);
         let begin = MapBegin {
             wish: MapWish::default(),
             input_type: String::new(),
@@ -802,10 +851,30 @@ mod tests {
             },
             captures: None,
         };
-        let engines = [(EngineId(1), Rank(0), true), (EngineId(2), Rank(1), true)];
         let pool = PoolName("p0".to_owned());
         let channel = Channel::new(ours);
-        let (mut map, _) = Map::new(JobId(1), EngineId(0), channel, pool, &engines, begin);
+        let (map, _) = Map::new(JobId(1), EngineId(0), channel, pool, engines, begin);
+        (map, Channel::new(theirs))
+    }
+
+    #[test]
+    fn what_is_dead_does_not_start() {
+        let engines = [1, 2, 3, 4].map(|id| (EngineId(id), Rank(id), id != 1));
+        let (mut map, _theirs) = begun(&engines);
+        map.died(EngineId(2), "killed", None, false, false);
+        map.died(EngineId(3), "killed", None, false, true);
+        map.told -= 2 * PROGRESS;
+        let view = map.view(|_| (None, None), None).unwrap();
+        let shown: Vec<_> = view.engines.into_iter().map(|one| one.activity).collect();
+        use EngineActivity::{Dead, Idle, Starting};
+        assert_eq!(shown, [Dead, Dead, Starting, Idle]);
+    }
+
+    /// The connection is the next map's then.
+    #[test]
+    fn nothing_is_told_after_the_end() {
+        let engines = [(EngineId(1), Rank(0), true), (EngineId(2), Rank(1), true)];
+        let (mut map, mut theirs) = begun(&engines);
         for _ in 0..EAGER {
             map.inputs(1, false, 0, Payload::of(vec![7]).unwrap());
         }
@@ -817,7 +886,11 @@ mod tests {
             } => Some((*engine, span.chunk)),
             _ => None,
         };
-        let chunks: Vec<(EngineId, u32)> = map.steps().iter().filter_map(sent).collect();
+        let chunks: Vec<(EngineId, u32)> = map
+            .steps(&Elsewhere::default())
+            .iter()
+            .filter_map(sent)
+            .collect();
         assert_eq!(chunks.len(), 2);
         map.fail(None, None, MapFault::Inputs("as wanted".to_owned()));
         for (engine, chunk) in chunks {
@@ -833,7 +906,7 @@ mod tests {
             map.chunk_done(engine, chunk, &ended, Payload::of(vec![7]).unwrap());
             map.died(engine, "killed", None, false, false);
         }
-        map.steps();
+        map.steps(&Elsewhere::default());
         map.flush();
         drop(map);
         let mut told = Vec::new();

@@ -10,6 +10,7 @@ mod jobs;
 mod map;
 mod process;
 mod schedule;
+mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -174,6 +175,8 @@ pub enum MapFault {
     Panicked(PanicInfo),
     /// The item ended three engines; how the last one ended.
     Crashed(String),
+    /// Ten engines ended before they came to it; how the last one ended.
+    Lost(String),
     TimedOut,
     NoEngineLeft,
     /// So many items were done, of so many.

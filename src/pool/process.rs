@@ -35,6 +35,8 @@ pub struct Process {
     page: Arc<OwnedFd>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
+    /// Printed, read, and not passed on.
+    pending: [Vec<u8>; 2],
     /// For reading the two.
     buffer: Vec<u8>,
 }
@@ -99,6 +101,7 @@ impl Process {
             page: Arc::new(page.into()),
             stdout,
             stderr,
+            pending: Default::default(),
             buffer: Vec::new(),
             launch,
         };
@@ -134,6 +137,11 @@ impl Process {
         if self.given == 0 {
             self.state = EngineState::Idle;
         }
+    }
+
+    /// Cells and chunks that it was sent and has not ended.
+    pub fn given(&self) -> u32 {
+        self.given
     }
 
     /// Whether it has answered since its start.
@@ -215,9 +223,14 @@ impl Process {
         let _ = rustix::io::pwrite(&self.page, &bytes, 8 * status::STOP as u64);
     }
 
-    /// What the user's code has printed by now, up to a bound; empty when there is nothing.
-    pub fn printed(&mut self, stream: Stream, at_most: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    /// What was read of what the user's code has printed.
+    pub fn take_printed(&mut self, stream: Stream) -> Vec<u8> {
+        std::mem::take(&mut self.pending[stream as usize])
+    }
+
+    /// Reads what the user's code has printed by now, up to a bound.
+    pub fn read_printed(&mut self, stream: Stream, at_most: usize) {
+        let bytes = &mut self.pending[stream as usize];
         let buffer = &mut self.buffer;
         buffer.resize(PIPE, 0);
         while bytes.len() < at_most {
@@ -239,7 +252,6 @@ impl Process {
                 Some(Err(_)) => break,
             }
         }
-        bytes
     }
 
     pub fn signal(&self, signal: Signal) {

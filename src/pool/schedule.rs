@@ -32,6 +32,40 @@ const AHEAD: Duration = Duration::from_millis(1);
 /// The most chunks that wait at one engine.
 const DEEPEST: usize = 512;
 
+/// Work of others that is shorter counts as none: it is over before an engine that is free could be asked.
+pub const SHORT: f64 = 2.0 * AHEAD.as_secs_f64();
+
+/// What other jobs, and cells, have the workers do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Elsewhere {
+    /// Per worker, seconds of their work that is there; infinite when that is not known. Empty: none.
+    pub ahead: Vec<f64>,
+    /// Another job waits for one of these workers.
+    pub wanted: bool,
+    /// Another job's turn comes first.
+    pub waits: bool,
+}
+
+impl Elsewhere {
+    /// Whether work that is sent now would begin at once, or nearly so.
+    fn leaves(&self, worker: usize) -> bool {
+        let ahead = self.ahead.get(worker).copied().unwrap_or_default();
+        ahead == 0.0 || ahead <= SHORT && !self.waits
+    }
+
+    fn ahead(&self, worker: usize) -> f64 {
+        self.ahead.get(worker).copied().unwrap_or_default()
+    }
+}
+
+/// An item that has no result for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    pub item: u64,
+    /// It was begun; otherwise the engines ended before they came to it.
+    pub begun: bool,
+}
+
 /// What the owner of the schedule is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -168,8 +202,8 @@ impl Schedule {
     }
 
     /// What the worker is at, or will be next.
-    pub fn front(&self, worker: usize) -> Option<Piece> {
-        self.piece(*self.workers.get(worker)?.pieces.front()?)
+    pub fn first_held(&self, worker: usize) -> Option<u32> {
+        self.workers.get(worker)?.pieces.front().copied()
     }
 
     /// Inputs that came before they were asked for.
@@ -258,7 +292,7 @@ impl Schedule {
         at: Option<u64>,
         give_up: bool,
         replaced: bool,
-    ) -> Vec<u64> {
+    ) -> Vec<GivenUp> {
         let Some(gone) = self.workers.get_mut(worker) else {
             return Vec::new();
         };
@@ -293,7 +327,7 @@ impl Schedule {
                     let items =
                         piece.span.first + piece.span.from..piece.span.first + piece.span.to;
                     self.done += piece.items();
-                    given_up.extend(items);
+                    given_up.extend(items.map(|item| GivenUp { item, begun: false }));
                 } else {
                     let number = self.add(piece);
                     self.waiting.push_front(number);
@@ -305,7 +339,10 @@ impl Schedule {
             *strikes += 1;
             let out = give_up || *strikes >= TRIES;
             if out {
-                given_up.push(index);
+                given_up.push(GivenUp {
+                    item: index,
+                    begun: true,
+                });
                 self.done += 1;
                 self.strikes.remove(&index);
             }
@@ -346,8 +383,31 @@ impl Schedule {
         self.stopped
     }
 
-    /// What to do now. Call it after every event.
-    pub fn decide(&mut self) -> Vec<Decision> {
+    /// Inputs that are here and no worker has.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Pieces that the worker has.
+    pub fn held(&self, worker: usize) -> usize {
+        self.workers
+            .get(worker)
+            .map_or(0, |worker| worker.pieces.len())
+    }
+
+    /// Seconds of work that the worker has, at most; infinite while nothing is known of its length.
+    pub fn ahead(&self, worker: usize) -> f64 {
+        let pieces = self.workers.get(worker).map(|worker| &worker.pieces);
+        let items = |number: &u32| self.pieces.get(number).map_or(0, Piece::items);
+        match pieces.into_iter().flatten().map(items).sum::<u64>() {
+            0 => 0.0,
+            _ if self.seen_items == 0.0 => f64::INFINITY,
+            items => items as f64 * self.seen_time / self.seen_items,
+        }
+    }
+
+    /// What to do now, beside what others have the workers do. Call it after every event.
+    pub fn decide(&mut self, elsewhere: &Elsewhere) -> Vec<Decision> {
         let mut decisions = Vec::new();
         if self.ended {
             return decisions;
@@ -368,8 +428,8 @@ impl Schedule {
             self.ended = true;
             return vec![Decision::Stranded];
         }
-        let depth = self.depth();
-        while let Some((worker, place)) = self.next_send(depth) {
+        let depth = self.depth(elsewhere.wanted);
+        while let Some((worker, place)) = self.next_send(depth, elsewhere) {
             let Some(piece) = self.waiting.remove(place) else {
                 break;
             };
@@ -381,30 +441,34 @@ impl Schedule {
     }
 
     /// The freest worker, and which waiting piece it is to get.
-    fn next_send(&self, depth: usize) -> Option<(usize, usize)> {
-        let free = |worker: &Worker| worker.health == Health::Alive && worker.pieces.len() < depth;
-        if self.kind == Kind::Static {
-            return self.waiting.iter().enumerate().find_map(|(place, number)| {
-                let home = self.pieces.get(number)?.home;
-                let worker = match home {
-                    Some(home) => Some(home),
-                    None => (0..self.workers.len())
-                        .filter(|worker| free(&self.workers[*worker]))
-                        .min_by_key(|worker| self.workers[*worker].pieces.len()),
-                }?;
-                free(&self.workers[worker]).then_some((worker, place))
-            });
+    fn next_send(&self, depth: usize, elsewhere: &Elsewhere) -> Option<(usize, usize)> {
+        let has_room = |worker: usize| {
+            let worker = &self.workers[worker];
+            worker.health == Health::Alive && worker.pieces.len() < depth
+        };
+        let freest = || {
+            (0..self.workers.len())
+                .filter(|worker| has_room(*worker) && elsewhere.leaves(*worker))
+                .min_by(|one, other| {
+                    let ahead = elsewhere.ahead(*one).total_cmp(&elsewhere.ahead(*other));
+                    let pieces = |worker: usize| self.workers[worker].pieces.len();
+                    ahead.then(pieces(*one).cmp(&pieces(*other)))
+                })
+        };
+        if self.kind != Kind::Static {
+            return (!self.waiting.is_empty())
+                .then(freest)
+                .flatten()
+                .map(|worker| (worker, 0));
         }
-        if self.waiting.is_empty() {
-            return None;
-        }
-        let (worker, _) = self
-            .workers
-            .iter()
-            .enumerate()
-            .filter(|(_, worker)| free(worker))
-            .min_by_key(|(_, worker)| worker.pieces.len())?;
-        Some((worker, 0))
+        self.waiting.iter().enumerate().find_map(|(place, number)| {
+            // What was dealt to a worker waits for it anyway, there or here.
+            let worker = match self.pieces.get(number)?.home {
+                Some(home) => has_room(home).then_some(home),
+                None => freest(),
+            };
+            Some((worker?, place))
+        })
     }
 
     fn pull(&mut self, depth: usize) -> Option<Decision> {
@@ -444,26 +508,30 @@ impl Schedule {
     }
 
     /// How many chunks an engine may hold. Near the end a second one would wait behind the first while others
-    /// are idle.
-    fn depth(&self) -> usize {
-        if self.kind == Kind::Static {
+    /// are idle, and so would another job's.
+    fn depth(&self, wanted: bool) -> usize {
+        let dealt = self.kind == Kind::Static;
+        if dealt && (!wanted || self.fixed.is_none()) {
             return DEEPEST;
         }
         let size = self.last_size.max(1);
         let many = 8 * self.workers.len() as u64 * size;
         let plenty = self.remaining().is_none_or(|remaining| remaining > many);
-        if !plenty
-            || self.seen_items == 0.0
-            || (self.fixed.is_none() && self.planned_chunks().is_some())
+        let is_known = self.seen_items > 0.0;
+        if !is_known
+            || !dealt && (!plenty || self.fixed.is_none() && self.planned_chunks().is_some())
         {
             return 1;
         }
         let chunk = (self.seen_time / self.seen_items).max(1e-9) * size as f64;
-        let wanted = (AHEAD.as_secs_f64() / chunk) as usize;
+        let fits = (AHEAD.as_secs_f64() / chunk) as usize;
+        if wanted {
+            return fits.clamp(1, DEEPEST);
+        }
         let share = self.remaining().map_or(DEEPEST, |left| {
             (left / (4 * size * self.workers.len() as u64)) as usize
         });
-        wanted.min(share).clamp(2, DEEPEST)
+        fits.min(share).clamp(2, DEEPEST)
     }
 
     fn remaining(&self) -> Option<u64> {

@@ -610,6 +610,11 @@ impl Session {
                 format!("{item} ended three engines; the last one: {cause}"),
             )
             .hint("try that input in a plain cell; `--on-error collect` keeps the other results"),
+            MapFault::Lost(cause) => Report::new(
+                ErrorKind::Map,
+                format!("ten engines ended before they came to {item}; the last one: {cause}"),
+            )
+            .hint("what the function captures, or an earlier input, may end them: try it in a plain cell"),
             MapFault::TimedOut => Report::new(
                 ErrorKind::Map,
                 format!("{item} took longer than `--timeout` allows; its engine was replaced"),

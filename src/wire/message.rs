@@ -248,6 +248,8 @@ pub enum ToCaller {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ItemFault {
     Crashed(String),
+    /// Its engines ended before they came to it.
+    Lost(String),
     TimedOut,
     Cancelled,
 }

@@ -16,6 +16,8 @@ pub enum ItemError {
     },
     /// The item ended three engines; how the last one ended.
     Crashed { item: u64, cause: String },
+    /// Ten engines ended before they came to it; how the last one ended.
+    Lost { item: u64, cause: String },
     /// It took longer than was allowed; its engine was replaced.
     TimedOut { item: u64 },
     /// The map was cancelled before it was done.
@@ -29,6 +31,7 @@ impl ItemError {
         match self {
             Self::Panicked { item, .. }
             | Self::Crashed { item, .. }
+            | Self::Lost { item, .. }
             | Self::TimedOut { item }
             | Self::Cancelled { item } => *item,
         }
@@ -51,6 +54,12 @@ impl fmt::Display for ItemError {
             }
             Self::Crashed { item, cause } => {
                 write!(f, "item {item} ended three engines: {cause}")
+            }
+            Self::Lost { item, cause } => {
+                write!(
+                    f,
+                    "ten engines ended before they came to item {item}: {cause}"
+                )
             }
             Self::TimedOut { item } => write!(f, "item {item} took longer than allowed"),
             Self::Cancelled { item } => write!(f, "item {item} was cancelled"),

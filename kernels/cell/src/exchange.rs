@@ -365,6 +365,7 @@ extern "C" fn failed(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
     let cause = String::from_utf8_lossy(why).into_owned();
     let error = match fault {
         Fault::Crashed => ItemError::Crashed { item, cause },
+        Fault::Lost => ItemError::Lost { item, cause },
         Fault::TimedOut => ItemError::TimedOut { item },
         Fault::Cancelled => ItemError::Cancelled { item },
     };

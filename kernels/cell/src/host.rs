@@ -206,6 +206,7 @@ pub enum Fault {
     Crashed = 0,
     TimedOut = 1,
     Cancelled = 2,
+    Lost = 3,
 }
 
 /// What [`Host::map_step`] came to.

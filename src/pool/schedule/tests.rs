@@ -35,7 +35,7 @@ fn play(
         let mut pulled = true;
         while pulled {
             pulled = false;
-            for decision in schedule.decide() {
+            for decision in schedule.decide(&Elsewhere::default()) {
                 match decision {
                     Decision::Pull { items, chunks } => {
                         for _ in 0..chunks {
@@ -63,9 +63,8 @@ fn play(
         played.wall = at;
         let piece = schedule.piece(number).unwrap();
         if let Some(item) = kill(worker, piece) {
-            played
-                .failed
-                .extend(schedule.died(worker, Some(item), false, true));
+            let given_up = schedule.died(worker, Some(item), false, true);
+            played.failed.extend(given_up.iter().map(|one| one.item));
             schedule.revived(worker);
             queue.retain(|(_, other, _)| *other != worker);
             free_at[worker] = at;
@@ -174,15 +173,15 @@ fn a_static_schedule_gives_each_engine_its_block() {
 #[test]
 fn a_stop_ends_when_what_runs_has_ended() {
     let mut schedule = Schedule::new(Kind::Dynamic, Some(100), Some(5), 1);
-    schedule.decide();
+    schedule.decide(&Elsewhere::default());
     schedule.pulled(5, false);
-    let [Decision::Send { piece, .. }, ..] = schedule.decide()[..] else {
+    let [Decision::Send { piece, .. }, ..] = schedule.decide(&Elsewhere::default())[..] else {
         panic!()
     };
     schedule.stop();
-    assert_eq!(schedule.decide(), []);
+    assert_eq!(schedule.decide(&Elsewhere::default()), []);
     schedule.finished(0, piece, 2, Duration::ZERO);
-    assert_eq!(schedule.decide(), [Decision::Finish]);
+    assert_eq!(schedule.decide(&Elsewhere::default()), [Decision::Finish]);
     assert_eq!(schedule.done(), 2);
 }
 
@@ -190,6 +189,9 @@ fn a_stop_ends_when_what_runs_has_ended() {
 fn no_engine_left_is_told_and_no_input_is_a_finished_map() {
     let mut schedule = dynamic(9, 1);
     schedule.died(0, None, false, false);
-    assert_eq!(schedule.decide(), [Decision::Stranded]);
-    assert_eq!(dynamic(0, 2).decide(), [Decision::Finish]);
+    assert_eq!(schedule.decide(&Elsewhere::default()), [Decision::Stranded]);
+    assert_eq!(
+        dynamic(0, 2).decide(&Elsewhere::default()),
+        [Decision::Finish]
+    );
 }
