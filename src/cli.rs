@@ -115,7 +115,10 @@ fn ended(well: bool) -> ExitCode {
 }
 
 fn session() -> Result<(Session, File), Box<dyn std::error::Error>> {
-    let toolchain = Toolchain::enter()?;
+    // Nothing else is there yet that could render.
+    let toolchain = Toolchain::enter(|text| {
+        let _ = writeln!(std::io::stderr(), "regatta: {text}");
+    })?;
     let interrupt = Interrupt::install()?;
     let silenced = silence()?;
     let session = Session::start(toolchain, interrupt, silenced.building)?;
@@ -126,6 +129,7 @@ fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
     if let Some(code) = cli.eval {
         let ok = {
             let mut sink = sink(cli.format);
+            session.begin(sink.as_mut());
             notebook_run::cell(&mut session, &code, sink.as_mut())
         };
         drop(session);
@@ -181,6 +185,7 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
     let (outcome, broken) = match run.format {
         Format::Json => {
             let mut sink = JsonLines::new(std::io::stdout());
+            session.begin(&mut sink);
             let outcome =
                 notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink);
             (outcome, sink.broken())
@@ -188,6 +193,7 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
         Format::Text => {
             let style = Style::detect();
             let mut sink = Terminal::new(std::io::stdout(), style).echo(true);
+            session.begin(&mut sink);
             let outcome =
                 notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink);
             (outcome, sink.broken())

@@ -10,6 +10,7 @@ pub mod cleaner;
 mod diagnostics;
 mod locate;
 pub mod relay;
+mod rust_src;
 mod stderr;
 mod template;
 mod thread;

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::cleaner::Cleaner;
+use super::rust_src::{self, sources};
 use super::{builds, relay};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
@@ -21,10 +22,14 @@ pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 /// Where temporary files went before they got a folder of the session's own.
 const TMPDIR_VARIABLE: &str = "REGATTA_TMPDIR";
 
+/// Why the standard library's sources are missing, when they are.
+const NO_SOURCES_VARIABLE: &str = "REGATTA_NO_RUST_SRC";
+
 /// What this process adds to its environment for cargo's sake, and what user code must not inherit.
 const OWN_VARIABLES: &[&str] = &[
     SYSROOT_VARIABLE,
     TMPDIR_VARIABLE,
+    NO_SOURCES_VARIABLE,
     relay::FOLDER_VARIABLE,
     "EVCXR_TMPDIR",
     "EVCXR_CONFIG_DIR",
@@ -56,10 +61,6 @@ pub enum ToolchainError {
     NoRustc(io::Error),
     #[error("rustc does not run here: {0}")]
     NoSysroot(String),
-    #[error(
-        "the component rust-src is missing (type inference reads it): `rustup component add rust-src`"
-    )]
-    NoSources,
     #[error("cannot make a folder for temporary files: {0}")]
     Folder(io::Error),
     #[error("cannot execute this program again: {0}")]
@@ -72,12 +73,15 @@ pub struct Toolchain {
     pub sysroot: PathBuf,
     /// The session's own folder, removed with the last clone of this, or with this process.
     pub folder: PathBuf,
+    /// Why the standard library's sources are missing, and what to do: types can't be inferred then.
+    pub no_sources: Option<String>,
     _cleaner: Arc<Cleaner>,
 }
 
 impl Toolchain {
-    /// The toolchain as this process's environment has it; executes this program again to put it there.
-    pub fn enter() -> Result<Self, ToolchainError> {
+    /// The toolchain as this process's environment has it; executes this program again to put it there. `say`
+    /// tells the user of what takes its time.
+    pub fn enter(say: impl Fn(&str)) -> Result<Self, ToolchainError> {
         let (sysroot, folder) = (
             std::env::var_os(SYSROOT_VARIABLE),
             std::env::var_os(relay::FOLDER_VARIABLE),
@@ -92,14 +96,13 @@ impl Toolchain {
                 return Ok(Self {
                     sysroot: sysroot.into(),
                     folder,
+                    no_sources: std::env::var(NO_SOURCES_VARIABLE).ok(),
                     _cleaner: Arc::new(cleaner),
                 });
             }
         }
         let sysroot = find_sysroot()?;
-        if !sources(&sysroot).exists() {
-            return Err(ToolchainError::NoSources);
-        }
+        let missing = rust_src::obtain(&sysroot, say).err();
         let folder = builds::choose_folder();
         let exe = std::env::current_exe().map_err(ToolchainError::Exec)?;
         let mut command = Command::new(exe);
@@ -119,7 +122,12 @@ impl Toolchain {
             .env("EVCXR_CONFIG_DIR", &folder)
             .env("PATH", path_with(&sysroot.join("bin")));
         let slim = slim_sources(&sysroot);
-        if slim.exists() {
+        if let Some(why) = missing {
+            command.env(NO_SOURCES_VARIABLE, why).env(
+                "RUST_SRC_PATH",
+                rust_src::stand_in().map_err(ToolchainError::Folder)?,
+            );
+        } else if slim.exists() {
             command.env("RUST_SRC_PATH", slim);
         }
         Err(ToolchainError::Exec(command.exec()))
@@ -179,10 +187,6 @@ fn path_with(first: &Path) -> OsString {
     std::env::join_paths(folders).unwrap_or(path)
 }
 
-fn sources(sysroot: &Path) -> PathBuf {
-    sysroot.join("lib/rustlib/src/rust/library")
-}
-
 /// Parts of the standard library's sources that rust-analyzer reads for long and cells do not need.
 const LEFT_OUT: [&str; 6] = [
     "stdarch",
@@ -210,7 +214,8 @@ fn slim_sources(sysroot: &Path) -> PathBuf {
 /// Makes that copy for the next session, unless it is there.
 pub fn make_slim_sources(sysroot: &Path) -> io::Result<()> {
     let target = slim_sources(sysroot);
-    let Some(parent) = target.parent().filter(|_| !target.exists()) else {
+    let wanted = sources(sysroot).exists() && !target.exists();
+    let Some(parent) = target.parent().filter(|_| wanted) else {
         return Ok(());
     };
     let shelf = parent.parent().unwrap_or(parent);

@@ -58,6 +58,7 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     if style.live {
         screen.send(Event::Text(banner(&session)));
     }
+    session.begin(&mut screen);
     if let Ok(mut printer) = editor.printer() {
         session.hub().notify(Box::new(move |text| {
             // Without a terminal to print above, the next cell tells it.

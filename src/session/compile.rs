@@ -139,13 +139,13 @@ impl Session {
                     .last()
                     .map_or("", |record| record.code.as_str());
                 let variables = namespace.variables();
-                return Err(explain::compile_error(
-                    error,
-                    code,
-                    self.cell(),
-                    cell,
-                    variables,
-                ));
+                let without = self.toolchain.no_sources.clone();
+                let without = without.filter(|_| explain::wants_sources(&error));
+                let mut failed = explain::compile_error(error, code, self.cell(), cell, variables);
+                for report in &mut failed.0 {
+                    report.notes.extend(without.clone());
+                }
+                return Err(failed);
             }
         };
         self.definitions.add(&items);

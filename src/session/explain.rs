@@ -13,6 +13,9 @@ use crate::wire::PanicInfo;
 /// What the cell crate's compile-time check says of a function that captures.
 const CAPTURES: &str = "captures variables (or is a function pointer)";
 
+/// What evcxr says when no type can be inferred for a variable.
+const UNKNOWN_TYPE: &str = "automatically determine type";
+
 /// Notes about rustc's own affairs.
 const NOISE: [&str; 3] = [
     "the full name for the type has been written to",
@@ -66,6 +69,11 @@ pub fn compile_error(
         CompileError::Interrupted => interrupted("compiling").into(),
         CompileError::Unavailable(why) => no_compiler(&why).into(),
     }
+}
+
+/// Whether types would be known if the standard library's sources were.
+pub fn wants_sources(error: &CompileError) -> bool {
+    matches!(error, CompileError::Trouble(message) if message.contains(UNKNOWN_TYPE))
 }
 
 /// Names what the closure of a map captures, and marks the closure in the cell.
@@ -346,7 +354,7 @@ fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
                 "box it, `let {name}: Box<dyn Trait> = Box::new(…)`, or use it within one block `{{ … }}`"
             ),
         )
-    } else if message.contains("automatically determine type") {
+    } else if message.contains(UNKNOWN_TYPE) {
         (
             format!("the type of the variable `{name}` cannot be told"),
             format!("write it: `let {name}: Type = …`"),

@@ -205,6 +205,15 @@ impl Session {
         CellId(self.cell().0 + 1)
     }
 
+    /// Tells what the user should know before the first cell.
+    pub fn begin(&self, sink: &mut dyn Sink) {
+        if let Some(why) = &self.toolchain.no_sources {
+            sink.send(Event::Notice(format!(
+                "the sources of Rust's standard library are missing, so only variables with a written type can be kept; {why}"
+            )));
+        }
+    }
+
     /// Begins a cell.
     pub fn begin_cell(&mut self, code: &str, sink: &mut dyn Sink) -> CellId {
         let cell = self.next_cell();
