@@ -1,8 +1,13 @@
-//! The top-level items of a cell's Rust code, told from its statements by tokens alone. It must never
-//! parse: what is wrong inside an item is for the compiler to say.
+//! The top-level items of a cell's Rust code: their kinds, names and spans. What is wrong inside an item is
+//! for the compiler to say.
 
-use super::item_span::{Header, Tokens, spans};
-use super::token::{Lines, significant};
+use std::ops::Range;
+
+use ra_ap_syntax::ast::{self, HasName};
+use ra_ap_syntax::{AstNode as _, SyntaxNode};
+
+use super::syntax::{Tree, read};
+use super::token::Lines;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
@@ -26,6 +31,8 @@ pub struct ItemText {
     /// Without `r#`. `None` for what has no name of its own: an `impl`, a `use`, `const _`.
     pub name: Option<String>,
     pub text: String,
+    /// Bytes of the code that `text` is.
+    pub span: Range<usize>,
     /// The line of the code on which `text` begins, from 1.
     pub line: usize,
     pub kind: ItemKind,
@@ -40,28 +47,65 @@ pub fn defines_items(code: &str) -> Vec<ItemText> {
 /// The items, and what is left without them: the statements, on the same lines and columns as before.
 #[must_use]
 pub fn split_items(code: &str) -> (Vec<ItemText>, String) {
-    let tokens = significant(code, 0, code.len());
     let lines = Lines::new(code);
-    let mut items = Vec::new();
+    let found = read(code, found).unwrap_or_default();
+    let mut items = Vec::with_capacity(found.len());
     let mut statements = String::with_capacity(code.len());
     let mut copied = 0;
-    for (span, Header { kind, name, .. }) in spans(&Tokens {
-        code,
-        tokens: &tokens,
-    }) {
-        let (start, end) = (tokens[span.start].start, tokens[span.end - 1].end);
-        statements.push_str(&code[copied..start]);
-        statements.push_str(&blanks(&code[start..end], &code[end..]));
-        copied = end;
+    for (span, kind, name) in found {
+        let text = &code[span.clone()];
+        statements.push_str(&code[copied..span.start]);
+        statements.push_str(&blanks(text, &code[span.end..]));
+        copied = span.end;
         items.push(ItemText {
             name,
-            text: code[start..end].to_owned(),
-            line: lines.line(start),
+            text: text.to_owned(),
+            line: lines.line(span.start),
+            span,
             kind,
         });
     }
     statements.push_str(&code[copied..]);
     (items, statements)
+}
+
+/// Span, kind and name of each item.
+fn found(tree: &Tree) -> Vec<(Range<usize>, ItemKind, Option<String>)> {
+    let items = tree.statements().filter_map(|node| {
+        let (kind, name) = item(&node)?;
+        let name = name.map(|name| name.trim_start_matches("r#").to_owned());
+        Some((tree.span(&node), kind, name))
+    });
+    items.collect()
+}
+
+/// Kind and name of an item; `None` for a statement.
+fn item(node: &SyntaxNode) -> Option<(ItemKind, Option<String>)> {
+    fn named(kind: ItemKind, item: &impl HasName) -> Option<(ItemKind, Option<String>)> {
+        Some((kind, item.name().map(|name| name.text().to_owned())))
+    }
+    match ast::Item::cast(node.clone())? {
+        ast::Item::Fn(item) => named(ItemKind::Fn, &item),
+        ast::Item::Struct(item) => named(ItemKind::Type, &item),
+        ast::Item::Enum(item) => named(ItemKind::Type, &item),
+        ast::Item::Union(item) => named(ItemKind::Type, &item),
+        ast::Item::TypeAlias(item) => named(ItemKind::Type, &item),
+        ast::Item::Trait(item) => named(ItemKind::Trait, &item),
+        ast::Item::MacroRules(item) => named(ItemKind::Macro, &item),
+        ast::Item::MacroDef(item) => named(ItemKind::Macro, &item),
+        ast::Item::Const(item) => named(ItemKind::Const, &item),
+        ast::Item::Static(item) => named(ItemKind::Const, &item),
+        ast::Item::Module(item) => named(ItemKind::Other, &item),
+        ast::Item::ExternCrate(item) => {
+            let name = item.name_ref().map(|name| name.text().to_owned());
+            Some((ItemKind::Other, name))
+        }
+        ast::Item::Impl(_) => Some((ItemKind::Impl, None)),
+        ast::Item::Use(_) => Some((ItemKind::Use, None)),
+        ast::Item::ExternBlock(_) => Some((ItemKind::Other, None)),
+        // What it makes is not known here.
+        _ => None,
+    }
 }
 
 /// As many lines as the item has, and its last line's width where something follows on that line.

@@ -1,17 +1,18 @@
 //! Text to segments: which parts of a cell are Rust, which are magic calls, which are shell commands; and
-//! the questions about Rust text that can be answered from its tokens. Pure functions over text: this room
+//! the questions about Rust text that its tokens and its syntax tree answer. Pure functions over text: this room
 //! must never touch an engine, a file or the terminal, and never know which magics there are.
 
 mod binding;
 mod call;
 mod captures;
 pub mod completeness;
-mod item_span;
 pub mod items;
 pub mod options;
 mod over;
 mod scan;
 mod statement;
+mod supply;
+pub mod syntax;
 pub mod targets;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ pub use completeness::{Completeness, completeness};
 pub use items::{ItemKind, ItemText, defines_items, split_items};
 pub use options::{OptionError, ValueCount, split_options};
 pub use over::{over, position, with};
+pub use supply::{boxed_closure, with_pointers, with_semicolon};
+pub use syntax::{bound_at_top, nests_too_deeply, returns_at_top};
 pub use targets::{TargetError, Targets};
 pub use words::{KEYWORDS, identifiers, is_variable_name, normalised};
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::cache::Key;
 use super::namespace::Namespace;
 use super::{Code, Failed, GRACE, Grace, Session, TICK, explain};
-use crate::cell::split_items;
+use crate::cell::{boxed_closure, nests_too_deeply, split_items, with_pointers, with_semicolon};
 use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
 use crate::ids::EngineId;
-use crate::outcome::{Event, Progress, Sink};
+use crate::outcome::{ErrorKind, Event, Progress, Sink};
 
 /// Silence before progress is told.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -92,8 +92,39 @@ impl Session {
         }
     }
 
-    /// Compiles code in a namespace, or finds it compiled.
+    /// Compiles code in a namespace, or finds it compiled. What the code lacks and can only mean is supplied.
     pub(super) fn compile(
+        &mut self,
+        code: &Code,
+        namespace: &Namespace,
+        sink: &mut dyn Sink,
+    ) -> Result<Ready, Failed> {
+        if nests_too_deeply(&code.text) {
+            return Err(explain::too_deep().into());
+        }
+        let text = with_semicolon(&code.text);
+        let names: Vec<String> = namespace.variables().keys().cloned().collect();
+        let of = |text: String| Code {
+            text,
+            pieces: code.pieces.clone(),
+        };
+        if let Some(pointers) = with_pointers(&text, &names) {
+            let answer = self.compile_as_it_is(&of(pointers), namespace, sink);
+            let interrupted = |failed: &Failed| {
+                let mut kinds = failed.0.iter().map(|report| report.kind);
+                kinds.any(|kind| kind == ErrorKind::Interrupted)
+            };
+            // Types that cannot be told are an error of the user's own text.
+            if answer.as_ref().err().is_none_or(interrupted) {
+                return answer;
+            }
+        }
+        let boxed = || boxed_closure(&text, &names);
+        let answer = self.compile_as_it_is(&of(text.to_string()), namespace, sink);
+        answer.map_err(|failed| explain::closure_borrows(failed, boxed))
+    }
+
+    fn compile_as_it_is(
         &mut self,
         code: &Code,
         namespace: &Namespace,

@@ -3,9 +3,9 @@
 use super::flight::{Ended, Hold};
 use super::follow::{Batch, Wait};
 use super::jobs::is_ours;
-use super::namespace::{Namespace, bound_names, external_crate};
+use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{normalised, split_items};
+use crate::cell::{bound_at_top, normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink};
 use crate::pool::{MapFault, Payload};
@@ -138,7 +138,7 @@ impl Session {
         after: &Namespace,
         code: &Code,
     ) -> Result<Vec<String>, Failed> {
-        let bound = bound_names(&code.text);
+        let bound = bound_at_top(&code.text);
         let lost: Vec<String> = before
             .variables()
             .keys()

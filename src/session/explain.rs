@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Code, Failed, Session};
+use crate::cell::syntax::DEEPEST;
 use crate::cell::{bound, captured, closure, identifiers, position};
 use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
 use crate::ids::CellId;
@@ -445,6 +446,24 @@ pub fn no_pattern(record: Option<&super::Record>) -> Report {
         });
     }
     report.hint("`let name = value;`")
+}
+
+/// A closure that borrows a variable of an earlier cell: kept, it has to own it.
+pub fn closure_borrows(mut failed: Failed, boxed: impl Fn() -> Option<String>) -> Failed {
+    let outlives = |report: &&mut Report| report.code.as_deref() == Some("E0373");
+    if let Some(report) = failed.0.iter_mut().find(outlives)
+        && let Some(boxed) = boxed()
+    {
+        report.hint = Some(format!("what captures is kept boxed: `{boxed}`"));
+    }
+    failed
+}
+
+/// Code that would overflow the stack of any parser.
+pub fn too_deep() -> Report {
+    let what = format!("the cell nests more than {DEEPEST} levels deep");
+    Report::usage(what)
+        .hint("take it apart with `let`; long data stand better in an array or a file")
 }
 
 pub fn interrupted(what: &str) -> Report {

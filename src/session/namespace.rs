@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::cell::{ItemKind, ItemText, identifiers, normalised, split_items};
+use crate::cell::{ItemKind, ItemText, identifiers, normalised};
 use crate::compiler::State;
 
 /// The variables of one or several engines, as the compiler knows them.
@@ -168,20 +168,6 @@ pub fn external_crate(item: &ItemText) -> Option<&str> {
     (!["std", "core", "alloc", "proc_macro", "test"].contains(&name)).then_some(name)
 }
 
-/// The variables that `code` binds at its top level.
-pub fn bound_names(code: &str) -> BTreeSet<String> {
-    let (_, statements) = split_items(code);
-    let mut names = BTreeSet::new();
-    let mut rest = statements.as_str();
-    while let Some(at) = rest.find("let ") {
-        let pattern = &rest[at + 4..];
-        let end = pattern.find(['=', ';']).unwrap_or(pattern.len());
-        names.extend(identifiers(&pattern[..end]));
-        rest = &pattern[end..];
-    }
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,15 +201,5 @@ mod tests {
         assert_eq!(changed("mod m { pub struct S(pub String); }"), "m");
         assert_eq!(changed("fn f() {}"), "");
         assert_eq!(changed("struct New;"), "");
-    }
-
-    #[test]
-    fn names_bound_at_the_top_level() {
-        let names = bound_names("let (a, mut b) = f(); let c: u8 = 1; g(|d| d);");
-        assert!(
-            ["a", "b", "c"].iter().all(|name| names.contains(*name)),
-            "{names:?}"
-        );
-        assert!(!names.contains("d"));
     }
 }

@@ -45,7 +45,7 @@ fn a_path_of_a_function_captures_nothing_unless_it_is_a_variable() {
         ("k::fib", ""),
         ("module::k", ""),
         ("u64::max", ""),
-        ("<k as T>::len", "k"),
+        ("<k as T>::len", ""),
         ("k", "k"),
         ("Vec::<u64>::len", ""),
     ]);
@@ -259,14 +259,15 @@ fn broken_text_is_read_to_its_end() {
         ("|x| for", ""),
         ("|x| let", ""),
         ("match { k", "k"),
-        ("|k", "k"),
+        ("|k", ""),
         ("|", ""),
-        (">|k| n", "k n"),
+        (">|k| n", "n"),
         ("::<", ""),
         ("f::<u8", ""),
     ]);
-    let deep = format!("{}k{}", "(".repeat(100_000), ")".repeat(100_000));
-    assert_eq!(of(&deep), "k");
+    let deep = |levels| format!("{}k{}", "(".repeat(levels), ")".repeat(levels));
+    assert_eq!(of(&deep(1500)), "k");
+    assert_eq!(of(&deep(100_000)), "", "no compiler reads that either");
 }
 
 #[test]
