@@ -2,11 +2,16 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rexpect::process::Signal;
-use support::{PATIENCE, Session, contains, proc};
+use support::{BINARY, PATIENCE, Session, contains, proc};
 
 /// Until everything is gone, on a busy machine.
 const SOON: Duration = Duration::from_secs(5);
@@ -112,4 +117,110 @@ fn signals_while_the_compiler_warms() {
         session.signal(signal);
         leaves_nothing(&format!("{signal} while it warms"), &session, &processes);
     }
+}
+
+/// A session in a terminal that is not its controlling one: nobody sends it a SIGHUP.
+struct Loose {
+    session: Child,
+    /// The terminal's other end.
+    other: File,
+    shown: Vec<u8>,
+}
+
+impl Loose {
+    fn start() -> Self {
+        let ends = nix::pty::openpty(None, None).expect("a terminal");
+        // Clones, unlike what `openpty` gives, are closed in the processes that are started.
+        let other = ends.master.try_clone().expect("its end");
+        drop(ends.master);
+        let end = || ends.slave.try_clone().expect("its end");
+        let session = Command::new(BINARY)
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .expect("the binary");
+        let mut loose = Self {
+            session,
+            other: File::from(other),
+            shown: Vec::new(),
+        };
+        loose.shows("In [1]: ");
+        loose
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.shown.clear();
+        self.other
+            .write_all(keys.as_bytes())
+            .expect("a terminal that takes keys");
+    }
+
+    fn shows(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !String::from_utf8_lossy(&self.shown).contains(text) {
+            assert!(Instant::now() < until, "no `{text}`: {:?}", self.shown);
+            let mut terminal = [PollFd::new(self.other.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut terminal, PollTimeout::from(100u8)).expect("a terminal");
+            if ready > 0 {
+                let mut bytes = [0; 4096];
+                let count = self.other.read(&mut bytes).expect("a session that runs");
+                self.shown.extend(&bytes[..count]);
+            }
+        }
+    }
+
+    /// Closes the other end of the terminal, by which all must end.
+    fn close(mut self, what: &str) {
+        let pid = self.session.id().cast_signed();
+        let below = proc::below(pid);
+        drop(self.other);
+        let left = proc::leftovers(&[pid], SOON);
+        if !left.is_empty() {
+            self.session.kill().expect("a process of ours");
+        }
+        self.session.wait().expect("its status");
+        assert!(left.is_empty(), "{what}: the session lives on");
+        let left = proc::leftovers(&below, SOON);
+        assert!(left.is_empty(), "{what}: still running: {left:?}");
+    }
+}
+
+#[test]
+fn the_other_end_of_the_terminal_closes() {
+    for typed in ["", "40 + ", "!echo begun; sleep 60\r"] {
+        let mut session = Loose::start();
+        session.keys(typed);
+        session.shows(if typed.contains("begun") {
+            "begun\r\n"
+        } else {
+            typed
+        });
+        session.close(&format!("with {typed:?} typed"));
+    }
+    let mut session = Loose::start();
+    session.keys("%pool start -n 1\r");
+    session.shows("p0: 1 process engine");
+    session.keys("%map -a |x: u8| -> u8 { if x < 9 { loop {} } x } over [1]\r");
+    session.shows("In [3]: ");
+    // Its output, not its echo.
+    session.keys("println!(\"be{}\", \"gun\"); loop {}\r");
+    session.shows("begun\r\n");
+    session.close("a cell and a job run");
+}
+
+#[test]
+fn sigint_from_outside_disturbs_no_idle_session() {
+    let mut session = Session::cold();
+    session.type_keys("40 + ");
+    session.echoes("40 + ", PATIENCE);
+    for _ in 0..3 {
+        session.signal(Signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    session.type_keys("2\r");
+    contains(&session.prompt(PATIENCE), &["Out[1]: 42"]);
+    assert_eq!(session.end(), 0);
 }

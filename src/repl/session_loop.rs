@@ -2,10 +2,13 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::editor::{Editor, EditorOptions, Read};
@@ -20,7 +23,10 @@ use crate::vocabulary::Vocabulary;
 pub const TERMINATED: u8 = 143;
 
 /// How long the loop may take to notice that the session was told to end.
-const LAST_CALL: Duration = Duration::from_millis(1500);
+const LAST_CALL: Duration = Duration::from_millis(300);
+
+/// Between two looks at what ends the session.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Reads cells and runs them until the user leaves.
 pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
@@ -42,7 +48,7 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         }
     };
     let terminal = tcgetattr(std::io::stdin()).ok();
-    leave_on_signal(&session, terminal.clone());
+    leave_at_the_end(&session, terminal.clone());
     if let Some(mut quiet) = terminal.clone() {
         // `^C` would stand in the middle of the next line.
         quiet.local_flags.remove(LocalFlags::ECHOCTL);
@@ -140,21 +146,34 @@ fn prompt(session: &Session) -> String {
     format!("{warming}{px}In [{}]: ", session.next_cell())
 }
 
-/// SIGTERM and SIGHUP end the session also while the prompt waits for a key: the terminal is made sane, the
-/// engines and the cleaner notice the rest.
-fn leave_on_signal(session: &Session, terminal: Option<Termios>) {
+/// SIGTERM, SIGHUP and a terminal that is gone end the session also while the prompt waits for a key or a cell
+/// runs: the terminal is made sane, the engines and the cleaner notice the rest.
+fn leave_at_the_end(session: &Session, terminal: Option<Termios>) {
     let ended = session.ended_flag();
     // A session that can't have this thread still ends by its engines' death signal.
     let _ = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(50));
+            while !ended.load(Ordering::Relaxed) {
+                if terminal.is_some() && hung_up() {
+                    ended.store(true, Ordering::Relaxed);
+                } else {
+                    std::thread::sleep(GLANCE);
+                }
             }
-            std::thread::sleep(LAST_CALL.min(Duration::from_millis(300)));
+            std::thread::sleep(LAST_CALL);
             if let Some(terminal) = terminal {
                 let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &terminal);
             }
             std::process::exit(TERMINATED.into());
         });
+}
+
+/// Whether the other end of the terminal is closed. SIGHUP tells this only to those whose controlling terminal
+/// it was, and a session that runs a cell reads no keys.
+fn hung_up() -> bool {
+    let stdin = std::io::stdin();
+    let mut terminal = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    // `POLLHUP` and `POLLERR` are told unasked.
+    matches!(poll(&mut terminal, PollTimeout::ZERO), Ok(1..))
 }

@@ -59,21 +59,27 @@ impl Session {
 
     /// Starts a session and waits for its first prompt only.
     pub fn cold() -> Self {
+        let mut session = Self::under("exec \"$0\"", &[]);
+        session.prompt(PATIENCE);
+        session
+    }
+
+    /// Starts a session by the end of a shell script, in which `$0` is the binary, and with variables of the
+    /// environment. It waits for nothing.
+    pub fn under(script: &str, variables: &[(&str, &str)]) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("tmp")).expect("a folder in it");
+        let script = format!("stty rows 50 cols 100; echo pid $$ end; {script}");
         let mut command = Command::new("sh");
         command
-            .args([
-                "-c",
-                "stty rows 50 cols 100; echo pid $$ end; exec \"$0\"",
-                BINARY,
-            ])
+            .args(["-c", &script, BINARY])
             .env("XDG_DATA_HOME", folder.path().join("data"))
             .env("TMPDIR", folder.path().join("tmp"))
             .env("NO_COLOR", "1")
             .env("TERM", "xterm")
-            .env("COLUMNS", "100");
+            .env("COLUMNS", "100")
+            .envs(variables.iter().copied());
         let mut process = PtyProcess::new(command).expect("a terminal");
         process.set_kill_timeout(Some(5000));
         let screen = Screen::new(process.get_file_handle().expect("its output"));
@@ -83,7 +89,7 @@ impl Session {
             rest.split_once(" end").map(|(pid, _)| pid.to_owned())
         });
         let pid = said.expect("a shell").trim().parse().expect("a process id");
-        let mut session = Self {
+        Self {
             process,
             pid,
             keys,
@@ -91,9 +97,7 @@ impl Session {
             since: 0,
             folder,
             _alone: alone,
-        };
-        session.prompt(PATIENCE);
-        session
+        }
     }
 
     /// Enters a cell and gives what it showed until the next prompt.
