@@ -29,6 +29,7 @@ mod reset;
 mod result;
 mod run;
 mod scatter;
+mod show;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -100,6 +101,7 @@ pub const ALL: &[&dyn Magic] = &[
     &who::Who,
     &who::Whos,
     &type_of::TypeOf,
+    &show::Show,
     &time::Time,
     &timeit::Timeit,
     &history::History,

@@ -52,6 +52,11 @@ pub enum Event {
         cell: CellId,
         value: Value,
     },
+    /// A value that the user asked to see whole: `%show`.
+    Whole {
+        cell: CellId,
+        value: Value,
+    },
     /// What every engine made of a `%px` cell.
     Px(PxReport),
     MapPlan(MapPlan),
@@ -88,6 +93,21 @@ pub struct Value {
     pub content: Vec<(String, String)>,
     /// The Rust type, paths shortened: `Vec<u64>`. Empty when unknown.
     pub type_name: String,
+    /// How many lines of it the user wants to see, [`LINES`] or so.
+    pub most_lines: usize,
+}
+
+/// Lines that a value takes at most, unless the user has said another number.
+pub const LINES: usize = 10;
+
+impl Default for Value {
+    fn default() -> Self {
+        Self {
+            content: Vec::new(),
+            type_name: String::new(),
+            most_lines: LINES,
+        }
+    }
 }
 
 impl Value {
@@ -95,6 +115,7 @@ impl Value {
         Self {
             content: vec![("text/plain".to_owned(), text.into())],
             type_name: type_name.into(),
+            ..Self::default()
         }
     }
 

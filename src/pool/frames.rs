@@ -29,6 +29,7 @@ impl State {
                 let value = Value {
                     content: vec![(mime, text)],
                     type_name,
+                    ..Value::default()
                 };
                 self.emit(PoolEvent::Shown {
                     engine,

@@ -114,7 +114,9 @@ impl<W: Write> Sink for JsonLines<W> {
                     text,
                 });
             }
-            Event::Result { cell, value } => self.write(&record::result(*cell, None, value)),
+            Event::Result { cell, value } | Event::Whole { cell, value } => {
+                self.write(&record::result(*cell, None, value))
+            }
             Event::Px(report) => self.px(report),
             Event::MapPlan(plan) => self.write(&record_job::map_plan(plan)),
             Event::Progress(_) | Event::Live(_) => {}

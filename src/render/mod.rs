@@ -7,6 +7,7 @@
 
 mod below;
 mod compare;
+pub mod debug;
 mod failures;
 mod grid;
 mod items;
@@ -14,6 +15,7 @@ mod json;
 mod live;
 mod map;
 mod output;
+mod pager;
 mod progress;
 mod px;
 mod record;
@@ -34,6 +36,7 @@ mod value;
 mod vt;
 
 pub use json::JsonLines;
+pub use pager::page;
 pub use style::Style;
 pub use terminal::Terminal;
 

@@ -28,7 +28,12 @@ pub struct Terminal<W: Write> {
     pace: Pace,
     /// It was said that the job stops, where nothing can be redrawn.
     told_stopping: bool,
+    /// Shows what does not fit on the screen.
+    pager: Option<Pager>,
 }
+
+/// Shows a text in a program that pages; an error when there is none.
+pub type Pager = fn(&str) -> io::Result<()>;
 
 impl<W: Write> Terminal<W> {
     pub fn new(out: W, style: Style) -> Self {
@@ -42,7 +47,15 @@ impl<W: Write> Terminal<W> {
             below: Below::default(),
             pace: Pace::default(),
             told_stopping: false,
+            pager: None,
         }
+    }
+
+    /// What was asked for whole goes through this, where it does not fit on the screen.
+    #[must_use]
+    pub fn paged(mut self, pager: Pager) -> Self {
+        self.pager = Some(pager);
+        self
     }
 
     /// Whether cells are shown as they start (`In [1]: …`): yes where nobody typed them.
@@ -87,6 +100,7 @@ impl<W: Write> Terminal<W> {
                 text,
             } => output::tagged(*rank, *stream, text, style),
             Event::Result { cell, value } => value::block(&format!("Out[{cell}]"), value, style),
+            Event::Whole { value, .. } => value::whole(value, style),
             Event::Px(report) => px::px(report, style),
             Event::MapPlan(plan) => map::plan(plan, style),
             Event::MapFinished(report) => map::report(report, style),
@@ -98,6 +112,15 @@ impl<W: Write> Terminal<W> {
                 ended(style.warning(&note))
             }
             Event::Error(error) => report::report(error, style),
+        }
+    }
+
+    /// Whether a text went through the pager.
+    fn is_paged(&mut self, block: &str) -> bool {
+        let fits = block.lines().count() < self.style.height;
+        match self.pager.filter(|_| self.style.live && !fits) {
+            Some(pager) => self.below.erase(&mut self.out).is_ok() && pager(block).is_ok(),
+            None => false,
         }
     }
 
@@ -218,7 +241,12 @@ impl<W: Write> Sink for Terminal<W> {
                     self.below.clear();
                 }
                 let block = self.block(&event);
-                self.show(&block, raw)
+                let whole = matches!(event, Event::Whole { .. });
+                if whole && self.is_paged(&block) {
+                    Ok(())
+                } else {
+                    self.show(&block, raw)
+                }
             }
         };
         self.broken = written.is_err();

@@ -1,29 +1,54 @@
-//! `Out[n]` blocks: one value below its prompt. Long values are shortened, and how much is missing is said.
+//! `Out[n]` blocks: one value below its prompt. What does not fit on a line is folded; of what takes many lines
+//! the middle is left out, and how much that is is said.
 
 use std::borrow::Cow;
 
-use super::{Style, units};
+use super::debug::{Line, lay};
+use super::{Style, text, units};
 use crate::outcome::Value;
 
-const MOST_LINES: usize = 200;
-/// Some fifty lines of a terminal; a sequence of thousands is not read to its end.
-const MOST_BYTES: usize = 4 * 1024;
-
-/// A value behind its prompt (`Out[4]`), below it when it has several lines.
+/// A value behind its prompt (`Out[4]`), below it when that has no room for it.
 pub(crate) fn block(prompt: &str, value: &Value, style: &Style) -> String {
     let full = plain(value);
-    let (shown, left_out) = shorten(full.trim_end_matches('\n'));
+    let shown = full.trim_end_matches('\n');
     let mut out = style.prompt(&format!("{prompt}:"));
-    if !shown.is_empty() {
-        out.push(if shown.contains('\n') { '\n' } else { ' ' });
-        out.push_str(shown);
+    if shown.is_empty() {
+        out.push('\n');
+        return out;
     }
-    out.push('\n');
-    if let Some(what) = left_out {
-        out.push_str(&style.faint(&style.spell(format!("… {what} left out"))));
+    let lines = lay(shown, style.width, value.most_lines);
+    let beside = match lines.as_slice() {
+        [Line::Value(line)] => {
+            let columns = text::width(line);
+            // What is wider than the terminal wraps anyway.
+            columns > style.width || text::width(prompt) + 2 + columns <= style.width
+        }
+        _ => false,
+    };
+    out.push(if beside { ' ' } else { '\n' });
+    out.push_str(&drawn(&lines, style));
+    out
+}
+
+/// A value's lines, as they stand on the screen.
+fn drawn(lines: &[Line], style: &Style) -> String {
+    let mut out = String::new();
+    for line in lines {
+        match line {
+            Line::Value(line) => out.push_str(line),
+            Line::LeftOut(what) => out.push_str(&style.faint(&style.spell(what.clone()))),
+        }
         out.push('\n');
     }
     out
+}
+
+/// The whole of a value, folded to the style's width.
+pub(crate) fn whole(value: &Value, style: &Style) -> String {
+    drawn(
+        &lay(plain(value).trim_end_matches('\n'), style.width, usize::MAX),
+        style,
+    )
 }
 
 /// A value's text; for a picture and the like, what it is and how large.
@@ -36,41 +61,6 @@ pub(crate) fn plain(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// The beginning that is shown, and what is left out.
-fn shorten(text: &str) -> (&str, Option<String>) {
-    let by_lines = text
-        .match_indices('\n')
-        .nth(MOST_LINES - 1)
-        .map_or(text.len(), |(at, _)| at);
-    let mut end = by_lines.min(MOST_BYTES);
-    if end < by_lines {
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        // Whole lines, where the value has lines.
-        end = text[..end].rfind('\n').unwrap_or(end);
-    }
-    if end == text.len() {
-        return (text, None);
-    }
-    let (shown, rest) = text.split_at(end);
-    let size = units::bytes(rest.len() as u64);
-    let lines = rest
-        .strip_prefix('\n')
-        .map(|lines| lines.lines().count() as u64);
-    let left_out = match lines {
-        Some(lines) => format!("{} ({size})", units::counted(lines, "lines")),
-        None => size,
-    };
-    // The engine cut it too.
-    let more = if rest.ends_with('…') {
-        "more than "
-    } else {
-        ""
-    };
-    (shown, Some(format!("{more}{left_out}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,37 +69,39 @@ mod tests {
         block("Out[4]", &Value::plain(text, "T"), &Style::plain(80))
     }
 
-    fn numbered(lines: usize) -> String {
-        let lines: Vec<_> = (0..lines).map(|line| line.to_string()).collect();
-        lines.join("\n") + "\n"
-    }
-
     #[test]
     fn one_line_stands_beside_the_prompt_and_more_below() {
         assert_eq!(show("[1, 2]"), "Out[4]: [1, 2]\n");
         assert_eq!(show("漢字 🦀"), "Out[4]: 漢字 🦀\n");
         assert_eq!(show("a\nb\n"), "Out[4]:\na\nb\n");
         assert_eq!(show(""), "Out[4]:\n");
+        let wide = "x".repeat(75);
+        assert_eq!(show(&wide), format!("Out[4]:\n{wide}\n"), "fits below");
     }
 
     #[test]
-    fn a_long_value_says_what_is_missing() {
-        let lines = numbered(1000);
-        let shown = show(&lines);
-        assert_eq!(shown.lines().count(), 202);
+    fn a_long_value_is_folded_and_says_what_is_missing() {
+        let long = format!("{:?}", (1000..2000).collect::<Vec<u32>>());
+        let shown = show(&long);
+        assert_eq!(shown.lines().count(), 11, "{shown}");
+        assert!(shown.starts_with("Out[4]:\n[\n    1000, 1001,"), "{shown}");
+        assert!(shown.contains("\n    … 924 more of 1000\n"), "{shown}");
+        assert!(shown.ends_with(" 1999,\n]\n"), "{shown}");
+        assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
+        let few = Value {
+            most_lines: 3,
+            ..Value::plain(long.as_str(), "T")
+        };
+        assert_eq!(block("Out[4]", &few, &Style::plain(80)).lines().count(), 4);
+        assert_eq!(whole(&few, &Style::plain(80)).lines().count(), 86);
+        let colour = Style {
+            colour: true,
+            ..Style::plain(80)
+        };
         assert!(
-            shown.ends_with("\n199\n… 800 lines (3.20 kB) left out\n"),
-            "{shown}"
+            block("Out[4]", &few, &colour).contains("\u{1b}[2m"),
+            "faint"
         );
-        let exact = numbered(200);
-        assert!(!show(&exact).contains("left out"));
-    }
-
-    #[test]
-    fn a_long_line_is_cut_between_characters() {
-        let shown = show(&"漢".repeat(100_000));
-        assert!(shown.ends_with("漢\n… 296 kB left out\n"));
-        assert!(shown.len() < 70_000);
     }
 
     #[test]
@@ -120,7 +112,7 @@ mod tests {
         ];
         let value = Value {
             content,
-            type_name: String::new(),
+            ..Value::default()
         };
         assert_eq!(
             block("Out[1]", &value, &Style::plain(80)),

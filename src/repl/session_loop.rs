@@ -15,7 +15,7 @@ use super::editor::{Editor, EditorOptions, Read};
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
 use crate::outcome::{Event, Sink as _};
-use crate::render::{Style, Terminal};
+use crate::render::{Style, Terminal, page};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
 
@@ -31,7 +31,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Reads cells and runs them until the user leaves.
 pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     let style = Style::detect();
-    let mut screen = Terminal::new(std::io::stdout(), style);
+    let mut screen = Terminal::new(std::io::stdout(), style).paged(page);
     let words = Arc::new(Mutex::new(Vocabulary::default()));
     let options = EditorOptions {
         vi,

@@ -7,7 +7,7 @@ use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{bound_at_top, normalised, split_items};
 use crate::ids::EngineId;
-use crate::outcome::{ErrorKind, Event, Origin, Report, Sink};
+use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
 use crate::pool::{MapFault, Payload};
 
 /// Whether a `let` names nothing: `let;`, `let = 1`.
@@ -19,11 +19,53 @@ fn lacks_a_pattern(code: &str) -> bool {
         .any(|two| two[0] == "let" && matches!(two[1], ";" | "="))
 }
 
+/// Catches the value of a cell; everything else goes on.
+struct Catcher<'a> {
+    onward: &'a mut dyn Sink,
+    value: Option<Value>,
+}
+
+impl Sink for Catcher<'_> {
+    fn send(&mut self, event: Event) {
+        match event {
+            Event::Result { value, .. } => self.value = Some(value),
+            event => self.onward.send(event),
+        }
+    }
+}
+
 fn lost_by_redefinition(name: &str) -> String {
     format!("the variable `{name}` is lost: its type was redefined")
 }
 
 impl Session {
+    /// The value that code shows, which is not shown now.
+    pub fn value_of(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<Option<Value>, Failed> {
+        let mut catcher = Catcher {
+            onward: sink,
+            value: None,
+        };
+        self.run_local(code, &mut catcher)?;
+        Ok(catcher.value)
+    }
+
+    /// An expression's value with its whole text.
+    pub fn whole_value(
+        &mut self,
+        expression: &str,
+        at: (usize, usize),
+        sink: &mut dyn Sink,
+    ) -> Result<Value, Failed> {
+        let code = Code::default()
+            .generated("regatta_cell::magic::show_whole(&(\n")
+            .user(expression, at)
+            .generated("));\n");
+        // Only `()` has no value.
+        Ok(self
+            .value_of(&code, sink)?
+            .unwrap_or_else(|| Value::plain("()", "()")))
+    }
+
     /// Runs plain Rust in the local engine.
     pub fn run_local(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<(), Failed> {
         self.run_local_with(code, Vec::new(), sink)

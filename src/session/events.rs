@@ -206,7 +206,8 @@ impl Session {
         }
     }
 
-    pub(super) fn show_value(&mut self, origin: Origin, value: Value, sink: &mut dyn Sink) {
+    pub(super) fn show_value(&mut self, origin: Origin, mut value: Value, sink: &mut dyn Sink) {
+        value.most_lines = self.lines;
         match origin {
             Origin::Local => sink.send(Event::Result {
                 cell: self.cell(),

@@ -260,7 +260,7 @@ impl Flight {
                 Told::Content(mime, text) => {
                     let mut value = Value {
                         content: vec![(mime, text)],
-                        type_name: String::new(),
+                        ..Value::default()
                     };
                     if let Some(earlier) = leg.value.take() {
                         // One value in several representations.

@@ -41,7 +41,7 @@ pub use px::PxOptions;
 use crate::compiler::toolchain::{Toolchain, users_environment};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
-use crate::outcome::{Event, MapReport, PxReport, Sink, Stream, Value};
+use crate::outcome::{Event, LINES, MapReport, PxReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
 use crate::wire::PanicInfo;
 use cache::Cache;
@@ -106,6 +106,8 @@ pub struct Session {
     quiet_reports: Option<Vec<MapReport>>,
     /// The last line that each engine has printed in a map.
     last_lines: HashMap<(PoolName, Rank), String>,
+    /// How many lines of a value are shown.
+    pub lines: usize,
     pub px_defaults: PxOptions,
     pub autopx: Option<PxOptions>,
     pub last_px: Option<PxReport>,
@@ -161,6 +163,7 @@ impl Session {
             sent: Vec::new(),
             quiet_reports: None,
             last_lines: HashMap::new(),
+            lines: LINES,
             px_defaults: PxOptions::default(),
             autopx: None,
             last_px: None,

@@ -218,8 +218,17 @@ impl Session {
     }
 
     /// Shows what a `%px` came to; an error without words when it failed on an engine.
-    pub(super) fn show_px(&mut self, report: PxReport, sink: &mut dyn Sink) -> Result<(), Failed> {
+    pub(super) fn show_px(
+        &mut self,
+        mut report: PxReport,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
         let ok = report.is_ok();
+        for row in &mut report.engines {
+            if let EngineOutcome::Done(Some(value)) = &mut row.outcome {
+                value.most_lines = self.lines;
+            }
+        }
         self.last_px = Some(report.clone());
         sink.send(Event::Px(report));
         if ok { Ok(()) } else { Err(Failed::default()) }

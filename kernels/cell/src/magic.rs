@@ -12,7 +12,7 @@ use crate::codec;
 use crate::host::{Bytes, End, MapEnd, Write, host};
 use crate::job::Job;
 use crate::pool::Pool;
-use crate::value::{debug_text, show};
+use crate::value::{debug_text, show, whole_text};
 
 /// How a magic's map is to run; `pool` empty: on the one in use.
 #[must_use]
@@ -261,6 +261,11 @@ pub fn received<T: Travels>() -> Vec<T> {
             codec::take(&mut bytes, codec::form::<T>()).expect("what was encoded can be decoded")
         })
         .collect()
+}
+
+/// Shows a value whole, however long it is, for `%show` and what draws values.
+pub fn show_whole<T: Debug + ?Sized>(value: &T) {
+    show(&whole_text(value), type_name::<T>());
 }
 
 /// Shows a value of one thread of a `%px`.
