@@ -79,7 +79,7 @@ impl Magic for Map {
             },
             Example {
                 input: "%map -q --on-error collect |x: u64| 12 / x over 0..3",
-                shows: "Ok(12), Ok(6)]",
+                shows: "Ok(12)",
             },
             Example {
                 input: "%map -a |x: u64| x * 10 over 1..=3\nlet later = %result\nlater",
