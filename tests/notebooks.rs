@@ -31,14 +31,24 @@ fn events(out: &str) -> Vec<(String, Value)> {
 
 #[test]
 fn every_example_shows_what_it_says() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    checks_out("examples");
+}
+
+#[test]
+fn every_notebook_beside_shows_what_it_says() {
+    checks_out("tests/notebooks");
+}
+
+/// Checks the notebooks in a folder of the package.
+fn checks_out(folder: &str) {
+    let folder = &format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
     let entries = std::fs::read_dir(folder)
         .expect("the folder of examples")
         .flatten();
     let mut examples: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     examples.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     examples.sort();
-    assert!(!examples.is_empty(), "no example in {folder}");
+    assert!(!examples.is_empty(), "no notebook in {folder}");
     for example in examples {
         let ran = run_file(&example, &["--check"]);
         assert_eq!(
