@@ -2,13 +2,14 @@
 
 mod support;
 
-use support::{Session, contains, lacks};
+use support::{Session, contains, lacks, regatta};
 
 #[test]
 fn cells_are_read_as_they_are_meant() {
     let mut session = Session::start();
     what_a_failed_cell_did_not_bind_is_kept(&mut session);
     what_a_cell_lacks_is_supplied(&mut session);
+    cells_end_where_the_parser_wants_no_more(&mut session);
     assert_eq!(session.end(), 0);
 }
 
@@ -53,4 +54,71 @@ fn what_a_cell_lacks_is_supplied(session: &mut Session) {
     ));
     contains(&shown, &["nests more than 2000 levels deep"]);
     contains(&session.cell("five"), &["5"]);
+}
+
+fn cells_end_where_the_parser_wants_no_more(session: &mut Session) {
+    // Typed, not pasted: Enter at the end of each line.
+    session.type_keys("fn same<T>(x: T) -> T\rwhere\r    T: Copy,\r{\rx\r}\r");
+    session.prompt(support::PATIENCE);
+    contains(&session.cell("same(42)"), &["42"]);
+    contains(
+        &session.cell("let x = 1; x++"),
+        &["error", "postfix increment"],
+    );
+    session.type_keys("same(\r\r\r");
+    contains(
+        &session.prompt(support::PATIENCE),
+        &["the cell is not finished"],
+    );
+    session.cells(&["let ok = true;"]);
+    contains(
+        &session.cell("!ok"),
+        &["`!ok` is read as Rust: there is no such command", "false"],
+    );
+    contains(&session.cell("let not = !ok;\nnot"), &["false"]);
+    contains(
+        &session.cell(".len()"),
+        &["goes on with what is not there", "Alt-Enter"],
+    );
+}
+
+#[test]
+fn a_script_of_lines_and_its_shell() {
+    let mut script = String::from(
+        "let n = \"abcd\"\n    .len()\n    + 1;\nfn half<T>(x: T) -> u64\nwhere\n    T: Into<u64>,\n{\n    x.into() / 2\n}\nn as u64 * half(50u32)\nn\n-1\n",
+    );
+    script += &"!sleep 0.02; echo line\n".repeat(100);
+    script += "!head -c 8191 /dev/zero | tr '\\0' a; printf '\u{e9}\u{1f600}\\n'\n";
+    script += "let word = \"hey\".to_owned();\nlet xs = vec![1, 2];\n";
+    script += "!echo \"{word}-{n:>3}-{xs:?}\" | sed 's/{x}/y/' && echo ${word}{a,b} && awk 'BEGIN { print 6 * 7 }'\n";
+    script += "let out = !printf 'one\\ntwo\\n'; echo {word}\nout\nlet none: Vec<String> = !true\nnone.len() + out.len()\n";
+    script += "%env GREETING = \"hi {word}\"\nstd::env::var(\"GREETING\").unwrap()\n!echo \"to $GREETING\"\n%pool start -n 2\n%px std::env::var(\"GREETING\").is_ok()\n%env LATER=1\n%px std::env::var(\"LATER\").unwrap()\n%env -u LATER\nstd::env::var(\"LATER\").is_err()\n%env GREETIN\n";
+    script += "%cd /usr/bin\nstd::env::current_dir().unwrap()\n!pwd\n%px std::env::current_dir().unwrap()\n%cd -\n%cd /nowhere/at/all\n";
+    script += "%%bash\nset -e\nx=(a b c)\necho ${x[1]}${#x[@]}\nexit 3\n\n!echo {xs}\n!(echo 1\n";
+    let ran = regatta(&[], script.as_bytes());
+    let (out, err) = (&ran.out, &ran.err);
+    let all = format!("{out}{err}");
+    contains(&all, &["Out[3]: 125", "Out[4]: 5", "Out[5]: -1"]);
+    assert_eq!(out.matches("line\n").count(), 100, "{all}");
+    contains(&all, &["a\u{e9}\u{1f600}\n"]);
+    lacks(&all, &["\u{fffd}"]);
+    contains(
+        &all,
+        &[
+            "hey-  5-[1, 2]\n{a,b}\n42",
+            "[\"one\", \"two\", \"hey\"]",
+            "3\n",
+        ],
+    );
+    contains(
+        &all,
+        &["\"hi hey\"", "to hi hey", "true", "did you mean GREETING?"],
+    );
+    contains(
+        &all,
+        &["/usr/bin\n", "\"/usr/bin\"", "cannot go to /nowhere/at/all"],
+    );
+    contains(&all, &["b3\n", "the command ended with exit status: 3"]);
+    contains(&all, &["{xs} cannot be written out", "`{xs:?}`"]);
+    assert_eq!(ran.status, 1);
 }

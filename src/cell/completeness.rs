@@ -1,28 +1,33 @@
 //! Whether a cell is finished when the user presses Enter. It must never refuse a finished cell: what is
 //! wrong with a text is for the parser and the compiler to say, and they can say it only of a finished one.
 
+use ra_ap_rustc_lexer::TokenKind;
+
 use super::SegmentKind;
-use super::scan::{Stop, Tail, scan};
-use super::statement::can_end;
+use super::scan::{Scan, Stop, scan};
+use super::syntax::{Tree, is_semicolon_error, read};
+use super::token::{Lexer, Tok};
 
 /// What the line editor asks on Enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completeness {
     Complete,
     /// Another line must follow: a bracket, a string or a comment is open, a `%%` cell has no empty line at its
-    /// end, the last line ends with an operator, or an attribute has no item.
+    /// end, an attribute has no item, or the parser wants more where the text ends.
     Incomplete,
 }
 
-/// Looks at the whole text of the cell, without the newline that Enter would add.
+/// Looks at the whole text of the cell, without the newline that Enter would add. Two empty lines end what is
+/// incomplete, unless they stand in a string or a comment.
 #[must_use]
 pub fn completeness(text: &str) -> Completeness {
-    let finished = match scan(text) {
-        Err(Stop::Unclosed(_)) => false,
+    let finished = match scan(text, None) {
+        Err(Stop::Unclosed(_)) => empty_lines_at_end(text) >= 2,
         Err(Stop::Wrong(_)) => true,
+        Ok(scan) if scan.tail.unterminated => false,
         Ok(scan) => match scan.segments.last().map(|segment| &segment.kind) {
-            Some(SegmentKind::Magic(call)) if call.cell_form => ends_with_empty_line(text),
-            _ => is_finished(text, &scan.tail),
+            Some(SegmentKind::Magic(call)) if call.cell_form => empty_lines_at_end(text) >= 1,
+            _ => empty_lines_at_end(text) >= 2 || is_finished(&scan),
         },
     };
     if finished {
@@ -32,23 +37,93 @@ pub fn completeness(text: &str) -> Completeness {
     }
 }
 
-fn ends_with_empty_line(text: &str) -> bool {
-    text.rsplit_once('\n')
-        .is_some_and(|(_, last)| last.trim().is_empty())
+/// Lines without anything at the end of a text of several lines.
+fn empty_lines_at_end(text: &str) -> usize {
+    text[text.trim_end().len()..].matches('\n').count()
 }
 
-fn is_finished(text: &str, tail: &Tail) -> bool {
-    if tail.unterminated || tail.shell_continues {
+fn is_finished(scan: &Scan) -> bool {
+    let tail = &scan.tail;
+    if tail.shell_continues {
         return false;
     }
     if tail.brackets.mismatched {
         return true;
     }
-    tail.brackets.depth() == 0
-        && !tail.wants_item
-        && tail
-            .last
-            .is_none_or(|last| can_end(text, last, tail.before_last))
+    // The parser lets `0..=` be a range.
+    let assigns = tail.last.is_some_and(|last| last.kind == TokenKind::Eq);
+    if tail.brackets.depth() > 0 || tail.wants_item || assigns {
+        return false;
+    }
+    match scan.segments.last().map(|segment| &segment.kind) {
+        // No line more helps what is too deep for a parser.
+        Some(SegmentKind::Rust(code)) => read(code, ends_finished).unwrap_or(true),
+        _ => true,
+    }
+}
+
+/// Whether the parser wants nothing more where the code ends. What it complains of before that, no further
+/// line would mend.
+fn ends_finished(tree: &Tree) -> bool {
+    let end = tree.code_end();
+    let wants_more = |(at, what): &(usize, String)| *at >= end && !is_semicolon_error(what);
+    let earlier = |(at, _): &(usize, String)| *at < end;
+    tree.errors().iter().any(earlier) || !tree.errors().iter().any(wants_more)
+}
+
+/// Whether the line below a finished cell can only go on with it, as rustfmt breaks lines: `.len()`, `+ 1`,
+/// `else {`, `where T: Copy`. `None` when the line is blank or a comment, so that the next one says.
+#[must_use]
+pub fn goes_on(cell: &str, line: &str) -> Option<bool> {
+    let of_line = |text: &str| -> Vec<Tok> {
+        let tokens = Lexer::new(text, 0).filter(|tok| tok.is_significant() && !tok.is_comment());
+        tokens.take(2).collect()
+    };
+    let indent = |text: &str| text.len() - text.trim_start().len();
+    let found = of_line(line);
+    let Some(first) = found.first() else {
+        let in_chain = !line.trim().is_empty() && indent(line) > 0;
+        return if in_chain { None } else { Some(false) };
+    };
+    let ended = match scan(cell, None) {
+        Ok(scan) => match (
+            scan.segments.last().map(|segment| &segment.kind),
+            scan.tail.last,
+        ) {
+            (Some(SegmentKind::Rust(_)), Some(last)) => last.kind == TokenKind::Semi,
+            _ => true,
+        },
+        Err(_) => true,
+    };
+    if ended {
+        return Some(false);
+    }
+    let second = found.get(1).filter(|second| second.start == first.end);
+    let joined = second.map(|second| second.kind);
+    let is_broken = indent(line) > indent(cell) && joined.is_none();
+    Some(match first.kind {
+        TokenKind::Dot => joined == Some(TokenKind::Ident),
+        TokenKind::Question
+        | TokenKind::Slash
+        | TokenKind::Plus
+        | TokenKind::Caret
+        | TokenKind::Gt => true,
+        TokenKind::Eq => true,
+        TokenKind::Ident => matches!(first.text(line), "as" | "else" | "where"),
+        TokenKind::Bang => joined == Some(TokenKind::Eq),
+        TokenKind::And
+        | TokenKind::Or
+        | TokenKind::Lt
+        | TokenKind::Percent
+        | TokenKind::Star
+        | TokenKind::Minus => {
+            let is_double = joined == Some(first.kind)
+                && line[first.end + 1..].starts_with([' ', '\t'])
+                && matches!(first.kind, TokenKind::And | TokenKind::Or | TokenKind::Lt);
+            is_broken || joined == Some(TokenKind::Eq) || (indent(line) > indent(cell) && is_double)
+        }
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -70,7 +145,6 @@ mod tests {
             "use std::fmt::*",
             "f()?",
             "size_of::<Vec<u8>>",
-            "fn f()",
             "return",
             "#![allow(unused)]",
             "// a = (",
@@ -90,6 +164,20 @@ mod tests {
             "%%px\n1\n",
             "%%px\n\n",
             "%%px\nx\n   ",
+            "let x = 5",
+            "let x",
+            "use std::fmt",
+            "struct P(u8)",
+            "x++",
+            "x ++ 5",
+            "let x = = 5 +",
+            "x,",
+            "1 + ;",
+            "(\n\n",
+            "fn f() {\n    1 +\n\n\n",
+            "%px f(\n \n\t",
+            "x +\n\n",
+            "#[a]\n\n",
             "let x = 1;\n%%px",
             "\"a\\\"b\"",
             "1 +\n%px x",
@@ -119,8 +207,24 @@ mod tests {
             "a &&",
             "a ||",
             "f(1).",
-            "x,",
             "fn f() ->",
+            "fn f()",
+            "fn f<T>(x: T) -> T",
+            "fn f<T>(x: T)\nwhere\n    T: Copy,",
+            "struct P",
+            "impl P",
+            "impl<T> P<T>\nwhere",
+            "if x",
+            "match x",
+            "loop",
+            "for i in 0..3",
+            "while let Some(x) = f()",
+            "x - -",
+            "let x = if a { 1 } else",
+            "unsafe",
+            "fn f() {\n",
+            "\"a\n\n\n",
+            "/*\n\n\n",
             "match x { 1 =>",
             "a >",
             "a <",
@@ -147,6 +251,46 @@ mod tests {
             "%%px\n\nx",
         ] {
             assert_eq!(completeness(text), Completeness::Incomplete, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_that_can_only_go_on() {
+        for (cell, line, is) in [
+            ("let n = \"abc\"", "    .len();", Some(true)),
+            ("xs", ".iter()", Some(true)),
+            ("f(1)", "    ?;", Some(true)),
+            ("let a = b", "    + c", Some(true)),
+            ("let a = b", "    && c", Some(true)),
+            ("let a = b", "    || c", Some(true)),
+            ("let a = b", "    - c", Some(true)),
+            ("let a = b", "    % c", Some(true)),
+            ("let a = b", "    != c", Some(true)),
+            ("let a = b", "    << c", Some(true)),
+            ("let a", "    = c;", Some(true)),
+            ("a", "    as u8", Some(true)),
+            ("struct P<T>(T)", "where", Some(true)),
+            ("if a {}", "else {", Some(true)),
+            ("match a {}", "    .b()", Some(true)),
+            ("xs.iter()", "    // doubled", None),
+            ("xs.iter()", "// another", Some(false)),
+            ("xs.iter()", "", Some(false)),
+            ("let a = b;", "    .len()", Some(false)),
+            ("a", "-b", Some(false)),
+            ("a", "*b = 1;", Some(false)),
+            ("a", "    -b", Some(false)),
+            ("a", "&b", Some(false)),
+            ("a", "|| b", Some(false)),
+            ("a", "||b", Some(false)),
+            ("a", "..3", Some(false)),
+            ("a", "<T as U>::f()", Some(false)),
+            ("a", "%px x", Some(false)),
+            ("a", "!ls", Some(false)),
+            ("a", "b", Some(false)),
+            ("%px a", "    .b()", Some(false)),
+            ("!ls", "    .b()", Some(false)),
+        ] {
+            assert_eq!(goes_on(cell, line), is, "{cell:?} {line:?}");
         }
     }
 }

@@ -27,13 +27,15 @@ pub use over::{over, position, with};
 pub use supply::{boxed_closure, with_pointers, with_semicolon};
 pub use syntax::{bound_at_top, nests_too_deeply, returns_at_top};
 pub use targets::{TargetError, Targets};
-pub use words::{KEYWORDS, identifiers, is_variable_name, normalised};
+pub use words::{KEYWORDS, format_fields, identifiers, is_variable_name, normalised};
 
 /// One input, taken apart in the order in which it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// Empty for a cell of nothing but blanks and comments.
     pub segments: Vec<Segment>,
+    /// What looks like `!command` but is read as Rust, because there is no such command: `!ok`.
+    pub negations: Vec<String>,
 }
 
 /// A run of lines of one kind.
@@ -49,8 +51,23 @@ pub enum SegmentKind {
     /// Rust code as it was written, from the start of a line, so that columns are those of the cell.
     Rust(String),
     Magic(MagicCall),
-    /// What follows the `!` of a `!command`, with the backslashes that continue it over lines.
-    Shell(String),
+    Shell(ShellCall),
+}
+
+/// `!command`, or `let lines = !command`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShellCall {
+    /// What follows the `!`, with the backslashes that continue it over lines.
+    pub command: String,
+    /// The `let` that takes the lines of its output.
+    pub bind: Option<Binding>,
+}
+
+/// What only a session knows of the words behind a `!`, which begins a shell command or negates in Rust.
+pub trait Known {
+    fn is_variable(&self, name: &str) -> bool;
+    /// Whether the shell would run something of this name.
+    fn is_command(&self, word: &str) -> bool;
 }
 
 /// A magic as it was written; whether there is one of that name is for others to say.
@@ -107,15 +124,28 @@ pub struct CellError {
     pub hint: Option<String>,
 }
 
-/// Takes a cell apart.
+/// Takes a cell apart. Without knowing more, `!ok` is a command and `let a = !b` is Rust.
 ///
 /// # Errors
 /// Where a magic or a shell command can only be meant but isn't written as one. Rust that isn't Rust is
 /// no error here: the compiler tells it better.
 pub fn parse(text: &str) -> Result<Cell, CellError> {
-    match scan::scan(text) {
+    taken_apart(scan::scan(text, None))
+}
+
+/// Takes a cell apart in a session.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_knowing(text: &str, known: &dyn Known) -> Result<Cell, CellError> {
+    taken_apart(scan::scan(text, Some(known)))
+}
+
+fn taken_apart(scan: Result<scan::Scan, scan::Stop>) -> Result<Cell, CellError> {
+    match scan {
         Ok(scan) => Ok(Cell {
             segments: scan.segments,
+            negations: scan.negations,
         }),
         Err(scan::Stop::Unclosed(error) | scan::Stop::Wrong(error)) => Err(error),
     }

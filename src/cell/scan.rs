@@ -1,12 +1,15 @@
 //! The walk over a cell's tokens that finds where a magic or a shell command stands and how the cell ends.
 //! It must never take a line of valid Rust away from the compiler.
 
+use std::collections::HashSet;
+
 use ra_ap_rustc_lexer::{TokenKind, is_id_start};
 
 use super::call::{self, Call};
 use super::statement::{ends_operand, ends_with_brace};
+use super::syntax::is_rust;
 use super::token::{Brackets, Lexer, Lines, Tok};
-use super::{CellError, Segment, SegmentKind};
+use super::{Binding, CellError, Known, Segment, SegmentKind, ShellCall};
 
 /// Why a cell can't be taken apart.
 pub(super) enum Stop {
@@ -18,6 +21,8 @@ pub(super) enum Stop {
 /// A cell taken apart, and what its end says about whether it is finished.
 pub(super) struct Scan {
     pub segments: Vec<Segment>,
+    /// Lines that look like shell commands and are read as Rust.
+    pub negations: Vec<String>,
     pub tail: Tail,
 }
 
@@ -40,7 +45,11 @@ struct Scanner<'a> {
     text: &'a str,
     lines: Lines<'a>,
     lexer: Lexer<'a>,
+    known: Option<&'a dyn Known>,
     segments: Vec<Segment>,
+    negations: Vec<String>,
+    /// The identifiers of the Rust code so far.
+    names: HashSet<&'a str>,
     tail: Tail,
     /// Where the Rust code of `tail` begins, and its first significant token.
     rust_start: usize,
@@ -53,12 +62,15 @@ struct Scanner<'a> {
     line_blank: bool,
 }
 
-pub(super) fn scan(text: &str) -> Result<Scan, Stop> {
+pub(super) fn scan(text: &str, known: Option<&dyn Known>) -> Result<Scan, Stop> {
     let mut scanner = Scanner {
         text,
         lines: Lines::new(text),
         lexer: Lexer::new(text, 0),
+        known,
         segments: Vec::new(),
+        negations: Vec::new(),
+        names: HashSet::new(),
         tail: Tail::default(),
         rust_start: 0,
         rust_first: None,
@@ -72,6 +84,7 @@ pub(super) fn scan(text: &str) -> Result<Scan, Stop> {
     scanner.flush_rust(text.len());
     Ok(Scan {
         segments: scanner.segments,
+        negations: scanner.negations,
         tail: scanner.tail,
     })
 }
@@ -96,6 +109,7 @@ impl Scanner<'_> {
         if self.tail.brackets.depth() == 0 {
             let taken = match tok.kind {
                 TokenKind::Percent => self.percent(tok, first)?,
+                TokenKind::Bang if is(self.tail.last, TokenKind::Eq) => self.bound_bang(tok),
                 TokenKind::Bang if first => self.bang(tok)?,
                 TokenKind::Colon if first => self.colon(tok)?,
                 _ => false,
@@ -111,6 +125,9 @@ impl Scanner<'_> {
     /// Takes note of a token of Rust code.
     fn rust(&mut self, tok: Tok) {
         let text = tok.text(self.text);
+        if tok.kind == TokenKind::Ident {
+            self.names.insert(text);
+        }
         let tail = &mut self.tail;
         if tail.brackets.depth() == 0 {
             let after_brace = is(tail.last, TokenKind::CloseBrace);
@@ -189,10 +206,7 @@ impl Scanner<'_> {
         if !statement || rest.starts_with(['(', '=']) {
             return Ok(false);
         }
-        let mut end = self.lines.end_of_line(tok.end);
-        while end < self.text.len() && continues(&self.text[tok.end..end]) {
-            end = self.lines.end_of_line(end + 1);
-        }
+        let end = self.command_end(tok);
         let command = self.text[tok.end..end].trim();
         if command.is_empty() {
             return Err(self.wrong(
@@ -201,10 +215,69 @@ impl Scanner<'_> {
                 "write it on the same line: `!ls`".to_owned(),
             ));
         }
-        let kind = SegmentKind::Shell(command.to_owned());
-        self.take(tok.start, tok.start, Call { kind, end });
-        self.tail.shell_continues = continues(&self.text[tok.end..end]);
+        let line = &self.text[tok.start..end];
+        if let Some(known) = self.known
+            && !known.is_command(first_word(command))
+            && is_rust(line)
+        {
+            self.negations.push(line.trim().to_owned());
+            return Ok(false);
+        }
+        self.take_command(tok, tok.start, end, None);
         Ok(true)
+    }
+
+    /// `let name = !…`: a negation where Rust can read it and means a name that is known, or no command.
+    fn bound_bang(&mut self, tok: Tok) -> bool {
+        let (Some(eq), Some(let_at)) = (self.tail.last, self.let_at) else {
+            return false;
+        };
+        let Ok((from, bind)) = super::binding::binding(self.text, Some(let_at), eq) else {
+            return false;
+        };
+        let end = self.command_end(tok);
+        let command = self.text[tok.end..end].trim();
+        if command.is_empty() || opens_a_bracket(&self.text[tok.end..end]) {
+            return false;
+        }
+        if is_rust(&self.text[from..end]) {
+            let name = call::name(command);
+            let negates = |known: &dyn Known| {
+                known.is_variable(name)
+                    || self.names.contains(name)
+                    || !known.is_command(first_word(command).trim_end_matches(';'))
+            };
+            if self.known.is_none_or(negates) {
+                return false;
+            }
+        }
+        self.take_command(tok, from, end, Some(bind));
+        true
+    }
+
+    /// Where the command ends that begins with this `!`: with its line, unless a backslash continues it.
+    fn command_end(&self, bang: Tok) -> usize {
+        let mut end = self.lines.end_of_line(bang.end);
+        while end < self.text.len() && continues(&self.text[bang.end..end]) {
+            end = self.lines.end_of_line(end + 1);
+        }
+        end
+    }
+
+    fn take_command(&mut self, bang: Tok, from: usize, end: usize, bind: Option<Binding>) {
+        let text = &self.text[bang.end..end];
+        let mut command = text.trim();
+        // The semicolon of a `let` is none of the shell's, but `\;` is.
+        if let Some(rest) = command.strip_suffix(';')
+            && bind.is_some()
+            && !rest.ends_with('\\')
+        {
+            command = rest.trim_end();
+        }
+        let command = command.to_owned();
+        let kind = SegmentKind::Shell(ShellCall { command, bind });
+        self.take(from, bang.start, Call { kind, end });
+        self.tail.shell_continues = continues(text);
     }
 
     fn colon(&mut self, tok: Tok) -> Result<bool, Stop> {
@@ -301,4 +374,17 @@ fn continues(command: &str) -> bool {
         .strip_suffix('\r')
         .unwrap_or(command)
         .ends_with('\\')
+}
+
+fn first_word(command: &str) -> &str {
+    command.split_whitespace().next().unwrap_or_default()
+}
+
+/// Whether a line of Rust goes on below: a shell has no use for a bracket without its partner.
+fn opens_a_bracket(line: &str) -> bool {
+    let mut brackets = Brackets::default();
+    for tok in Lexer::new(line, 0) {
+        brackets.step(&tok, false);
+    }
+    brackets.depth() > 0 && !brackets.mismatched
 }

@@ -87,6 +87,18 @@ impl Tree {
         &self.errors
     }
 
+    /// Bytes of the code up to its last token that says something.
+    pub fn code_end(&self) -> usize {
+        let last = tokens_of(&self.root).filter(|token| {
+            let range = token.text_range();
+            usize::from(range.end()) <= self.before + self.len
+                && usize::from(range.start()) >= self.before
+        });
+        last.last().map_or(0, |token| {
+            usize::from(token.text_range().end()) - self.before
+        })
+    }
+
     /// The whole tree, with what stands around the code.
     pub fn root(&self) -> &SyntaxNode {
         &self.root

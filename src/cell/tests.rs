@@ -2,33 +2,37 @@
 
 use super::*;
 
-/// A cell's segments in a notation of one line each.
-fn show(text: &str) -> Vec<String> {
-    let show = |segment: Segment| {
-        let kind = match segment.kind {
-            SegmentKind::Rust(code) => format!("rust {code:?}"),
-            SegmentKind::Shell(command) => format!("shell {command:?}"),
-            SegmentKind::Magic(MagicCall {
-                name,
-                args,
-                body,
-                bind,
-                cell_form,
-                ..
-            }) => {
-                assert_eq!(cell_form, body.is_some());
-                let bind = bind.map_or(String::new(), |bind| {
-                    let ty = bind.ty.map_or(String::new(), |ty| format!(": {ty}"));
-                    format!("{}{ty} = ", bind.pattern)
-                });
-                let body = body.map_or(String::new(), |body| format!(" body {body:?}"));
-                format!("{bind}%{name} {args:?}{body}")
-            }
-        };
-        format!("{} {kind}", segment.line)
+/// A segment in a notation of one line.
+fn shown(segment: Segment) -> String {
+    let kind = match segment.kind {
+        SegmentKind::Rust(code) => format!("rust {code:?}"),
+        SegmentKind::Shell(ShellCall { command, bind }) => {
+            let bind = bind.map_or(String::new(), |bind| format!("{} = ", bind.pattern));
+            format!("{bind}shell {command:?}")
+        }
+        SegmentKind::Magic(MagicCall {
+            name,
+            args,
+            body,
+            bind,
+            cell_form,
+            ..
+        }) => {
+            assert_eq!(cell_form, body.is_some());
+            let bind = bind.map_or(String::new(), |bind| {
+                let ty = bind.ty.map_or(String::new(), |ty| format!(": {ty}"));
+                format!("{}{ty} = ", bind.pattern)
+            });
+            let body = body.map_or(String::new(), |body| format!(" body {body:?}"));
+            format!("{bind}%{name} {args:?}{body}")
+        }
     };
+    format!("{} {kind}", segment.line)
+}
+
+fn show(text: &str) -> Vec<String> {
     match parse(text) {
-        Ok(cell) => cell.segments.into_iter().map(show).collect(),
+        Ok(cell) => cell.segments.into_iter().map(shown).collect(),
         Err(error) => panic!("{text:?}: {error:?}"),
     }
 }
@@ -271,6 +275,75 @@ fn shell_commands() {
     assert_eq!(error("! ").what, "a shell command must follow `!`");
 }
 
+/// A session with a variable `flag`, on a machine with the commands `ls`, `cat`, `flag` and `test`.
+struct Machine;
+
+impl Known for Machine {
+    fn is_variable(&self, name: &str) -> bool {
+        name == "flag"
+    }
+
+    fn is_command(&self, word: &str) -> bool {
+        ["ls", "cat", "flag", "test"].contains(&word)
+    }
+}
+
+#[test]
+fn a_bang_negates_where_rust_can_read_it_and_no_command_is_meant() {
+    for (text, segments, negations) in [
+        ("!ok", "rust \"!ok\"", "!ok"),
+        ("!ok && f(1)", "rust \"!ok && f(1)\"", "!ok && f(1)"),
+        ("!v.is_empty()", "rust \"!v.is_empty()\"", "!v.is_empty()"),
+        ("!ls", "shell \"ls\"", ""),
+        ("!ls -l", "shell \"ls -l\"", ""),
+        ("!nothing here", "shell \"nothing here\"", ""),
+        ("let a = !b;", "rust \"let a = !b;\"", ""),
+        ("let a = !flag", "rust \"let a = !flag\"", ""),
+        (
+            "let test = true; let a = !test;",
+            "rust \"let test = true; let a = !test;\"",
+            "",
+        ),
+        ("let a = !f(\n1);", "rust \"let a = !f(\\n1);\"", ""),
+        (
+            "let a = !b\n    && c;",
+            "rust \"let a = !b\\n    && c;\"",
+            "",
+        ),
+        ("let a = b == !c;", "rust \"let a = b == !c;\"", ""),
+        ("let (a, b) = !c;", "rust \"let (a, b) = !c;\"", ""),
+        ("let out = !ls", "out = shell \"ls\"", ""),
+        ("let out = !ls -l;", "out = shell \"ls -l\"", ""),
+        (
+            "let mut out: Vec<String> = !cat 'a b' | sort",
+            "mut out = shell \"cat 'a b' | sort\"",
+            "",
+        ),
+        (
+            "let out = !find . -exec ls {} \\;",
+            "out = shell \"find . -exec ls {} \\\\;\"",
+            "",
+        ),
+        (
+            "let out = !awk '{print $1}' x",
+            "out = shell \"awk '{print $1}' x\"",
+            "",
+        ),
+        (
+            "let out = !cat \\\n  x",
+            "out = shell \"cat \\\\\\n  x\"",
+            "",
+        ),
+    ] {
+        let cell = parse_knowing(text, &Machine).expect(text);
+        let shown: Vec<String> = cell.segments.into_iter().map(shown).collect();
+        assert_eq!(shown, [format!("1 {segments}")], "{text:?}");
+        assert_eq!(cell.negations.join("|"), negations, "{text:?}");
+    }
+    let both = parse_knowing("let a = 1;\nlet out = !ls\nout", &Machine).expect("a cell");
+    assert_eq!(both.segments.len(), 3);
+}
+
 #[test]
 fn signs_without_a_name_are_told() {
     for (text, place) in [
@@ -431,9 +504,14 @@ fn assert_nothing_lost(text: &str, parsed: &Cell, case: &str) {
                 assert!(text[start..].starts_with(code.as_str()), "{case}");
                 start + code.len()
             }
-            SegmentKind::Shell(command) => {
+            SegmentKind::Shell(ShellCall { command, bind }) => {
                 let sign = start + text[start..].find('!').expect(case) + 1;
-                sign + text[sign..].find(command).expect(case) + command.len()
+                let end = sign + text[sign..].find(command).expect(case) + command.len();
+                let rest = text[end..].trim_start_matches([' ', '\t', '\r']);
+                match (bind, rest.strip_prefix(';')) {
+                    (Some(_), Some(rest)) => text.len() - rest.len(),
+                    _ => end,
+                }
             }
             SegmentKind::Magic(call) if call.cell_form => text.len(),
             SegmentKind::Magic(call) => {

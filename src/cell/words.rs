@@ -2,6 +2,7 @@
 //! another. It must never claim to know what a name means.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind, is_ident};
 
@@ -102,6 +103,21 @@ pub(super) fn format_names(literal: &str) -> Vec<String> {
     names
 }
 
+/// Where a text that is no Rust has `{name}` or `{name:…}` with a known name, as bytes of the text. A `$` or a
+/// brace in front makes it another's.
+#[must_use]
+pub fn format_fields(text: &str, known: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
+    let opened = text.match_indices('{').filter_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let length = rest.find(['{', '}', '\n', '"', '\''])?;
+        let field = rest[..length].split(':').next()?;
+        let anothers = text[..at].ends_with(['$', '{', '\\']);
+        let closed = rest[length..].starts_with('}');
+        (closed && !anothers && known(field)).then_some(at..at + length + 2)
+    });
+    opened.collect()
+}
+
 /// The identifier at the end of a text: `width` of `>width`.
 fn last_word(text: &str) -> &str {
     let start = text
@@ -179,6 +195,21 @@ mod tests {
         ] {
             let expected = names.into_iter().map(str::to_owned).collect();
             assert_eq!(identifiers(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn fields_of_text_that_is_no_rust() {
+        let known = |name: &str| ["n", "größe"].contains(&name);
+        for (text, fields) in [
+            ("head -{n} {größe:>5} x", vec!["{n}", "{größe:>5}"]),
+            ("awk '{print $1}' {a,b} ${n} {{n}} \\{n} {} {n {m}", vec![]),
+            ("{n}{n:?}", vec!["{n}", "{n:?}"]),
+            ("{n", vec![]),
+        ] {
+            let found = format_fields(text, &known).into_iter();
+            let found: Vec<&str> = found.map(|field| &text[field]).collect();
+            assert_eq!(found, fields, "{text}");
         }
     }
 

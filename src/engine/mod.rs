@@ -89,6 +89,22 @@ impl Engine {
                 host::resized(size);
                 Ok(())
             }
+            ToEngine::Environment { name, value } => {
+                // SAFETY: between cells this thread is the engine's only one, but for maps in the background,
+                // whose threads read no variables.
+                unsafe {
+                    match value {
+                        Some(value) => std::env::set_var(name, value),
+                        None => std::env::remove_var(name),
+                    }
+                }
+                Ok(())
+            }
+            ToEngine::Folder { path } => {
+                // The session has been there; if the folder is gone by now, the engine stays where it is.
+                let _ = std::env::set_current_dir(path);
+                Ok(())
+            }
             ToEngine::Data => {
                 host::add_data(shared::View::of(payload)?);
                 Ok(())

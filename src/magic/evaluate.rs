@@ -2,9 +2,9 @@
 
 use super::Magic;
 use super::call::{Call, prepare};
-use crate::cell::{self, CellError, Completeness, SegmentKind};
+use crate::cell::{self, CellError, Completeness, SegmentKind, ShellCall};
 use crate::outcome::{Event, Mark, Report, Sink, Snippet};
-use crate::session::{Code, Failed, Session};
+use crate::session::{Code, Failed, Session, ShellRequest};
 
 /// Runs a cell as the next one of the session; whether it ended well.
 pub fn evaluate(session: &mut Session, text: &str, sink: &mut dyn Sink) -> bool {
@@ -25,7 +25,7 @@ pub fn evaluate(session: &mut Session, text: &str, sink: &mut dyn Sink) -> bool 
 
 enum Step<'a> {
     Rust(Code),
-    Shell(&'a str),
+    Shell(&'a ShellCall),
     Magic(&'static dyn Magic, Call<'a>),
 }
 
@@ -37,7 +37,13 @@ pub fn run_text(
     sink: &mut dyn Sink,
 ) -> Result<(), Failed> {
     let name = format!("In [{}]", session.cell());
-    let mut parsed = cell::parse(text).map_err(|error| unreadable(error, text, name.clone()))?;
+    let parsed = cell::parse_knowing(text, &session.known());
+    let mut parsed = parsed.map_err(|error| unreadable(error, text, name.clone()))?;
+    for line in &parsed.negations {
+        sink.send(Event::Notice(format!(
+            "`{line}` is read as Rust: there is no such command"
+        )));
+    }
     for segment in &mut parsed.segments {
         segment.line += line - 1;
         if let SegmentKind::Magic(call) = &mut segment.kind {
@@ -53,6 +59,9 @@ pub fn run_text(
                 SegmentKind::Rust(code) => {
                     if cell::completeness(code) == Completeness::Incomplete {
                         return Err(unfinished(code, segment.line, text, &name));
+                    }
+                    if continues_nothing(code) {
+                        return Err(continuation(code, segment.line, text, &name));
                     }
                     Step::Rust(Code::verbatim(code, segment.line))
                 }
@@ -70,7 +79,15 @@ pub fn run_text(
                 Some(options) => session.px(&code, &options, sink)?,
                 None => session.run_local(&code, sink)?,
             },
-            Step::Shell(command) => session.shell(command, sink)?,
+            Step::Shell(call) => {
+                let request = ShellRequest {
+                    shell: "sh",
+                    text: &call.command,
+                    fills_in: true,
+                    bind: call.bind.as_ref(),
+                };
+                session.shell(&request, sink)?;
+            }
             Step::Magic(magic, call) => magic.run(&call, session, sink)?,
         }
         if session.quitting {
@@ -78,6 +95,40 @@ pub fn run_text(
         }
     }
     Ok(())
+}
+
+/// Whether code begins in the middle of a chain: `.len()`.
+fn continues_nothing(code: &str) -> bool {
+    let mut letters = code.trim_start().chars();
+    letters.next() == Some('.')
+        && letters
+            .next()
+            .is_some_and(|c| c.is_alphabetic() || c == '_')
+}
+
+fn continuation(code: &str, line: usize, source: &str, name: &str) -> Report {
+    let blanks = code.len() - code.trim_start().len();
+    let line = line + code[..blanks].matches('\n').count();
+    let column = code[..blanks]
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    let mut report =
+        Report::usage("the cell begins with a `.`, so it goes on with what is not there");
+    report.snippet = Some(Snippet {
+        source: source.to_owned(),
+        name: name.to_owned(),
+        marks: vec![Mark {
+            start: (line, column),
+            end: (line, column + 1),
+            label: String::new(),
+            primary: true,
+        }],
+    });
+    report.hint("a cell is entered whole: Alt-Enter breaks a line within it, and so does Enter in an open bracket")
 }
 
 /// Code that stops in the middle: an open bracket, string or comment, an operator at its end.

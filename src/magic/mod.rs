@@ -4,10 +4,12 @@
 mod autopx;
 mod call;
 mod cancel;
+mod cd;
 mod compare;
 mod data_words;
 mod dep;
 mod document;
+mod env;
 mod evaluate;
 mod gather;
 mod help;
@@ -29,6 +31,7 @@ mod reset;
 mod result;
 mod run;
 mod scatter;
+mod script;
 mod show;
 mod suggest;
 #[cfg(test)]
@@ -107,6 +110,10 @@ pub const ALL: &[&dyn Magic] = &[
     &history::History,
     &reset::Reset,
     &run::Run,
+    &cd::Cd,
+    &env::Env,
+    &script::Script("bash"),
+    &script::Script("sh"),
     &opt::Opt,
     &dep::Dep,
     &pool::Pool,

@@ -300,6 +300,19 @@ impl State {
                     self.send(engine, &ToEngine::Resized { size }, &Payload::None);
                 }
             }
+            Command::Environment(name, value) => {
+                let there = self
+                    .environment
+                    .iter_mut()
+                    .find(|(other, _)| *other == name);
+                let new = value.clone().map(Into::into);
+                match there {
+                    Some((_, old)) => *old = new,
+                    None => self.environment.push((name.clone(), new)),
+                }
+                self.tell_all(&ToEngine::Environment { name, value });
+            }
+            Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
             Command::Status(answer) => {
                 let all = self.processes.values().map(Process::status).collect();
                 let _ = answer.send(all);
@@ -352,6 +365,13 @@ impl State {
         for engine in engines {
             self.drop_maps_of(engine);
             self.died_in_maps(engine, "stopped", None, false);
+        }
+    }
+
+    fn tell_all(&mut self, message: &ToEngine) {
+        let engines: Vec<EngineId> = self.processes.keys().copied().collect();
+        for engine in engines {
+            self.send(engine, message, &Payload::None);
         }
     }
 

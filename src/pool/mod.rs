@@ -292,13 +292,15 @@ enum Command {
     /// The number of a job that is not a map.
     Number(Sender<JobId>),
     Resized(Vec<EngineId>, u32),
+    Environment(String, Option<String>),
+    Folder(PathBuf),
     Status(Sender<Vec<EngineStatus>>),
     Notify(Notify),
     Quit,
 }
 
 /// How the environment of engines differs from the session's.
-pub type Environment = Vec<(&'static str, Option<std::ffi::OsString>)>;
+pub type Environment = Vec<(String, Option<std::ffi::OsString>)>;
 
 /// Tells the user at once of an engine that died while the prompt waits.
 pub type Notify = Box<dyn FnMut(&str) + Send>;
@@ -386,6 +388,17 @@ impl Hub {
     /// Tells engines their pool's new size.
     pub fn resized(&self, engines: Vec<EngineId>, size: u32) {
         self.tell(Command::Resized(engines, size));
+    }
+
+    /// Changes a variable of all engines' environment, also of those to come.
+    pub fn set_environment(&self, name: &str, value: Option<&str>) {
+        let value = value.map(str::to_owned);
+        self.tell(Command::Environment(name.to_owned(), value));
+    }
+
+    /// Changes the working folder of the engines that there are; later ones begin in this process's.
+    pub fn change_folder(&self, path: PathBuf) {
+        self.tell(Command::Folder(path));
     }
 
     /// All engines that were not stopped, also dead ones.

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{
@@ -71,7 +73,7 @@ pub struct Editor {
 enum Source {
     Terminal(Box<Terminal>),
     /// Standard input is not a terminal.
-    Pipe,
+    Pipe(plain::Lines<io::Stdin>),
 }
 
 struct Terminal {
@@ -92,7 +94,7 @@ impl Editor {
     ) -> Result<Self, EditorError> {
         if !io::stdin().is_terminal() {
             return Ok(Self {
-                source: Source::Pipe,
+                source: Source::Pipe(plain::Lines::new(io::stdin(), more_is_there)),
                 warning: None,
             });
         }
@@ -121,8 +123,8 @@ impl Editor {
     pub fn read(&mut self, prompt: &str) -> Result<Read, EditorError> {
         let terminal = match &mut self.source {
             Source::Terminal(terminal) => terminal,
-            Source::Pipe => {
-                let cell = plain::read_cell(&mut io::stdin().lock())?;
+            Source::Pipe(lines) => {
+                let cell = lines.read_cell()?;
                 return Ok(cell.map_or(Read::Eof, Read::Cell));
             }
         };
@@ -170,7 +172,7 @@ impl Editor {
     /// Asks a question that is answered with yes or no. Without a terminal there is nobody to ask and the
     /// answer is yes; so it is for Ctrl-D, which insists on leaving. Ctrl-C and anything unclear is no.
     pub fn confirm(&mut self, question: &str) -> bool {
-        if matches!(self.source, Source::Pipe) {
+        if matches!(self.source, Source::Pipe(_)) {
             return true;
         }
         let ask =
@@ -210,6 +212,16 @@ fn remembered(cell: &str) -> Cow<'_, str> {
         Completeness::Complete => Cow::Borrowed(cell),
         Completeness::Incomplete => Cow::Owned(format!("{cell}\n")),
     }
+}
+
+/// So many milliseconds a script may take to write its next line, when that could belong to the one before.
+const NEXT_LINE: u8 = 20;
+
+/// Whether standard input has more, or has ended.
+fn more_is_there() -> bool {
+    let stdin = io::stdin();
+    let mut wanted = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut wanted, PollTimeout::from(NEXT_LINE)).is_ok_and(|ready| ready > 0)
 }
 
 /// The end of input, also because the terminal has gone away.

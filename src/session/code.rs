@@ -37,6 +37,11 @@ impl Code {
     /// Adds the user's text, on lines of its own; `at` is its line and column in the cell.
     #[must_use]
     pub fn user(mut self, text: &str, at: (usize, usize)) -> Self {
+        // In front of the first line of Rust, evcxr takes `!ok` and `::f()` for commands of its own.
+        let commands = |line: &str| line.trim_start().starts_with(['!', ':']);
+        if self.text.is_empty() && text.lines().any(commands) {
+            self.text.push_str("();");
+        }
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');
         }
@@ -70,5 +75,26 @@ pub struct Failed(pub Vec<Report>);
 impl From<Report> for Failed {
     fn from(report: Report) -> Self {
         Self(vec![report])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn what_evcxr_would_take_for_a_command_is_not_its_first_line() {
+        for (text, first) in [
+            ("!ok", 2),
+            ("::f()", 2),
+            ("// no\n!ok", 2),
+            ("f();\n!ok", 2),
+            ("ok", 1),
+        ] {
+            let code = Code::verbatim(text, 5);
+            assert_eq!(code.in_cell(first), Some(5), "{text}");
+            let line = code.text.lines().nth(first - 1);
+            assert_eq!(line, text.lines().next(), "{text}");
+        }
     }
 }

@@ -459,6 +459,22 @@ pub fn closure_borrows(mut failed: Failed, boxed: impl Fn() -> Option<String>) -
     failed
 }
 
+/// A variable that stands in text and has no `Display`.
+pub fn not_displayed(failed: Failed, text: &str, fields: &[std::ops::Range<usize>]) -> Failed {
+    let what = failed.0.into_iter().map(|report| report.what).next();
+    let fields: Vec<&str> = fields.iter().map(|field| &text[field.clone()]).collect();
+    let why = what.unwrap_or_default();
+    let name = fields
+        .first()
+        .map_or("", |field| field.trim_matches(['{', '}']));
+    Report::usage(format!(
+        "{} cannot be written out: {why}",
+        fields.join(", ")
+    ))
+    .hint(format!("`{{{name}:?}}` writes what has only `Debug`"))
+    .into()
+}
+
 /// Code that would overflow the stack of any parser.
 pub fn too_deep() -> Report {
     let what = format!("the cell nests more than {DEEPEST} levels deep");

@@ -23,6 +23,7 @@ mod px;
 mod px_plan;
 mod px_threads;
 mod shell;
+mod surroundings;
 mod types;
 
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ pub use jobs::JobStatus;
 pub use map::{MapOptions, MapRequest};
 pub use pools::Pool;
 pub use px::PxOptions;
+pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::{Toolchain, users_environment};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
@@ -111,6 +113,7 @@ pub struct Session {
     pub px_defaults: PxOptions,
     pub autopx: Option<PxOptions>,
     pub last_px: Option<PxReport>,
+    surroundings: surroundings::Surroundings,
     /// `%quit` was said.
     pub quitting: bool,
 }
@@ -130,7 +133,9 @@ impl Session {
         building: Building,
     ) -> std::io::Result<Self> {
         let compiler = Compiler::start(toolchain.folder.clone());
-        let hub = Hub::start(users_environment())?;
+        let environment = users_environment().into_iter();
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let hub = Hub::start(environment.collect())?;
         let mut session = Self {
             compiler,
             hub,
@@ -167,6 +172,7 @@ impl Session {
             px_defaults: PxOptions::default(),
             autopx: None,
             last_px: None,
+            surroundings: surroundings::Surroundings::default(),
             quitting: false,
         };
         session.launch_local();

@@ -1,83 +1,90 @@
-//! `!command`: a shell command whose output goes where cells' output goes.
+//! Shell commands: `!command`, `let lines = !command`, and the bodies of `%%bash`. Their output goes where
+//! cells' output goes, or into a variable.
 
-use std::io::Read;
+use std::io::{ErrorKind as IoError, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Failed, Session, explain};
-use crate::compiler::toolchain::users_environment;
+use super::{Code, Failed, Session, TICK, explain};
+use crate::cell::{Binding, Known, format_fields};
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Stream};
+use crate::pool::Payload;
+
+/// Which shell runs the text, and what takes its output.
+pub struct ShellRequest<'a> {
+    /// `sh` or `bash`.
+    pub shell: &'static str,
+    pub text: &'a str,
+    /// `{name}` stands for the value of a variable.
+    pub fills_in: bool,
+    /// What takes the lines of standard output.
+    pub bind: Option<&'a Binding>,
+}
 
 impl Session {
-    /// Runs `command` in `sh` and shows its output while it comes. Ctrl-C ends it.
-    pub fn shell(&mut self, command: &str, sink: &mut dyn Sink) -> Result<(), Failed> {
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", command])
-            .stdin(Stdio::null())
+    /// Runs a shell command and shows its output while it comes. Ctrl-C ends it.
+    pub fn shell(&mut self, request: &ShellRequest<'_>, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let filled;
+        let text = if request.fills_in {
+            filled = self.filled_in(request.text, sink)?;
+            &filled
+        } else {
+            request.text
+        };
+        let mut kept = request.bind.map(|_| String::new());
+        self.run_shell(request.shell, text, kept.as_mut(), sink)?;
+        if let (Some(bind), Some(kept)) = (request.bind, kept) {
+            let lines: Vec<&str> = kept.lines().collect();
+            self.bind_lines(bind, &lines, sink)?;
+        }
+        Ok(())
+    }
+
+    fn run_shell(
+        &mut self,
+        shell: &str,
+        text: &str,
+        mut kept: Option<&mut String>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let cannot = |what: &str, error: &dyn std::fmt::Display| {
+            Report::new(ErrorKind::System, format!("{what}: {error}"))
+        };
+        let mut child = self
+            .command(shell)
+            .args(["-c", text])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0);
-        for (name, value) in users_environment() {
-            match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
-            };
-        }
-        let mut child = shell.spawn().map_err(|error| {
-            Report::new(ErrorKind::System, format!("sh cannot be run: {error}"))
-        })?;
-        let (out, lines) = channel();
-        let pipes: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
-            (
-                Stream::Stdout,
-                child
-                    .stdout
-                    .take()
-                    .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-            ),
-            (
-                Stream::Stderr,
-                child
-                    .stderr
-                    .take()
-                    .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-            ),
-        ];
-        for (stream, pipe) in pipes {
-            let (Some(mut pipe), out) = (pipe, out.clone()) else {
-                continue;
-            };
-            std::thread::spawn(move || {
-                let mut buffer = [0; 8192];
-                while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                    let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                    if out.send((stream, text)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(out);
+            .process_group(0)
+            .spawn()
+            .map_err(|error| cannot(&format!("{shell} cannot be run"), &error))?;
+        let mut outputs = Outputs::of(&mut child)
+            .map_err(|error| cannot("the command's output cannot be read", &error))?;
+        let mut tell = |stream: Stream, text: String, sink: &mut dyn Sink| match &mut kept {
+            Some(kept) if stream == Stream::Stdout => kept.push_str(&text),
+            _ => sink.send(Event::Output {
+                origin: Origin::Local,
+                stream,
+                text,
+            }),
+        };
         let mut interrupted = false;
         loop {
-            match lines.recv_timeout(Duration::from_millis(20)) {
-                Ok((stream, text)) => {
-                    sink.send(Event::Output {
-                        origin: Origin::Local,
-                        stream,
-                        text,
-                    });
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-                // A child of the shell's may hold the pipes open for longer than it lives.
-                Err(RecvTimeoutError::Timeout) if matches!(child.try_wait(), Ok(Some(_))) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+            // What it has written before its end is in the pipes by then; a child of its own may hold them
+            // open for longer than it lives.
+            let ended = outputs.all_ended() || matches!(child.try_wait(), Ok(Some(_)));
+            for (stream, text) in outputs.read(if ended { Duration::ZERO } else { TICK }) {
+                tell(stream, text, sink);
+            }
+            if ended {
+                break;
             }
             if self.interrupt.is_pressed() {
                 let _ = self.interrupt.take();
@@ -88,9 +95,23 @@ impl Session {
                 break;
             }
         }
-        let status = child.wait().map_err(|error| {
-            Report::new(ErrorKind::System, format!("the command is lost: {error}"))
-        })?;
+        for (stream, text) in outputs.finish() {
+            tell(stream, text, sink);
+        }
+        let status = loop {
+            // It may have closed its output and gone on.
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) => {}
+                Err(error) => return Err(cannot("the command is lost", &error).into()),
+            }
+            if self.interrupt.is_pressed() {
+                let _ = self.interrupt.take();
+                interrupted = true;
+                let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
         if interrupted {
             return Err(explain::interrupted("running the command").into());
         }
@@ -99,5 +120,233 @@ impl Session {
             return Err(Report::new(ErrorKind::Error, what).into());
         }
         Ok(())
+    }
+
+    /// A command in the user's environment, without input.
+    pub(super) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null());
+        for (name, value) in self.environment() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+
+    /// The text with the values of variables in place of `{name}` and `{name:…}`, as `format!` writes them.
+    /// Braces with anything else in them are the shell's.
+    pub fn filled_in(&mut self, text: &str, sink: &mut dyn Sink) -> Result<String, Failed> {
+        let variables = self.variables();
+        let known = |name: &str| variables.iter().any(|(variable, _)| variable == name);
+        let fields = format_fields(text, &known);
+        if fields.is_empty() {
+            return Ok(text.to_owned());
+        }
+        let values: Vec<String> = fields
+            .iter()
+            .map(|field| format!("format!(\"{}\")", text[field.clone()].escape_default()))
+            .collect();
+        let code = format!(
+            "regatta_cell::magic::send::<Vec<String>>(&vec![{}]);\n",
+            values.join(", ")
+        );
+        let said = self.run_local(&Code::default().generated(&code), sink);
+        said.map_err(|failed| explain::not_displayed(failed, text, &fields))?;
+        let sent = std::mem::take(&mut self.sent);
+        let values: Vec<String> = sent
+            .first()
+            .and_then(|value| postcard::from_bytes(&value.copied()).ok())
+            .ok_or_else(|| Report::new(ErrorKind::System, "the values did not come back"))?;
+        sent.iter().for_each(Payload::release);
+        let mut filled = String::new();
+        let mut copied = 0;
+        for (field, value) in fields.into_iter().zip(values) {
+            filled.push_str(&text[copied..field.start]);
+            filled.push_str(&value);
+            copied = field.end;
+        }
+        filled.push_str(&text[copied..]);
+        Ok(filled)
+    }
+
+    /// Binds text of the session's, a `Vec<String>`.
+    pub(super) fn bind_lines(
+        &mut self,
+        bind: &Binding,
+        lines: &[&str],
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let cannot =
+            |error: String| Report::new(ErrorKind::System, format!("the lines are lost: {error}"));
+        let bytes = postcard::to_stdvec(lines).map_err(|error| cannot(error.to_string()))?;
+        let value = Payload::of(bytes).map_err(|error| cannot(error.to_string()))?;
+        let (pattern, kind) = (&bind.pattern, "Vec<String>");
+        let kind = bind.ty.as_deref().unwrap_or(kind);
+        let code = format!("let {pattern}: {kind} = regatta_cell::magic::received_one();\n");
+        let ran = self.run_local_with(&Code::default().generated(&code), vec![value.clone()], sink);
+        value.release();
+        ran
+    }
+
+    /// What this session knows of words behind a `!`.
+    pub fn known(&self) -> impl Known {
+        Words {
+            variables: self.variables().into_iter().map(|(name, _)| name).collect(),
+            session: self,
+        }
+    }
+}
+
+struct Words<'a> {
+    variables: Vec<String>,
+    session: &'a Session,
+}
+
+impl Known for Words<'_> {
+    fn is_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|variable| variable == name)
+    }
+
+    fn is_command(&self, word: &str) -> bool {
+        let mut command = self.session.command("sh");
+        command.args(["-c", "command -v -- \"$1\"", "sh", word]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        // Without a shell to ask, it is the shell that says so.
+        command.status().map_or(true, |status| status.success())
+    }
+}
+
+/// The two outputs of a child, read without waiting for them.
+struct Outputs(Vec<Output>);
+
+struct Output {
+    stream: Stream,
+    pipe: Box<dyn Pipe>,
+    /// The beginning of a character that is cut in two.
+    cut: Vec<u8>,
+    ended: bool,
+}
+
+trait Pipe: Read + AsFd {}
+impl<T: Read + AsFd> Pipe for T {}
+
+impl Outputs {
+    fn of(child: &mut Child) -> std::io::Result<Self> {
+        let stdout = child
+            .stdout
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn Pipe>);
+        let stderr = child
+            .stderr
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn Pipe>);
+        let mut outputs = Vec::new();
+        for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            let Some(pipe) = pipe else { continue };
+            fcntl(&*pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            outputs.push(Output {
+                stream,
+                pipe,
+                cut: Vec::new(),
+                ended: false,
+            });
+        }
+        Ok(Self(outputs))
+    }
+
+    fn all_ended(&self) -> bool {
+        self.0.iter().all(|output| output.ended)
+    }
+
+    /// All that is there, waited for up to `within` when there is nothing.
+    fn read(&mut self, within: Duration) -> Vec<(Stream, String)> {
+        let open = self.0.iter().filter(|output| !output.ended);
+        let fds: Vec<BorrowedFd<'_>> = open.map(|output| output.pipe.as_fd()).collect();
+        let mut wanted: Vec<PollFd<'_>> = fds
+            .iter()
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
+        let timeout = PollTimeout::try_from(within).unwrap_or(PollTimeout::ZERO);
+        // Interrupted by a signal, the caller looks at what that means.
+        let _ = poll(&mut wanted, timeout);
+        let mut texts = Vec::new();
+        for output in self.0.iter_mut().filter(|output| !output.ended) {
+            let text = output.read();
+            if !text.is_empty() {
+                texts.push((output.stream, text));
+            }
+        }
+        texts
+    }
+
+    /// What is left of characters that never came to their end.
+    fn finish(self) -> Vec<(Stream, String)> {
+        let cut = self.0.into_iter().filter(|output| !output.cut.is_empty());
+        cut.map(|output| {
+            (
+                output.stream,
+                String::from_utf8_lossy(&output.cut).into_owned(),
+            )
+        })
+        .collect()
+    }
+}
+
+impl Output {
+    fn read(&mut self) -> String {
+        /// Bytes read at once, so that a command that never stops printing can be interrupted.
+        const AT_ONCE: usize = 1 << 20;
+        let mut bytes = std::mem::take(&mut self.cut);
+        let mut buffer = [0; 16384];
+        while bytes.len() < AT_ONCE {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => self.ended = true,
+                Ok(count) => {
+                    bytes.extend_from_slice(&buffer[..count]);
+                    continue;
+                }
+                Err(error) if error.kind() == IoError::Interrupted => continue,
+                Err(error) if error.kind() == IoError::WouldBlock => {}
+                Err(_) => self.ended = true,
+            }
+            break;
+        }
+        self.cut = bytes.split_off(cut_at_end(&bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The length without the beginning of a character at the end.
+fn cut_at_end(bytes: &[u8]) -> usize {
+    let last = bytes.len().saturating_sub(3);
+    let begins = |byte: &u8| *byte >= 0xC0;
+    let Some(at) = bytes[last..].iter().rposition(begins).map(|at| last + at) else {
+        return bytes.len();
+    };
+    match std::str::from_utf8(&bytes[at..]) {
+        Err(error) if error.error_len().is_none() => at,
+        _ => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_at_end;
+
+    #[test]
+    fn a_character_is_cut_only_at_the_end() {
+        for (bytes, whole) in [
+            (&b"abc"[..], 3),
+            ("aé".as_bytes(), 3),
+            (&"aé".as_bytes()[..2], 1),
+            (&"a😀".as_bytes()[..4], 1),
+            (b"\xff\xffa", 3),
+            (&b"\xff\xc3"[..], 1),
+            (b"", 0),
+        ] {
+            assert_eq!(cut_at_end(bytes), whole, "{bytes:?}");
+        }
     }
 }

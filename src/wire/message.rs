@@ -53,6 +53,15 @@ pub enum ToEngine {
     Resized {
         size: u32,
     },
+    /// A variable of the environment has a new value, or none.
+    Environment {
+        name: String,
+        value: Option<String>,
+    },
+    /// The working folder is another.
+    Folder {
+        path: PathBuf,
+    },
 }
 
 /// The function of a job and how it is applied.

@@ -1,0 +1,80 @@
+//! The user's environment and working folder: of this session's commands, and of every engine.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::Session;
+use crate::compiler::toolchain::users_environment;
+use crate::outcome::Report;
+
+/// What the user has changed.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    environment: BTreeMap<String, Option<String>>,
+    /// Where `%cd -` leads.
+    before: Option<PathBuf>,
+}
+
+impl Session {
+    /// How the environment of the user's programs differs from this process's.
+    pub(super) fn environment(&self) -> Vec<(String, Option<OsString>)> {
+        let own = users_environment().into_iter();
+        let changed = self.surroundings.environment.iter();
+        let changed = changed.map(|(name, value)| (name.clone(), value.clone().map(Into::into)));
+        own.map(|(name, value)| (name.to_owned(), value))
+            .chain(changed)
+            .collect()
+    }
+
+    /// Every variable of the environment that the user's programs see, sorted by name.
+    pub fn environment_variables(&self) -> BTreeMap<String, String> {
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let mut variables: BTreeMap<String, String> = std::env::vars_os()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        for (name, value) in self.environment() {
+            match value {
+                Some(value) => variables.insert(name, text(value)),
+                None => variables.remove(&name),
+            };
+        }
+        variables
+    }
+
+    /// Sets a variable of the environment, or removes it, for cells on all engines and for shell commands.
+    pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        let value_of = value.map(str::to_owned);
+        self.surroundings
+            .environment
+            .insert(name.to_owned(), value_of);
+        self.hub.set_environment(name, value);
+    }
+
+    /// Goes to another folder, with all engines, and gives its whole path. `None` is the home folder, `-` the
+    /// one before.
+    pub fn change_folder(&mut self, to: Option<&str>) -> Result<PathBuf, Report> {
+        let here = std::env::current_dir().ok();
+        let home = || dirs::home_dir().ok_or_else(|| Report::usage("there is no home folder"));
+        let to = match to {
+            None | Some("~") => home()?,
+            Some("-") => self.surroundings.before.clone().ok_or_else(|| {
+                Report::usage("there is no folder to go back to").hint("`%cd` goes home")
+            })?,
+            Some(path) => match path.strip_prefix("~/") {
+                Some(rest) => home()?.join(rest),
+                None => Path::new(path).to_owned(),
+            },
+        };
+        let gone = std::env::set_current_dir(&to).and_then(|()| std::env::current_dir());
+        let there = gone.map_err(|error| {
+            Report::usage(format!("cannot go to {}: {error}", to.display()))
+                .hint("`!ls` lists this folder")
+        })?;
+        if here.as_ref() != Some(&there) {
+            self.surroundings.before = here;
+        }
+        self.hub.change_folder(there.clone());
+        Ok(there)
+    }
+}
