@@ -11,6 +11,7 @@ mod diagnostics;
 mod locate;
 pub mod relay;
 mod rust_src;
+mod std_sources;
 mod stderr;
 mod template;
 mod thread;

@@ -15,7 +15,7 @@ use evcxr::EvalContext;
 
 use super::{
     Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
-    cell_crate, diagnostics, relay, template, toolchain, wrapper,
+    cell_crate, diagnostics, relay, std_sources, template, toolchain, wrapper,
 };
 
 /// Defined in every artifact; see `regatta_cell::entry`.
@@ -38,6 +38,8 @@ pub fn serve(
     prepare_lock(folder).map_err(|error| error.to_string())?;
     let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
     let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
+    // Without the copy, for want of room, less is inferred, and later.
+    let _ = std_sources::make(&sysroot);
     let laid = template::lay(&sysroot, &build);
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut relay = Command::new(&exe);
@@ -93,11 +95,6 @@ pub fn serve(
     let first_root = enlist(next, BTreeMap::new());
     let _ = root_out.send(first_root.clone());
     *warmth.lock().unwrap_or_else(PoisonError::into_inner) = Warmth::Ready;
-    // Only the speed of the next start depends on it.
-    let _ = std::thread::Builder::new()
-        .name("rust-src".to_owned())
-        .spawn(move || drop(toolchain::make_slim_sources(&sysroot)));
-
     // The first inference reads the standard library. A cell that waits already goes first: most need none.
     let waiting = incoming.try_recv().ok();
     if waiting.is_none() {

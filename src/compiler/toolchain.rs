@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -14,8 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::cleaner::Cleaner;
-use super::rust_src::{self, sources};
-use super::{builds, relay};
+use super::{builds, relay, rust_src, std_sources};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
@@ -121,14 +119,14 @@ impl Toolchain {
             .env("EVCXR_TMPDIR", folder.join("build"))
             .env("EVCXR_CONFIG_DIR", &folder)
             .env("PATH", path_with(&sysroot.join("bin")));
-        let slim = slim_sources(&sysroot);
+        let sources = match &missing {
+            Some(_) => rust_src::stand_in().map_err(ToolchainError::Folder)?,
+            // Where it can't be made, rust-analyzer takes the toolchain's own.
+            None => std_sources::place(&sysroot),
+        };
+        command.env("RUST_SRC_PATH", sources);
         if let Some(why) = missing {
-            command.env(NO_SOURCES_VARIABLE, why).env(
-                "RUST_SRC_PATH",
-                rust_src::stand_in().map_err(ToolchainError::Folder)?,
-            );
-        } else if slim.exists() {
-            command.env("RUST_SRC_PATH", slim);
+            command.env(NO_SOURCES_VARIABLE, why);
         }
         Err(ToolchainError::Exec(command.exec()))
     }
@@ -185,66 +183,4 @@ fn path_with(first: &Path) -> OsString {
     let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
     // A folder with a colon in its name can't be in a PATH; the old value still works.
     std::env::join_paths(folders).unwrap_or(path)
-}
-
-/// Parts of the standard library's sources that rust-analyzer reads for long and cells do not need.
-const LEFT_OUT: [&str; 6] = [
-    "stdarch",
-    "portable-simd",
-    "test",
-    "coretests",
-    "alloctests",
-    "backtrace",
-];
-
-/// The copy of the standard library's sources without [`LEFT_OUT`]: with it a session is warm in about
-/// half the time.
-fn slim_sources(sysroot: &Path) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    let changed = fs::metadata(sysroot.join("bin/rustc"))
-        .and_then(|rustc| rustc.modified())
-        .ok();
-    (sysroot, changed).hash(&mut hasher);
-    cache_dir()
-        .join("rust-src")
-        .join(format!("{:016x}", hasher.finish()))
-        .join("library")
-}
-
-/// Makes that copy for the next session, unless it is there.
-pub fn make_slim_sources(sysroot: &Path) -> io::Result<()> {
-    let target = slim_sources(sysroot);
-    let wanted = sources(sysroot).exists() && !target.exists();
-    let Some(parent) = target.parent().filter(|_| wanted) else {
-        return Ok(());
-    };
-    let shelf = parent.parent().unwrap_or(parent);
-    fs::create_dir_all(shelf)?;
-    let beside = tempfile::tempdir_in(shelf)?;
-    copy(&sources(sysroot), &beside.path().join("library"))?;
-    match fs::rename(beside.path(), parent) {
-        Err(error) if !target.exists() => Err(error),
-        Err(_) => Ok(()),
-        Ok(()) => {
-            let _ = beside.keep();
-            Ok(())
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| LEFT_OUT.contains(&name)) {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to.join(&name))?;
-        } else {
-            fs::copy(entry.path(), to.join(&name))?;
-        }
-    }
-    Ok(())
 }
