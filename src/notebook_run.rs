@@ -25,9 +25,9 @@ pub struct NotebookOutcome {
     pub updated: Option<String>,
 }
 
-/// Runs one cell; whether it ended well.
+/// Runs one cell and what it leaves in the background; whether all of it ended well.
 pub fn cell(session: &mut Session, code: &str, sink: &mut dyn Sink) -> bool {
-    evaluate(session, code, sink)
+    evaluate(session, code, sink) && (session.quitting || session.finish_jobs(sink))
 }
 
 /// Runs a notebook's cells in order. It stops at the first that fails, unless it is to go on.
@@ -41,6 +41,7 @@ pub fn notebook(
     let notebook = Notebook::parse(text);
     let mut ok = true;
     let mut outputs = Vec::new();
+    let mut whole = true;
     for cell in notebook.cells() {
         let mut recorder = Recorder {
             events: Vec::new(),
@@ -80,8 +81,13 @@ pub fn notebook(
         ok &= ran || meant || mode == Mode::Update;
         let stop = !ran && !meant && !keep_going && mode != Mode::Update;
         if stop || session.quitting || session.interrupt().is_ended() {
+            whole = false;
             break;
         }
+    }
+    if whole {
+        // What nobody has looked at counts too.
+        ok &= session.finish_jobs(sink);
     }
     let updated = (mode == Mode::Update).then(|| notebook.with_outputs(&outputs));
     NotebookOutcome { ok, updated }

@@ -90,9 +90,12 @@ fn maps_in_the_background() {
     contains(&session.prompt(PATIENCE), &["22"]);
 
     // `%result` waits by itself.
-    contains(&session.cell(&format!("%result {job}")), &["[0, 2, 4, 6, "]);
+    contains(
+        &session.cell(&format!("%result {job}")),
+        &["  0,   2,   4,   6, "],
+    );
     let job = begin(&mut session);
-    contains(&session.cell("%result"), &["[0, 2, 4, 6, "]);
+    contains(&session.cell("%result"), &["  0,   2,   4,   6, "]);
     lacks(&session.cell("%jobs"), &[&format!("│ {job:>3} │")]);
 
     // Dropping.

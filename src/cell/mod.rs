@@ -13,6 +13,7 @@ mod scan;
 mod statement;
 mod supply;
 pub mod syntax;
+mod tail;
 pub mod targets;
 #[cfg(test)]
 mod tests;
@@ -22,10 +23,11 @@ pub mod words;
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use items::{ItemKind, ItemText, defines_items, split_items};
-pub use options::{OptionError, ValueCount, split_options};
+pub use options::{OptionError, ValueCount, goes_on, split_options};
 pub use over::{over, position, with};
 pub use supply::{boxed_closure, with_pointers, with_semicolon};
 pub use syntax::{bound_at_top, nests_too_deeply, returns_at_top};
+pub use tail::tail;
 pub use targets::{TargetError, Targets};
 pub use words::{KEYWORDS, format_fields, identifiers, is_variable_name, normalised};
 

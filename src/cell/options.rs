@@ -7,6 +7,8 @@ pub enum ValueCount {
     None,
     /// Attached (`-t0`, `--targets=0`), or else the next word, whatever it begins with.
     One,
+    /// As one, and it goes on over blanks after a comma and between brackets: `0, 1`, `[0, 2]`.
+    List,
     /// Attached, or none.
     Optional,
 }
@@ -39,22 +41,28 @@ pub fn split_options(
     let mut words = Vec::new();
     let mut at = skip_blanks(args, 0);
     while is_option(&args[at..]) {
-        let (word, end) = read_word(args, at)?;
+        let (mut word, end) = read_word(args, at)?;
         at = skip_blanks(args, end);
         if word == "--" {
             break;
         }
         let (option, count, has_value) = known(&word, takes_value)?;
+        if has_value && count == ValueCount::List {
+            at = read_on(args, at, &mut word)?;
+        }
         match count {
             ValueCount::None if has_value => {
                 return Err(OptionError::UnexpectedValue { option });
             }
-            ValueCount::One if !has_value => {
+            ValueCount::One | ValueCount::List if !has_value => {
                 if at == args.len() {
                     return Err(OptionError::MissingValue { option });
                 }
-                let (value, end) = read_word(args, at)?;
+                let (mut value, end) = read_word(args, at)?;
                 at = skip_blanks(args, end);
+                if count == ValueCount::List {
+                    at = read_on(args, at, &mut value)?;
+                }
                 words.extend([word, value]);
             }
             _ => words.push(word),
@@ -77,11 +85,10 @@ fn known(
     }
     let short = word.char_indices().nth(2).map(|(end, _)| &word[..end]);
     match short.map(|short| (short, takes_value(short))) {
-        Some((short, Some(count @ (ValueCount::One | ValueCount::Optional))))
-            if !word.starts_with("--") =>
-        {
-            Ok((short.to_owned(), count, true))
-        }
+        Some((
+            short,
+            Some(count @ (ValueCount::One | ValueCount::List | ValueCount::Optional)),
+        )) if !word.starts_with("--") => Ok((short.to_owned(), count, true)),
         _ => Err(OptionError::Unknown {
             option: name.to_owned(),
         }),
@@ -103,6 +110,22 @@ fn is_option(text: &str) -> bool {
 
 fn skip_blanks(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start().len()
+}
+
+/// Whether a list is not over with this word.
+#[must_use]
+pub fn goes_on(list: &str) -> bool {
+    list.ends_with(',') || list.contains('[') && !list.ends_with(']')
+}
+
+/// Takes the words that a list goes on with, and says where the next word begins.
+fn read_on(args: &str, mut at: usize, list: &mut String) -> Result<usize, OptionError> {
+    while goes_on(list) && at < args.len() {
+        let (word, end) = read_word(args, at)?;
+        list.push_str(&word);
+        at = skip_blanks(args, end);
+    }
+    Ok(at)
 }
 
 /// The word at `at` without its quotation marks, and where it ends.
@@ -132,7 +155,8 @@ mod tests {
 
     fn takes_value(option: &str) -> Option<ValueCount> {
         match option {
-            "-t" | "--targets" => Some(ValueCount::One),
+            "-t" | "--targets" => Some(ValueCount::List),
+            "-s" => Some(ValueCount::One),
             "-b" | "--no-stream" => Some(ValueCount::None),
             "-o" | "--out" => Some(ValueCount::Optional),
             _ => None,
@@ -155,6 +179,12 @@ mod tests {
             ("-o x", vec!["-o"], "x"),
             ("-oé x", vec!["-oé"], "x"),
             ("--out=y x", vec!["--out=y"], "x"),
+            ("-t 0, 1 x[0]", vec!["-t", "0,1"], "x[0]"),
+            ("-t [0, 2] [x]", vec!["-t", "[0,2]"], "[x]"),
+            ("-t [0,2] [x]", vec!["-t", "[0,2]"], "[x]"),
+            ("-t0, 1 x", vec!["-t0,1"], "x"),
+            ("--targets=0, 1, 2 (x)", vec!["--targets=0,1,2"], "(x)"),
+            ("-s 0, 1", vec!["-s", "0,"], "1"),
             ("-b -- -t", vec!["-b"], "-t"),
             ("--\nx", vec![], "x"),
             ("-1 + x", vec![], "-1 + x"),

@@ -135,7 +135,13 @@ impl FromStr for Targets {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        text.split(',')
+        let listed = text
+            .trim()
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        listed
+            .unwrap_or(text)
+            .split(',')
             .map(|part| part.trim().parse())
             .collect::<Result<_, _>>()
             .map(Self)
@@ -232,6 +238,9 @@ mod tests {
             ("99::-3", vec![4, 1]),
             ("4, 0:2 ,1,-5,all", vec![4, 0, 1, 2, 3]),
             ("3:3,1", vec![1]),
+            ("2,0", vec![2, 0]),
+            ("[0,2]", vec![0, 2]),
+            (" [3, 0:2] ", vec![3, 0, 1]),
             ("0::9223372036854775807", vec![0]),
             ("::-9223372036854775808", vec![4]),
         ] {
@@ -277,6 +286,8 @@ mod tests {
             ("0..2", "0..2"),
             ("99999999999999999999", "99999999999999999999"),
             ("1 2", "1 2"),
+            ("[0,1", "[0"),
+            ("[]", ""),
         ] {
             let error = TargetError::Syntax {
                 part: part.to_owned(),

@@ -16,6 +16,10 @@ impl Magic for Autopx {
         )
     }
 
+    fn takes_suffix(&self) -> bool {
+        true
+    }
+
     fn examples(&self) -> &'static [Example] {
         &[Example {
             input: "%pool start -n 2\n%autopx\n%autopx",
@@ -33,8 +37,9 @@ impl Magic for Autopx {
             session.autopx = None;
             "%autopx off: plain cells run in the local engine again"
         } else {
-            session.pool_named(None)?;
-            session.autopx = Some(options(call, &session.px_defaults)?);
+            let options = options(call, session)?;
+            session.pool_named(options.pool.as_deref())?;
+            session.autopx = Some(options);
             "%autopx on: plain cells run on the engines until the next %autopx"
         };
         sink.send(Event::Text(said.to_owned()));

@@ -3,8 +3,8 @@
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue};
 
-use super::{ALL, Magic, Takes, find, suggest::nearest};
-use crate::cell::{Binding, MagicCall, OptionError, ValueCount, position, split_options};
+use super::{ALL, Magic, Takes, find_for_pool, suggest::nearest};
+use crate::cell::{Binding, MagicCall, OptionError, ValueCount, goes_on, position, split_options};
 use crate::outcome::Report;
 use crate::session::Code;
 
@@ -16,6 +16,8 @@ pub struct Call<'a> {
     pub at: (usize, usize),
     pub bind: Option<&'a Binding>,
     pub cell_form: bool,
+    /// The pool that `%px_POOL` names.
+    pub suffix: Option<&'a str>,
 }
 
 impl Call<'_> {
@@ -55,7 +57,7 @@ impl Call<'_> {
 /// Parses a call: which magic, with what.
 pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Report> {
     let percent = if call.cell_form { "%%" } else { "%" };
-    let Some(magic) = find(&call.name) else {
+    let Some((magic, suffix)) = find_for_pool(&call.name) else {
         let names: Vec<String> = ALL
             .iter()
             .map(|magic| magic.command().get_name().to_owned())
@@ -132,12 +134,35 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             at,
             bind,
             cell_form: call.cell_form,
+            suffix,
         },
     ))
 }
 
 fn split_words(text: &str, name: &str) -> Result<Vec<String>, Report> {
-    shell_words::split(text).map_err(|_| Report::usage(format!("%{name}: a quote is not closed")))
+    let words = shell_words::split(text)
+        .map_err(|_| Report::usage(format!("%{name}: a quote is not closed")))?;
+    Ok(joined_targets(words))
+}
+
+/// `-t 0, 1` and `-t [0, 2]` are one word each.
+fn joined_targets(words: Vec<String>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    let mut open = false;
+    for word in words {
+        let is_option = word.starts_with("-t") || word.starts_with("--targets");
+        match joined.last_mut().filter(|_| open) {
+            Some(last) => last.push_str(&word),
+            None => joined.push(word),
+        }
+        let value = joined.last().map(String::as_str).unwrap_or_default();
+        let follows = joined
+            .len()
+            .checked_sub(2)
+            .is_some_and(|at| matches!(joined[at].as_str(), "-t" | "--targets"));
+        open = (is_option || follows || open) && goes_on(value);
+    }
+    joined
 }
 
 /// What stands before a `--` of its own, and where the code behind it begins.
@@ -176,6 +201,9 @@ fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), 
                     .is_some_and(|short| word == format!("-{short}")),
             })?;
         let action = argument.get_action();
+        if argument.get_id() == "targets" {
+            return Some(ValueCount::List);
+        }
         Some(
             match argument.get_num_args().map(|range| range.min_values()) {
                 Some(0) if action.takes_values() => ValueCount::Optional,

@@ -33,7 +33,8 @@ impl Magic for Cancel {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let running = |status: &JobStatus| matches!(status.state, JobState::Running);
+        let running =
+            |status: &JobStatus| matches!(status.state, JobState::Running | JobState::Waiting);
         let job = match job_of(call)? {
             Some(job) => job,
             None => session

@@ -34,7 +34,7 @@ impl Magic for Compare {
             .about("runs the same map on several pools and compares times and results")
             .override_usage("%compare [OPTIONS] POOLS… -- F over EXPR")
             .arg(Arg::new("pools").value_name("POOLS").num_args(0..).help(
-                "names of pools, `serial`, or `threads` and `processes` for the first pool of that kind",
+                "names of pools, `serial`, or `threads` and `processes` for the first pool of that kind; one that is missing is started for the time",
             ));
         with_options(command, OPTIONS)
     }
@@ -45,7 +45,7 @@ impl Magic for Compare {
 
     fn examples(&self) -> &'static [Example] {
         &[Example {
-            input: "%pool start threads -n 2 --name crew\n%compare serial crew -- |x: u64| x * x over 1..=4",
+            input: "%compare serial threads processes -- |x: u64| x * x over 1..=4",
             shows: "serial",
         }]
     }
@@ -67,29 +67,76 @@ impl Magic for Compare {
                 .hint(format!("for example {}", FORM.example))
                 .into());
         }
-        let pools: Vec<String> = words
+        let meant: Vec<Meant> = words
             .into_iter()
             .map(|word| pool(word, &started))
             .collect::<Result<_, _>>()?;
         let options = options(call, FORM.magic)?;
-        session.compare(&pools, &request(call, &FORM, None, options)?, sink)
+        let request = request(call, &FORM, None, options)?;
+        let used = session.current_pool().map(|pool| pool.name.clone());
+        let mut passing: Vec<(PoolKind, String)> = Vec::new();
+        let compared = names(&meant, &mut passing, session, sink)
+            .and_then(|pools| session.compare(&pools, &request, sink));
+        for (_, name) in passing {
+            session.stop_pool(Some(&name), false)?;
+        }
+        if let Some(used) = used {
+            session.use_pool(&used.0)?;
+        }
+        compared
     }
 }
 
-/// The name of the pool that a word means.
-fn pool(word: &str, started: &[(String, PoolKind)]) -> Result<String, Report> {
+/// What a word names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Meant {
+    /// A pool that there is, or [`SERIAL`].
+    Named(String),
+    /// A pool of this kind, of which there is none.
+    Missing(PoolKind),
+}
+
+/// The pools' names; those that are missing are started for the time.
+fn names(
+    meant: &[Meant],
+    passing: &mut Vec<(PoolKind, String)>,
+    session: &mut Session,
+    sink: &mut dyn Sink,
+) -> Result<Vec<String>, Failed> {
+    let mut names = Vec::new();
+    for meant in meant {
+        let kind = match meant {
+            Meant::Named(name) => {
+                names.push(name.clone());
+                continue;
+            }
+            Meant::Missing(kind) => *kind,
+        };
+        let there = passing.iter().find(|(other, _)| *other == kind);
+        let name = match there {
+            Some((_, name)) => name.clone(),
+            None => {
+                let name = session.start_pool(kind, None, None, None, sink)?.0.name.0;
+                passing.push((kind, name.clone()));
+                name
+            }
+        };
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// What a word means, by name or as the first pool of a kind.
+fn pool(word: &str, started: &[(String, PoolKind)]) -> Result<Meant, Report> {
     if word == SERIAL || started.iter().any(|(name, _)| name == word) {
-        return Ok(word.to_owned());
+        return Ok(Meant::Named(word.to_owned()));
     }
     if let Some((_, kind)) = KINDS.iter().find(|(kind, _)| *kind == word) {
-        return started
-            .iter()
-            .find(|(_, other)| other == kind)
-            .map(|(name, _)| name.clone())
-            .ok_or_else(|| {
-                Report::usage(format!("no pool of {word} is started"))
-                    .hint(format!("`%pool start {word}` starts one"))
-            });
+        let first = started.iter().find(|(_, other)| other == kind);
+        return Ok(match first {
+            Some((name, _)) => Meant::Named(name.clone()),
+            None => Meant::Missing(*kind),
+        });
     }
     let known: Vec<&str> = started
         .iter()
@@ -114,12 +161,11 @@ mod tests {
             ("p1".to_owned(), PoolKind::Processes),
         ];
         let meant = |word: &str| pool(word, &started).map_err(|report| (report.what, report.hint));
-        assert_eq!(meant("p1"), Ok("p1".to_owned()));
-        assert_eq!(meant("serial"), Ok("serial".to_owned()));
-        assert_eq!(meant("processes"), Ok("p0".to_owned()));
-        let (what, hint) = meant("threads").expect_err("no threads");
-        assert_eq!(what, "no pool of threads is started");
-        assert_eq!(hint.as_deref(), Some("`%pool start threads` starts one"));
+        let named = |name: &str| Ok(Meant::Named(name.to_owned()));
+        assert_eq!(meant("p1"), named("p1"));
+        assert_eq!(meant("serial"), named("serial"));
+        assert_eq!(meant("processes"), named("p0"));
+        assert_eq!(meant("threads"), Ok(Meant::Missing(PoolKind::Threads)));
         let (_, hint) = meant("seriel").expect_err("a slip");
         assert_eq!(hint.as_deref(), Some("did you mean serial?"));
         let (_, hint) = meant("workstation").expect_err("unknown");

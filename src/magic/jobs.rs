@@ -105,6 +105,7 @@ fn short(rate: f64) -> String {
 
 fn state(state: JobState) -> String {
     match state {
+        JobState::Waiting => "waiting".to_owned(),
         JobState::Running => "running".to_owned(),
         JobState::Stopping { left } => format!("stopping, {:.0} s left", left.as_secs_f64().ceil()),
         JobState::Done => "done".to_owned(),
@@ -125,12 +126,14 @@ mod tests {
         let mut status = JobStatus {
             job: JobId(3),
             what: "fib".to_owned(),
+            unit: "items",
             state: JobState::Running,
             done: 40,
             total: Some(100),
             elapsed: Duration::from_secs(16),
             pool: PoolName("p0".to_owned()),
             bytes: 320,
+            why: None,
         };
         let text = |word: &str| Field::Text(word.to_owned());
         let rows = table(std::slice::from_ref(&status)).rows;

@@ -88,6 +88,11 @@ pub trait Magic: Sync {
         false
     }
 
+    /// Whether `%name_POOL` is the magic for that pool.
+    fn takes_suffix(&self) -> bool {
+        false
+    }
+
     fn examples(&self) -> &'static [Example];
 
     fn run(
@@ -141,4 +146,14 @@ pub fn find(name: &str) -> Option<&'static dyn Magic> {
     ALL.iter()
         .copied()
         .find(|magic| magic.command().get_name() == name)
+}
+
+/// The magic of this name, and the pool that its suffix names.
+fn find_for_pool(name: &str) -> Option<(&'static dyn Magic, Option<&str>)> {
+    if let Some(magic) = find(name) {
+        return Some((magic, None));
+    }
+    let (name, pool) = name.split_once('_')?;
+    let magic = find(name).filter(|magic| magic.takes_suffix() && !pool.is_empty())?;
+    Some((magic, Some(pool)))
 }

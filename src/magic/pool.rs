@@ -7,10 +7,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::document::kind_word;
 use super::{Call, Example, Magic};
-use crate::cell::Targets;
+use crate::cell::{Targets, position};
 use crate::outcome::{Event, Field, PoolKind, Sink, Table};
 use crate::pool::{EngineState, Work};
-use crate::session::{Failed, Pool as SessionPool, Session};
+use crate::session::{Code, Failed, Pool as SessionPool, Session};
 
 pub struct Pool;
 
@@ -40,7 +40,12 @@ impl Magic for Pool {
                             .help("what an engine is"),
                     )
                     .arg(size)
-                    .arg(name),
+                    .arg(name)
+                    .arg(
+                        Arg::new("init").long("init").value_name("CODE").help(
+                            "what every engine runs first, also those that stand in for others",
+                        ),
+                    ),
             )
             .subcommand(
                 Command::new("stop")
@@ -111,7 +116,7 @@ impl Magic for Pool {
         };
         let text = |id: &str| options.get_one::<String>(id).map(String::as_str);
         let said = match verb {
-            "start" => start(session, options)?,
+            "start" => start(call, session, options, sink)?,
             "stop" => {
                 let all = options.get_flag("all");
                 let stopped = session.stop_pool(text("pool"), all)?;
@@ -132,7 +137,7 @@ impl Magic for Pool {
             ),
             "resize" => {
                 let size = options.get_one::<i64>("size").copied().unwrap_or_default();
-                let (pool, took) = session.resize_pool(size)?;
+                let (pool, took) = session.resize_pool(size, sink)?;
                 format!("{}, in {}", described(&pool), milliseconds(took))
             }
             "restart" => {
@@ -140,7 +145,7 @@ impl Magic for Pool {
                     .unwrap_or("all")
                     .parse()
                     .map_err(super::values::bad_targets)?;
-                let (pool, ranks, lost, took) = session.restart_pool(&targets)?;
+                let (pool, ranks, lost, took) = session.restart_pool(&targets, sink)?;
                 let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
                 let lost = if lost.is_empty() {
                     String::new()
@@ -166,14 +171,23 @@ impl Magic for Pool {
     }
 }
 
-fn start(session: &mut Session, options: &ArgMatches) -> Result<String, Failed> {
+fn start(
+    call: &Call<'_>,
+    session: &mut Session,
+    options: &ArgMatches,
+    sink: &mut dyn Sink,
+) -> Result<String, Failed> {
     let kind = match options.get_one::<String>("kind").map(String::as_str) {
         Some("threads") => PoolKind::Threads,
         _ => PoolKind::Processes,
     };
     let size = options.get_one::<i64>("size").copied();
     let name = options.get_one::<String>("name").map(String::as_str);
-    let (pool, took) = session.start_pool(kind, size, name)?;
+    let init = options.get_one::<String>("init").map(|code| {
+        let at = call.text.find(code.as_str()).unwrap_or_default();
+        Code::default().user(code, position(&call.text[..at], call.at))
+    });
+    let (pool, took) = session.start_pool(kind, size, name, init, sink)?;
     Ok(match kind {
         PoolKind::Processes => format!("{}, up in {}", described(&pool), milliseconds(took)),
         PoolKind::Threads => format!("{}, started by the cells that need them", described(&pool)),

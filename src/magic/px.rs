@@ -7,7 +7,7 @@ use super::values::{seconds, targets_of, variable};
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{GroupOutputs, Report, Sink};
 use crate::pool::Signal;
-use crate::session::{Failed, PxOptions, Session};
+use crate::session::{Failed, OnInterrupt, PxOptions, Session};
 
 pub struct Px;
 
@@ -33,7 +33,7 @@ pub fn with_options(command: Command) -> Command {
             flag("noblock")
                 .short('a')
                 .overrides_with("block")
-                .help("do not wait; %jobs lists it, %result and %pxresult show the results"),
+                .help("do not wait; %jobs lists it, %pxresult shows the results, `-o` binds them"),
         )
         .arg(
             flag("stream")
@@ -59,49 +59,106 @@ pub fn with_options(command: Command) -> Command {
             Arg::new("progress-after")
                 .long("progress-after")
                 .value_name("SECS")
-                .help("show progress after this many seconds (5)"),
+                .allow_hyphen_values(true)
+                .help("show progress after this many seconds (5); -1: none"),
         )
         .arg(
             Arg::new("signal-on-interrupt")
                 .long("signal-on-interrupt")
                 .value_name("SIGNAL")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("SIGINT")
-                .help("what Ctrl-C sends to the engines (SIGINT); 0.3 s later they are killed"),
+                .help(
+                    "what Ctrl-C sends to the engines, a name or a number (SIGINT); 0.3 s later they are \
+                     killed; 0: nothing, they go on as a job",
+                ),
         )
-        .arg(
-            Arg::new("order")
-                .short('r')
-                .action(ArgAction::SetTrue)
-                .help("outputs in the order of arrival"),
-        )
-        .arg(
-            Arg::new("engine")
-                .short('e')
-                .action(ArgAction::SetTrue)
-                .help("outputs engine by engine"),
-        )
-        .arg(
-            Arg::new("group-outputs")
-                .long("group-outputs")
-                .value_name("HOW")
-                .value_parser(PossibleValuesParser::new(["engine", "order", "type"]))
-                .help("how outputs are grouped"),
-        )
-        .arg(
-            Arg::new("out")
-                .short('o')
-                .long("out")
-                .value_name("NAME")
-                .help("bind the results, by rank, to this variable"),
-        )
+        .args(output_options())
         .arg(flag("local").help("run the code in the local engine too"))
+        .arg(
+            Arg::new("pool")
+                .short('p')
+                .long("pool")
+                .value_name("NAME")
+                .help("the pool; the one in use without it. `%px_NAME` says the same"),
+        )
 }
 
-/// The options of a call on top of `defaults`.
-pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Failed> {
-    let mut options = defaults.clone();
+/// The options that say how results are shown and bound: also of `%pxresult`.
+pub fn output_options() -> [Arg; 4] {
+    [
+        Arg::new("order")
+            .short('r')
+            .action(ArgAction::SetTrue)
+            .help("outputs in the order of arrival"),
+        Arg::new("engine")
+            .short('e')
+            .action(ArgAction::SetTrue)
+            .help("outputs engine by engine"),
+        Arg::new("group-outputs")
+            .long("group-outputs")
+            .value_name("HOW")
+            .value_parser(PossibleValuesParser::new(["engine", "order", "type"]))
+            .help("how outputs are grouped"),
+        Arg::new("out")
+            .short('o')
+            .long("out")
+            .value_name("NAME")
+            .help("bind the results, one per target, to this variable; `none`: bind nothing"),
+    ]
+}
+
+/// How outputs are to be grouped, when the call says so.
+pub fn grouping(call: &Call<'_>) -> Option<GroupOutputs> {
+    let said = call.text_of("group-outputs");
+    let said = said.or_else(|| call.flag("order").then_some("order"));
+    match said.or_else(|| call.flag("engine").then_some("engine"))? {
+        "engine" => Some(GroupOutputs::Engine),
+        "order" => Some(GroupOutputs::Order),
+        _ => Some(GroupOutputs::Type),
+    }
+}
+
+/// The pool that the call names, by `-p` or as `%px_NAME`.
+pub fn pool_of(call: &Call<'_>) -> Result<Option<String>, Report> {
+    match (call.suffix, call.text_of("pool")) {
+        (Some(suffix), Some(pool)) if suffix != pool => Err(Report::usage(format!(
+            "the call names two pools, `{suffix}` and `{pool}`"
+        ))
+        .hint("`%px_NAME` and `-p NAME` say the same: leave one of them out")),
+        (suffix, pool) => Ok(suffix.or(pool).map(str::to_owned)),
+    }
+}
+
+/// Reads what Ctrl-C is to do: `SIGTERM`, `TERM`, `15`, or `0` for nothing.
+fn on_interrupt(text: &str) -> Result<OnInterrupt, Report> {
+    let unknown = || {
+        Report::usage(format!("there is no signal {text}"))
+            .hint("SIGINT, SIGTERM, SIGUSR1, … or their numbers; 0 sends nothing")
+    };
+    if let Ok(number) = text.parse::<i32>() {
+        return match number {
+            0 => Ok(OnInterrupt::Nothing),
+            _ => Signal::try_from(number)
+                .map(OnInterrupt::Signal)
+                .map_err(|_| unknown()),
+        };
+    }
+    let upper = text.to_uppercase();
+    let full = if upper.starts_with("SIG") {
+        upper
+    } else {
+        format!("SIG{upper}")
+    };
+    full.parse().map(OnInterrupt::Signal).map_err(|_| unknown())
+}
+
+/// The options of a call on top of its pool's defaults, or of everybody's.
+pub fn options(call: &Call<'_>, session: &Session) -> Result<PxOptions, Failed> {
+    let pool = pool_of(call)?;
+    if pool.is_some() {
+        session.pool_named(pool.as_deref())?;
+    }
+    let mut options = session.px_defaults(pool.as_deref()).clone();
+    options.pool = pool;
     if let Some(targets) = targets_of(call)? {
         options.targets = targets;
     }
@@ -117,31 +174,23 @@ pub fn options(call: &Call<'_>, defaults: &PxOptions) -> Result<PxOptions, Faile
         }
     }
     if let Some(text) = call.text_of("progress-after") {
-        options.progress_after = seconds("--progress-after", text)?;
-    }
-    if let Some(name) = call.text_of("signal-on-interrupt") {
-        let full = if name.starts_with("SIG") {
-            name.to_owned()
-        } else {
-            format!("SIG{name}")
+        options.progress_after = match text {
+            "-1" => None,
+            text => Some(seconds("--progress-after", text)?),
         };
-        options.signal_on_interrupt = Some(full.parse::<Signal>().map_err(|_| {
-            Report::usage(format!("there is no signal {name}")).hint("SIGINT, SIGTERM, SIGUSR1, …")
-        })?);
     }
-    let grouping = call.text_of("group-outputs");
-    let grouping = grouping.or_else(|| call.flag("order").then_some("order"));
-    if let Some(how) = grouping.or_else(|| call.flag("engine").then_some("engine")) {
-        options.group_outputs = match how {
-            "engine" => GroupOutputs::Engine,
-            "order" => GroupOutputs::Order,
-            _ => GroupOutputs::Type,
-        };
+    if let Some(signal) = call.text_of("signal-on-interrupt") {
+        options.on_interrupt = on_interrupt(signal)?;
+    }
+    if let Some(how) = grouping(call) {
+        options.group_outputs = how;
         // What is grouped has to be complete; the order of arrival is what a stream has.
-        options.stream = options.group_outputs == GroupOutputs::Order;
+        options.stream = how == GroupOutputs::Order;
     }
-    if let Some(name) = call.text_of("out") {
-        options.out = Some(variable(name)?);
+    match call.text_of("out") {
+        Some("none") => options.out = None,
+        Some(name) => options.out = Some(variable(name)?),
+        None => {}
     }
     options.local |= call.flag("local");
     Ok(options)
@@ -157,6 +206,10 @@ impl Magic for Px {
     }
 
     fn has_cell_form(&self) -> bool {
+        true
+    }
+
+    fn takes_suffix(&self) -> bool {
         true
     }
 
@@ -179,7 +232,29 @@ impl Magic for Px {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let options = options(call, &session.px_defaults)?;
+        let options = options(call, session)?;
         session.px(&call.code(), &options, sink)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_by_name_and_number() {
+        for (text, signal) in [
+            ("SIGKILL", Signal::SIGKILL),
+            ("9", Signal::SIGKILL),
+            ("2", Signal::SIGINT),
+            ("term", Signal::SIGTERM),
+            ("USR1", Signal::SIGUSR1),
+        ] {
+            assert_eq!(on_interrupt(text).ok(), Some(OnInterrupt::Signal(signal)));
+        }
+        assert_eq!(on_interrupt("0").ok(), Some(OnInterrupt::Nothing));
+        for text in ["SIGFOO", "99", "-1", "", "1.5"] {
+            assert!(on_interrupt(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,19 +1,28 @@
 //! `%pxconfig`: defaults for the options of later `%px` cells.
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 
-use super::px::{options, with_options};
+use super::px::{options, pool_of, with_options};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Sink, Table};
-use crate::session::{Failed, Session};
+use crate::session::{Failed, OnInterrupt, Session};
 
 pub struct Pxconfig;
 
 impl Magic for Pxconfig {
     fn command(&self) -> Command {
-        with_options(
-            Command::new("pxconfig").about("sets and shows defaults for the options of %px"),
+        let command =
+            Command::new("pxconfig").about("sets and shows defaults for the options of %px");
+        with_options(command).arg(
+            Arg::new("reset")
+                .long("reset")
+                .action(ArgAction::SetTrue)
+                .help("forget all that was set before"),
         )
+    }
+
+    fn takes_suffix(&self) -> bool {
+        true
     }
 
     fn examples(&self) -> &'static [Example] {
@@ -29,11 +38,19 @@ impl Magic for Pxconfig {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        session.px_defaults = options(call, &session.px_defaults)?;
-        let now = &session.px_defaults;
-        let signal = now
-            .signal_on_interrupt
-            .map_or("SIGINT", crate::pool::Signal::as_str);
+        let pool = pool_of(call)?;
+        if pool.is_some() {
+            session.pool_named(pool.as_deref())?;
+        }
+        if call.flag("reset") {
+            session.set_px_defaults(pool.as_deref(), None);
+        }
+        let now = options(call, session)?;
+        session.set_px_defaults(pool.as_deref(), Some(now.clone()));
+        let signal = match now.on_interrupt {
+            OnInterrupt::Signal(signal) => signal.as_str(),
+            OnInterrupt::Nothing => "0: nothing",
+        };
         let rows = [
             ("targets", now.targets.to_string()),
             ("block", now.block.to_string()),
@@ -41,7 +58,10 @@ impl Magic for Pxconfig {
             ("verbose", now.verbose.to_string()),
             (
                 "progress-after",
-                format!("{} s", now.progress_after.as_secs_f64()),
+                match now.progress_after {
+                    Some(after) => format!("{} s", after.as_secs_f64()),
+                    None => "-1: never".to_owned(),
+                },
             ),
             ("signal-on-interrupt", signal.to_owned()),
             (
@@ -55,7 +75,7 @@ impl Magic for Pxconfig {
             |(name, value): (&str, String)| vec![Field::Text(name.to_owned()), Field::Text(value)];
         let rows = rows.into_iter().map(row).collect();
         sink.send(Event::Table(Table {
-            title: None,
+            title: pool.map(|pool| format!("%px on {pool}")),
             columns: vec!["option", "now"],
             rows,
         }));

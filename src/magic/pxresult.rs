@@ -1,16 +1,26 @@
 //! `%pxresult`: the result of the last `%px`, waited for if need be.
 
-use clap::Command;
+use clap::{Arg, Command};
 
+use super::map_options::binding;
+use super::px::{grouping, output_options};
+use super::values::job_of;
 use super::{Call, Example, Magic};
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Failed, PxWanted, Session};
 
 pub struct Pxresult;
 
 impl Magic for Pxresult {
     fn command(&self) -> Command {
-        Command::new("pxresult").about("waits for `%px -a`, or shows the last result again")
+        Command::new("pxresult")
+            .about("waits for `%px -a`, or shows the last result again")
+            .arg(
+                Arg::new("job")
+                    .value_name("JOB")
+                    .help("its number; without it all that were not shown"),
+            )
+            .args(output_options())
     }
 
     fn examples(&self) -> &'static [Example] {
@@ -20,7 +30,29 @@ impl Magic for Pxresult {
         }]
     }
 
-    fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
-        session.px_result(sink)
+    fn binds(&self) -> bool {
+        true
+    }
+
+    fn takes_suffix(&self) -> bool {
+        true
+    }
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        if call.suffix.is_some() {
+            session.pool_named(call.suffix)?;
+        }
+        let wanted = PxWanted {
+            job: job_of(call)?,
+            pool: call.suffix.map(str::to_owned),
+            bind: binding(call, "pxresult")?,
+            group: grouping(call),
+        };
+        session.px_result(&wanted, sink)
     }
 }

@@ -21,7 +21,7 @@ impl Magic for Reset {
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
-        session.reset();
+        session.reset(sink);
         let text = "all variables and definitions are forgotten; crates, pools and history stay";
         sink.send(Event::Text(text.to_owned()));
         Ok(())

@@ -1,9 +1,12 @@
-//! `%wait`: waits for a job.
+//! `%wait`: waits for jobs.
+
+use std::time::Instant;
 
 use clap::{Arg, Command};
 
-use super::values::{job_of, seconds};
+use super::values::{job, seconds};
 use super::{Call, Example, Magic};
+use crate::ids::JobId;
 use crate::outcome::Sink;
 use crate::session::{Failed, Session};
 
@@ -12,18 +15,19 @@ pub struct Wait;
 impl Magic for Wait {
     fn command(&self) -> Command {
         Command::new("wait")
-            .about("waits for a job")
+            .about("waits for jobs")
             .arg(
-                Arg::new("job")
+                Arg::new("jobs")
                     .value_name("JOB")
-                    .help("its number; the last one without it"),
+                    .num_args(0..)
+                    .help("their numbers; the last one without any"),
             )
             .arg(
                 Arg::new("timeout")
                     .long("timeout")
                     .value_name("SECS")
                     .allow_hyphen_values(true)
-                    .help("no longer than this; the job runs on"),
+                    .help("no longer than this in all; the jobs run on"),
             )
     }
 
@@ -44,6 +48,19 @@ impl Magic for Wait {
             .text_of("timeout")
             .map(|text| seconds("--timeout", text))
             .transpose()?;
-        session.wait_job(job_of(call)?, timeout, sink)
+        let numbers: Vec<JobId> = call
+            .all_of("jobs")
+            .into_iter()
+            .map(job)
+            .collect::<Result<_, _>>()?;
+        if numbers.is_empty() {
+            return session.wait_job(None, timeout, sink);
+        }
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        for job in numbers {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            session.wait_job(Some(job), left, sink)?;
+        }
+        Ok(())
     }
 }

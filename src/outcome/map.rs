@@ -105,6 +105,8 @@ pub struct ItemRow {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
+    /// Its engines have other jobs to do first.
+    Waiting,
     Running,
     /// No new chunks are sent; so long until engines that are still busy are killed.
     Stopping {

@@ -16,7 +16,7 @@ use super::captures::Captures;
 use super::map::Map;
 use super::process::Process;
 use super::{
-    Command, EngineState, Environment, JobRecord, Notify, PoolEvent, PoolUse, Printed, Run,
+    Command, EngineState, Environment, Init, JobRecord, Notify, PoolEvent, PoolUse, Printed, Run,
     WhichMaps, Work,
 };
 use crate::ids::{EngineId, JobId};
@@ -297,6 +297,10 @@ impl State {
             }
             Command::Resized(engines, size) => {
                 for engine in engines {
+                    if let Some(process) = self.processes.get_mut(&engine) {
+                        // Also for those that will stand in for it.
+                        process.launch.size = size;
+                    }
                     self.send(engine, &ToEngine::Resized { size }, &Payload::None);
                 }
             }
@@ -313,6 +317,13 @@ impl State {
                 self.tell_all(&ToEngine::Environment { name, value });
             }
             Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
+            Command::Init(engines, init) => {
+                for engine in engines {
+                    if let Some(process) = self.processes.get_mut(&engine) {
+                        process.launch.init = Some(init.clone());
+                    }
+                }
+            }
             Command::Status(answer) => {
                 let all = self.processes.values().map(Process::status).collect();
                 let _ = answer.send(all);
@@ -508,12 +519,14 @@ impl State {
             .maps
             .keys()
             .find_map(|job| process.at(*job).map(|(item, _)| (*job, item)));
+        // The owner of a cell tells how it ended.
+        let idle = !matches!(process.state, EngineState::Busy(Work::Cell(_)));
         process.state = EngineState::Dead(cause.clone());
         let name = match &process.launch.pool {
             Some(pool) => format!("engine {} of {pool}", process.launch.rank),
             None => "the local engine".to_owned(),
         };
-        let announced = prompting.load(Ordering::Relaxed) && self.notify.is_some();
+        let announced = idle && prompting.load(Ordering::Relaxed) && self.notify.is_some();
         let ready = process.was_ready();
         let used = self
             .maps
@@ -543,7 +556,22 @@ impl State {
         match Process::start(old.launch.clone(), &self.environment) {
             Ok(mut new) => {
                 (new.tasks, new.busy) = (old.tasks, old.busy);
+                let init = new.launch.init.clone();
                 self.processes.insert(engine, new);
+                if let Some(Init { so, entry, cell }) = init {
+                    let pools = self.pools.iter().map(PoolUse::spec).collect();
+                    let places = Vec::new();
+                    let run = ToEngine::Run {
+                        so,
+                        entry,
+                        pools,
+                        places,
+                    };
+                    if let Some(process) = self.processes.get_mut(&engine) {
+                        process.begins(Work::Cell(cell));
+                    }
+                    self.send(engine, &run, &Payload::None);
+                }
                 true
             }
             Err(_) => false,

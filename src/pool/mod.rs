@@ -34,6 +34,16 @@ pub struct Launch {
     pub size: u32,
     /// `None`: the local engine.
     pub pool: Option<PoolName>,
+    /// What every process that stands in for it runs first.
+    pub init: Option<Init>,
+}
+
+/// A cell that an engine begins with.
+#[derive(Clone, Debug)]
+pub struct Init {
+    pub so: PathBuf,
+    pub entry: String,
+    pub cell: CellId,
 }
 
 /// A cell for some engines.
@@ -294,6 +304,7 @@ enum Command {
     Resized(Vec<EngineId>, u32),
     Environment(String, Option<String>),
     Folder(PathBuf),
+    Init(Vec<EngineId>, Init),
     Status(Sender<Vec<EngineStatus>>),
     Notify(Notify),
     Quit,
@@ -399,6 +410,11 @@ impl Hub {
     /// Changes the working folder of the engines that there are; later ones begin in this process's.
     pub fn change_folder(&self, path: PathBuf) {
         self.tell(Command::Folder(path));
+    }
+
+    /// Says what processes that stand in for these engines run first.
+    pub fn init(&self, engines: Vec<EngineId>, init: Init) {
+        self.tell(Command::Init(engines, init));
     }
 
     /// All engines that were not stopped, also dead ones.

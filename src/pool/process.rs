@@ -111,6 +111,7 @@ impl Process {
             rank,
             size,
             ref pool,
+            ..
         } = process.launch;
         let local = pool.is_none();
         let welcome = ToEngine::Welcome {

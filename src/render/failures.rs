@@ -28,8 +28,9 @@ pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) ->
             out.push_str(&format!("  {} {place}\n", style.faint("-->")));
         }
         EngineOutcome::Died { .. } => {
-            let command = format!("%pool restart {}", text::target(ranks));
-            out.push_str(&format!("  {} {command}\n", style.faint("= help:")));
+            let them = if ranks.len() == 1 { "it" } else { "them" };
+            let next = format!("the next %px or map starts {them} again");
+            out.push_str(&format!("  {} {next}\n", style.faint("= help:")));
         }
         _ => {}
     }
@@ -74,11 +75,11 @@ mod tests {
 engines 1,4 panicked: oh
   --> In [5]:1:9
 engine 2 died: killed by SIGKILL
-  = help: %pool restart 2
+  = help: the next %px or map starts it again
 engines 3,5 skipped: no `x` here
 engine 6 returned an error: ParseIntError
 ";
         assert_eq!(show(outcomes), shown);
-        assert!(show(vec![died(), died(), died()]).ends_with("%pool restart 0:3\n"));
+        assert!(show(vec![died(), died(), died()]).ends_with("starts them again\n"));
     }
 }

@@ -9,8 +9,7 @@ use crate::outcome::{EngineOutcome, GroupOutputs, PxReport, PxRow, Value};
 /// The whole report; nothing when every engine is done and has nothing to say.
 pub(crate) fn px(report: &PxReport, style: &Style) -> String {
     let mut out = String::new();
-    let mut rows: Vec<&PxRow> = report.engines.iter().collect();
-    rows.sort_by_key(|row| row.rank);
+    let rows: Vec<&PxRow> = report.engines.iter().collect();
     let printed = rows.iter().any(|row| !row.output.is_empty());
     if report.group == GroupOutputs::Engine && printed {
         out.push_str(&engine_by_engine(report, &rows, style));

@@ -113,18 +113,6 @@ pub(crate) fn ranks(ranks: &[Rank]) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-/// Ranks as a target that magics understand: `2`, `0,2`, `1:4`.
-pub(crate) fn target(ranks: &[Rank]) -> String {
-    match runs(ranks)[..] {
-        [(first, last)] if last - first > 1 => format!("{first}:{}", u64::from(last) + 1),
-        _ => ranks
-            .iter()
-            .map(Rank::to_string)
-            .collect::<Vec<_>>()
-            .join(","),
-    }
-}
-
 /// `engine 1` or `engines 0-2`.
 pub(crate) fn engines(list: &[Rank]) -> String {
     let noun = if list.len() == 1 { "engine" } else { "engines" };
@@ -159,13 +147,6 @@ mod tests {
         assert_eq!(ranks(&list(&[u32::MAX])), "4294967295");
         assert_eq!(engines(&list(&[1])), "engine 1");
         assert_eq!(engines(&list(&[1, 3])), "engines 1,3");
-    }
-
-    #[test]
-    fn targets_follow_the_slice_grammar() {
-        assert_eq!(target(&list(&[2])), "2");
-        assert_eq!(target(&list(&[1, 2, 3])), "1:4");
-        assert_eq!(target(&list(&[0, 2, 3, 4])), "0,2,3,4");
     }
 
     #[test]

@@ -4,17 +4,18 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use rustyline::ExternalPrinter;
 
-use super::editor::{Editor, EditorOptions, Read};
+use super::editor::{Editor, EditorError, EditorOptions, Read};
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
-use crate::outcome::{Event, Sink as _};
+use crate::outcome::{Event, Sink};
 use crate::render::{Style, Terminal, page};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
@@ -79,7 +80,11 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         *words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&session);
         let prompt = prompt(&session);
         session.hub().set_prompting(style.live);
-        let read = editor.read(&prompt);
+        let read = if style.live && session.has_px_under_way() {
+            read_meanwhile(&mut editor, &prompt, &mut session, style)
+        } else {
+            editor.read(&prompt)
+        };
         session.hub().set_prompting(false);
         match read {
             Ok(Read::Cell(text)) => {
@@ -94,7 +99,7 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
             }
             Ok(Read::Eof) => {
                 if !session.has_background()
-                    || editor.confirm("a %px still runs; leave all the same?")
+                    || editor.confirm("a job still runs; leave all the same?")
                 {
                     break;
                 }
@@ -111,11 +116,64 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
     if session.interrupt().is_ended() {
         return ExitCode::from(TERMINATED);
     }
+    if !style.live && !session.quitting {
+        ok &= session.finish_jobs(&mut screen);
+    }
     // Piped input is a script: it succeeds when all its cells do, and their output has arrived.
     if (ok && !screen.broken()) || style.live {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Reads a cell while the `%px` cells in the background go on; what they say stands above the prompt.
+fn read_meanwhile(
+    editor: &mut Editor,
+    prompt: &str,
+    session: &mut Session,
+    style: Style,
+) -> Result<Read, EditorError> {
+    let mut above = Above {
+        screen: Terminal::new(Printed(editor.printer()?), style),
+    };
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| session.idle(&|| enough.load(Ordering::Relaxed), &mut above));
+        let read = editor.read(prompt);
+        enough.store(true, Ordering::Relaxed);
+        read
+    })
+}
+
+/// What is shown while the prompt waits: nothing that moves.
+struct Above {
+    screen: Terminal<Printed>,
+}
+
+impl Sink for Above {
+    fn send(&mut self, event: Event) {
+        match event {
+            Event::Progress(_) | Event::Live(_) => {}
+            Event::Text(text) => self.screen.send(Event::Notice(text)),
+            other => self.screen.send(other),
+        }
+    }
+}
+
+/// Above the prompt.
+struct Printed(Box<dyn ExternalPrinter + Send>);
+
+impl std::io::Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // The renderer writes whole lines, each at once.
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        self.0.print(text).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -22,7 +22,8 @@ impl Session {
             kinds.push(if name == SERIAL {
                 None
             } else {
-                let pool = self.pool_named(Some(name))?;
+                let pool = self.pool_named(Some(name))?.clone();
+                self.revive(&pool.name, &pool.all_ranks(), sink);
                 Some((pool.kind, pool.size))
             });
         }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::cache::Key;
 use super::namespace::Namespace;
+use super::pump::Awaited;
 use super::{Code, Failed, GRACE, Grace, Session, TICK, explain};
 use crate::cell::{boxed_closure, nests_too_deeply, split_items, with_pointers, with_semicolon};
-use crate::compiler::{Artifact, CompileError, Pending, Source, Warmth};
+use crate::compiler::{Artifact, CompileError, Compiled, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Progress, Sink};
 
@@ -30,13 +31,11 @@ impl Session {
         &mut self,
         namespace: &Namespace,
         names: Vec<String>,
+        sink: &mut dyn Sink,
     ) -> Result<Namespace, Failed> {
         let pending = self.compiler.forget(names, &namespace.state);
-        let answer = loop {
-            if let Some(answer) = pending.wait(TICK) {
-                break answer;
-            }
-        };
+        // It is short, and the account of what engines have must not be left half settled.
+        let answer = self.await_answer(Answer::new(pending, "compiling", false), sink);
         match answer {
             Ok(compiled) => Ok(Namespace {
                 state: compiled.after,
@@ -71,25 +70,12 @@ impl Session {
         if let Some(root) = &self.root {
             return Ok(root.clone());
         }
-        let since = Instant::now();
         self.building.restart();
-        loop {
-            if let Some(state) = self.compiler.root(TICK) {
-                let root = Namespace { state, seen: 0 };
-                self.root = Some(root.clone());
-                self.timing.compile += since.elapsed();
-                sink.send(Event::Progress(None));
-                return Ok(root);
-            }
-            if let Warmth::Failed(why) = self.compiler.warmth() {
-                return Err(explain::no_compiler(&why).into());
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                return Err(explain::interrupted("waiting for the compiler").into());
-            }
-            self.tell_building("warming up the compiler", since, sink);
-        }
+        let since = Instant::now();
+        let root = self.until(Warm { since }, sink)?;
+        self.root = Some(root.clone());
+        self.timing.compile += since.elapsed();
+        Ok(root)
     }
 
     /// Compiles code in a namespace, or finds it compiled. What the code lacks and can only mean is supplied.
@@ -151,7 +137,7 @@ impl Session {
         let namespace = if lost.is_empty() {
             namespace
         } else {
-            without = self.forget(namespace, lost.clone())?;
+            without = self.forget(namespace, lost.clone(), sink)?;
             &without
         };
         self.building.restart();
@@ -160,15 +146,12 @@ impl Session {
             code: code.text.clone(),
         };
         let pending = self.compiler.compile(source, &namespace.state);
-        let answer = self.await_compiler(&pending, "compiling", sink);
+        let answer = self.await_compiler(pending, "compiling", sink);
         self.timing.compile += since.elapsed();
         let compiled = match answer {
             Ok(compiled) => compiled,
             Err(error) => {
-                let cell = self
-                    .history
-                    .last()
-                    .map_or("", |record| record.code.as_str());
+                let cell = self.record().map_or("", |record| record.code.as_str());
                 let variables = namespace.variables();
                 let without = self.toolchain.no_sources.clone();
                 let without = without.filter(|_| explain::wants_sources(&error));
@@ -204,34 +187,22 @@ impl Session {
     /// Waits for the compiler's answer. Ctrl-C ends the wait within a second.
     pub(super) fn await_compiler(
         &mut self,
-        pending: &Pending,
+        pending: Pending,
         what: &str,
         sink: &mut dyn Sink,
-    ) -> Result<crate::compiler::Compiled, CompileError> {
-        let since = Instant::now();
-        let mut grace = Grace(None);
-        loop {
-            if let Some(answer) = pending.wait(TICK) {
-                sink.send(Event::Progress(None));
-                // Ctrl-C in a terminal reaches cargo too, which may be quicker.
-                let pressed = answer.is_err() && self.interrupt.take();
-                return if pressed || grace.0.is_some() {
-                    Err(CompileError::Interrupted)
-                } else {
-                    answer
-                };
-            }
-            if self.interrupt.is_pressed() && grace.0.is_none() {
-                let _ = self.interrupt.take();
-                pending.interrupt();
-                grace = Grace(Some(Instant::now() + GRACE));
-            }
-            if grace.over() {
-                sink.send(Event::Progress(None));
-                return Err(CompileError::Interrupted);
-            }
-            self.tell_building(what, since, sink);
-        }
+    ) -> Result<Compiled, CompileError> {
+        self.await_answer(Answer::new(pending, what, true), sink)
+    }
+
+    fn await_answer(
+        &mut self,
+        answer: Answer<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<Compiled, CompileError> {
+        self.until(answer, sink).unwrap_or_else(|failed| {
+            let why = failed.0.into_iter().next().map(|report| report.what);
+            Err(CompileError::Unavailable(why.unwrap_or_default()))
+        })
     }
 
     fn tell_building(&self, what: &str, since: Instant, sink: &mut dyn Sink) {
@@ -250,5 +221,105 @@ impl Session {
             elapsed,
         };
         sink.send(Event::Progress(Some(progress)));
+    }
+}
+
+/// The rest of the warm-up.
+struct Warm {
+    since: Instant,
+}
+
+impl Awaited for Warm {
+    type Outcome = Namespace;
+
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn look(
+        &mut self,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Namespace>, Failed> {
+        if let Some(state) = session.compiler.root(TICK) {
+            sink.send(Event::Progress(None));
+            return Ok(Some(Namespace { state, seen: 0 }));
+        }
+        if let Warmth::Failed(why) = session.compiler.warmth() {
+            return Err(explain::no_compiler(&why).into());
+        }
+        session.tell_building("warming up the compiler", self.since, sink);
+        Ok(None)
+    }
+
+    fn interrupted(&mut self, _: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+        Err(explain::interrupted("waiting for the compiler").into())
+    }
+}
+
+/// An answer of the compiler.
+struct Answer<'a> {
+    pending: Pending,
+    what: &'a str,
+    since: Instant,
+    /// Whether Ctrl-C stops the compiler; else it counts when the answer is there.
+    stops: bool,
+    pressed: bool,
+    /// How long a stopped compiler may still take.
+    grace: Grace,
+}
+
+impl<'a> Answer<'a> {
+    fn new(pending: Pending, what: &'a str, stops: bool) -> Self {
+        Self {
+            pending,
+            what,
+            since: Instant::now(),
+            stops,
+            pressed: false,
+            grace: Grace(None),
+        }
+    }
+}
+
+impl Awaited for Answer<'_> {
+    type Outcome = Result<Compiled, CompileError>;
+
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn look(
+        &mut self,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Self::Outcome>, Failed> {
+        let answer = self.pending.wait(TICK);
+        if answer.is_none() && !self.grace.over() {
+            session.tell_building(self.what, self.since, sink);
+            return Ok(None);
+        }
+        sink.send(Event::Progress(None));
+        if !self.stops {
+            if self.pressed {
+                session.interrupt.press();
+            }
+            return Ok(answer);
+        }
+        // Ctrl-C in a terminal reaches cargo too, which may be quicker.
+        let failed = answer.as_ref().is_none_or(Result::is_err);
+        if self.pressed || failed && session.interrupt.take() {
+            return Ok(Some(Err(CompileError::Interrupted)));
+        }
+        Ok(answer)
+    }
+
+    fn interrupted(&mut self, _: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+        if self.stops && !self.pressed {
+            self.pending.interrupt();
+            self.grace = Grace(Some(Instant::now() + GRACE));
+        }
+        self.pressed = true;
+        Ok(())
     }
 }

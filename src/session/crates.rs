@@ -18,7 +18,7 @@ impl Session {
         let since = Instant::now();
         self.building.restart();
         let pending = self.compiler.add_crate(name.to_owned(), config.to_owned());
-        let answer = self.await_compiler(&pending, &format!("adding {name}"), sink);
+        let answer = self.await_compiler(pending, &format!("adding {name}"), sink);
         self.timing.compile += since.elapsed();
         let compiled = answer.map_err(|error| {
             let (code, none) = (super::Code::default(), std::collections::BTreeMap::new());

@@ -1,11 +1,11 @@
 //! Plain cells: compiled and run in the local engine, and accounted for when they stop midway.
 
 use super::flight::{Ended, Hold};
-use super::follow::{Batch, Wait};
+use super::follow::Batch;
 use super::jobs::is_ours;
 use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{bound_at_top, normalised, split_items};
+use crate::cell::{bound_at_top, identifiers, normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
 use crate::pool::{MapFault, Payload};
@@ -92,6 +92,11 @@ impl Session {
         for name in items.iter().filter_map(external_crate) {
             self.add_crate(name, "\"*\"", sink)?;
         }
+        if !self.dead.is_empty() && identifiers(&code.text).contains("pool") {
+            for pool in self.pools.clone() {
+                self.revive(&pool.name, &pool.all_ranks(), sink);
+            }
+        }
         // Each round forgets the variables whose types were redefined.
         for _ in 0..5 {
             let before = self.namespace_of(self.local, sink)?;
@@ -106,8 +111,7 @@ impl Session {
             let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
             batch.data = vec![data.clone()];
             batch.places = self.places(&ready.artifact, code);
-            let (flight, interrupted) =
-                self.fly(&[batch], Hold::default(), Wait::default(), sink)?;
+            let (flight, interrupted) = self.fly(&[batch], Hold::default(), sink)?;
             let failure = flight.map_failure.clone();
             let Some(leg) = flight.legs.into_values().next() else {
                 return Ok(());
@@ -130,7 +134,7 @@ impl Session {
                     for name in &names {
                         sink.send(Event::Notice(lost_by_redefinition(name)));
                     }
-                    let before = self.forget(&before, names)?;
+                    let before = self.forget(&before, names, sink)?;
                     self.namespaces.insert(local, before);
                 }
                 Ended::Died(cause) => {
@@ -144,7 +148,7 @@ impl Session {
                     return Err(Report::new(ErrorKind::System, what).into());
                 }
                 ended @ (Ended::Panicked(_) | Ended::Errored(_)) => {
-                    let lost = self.settle(local, &before, &ready.after, code)?;
+                    let lost = self.settle(local, &before, &ready.after, code, sink)?;
                     if failure
                         .as_ref()
                         .is_some_and(|failure| failure.what == MapFault::PlanOnly)
@@ -179,6 +183,7 @@ impl Session {
         before: &Namespace,
         after: &Namespace,
         code: &Code,
+        sink: &mut dyn Sink,
     ) -> Result<Vec<String>, Failed> {
         let bound = bound_at_top(&code.text);
         let lost: Vec<String> = before
@@ -190,7 +195,7 @@ impl Session {
         let settled = if lost.is_empty() {
             before.clone()
         } else {
-            self.forget(before, lost.clone())?
+            self.forget(before, lost.clone(), sink)?
         };
         self.namespaces.insert(engine, settled);
         Ok(lost)

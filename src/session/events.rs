@@ -6,6 +6,7 @@ use super::Session;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{Event, Origin, Progress, Sink, Value};
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
+use crate::wire::RunEnd;
 
 impl Session {
     /// All engines with pool and rank, for listings.
@@ -144,9 +145,22 @@ impl Session {
             } => {
                 self.stray_print(engine, stream, bytes.as_slice(), sink);
             }
+            // Of what an engine begins with that stands in for another.
+            PoolEvent::RunDone { engine, end, .. } => {
+                self.unready.remove(&engine);
+                let Some(after) = self.begun_with.get(&engine) else {
+                    return;
+                };
+                if end == (RunEnd::Returned { panic: None }) {
+                    self.namespaces.insert(engine, after.clone());
+                } else if let Some((pool, rank)) = self.place(engine) {
+                    sink.send(Event::Notice(format!(
+                        "engine {rank} of {pool}: what it begins with failed; `%pool restart {rank}` tries again"
+                    )));
+                }
+            }
             PoolEvent::Up { .. }
             | PoolEvent::Shown { .. }
-            | PoolEvent::RunDone { .. }
             | PoolEvent::Data { .. }
             | PoolEvent::MapFailed(_) => {}
         }
@@ -154,9 +168,12 @@ impl Session {
 
     /// An engine died in a map, and another process stands in for it: the map's table tells so. What it had
     /// is told here.
-    fn note_replaced(&mut self, engine: EngineId, cause: &str, sink: &mut dyn Sink) {
-        let lost = self.variables_of(engine);
+    pub(super) fn note_replaced(&mut self, engine: EngineId, cause: &str, sink: &mut dyn Sink) {
+        let lost = self.lost_with(engine);
         self.namespaces.remove(&engine);
+        if self.begun_with.contains_key(&engine) {
+            self.unready.insert(engine);
+        }
         if let (Some((pool, rank)), false) = (self.place(engine), lost.is_empty()) {
             sink.send(Event::Notice(format!(
                 "engine {rank} of {pool} was replaced ({cause}); lost there: {}",
@@ -166,7 +183,7 @@ impl Session {
     }
 
     fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
-        let lost = self.variables_of(engine);
+        let lost = self.lost_with(engine);
         self.bury(engine);
         if self.interrupting {
             return;
@@ -187,10 +204,12 @@ impl Session {
                 .filter(|part| !part.is_empty())
                 .collect();
             if !parts.is_empty() {
-                let hint = format!("`%pool restart {rank}` starts it again");
-                sink.send(Event::Notice(format!("{}; {hint}", parts.join("; "))));
+                sink.send(Event::Notice(format!(
+                    "{}; the next %px or map starts it again",
+                    parts.join("; ")
+                )));
             }
-        } else if engine == self.local && !self.in_flight {
+        } else if engine == self.local {
             self.launch_local();
             let lost = super::explain::lost(&lost);
             match (announced, lost) {

@@ -667,7 +667,7 @@ impl Session {
                 ErrorKind::Map,
                 "no engine of the pool is left to run the map",
             )
-            .hint("`%pool restart` starts them again"),
+            .hint("the next %px or map starts them again"),
             MapFault::Interrupted { done, total } => {
                 let total = total.map_or_else(String::new, |total| format!(" of {total}"));
                 let done = format!("{done}{total} items were done");

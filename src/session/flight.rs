@@ -75,8 +75,13 @@ pub enum Shown {
         origin: Origin,
         value: Value,
     },
-    /// Everything else, for the owner to look at.
-    Other(PoolEvent),
+    /// An engine died in it.
+    Died {
+        engine: EngineId,
+        cause: String,
+        /// Another process has started in its place.
+        replaced: bool,
+    },
 }
 
 /// What is kept for the end instead of being shown at once.
@@ -86,6 +91,10 @@ pub struct Hold {
     pub output: bool,
 }
 
+/// A flight under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlightId(pub u64);
+
 #[derive(Debug)]
 pub struct Flight {
     pub legs: BTreeMap<EngineId, Leg>,
@@ -93,6 +102,13 @@ pub struct Flight {
     hold: Hold,
     /// Why the last map of the cell failed.
     pub map_failure: Option<MapFailure>,
+}
+
+impl Default for Flight {
+    /// Nobody in the air.
+    fn default() -> Self {
+        Self::new([], Hold::default())
+    }
 }
 
 impl Flight {
@@ -126,20 +142,42 @@ impl Flight {
         self.legs.values().all(|leg| leg.ended.is_some())
     }
 
+    /// Whether this engine has not ended it yet.
+    pub fn is_flying(&self, engine: EngineId) -> bool {
+        self.legs
+            .get(&engine)
+            .is_some_and(|leg| leg.ended.is_none())
+    }
+
+    /// From here on what engines print is held back.
+    pub fn hold_output(&mut self) {
+        self.hold.output = true;
+    }
+
+    /// Ends the leg of an engine from which nothing more will be heard.
+    pub fn give_up(&mut self, engine: EngineId, cause: &str) {
+        let busy = self.started.elapsed();
+        if let Some(leg) = self.legs.get_mut(&engine).filter(|leg| leg.ended.is_none()) {
+            leg.ended = Some(Ended::Died(cause.to_owned()));
+            leg.busy = busy;
+        }
+    }
+
     /// Engines that have not ended yet.
     pub fn flying(&self) -> Vec<EngineId> {
         let flying = |(engine, leg): (&EngineId, &Leg)| leg.ended.is_none().then_some(*engine);
         self.legs.iter().filter_map(flying).collect()
     }
 
-    /// Takes an event, and says what to show of it.
+    /// Takes an event of one of its engines, or the failure of a map that its cell waits for, and says what to
+    /// show of it.
     pub fn take(&mut self, event: PoolEvent) -> Vec<Shown> {
         match event {
             PoolEvent::Output {
                 engine,
                 stream,
                 ref bytes,
-            } if self.legs.contains_key(&engine) => {
+            } => {
                 let Some(leg) = self.legs.get_mut(&engine) else {
                     return Vec::new();
                 };
@@ -150,11 +188,11 @@ impl Flight {
                 engine,
                 rank,
                 mut value,
-            } if self.legs.contains_key(&engine) => {
+            } => {
                 value.type_name = shorten(&value.type_name);
                 self.value(engine, rank, value)
             }
-            PoolEvent::RunDone { engine, busy, end } if self.legs.contains_key(&engine) => {
+            PoolEvent::RunDone { engine, busy, end } => {
                 let mut shown = self.finish_prints(engine);
                 let Some(leg) = self.legs.get_mut(&engine) else {
                     return shown;
@@ -178,23 +216,19 @@ impl Flight {
             PoolEvent::Died {
                 engine,
                 cause,
-                announced,
                 replaced,
-            } if self.legs.contains_key(&engine) => {
+                ..
+            } => {
                 let mut shown = self.finish_prints(engine);
-                if let Some(leg) = self.legs.get_mut(&engine) {
-                    leg.ended = Some(Ended::Died(cause.clone()));
-                    leg.busy = self.started.elapsed();
-                }
-                shown.push(Shown::Other(PoolEvent::Died {
+                self.give_up(engine, &cause);
+                shown.push(Shown::Died {
                     engine,
                     cause,
-                    announced,
                     replaced,
-                }));
+                });
                 shown
             }
-            PoolEvent::Data { engine, value } if self.legs.contains_key(&engine) => {
+            PoolEvent::Data { engine, value } => {
                 if let Some(leg) = self.legs.get_mut(&engine) {
                     leg.sent.push(value);
                 }
@@ -204,7 +238,8 @@ impl Flight {
                 self.map_failure = Some(failure);
                 Vec::new()
             }
-            other => vec![Shown::Other(other)],
+            // Of no engine in particular.
+            _ => Vec::new(),
         }
     }
 

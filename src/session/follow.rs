@@ -1,13 +1,15 @@
 //! A cell in flight, followed to its end, with Ctrl-C at any moment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::flight::{Flight, Hold, Shown};
-use super::{Failed, GRACE, Session, TICK};
+use super::flight::{Ended, Flight, FlightId, Hold};
+use super::pump::Awaited;
+use super::{Failed, GRACE, Session};
 use crate::compiler::Artifact;
 use crate::ids::EngineId;
-use crate::outcome::{ErrorKind, Event, Origin, Progress, Report, Sink};
+use crate::outcome::{Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, Payload, Run, Signal, WhichMaps};
 
 /// Engines that run the same artifact.
@@ -35,23 +37,54 @@ impl Batch {
 /// How a flight is waited for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wait {
-    /// What Ctrl-C sends first; SIGINT when `None`.
-    pub signal: Option<Signal>,
+    pub on_interrupt: OnInterrupt,
     /// When to begin to tell how many engines are done.
     pub progress_after: Option<Duration>,
+}
+
+/// What Ctrl-C does to the engines that a cell runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInterrupt {
+    /// It sends this first.
+    Signal(Signal),
+    /// They go on, and nobody waits for them any more.
+    Nothing,
+}
+
+impl Default for OnInterrupt {
+    fn default() -> Self {
+        Self::Signal(Signal::SIGINT)
+    }
 }
 
 /// How long a cell may go on after the map that it waits for was told to stop.
 const MAP_GRACE: Duration = Duration::from_millis(900);
 
+/// How long others go on before a death is told that their table will tell.
+const TOLD_AFTER: Duration = Duration::from_millis(300);
+
+/// How often what does not end is killed before it is given up.
+const KILLS: u32 = 10;
+
 /// A Ctrl-C that is being carried out.
 #[derive(Debug, Default)]
 struct Interruption {
     presses: u32,
-    signal: Option<Signal>,
     /// When what still runs is killed.
     deadline: Option<Instant>,
+    kills: u32,
     killed: Vec<EngineId>,
+}
+
+/// How a flight that was followed came down.
+pub(super) enum Followed {
+    Over {
+        flight: Flight,
+        /// Ctrl-C ended it.
+        interrupted: bool,
+    },
+    /// Ctrl-C ended the wait alone.
+    Left(FlightId),
 }
 
 impl Session {
@@ -60,16 +93,20 @@ impl Session {
         &mut self,
         runs: &[Batch],
         hold: Hold,
-        wait: Wait,
         sink: &mut dyn Sink,
     ) -> Result<(Flight, bool), Failed> {
-        let mut flight = self.take_off(runs, hold);
-        let interrupted = self.follow(&mut flight, wait, sink)?;
-        Ok((flight, interrupted))
+        let id = self.take_off(runs, hold);
+        match self.follow(id, Wait::default(), sink)? {
+            Followed::Over {
+                flight,
+                interrupted,
+            } => Ok((flight, interrupted)),
+            Followed::Left(_) => Err(super::explain::interrupted("waiting").into()),
+        }
     }
 
     /// Starts artifacts on engines.
-    pub(super) fn take_off(&mut self, runs: &[Batch], hold: Hold) -> Flight {
+    pub(super) fn take_off(&mut self, runs: &[Batch], hold: Hold) -> FlightId {
         let all = runs.iter().flat_map(|batch| batch.engines.iter().cloned());
         let flight = Flight::new(all, hold);
         for batch in runs {
@@ -83,136 +120,145 @@ impl Session {
                 data: batch.data.clone(),
             });
         }
-        flight
+        self.enlist(flight)
     }
 
     /// Follows a flight until all its engines have ended.
     pub(super) fn follow(
         &mut self,
-        flight: &mut Flight,
+        id: FlightId,
         wait: Wait,
         sink: &mut dyn Sink,
-    ) -> Result<bool, Failed> {
-        self.in_flight = true;
-        let followed = self.follow_events(flight, wait, sink);
-        self.in_flight = false;
+    ) -> Result<Followed, Failed> {
+        let landing = Landing {
+            id,
+            wait,
+            interruption: Interruption::default(),
+            told: BTreeSet::new(),
+        };
+        let followed = self.until(landing, sink);
         self.interrupting = false;
         self.finish_stray_prints(sink);
         self.flush_map_report(sink);
         sink.send(Event::Progress(None));
         sink.send(Event::Live(None));
+        let Some(Interruption {
+            presses, killed, ..
+        }) = followed?
+        else {
+            return Ok(Followed::Left(id));
+        };
+        let flight = self.flights.remove(&id).unwrap_or_default();
         self.timing.run += flight.started.elapsed();
-        let interruption = followed?;
-        if interruption.presses > 0 {
-            let pool_engines: Vec<EngineId> = interruption
-                .killed
-                .iter()
-                .copied()
+        if presses > 0 {
+            let pool_engines: Vec<EngineId> = killed
+                .into_iter()
                 .filter(|engine| *engine != self.local)
                 .collect();
             self.replace(&pool_engines, sink);
         }
-        Ok(interruption.presses > 0)
+        Ok(Followed::Over {
+            flight,
+            interrupted: presses > 0,
+        })
     }
+}
 
-    fn follow_events(
+/// The end of a flight.
+struct Landing {
+    id: FlightId,
+    wait: Wait,
+    interruption: Interruption,
+    /// Engines whose deaths were told while others went on.
+    told: BTreeSet<EngineId>,
+}
+
+impl Awaited for Landing {
+    /// `None`: nobody waits any more, and it goes on.
+    type Outcome = Option<Interruption>;
+
+    fn look(
         &mut self,
-        flight: &mut Flight,
-        wait: Wait,
+        session: &mut Session,
         sink: &mut dyn Sink,
-    ) -> Result<Interruption, Failed> {
-        let mut interruption = Interruption {
-            signal: wait.signal,
-            ..Interruption::default()
+    ) -> Result<Option<Self::Outcome>, Failed> {
+        if self.wait.on_interrupt == OnInterrupt::Nothing && self.interruption.presses > 0 {
+            return Ok(Some(None));
+        }
+        let flight = session.flights.get_mut(&self.id);
+        let Some(flight) = flight.filter(|flight| !flight.is_over()) else {
+            return Ok(Some(Some(std::mem::take(&mut self.interruption))));
         };
-        while !flight.is_over() {
-            let event = self
-                .hub
-                .event(TICK)
-                .map_err(|gone| Failed::from(Report::new(ErrorKind::System, gone.to_string())))?;
-            if let Some(event) = event.and_then(|event| self.route(event)) {
-                for shown in flight.take(event) {
-                    self.show(shown, sink);
-                }
-            }
-            if let Some(after) = wait
-                .progress_after
-                .filter(|after| flight.started.elapsed() >= *after)
+        for (engine, leg) in &flight.legs {
+            let Some(Ended::Died(cause)) = &leg.ended else {
+                continue;
+            };
+            let since = flight.started.elapsed().saturating_sub(leg.busy);
+            let waits = since >= TOLD_AFTER && self.interruption.presses == 0;
+            if let (Origin::Engine(rank), true) = (&leg.origin, waits)
+                && self.told.insert(*engine)
             {
-                let total = flight.legs.len() as u64;
-                let done = total - flight.flying().len() as u64;
-                let elapsed = flight.started.elapsed().saturating_sub(after);
-                let what = "px".to_owned();
-                let progress = Progress {
-                    what,
-                    unit: "engines",
-                    done,
-                    total: Some(total),
-                    elapsed,
-                };
-                sink.send(Event::Progress(Some(progress)));
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                interruption.presses += 1;
-                self.interrupting = true;
-                self.interrupt_flight(flight, &mut interruption);
-            }
-            if interruption
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-            {
-                // What has not ended by now is killed, and again if that was not enough.
-                interruption.deadline = Some(Instant::now() + GRACE);
-                interruption.killed.extend(flight.flying());
-                self.hub.signal(flight.flying(), Signal::SIGKILL);
+                sink.send(Event::Notice(format!(
+                    "engine {rank} died: {cause}; the others go on"
+                )));
             }
         }
-        Ok(interruption)
+        if let Some(after) = self.wait.progress_after
+            && flight.started.elapsed() >= after
+        {
+            let total = flight.legs.len() as u64;
+            sink.send(Event::Progress(Some(Progress {
+                what: "px".to_owned(),
+                unit: "engines",
+                done: total - flight.flying().len() as u64,
+                total: Some(total),
+                elapsed: flight.started.elapsed().saturating_sub(after),
+            })));
+        }
+        let now = Instant::now();
+        if self.interruption.deadline.is_some_and(|at| now >= at) {
+            // What has not ended by now is killed, and again if that was not enough.
+            let flying = flight.flying();
+            self.interruption.deadline = Some(now + GRACE);
+            self.interruption.kills += 1;
+            if self.interruption.kills > KILLS {
+                for engine in &flying {
+                    flight.give_up(*engine, "it could not be ended");
+                }
+            }
+            self.interruption.killed.extend(&flying);
+            session.hub.signal(flying, Signal::SIGKILL);
+        }
+        Ok(None)
     }
 
     /// A map is told to stop; its engines are killed at the second Ctrl-C, and it is given up at the third. A
     /// cell without one gets its signal, and is killed when that does not end it.
-    fn interrupt_flight(&self, flight: &Flight, interruption: &mut Interruption) {
-        let how = match interruption.presses {
+    fn interrupted(&mut self, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+        self.interruption.presses += 1;
+        let OnInterrupt::Signal(signal) = self.wait.on_interrupt else {
+            return Ok(());
+        };
+        session.interrupting = true;
+        let how = match self.interruption.presses {
             1 => EndEarly::Cancel,
             2 => EndEarly::Kill,
             _ => EndEarly::Abandon,
         };
-        if flight.has(self.local) && self.hub.end_maps(WhichMaps::Foreground, how) {
+        let Some(flight) = session.flights.get(&self.id) else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        if flight.has(session.local) && session.hub.end_maps(WhichMaps::Foreground, how) {
             // The map's own countdown comes first.
-            interruption.deadline = Some(Instant::now() + MAP_GRACE);
-            return;
-        }
-        if interruption.presses == 1 {
-            let signal = interruption.signal.unwrap_or(Signal::SIGINT);
-            interruption.killed.extend(flight.flying());
-            self.hub.signal(flight.flying(), signal);
-            interruption.deadline = Some(Instant::now() + GRACE);
+            self.interruption.deadline = Some(now + MAP_GRACE);
+        } else if self.interruption.presses == 1 {
+            self.interruption.killed.extend(flight.flying());
+            session.hub.signal(flight.flying(), signal);
+            self.interruption.deadline = Some(now + GRACE);
         } else {
-            interruption.deadline = Some(Instant::now());
+            self.interruption.deadline = Some(now);
         }
-    }
-
-    fn show(&mut self, shown: Shown, sink: &mut dyn Sink) {
-        match shown {
-            Shown::Output {
-                origin,
-                stream,
-                text,
-            } => {
-                self.flush_map_report(sink);
-                sink.send(Event::Output {
-                    origin,
-                    stream,
-                    text,
-                });
-            }
-            Shown::Value { origin, value } => {
-                self.flush_map_report(sink);
-                self.show_value(origin, value, sink);
-            }
-            Shown::Other(event) => self.other_event(event, sink),
-        }
+        Ok(())
     }
 }

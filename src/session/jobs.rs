@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Code, Failed, Session, TICK, explain};
+use super::pump::Awaited;
+use super::{Code, Failed, PxWanted, Session, explain};
 use crate::cell::Binding;
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{ErrorKind, Event, JobState, Progress, Report, Sink, Timeline};
@@ -15,8 +16,10 @@ pub struct JobStatus {
     pub job: JobId,
     /// The function or the code as the user wrote it.
     pub what: String,
+    /// What is counted: `items`, `engines`.
+    pub unit: &'static str,
     pub state: JobState,
-    /// Items done.
+    /// Those that are done.
     pub done: u64,
     /// `None` when the inputs don't say how many they are.
     pub total: Option<u64>,
@@ -24,6 +27,8 @@ pub struct JobStatus {
     pub pool: PoolName,
     /// Memory held for its results, in bytes.
     pub bytes: u64,
+    /// Why it failed.
+    pub why: Option<String>,
 }
 
 /// A map in the background, and the variable that has its results.
@@ -39,7 +44,15 @@ pub(super) fn is_ours(variable: &str) -> bool {
 }
 
 fn is_over(state: JobState) -> bool {
-    !matches!(state, JobState::Running | JobState::Stopping { .. })
+    !matches!(
+        state,
+        JobState::Waiting | JobState::Running | JobState::Stopping { .. }
+    )
+}
+
+/// Ctrl-C ended the wait for a job.
+pub(super) fn goes_on(job: JobId) -> Report {
+    explain::interrupted("waiting").hint(format!("job {job} goes on; `%cancel {job}` ends it"))
 }
 
 impl Session {
@@ -76,6 +89,11 @@ impl Session {
     /// Every job that runs or whose results have not been taken, oldest first.
     pub fn jobs(&mut self, sink: &mut dyn Sink) -> Vec<JobStatus> {
         self.drain_events(sink);
+        self.advance_px(sink);
+        self.statuses()
+    }
+
+    fn statuses(&self) -> Vec<JobStatus> {
         let records = self.hub.jobs();
         let mut all: Vec<JobStatus> = self
             .map_jobs
@@ -84,17 +102,64 @@ impl Session {
             .map(|record| JobStatus {
                 job: record.job,
                 what: record.what.clone(),
+                unit: "items",
                 state: record.state,
                 done: record.done,
                 total: record.total,
                 elapsed: record.elapsed,
                 pool: record.pool.clone(),
                 bytes: record.bytes,
+                why: record.why.clone(),
             })
             .collect();
-        all.extend(self.px_jobs());
+        all.extend(self.px_statuses());
         all.sort_by_key(|status| status.job);
         all
+    }
+
+    /// Whether a job still runs, or waits for its turn.
+    pub fn has_background(&self) -> bool {
+        self.statuses().iter().any(|status| !is_over(status.state))
+    }
+
+    /// Waits for all jobs; whether all of them went well. Those that failed are told.
+    pub fn finish_jobs(&mut self, sink: &mut dyn Sink) -> bool {
+        let (mut ok, mut left) = (true, false);
+        for JobStatus { job, .. } in self.jobs(sink) {
+            let finished = if self.is_px_job(job) {
+                let job = Some(job);
+                let wanted = PxWanted {
+                    job,
+                    ..PxWanted::default()
+                };
+                self.px_result(&wanted, sink)
+            } else {
+                self.await_job(job, None, sink)
+                    .and_then(|()| self.map_went_well(job))
+            };
+            if let Err(Failed(reports)) = finished {
+                ok = false;
+                left = reports
+                    .iter()
+                    .any(|report| report.kind == ErrorKind::Interrupted);
+                for report in reports {
+                    sink.send(Event::Error(report));
+                }
+            }
+            if left {
+                break;
+            }
+        }
+        ok
+    }
+
+    fn map_went_well(&self, job: JobId) -> Result<(), Failed> {
+        let all = self.statuses();
+        let status = all.iter().find(|status| status.job == job);
+        match status.filter(|status| status.state == JobState::Failed) {
+            Some(status) => Err(failed(status).into()),
+            None => Ok(()),
+        }
     }
 
     fn status(&mut self, job: Option<JobId>, sink: &mut dyn Sink) -> Result<JobStatus, Failed> {
@@ -125,64 +190,46 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let job = self.status(job, sink)?.job;
-        self.await_job(Some(job), timeout, sink)?;
+        self.await_job(job, timeout, sink)?;
         let status = self.status(Some(job), sink)?;
-        let (ended, next) = match status.state {
-            JobState::Failed => ("has failed", "tells why"),
-            JobState::Cancelled => ("was cancelled", "takes what was done"),
-            _ => ("is done", "takes the results"),
+        let ended = match status.state {
+            JobState::Failed => match &status.why {
+                Some(why) => format!("has failed: {}: {why}", counted(&status)),
+                None => format!("has failed: {}", counted(&status)),
+            },
+            JobState::Cancelled => format!("was cancelled: {}", counted(&status)),
+            _ => format!("is done: {}", counted(&status)),
+        };
+        let next = match (status.unit, status.state) {
+            (_, JobState::Failed) => "tells more",
+            ("engines", _) => "shows the results",
+            (_, JobState::Cancelled) => "takes what was done",
+            _ => "takes the results",
         };
         sink.send(Event::Text(format!(
-            "job {job} {ended}: {}; `%result {job}` {next}",
-            counted(&status)
+            "job {job} {ended}; `%result {job}` {next}"
         )));
         Ok(())
     }
 
-    fn await_job(
+    /// Waits until a job is over.
+    pub(super) fn await_job(
         &mut self,
-        job: Option<JobId>,
+        job: JobId,
         timeout: Option<Duration>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let job = self.status(job, sink)?.job;
+        self.set_awaited(job, true);
         let since = Instant::now();
-        loop {
-            let status = self.status(Some(job), sink)?;
-            if is_over(status.state) {
-                sink.send(Event::Progress(None));
-                return Ok(());
-            }
-            if timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
-                sink.send(Event::Progress(None));
-                let what = format!(
-                    "job {job} is not done within {:.3} s: {}",
-                    since.elapsed().as_secs_f64(),
-                    counted(&status)
-                );
-                return Err(Report::new(ErrorKind::Map, what)
-                    .hint("it goes on; `%wait` waits again, `%cancel` ends it")
-                    .into());
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                sink.send(Event::Progress(None));
-                let report = explain::interrupted("waiting");
-                return Err(report
-                    .hint(format!("job {job} goes on; `%cancel {job}` ends it"))
-                    .into());
-            }
-            if since.elapsed() > Duration::from_millis(700) {
-                sink.send(Event::Progress(Some(Progress {
-                    what: format!("job {job}"),
-                    unit: "items",
-                    done: status.done,
-                    total: status.total,
-                    elapsed: status.elapsed,
-                })));
-            }
-            std::thread::sleep(TICK);
-        }
+        let over = JobOver {
+            job,
+            timeout,
+            since,
+        };
+        let waited = self.until(over, sink);
+        self.set_awaited(job, false);
+        sink.send(Event::Progress(None));
+        waited
     }
 
     /// Takes a job's results, waiting for them if need be: a variable or the cell's value.
@@ -193,12 +240,20 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let job = self.status(job, sink)?.job;
-        self.await_job(Some(job), None, sink)?;
+        if self.is_px_job(job) {
+            let wanted = PxWanted {
+                job: Some(job),
+                bind: bind.cloned(),
+                ..PxWanted::default()
+            };
+            return self.px_result(&wanted, sink);
+        }
+        self.await_job(job, None, sink)?;
         let status = self.status(Some(job), sink)?;
         let Some(MapJob { variable, .. }) =
             self.map_jobs.iter().find(|other| other.job == job).cloned()
         else {
-            return self.px_job_result(job, bind, sink);
+            return Ok(());
         };
         if !self.has_variable(&variable) {
             self.map_jobs.retain(|other| other.job != job);
@@ -213,18 +268,8 @@ impl Session {
         let whole = status.state == JobState::Done;
         let take = if whole { "taken" } else { "taken_partly" };
         if status.state == JobState::Failed {
-            let why = self
-                .hub
-                .jobs()
-                .into_iter()
-                .find(|record| record.job == job)
-                .and_then(|record| record.why)
-                .unwrap_or_else(|| "the local engine is gone".to_owned());
-            return Err(
-                Report::new(ErrorKind::Map, format!("job {job} failed: {why}"))
-                    .hint(format!("`%jobs --drop {job}` forgets it"))
-                    .into(),
-            );
+            let report = failed(&status).hint(format!("`%jobs --drop {job}` forgets it"));
+            return Err(report.into());
         }
         if !whole {
             sink.send(Event::Notice(format!(
@@ -253,7 +298,7 @@ impl Session {
             sink.send(Event::Text(format!("job {job} is cancelled")));
             return Ok(());
         }
-        self.await_job(Some(job), Some(CANCEL_PATIENCE), sink)?;
+        self.await_job(job, Some(CANCEL_PATIENCE), sink)?;
         let status = self.status(Some(job), sink)?;
         let next = match status.done {
             0 => String::new(),
@@ -320,13 +365,68 @@ impl Session {
     }
 }
 
+/// A map in the background that has failed.
+fn failed(status: &JobStatus) -> Report {
+    let why = status.why.as_deref().unwrap_or("the local engine is gone");
+    let what = format!("job {} failed: {why}", status.job);
+    Report::new(ErrorKind::Map, what)
+}
+
 /// Longer than the countdown after which the engines of a cancelled job are killed.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// `12 of 100 items`
-fn counted(status: &JobStatus) -> String {
+pub(super) fn counted(status: &JobStatus) -> String {
     match status.total {
-        Some(total) => format!("{} of {total} items", status.done),
-        None => format!("{} items", status.done),
+        Some(total) => format!("{} of {total} {}", status.done, status.unit),
+        None => format!("{} {}", status.done, status.unit),
+    }
+}
+
+/// The end of a job.
+struct JobOver {
+    job: JobId,
+    timeout: Option<Duration>,
+    since: Instant,
+}
+
+impl Awaited for JobOver {
+    type Outcome = ();
+
+    fn look(&mut self, session: &mut Session, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        session.advance_px(sink);
+        let job = self.job;
+        let all = session.statuses();
+        let Some(status) = all.iter().find(|status| status.job == job) else {
+            return Ok(Some(()));
+        };
+        if is_over(status.state) {
+            return Ok(Some(()));
+        }
+        let waited = self.since.elapsed();
+        if self.timeout.is_some_and(|timeout| waited >= timeout) {
+            let what = format!(
+                "job {job} is not done within {:.3} s: {}",
+                waited.as_secs_f64(),
+                counted(status)
+            );
+            return Err(Report::new(ErrorKind::Map, what)
+                .hint("it goes on; `%wait` waits again, `%cancel` ends it")
+                .into());
+        }
+        if waited > Duration::from_millis(700) {
+            sink.send(Event::Progress(Some(Progress {
+                what: format!("job {job}"),
+                unit: status.unit,
+                done: status.done,
+                total: status.total,
+                elapsed: status.elapsed,
+            })));
+        }
+        Ok(None)
+    }
+
+    fn interrupted(&mut self, _: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+        Err(goes_on(self.job).into())
     }
 }

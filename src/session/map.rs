@@ -108,6 +108,7 @@ impl Session {
             }
             Some(targets) => pool.ranks(targets)?,
         };
+        self.revive(&pool.name, &pool.all_ranks(), sink);
         let ranks: Vec<u32> = ranks.iter().map(|rank| rank.0).collect();
         let job = self.next_job_variable();
         let write = |session: &Self, collected: bool| {
@@ -336,6 +337,8 @@ impl Written<'_> {
             items,
             plan_only,
             seed,
+            unordered,
+            collect,
             ..
         } = &self.request.options;
         let name = if *quiet {
@@ -373,6 +376,9 @@ impl Written<'_> {
         }
         if *items {
             add(".timed()".to_owned());
+        }
+        if *unordered && *collect {
+            add(".unordered()".to_owned());
         }
         if *plan_only {
             add(".plan_only()".to_owned());

@@ -1,6 +1,7 @@
 //! The session: the one owner of compiler, engines, pools, namespaces and history. It compiles cells, runs
 //! them and keeps account of which variables live where. It renders nothing: events go to a [`Sink`].
 
+mod beginnings;
 mod cache;
 mod code;
 mod compare;
@@ -19,31 +20,37 @@ mod map;
 mod namespace;
 mod pools;
 mod prints;
+mod pump;
 mod px;
+mod px_jobs;
+mod px_out;
 mod px_plan;
+mod px_result;
 mod px_threads;
 mod shell;
 mod surroundings;
 mod types;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use code::{Code, Failed};
 pub use data::{DataRequest, DataVerb};
+pub use follow::OnInterrupt;
 pub use interrupt::Interrupt;
 pub use jobs::JobStatus;
 pub use map::{MapOptions, MapRequest};
 pub use pools::Pool;
 pub use px::PxOptions;
+pub use px_result::PxWanted;
 pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::{Toolchain, users_environment};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
-use crate::outcome::{Event, LINES, MapReport, PxReport, Sink, Stream, Value};
+use crate::outcome::{Event, LINES, MapReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
 use crate::wire::PanicInfo;
 use cache::Cache;
@@ -82,6 +89,8 @@ pub struct Session {
     pools: Vec<Pool>,
     current: Option<PoolName>,
     history: Vec<Record>,
+    /// The earlier cell for which something is done now.
+    acting: Option<CellId>,
     timing: CellTiming,
     begun: Instant,
     /// A finished map's table that waits for its first results.
@@ -91,15 +100,24 @@ pub struct Session {
     /// How the threads of the last `%px` on a thread pool ended, and their values.
     broadcast: Vec<(Duration, Option<PanicInfo>)>,
     thread_values: Vec<(Rank, Value)>,
-    /// A cell is in flight: its owner tells of engines that die.
-    in_flight: bool,
+    /// Cells under way on engines, the oldest first.
+    flights: BTreeMap<flight::FlightId, flight::Flight>,
+    next_flight: u64,
+    /// Engines whose beginning is waited for.
+    starting: HashMap<EngineId, pump::Beginning>,
     /// Engines die because the session kills them.
     interrupting: bool,
     /// Variables of engines that have died, until they are named.
     graves: HashMap<EngineId, Vec<String>>,
+    /// What engines have that have run no more than their pool's `--init`.
+    begun_with: HashMap<EngineId, Namespace>,
+    /// Those that stand in for others and have not run it yet.
+    unready: HashSet<EngineId>,
+    /// Engines that have died, and that no other ones stand in for.
+    dead: HashSet<EngineId>,
     /// What engines without a cell print, such as the functions of a map.
     stray_prints: HashMap<(EngineId, Stream), Prints>,
-    background: Vec<px::Background>,
+    px_jobs: Vec<px_jobs::PxJob>,
     /// Maps in the background whose results have not been taken.
     map_jobs: Vec<jobs::MapJob>,
     /// Values that the last local cell has sent.
@@ -110,9 +128,11 @@ pub struct Session {
     last_lines: HashMap<(PoolName, Rank), String>,
     /// How many lines of a value are shown.
     pub lines: usize,
-    pub px_defaults: PxOptions,
+    px_defaults: PxOptions,
+    /// Defaults of single pools.
+    pool_px: BTreeMap<PoolName, PxOptions>,
     pub autopx: Option<PxOptions>,
-    pub last_px: Option<PxReport>,
+    last_px: Option<px::LastPx>,
     surroundings: surroundings::Surroundings,
     /// `%quit` was said.
     pub quitting: bool,
@@ -153,23 +173,30 @@ impl Session {
             pools: Vec::new(),
             current: None,
             history: Vec::new(),
+            acting: None,
             timing: CellTiming::default(),
             begun: Instant::now(),
             map_report: None,
             last_artifact: None,
             broadcast: Vec::new(),
             thread_values: Vec::new(),
-            in_flight: false,
+            flights: BTreeMap::new(),
+            next_flight: 0,
+            starting: HashMap::new(),
             interrupting: false,
             graves: HashMap::new(),
+            begun_with: HashMap::new(),
+            unready: HashSet::new(),
+            dead: HashSet::new(),
             stray_prints: HashMap::new(),
-            background: Vec::new(),
+            px_jobs: Vec::new(),
             map_jobs: Vec::new(),
             sent: Vec::new(),
             quiet_reports: None,
             last_lines: HashMap::new(),
             lines: LINES,
             px_defaults: PxOptions::default(),
+            pool_px: BTreeMap::new(),
             autopx: None,
             last_px: None,
             surroundings: surroundings::Surroundings::default(),
@@ -206,12 +233,19 @@ impl Session {
 
     /// The number of the cell under way, or of the last one.
     pub fn cell(&self) -> CellId {
-        self.history.last().map_or(CellId(0), |record| record.cell)
+        self.record().map_or(CellId(0), |record| record.cell)
+    }
+
+    /// The cell under way.
+    fn record(&self) -> Option<&Record> {
+        let acting = |record: &&Record| Some(record.cell) == self.acting;
+        let found = self.acting.and_then(|_| self.history.iter().rfind(acting));
+        found.or_else(|| self.history.last())
     }
 
     /// The number that the next cell gets.
     pub fn next_cell(&self) -> CellId {
-        CellId(self.cell().0 + 1)
+        CellId(self.history.last().map_or(0, |record| record.cell.0) + 1)
     }
 
     /// Tells what the user should know before the first cell.
@@ -225,6 +259,9 @@ impl Session {
 
     /// Begins a cell.
     pub fn begin_cell(&mut self, code: &str, sink: &mut dyn Sink) -> CellId {
+        let _ = self.interrupt.take();
+        self.drain_events(sink);
+        self.advance_px(sink);
         let cell = self.next_cell();
         self.history.push(Record {
             cell,
@@ -232,8 +269,6 @@ impl Session {
         });
         self.timing = CellTiming::default();
         self.begun = Instant::now();
-        let _ = self.interrupt.take();
-        self.drain_events(sink);
         sink.send(Event::CellStarted {
             cell,
             code: code.to_owned(),
@@ -296,23 +331,13 @@ impl Session {
     }
 
     /// Forgets all variables and definitions, local and on engines; pools stay.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, sink: &mut dyn Sink) {
         self.hub.stop(vec![self.local]);
         self.namespaces.clear();
         self.definitions.clear();
         self.cache.clear();
         self.launch_local();
-        self.restart_all_pools();
-    }
-
-    /// Waits while `work` says nothing, and shows events meanwhile.
-    fn drain_events(&mut self, sink: &mut dyn Sink) {
-        while let Ok(Some(event)) = self.hub.event(Duration::ZERO) {
-            if let Some(event) = self.route(event) {
-                self.other_event(event, sink);
-            }
-        }
-        self.finish_stray_prints(sink);
+        self.restart_all_pools(sink);
     }
 
     /// What an engine prints outside of a cell of its own: whole lines.

@@ -2,17 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Failed, Session};
+use super::{Code, Failed, Session};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{ErrorKind, Event, PoolKind, Report, Sink};
-use crate::pool::{Launch, PoolEvent, PoolUse};
+use crate::outcome::{Event, PoolKind, Report, Sink};
+use crate::pool::{Launch, PoolUse};
 
 /// More engines than this are a slip of the finger.
 const MOST: u32 = 256;
-
-/// How long engines may take to answer for the first time.
-const START_PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -21,9 +18,16 @@ pub struct Pool {
     pub size: u32,
     /// By rank; empty for threads.
     pub engines: Vec<EngineId>,
+    /// What every engine begins with.
+    pub init: Option<Code>,
 }
 
 impl Pool {
+    /// Every engine that is a process.
+    pub(super) fn all_ranks(&self) -> Vec<Rank> {
+        (0..self.engines.len() as u32).map(Rank).collect()
+    }
+
     /// The engines that are meant.
     pub(super) fn ranks(&self, targets: &Targets) -> Result<Vec<Rank>, Report> {
         targets
@@ -70,7 +74,16 @@ impl Session {
         kind: PoolKind,
         size: Option<i64>,
         name: Option<&str>,
+        init: Option<Code>,
+        sink: &mut dyn Sink,
     ) -> Result<(Pool, Duration), Failed> {
+        if init.is_some() && kind == PoolKind::Threads {
+            return Err(Report::usage(
+                "the threads of a pool have nothing of their own to begin with",
+            )
+            .hint("they borrow the session's variables: run the code as a cell")
+            .into());
+        }
         let size = checked_size(size.unwrap_or_else(cores))?;
         let name = self.free_name(name, kind)?;
         let since = Instant::now();
@@ -79,19 +92,25 @@ impl Session {
             kind,
             size,
             engines: Vec::new(),
+            init,
         };
         if kind == PoolKind::Processes {
             for rank in 0..size {
                 pool.engines
                     .push(self.launch(Rank(rank), size, Some(name.clone())));
             }
-            if let Err(failed) = self.wait_until_up(&pool.engines) {
+            if let Err(failed) = self.wait_until_up(&pool.engines, sink) {
                 self.hub.stop(pool.engines);
                 return Err(failed);
             }
         }
         self.pools.push(pool.clone());
-        self.current = Some(name);
+        let before = self.current.replace(name.clone());
+        if let Err(failed) = self.initialise(&name, &pool.all_ranks(), sink) {
+            self.stop_pool(Some(&name.0), false)?;
+            self.current = before;
+            return Err(failed);
+        }
         Ok((pool, since.elapsed()))
     }
 
@@ -130,6 +149,7 @@ impl Session {
         };
         for pool in &stopped {
             self.discard(&pool.engines);
+            self.pool_px.remove(&pool.name);
         }
         if self.current_pool().is_none() {
             self.current = self.pools.last().map(|pool| pool.name.clone());
@@ -144,7 +164,11 @@ impl Session {
     }
 
     /// Changes the number of engines; the ones with the highest ranks come and go.
-    pub fn resize_pool(&mut self, size: i64) -> Result<(Pool, Duration), Failed> {
+    pub fn resize_pool(
+        &mut self,
+        size: i64,
+        sink: &mut dyn Sink,
+    ) -> Result<(Pool, Duration), Failed> {
         let size = checked_size(size)?;
         let mut pool = self.pool_named(None)?.clone();
         let since = Instant::now();
@@ -157,12 +181,15 @@ impl Session {
             for rank in pool.engines.len() as u32..size {
                 new.push(self.launch(Rank(rank), size, Some(pool.name.clone())));
             }
-            self.wait_until_up(&new)?;
+            self.wait_until_up(&new, sink)?;
             self.hub.resized(pool.engines.clone(), size);
             pool.engines.extend(new);
         }
+        let old = pool.size.min(size);
         pool.size = size;
         self.put_back(pool.clone());
+        let new: Vec<Rank> = (old..size).map(Rank).collect();
+        self.initialise(&pool.name, &new, sink)?;
         Ok((pool, since.elapsed()))
     }
 
@@ -170,6 +197,7 @@ impl Session {
     pub fn restart_pool(
         &mut self,
         targets: &Targets,
+        sink: &mut dyn Sink,
     ) -> Result<(Pool, Vec<Rank>, Vec<String>, Duration), Failed> {
         let pool = self.pool_named(None)?.clone();
         if pool.kind == PoolKind::Threads {
@@ -183,7 +211,7 @@ impl Session {
         let ranks = pool.ranks(targets)?;
         let since = Instant::now();
         let lost = if pool.kind == PoolKind::Processes {
-            self.restart(&pool, &ranks)?
+            self.restart(&pool, &ranks, sink)?
         } else {
             Vec::new()
         };
@@ -191,7 +219,13 @@ impl Session {
         Ok((pool, ranks, lost, since.elapsed()))
     }
 
-    fn restart(&mut self, pool: &Pool, ranks: &[Rank]) -> Result<Vec<String>, Failed> {
+    /// Other engines in the place of these; what those had.
+    pub(super) fn restart(
+        &mut self,
+        pool: &Pool,
+        ranks: &[Rank],
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<String>, Failed> {
         let mut pool = pool.clone();
         let mut lost = Vec::new();
         let old: Vec<EngineId> = ranks
@@ -200,7 +234,7 @@ impl Session {
             .copied()
             .collect();
         for engine in &old {
-            lost.extend(self.variables_of(*engine));
+            lost.extend(self.lost_with(*engine));
             lost.extend(self.graves.remove(engine).unwrap_or_default());
         }
         self.discard(&old);
@@ -212,17 +246,20 @@ impl Session {
             }
             new.push(engine);
         }
+        let name = pool.name.clone();
         self.put_back(pool);
         lost.sort();
         lost.dedup();
-        self.wait_until_up(&new).map(|()| lost)
+        self.wait_until_up(&new, sink)?;
+        self.initialise(&name, ranks, sink)?;
+        Ok(lost)
     }
 
-    pub(super) fn restart_all_pools(&mut self) {
+    pub(super) fn restart_all_pools(&mut self, sink: &mut dyn Sink) {
         for pool in self.pools.clone() {
             let ranks: Vec<Rank> = (0..pool.engines.len() as u32).map(Rank).collect();
             // An engine that doesn't come up is dead, which `%pool list` shows.
-            let _ = self.restart(&pool, &ranks);
+            let _ = self.restart(&pool, &ranks, sink);
         }
     }
 
@@ -237,7 +274,7 @@ impl Session {
                 continue;
             }
             let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-            let text = match self.restart(&pool, &ranks) {
+            let text = match self.restart(&pool, &ranks, sink) {
                 Ok(lost) if lost.is_empty() => "no variables were lost".to_owned(),
                 Ok(lost) => format!("lost there: {}", lost.join(", ")),
                 Err(_) => "they did not come up again: `%pool restart`".to_owned(),
@@ -252,7 +289,9 @@ impl Session {
 
     /// Keeps in mind what an engine that has died had.
     pub(super) fn bury(&mut self, engine: EngineId) {
-        let lost = self.variables_of(engine);
+        let lost = self.lost_with(engine);
+        self.unready.remove(&engine);
+        self.dead.insert(engine);
         self.namespaces.remove(&engine);
         if !lost.is_empty() {
             self.graves.insert(engine, lost);
@@ -267,7 +306,11 @@ impl Session {
 
     fn discard(&mut self, engines: &[EngineId]) {
         self.hub.stop(engines.to_vec());
+        self.end_flights_of(engines, "it was stopped");
         for engine in engines {
+            self.dead.remove(engine);
+            self.unready.remove(engine);
+            self.begun_with.remove(engine);
             self.namespaces.remove(engine);
             self.graves.remove(engine);
         }
@@ -283,6 +326,7 @@ impl Session {
     }
 
     pub(super) fn launch_local(&mut self) {
+        self.dead.remove(&self.local);
         self.namespaces.remove(&self.local);
         self.local = self.launch(Rank(0), 1, None);
     }
@@ -295,44 +339,9 @@ impl Session {
             rank,
             size,
             pool,
+            init: None,
         });
         id
-    }
-
-    fn wait_until_up(&mut self, engines: &[EngineId]) -> Result<(), Failed> {
-        let mut missing: Vec<EngineId> = engines.to_vec();
-        let since = Instant::now();
-        while !missing.is_empty() && since.elapsed() < START_PATIENCE {
-            let event = self
-                .hub
-                .event(Duration::from_millis(20))
-                .map_err(|gone| Report::new(ErrorKind::System, gone.to_string()))?;
-            match event {
-                Some(PoolEvent::Up { engine }) => missing.retain(|other| *other != engine),
-                Some(PoolEvent::NotStarted { engine, why }) if missing.contains(&engine) => {
-                    return Err(Report::new(
-                        ErrorKind::System,
-                        format!("an engine could not be started: {why}"),
-                    )
-                    .hint("fewer engines need fewer processes and file descriptors: `-n N`")
-                    .into());
-                }
-                Some(PoolEvent::Died { engine, cause, .. }) if missing.contains(&engine) => {
-                    let what = format!("an engine died while it started: {cause}");
-                    return Err(Report::new(ErrorKind::EngineDied, what).into());
-                }
-                _ => {}
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                return Err(super::explain::interrupted("starting engines").into());
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let what = format!("{} engines did not answer within 20 s", missing.len());
-        Err(Report::new(ErrorKind::System, what).into())
     }
 
     /// What the next cell's maps may use; the pool in use comes first.

@@ -5,28 +5,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::{Ended, Flight, Hold, Leg};
-use super::follow::Wait;
+use super::follow::{Followed, OnInterrupt, Wait};
 use super::namespace::Namespace;
-use super::{Code, Failed, JobStatus, Pool, Session, explain};
-use crate::cell::{Binding, Targets};
-use crate::ids::{CellId, EngineId, JobId, Rank};
+use super::px_out::Values;
+use super::{Code, Failed, Session, explain};
+use crate::cell::Targets;
+use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    EngineOutcome, Event, GroupOutputs, JobState, Origin, PoolKind, PxReport, PxRow, Report, Sink,
+    EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
 };
-use crate::pool::{JobRecord, Payload, PoolEvent, Signal};
+use crate::pool::Payload;
 
 /// The options of `%px`, with ipyparallel's meaning.
 #[derive(Clone, Debug)]
 pub struct PxOptions {
+    /// The pool in use when `None`.
+    pub pool: Option<String>,
     pub targets: Targets,
     pub block: bool,
     /// Show output while it is printed.
     pub stream: bool,
     pub verbose: bool,
-    pub progress_after: Duration,
-    pub signal_on_interrupt: Option<Signal>,
+    /// `None`: no progress at all.
+    pub progress_after: Option<Duration>,
+    pub on_interrupt: OnInterrupt,
     pub group_outputs: GroupOutputs,
-    /// Bind the results, by rank, to this local variable.
+    /// Bind the results, by target, to this local variable.
     pub out: Option<String>,
     /// Run the cell in the local engine too.
     pub local: bool,
@@ -35,62 +39,125 @@ pub struct PxOptions {
 impl Default for PxOptions {
     fn default() -> Self {
         Self {
+            pool: None,
             targets: Targets::all(),
             block: true,
             stream: true,
             verbose: false,
-            progress_after: Duration::from_secs(5),
-            signal_on_interrupt: None,
+            progress_after: Some(Duration::from_secs(5)),
+            on_interrupt: OnInterrupt::default(),
             group_outputs: GroupOutputs::default(),
             out: None,
             local: false,
         }
     }
 }
-/// A `%px` under way that nobody waits for.
-#[derive(Debug)]
-pub(super) struct Background {
-    job: JobId,
-    flight: Flight,
-    course: Course,
+
+/// A `%px` as it was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub cell: CellId,
+    pub code: Code,
+    pub options: PxOptions,
+    pub pool: PoolName,
+    /// In the order in which they were named.
+    pub ranks: Vec<Rank>,
+}
+
+impl Asked {
+    pub fn wait(&self) -> Wait {
+        Wait {
+            on_interrupt: self.options.on_interrupt,
+            progress_after: self.options.progress_after,
+        }
+    }
+
+    pub fn hold(&self) -> Hold {
+        Hold {
+            values: true,
+            output: !self.options.stream || !self.options.block,
+        }
+    }
 }
 
 /// What is needed to settle the engines' account after a flight.
 #[derive(Debug)]
 pub(super) struct Course {
-    pub(super) cell: CellId,
-    pub(super) pool: Pool,
-    pub(super) options: PxOptions,
+    pub(super) asked: Asked,
+    /// As it was compiled.
     pub(super) code: Code,
     pub(super) legs:
         BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
     pub(super) skipped: Vec<PxRow>,
+    /// The types of the values that `-o` binds, one for each way in which it was compiled.
+    pub(super) out_types: Vec<String>,
 }
 
 /// What a flight of a `%px` came to.
-struct Landed {
-    report: PxReport,
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub report: PxReport,
     /// Ranks on which the cell has to run again, without variables that were in its way.
-    again: Vec<Rank>,
-    /// What the engines have sent, by rank.
-    sent: Vec<Payload>,
-    /// The type of the variable that `-o` names.
-    out_type: Option<String>,
+    pub again: Vec<Rank>,
+    /// What each target has sent.
+    pub sent: Vec<Vec<Payload>>,
+    pub out_types: Vec<String>,
+}
+
+impl Landed {
+    /// What `-o` binds.
+    pub fn values(&mut self) -> Values {
+        Values {
+            kinds: std::mem::take(&mut self.out_types),
+            came: self
+                .report
+                .engines
+                .iter()
+                .map(|row| (row.rank, row.outcome.is_ok()))
+                .collect(),
+            sent: std::mem::take(&mut self.sent)
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
+    }
+}
+
+/// An engine, what it has begun with, and its variables then.
+pub(super) type Begun = (EngineId, Arc<crate::compiler::Artifact>, Namespace);
+
+/// The last `%px` that was shown.
+#[derive(Debug)]
+pub(super) struct LastPx {
+    pub report: PxReport,
+    pub values: Values,
 }
 
 impl Session {
-    /// Runs a cell on the targeted engines of the pool in use.
+    /// The defaults of `%px` on this pool, or of everybody where it has none of its own.
+    pub fn px_defaults(&self, pool: Option<&str>) -> &PxOptions {
+        let own = pool.and_then(|name| self.pool_px.get(&PoolName(name.to_owned())));
+        own.unwrap_or(&self.px_defaults)
+    }
+
+    /// Sets them, or sets them back.
+    pub fn set_px_defaults(&mut self, pool: Option<&str>, defaults: Option<PxOptions>) {
+        match (pool.map(|name| PoolName(name.to_owned())), defaults) {
+            (Some(pool), Some(defaults)) => drop(self.pool_px.insert(pool, defaults)),
+            (Some(pool), None) => drop(self.pool_px.remove(&pool)),
+            (None, defaults) => self.px_defaults = defaults.unwrap_or_default(),
+        }
+    }
+
+    /// Runs a cell on the targeted engines of a pool.
     pub fn px(
         &mut self,
         code: &Code,
         options: &PxOptions,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let pool = self.pool_named(None)?.clone();
+        let pool = self.pool_named(options.pool.as_deref())?.clone();
         let ranks = pool.ranks(&options.targets)?;
-        if options.local {
-            self.run_local(code, sink)?;
-        }
         if pool.kind == PoolKind::Threads && !options.block {
             return Err(
                 Report::usage("a %px on a thread pool cannot go on in the background")
@@ -100,54 +167,57 @@ impl Session {
                     .into(),
             );
         }
+        if let Some(name) = &options.out {
+            super::px_out::check(code, name)?;
+        }
+        if options.local {
+            self.run_local(code, sink)?;
+        }
         if pool.kind == PoolKind::Threads {
             return self.px_threads(code, &pool, &ranks, options, sink);
         }
-        if !options.block
-            && let Some(busy) = self
-                .background
-                .iter()
-                .find(|b| b.course.pool.name == pool.name)
-        {
-            let what = format!(
-                "the engines of {} are busy with In [{}]",
-                pool.name, busy.course.cell
-            );
-            return Err(Report::usage(what)
-                .hint("`%pxresult` waits for it; a %px without `-a` does so too")
-                .into());
-        }
-        self.finish_background(&pool, sink)?;
-        let bound = options.out.as_ref().map(|name| sending(code, name));
-        let code = bound.as_ref().unwrap_or(code);
-        let (batches, course) = self.plan_px(code, &pool, &ranks, options, sink)?;
-        let hold = Hold {
-            values: true,
-            output: !options.stream || !options.block,
+        let asked = Asked {
+            cell: self.cell(),
+            code: code.clone(),
+            options: options.clone(),
+            pool: pool.name.clone(),
+            ranks,
         };
         if !options.block {
-            let flight = self.take_off(&batches, hold);
-            let job = self.hub.number();
-            self.background.push(Background {
-                job,
-                flight,
-                course,
-            });
-            sink.send(Event::Text(format!(
-                "job {job} runs on the engines; `%pxresult` shows the result"
-            )));
-            return Ok(());
+            return self.px_later(asked, sink);
         }
-        let wait = Wait {
-            signal: options.signal_on_interrupt,
-            progress_after: Some(options.progress_after),
+        self.await_engines(&asked.pool, &asked.ranks, sink)?;
+        self.px_now(asked, sink)
+    }
+
+    /// Runs it while the cell waits.
+    fn px_now(&mut self, asked: Asked, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let (batches, course) = self.plan_px(&asked, sink)?;
+        let id = self.take_off(&batches, asked.hold());
+        let (flight, interrupted) = match self.follow(id, asked.wait(), sink)? {
+            Followed::Over {
+                flight,
+                interrupted,
+            } => (flight, interrupted),
+            Followed::Left(id) => return self.left_behind(id, course),
         };
-        let (flight, interrupted) = self.fly(&batches, hold, wait, sink)?;
-        self.land(flight, course, interrupted, sink)
+        let mut landed = self.landed(flight, course, interrupted, sink)?;
+        if !landed.again.is_empty() {
+            // The variables in the way are gone, so this ends.
+            let ranks = landed.again;
+            return self.px_now(Asked { ranks, ..asked }, sink);
+        }
+        let values = landed.values();
+        let bound = match &asked.options.out {
+            Some(name) => self.bind_values(name, &values, sink),
+            None => Ok(()),
+        };
+        self.show_px(landed.report, values, sink)?;
+        bound
     }
 
     /// Runs a session's own code on engines; shows them only when one fails. What they send is in
-    /// `self.sent`, by rank. `data`: what each of them takes from the session.
+    /// `self.sent`, in the targets' order. `data`: what each of them takes from the session.
     pub(super) fn px_quietly(
         &mut self,
         code: &Code,
@@ -155,14 +225,23 @@ impl Session {
         data: Vec<Vec<Payload>>,
         sink: &mut dyn Sink,
     ) -> Result<PxReport, Failed> {
-        let pool = self.pool_named(None)?.clone();
+        let pool = self.pool_named(options.pool.as_deref())?.clone();
         let ranks = pool.ranks(&options.targets)?;
-        self.finish_background(&pool, sink)?;
-        let (mut batches, course) = self.plan_px(code, &pool, &ranks, options, sink)?;
+        let asked = Asked {
+            cell: self.cell(),
+            code: code.clone(),
+            options: options.clone(),
+            pool: pool.name,
+            ranks,
+        };
+        self.await_engines(&asked.pool, &asked.ranks, sink)?;
+        let (mut batches, course) = self.plan_px(&asked, sink)?;
         for batch in &mut batches {
-            let of_engine = |(engine, _): &(EngineId, Origin)| {
-                let rank = pool.engines.iter().position(|other| other == engine)?;
-                let place = ranks.iter().position(|other| other.0 as usize == rank)?;
+            let of_engine = |(_, origin): &(EngineId, Origin)| {
+                let Origin::Engine(rank) = origin else {
+                    return None;
+                };
+                let place = asked.ranks.iter().position(|other| other == rank)?;
                 data.get(place).cloned()
             };
             let values = batch.engines.iter().map(of_engine);
@@ -172,13 +251,13 @@ impl Session {
             values: true,
             output: false,
         };
-        let (flight, interrupted) = self.fly(&batches, hold, Wait::default(), sink)?;
+        let (flight, interrupted) = self.fly(&batches, hold, sink)?;
         let landed = self.landed(flight, course, interrupted, sink)?;
         if !landed.again.is_empty() {
-            // As in `land`.
+            // As in `px_now`.
             return self.px_quietly(code, options, data, sink);
         }
-        self.sent = landed.sent;
+        self.sent = landed.sent.into_iter().flatten().collect();
         if !landed.report.is_ok() {
             sink.send(Event::Px(landed.report));
             return Err(Failed::default());
@@ -186,41 +265,45 @@ impl Session {
         Ok(landed.report)
     }
 
-    /// Keeps account of what the engines have now, and reports.
-    fn land(
+    /// Runs what engines begin with, and shows it only when it fails. Per engine how it was compiled, and what
+    /// the engine has then.
+    pub(super) fn px_init(
         &mut self,
-        flight: Flight,
-        course: Course,
-        interrupted: bool,
+        pool: &PoolName,
+        ranks: &[Rank],
+        code: &Code,
         sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let (options, code) = (course.options.clone(), course.code.clone());
-        let Landed {
-            report,
-            again,
-            sent,
-            out_type,
-        } = self.landed(flight, course, interrupted, sink)?;
-        if !again.is_empty() {
-            // The variables in the way are gone, so this ends.
-            let options = PxOptions {
-                targets: Targets::of(&again),
-                local: false,
-                ..options
-            };
-            return self.px(&code, &options, sink);
+    ) -> Result<Vec<Begun>, Failed> {
+        let asked = Asked {
+            cell: self.cell(),
+            code: code.clone(),
+            options: PxOptions::default(),
+            pool: pool.clone(),
+            ranks: ranks.to_vec(),
+        };
+        let (batches, course) = self.plan_px(&asked, sink)?;
+        let begun = course.legs.iter();
+        let begun = begun
+            .map(|(engine, (_, _, after, artifact))| (*engine, artifact.clone(), after.clone()))
+            .collect();
+        let (flight, interrupted) = self.fly(&batches, asked.hold(), sink)?;
+        let landed = self.landed(flight, course, interrupted, sink)?;
+        if !landed.report.is_ok() {
+            sink.send(Event::Px(landed.report));
+            return Err(Report::new(
+                ErrorKind::Error,
+                format!("what the engines of {pool} begin with failed"),
+            )
+            .into());
         }
-        self.show_px(report, sink)?;
-        match (out_type, &options.out) {
-            (Some(kind), Some(name)) => self.bind_values(name, &kind, sent, sink),
-            _ => Ok(()),
-        }
+        Ok(begun)
     }
 
     /// Shows what a `%px` came to; an error without words when it failed on an engine.
     pub(super) fn show_px(
         &mut self,
         mut report: PxReport,
+        values: Values,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let ok = report.is_ok();
@@ -229,13 +312,15 @@ impl Session {
                 value.most_lines = self.lines;
             }
         }
-        self.last_px = Some(report.clone());
-        sink.send(Event::Px(report));
+        sink.send(Event::Px(report.clone()));
+        if let Some(last) = self.last_px.replace(LastPx { report, values }) {
+            last.values.release();
+        }
         if ok { Ok(()) } else { Err(Failed::default()) }
     }
 
     /// Keeps account of what the engines have now; what they came to.
-    fn landed(
+    pub(super) fn landed(
         &mut self,
         flight: Flight,
         course: Course,
@@ -243,16 +328,13 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Landed, Failed> {
         let Course {
-            cell,
-            pool,
-            options,
+            asked,
             code,
             legs,
             mut skipped,
+            out_types,
         } = course;
-        let out_name = options.out.clone().unwrap_or_default();
-        let out_name = out_name.as_str();
-        let (mut sent, mut out_type) = (Vec::new(), None);
+        let mut sent = Vec::new();
         let mut rows = Vec::new();
         let mut again = Vec::new();
         for (engine, mut leg) in flight.legs {
@@ -260,7 +342,7 @@ impl Session {
                 continue;
             };
             if let Some(Ended::ChangedTypes(names)) = &leg.ended {
-                let settled = self.forget(before, names.clone())?;
+                let settled = self.forget(before, names.clone(), sink)?;
                 self.namespaces.insert(engine, settled);
                 sink.send(Event::Notice(format!(
                     "engine {rank}: lost {}: the type was redefined",
@@ -269,16 +351,17 @@ impl Session {
                 again.push(*rank);
                 continue;
             }
-            if leg.ended == Some(Ended::Returned) {
+            let stopped = self.place(engine).is_none();
+            if leg.ended == Some(Ended::Returned) && !stopped {
                 self.namespaces.insert(engine, after.clone());
-            } else if matches!(leg.ended, Some(Ended::Panicked(_) | Ended::Errored(_))) {
-                let lost = self.settle(engine, before, after, &code)?;
+            } else if matches!(leg.ended, Some(Ended::Panicked(_) | Ended::Errored(_))) && !stopped
+            {
+                let lost = self.settle(engine, before, after, &code, sink)?;
                 if let Some(lost) = explain::lost(&lost) {
                     sink.send(Event::Notice(format!("engine {rank} has {lost}")));
                 }
             }
             sent.push((*rank, std::mem::take(&mut leg.sent)));
-            out_type = out_type.or_else(|| after.variables().get(out_name).cloned());
             if let (Some(Ended::Died(cause)), Some(lost)) =
                 (&mut leg.ended, self.graves.get(&engine))
             {
@@ -287,37 +370,24 @@ impl Session {
             rows.push(self.row(*rank, leg, artifact, &code, interrupted));
         }
         rows.append(&mut skipped);
-        rows.sort_by_key(|row| row.rank);
-        // In the order of ranks, as the values are bound.
-        sent.sort_by_key(|(rank, _)| *rank);
+        // In the order in which the targets were named.
+        let place = |rank: Rank| asked.ranks.iter().position(|other| *other == rank);
+        rows.sort_by_key(|row| place(row.rank));
+        sent.sort_by_key(|(rank, _)| place(*rank));
         let report = PxReport {
-            cell,
-            pool: pool.name,
-            kind: pool.kind,
+            cell: asked.cell,
+            pool: asked.pool,
+            kind: PoolKind::Processes,
             engines: rows,
-            group: options.group_outputs,
-            verbose: options.verbose,
+            group: asked.options.group_outputs,
+            verbose: asked.options.verbose,
         };
         Ok(Landed {
             report,
             again,
-            sent: sent.into_iter().flat_map(|(_, values)| values).collect(),
-            out_type,
+            sent: sent.into_iter().map(|(_, values)| values).collect(),
+            out_types,
         })
-    }
-
-    /// Binds the engines' values, by rank, to a local variable.
-    fn bind_values(
-        &mut self,
-        name: &str,
-        kind: &str,
-        values: Vec<Payload>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let code = Code::default().generated(&format!(
-            "let {name}: Vec<{kind}> = regatta_cell::magic::received();\n"
-        ));
-        self.run_local_with(&code, values, sink)
     }
 
     fn row(
@@ -352,178 +422,4 @@ impl Session {
             output: leg.held,
         }
     }
-
-    /// Gives an event to the background flight that it belongs to.
-    pub(super) fn route(&mut self, event: PoolEvent) -> Option<PoolEvent> {
-        let engine = match &event {
-            PoolEvent::Output { engine, .. }
-            | PoolEvent::Shown { engine, .. }
-            | PoolEvent::RunDone { engine, .. }
-            | PoolEvent::Data { engine, .. }
-            | PoolEvent::Died { engine, .. } => *engine,
-            _ => return Some(event),
-        };
-        let background = self
-            .background
-            .iter_mut()
-            .find(|b| b.flight.has(engine) && !b.flight.is_over());
-        match background {
-            // Everything is held back in such a flight.
-            Some(background) => {
-                let died = matches!(event, PoolEvent::Died { .. });
-                background.flight.take(event);
-                if died {
-                    self.bury(engine);
-                }
-                None
-            }
-            None => Some(event),
-        }
-    }
-
-    /// Waits for background `%px` cells on this pool's engines, which run one cell after the other.
-    fn finish_background(&mut self, pool: &Pool, sink: &mut dyn Sink) -> Result<(), Failed> {
-        if self
-            .background
-            .iter()
-            .any(|background| background.course.pool.name == pool.name)
-        {
-            return self.px_result(sink);
-        }
-        Ok(())
-    }
-
-    /// Waits for the background `%px` cells and shows their results; without any, the last result again.
-    pub fn px_result(&mut self, sink: &mut dyn Sink) -> Result<(), Failed> {
-        if self.background.is_empty() {
-            let Some(report) = self.last_px.clone() else {
-                return Err(Report::usage("no %px has run yet").into());
-            };
-            sink.send(Event::Px(report));
-            return Ok(());
-        }
-        let mut failed = Failed::default();
-        let mut any = false;
-        for background in std::mem::take(&mut self.background) {
-            if let Err(mut more) = self.bring_in(background, sink) {
-                any = true;
-                failed.0.append(&mut more.0);
-            }
-        }
-        if any { Err(failed) } else { Ok(()) }
-    }
-
-    /// Waits for a `%px` in the background and shows what it came to.
-    fn bring_in(&mut self, background: Background, sink: &mut dyn Sink) -> Result<(), Failed> {
-        let Background {
-            mut flight, course, ..
-        } = background;
-        let wait = Wait {
-            signal: course.options.signal_on_interrupt,
-            progress_after: Some(course.options.progress_after),
-        };
-        let interrupted = self.follow(&mut flight, wait, sink)?;
-        sink.send(Event::Text(format!(
-            "In [{}] on {}:",
-            course.cell, course.pool.name
-        )));
-        self.land(flight, course, interrupted, sink)
-    }
-
-    /// Whether a background `%px` or map still runs.
-    pub fn has_background(&self) -> bool {
-        let running = |record: &JobRecord| record.background && record.state == JobState::Running;
-        self.background
-            .iter()
-            .any(|background| !background.flight.is_over())
-            || self.hub.jobs().iter().any(running)
-    }
-
-    /// The `%px` cells in the background, engine by engine.
-    pub(super) fn px_jobs(&self) -> Vec<JobStatus> {
-        let status = |background: &Background| {
-            let Background {
-                job,
-                flight,
-                course,
-            } = background;
-            let total = flight.legs.len();
-            JobStatus {
-                job: *job,
-                what: format!("%px of In [{}]", course.cell),
-                state: if flight.is_over() {
-                    JobState::Done
-                } else {
-                    JobState::Running
-                },
-                done: (total - flight.flying().len()) as u64,
-                total: Some(total as u64),
-                elapsed: flight.elapsed(),
-                pool: course.pool.name.clone(),
-                bytes: 0,
-            }
-        };
-        self.background.iter().map(status).collect()
-    }
-
-    /// Shows what a `%px` in the background came to.
-    pub(super) fn px_job_result(
-        &mut self,
-        job: JobId,
-        bind: Option<&Binding>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        if bind.is_some() {
-            return Err(
-                Report::usage(format!("job {job} is a %px, whose values are shown"))
-                    .hint("`%px -o NAME` binds its values by rank")
-                    .into(),
-            );
-        }
-        match self.take_background(job) {
-            Some(background) => self.bring_in(background, sink),
-            None => Ok(()),
-        }
-    }
-
-    fn take_background(&mut self, job: JobId) -> Option<Background> {
-        let place = self.background.iter().position(|other| other.job == job)?;
-        Some(self.background.remove(place))
-    }
-
-    /// Interrupts a `%px` in the background as Ctrl-C does and shows what it came to; false when there is none
-    /// of this number.
-    pub(super) fn cancel_px_job(
-        &mut self,
-        job: JobId,
-        sink: &mut dyn Sink,
-    ) -> Result<bool, Failed> {
-        let Some(background) = self.take_background(job) else {
-            return Ok(false);
-        };
-        self.interrupt.press();
-        match self.bring_in(background, sink) {
-            // The table has told it.
-            Err(failed) if failed.0.is_empty() => Ok(true),
-            landed => landed.map(|()| true),
-        }
-    }
-
-    pub(super) fn drop_px_job(&mut self, job: JobId) {
-        self.background.retain(|other| other.job != job);
-    }
-}
-
-/// The code with its value bound on the engine and sent to the session.
-fn sending(code: &Code, name: &str) -> Code {
-    let Some(piece) = code.pieces.first() else {
-        return code.clone();
-    };
-    Code::default()
-        .generated(&format!("let {name} = {{\n"))
-        .user(
-            code.text.trim_end_matches('\n'),
-            (piece.cell_line, piece.column + 1),
-        )
-        .generated(&format!("}};\nregatta_cell::magic::send_value(&{name});\n"))
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::compile::Ready;
 use super::follow::Batch;
 use super::namespace::Namespace;
-use super::px::Course;
-use super::{Code, Failed, Pool, PxOptions, Session};
+use super::px::{Asked, Course};
+use super::px_out::{OUT, sending, sent_type};
+use super::{Failed, Pool, Session};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};
 
@@ -15,24 +16,29 @@ use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};
 type Group = (Namespace, Vec<(Rank, EngineId)>);
 
 impl Session {
-    /// Compiles the cell for each set of variables that the engines have.
+    /// Compiles the cell for each set of variables that the engines have. Dead engines are started again.
     pub(super) fn plan_px(
         &mut self,
-        code: &Code,
-        pool: &Pool,
-        ranks: &[Rank],
-        options: &PxOptions,
+        asked: &Asked,
         sink: &mut dyn Sink,
     ) -> Result<(Vec<Batch>, Course), Failed> {
+        self.revive(&asked.pool, &asked.ranks, sink);
+        let pool = &self.pool_named(Some(&asked.pool.0))?.clone();
+        self.await_beginnings(&pool.engines, sink)?;
+        let sends = asked.options.out.is_some();
+        let code = &if sends {
+            sending(&asked.code)
+        } else {
+            asked.code.clone()
+        };
         let mut course = Course {
-            cell: self.cell(),
-            pool: pool.clone(),
-            options: options.clone(),
+            asked: asked.clone(),
             code: code.clone(),
             legs: BTreeMap::new(),
             skipped: Vec::new(),
+            out_types: Vec::new(),
         };
-        let groups = self.groups(pool, ranks, &mut course, sink)?;
+        let groups = self.groups(pool, &asked.ranks, &mut course, sink)?;
         let mut batches: Vec<Batch> = Vec::new();
         let mut refused = None;
         for (namespace, engines) in &groups {
@@ -41,8 +47,30 @@ impl Session {
                     artifact,
                     before,
                     lost,
-                    after,
+                    mut after,
                 }) => {
+                    if sends {
+                        let kind = after.variables().get(OUT).map(String::as_str);
+                        let kind = kind.and_then(sent_type).unwrap_or_else(|| "_".to_owned());
+                        if !course.out_types.contains(&kind) {
+                            course.out_types.push(kind);
+                        }
+                        // Engines keep nothing of it.
+                        after = self.forget(&after, vec![OUT.to_owned()], sink)?;
+                    }
+                    let (gone, engines): (Vec<_>, Vec<_>) = engines
+                        .iter()
+                        .copied()
+                        .partition(|(_, engine)| self.dead.contains(engine));
+                    for (rank, _) in gone {
+                        // Told when it happened.
+                        course
+                            .skipped
+                            .push(skipped(rank, "it died before the cell ran"));
+                    }
+                    if engines.is_empty() {
+                        continue;
+                    }
                     let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
                     if !lost.is_empty() {
                         sink.send(Event::Notice(lost_there(&lost, &ranks)));
@@ -52,9 +80,9 @@ impl Session {
                         .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
                     batches.push(Batch::new(origins.collect(), artifact.clone()));
                     for (rank, engine) in engines {
-                        self.namespaces.insert(*engine, before.clone());
-                        let leg = (*rank, before.clone(), after.clone(), artifact.clone());
-                        course.legs.insert(*engine, leg);
+                        self.namespaces.insert(engine, before.clone());
+                        let leg = (rank, before.clone(), after.clone(), artifact.clone());
+                        course.legs.insert(engine, leg);
                     }
                 }
                 Err(failed) => {
@@ -161,7 +189,7 @@ impl Session {
         }
     }
 
-    fn dead_engines(&self) -> BTreeMap<EngineId, String> {
+    pub(super) fn dead_engines(&self) -> BTreeMap<EngineId, String> {
         self.hub
             .status()
             .into_iter()

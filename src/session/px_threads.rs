@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::px_out::Values;
 use super::{Code, Failed, Pool, PxOptions, Session};
 use crate::cell::split_items;
 use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, PoolKind, PxReport, PxRow, Sink};
+use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -19,17 +20,24 @@ impl Session {
     ) -> Result<(), Failed> {
         self.broadcast.clear();
         self.thread_values.clear();
-        let on_threads = broadcasting(code, ranks, pool.size);
-        self.run_local(&on_threads, sink)?;
+        let on_threads = broadcasting(code, pool, ranks, options.out.as_deref());
+        let ran = self.run_local(&on_threads, sink);
+        if self.broadcast.is_empty() {
+            ran?;
+        }
         let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values)
             .into_iter()
             .collect();
         let artifact = self.last_artifact.clone();
-        let rows: Vec<PxRow> = std::mem::take(&mut self.broadcast)
+        let ended = std::mem::take(&mut self.broadcast)
             .into_iter()
             .enumerate()
             .map(|(rank, ended)| (Rank(rank as u32), ended))
-            .filter(|(rank, _)| ranks.contains(rank))
+            .collect::<BTreeMap<Rank, _>>();
+        let ended = |rank: &Rank| Some((*rank, ended.get(rank)?.clone()));
+        let rows: Vec<PxRow> = ranks
+            .iter()
+            .filter_map(ended)
             .map(|(rank, (busy, panic))| {
                 let outcome = match panic {
                     Some(panic) => {
@@ -59,12 +67,17 @@ impl Session {
             group: options.group_outputs,
             verbose: options.verbose,
         };
-        self.show_px(report, sink)
+        if let (Some(name), false) = (&options.out, report.is_ok()) {
+            sink.send(Event::Notice(format!(
+                "`{name}` is not bound: not every thread gave a value"
+            )));
+        }
+        self.show_px(report, Values::default(), sink)
     }
 }
 
 /// The code as one closure for all threads; definitions stay outside, where later cells find them.
-fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
+fn broadcasting(code: &Code, pool: &Pool, ranks: &[Rank], out: Option<&str>) -> Code {
     let Some(piece) = code.pieces.first() else {
         return code.clone();
     };
@@ -73,19 +86,30 @@ fn broadcasting(code: &Code, ranks: &[Rank], size: u32) -> Code {
     for item in items {
         whole = whole.user(&item.text, (piece.cell_line + item.line - 1, 1));
     }
-    let guard = if ranks.len() == size as usize {
+    let at = (piece.cell_line, piece.column + 1);
+    let (name, numbers) = (&pool.name.0, numbers(ranks));
+    if let Some(out) = out {
+        return whole
+            .generated(&format!(
+                "let {out} = ::regatta_cell::magic::broadcast_values({name:?}, &[{numbers}], || {{\n"
+            ))
+            .user(&statements, at)
+            .generated("});\n");
+    }
+    let guard = if ranks.len() == pool.size as usize {
         String::new()
     } else {
-        let numbers: Vec<String> = ranks.iter().map(|rank| format!("{rank}u32")).collect();
-        format!(
-            "if ![{}].contains(&engine::rank()) {{ return; }} ",
-            numbers.join(", ")
-        )
+        format!("if ![{numbers}].contains(&engine::rank()) {{ return; }} ")
     };
     whole
         .generated(&format!(
-            "regatta_cell::magic::broadcast(|| {{ {guard}::regatta_cell::magic::show_value(&{{\n"
+            "regatta_cell::magic::broadcast({name:?}, || {{ {guard}::regatta_cell::magic::show_value(&{{\n"
         ))
-        .user(&statements, (piece.cell_line, piece.column + 1))
+        .user(&statements, at)
         .generated("}) });\n")
+}
+
+fn numbers(ranks: &[Rank]) -> String {
+    let numbers: Vec<String> = ranks.iter().map(|rank| format!("{rank}u32")).collect();
+    numbers.join(", ")
 }

@@ -2,8 +2,11 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::captures::Travels;
@@ -102,8 +105,8 @@ pub fn measured<O: Travels>(run: impl FnOnce() -> Vec<O>) -> (Vec<u8>, u64) {
     (bytes, wall)
 }
 
-/// `%px` on a thread pool: runs `f` once on each of its threads and shows what each returned.
-pub fn broadcast<F: Fn() + Sync>(f: F) {
+/// `%px` on a thread pool: runs `f` once on each of its threads.
+pub fn broadcast<F: Fn() + Sync>(pool: &str, f: F) {
     extern "C" fn run<F: Fn()>(ctx: *mut c_void, _rank: u32) -> End {
         // SAFETY: `ctx` is the closure of the `broadcast` call that waits for all threads.
         let f = unsafe { &*ctx.cast::<F>() };
@@ -113,10 +116,37 @@ pub fn broadcast<F: Fn() + Sync>(f: F) {
             End::Panicked
         }
     }
-    let end = (host().broadcast)((&raw const f).cast_mut().cast(), Bytes::of(b""), run::<F>);
+    let pool = Bytes::of(pool.as_bytes());
+    let end = (host().broadcast)((&raw const f).cast_mut().cast(), pool, run::<F>);
     if end != MapEnd::Finished {
         std::panic::resume_unwind(Box::new("the broadcast failed"));
     }
+}
+
+/// The same on some of its threads, with what each returned, which is shown too.
+///
+/// # Panics
+/// When one of them panicked.
+pub fn broadcast_values<T: Debug + Send>(
+    pool: &str,
+    ranks: &[u32],
+    f: impl Fn() -> T + Sync,
+) -> Vec<T> {
+    let values = Mutex::new(BTreeMap::new());
+    broadcast(pool, || {
+        let rank = crate::engine::rank();
+        if ranks.contains(&rank) {
+            let value = f();
+            show_value(&value);
+            let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
+            values.insert(rank, value);
+        }
+    });
+    let mut values = values.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ranks
+        .iter()
+        .map(|rank| values.remove(rank).expect("a value of each thread"))
+        .collect()
 }
 
 /// How many of an engine's first results the map table looks at.
@@ -235,10 +265,33 @@ pub fn gather_cyclic<T: Travels>() -> Vec<T> {
     }
 }
 
-/// Shows a value and sends it to the session, for `%px -o`.
-pub fn send_value<T: Debug + Travels>(value: &T) {
-    show_value(value);
-    send(value);
+/// A value on its way to the session, for `%px -o`. Text that stands in the program arrives as a `String`:
+/// the method of `Outgoing<&str>` is found before the one of [`SendValue`].
+pub struct Outgoing<'a, T>(pub &'a T);
+
+/// What [`Outgoing`] does with every value but text. The result says what type arrives.
+pub trait SendValue<T> {
+    fn send(&self) -> PhantomData<T>
+    where
+        T: Travels;
+}
+
+impl<T> SendValue<T> for Outgoing<'_, T> {
+    fn send(&self) -> PhantomData<T>
+    where
+        T: Travels,
+    {
+        send(self.0);
+        PhantomData
+    }
+}
+
+impl Outgoing<'_, &str> {
+    #[must_use]
+    pub fn send(&self) -> PhantomData<String> {
+        send(&String::from(*self.0));
+        PhantomData
+    }
 }
 
 /// The value that the session has given to this cell.
@@ -266,6 +319,18 @@ pub fn received<T: Travels>() -> Vec<T> {
 /// Shows a value whole, however long it is, for `%show` and what draws values.
 pub fn show_whole<T: Debug + ?Sized>(value: &T) {
     show(&whole_text(value), type_name::<T>());
+}
+
+/// The values of those engines that gave one, of all that were asked.
+///
+/// # Panics
+/// As [`received`] does.
+#[must_use]
+pub fn received_from<T: Travels>(came: &[bool]) -> Vec<Option<T>> {
+    let mut values = received().into_iter();
+    came.iter()
+        .map(|came| if *came { values.next() } else { None })
+        .collect()
 }
 
 /// Shows a value of one thread of a `%px`.

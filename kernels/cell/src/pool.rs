@@ -498,6 +498,8 @@ impl Pool {
     {
         let describe = described::<C, _, _, I, O>(maker);
         let mut results = Vec::new();
+        let mut arrived = Vec::new();
+        let unordered = self.unordered;
         let take = |news: News<'_>| match news {
             News::Results {
                 first,
@@ -505,10 +507,14 @@ impl Pool {
                 mut bytes,
                 ..
             } => (first..first + count).all(|item| {
+                arrived.extend(unordered.then_some(item));
                 let result = tagged(item, &mut bytes);
                 result.is_some_and(|result| place(&mut results, item, result))
             }),
-            News::Failed(error) => place(&mut results, error.item(), Err(error.clone())),
+            News::Failed(error) => {
+                arrived.extend(unordered.then_some(error.item()));
+                place(&mut results, error.item(), Err(error.clone()))
+            }
         };
         let mut wish = self.wish();
         wish.collect = true;
@@ -531,7 +537,21 @@ impl Pool {
         }
         let whole =
             |(item, result): (u64, Option<_>)| result.unwrap_or(Err(ItemError::Cancelled { item }));
-        (0..).zip(results).map(whole).collect()
+        if !unordered {
+            return (0..).zip(results).map(whole).collect();
+        }
+        let mut missing: Vec<u64> = (0..)
+            .zip(&results)
+            .filter(|(_, result)| result.is_none())
+            .map(|(item, _)| item)
+            .collect();
+        // What did not arrive comes last.
+        arrived.append(&mut missing);
+        arrived
+            .into_iter()
+            .filter_map(|item| Some((item, results.get_mut(usize::try_from(item).ok()?)?.take())))
+            .map(whole)
+            .collect()
     }
 
     /// A reduction on a process pool; `maker` makes both functions.
