@@ -46,10 +46,39 @@ fn sweep(shelf: &Path) {
         let Some(pid) = pid else {
             continue;
         };
-        if send_signal(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH) {
-            let _ = fs::remove_dir_all(entry.path());
+        if is_gone(pid, &entry.path()) {
+            remove(&entry.path());
         }
     }
+}
+
+/// Whether the session that made `folder` is gone: its process is, or another one has its number by now.
+fn is_gone(pid: i32, folder: &Path) -> bool {
+    if send_signal(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH) {
+        return true;
+    }
+    let made = fs::metadata(folder).and_then(|folder| folder.modified());
+    match (made, started(pid)) {
+        // A session is there before its folder.
+        (Ok(made), Some(started)) => started > made + CLOCKS,
+        _ => false,
+    }
+}
+
+/// How far the two clocks by which a folder's and a process's age are told may differ.
+const CLOCKS: Duration = Duration::from_secs(5);
+
+/// When a process began, as far as `/proc` tells.
+fn started(pid: i32) -> Option<SystemTime> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the start is the 22nd field, in hundredths of a second.
+    let fields = stat.rsplit_once(')')?.1;
+    let start: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let age = Duration::try_from_secs_f64(uptime).ok()?;
+    let age = age.saturating_sub(Duration::from_millis(start * 10));
+    SystemTime::now().checked_sub(age)
 }
 
 /// Kills what builds in `folder`: cargo and rustc name it in their working directory or on their command
@@ -102,5 +131,36 @@ pub fn remove(folder: &Path) {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_sessions_that_are_gone_are_swept() {
+        let shelf = tempfile::tempdir().unwrap();
+        let make = |name: String| {
+            let folder = shelf.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("file"), "").unwrap();
+            folder
+        };
+        let alive = make(format!("{PREFIX}{:07}-000001", getpid().as_raw()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let dead = make(format!("{PREFIX}{:07}-000002", child.id()));
+        // Made long before the process of that number began.
+        let reused = make(format!("{PREFIX}{:07}-000003", getpid().as_raw()));
+        let long_ago = SystemTime::now() - Duration::from_secs(10_000_000);
+        fs::File::open(&reused)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+        let other = make("regatta-cache-somebody".to_owned());
+        sweep(shelf.path());
+        assert!(alive.exists() && other.exists());
+        assert!(!dead.exists() && !reused.exists());
     }
 }

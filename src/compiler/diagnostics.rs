@@ -12,8 +12,8 @@ pub struct Diagnostic {
     pub places: Vec<Place>,
     pub notes: Vec<String>,
     pub help: Option<String>,
-    /// A line of an earlier cell that the error is about, when it is about none of this one.
-    pub elsewhere: Option<String>,
+    /// Lines of the generated source that the error is about, when evcxr knows no place in this cell.
+    pub extracts: Vec<Extract>,
     /// The generated source from each closure on that the cell crate's checks complain of.
     pub closures: Vec<String>,
 }
@@ -26,24 +26,36 @@ pub struct Place {
     pub primary: bool,
 }
 
-/// The order in which errors are told: by their first place in the cell, then those without one.
-pub fn by_place(one: &Diagnostic, other: &Diagnostic) -> std::cmp::Ordering {
-    let key = |told: &Diagnostic| {
-        let marks = || told.places.iter();
-        let primary = marks()
-            .filter(|place| place.primary)
-            .map(|place| place.start);
-        let first = primary
-            .min()
-            .or_else(|| marks().map(|place| place.start).min());
-        (
-            first.is_none(),
-            first,
-            told.message.clone(),
-            told.elsewhere.clone(),
-        )
-    };
-    key(one).cmp(&key(other))
+/// Marked lines of the generated source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extract {
+    /// Each with the columns, from 1, at which the mark begins and before which it ends in it.
+    pub lines: Vec<(String, usize, usize)>,
+    pub label: String,
+    pub primary: bool,
+}
+
+impl Extract {
+    /// Its first line, unless that is generated.
+    pub fn user_line(&self) -> Option<&str> {
+        let (line, ..) = self.lines.first()?;
+        let line = line.trim();
+        (!line.is_empty() && !self.is_generated()).then_some(line)
+    }
+
+    /// Whether it begins in a line that evcxr or the cell's way through this program has made.
+    pub fn is_generated(&self) -> bool {
+        self.lines.first().is_some_and(|(line, ..)| {
+            let line = line.trim();
+            let made = [
+                ")",
+                "}",
+                "#[unsafe(no_mangle)]",
+                "pub extern \"C\" fn run_user_code_",
+            ];
+            is_generated(line) || made.iter().any(|start| line.starts_with(start))
+        })
+    }
 }
 
 /// Translates; `prefix_lines` stood before the user's code and are none of his, `source` is what rustc read.
@@ -73,14 +85,18 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -
         return import;
     }
     let notes = children(error, "note");
-    let elsewhere = places.is_empty().then(|| user_line(error)).flatten();
+    let extracts = if places.is_empty() {
+        extracts(error)
+    } else {
+        Vec::new()
+    };
     Diagnostic {
         message: readable(&error.message()),
         code: error.code().map(str::to_owned),
         places,
         notes,
         help: help(error),
-        elsewhere,
+        extracts,
         closures: closures(error, source),
     }
 }
@@ -168,7 +184,7 @@ fn import(error: &CompilationError) -> Option<Diagnostic> {
         places: Vec::new(),
         notes: Vec::new(),
         help: Some(format!("import it: `{instead}`")),
-        elsewhere: None,
+        extracts: Vec::new(),
         closures: Vec::new(),
     })
 }
@@ -241,7 +257,7 @@ fn help(error: &CompilationError) -> Option<String> {
                 .unwrap_or_default()
                 .trim();
             let one_line = !instead.is_empty() && !instead.contains('\n');
-            let named = if one_line && !message.contains(instead) {
+            let named = if one_line && !message.contains(&format!("`{instead}`")) {
                 format!("{message}: `{instead}`")
             } else {
                 message.to_owned()
@@ -256,53 +272,41 @@ fn is_generated(text: &str) -> bool {
     text.contains("evcxr") || text.contains("Evcxr") || text.contains("regatta_")
 }
 
-/// The source line under the error's primary span, unless it is generated.
-fn user_line(error: &CompilationError) -> Option<String> {
-    let spans = error.json["spans"].as_array()?;
-    let primary = spans
-        .iter()
-        .find(|span| span["is_primary"].as_bool() == Some(true))?;
-    let line = primary["text"][0]["text"].as_str()?.trim();
-    (!line.is_empty() && !is_generated(line) && !line.contains("regatta_")).then(|| line.to_owned())
+/// The marked lines of the cell's crate, those of the error itself.
+fn extracts(error: &CompilationError) -> Vec<Extract> {
+    let spans = error.json["spans"].as_array();
+    let in_cell = |span: &&serde_json::Value| span["file_name"].as_str() == Some("src/lib.rs");
+    let column = |line: &serde_json::Value, name: &str| {
+        line[name]
+            .as_u64()
+            .and_then(|column| usize::try_from(column).ok())
+    };
+    let line = |line: &serde_json::Value| {
+        let text = line["text"].as_str()?.to_owned();
+        let start = column(line, "highlight_start")?.max(1);
+        let end = column(line, "highlight_end")?.max(start);
+        Some((text, start, end))
+    };
+    spans
+        .into_iter()
+        .flatten()
+        .filter(in_cell)
+        .map(|span| Extract {
+            lines: span["text"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(line)
+                .collect(),
+            label: label(span["label"].as_str().unwrap_or_default()),
+            primary: span["is_primary"].as_bool() == Some(true),
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CLOSURE, Diagnostic, Place, by_place, generics, text_from};
-
-    #[test]
-    fn errors_are_told_by_place() {
-        let told = |message: &str, starts: &[(usize, usize, bool)]| Diagnostic {
-            message: message.to_owned(),
-            code: None,
-            places: starts
-                .iter()
-                .map(|&(line, column, primary)| Place {
-                    start: (line, column),
-                    end: (line, column),
-                    label: String::new(),
-                    primary,
-                })
-                .collect(),
-            notes: Vec::new(),
-            help: None,
-            elsewhere: None,
-            closures: Vec::new(),
-        };
-        let mut all = [
-            told("nowhere b", &[]),
-            told("third", &[(1, 1, false), (3, 2, true)]),
-            told("nowhere a", &[]),
-            told("second", &[(2, 9, true)]),
-            told("first", &[(2, 1, false)]),
-        ];
-        all.sort_by(by_place);
-        let order: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
-        assert_eq!(
-            order,
-            ["first", "second", "third", "nowhere a", "nowhere b"]
-        );
-    }
+    use super::{CLOSURE, generics, text_from};
 
     #[test]
     fn the_function_is_found_in_the_name_of_its_check() {

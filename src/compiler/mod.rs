@@ -5,16 +5,12 @@
 //! the user types the first cell.
 
 mod builds;
-mod bundle;
 mod cell_crate;
 pub mod cleaner;
 mod diagnostics;
-mod generated;
-mod local_crates;
 mod locate;
 pub mod relay;
 mod rust_src;
-mod statics;
 mod std_sources;
 mod stderr;
 mod template;
@@ -28,10 +24,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use diagnostics::{Diagnostic, Place};
+pub use diagnostics::{Diagnostic, Extract, Place};
 pub use locate::locate;
 pub use stderr::{Building, Silenced, silence};
-pub use thread::is_full;
 
 /// How long the end of a session waits for the compiler thread.
 const LAST_WORD: Duration = Duration::from_millis(500);
@@ -101,8 +96,6 @@ pub struct Source {
     pub prefix: String,
     /// The user's code.
     pub code: String,
-    /// How often the names of definitions have changed: `name=count` each, with commas between them.
-    pub changes: String,
 }
 
 enum Request {
@@ -157,8 +150,6 @@ pub struct Compiler {
     folder: PathBuf,
     thread: Option<std::thread::JoinHandle<()>>,
     builds: u64,
-    /// A crate is in a folder of the user's, who may be editing it.
-    has_local_crates: bool,
 }
 
 impl Compiler {
@@ -194,7 +185,6 @@ impl Compiler {
             folder,
             thread: thread.ok(),
             builds: 0,
-            has_local_crates: false,
         }
     }
 
@@ -237,7 +227,6 @@ impl Compiler {
 
     /// Begins to add a crate for all namespaces; the answer is a new root state.
     pub fn add_crate(&mut self, name: String, config: String) -> Pending {
-        self.has_local_crates |= config.contains("path");
         self.ask(|answer| Request::AddCrate {
             name,
             config,
@@ -254,16 +243,6 @@ impl Compiler {
     #[must_use]
     pub fn builds(&self) -> u64 {
         self.builds
-    }
-
-    /// Changes when the sources of a crate in a folder of the user's have changed since.
-    #[must_use]
-    pub fn local_sources(&self) -> u64 {
-        if self.has_local_crates {
-            local_crates::stamp(&self.folder)
-        } else {
-            0
-        }
     }
 
     fn ask(&self, request: impl FnOnce(Sender<Answer>) -> Request) -> Pending {

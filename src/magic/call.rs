@@ -3,7 +3,10 @@
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue};
 
-use super::{ALL, Magic, Takes, find_for_pool, suggest::nearest};
+use super::{
+    ALL, Magic, Takes, find_for_pool,
+    suggest::{self, nearest},
+};
 use crate::cell::{Binding, MagicCall, OptionError, ValueCount, goes_on, position, split_options};
 use crate::outcome::Report;
 use crate::session::Code;
@@ -64,7 +67,7 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             .collect();
         let report = Report::usage(format!("unknown magic {percent}{}", call.name));
         return Err(
-            match nearest(&call.name, names.iter().map(String::as_str)) {
+            match suggest::magic(&call.name, names.iter().map(String::as_str)) {
                 Some(name) => report.hint(format!("did you mean {percent}{name}?")),
                 None => report.hint("`%help` lists the magics"),
             },

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::{ALL, Call, Example, Magic, Takes, find, suggest::nearest};
+use super::{ALL, Call, Example, Magic, Takes, find, suggest};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
@@ -49,11 +49,13 @@ impl Magic for Help {
                 .map(|m| m.command().get_name().to_owned())
                 .collect();
             let report = Report::usage(format!("there is no magic %{name}"));
-            return Err(match nearest(name, names.iter().map(String::as_str)) {
-                Some(near) => report.hint(format!("did you mean %{near}?")),
-                None => report.hint("`%help` lists them"),
-            }
-            .into());
+            return Err(
+                match suggest::magic(name, names.iter().map(String::as_str)) {
+                    Some(near) => report.hint(format!("did you mean %{near}?")),
+                    None => report.hint("`%help` lists them"),
+                }
+                .into(),
+            );
         };
         sink.send(Event::Text(explain(magic)));
         Ok(())

@@ -1,5 +1,27 @@
 //! "Did you mean": the known name nearest to a mistyped one.
 
+/// What other programs call a magic of ours.
+const ALIASES: [(&str, &str); 12] = [
+    ("exit", "quit"),
+    ("q", "quit"),
+    ("bye", "quit"),
+    ("vars", "whos"),
+    ("who_ls", "who"),
+    ("clear", "reset"),
+    ("timing", "time"),
+    ("hist", "history"),
+    ("add", "dep"),
+    ("crate", "dep"),
+    ("kill", "cancel"),
+    ("engines", "pool"),
+];
+
+/// The magic that a mistyped or foreign name most likely means.
+pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == typed);
+    alias.map_or_else(|| nearest(typed, known), |(_, name)| Some(*name))
+}
+
 /// The nearest of `known`, when it is near enough to be meant.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -12,7 +34,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{ALIASES, magic, nearest};
 
     #[test]
     fn a_slip_is_recognised_and_nonsense_is_not() {
@@ -21,5 +43,15 @@ mod tests {
         assert_eq!(nearest("mpa", known), Some("map"));
         assert_eq!(nearest("timit", known), Some("timeit"));
         assert_eq!(nearest("frobnicate", known), None);
+    }
+
+    #[test]
+    fn the_names_of_other_programs_lead_to_ours() {
+        assert_eq!(magic("exit", ["wait", "quit"]), Some("quit"));
+        assert_eq!(magic("qit", ["wait", "quit"]), Some("quit"));
+        for (alias, name) in ALIASES {
+            assert!(crate::magic::find(name).is_some(), "{alias} → {name}");
+            assert!(crate::magic::find(alias).is_none(), "{alias} is a magic");
+        }
     }
 }

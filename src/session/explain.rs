@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::full_disk::full_disk;
+use super::marks::{end, found, last_line, mark, word};
 use super::{Code, Failed, Session};
 use crate::cell::syntax::DEEPEST;
 use crate::cell::{bound, captured, closure, identifiers, position};
-use crate::compiler::toolchain::users_temp_dir;
-use crate::compiler::{Artifact, CompileError, Diagnostic, Place, locate};
+use crate::compiler::{Artifact, CompileError, Diagnostic, Extract, locate};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
 use crate::pool::{MapFailure, MapFault};
@@ -20,7 +19,8 @@ const CAPTURES: &str = "captures variables (or is a function pointer)";
 const UNKNOWN_TYPE: &str = "automatically determine type";
 
 /// Notes about rustc's own affairs.
-const NOISE: [&str; 3] = [
+const NOISE: [&str; 4] = [
+    "on by default",
     "the full name for the type has been written to",
     "consider using `--verbose`",
     "changes to Rust's type-inference algorithm",
@@ -144,6 +144,22 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         .filter_map(|place| mark(place, code))
         .collect();
     let mut report = Report::new(ErrorKind::Compile, diagnostic.message);
+    if marks.is_empty() {
+        let extracts = diagnostic.extracts.iter();
+        marks = extracts
+            .filter_map(|extract| found(extract, code))
+            .collect();
+    }
+    let primary = diagnostic.extracts.iter().find(|extract| extract.primary);
+    if marks.is_empty()
+        && report.what.starts_with("expected ")
+        && primary.is_some_and(Extract::is_generated)
+        && let Some((expected, _)) = report.what.split_once(", found ")
+    {
+        // What follows the user's code is no business of his.
+        report.what = format!("{expected}, found the end of the cell");
+        marks = end(code).into_iter().collect();
+    }
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
     let ours = ["on_processes", "on_threads", "show_value"];
@@ -209,9 +225,16 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         let kind = kind.trim_start_matches('`').to_owned();
         report.what = format!("the value cannot be shown: `{kind}` has no `Debug`");
         report.notes.clear();
-        report.hint = Some(format!(
-            "add #[derive(Debug)] to `{kind}`, or end the cell with `;`"
-        ));
+        if kind.starts_with("{closure@") {
+            "the value cannot be shown: it is a closure".clone_into(&mut report.what);
+        }
+        report.hint = Some(if is_own_type(&kind) {
+            format!("add #[derive(Debug)] to `{kind}`, or end the cell with `;`")
+        } else if kind.starts_with("{closure@") || kind.starts_with("fn(") {
+            "call it, or name it: `let f = …;`".to_owned()
+        } else {
+            "show a part of it that has `Debug`, or end the cell with `;`".to_owned()
+        });
         marks = last_line(source).into_iter().collect();
     }
     if report.what.starts_with("cannot find") {
@@ -219,9 +242,15 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         if marks.is_empty() {
             marks = word(source, &name).into_iter().collect();
         }
-        if let Some(meant) = meant(&name).filter(|_| source.trim() == name) {
+        let typed = source.trim().trim_end_matches(';').trim_end_matches("()");
+        if let Some(meant) = meant(&name).filter(|_| typed == name) {
             report.hint = Some(meant.to_owned());
         }
+    }
+    if let Some(name) = report.hint.as_deref().and_then(wanted_crate) {
+        report.hint = Some(format!(
+            "if the crate `{name}` is meant: `%dep {name} = \"*\"` adds it"
+        ));
     }
     if !marks.is_empty() {
         report.snippet = Some(Snippet {
@@ -229,12 +258,24 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             name: format!("In [{cell}]"),
             marks,
         });
-    } else if let Some(line) = diagnostic.elsewhere {
+    } else if let Some(line) = primary.and_then(Extract::user_line) {
         report
             .notes
             .insert(0, format!("in code of an earlier cell: `{line}`"));
     }
     report
+}
+
+/// Whether a type can be one of the session's: it has a plain name, of its own or of a generic.
+fn is_own_type(kind: &str) -> bool {
+    let name = kind.split('<').next().unwrap_or_default();
+    let mut chars = name.chars();
+    chars.next().is_some_and(char::is_uppercase) && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// The crate that rustc would add to a manifest: "use `cargo add NAME` to add it to your `Cargo.toml`".
+fn wanted_crate(hint: &str) -> Option<&str> {
+    hint.split_once("`cargo add ")?.1.split('`').next()
 }
 
 /// What newcomers type at the prompt, and what does it here.
@@ -245,38 +286,6 @@ fn meant(name: &str) -> Option<&'static str> {
         "who" | "whos" | "vars" => Some("`%whos` lists the variables"),
         _ => None,
     }
-}
-
-/// Where a name stands in the cell.
-fn word(source: &str, name: &str) -> Option<Mark> {
-    let (line, text) = source
-        .lines()
-        .enumerate()
-        .find(|(_, line)| identifiers(line).contains(name))?;
-    let start = text[..text.find(name)?].chars().count() + 1;
-    let end = start + name.chars().count();
-    let (start, end) = ((line + 1, start), (line + 1, end));
-    Some(Mark {
-        start,
-        end,
-        label: String::new(),
-        primary: true,
-    })
-}
-
-/// The last line of a cell: its value.
-fn last_line(source: &str) -> Option<Mark> {
-    let text = source.trim_end();
-    let last = text.lines().last()?;
-    let line = text.lines().count();
-    let start = last.chars().take_while(|c| c.is_whitespace()).count() + 1;
-    let end = last.chars().count() + 1;
-    Some(Mark {
-        start: (line, start),
-        end: (line, end),
-        label: String::new(),
-        primary: true,
-    })
 }
 
 /// The type of which a map on a process pool wants that serde can carry it.
@@ -311,33 +320,6 @@ fn cannot_travel<'a>(report: &'a Report, code: &Code) -> Option<&'a str> {
         Some((_, kind)) => kind.split('`').next(),
         None => report.what.split('`').nth(1)?.split(": ").next(),
     }
-}
-
-/// Where a place of the compiled code stands in the cell.
-fn mark(place: &Place, code: &Code) -> Option<Mark> {
-    let translate = |(line, column): (usize, usize)| {
-        let piece = code
-            .pieces
-            .iter()
-            .find(|piece| (piece.line..piece.line + piece.lines).contains(&line))?;
-        let offset = line - piece.line;
-        Some((
-            piece.cell_line + offset,
-            if offset == 0 {
-                column + piece.column
-            } else {
-                column
-            },
-        ))
-    };
-    let start = translate(place.start)?;
-    let end = translate(place.end).unwrap_or((start.0, start.1 + 1));
-    Some(Mark {
-        start,
-        end,
-        label: place.label.clone(),
-        primary: place.primary,
-    })
 }
 
 /// What evcxr says of a variable that it cannot keep.
@@ -389,9 +371,6 @@ fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
 }
 
 fn trouble(message: &str, cell: CellId, source: &str) -> Report {
-    if let Some(report) = full_disk(message, &users_temp_dir(), false) {
-        return report;
-    }
     if let Some(report) = cannot_keep(message, cell, source) {
         return report;
     }
@@ -413,13 +392,19 @@ fn trouble(message: &str, cell: CellId, source: &str) -> Report {
         lines.next().unwrap_or("it does not compile"),
     );
     report.notes = lines.take(20).map(str::to_owned).collect();
+    if report.what.contains("No space left")
+        || report
+            .notes
+            .iter()
+            .any(|note| note.contains("No space left"))
+    {
+        report.kind = ErrorKind::System;
+        report.hint = Some("the disk is full: make room and run the cell again".to_owned());
+    }
     report
 }
 
 pub fn no_compiler(why: &str) -> Report {
-    if let Some(report) = full_disk(why, &users_temp_dir(), true) {
-        return report;
-    }
     let mut lines = why.lines().filter(|line| !line.trim().is_empty());
     let mut report = Report::new(
         ErrorKind::System,
@@ -493,15 +478,6 @@ pub fn errored() -> Report {
 pub fn lost(names: &[String]) -> Option<String> {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     (!names.is_empty()).then(|| format!("lost: {}", quoted.join(", ")))
-}
-
-/// A `return` at the top level ended the cell before what it bound was stored.
-pub fn returned_early(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!(
-        "the cell returned before its end, so what it bound is not kept: {}",
-        quoted.join(", ")
-    )
 }
 
 pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {

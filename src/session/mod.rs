@@ -13,11 +13,12 @@ mod events;
 mod explain;
 mod flight;
 mod follow;
-mod full_disk;
 mod inspect;
 mod interrupt;
 mod jobs;
 mod map;
+mod marks;
+mod moved;
 mod namespace;
 mod pools;
 mod prints;
@@ -81,11 +82,10 @@ pub struct Session {
     root: Option<Namespace>,
     namespaces: HashMap<EngineId, Namespace>,
     definitions: Definitions,
+    moved: moved::Moved,
     cache: Cache,
     /// Changes with crates and settings.
     settings_version: u64,
-    /// Changes when the user has edited a crate.
-    sources: u64,
     settings: Vec<Setting>,
     local: EngineId,
     next_engine: u32,
@@ -168,9 +168,9 @@ impl Session {
             root: None,
             namespaces: HashMap::new(),
             definitions: Definitions::default(),
+            moved: moved::Moved::default(),
             cache: Cache::default(),
             settings_version: 0,
-            sources: 0,
             settings: Vec::new(),
             local: EngineId(0),
             next_engine: 0,
@@ -339,6 +339,7 @@ impl Session {
         self.hub.stop(vec![self.local]);
         self.namespaces.clear();
         self.definitions.clear();
+        self.moved.clear();
         self.cache.clear();
         self.launch_local();
         self.restart_all_pools(sink);

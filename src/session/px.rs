@@ -351,9 +351,13 @@ impl Session {
                 again.push(*rank);
                 continue;
             }
-            // An engine that was stopped meanwhile has no namespace any more.
-            if self.place(engine).is_some() {
-                let lost = self.settle(engine, before, after, &leg, sink)?;
+            let stopped = self.place(engine).is_none();
+            if leg.ended == Some(Ended::Returned) && !stopped {
+                self.note_moved(before, after);
+                self.namespaces.insert(engine, after.clone());
+            } else if matches!(leg.ended, Some(Ended::Panicked(_) | Ended::Errored(_))) && !stopped
+            {
+                let lost = self.settle(engine, before, after, &code, sink)?;
                 if let Some(lost) = explain::lost(&lost) {
                     sink.send(Event::Notice(format!("engine {rank} has {lost}")));
                 }
@@ -397,7 +401,7 @@ impl Session {
     ) -> PxRow {
         let outcome = match leg.ended {
             None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
-            Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
+            Some(Ended::Panicked(panic)) => {
                 let place = self.panic_place(&panic, artifact, code);
                 EngineOutcome::Panicked {
                     message: panic.message,

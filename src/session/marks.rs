@@ -1,0 +1,183 @@
+//! Where in the user's cell an error stands: from places of the compiled code, or from its lines.
+
+use super::Code;
+use crate::cell::identifiers;
+use crate::compiler::{Extract, Place};
+use crate::outcome::Mark;
+
+/// Where a place of the compiled code stands in the cell.
+pub fn mark(place: &Place, code: &Code) -> Option<Mark> {
+    let translate = |(line, column): (usize, usize)| {
+        let piece = code
+            .pieces
+            .iter()
+            .find(|piece| (piece.line..piece.line + piece.lines).contains(&line))?;
+        let offset = line - piece.line;
+        Some((
+            piece.cell_line + offset,
+            if offset == 0 {
+                column + piece.column
+            } else {
+                column
+            },
+        ))
+    };
+    let start = translate(place.start)?;
+    let end = translate(place.end).unwrap_or((start.0, start.1 + 1));
+    Some(Mark {
+        start,
+        end,
+        label: place.label.clone(),
+        primary: place.primary,
+    })
+}
+
+/// Where a name stands in the cell.
+pub fn word(source: &str, name: &str) -> Option<Mark> {
+    let (line, text) = source
+        .lines()
+        .enumerate()
+        .find(|(_, line)| identifiers(line).contains(name))?;
+    let start = text[..text.find(name)?].chars().count() + 1;
+    let end = start + name.chars().count();
+    let (start, end) = ((line + 1, start), (line + 1, end));
+    Some(Mark {
+        start,
+        end,
+        label: String::new(),
+        primary: true,
+    })
+}
+
+/// The last line of a cell: its value.
+pub fn last_line(source: &str) -> Option<Mark> {
+    let text = source.trim_end();
+    let last = text.lines().last()?;
+    let line = text.lines().count();
+    let start = last.chars().take_while(|c| c.is_whitespace()).count() + 1;
+    let end = last.chars().count() + 1;
+    Some(Mark {
+        start: (line, start),
+        end: (line, end),
+        label: String::new(),
+        primary: true,
+    })
+}
+
+/// Where an extract of the generated source stands in the cell: evcxr copies the user's lines as they are.
+pub fn found(extract: &Extract, code: &Code) -> Option<Mark> {
+    let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
+    let mut marked: Option<Mark> = None;
+    for (text, start, end) in &extract.lines {
+        let after = marked.as_ref().map_or(0, |mark| mark.end.0);
+        let same =
+            |(_, line): &(usize, &str)| line.trim() == text.trim() && !line.trim().is_empty();
+        for (number, line) in code.text.lines().enumerate().filter(same) {
+            let shifted =
+                |column: usize| column.max(indent(text) + 1) - indent(text) + indent(line);
+            let place = Place {
+                start: (number + 1, shifted(*start)),
+                end: (number + 1, shifted(*end)),
+                label: extract.label.clone(),
+                primary: extract.primary,
+            };
+            let Some(mark) = mark(&place, code).filter(|mark| mark.start.0 > after) else {
+                continue;
+            };
+            match &mut marked {
+                Some(marked) => marked.end = mark.end,
+                None => marked = Some(mark),
+            }
+            break;
+        }
+    }
+    marked.or_else(|| imported(extract, code))
+}
+
+/// A name of a `use`, which evcxr writes anew with a line for each name.
+fn imported(extract: &Extract, code: &Code) -> Option<Mark> {
+    let [(text, start, end)] = extract.lines.as_slice() else {
+        return None;
+    };
+    if !text.trim_start().starts_with("use ") {
+        return None;
+    }
+    let chars = text.chars().skip(start - 1).take(end - start);
+    let path: String = chars.collect();
+    let name = path.rsplit("::").next()?.trim();
+    let (number, line) = code
+        .text
+        .lines()
+        .enumerate()
+        .find(|(_, line)| identifiers(line).contains(name))?;
+    let start = line[..line.find(name)?].chars().count() + 1;
+    let place = Place {
+        start: (number + 1, start),
+        end: (number + 1, start + name.chars().count()),
+        label: extract.label.clone(),
+        primary: extract.primary,
+    };
+    mark(&place, code)
+}
+
+/// The place behind the user's code.
+pub fn end(code: &Code) -> Option<Mark> {
+    let piece = code.pieces.last()?;
+    let line = piece.line + piece.lines - 1;
+    let text = code.text.lines().nth(line - 1)?;
+    let column = text.trim_end().chars().count() + 1;
+    let place = Place {
+        start: (line, column),
+        end: (line, column + 1),
+        label: String::new(),
+        primary: true,
+    };
+    mark(&place, code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extract(lines: &[(&str, usize, usize)]) -> Extract {
+        let lines = lines
+            .iter()
+            .map(|(text, start, end)| ((*text).to_owned(), *start, *end));
+        Extract {
+            lines: lines.collect(),
+            label: String::new(),
+            primary: true,
+        }
+    }
+
+    #[test]
+    fn lines_of_the_generated_source_are_found_in_the_cell() {
+        let place = |extract: &Extract, code: &Code| {
+            found(extract, code).map(|mark| (mark.start, mark.end))
+        };
+        let code = Code::default()
+            .generated("let r = {\n")
+            .user("x;\n  arr[\n   5]", (3, 5))
+            .generated("}\n");
+        let all = extract(&[
+            ("f(&(", 4, 5),
+            ("arr[", 1, 5),
+            ("   5]", 1, 6),
+            (")))", 1, 2),
+        ]);
+        assert_eq!(place(&all, &code), Some(((4, 3), (5, 6))));
+        assert_eq!(
+            place(&extract(&[("x;", 1, 2)]), &code),
+            Some(((3, 5), (3, 6)))
+        );
+        assert_eq!(
+            place(&extract(&[("let r = {", 1, 4)]), &code),
+            None,
+            "generated"
+        );
+        assert_eq!(end(&code).map(|mark| mark.start), Some((5, 6)));
+        let import = Code::verbatim("use std::{fmt, io::{Reed}};", 1);
+        let written = extract(&[("use std::io::Reed;", 5, 18)]);
+        assert_eq!(place(&written, &import), Some(((1, 21), (1, 25))));
+    }
+}

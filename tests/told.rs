@@ -1,0 +1,54 @@
+//! What is told of a cell that is refused: where, in the user's own words, and what to do now.
+
+mod support;
+
+use support::{Session, contains, lacks};
+
+#[test]
+fn every_error_has_its_place_and_a_way_on() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start -n 2",
+        "let arr = [1, 2, 3]; let value = 1; let names = vec![1, 2]; let kept = vec![1];",
+        "fn len(x: Vec<i32>) -> usize { x.len() }",
+    ]);
+    for (code, place, says) in [
+        ("%px 1 +", ":1:8", "found the end of the cell"),
+        ("use std::collections::HashMa;", ":1:5", "`HashMap`"),
+        ("use std::{fmt, io::Reed};", ":1:20", "`Read`"),
+        ("use crate;", ":1:5", "`crate as name`"),
+        ("1/0", ":1:1", "attempt to divide `1_i32` by zero"),
+        ("arr[\n   5]", ":1:1", "the length is 3 but the index is 5"),
+        ("i32::MAX + 1", ":1:1", "which would overflow"),
+        ("vlaue + 1", ":1:1", "similar name exists: `value`"),
+        (
+            "struct T { a: i32 }\nfn h(t: T) -> i32 { t.b }",
+            ":2:23",
+            "similar name exists: `a`",
+        ),
+        ("|x: i32| x + 1", ":1:1", "it is a closure"),
+        ("use rand::Rng;", ":1:5", "`%dep rand = \"*\"`"),
+        ("%exit", "error", "did you mean %quit?"),
+        ("exit()", ":1:1", "`%quit` or Ctrl-D leaves"),
+    ] {
+        let shown = session.cell(code);
+        contains(&shown, &["error", place, says]);
+        lacks(
+            &shown,
+            &["earlier cell", "cargo add", "derive(Debug)", "`#["],
+        );
+    }
+
+    // What a cell has consumed is told of by name.
+    session.cells(&["%map |x| x + 1 over names", "len(kept);"]);
+    for name in ["names", "kept"] {
+        let shown = session.cell(&format!("{name}.len()"));
+        contains(
+            &shown,
+            &["cannot find value", &format!("`{name}` was moved in In [")],
+        );
+        contains(&shown, &[&format!("`{name}.clone()` keeps it")]);
+    }
+    session.cells(&["let kept = 1;", "kept + value"]);
+    session.end();
+}
