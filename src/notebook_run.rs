@@ -27,7 +27,16 @@ pub struct NotebookOutcome {
 
 /// Runs one cell and what it leaves in the background; whether all of it ended well.
 pub fn cell(session: &mut Session, code: &str, sink: &mut dyn Sink) -> bool {
-    evaluate(session, code, sink) && (session.quitting || session.finish_jobs(sink))
+    let ok = evaluate(session, code, sink);
+    show_loaded(session, sink);
+    ok && (session.quitting || session.finish_jobs(sink))
+}
+
+/// Without a prompt to put it into, what `%load` found is shown.
+fn show_loaded(session: &mut Session, sink: &mut dyn Sink) {
+    if let Some(code) = session.next_input.take() {
+        sink.send(Event::Text(code));
+    }
 }
 
 /// Runs a notebook's cells in order. It stops at the first that fails, unless it is to go on.
@@ -48,6 +57,7 @@ pub fn notebook(
             onward: sink,
         };
         let ran = evaluate(session, &cell.code, &mut recorder);
+        show_loaded(session, &mut recorder);
         let output = transcript(&recorder.events, WIDTH);
         let expected = cell.expected.as_deref();
         let verdict = compare(expected.unwrap_or_default(), &output);

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fs;
+
 use support::{Session, contains, lacks, regatta};
 
 #[test]
@@ -10,6 +12,7 @@ fn cells_are_read_as_they_are_meant() {
     what_a_failed_cell_did_not_bind_is_kept(&mut session);
     what_a_cell_lacks_is_supplied(&mut session);
     cells_end_where_the_parser_wants_no_more(&mut session);
+    cells_are_kept_changed_and_run_again(&mut session);
     assert_eq!(session.end(), 0);
 }
 
@@ -79,6 +82,86 @@ fn cells_end_where_the_parser_wants_no_more(session: &mut Session) {
     contains(
         &session.cell(".len()"),
         &["goes on with what is not there", "Alt-Enter"],
+    );
+}
+
+fn cells_are_kept_changed_and_run_again(session: &mut Session) {
+    // Two cells of a session before this one.
+    let kept = session.data().join("regatta/sessions.txt");
+    let own = fs::read_to_string(&kept).expect("this session's cells");
+    contains(&own, &["1 + 1"]);
+    let earlier = "1000 1 1 \"let old = 7;\"\n1000 1 2 \"old *\\n6\"\n";
+    fs::write(&kept, format!("{earlier}{own}")).expect("a file");
+    contains(
+        &session.cell("%history ~1/"),
+        &["~1/1: let old = 7;", "~1/2: old *"],
+    );
+    contains(&session.cell("%rerun ~1/1-2"), &["42"]);
+    contains(
+        &session.cell("%history -g \"let ?ld\""),
+        &["~1/1: let old = 7;"],
+    );
+    contains(&session.cell("%history ~7/"), &["there is no cell ~7/"]);
+    contains(&session.cell("%history x-y"), &["`x-y` names no cells"]);
+    session.cells(&[
+        "let mut count = 1;",
+        "count += 1;",
+        "%rerun",
+        "%rerun -g \"count +=\"",
+    ]);
+    contains(&session.cell("count"), &["4"]);
+
+    let folder = session.temporary();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let notebook = path("kept.md");
+    contains(
+        &session.cell(&format!("%save {notebook} ~1/ 1")),
+        &["3 cells written to"],
+    );
+    contains(
+        &session.cell(&format!("%save {notebook} 1")),
+        &["is there already", "%save -f"],
+    );
+    let text = fs::read_to_string(folder.join("kept.md")).expect("a notebook");
+    assert_eq!(
+        text,
+        "```rust\nlet old = 7;\n```\n\n```rust\nold *\n6\n```\n\n```rust\n1 + 1\n```\n\n"
+    );
+    session.cells(&["%load ~1/2"]);
+    // What was loaded stands in the prompt; it is changed and entered.
+    session.type_keys(" + 40\r");
+    contains(&session.prompt(support::PATIENCE), &["82"]);
+
+    let program = path("prog.rs");
+    let wrote = session.cell(&format!(
+        "%%writefile {program}\nfn main() -> Result<(), String> {{\n    println!(\"in main\");\n    Err(\"a bad end\".to_owned())\n}}"
+    ));
+    contains(&wrote, &["wrote"]);
+    contains(
+        &session.cell(&format!("%run {program}")),
+        &["in main", "a bad end"],
+    );
+    contains(
+        &session.cell("%who"),
+        &["variables", "count", "functions", "main", "same"],
+    );
+    let itself = path("itself.md");
+    session.cell(&format!(
+        "%%writefile {itself}\n```rust\n%run {itself}\n```"
+    ));
+    contains(
+        &session.cell(&format!("%run {itself}")),
+        &["cells run each other 16 deep"],
+    );
+
+    session.cells(&["let twenty_one = 21;", "%env EDITOR=sed -i s/_one/_one*2/"]);
+    let edited = path("edited.rs");
+    fs::write(folder.join("edited.rs"), "twenty_one\n").expect("a file");
+    contains(&session.cell(&format!("%edit {edited}")), &["42"]);
+    session.cells(&["%env EDITOR=false"]);
+    contains(
+        &session.cell("%edit 1"),
+        &["the editor `false` cannot be run"],
     );
 }
 

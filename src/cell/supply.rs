@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use ra_ap_syntax::AstNode as _;
-use ra_ap_syntax::ast::{self, HasName as _};
+use ra_ap_syntax::ast::{self, HasAttrs as _, HasName as _};
 
 use super::captured;
 use super::syntax::{Tree, missing_semicolon, pattern_names, read};
@@ -33,6 +33,29 @@ pub fn with_pointers(code: &str, variables: &[String]) -> Option<String> {
     }
     pieces.push_str(&code[copied..]);
     (!pointers.is_empty()).then_some(pieces)
+}
+
+/// What calls the `main` that a Rust file defines; `None` when it defines none.
+#[must_use]
+pub fn call_of_main(code: &str) -> Option<String> {
+    let call = |tree: &Tree| {
+        let mut functions = tree.statements().filter_map(ast::Fn::cast);
+        let is_main =
+            |function: &ast::Fn| function.name().is_some_and(|name| name.text() == "main");
+        let main = functions.find(is_main)?;
+        // An attribute such as tokio's makes an ordinary function of it.
+        let waits = main.async_token().is_some() && main.attrs().next().is_none();
+        let result = main
+            .ret_type()
+            .map(|result| result.syntax().text().to_string());
+        let fails = result.is_some_and(|result| result.contains("Result"));
+        let (wait, try_it) = (
+            if waits { ".await" } else { "" },
+            if fails { "?" } else { "" },
+        );
+        Some(format!("\nmain(){wait}{try_it};\n"))
+    };
+    read(code, call).flatten()
 }
 
 /// How the first closure that a `let` of the code binds and that captures is written so that it can be kept.
@@ -161,6 +184,25 @@ mod tests {
         let wanted = "let h: Box<dyn Fn(u8, _) -> …> = Box::new(move |x: u8, y| x + k);";
         assert_eq!(boxed.as_deref(), Some(wanted));
         assert_eq!(boxed_closure("let g = |x: u8| x;", &[]), None);
+    }
+
+    #[test]
+    fn main_is_called_as_it_is_declared() {
+        for (code, call) in [
+            ("fn main() {}", Some("main();")),
+            (
+                "fn main() -> Result<(), String> { f()?; Ok(()) }",
+                Some("main()?;"),
+            ),
+            (
+                "async fn main() -> std::io::Result<()> { Ok(()) }",
+                Some("main().await?;"),
+            ),
+            ("#[tokio::main]\nasync fn main() {}", Some("main();")),
+            ("mod a { fn main() {} }\nfn f() { fn main() {} }", None),
+        ] {
+            assert_eq!(call_of_main(code).as_deref().map(str::trim), call, "{code}");
+        }
     }
 
     #[test]

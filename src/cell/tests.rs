@@ -535,14 +535,39 @@ fn is_comment(text: &str) -> bool {
         .all(token::Tok::is_comment)
 }
 
+/// Every question that the room answers about a text; what is asked of a cell at least.
+fn everything_reads(text: &str) {
+    let names = ["xs".to_owned(), "x".to_owned()];
+    let _ = completeness(text);
+    let _ = completeness::goes_on(text, text);
+    let _ = identifiers(text);
+    let _ = normalised(text);
+    let _ = parse_knowing(text, &Machine);
+    let _ = captured(text, &names);
+    let _ = closure(text);
+    let _ = bound(text);
+    let _ = split_items(text);
+    for name in bound_at_top(text) {
+        assert!(text.contains(&name), "{text:?}");
+    }
+    for at in returns_at_top(text) {
+        assert!(text[at].starts_with("return"), "{text:?}");
+    }
+    let _ = with_semicolon(text);
+    let _ = with_pointers(text, &names);
+    let _ = boxed_closure(text, &names);
+    let _ = call_of_main(text);
+    let _ = over(text);
+    let _ = format_fields(text, &|_| true);
+}
+
 #[test]
 fn no_input_upsets_the_room_and_no_code_is_lost() {
     let mut parsed = 0;
     for seed in 1..=4000 {
         let text = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed)).text();
         let case = format!("seed {seed}: {text:?}");
-        let _ = completeness(&text);
-        let _ = identifiers(&text);
+        everything_reads(&text);
         let (items, statements) = split_items(&text);
         assert_eq!(
             statements.matches('\n').count(),
@@ -573,14 +598,43 @@ fn no_input_upsets_the_room_and_no_code_is_lost() {
 fn long_cells_take_linear_time() {
     let started = std::time::Instant::now();
     for piece in [
-        "(", "}", "(]", "{)", "#[", "#[a]", "let x = ", "<", "impl<", "x\n", "\"{", "%px x\n",
-        "pub(", "\\\n",
+        "(",
+        "}",
+        "(]",
+        "{)",
+        "#[",
+        "#[a]",
+        "let x = ",
+        "<",
+        "impl<",
+        "x\n",
+        "\"{",
+        "%px x\n",
+        "pub(",
+        "\\\n",
+        "x++\n",
+        "let a = !b;\n",
+        "let a = !ls;\n",
+        "return;",
+        "|x| x,",
+        "m!(x);",
+        "1, ",
+        "'",
+        "\u{feff}",
+        "let f = |x| x;\n",
+        "m!(m!(",
+        "{{x}",
+        "#",
+        "fn f() {}\n",
+        "if x {} ",
+        "/// d\n",
+        "r#\"",
+        "..",
+        "=> ",
     ] {
-        let text = piece.repeat(50_000);
+        let text = piece.repeat(60_000 / piece.len());
+        everything_reads(&text);
         let _ = parse(&text);
-        let _ = completeness(&text);
-        let _ = identifiers(&text);
-        let _ = split_items(&text);
         let _ = parse(&format!("%px {text}"));
         let _ = parse(&format!("!{text}"));
     }

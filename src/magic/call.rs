@@ -21,6 +21,8 @@ pub struct Call<'a> {
     pub cell_form: bool,
     /// The pool that `%px_POOL` names.
     pub suffix: Option<&'a str>,
+    /// The lines below a `%%name`.
+    pub body: Option<&'a str>,
 }
 
 impl Call<'_> {
@@ -138,6 +140,7 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             bind,
             cell_form: call.cell_form,
             suffix,
+            body: call.body.as_deref(),
         },
     ))
 }

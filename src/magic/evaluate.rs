@@ -6,10 +6,23 @@ use crate::cell::{self, CellError, Completeness, SegmentKind, ShellCall};
 use crate::outcome::{Event, Mark, Report, Sink, Snippet};
 use crate::session::{Code, Failed, Session, ShellRequest};
 
+/// Cells that run others, as `%run` does, may do so to this depth.
+const DEEPEST: usize = 16;
+
 /// Runs a cell as the next one of the session; whether it ended well.
 pub fn evaluate(session: &mut Session, text: &str, sink: &mut dyn Sink) -> bool {
     session.begin_cell(text, sink);
-    let ok = match run_text(session, text, 1, sink) {
+    session.depth += 1;
+    let ran = if session.depth > DEEPEST {
+        let what = format!("cells run each other {DEEPEST} deep");
+        Err(Report::usage(what)
+            .hint("does a file or a `%rerun` run itself?")
+            .into())
+    } else {
+        run_text(session, text, 1, sink)
+    };
+    session.depth -= 1;
+    let ok = match ran {
         Ok(()) => true,
         Err(Failed(reports)) => {
             sink.send(Event::Progress(None));

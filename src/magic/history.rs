@@ -1,7 +1,8 @@
-//! `%history`: the cells of this session.
+//! `%history`: the cells of this session and of earlier ones.
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgAction, Command, value_parser};
 
+use super::cells::{Past, matches, named};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
@@ -11,7 +12,7 @@ pub struct History;
 impl Magic for History {
     fn command(&self) -> Command {
         Command::new("history")
-            .about("shows the cells of this session")
+            .about("shows the cells of this session, and of earlier ones")
             .arg(
                 Arg::new("n")
                     .short('n')
@@ -19,13 +20,37 @@ impl Magic for History {
                     .value_parser(value_parser!(usize))
                     .help("only the last N"),
             )
+            .arg(
+                Arg::new("grep")
+                    .short('g')
+                    .value_name("PATTERN")
+                    .help("those of all sessions that contain it; `*` and `?` as in a shell"),
+            )
+            .arg(
+                Arg::new("unique")
+                    .short('u')
+                    .action(ArgAction::SetTrue)
+                    .help("each text once, where it was entered last"),
+            )
+            .arg(
+                Arg::new("cells")
+                    .value_name("CELLS")
+                    .action(ArgAction::Append)
+                    .help("`3`, `2-5`, `4-`; of the session before `~1/`, `~1/2-5`"),
+            )
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%history -n 3",
-            shows: "%history",
-        }]
+        &[
+            Example {
+                input: "%history -n 3",
+                shows: "%history",
+            },
+            Example {
+                input: "let found = 1;\n%history -u -g answer*42",
+                shows: "let answer = 42;",
+            },
+        ]
     }
 
     fn run(
@@ -34,21 +59,50 @@ impl Magic for History {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let all = session.history();
-        let last = call
-            .matches
-            .get_one::<usize>("n")
-            .copied()
-            .unwrap_or(all.len());
-        let text: Vec<String> = all[all.len().saturating_sub(last)..]
-            .iter()
-            .map(|record| {
-                let number = format!("{:>3}: ", record.cell);
-                let indent = " ".repeat(number.len());
-                number + &record.code.trim_end().replace('\n', &format!("\n{indent}"))
-            })
-            .collect();
-        sink.send(Event::Text(text.join("\n")));
+        let words = call.all_of("cells");
+        let pattern = call.text_of("grep");
+        let own = session.history().iter().map(|record| (0, record.clone()));
+        let mut cells: Vec<Past> = match (&words[..], pattern) {
+            ([], None) => own.collect(),
+            ([], Some(_)) => {
+                let earlier = (1..).zip(session.earlier_sessions());
+                let earlier: Vec<(u32, Vec<_>)> = earlier.collect();
+                let earlier = earlier.into_iter().rev();
+                // The one that asks contains what it asks for.
+                let own = own.take(session.history().len().saturating_sub(1));
+                let cells = earlier
+                    .flat_map(|(back, cells)| cells.into_iter().map(move |cell| (back, cell)));
+                cells.chain(own).collect()
+            }
+            _ => named(session, &words)?,
+        };
+        if let Some(pattern) = pattern {
+            cells.retain(|(_, record)| matches(pattern, &record.code));
+        }
+        if call.flag("unique") {
+            let mut seen = std::collections::HashSet::new();
+            cells.reverse();
+            cells.retain(|(_, record)| seen.insert(record.code.trim().to_owned()));
+            cells.reverse();
+        }
+        let last = call.number_of::<usize>("n").unwrap_or(cells.len());
+        let shown = cells[cells.len().saturating_sub(last)..].iter().map(line);
+        let text: Vec<String> = shown.collect();
+        let text = if text.is_empty() {
+            "no such cells".to_owned()
+        } else {
+            text.join("\n")
+        };
+        sink.send(Event::Text(text));
         Ok(())
     }
+}
+
+fn line((back, record): &Past) -> String {
+    let number = match back {
+        0 => format!("{:>3}: ", record.cell),
+        back => format!("~{back}/{}: ", record.cell),
+    };
+    let indent = " ".repeat(number.len());
+    number + &record.code.trim_end().replace('\n', &format!("\n{indent}"))
 }

@@ -5,16 +5,19 @@ mod autopx;
 mod call;
 mod cancel;
 mod cd;
+mod cells;
 mod compare;
 mod data_words;
 mod dep;
 mod document;
+mod edit;
 mod env;
 mod evaluate;
 mod gather;
 mod help;
 mod history;
 mod jobs;
+mod load;
 mod map;
 mod map_options;
 mod opt;
@@ -27,9 +30,11 @@ mod pxconfig;
 mod pxresult;
 mod quit;
 mod reduce;
+mod rerun;
 mod reset;
 mod result;
 mod run;
+mod save;
 mod scatter;
 mod script;
 mod show;
@@ -43,6 +48,7 @@ mod type_of;
 mod values;
 mod wait;
 mod who;
+mod writefile;
 
 pub use call::Call;
 pub use document::{readme_table, vocabulary};
@@ -113,6 +119,11 @@ pub const ALL: &[&dyn Magic] = &[
     &time::Time,
     &timeit::Timeit,
     &history::History,
+    &rerun::Rerun,
+    &save::Save,
+    &load::Load,
+    &edit::Edit,
+    &writefile::Writefile,
     &reset::Reset,
     &run::Run,
     &cd::Cd,

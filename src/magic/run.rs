@@ -1,10 +1,11 @@
-//! `%run`: the cells of a notebook, or a Rust file as one cell.
+//! `%run`: the cells of a notebook, or a Rust file as one cell, with its `main`.
 
 use clap::{Arg, Command};
 
-use super::{Call, Example, Magic, evaluate};
-use crate::notebook::Notebook;
-use crate::outcome::{Report, Sink};
+use super::cells::{is_notebook, of_file, run_all};
+use super::{Call, Example, Magic};
+use crate::cell::call_of_main;
+use crate::outcome::Sink;
 use crate::session::{Failed, Session};
 
 pub struct Run;
@@ -12,7 +13,7 @@ pub struct Run;
 impl Magic for Run {
     fn command(&self) -> Command {
         Command::new("run")
-            .about("runs a notebook (.md), or a Rust file as one cell")
+            .about("runs a notebook (.md), or a Rust file as one cell and its `main`")
             .arg(Arg::new("file").required(true).help("the file"))
     }
 
@@ -27,27 +28,13 @@ impl Magic for Run {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let file = call.text_of("file").unwrap_or_default();
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            Report::usage(format!("cannot read {file}: {error}"))
-                .hint("the path is relative to the folder in which regatta was started")
-        })?;
-        let cells: Vec<String> = if std::path::Path::new(file)
-            .extension()
-            .is_some_and(|end| end == "md")
+        let mut cells = of_file(file)?;
+        if let [code] = &mut cells[..]
+            && !is_notebook(file)
+            && let Some(main) = call_of_main(code)
         {
-            Notebook::parse(&text)
-                .cells()
-                .iter()
-                .map(|cell| cell.code.clone())
-                .collect()
-        } else {
-            vec![text]
-        };
-        for cell in cells {
-            if !evaluate(session, &cell, sink) {
-                return Err(Failed::default());
-            }
+            code.push_str(&main);
         }
-        Ok(())
+        run_all(cells, session, sink)
     }
 }

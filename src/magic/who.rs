@@ -1,8 +1,9 @@
-//! `%who` and `%whos`: the variables, with their types and where they live.
+//! `%who` and `%whos`: the variables, with their types and where they live, and what is defined.
 
 use clap::Command;
 
 use super::{Call, Example, Magic};
+use crate::cell::ItemKind;
 use crate::outcome::{Event, Field, Sink, Table};
 use crate::session::{Failed, Session};
 
@@ -11,25 +12,47 @@ pub struct Whos;
 
 impl Magic for Who {
     fn command(&self) -> Command {
-        Command::new("who").about("names the session's variables")
+        Command::new("who").about("names the session's variables, functions and types")
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "let answer = 42;\n%who",
-            shows: "answer",
-        }]
+        &[
+            Example {
+                input: "let answer = 42;\n%who",
+                shows: "answer",
+            },
+            Example {
+                input: "fn twice(x: u8) -> u8 { x * 2 }\n%who",
+                shows: "functions  twice",
+            },
+        ]
     }
 
     fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let mut names: Vec<String> = session.whereabouts().into_iter().map(|row| row.0).collect();
         names.sort();
         names.dedup();
-        let text = if names.is_empty() {
-            "no variables".to_owned()
-        } else {
-            names.join("  ")
+        let definitions = session.definitions();
+        let of = |wanted: &[ItemKind]| {
+            let found = definitions.iter().filter(|(_, kind)| wanted.contains(kind));
+            found.map(|(name, _)| name.clone()).collect::<Vec<String>>()
         };
+        let groups = [
+            ("variables", names),
+            ("functions", of(&[ItemKind::Fn])),
+            ("types", of(&[ItemKind::Type])),
+            ("traits", of(&[ItemKind::Trait])),
+            ("macros", of(&[ItemKind::Macro])),
+            ("constants", of(&[ItemKind::Const])),
+            ("modules", of(&[ItemKind::Other])),
+        ];
+        let named = |(what, names): (&str, Vec<String>)| match names.is_empty() {
+            true if what == "variables" => Some("no variables".to_owned()),
+            true => None,
+            false => Some(format!("{what:<10} {}", names.join("  "))),
+        };
+        let lines: Vec<String> = groups.into_iter().filter_map(named).collect();
+        let text = lines.join("\n");
         sink.send(Event::Text(text));
         Ok(())
     }

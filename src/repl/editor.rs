@@ -115,12 +115,13 @@ impl Editor {
         })
     }
 
-    /// Reads the next cell, showing `prompt`, such as `In [3]: `, if somebody is there to see it. A cell
+    /// Reads the next cell, showing `prompt`, such as `In [3]: `, if somebody is there to see it, with `begin`
+    /// as if it had been typed. A cell
     /// from a terminal goes into the history, and into its file at once.
     ///
     /// # Errors
     /// When the terminal or the input fails.
-    pub fn read(&mut self, prompt: &str) -> Result<Read, EditorError> {
+    pub fn read(&mut self, prompt: &str, begin: &str) -> Result<Read, EditorError> {
         let terminal = match &mut self.source {
             Source::Terminal(terminal) => terminal,
             Source::Pipe(lines) => {
@@ -132,7 +133,8 @@ impl Editor {
         let margin = if width <= WIDEST_MARGIN { width } else { 0 };
         terminal.margin.store(margin, Ordering::Relaxed);
         loop {
-            match terminal.line.readline(prompt) {
+            let begin = continuation::pad(begin, margin);
+            match terminal.line.readline_with_initial(prompt, (&begin, "")) {
                 Ok(text) => {
                     let cell = continuation::strip(&text);
                     if cell.trim().is_empty() {
@@ -167,6 +169,11 @@ impl Editor {
             }
             _ => Ok(Box::new(StandardOutput)),
         }
+    }
+
+    /// Whether somebody edits what is read.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.source, Source::Terminal(_))
     }
 
     /// Asks a question that is answered with yes or no. Without a terminal there is nobody to ask and the

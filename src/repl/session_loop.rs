@@ -48,6 +48,9 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if editor.is_terminal() {
+        session.remember();
+    }
     let terminal = tcgetattr(std::io::stdin()).ok();
     leave_at_the_end(&session, terminal.clone());
     if let Some(mut quiet) = terminal.clone() {
@@ -80,10 +83,17 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         *words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&session);
         let prompt = prompt(&session);
         session.hub().set_prompting(style.live);
+        let begin = match session.next_input.take() {
+            Some(code) if !editor.is_terminal() => {
+                screen.send(Event::Text(code));
+                String::new()
+            }
+            begin => begin.unwrap_or_default(),
+        };
         let read = if style.live && session.has_px_under_way() {
-            read_meanwhile(&mut editor, &prompt, &mut session, style)
+            read_meanwhile(&mut editor, &prompt, &begin, &mut session, style)
         } else {
-            editor.read(&prompt)
+            editor.read(&prompt, &begin)
         };
         session.hub().set_prompting(false);
         match read {
@@ -131,6 +141,7 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
 fn read_meanwhile(
     editor: &mut Editor,
     prompt: &str,
+    begin: &str,
     session: &mut Session,
     style: Style,
 ) -> Result<Read, EditorError> {
@@ -140,7 +151,7 @@ fn read_meanwhile(
     let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| session.idle(&|| enough.load(Ordering::Relaxed), &mut above));
-        let read = editor.read(prompt);
+        let read = editor.read(prompt, begin);
         enough.store(true, Ordering::Relaxed);
         read
     })

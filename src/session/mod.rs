@@ -20,6 +20,7 @@ mod map;
 mod marks;
 mod moved;
 mod namespace;
+mod past;
 mod pools;
 mod prints;
 mod pump;
@@ -137,6 +138,11 @@ pub struct Session {
     pub autopx: Option<PxOptions>,
     last_px: Option<px::LastPx>,
     surroundings: surroundings::Surroundings,
+    past: Option<past::Past>,
+    /// What the next prompt begins with.
+    pub next_input: Option<String>,
+    /// Cells under way: one may run others.
+    pub depth: usize,
     /// `%quit` was said.
     pub quitting: bool,
 }
@@ -204,6 +210,9 @@ impl Session {
             autopx: None,
             last_px: None,
             surroundings: surroundings::Surroundings::default(),
+            past: None,
+            next_input: None,
+            depth: 0,
             quitting: false,
         };
         session.launch_local();
@@ -267,10 +276,12 @@ impl Session {
         self.drain_events(sink);
         self.advance_px(sink);
         let cell = self.next_cell();
-        self.history.push(Record {
+        let record = Record {
             cell,
             code: code.to_owned(),
-        });
+        };
+        self.note_for_later(&record);
+        self.history.push(record);
         self.timing = CellTiming::default();
         self.begun = Instant::now();
         sink.send(Event::CellStarted {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
 use super::{Code, Failed, Session, TICK, explain};
@@ -120,6 +121,46 @@ impl Session {
             return Err(Report::new(ErrorKind::Error, what).into());
         }
         Ok(())
+    }
+
+    /// Opens the user's editor on a file, and waits until it is closed.
+    pub fn edit(&mut self, file: &std::path::Path) -> Result<(), Failed> {
+        let variables = self.environment_variables();
+        let named = |name: &str| variables.get(name).filter(|value| !value.trim().is_empty());
+        let editor = named("VISUAL").or_else(|| named("EDITOR"));
+        let editor = editor.map_or("vi", String::as_str);
+        let cannot = |error: &dyn std::fmt::Display| {
+            Report::usage(format!("the editor `{editor}` cannot be run: {error}"))
+                .hint("`%env EDITOR=nano` chooses another")
+        };
+        let mut command = self.command("sh");
+        // `$EDITOR` may have words of its own.
+        command
+            .args(["-c", &format!("{editor} \"$1\""), "sh"])
+            .arg(file);
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok();
+        if let Some(mut seen) = before.clone() {
+            // Between cells the terminal does not show what is typed.
+            seen.local_flags |= LocalFlags::ECHO | LocalFlags::ECHOCTL;
+            let _ = tcsetattr(&stdin, SetArg::TCSADRAIN, &seen);
+            // Messages of the session's own compiler are caught on standard error.
+            let screen = std::io::stdout().as_fd().try_clone_to_owned();
+            command.stdin(Stdio::inherit());
+            command.stderr(screen.map_err(|error| cannot(&error))?);
+        }
+        let ended = command.status();
+        if let Some(before) = before {
+            let _ = tcsetattr(&stdin, SetArg::TCSADRAIN, &before);
+        }
+        // Ctrl-C was for the editor.
+        let _ = self.interrupt.take();
+        let status = ended.map_err(|error| cannot(&error))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(cannot(&status).into())
+        }
     }
 
     /// A command in the user's environment, without input.

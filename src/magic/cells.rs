@@ -1,0 +1,131 @@
+//! Cells and files that magics name: ranges of the history, patterns, paths with `~`.
+
+use std::path::PathBuf;
+
+use super::evaluate;
+use crate::cell::cell_ranges;
+use crate::notebook::Notebook;
+use crate::outcome::{Report, Sink};
+use crate::session::{Failed, Record, Session};
+
+/// A cell, with how many sessions back it is.
+pub type Past = (u32, Record);
+
+/// The cells that words name; all of the session's own without any.
+pub fn named(session: &Session, words: &[&str]) -> Result<Vec<Past>, Report> {
+    let words = if words.is_empty() { &["1-"][..] } else { words };
+    let ranges = cell_ranges(words.iter().copied()).map_err(|error| {
+        Report::usage(error.to_string())
+            .hint("cells are named `3`, `2-5`, `4-`, of the session before `~1/` or `~1/2-5`")
+    })?;
+    let found = session.cells(&ranges);
+    if found.is_empty() {
+        return Err(
+            Report::usage(format!("there is no cell {}", words.join(" ")))
+                .hint("`%history` lists the cells, `%history ~1/` those of the session before"),
+        );
+    }
+    Ok(found)
+}
+
+/// Whether a word can only be a range of cells.
+pub fn is_range(word: &str) -> bool {
+    cell_ranges([word]).is_ok() && !PathBuf::from(word).exists()
+}
+
+/// Whether a pattern with `*` and `?` is in a text.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut expression = String::from("(?s)");
+    for letter in pattern.chars() {
+        match letter {
+            '*' => expression.push_str(".*"),
+            '?' => expression.push('.'),
+            _ => expression.push_str(&regex::escape(letter.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex::Regex::new(&expression).is_ok_and(|expression| expression.is_match(text))
+}
+
+/// A path as it was typed, `~/` for the home folder.
+pub fn path(typed: &str) -> PathBuf {
+    match (typed.strip_prefix("~/"), dirs::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(typed),
+    }
+}
+
+pub fn read(typed: &str) -> Result<String, Report> {
+    std::fs::read_to_string(path(typed)).map_err(|error| {
+        Report::usage(format!("cannot read {typed}: {error}"))
+            .hint("the path is relative to the working folder: `!pwd` shows it")
+    })
+}
+
+pub fn write(typed: &str, text: &str, append: bool) -> Result<(), Report> {
+    let mut options = std::fs::OpenOptions::new();
+    options
+        .create(true)
+        .append(append)
+        .write(true)
+        .truncate(!append);
+    let written = options
+        .open(path(typed))
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    written.map_err(|error| {
+        Report::usage(format!("cannot write {typed}: {error}")).hint("is there such a folder?")
+    })
+}
+
+/// The cells of a file: those of a notebook, or the whole of a Rust file.
+pub fn of_file(typed: &str) -> Result<Vec<String>, Report> {
+    let text = read(typed)?;
+    if !is_notebook(typed) {
+        return Ok(vec![text]);
+    }
+    let notebook = Notebook::parse(&text);
+    Ok(notebook
+        .cells()
+        .iter()
+        .map(|cell| cell.code.clone())
+        .collect())
+}
+
+pub fn is_notebook(typed: &str) -> bool {
+    path(typed).extension().is_some_and(|end| end == "md")
+}
+
+/// Runs cells one after the other, up to the first that fails.
+pub fn run_all(
+    cells: impl IntoIterator<Item = String>,
+    session: &mut Session,
+    sink: &mut dyn Sink,
+) -> Result<(), Failed> {
+    for cell in cells {
+        if !evaluate(session, &cell, sink) {
+            return Err(Failed::default());
+        }
+        if session.quitting {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_as_in_a_shell() {
+        for (pattern, text, is) in [
+            ("let", "let a = 1;", true),
+            ("le?", "let a = 1;", true),
+            ("let*1", "let a\n= 1;", true),
+            ("a.b", "a+b", false),
+            ("(", "f(1)", true),
+            ("z", "let a = 1;", false),
+        ] {
+            assert_eq!(matches(pattern, text), is, "{pattern}");
+        }
+    }
+}
