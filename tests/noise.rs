@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::Value;
-use support::{contains, dose, regatta};
+use support::{PATIENCE, Session, contains, dose, regatta};
 
 /// Cells that do no harm, however they are changed: no loops, no recursion, no files, no processes.
 const CELLS: [&str; 14] = [
@@ -126,4 +128,97 @@ fn bytes_that_are_no_text_spoil_their_own_lines_only() {
     let ran = regatta(&[], &input);
     assert_eq!(ran.status, 1, "lines that are no cells fail: {}", ran.err);
     contains(ran.out.lines().last().unwrap_or_default(), &["42"]);
+}
+
+/// Bytes as someone's cat types them: all but those that leave the session, stop it, or open what only more of
+/// the same would close.
+fn typed(random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut line = noise(random);
+    // Ctrl-D and Ctrl-Z; Ctrl-C, -S and -Q may come, Ctrl-V and Escape eat what follows them.
+    line.retain(|byte| !matches!(byte, 0x04 | 0x1a));
+    line
+}
+
+/// A session that may have been left in the middle of anything begins a new line.
+fn afresh(session: &mut Session) {
+    // What Ctrl-V or Escape left open takes the first, the search through the history the second.
+    for _ in 0..3 {
+        session.type_keys("\x03");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    session.prompt(PATIENCE);
+}
+
+#[test]
+fn a_cat_on_the_keyboard() {
+    let mut random = dose::random();
+    let mut session = Session::start();
+    session.cells(&[
+        "fn answer(x: u64) -> u64 { x + 2 }",
+        "let kept = vec![40u64];",
+    ]);
+    let lines = dose::of(300, 10_000);
+    for number in 1..=lines {
+        let mut line = typed(&mut random);
+        // Nothing is run: what would be a cell is dropped.
+        line.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+        line.extend(b"\x03");
+        session.type_bytes(&line);
+        if number % 100 == 0 {
+            afresh(&mut session);
+            dose::told(&format!("{number} of {lines} lines"));
+            contains(&session.cell("answer(kept[0])"), &["42"]);
+        }
+    }
+    // Cells that nobody meant, as typed text; each is answered.
+    let cells = dose::of(25, 500);
+    for _ in 0..cells {
+        let cell = std::iter::repeat_with(|| mutated(&mut random))
+            .find(|cell| harmless(cell) && !cell.starts_with("%%"))
+            .unwrap_or_default();
+        session.enter(&cell);
+        // What is not finished waits for more of it.
+        session.type_keys("\x03");
+        session.prompt(PATIENCE);
+    }
+    afresh(&mut session);
+    contains(&session.cell("answer(40)"), &["42"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn a_resize_storm_and_a_megabyte_pasted() {
+    let mut random = dose::random();
+    let mut session = Session::start();
+    session.type_keys("let word = \"");
+    for _ in 0..dose::of(200, 5_000) {
+        session.resize(random.u16(1..60), random.u16(1..200));
+        session.type_keys("x");
+    }
+    session.resize(50, 100);
+    let typed = dose::of(200, 5_000);
+    session.type_keys("\"; word.len()\r");
+    contains(&session.prompt(PATIENCE), &[&format!("Out[2]: {typed}")]);
+    // While a cell runs, a live table stands and a job goes on.
+    session.cells(&["%pool start -n 2"]);
+    session.enter("%map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(20)); x } over 0..100u64");
+    for _ in 0..dose::of(50, 500) {
+        session.resize(random.u16(1..60), random.u16(1..200));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    session.resize(50, 100);
+    contains(&session.prompt(PATIENCE), &["speedup"]);
+
+    let pasted = "0123456789 abcdef\n".repeat((1 << 20) / 18);
+    let lines = pasted.lines().count();
+    session.enter(&format!("let long = \"{pasted}\";\nlong.lines().count()"));
+    contains(&session.prompt(PATIENCE), &[&lines.to_string()]);
+    // Dropped, not run.
+    session.type_keys("\x1b[200~");
+    session.type_keys(&pasted);
+    session.type_keys("\x1b[201~");
+    session.type_keys("\x03");
+    session.prompt(PATIENCE);
+    contains(&session.cell("40 + 2"), &["42"]);
+    assert_eq!(session.end(), 0);
 }

@@ -123,10 +123,26 @@ impl Session {
 
     /// Presses keys.
     pub fn type_keys(&mut self, keys: &str) {
+        self.type_bytes(keys.as_bytes());
+    }
+
+    /// Presses keys that need not be text.
+    pub fn type_bytes(&mut self, keys: &[u8]) {
         self.since = self.screen.len();
         self.keys
-            .write_all(keys.as_bytes())
+            .write_all(keys)
             .expect("a terminal that takes keys");
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&self.keys, size).expect("a terminal");
     }
 
     /// Waits for the next prompt after the last input; gives what was shown between.
