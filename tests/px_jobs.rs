@@ -376,7 +376,7 @@ fn initialised(session: &mut Session) {
     ]);
     let all = [("0", "5"), ("1", "6")];
     results(session, "%px mine", &all);
-    session.cells(&["%pool restart 1"]);
+    session.cells(&["%pool restart 0, 1"]);
     results(session, "%px mine", &all);
     killed(session, 0);
     let shown = session.cell("%px text.len()");

@@ -7,7 +7,7 @@ use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
 
 /// Everything that completion knows now.
 pub fn vocabulary(session: &Session) -> Vocabulary {
-    let magics = ALL
+    let magics: Vec<MagicWord> = ALL
         .iter()
         .map(|magic| {
             let command = magic.command();
@@ -33,6 +33,7 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
             }
         })
         .collect();
+    let magics = with_pools(magics, session);
     let function = |kind| {
         matches!(
             kind,
@@ -59,6 +60,25 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
             .map(|(name, _)| name)
             .collect(),
     }
+}
+
+/// The magics, and `%px_NAME` for each pool where there is more than one.
+fn with_pools(mut magics: Vec<MagicWord>, session: &Session) -> Vec<MagicWord> {
+    if session.pools().len() < 2 {
+        return magics;
+    }
+    for pool in session.pools() {
+        for magic in ALL.iter().filter(|magic| magic.takes_suffix()) {
+            let name = magic.command().get_name().to_owned();
+            let found = magics.iter().find(|word| word.name == name).cloned();
+            magics.extend(found.map(|word| MagicWord {
+                name: format!("{name}_{}", pool.name),
+                summary: format!("{}, on {}", word.summary, pool.name),
+                ..word
+            }));
+        }
+    }
+    magics
 }
 
 fn option(argument: &clap::Arg) -> OptionWord {

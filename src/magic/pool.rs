@@ -81,6 +81,7 @@ impl Magic for Pool {
                     .arg(
                         Arg::new("targets")
                             .value_name("TARGETS")
+                            .num_args(1..)
                             .default_value("all")
                             .allow_hyphen_values(true)
                             .help("which: `all`, `2`, `0,2`, `1:3`, `-1`"),
@@ -141,10 +142,10 @@ impl Magic for Pool {
                 format!("{}, in {}", described(&pool), milliseconds(took))
             }
             "restart" => {
-                let targets: Targets = text("targets")
-                    .unwrap_or("all")
-                    .parse()
-                    .map_err(super::values::bad_targets)?;
+                // `0, 1` is two words.
+                let words = options.get_many::<String>("targets");
+                let targets: String = words.into_iter().flatten().cloned().collect();
+                let targets: Targets = targets.parse().map_err(super::values::bad_targets)?;
                 let (pool, ranks, lost, took) = session.restart_pool(&targets, sink)?;
                 let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
                 let lost = if lost.is_empty() {

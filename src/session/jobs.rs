@@ -119,7 +119,9 @@ impl Session {
 
     /// Whether a job still runs, or waits for its turn.
     pub fn has_background(&self) -> bool {
-        self.statuses().iter().any(|status| !is_over(status.state))
+        // Also those that code has begun.
+        let runs = |record: &JobRecord| record.background && !is_over(record.state);
+        self.has_px_under_way() || self.hub.jobs().iter().any(runs)
     }
 
     /// Waits for all jobs; whether all of them went well. Those that failed are told.

@@ -128,6 +128,9 @@ impl Session {
         let mut groups: Vec<Group> = Vec::new();
         for rank in ranks {
             let Some(engine) = pool.engines.get(rank.0 as usize).copied() else {
+                // While the cell waited for its turn.
+                let why = format!("{} was resized to {}", pool.name, pool.size);
+                course.skipped.push(skipped(*rank, &why));
                 continue;
             };
             if let Some(cause) = dead.get(&engine) {

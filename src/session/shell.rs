@@ -4,7 +4,7 @@
 use std::io::{ErrorKind as IoError, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
+use super::pump::Awaited;
 use super::{Code, Failed, Session, TICK, explain};
 use crate::cell::{Binding, Known, format_fields};
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Stream};
@@ -52,12 +53,9 @@ impl Session {
         &mut self,
         shell: &str,
         text: &str,
-        mut kept: Option<&mut String>,
+        kept: Option<&mut String>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let cannot = |what: &str, error: &dyn std::fmt::Display| {
-            Report::new(ErrorKind::System, format!("{what}: {error}"))
-        };
         let mut child = self
             .command(shell)
             .args(["-c", text])
@@ -66,53 +64,16 @@ impl Session {
             .process_group(0)
             .spawn()
             .map_err(|error| cannot(&format!("{shell} cannot be run"), &error))?;
-        let mut outputs = Outputs::of(&mut child)
+        let outputs = Outputs::of(&mut child)
             .map_err(|error| cannot("the command's output cannot be read", &error))?;
-        let mut tell = |stream: Stream, text: String, sink: &mut dyn Sink| match &mut kept {
-            Some(kept) if stream == Stream::Stdout => kept.push_str(&text),
-            _ => sink.send(Event::Output {
-                origin: Origin::Local,
-                stream,
-                text,
-            }),
+        let running = Running {
+            child,
+            outputs,
+            kept,
+            ended: false,
+            interrupted: false,
         };
-        let mut interrupted = false;
-        loop {
-            // What it has written before its end is in the pipes by then; a child of its own may hold them
-            // open for longer than it lives.
-            let ended = outputs.all_ended() || matches!(child.try_wait(), Ok(Some(_)));
-            for (stream, text) in outputs.read(if ended { Duration::ZERO } else { TICK }) {
-                tell(stream, text, sink);
-            }
-            if ended {
-                break;
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                interrupted = true;
-                let group = Pid::from_raw(child.id().cast_signed());
-                // It may have ended by itself in this moment.
-                let _ = killpg(group, Signal::SIGKILL);
-                break;
-            }
-        }
-        for (stream, text) in outputs.finish() {
-            tell(stream, text, sink);
-        }
-        let status = loop {
-            // It may have closed its output and gone on.
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) => {}
-                Err(error) => return Err(cannot("the command is lost", &error).into()),
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                interrupted = true;
-                let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let (status, interrupted) = self.until(running, sink)?;
         if interrupted {
             return Err(explain::interrupted("running the command").into());
         }
@@ -240,6 +201,87 @@ impl Session {
     }
 }
 
+fn cannot(what: &str, error: &std::io::Error) -> Report {
+    Report::new(ErrorKind::System, format!("{what}: {error}"))
+}
+
+/// A command's end: how it ended, and whether Ctrl-C ended it.
+struct Running<'a> {
+    child: Child,
+    outputs: Outputs,
+    /// What takes its standard output.
+    kept: Option<&'a mut String>,
+    /// All that it will say is read.
+    ended: bool,
+    interrupted: bool,
+}
+
+impl Running<'_> {
+    fn tell(&mut self, said: Vec<(Stream, String)>, sink: &mut dyn Sink) {
+        for (stream, text) in said {
+            match &mut self.kept {
+                Some(kept) if stream == Stream::Stdout => kept.push_str(&text),
+                _ => sink.send(Event::Output {
+                    origin: Origin::Local,
+                    stream,
+                    text,
+                }),
+            }
+        }
+    }
+}
+
+impl Awaited for Running<'_> {
+    type Outcome = (ExitStatus, bool);
+
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn look(
+        &mut self,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Self::Outcome>, Failed> {
+        session.advance_px(sink);
+        if !self.ended {
+            // What it has written before its end is in the pipes by then; a child of its own may hold them
+            // open for longer than it lives.
+            self.ended = self.interrupted
+                || self.outputs.all_ended()
+                || matches!(self.child.try_wait(), Ok(Some(_)));
+            let said = self
+                .outputs
+                .read(if self.ended { Duration::ZERO } else { TICK });
+            self.tell(said, sink);
+            if !self.ended {
+                return Ok(None);
+            }
+            let rest = std::mem::take(&mut self.outputs).finish();
+            self.tell(rest, sink);
+        }
+        // It may have closed its output and gone on.
+        let status = self.child.try_wait();
+        match status.map_err(|error| cannot("the command is lost", &error))? {
+            Some(status) => Ok(Some((status, self.interrupted))),
+            None => {
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(None)
+            }
+        }
+    }
+
+    fn interrupted(&mut self, _: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+        self.interrupted = true;
+        // It may have ended by itself in this moment.
+        let _ = killpg(
+            Pid::from_raw(self.child.id().cast_signed()),
+            Signal::SIGKILL,
+        );
+        Ok(())
+    }
+}
+
 struct Words<'a> {
     variables: Vec<String>,
     session: &'a Session,
@@ -260,6 +302,7 @@ impl Known for Words<'_> {
 }
 
 /// The two outputs of a child, read without waiting for them.
+#[derive(Default)]
 struct Outputs(Vec<Output>);
 
 struct Output {
