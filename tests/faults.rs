@@ -213,7 +213,7 @@ fn a_crash_loses_variables_by_name_and_nothing_else() {
     contains(&shown, &["error", "item 3 ended three engines", "SIGABRT"]);
     contains(
         &session.cell("%px engine::size()"),
-        &["│      1 │      2 │"],
+        &["│    0,1 │      2 │"],
     );
     contains(&session.cell("kept"), &["1"]);
     assert_eq!(session.end(), 0);

@@ -273,7 +273,7 @@ fn interrupts(session: &mut Session) {
 /// What ran on a pool that is stopped is over.
 fn stopped(session: &mut Session) {
     session.cells(&["%px -a loop {}", "%px -a 1"]);
-    session.cells(&["%pool stop", "%pool start -n 2"]);
+    session.cells(&["%pool stop\n%pool start -n 2"]);
     results(session, "%px 1 + 1", &[("0,1", "2")]);
     contains(&session.cell("%jobs"), &["│ failed"]);
     session.cells(&["%jobs --drop all"]);

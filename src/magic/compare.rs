@@ -78,7 +78,7 @@ impl Magic for Compare {
         let compared = names(&meant, &mut passing, session, sink)
             .and_then(|pools| session.compare(&pools, &request, sink));
         for (_, name) in passing {
-            session.stop_pool(Some(&name), false)?;
+            session.stop_pool(Some(&name), false, sink)?;
         }
         if let Some(used) = used {
             session.use_pool(&used.0)?;

@@ -120,7 +120,7 @@ impl Magic for Pool {
             "start" => start(call, session, options, sink)?,
             "stop" => {
                 let all = options.get_flag("all");
-                let stopped = session.stop_pool(text("pool"), all)?;
+                let stopped = session.stop_pool(text("pool"), all, sink)?;
                 let names: Vec<String> = stopped.iter().map(|pool| pool.name.to_string()).collect();
                 let now = match session.current_pool() {
                     Some(pool) if !names.is_empty() => format!("; using {}", pool.name),

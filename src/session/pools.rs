@@ -107,7 +107,7 @@ impl Session {
         self.pools.push(pool.clone());
         let before = self.current.replace(name.clone());
         if let Err(failed) = self.initialise(&name, &pool.all_ranks(), sink) {
-            self.stop_pool(Some(&name.0), false)?;
+            self.stop_pool(Some(&name.0), false, sink)?;
             self.current = before;
             return Err(failed);
         }
@@ -136,7 +136,12 @@ impl Session {
     }
 
     /// Stops pools; all of them when `name` is `None` and `all` is set.
-    pub fn stop_pool(&mut self, name: Option<&str>, all: bool) -> Result<Vec<Pool>, Report> {
+    pub fn stop_pool(
+        &mut self,
+        name: Option<&str>,
+        all: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Pool>, Report> {
         let stopped: Vec<Pool> = if all {
             std::mem::take(&mut self.pools)
         } else {
@@ -154,6 +159,8 @@ impl Session {
         if self.current_pool().is_none() {
             self.current = self.pools.last().map(|pool| pool.name.clone());
         }
+        // A pool of the same name may be started next.
+        self.advance_px(sink);
         Ok(stopped)
     }
 
