@@ -45,6 +45,8 @@
 //! and the state after it; the hub sends the artifact's path to the engine; the session follows the engine's
 //! events to its end and adopts the new state only when the cell ran through. `%px` does the same once per
 //! set of variables that its engines have.
+//! Whatever the session waits for is a condition that one pump looks at between events, and every event goes
+//! to the flight of its engine, whoever waits: so cells in the background come to their end beside others.
 //!
 //! # A map's way
 //!

@@ -180,6 +180,9 @@ impl Session {
 
     fn advance_one(&mut self, place: usize, sink: &mut dyn Sink) {
         let PxJob { asked, stage, .. } = &self.px_jobs[place];
+        if matches!(stage, Stage::Over(_)) {
+            return;
+        }
         let asked = asked.clone();
         match stage {
             Stage::Over(_) => {}
