@@ -26,6 +26,7 @@
 //! |---|---|
 //! | [`cli`] | the command line and the roles |
 //! | [`repl`] | line editor, prompt, the read–evaluate–render loop |
+//! | [`assist`] | what can be typed at a place, as plain data: for the prompt and any other front end |
 //! | `notebook_run` | notebooks and single cells without a terminal |
 //! | [`magic`] | one file per magic; help, completion and docs derive from their declarations |
 //! | [`session`] | the one owner of compiler, pools, namespaces, history, jobs |
@@ -76,6 +77,7 @@
 //! 4. This process never runs user code; an engine never compiles.
 //! 5. Every number shown is measured.
 
+pub mod assist;
 pub mod cell;
 pub mod cli;
 pub mod compiler;

@@ -11,6 +11,8 @@ pub struct Vocabulary {
     pub engines: u32,
     /// Names of session variables.
     pub variables: Vec<String>,
+    /// Whether plain cells run on the engines of the current pool.
+    pub autopx: bool,
     /// Names of functions defined in the session, without parentheses.
     pub functions: Vec<String>,
 }

@@ -10,6 +10,7 @@ pub mod items;
 pub mod options;
 mod over;
 pub mod ranges;
+mod question;
 mod scan;
 mod statement;
 mod supply;
@@ -30,6 +31,7 @@ pub use ranges::{CellRange, cell_ranges};
 pub use supply::{boxed_closure, call_of_main, with_pointers, with_semicolon};
 pub use syntax::{bound_at_top, nests_too_deeply, returns_at_top};
 pub use tail::tail;
+pub use question::{asks_behind, question};
 pub use targets::{TargetError, Targets};
 pub use words::{KEYWORDS, format_fields, identifiers, is_variable_name, normalised};
 

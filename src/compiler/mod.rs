@@ -1,9 +1,11 @@
-//! The compiler room: the only importer of evcxr, which it uses as a pure compiler. It takes code and the
-//! state of a namespace and gives an artifact and the state after it; running is the business of engines.
+//! The compiler room: the only importer of evcxr, which it uses as a pure compiler, and of rust-analyzer. It takes
+//! code and the state of a namespace and gives an artifact and the state after it; running is the business of
+//! engines. [`analysis`] tells what names there are and what they mean.
 //!
 //! The context (one rust-analyzer for all namespaces) lives on a thread of its own, which warms it up while
 //! the user types the first cell.
 
+pub mod analysis;
 mod builds;
 mod cell_crate;
 pub mod cleaner;
@@ -24,6 +26,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use analysis::Analyst;
 pub use diagnostics::{Diagnostic, Extract, Place};
 pub use locate::locate;
 pub use stderr::{Building, Silenced, silence};
@@ -147,6 +150,7 @@ pub struct Compiler {
     requests: Sender<Request>,
     warmth: Arc<Mutex<Warmth>>,
     root: Mutex<Option<Receiver<State>>>,
+    analyst: Analyst,
     folder: PathBuf,
     thread: Option<std::thread::JoinHandle<()>>,
     builds: u64,
@@ -178,10 +182,12 @@ impl Compiler {
                 Warmth::Failed(error.to_string());
         }
         let root = Mutex::new(Some(root));
+        let analyst = Analyst::start(&folder, warmth.clone());
         Self {
             requests,
             warmth,
             root,
+            analyst,
             folder,
             thread: thread.ok(),
             builds: 0,
@@ -237,6 +243,12 @@ impl Compiler {
     /// Changes a setting for all later compilations.
     pub fn configure(&mut self, setting: Setting) -> Pending {
         self.ask(|answer| Request::Configure { setting, answer })
+    }
+
+    /// Who knows names and their documentation.
+    #[must_use]
+    pub fn analyst(&self) -> &Analyst {
+        &self.analyst
     }
 
     /// How often something was compiled in this session.

@@ -42,6 +42,7 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
     };
     Vocabulary {
         magics,
+        autopx: session.autopx.is_some(),
         pools: session
             .pools()
             .iter()

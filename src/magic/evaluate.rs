@@ -50,6 +50,10 @@ pub fn run_text(
     sink: &mut dyn Sink,
 ) -> Result<(), Failed> {
     let name = format!("In [{}]", session.cell());
+    if let Some(call) = cell::question(text).filter(|_| !is_operator(session, text)) {
+        let (magic, call) = prepare(&call)?;
+        return magic.run(&call, session, sink);
+    }
     let parsed = cell::parse_knowing(text, &session.known());
     let mut parsed = parsed.map_err(|error| unreadable(error, text, name.clone()))?;
     for line in &parsed.negations {
@@ -142,6 +146,19 @@ fn continuation(code: &str, line: usize, source: &str, name: &str) -> Report {
         }],
     });
     report.hint("a cell is entered whole: Alt-Enter breaks a line within it, and so does Enter in an open bracket")
+}
+
+/// Whether the question mark behind a variable is Rust's: it has something to unwrap.
+fn is_operator(session: &Session, text: &str) -> bool {
+    let name = cell::asks_behind(text);
+    let variables = session.variables();
+    let kind = variables
+        .iter()
+        .find(|(other, _)| Some(other.as_str()) == name);
+    kind.is_some_and(|(_, kind)| {
+        let outer = kind.split('<').next().unwrap_or_default();
+        outer.ends_with("Result") || outer.ends_with("Option")
+    })
 }
 
 /// Code that stops in the middle: an open bracket, string or comment, an operator at its end.

@@ -12,7 +12,10 @@ impl Magic for Help {
     fn command(&self) -> Command {
         Command::new("help")
             .about("lists the magics, or explains one")
-            .arg(Arg::new("name").help("the magic, with or without `%`"))
+            .arg(
+                Arg::new("name")
+                    .help("the magic, with or without `%`; `?` for a short introduction"),
+            )
     }
 
     fn examples(&self) -> &'static [Example] {
@@ -42,6 +45,10 @@ impl Magic for Help {
             sink.send(Event::Text(more.to_owned()));
             return Ok(());
         };
+        if name == "?" {
+            sink.send(Event::Text(INTRODUCTION.to_owned()));
+            return Ok(());
+        }
         let name = name.trim_start_matches('%');
         let Some(magic) = find(name) else {
             let names: Vec<String> = ALL
@@ -61,6 +68,22 @@ impl Magic for Help {
         Ok(())
     }
 }
+
+/// What `?` alone shows.
+const INTRODUCTION: &str = "\
+Rust is run cell by cell: variables, functions and types stay. A last expression
+without `;` is shown.
+
+?name      what it is: signature, type, documentation; also name?
+??name     with its source
+Tab        completes names, fields, methods, paths, magics and their options
+%help      lists the magics; %help px or %px? explains one
+%who       lists variables; %history what was entered
+!command   runs a shell command
+%quit      leaves, as Ctrl-D does
+
+%pool start, then %px CODE runs on every engine of a pool, and
+%map f over xs maps a function over inputs in parallel.";
 
 /// Columns of help texts, on any terminal that is not narrower.
 const WIDTH: usize = 78;

@@ -9,6 +9,7 @@ mod cells;
 mod compare;
 mod data_words;
 mod dep;
+mod doc;
 mod document;
 mod edit;
 mod env;
@@ -116,6 +117,7 @@ pub const ALL: &[&dyn Magic] = &[
     &who::Whos,
     &type_of::TypeOf,
     &show::Show,
+    &doc::Doc,
     &time::Time,
     &timeit::Timeit,
     &history::History,

@@ -71,6 +71,8 @@ pub enum Event {
     Compare(Compare),
     /// Timings of `%time` and `%timeit`.
     Timing(Timing),
+    /// `%doc`.
+    Docs(Docs),
     /// The listing of a magic such as `%pool list` or `%who`.
     Table(Table),
     /// A magic's plain text, such as `%history`, or one line such as `pool p0: 2 process engines, up in 6 ms`.
@@ -216,6 +218,32 @@ pub struct Timing {
     pub loops: u64,
     /// Only for `%time`: what the compiler needed.
     pub compile: Option<Duration>,
+}
+
+/// What is known about a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Docs {
+    /// As it was asked for.
+    pub name: String,
+    /// Where it is defined: `alloc::vec::Vec`; empty for the session's own.
+    pub path: String,
+    /// Rust code, one or more lines.
+    pub signature: String,
+    /// Markdown; empty where nothing is documented.
+    pub text: String,
+    /// The paths by which it can be named, when its name alone is not known to cells.
+    pub imports: Vec<String>,
+    pub source: Option<Definition>,
+    /// All of it is wanted, however long it is.
+    pub whole: bool,
+}
+
+/// Where something is defined, and its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Definition {
+    /// `library/alloc/src/vec/mod.rs:2450`; empty for the session's own.
+    pub place: String,
+    pub code: String,
 }
 
 /// A listing: typed fields, so that a renderer aligns and formats them.

@@ -11,6 +11,7 @@
 //! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
+//! | `docs` | `path` (where it is defined), `signature` (Rust), `text` (Markdown), `imports` (paths, when a `use` is needed), `source` (`null`, or `place` and `code`) |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
 //! | `text`, `notice` | `text` |
 //! | `error` | `cell`, `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px` |
@@ -124,6 +125,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Compare(it) => self.write(&record_job::compare(it)),
             Event::MapFinished(report) => self.write(&record_job::map_finished(report)),
             Event::Timing(timing) => self.write(&record::timing(timing)),
+            Event::Docs(it) => self.write(&record::docs(it)),
             Event::Table(table) => self.write(&record::table(table)),
             Event::Text(text) => self.write(&Line::Text { text }),
             Event::Notice(text) => self.write(&Line::Notice { text }),

@@ -8,12 +8,14 @@
 mod below;
 mod compare;
 pub mod debug;
+mod docs;
 mod failures;
 mod grid;
 mod items;
 mod json;
 mod live;
 mod map;
+mod markdown;
 mod output;
 mod pager;
 mod progress;

@@ -9,7 +9,7 @@ use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Timeline};
 use super::timing as statistics;
 use crate::ids::{CellId, Rank};
-use crate::outcome::{Field, PoolKind, Stream, Table, Timing, Value};
+use crate::outcome::{Docs, Field, PoolKind, Stream, Table, Timing, Value};
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -49,6 +49,13 @@ pub(crate) enum Line<'a> {
         columns: &'a [&'static str],
         rows: Vec<Vec<Cell<'a>>>,
     },
+    Docs {
+        path: &'a str,
+        signature: &'a str,
+        text: &'a str,
+        imports: &'a [String],
+        source: Option<Source<'a>>,
+    },
     Text {
         text: &'a str,
     },
@@ -62,6 +69,12 @@ pub(crate) enum Line<'a> {
         compile: f64,
         run: f64,
     },
+}
+
+#[derive(Serialize)]
+pub(crate) struct Source<'a> {
+    place: &'a str,
+    code: &'a str,
 }
 
 #[derive(Serialize)]
@@ -118,6 +131,20 @@ fn cell(field: &Field) -> Cell<'_> {
         Field::Count(number) | Field::Bytes(number) => Cell::Whole(*number),
         Field::Seconds(seconds) => Cell::Real(*seconds),
         Field::Empty => Cell::Empty,
+    }
+}
+
+pub(crate) fn docs(docs: &Docs) -> Line<'_> {
+    let source = docs.source.as_ref();
+    Line::Docs {
+        path: &docs.path,
+        signature: &docs.signature,
+        text: &docs.text,
+        imports: &docs.imports,
+        source: source.map(|source| Source {
+            place: &source.place,
+            code: &source.code,
+        }),
     }
 }
 

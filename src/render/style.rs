@@ -119,6 +119,22 @@ impl Style {
         }
     }
 
+    pub(crate) fn strong(&self, text: &str) -> String {
+        if self.colour {
+            text.bold().to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+
+    pub(crate) fn code(&self, text: &str) -> String {
+        if self.colour {
+            text.cyan().to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+
     pub(crate) fn prompt(&self, text: &str) -> String {
         if self.colour {
             text.cyan().bold().to_string()

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
-use super::{Style, compare, map, output, progress, px, report, tables, timeline, timing, value};
+use super::{
+    Style, compare, docs, map, output, progress, px, report, tables, timeline, timing, value,
+};
 use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
 
 /// Events as text, for people.
@@ -105,6 +107,7 @@ impl<W: Write> Terminal<W> {
             Event::MapPlan(plan) => map::plan(plan, style),
             Event::MapFinished(report) => map::report(report, style),
             Event::Timing(timing) => timing::timing(timing, style),
+            Event::Docs(it) => docs::docs(it, style),
             Event::Table(table) => tables::table(table, style),
             Event::Text(text) => ended(text.clone()),
             Event::Notice(notice) => {

@@ -17,10 +17,11 @@ use rustyline::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::cell::completeness::{Completeness, completeness};
-use crate::repl::assist::Assist;
+use crate::compiler::analysis::Analyst;
+use crate::repl::helper::LineHelper;
 use crate::repl::history::{CellHistory, default_path};
-use crate::repl::vocabulary::Vocabulary;
 use crate::repl::{continuation, keys, plain};
+use crate::vocabulary::Vocabulary;
 
 /// Columns. Lines that continue a cell under a longer prompt begin at the left edge.
 const WIDEST_MARGIN: usize = 40;
@@ -77,7 +78,7 @@ enum Source {
 }
 
 struct Terminal {
-    line: rustyline::Editor<Assist, CellHistory>,
+    line: rustyline::Editor<LineHelper, CellHistory>,
     /// Width of the prompt, shared with all who pad and unpad.
     margin: Arc<AtomicUsize>,
 }
@@ -91,6 +92,7 @@ impl Editor {
     pub fn new(
         options: EditorOptions,
         vocabulary: Arc<Mutex<Vocabulary>>,
+        analyst: Analyst,
     ) -> Result<Self, EditorError> {
         if !io::stdin().is_terminal() {
             return Ok(Self {
@@ -101,8 +103,9 @@ impl Editor {
         let margin = Arc::new(AtomicUsize::new(0));
         let (history, warning) = CellHistory::open(options.history, Arc::clone(&margin));
         let mut line = rustyline::Editor::with_history(config(options.vi), history)?;
-        line.set_helper(Some(Assist::new(
+        line.set_helper(Some(LineHelper::new(
             vocabulary,
+            analyst,
             Arc::clone(&margin),
             options.colour,
         )));
@@ -204,6 +207,7 @@ fn config(vi: bool) -> Config {
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
         .completion_type(CompletionType::List)
         .completion_show_all_if_ambiguous(true)
+        .completion_prompt_limit(400)
         .auto_add_history(false)
         .indent_size(4)
         // The highlighter also draws continuation prompts, which NO_COLOR does not forbid.

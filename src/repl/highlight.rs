@@ -1,8 +1,8 @@
 //! Colours for a cell's text. Only escape sequences are added: the painted text is exactly as wide as
 //! the text itself, because rustyline places the cursor by the latter.
 
+use crate::assist::syntax::{Class, Span, classify};
 use crate::repl::continuation::{self, PAD};
-use crate::repl::syntax::{Class, Span, classify};
 
 const RESET: &str = "\x1b[0m";
 const DIM: &str = "\x1b[2m";

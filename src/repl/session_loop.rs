@@ -39,7 +39,8 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         colour: style.colour,
         ..EditorOptions::default()
     };
-    let mut editor = match Editor::new(options, words.clone()) {
+    let analyst = session.analyst().clone();
+    let mut editor = match Editor::new(options, words.clone(), analyst.clone()) {
         Ok(editor) => editor,
         Err(error) => {
             screen.send(Event::Notice(format!(
@@ -90,11 +91,17 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
             }
             begin => begin.unwrap_or_default(),
         };
+        // What is never asked for by a key is not loaded.
+        if style.live {
+            analyst.set_scenes(session.scenes());
+            analyst.prompt(true);
+        }
         let read = if style.live && session.has_px_under_way() {
             read_meanwhile(&mut editor, &prompt, &begin, &mut session, style)
         } else {
             editor.read(&prompt, &begin)
         };
+        analyst.prompt(false);
         session.hub().set_prompting(false);
         match read {
             Ok(Read::Cell(text)) => {

@@ -1,9 +1,14 @@
-//! What can be asked of a session without running anything: types and whereabouts.
+//! What can be asked of a session without running anything: types, whereabouts and documentation.
 
 use std::collections::BTreeMap;
 
-use super::{Code, Failed, Session};
-use crate::outcome::Sink;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Instant;
+
+use super::namespace::Namespace;
+use super::{Code, Failed, Session, TICK, explain, jobs};
+use crate::compiler::analysis::{Analyst, Found, Question, Scene, Scenes};
+use crate::outcome::{ErrorKind, Event, Progress, Report, Sink};
 
 impl Session {
     /// Every variable with its type and where it lives, such as `local` or `p0: 0,2`.
@@ -37,6 +42,62 @@ impl Session {
             }
         }
         rows
+    }
+
+    /// Who knows the names that code can use, and what they mean.
+    pub fn analyst(&self) -> &Analyst {
+        self.compiler.analyst()
+    }
+
+    /// What cells can name now.
+    pub fn scenes(&self) -> Scenes {
+        let scene = |namespace: Option<&Namespace>| Scene {
+            variables: namespace
+                .into_iter()
+                .flat_map(|namespace| namespace.variables().clone())
+                .filter(|(name, _)| !jobs::is_ours(name))
+                .collect(),
+        };
+        let engine = self.current_pool().and_then(|pool| pool.engines.first());
+        Scenes {
+            items: self.definitions.source(),
+            local: scene(self.namespaces.get(&self.local)),
+            engines: engine.map(|engine| scene(self.namespaces.get(engine))),
+        }
+    }
+
+    /// Looks up what something is. The first time, all libraries are read.
+    pub fn docs(&mut self, question: Question, sink: &mut dyn Sink) -> Result<Found, Failed> {
+        self.analyst().set_scenes(self.scenes());
+        let answer = self.analyst().docs(question);
+        let since = Instant::now();
+        let found = loop {
+            match answer.recv_timeout(TICK) {
+                Ok(found) => break found,
+                Err(RecvTimeoutError::Disconnected) => {
+                    break Err("its thread has ended; start regatta again".to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.interrupt.take() {
+                return Err(explain::interrupted("reading documentation").into());
+            }
+            sink.send(Event::Progress(Some(Progress {
+                what: "reading the libraries".to_owned(),
+                unit: "crates",
+                done: 0,
+                total: None,
+                elapsed: since.elapsed(),
+            })));
+        };
+        sink.send(Event::Progress(None));
+        found.map_err(|why| {
+            Report::new(
+                ErrorKind::System,
+                format!("nothing can be looked up: {why}"),
+            )
+            .into()
+        })
     }
 
     /// The type of an expression in the local namespace. It is compiled, but not run.

@@ -132,6 +132,27 @@ impl Definitions {
         unseen.iter().map(|entry| entry.text.as_str()).collect()
     }
 
+    /// What the definitions come to: of each name the last one.
+    pub fn source(&self) -> String {
+        let (items, _) = split_items(&self.unseen(0));
+        let is_last = |at: usize, item: &ItemText| {
+            let same = |later: &ItemText| later.name == item.name && later.kind == item.kind;
+            item.name.is_none() || !items[at + 1..].iter().any(same)
+        };
+        let mut source = String::new();
+        for (at, item) in items.iter().enumerate() {
+            let ours = item
+                .name
+                .as_ref()
+                .is_some_and(|name| name.starts_with("_REGATTA"));
+            if !ours && is_last(at, item) {
+                source.push_str(&item.text);
+                source.push('\n');
+            }
+        }
+        source
+    }
+
     pub fn len(&self) -> usize {
         self.log.len()
     }
@@ -201,5 +222,21 @@ mod tests {
         assert_eq!(changed("mod m { pub struct S(pub String); }"), "m");
         assert_eq!(changed("fn f() {}"), "");
         assert_eq!(changed("struct New;"), "");
+    }
+
+    #[test]
+    fn the_source_has_the_last_definition_of_each_name() {
+        let mut definitions = Definitions::default();
+        for cell in [
+            "struct A(u8);\nfn a() {}",
+            "struct A(u16);",
+            "impl A { fn f(&self) {} }",
+        ] {
+            definitions.add(&defines_items(cell));
+        }
+        assert_eq!(
+            definitions.source(),
+            "fn a() {}\nstruct A(u16);\nimpl A { fn f(&self) {} }\n"
+        );
     }
 }

@@ -1,9 +1,12 @@
-//! Completion as a pure function of the text, the cursor and the vocabulary. It proposes words and
-//! never says whether a cell is right. File names are the one thing it leaves to the caller.
+//! Completion as a function of the text, the cursor, the vocabulary and the names that the analysis knows. It
+//! proposes words and never says whether a cell is right. File names are the one thing it leaves to the caller.
 
+use super::code::code_at;
+use super::names::{self, Around};
+use super::place::{Place, code_place, is_positional, place};
 use crate::cell::KEYWORDS;
-use crate::repl::place::{Place, code_place, is_positional, place};
-use crate::repl::vocabulary::{MagicWord, ValueKind, Vocabulary};
+use crate::compiler::analysis;
+use crate::vocabulary::{MagicWord, ValueKind, Vocabulary};
 
 /// More than anyone reads; rustyline's list cannot hold more than 65 535 either.
 const MOST: usize = 500;
@@ -17,31 +20,67 @@ const BUILTINS: &[&str] = &[
     "pool::map(",
 ];
 
+/// What a candidate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A magic's name.
+    Magic,
+    /// Another word of a magic: an option, a subcommand, a value.
+    Word,
+    /// A name in Rust code.
+    Name(analysis::Kind),
+    /// A word in Rust code of which nothing else is known.
+    Code,
+}
+
 /// One proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// What replaces the text from the returned start to the cursor.
     pub replacement: String,
+    pub kind: Kind,
+    /// What it takes and gives, or its type; may be empty.
+    pub signature: String,
     /// One line on what it means; may be empty.
     pub summary: String,
 }
 
-/// The candidates for the word at `cursor` (in bytes), and where that word starts.
+/// The candidates for the word at `cursor` (in bytes), and where that word starts. `ask` gives the names that
+/// can stand at a place in code, or nothing in time.
 #[must_use]
-pub fn complete(text: &str, cursor: usize, vocabulary: &Vocabulary) -> (usize, Vec<Candidate>) {
-    let (place, start) = place(text, cursor, vocabulary);
-    let first = matches!(place, Place::First(_));
-    let found = candidates(&place, &text[start..cursor], vocabulary);
-    if first && found.is_empty() {
+pub fn complete(
+    text: &str,
+    cursor: usize,
+    vocabulary: &Vocabulary,
+    ask: &dyn Fn(analysis::Place) -> Option<Vec<analysis::Name>>,
+) -> (usize, Vec<Candidate>) {
+    let (mut place, mut start) = place(text, cursor, vocabulary);
+    let words = |place: &Place, start: usize| {
+        candidates(place, &text[..start], &text[start..cursor], vocabulary)
+    };
+    if matches!(place, Place::First(_)) {
+        let found = words(&place, start);
+        if !found.is_empty() {
+            return (start, found);
+        }
         // Not an argument of the magic, so the code that it runs.
-        let (place, start) = code_place(text, cursor);
-        return (start, candidates(&place, &text[start..cursor], vocabulary));
+        (place, start) = code_place(text, cursor);
     }
-    (start, found)
+    if matches!(place, Place::Code)
+        && let code = code_at(text, cursor, vocabulary)
+        && let Some(around) = Around::at(text, cursor, &code)
+        && let Some(names) = ask(code.place)
+    {
+        let mut found = names::candidates(names, &around);
+        found.truncate(MOST);
+        return (cursor - around.typed.len(), found);
+    }
+    (start, words(&place, start))
 }
 
-fn candidates(place: &Place, typed: &str, vocabulary: &Vocabulary) -> Vec<Candidate> {
-    let topic = |magic: &MagicWord| with(magic.name.clone(), &magic.summary);
+/// The words of the vocabulary for a place; `before` is all that stands before what was typed.
+fn candidates(place: &Place, before: &str, typed: &str, vocabulary: &Vocabulary) -> Vec<Candidate> {
+    let topic = |magic: &MagicWord| magic_name(magic.name.clone(), magic);
     let mut found = match place {
         Place::MagicName { cell } => magic_names(vocabulary, typed, *cell),
         Place::HelpTopic => vocabulary.magics.iter().map(topic).collect(),
@@ -53,7 +92,7 @@ fn candidates(place: &Place, typed: &str, vocabulary: &Vocabulary) -> Vec<Candid
         }
         Place::Positional(magic) => positional(magic, vocabulary).collect(),
         Place::PoolName => vocabulary.pools.iter().cloned().map(bare).collect(),
-        Place::Code => code(vocabulary, typed),
+        Place::Code => code(vocabulary, before, typed),
         Place::File | Place::Nothing => Vec::new(),
     };
     found.retain(|candidate| candidate.replacement.starts_with(typed));
@@ -78,13 +117,20 @@ fn magic_names(vocabulary: &Vocabulary, typed: &str, cell: bool) -> Vec<Candidat
     let line = vocabulary
         .magics
         .iter()
-        .map(|m| with(format!("%{}", m.name), &m.summary));
+        .map(|m| magic_name(format!("%{}", m.name), m));
     let bodies = vocabulary.magics.iter().filter(|m| m.cell_form && cell);
-    let bodies = bodies.map(|m| with(format!("%%{}", m.name), &m.summary));
+    let bodies = bodies.map(|m| magic_name(format!("%%{}", m.name), m));
     // After `%na` only `%name` can be meant; a single `%` may become either.
     let line = line.filter(|_| !typed.starts_with("%%"));
     let bodies = bodies.filter(|_| typed.len() == 1 || typed.starts_with("%%"));
     line.chain(bodies).collect()
+}
+
+fn magic_name(replacement: String, magic: &MagicWord) -> Candidate {
+    Candidate {
+        kind: Kind::Magic,
+        ..with(replacement, &magic.summary)
+    }
 }
 
 fn options(magic: &MagicWord) -> Vec<Candidate> {
@@ -120,8 +166,9 @@ fn values(kind: &ValueKind, vocabulary: &Vocabulary) -> Vec<Candidate> {
 }
 
 /// What the user defined comes first, then what every cell has, then the language.
-fn code(vocabulary: &Vocabulary, typed: &str) -> Vec<Candidate> {
-    if typed.is_empty() {
+fn code(vocabulary: &Vocabulary, before: &str, typed: &str) -> Vec<Candidate> {
+    // Nothing is known about fields and methods.
+    if typed.is_empty() || before.ends_with('.') {
         return Vec::new();
     }
     let variables = vocabulary.variables.iter().cloned();
@@ -136,7 +183,10 @@ fn code(vocabulary: &Vocabulary, typed: &str) -> Vec<Candidate> {
             && found.len() < MOST
             && !found.iter().any(|c| c.replacement == word)
         {
-            found.push(bare(word));
+            found.push(Candidate {
+                kind: Kind::Code,
+                ..bare(word)
+            });
         }
     }
     found
@@ -145,22 +195,21 @@ fn code(vocabulary: &Vocabulary, typed: &str) -> Vec<Candidate> {
 fn with(replacement: impl Into<String>, summary: &str) -> Candidate {
     Candidate {
         replacement: replacement.into(),
+        kind: Kind::Word,
+        signature: String::new(),
         summary: summary.trim_end().to_owned(),
     }
 }
 
 fn bare(replacement: String) -> Candidate {
-    Candidate {
-        replacement,
-        summary: String::new(),
-    }
+    with(replacement, "")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repl::place::is_file_place;
-    use crate::repl::vocabulary::OptionWord;
+    use crate::assist::is_file_place;
+    use crate::vocabulary::OptionWord;
 
     fn vocabulary() -> Vocabulary {
         let option = |long: &str, short: Option<char>, value| OptionWord {
@@ -229,12 +278,13 @@ mod tests {
             engines: 2,
             variables: words(&["fibs", "total"]),
             functions: words(&["fib"]),
+            autopx: false,
         }
     }
 
     /// The candidates at the end of the text, and the word that they replace.
     fn at_end(text: &str) -> (&str, Vec<String>) {
-        let (start, found) = complete(text, text.len(), &vocabulary());
+        let (start, found) = complete(text, text.len(), &vocabulary(), &|_| None);
         (
             &text[start..],
             found
@@ -256,7 +306,7 @@ mod tests {
             ("p", vec!["pool::map(".into(), "pub".into()])
         );
         assert_eq!(
-            complete("%pool", 2, &vocabulary()).1[0].summary,
+            complete("%pool", 2, &vocabulary(), &|_| None).1[0].summary,
             "about pool"
         );
     }

@@ -5,7 +5,6 @@
 use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, LiteralKind, TokenKind};
 
 use crate::cell::KEYWORDS;
-use crate::repl::continuation::PAD;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -127,7 +126,8 @@ impl Scan<'_> {
             TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => {
                 return Class::Comment;
             }
-            TokenKind::Unknown if piece.chars().all(|c| c == PAD) => return Class::Plain,
+            // An editor's margin.
+            TokenKind::Unknown if piece.chars().all(char::is_whitespace) => return Class::Plain,
             _ => {}
         }
         self.line_start = false;

@@ -1,8 +1,9 @@
 //! Where the cursor stands in a cell: in a magic's name, an option, its value, a file name, code. Pure,
 //! and only a guess from the current line; what can stand there is completion's business.
 
-use crate::repl::syntax::{Class, Span, classify};
-use crate::repl::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
+use super::code::question;
+use super::syntax::{Class, Span, classify};
+use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
 
 /// What stands at the cursor.
 pub(super) enum Place<'v> {
@@ -52,6 +53,14 @@ pub(super) fn place<'v>(
         }
         let name = text[magic.start..magic.end].trim_start_matches('%');
         return argument(text, magic.end, cursor, name, vocabulary);
+    }
+    if let Some((_, name)) = question(text)
+        && name <= cursor
+    {
+        return match text[name..cursor].strip_prefix('%') {
+            Some(_) => (Place::HelpTopic, name + 1),
+            None => code_place(text, cursor),
+        };
     }
     match spans.last() {
         Some(Span {
@@ -136,7 +145,7 @@ fn value_start(text: &str, start: usize, cursor: usize, value: &ValueKind) -> us
     }
 }
 
-/// The identifier or path at the cursor. Nothing is known about fields and methods.
+/// The identifier or path at the cursor.
 pub(super) fn code_place(text: &str, cursor: usize) -> (Place<'static>, usize) {
     let head = &text[..cursor];
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
@@ -149,12 +158,11 @@ pub(super) fn code_place(text: &str, cursor: usize) -> (Place<'static>, usize) {
         Some((at, _)) => path + at + 1,
         None => path,
     };
-    let known = start < cursor && !head[..start].ends_with('.');
-    (if known { Place::Code } else { Place::Nothing }, start)
+    (Place::Code, start)
 }
 
 /// What must follow the word, if it is an option of the magic that takes a value.
-fn value_of<'v>(magic: &'v MagicWord, word: &str) -> Option<&'v ValueKind> {
+pub(super) fn value_of<'v>(magic: &'v MagicWord, word: &str) -> Option<&'v ValueKind> {
     let option = if let Some(long) = word.strip_prefix("--") {
         magic
             .options

@@ -1,32 +1,33 @@
 //! What rustyline asks for while a cell is typed: validation, hints, colours, completion. A thin layer
-//! over pure functions; the only thing done here is to take margins off and put them on again.
+//! over other rooms' functions; the only thing done here is to take margins off and put them on again.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rustyline::completion::{Candidate, Completer, FilenameCompleter};
+use rustyline::completion::{Completer, FilenameCompleter};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Context, Helper, Result};
 
+use crate::assist::{complete, is_file_place};
 use crate::cell::completeness::{Completeness, completeness};
-use crate::repl::complete::complete;
+use crate::compiler::analysis::Analyst;
 use crate::repl::continuation::{pad, pad_bytes, strip};
+use crate::repl::highlight;
 use crate::repl::history::suggestion;
-use crate::repl::place::is_file_place;
-use crate::repl::vocabulary::Vocabulary;
-use crate::repl::{complete, highlight};
+use crate::repl::list::{self, Listed, listed, room};
+use crate::vocabulary::Vocabulary;
 
-/// Columns of a listed candidate with its summary; fits the narrowest usual terminal.
-const LIST_WIDTH: usize = 78;
-/// Between a candidate and its summary. Two spaces do not occur in a candidate.
-const GAP: &str = "  ";
+/// How long Tab may take; names that are known later are not offered. Usually a tenth of it is enough.
+const PATIENCE: Duration = Duration::from_millis(400);
 
-pub(super) struct Assist {
+pub(super) struct LineHelper {
     pub vocabulary: Arc<Mutex<Vocabulary>>,
+    analyst: Analyst,
     pub margin: Arc<AtomicUsize>,
     pub colour: bool,
     /// Whether a bracket at the cursor is marked; not in a cell that was accepted.
@@ -34,11 +35,17 @@ pub(super) struct Assist {
     files: FilenameCompleter,
 }
 
-impl Assist {
-    pub fn new(vocabulary: Arc<Mutex<Vocabulary>>, margin: Arc<AtomicUsize>, colour: bool) -> Self {
+impl LineHelper {
+    pub fn new(
+        vocabulary: Arc<Mutex<Vocabulary>>,
+        analyst: Analyst,
+        margin: Arc<AtomicUsize>,
+        colour: bool,
+    ) -> Self {
         let files = FilenameCompleter::new();
         Self {
             vocabulary,
+            analyst,
             margin,
             colour,
             brackets: Cell::new(true),
@@ -47,9 +54,9 @@ impl Assist {
     }
 }
 
-impl Helper for Assist {}
+impl Helper for LineHelper {}
 
-impl Validator for Assist {
+impl Validator for LineHelper {
     fn validate(&self, ctx: &mut ValidationContext) -> Result<ValidationResult> {
         Ok(match completeness(&strip(ctx.input())) {
             Completeness::Complete => ValidationResult::Valid(None),
@@ -74,7 +81,7 @@ impl Hint for Suggestion {
     }
 }
 
-impl Hinter for Assist {
+impl Hinter for LineHelper {
     type Hint = Suggestion;
 
     fn hint(&self, line: &str, pos: usize, ctx: &Context<'_>) -> Option<Suggestion> {
@@ -94,7 +101,7 @@ impl Hinter for Assist {
     }
 }
 
-impl Highlighter for Assist {
+impl Highlighter for LineHelper {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
         let cursor = self.brackets.get().then_some(pos);
         Cow::Owned(highlight::paint(line, cursor, self.colour))
@@ -117,11 +124,10 @@ impl Highlighter for Assist {
     }
 
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
-        match candidate.split_once(GAP) {
-            Some((word, summary)) if self.colour => {
-                Cow::Owned(format!("{word}{GAP}\x1b[2m{summary}\x1b[0m"))
-            }
-            _ => Cow::Borrowed(candidate),
+        if self.colour {
+            Cow::Owned(list::coloured(candidate))
+        } else {
+            Cow::Borrowed(candidate)
         }
     }
 
@@ -132,23 +138,7 @@ impl Highlighter for Assist {
     }
 }
 
-/// A completion as rustyline lists it.
-pub(super) struct Listed {
-    shown: String,
-    replacement: String,
-}
-
-impl Candidate for Listed {
-    fn display(&self) -> &str {
-        &self.shown
-    }
-
-    fn replacement(&self) -> &str {
-        &self.replacement
-    }
-}
-
-impl Completer for Assist {
+impl Completer for LineHelper {
     type Candidate = Listed;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Listed>)> {
@@ -164,39 +154,14 @@ impl Completer for Assist {
             let (start, files) = self
                 .files
                 .complete_path(&text[begin..cursor], cursor - begin)?;
-            let files = files.into_iter().map(|file| Listed {
-                shown: file.display,
-                replacement: file.replacement,
-            });
+            let files = files
+                .into_iter()
+                .map(|file| Listed::new(file.display, file.replacement));
             return Ok((pos - (cursor - begin - start), files.collect()));
         }
-        let (start, found) = complete(&text, cursor, &vocabulary);
+        let ask = |place| self.analyst.names(place, PATIENCE);
+        let (start, found) = complete(&text, cursor, &vocabulary, &ask);
         // The word never reaches into a margin, so it is as long with pads as without.
-        Ok((pos - (cursor - start), listed(found)))
+        Ok((pos - (cursor - start), listed(found, room())))
     }
-}
-
-/// Candidates with their summaries in a column.
-fn listed(found: Vec<complete::Candidate>) -> Vec<Listed> {
-    let column = found
-        .iter()
-        .map(|c| c.replacement.chars().count())
-        .max()
-        .unwrap_or(0);
-    let line = |candidate: complete::Candidate| {
-        let word = candidate.replacement;
-        let shown = if candidate.summary.is_empty() {
-            word.clone()
-        } else {
-            format!("{word:<column$}{GAP}{}", candidate.summary)
-                .chars()
-                .take(LIST_WIDTH)
-                .collect()
-        };
-        Listed {
-            shown,
-            replacement: word,
-        }
-    };
-    found.into_iter().map(line).collect()
 }
