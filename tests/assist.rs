@@ -11,7 +11,7 @@ fn names_are_completed_and_explained() {
         "/// Where it is.\n#[derive(Debug, Clone)]\nstruct Point { x: f64, y: f64 }\nimpl Point {\n    /// How far it is from the origin.\n    fn norm(&self) -> f64 { self.x.hypot(self.y) }\n    fn moved(&self, by: f64) -> Point { Point { x: self.x + by, y: self.y } }\n}",
         "#[derive(Debug)] enum Move { Up(u8), Stay }",
         "let p = Point { x: 3.0, y: 4.0 }; let points = vec![p.clone()];",
-        "let maybe: Option<u8> = Some(3);",
+        "let maybe: Result<u8, String> = Ok(37);",
     ]);
     documentation(&mut session);
     // All libraries are read now, so every key is answered at once.
@@ -81,8 +81,8 @@ fn documentation(session: &mut Session) {
         &["nothing is known about `frobnicate_it`"],
     );
     // A question mark that is Rust's stays so.
-    contains(&session.cell("maybe?"), &["3"]);
-    contains(&session.cell("?maybe"), &["maybe: Option<u8>"]);
+    contains(&session.cell("maybe?"), &["37"]);
+    contains(&session.cell("?maybe"), &["maybe: Result<u8, String>"]);
 }
 
 fn completion(session: &mut Session) {

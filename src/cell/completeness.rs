@@ -21,6 +21,10 @@ pub enum Completeness {
 /// incomplete, unless they stand in a string or a comment.
 #[must_use]
 pub fn completeness(text: &str) -> Completeness {
+    // Whatever it asks about, such as `match`, it asks for nothing more.
+    if super::question(text).is_some() {
+        return Completeness::Complete;
+    }
     let finished = match scan(text, None) {
         Err(Stop::Unclosed(_)) => empty_lines_at_end(text) >= 2,
         Err(Stop::Wrong(_)) => true,

@@ -86,6 +86,14 @@ mod tests {
     }
 
     #[test]
+    fn a_question_is_finished() {
+        for text in ["?match", "?v.push(", "?", "%px?", "x?"] {
+            let complete = crate::cell::Completeness::Complete;
+            assert_eq!(crate::cell::completeness(text), complete, "{text}");
+        }
+    }
+
+    #[test]
     fn a_name_before_the_mark() {
         assert_eq!(asks_behind("x?"), Some("x"));
         assert_eq!(asks_behind(" x?? "), Some("x"));

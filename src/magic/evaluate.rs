@@ -148,7 +148,8 @@ fn continuation(code: &str, line: usize, source: &str, name: &str) -> Report {
     report.hint("a cell is entered whole: Alt-Enter breaks a line within it, and so does Enter in an open bracket")
 }
 
-/// Whether the question mark behind a variable is Rust's: it has something to unwrap.
+/// Whether the question mark behind a variable is Rust's: it is a `Result`. At the top level of a cell Rust has
+/// none for an `Option`.
 fn is_operator(session: &Session, text: &str) -> bool {
     let name = cell::asks_behind(text);
     let variables = session.variables();
@@ -157,7 +158,7 @@ fn is_operator(session: &Session, text: &str) -> bool {
         .find(|(other, _)| Some(other.as_str()) == name);
     kind.is_some_and(|(_, kind)| {
         let outer = kind.split('<').next().unwrap_or_default();
-        outer.ends_with("Result") || outer.ends_with("Option")
+        outer.ends_with("Result")
     })
 }
 
