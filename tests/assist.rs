@@ -81,8 +81,8 @@ fn documentation(session: &mut Session) {
         &["nothing is known about `frobnicate_it`"],
     );
     // A question mark that is Rust's stays so.
-    contains(&session.cell("maybe?"), &["37"]);
     contains(&session.cell("?maybe"), &["maybe: Result<u8, String>"]);
+    contains(&session.cell("maybe?"), &["37"]);
 }
 
 fn completion(session: &mut Session) {
@@ -117,8 +117,7 @@ fn completion(session: &mut Session) {
         ("Move::", &["Up(", "Stay"]),
         ("Poi", &["Point"]),
         ("Point { ", &["x ", "y ", "f64"]),
-        ("%time points.le", &["points.len()"]),
-        ("%map |q| q.nor", &["%map |q| q.nor"]),
+        ("%time points.is_emp", &["points.is_empty()"]),
         ("fn f(q: &Point) {\nq.mo", &["q.moved("]),
         ("serde::Ser", &["Serialize", "Serializer"]),
         ("engine::ra", &["engine::rank()"]),
@@ -129,7 +128,8 @@ fn completion(session: &mut Session) {
     // Inside of a map the function's parameter is an item of what is mapped over.
     session.type_keys("%map |q| q.nor over points\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\t");
     session.echoes("%map |q| q.norm() over points", SECOND);
-    session.type_keys("\x15");
+    session.type_keys("\x03");
+    session.prompt(PATIENCE);
     // A type is not called, and in texts and comments nothing is known.
     for (typed, not) in [("Poi", "Point("), ("\"p.", "norm"), ("// p.", "norm")] {
         session.type_keys(&format!("{typed}\t#"));

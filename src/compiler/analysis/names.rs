@@ -4,6 +4,7 @@ use ra_ap_ide::{
     CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind,
     RaFixtureConfig, SymbolKind,
 };
+use ra_ap_ide_db::SnippetCap;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig, PrefixKind};
 
 use super::scene::{OURS, Place, Scenes};
@@ -125,8 +126,8 @@ fn plain(item: &CompletionItem) -> Option<Name> {
     // Nobody writes the allocator; a macro's definition says nothing.
     let detail = item.detail.as_deref().filter(|_| kind != Kind::Macro);
     let mut signature = detail.unwrap_or_default().replace(", Global>", ">");
-    if kind == Kind::Variant && signature.is_empty() {
-        signature.push_str(&label[end..]);
+    if signature == name {
+        signature.clear();
     }
     Some(Name {
         name,
@@ -191,7 +192,8 @@ fn config(imports: bool) -> CompletionConfig<'static> {
         callable: None,
         add_semicolon_to_unit: false,
         add_colons_to_module: false,
-        snippet_cap: None,
+        // Only so are variants told with their fields.
+        snippet_cap: SnippetCap::new(true),
         snippets: Vec::new(),
         limit: None,
         exclude_flyimport: Vec::new(),
