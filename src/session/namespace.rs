@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::cell::{ItemKind, ItemText, identifiers, normalised};
+use crate::cell::{ItemKind, ItemText, identifiers, normalised, split_items};
 use crate::compiler::State;
 
 /// The variables of one or several engines, as the compiler knows them.
