@@ -30,6 +30,7 @@ use analysis::Analyst;
 pub use diagnostics::{Diagnostic, Extract, Place};
 pub use locate::locate;
 pub use stderr::{Building, Silenced, silence};
+pub use thread::is_full;
 
 /// How long the end of a session waits for the compiler thread.
 const LAST_WORD: Duration = Duration::from_millis(500);

@@ -44,8 +44,11 @@ pub fn serve(
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut relay = Command::new(&exe);
     relay.env(relay::FOLDER_VARIABLE, folder).process_group(0);
-    let (mut context, _outputs) =
-        EvalContext::with_subprocess_command(relay).map_err(|error| error.to_string())?;
+    let (mut context, _outputs) = EvalContext::with_subprocess_command(relay).map_err(|error| {
+        let gone = std::env::current_dir().is_err();
+        let gone = gone.then(|| toolchain::ToolchainError::NoWorkingFolder.to_string());
+        gone.unwrap_or_else(|| error.to_string())
+    })?;
 
     // Offline first: what this binary was built from is there already. Without it, the registry helps.
     let mut root = None;
@@ -304,6 +307,16 @@ fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> C
             if errors.iter().any(|error| error.level() != "warning") {
                 errors.retain(|error| error.level() != "warning");
             }
+            // A linker without room says so among notes that show the generated source.
+            let outside = errors
+                .iter()
+                .filter(|error| error.code().is_none() && error.spanned_messages().is_empty());
+            if let Some(full) = outside
+                .map(|error| error.rendered())
+                .find(|told| is_full(told))
+            {
+                return CompileError::Trouble(full);
+            }
             let source = context.last_source().unwrap_or_default();
             CompileError::Refused(
                 errors
@@ -314,6 +327,15 @@ fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> C
         }
         other => CompileError::Trouble(other.to_string()),
     }
+}
+
+/// How Linux words `ENOSPC` and `EDQUOT`.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
+/// Whether a tool's message is about a disk that is full.
+#[must_use]
+pub fn is_full(message: &str) -> bool {
+    FULL.iter().any(|full| message.contains(full))
 }
 
 fn prepare_lock(folder: &Path) -> std::io::Result<()> {

@@ -48,8 +48,9 @@ pub fn users_environment() -> Vec<(&'static str, Option<OsString>)> {
         .collect()
 }
 
-/// The folder for temporary files that outlive a session.
-fn users_temp_dir() -> PathBuf {
+/// The folder for temporary files as the user has it: that of sessions' folders, and of files that outlive them.
+#[must_use]
+pub fn users_temp_dir() -> PathBuf {
     std::env::var_os(TMPDIR_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
@@ -59,7 +60,13 @@ pub enum ToolchainError {
     NoRustc(io::Error),
     #[error("rustc does not run here: {0}")]
     NoSysroot(String),
-    #[error("cannot make a folder for temporary files: {0}")]
+    #[error("the working folder does not exist any more: `cd` to another one and start again")]
+    NoWorkingFolder,
+    #[error(
+        "cannot make a folder for temporary files in {shelf}: {0}; \
+         `TMPDIR=FOLDER regatta` takes another one",
+        shelf = users_temp_dir().display()
+    )]
     Folder(io::Error),
     #[error("cannot execute this program again: {0}")]
     Exec(io::Error),
@@ -98,6 +105,9 @@ impl Toolchain {
                     _cleaner: Arc::new(cleaner),
                 });
             }
+        }
+        if std::env::current_dir().is_err() {
+            return Err(ToolchainError::NoWorkingFolder);
         }
         let sysroot = find_sysroot()?;
         let missing = rust_src::obtain(&sysroot, say).err();

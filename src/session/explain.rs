@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::full_disk::full_disk;
 use super::marks::{end, found, last_line, mark, word};
 use super::{Code, Failed, Session};
 use crate::cell::syntax::DEEPEST;
 use crate::cell::{bound, captured, closure, identifiers, position};
+use crate::compiler::toolchain::users_temp_dir;
 use crate::compiler::{Artifact, CompileError, Diagnostic, Extract, locate};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
@@ -371,6 +373,9 @@ fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
 }
 
 fn trouble(message: &str, cell: CellId, source: &str) -> Report {
+    if let Some(report) = full_disk(message, &users_temp_dir(), false) {
+        return report;
+    }
     if let Some(report) = cannot_keep(message, cell, source) {
         return report;
     }
@@ -392,19 +397,13 @@ fn trouble(message: &str, cell: CellId, source: &str) -> Report {
         lines.next().unwrap_or("it does not compile"),
     );
     report.notes = lines.take(20).map(str::to_owned).collect();
-    if report.what.contains("No space left")
-        || report
-            .notes
-            .iter()
-            .any(|note| note.contains("No space left"))
-    {
-        report.kind = ErrorKind::System;
-        report.hint = Some("the disk is full: make room and run the cell again".to_owned());
-    }
     report
 }
 
 pub fn no_compiler(why: &str) -> Report {
+    if let Some(report) = full_disk(why, &users_temp_dir(), true) {
+        return report;
+    }
     let mut lines = why.lines().filter(|line| !line.trim().is_empty());
     let mut report = Report::new(
         ErrorKind::System,

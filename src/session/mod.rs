@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod flight;
 mod follow;
+mod full_disk;
 mod inspect;
 mod interrupt;
 mod jobs;
