@@ -6,7 +6,9 @@ mod binding;
 mod call;
 mod captures;
 pub mod completeness;
+mod edits;
 pub mod items;
+mod lifted;
 pub mod options;
 mod over;
 mod question;
@@ -20,11 +22,14 @@ pub mod targets;
 #[cfg(test)]
 mod tests;
 mod token;
+mod uses;
 pub mod words;
 
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
+pub use edits::Edits;
 pub use items::{ItemKind, ItemText, defines_items, split_items};
+pub use lifted::lifted;
 pub use options::{OptionError, ValueCount, goes_on, split_options};
 pub use over::{over, position, with};
 pub use question::{asks_behind, question};
@@ -33,6 +38,7 @@ pub use supply::{boxed_closure, call_of_main, with_pointers, with_semicolon};
 pub use syntax::{bound_at_top, nests_too_deeply, returns_at_top};
 pub use tail::tail;
 pub use targets::{TargetError, Targets};
+pub use uses::imported;
 pub use words::{KEYWORDS, format_fields, identifiers, is_variable_name, normalised};
 
 /// One input, taken apart in the order in which it runs.

@@ -58,6 +58,28 @@ impl Extract {
     }
 }
 
+/// The order in which errors are told: by their first place in the cell, then those without one.
+pub fn by_place(one: &Diagnostic, other: &Diagnostic) -> std::cmp::Ordering {
+    let key = |told: &Diagnostic| {
+        let marks = || told.places.iter();
+        let primary = marks()
+            .filter(|place| place.primary)
+            .map(|place| place.start);
+        let first = primary
+            .min()
+            .or_else(|| marks().map(|place| place.start).min());
+        (
+            first.is_none(),
+            first,
+            told.message.clone(),
+            told.extracts
+                .first()
+                .and_then(|extract| extract.lines.first().cloned()),
+        )
+    };
+    key(one).cmp(&key(other))
+}
+
 /// Translates; `prefix_lines` stood before the user's code and are none of his, `source` is what rustc read.
 pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -> Diagnostic {
     let mut places: Vec<Place> = Vec::new();
@@ -306,7 +328,41 @@ fn extracts(error: &CompilationError) -> Vec<Extract> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CLOSURE, generics, text_from};
+    use super::{CLOSURE, Diagnostic, Place, by_place, generics, text_from};
+
+    #[test]
+    fn errors_are_told_by_place() {
+        let told = |message: &str, starts: &[(usize, usize, bool)]| Diagnostic {
+            message: message.to_owned(),
+            code: None,
+            places: starts
+                .iter()
+                .map(|&(line, column, primary)| Place {
+                    start: (line, column),
+                    end: (line, column),
+                    label: String::new(),
+                    primary,
+                })
+                .collect(),
+            notes: Vec::new(),
+            help: None,
+            extracts: Vec::new(),
+            closures: Vec::new(),
+        };
+        let mut all = [
+            told("nowhere b", &[]),
+            told("third", &[(1, 1, false), (3, 2, true)]),
+            told("nowhere a", &[]),
+            told("second", &[(2, 9, true)]),
+            told("first", &[(2, 1, false)]),
+        ];
+        all.sort_by(by_place);
+        let order: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(
+            order,
+            ["first", "second", "third", "nowhere a", "nowhere b"]
+        );
+    }
 
     #[test]
     fn the_function_is_found_in_the_name_of_its_check() {

@@ -7,12 +7,16 @@
 
 pub mod analysis;
 mod builds;
+mod bundle;
 mod cell_crate;
 pub mod cleaner;
 mod diagnostics;
+mod generated;
+mod local_crates;
 mod locate;
 pub mod relay;
 mod rust_src;
+mod statics;
 mod std_sources;
 mod stderr;
 mod template;
@@ -100,6 +104,8 @@ pub struct Source {
     pub prefix: String,
     /// The user's code.
     pub code: String,
+    /// How often the names of definitions have changed: `name=count` each, with commas between them.
+    pub changes: String,
 }
 
 enum Request {
@@ -155,6 +161,8 @@ pub struct Compiler {
     folder: PathBuf,
     thread: Option<std::thread::JoinHandle<()>>,
     builds: u64,
+    /// A crate is in a folder of the user's, who may be editing it.
+    has_local_crates: bool,
 }
 
 impl Compiler {
@@ -192,6 +200,7 @@ impl Compiler {
             folder,
             thread: thread.ok(),
             builds: 0,
+            has_local_crates: false,
         }
     }
 
@@ -234,6 +243,7 @@ impl Compiler {
 
     /// Begins to add a crate for all namespaces; the answer is a new root state.
     pub fn add_crate(&mut self, name: String, config: String) -> Pending {
+        self.has_local_crates |= config.contains("path");
         self.ask(|answer| Request::AddCrate {
             name,
             config,
@@ -256,6 +266,16 @@ impl Compiler {
     #[must_use]
     pub fn builds(&self) -> u64 {
         self.builds
+    }
+
+    /// Changes when the sources of a crate in a folder of the user's have changed since.
+    #[must_use]
+    pub fn local_sources(&self) -> u64 {
+        if self.has_local_crates {
+            local_crates::stamp(&self.folder)
+        } else {
+            0
+        }
     }
 
     fn ask(&self, request: impl FnOnce(Sender<Answer>) -> Request) -> Pending {

@@ -190,6 +190,7 @@ pub fn serve(
                         }
                     }
                 }
+                before.set_build_env(wrapper::CHANGES_VARIABLE, &source.changes);
                 let prefix_lines = source.prefix.lines().count();
                 let full = whole(&source);
                 let evaluated = caught(|| {
@@ -318,12 +319,13 @@ fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> C
                 return CompileError::Trouble(full);
             }
             let source = context.last_source().unwrap_or_default();
-            CompileError::Refused(
-                errors
-                    .iter()
-                    .map(|error| diagnostics::diagnostic(error, prefix_lines, &source))
-                    .collect(),
-            )
+            let mut told: Vec<_> = errors
+                .iter()
+                .map(|error| diagnostics::diagnostic(error, prefix_lines, &source))
+                .collect();
+            // evcxr lays definitions out in the order of a hash map.
+            told.sort_by(diagnostics::by_place);
+            CompileError::Refused(told)
         }
         other => CompileError::Trouble(other.to_string()),
     }

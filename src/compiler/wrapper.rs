@@ -1,15 +1,32 @@
-//! rustc's wrapper: cargo runs this binary instead of rustc. It mends one thing for the cells' own crate and
-//! becomes rustc.
+//! rustc's wrapper: cargo runs this binary instead of rustc. For the cells' own crate it mends what evcxr
+//! generated (see [`super::generated`] and [`super::statics`]) and links the crates as [`super::bundle`] has
+//! them; for all others it becomes rustc.
 
 use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::statics::{self, Changes};
+use super::{bundle, generated};
+use crate::cell::{Edits, lifted};
 
 /// Set for cargo, and so for its wrapper.
 pub const ROLE_VARIABLE: &str = "REGATTA_RUSTC_WRAPPER";
 
+/// How often definitions have changed: `name=count` each, with commas between them.
+pub const CHANGES_VARIABLE: &str = "REGATTA_CHANGES";
+
 /// The name that evcxr gives to the crate of every cell.
 const CELL_CRATE: &str = "ctx";
+
+/// The cell's source, as cargo names it.
+const SOURCE: &str = "src/lib.rs";
 
 /// What distinguishes crates of the same name; any fixed value.
 const METADATA: &str = "metadata=regatta";
@@ -18,24 +35,61 @@ const METADATA: &str = "metadata=regatta";
 pub fn is_role() -> bool {
     std::env::var_os(ROLE_VARIABLE).is_some()
         && std::env::args_os().nth(1).is_some_and(|rustc| {
-            std::path::Path::new(&rustc)
+            Path::new(&rustc)
                 .file_stem()
                 .is_some_and(|name| name == "rustc")
         })
 }
 
-/// Becomes rustc; returns only when that fails.
+/// Compiles the cell, or becomes rustc.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let Some((rustc, rest)) = arguments.split_first() else {
         return ExitCode::FAILURE;
     };
-    let is_cell = rest
-        .windows(2)
-        .any(|two| two[0] == "--crate-name" && two[1] == CELL_CRATE);
-    let rest = if is_cell { steady(rest) } else { rest.to_vec() };
+    let mut rest = rest.to_vec();
+    if is_cell(&rest) {
+        rest = steady(&rest);
+        if is_linked(&rest) {
+            match Cell::read(rustc, &rest) {
+                Ok(Some(cell)) => return cell.compile(rustc, &rest),
+                Ok(None) => {}
+                Err(error) => tell(&format!("error: the cell cannot be prepared: {error}")),
+            }
+        }
+    } else if is_local(&rest) {
+        rest.extend(["-C".into(), new_metadata()]);
+    }
     let _ = Command::new(rustc).args(rest).exec();
     ExitCode::FAILURE
+}
+
+fn is_cell(arguments: &[OsString]) -> bool {
+    arguments
+        .windows(2)
+        .any(|two| two[0] == "--crate-name" && two[1] == CELL_CRATE)
+}
+
+/// Not only checked.
+fn is_linked(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .filter_map(|text| text.to_str()?.strip_prefix("--emit="))
+        .any(|kinds| kinds.split(',').any(|kind| kind == "link"))
+}
+
+/// Whether the crate is one that the user may be editing: cargo compiles these incrementally.
+fn is_local(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .any(|text| text.to_string_lossy().starts_with("incremental="))
+}
+
+/// An edited crate is another crate: its functions and types must not be taken for those of the build before,
+/// which the engine has loaded.
+fn new_metadata() -> OsString {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    format!("metadata={}", now.unwrap_or_default().as_nanos()).into()
 }
 
 /// The arguments with metadata that stay the same. Cargo's contain the crates that the cell depends on; a
@@ -53,6 +107,186 @@ fn steady(arguments: &[OsString]) -> Vec<OsString> {
             }
         })
         .collect()
+}
+
+/// A cell's source on its way to rustc.
+struct Cell {
+    file: PathBuf,
+    written: SystemTime,
+    /// As evcxr wrote it.
+    source: String,
+    /// Turns it into what the other edits are made to.
+    lifted: Edits,
+    between: String,
+    mended: Edits,
+    statics: Edits,
+    /// What follows the source.
+    appended: String,
+    arguments: Vec<OsString>,
+}
+
+impl Cell {
+    /// `None` for a source that is not a cell's with the cell crate: evcxr's own trials.
+    fn read(rustc: &OsString, arguments: &[OsString]) -> io::Result<Option<Self>> {
+        let own_crate = |text: &OsString| text.to_string_lossy().starts_with("regatta_cell=");
+        if !arguments.iter().any(own_crate) {
+            return Ok(None);
+        }
+        let file = PathBuf::from(SOURCE);
+        let source = fs::read_to_string(&file)?;
+        let written = fs::metadata(&file)?.modified()?;
+        let lifted = lifted(&source, false);
+        let between = lifted.apply(&source);
+        let Some(mended) = generated::mended(&between) else {
+            return Ok(None);
+        };
+        let linked = bundle::linked(rustc, arguments)?;
+        let definitions = std::env::var(CHANGES_VARIABLE).unwrap_or_default();
+        let changes = Changes {
+            definitions: Changes::parse(&definitions),
+            crates: linked.rebuilt,
+        };
+        Ok(Some(Self {
+            statics: statics::shared(&between, &changes),
+            file,
+            written,
+            source,
+            lifted,
+            between,
+            mended,
+            appended: linked.source,
+            arguments: linked.arguments,
+        }))
+    }
+
+    fn compile(&self, rustc: &OsString, arguments: &[OsString]) -> ExitCode {
+        let compiled = self.compile_with(rustc, arguments, true);
+        // Put back, with its time: cargo and evcxr go by it.
+        let restored = fs::write(&self.file, &self.source).and_then(|()| {
+            let file = fs::File::options().write(true).open(&self.file)?;
+            file.set_modified(self.written)
+        });
+        match compiled.and_then(|code| restored.map(|()| code)) {
+            Ok(code) => code,
+            Err(error) => {
+                tell(&format!("error: the cell cannot be compiled: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn compile_with(
+        &self,
+        rustc: &OsString,
+        arguments: &[OsString],
+        sharing: bool,
+    ) -> io::Result<ExitCode> {
+        let mut edits = self.mended.clone();
+        if sharing {
+            edits.extend(&self.statics);
+        }
+        let text = edits.apply(&self.between) + &self.appended;
+        fs::write(&self.file, text)?;
+        let mut child = Command::new(rustc)
+            .args(arguments)
+            .args(&self.arguments)
+            // The user's functions are the artifact's own, whatever another one calls by the same name.
+            .arg("-Clink-arg=-Wl,-Bsymbolic-functions")
+            .env_remove(CHANGES_VARIABLE)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut lines = Vec::new();
+        let mut refused = false;
+        if let Some(stderr) = child.stderr.take() {
+            for line in BufReader::new(stderr).lines() {
+                let line = line?;
+                refused |= line.contains(statics::SYMBOL);
+                lines.push(self.in_source(&line, &edits));
+            }
+        }
+        let status = child.wait()?;
+        if !status.success() && refused && sharing {
+            // Not the user's mistake: better a static of the cell's own.
+            return self.compile_with(rustc, arguments, false);
+        }
+        let mut stderr = io::stderr().lock();
+        for line in lines {
+            writeln!(stderr, "{line}")?;
+        }
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    }
+
+    /// A line of rustc's with the places in it as they are in the source that evcxr wrote.
+    fn in_source(&self, line: &str, edits: &Edits) -> String {
+        if !line.contains(SOURCE) {
+            return line.to_owned();
+        }
+        let Ok(mut message) = serde_json::from_str::<Value>(line) else {
+            return line.to_owned();
+        };
+        self.relocate(&mut message, edits);
+        message.to_string()
+    }
+
+    fn relocate(&self, value: &mut Value, edits: &Edits) {
+        match value {
+            Value::Array(values) => {
+                for value in values {
+                    self.relocate(value, edits);
+                }
+            }
+            Value::Object(fields) => {
+                if fields.get("file_name").and_then(Value::as_str) == Some(SOURCE) {
+                    let number = |name: &str| fields.get(name).and_then(Value::as_u64);
+                    let (from, to) = (number("line_start"), number("line_end"));
+                    let columns = [("column_start", from), ("column_end", to)]
+                        .map(|(name, line)| (name, line, number(name)));
+                    for (name, line, column) in columns {
+                        if let (Some(line), Some(column)) = (line, column) {
+                            let column = self.column_back(line, column, edits);
+                            fields.insert(name.to_owned(), column.into());
+                        }
+                    }
+                    let lines = from.zip(to).map(|(from, to)| self.lines(from, to));
+                    let marked = fields.get_mut("text").and_then(Value::as_array_mut);
+                    for ((place, marked), text) in (from.unwrap_or(1)..)
+                        .zip(marked.into_iter().flatten())
+                        .zip(lines.unwrap_or_default())
+                    {
+                        for name in ["highlight_start", "highlight_end"] {
+                            if let Some(column) = marked[name].as_u64() {
+                                marked[name] = self.column_back(place, column, edits).into();
+                            }
+                        }
+                        marked["text"] = text.into();
+                    }
+                }
+                for value in fields.values_mut() {
+                    self.relocate(value, edits);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn column_back(&self, line: u64, column: u64, edits: &Edits) -> u64 {
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let column = edits.column_back(&self.between, number(line), number(column));
+        self.lifted.column_back(&self.source, number(line), column) as u64
+    }
+
+    fn lines(&self, from: u64, to: u64) -> Vec<&str> {
+        let skipped = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(to.saturating_sub(from) + 1).unwrap_or(usize::MAX);
+        self.source.lines().skip(skipped).take(wanted).collect()
+    }
+}
+
+/// Cargo shows it with rustc's messages.
+fn tell(text: &str) {
+    // Nobody is left to hear of a failure to write.
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 #[cfg(test)]
@@ -73,5 +307,35 @@ mod tests {
         let steady = steady(&given);
         assert_eq!(steady[3], "metadata=regatta");
         assert_eq!(steady[5], given[5]);
+    }
+
+    #[test]
+    fn a_place_in_rustc_s_message_is_the_one_that_the_user_wrote() {
+        let source = "fn f() { static N: u8 = 300; }\n";
+        let mut statics = Edits::default();
+        statics.insert(9, "#[x] ");
+        let cell = Cell {
+            file: PathBuf::new(),
+            written: SystemTime::UNIX_EPOCH,
+            source: source.to_owned(),
+            lifted: Edits::default(),
+            between: source.to_owned(),
+            mended: Edits::default(),
+            statics: statics.clone(),
+            appended: String::new(),
+            arguments: Vec::new(),
+        };
+        let line = r#"{"spans":[{"file_name":"src/lib.rs","line_start":1,"line_end":1,"column_start":30,"column_end":33,
+            "text":[{"text":"fn f() { #[x] static N: u8 = 300; }","highlight_start":30,"highlight_end":33}]}]}"#;
+        let moved = cell.in_source(&line.replace('\n', ""), &statics);
+        let moved: Value = serde_json::from_str(&moved).unwrap();
+        let span = &moved["spans"][0];
+        assert_eq!(span["column_start"], 25);
+        assert_eq!(span["text"][0]["highlight_end"], 28);
+        assert_eq!(span["text"][0]["text"], source.trim_end());
+        assert_eq!(
+            cell.in_source("not json src/lib.rs", &statics),
+            "not json src/lib.rs"
+        );
     }
 }

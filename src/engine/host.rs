@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regatta_cell::host::{
-    Bytes, ChunkEnd, End, Host, MapCall, MapEnd, PoolKind, Progress, RunOnThread, Step,
+    Bytes, ChunkEnd, End, Fact, Host, MapCall, MapEnd, PoolKind, Progress, RunOnThread, Step,
     ThreadsCall, Write,
 };
 
@@ -17,7 +17,7 @@ use super::outgoing::Outgoing;
 use super::shared::{View, word};
 use super::{link, monotonic, threads};
 use crate::ids::{EngineId, Rank};
-use crate::wire::{FromEngine, PanicInfo, Payload, PoolSpec, status};
+use crate::wire::{Facts, FromEngine, PanicInfo, Payload, PoolSpec, status};
 
 static ID: AtomicU32 = AtomicU32::new(0);
 static RANK: AtomicU32 = AtomicU32::new(0);
@@ -37,6 +37,7 @@ struct CellState {
     first_items: Vec<Vec<u64>>,
     /// What the session has given to it.
     data: Vec<View>,
+    facts: Facts,
 }
 
 impl CellState {
@@ -47,6 +48,7 @@ impl CellState {
             threads: Vec::new(),
             first_items: Vec::new(),
             data: Vec::new(),
+            facts: Facts::new(),
         }
     }
 }
@@ -134,6 +136,11 @@ pub fn cell_ends() {
     drop(dropped);
 }
 
+/// What the cell's generated code has told.
+pub fn take_facts() -> Facts {
+    std::mem::take(&mut cell().facts)
+}
+
 pub fn take_panic() -> Option<PanicInfo> {
     PANIC.take()
 }
@@ -150,7 +157,7 @@ pub fn as_worker<R>(rank: u32, size: u32, work: impl FnOnce() -> R) -> R {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v2() -> *const Host {
+pub extern "C" fn regatta_host_v3() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -158,6 +165,7 @@ pub extern "C" fn regatta_host_v2() -> *const Host {
         seed,
         set_seed: seed_given,
         show,
+        tell,
         panicked,
         take_panic: take_panic_text,
         place,
@@ -271,6 +279,21 @@ extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
     if let Ok(payload) = Payload::of(text) {
         // A session that is gone will end this process; there is nobody to tell.
         let _ = link::send(&message, &payload);
+    }
+}
+
+extern "C" fn tell(fact: Fact, what: Bytes) {
+    let what = text(what);
+    let facts = &mut cell().facts;
+    match fact {
+        Fact::Panicked => facts.panicked = true,
+        Fact::Errored => facts.errored = true,
+        Fact::ChangedType => facts.changed.push(what),
+        Fact::PanickedAtEnd => facts.panicked_at_end = true,
+        Fact::Variables => {
+            let names = what.split('\u{1f}').filter(|name| !name.is_empty());
+            facts.variables = names.map(str::to_owned).collect();
+        }
     }
 }
 

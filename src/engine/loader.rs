@@ -57,8 +57,11 @@ impl Loader {
     fn load(&mut self, so: &Path) -> Result<&Loaded, String> {
         if !self.loaded.contains_key(so) {
             let first = self.loaded.is_empty();
+            // Global, so that a static of several artifacts is the first one's in all of them.
+            let flags = libc::RTLD_NOW | libc::RTLD_GLOBAL;
             // SAFETY: running foreign code is what an engine is for; it has a process of its own.
-            let library = unsafe { Library::new(so) }.map_err(|error| error.to_string())?;
+            let library =
+                unsafe { Library::open(Some(so), flags) }.map_err(|error| error.to_string())?;
             let library = ManuallyDrop::new(library);
             // Any symbol tells where the file was loaded.
             // SAFETY: the prelude of every artifact defines it with this type.

@@ -123,8 +123,8 @@ impl Engine {
                         // SAFETY: `variables` is null or what the artifact run before this one returned,
                         // and all artifacts of a session share the store's layout.
                         self.variables = unsafe { entry(self.variables) };
-                        let panic = host::take_panic();
-                        (nanoseconds(start), RunEnd::Returned { panic })
+                        let (panic, facts) = (host::take_panic(), host::take_facts());
+                        (nanoseconds(start), RunEnd::Returned { panic, facts })
                     }
                 };
                 self.loader.flush();

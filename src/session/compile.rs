@@ -7,7 +7,9 @@ use super::cache::Key;
 use super::namespace::Namespace;
 use super::pump::Awaited;
 use super::{Code, Failed, GRACE, Grace, Session, TICK, explain};
-use crate::cell::{boxed_closure, nests_too_deeply, split_items, with_pointers, with_semicolon};
+use crate::cell::{
+    boxed_closure, lifted, nests_too_deeply, split_items, with_pointers, with_semicolon,
+};
 use crate::compiler::{Artifact, CompileError, Compiled, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Progress, Sink};
@@ -117,12 +119,19 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Ready, Failed> {
         let since = Instant::now();
+        let sources = self.compiler.local_sources();
+        if sources != self.sources {
+            self.sources = sources;
+            self.settings_version += 1;
+        }
         let version = (self.definitions.version(), self.settings_version);
         let key = Key {
             code: code.text.clone(),
             version,
         };
-        let (items, _) = split_items(&code.text);
+        let lifted = lifted(&code.text, true);
+        let text = lifted.apply(&code.text);
+        let (items, _) = split_items(&text);
         let lost = self.definitions.outdated(namespace, &items);
         let cached = self.cache.find(&key, namespace.variables());
         if let Some(artifact) = cached.filter(|_| lost.is_empty()) {
@@ -143,14 +152,22 @@ impl Session {
         self.building.restart();
         let source = Source {
             prefix: self.definitions.unseen(namespace.seen),
-            code: code.text.clone(),
+            code: text,
+            changes: self.definitions.changes_with(&items),
         };
         let pending = self.compiler.compile(source, &namespace.state);
         let answer = self.await_compiler(pending, "compiling", sink);
         self.timing.compile += since.elapsed();
         let compiled = match answer {
             Ok(compiled) => compiled,
-            Err(error) => {
+            Err(mut error) => {
+                if let CompileError::Refused(told) = &mut error {
+                    for place in told.iter_mut().flat_map(|one| &mut one.places) {
+                        for (line, column) in [&mut place.start, &mut place.end] {
+                            *column = lifted.column_back(&code.text, *line, *column);
+                        }
+                    }
+                }
                 let cell = self.record().map_or("", |record| record.code.as_str());
                 let variables = namespace.variables();
                 let without = self.toolchain.no_sources.clone();

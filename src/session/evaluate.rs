@@ -1,11 +1,11 @@
 //! Plain cells: compiled and run in the local engine, and accounted for when they stop midway.
 
-use super::flight::{Ended, Hold};
+use super::flight::{Ended, Hold, Leg};
 use super::follow::Batch;
 use super::jobs::is_ours;
 use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{bound_at_top, identifiers, normalised, split_items};
+use crate::cell::{identifiers, normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
 use crate::pool::{MapFault, Payload};
@@ -113,17 +113,20 @@ impl Session {
             batch.places = self.places(&ready.artifact, code);
             let (flight, interrupted) = self.fly(&[batch], Hold::default(), sink)?;
             let failure = flight.map_failure.clone();
-            let Some(leg) = flight.legs.into_values().next() else {
+            let Some(mut leg) = flight.legs.into_values().next() else {
                 return Ok(());
             };
-            self.sent = leg.sent;
+            self.sent = std::mem::take(&mut leg.sent);
+            let lost = self.settle(local, &before, &ready.after, &leg, sink)?;
             let Some(ended) = leg.ended else {
                 return Ok(());
             };
             match ended {
                 Ended::Returned => {
                     self.note_moved(&before, &ready.after);
-                    self.namespaces.insert(local, ready.after);
+                    if !lost.is_empty() {
+                        sink.send(Event::Notice(explain::returned_early(&lost)));
+                    }
                     if interrupted && code.text.contains("try_on_processes") {
                         let kept =
                             "the map was interrupted: what was done is kept, the rest are errors";
@@ -148,8 +151,7 @@ impl Session {
                     let what = format!("the compiled cell cannot be loaded: {why}");
                     return Err(Report::new(ErrorKind::System, what).into());
                 }
-                ended @ (Ended::Panicked(_) | Ended::Errored(_)) => {
-                    let lost = self.settle(local, &before, &ready.after, code, sink)?;
+                ended @ (Ended::Panicked(_) | Ended::PanickedAtEnd(_) | Ended::Errored(_)) => {
                     if failure
                         .as_ref()
                         .is_some_and(|failure| failure.what == MapFault::PlanOnly)
@@ -160,6 +162,13 @@ impl Session {
                         (_, Some(failure)) => self.map_failure(&failure, &ready.artifact, code),
                         (Ended::Panicked(panic), None) => {
                             self.panic_report(&panic, &ready.artifact, code, Origin::Local)
+                        }
+                        (Ended::PanickedAtEnd(panic), None) => {
+                            let mut report =
+                                self.panic_report(&panic, &ready.artifact, code, Origin::Local);
+                            let note = "it panicked while a value was dropped at the cell's end; the cell's variables are kept";
+                            report.notes.push(note.to_owned());
+                            report
                         }
                         (Ended::Errored(_), None) => explain::errored(),
                         _ => Report::new(ErrorKind::Error, "the cell failed"),
@@ -176,29 +185,31 @@ impl Session {
         .into())
     }
 
-    /// Keeps account after a cell that stopped midway: its new variables were not stored, and what it
-    /// consumed is gone. Names what the user has lost.
+    /// Keeps account of a cell that an engine has run: adopts the variables that it has now, and names those
+    /// that are gone though the namespace would have them. A cell that stopped midway has stored nothing new,
+    /// and what it consumed is gone; one that returned early has not stored what it bound.
     pub(super) fn settle(
         &mut self,
         engine: EngineId,
         before: &Namespace,
         after: &Namespace,
-        code: &Code,
+        leg: &Leg,
         sink: &mut dyn Sink,
     ) -> Result<Vec<String>, Failed> {
-        let bound = bound_at_top(&code.text);
-        let lost: Vec<String> = before
-            .variables()
-            .keys()
-            .filter(|name| !after.variables().contains_key(*name) || bound.contains(*name))
-            .cloned()
-            .collect();
+        let namespace = match leg.ended {
+            Some(Ended::Returned | Ended::PanickedAtEnd(_)) => after,
+            Some(Ended::Panicked(_) | Ended::Errored(_)) => before,
+            _ => return Ok(Vec::new()),
+        };
+        let mut lost: Vec<String> = namespace.variables().keys().cloned().collect();
+        lost.retain(|name| !leg.variables.contains(name));
         let settled = if lost.is_empty() {
-            before.clone()
+            namespace.clone()
         } else {
-            self.forget(before, lost.clone(), sink)?
+            self.forget(namespace, lost.clone(), sink)?
         };
         self.namespaces.insert(engine, settled);
+        lost.retain(|name| !is_ours(name));
         Ok(lost)
     }
 }

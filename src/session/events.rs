@@ -151,7 +151,7 @@ impl Session {
                 let Some(after) = self.begun_with.get(&engine) else {
                     return;
                 };
-                if end == (RunEnd::Returned { panic: None }) {
+                if matches!(&end, RunEnd::Returned { facts, .. } if facts.ran_through()) {
                     self.namespaces.insert(engine, after.clone());
                 } else if let Some((pool, rank)) = self.place(engine) {
                     sink.send(Event::Notice(format!(

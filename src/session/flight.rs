@@ -15,6 +15,8 @@ use crate::wire::{PanicInfo, RunEnd};
 pub enum Ended {
     Returned,
     Panicked(PanicInfo),
+    /// The drop of a value panicked after the cell had run; its variables were stored.
+    PanickedAtEnd(PanicInfo),
     /// A `?` returned early; what it printed last on standard error.
     Errored(String),
     /// These variables' types were redefined; the cell has not run.
@@ -34,10 +36,9 @@ pub struct Leg {
     pub busy: Duration,
     /// Output that is held back, in order.
     pub held: Vec<(Stream, String)>,
+    /// The variables that the engine has when the cell has run.
+    pub variables: Vec<String>,
     prints: [Prints; 2],
-    panicked: bool,
-    errored: bool,
-    changed: Vec<String>,
     last_error_line: String,
 }
 
@@ -55,9 +56,7 @@ impl Leg {
                 Prints::new(Stream::Stdout, whole),
                 Prints::new(Stream::Stderr, whole),
             ],
-            panicked: false,
-            errored: false,
-            changed: Vec::new(),
+            variables: Vec::new(),
             last_error_line: String::new(),
         }
     }
@@ -289,9 +288,6 @@ impl Flight {
                         });
                     }
                 }
-                Told::Panicked => leg.panicked = true,
-                Told::Errored => leg.errored = true,
-                Told::ChangedType(name) => leg.changed.push(name),
                 Told::Content(mime, text) => {
                     let mut value = Value {
                         content: vec![(mime, text)],
@@ -314,18 +310,16 @@ impl Flight {
 fn ended(leg: &mut Leg, end: RunEnd) -> (Ended, Option<PanicInfo>) {
     match end {
         RunEnd::NotLoaded { why } => (Ended::NotLoaded(why), None),
-        RunEnd::Returned { panic } => {
-            if leg.panicked {
-                let unknown = PanicInfo {
-                    message: String::new(),
-                    file: String::new(),
-                    line: 0,
-                    column: 0,
-                };
-                (Ended::Panicked(panic.unwrap_or(unknown)), None)
-            } else if !leg.changed.is_empty() {
-                (Ended::ChangedTypes(std::mem::take(&mut leg.changed)), panic)
-            } else if leg.errored {
+        RunEnd::Returned { panic, facts } => {
+            if !facts.changed.is_empty() {
+                return (Ended::ChangedTypes(facts.changed), panic);
+            }
+            leg.variables = facts.variables;
+            if facts.panicked {
+                (Ended::Panicked(panic.unwrap_or_default()), None)
+            } else if facts.panicked_at_end {
+                (Ended::PanickedAtEnd(panic.unwrap_or_default()), None)
+            } else if facts.errored {
                 (Ended::Errored(leg.last_error_line.clone()), panic)
             } else {
                 (Ended::Returned, panic)

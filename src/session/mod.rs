@@ -88,6 +88,8 @@ pub struct Session {
     cache: Cache,
     /// Changes with crates and settings.
     settings_version: u64,
+    /// Changes when the user has edited a crate.
+    sources: u64,
     settings: Vec<Setting>,
     local: EngineId,
     next_engine: u32,
@@ -178,6 +180,7 @@ impl Session {
             moved: moved::Moved::default(),
             cache: Cache::default(),
             settings_version: 0,
+            sources: 0,
             settings: Vec::new(),
             local: EngineId(0),
             next_engine: 0,

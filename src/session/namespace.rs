@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::cell::{ItemKind, ItemText, identifiers, normalised, split_items};
+use crate::cell::{ItemKind, ItemText, identifiers, imported, normalised, split_items};
 use crate::compiler::State;
 
 /// The variables of one or several engines, as the compiler knows them.
@@ -26,6 +26,10 @@ impl Namespace {
 pub struct Definitions {
     log: Vec<Entry>,
     items: BTreeMap<String, ItemText>,
+    /// What each imported name stands for.
+    imports: BTreeMap<String, String>,
+    /// How often each name has come to mean another thing.
+    changes: BTreeMap<String, u64>,
     version: u64,
 }
 
@@ -51,6 +55,7 @@ impl Definitions {
             return;
         }
         let changed = self.changed_by(items);
+        let redefined = self.redefined_by(items);
         let mut text = String::new();
         if items[0].kind == ItemKind::Impl {
             // evcxr attaches an `impl` to the item before it, which here could be any.
@@ -66,6 +71,10 @@ impl Definitions {
         if self.log.last().is_some_and(|last| last.text == text) {
             return;
         }
+        for name in redefined {
+            *self.changes.entry(name).or_default() += 1;
+        }
+        self.imports.extend(imports(items));
         let mut hasher = DefaultHasher::new();
         (self.version, &text).hash(&mut hasher);
         self.version = hasher.finish();
@@ -76,9 +85,14 @@ impl Definitions {
     /// its name can't be kept: its bytes are the old type's.
     pub fn changed_by(&self, items: &[ItemText]) -> BTreeSet<String> {
         let shapes = |item: &&ItemText| match item.kind {
-            ItemKind::Type | ItemKind::Const | ItemKind::Macro | ItemKind::Other => true,
+            // A trait's object has a table of its functions.
+            ItemKind::Type
+            | ItemKind::Const
+            | ItemKind::Macro
+            | ItemKind::Trait
+            | ItemKind::Other => true,
             ItemKind::Fn => item.text.contains("const fn"),
-            ItemKind::Trait | ItemKind::Impl | ItemKind::Use => false,
+            ItemKind::Impl | ItemKind::Use => false,
         };
         let redefined = |item: &&ItemText| {
             let old = item.name.as_ref().and_then(|name| self.items.get(name));
@@ -103,6 +117,37 @@ impl Definitions {
             }
         }
         changed
+    }
+
+    /// Every name that these definitions give another meaning, also a function's or an import's.
+    fn redefined_by(&self, items: &[ItemText]) -> BTreeSet<String> {
+        let mut names = self.changed_by(items);
+        for item in items {
+            let named = item.name.as_ref().and_then(|name| self.items.get(name));
+            if let Some(old) = named
+                && normalised(&old.text) != normalised(&item.text)
+            {
+                names.extend(item.name.clone());
+            }
+        }
+        let other =
+            |(name, path): &(String, String)| self.imports.get(name).is_some_and(|old| old != path);
+        names.extend(imports(items).filter(other).map(|(name, _)| name));
+        names
+    }
+
+    /// How often each name will have changed with these definitions, for the compiler: `name=count` each, with
+    /// commas between them.
+    pub fn changes_with(&self, items: &[ItemText]) -> String {
+        let mut changes = self.changes.clone();
+        for name in self.redefined_by(items) {
+            *changes.entry(name).or_default() += 1;
+        }
+        let changes: Vec<String> = changes
+            .iter()
+            .map(|(name, count)| format!("{name}={count}"))
+            .collect();
+        changes.join(",")
     }
 
     /// The variables of a namespace that cannot be kept: their types have changed since it was up to date,
@@ -172,9 +217,21 @@ impl Definitions {
     pub fn clear(&mut self) {
         *self = Self {
             version: self.version + 1,
+            // A static that is defined again later is not the one from before.
+            changes: self
+                .items
+                .keys()
+                .chain(self.changes.keys())
+                .map(|name| (name.clone(), self.changes.get(name).unwrap_or(&0) + 1))
+                .collect(),
             ..Self::default()
         };
     }
+}
+
+fn imports(items: &[ItemText]) -> impl Iterator<Item = (String, String)> {
+    let uses = items.iter().filter(|item| item.kind == ItemKind::Use);
+    uses.flat_map(|item| imported(&item.text))
 }
 
 /// The crate of an `extern crate`, unless it is one of Rust's own.
@@ -238,5 +295,23 @@ mod tests {
             definitions.source(),
             "fn a() {}\nstruct A(u16);\nimpl A { fn f(&self) {} }\n"
         );
+    }
+
+    #[test]
+    fn it_is_counted_how_often_a_name_has_changed() {
+        let mut definitions = Definitions::default();
+        let mut define = |cell: &str| {
+            let items = defines_items(cell);
+            let changes = definitions.changes_with(&items);
+            definitions.add(&items);
+            assert_eq!(definitions.changes_with(&[]), changes, "{cell}");
+            changes
+        };
+        assert_eq!(define("static N: u8 = 1;\nfn f() {}\nuse a::S;"), "");
+        assert_eq!(define("static N: u8 = 2;"), "N=1");
+        assert_eq!(define("static  N : u8 = 2;\nfn f() {}"), "N=1");
+        assert_eq!(define("static N: u8 = 1;"), "N=2");
+        assert_eq!(define("fn f() { }\nfn f() -> u8 { 1 }"), "N=2,f=1");
+        assert_eq!(define("use b::{S, T};"), "N=2,S=1,f=1");
     }
 }

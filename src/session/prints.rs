@@ -1,30 +1,20 @@
-//! What user code prints, freed of the lines by which generated code tells how it went.
+//! What user code prints, and the rich output in it: blocks between `EVCXR_BEGIN_CONTENT text/html` and
+//! `EVCXR_END_CONTENT`, which crates such as plotters print. Nothing else in it means anything: how a cell went
+//! is told by other ways.
 
 use crate::outcome::Stream;
 
-/// What generated code tells through standard output.
+/// What came through a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// Text of the user's.
     Text(Stream, String),
-    Panicked,
-    /// A `?` returned early.
-    Errored,
-    /// The variable's type was redefined; the cell has not run.
-    ChangedType(String),
     /// Rich output: MIME type and content.
     Content(String, String),
 }
 
-const MARK: &[u8] = b"EVCXR_";
-const PANIC: &str = "EVCXR_PANIC_NOTIFICATION";
-const ERROR: &str = "EVCXR_ERROR_OCCURRED";
-const CHANGED: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
 const END: &str = "EVCXR_END_CONTENT";
-
-/// Said on standard error beside [`CHANGED`]; the session says it itself.
-const LOST: (&str, &str) = ("The type of the variable ", " was redefined, so was lost.");
 
 /// One stream of one engine.
 #[derive(Debug)]
@@ -79,16 +69,12 @@ impl Prints {
 
     /// Gives the unfinished line as far as it can't be a mark's beginning.
     fn partial_line(&mut self, told: &mut Vec<Told>) {
-        let lost = LOST.0.as_bytes();
-        if self.stream == Stream::Stderr
-            && (lost.starts_with(&self.waiting) || self.waiting.starts_with(lost))
-        {
-            return;
-        }
+        let mark = BEGIN.as_bytes();
         let held = (0..self.waiting.len())
             .find(|&at| {
                 let rest = &self.waiting[at..];
-                MARK.starts_with(&rest[..rest.len().min(MARK.len())])
+                let common = rest.len().min(mark.len());
+                self.stream == Stream::Stdout && mark.starts_with(&rest[..common])
             })
             .unwrap_or(self.waiting.len());
         let whole = match std::str::from_utf8(&self.waiting[..held]) {
@@ -106,12 +92,9 @@ impl Prints {
     fn line(&mut self, line: &str, told: &mut Vec<Told>) {
         let bare = line.trim_end_matches(['\n', '\r']);
         if let Some((_, text)) = &mut self.content {
-            if bare == END || bare.ends_with(PANIC) {
+            if bare == END {
                 let (mime, text) = self.content.take().unwrap_or_default();
                 told.push(Told::Content(mime, text));
-                if bare.ends_with(PANIC) {
-                    told.push(Told::Panicked);
-                }
             } else {
                 if !text.is_empty() {
                     text.push('\n');
@@ -120,31 +103,17 @@ impl Prints {
             }
             return;
         }
-        if self.stream == Stream::Stderr {
-            if !(bare.starts_with(LOST.0) && bare.ends_with(LOST.1)) {
-                push_text(told, self.stream, line);
-            }
-            return;
-        }
         // User code may have printed the beginning of the line.
-        let (before, mark) = if let Some(before) = bare.strip_suffix(PANIC) {
-            (before, Some(Told::Panicked))
-        } else if let Some(before) = bare.strip_suffix(ERROR) {
-            (before, Some(Told::Errored))
-        } else if let Some((before, name)) = bare.split_once(CHANGED) {
-            (before, Some(Told::ChangedType(name.to_owned())))
-        } else if let Some((before, mime)) = bare.split_once(BEGIN) {
-            self.content = Some((mime.to_owned(), String::new()));
-            (before, None)
-        } else {
-            push_text(told, self.stream, line);
-            return;
-        };
-        if !before.is_empty() {
-            let end = if self.whole_lines { "\n" } else { "" };
-            push_text(told, self.stream, &format!("{before}{end}"));
+        match bare.split_once(BEGIN) {
+            Some((before, mime)) if self.stream == Stream::Stdout => {
+                self.content = Some((mime.to_owned(), String::new()));
+                if !before.is_empty() {
+                    let end = if self.whole_lines { "\n" } else { "" };
+                    push_text(told, self.stream, &format!("{before}{end}"));
+                }
+            }
+            _ => push_text(told, self.stream, line),
         }
-        told.extend(mark);
     }
 }
 
@@ -165,8 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_taken_out_wherever_the_stream_is_cut() {
-        let stream = b"one\ntwoEVCXR_PANIC_NOTIFICATION\nEVCXR_BEGIN_CONTENT text/html\n<b>\n</b>\nEVCXR_END_CONTENT\nEVCXR_none\n";
+    fn rich_output_is_taken_out_wherever_the_stream_is_cut_and_nothing_else_is() {
+        let stream =
+            b"one\ntwoEVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_PANIC_NOTIFICATION\n</b>\n\
+            EVCXR_END_CONTENT\nEVCXR_PANIC_NOTIFICATION\nEVCXR_ERROR_OCCURRED\n\
+            EVCXR_VARIABLE_CHANGED_TYPE:x\nEVCXR_END_CONTENT\n";
         for cut in 1..stream.len() {
             let mut prints = Prints::new(Stream::Stdout, true);
             let mut told: Vec<Told> = stream
@@ -179,12 +151,18 @@ mod tests {
             for one in told {
                 match one {
                     Told::Text(_, text) => texts.push_str(&text),
-                    other => others.push(other),
+                    other @ Told::Content(..) => others.push(other),
                 }
             }
-            assert_eq!(texts, "one\ntwo\nEVCXR_none\n", "cut {cut}");
-            let html = Told::Content("text/html".to_owned(), "<b>\n</b>".to_owned());
-            assert_eq!(others, [Told::Panicked, html], "cut {cut}");
+            assert_eq!(
+                texts,
+                "one\ntwo\nEVCXR_PANIC_NOTIFICATION\nEVCXR_ERROR_OCCURRED\n\
+                 EVCXR_VARIABLE_CHANGED_TYPE:x\nEVCXR_END_CONTENT\n",
+                "cut {cut}"
+            );
+            let html = "<b>\nEVCXR_PANIC_NOTIFICATION\n</b>".to_owned();
+            let html = Told::Content("text/html".to_owned(), html);
+            assert_eq!(others, [html], "cut {cut}");
         }
     }
 
@@ -196,23 +174,6 @@ mod tests {
         assert_eq!(prints.push(b"EN"), [text("EVEN")]);
         assert_eq!(prints.push("ä".as_bytes().split_at(1).0), []);
         assert_eq!(prints.push("ä".as_bytes().split_at(1).1), [text("ä")]);
-    }
-
-    #[test]
-    fn what_generated_code_says_of_a_lost_variable_is_left_out_piece_by_piece() {
-        let mut prints = Prints::new(Stream::Stderr, false);
-        for piece in [
-            "The type of the variable ",
-            "x",
-            " was redefined, so was lost.\n",
-        ] {
-            assert_eq!(prints.push(piece.as_bytes()), []);
-        }
-        let told = prints.push(b"The typist\n");
-        assert_eq!(
-            told,
-            [Told::Text(Stream::Stderr, "The typist\n".to_owned())]
-        );
     }
 
     #[test]

@@ -351,13 +351,12 @@ impl Session {
                 again.push(*rank);
                 continue;
             }
-            let stopped = self.place(engine).is_none();
-            if leg.ended == Some(Ended::Returned) && !stopped {
-                self.note_moved(before, after);
-                self.namespaces.insert(engine, after.clone());
-            } else if matches!(leg.ended, Some(Ended::Panicked(_) | Ended::Errored(_))) && !stopped
-            {
-                let lost = self.settle(engine, before, after, &code, sink)?;
+            // An engine that was stopped meanwhile has no namespace any more.
+            if self.place(engine).is_some() {
+                if leg.ended == Some(Ended::Returned) {
+                    self.note_moved(before, after);
+                }
+                let lost = self.settle(engine, before, after, &leg, sink)?;
                 if let Some(lost) = explain::lost(&lost) {
                     sink.send(Event::Notice(format!("engine {rank} has {lost}")));
                 }
@@ -401,7 +400,7 @@ impl Session {
     ) -> PxRow {
         let outcome = match leg.ended {
             None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
-            Some(Ended::Panicked(panic)) => {
+            Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
                 let place = self.panic_place(&panic, artifact, code);
                 EngineOutcome::Panicked {
                     message: panic.message,

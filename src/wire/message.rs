@@ -287,17 +287,50 @@ pub enum FromCaller {
     },
 }
 
-/// How an entry function ended, as far as the engine can tell; what the generated code prints (a caught
-/// panic, a `?`) stands in the captured output.
+/// How an entry function ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunEnd {
     Returned {
+        /// The first panic of its thread, also one that user code caught.
         panic: Option<PanicInfo>,
+        facts: Facts,
     },
     /// The artifact could not be loaded.
-    NotLoaded {
-        why: String,
-    },
+    NotLoaded { why: String },
+}
+
+/// What an artifact's generated code told of its run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The user's code panicked midway: its new variables were not stored.
+    pub panicked: bool,
+    /// A `?` returned early.
+    pub errored: bool,
+    /// The drop of a value panicked after all was stored.
+    pub panicked_at_end: bool,
+    /// Variables whose types were redefined; the cell has not run.
+    pub changed: Vec<String>,
+    /// The variables that the engine has now.
+    pub variables: Vec<String>,
+}
+
+impl Facts {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            panicked: false,
+            errored: false,
+            panicked_at_end: false,
+            changed: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Whether the cell came to its end, or to a `return`.
+    #[must_use]
+    pub fn ran_through(&self) -> bool {
+        !(self.panicked || self.errored || self.panicked_at_end) && self.changed.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

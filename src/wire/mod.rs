@@ -9,9 +9,9 @@ mod message;
 
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
-    AWAKE, CapturesInfo, ChunkEnded, EAGER, FromCaller, FromEngine, FunctionAddress, ItemFault,
-    MapBegin, MapWish, PanicInfo, PoolSpec, RunEnd, Schedule, Span, Task, ThreadRow, ToCaller,
-    ToEngine, status,
+    AWAKE, CapturesInfo, ChunkEnded, EAGER, Facts, FromCaller, FromEngine, FunctionAddress,
+    ItemFault, MapBegin, MapWish, PanicInfo, PoolSpec, RunEnd, Schedule, Span, Task, ThreadRow,
+    ToCaller, ToEngine, status,
 };
 
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a

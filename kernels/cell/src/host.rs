@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicU64;
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v2";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v3";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -269,6 +269,22 @@ pub struct Progress {
     pub serial: u64,
 }
 
+/// What the generated code tells of a cell's run.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The user's code panicked midway.
+    Panicked = 0,
+    /// A `?` returned early.
+    Errored = 1,
+    /// The type of the variable of this name was redefined, and the cell has not run.
+    ChangedType = 2,
+    /// The drop of a value panicked after the cell had run and its variables were stored.
+    PanickedAtEnd = 3,
+    /// The variables in the store, `name\u{1f}` of each.
+    Variables = 4,
+}
+
 /// The services of the engine process.
 #[repr(C)]
 pub struct Host {
@@ -281,6 +297,8 @@ pub struct Host {
     pub set_seed: extern "C" fn(given: bool, seed: u64),
     /// A value of the user's, to be shown: its MIME type, its text and its Rust type.
     pub show: extern "C" fn(mime: Bytes, text: Bytes, type_name: Bytes),
+    /// How the cell goes.
+    pub tell: extern "C" fn(fact: Fact, text: Bytes),
     /// Notes a panic of this thread; false when the host has no use for it, so that it should be printed.
     pub panicked: extern "C" fn(message: Bytes, file: Bytes, line: u32, column: u32) -> bool,
     /// Takes the noted panic of this thread: `message\u{1f}line`.
@@ -334,7 +352,7 @@ unsafe extern "C" {
 /// When the code runs outside a regatta engine.
 #[must_use]
 pub fn host() -> &'static Host {
-    // Found once per artifact: it is the same for all.
+    // Found once: it is the same for all artifacts.
     static FOUND: std::sync::OnceLock<Found> = std::sync::OnceLock::new();
     FOUND.get_or_init(|| Found(find())).0
 }

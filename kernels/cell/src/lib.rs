@@ -1,9 +1,9 @@
 //! What user code in a regatta cell links to: [`engine`] tells where a cell runs, [`mod@pool`] runs closures on
 //! other engines.
 //!
-//! This crate is linked into every compiled cell separately, so it keeps no state of its own: each service
-//! is a call through the table of C functions in [`host`], which the engine process provides. Only C types
-//! cross that border, and nothing unwinds across it.
+//! All cells of an engine share one copy of this crate, which keeps no state of its own: each service is a
+//! call through the table of C functions in [`host`], which the engine process provides. Only C types cross
+//! that border, and nothing unwinds across it.
 //!
 //! It is compiled by users, in every session: keep it small.
 
@@ -19,6 +19,7 @@ mod job;
 pub mod magic;
 pub mod pool;
 mod remote;
+pub mod store;
 mod threads;
 pub mod timing;
 pub mod value;

@@ -1,0 +1,121 @@
+//! The variables that outlive their cells. evcxr generates a store of this shape into every cell; the session
+//! puts this one in its place (one copy for all cells, and what happens to variables is told as data).
+//!
+//! The generated code takes every variable out, runs the user's code, and puts the ones that are left back.
+//! A store is handed from artifact to artifact as a pointer, so its layout changes with this crate alone.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::catch::caught;
+use crate::host::{Bytes, Fact, host};
+
+/// What evcxr's own values in the store are called; not the user's variables.
+const OWN: &str = "evcxr_";
+
+pub struct VariableStore {
+    variables: HashMap<String, Box<dyn Any>>,
+}
+
+#[must_use]
+pub fn create_variable_store() -> *mut VariableStore {
+    Box::into_raw(Box::new(VariableStore {
+        variables: HashMap::new(),
+    }))
+}
+
+impl VariableStore {
+    pub fn put_variable<T: 'static>(&mut self, name: &str, value: T) {
+        self.put(name, Box::new(value));
+    }
+
+    /// Whether the variable can be taken as a `T`. One that can't is told: its type was redefined, and the cell
+    /// does not run.
+    pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
+        let fits = self.variables.get(name).is_none_or(|value| value.is::<T>());
+        if !fits {
+            tell(Fact::ChangedType, name);
+        }
+        fits
+    }
+
+    /// Takes a variable out.
+    ///
+    /// # Panics
+    /// When there is none of that name and type: the session knows which variables an engine has.
+    pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
+        let value = self.variables.remove(name);
+        match value.map(Box::<dyn Any>::downcast) {
+            Some(Ok(value)) => *value,
+            _ => panic!("the variable `{name}` has gone missing"),
+        }
+    }
+
+    /// A value that is made once, for the runtime of `await`. A value of another type under that name, such as
+    /// the runtime of a tokio with other features, makes way; it is not dropped, because tasks may run on it.
+    pub fn lazy_arc<T: 'static>(&mut self, name: &str, create: impl FnOnce() -> T) -> Arc<T> {
+        let there = self.variables.get(name);
+        if let Some(value) = there.and_then(|value| value.downcast_ref::<Arc<T>>()) {
+            return value.clone();
+        }
+        let value = Arc::new(create());
+        let old = self
+            .variables
+            .insert(name.to_owned(), Box::new(value.clone()));
+        std::mem::forget(old);
+        value
+    }
+
+    fn put(&mut self, name: &str, value: Box<dyn Any>) {
+        let mut old = self.variables.insert(name.to_owned(), value);
+        // Its panic, which the hook has noted, must not keep the next variables from being stored.
+        caught(&mut || drop(old.take()));
+    }
+
+    /// The names of the user's variables, each with a `\u{1f}` behind it.
+    fn names(&self) -> String {
+        let names = self.variables.keys();
+        names
+            .filter(|name| !name.starts_with(OWN))
+            .flat_map(|name| [name, "\u{1f}"])
+            .collect()
+    }
+}
+
+/// The entry of every artifact: runs its body and tells what it has left behind.
+pub fn run(
+    store: *mut VariableStore,
+    body: fn(*mut VariableStore) -> *mut VariableStore,
+) -> *mut VariableStore {
+    let store = if store.is_null() {
+        create_variable_store()
+    } else {
+        store
+    };
+    // evcxr catches the panics of the user's code; what panics here is the drop of a value at the cell's end,
+    // after the variables were stored.
+    let ran = caught(&mut || {
+        body(store);
+    });
+    if !ran {
+        tell(Fact::PanickedAtEnd, "");
+    }
+    // SAFETY: made by `create_variable_store`, never freed, and used by one cell at a time.
+    tell(Fact::Variables, &unsafe { &*store }.names());
+    store
+}
+
+/// The user's code panicked, and evcxr's code caught it.
+pub fn panicked() {
+    tell(Fact::Panicked, "");
+}
+
+/// A `?` at the top level returned early.
+pub fn errored() {
+    tell(Fact::Errored, "");
+}
+
+fn tell(fact: Fact, text: &str) {
+    (host().tell)(fact, Bytes::of(text.as_bytes()));
+}

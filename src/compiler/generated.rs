@@ -1,0 +1,133 @@
+//! What evcxr generates around a cell, mended: its variable store is the cell crate's, how a cell goes is told
+//! to the engine as data instead of being printed, and the entry function lets no panic out.
+//!
+//! It must never touch the user's own text: each place is looked up in the item that evcxr generates for it.
+
+use ra_ap_syntax::ast::{self, HasModuleItem as _, HasName as _};
+use ra_ap_syntax::{AstNode as _, Edition, SourceFile};
+
+use crate::cell::Edits;
+
+const PANICKED: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
+const ERRORED: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+const RUNTIME: &str = "evcxr_internal_runtime";
+const ENTRY: &str = "run_user_code_";
+
+/// The name under which the generated entry goes on, behind the one that the engine calls.
+const BODY: &str = "evcxr_regatta_body";
+
+/// The edits for the whole of a cell's generated source; `None` when it has no entry function.
+pub fn mended(source: &str) -> Option<Edits> {
+    let mut edits = Edits::default();
+    let file = SourceFile::parse(source, Edition::Edition2024).tree();
+    let mut entry = None;
+    for item in file.items() {
+        let range = item.syntax().text_range();
+        let (start, end) = (usize::from(range.start()), usize::from(range.end()));
+        let text = source.get(start..end)?;
+        match &item {
+            ast::Item::Module(module)
+                if module.name().is_some_and(|name| name.text() == RUNTIME) =>
+            {
+                let list = module.item_list()?.syntax().text_range();
+                let inside = usize::from(list.start()) + 1..usize::from(list.end()) - 1;
+                edits.insert(inside.start, "pub use ::regatta_cell::store::*;");
+                edits.remove(source, inside);
+            }
+            ast::Item::Impl(_) => {
+                if let Some(at) = text
+                    .find(ERRORED)
+                    .filter(|_| text.contains("for EvcxrUserCodeError"))
+                {
+                    let at = start + at;
+                    edits.replace(at..at + ERRORED.len(), "::regatta_cell::store::errored();");
+                }
+            }
+            ast::Item::Fn(function) => {
+                let Some(name) = function
+                    .name()
+                    .filter(|name| name.text().starts_with(ENTRY))
+                else {
+                    continue;
+                };
+                entry = Some((name.text().to_string(), function.clone()));
+            }
+            _ => {}
+        }
+    }
+    let (name, function) = entry?;
+    // Of the items around it, such as the attribute, only the function's own words.
+    let range = function.syntax().text_range();
+    let (start, end) = (usize::from(range.start()), usize::from(range.end()));
+    let body = usize::from(function.body()?.syntax().text_range().start());
+    let words = source.get(start..body)?;
+    let attribute = "#[unsafe(no_mangle)]";
+    let at = start + words.find(attribute)?;
+    edits.remove(source, at..at + attribute.len());
+    let signature = format!("pub extern \"C\" fn {name}(");
+    let at = start + words.find(&signature)?;
+    edits.replace(at..at + signature.len(), format!("fn {BODY}("));
+    // evcxr's own is behind all of the user's.
+    if let Some(at) = source.get(body..end)?.rfind(PANICKED) {
+        let at = body + at;
+        edits.replace(
+            at..at + PANICKED.len(),
+            "::regatta_cell::store::panicked();",
+        );
+    }
+    edits.insert(
+        source.len(),
+        format!(
+            "\n#[unsafe(no_mangle)] pub extern \"C\" fn {name}(store: *mut ::regatta_cell::store::VariableStore) \
+             -> *mut ::regatta_cell::store::VariableStore {{ ::regatta_cell::store::run(store, \
+             |store| {BODY}(store.cast()).cast()) }}\n"
+        ),
+    );
+    Some(edits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mended;
+
+    const SOURCE: &str = "#![allow(dead_code)]\n\
+        fn user() { println!(\"EVCXR_PANIC_NOTIFICATION\"); }\n\
+        struct EvcxrUserCodeError {}\n\
+        impl<T: std::fmt::Debug> From<T> for EvcxrUserCodeError { fn from(error: T) -> Self {\n\
+        println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);\nEvcxrUserCodeError {} } }\n\
+        mod evcxr_internal_runtime {\npub const A: u8 = 1;\npub struct VariableStore {}\n}\n\
+        #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_7(\n\
+        mut s: *mut evcxr_internal_runtime::VariableStore)\n  -> *mut evcxr_internal_runtime::VariableStore {\n\
+        match f(||{\nprintln!(\"EVCXR_PANIC_NOTIFICATION\");\n}) {\n  Ok(_) => {}\n  Err(_) => {\n    \
+        println!(\"EVCXR_PANIC_NOTIFICATION\");\n}}\ns\n}\n";
+
+    #[test]
+    fn only_what_is_generated_changes() {
+        let edits = mended(SOURCE).unwrap();
+        let text = edits.apply(SOURCE);
+        assert_eq!(
+            text.matches("EVCXR_PANIC_NOTIFICATION").count(),
+            2,
+            "{text}"
+        );
+        assert!(text.contains("mod evcxr_internal_runtime {pub use ::regatta_cell::store::*;\n"));
+        assert!(!text.contains("USER_ERROR_OCCURRED") && !text.contains("pub const A"));
+        assert!(text.contains("\n\nfn evcxr_regatta_body(\nmut s"), "{text}");
+        let line = |text: &str| {
+            text.lines()
+                .position(|line| line.contains("match f"))
+                .unwrap()
+        };
+        assert_eq!(line(SOURCE), line(&text));
+        assert!(
+            text.trim_end()
+                .ends_with("evcxr_regatta_body(store.cast()).cast()) }"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn other_sources_are_left_alone() {
+        assert!(mended("fn main() {}").is_none());
+    }
+}
