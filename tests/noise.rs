@@ -134,8 +134,9 @@ fn bytes_that_are_no_text_spoil_their_own_lines_only() {
 /// the same would close.
 fn typed(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut line = noise(random);
-    // Ctrl-D and Ctrl-Z; Ctrl-C, -S and -Q may come, Ctrl-V and Escape eat what follows them.
-    line.retain(|byte| !matches!(byte, 0x04 | 0x1a));
+    // Ctrl-D, Ctrl-Z and Ctrl-\ (a quit, between two prompts); Ctrl-C, -S and -Q may come, Ctrl-V and Escape eat
+    // what follows them.
+    line.retain(|byte| !matches!(byte, 0x04 | 0x1a | 0x1c));
     line
 }
 
