@@ -112,7 +112,7 @@ fn capturing(
                 };
                 report.snippet = Some(Snippet {
                     source: source.to_owned(),
-                    name: format!("In [{cell}]"),
+                    name: cell.name(),
                     marks: vec![mark],
                 });
             }
@@ -180,7 +180,7 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
         report.snippet = word(source, "map").map(|mark| Snippet {
             source: source.to_owned(),
-            name: format!("In [{cell}]"),
+            name: cell.name(),
             marks: vec![mark],
         });
         return report.hint(CAPTURES_HINT);
@@ -257,7 +257,7 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
     if !marks.is_empty() {
         report.snippet = Some(Snippet {
             source: source.to_owned(),
-            name: format!("In [{cell}]"),
+            name: cell.name(),
             marks,
         });
     } else if let Some(line) = primary.and_then(Extract::user_line) {
@@ -363,7 +363,7 @@ fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
         label: String::new(),
         primary: true,
     };
-    let name = format!("In [{cell}]");
+    let name = cell.name();
     report.snippet = Some(Snippet {
         source: source.to_owned(),
         name,
@@ -421,7 +421,7 @@ pub fn no_pattern(record: Option<&super::Record>) -> Report {
     let mut report = Report::new(ErrorKind::Compile, "expected a name after `let`");
     if let Some(record) = record {
         let marks = word(&record.code, "let").into_iter().collect();
-        let name = format!("In [{}]", record.cell);
+        let name = record.cell.name();
         report.snippet = Some(Snippet {
             source: record.code.clone(),
             name,
@@ -537,7 +537,7 @@ impl Session {
                     label: String::new(),
                     primary: true,
                 };
-                let name = format!("In [{}]", record.cell);
+                let name = record.cell.name();
                 let source = record.code.clone();
                 report.snippet = Some(Snippet {
                     source,
@@ -563,7 +563,7 @@ impl Session {
         code: &Code,
     ) -> Option<String> {
         match self.place_of(panic, artifact, code) {
-            Some((record, line)) => Some(format!("In [{}]:{line}", self.history[record].cell)),
+            Some((record, line)) => Some(format!("{}:{line}", self.history[record].cell.name())),
             None if panic.file.is_empty() || panic.file.ends_with("src/lib.rs") => None,
             None => Some(format!("{}:{}", panic.file, panic.line)),
         }
@@ -582,8 +582,8 @@ impl Session {
                 ..PanicInfo::default()
             };
             let (record, line_in_cell) = self.place_of(&panic, artifact, code)?;
-            let cell = self.history[record].cell;
-            Some((line, format!("In [{cell}], line {line_in_cell}")))
+            let cell = self.history[record].cell.name();
+            Some((line, format!("{cell}, line {line_in_cell}")))
         };
         lines.filter_map(named).collect()
     }

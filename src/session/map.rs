@@ -254,7 +254,7 @@ impl Session {
             .history()
             .last()
             .map_or_else(String::new, |record| record.code.clone());
-        let name = format!("In [{}]", self.cell());
+        let name = self.cell().name();
         report.snippet = Some(Snippet {
             source,
             name,

@@ -146,6 +146,8 @@ pub struct Session {
     pub next_input: Option<String>,
     /// Cells under way: one may run others.
     pub depth: usize,
+    /// The cells under way are those of the startup notebook.
+    pub starting_up: bool,
     /// `%quit` was said.
     pub quitting: bool,
 }
@@ -217,6 +219,7 @@ impl Session {
             past: None,
             next_input: None,
             depth: 0,
+            starting_up: false,
             quitting: false,
         };
         session.launch_local();
@@ -262,6 +265,9 @@ impl Session {
 
     /// The number that the next cell gets.
     pub fn next_cell(&self) -> CellId {
+        if self.starting_up {
+            return CellId::STARTUP;
+        }
         CellId(self.history.last().map_or(0, |record| record.cell.0) + 1)
     }
 
@@ -284,7 +290,9 @@ impl Session {
             cell,
             code: code.to_owned(),
         };
-        self.note_for_later(&record);
+        if !self.starting_up {
+            self.note_for_later(&record);
+        }
         self.history.push(record);
         self.timing = CellTiming::default();
         self.begun = Instant::now();
