@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regatta_cell::host::{
@@ -16,7 +16,7 @@ use super::caller::{self, Caller};
 use super::outgoing::Outgoing;
 use super::shared::{View, word};
 use super::{link, monotonic, threads};
-use crate::ids::{EngineId, Rank};
+use crate::ids::{EngineId, JobId, Rank};
 use crate::wire::{Facts, FromEngine, PanicInfo, Payload, PoolSpec, status};
 
 static ID: AtomicU32 = AtomicU32::new(0);
@@ -157,7 +157,7 @@ pub fn as_worker<R>(rank: u32, size: u32, work: impl FnOnce() -> R) -> R {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v3() -> *const Host {
+pub extern "C" fn regatta_host_v4() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -176,6 +176,8 @@ pub extern "C" fn regatta_host_v3() -> *const Host {
         map_progress,
         map_failure,
         map_end,
+        job_dropped,
+        variables,
         map_threads,
         broadcast,
         failure,
@@ -402,6 +404,33 @@ extern "C" fn map_failure(map: *mut c_void, to: *mut c_void, write: Write) {
 extern "C" fn map_end(map: *mut c_void) {
     // SAFETY: `map_begin` made it, and the cell crate ends it once.
     unsafe { Box::from_raw(map.cast::<Caller>()) }.end();
+}
+
+/// The store of this engine's variables.
+static VARIABLES: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+/// Somebody has asked for it.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// After each cell.
+pub fn keep_variables(store: *mut c_void) {
+    VARIABLES.store(store, Ordering::Release);
+}
+
+/// Whether the store was asked for since this was last called.
+pub fn variables_asked() -> bool {
+    ASKED.swap(false, Ordering::Relaxed)
+}
+
+extern "C" fn variables() -> *mut c_void {
+    ASKED.store(true, Ordering::Relaxed);
+    VARIABLES.load(Ordering::Acquire)
+}
+
+extern "C" fn job_dropped(job: u32) {
+    if job > 0 {
+        // A session that is gone will end this process.
+        let _ = link::send(&FromEngine::JobDropped { job: JobId(job) }, &Payload::None);
+    }
 }
 
 extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {

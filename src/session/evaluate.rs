@@ -5,7 +5,7 @@ use super::follow::Batch;
 use super::jobs::is_ours;
 use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{identifiers, normalised, split_items};
+use crate::cell::{bound_at_top, identifiers, normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
 use crate::pool::{MapFault, Payload};
@@ -66,6 +66,15 @@ impl Session {
             .unwrap_or_else(|| Value::plain("()", "()")))
     }
 
+    /// Engines need not keep the values of variables that are gone or bound anew.
+    fn let_go(&self, before: &Namespace, after: &Namespace, code: &Code) {
+        let bound = bound_at_top(&code.text);
+        let is_gone =
+            |name: &&String| !after.variables().contains_key(*name) || bound.contains(*name);
+        let gone = before.variables().keys().filter(is_gone).cloned();
+        self.hub.let_go_of(gone.collect());
+    }
+
     /// Runs plain Rust in the local engine.
     pub fn run_local(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<(), Failed> {
         self.run_local_with(code, Vec::new(), sink)
@@ -124,6 +133,7 @@ impl Session {
             match ended {
                 Ended::Returned => {
                     self.note_moved(&before, &ready.after);
+                    self.let_go(&before, &ready.after, code);
                     if !lost.is_empty() {
                         sink.send(Event::Notice(explain::returned_early(&lost)));
                     }

@@ -31,9 +31,11 @@ mod px_out;
 mod px_plan;
 mod px_result;
 mod px_threads;
+mod results;
 mod shell;
 mod surroundings;
 mod types;
+mod written;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -125,7 +127,7 @@ pub struct Session {
     /// What engines without a cell print, such as the functions of a map.
     stray_prints: HashMap<(EngineId, Stream), Prints>,
     px_jobs: Vec<px_jobs::PxJob>,
-    /// Maps in the background whose results have not been taken.
+    /// Maps in the background that magics began.
     map_jobs: Vec<jobs::MapJob>,
     /// Values that the last local cell has sent.
     sent: Vec<Payload>,

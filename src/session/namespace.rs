@@ -207,6 +207,12 @@ impl Definitions {
         self.version
     }
 
+    /// The function of this name as it was written.
+    pub fn text(&self, function: &str) -> Option<&str> {
+        let item = self.items.get(function)?;
+        (item.kind == ItemKind::Fn).then_some(item.text.as_str())
+    }
+
     /// Names of functions and types, for completion and `%who`.
     pub fn names(&self) -> impl Iterator<Item = (&str, ItemKind)> {
         self.items

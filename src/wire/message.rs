@@ -143,6 +143,8 @@ pub enum FromEngine {
     /// A connection on which the local engine will ask for maps over processes, one after the other. Payload:
     /// the connection.
     Line,
+    /// No variable of user code has this job any more.
+    JobDropped { job: JobId },
     /// A map begins on a thread pool of the local engine.
     ThreadsBegin {
         options: Box<MapWish>,
@@ -201,6 +203,8 @@ pub struct MapWish {
     pub background: bool,
     /// Nothing is shown.
     pub quiet: bool,
+    /// The result of its one item is the whole result.
+    pub single: bool,
     /// The plan is wanted, and nothing else.
     pub plan_only: bool,
 }

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicU64;
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v3";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v4";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -129,6 +129,8 @@ pub struct Wish {
     pub plan_only: bool,
     /// Nothing is shown.
     pub quiet: bool,
+    /// The result of its one item is the whole result.
+    pub single: bool,
     pub has_seed: bool,
     pub retries: u32,
     pub seed: u64,
@@ -317,6 +319,10 @@ pub struct Host {
     pub map_failure: extern "C" fn(map: *mut c_void, to: *mut c_void, write: Write),
     /// Ends a map that is over, or drops one that is not.
     pub map_end: extern "C" fn(map: *mut c_void),
+    /// Nobody has the job with this number any more.
+    pub job_dropped: extern "C" fn(job: u32),
+    /// The store of this engine's variables; null before its first cell.
+    pub variables: extern "C" fn() -> *mut c_void,
     pub map_threads: extern "C" fn(call: *const ThreadsCall) -> MapEnd,
     pub broadcast: extern "C" fn(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> MapEnd,
     /// Writes why the last map of this thread failed or was refused.
