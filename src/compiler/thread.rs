@@ -331,12 +331,8 @@ fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> C
     }
 }
 
-/// How Linux words `ENOSPC` and `EDQUOT`, and how a linker ends whose mapped output file finds no room.
-const FULL: [&str; 3] = [
-    "No space left on device",
-    "Disk quota exceeded",
-    "signal 7 [Bus error]",
-];
+/// How Linux words `ENOSPC` and `EDQUOT`.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 
 /// Whether a tool's message is about a disk that is full.
 #[must_use]

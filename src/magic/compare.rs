@@ -2,13 +2,12 @@
 
 use clap::{Arg, Command};
 
-use super::document::kind_word;
 use super::map_options::{options, with_options};
 use super::parts::{Form, request};
 use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::{Event, PoolKind, Report, Sink};
-use crate::session::{Failed, Pool, Session};
+use crate::outcome::{PoolKind, Report, Sink};
+use crate::session::{Failed, Session};
 
 pub struct Compare;
 
@@ -75,35 +74,17 @@ impl Magic for Compare {
         let options = options(call, FORM.magic)?;
         let request = request(call, &FORM, None, options)?;
         let used = session.current_pool().map(|pool| pool.name.clone());
-        let mut passing = Vec::new();
-        let compared = names(&meant, &mut passing, session, sink).and_then(|pools| {
-            if !passing.is_empty() {
-                let passing: Vec<String> = passing.iter().map(described).collect();
-                let line = format!("started for the time: {}", passing.join(", "));
-                sink.send(Event::Text(line));
-            }
-            session.compare(&pools, &request, sink)
-        });
-        let stopped = passing
-            .iter()
-            .map(|pool| session.stop_pool(Some(&pool.name.0), false, sink).map(drop))
-            .fold(Ok(()), Result::and);
+        let mut passing: Vec<(PoolKind, String)> = Vec::new();
+        let compared = names(&meant, &mut passing, session, sink)
+            .and_then(|pools| session.compare(&pools, &request, sink));
+        for (_, name) in passing {
+            session.stop_pool(Some(&name), false, sink)?;
+        }
         if let Some(used) = used {
             session.use_pool(&used.0)?;
         }
-        compared.and(stopped.map_err(Failed::from))
+        compared
     }
-}
-
-/// `p0 (2 process engines)`
-fn described(pool: &Pool) -> String {
-    let engines = if pool.size == 1 { "engine" } else { "engines" };
-    format!(
-        "{} ({} {} {engines})",
-        pool.name,
-        pool.size,
-        kind_word(pool.kind)
-    )
 }
 
 /// What a word names.
@@ -118,7 +99,7 @@ enum Meant {
 /// The pools' names; those that are missing are started for the time.
 fn names(
     meant: &[Meant],
-    passing: &mut Vec<Pool>,
+    passing: &mut Vec<(PoolKind, String)>,
     session: &mut Session,
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failed> {
@@ -131,11 +112,16 @@ fn names(
             }
             Meant::Missing(kind) => *kind,
         };
-        if !passing.iter().any(|pool| pool.kind == kind) {
-            passing.push(session.start_pool(kind, None, None, None, sink)?.0);
-        }
-        let started = passing.iter().find(|pool| pool.kind == kind);
-        names.extend(started.map(|pool| pool.name.0.clone()));
+        let there = passing.iter().find(|(other, _)| *other == kind);
+        let name = match there {
+            Some((_, name)) => name.clone(),
+            None => {
+                let name = session.start_pool(kind, None, None, None, sink)?.0.name.0;
+                passing.push((kind, name.clone()));
+                name
+            }
+        };
+        names.push(name);
     }
     Ok(names)
 }

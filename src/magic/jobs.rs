@@ -1,4 +1,4 @@
-//! `%jobs`: what runs, and whose results are kept.
+//! `%jobs`: what runs, and what has results that wait to be taken.
 
 use clap::{Arg, Command};
 

@@ -39,7 +39,6 @@ mod save;
 mod scatter;
 mod script;
 mod show;
-mod submit;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -142,7 +141,6 @@ pub const ALL: &[&dyn Magic] = &[
     &pxconfig::Pxconfig,
     &map::Map,
     &reduce::Reduce,
-    &submit::Submit,
     &compare::Compare,
     &jobs::Jobs,
     &wait::Wait,

@@ -46,7 +46,6 @@ pub fn request(
         function_at,
         inputs,
         inputs_at,
-        is_one_call: false,
         combine,
         bind,
         options,

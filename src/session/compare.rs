@@ -40,7 +40,10 @@ impl Session {
                 None => {
                     let seed = request.options.seed;
                     code = code.generated(&format!("regatta_cell::magic::serially({seed:?}, "));
-                    self.written_serially(request, code).generated(")")
+                    self.written_inputs(request, code)
+                        .generated(",\n")
+                        .user(&request.function, request.function_at)
+                        .generated(")")
                 }
                 Some((kind, _)) => {
                     let mut one = request.clone();

@@ -78,9 +78,8 @@ impl Session {
             return Ok(());
         };
         sink.send(Event::Text(format!(
-            "{} on {}:",
-            asked.cell.name(),
-            asked.pool
+            "In [{}] on {}:",
+            asked.cell, asked.pool
         )));
         let bound = match &wanted.bind {
             Some(bind) => self.bind_again(bind, &end.values, sink),
