@@ -2,7 +2,7 @@
 //! rustc's wrapper, an engine, the cleaner.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{cleaner, relay, silence, wrapper};
 use crate::engine;
-use crate::notebook_run::{self, Mode};
+use crate::notebook_run::{self, Mode, NotebookOutcome};
 use crate::outcome::{Event, Report, Sink};
 use crate::render::{JsonLines, Style, Terminal};
-use crate::repl;
+use crate::repl::{self, Startup};
 use crate::session::{Interrupt, Session};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
@@ -42,6 +42,12 @@ struct Cli {
     /// Edit with vi's keys.
     #[arg(long)]
     vi: bool,
+    /// Run the startup notebook, `regatta/init.md` in your config folder, also with `-e`, `run` and piped cells.
+    #[arg(long, global = true)]
+    init: bool,
+    /// Do not run it at the prompt either.
+    #[arg(long, global = true, conflicts_with = "init")]
+    no_init: bool,
 }
 
 #[derive(Subcommand)]
@@ -130,14 +136,52 @@ fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
         let ok = {
             let mut sink = sink(cli.format);
             session.begin(sink.as_mut());
-            notebook_run::cell(&mut session, &code, sink.as_mut())
+            started_up(cli.init, &mut session, sink.as_mut())
+                && notebook_run::cell(&mut session, &code, sink.as_mut())
         };
         drop(session);
         return ended(ok);
     }
     match cli.command {
-        None => repl::run(session, cli.vi, &original),
-        Some(Command::Run(run)) => notebook(&run, session, original),
+        None => {
+            // Scripts mean the same for everybody, so they ask for it.
+            let startup = cli.init || std::io::stdin().is_terminal() && !cli.no_init;
+            repl::run(session, cli.vi, startup, &original)
+        }
+        Some(Command::Run(run)) => notebook(&run, cli.init, session, original),
+    }
+}
+
+fn cells(
+    run: &Run,
+    init: bool,
+    text: &str,
+    mode: Mode,
+    session: &mut Session,
+    sink: &mut dyn Sink,
+) -> NotebookOutcome {
+    session.begin(sink);
+    if started_up(init, session, sink) {
+        notebook_run::notebook(session, text, mode, run.keep_going, sink)
+    } else {
+        NotebookOutcome {
+            ok: false,
+            updated: None,
+        }
+    }
+}
+
+/// Runs the startup notebook, if it is wanted; whether nothing in it failed.
+fn started_up(wanted: bool, session: &mut Session, sink: &mut dyn Sink) -> bool {
+    if !wanted {
+        return true;
+    }
+    match Startup::find() {
+        Ok(startup) => startup.is_none_or(|startup| startup.run(session, sink)),
+        Err(why) => {
+            sink.send(Event::Error(why));
+            false
+        }
     }
 }
 
@@ -148,7 +192,7 @@ fn sink(format: Format) -> Box<dyn Sink> {
     }
 }
 
-fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
+fn notebook(run: &Run, init: bool, mut session: Session, mut original: File) -> ExitCode {
     let usage = |original: &mut File, what: String| {
         let mut terminal = Terminal::new(original, Style::detect());
         terminal.send(Event::Error(Report::usage(what)));
@@ -185,17 +229,13 @@ fn notebook(run: &Run, mut session: Session, mut original: File) -> ExitCode {
     let (outcome, broken) = match run.format {
         Format::Json => {
             let mut sink = JsonLines::new(std::io::stdout());
-            session.begin(&mut sink);
-            let outcome =
-                notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink);
+            let outcome = cells(run, init, &text, mode, &mut session, &mut sink);
             (outcome, sink.broken())
         }
         Format::Text => {
             let style = Style::detect();
             let mut sink = Terminal::new(std::io::stdout(), style).echo(true);
-            session.begin(&mut sink);
-            let outcome =
-                notebook_run::notebook(&mut session, &text, mode, run.keep_going, &mut sink);
+            let outcome = cells(run, init, &text, mode, &mut session, &mut sink);
             (outcome, sink.broken())
         }
     };

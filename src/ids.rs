@@ -37,6 +37,21 @@ number_id!(
     CellId
 );
 
+impl CellId {
+    /// Every cell of the startup notebook.
+    pub const STARTUP: Self = Self(0);
+
+    /// What places in it begin with: `In [3]`.
+    #[must_use]
+    pub fn name(self) -> String {
+        if self == Self::STARTUP {
+            "init.md".to_owned()
+        } else {
+            format!("In [{self}]")
+        }
+    }
+}
+
 /// The name of a pool, such as `p0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

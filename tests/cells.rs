@@ -8,12 +8,90 @@ use support::{Session, contains, lacks, regatta};
 
 #[test]
 fn cells_are_read_as_they_are_meant() {
-    let mut session = Session::start();
+    let mut session = a_session_with_a_startup_notebook();
     what_a_failed_cell_did_not_bind_is_kept(&mut session);
     what_a_cell_lacks_is_supplied(&mut session);
     cells_end_where_the_parser_wants_no_more(&mut session);
     cells_are_kept_changed_and_run_again(&mut session);
     assert_eq!(session.end(), 0);
+}
+
+const STARTUP: &str = r#"# Mine
+
+```rust
+fn from_init(n: u8) -> u8 {
+    assert!(n > 0, "none");
+    n * 40
+}
+7 * 6
+```
+
+```rust
+println!("hello from init");
+let mine = 2;
+```
+
+```rust
+%%time
+let late = 3;
+late + "no"
+```
+
+```rust
+println!("never");
+```
+"#;
+
+fn a_session_with_a_startup_notebook() -> Session {
+    let config = tempfile::tempdir().expect("a folder");
+    fs::create_dir(config.path().join("regatta")).expect("a folder in it");
+    fs::write(config.path().join("regatta/init.md"), STARTUP).expect("a notebook");
+    let folder = config.path().display().to_string();
+    let mut session = Session::under("exec \"$0\"", &[("XDG_CONFIG_HOME", &folder)]);
+    // The prompt is there before the notebook has run; the first cell waits for it.
+    let before = session.prompt(support::PATIENCE);
+    lacks(&before, &["hello from init"]);
+    let shown = session.cell("1 + 1");
+    contains(
+        &shown,
+        &[
+            "hello from init",
+            "cannot add `&str` to",
+            "init.md:19:6",
+            "the cell at line 17 of init.md failed; the cell below it was not run",
+            "Out[1]: 2",
+        ],
+    );
+    lacks(&shown, &["Out[0]", "never", "init.md ·"]);
+    contains(&session.cell("from_init(1) as i32 + mine"), &["Out[2]: 42"]);
+    contains(&session.cell("from_init(0)"), &["none", "init.md:5"]);
+    lacks(&session.cell("%history"), &["hello from init"]);
+    session
+}
+
+#[test]
+fn scripts_begin_without_the_startup_notebook() {
+    let config = tempfile::tempdir().expect("a folder");
+    // It cannot be read.
+    fs::create_dir_all(config.path().join("regatta/init.md")).expect("a folder in it");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(support::BINARY);
+        command
+            .args(arguments)
+            .env("XDG_CONFIG_HOME", config.path())
+            .env("XDG_DATA_HOME", config.path());
+        let output = command.output().expect("the binary");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text)
+    };
+    assert_eq!(run(&["-e", "!echo hi"]), (Some(0), "hi\n".to_owned()));
+    let (status, shown) = run(&["--init", "-e", "!echo hi"]);
+    assert_eq!(status, Some(1));
+    contains(
+        &shown,
+        &["init.md cannot be read: Is a directory", "--no-init"],
+    );
+    lacks(&shown, &["hi\n"]);
 }
 
 fn what_a_failed_cell_did_not_bind_is_kept(session: &mut Session) {
@@ -24,7 +102,7 @@ fn what_a_failed_cell_did_not_bind_is_kept(session: &mut Session) {
     let shown = session.cell("if let Some(kept) = kept.get(0) { panic!(\"got {kept}\") }");
     contains(&shown, &["panicked: got 1"]);
     lacks(&shown, &["lost"]);
-    contains(&session.cell("y + kept.len()"), &["6"]);
+    contains(&session.cell("y as usize + kept.len()"), &["]: 6\n"]);
     // What the cell itself binds anew is gone.
     let shown = session.cell("let y = 6; panic!(\"after\");");
     contains(&shown, &["panicked: after", "lost", "`y`"]);

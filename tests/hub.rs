@@ -76,3 +76,278 @@ fn whoever_is_free_takes_the_next_chunk_of_any_job() {
     );
     assert_eq!(session.end(), 0);
 }
+
+#[test]
+fn functions_of_several_arguments_and_submitted_calls() {
+    let mut session = Session::start();
+    session.cells(&[
+        NAP,
+        "%pool start -n 3",
+        "fn add(a: u64, b: f64) -> f64 { a as f64 + b }\n\
+         fn total(table: &Vec<u64>) -> u64 { table.iter().sum() }\n\
+         let (a, b, c, d, e, f, g, h, i, j) = (1u64, 2u64, 3u64, 4u64, 5u64, 6u64, 7u64, 8u64, 9u64, String::from(\"ten\"));\n\
+         let text = \"static\";\nlet xs = vec![1u64, 2, 3];",
+    ]);
+    // More captured variables than a tuple of the cell crate's.
+    let shown = session.cell(
+        "%map |x| x + a + b + c + d + e + f + g + h + i + j.len() as u64 + text.len() as u64 over 0..3u64",
+    );
+    contains(&shown, &["[54, 55, 56]", "j: String (4 B)", "text: &str"]);
+    // Iterables side by side, crossed, and of tuples, for closures and for functions.
+    let crossed = "[(0, \"a\"), (0, \"b\"), (1, \"a\"), (1, \"b\")]";
+    for (map, values) in [
+        (
+            "|x, y| x as f64 * y over xs.clone(), [0.5, 1.5, 2.5, 9.0]",
+            "[0.5, 3.0, 7.5]",
+        ),
+        ("add over xs.clone(), [0.5, 1.5, 2.5]", "[1.5, 3.5, 5.5]"),
+        ("f64::powf over [1.0, 2.0], [3.0, 2.0]", "[1.0, 4.0]"),
+        ("|x, y| x + y over vec![(1, 2), (3, 4)]", "[3, 7]"),
+        ("add over vec![(1, 2.0), (3, 4.0)]", "[3.0, 7.0]"),
+        ("|pair: (u64, u64)| pair.0 over 5..7u64, 0..9u64", "[5, 6]"),
+        (
+            "|x: u64, y| (x, y) over grid(0..2, [\"a\".to_string(), \"b\".to_string()])",
+            crossed,
+        ),
+        (
+            "--take 2 |x, y, z| x + y + z + a over 0..9u64, 1.., 2..",
+            "[4, 7]",
+        ),
+    ] {
+        assert_eq!(
+            value(&mut session, &format!("%map -q {map}")),
+            values,
+            "{map}"
+        );
+    }
+    let reduced = "%reduce -q |x, y| x * y + a over xs.clone(), 1..=3u64 with |p, q| p + q";
+    assert_eq!(value(&mut session, reduced), "17");
+    contains(
+        &session.cell("%map -q |x, y, z| x over xs.clone(), 0..3u64"),
+        &["error", "In ["],
+    );
+
+    // One call on whoever is free, with what it needs.
+    contains(
+        &session.cell("let job = %submit nap(20) + a"),
+        &["job ", "a: u64"],
+    );
+    assert_eq!(value(&mut session, "job.result()"), "Ok(21)");
+    assert_eq!(value(&mut session, "%result"), "21");
+    session.cells(&[
+        "%submit || { let z = j.clone(); z + \"!\" }",
+        "let ten = %result",
+    ]);
+    assert_eq!(value(&mut session, "ten"), "\"ten!\"");
+    session.cells(&["%submit { let none: Option<u64> = None; none.unwrap() }"]);
+    contains(
+        &session.cell("%result"),
+        &["error", "called `Option::unwrap()`"],
+    );
+    contains(&session.cell("%submit"), &["error", "needs code"]);
+    // The cases that users of futures know: order of completion, timeouts, the first error, many at once.
+    let futures = "use std::time::Duration;\n\
+        let jobs: Vec<_> = [900u64, 10, 300].iter().map(|ms| pool::submit_with(ms, |ms| nap(*ms))).collect();\n\
+        let none = pool::wait(&jobs[..1], Duration::ZERO, pool::Until::All);\n\
+        let first = pool::wait(&jobs, None, pool::Until::First);\n\
+        let order: Vec<usize> = pool::as_completed(&jobs).map(|(place, _)| place).collect();\n\
+        let again: Vec<usize> = pool::as_completed(&jobs).map(|(place, _)| place).collect();\n\
+        let all = pool::wait(&jobs, Duration::from_secs(60), pool::Until::All);\n\
+        println!(\"{:?} {:?} {order:?} {} {:?}\", none.done, first.done, again.len(), all.pending);\n\
+        println!(\"{:?}\", jobs.iter().map(|job| job.result().unwrap()).collect::<Vec<_>>());\n\
+        let bad = [pool::submit(|| nap(5000)), pool::submit(|| { assert!(nap(1) > 1, \"too short\"); 1 })];\n\
+        let found = pool::wait(&bad, None, pool::Until::Error);\n\
+        println!(\"{found:?} {} {:?}\", bad[1].is_failed(), bad[1].result());\n\
+        bad[0].cancel();\n\
+        println!(\"{:?}\", pool::as_completed::<u8>(&[]).count());";
+    let shown = session.cell(futures);
+    contains(
+        &shown,
+        &[
+            "[] [1] [1, 2, 0] 3 []",
+            "[900, 10, 300]",
+            "Waited { done: [1], pending: [0] } true Err(",
+            "too short",
+        ],
+    );
+    let many = "let many: Vec<_> = (0..400u64).map(|n| pool::submit_with(&n, |n| n * 2)).collect();\n\
+        many.iter().map(|job| job.result().unwrap()).sum::<u64>()";
+    let shown = session.cell(many);
+    contains(&shown, &["159600"]);
+    lacks(&shown, &["finished"]);
+    // What is shared, in every form.
+    let forms = "let base = vec![10u64, 20];\n\
+        let mut seen: Vec<_> = pool::map_iter_with(&base, 0..4u64, |base, x| base[0] + x).collect();\n\
+        seen.sort();\n\
+        let p0 = pool::pool(\"p0\");\n\
+        let started = p0.start_with(&base, 0..2u64, |b, x| b[1] + x).get();\n\
+        let tried = p0.try_map_with(&base, 1..3u64, |b, x| b[x as usize]);\n\
+        println!(\"{seen:?} {started:?} {:?} {}\", tried[0], tried[1].is_err());";
+    contains(
+        &session.cell(forms),
+        &["[(0, 10), (1, 11), (2, 12), (3, 13)] Ok([20, 21]) Ok(20) true"],
+    );
+    // The engines' own variables, each where it is.
+    session.cells(&[
+        "%px let mut table: Vec<u64> = (0..5).map(|n| n * 10).collect(); let own = engine::rank();",
+    ]);
+    let shown = session.cell("%map |x: usize| table[x] + own as u64 * 0 + a over 0..5usize");
+    contains(
+        &shown,
+        &[
+            "uses the engines' own table: Vec<u64>, own: u32",
+            "[1, 11, 21, 31, 41]",
+        ],
+    );
+    // They are there again for cells, as they were and as cells change them.
+    contains(&session.cell("%px table.len()"), &["0-2", "5"]);
+    session.cells(&["%px table.push(50);"]);
+    assert_eq!(
+        value(&mut session, "%map -q |x: usize| table[x] over 4..6usize"),
+        "[40, 50]"
+    );
+    assert_eq!(
+        value(
+            &mut session,
+            "%map -q |x: usize| table.len() + x over 0..2usize"
+        ),
+        "[6, 7]"
+    );
+    contains(
+        &session.cell("%px (table.len(), own)"),
+        &["(6, 0)", "(6, 2)"],
+    );
+    // As the values that they are: copied where that is one, lent elsewhere.
+    for (map, values) in [
+        (
+            "|x: u64| x + own as u64 * 0 + table.iter().sum::<u64>() over 0..2u64",
+            "[150, 151]",
+        ),
+        (
+            "|x: u64| -> u64 { let mut n = x; for t in table { n += t; } n } over 0..2u64",
+            "[150, 151]",
+        ),
+        (
+            "|x, y: u64| total(&table) + x + y over [1u64], [2]",
+            "[153]",
+        ),
+    ] {
+        assert_eq!(
+            value(&mut session, &format!("%map -q {map}")),
+            values,
+            "{map}"
+        );
+    }
+    session.cells(&["let job = %submit total(&table)"]);
+    assert_eq!(value(&mut session, "job.result()"), "Ok(150)");
+    contains(
+        &session
+            .cell("%map |x: u64| { if x == 1 { panic!(\"no {}\", table.len()) }; x } over 0..3u64"),
+        &["error", "no 6"],
+    );
+    contains(
+        &session.cell("%map adder(table.clone()) over 0..3u64"),
+        &["error", "only a closure"],
+    );
+    contains(
+        &session.cell("%px (table.len(), own)"),
+        &["(6, 0)", "(6, 2)"],
+    );
+    session.cells(&["%px -t 0 let table = String::new();"]);
+    contains(
+        &session.cell("%map |x: usize| table[x] over 0..2usize"),
+        &["error", "`table` is", "String"],
+    );
+    session.cells(&["%px -t 0 drop(table);"]);
+    contains(
+        &session.cell("%map |x: usize| table[x] over 0..2usize"),
+        &["error", "engine 0 of p0 has no variable `table`", "%px let"],
+    );
+    assert_eq!(
+        value(
+            &mut session,
+            "%map -q -t 1,2 |x: usize| table[x] over 1..3usize"
+        ),
+        "[10, 20]"
+    );
+    session.cells(&["%pool start threads -n 2"]);
+    assert_eq!(
+        value(&mut session, "%map -q |x, y| x + y over [1, 2], [3, 4]"),
+        "[4, 6]"
+    );
+    contains(&session.cell("%submit 1 + 1"), &["error", "thread pool"]);
+    assert_eq!(session.end(), 0);
+}
+
+/// Open files of a process.
+fn files(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Resident megabytes of a process.
+fn megabytes(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    number.unwrap_or_default() / 1024
+}
+
+#[test]
+fn descriptors_and_memory_stay_flat() {
+    let mut session = Session::under("ulimit -n 64; exec \"$0\"", &[]);
+    session.prompt(support::PATIENCE);
+    session.cells(&[
+        "%pool start -n 4",
+        "let mut n = 0u64;",
+        "let mut k = vec![0u64; 700_000];",
+        "%map -q |x| x + k[0] over 0..8u64",
+        "%map -q |x| x + k[0] over 0..8u64",
+    ]);
+    let count = |session: &Session| -> Vec<usize> {
+        let engines = session.engines();
+        let all = std::iter::once(session.pid()).chain(engines);
+        all.map(files).collect()
+    };
+    let (before, engine) = (count(&session), *session.engines().last().unwrap());
+    let memory = megabytes(engine);
+    // Values of one variable, bound anew, changed in place, and given by code.
+    for _ in 0..6 {
+        session.cells(&[
+            "n += 1; let k = vec![n; 700_000];",
+            "%map -q |x| x + k[0] over 0..8u64",
+        ]);
+    }
+    session.cells(&["for n in 0..40u64 { let big = vec![n; 700_000]; assert_eq!(pool::map_with(&big, 0..4u64, |big, x| big[0] + x)[1], n + 1); }"]);
+    let after = count(&session);
+    for (before, after) in before.iter().zip(&after) {
+        assert!(*after <= before + 8, "{before:?} {after:?}");
+    }
+    // 46 values of 5.6 MB each, of which a few stay.
+    let grown = megabytes(engine).saturating_sub(memory);
+    assert!(grown < 120, "{grown} MB");
+    session.cells(&["drop(k);"]);
+
+    // Deaths of the local engine.
+    for _ in 0..30 {
+        contains(&session.cell("std::process::abort()"), &["SIGABRT"]);
+    }
+    let left = count(&session);
+    assert!(left[0] <= before[0] + 6, "{before:?} {left:?}");
+    assert_eq!(
+        value(&mut session, "%map -q |x: u64| x + 1 over [1u64]"),
+        "[2]"
+    );
+    // Running out is told, and nothing is lost.
+    session.cells(&["let kept = 7;", "%px let there = 8;"]);
+    contains(&session.cell("%pool start -n 60"), &["error", "-n N"]);
+    contains(
+        &session.cell("(kept, pool::map(0..40u64, |x| x).len())"),
+        &["(7, 40)"],
+    );
+    contains(&session.cell("%px there"), &["0-3", "8"]);
+    let many = "let many: Vec<_> = (0..60u64).map(|n| pool::submit_with(&n, |n| n * 2)).collect();\n\
+        many.iter().map(|job| job.result().unwrap()).sum::<u64>()";
+    contains(&session.cell(many), &["3540"]);
+    assert_eq!(value(&mut session, "kept"), "7");
+    assert_eq!(session.end(), 0);
+}

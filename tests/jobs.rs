@@ -75,6 +75,10 @@ fn maps_in_the_background() {
         &["true"],
     );
     contains(&session.cell("%type r"), &["Vec<u64>"]);
+    // The job keeps them until it is dropped.
+    contains(&session.cell(&format!("%result {job}")), &["0,   2,   4"]);
+    session.cells(&["let again = %result", &format!("%jobs --drop {job}")]);
+    contains(&session.cell("again == r"), &["true"]);
     contains(&session.cell("%jobs"), &["no jobs"]);
     contains(
         &session.cell(&format!("%result {job}")),
@@ -96,7 +100,8 @@ fn maps_in_the_background() {
     );
     let job = begin(&mut session);
     contains(&session.cell("%result"), &["  0,   2,   4,   6, "]);
-    lacks(&session.cell("%jobs"), &[&format!("│ {job:>3} │")]);
+    assert_eq!(row(&mut session, job)[2], "done");
+    contains(&session.cell("%jobs --drop all"), &["dropped"]);
 
     // Dropping.
     let job = begun(&session.cell("%map -a slow over 0..4u64"));
@@ -207,7 +212,7 @@ fn jobs_in_code() {
         ),
         &["(true, true, true, true)"],
     );
-    contains(&session.cell("j.get().is_err()"), &["true"]);
+    contains(&session.cell("j.get().is_ok()"), &["true"]);
 
     session.cells(&[
         "let all = [0u64, 100, 200].map(|from| pool::pool(\"p0\").start(from..from + 5, slow));",
@@ -236,6 +241,12 @@ fn jobs_in_code() {
         &["true"],
     );
     session.cells(&["let j = pool::pool(\"p0\").start(0..20u64, slow);"]);
+    // A look at them takes none away.
+    session.cells(&["j.arriving().next().unwrap(); j.partial();"]);
+    contains(
+        &session.cell("j.get() == Ok((0..20).map(|x| 2 * x).collect()) && j.get() == j.get()"),
+        &["true"],
+    );
     contains(
         &session.cell("let mut got: Vec<(u64, u64)> = j.arriving().collect(); got.sort(); got == (0..20).map(|x| (x, 2 * x)).collect::<Vec<_>>()"),
         &["true"],
@@ -249,8 +260,50 @@ fn jobs_in_code() {
         &session.cell("pool::first_error(&[short, bad])"),
         &["Some(1)"],
     );
+    code_begins_jobs(&mut session);
     // They are no variables of a session that ends well.
     assert_eq!(session.end(), 0);
+}
+
+/// Jobs that code began are jobs as any other, as long as code has them.
+fn code_begins_jobs(session: &mut Session) {
+    session.cells(&[
+        "drop((long, j));",
+        "%jobs --drop all",
+        "let several: Vec<_> = (0..2u64).map(|n| pool::pool(\"p0\").start(n..n + 3, slow)).collect();",
+        "let single = pool::pool(\"p0\").start(0..400u64, slow);",
+    ]);
+    let shown = session.cell("single.number()");
+    let (_, number) = shown.split_once("]: ").expect("a number");
+    let job: u32 = number.trim().parse().expect("a number");
+    assert_eq!(row(session, job)[2], "running");
+    assert_eq!(row(session, job - 2)[1], "pool::map");
+    lacks(&session.cell(&format!("%wait {}", job - 1)), &["error"]);
+    lacks(
+        &session.cell(&format!("let second = %result {}", job - 1)),
+        &["error"],
+    );
+    contains(&session.cell("second"), &["[2, 4, 6]"]);
+    contains(
+        &session.cell(&format!("%cancel {job}")),
+        &["is cancelled", "of 400"],
+    );
+    contains(
+        &session.cell(&format!("%result {job}")),
+        &["was cancelled", "(0, 0), (1, 2)"],
+    );
+    // What nobody has is no job any more.
+    session.cells(&["drop(several);"]);
+    contains(
+        &session.cell(&format!("%result {}", job - 1)),
+        &["error", "no job"],
+    );
+    assert_eq!(row(session, job)[2], "cancelled");
+    session.cells(&["drop(single);"]);
+    contains(&session.cell("%jobs"), &["no jobs"]);
+    // Nor is there a result to promise.
+    session.cell("drop(pool::pool(\"p0\").start(0..2u64, slow)); std::thread::sleep(std::time::Duration::from_millis(400));");
+    contains(&session.cell("%jobs"), &["no jobs"]);
 }
 
 #[test]

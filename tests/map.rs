@@ -57,11 +57,11 @@ fn errors_are_the_users_own(session: &mut Session) {
     contains(&shown, &["error: %reduce needs at least one input"]);
     lacks(&shown, &["panicked"]);
     let shown = session.cell("%map |x: u64| pool::map(0..x, |y: u64| y) over 0..3");
-    contains(&shown, &["cannot command the others", "--> In ["]);
+    contains(&shown, &["cannot command the others", "at In ["]);
     lacks(&shown, &["pool.rs"]);
     let shown =
         session.cell("%map |x: u64| x over (0..3u64).map(|x| { assert!(x < 2, \"bad {x}\"); x })");
-    contains(&shown, &["the inputs panicked: bad 2", "--> In ["]);
+    contains(&shown, &["the inputs panicked: bad 2", "at In ["]);
 }
 
 /// Results of a map that has failed may still come when the next one begins; they are not the next one's.
@@ -85,6 +85,22 @@ fn a_comparison_is_of_the_same_map(session: &mut Session) {
     let shown = session.cell("%compare --timeout 5 serial p0 -- |x: u64| x over 0..3");
     contains(&shown, &["a thread cannot be stopped"]);
     lacks(&shown, &["panicked"]);
+    // The pool of threads is there for the time, however it ends.
+    let shown = session.cell("%compare serial threads processes -- |x: u64| x + 1 over 0..3");
+    contains(&shown, &["started for the time: t0 (", "│ t0", "│ p0"]);
+    let shown = session.cell("%compare threads serial -- |x: u64| 1 / x over 0..3u64");
+    contains(&shown, &["started for the time: t0 (", "divide by zero"]);
+    session.enter("%compare threads -- |x: u64| loop { std::hint::black_box(x); } over 0..3u64");
+    session.shows("started for the time: t0", support::PATIENCE);
+    let shown = session.interrupt();
+    contains(&shown, &["interrupted"]);
+    let pools = session.cell("%pool list");
+    lacks(&pools, &["t0"]);
+    contains(&pools, &["p0"]);
+    contains(
+        &session.cell("%px engine::size()"),
+        &["│    0,1 │      2 │"],
+    );
 }
 
 #[test]

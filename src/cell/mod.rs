@@ -2,7 +2,6 @@
 //! the questions about Rust text that its tokens and its syntax tree answer. Pure functions over text: this room
 //! must never touch an engine, a file or the terminal, and never know which magics there are.
 
-mod aligned;
 mod binding;
 mod call;
 mod captures;
@@ -12,6 +11,7 @@ pub mod items;
 mod lifted;
 pub mod options;
 mod over;
+mod parameters;
 mod question;
 pub mod ranges;
 mod scan;
@@ -26,7 +26,6 @@ mod token;
 mod uses;
 pub mod words;
 
-pub use aligned::aligned;
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use edits::Edits;
@@ -34,6 +33,7 @@ pub use items::{ItemKind, ItemText, defines_items, split_items};
 pub use lifted::lifted;
 pub use options::{OptionError, ValueCount, goes_on, split_options};
 pub use over::{over, position, with};
+pub use parameters::{Inputs, Parameters, arguments_of, closure_parameters, inputs};
 pub use question::{asks_behind, question};
 pub use ranges::{CellRange, cell_ranges};
 pub use supply::{boxed_closure, call_of_main, with_pointers, with_semicolon};

@@ -17,7 +17,8 @@ type Files = &'static [(&'static str, &'static str)];
 const CELL: Files = files!("kernels/cell":
     "Cargo.toml", "src/lib.rs", "src/captures.rs", "src/catch.rs", "src/codec.rs", "src/engine.rs", "src/entry.rs",
     "src/error.rs", "src/exchange.rs", "src/host.rs", "src/job.rs", "src/magic.rs", "src/pool.rs",
-    "src/remote.rs", "src/store.rs", "src/threads.rs", "src/timing.rs", "src/value.rs");
+    "src/remote.rs", "src/resident.rs", "src/store.rs", "src/threads.rs", "src/timing.rs", "src/together.rs",
+    "src/value.rs", "src/waiting.rs", "src/with.rs");
 
 const KERNELS: Files = files!("kernels/compute":
     "Cargo.toml", "src/lib.rs", "src/fib.rs", "src/mandelbrot.rs", "src/pi.rs", "src/primes.rs");

@@ -331,8 +331,12 @@ fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> C
     }
 }
 
-/// How Linux words `ENOSPC` and `EDQUOT`.
-const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+/// How Linux words `ENOSPC` and `EDQUOT`, and how a linker ends whose mapped output file finds no room.
+const FULL: [&str; 3] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "signal 7 [Bus error]",
+];
 
 /// Whether a tool's message is about a disk that is full.
 #[must_use]

@@ -99,12 +99,22 @@ impl Buffer {
         Ok(())
     }
 
-    /// The payload; the buffer is used again when it has been released.
-    pub fn finish(self) -> Payload {
+    /// The payload, which is kept for long: the buffer is not used again.
+    pub fn finish_alone(self) -> Payload {
+        self.close();
+        Payload::Shared(self.file.clone())
+    }
+
+    fn close(&self) {
         // SAFETY: as in `users`.
         let length = unsafe { &*self.start.as_ptr().add(8).cast::<AtomicU64>() };
         length.store(self.length as u64, Ordering::Release);
         self.users().store(1, Ordering::Release);
+    }
+
+    /// The payload; the buffer is used again when it has been released.
+    pub fn finish(self) -> Payload {
+        self.close();
         let payload = Payload::Shared(self.file.clone());
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         pool.push(self);

@@ -74,6 +74,7 @@ pub fn wish(wish: &Wish) -> MapWish {
         background: wish.background,
         plan_only: wish.plan_only,
         quiet: wish.quiet,
+        single: wish.single,
     }
 }
 
@@ -90,8 +91,8 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
     let captures = unsafe { call.captures.as_ref() }.copied();
     let info = captures.as_ref().map(hashed).transpose()?;
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let line = Line::take().map_err(|error| trouble(&error))?;
     let wish = wish(&call.wish);
+    let line = Line::take(wish.background).map_err(|error| trouble(&error))?;
     let mut caller = Box::new(Caller {
         ctx: Callbacks {
             ctx: call.ctx,
@@ -339,7 +340,7 @@ impl Caller {
         let captures = self.captures.as_ref()?;
         let mut out = Outgoing::default();
         let fed = (captures.feed)(captures.ctx, (&raw mut out).cast(), write);
-        out.finish().ok().filter(|_| fed)
+        out.finish_alone().ok().filter(|_| fed)
     }
 
     /// It is not wanted any more.

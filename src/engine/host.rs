@@ -1,9 +1,10 @@
 //! The C table that cells call, and what one cell or chunk keeps while it runs.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regatta_cell::host::{
@@ -14,9 +15,8 @@ use regatta_cell::host::{
 use super::caller::{self, Caller};
 use super::outgoing::Outgoing;
 use super::shared::{View, word};
-use super::{link, monotonic, places, threads};
-use crate::ids::{EngineId, Rank};
-use crate::wire::places::Place;
+use super::{link, monotonic, threads};
+use crate::ids::{EngineId, JobId, Rank};
 use crate::wire::{Facts, FromEngine, PanicInfo, Payload, PoolSpec, status};
 
 static ID: AtomicU32 = AtomicU32::new(0);
@@ -32,6 +32,7 @@ static UNSEEDED: AtomicU64 = AtomicU64::new(0);
 struct CellState {
     /// The one in use comes first.
     pools: Vec<PoolSpec>,
+    places: Option<HashMap<u32, String>>,
     threads: Vec<(PoolSpec, threads::Pool)>,
     first_items: Vec<Vec<u64>>,
     /// What the session has given to it.
@@ -43,6 +44,7 @@ impl CellState {
     const fn new() -> Self {
         Self {
             pools: Vec::new(),
+            places: None,
             threads: Vec::new(),
             first_items: Vec::new(),
             data: Vec::new(),
@@ -80,12 +82,13 @@ pub fn resized(size: u32) {
     SIZE.store(size, Ordering::Relaxed);
 }
 
-pub fn cell_starts(pools: Vec<PoolSpec>) {
+pub fn cell_starts(pools: Vec<PoolSpec>, places: Vec<(u32, String)>) {
     {
         let mut cell = cell();
         let data = std::mem::take(&mut cell.data);
         *cell = CellState::new();
         cell.pools = pools;
+        cell.places = Some(places.into_iter().collect());
         cell.data = data;
     }
     set_seed(None);
@@ -173,6 +176,8 @@ pub extern "C" fn regatta_host_v4() -> *const Host {
         map_progress,
         map_failure,
         map_end,
+        job_dropped,
+        variables,
         map_threads,
         broadcast,
         failure,
@@ -234,23 +239,15 @@ fn mixed(number: u64) -> u64 {
 
 extern "C" fn take_panic_text(to: *mut c_void, write: Write) {
     let panic = take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
-    let place = panic
-        .place
-        .map_or_else(String::new, |place| place.to_string());
-    let text = format!("{}\u{1f}{place}", panic.message);
+    let text = format!("{}\u{1f}{}", panic.message, panic.line);
     write(to, Bytes::of(text.as_bytes()));
 }
 
-extern "C" fn place(file: Bytes, line: u32, to: *mut c_void, write: Write) {
-    if let Some(place) = place_of(file, line) {
-        write(to, Bytes::of(place.to_string().as_bytes()));
+extern "C" fn place(line: u32, to: *mut c_void, write: Write) {
+    let cell = cell();
+    if let Some(place) = cell.places.as_ref().and_then(|places| places.get(&line)) {
+        write(to, Bytes::of(place.as_bytes()));
     }
-}
-
-fn place_of(file: Bytes, line: u32) -> Option<Place> {
-    // SAFETY: it lives as long as the call, as every argument does.
-    let file = std::str::from_utf8(unsafe { file.as_slice() }).ok()?;
-    places::place(file, line)
 }
 
 extern "C" fn item_begins(item: u64) {
@@ -311,7 +308,6 @@ extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> b
         file: text(file),
         line,
         column,
-        place: place_of(file, line),
     };
     // This one ends the process, so what led to it would be lost.
     let fatal =
@@ -408,6 +404,33 @@ extern "C" fn map_failure(map: *mut c_void, to: *mut c_void, write: Write) {
 extern "C" fn map_end(map: *mut c_void) {
     // SAFETY: `map_begin` made it, and the cell crate ends it once.
     unsafe { Box::from_raw(map.cast::<Caller>()) }.end();
+}
+
+/// The store of this engine's variables.
+static VARIABLES: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+/// Somebody has asked for it.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// After each cell.
+pub fn keep_variables(store: *mut c_void) {
+    VARIABLES.store(store, Ordering::Release);
+}
+
+/// Whether the store was asked for since this was last called.
+pub fn variables_asked() -> bool {
+    ASKED.swap(false, Ordering::Relaxed)
+}
+
+extern "C" fn variables() -> *mut c_void {
+    ASKED.store(true, Ordering::Relaxed);
+    VARIABLES.load(Ordering::Acquire)
+}
+
+extern "C" fn job_dropped(job: u32) {
+    if job > 0 {
+        // A session that is gone will end this process.
+        let _ = link::send(&FromEngine::JobDropped { job: JobId(job) }, &Payload::None);
+    }
 }
 
 extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {

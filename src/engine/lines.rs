@@ -2,7 +2,7 @@
 //! one costs more than a short map.
 
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::wire::{Channel, FromEngine, Payload, WireError};
 
@@ -11,35 +11,116 @@ use super::link;
 /// Connections kept while no map needs them.
 const KEPT: usize = 4;
 
+/// Open files that are left to everything else, here and in the session.
+const SPARE: u64 = 40;
+
 static IDLE: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+/// Connections that there are, and those of them that threads of their own follow.
+static COUNTS: Mutex<Counts> = Mutex::new(Counts {
+    all: 0,
+    followed: 0,
+});
+static FEWER: Condvar = Condvar::new();
+
+struct Counts {
+    all: u64,
+    followed: u64,
+}
+
+fn counts() -> MutexGuard<'static, Counts> {
+    COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many connections this process and the session can have. Each is an open file in both.
+fn most() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: it only writes to `limit`.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    let files = if known { limit.rlim_cur } else { 1024 };
+    (files.saturating_sub(SPARE) / 2).max(4)
+}
 
 pub struct Line {
     /// For the thread that follows the map.
     pub reader: Channel,
     /// For that thread, and whoever cancels the map.
     pub writer: Mutex<Channel>,
+    /// Somebody follows it, whatever the cell does.
+    followed: bool,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.set_followed(false);
+        counts().all -= 1;
+        FEWER.notify_all();
+    }
 }
 
 impl Line {
-    /// One that no map uses, or a new one.
-    pub fn take() -> Result<Self, WireError> {
-        if let Some(line) = idle().pop() {
-            return Ok(line);
+    /// One that no map uses, or a new one; when there are too many, the next that a job in the background leaves.
+    pub fn take(followed: bool) -> Result<Self, WireError> {
+        loop {
+            if let Some(mut line) = idle().pop() {
+                line.set_followed(followed);
+                return Ok(line);
+            }
+            let mut counts = counts();
+            if counts.all < most() {
+                counts.all += 1;
+                break;
+            }
+            if counts.followed == 0 {
+                let error = std::io::Error::from_raw_os_error(libc::EMFILE);
+                return Err(WireError::Io(error));
+            }
+            let patience = std::time::Duration::from_millis(50);
+            drop(FEWER.wait_timeout(counts, patience));
         }
+        let line = Self::new();
+        match line {
+            Ok(mut line) => {
+                line.set_followed(followed);
+                Ok(line)
+            }
+            Err(error) => {
+                counts().all -= 1;
+                Err(error)
+            }
+        }
+    }
+
+    fn set_followed(&mut self, followed: bool) {
+        let mut counts = counts();
+        match (self.followed, followed) {
+            (false, true) => counts.followed += 1,
+            (true, false) => counts.followed -= 1,
+            _ => {}
+        }
+        self.followed = followed;
+    }
+
+    fn new() -> Result<Self, WireError> {
         let (ours, theirs) = UnixStream::pair()?;
         link::send(&FromEngine::Line, &Payload::file(theirs.into()))?;
         let writer = Channel::new(ours);
         Ok(Self {
             reader: writer.twin(),
             writer: Mutex::new(writer),
+            followed: false,
         })
     }
 
     /// For the next map; its last one was over for both sides.
-    pub fn keep(self) {
+    pub fn keep(mut self) {
+        self.set_followed(false);
         let mut idle = idle();
         if idle.len() < KEPT {
             idle.push(self);
+            FEWER.notify_all();
             return;
         }
         drop(idle);
@@ -51,7 +132,7 @@ impl Line {
         let _ = self.writer().flush();
     }
 
-    pub fn writer(&self) -> std::sync::MutexGuard<'_, Channel> {
+    pub fn writer(&self) -> MutexGuard<'_, Channel> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,6 +144,6 @@ pub fn flush() {
     }
 }
 
-fn idle() -> std::sync::MutexGuard<'static, Vec<Line>> {
+fn idle() -> MutexGuard<'static, Vec<Line>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,6 @@ mod lines;
 mod link;
 mod loader;
 mod outgoing;
-mod places;
 mod shared;
 mod tasks;
 mod threads;
@@ -110,8 +109,14 @@ impl Engine {
                 host::add_data(shared::View::of(payload)?);
                 Ok(())
             }
-            ToEngine::Run { so, entry, pools } => {
-                host::cell_starts(pools);
+            ToEngine::Run {
+                so,
+                entry,
+                pools,
+                places,
+            } => {
+                self.tasks.put_variables_back();
+                host::cell_starts(pools, places);
                 let (busy, end) = match self.loader.entry(&so, &entry) {
                     Err(why) => (0, RunEnd::NotLoaded { why }),
                     Ok(entry) => {
@@ -119,6 +124,7 @@ impl Engine {
                         // SAFETY: `variables` is null or what the artifact run before this one returned,
                         // and all artifacts of a session share the store's layout.
                         self.variables = unsafe { entry(self.variables) };
+                        host::keep_variables(self.variables);
                         let (panic, facts) = (host::take_panic(), host::take_facts());
                         (nanoseconds(start), RunEnd::Returned { panic, facts })
                     }

@@ -36,9 +36,18 @@ impl Outgoing {
 
     /// An error is the want of memory.
     pub fn finish(self) -> std::io::Result<Payload> {
+        self.finished(Buffer::finish)
+    }
+
+    /// The same for what is kept for long.
+    pub fn finish_alone(self) -> std::io::Result<Payload> {
+        self.finished(Buffer::finish_alone)
+    }
+
+    fn finished(self, finish: fn(Buffer) -> Payload) -> std::io::Result<Payload> {
         match (self.broken, self.shared) {
             (Some(error), _) => Err(error),
-            (None, Some(buffer)) => Ok(buffer.finish()),
+            (None, Some(buffer)) => Ok(finish(buffer)),
             (None, None) => Payload::of(self.inline),
         }
     }

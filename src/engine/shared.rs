@@ -92,6 +92,27 @@ impl View {
         })
     }
 
+    /// One that stays for long: its file is closed, and its mapping is no other payload's.
+    pub fn alone(payload: Payload) -> std::io::Result<Self> {
+        let length = usize::try_from(payload.length()).unwrap_or_default();
+        let Payload::Shared(file) = &payload else {
+            return Self::of(payload);
+        };
+        let (_, size) = payload.file_number();
+        if size < (DATA + length) as u64 {
+            return Err(std::io::Error::other("a payload is shorter than it says"));
+        }
+        let start = map(file.as_fd(), ProtFlags::PROT_READ, DATA + length)?;
+        Ok(Self {
+            payload: Payload::None,
+            mapping: Some(Arc::new(Mapping {
+                start,
+                length: DATA + length,
+            })),
+            length,
+        })
+    }
+
     pub fn bytes(&self) -> &[u8] {
         match &self.mapping {
             None => self.payload.inline(),

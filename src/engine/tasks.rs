@@ -14,6 +14,9 @@ use super::{host, monotonic};
 use crate::ids::JobId;
 use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, status};
 
+/// Captured bytes whose memory is given back when they are forgotten.
+const LARGE: usize = 1 << 20;
+
 /// Functions that stay made, for the next map.
 const KEPT: usize = 8;
 
@@ -31,6 +34,8 @@ struct Made {
     task: Rc<Task>,
     table: &'static Function,
     function: *mut c_void,
+    /// It has variables of this engine's.
+    holds: bool,
 }
 
 impl Drop for Made {
@@ -41,13 +46,24 @@ impl Drop for Made {
 
 impl Tasks {
     pub fn add_capture(&mut self, hash: u128, payload: Payload) -> std::io::Result<()> {
-        self.captures.insert(hash, View::of(payload)?);
+        self.captures.insert(hash, View::alone(payload)?);
         Ok(())
     }
 
     pub fn forget_capture(&mut self, hash: u128) {
-        self.captures.remove(&hash);
+        let view = self.captures.remove(&hash);
         self.made.retain(|made| made.task.captures != Some(hash));
+        if view.is_some_and(|view| view.bytes().len() > LARGE) {
+            // The values that were made of it are free too; the allocator would keep their memory.
+            // SAFETY: it gives free memory back to the system and touches no other.
+            unsafe { libc::malloc_trim(0) };
+        }
+    }
+
+    /// Functions that have variables of this engine's give them back.
+    pub fn put_variables_back(&mut self) {
+        self.made.retain(|made| !made.holds);
+        host::variables_asked();
     }
 
     pub fn add_job(&mut self, job: JobId, task: Task) {
@@ -82,6 +98,7 @@ impl Tasks {
         let Some(task) = self.jobs.get(&job).cloned() else {
             return not_run("the job is not known here".to_owned());
         };
+        host::chunk_starts(task.seed);
         let made = match self.made(loader, &task) {
             Ok(made) => made,
             Err(why) => return not_run(why),
@@ -160,9 +177,19 @@ impl Tasks {
                     Bytes::of(view.ok_or("the captured variables are not there")?.bytes())
                 }
             };
+            self.made.retain(|made| !made.holds);
+            host::variables_asked();
             let function = (table.make)(captures);
+            let holds = host::variables_asked();
             if function.is_null() {
-                return Err("serde could not decode what the function captures".to_owned());
+                let panic = host::take_panic().map(|panic| panic.message);
+                return Err(match panic {
+                    Some(why) if holds && why.contains("gone missing") => {
+                        "this engine does not have the variable that the function uses: it was started anew, and `%px let …` gives it one".to_owned()
+                    }
+                    Some(why) => format!("the function cannot be made on this engine: {why}"),
+                    None => "serde could not decode what the function captures".to_owned(),
+                });
             }
             if self.made.len() >= KEPT {
                 self.made.pop_front();
@@ -171,6 +198,7 @@ impl Tasks {
                 task: task.clone(),
                 table,
                 function,
+                holds,
             });
         }
         self.made

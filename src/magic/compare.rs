@@ -2,12 +2,13 @@
 
 use clap::{Arg, Command};
 
+use super::document::kind_word;
 use super::map_options::{options, with_options};
 use super::parts::{Form, request};
 use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::{PoolKind, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::outcome::{Event, PoolKind, Report, Sink};
+use crate::session::{Failed, Pool, Session};
 
 pub struct Compare;
 
@@ -74,17 +75,35 @@ impl Magic for Compare {
         let options = options(call, FORM.magic)?;
         let request = request(call, &FORM, None, options)?;
         let used = session.current_pool().map(|pool| pool.name.clone());
-        let mut passing: Vec<(PoolKind, String)> = Vec::new();
-        let compared = names(&meant, &mut passing, session, sink)
-            .and_then(|pools| session.compare(&pools, &request, sink));
-        for (_, name) in passing {
-            session.stop_pool(Some(&name), false, sink)?;
-        }
+        let mut passing = Vec::new();
+        let compared = names(&meant, &mut passing, session, sink).and_then(|pools| {
+            if !passing.is_empty() {
+                let passing: Vec<String> = passing.iter().map(described).collect();
+                let line = format!("started for the time: {}", passing.join(", "));
+                sink.send(Event::Text(line));
+            }
+            session.compare(&pools, &request, sink)
+        });
+        let stopped = passing
+            .iter()
+            .map(|pool| session.stop_pool(Some(&pool.name.0), false, sink).map(drop))
+            .fold(Ok(()), Result::and);
         if let Some(used) = used {
             session.use_pool(&used.0)?;
         }
-        compared
+        compared.and(stopped.map_err(Failed::from))
     }
+}
+
+/// `p0 (2 process engines)`
+fn described(pool: &Pool) -> String {
+    let engines = if pool.size == 1 { "engine" } else { "engines" };
+    format!(
+        "{} ({} {} {engines})",
+        pool.name,
+        pool.size,
+        kind_word(pool.kind)
+    )
 }
 
 /// What a word names.
@@ -99,7 +118,7 @@ enum Meant {
 /// The pools' names; those that are missing are started for the time.
 fn names(
     meant: &[Meant],
-    passing: &mut Vec<(PoolKind, String)>,
+    passing: &mut Vec<Pool>,
     session: &mut Session,
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failed> {
@@ -112,16 +131,11 @@ fn names(
             }
             Meant::Missing(kind) => *kind,
         };
-        let there = passing.iter().find(|(other, _)| *other == kind);
-        let name = match there {
-            Some((_, name)) => name.clone(),
-            None => {
-                let name = session.start_pool(kind, None, None, None, sink)?.0.name.0;
-                passing.push((kind, name.clone()));
-                name
-            }
-        };
-        names.push(name);
+        if !passing.iter().any(|pool| pool.kind == kind) {
+            passing.push(session.start_pool(kind, None, None, None, sink)?.0);
+        }
+        let started = passing.iter().find(|pool| pool.kind == kind);
+        names.extend(started.map(|pool| pool.name.0.clone()));
     }
     Ok(names)
 }

@@ -49,7 +49,7 @@ pub fn run_text(
     line: usize,
     sink: &mut dyn Sink,
 ) -> Result<(), Failed> {
-    let name = format!("In [{}]", session.cell());
+    let name = session.cell().name();
     if let Some(call) = cell::question(text).filter(|_| !is_operator(session, text)) {
         let (magic, call) = prepare(&call)?;
         return magic.run(&call, session, sink);

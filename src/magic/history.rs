@@ -4,6 +4,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::cells::{Past, matches, named};
 use super::{Call, Example, Magic};
+use crate::ids::CellId;
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
 
@@ -62,6 +63,7 @@ impl Magic for History {
         let words = call.all_of("cells");
         let pattern = call.text_of("grep");
         let own = session.history().iter().map(|record| (0, record.clone()));
+        let own = own.filter(|(_, record)| record.cell != CellId::STARTUP);
         let mut cells: Vec<Past> = match (&words[..], pattern) {
             ([], None) => own.collect(),
             ([], Some(_)) => {
@@ -69,7 +71,7 @@ impl Magic for History {
                 let earlier: Vec<(u32, Vec<_>)> = earlier.collect();
                 let earlier = earlier.into_iter().rev();
                 // The one that asks contains what it asks for.
-                let own = own.take(session.history().len().saturating_sub(1));
+                let own = own.filter(|(_, record)| record.cell != session.cell());
                 let cells = earlier
                     .flat_map(|(back, cells)| cells.into_iter().map(move |cell| (back, cell)));
                 cells.chain(own).collect()

@@ -1,4 +1,4 @@
-//! `%jobs`: what runs, and what has results that wait to be taken.
+//! `%jobs`: what runs, and whose results are kept.
 
 use clap::{Arg, Command};
 

@@ -75,7 +75,7 @@ fn declared() -> Vec<Arg> {
         flag("noblock")
             .short('a')
             .overrides_with("block")
-            .help("do not wait; %jobs lists it, %result takes the results"),
+            .help("do not wait; %jobs lists it, %result gives the results"),
     ]
 }
 

@@ -39,6 +39,7 @@ mod save;
 mod scatter;
 mod script;
 mod show;
+mod submit;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -141,6 +142,7 @@ pub const ALL: &[&dyn Magic] = &[
     &pxconfig::Pxconfig,
     &map::Map,
     &reduce::Reduce,
+    &submit::Submit,
     &compare::Compare,
     &jobs::Jobs,
     &wait::Wait,

@@ -46,6 +46,7 @@ pub fn request(
         function_at,
         inputs,
         inputs_at,
+        is_one_call: false,
         combine,
         bind,
         options,

@@ -226,7 +226,7 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
             Field::Text(match status.state {
                 EngineState::Starting => "starting".to_owned(),
                 EngineState::Idle => "idle".to_owned(),
-                EngineState::Busy(Work::Cell(cell)) => format!("busy: In [{cell}]"),
+                EngineState::Busy(Work::Cell(cell)) => format!("busy: {}", cell.name()),
                 EngineState::Busy(Work::Map(job)) => format!("busy: job {job}"),
                 EngineState::Dead(cause) => format!("dead: {cause}"),
             }),

@@ -12,7 +12,7 @@ pub struct TakeResult;
 impl Magic for TakeResult {
     fn command(&self) -> Command {
         Command::new("result")
-            .about("takes the results of a job, waiting for them if need be")
+            .about("gives the results of a job, waiting for them if need be; the job keeps them")
             .override_usage("let NAME = %result [JOB]\n       %result [JOB]")
             .arg(
                 Arg::new("job")

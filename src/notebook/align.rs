@@ -12,6 +12,11 @@ fn is_any(line: &str) -> bool {
     line.trim() == ANY
 }
 
+/// Whether a line of `expected` stands for any number of lines.
+pub fn has_wildcard(expected: &str) -> bool {
+    expected.lines().any(is_any)
+}
+
 /// Whether `actual` is what `expected` says. Time: at most the product of both lengths.
 pub fn matches(expected: &[&str], actual: &[&str]) -> bool {
     let (mut e, mut a) = (0, 0);

@@ -1,12 +1,12 @@
 //! `--update`: a notebook with its cells' real outputs written below them. Never touches a byte that is not
 //! part of an output fence, so that a diff of the file shows changed outputs and nothing else.
 
-use super::{Notebook, NotebookCell, mask::lines};
+use super::{Notebook, NotebookCell, Verdict, align::has_wildcard, check::compare, mask::lines};
 
 impl Notebook {
     /// The notebook's text with `outputs[i]` in a `text` fence below cell `i`.
     ///
-    /// A fence that says the same already stays as it is; an empty output removes the fence, and the blank
+    /// A fence that says the same already stays as it is, also one that says it with `…`; an empty output removes the fence, and the blank
     /// lines above it. Cells beyond the end of `outputs` (a run that stopped early) keep what they have.
     /// Trailing spaces, trailing blank lines and carriage returns of an output are not written.
     #[must_use]
@@ -46,7 +46,9 @@ impl NotebookCell {
         if new.is_empty() {
             return (place.end, old.end, String::new());
         }
-        if lines(self.expected.as_deref().unwrap_or_default()) == new {
+        let expected = self.expected.as_deref().unwrap_or_default();
+        let open = has_wildcard(expected) && compare(expected, output) == Verdict::Same;
+        if open || lines(expected) == new {
             return (old.end, old.end, String::new());
         }
         let mut text = String::new();

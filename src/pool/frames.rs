@@ -54,6 +54,17 @@ impl State {
                 value: payload,
             }),
             FromEngine::Line => self.add_line(engine, payload),
+            FromEngine::JobDropped { job } => {
+                // Its end may have been said before.
+                self.hear_callers_in(engine);
+                let record = self.finished.iter_mut().map(|(record, _)| record);
+                for record in record.filter(|record| record.job == job) {
+                    record.held = false;
+                }
+                if let Some(map) = self.maps.get_mut(&job) {
+                    map.held = false;
+                }
+            }
             FromEngine::ThreadsBegin {
                 options,
                 input_type,

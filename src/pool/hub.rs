@@ -293,6 +293,7 @@ impl State {
                 for (record, _) in &mut self.finished {
                     // Its timeline stays for a while, as that of any map.
                     record.background &= record.job != job;
+                    record.held &= record.job != job;
                 }
             }
             Command::Resized(engines, size) => {
@@ -324,6 +325,7 @@ impl State {
                     }
                 }
             }
+            Command::LetGo(variables) => self.let_go_of(&variables),
             Command::Status(answer) => {
                 let all = self.processes.values().map(Process::status).collect();
                 let _ = answer.send(all);
@@ -340,6 +342,7 @@ impl State {
             so: run.so,
             entry: run.entry,
             pools,
+            places: run.places,
         };
         for (place, engine) in run.engines.into_iter().enumerate() {
             match self.processes.get_mut(&engine) {
@@ -545,6 +548,11 @@ impl State {
             notify(&format!("{name} died while idle: {cause}"));
         }
         self.died_in_maps(engine, &cause, at, replaced);
+        let local = |process: &Process| process.launch.pool.is_none();
+        if self.processes.get(&engine).is_some_and(local) {
+            // The next one has a number of its own; this one's pipes and sockets are closed.
+            self.processes.remove(&engine);
+        }
     }
 
     /// Starts another process in the place of one that has died.
@@ -559,7 +567,13 @@ impl State {
                 self.processes.insert(engine, new);
                 if let Some(Init { so, entry, cell }) = init {
                     let pools = self.pools.iter().map(PoolUse::spec).collect();
-                    let run = ToEngine::Run { so, entry, pools };
+                    let places = Vec::new();
+                    let run = ToEngine::Run {
+                        so,
+                        entry,
+                        pools,
+                        places,
+                    };
                     if let Some(process) = self.processes.get_mut(&engine) {
                         process.begins(Work::Cell(cell));
                     }
@@ -587,7 +601,7 @@ impl State {
             let Some(oldest) = self
                 .finished
                 .iter()
-                .position(|(record, _)| !record.background)
+                .position(|(record, _)| !(record.background && record.held))
             else {
                 break;
             };

@@ -231,8 +231,9 @@ impl State {
             } => map.inputs(count, exhausted, encode, payload),
             FromCaller::Captures => {
                 if let Some(hash) = map.captures() {
-                    let needed: Vec<u128> = self.maps.values().filter_map(Map::captures).collect();
-                    for hash in self.captures.keep(hash, payload, &needed) {
+                    let names = map.capture_names.clone();
+                    let needed = self.needed();
+                    for hash in self.captures.keep(hash, names, payload, &needed) {
                         self.forget_capture(hash);
                     }
                 }
@@ -246,6 +247,19 @@ impl State {
             FromCaller::Closed { decode } => map.close(decode),
             // One map at a time.
             FromCaller::Begin(_) => {}
+        }
+    }
+
+    /// Captured values of the maps under way.
+    fn needed(&self) -> Vec<u128> {
+        self.maps.values().filter_map(Map::captures).collect()
+    }
+
+    /// These variables are gone, or have another value.
+    pub(super) fn let_go_of(&mut self, variables: &[String]) {
+        let needed = self.needed();
+        for hash in self.captures.drop_those_of(variables, &needed) {
+            self.forget_capture(hash);
         }
     }
 
@@ -399,7 +413,10 @@ impl State {
             let text = said(&record);
             self.remember(record, timeline);
             self.pass_on_all_prints();
-            if map.awaited {
+            // Code that begins many short ones knows of them.
+            let by_code = map.wish.function.is_empty();
+            let unasked = by_code && (map.wish.quiet || map.elapsed() < LIVE_AFTER);
+            if map.awaited || unasked {
                 return;
             }
             // Above the prompt, or among what a cell shows.
@@ -552,6 +569,12 @@ impl State {
 
     /// The maps of a caller that is gone.
     pub(super) fn drop_maps_of(&mut self, caller: EngineId) {
+        let of_caller = |process: &super::process::Process| process.launch.pool.is_none();
+        if self.processes.get(&caller).is_none_or(of_caller) {
+            for (record, _) in &mut self.finished {
+                record.held = false;
+            }
+        }
         self.lines.retain(|_, (of, _)| *of != caller);
         for job in self.maps.keys().copied().collect::<Vec<_>>() {
             if self.maps.get(&job).is_some_and(|map| map.caller == caller)
@@ -612,7 +635,7 @@ impl Jobs for State {
     }
 }
 
-/// `job 3 finished: 1000 items in 2.1 s; `let r = %result 3` takes them`
+/// `job 3 finished: 1000 items in 2.1 s; `let r = %result 3` gives them`
 fn said(record: &super::JobRecord) -> String {
     let job = record.job;
     let items = match (record.total, record.done) {
@@ -622,9 +645,12 @@ fn said(record: &super::JobRecord) -> String {
     };
     let time = format!("{:.3} s", record.elapsed.as_secs_f64());
     match record.state {
+        JobState::Done if !record.held => {
+            format!("job {job} finished: {items} in {time}; nothing keeps its results")
+        }
         JobState::Done => {
             format!(
-                "job {job} finished: {items} in {time}; `let r = %result {job}` takes the results"
+                "job {job} finished: {items} in {time}; `let r = %result {job}` gives the results"
             )
         }
         JobState::Cancelled => format!("job {job} was cancelled after {items}"),

@@ -34,7 +34,11 @@ pub struct Map {
     pub caller: EngineId,
     pub wish: MapWish,
     channel: Channel,
+    /// The variables that the function captures.
+    pub capture_names: Vec<String>,
     pool: PoolName,
+    /// The type of a result.
+    output: String,
     total: Option<u64>,
     task: Task,
     schedule: Schedule,
@@ -61,6 +65,8 @@ pub struct Map {
     closing: bool,
     /// Somebody waits for its end and tells it.
     pub awaited: bool,
+    /// User code can reach its results.
+    pub held: bool,
     /// The caller has answered it, or is gone.
     closed: bool,
     /// The caller is gone.
@@ -136,7 +142,7 @@ impl Map {
         let plan = MapPlan {
             function: wish.function.clone(),
             input_type,
-            output_type,
+            output_type: output_type.clone(),
             items,
             chunks: schedule.planned_chunks(),
             schedule: told(wish.schedule),
@@ -173,6 +179,13 @@ impl Map {
             // The caller sends its first inputs along.
             schedule.eager(EAGER);
         }
+        let output = if wish.collect {
+            format!("Result<{output_type}, ItemError>")
+        } else {
+            output_type
+        };
+        let variables = captures.iter().flat_map(|info| &info.variables);
+        let capture_names = variables.map(|(name, ..)| name.clone()).collect();
         let task = Task {
             function,
             captures: captures.map(|info| info.hash),
@@ -186,7 +199,9 @@ impl Map {
             caller,
             wish,
             channel,
+            capture_names,
             pool,
+            output,
             total: items,
             task,
             schedule,
@@ -208,6 +223,7 @@ impl Map {
             why: None,
             closing: false,
             awaited: false,
+            held: true,
             closed: false,
             gone: false,
         };
@@ -605,9 +621,7 @@ impl Map {
         self.schedule.stop();
         let place = item.map_or_else(|| "the map".to_owned(), |item| format!("item {item}"));
         self.over(Some(match &failure.what {
-            MapFault::Panicked(panic) => {
-                format!("{place} panicked{}: {}", panic.at(), panic.message)
-            }
+            MapFault::Panicked(panic) => format!("{place} panicked: {}", panic.message),
             MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
             MapFault::Lost(cause) => {
                 format!("ten engines ended before they came to {place}: {cause}")
@@ -617,9 +631,7 @@ impl Map {
             MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
             MapFault::PlanOnly => "only the plan was wanted".to_owned(),
             MapFault::Inputs(why) => why.clone(),
-            MapFault::InputsPanicked(panic) => {
-                format!("the inputs panicked{}: {}", panic.at(), panic.message)
-            }
+            MapFault::InputsPanicked(panic) => format!("the inputs panicked: {}", panic.message),
         }));
         Step::Failed(failure)
     }
@@ -737,6 +749,9 @@ impl Map {
             elapsed: self.elapsed(),
             pool: self.pool.clone(),
             bytes: self.bytes,
+            output: self.output.clone(),
+            single: self.wish.single,
+            held: self.wish.background && self.held && !self.gone,
             why: self.why.clone(),
         }
     }

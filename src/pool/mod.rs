@@ -56,6 +56,8 @@ pub struct Run {
     pub cell: CellId,
     /// What `pool::map` in the cell may map over; the pool in use comes first.
     pub pools: Vec<PoolUse>,
+    /// The user's name for lines of the artifact's source.
+    pub places: Vec<(u32, String)>,
     /// Per engine the values that the cell takes from the session.
     pub data: Vec<Vec<Payload>>,
 }
@@ -254,6 +256,11 @@ pub struct JobRecord {
     pub pool: PoolName,
     /// Of its results, encoded.
     pub bytes: u64,
+    /// The type of a result; the result of its one item is the whole result.
+    pub output: String,
+    pub single: bool,
+    /// User code can still reach its results.
+    pub held: bool,
     /// Why it failed.
     pub why: Option<String>,
 }
@@ -303,6 +310,8 @@ enum Command {
     Environment(String, Option<String>),
     Folder(PathBuf),
     Init(Vec<EngineId>, Init),
+    /// Variables that are gone, or have another value.
+    LetGo(Vec<String>),
     Status(Sender<Vec<EngineStatus>>),
     Notify(Notify),
     Quit,
@@ -413,6 +422,13 @@ impl Hub {
     /// Says what processes that stand in for these engines run first.
     pub fn init(&self, engines: Vec<EngineId>, init: Init) {
         self.tell(Command::Init(engines, init));
+    }
+
+    /// Captured values of these variables are not wanted any more.
+    pub fn let_go_of(&self, variables: Vec<String>) {
+        if !variables.is_empty() {
+            self.tell(Command::LetGo(variables));
+        }
     }
 
     /// All engines that were not stopped, also dead ones.

@@ -7,9 +7,11 @@ mod helper;
 pub mod highlight;
 pub mod history;
 mod history_file;
+mod init;
 mod keys;
 mod list;
 mod plain;
 mod session_loop;
 
+pub use init::Startup;
 pub use session_loop::{TERMINATED, run};

@@ -1,7 +1,7 @@
 //! The read–evaluate–render loop.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Stdout, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use rustyline::ExternalPrinter;
 
 use super::editor::{Editor, EditorError, EditorOptions, Read};
+use super::init::Startup;
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
 use crate::outcome::{Event, Sink};
@@ -30,7 +31,8 @@ const LAST_CALL: Duration = Duration::from_millis(300);
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Reads cells and runs them until the user leaves.
-pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
+/// `startup`: whether the user's startup notebook is run; in the background of the first prompt.
+pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> ExitCode {
     let style = Style::detect();
     let mut screen = Terminal::new(std::io::stdout(), style).paged(page);
     let words = Arc::new(Mutex::new(Vocabulary::default()));
@@ -77,6 +79,16 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
         }));
     }
     let mut ok = true;
+    let found = startup.then(Startup::find).unwrap_or(Ok(None));
+    let mut startup = found.unwrap_or_else(|why| {
+        screen.send(Event::Error(why));
+        None
+    });
+    if !style.live
+        && let Some(startup) = startup.take()
+    {
+        ok &= startup.run(&mut session, &mut screen);
+    }
     while !session.quitting && !session.interrupt().is_ended() {
         if let Some(warning) = editor.history_warning() {
             screen.send(Event::Notice(warning));
@@ -96,7 +108,17 @@ pub fn run(mut session: Session, vi: bool, messages: &File) -> ExitCode {
             analyst.set_scenes(session.scenes());
             analyst.prompt(true);
         }
-        let read = if style.live && session.has_px_under_way() {
+        let read = if let Some(startup) = startup.take() {
+            read_starting_up(
+                &mut editor,
+                &prompt,
+                &begin,
+                &mut session,
+                &startup,
+                &mut screen,
+                style,
+            )
+        } else if style.live && session.has_px_under_way() {
             read_meanwhile(&mut editor, &prompt, &begin, &mut session, style)
         } else {
             editor.read(&prompt, &begin)
@@ -162,6 +184,54 @@ fn read_meanwhile(
         enough.store(true, Ordering::Relaxed);
         read
     })
+}
+
+/// Reads the first cell while the startup notebook runs; what it says stands above the prompt, or on the screen
+/// when the cell waits for it. Whoever drops the prompt means it too.
+fn read_starting_up(
+    editor: &mut Editor,
+    prompt: &str,
+    begin: &str,
+    session: &mut Session,
+    startup: &Startup,
+    screen: &mut Terminal<Stdout>,
+    style: Style,
+) -> Result<Read, EditorError> {
+    let is_read = AtomicBool::new(false);
+    let mut sink = AboveOrOn {
+        above: Above {
+            screen: Terminal::new(Printed(editor.printer()?), style),
+        },
+        screen,
+        is_read: &is_read,
+    };
+    let interrupt = session.interrupt().clone();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| startup.run(session, &mut sink));
+        let read = editor.read(prompt, begin);
+        is_read.store(true, Ordering::Relaxed);
+        if !matches!(read, Ok(Read::Cell(_))) && !running.is_finished() {
+            interrupt.press();
+        }
+        read
+    })
+}
+
+/// Above the prompt while there is one.
+struct AboveOrOn<'a> {
+    above: Above,
+    screen: &'a mut Terminal<Stdout>,
+    is_read: &'a AtomicBool,
+}
+
+impl Sink for AboveOrOn<'_> {
+    fn send(&mut self, event: Event) {
+        if self.is_read.load(Ordering::Relaxed) {
+            self.screen.send(event);
+        } else {
+            self.above.send(event);
+        }
+    }
 }
 
 /// What is shown while the prompt waits: nothing that moves.

@@ -40,10 +40,7 @@ impl Session {
                 None => {
                     let seed = request.options.seed;
                     code = code.generated(&format!("regatta_cell::magic::serially({seed:?}, "));
-                    self.written_inputs(request, code)
-                        .generated(",\n")
-                        .user(&request.function, request.function_at)
-                        .generated(")")
+                    self.written_serially(request, code).generated(")")
                 }
                 Some((kind, _)) => {
                     let mut one = request.clone();

@@ -5,7 +5,7 @@ use super::follow::Batch;
 use super::jobs::is_ours;
 use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{identifiers, normalised, split_items};
+use crate::cell::{bound_at_top, identifiers, normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
 use crate::pool::{MapFault, Payload};
@@ -66,6 +66,15 @@ impl Session {
             .unwrap_or_else(|| Value::plain("()", "()")))
     }
 
+    /// Engines need not keep the values of variables that are gone or bound anew.
+    fn let_go(&self, before: &Namespace, after: &Namespace, code: &Code) {
+        let bound = bound_at_top(&code.text);
+        let is_gone =
+            |name: &&String| !after.variables().contains_key(*name) || bound.contains(*name);
+        let gone = before.variables().keys().filter(is_gone).cloned();
+        self.hub.let_go_of(gone.collect());
+    }
+
     /// Runs plain Rust in the local engine.
     pub fn run_local(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<(), Failed> {
         self.run_local_with(code, Vec::new(), sink)
@@ -107,9 +116,10 @@ impl Session {
             }
             let before = ready.before;
             self.namespaces.insert(local, before.clone());
+            self.last_artifact = Some(ready.artifact.clone());
             let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
             batch.data = vec![data.clone()];
-            self.leave_places(&ready.artifact, code);
+            batch.places = self.places(&ready.artifact, code);
             let (flight, interrupted) = self.fly(&[batch], Hold::default(), sink)?;
             let failure = flight.map_failure.clone();
             let Some(mut leg) = flight.legs.into_values().next() else {
@@ -123,6 +133,7 @@ impl Session {
             match ended {
                 Ended::Returned => {
                     self.note_moved(&before, &ready.after);
+                    self.let_go(&before, &ready.after, code);
                     if !lost.is_empty() {
                         sink.send(Event::Notice(explain::returned_early(&lost)));
                     }
@@ -158,10 +169,13 @@ impl Session {
                         return Ok(());
                     }
                     let mut report = match (ended, failure) {
-                        (_, Some(failure)) => self.map_failure(&failure),
-                        (Ended::Panicked(panic), None) => self.panic_report(&panic, Origin::Local),
+                        (_, Some(failure)) => self.map_failure(&failure, &ready.artifact, code),
+                        (Ended::Panicked(panic), None) => {
+                            self.panic_report(&panic, &ready.artifact, code, Origin::Local)
+                        }
                         (Ended::PanickedAtEnd(panic), None) => {
-                            let mut report = self.panic_report(&panic, Origin::Local);
+                            let mut report =
+                                self.panic_report(&panic, &ready.artifact, code, Origin::Local);
                             let note = "it panicked while a value was dropped at the cell's end; the cell's variables are kept";
                             report.notes.push(note.to_owned());
                             report

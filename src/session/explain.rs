@@ -8,10 +8,11 @@ use super::{Code, Failed, Session};
 use crate::cell::syntax::DEEPEST;
 use crate::cell::{bound, captured, closure, identifiers, position};
 use crate::compiler::toolchain::users_temp_dir;
-use crate::compiler::{CompileError, Diagnostic, Extract};
+use crate::compiler::{Artifact, CompileError, Diagnostic, Extract, locate};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
 use crate::pool::{MapFailure, MapFault};
+use crate::wire::PanicInfo;
 
 /// What the cell crate's compile-time check says of a function that captures.
 const CAPTURES: &str = "captures variables (or is a function pointer)";
@@ -111,7 +112,7 @@ fn capturing(
                 };
                 report.snippet = Some(Snippet {
                     source: source.to_owned(),
-                    name: format!("In [{cell}]"),
+                    name: cell.name(),
                     marks: vec![mark],
                 });
             }
@@ -179,7 +180,7 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
         report.snippet = word(source, "map").map(|mark| Snippet {
             source: source.to_owned(),
-            name: format!("In [{cell}]"),
+            name: cell.name(),
             marks: vec![mark],
         });
         return report.hint(CAPTURES_HINT);
@@ -256,7 +257,7 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
     if !marks.is_empty() {
         report.snippet = Some(Snippet {
             source: source.to_owned(),
-            name: format!("In [{cell}]"),
+            name: cell.name(),
             marks,
         });
     } else if let Some(line) = primary.and_then(Extract::user_line) {
@@ -362,7 +363,7 @@ fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
         label: String::new(),
         primary: true,
     };
-    let name = format!("In [{cell}]");
+    let name = cell.name();
     report.snippet = Some(Snippet {
         source: source.to_owned(),
         name,
@@ -420,7 +421,7 @@ pub fn no_pattern(record: Option<&super::Record>) -> Report {
     let mut report = Report::new(ErrorKind::Compile, "expected a name after `let`");
     if let Some(record) = record {
         let marks = word(&record.code, "let").into_iter().collect();
-        let name = format!("In [{}]", record.cell);
+        let name = record.cell.name();
         report.snippet = Some(Snippet {
             source: record.code.clone(),
             name,
@@ -510,8 +511,120 @@ pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {
 }
 
 impl Session {
+    /// A panic with the user's own line.
+    pub(super) fn panic_report(
+        &self,
+        panic: &PanicInfo,
+        artifact: &Artifact,
+        code: &Code,
+        origin: Origin,
+    ) -> Report {
+        let message = if panic.message.is_empty() {
+            "no message"
+        } else {
+            &panic.message
+        };
+        let mut report = Report::new(ErrorKind::Panic, format!("panicked: {message}"));
+        report.origin = origin;
+        match self.place_of(panic, artifact, code) {
+            Some((record, line)) => {
+                let record = &self.history[record];
+                let text = record.code.lines().nth(line - 1).unwrap_or_default();
+                let start = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
+                let mark = Mark {
+                    start: (line, start),
+                    end: (line, text.trim_end().chars().count() + 1),
+                    label: String::new(),
+                    primary: true,
+                };
+                let name = record.cell.name();
+                let source = record.code.clone();
+                report.snippet = Some(Snippet {
+                    source,
+                    name,
+                    marks: vec![mark],
+                });
+            }
+            None if !panic.file.is_empty() && !panic.file.ends_with("src/lib.rs") => {
+                report
+                    .notes
+                    .push(format!("at {}:{}", panic.file, panic.line));
+            }
+            None => {}
+        }
+        report
+    }
+
+    /// `In [3]:2`, for tables.
+    pub(super) fn panic_place(
+        &self,
+        panic: &PanicInfo,
+        artifact: &Artifact,
+        code: &Code,
+    ) -> Option<String> {
+        match self.place_of(panic, artifact, code) {
+            Some((record, line)) => Some(format!("{}:{line}", self.history[record].cell.name())),
+            None if panic.file.is_empty() || panic.file.ends_with("src/lib.rs") => None,
+            None => Some(format!("{}:{}", panic.file, panic.line)),
+        }
+    }
+
+    /// The user's names for the lines of an artifact whose errors are values.
+    pub(super) fn places(&self, artifact: &Artifact, code: &Code) -> Vec<(u32, String)> {
+        if !code.text.contains("try_map") && !code.text.contains("try_on_") {
+            return Vec::new();
+        }
+        let lines = 1..=artifact.source.lines().count() as u32;
+        let named = |line| {
+            let panic = PanicInfo {
+                file: "src/lib.rs".to_owned(),
+                line,
+                ..PanicInfo::default()
+            };
+            let (record, line_in_cell) = self.place_of(&panic, artifact, code)?;
+            let cell = self.history[record].cell.name();
+            Some((line, format!("{cell}, line {line_in_cell}")))
+        };
+        lines.filter_map(named).collect()
+    }
+
+    /// The history's index of the cell that a panic's line stands in, and the line in it.
+    fn place_of(
+        &self,
+        panic: &PanicInfo,
+        artifact: &Artifact,
+        code: &Code,
+    ) -> Option<(usize, usize)> {
+        if !panic.file.ends_with("src/lib.rs") {
+            return None;
+        }
+        // This cell's own code first: a magic's cell has it behind the magic's name.
+        let own = locate(&artifact.source, panic.line as usize, &[&code.text])
+            .and_then(|(_, line)| code.in_cell(line));
+        if let (Some(line), Some(last)) = (own, self.history.len().checked_sub(1)) {
+            return Some((last, line));
+        }
+        let line = (panic.line as usize).checked_sub(1);
+        let generated = line.and_then(|line| artifact.source.lines().nth(line));
+        if generated.is_some_and(|text| text.contains("regatta_cell::magic::")) {
+            // A magic's call is no line of the user's.
+            return None;
+        }
+        let cells: Vec<&str> = self
+            .history
+            .iter()
+            .map(|record| record.code.as_str())
+            .collect();
+        locate(&artifact.source, panic.line as usize, &cells)
+    }
+
     /// A map without its results.
-    pub(super) fn map_failure(&self, failure: &MapFailure) -> Report {
+    pub(super) fn map_failure(
+        &self,
+        failure: &MapFailure,
+        artifact: &Artifact,
+        code: &Code,
+    ) -> Report {
         let item = failure
             .item
             .map_or_else(String::new, |item| format!("item {item}"));
@@ -521,7 +634,10 @@ impl Session {
                     ErrorKind::Map,
                     format!("{item} panicked: {}", panic.message),
                 );
-                self.placed(report, panic)
+                match self.panic_place(panic, artifact, code) {
+                    Some(place) => report.note(format!("at {place}")),
+                    None => report,
+                }
                 .hint("the map stops at its first failure; the other engines are free again")
             }
             MapFault::Crashed(cause) => Report::new(
@@ -533,9 +649,7 @@ impl Session {
                 ErrorKind::Map,
                 format!("ten engines ended before they came to {item}; the last one: {cause}"),
             )
-            .hint(
-                "what the function captures, or an earlier input, may end them: try it in a plain cell",
-            ),
+            .hint("what the function captures, or an earlier input, may end them: try it in a plain cell"),
             MapFault::TimedOut => Report::new(
                 ErrorKind::Map,
                 format!("{item} took longer than `--timeout` allows; its engine was replaced"),
@@ -559,7 +673,10 @@ impl Session {
             MapFault::InputsPanicked(panic) => {
                 let what = format!("the inputs panicked: {}", panic.message);
                 let report = Report::new(ErrorKind::Map, what);
-                self.placed(report, panic)
+                match self.panic_place(panic, artifact, code) {
+                    Some(place) => report.note(format!("at {place}")),
+                    None => report,
+                }
             }
             MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
         };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::places::panic_place;
 use super::prints::{Prints, Told};
 use super::types::shorten;
 use crate::ids::{EngineId, Rank};
@@ -202,8 +201,13 @@ impl Flight {
                 leg.ended = Some(ended);
                 if let Some(panic) = stray {
                     // User code caught it; what Rust would have printed should not be lost.
-                    let at = panic_place(&panic).map_or_else(String::new, |at| format!(" at {at}"));
-                    let text = format!("panicked{at}:\n{}\n", panic.message);
+                    let PanicInfo {
+                        message,
+                        file,
+                        line,
+                        column,
+                    } = panic;
+                    let text = format!("panicked at {file}:{line}:{column}:\n{message}\n");
                     shown.extend(self.told(engine, vec![Told::Text(Stream::Stderr, text)]));
                 }
                 shown

@@ -19,6 +19,8 @@ pub(super) struct Batch {
     pub artifact: Arc<Artifact>,
     /// Per engine the values that the cell takes from the session.
     pub data: Vec<Vec<Payload>>,
+    /// The user's name for lines of the artifact's source.
+    pub places: Vec<(u32, String)>,
 }
 
 impl Batch {
@@ -27,6 +29,7 @@ impl Batch {
             engines,
             artifact,
             data: Vec::new(),
+            places: Vec::new(),
         }
     }
 }
@@ -113,6 +116,7 @@ impl Session {
                 entry: batch.artifact.entry.clone(),
                 cell: self.cell(),
                 pools: self.pools_in_use(),
+                places: batch.places.clone(),
                 data: batch.data.clone(),
             });
         }

@@ -1,16 +1,15 @@
-//! Jobs as the user sees them: listed, waited for, cancelled, their results taken or dropped. A map in the
-//! background is a variable of the local engine's, `regatta_job_N`; the hub knows how far it is.
+//! Jobs as the user sees them: listed, waited for, cancelled, dropped. A map in the background is a variable of
+//! the local engine's, `regatta_job_N`, or one of the user's; the hub knows how far it is.
 
 use std::time::{Duration, Instant};
 
 use super::pump::Awaited;
 use super::{Code, Failed, PxWanted, Session, explain};
-use crate::cell::Binding;
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{ErrorKind, Event, JobState, Progress, Report, Sink, Timeline};
 use crate::pool::{EndEarly, JobRecord, WhichMaps};
 
-/// A job of the session, under way or with results that wait to be taken.
+/// A job of the session, under way or with results that are kept.
 #[derive(Clone, Debug)]
 pub struct JobStatus {
     pub job: JobId,
@@ -34,8 +33,8 @@ pub struct JobStatus {
 /// A map in the background, and the variable that has its results.
 #[derive(Clone, Debug)]
 pub(super) struct MapJob {
-    job: JobId,
-    variable: String,
+    pub(super) job: JobId,
+    pub(super) variable: String,
 }
 
 /// Whether a variable is a job's, of which the user sees the number only.
@@ -62,7 +61,7 @@ impl Session {
     }
 
     /// Whether the local engine still has a job's variable.
-    fn has_variable(&self, variable: &str) -> bool {
+    pub(super) fn has_variable(&self, variable: &str) -> bool {
         let local = self.namespaces.get(&self.local);
         local.is_some_and(|namespace| namespace.variables().contains_key(variable))
     }
@@ -86,7 +85,7 @@ impl Session {
         )));
     }
 
-    /// Every job that runs or whose results have not been taken, oldest first.
+    /// Every job that runs or whose results are kept, oldest first.
     pub fn jobs(&mut self, sink: &mut dyn Sink) -> Vec<JobStatus> {
         self.drain_events(sink);
         self.advance_px(sink);
@@ -95,10 +94,12 @@ impl Session {
 
     fn statuses(&self) -> Vec<JobStatus> {
         let records = self.hub.jobs();
-        let mut all: Vec<JobStatus> = self
-            .map_jobs
+        // Those that code began are listed as long as it can reach them.
+        let codes =
+            |record: &&JobRecord| record.background && (record.held || !is_over(record.state));
+        let mut all: Vec<JobStatus> = records
             .iter()
-            .filter_map(|job| records.iter().find(|record| record.job == job.job))
+            .filter(|record| self.is_map_job(record.job) || codes(record))
             .map(|record| JobStatus {
                 job: record.job,
                 what: record.what.clone(),
@@ -115,6 +116,11 @@ impl Session {
         all.extend(self.px_statuses());
         all.sort_by_key(|status| status.job);
         all
+    }
+
+    /// Whether a magic began a map.
+    fn is_map_job(&self, job: JobId) -> bool {
+        self.map_jobs.iter().any(|other| other.job == job)
     }
 
     /// Whether a job still runs, or waits for its turn.
@@ -136,8 +142,12 @@ impl Session {
                 };
                 self.px_result(&wanted, sink)
             } else {
+                // How those of code went is for code to say.
                 self.await_job(job, None, sink)
-                    .and_then(|()| self.map_went_well(job))
+                    .and_then(|()| match self.is_map_job(job) {
+                        true => self.map_went_well(job),
+                        false => Ok(()),
+                    })
             };
             if let Err(Failed(reports)) = finished {
                 ok = false;
@@ -164,7 +174,11 @@ impl Session {
         }
     }
 
-    fn status(&mut self, job: Option<JobId>, sink: &mut dyn Sink) -> Result<JobStatus, Failed> {
+    pub(super) fn status(
+        &mut self,
+        job: Option<JobId>,
+        sink: &mut dyn Sink,
+    ) -> Result<JobStatus, Failed> {
         let all = self.jobs(sink);
         let wanted = match job {
             Some(job) => all.iter().find(|status| status.job == job),
@@ -205,8 +219,8 @@ impl Session {
         let next = match (status.unit, status.state) {
             (_, JobState::Failed) => "tells more",
             ("engines", _) => "shows the results",
-            (_, JobState::Cancelled) => "takes what was done",
-            _ => "takes the results",
+            (_, JobState::Cancelled) => "gives what was done",
+            _ => "gives the results",
         };
         sink.send(Event::Text(format!(
             "job {job} {ended}; `%result {job}` {next}"
@@ -234,60 +248,6 @@ impl Session {
         waited
     }
 
-    /// Takes a job's results, waiting for them if need be: a variable or the cell's value.
-    pub fn job_result(
-        &mut self,
-        job: Option<JobId>,
-        bind: Option<&Binding>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let job = self.status(job, sink)?.job;
-        if self.is_px_job(job) {
-            let wanted = PxWanted {
-                job: Some(job),
-                bind: bind.cloned(),
-                ..PxWanted::default()
-            };
-            return self.px_result(&wanted, sink);
-        }
-        self.await_job(job, None, sink)?;
-        let status = self.status(Some(job), sink)?;
-        let Some(MapJob { variable, .. }) =
-            self.map_jobs.iter().find(|other| other.job == job).cloned()
-        else {
-            return Ok(());
-        };
-        if !self.has_variable(&variable) {
-            self.map_jobs.retain(|other| other.job != job);
-            return Err(Report::new(
-                ErrorKind::Error,
-                format!("the results of job {job} are lost with the local engine"),
-            )
-            .into());
-        }
-        let open = bind.map_or_else(String::new, Binding::opening);
-        let close = if bind.is_some() { ";" } else { "" };
-        let whole = status.state == JobState::Done;
-        let take = if whole { "taken" } else { "taken_partly" };
-        if status.state == JobState::Failed {
-            let report = failed(&status).hint(format!("`%jobs --drop {job}` forgets it"));
-            return Err(report.into());
-        }
-        if !whole {
-            sink.send(Event::Notice(format!(
-                "job {job} was cancelled: these are the {} that were done, each with the index of its input",
-                counted(&status)
-            )));
-        }
-        let code = Code::default().generated(&format!(
-            "{open}regatta_cell::magic::{take}({variable}){close}\n"
-        ));
-        self.run_local(&code, sink)?;
-        self.map_jobs.retain(|other| other.job != job);
-        self.hub.forget_job(job);
-        Ok(())
-    }
-
     /// Stops a job; items that finished keep their results.
     pub fn cancel_job(&mut self, job: JobId, sink: &mut dyn Sink) -> Result<(), Failed> {
         let status = self.status(Some(job), sink)?;
@@ -304,7 +264,7 @@ impl Session {
         let status = self.status(Some(job), sink)?;
         let next = match status.done {
             0 => String::new(),
-            _ => format!("; `%result {job}` takes them"),
+            _ => format!("; `%result {job}` gives them"),
         };
         sink.send(Event::Text(format!(
             "job {job} is cancelled: {} done{next}",
@@ -368,7 +328,7 @@ impl Session {
 }
 
 /// A map in the background that has failed.
-fn failed(status: &JobStatus) -> Report {
+pub(super) fn failed(status: &JobStatus) -> Report {
     let why = status.why.as_deref().unwrap_or("the local engine is gone");
     let what = format!("job {} failed: {why}", status.job);
     Report::new(ErrorKind::Map, what)

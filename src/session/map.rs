@@ -4,9 +4,13 @@
 use std::time::Duration;
 
 use super::explain::{self, CAPTURES_HINT};
-use super::{Code, Failed, Session, types};
-use crate::cell::{Binding, Targets, captured, identifiers, position};
-use crate::outcome::{ErrorKind, Mark, PoolKind, Report, Schedule, Sink, Snippet};
+use super::written::{Capture, NOTHING_TO_REDUCE, Written};
+use super::{Code, Failed, Pool, Session, types};
+use crate::cell::{
+    Binding, Inputs, Targets, arguments_of, captured, closure_parameters, identifiers, inputs,
+    position,
+};
+use crate::outcome::{ErrorKind, Event, Mark, PoolKind, Report, Schedule, Sink, Snippet};
 
 /// The options of `%map` and `%reduce`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +49,8 @@ pub struct MapRequest {
     pub function_at: (usize, usize),
     pub inputs: String,
     pub inputs_at: (usize, usize),
+    /// The function is an expression, evaluated once.
+    pub is_one_call: bool,
     /// `with OP` of `%reduce`.
     pub combine: Option<(String, (usize, usize))>,
     pub bind: Option<Binding>,
@@ -53,34 +59,6 @@ pub struct MapRequest {
 
 /// Errors of the borrow checker: what a job in the background is given does not live long enough.
 const BORROWED: [&str; 5] = ["E0505", "E0506", "E0521", "E0597", "E0716"];
-
-const NOTHING_TO_REDUCE: &str = "%reduce needs at least one input";
-
-/// A captured session variable with its type.
-#[derive(Clone, Debug)]
-struct Capture {
-    name: String,
-    kind: String,
-}
-
-impl Capture {
-    /// Text that stands in the program travels as a `String`.
-    fn is_text(&self) -> bool {
-        types::is_text(&self.kind)
-    }
-
-    fn lent(&self) -> String {
-        if self.is_text() {
-            format!("&{}.to_owned()", self.name)
-        } else {
-            format!("&{}", self.name)
-        }
-    }
-
-    fn owned(&self) -> &str {
-        if self.is_text() { "String" } else { &self.kind }
-    }
-}
 
 impl Session {
     /// Runs a map; its results become a local variable or the cell's value.
@@ -110,15 +88,26 @@ impl Session {
         };
         self.revive(&pool.name, &pool.all_ranks(), sink);
         let ranks: Vec<u32> = ranks.iter().map(|rank| rank.0).collect();
+        let residents = match kind {
+            PoolKind::Processes => self.residents(request, &pool, &ranks)?,
+            PoolKind::Threads => Vec::new(),
+        };
+        if !residents.is_empty() && !request.options.quiet {
+            let each = |one: &Capture| format!("{}: {}", one.name, types::shorten(&one.kind));
+            let each: Vec<String> = residents.iter().map(each).collect();
+            sink.send(Event::Text(format!(
+                "uses the engines' own {}",
+                each.join(", ")
+            )));
+        }
         let job = self.next_job_variable();
         let write = |session: &Self, collected: bool| {
             let written = Written {
-                request,
-                kind,
+                residents: residents.clone(),
                 ranks: &ranks,
-                captures: session.captures(request),
                 job: &job,
                 collected,
+                ..session.to_write(request, kind)
             };
             written.code()
         };
@@ -138,6 +127,60 @@ impl Session {
             self.job_begun(&job, sink);
         }
         Ok(())
+    }
+
+    /// Variables that the function uses, and that the engines have while the session does not.
+    fn residents(
+        &self,
+        request: &MapRequest,
+        pool: &Pool,
+        ranks: &[u32],
+    ) -> Result<Vec<Capture>, Failed> {
+        let local = self.variables();
+        let is_meant = |rank: &usize| ranks.is_empty() || ranks.contains(&(*rank as u32));
+        let engines = || (0..pool.engines.len()).filter(is_meant);
+        let has = |rank: usize| self.namespaces.get(&pool.engines[rank]);
+        let mut names: Vec<String> = engines()
+            .filter_map(has)
+            .flat_map(|namespace| namespace.variables().keys().cloned())
+            .filter(|name| !local.iter().any(|(other, _)| other == name))
+            .collect();
+        names.sort();
+        names.dedup();
+        let mut residents: Vec<Capture> = Vec::new();
+        for name in captured(&request.function, &names) {
+            let kinds: Vec<(usize, Option<&String>)> = engines()
+                .map(|rank| (rank, has(rank).and_then(|all| all.variables().get(&name))))
+                .collect();
+            let Some(kind) = kinds.iter().find_map(|(_, kind)| *kind) else {
+                continue;
+            };
+            if let Some((rank, other)) = kinds.iter().find(|(_, other)| *other != Some(kind)) {
+                let what = match other {
+                    None => format!("engine {rank} of {} has no variable `{name}`", pool.name),
+                    Some(other) => format!(
+                        "`{name}` is {} on engine {rank} of {}, and {} on another one",
+                        types::shorten(other),
+                        pool.name,
+                        types::shorten(kind)
+                    ),
+                };
+                return Err(Report::usage(what)
+                    .hint(format!("`%px let {name} = …` gives it to all of them, `-t` says which engines the map is for"))
+                    .into());
+            }
+            let kind = kind.clone();
+            residents.push(Capture { name, kind });
+        }
+        let is_closure = request.is_one_call || closure_parameters(&request.function).is_some();
+        match residents.first() {
+            Some(Capture { name, .. }) if !is_closure => Err(Report::usage(format!(
+                "`{name}` is a variable of the engines, and only a closure can use it there"
+            ))
+            .hint(format!("`%map |x| … {name} … over …`"))
+            .into()),
+            _ => Ok(residents),
+        }
     }
 
     /// The session variables that travel with the functions.
@@ -166,28 +209,46 @@ impl Session {
 
     /// A map on one pool as an expression, for a comparison.
     pub(super) fn written(&self, request: &MapRequest, kind: PoolKind, code: Code) -> Code {
-        let written = Written {
+        self.to_write(request, kind).call(code)
+    }
+
+    /// A map in the local engine alone, for a comparison: its inputs, and its function.
+    pub(super) fn written_serially(&self, request: &MapRequest, code: Code) -> Code {
+        let written = self.to_write(request, PoolKind::Threads);
+        let code = written.inputs(code).generated(",\n");
+        written.function(code, "")
+    }
+
+    fn to_write<'a>(&self, request: &'a MapRequest, kind: PoolKind) -> Written<'a> {
+        let is_grid = |name: &str| name == "grid";
+        Written {
             request,
             kind,
             ranks: &[],
             captures: self.captures(request),
+            residents: Vec::new(),
             job: "",
             collected: false,
-        };
-        written.call(code)
+            unpacked: self.arguments(request),
+            own_grid: self.variables().iter().any(|(name, _)| is_grid(name))
+                || self.definitions.names().any(|(name, _)| is_grid(name)),
+        }
     }
 
-    /// The inputs of a map, for a comparison.
-    pub(super) fn written_inputs(&self, request: &MapRequest, code: Code) -> Code {
-        let written = Written {
-            request,
-            kind: PoolKind::Threads,
-            ranks: &[],
-            captures: Vec::new(),
-            job: "",
-            collected: false,
+    /// How many arguments the function takes, where that is several: its inputs are tuples of them.
+    fn arguments(&self, request: &MapRequest) -> Option<usize> {
+        let function = request.function.trim();
+        let known = match closure_parameters(function) {
+            Some(parameters) => Some(parameters.each.len()),
+            None => self.definitions.text(function).and_then(arguments_of),
         };
-        written.inputs(code)
+        let beside = || match inputs(&request.inputs) {
+            Inputs::One => None,
+            Inputs::Beside(parts) | Inputs::Crossed(parts) => Some(parts.len()),
+        };
+        known
+            .or_else(beside)
+            .filter(|several| *several > 1 && !request.is_one_call)
     }
 
     /// Marks the function in an error that has no place of its own, and names what cannot travel.
@@ -254,7 +315,7 @@ impl Session {
             .history()
             .last()
             .map_or_else(String::new, |record| record.code.clone());
-        let name = format!("In [{}]", self.cell());
+        let name = self.cell().name();
         report.snippet = Some(Snippet {
             source,
             name,
@@ -276,259 +337,4 @@ pub(super) fn refused_on_threads(options: &MapOptions) -> Result<(), Report> {
         return Err(Report::usage(what).hint(hint));
     }
     Ok(())
-}
-
-/// A map on its way to become code.
-struct Written<'a> {
-    request: &'a MapRequest,
-    kind: PoolKind,
-    ranks: &'a [u32],
-    captures: Vec<Capture>,
-    /// The variable of a job in the background.
-    job: &'a str,
-    /// The inputs are collected first.
-    collected: bool,
-}
-
-impl Written<'_> {
-    fn code(&self) -> Code {
-        let MapRequest { options, .. } = self.request;
-        let bind = self.request.bind.as_ref();
-        let code = Code::default();
-        if options.background {
-            let code = self.call(code.generated(&format!("let {} = ", self.job)));
-            let code = code.generated(";\n");
-            return match bind {
-                Some(bind) => code.generated(&format!("{}{}.clone();\n", bind.opening(), self.job)),
-                None => code,
-            };
-        }
-        let open = bind.map_or_else(String::new, Binding::opening);
-        let close = if bind.is_some() { "};\n" } else { "}\n" };
-        let mut code = code.generated(&format!("{open}{{ "));
-        if options.items {
-            code =
-                code.generated("let regatta_inputs = ::regatta_cell::magic::Inputs::default(); ");
-        }
-        let mut code = self
-            .call(code.generated("let regatta_results = "))
-            .generated("; ");
-        if options.items {
-            code = code.generated("regatta_inputs.note(&regatta_results); ");
-        }
-        let first_results = !options.unordered && !options.quiet && self.request.combine.is_none();
-        if first_results {
-            code = code
-                .generated("{ use ::regatta_cell::magic::{NoteDebug as _, NoteNothing as _}; ")
-                .generated("(&::regatta_cell::magic::Results(&regatta_results)).note(); } ");
-        }
-        code.generated("regatta_results ").generated(close)
-    }
-
-    /// How it is to run, in the words of the cell crate.
-    fn wish(&self) -> String {
-        let MapOptions {
-            pool,
-            chunk,
-            schedule,
-            retries,
-            timeout,
-            quiet,
-            items,
-            plan_only,
-            seed,
-            unordered,
-            collect,
-            ..
-        } = &self.request.options;
-        let name = if *quiet {
-            String::new()
-        } else {
-            let words: Vec<&str> = self.request.function.split_whitespace().collect();
-            words.join(" ")
-        };
-        let pool = pool.as_deref().unwrap_or_default();
-        let mut wish = format!("::regatta_cell::magic::on({pool:?}, {name:?})");
-        let mut add = |text: String| wish.push_str(&text);
-        if !self.ranks.is_empty() {
-            add(format!(".targets(&{:?})", self.ranks));
-        }
-        if let Some(chunk) = chunk {
-            add(format!(".chunk({chunk})"));
-        }
-        match schedule {
-            Schedule::Dynamic => {}
-            other => add(format!(
-                ".schedule(::regatta_cell::pool::Schedule::{other:?})"
-            )),
-        }
-        if *retries > 0 {
-            add(format!(".retries({retries})"));
-        }
-        if let Some(timeout) = timeout {
-            add(format!(
-                ".timeout(::std::time::Duration::from_nanos({}))",
-                timeout.as_nanos()
-            ));
-        }
-        if *quiet {
-            add(".quiet()".to_owned());
-        }
-        if *items {
-            add(".timed()".to_owned());
-        }
-        if *unordered && *collect {
-            add(".unordered()".to_owned());
-        }
-        if *plan_only {
-            add(".plan_only()".to_owned());
-        }
-        if let Some(seed) = seed {
-            add(format!(".seed({seed})"));
-        }
-        if self.kind == PoolKind::Processes && !self.captures.is_empty() {
-            let names: String = self
-                .captures
-                .iter()
-                .map(|capture| {
-                    let kind = types::shorten(&capture.kind);
-                    format!("{}\u{1f}{kind}\u{1f}", capture.name)
-                })
-                .collect();
-            add(format!(".names({names:?})"));
-        }
-        wish
-    }
-
-    /// The call itself.
-    fn call(&self, code: Code) -> Code {
-        let options = &self.request.options;
-        let processes = self.kind == PoolKind::Processes;
-        let method = match (processes, &self.request.combine) {
-            (true, Some(_)) => "reduce_on_processes",
-            (false, Some(_)) => "reduce_on_threads",
-            (true, None) if options.background && options.collect => "try_start_on_processes",
-            (true, None) if options.background => "start_on_processes",
-            (true, None) if options.collect => "try_on_processes",
-            (true, None) if options.unordered => "unordered_on_processes",
-            (true, None) => "on_processes",
-            (false, None) if options.collect => "try_on_threads",
-            (false, None) => "on_threads",
-        };
-        let checks: String = self
-            .captures
-            .iter()
-            .filter(|capture| processes && !capture.is_text())
-            .map(|capture| format!("::regatta_cell::pool::travels(&{}); ", capture.name))
-            .collect();
-        let mut code = code.generated(&format!("{{ {checks}{}.{method}(", self.wish()));
-        if processes {
-            let lent: String = self
-                .captures
-                .iter()
-                .map(|capture| format!("{},", capture.lent()))
-                .collect();
-            code = code.generated(&format!("({lent}), "));
-        }
-        code = self.inputs(code).generated(", ");
-        code = if processes {
-            self.maker(code)
-        } else {
-            code.user(&self.request.function, self.request.function_at)
-        };
-        if let Some((combine, at)) = &self.request.combine {
-            code = code.generated(",\n").user(combine, *at);
-        }
-        code = code.generated(")");
-        if self.request.combine.is_some() {
-            code = code.generated(&format!(".expect({NOTHING_TO_REDUCE:?})"));
-        }
-        code.generated(" }")
-    }
-
-    fn inputs(&self, code: Code) -> Code {
-        let options = &self.request.options;
-        let plain = !options.items && options.take.is_none() && !self.collected;
-        if plain {
-            return code
-                .generated("\n")
-                .user(&self.request.inputs, self.request.inputs_at);
-        }
-        let mut code = code
-            .generated("::std::iter::IntoIterator::into_iter(\n")
-            .user(&self.request.inputs, self.request.inputs_at)
-            .generated(")");
-        if let Some(take) = options.take {
-            code = code.generated(&format!(".take({take})"));
-        }
-        if options.items {
-            code = code.generated(".inspect(|input| regatta_inputs.add(input))");
-        }
-        if self.collected {
-            code = code.generated(".collect::<::std::vec::Vec<_>>()");
-        }
-        code
-    }
-
-    /// What makes the function in the other process, from the captured variables.
-    fn maker(&self, code: Code) -> Code {
-        let names: String = self
-            .captures
-            .iter()
-            .map(|capture| format!("{},", capture.name))
-            .collect();
-        let kinds: String = self
-            .captures
-            .iter()
-            .map(|capture| format!("{},", capture.owned()))
-            .collect();
-        let texts: String = self
-            .captures
-            .iter()
-            .filter(|capture| capture.is_text())
-            .map(|capture| {
-                let name = &capture.name;
-                format!("let {name}: &'static str = {name}.leak(); ")
-            })
-            .collect();
-        let code = code.generated(&format!("move |({names}): ({kinds})| {{ {texts}"));
-        let MapRequest {
-            function,
-            function_at,
-            combine,
-            ..
-        } = self.request;
-        match combine {
-            None => code
-                .generated(moving(function))
-                .user(function, *function_at)
-                .generated("}"),
-            Some((combine, at)) => {
-                // Each of the two owns what it captures.
-                let copies: String = if self.captures.is_empty() {
-                    String::new()
-                } else {
-                    let copies = self
-                        .captures
-                        .iter()
-                        .map(|capture| format!("::std::clone::Clone::clone(&{}), ", capture.name));
-                    format!("let ({names}) = ({}); ", copies.collect::<String>())
-                };
-                code.generated(&format!("({{ {copies}{}", moving(function)))
-                    .user(function, *function_at)
-                    .generated(&format!("}}, {}", moving(combine)))
-                    .user(combine, *at)
-                    .generated(") }")
-            }
-        }
-    }
-}
-
-/// A closure owns what it captures, in the process where it is made.
-fn moving(function: &str) -> &'static str {
-    if function.trim_start().starts_with('|') {
-        "move "
-    } else {
-        ""
-    }
 }

@@ -22,7 +22,6 @@ mod marks;
 mod moved;
 mod namespace;
 mod past;
-mod places;
 mod pools;
 mod prints;
 mod pump;
@@ -32,9 +31,11 @@ mod px_out;
 mod px_plan;
 mod px_result;
 mod px_threads;
+mod results;
 mod shell;
 mod surroundings;
 mod types;
+mod written;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub use px_result::PxWanted;
 pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::{Toolchain, users_environment};
-use crate::compiler::{Building, Compiler, Setting, Warmth};
+use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{Event, LINES, MapReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
@@ -104,6 +105,7 @@ pub struct Session {
     /// A finished map's table that waits for its first results.
     map_report: Option<MapReport>,
     /// The artifact of the last local cell.
+    last_artifact: Option<Arc<Artifact>>,
     /// How the threads of the last `%px` on a thread pool ended, and their values.
     broadcast: Vec<(Duration, Option<PanicInfo>)>,
     thread_values: Vec<(Rank, Value)>,
@@ -125,7 +127,7 @@ pub struct Session {
     /// What engines without a cell print, such as the functions of a map.
     stray_prints: HashMap<(EngineId, Stream), Prints>,
     px_jobs: Vec<px_jobs::PxJob>,
-    /// Maps in the background whose results have not been taken.
+    /// Maps in the background that magics began.
     map_jobs: Vec<jobs::MapJob>,
     /// Values that the last local cell has sent.
     sent: Vec<Payload>,
@@ -146,6 +148,8 @@ pub struct Session {
     pub next_input: Option<String>,
     /// Cells under way: one may run others.
     pub depth: usize,
+    /// The cells under way are those of the startup notebook.
+    pub starting_up: bool,
     /// `%quit` was said.
     pub quitting: bool,
 }
@@ -191,6 +195,7 @@ impl Session {
             timing: CellTiming::default(),
             begun: Instant::now(),
             map_report: None,
+            last_artifact: None,
             broadcast: Vec::new(),
             thread_values: Vec::new(),
             flights: BTreeMap::new(),
@@ -216,6 +221,7 @@ impl Session {
             past: None,
             next_input: None,
             depth: 0,
+            starting_up: false,
             quitting: false,
         };
         session.launch_local();
@@ -261,6 +267,9 @@ impl Session {
 
     /// The number that the next cell gets.
     pub fn next_cell(&self) -> CellId {
+        if self.starting_up {
+            return CellId::STARTUP;
+        }
         CellId(self.history.last().map_or(0, |record| record.cell.0) + 1)
     }
 
@@ -283,7 +292,9 @@ impl Session {
             cell,
             code: code.to_owned(),
         };
-        self.note_for_later(&record);
+        if !self.starting_up {
+            self.note_for_later(&record);
+        }
         self.history.push(record);
         self.timing = CellTiming::default();
         self.begun = Instant::now();

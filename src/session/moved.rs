@@ -30,7 +30,7 @@ impl Session {
             };
             report
                 .notes
-                .insert(0, format!("`{name}` was moved in In [{cell}]"));
+                .insert(0, format!("`{name}` was moved in {}", cell.name()));
             report.hint = Some(format!(
                 "there `&{name}` or `{name}.clone()` keeps it; make it anew here"
             ));

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::cell::{ItemKind, ItemText, identifiers, imported, normalised, split_items};
 use crate::compiler::State;
-use crate::wire::places::Place;
 
 /// The variables of one or several engines, as the compiler knows them.
 #[derive(Clone, Debug)]
@@ -38,15 +37,13 @@ pub struct Definitions {
 #[derive(Debug)]
 struct Entry {
     text: String,
-    /// Each definition by itself, and where it was written.
-    homes: Vec<(String, Place)>,
     /// Names that mean another thing since then: what was redefined, and what is made of it.
     changed: BTreeSet<String>,
 }
 
 impl Definitions {
-    /// Adds a compiled cell's definitions; `home` is the place of a line of theirs.
-    pub fn add(&mut self, items: &[ItemText], home: impl Fn(usize) -> Option<Place>) {
+    /// Adds a compiled cell's definitions.
+    pub fn add(&mut self, items: &[ItemText]) {
         // A crate is added to every namespace by itself.
         let items: Vec<ItemText> = items
             .iter()
@@ -71,12 +68,7 @@ impl Definitions {
                 self.items.insert(name.clone(), item.clone());
             }
         }
-        let at_home = |item: &ItemText| Some((item.text.trim().to_owned(), home(item.line)?));
-        let homes = items.iter().filter_map(at_home).collect();
-        if let Some(last) = self.log.last_mut()
-            && last.text == text
-        {
-            last.homes = homes;
+        if self.log.last().is_some_and(|last| last.text == text) {
             return;
         }
         for name in redefined {
@@ -86,11 +78,7 @@ impl Definitions {
         let mut hasher = DefaultHasher::new();
         (self.version, &text).hash(&mut hasher);
         self.version = hasher.finish();
-        self.log.push(Entry {
-            text,
-            homes,
-            changed,
-        });
+        self.log.push(Entry { text, changed });
     }
 
     /// The names that would mean another thing with these definitions. A value whose type has one of them in
@@ -210,12 +198,6 @@ impl Definitions {
         source
     }
 
-    /// Every definition as it was written, and where; the newest last.
-    pub fn homes(&self) -> impl Iterator<Item = (&str, Place)> {
-        let homes = self.log.iter().flat_map(|entry| &entry.homes);
-        homes.map(|(text, place)| (text.as_str(), *place))
-    }
-
     pub fn len(&self) -> usize {
         self.log.len()
     }
@@ -223,6 +205,12 @@ impl Definitions {
     /// Changes with every definition.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The function of this name as it was written.
+    pub fn text(&self, function: &str) -> Option<&str> {
+        let item = self.items.get(function)?;
+        (item.kind == ItemKind::Fn).then_some(item.text.as_str())
     }
 
     /// Names of functions and types, for completion and `%who`.
@@ -278,7 +266,7 @@ mod tests {
             "const N: usize = 2;\nstruct A([u8; N]);",
             "mod m { pub struct S(pub u8); }",
         ] {
-            definitions.add(&defines_items(cell), |_| None);
+            definitions.add(&defines_items(cell));
         }
         let changed = |cell: &str| {
             let names = definitions.changed_by(&defines_items(cell));
@@ -307,7 +295,7 @@ mod tests {
             "struct A(u16);",
             "impl A { fn f(&self) {} }",
         ] {
-            definitions.add(&defines_items(cell), |_| None);
+            definitions.add(&defines_items(cell));
         }
         assert_eq!(
             definitions.source(),
@@ -321,7 +309,7 @@ mod tests {
         let mut define = |cell: &str| {
             let items = defines_items(cell);
             let changes = definitions.changes_with(&items);
-            definitions.add(&items, |_| None);
+            definitions.add(&items);
             assert_eq!(definitions.changes_with(&[]), changes, "{cell}");
             changes
         };

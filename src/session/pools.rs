@@ -335,6 +335,7 @@ impl Session {
     pub(super) fn launch_local(&mut self) {
         self.dead.remove(&self.local);
         self.namespaces.remove(&self.local);
+        self.graves.remove(&self.local);
         self.local = self.launch(Rank(0), 1, None);
     }
 

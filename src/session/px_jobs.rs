@@ -281,7 +281,7 @@ impl Session {
             ..
         } = &self.px_jobs[place];
         if !awaited {
-            let what = format!("%px of In [{}] on {}", asked.cell, asked.pool);
+            let what = format!("%px of {} on {}", asked.cell.name(), asked.pool);
             sink.send(Event::Text(match end.why() {
                 None => format!(
                     "job {job} finished: {what} in {:.3} s; `%pxresult {job}` shows the results",
@@ -354,7 +354,7 @@ impl Session {
             };
             JobStatus {
                 job: job.job,
-                what: format!("%px of In [{}]", job.asked.cell),
+                what: format!("%px of {}", job.asked.cell.name()),
                 unit: "engines",
                 state,
                 done: done as u64,

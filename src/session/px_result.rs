@@ -78,8 +78,9 @@ impl Session {
             return Ok(());
         };
         sink.send(Event::Text(format!(
-            "In [{}] on {}:",
-            asked.cell, asked.pool
+            "{} on {}:",
+            asked.cell.name(),
+            asked.pool
         )));
         let bound = match &wanted.bind {
             Some(bind) => self.bind_again(bind, &end.values, sink),

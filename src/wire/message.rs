@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::places::Place;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 
 /// From the session to an engine.
@@ -24,6 +23,8 @@ pub enum ToEngine {
         entry: String,
         /// What its maps may use; the pool in use comes first.
         pools: Vec<PoolSpec>,
+        /// The user's name for lines of the artifact's source.
+        places: Vec<(u32, String)>,
     },
     /// One more value that the next cell takes from the session. Payload: its bytes.
     Data,
@@ -142,6 +143,8 @@ pub enum FromEngine {
     /// A connection on which the local engine will ask for maps over processes, one after the other. Payload:
     /// the connection.
     Line,
+    /// No variable of user code has this job any more.
+    JobDropped { job: JobId },
     /// A map begins on a thread pool of the local engine.
     ThreadsBegin {
         options: Box<MapWish>,
@@ -200,6 +203,8 @@ pub struct MapWish {
     pub background: bool,
     /// Nothing is shown.
     pub quiet: bool,
+    /// The result of its one item is the whole result.
+    pub single: bool,
     /// The plan is wanted, and nothing else.
     pub plan_only: bool,
 }
@@ -338,18 +343,9 @@ pub struct PanicInfo {
     pub file: String,
     pub line: u32,
     pub column: u32,
-    /// Where that is in the user's cells.
-    pub place: Option<Place>,
 }
 
 impl PanicInfo {
-    /// ` at In [3]:2`, or nothing when that is not in the user's cells.
-    #[must_use]
-    pub fn at(&self) -> String {
-        self.place
-            .map_or_else(String::new, |place| format!(" at {place}"))
-    }
-
     /// One without a place.
     #[must_use]
     pub fn plain(message: impl Into<String>) -> Self {

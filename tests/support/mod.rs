@@ -75,6 +75,8 @@ impl Session {
         command
             .args(["-c", &script, BINARY])
             .env("XDG_DATA_HOME", folder.path().join("data"))
+            // Without a startup notebook.
+            .env("XDG_CONFIG_HOME", folder.path().join("config"))
             .env("TMPDIR", folder.path().join("tmp"))
             .env("NO_COLOR", "1")
             .env("TERM", "xterm")
@@ -272,6 +274,7 @@ pub fn regatta(arguments: &[&str], input: &[u8]) -> Ran {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .env("XDG_DATA_HOME", folder.path())
+        .env("XDG_CONFIG_HOME", folder.path())
         .env("NO_COLOR", "1")
         .env("COLUMNS", "100")
         .stdin(Stdio::piped())

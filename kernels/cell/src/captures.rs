@@ -17,21 +17,43 @@ impl<T: Serialize + DeserializeOwned> Travels for T {}
 pub trait Captured {
     type Owned;
 
+    /// How many variables there are.
+    const COUNT: u64;
+
     /// Hands the encoded bytes over, variable by variable; false when one can't be encoded.
     fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool;
 
     /// The values, from all their bytes.
-    fn own(bytes: &[u8]) -> Option<Self::Owned>;
+    fn own(bytes: &mut &[u8]) -> Option<Self::Owned>;
+}
+
+/// More variables than one tuple holds.
+pub struct Both<A, B>(pub A, pub B);
+
+impl<A: Captured, B: Captured> Captured for Both<A, B> {
+    type Owned = (A::Owned, B::Owned);
+
+    const COUNT: u64 = A::COUNT + B::COUNT;
+
+    fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool {
+        self.0.feed(to) && self.1.feed(&mut |index, bytes| to(A::COUNT + index, bytes))
+    }
+
+    fn own(bytes: &mut &[u8]) -> Option<Self::Owned> {
+        Some((A::own(bytes)?, B::own(bytes)?))
+    }
 }
 
 impl Captured for () {
     type Owned = ();
 
+    const COUNT: u64 = 0;
+
     fn feed(&self, _: &mut dyn FnMut(u64, &[u8])) -> bool {
         true
     }
 
-    fn own(_: &[u8]) -> Option<()> {
+    fn own(_: &mut &[u8]) -> Option<()> {
         Some(())
     }
 }
@@ -41,12 +63,14 @@ macro_rules! captured {
         impl<$($name: Travels),+> Captured for ($(&$name,)+) {
             type Owned = ($($name,)+);
 
+            const COUNT: u64 = [$($index),+].len() as u64;
+
             fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool {
                 $(codec::write(self.$index, &mut |bytes| to($index, bytes)).is_ok())&&+
             }
 
-            fn own(mut bytes: &[u8]) -> Option<Self::Owned> {
-                Some(($(codec::take(&mut bytes, codec::form::<$name>()).ok()?,)+))
+            fn own(bytes: &mut &[u8]) -> Option<Self::Owned> {
+                Some(($(codec::take(bytes, codec::form::<$name>()).ok()?,)+))
             }
         }
     };
@@ -75,6 +99,9 @@ impl Kept {
 impl Captured for Kept {
     type Owned = ();
 
+    // Its variables have their places already.
+    const COUNT: u64 = 0;
+
     fn feed(&self, to: &mut dyn FnMut(u64, &[u8])) -> bool {
         for (variable, bytes) in self.0.iter().flatten() {
             to(*variable, bytes);
@@ -82,7 +109,7 @@ impl Captured for Kept {
         self.0.is_some()
     }
 
-    fn own(_: &[u8]) -> Option<()> {
+    fn own(_: &mut &[u8]) -> Option<()> {
         None
     }
 }

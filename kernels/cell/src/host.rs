@@ -129,6 +129,8 @@ pub struct Wish {
     pub plan_only: bool,
     /// Nothing is shown.
     pub quiet: bool,
+    /// The result of its one item is the whole result.
+    pub single: bool,
     pub has_seed: bool,
     pub retries: u32,
     pub seed: u64,
@@ -301,11 +303,10 @@ pub struct Host {
     pub tell: extern "C" fn(fact: Fact, text: Bytes),
     /// Notes a panic of this thread; false when the host has no use for it, so that it should be printed.
     pub panicked: extern "C" fn(message: Bytes, file: Bytes, line: u32, column: u32) -> bool,
-    /// Takes the noted panic of this thread: `message\u{1f}place`.
+    /// Takes the noted panic of this thread: `message\u{1f}line`.
     pub take_panic: extern "C" fn(to: *mut c_void, write: Write),
-    /// The user's name for a line of an artifact's source, such as `In [3]:2`; `file` as a panic's location has
-    /// it, in the artifact's own memory.
-    pub place: extern "C" fn(file: Bytes, line: u32, to: *mut c_void, write: Write),
+    /// The user's name for a line of this cell's source, such as `In [3], line 2`.
+    pub place: extern "C" fn(line: u32, to: *mut c_void, write: Write),
     /// The kind of a pool; of the one in use for an empty name.
     pub pool_kind: extern "C" fn(name: Bytes) -> PoolKind,
     /// Begins a map on a process pool; null when it is refused, see `failure`.
@@ -318,6 +319,10 @@ pub struct Host {
     pub map_failure: extern "C" fn(map: *mut c_void, to: *mut c_void, write: Write),
     /// Ends a map that is over, or drops one that is not.
     pub map_end: extern "C" fn(map: *mut c_void),
+    /// Nobody has the job with this number any more.
+    pub job_dropped: extern "C" fn(job: u32),
+    /// The store of this engine's variables; null before its first cell.
+    pub variables: extern "C" fn() -> *mut c_void,
     pub map_threads: extern "C" fn(call: *const ThreadsCall) -> MapEnd,
     pub broadcast: extern "C" fn(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> MapEnd,
     /// Writes why the last map of this thread failed or was refused.

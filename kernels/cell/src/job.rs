@@ -2,44 +2,71 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::ItemError;
 use crate::exchange::{Exchange, Handle, News, Plan};
-use crate::host::Step;
+use crate::host::{Step, host};
+use crate::waiting::Bell;
 
-/// A map that runs while the cell goes on. Its results stay until they are taken or it is dropped.
+/// A map that runs while the cell goes on. Its results stay, encoded as they came, until it and its clones are
+/// dropped: each look at them gives new values.
 pub struct Job<O> {
     shared: Arc<Shared<O>>,
+    held: Arc<Held>,
 }
 
 impl<O> Clone for Job<O> {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
+            held: self.held.clone(),
         }
     }
 }
 
+/// The session is told when nobody has the job any more.
+struct Held(u32);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        (host().job_dropped)(self.0);
+    }
+}
+
 struct Shared<O> {
-    state: Mutex<State<O>>,
+    how: How<O>,
+    state: Mutex<State>,
     changed: Condvar,
     started: Instant,
 }
 
-struct State<O> {
-    results: BTreeMap<u64, O>,
-    /// Arrived, and not yet given out by `arrived`.
-    order: VecDeque<u64>,
-    /// First item, number of items and rank of what has come.
-    ranks: Vec<(u64, u64, u32)>,
+#[derive(Default)]
+struct State {
+    /// By the index of their first item.
+    came: BTreeMap<u64, Came>,
+    /// The same indices in the order of arrival.
+    order: Vec<u64>,
     done: u64,
     total: Option<u64>,
     /// While it runs.
     handle: Option<Handle>,
     job: u32,
     over: Option<Over>,
+    /// Who waits for the end of this job among others.
+    bells: Vec<Weak<Bell>>,
+}
+
+/// What has come of some items.
+#[derive(Clone)]
+enum Came {
+    Results {
+        count: u64,
+        rank: u32,
+        bytes: Arc<[u8]>,
+    },
+    Failed(ItemError),
 }
 
 #[derive(Clone)]
@@ -56,54 +83,77 @@ pub(crate) type Decode<O> = fn(u64, &mut &[u8]) -> Option<O>;
 /// How results are decoded, and how an error becomes one where errors are collected.
 pub(crate) type How<O> = (Decode<O>, Option<fn(ItemError) -> O>);
 
+const UNDECODABLE: &str = "a result could not be decoded";
+
 impl<O> Shared<O> {
-    /// Takes what comes back; false when it can't be decoded.
-    fn take(&self, news: News<'_>, (decode, fail): How<O>) -> bool {
-        let state = match news {
+    /// Takes what comes back.
+    fn take(&self, news: News<'_>) -> bool {
+        let (first, count, came) = match news {
             News::Results {
                 first,
                 count,
                 rank,
-                mut bytes,
+                bytes,
             } => {
-                let mut decoded = Vec::new();
-                for item in first..first + count {
-                    let Some(result) = decode(item, &mut bytes) else {
-                        return false;
-                    };
-                    decoded.push((item, result));
-                }
-                let mut state = self.lock();
-                state.done += count;
-                state.ranks.push((first, count, rank));
-                state.order.extend(first..first + count);
-                state.results.extend(decoded);
-                state
+                let bytes = bytes.into();
+                (first, count, Came::Results { count, rank, bytes })
             }
-            News::Failed(error) => {
-                let mut state = self.lock();
-                if let Some(fail) = fail {
-                    let item = error.item();
-                    state.done += 1;
-                    state.order.push_back(item);
-                    state.results.insert(item, fail(error.clone()));
-                }
-                state
+            News::Failed(error) if self.how.1.is_some() => {
+                (error.item(), 1, Came::Failed(error.clone()))
             }
+            News::Failed(_) => return true,
         };
+        let mut state = self.lock();
+        state.done += count;
+        state.order.push(first);
+        state.came.insert(first, came);
         drop(state);
         self.changed.notify_all();
         true
     }
+
+    /// The items of what has come, each with its index; false when one cannot be decoded.
+    fn decode(&self, first: u64, came: &Came, to: &mut dyn FnMut(u64, O)) -> bool {
+        let (decode, fail) = self.how;
+        match came {
+            Came::Results { count, bytes, .. } => {
+                let mut bytes = &bytes[..];
+                (first..first + count).all(|item| match decode(item, &mut bytes) {
+                    Some(result) => {
+                        to(item, result);
+                        true
+                    }
+                    None => false,
+                })
+            }
+            Came::Failed(error) => {
+                if let Some(fail) = fail {
+                    to(first, fail(error.clone()));
+                }
+                true
+            }
+        }
+    }
+
+    /// All that is there, in the order of the inputs.
+    fn all(&self, came: &BTreeMap<u64, Came>, to: &mut dyn FnMut(u64, O)) -> Result<(), String> {
+        match came
+            .iter()
+            .all(|(first, came)| self.decode(*first, came, to))
+        {
+            true => Ok(()),
+            false => Err(UNDECODABLE.to_owned()),
+        }
+    }
 }
 
 impl<O> Shared<O> {
-    fn lock(&self) -> MutexGuard<'_, State<O>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `ready`, at most until `until`; whether it came to that.
-    fn wait(&self, until: Option<Instant>, ready: impl Fn(&State<O>) -> bool) -> bool {
+    fn wait(&self, until: Option<Instant>, ready: impl Fn(&State) -> bool) -> bool {
         let mut state = self.lock();
         while !ready(&state) {
             let Some(until) = until else {
@@ -136,21 +186,16 @@ impl<O: Send + 'static> Job<O> {
     /// `plan` is without what takes its results, and all of it may move to another thread.
     pub(crate) fn begin(mut plan: Plan<'static>, how: How<O>) -> Result<Self, String> {
         let shared = Arc::new(Shared {
+            how,
             state: Mutex::new(State {
-                results: BTreeMap::new(),
-                order: VecDeque::new(),
-                ranks: Vec::new(),
-                done: 0,
                 total: (plan.items != u64::MAX).then_some(plan.items),
-                handle: None,
-                job: 0,
-                over: None,
+                ..State::default()
             }),
             changed: Condvar::new(),
             started: Instant::now(),
         });
         let to = shared.clone();
-        plan.take = Box::new(move |news| to.take(news, how));
+        plan.take = Box::new(move |news| to.take(news));
         plan.ordered = false;
         let mut exchange = Exchange::begin(plan)?;
         // The session's number comes first.
@@ -159,13 +204,16 @@ impl<O: Send + 'static> Job<O> {
                 Step::Going | Step::Waited => {}
                 over => {
                     shared.end(over, exchange.handle());
-                    return Ok(Self { shared });
+                    let held = Arc::new(Held(0));
+                    return Ok(Self { shared, held });
                 }
             }
         }
+        let job = exchange.handle().progress().job;
+        let held = Arc::new(Held(job));
         {
             let mut state = shared.lock();
-            state.job = exchange.handle().progress().job;
+            state.job = job;
             state.handle = Some(exchange.handle());
         }
         let to = shared.clone();
@@ -177,8 +225,8 @@ impl<O: Send + 'static> Job<O> {
                 let over = exchange.run();
                 to.end(over, exchange.handle());
             });
-        spawned.map_err(|error| error.to_string())?;
-        Ok(Self { shared })
+        spawned.map_err(|error| format!("the job has no thread to follow it: {error}"))?;
+        Ok(Self { shared, held })
     }
 }
 
@@ -193,8 +241,12 @@ impl<O> Shared<O> {
             wall: Duration::from_nanos(progress.wall),
             serial: Duration::from_nanos(progress.serial),
         });
+        let bells = std::mem::take(&mut state.bells);
         drop(state);
         self.changed.notify_all();
+        for bell in bells.iter().filter_map(Weak::upgrade) {
+            bell.ring();
+        }
     }
 }
 
@@ -256,52 +308,80 @@ impl<O> Job<O> {
         Some(self.serial_time()?.as_secs_f64() / self.wall_time()?.as_secs_f64())
     }
 
-    /// Waits for the end and gives all results in input order, or why there are not all of them. Results are
-    /// given once.
+    /// Waits for the end and gives all results in input order, or why there are not all of them.
     ///
     /// # Errors
     /// The reason for which the map failed, or that it was cancelled.
     pub fn get(&self) -> Result<Vec<O>, String> {
         self.shared.wait(None, |state| state.over.is_some());
-        let mut state = self.shared.lock();
+        let state = self.shared.lock();
         match &state.over {
             Some(over) if over.how != Step::Finished => Err(if over.why.is_empty() {
                 "the job was cancelled; `job.partial()` gives what was done".to_owned()
             } else {
                 over.why.clone()
             }),
-            _ if (state.results.len() as u64) < state.done => {
-                Err("the results were taken before".to_owned())
+            _ => {
+                let mut results = Vec::with_capacity(state.done as usize);
+                self.shared
+                    .all(&state.came, &mut |_, result| results.push(result))?;
+                Ok(results)
             }
-            _ => Ok(std::mem::take(&mut state.results).into_values().collect()),
         }
     }
 
-    /// Takes the results that are there, each with the index of its input.
-    #[must_use]
-    pub fn partial(&self) -> Vec<(u64, O)> {
-        let mut state = self.shared.lock();
-        state.order.clear();
-        std::mem::take(&mut state.results).into_iter().collect()
+    /// Waits for the end and gives the result of a job of one item, as [`crate::pool::submit`] begins one.
+    ///
+    /// # Errors
+    /// As [`Job::get`], and when there is not one item.
+    pub fn result(&self) -> Result<O, String> {
+        let mut results = self.get()?;
+        match (results.pop(), results.len()) {
+            (Some(result), 0) => Ok(result),
+            (None, _) => Err("the job has no items".to_owned()),
+            (Some(_), others) => Err(format!(
+                "the job has {} results: `job.get()` gives them",
+                others + 1
+            )),
+        }
     }
 
-    /// Results as they arrive, each with the index of its input; taken from the job.
+    /// The results that are there, each with the index of its input, in the order of the inputs.
+    ///
+    /// # Panics
+    /// When a result's own code cannot decode it.
+    #[must_use]
+    pub fn partial(&self) -> Vec<(u64, O)> {
+        let state = self.shared.lock();
+        let mut results = Vec::new();
+        let all = self.shared.all(&state.came, &mut |item, result| {
+            results.push((item, result))
+        });
+        drop(state);
+        assert!(all.is_ok(), "{UNDECODABLE}");
+        results
+    }
+
+    /// All results as they arrive, each with the index of its input: those that are there, then those that
+    /// come, until the job is over.
     pub fn arriving(&self) -> impl Iterator<Item = (u64, O)> + '_ {
-        std::iter::from_fn(|| {
-            let there = |state: &State<O>| !state.order.is_empty() || state.over.is_some();
-            loop {
+        let mut next = 0;
+        let mut decoded = VecDeque::new();
+        std::iter::from_fn(move || {
+            while decoded.is_empty() {
+                let there = |state: &State| next < state.order.len() || state.over.is_some();
                 self.shared.wait(None, there);
-                let mut state = self.shared.lock();
-                if state.order.is_empty() {
-                    return None;
-                }
-                let item = state.order.pop_front();
-                if let Some((item, result)) =
-                    item.and_then(|item| state.results.remove_entry(&item))
-                {
-                    return Some((item, result));
-                }
+                let state = self.shared.lock();
+                let first = *state.order.get(next)?;
+                let came = state.came.get(&first)?.clone();
+                drop(state);
+                next += 1;
+                let all = self.shared.decode(first, &came, &mut |item, result| {
+                    decoded.push_back((item, result));
+                });
+                assert!(all, "{UNDECODABLE}");
             }
+            decoded.pop_front()
         })
     }
 
@@ -309,16 +389,26 @@ impl<O> Job<O> {
     #[must_use]
     pub fn engine_of(&self, item: u64) -> Option<u32> {
         let state = self.shared.lock();
-        let has = |(first, count, _): &&(u64, u64, u32)| (*first..*first + *count).contains(&item);
-        state.ranks.iter().find(has).map(|(_, _, rank)| *rank)
+        let (first, came) = state.came.range(..=item).next_back()?;
+        match came {
+            Came::Results { count, rank, .. } if item < first + count => Some(*rank),
+            _ => None,
+        }
     }
 
-    fn is_failed(&self) -> bool {
+    /// Whether it has ended without its results.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
         let state = self.shared.lock();
-        state
-            .over
-            .as_ref()
-            .is_some_and(|over| over.how == Step::Failed)
+        let over = state.over.as_ref();
+        over.is_some_and(|over| over.how == Step::Failed)
+    }
+
+    /// Rings when it is over.
+    pub(crate) fn hang(&self, bell: &Arc<Bell>) {
+        let mut state = self.shared.lock();
+        state.bells.retain(|bell| bell.strong_count() > 0);
+        state.bells.push(Arc::downgrade(bell));
     }
 }
 
@@ -336,39 +426,5 @@ impl<O> fmt::Debug for Job<O> {
             Some(total) => write!(f, " of {total} items"),
             None => write!(f, " items"),
         }
-    }
-}
-
-/// How often several jobs are looked at together.
-const TICK: Duration = Duration::from_millis(5);
-
-/// Waits for all of them; all results, or the first reason.
-///
-/// # Errors
-/// As [`Job::get`].
-pub fn join<O>(jobs: &[Job<O>]) -> Result<Vec<Vec<O>>, String> {
-    jobs.iter().map(Job::get).collect()
-}
-
-/// Waits for the first job that is over; its place in the slice, `None` for no jobs.
-pub fn first_done<O>(jobs: &[Job<O>]) -> Option<usize> {
-    first(jobs, Job::ready)
-}
-
-/// Waits for the first job that fails; `None` when all of them end well.
-pub fn first_error<O>(jobs: &[Job<O>]) -> Option<usize> {
-    first(jobs, Job::is_failed)
-}
-
-fn first<O>(jobs: &[Job<O>], is_it: impl Fn(&Job<O>) -> bool) -> Option<usize> {
-    loop {
-        if let Some(place) = jobs.iter().position(&is_it) {
-            return Some(place);
-        }
-        if jobs.iter().all(Job::ready) {
-            // One may have become so since.
-            return jobs.iter().position(&is_it);
-        }
-        std::thread::sleep(TICK);
     }
 }

@@ -19,10 +19,14 @@ mod job;
 pub mod magic;
 pub mod pool;
 mod remote;
+mod resident;
 pub mod store;
 mod threads;
 pub mod timing;
+mod together;
 pub mod value;
+mod waiting;
+mod with;
 
 pub use pool::pool;
 

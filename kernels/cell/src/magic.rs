@@ -9,12 +9,14 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use crate::captures::Both;
 use crate::captures::Travels;
 use crate::catch::caught;
 use crate::codec;
 use crate::host::{Bytes, End, MapEnd, Write, host};
 use crate::job::Job;
 use crate::pool::Pool;
+pub use crate::resident::{Borrowed, Copied, Resident};
 use crate::value::{debug_text, show, whole_text};
 
 /// How a magic's map is to run; `pool` empty: on the one in use.
@@ -26,19 +28,70 @@ pub fn on(pool: &str, function: &str) -> Pool {
 /// The results of a job, for `%result`.
 ///
 /// # Panics
-/// When the job failed, or its results were taken before; the message says so.
-pub fn taken<O>(job: Job<O>) -> Vec<O> {
+/// When the job failed; the message says so.
+pub fn results<O>(job: &Job<O>) -> Vec<O> {
     match job.get() {
         Ok(results) => results,
         Err(why) => panic!("{why}"),
     }
 }
 
+/// The result of a job of one item.
+///
+/// # Panics
+/// As [`results`].
+pub fn result<O>(job: &Job<O>) -> O {
+    match job.result() {
+        Ok(result) => result,
+        Err(why) => panic!("{why}"),
+    }
+}
+
 /// What is done of a job that was cancelled, each with the index of its input.
-pub fn taken_partly<O>(job: Job<O>) -> Vec<(u64, O)> {
+pub fn partly<O>(job: &Job<O>) -> Vec<(u64, O)> {
     // The job's thread may still be ending.
     job.wait(Duration::from_secs(1));
     job.partial()
+}
+
+/// Variables that may hold a job which code began.
+pub trait HasJobs<O> {
+    fn job(&self, number: u32) -> Option<Job<O>>;
+}
+
+impl<O> HasJobs<O> for Job<O> {
+    fn job(&self, number: u32) -> Option<Job<O>> {
+        (self.number() == number).then(|| self.clone())
+    }
+}
+
+impl<O, H: HasJobs<O>> HasJobs<O> for Vec<H> {
+    fn job(&self, number: u32) -> Option<Job<O>> {
+        self.iter().find_map(|one| one.job(number))
+    }
+}
+
+impl<O, H: HasJobs<O>, const N: usize> HasJobs<O> for [H; N] {
+    fn job(&self, number: u32) -> Option<Job<O>> {
+        self.iter().find_map(|one| one.job(number))
+    }
+}
+
+impl<O, H: HasJobs<O>> HasJobs<O> for Option<H> {
+    fn job(&self, number: u32) -> Option<Job<O>> {
+        self.as_ref()?.job(number)
+    }
+}
+
+/// The job with this number.
+///
+/// # Panics
+/// When none of them has it.
+pub fn job_in<O>(number: u32, places: &[&dyn HasJobs<O>]) -> Job<O> {
+    places
+        .iter()
+        .find_map(|place| place.job(number))
+        .unwrap_or_else(|| panic!("no variable has job {number}"))
 }
 
 /// The `Debug` texts of a map's inputs, for the table of items.

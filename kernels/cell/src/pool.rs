@@ -23,10 +23,13 @@ pub use crate::error::ItemError;
 use crate::exchange::{Exchange, Iterated, News, Plan, Take, feed_of, length, tagged};
 pub use crate::host::Schedule;
 use crate::host::{Bytes, Describe, MapEnd, PoolKind, Step, Wish, host};
+pub use crate::job::Job;
 use crate::job::{Decode, How};
-pub use crate::job::{Job, first_done, first_error, join};
 use crate::remote::{mapping, reducing};
 use crate::threads;
+pub use crate::together::{Grid, Zip, grid, zip};
+pub use crate::waiting::{Until, Waited, as_completed, first_done, first_error, join, wait};
+pub use crate::with::{map_iter_with, submit, submit_with};
 
 /// Applies `f` to every input on the engines of the pool in use; results in input order.
 #[track_caller]
@@ -112,6 +115,7 @@ pub struct Pool {
     timed: bool,
     plan_only: bool,
     quiet: bool,
+    single: bool,
     names: String,
 }
 
@@ -197,6 +201,12 @@ impl Pool {
         self
     }
 
+    /// Its one item is the whole result.
+    pub(crate) fn single(mut self) -> Self {
+        self.single = true;
+        self
+    }
+
     /// Names and types of captured variables. For the code that magics generate.
     #[doc(hidden)]
     #[must_use]
@@ -221,6 +231,7 @@ impl Pool {
             background: false,
             plan_only: self.plan_only,
             quiet: self.quiet,
+            single: self.single,
             has_seed: self.seed.is_some(),
             retries: self.retries,
             seed: self.seed.unwrap_or_default(),
@@ -228,7 +239,7 @@ impl Pool {
     }
 
     #[track_caller]
-    fn kind(&self) -> PoolKind {
+    pub(crate) fn kind(&self) -> PoolKind {
         let kind = (host().pool_kind)(Bytes::of(self.name.as_bytes()));
         match (kind, self.name.as_str()) {
             (PoolKind::None, "") => {
@@ -271,11 +282,8 @@ impl Pool {
         match self.kind() {
             PoolKind::Threads => self.on_threads(inputs, |input| f(shared, input)),
             _ => {
-                let names = format!("shared\u{1f}{}\u{1f}", std::any::type_name::<S>());
                 let maker = move |(shared,)| move |input| f(&shared, input);
-                self.clone()
-                    .names(&names)
-                    .on_processes((shared,), inputs, maker)
+                self.sharing::<S>().on_processes((shared,), inputs, maker)
             }
         }
     }
@@ -340,15 +348,35 @@ impl Pool {
         O: Serialize + DeserializeOwned + 'a,
         F: Fn(It::Item) -> O,
     {
+        self.iter_on_processes((), inputs, move |()| f)
+    }
+
+    /// As [`Self::map_iter`]; `maker` makes the function from the captured variables.
+    #[track_caller]
+    pub(crate) fn iter_on_processes<'a, C, It, O, M, F>(
+        &self,
+        captured: C,
+        inputs: It,
+        maker: M,
+    ) -> MapIter<'a, O>
+    where
+        C: Captured + 'a,
+        It: IntoIterator,
+        It::IntoIter: 'a,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + 'a,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
         if self.kind() == PoolKind::Threads {
             panic!("the results of a thread pool come all at once: `pool::map`");
         }
-        let describe = described::<(), _, _, It::Item, O>(move |()| f);
+        let describe = described::<C, _, _, It::Item, O>(maker);
         let arrived = Rc::new(RefCell::new(VecDeque::new()));
         let to = arrived.clone();
         let mut plan = self.plan::<_, _, O>(
             self.wish(),
-            (),
+            captured,
             inputs.into_iter(),
             describe,
             Box::new(move |news| {
@@ -375,11 +403,7 @@ impl Pool {
         O: Serialize + DeserializeOwned + Send + 'static,
         F: Fn(It::Item) -> O,
     {
-        if self.kind() == PoolKind::Threads {
-            panic!(
-                "a map on a thread pool cannot go on in the background: a process pool can, `%pool start`"
-            );
-        }
+        self.must_be_processes("a map on a thread pool cannot go on in the background");
         self.start_on_processes((), inputs, move |()| f)
     }
 

@@ -68,9 +68,9 @@ where
 
 extern "C" fn make<C: Captured, M: FnOnce(C::Owned) -> W, W>(captures: Bytes) -> *mut c_void {
     // SAFETY: the host lends the bytes for this call.
-    let bytes = unsafe { captures.as_slice() };
+    let mut bytes = unsafe { captures.as_slice() };
     let made = value_of(|| {
-        let owned = C::own(bytes)?;
+        let owned = C::own(&mut bytes)?;
         // SAFETY: `M` has no bytes (checked where its address was taken), so reading one touches no memory; a
         // value of it existed there and was forgotten.
         let maker: M = unsafe { std::ptr::NonNull::dangling().read() };

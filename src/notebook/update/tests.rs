@@ -29,6 +29,16 @@ fn a_fence_that_says_the_same_keeps_its_looks() {
 }
 
 #[test]
+fn a_fence_with_a_wildcard_stays_while_it_holds() {
+    let text = "```rust\n1\n```\n\n```text\nerror: one\n…\n```\n";
+    assert_eq!(update(text, &["error: one\n  = note: two"]), text);
+    assert_eq!(
+        update(text, &["error: two\n  = note: two"]),
+        "```rust\n1\n```\n\n```text\nerror: two\n  = note: two\n```\n"
+    );
+}
+
+#[test]
 fn cells_that_did_not_run_keep_what_they_have() {
     assert_eq!(update(LESSON, &[]), LESSON);
     assert_eq!(update(LESSON, &["", "Out[2]: 3"]), LESSON);

@@ -1,0 +1,158 @@
+//! Calls of a pool with a value that goes to each engine once: what a closure would capture.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::error::ItemError;
+use crate::host::PoolKind;
+use crate::job::Job;
+use crate::pool::{MapIter, Pool};
+
+/// As [`Pool::map_iter_with`] on the pool in use.
+#[track_caller]
+pub fn map_iter_with<'a, S, It, O, F>(shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
+where
+    S: Serialize + DeserializeOwned,
+    It: IntoIterator,
+    It::IntoIter: 'a,
+    It::Item: Serialize + DeserializeOwned,
+    O: Serialize + DeserializeOwned + 'a,
+    F: Fn(&S, It::Item) -> O,
+{
+    Pool::default().map_iter_with(shared, inputs, f)
+}
+
+/// Runs `f` once, on whichever engine of the pool in use is free first, and does not wait for it:
+/// [`Job::result`] does. Process pools only.
+#[track_caller]
+pub fn submit<O, F>(f: F) -> Job<O>
+where
+    O: Serialize + DeserializeOwned + Send + 'static,
+    F: Fn() -> O,
+{
+    Pool::default().submit(f)
+}
+
+/// As [`submit`], with a value that `f` needs.
+#[track_caller]
+pub fn submit_with<S, O, F>(shared: &S, f: F) -> Job<O>
+where
+    S: Serialize + DeserializeOwned,
+    O: Serialize + DeserializeOwned + Send + 'static,
+    F: Fn(&S) -> O,
+{
+    Pool::default().submit_with(shared, f)
+}
+
+impl Pool {
+    /// What the plan calls the value.
+    pub(crate) fn sharing<S>(&self) -> Self {
+        let names = format!("shared\u{1f}{}\u{1f}", std::any::type_name::<S>());
+        self.clone().names(&names)
+    }
+
+    /// As [`Pool::try_map`], with a value that all items share.
+    #[track_caller]
+    pub fn try_map_with<S, I, O, F>(
+        &self,
+        shared: &S,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        S: Serialize + DeserializeOwned + Sync,
+        I: Serialize + DeserializeOwned + Send,
+        O: Serialize + DeserializeOwned + Send + Sync,
+        F: Fn(&S, I) -> O + Sync,
+    {
+        match self.kind() {
+            PoolKind::Threads => self.try_on_threads(inputs, |input| f(shared, input)),
+            _ => {
+                let maker = move |(shared,)| move |input| f(&shared, input);
+                self.sharing::<S>()
+                    .try_on_processes((shared,), inputs, maker)
+            }
+        }
+    }
+
+    /// As [`Pool::map_iter`], with a value that all items share.
+    #[track_caller]
+    pub fn map_iter_with<'a, S, It, O, F>(&self, shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
+    where
+        S: Serialize + DeserializeOwned,
+        It: IntoIterator,
+        It::IntoIter: 'a,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + 'a,
+        F: Fn(&S, It::Item) -> O,
+    {
+        let maker = move |(shared,)| move |input| f(&shared, input);
+        self.sharing::<S>()
+            .iter_on_processes((shared,), inputs, maker)
+    }
+
+    /// As [`Pool::start`], with a value that all items share; it is copied now.
+    #[track_caller]
+    pub fn start_with<S, It, O, F>(&self, shared: &S, inputs: It, f: F) -> Job<O>
+    where
+        S: Serialize + DeserializeOwned,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn(&S, It::Item) -> O,
+    {
+        self.must_be_processes("a map on a thread pool cannot go on in the background");
+        let maker = move |(shared,)| move |input| f(&shared, input);
+        self.sharing::<S>()
+            .start_on_processes((shared,), inputs, maker)
+    }
+
+    /// As [`submit`].
+    #[track_caller]
+    pub fn submit<O, F>(&self, f: F) -> Job<O>
+    where
+        O: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn() -> O,
+    {
+        self.submit_on_processes((), move |()| f)
+    }
+
+    /// As [`submit_with`].
+    #[track_caller]
+    pub fn submit_with<S, O, F>(&self, shared: &S, f: F) -> Job<O>
+    where
+        S: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn(&S) -> O,
+    {
+        self.sharing::<S>()
+            .submit_on_processes((shared,), move |(shared,)| move || f(&shared))
+    }
+
+    /// One call in the background; `maker` makes what is called from the captured variables.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn submit_on_processes<C, O, M, F>(&self, captured: C, maker: M) -> Job<O>
+    where
+        C: crate::captures::Captured,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn() -> O,
+    {
+        self.must_be_processes("a thread pool's threads end with the cell");
+        let maker = move |owned| {
+            let f = maker(owned);
+            move |()| f()
+        };
+        self.clone()
+            .single()
+            .start_on_processes(captured, [()], maker)
+    }
+
+    #[track_caller]
+    pub(crate) fn must_be_processes(&self, why_not: &str) {
+        if self.kind() == PoolKind::Threads {
+            panic!("{why_not}: a process pool can, `%pool start`");
+        }
+    }
+}

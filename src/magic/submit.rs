@@ -1,0 +1,72 @@
+//! `%submit EXPR`: one expression, on whichever engine is free first.
+
+use clap::Command;
+
+use super::map_options::{binding, options, with_options};
+use super::{Call, Example, Magic, Takes};
+use crate::outcome::Sink;
+use crate::session::{Failed, MapOptions, MapRequest, Session};
+
+pub struct Submit;
+
+const OPTIONS: &[&str] = &["pool", "targets", "retries", "timeout", "seed", "out"];
+
+impl Magic for Submit {
+    fn command(&self) -> Command {
+        let command = Command::new("submit")
+            .about("evaluates an expression on whichever engine is free first, and does not wait for it")
+            .override_usage(
+                "%submit [OPTIONS] EXPR\n       let NAME = %submit [OPTIONS] EXPR\n       \
+                 %%submit [OPTIONS], the expression on the lines below",
+            )
+            .after_help(
+                "`let job = %submit …` binds a Job, whose `job.result()` waits for the value; `%result` gives it too. \
+                 The variables that EXPR uses travel as those of a %map.",
+            );
+        with_options(command, OPTIONS)
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Code
+    }
+
+    fn has_cell_form(&self) -> bool {
+        true
+    }
+
+    fn binds(&self) -> bool {
+        true
+    }
+
+    fn examples(&self) -> &'static [Example] {
+        &[Example {
+            input: "%pool start -n 2\nlet base = 40u64;\nlet job = %submit base + 2\njob.result()",
+            shows: "Ok(42)",
+        }]
+    }
+
+    fn run(
+        &self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let bind = binding(call, "submit")?;
+        let options = MapOptions {
+            background: true,
+            ..options(call, "submit")?
+        };
+        let expression = call.text.trim_end().trim_end_matches(';');
+        let request = MapRequest {
+            function: expression.to_owned(),
+            function_at: call.at,
+            inputs: String::new(),
+            inputs_at: call.at,
+            is_one_call: true,
+            combine: None,
+            bind,
+            options,
+        };
+        session.map(&request, sink)
+    }
+}

@@ -1,0 +1,135 @@
+//! The results of jobs as variables: of those that magics began, and of those that code did, which are found
+//! in the user's own variables.
+
+use super::jobs::{counted, failed};
+use super::types::shorten;
+use super::{Code, Failed, PxWanted, Session};
+use crate::cell::Binding;
+use crate::ids::JobId;
+use crate::outcome::{ErrorKind, Event, JobState, Report, Sink};
+use crate::pool::JobRecord;
+
+impl Session {
+    /// A job's results, waited for if need be: a variable or the cell's value. The job keeps them.
+    pub fn job_result(
+        &mut self,
+        job: Option<JobId>,
+        bind: Option<&Binding>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let job = self.status(job, sink)?.job;
+        if self.is_px_job(job) {
+            let wanted = PxWanted {
+                job: Some(job),
+                bind: bind.cloned(),
+                ..PxWanted::default()
+            };
+            return self.px_result(&wanted, sink);
+        }
+        self.await_job(job, None, sink)?;
+        let status = self.status(Some(job), sink)?;
+        let record = self.hub.jobs().into_iter().find(|other| other.job == job);
+        let Some(record) = record else {
+            return Err(Report::usage(format!("there is no job {job}")).into());
+        };
+        if status.state == JobState::Failed {
+            let report = failed(&status).hint(format!("`%jobs --drop {job}` forgets it"));
+            return Err(report.into());
+        }
+        let place = self.place_of_job(&record)?;
+        let give = match (status.state == JobState::Done, record.single) {
+            (true, true) => "result",
+            (true, false) => "results",
+            (false, _) => "partly",
+        };
+        if give == "partly" {
+            sink.send(Event::Notice(format!(
+                "job {job} was cancelled: these are the {} that were done, each with the index of its input",
+                counted(&status)
+            )));
+        }
+        let open = bind.map_or_else(String::new, Binding::opening);
+        let close = if bind.is_some() { ";" } else { "" };
+        let code = format!("{open}regatta_cell::magic::{give}(&{place}){close}\n");
+        self.run_local(&Code::default().generated(&code), sink)
+    }
+
+    /// An expression of the local engine's that is the job.
+    fn place_of_job(&mut self, record: &JobRecord) -> Result<String, Failed> {
+        let job = record.job;
+        if let Some(ours) = self.map_jobs.iter().find(|other| other.job == job) {
+            let variable = ours.variable.clone();
+            if self.has_variable(&variable) {
+                return Ok(variable);
+            }
+            self.map_jobs.retain(|other| other.job != job);
+            return Err(Report::new(
+                ErrorKind::Error,
+                format!("the results of job {job} are lost with the local engine"),
+            )
+            .into());
+        }
+        let variables = self.variables();
+        let found: Vec<(&str, &str)> = variables
+            .iter()
+            .filter_map(|(name, kind)| Some((name.as_str(), result_type(kind)?)))
+            .filter(|(_, kind)| shorten(kind) == shorten(&record.output))
+            .collect();
+        let Some((_, kind)) = found.first() else {
+            return Err(Report::new(
+                ErrorKind::Error,
+                format!("no variable has job {job}, which code began"),
+            )
+            .hint(
+                "keep what begins it: `let job = pool::pool(…).start(…)`, then `%result`, or `job.get()` in code",
+            )
+            .into());
+        };
+        let places: Vec<String> = found.iter().map(|(name, _)| format!("&{name}")).collect();
+        Ok(format!(
+            "regatta_cell::magic::job_in::<{kind}>({job}, &[{}])",
+            places.join(", ")
+        ))
+    }
+}
+
+/// What the jobs give that a variable of this type has: `u64` of `Vec<Job<u64>>`.
+fn result_type(kind: &str) -> Option<&str> {
+    let kind = kind.trim();
+    if let Some(array) = kind.strip_prefix('[') {
+        let (item, _) = array.rsplit_once(';')?;
+        return result_type(item);
+    }
+    let (path, inner) = kind.strip_suffix('>')?.split_once('<')?;
+    match path.rsplit("::").next()? {
+        "Job" => Some(inner),
+        "Vec" | "Option" => result_type(inner),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::result_type;
+
+    #[test]
+    fn jobs_are_found_in_variables() {
+        for (kind, result) in [
+            ("regatta_cell::pool::Job<u64>", Some("u64")),
+            (
+                "std::vec::Vec<regatta_cell::pool::Job<(u8, Vec<f64>)>>",
+                Some("(u8, Vec<f64>)"),
+            ),
+            (
+                "[Job<Result<u8, ItemError>>; 3]",
+                Some("Result<u8, ItemError>"),
+            ),
+            ("Option<Job<String>>", Some("String")),
+            ("Vec<u64>", None),
+            ("u64", None),
+            ("(Job<u8>, Job<u8>)", None),
+        ] {
+            assert_eq!(result_type(kind), result, "{kind}");
+        }
+    }
+}
