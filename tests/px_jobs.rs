@@ -102,6 +102,10 @@ fn configured(session: &mut Session) {
     session.cells(&["%pxconfig_crew -t ::2", "%pxconfig -t 1:"]);
     results(session, "%px_crew engine::size()", &[("0", "2")]);
     results(session, "%px a", &[("1", "2"), ("2", "3")]);
+    // Those of a pool are for all that runs on it.
+    session.cells(&["%pool use crew"]);
+    results(session, "%px engine::rank()", &[("0", "0")]);
+    session.cells(&["%pool use p0"]);
     // A call's own targets change no defaults.
     results(
         session,
@@ -245,6 +249,22 @@ fn failures(session: &mut Session) {
     );
     contains(&session.cell("%pxresult"), &["engine 1 panicked: here"]);
     contains(&session.cell("%wait 99"), &["error", "no job 99"]);
+    // Told once, and placed in the cell that asked, also when it is a later one that looks.
+    session.cells(&["%px -a panic!(\"later\")"]);
+    let waited = session.cell("%wait");
+    contains(&waited, &["has failed: 0 of 3 engines", "`%pxresult "]);
+    let shown = session.cell("%pxresult");
+    let (_, cell) = shown.split_once("In [").expect("a heading");
+    let (cell, _) = cell.split_once(']').expect("a number");
+    contains(
+        &shown,
+        &["engines 0-2 panicked: later", &format!("--> In [{cell}]:1")],
+    );
+    session.cells(&["%map -a |x: u64| { assert!(x > 9, \"small\"); x } over 0..3u64"]);
+    let waited = session.cell("%wait");
+    contains(&waited, &["has failed: 0 of 3 items", "panicked: small"]);
+    lacks(&session.cell("%jobs"), &["failed after"]);
+    session.cells(&["%jobs --drop all"]);
 }
 
 /// Ctrl-C ends the waiting, as in `%wait`.
@@ -396,7 +416,7 @@ fn jobs_count_at_the_end_of_a_notebook() {
     let (ran, _) = notebook(text, &[]);
     assert_ne!(ran.status, 0, "{}", ran.out);
     contains(&ran.out, &["engine 1 panicked: late"]);
-    let text = "```rust\n%pool start -n 2\n%map -a |x: u64| { assert!(x < 3); x } over 0..5\n```\n";
+    let text = "```rust\n%pool start -n 2\n%map -a |x: u64| { assert!(x != 3); x } over 0..5\n```\n";
     let (ran, _) = notebook(text, &[]);
     assert_ne!(ran.status, 0, "{}", ran.out);
     contains(&ran.out, &["job 1 failed", "item 3"]);

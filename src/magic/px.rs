@@ -157,8 +157,14 @@ pub fn options(call: &Call<'_>, session: &Session) -> Result<PxOptions, Failed> 
     if pool.is_some() {
         session.pool_named(pool.as_deref())?;
     }
-    let mut options = session.px_defaults(pool.as_deref()).clone();
+    let current = session.current_pool().map(|pool| pool.name.0.as_str());
+    let mut options = session.px_defaults(pool.as_deref().or(current)).clone();
     options.pool = pool;
+    with_call(options, call)
+}
+
+/// The options of a call on top of these.
+pub fn with_call(mut options: PxOptions, call: &Call<'_>) -> Result<PxOptions, Failed> {
     if let Some(targets) = targets_of(call)? {
         options.targets = targets;
     }

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::px::{options, pool_of, with_options};
+use super::px::{pool_of, with_call, with_options};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Sink, Table};
 use crate::session::{Failed, OnInterrupt, Session};
@@ -45,7 +45,8 @@ impl Magic for Pxconfig {
         if call.flag("reset") {
             session.set_px_defaults(pool.as_deref(), None);
         }
-        let now = options(call, session)?;
+        let mut now = with_call(session.px_defaults(pool.as_deref()).clone(), call)?;
+        now.pool.clone_from(&pool);
         session.set_px_defaults(pool.as_deref(), Some(now.clone()));
         let signal = match now.on_interrupt {
             OnInterrupt::Signal(signal) => signal.as_str(),

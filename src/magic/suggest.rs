@@ -18,8 +18,10 @@ const ALIASES: [(&str, &str); 12] = [
 
 /// The magic that a mistyped or foreign name most likely means.
 pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == typed);
-    alias.map_or_else(|| nearest(typed, known), |(_, name)| Some(*name))
+    let foreign = ALIASES.iter().map(|(alias, _)| *alias);
+    let meant = nearest(typed, foreign.chain(known))?;
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == meant);
+    Some(alias.map_or(meant, |(_, name)| name))
 }
 
 /// The nearest of `known`, when it is near enough to be meant.
@@ -49,6 +51,8 @@ mod tests {
     fn the_names_of_other_programs_lead_to_ours() {
         assert_eq!(magic("exit", ["wait", "quit"]), Some("quit"));
         assert_eq!(magic("qit", ["wait", "quit"]), Some("quit"));
+        assert_eq!(magic("exi", ["edit", "quit"]), Some("quit"));
+        assert_eq!(magic("q", ["quit"]), Some("quit"));
         for (alias, name) in ALIASES {
             assert!(crate::magic::find(name).is_some(), "{alias} → {name}");
             assert!(crate::magic::find(alias).is_none(), "{alias} is a magic");

@@ -422,7 +422,7 @@ impl State {
             // Above the prompt, or among what a cell shows.
             match &mut self.notify {
                 Some(notify) if self.prompting => notify(&text),
-                _ => self.emit(PoolEvent::JobOver(text)),
+                _ => self.emit(PoolEvent::JobOver { job, text }),
             }
             return;
         }

@@ -148,7 +148,10 @@ pub enum PoolEvent {
     },
     MapFailed(MapFailure),
     /// A map in the background is over; what to tell of it.
-    JobOver(String),
+    JobOver {
+        job: JobId,
+        text: String,
+    },
     /// `Debug` texts of inputs and results, after `MapDone`.
     ItemTexts {
         first: u64,

@@ -108,7 +108,11 @@ impl Session {
                 announced,
                 ..
             } => self.note_death(engine, &cause, announced, sink),
-            PoolEvent::JobOver(text) => sink.send(Event::Text(text)),
+            PoolEvent::JobOver { job, text } => {
+                if !self.awaited.remove(&job) {
+                    sink.send(Event::Text(text));
+                }
+            }
             PoolEvent::Live(mut view) => {
                 for engine in &mut view.engines {
                     if let Some(line) = self.last_lines.get(&(view.pool.clone(), engine.rank)) {

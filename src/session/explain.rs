@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::full_disk::full_disk;
 use super::marks::{end, found, last_line, mark, word};
-use super::{Code, Failed, Session};
+use super::{Code, Failed, Record, Session};
 use crate::cell::syntax::DEEPEST;
 use crate::cell::{bound, captured, closure, identifiers, position};
 use crate::compiler::toolchain::users_temp_dir;
@@ -237,7 +237,7 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         } else {
             "show a part of it that has `Debug`, or end the cell with `;`".to_owned()
         });
-        marks = last_line(source).into_iter().collect();
+        marks = last_line(source, code).into_iter().collect();
     }
     if report.what.starts_with("cannot find") {
         let name = report.what.split('`').nth(1).unwrap_or_default().to_owned();
@@ -417,7 +417,7 @@ pub fn no_compiler(why: &str) -> Report {
 }
 
 /// A `let` without a name.
-pub fn no_pattern(record: Option<&super::Record>) -> Report {
+pub fn no_pattern(record: Option<&Record>) -> Report {
     let mut report = Report::new(ErrorKind::Compile, "expected a name after `let`");
     if let Some(record) = record {
         let marks = word(&record.code, "let").into_iter().collect();
@@ -601,8 +601,14 @@ impl Session {
         // This cell's own code first: a magic's cell has it behind the magic's name.
         let own = locate(&artifact.source, panic.line as usize, &[&code.text])
             .and_then(|(_, line)| code.in_cell(line));
-        if let (Some(line), Some(last)) = (own, self.history.len().checked_sub(1)) {
-            return Some((last, line));
+        let under_way = self.record();
+        let index = |record: &Record| {
+            self.history
+                .iter()
+                .rposition(|other| std::ptr::eq(other, record))
+        };
+        if let (Some(line), Some(record)) = (own, under_way.and_then(index)) {
+            return Some((record, line));
         }
         let line = (panic.line as usize).checked_sub(1);
         let generated = line.and_then(|line| artifact.source.lines().nth(line));

@@ -222,8 +222,12 @@ impl Session {
             (_, JobState::Cancelled) => "gives what was done",
             _ => "gives the results",
         };
+        let magic = match status.unit {
+            "engines" => "pxresult",
+            _ => "result",
+        };
         sink.send(Event::Text(format!(
-            "job {job} {ended}; `%result {job}` {next}"
+            "job {job} {ended}; `%{magic} {job}` {next}"
         )));
         Ok(())
     }
@@ -236,6 +240,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         self.set_awaited(job, true);
+        self.awaited.insert(job);
         let since = Instant::now();
         let over = JobOver {
             job,
@@ -244,6 +249,9 @@ impl Session {
         };
         let waited = self.until(over, sink);
         self.set_awaited(job, false);
+        if waited.is_err() {
+            self.awaited.remove(&job);
+        }
         sink.send(Event::Progress(None));
         waited
     }

@@ -49,12 +49,15 @@ pub fn word(source: &str, name: &str) -> Option<Mark> {
     })
 }
 
-/// The last line of a cell: its value.
-pub fn last_line(source: &str) -> Option<Mark> {
+/// The last line of a cell, from where the code in it begins: its value.
+pub fn last_line(source: &str, code: &Code) -> Option<Mark> {
     let text = source.trim_end();
     let last = text.lines().last()?;
     let line = text.lines().count();
-    let start = last.chars().take_while(|c| c.is_whitespace()).count() + 1;
+    let before = code.pieces.iter().find(|piece| piece.cell_line == line);
+    let before = before.map_or(0, |piece| piece.column);
+    let blank = |c: &char| c.is_whitespace();
+    let start = before + last.chars().skip(before).take_while(blank).count() + 1;
     let end = last.chars().count() + 1;
     Some(Mark {
         start: (line, start),
@@ -176,6 +179,9 @@ mod tests {
             "generated"
         );
         assert_eq!(end(&code).map(|mark| mark.start), Some((5, 6)));
+        let call = Code::default().user("P", (2, 5));
+        let value = last_line("f();\n%px P\n", &call).map(|mark| (mark.start, mark.end));
+        assert_eq!(value, Some(((2, 5), (2, 6))));
         let import = Code::verbatim("use std::{fmt, io::{Reed}};", 1);
         let written = extract(&[("use std::io::Reed;", 5, 18)]);
         assert_eq!(place(&written, &import), Some(((1, 21), (1, 25))));

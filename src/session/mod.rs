@@ -55,7 +55,7 @@ pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::{Toolchain, users_environment};
 use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
-use crate::ids::{CellId, EngineId, PoolName, Rank};
+use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{Event, LINES, MapReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
 use crate::wire::PanicInfo;
@@ -127,6 +127,8 @@ pub struct Session {
     /// What engines without a cell print, such as the functions of a map.
     stray_prints: HashMap<(EngineId, Stream), Prints>,
     px_jobs: Vec<px_jobs::PxJob>,
+    /// Jobs whose end was waited for: it need not be told besides.
+    awaited: HashSet<JobId>,
     /// Maps in the background that magics began.
     map_jobs: Vec<jobs::MapJob>,
     /// Values that the last local cell has sent.
@@ -208,6 +210,7 @@ impl Session {
             dead: HashSet::new(),
             stray_prints: HashMap::new(),
             px_jobs: Vec::new(),
+            awaited: HashSet::new(),
             map_jobs: Vec::new(),
             sent: Vec::new(),
             quiet_reports: None,
