@@ -416,7 +416,8 @@ fn jobs_count_at_the_end_of_a_notebook() {
     let (ran, _) = notebook(text, &[]);
     assert_ne!(ran.status, 0, "{}", ran.out);
     contains(&ran.out, &["engine 1 panicked: late"]);
-    let text = "```rust\n%pool start -n 2\n%map -a |x: u64| { assert!(x != 3); x } over 0..5\n```\n";
+    let text =
+        "```rust\n%pool start -n 2\n%map -a |x: u64| { assert!(x != 3); x } over 0..5\n```\n";
     let (ran, _) = notebook(text, &[]);
     assert_ne!(ran.status, 0, "{}", ran.out);
     contains(&ran.out, &["job 1 failed", "item 3"]);

@@ -20,6 +20,14 @@ fn every_error_has_its_place_and_a_way_on() {
         ("1/0", ":1:1", "attempt to divide `1_i32` by zero"),
         ("arr[\n   5]", ":1:1", "the length is 3 but the index is 5"),
         ("i32::MAX + 1", ":1:1", "which would overflow"),
+        ("let z = 0; 1 / z", ":1:12", "`1_i32` by zero"),
+        (
+            "let at = 7; [1, 2, 3][at]",
+            ":1:13",
+            "the length is 3 but the index is 7",
+        ),
+        ("let p = 5\nlet q = 6\np + q", ":1:10", "add `;` here"),
+        ("%px let p = 1; p +", ":1:19", "found the end of the cell"),
         ("vlaue + 1", ":1:1", "similar name exists: `value`"),
         (
             "struct T { a: i32 }\nfn h(t: T) -> i32 { t.b }",
@@ -28,6 +36,8 @@ fn every_error_has_its_place_and_a_way_on() {
         ),
         ("|x: i32| x + 1", ":1:1", "it is a closure"),
         ("use rand::Rng;", ":1:5", "`%dep rand = \"*\"`"),
+        ("rand::thing!(1)", ":1:1", "`%dep rand = \"*\"`"),
+        ("let r = %px 1", "error", "`%px -o r …`"),
         ("%exit", "error", "did you mean %quit?"),
         ("exit()", ":1:1", "`%quit` or Ctrl-D leaves"),
     ] {

@@ -82,11 +82,17 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
         );
     }
     if let Some(bind) = call.bind.as_ref().filter(|_| !magic.binds()) {
-        return Err(Report::usage(format!(
-            "%{} gives no value to bind to `{}`",
-            call.name, bind.name
-        ))
-        .hint(format!("{} give one", binding_magics())));
+        let name = &call.name;
+        let what = format!("%{name} gives no value to bind to `{}`", bind.name);
+        let has_out = magic
+            .command()
+            .get_arguments()
+            .any(|arg| arg.get_id() == "out");
+        return Err(Report::usage(what).hint(if has_out {
+            format!("`%{name} -o {} …` binds what its engines give", bind.name)
+        } else {
+            format!("{} give one", binding_magics())
+        }));
     }
     let (words, text, at) = match magic.takes() {
         Takes::Line => (Vec::new(), call.args.as_str(), call.args_at),

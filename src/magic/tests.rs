@@ -394,6 +394,10 @@ fn what_cannot_be_moved_is_refused_with_a_hint() {
             "%scatter: --block and --cyclic exclude each other · `--block` is the default",
         ),
         (
+            "let p = %px x",
+            "%px gives no value to bind to `p` · `%px -o p …` binds what its engines give",
+        ),
+        (
             "let p = %push x",
             "%push gives no value to bind to `p` · %bash, %sh, %pxresult, %map, %reduce, %submit, %result, %pull and %gather give one",
         ),

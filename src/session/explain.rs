@@ -162,6 +162,14 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
         report.what = format!("{expected}, found the end of the cell");
         marks = end(code).into_iter().collect();
     }
+    let stands = marks.iter().find(|mark| mark.primary);
+    if let Some((expected, _)) = report.what.split_once(", found the end of the cell")
+        && let (Some(stands), Some(end)) = (stands, end(code))
+        && stands.start.0 < end.start.0
+    {
+        // Of a statement without its end, above others.
+        report.what = expected.to_owned();
+    }
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
     let ours = ["on_processes", "on_threads", "show_value"];
@@ -249,7 +257,19 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             report.hint = Some(meant.to_owned());
         }
     }
-    if let Some(name) = report.hint.as_deref().and_then(wanted_crate) {
+    let unlinked = || {
+        report
+            .what
+            .strip_prefix("cannot find module or crate `")?
+            .split('`')
+            .next()
+    };
+    let wanted = match report.hint.as_deref() {
+        Some(hint) => wanted_crate(hint),
+        // Of macros and attributes rustc gives no advice.
+        None => unlinked(),
+    };
+    if let Some(name) = wanted {
         report.hint = Some(format!(
             "if the crate `{name}` is meant: `%dep {name} = \"*\"` adds it"
         ));

@@ -94,7 +94,43 @@ pub fn found(extract: &Extract, code: &Code) -> Option<Mark> {
             break;
         }
     }
-    marked.or_else(|| imported(extract, code))
+    marked
+        .or_else(|| imported(extract, code))
+        .or_else(|| within(extract, code))
+}
+
+/// One of several statements on a line, which evcxr writes on a line of its own: where it stands, if that is
+/// the only such place.
+fn within(extract: &Extract, code: &Code) -> Option<Mark> {
+    // Around a value stand lines that evcxr has made.
+    let mut lines = extract.lines.iter();
+    lines.find_map(|(text, start, end)| stands_at((text, *start, *end), extract, code))
+}
+
+/// Where the only statement of this text stands, with what is marked in it.
+fn stands_at(
+    (text, start, end): (&str, usize, usize),
+    extract: &Extract,
+    code: &Code,
+) -> Option<Mark> {
+    let statement = text.trim();
+    let before = text.chars().take_while(|c| c.is_whitespace()).count();
+    if statement.is_empty() || start <= before {
+        return None;
+    }
+    let stands = |(number, line): (usize, &str)| {
+        let at = line[..line.find(statement)?].chars().count();
+        let place = Place {
+            start: (number + 1, start - before + at),
+            end: (number + 1, end - before + at),
+            label: extract.label.clone(),
+            primary: extract.primary,
+        };
+        let again = line.matches(statement).count() > 1;
+        mark(&place, code).filter(|_| !again)
+    };
+    let mut places = code.text.lines().enumerate().filter_map(stands);
+    places.next().filter(|_| places.next().is_none())
 }
 
 /// A name of a `use`, which evcxr writes anew with a line for each name.
@@ -182,6 +218,18 @@ mod tests {
         let call = Code::default().user("P", (2, 5));
         let value = last_line("f();\n%px P\n", &call).map(|mark| (mark.start, mark.end));
         assert_eq!(value, Some(((2, 5), (2, 6))));
+        let line = Code::verbatim("let z = 0; 1 / z; 2", 1);
+        assert_eq!(
+            place(
+                &extract(&[("f(&(", 4, 5), ("  1 / z", 3, 8), (")));", 1, 2)]),
+                &line
+            ),
+            Some(((1, 12), (1, 17)))
+        );
+        assert_eq!(
+            place(&extract(&[("2", 1, 2)]), &Code::verbatim("let z = 2; 2", 1)),
+            None
+        );
         let import = Code::verbatim("use std::{fmt, io::{Reed}};", 1);
         let written = extract(&[("use std::io::Reed;", 5, 18)]);
         assert_eq!(place(&written, &import), Some(((1, 21), (1, 25))));
