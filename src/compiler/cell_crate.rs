@@ -16,7 +16,7 @@ type Files = &'static [(&'static str, &'static str)];
 
 const CELL: Files = files!("kernels/cell":
     "Cargo.toml", "src/lib.rs", "src/captures.rs", "src/catch.rs", "src/codec.rs", "src/engine.rs", "src/entry.rs",
-    "src/error.rs", "src/exchange.rs", "src/host.rs", "src/job.rs", "src/magic.rs", "src/pool.rs",
+    "src/error.rs", "src/exchange.rs", "src/host.rs", "src/job.rs", "src/magic.rs", "src/out.rs", "src/pool.rs",
     "src/remote.rs", "src/resident.rs", "src/store.rs", "src/threads.rs", "src/timing.rs", "src/together.rs",
     "src/value.rs", "src/waiting.rs", "src/with.rs");
 

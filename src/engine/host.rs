@@ -15,7 +15,7 @@ use regatta_cell::host::{
 use super::caller::{self, Caller};
 use super::outgoing::Outgoing;
 use super::shared::{View, word};
-use super::{link, monotonic, threads};
+use super::{link, monotonic, outs, threads};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::wire::{Facts, FromEngine, PanicInfo, Payload, PoolSpec, status};
 
@@ -190,6 +190,10 @@ pub extern "C" fn regatta_host_v4() -> *const Host {
         send,
         received,
         receive,
+        heap: outs::heap,
+        keep: outs::keep,
+        take_kept: outs::take_kept,
+        drop_kept: outs::drop_kept,
     };
     &raw const TABLE
 }

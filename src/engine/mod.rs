@@ -11,6 +11,7 @@ mod lines;
 mod link;
 mod loader;
 mod outgoing;
+mod outs;
 mod shared;
 mod tasks;
 mod threads;

@@ -37,7 +37,7 @@ pub fn evaluate(session: &mut Session, text: &str, sink: &mut dyn Sink) -> bool 
 }
 
 enum Step<'a> {
-    Rust(Code),
+    Rust(&'a str, usize),
     Shell(&'a ShellCall),
     Magic(&'static dyn Magic, Call<'a>),
 }
@@ -80,7 +80,7 @@ pub fn run_text(
                     if continues_nothing(code) {
                         return Err(continuation(code, segment.line, text, &name));
                     }
-                    Step::Rust(Code::verbatim(code, segment.line))
+                    Step::Rust(code, segment.line)
                 }
                 SegmentKind::Shell(command) => Step::Shell(command),
                 SegmentKind::Magic(call) => {
@@ -92,9 +92,9 @@ pub fn run_text(
         .collect::<Result<_, Report>>()?;
     for step in steps {
         match step {
-            Step::Rust(code) => match session.autopx.clone() {
-                Some(options) => session.px(&code, &options, sink)?,
-                None => session.run_local(&code, sink)?,
+            Step::Rust(code, line) => match session.autopx.clone() {
+                Some(options) => session.px(&Code::verbatim(code, line), &options, sink)?,
+                None => session.run_cell(code, line, sink)?,
             },
             Step::Shell(call) => {
                 let request = ShellRequest {

@@ -22,7 +22,9 @@ mod load;
 mod map;
 mod map_options;
 mod opt;
+mod out;
 mod parts;
+mod plot;
 mod pool;
 mod pull;
 mod push;
@@ -41,6 +43,7 @@ mod script;
 mod show;
 mod submit;
 mod suggest;
+mod table;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -117,8 +120,11 @@ pub const ALL: &[&dyn Magic] = &[
     &who::Who,
     &who::Whos,
     &type_of::TypeOf,
+    &out::Outs,
     &show::Show,
     &doc::Doc,
+    &table::Table,
+    &plot::Plot,
     &time::Time,
     &timeit::Timeit,
     &history::History,

@@ -39,9 +39,9 @@ impl Magic for Timeit {
                 .hint("`%time` also takes magics")
                 .into());
         }
-        let code = Code::default()
-            .generated("regatta_cell::timing::timeit(|| {\n")
-            .user(call.text, call.at)
+        let code = Code::default().generated("regatta_cell::timing::timeit(|| {\n");
+        let code = session
+            .with_outs(call.text, call.at, code, sink)?
             .generated("});\n");
         session.run_local(&code, sink)
     }

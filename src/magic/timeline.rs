@@ -58,7 +58,7 @@ impl Magic for Timeline {
 }
 
 /// Writes a file that the user named, and says so.
-fn written(file: &str, text: &str) -> Result<Event, Report> {
+pub fn written(file: &str, text: &str) -> Result<Event, Report> {
     std::fs::write(file, text).map_err(|error| {
         let report = Report::usage(format!("cannot write {file}: {error}"));
         let folder = Path::new(file)

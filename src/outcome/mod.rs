@@ -75,6 +75,10 @@ pub enum Event {
     Docs(Docs),
     /// The listing of a magic such as `%pool list` or `%who`.
     Table(Table),
+    /// The fields of a list's items: `%table`.
+    Rows(Rows),
+    /// `%plot`.
+    Plot(Plot),
     /// A magic's plain text, such as `%history`, or one line such as `pool p0: 2 process engines, up in 6 ms`.
     Text(String),
     /// Something the user should know that is not an error: a lost variable, a compiler warning.
@@ -252,6 +256,25 @@ pub struct Table {
     pub title: Option<String>,
     pub columns: Vec<&'static str>,
     pub rows: Vec<Vec<Field>>,
+}
+
+/// The first items of a list, field by field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rows {
+    pub heads: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+    /// Items that follow.
+    pub left_out: u64,
+}
+
+/// A chart of points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plot {
+    pub title: String,
+    /// `x` and `y`; where one is no finite number there is a gap.
+    pub points: Vec<(f64, f64)>,
+    /// Each point is joined with the next.
+    pub joined: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

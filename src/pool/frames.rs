@@ -49,6 +49,18 @@ impl State {
                 self.rest(engine, Duration::from_nanos(ended.busy), 1);
                 self.chunk_done(engine, job, chunk, &ended, payload);
             }
+            FromEngine::Kept {
+                number,
+                type_name,
+                bytes,
+                dropped,
+            } => self.emit(PoolEvent::Kept {
+                engine,
+                number,
+                type_name,
+                bytes,
+                dropped,
+            }),
             FromEngine::Data => self.emit(PoolEvent::Data {
                 engine,
                 value: payload,

@@ -127,6 +127,14 @@ pub enum PoolEvent {
         /// Another process has started in its place.
         replaced: bool,
     },
+    /// The engine keeps the value of its cell, and has dropped others for it.
+    Kept {
+        engine: EngineId,
+        number: u64,
+        type_name: String,
+        bytes: u64,
+        dropped: Vec<u64>,
+    },
     /// A value for the session to hand on.
     Data {
         engine: EngineId,

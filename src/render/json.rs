@@ -13,6 +13,7 @@
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
 //! | `docs` | `path` (where it is defined), `signature` (Rust), `text` (Markdown), `imports` (paths, when a `use` is needed), `source` (`null`, or `place` and `code`) |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
+//! | `plot` | `title`, `x`, `y` (`null` where there is no finite number) |
 //! | `text`, `notice` | `text` |
 //! | `error` | `cell`, `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px` |
 //! | `cell_finished` | `cell`, `ok`, `compile`, `run` |
@@ -127,6 +128,8 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Timing(timing) => self.write(&record::timing(timing)),
             Event::Docs(it) => self.write(&record::docs(it)),
             Event::Table(table) => self.write(&record::table(table)),
+            Event::Rows(rows) => self.write(&record::rows(rows)),
+            Event::Plot(plot) => self.write(&record::plot(plot)),
             Event::Text(text) => self.write(&Line::Text { text }),
             Event::Notice(text) => self.write(&Line::Notice { text }),
             Event::Error(report) => self.write(&Line::Error(record_error::error(cell, report))),

@@ -18,6 +18,7 @@ mod map;
 mod markdown;
 mod output;
 mod pager;
+pub mod plot;
 mod progress;
 mod px;
 mod record;

@@ -9,7 +9,7 @@ use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Timeline};
 use super::timing as statistics;
 use crate::ids::{CellId, Rank};
-use crate::outcome::{Docs, Field, PoolKind, Stream, Table, Timing, Value};
+use crate::outcome::{Docs, Field, Plot, PoolKind, Rows, Stream, Table, Timing, Value};
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -46,7 +46,7 @@ pub(crate) enum Line<'a> {
     },
     Table {
         title: Option<&'a str>,
-        columns: &'a [&'static str],
+        columns: Vec<&'a str>,
         rows: Vec<Vec<Cell<'a>>>,
     },
     Docs {
@@ -55,6 +55,11 @@ pub(crate) enum Line<'a> {
         text: &'a str,
         imports: &'a [String],
         source: Option<Source<'a>>,
+    },
+    Plot {
+        title: &'a str,
+        x: Vec<f64>,
+        y: Vec<f64>,
     },
     Text {
         text: &'a str,
@@ -148,10 +153,31 @@ pub(crate) fn docs(docs: &Docs) -> Line<'_> {
     }
 }
 
+pub(crate) fn rows(rows: &Rows) -> Line<'_> {
+    Line::Table {
+        title: None,
+        columns: rows.heads.iter().map(String::as_str).collect(),
+        rows: rows
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|text| Cell::Text(text)).collect())
+            .collect(),
+    }
+}
+
+pub(crate) fn plot(plot: &Plot) -> Line<'_> {
+    let (x, y) = plot.points.iter().copied().unzip();
+    Line::Plot {
+        title: &plot.title,
+        x,
+        y,
+    }
+}
+
 pub(crate) fn table(table: &Table) -> Line<'_> {
     Line::Table {
         title: table.title.as_deref(),
-        columns: &table.columns,
+        columns: table.columns.clone(),
         rows: table
             .rows
             .iter()

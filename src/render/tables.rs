@@ -2,7 +2,7 @@
 
 use super::grid::Grid;
 use super::{Style, text, units};
-use crate::outcome::{Field, Table};
+use crate::outcome::{Field, Rows, Table};
 
 /// Rows shown of a listing; more would only push the beginning off the screen.
 const MOST_ROWS: usize = 500;
@@ -43,6 +43,32 @@ pub(crate) fn table(table: &Table, style: &Style) -> String {
     if shown.len() < table.rows.len() {
         let left_out = (table.rows.len() - shown.len()) as u64;
         out.push_str(&style.spell(format!("… {} more rows\n", units::count(left_out))));
+    }
+    out
+}
+
+/// The items of a list, numbered.
+pub(crate) fn rows(rows: &Rows, style: &Style) -> String {
+    let mut grid = Grid::default();
+    let numbers = 0..rows.rows.len();
+    grid.push("", true, numbers.map(|number| number.to_string()).collect());
+    for (at, head) in rows.heads.iter().enumerate() {
+        let texts = rows
+            .rows
+            .iter()
+            .map(|row| row.get(at).cloned().unwrap_or_default());
+        let texts: Vec<String> = texts.collect();
+        let numbers = texts
+            .iter()
+            .all(|text| text.is_empty() || text::is_number(text));
+        grid.push(head, numbers, texts);
+    }
+    let mut out = grid.draw(style);
+    if rows.left_out > 0 {
+        let all = rows.rows.len() as u64 + rows.left_out;
+        let said = format!("… {} more of {all}", rows.left_out);
+        out.push_str(&style.faint(&style.spell(said)));
+        out.push('\n');
     }
     out
 }

@@ -7,7 +7,7 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, compare, docs, map, output, progress, px, report, tables, timeline, timing, value,
+    Style, compare, docs, map, output, plot, progress, px, report, tables, timeline, timing, value,
 };
 use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
 
@@ -109,6 +109,8 @@ impl<W: Write> Terminal<W> {
             Event::Timing(timing) => timing::timing(timing, style),
             Event::Docs(it) => docs::docs(it, style),
             Event::Table(table) => tables::table(table, style),
+            Event::Rows(rows) => tables::rows(rows, style),
+            Event::Plot(it) => plot::chart(it, style),
             Event::Text(text) => ended(text.clone()),
             Event::Notice(notice) => {
                 let note = style.spell(format!("note: {}", notice.trim_end()));

@@ -1,5 +1,8 @@
 //! Rust code on its way to the compiler, with the places in the cell that its lines come from.
 
+use std::ops::Range;
+
+use crate::cell::position;
 use crate::outcome::Report;
 
 /// Rust code with the places in the cell that its lines come from.
@@ -55,6 +58,31 @@ impl Code {
         self.text.push('\n');
         self
     }
+
+    /// Adds a part of the user's text in which other expressions stand for some; `at` is where all of the text
+    /// begins. What is around them keeps its place.
+    #[must_use]
+    pub fn user_part(
+        mut self,
+        text: &str,
+        part: Range<usize>,
+        at: (usize, usize),
+        instead: &[(Range<usize>, String)],
+    ) -> Self {
+        let mut copied = part.start;
+        let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
+        for (range, other) in instead.iter().filter(|(range, _)| inside(range)) {
+            if copied < range.start {
+                self = self.user(&text[copied..range.start], position(&text[..copied], at));
+            }
+            self = self.user(other, position(&text[..range.start], at));
+            copied = range.end;
+        }
+        if copied < part.end {
+            self = self.user(&text[copied..part.end], position(&text[..copied], at));
+        }
+        self
+    }
 }
 
 impl Code {
@@ -96,5 +124,18 @@ mod tests {
             let line = code.text.lines().nth(first - 1);
             assert_eq!(line, text.lines().next(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_a_replaced_expression_keeps_its_place() {
+        let text = "f(1);\n_ + x";
+        let code = Code::default().user_part(text, 0..text.len(), (3, 1), &[(6..7, "_12".into())]);
+        assert_eq!(code.text, "f(1);\n\n_12\n + x\n");
+        assert_eq!(code.in_cell(1), Some(3));
+        assert_eq!(code.in_cell(3), Some(4));
+        let last = code.pieces.last().map(|piece| (piece.line, piece.column));
+        assert_eq!(last, Some((4, 1)));
+        let part = Code::default().user_part(text, 6..11, (3, 1), &[]);
+        assert_eq!((part.text.as_str(), part.in_cell(1)), ("_ + x\n", Some(4)));
     }
 }

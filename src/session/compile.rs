@@ -180,6 +180,7 @@ impl Session {
                 return Err(failed);
             }
         };
+        self.outs.redefined(&self.definitions.changed_by(&items));
         self.definitions.add(&items);
         let version = (self.definitions.version(), self.settings_version);
         self.cache.keep(

@@ -45,7 +45,11 @@ impl Session {
             onward: sink,
             value: None,
         };
-        self.run_local(code, &mut catcher)?;
+        let shown = self.outs.last();
+        let ran = self.run_local(code, &mut catcher);
+        // It was not shown to the user.
+        self.outs.restore(shown);
+        ran?;
         Ok(catcher.value)
     }
 
@@ -56,9 +60,9 @@ impl Session {
         at: (usize, usize),
         sink: &mut dyn Sink,
     ) -> Result<Value, Failed> {
-        let code = Code::default()
-            .generated("regatta_cell::magic::show_whole(&(\n")
-            .user(expression, at)
+        let code = Code::default().generated("regatta_cell::magic::show_whole(&(\n");
+        let code = self
+            .with_outs(expression, at, code, sink)?
             .generated("));\n");
         // Only `()` has no value.
         Ok(self
@@ -127,6 +131,15 @@ impl Session {
             };
             self.sent = std::mem::take(&mut leg.sent);
             let lost = self.settle(local, &before, &ready.after, &leg, sink)?;
+            let cell = self.cell();
+            if let Some(note) = &leg.kept {
+                self.outs.kept(cell, note);
+            }
+            if let Some(namespace) = self.namespaces.get(&local) {
+                let variables = namespace.variables();
+                self.outs
+                    .check_variables(cell, |name| variables.contains_key(name));
+            }
             let Some(ended) = leg.ended else {
                 return Ok(());
             };

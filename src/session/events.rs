@@ -166,6 +166,7 @@ impl Session {
             PoolEvent::Up { .. }
             | PoolEvent::Shown { .. }
             | PoolEvent::Data { .. }
+            | PoolEvent::Kept { .. }
             | PoolEvent::MapFailed(_) => {}
         }
     }
@@ -231,6 +232,10 @@ impl Session {
 
     pub(super) fn show_value(&mut self, origin: Origin, mut value: Value, sink: &mut dyn Sink) {
         value.most_lines = self.lines;
+        if origin == Origin::Local {
+            let cell = self.cell();
+            self.outs.shown(cell, &value.type_name);
+        }
         match origin {
             Origin::Local => sink.send(Event::Result {
                 cell: self.cell(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::outs::KeptNote;
 use super::prints::{Prints, Told};
 use super::types::shorten;
 use crate::ids::{EngineId, Rank};
@@ -33,6 +34,8 @@ pub struct Leg {
     pub value: Option<Value>,
     /// Values in the form in which they travel.
     pub sent: Vec<Payload>,
+    /// The engine keeps the cell's value.
+    pub kept: Option<KeptNote>,
     pub busy: Duration,
     /// Output that is held back, in order.
     pub held: Vec<(Stream, String)>,
@@ -50,6 +53,7 @@ impl Leg {
             ended: None,
             value: None,
             sent: Vec::new(),
+            kept: None,
             busy: Duration::ZERO,
             held: Vec::new(),
             prints: [
@@ -230,6 +234,23 @@ impl Flight {
             PoolEvent::Data { engine, value } => {
                 if let Some(leg) = self.legs.get_mut(&engine) {
                     leg.sent.push(value);
+                }
+                Vec::new()
+            }
+            PoolEvent::Kept {
+                engine,
+                number,
+                type_name,
+                bytes,
+                dropped,
+            } => {
+                if let Some(leg) = self.legs.get_mut(&engine) {
+                    leg.kept = Some(KeptNote {
+                        number,
+                        type_name,
+                        bytes,
+                        dropped,
+                    });
                 }
                 Vec::new()
             }

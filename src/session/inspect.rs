@@ -108,11 +108,11 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<String, Failed> {
         const NAME: &str = "regatta_type";
-        let namespace = self.namespace_of(self.local, sink)?;
-        let code = Code::default()
-            .generated(&format!("let {NAME} = {{\n"))
-            .user(expression, at)
+        let code = Code::default().generated(&format!("let {NAME} = {{\n"));
+        let code = self
+            .with_outs(expression, at, code, sink)?
             .generated("};\n");
+        let namespace = self.namespace_of(self.local, sink)?;
         match self.compile(&code, &namespace, sink) {
             Ok(ready) => {
                 let kind = ready.after.variables().get(NAME);

@@ -37,9 +37,9 @@ pub(super) struct MapJob {
     pub(super) variable: String,
 }
 
-/// Whether a variable is a job's, of which the user sees the number only.
+/// Whether a variable is a job's or a cell's value, of which the user sees the number only.
 pub(super) fn is_ours(variable: &str) -> bool {
-    variable.starts_with("regatta_job_")
+    variable.starts_with("regatta_job_") || super::outs::is_out(variable)
 }
 
 fn is_over(state: JobState) -> bool {

@@ -1,14 +1,16 @@
 //! `%map F over EXPR` and `%reduce … with OP`: written out as calls of the cell crate, and run in the local
 //! engine.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::explain::{self, CAPTURES_HINT};
+use super::outs::cannot_be_kept;
 use super::written::{Capture, NOTHING_TO_REDUCE, Written};
 use super::{Code, Failed, Pool, Session, types};
 use crate::cell::{
     Binding, Inputs, Targets, arguments_of, captured, closure_parameters, identifiers, inputs,
-    position,
+    position, replaced,
 };
 use crate::outcome::{ErrorKind, Event, Mark, PoolKind, Report, Schedule, Sink, Snippet};
 
@@ -86,6 +88,7 @@ impl Session {
             }
             Some(targets) => pool.ranks(targets)?,
         };
+        let request = &self.with_values(request, sink)?;
         self.revive(&pool.name, &pool.all_ranks(), sink);
         let ranks: Vec<u32> = ranks.iter().map(|rank| rank.0).collect();
         let residents = match kind {
@@ -101,8 +104,9 @@ impl Session {
             )));
         }
         let job = self.next_job_variable();
-        let write = |session: &Self, collected: bool| {
+        let write = |session: &Self, collected: bool, kept: bool| {
             let written = Written {
+                kept,
                 residents: residents.clone(),
                 ranks: &ranks,
                 job: &job,
@@ -111,15 +115,18 @@ impl Session {
             };
             written.code()
         };
-        let code = write(self, false);
+        let code = write(self, false, true);
         let mut ran = self.run_local(&code, sink);
+        if ran.as_ref().is_err_and(cannot_be_kept) {
+            ran = self.run_local(&write(self, false, false), sink);
+        }
         let borrowed = |failed: &Failed| {
             let codes = failed.0.iter().filter_map(|report| report.code.as_deref());
             codes.into_iter().any(|code| BORROWED.contains(&code))
         };
         if request.options.background && ran.as_ref().is_err_and(borrowed) {
             // Inputs that borrow from variables are collected first.
-            let code = write(self, true);
+            let code = write(self, true, false);
             ran = self.run_local(&code, sink);
         }
         ran.map_err(|failed| self.explained(failed, request))?;
@@ -183,6 +190,26 @@ impl Session {
         }
     }
 
+    /// The map with variables in the place of `_` and `Out[3]`.
+    fn with_values<'a>(
+        &mut self,
+        request: &'a MapRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<Cow<'a, MapRequest>, Failed> {
+        let mut request = Cow::Borrowed(request);
+        let function = self.outs_in(&request.function, sink)?;
+        if !function.is_empty() {
+            let whole = 0..request.function.len();
+            request.to_mut().function = replaced(&request.function, whole, &function);
+        }
+        let inputs = self.outs_in(&request.inputs, sink)?;
+        if !inputs.is_empty() {
+            let whole = 0..request.inputs.len();
+            request.to_mut().inputs = replaced(&request.inputs, whole, &inputs);
+        }
+        Ok(request)
+    }
+
     /// The session variables that travel with the functions.
     fn captures(&self, request: &MapRequest) -> Vec<Capture> {
         let variables = self.variables();
@@ -230,6 +257,7 @@ impl Session {
             job: "",
             collected: false,
             unpacked: self.arguments(request),
+            kept: true,
             own_grid: self.variables().iter().any(|(name, _)| is_grid(name))
                 || self.definitions.names().any(|(name, _)| is_grid(name)),
         }

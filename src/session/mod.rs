@@ -20,7 +20,9 @@ mod jobs;
 mod map;
 mod marks;
 mod moved;
+mod names;
 mod namespace;
+mod outs;
 mod past;
 mod pools;
 mod prints;
@@ -48,6 +50,7 @@ pub use follow::OnInterrupt;
 pub use interrupt::Interrupt;
 pub use jobs::JobStatus;
 pub use map::{MapOptions, MapRequest};
+pub use outs::{Out, Whereabouts};
 pub use pools::Pool;
 pub use px::PxOptions;
 pub use px_result::PxWanted;
@@ -137,6 +140,8 @@ pub struct Session {
     quiet_reports: Option<Vec<MapReport>>,
     /// The last line that each engine has printed in a map.
     last_lines: HashMap<(PoolName, Rank), String>,
+    /// Values that cells have shown.
+    outs: outs::Outs,
     /// How many lines of a value are shown.
     pub lines: usize,
     px_defaults: PxOptions,
@@ -215,6 +220,7 @@ impl Session {
             sent: Vec::new(),
             quiet_reports: None,
             last_lines: HashMap::new(),
+            outs: outs::Outs::default(),
             lines: LINES,
             px_defaults: PxOptions::default(),
             pool_px: BTreeMap::new(),

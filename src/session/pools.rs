@@ -336,6 +336,7 @@ impl Session {
         self.dead.remove(&self.local);
         self.namespaces.remove(&self.local);
         self.graves.remove(&self.local);
+        self.outs.engine_gone();
         self.local = self.launch(Rank(0), 1, None);
     }
 

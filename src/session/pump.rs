@@ -124,6 +124,7 @@ impl Session {
             | PoolEvent::Shown { engine, .. }
             | PoolEvent::RunDone { engine, .. }
             | PoolEvent::Data { engine, .. }
+            | PoolEvent::Kept { engine, .. }
             | PoolEvent::Died { engine, .. } => *engine,
             // Cells that map run in the local engine.
             PoolEvent::MapFailed(_) => self.local,

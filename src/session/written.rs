@@ -1,6 +1,7 @@
 //! A map on its way to become code: the call of the cell crate that it is written out as.
 
 use super::map::MapRequest;
+use super::outs::KEPT;
 use super::{Code, types};
 use crate::cell::{Binding, Inputs, Parameters, closure_parameters, inputs, position};
 use crate::outcome::{PoolKind, Schedule};
@@ -53,6 +54,8 @@ pub(super) struct Written<'a> {
     pub unpacked: Option<usize>,
     /// A name of the user's is `grid`.
     pub own_grid: bool,
+    /// Results that no variable takes are kept for `_`.
+    pub kept: bool,
 }
 
 impl Written<'_> {
@@ -69,7 +72,11 @@ impl Written<'_> {
             };
         }
         let open = bind.map_or_else(String::new, Binding::opening);
-        let close = if bind.is_some() { "};\n" } else { "}\n" };
+        let (open, close) = match bind {
+            Some(_) => (open.as_str(), "};\n"),
+            None if self.kept => KEPT,
+            None => ("", "}\n"),
+        };
         let mut code = code.generated(&format!("{open}{{ "));
         if options.items {
             code =
@@ -87,7 +94,13 @@ impl Written<'_> {
                 .generated("{ use ::regatta_cell::magic::{NoteDebug as _, NoteNothing as _}; ")
                 .generated("(&::regatta_cell::magic::Results(&regatta_results)).note(); } ");
         }
-        code.generated("regatta_results ").generated(close)
+        let code = code.generated("regatta_results ");
+        let code = if bind.is_none() && self.kept {
+            code.generated("}")
+        } else {
+            code
+        };
+        code.generated(close)
     }
 
     /// How it is to run, in the words of the cell crate.

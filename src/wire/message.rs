@@ -133,6 +133,14 @@ pub enum FromEngine {
     },
     /// A value for the session to keep. Payload: its bytes.
     Data,
+    /// The engine keeps the value of the cell for later cells, and has dropped older ones for it; itself when
+    /// it is too large.
+    Kept {
+        number: u64,
+        type_name: String,
+        bytes: u64,
+        dropped: Vec<u64>,
+    },
     /// The entry function returned. `busy`: nanoseconds inside it.
     RunDone { busy: u64, end: RunEnd },
     ChunkDone {
@@ -175,6 +183,10 @@ pub enum FromEngine {
     /// Seconds per loop of `%timeit`, as bits.
     Timing { per_loop: Vec<u64>, loops: u64 },
 }
+
+/// How many values of cells an engine keeps for `_` and `Out[n]`, and how many bytes they may take together.
+pub const KEPT_VALUES: usize = 32;
+pub const KEPT_BYTES: u64 = 256 << 20;
 
 /// Chunks of inputs that go along before anybody has asked for them.
 pub const EAGER: u32 = 2;

@@ -10,8 +10,8 @@ mod message;
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
     AWAKE, CapturesInfo, ChunkEnded, EAGER, Facts, FromCaller, FromEngine, FunctionAddress,
-    ItemFault, MapBegin, MapWish, PanicInfo, PoolSpec, RunEnd, Schedule, Span, Task, ThreadRow,
-    ToCaller, ToEngine, status,
+    ItemFault, KEPT_BYTES, KEPT_VALUES, MapBegin, MapWish, PanicInfo, PoolSpec, RunEnd, Schedule,
+    Span, Task, ThreadRow, ToCaller, ToEngine, status,
 };
 
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a

@@ -287,6 +287,18 @@ pub enum Fact {
     Variables = 4,
 }
 
+/// A value that outlives its cell.
+#[repr(C)]
+pub struct Out {
+    pub value: *mut c_void,
+    /// Called once, unless the value is given away.
+    pub drop: extern "C" fn(*mut c_void),
+    /// Of its type.
+    pub stamp: u64,
+    /// What it takes, as far as that can be measured.
+    pub bytes: u64,
+}
+
 /// The services of the engine process.
 #[repr(C)]
 pub struct Host {
@@ -346,6 +358,13 @@ pub struct Host {
     pub received: extern "C" fn() -> u64,
     /// One of them; it stays until the cell ends.
     pub receive: extern "C" fn(index: u64) -> Bytes,
+    /// Bytes that the heap has given out.
+    pub heap: extern "C" fn() -> u64,
+    /// Keeps a cell's value of this Rust type for later cells, or drops it when it is too large.
+    pub keep: extern "C" fn(out: Out, type_name: Bytes),
+    /// Gives a kept value away; null when it is gone or has another stamp.
+    pub take_kept: extern "C" fn(number: u64, stamp: u64) -> *mut c_void,
+    pub drop_kept: extern "C" fn(number: u64),
 }
 
 unsafe extern "C" {

@@ -17,6 +17,7 @@ mod exchange;
 pub mod host;
 mod job;
 pub mod magic;
+pub mod out;
 pub mod pool;
 mod remote;
 mod resident;

@@ -2,11 +2,13 @@
 //! terminal's width and to so many lines. It works on text alone, so it works for every type; a text that it
 //! does not understand is never altered.
 
+mod columns;
 mod layout;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+pub use columns::{Columns, columns, points};
 pub use layout::Line;
 pub(crate) use layout::lay;
 pub use parse::{Group, Hidden, Piece, Seq, parse};

@@ -122,7 +122,7 @@ pub(super) fn items(chunk: &ChunkSpan) -> String {
 }
 
 /// Text for XML, which has no way at all to write most control characters.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

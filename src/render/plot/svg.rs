@@ -1,0 +1,81 @@
+//! The chart as an SVG picture that needs nothing beside it.
+
+use std::fmt::Write as _;
+
+use super::{Frame, finite, ticks};
+use crate::outcome::Plot;
+use crate::render::timeline::escaped;
+
+const WIDTH: f64 = 800.0;
+const HEIGHT: f64 = 450.0;
+const LEFT: f64 = 80.0;
+const RIGHT: f64 = 20.0;
+const TOP: f64 = 40.0;
+const BOTTOM: f64 = 40.0;
+
+const LOOKS: &str = "text{font:13px sans-serif;fill:#222}.title{font-size:15px;font-weight:bold}\
+.grid{stroke:#c9ced6;stroke-width:1}.end{text-anchor:end}.middle{text-anchor:middle}\
+.line{fill:none;stroke:#2f6fab;stroke-width:1.5}.dot{fill:#2f6fab}";
+
+/// The points as a picture with round numbers at the axes.
+pub fn svg(plot: &Plot) -> String {
+    let points = finite(plot);
+    let frame = Frame::of(&points);
+    let place = |point: (f64, f64)| {
+        let (x, y) = frame.at(point);
+        (
+            LEFT + x * (WIDTH - LEFT - RIGHT),
+            HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM),
+        )
+    };
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+         viewBox=\"0 0 {WIDTH} {HEIGHT}\">\n<style>{LOOKS}</style>\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n\
+         <text class=\"title\" x=\"10\" y=\"24\">{}</text>\n",
+        escaped(&plot.title)
+    );
+    if !points.is_empty() {
+        let (floor, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+        for (value, label) in ticks(frame.x, 10) {
+            let (x, _) = place((value, frame.y.0));
+            let _ = writeln!(
+                out,
+                "<line class=\"grid\" x1=\"{x:.2}\" y1=\"{TOP}\" x2=\"{x:.2}\" y2=\"{floor}\"/>\
+                 <text class=\"middle\" x=\"{x:.2}\" y=\"{:.2}\">{label}</text>",
+                floor + 18.0
+            );
+        }
+        for (value, label) in ticks(frame.y, 6) {
+            let (_, y) = place((frame.x.0, value));
+            let _ = writeln!(
+                out,
+                "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.2}\" x2=\"{right}\" y2=\"{y:.2}\"/>\
+                 <text class=\"end\" x=\"{:.2}\" y=\"{:.2}\">{label}</text>",
+                LEFT - 8.0,
+                y + 4.5
+            );
+        }
+    }
+    let is_gap = |point: &(f64, f64)| !point.0.is_finite() || !point.1.is_finite();
+    for run in plot.points.split(is_gap).filter(|run| !run.is_empty()) {
+        if plot.joined && run.len() > 1 {
+            let corners = run.iter().map(|point| {
+                let (x, y) = place(*point);
+                format!("{x:.2},{y:.2}")
+            });
+            let corners = corners.collect::<Vec<_>>().join(" ");
+            let _ = writeln!(out, "<polyline class=\"line\" points=\"{corners}\"/>");
+            continue;
+        }
+        for point in run {
+            let (x, y) = place(*point);
+            let _ = writeln!(
+                out,
+                "<circle class=\"dot\" cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"2\"/>"
+            );
+        }
+    }
+    out.push_str("</svg>\n");
+    out
+}
