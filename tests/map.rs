@@ -57,11 +57,11 @@ fn errors_are_the_users_own(session: &mut Session) {
     contains(&shown, &["error: %reduce needs at least one input"]);
     lacks(&shown, &["panicked"]);
     let shown = session.cell("%map |x: u64| pool::map(0..x, |y: u64| y) over 0..3");
-    contains(&shown, &["cannot command the others", "at In ["]);
+    contains(&shown, &["cannot command the others", "--> In ["]);
     lacks(&shown, &["pool.rs"]);
     let shown =
         session.cell("%map |x: u64| x over (0..3u64).map(|x| { assert!(x < 2, \"bad {x}\"); x })");
-    contains(&shown, &["the inputs panicked: bad 2", "at In ["]);
+    contains(&shown, &["the inputs panicked: bad 2", "--> In ["]);
 }
 
 /// Results of a map that has failed may still come when the next one begins; they are not the next one's.

@@ -60,5 +60,41 @@ fn every_error_has_its_place_and_a_way_on() {
         contains(&shown, &[&format!("`{name}.clone()` keeps it")]);
     }
     session.cells(&["let kept = 1;", "kept + value"]);
+
+    // A panic stands where its function was written, whoever calls it.
+    session.cells(&[
+        "fn g(x: u32) -> u32 {\n    if x == 2 { panic!(\"bad two\") }\n    x\n}",
+        "let kept_boxed: Box<dyn Fn(u32) -> u32> = Box::new(|x|\n    if x == 2 { panic!(\"bad two\") } else { x });",
+        "fn counted() { static N: AtomicU32 = AtomicU32::new(0);\n    panic!(\"bad two {}\", N.fetch_add(1, SeqCst)) }\nuse std::sync::atomic::{AtomicU32, Ordering::SeqCst};",
+        "value",
+    ]);
+    for code in [
+        "g(2)",
+        "%map g over 0..4u32",
+        "%px g(2)",
+        "%px --local g(2)",
+        "std::thread::spawn(|| g(2)).join().is_ok()",
+        "%px std::thread::spawn(|| g(2)).join().is_ok()",
+        "%map |x| std::thread::spawn(move || g(x)).join().is_ok() over 0..4u32",
+        "kept_boxed(2)",
+        "let n = 2;\nif n == 2 { panic!(\"bad two\") }",
+        "counted()",
+    ] {
+        let shown = session.cell(code);
+        contains(&shown, &["bad two", "]:2"]);
+        lacks(&shown, &["]:1", "src/lib.rs"]);
+    }
+    session.cells(&["%px -a g(2)", "value"]);
+    let shown = session.cell("%pxresult");
+    contains(&shown, &["bad two", "]:2"]);
+    session.cells(&["%map -a g over 0..4u32"]);
+    let shown = session.cell("let r = %result");
+    contains(&shown, &["item 2 panicked at In [", "]:2: bad two"]);
+    session.cells(&["let r = %map --on-error collect -a g over 0..4u32"]);
+    session.cells(&["let r = %result"]);
+    contains(
+        &session.cell("r[2].clone().unwrap_err().to_string()"),
+        &["bad two", "]:2"],
+    );
     session.end();
 }

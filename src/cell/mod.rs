@@ -2,6 +2,7 @@
 //! the questions about Rust text that its tokens and its syntax tree answer. Pure functions over text: this room
 //! must never touch an engine, a file or the terminal, and never know which magics there are.
 
+mod aligned;
 mod binding;
 mod call;
 mod captures;
@@ -27,6 +28,7 @@ mod token;
 mod uses;
 pub mod words;
 
+pub use aligned::aligned;
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use edits::Edits;

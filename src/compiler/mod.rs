@@ -13,7 +13,6 @@ pub mod cleaner;
 mod diagnostics;
 mod generated;
 mod local_crates;
-mod locate;
 pub mod relay;
 mod rust_src;
 mod statics;
@@ -32,7 +31,6 @@ use std::time::{Duration, Instant};
 
 use analysis::Analyst;
 pub use diagnostics::{Diagnostic, Extract, Place};
-pub use locate::locate;
 pub use stderr::{Building, Silenced, silence};
 pub use thread::is_full;
 
@@ -45,7 +43,7 @@ pub struct Artifact {
     pub so: PathBuf,
     /// The entry function's symbol.
     pub entry: String,
-    /// The generated source, in which a panic's line is looked up.
+    /// The generated source, whose lines a panic's place is one of.
     pub source: String,
 }
 

@@ -1,7 +1,6 @@
 //! The C table that cells call, and what one cell or chunk keeps while it runs.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -15,8 +14,9 @@ use regatta_cell::host::{
 use super::caller::{self, Caller};
 use super::outgoing::Outgoing;
 use super::shared::{View, word};
-use super::{link, monotonic, outs, threads};
+use super::{link, monotonic, outs, places, threads};
 use crate::ids::{EngineId, JobId, Rank};
+use crate::wire::places::Place;
 use crate::wire::{Facts, FromEngine, PanicInfo, Payload, PoolSpec, status};
 
 static ID: AtomicU32 = AtomicU32::new(0);
@@ -32,7 +32,6 @@ static UNSEEDED: AtomicU64 = AtomicU64::new(0);
 struct CellState {
     /// The one in use comes first.
     pools: Vec<PoolSpec>,
-    places: Option<HashMap<u32, String>>,
     threads: Vec<(PoolSpec, threads::Pool)>,
     first_items: Vec<Vec<u64>>,
     /// What the session has given to it.
@@ -44,7 +43,6 @@ impl CellState {
     const fn new() -> Self {
         Self {
             pools: Vec::new(),
-            places: None,
             threads: Vec::new(),
             first_items: Vec::new(),
             data: Vec::new(),
@@ -82,13 +80,12 @@ pub fn resized(size: u32) {
     SIZE.store(size, Ordering::Relaxed);
 }
 
-pub fn cell_starts(pools: Vec<PoolSpec>, places: Vec<(u32, String)>) {
+pub fn cell_starts(pools: Vec<PoolSpec>) {
     {
         let mut cell = cell();
         let data = std::mem::take(&mut cell.data);
         *cell = CellState::new();
         cell.pools = pools;
-        cell.places = Some(places.into_iter().collect());
         cell.data = data;
     }
     set_seed(None);
@@ -157,7 +154,7 @@ pub fn as_worker<R>(rank: u32, size: u32, work: impl FnOnce() -> R) -> R {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v4() -> *const Host {
+pub extern "C" fn regatta_host_v5() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -243,15 +240,23 @@ fn mixed(number: u64) -> u64 {
 
 extern "C" fn take_panic_text(to: *mut c_void, write: Write) {
     let panic = take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
-    let text = format!("{}\u{1f}{}", panic.message, panic.line);
+    let place = panic
+        .place
+        .map_or_else(String::new, |place| place.to_string());
+    let text = format!("{}\u{1f}{place}", panic.message);
     write(to, Bytes::of(text.as_bytes()));
 }
 
-extern "C" fn place(line: u32, to: *mut c_void, write: Write) {
-    let cell = cell();
-    if let Some(place) = cell.places.as_ref().and_then(|places| places.get(&line)) {
-        write(to, Bytes::of(place.as_bytes()));
+extern "C" fn place(file: Bytes, line: u32, to: *mut c_void, write: Write) {
+    if let Some(place) = place_of(file, line) {
+        write(to, Bytes::of(place.to_string().as_bytes()));
     }
+}
+
+fn place_of(file: Bytes, line: u32) -> Option<Place> {
+    // SAFETY: it lives as long as the call, as every argument does.
+    let file = std::str::from_utf8(unsafe { file.as_slice() }).ok()?;
+    places::place(file, line)
 }
 
 extern "C" fn item_begins(item: u64) {
@@ -312,6 +317,7 @@ extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> b
         file: text(file),
         line,
         column,
+        place: place_of(file, line),
     };
     // This one ends the process, so what led to it would be lost.
     let fatal =

@@ -12,6 +12,7 @@ mod link;
 mod loader;
 mod outgoing;
 mod outs;
+mod places;
 mod shared;
 mod tasks;
 mod threads;
@@ -110,14 +111,9 @@ impl Engine {
                 host::add_data(shared::View::of(payload)?);
                 Ok(())
             }
-            ToEngine::Run {
-                so,
-                entry,
-                pools,
-                places,
-            } => {
+            ToEngine::Run { so, entry, pools } => {
                 self.tasks.put_variables_back();
-                host::cell_starts(pools, places);
+                host::cell_starts(pools);
                 let (busy, end) = match self.loader.entry(&so, &entry) {
                     Err(why) => (0, RunEnd::NotLoaded { why }),
                     Ok(entry) => {

@@ -342,7 +342,6 @@ impl State {
             so: run.so,
             entry: run.entry,
             pools,
-            places: run.places,
         };
         for (place, engine) in run.engines.into_iter().enumerate() {
             match self.processes.get_mut(&engine) {
@@ -567,13 +566,7 @@ impl State {
                 self.processes.insert(engine, new);
                 if let Some(Init { so, entry, cell }) = init {
                     let pools = self.pools.iter().map(PoolUse::spec).collect();
-                    let places = Vec::new();
-                    let run = ToEngine::Run {
-                        so,
-                        entry,
-                        pools,
-                        places,
-                    };
+                    let run = ToEngine::Run { so, entry, pools };
                     if let Some(process) = self.processes.get_mut(&engine) {
                         process.begins(Work::Cell(cell));
                     }

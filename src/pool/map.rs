@@ -621,7 +621,9 @@ impl Map {
         self.schedule.stop();
         let place = item.map_or_else(|| "the map".to_owned(), |item| format!("item {item}"));
         self.over(Some(match &failure.what {
-            MapFault::Panicked(panic) => format!("{place} panicked: {}", panic.message),
+            MapFault::Panicked(panic) => {
+                format!("{place} panicked{}: {}", panic.at(), panic.message)
+            }
             MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
             MapFault::Lost(cause) => {
                 format!("ten engines ended before they came to {place}: {cause}")
@@ -631,7 +633,9 @@ impl Map {
             MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
             MapFault::PlanOnly => "only the plan was wanted".to_owned(),
             MapFault::Inputs(why) => why.clone(),
-            MapFault::InputsPanicked(panic) => format!("the inputs panicked: {}", panic.message),
+            MapFault::InputsPanicked(panic) => {
+                format!("the inputs panicked{}: {}", panic.at(), panic.message)
+            }
         }));
         Step::Failed(failure)
     }

@@ -56,8 +56,6 @@ pub struct Run {
     pub cell: CellId,
     /// What `pool::map` in the cell may map over; the pool in use comes first.
     pub pools: Vec<PoolUse>,
-    /// The user's name for lines of the artifact's source.
-    pub places: Vec<(u32, String)>,
     /// Per engine the values that the cell takes from the session.
     pub data: Vec<Vec<Payload>>,
 }

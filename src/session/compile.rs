@@ -13,6 +13,7 @@ use crate::cell::{
 use crate::compiler::{Artifact, CompileError, Compiled, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Progress, Sink};
+use crate::wire::places::Place;
 
 /// Silence before progress is told.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -181,7 +182,11 @@ impl Session {
             }
         };
         self.outs.redefined(&self.definitions.changed_by(&items));
-        self.definitions.add(&items);
+        let cell = self.cell();
+        self.definitions.add(&items, |line| {
+            let line = u32::try_from(code.in_cell(line)?).ok()?;
+            Some(Place { cell, line })
+        });
         let version = (self.definitions.version(), self.settings_version);
         self.cache.keep(
             Key {

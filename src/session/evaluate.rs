@@ -120,10 +120,9 @@ impl Session {
             }
             let before = ready.before;
             self.namespaces.insert(local, before.clone());
-            self.last_artifact = Some(ready.artifact.clone());
             let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
             batch.data = vec![data.clone()];
-            batch.places = self.places(&ready.artifact, code);
+            self.leave_places(&ready.artifact, code);
             let (flight, interrupted) = self.fly(&[batch], Hold::default(), sink)?;
             let failure = flight.map_failure.clone();
             let Some(mut leg) = flight.legs.into_values().next() else {
@@ -182,13 +181,10 @@ impl Session {
                         return Ok(());
                     }
                     let mut report = match (ended, failure) {
-                        (_, Some(failure)) => self.map_failure(&failure, &ready.artifact, code),
-                        (Ended::Panicked(panic), None) => {
-                            self.panic_report(&panic, &ready.artifact, code, Origin::Local)
-                        }
+                        (_, Some(failure)) => self.map_failure(&failure),
+                        (Ended::Panicked(panic), None) => self.panic_report(&panic, Origin::Local),
                         (Ended::PanickedAtEnd(panic), None) => {
-                            let mut report =
-                                self.panic_report(&panic, &ready.artifact, code, Origin::Local);
+                            let mut report = self.panic_report(&panic, Origin::Local);
                             let note = "it panicked while a value was dropped at the cell's end; the cell's variables are kept";
                             report.notes.push(note.to_owned());
                             report

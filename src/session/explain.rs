@@ -8,11 +8,10 @@ use super::{Code, Failed, Record, Session};
 use crate::cell::syntax::DEEPEST;
 use crate::cell::{bound, captured, closure, identifiers, position};
 use crate::compiler::toolchain::users_temp_dir;
-use crate::compiler::{Artifact, CompileError, Diagnostic, Extract, locate};
+use crate::compiler::{CompileError, Diagnostic, Extract};
 use crate::ids::CellId;
 use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
 use crate::pool::{MapFailure, MapFault};
-use crate::wire::PanicInfo;
 
 /// What the cell crate's compile-time check says of a function that captures.
 const CAPTURES: &str = "captures variables (or is a function pointer)";
@@ -531,126 +530,8 @@ pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {
 }
 
 impl Session {
-    /// A panic with the user's own line.
-    pub(super) fn panic_report(
-        &self,
-        panic: &PanicInfo,
-        artifact: &Artifact,
-        code: &Code,
-        origin: Origin,
-    ) -> Report {
-        let message = if panic.message.is_empty() {
-            "no message"
-        } else {
-            &panic.message
-        };
-        let mut report = Report::new(ErrorKind::Panic, format!("panicked: {message}"));
-        report.origin = origin;
-        match self.place_of(panic, artifact, code) {
-            Some((record, line)) => {
-                let record = &self.history[record];
-                let text = record.code.lines().nth(line - 1).unwrap_or_default();
-                let start = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
-                let mark = Mark {
-                    start: (line, start),
-                    end: (line, text.trim_end().chars().count() + 1),
-                    label: String::new(),
-                    primary: true,
-                };
-                let name = record.cell.name();
-                let source = record.code.clone();
-                report.snippet = Some(Snippet {
-                    source,
-                    name,
-                    marks: vec![mark],
-                });
-            }
-            None if !panic.file.is_empty() && !panic.file.ends_with("src/lib.rs") => {
-                report
-                    .notes
-                    .push(format!("at {}:{}", panic.file, panic.line));
-            }
-            None => {}
-        }
-        report
-    }
-
-    /// `In [3]:2`, for tables.
-    pub(super) fn panic_place(
-        &self,
-        panic: &PanicInfo,
-        artifact: &Artifact,
-        code: &Code,
-    ) -> Option<String> {
-        match self.place_of(panic, artifact, code) {
-            Some((record, line)) => Some(format!("{}:{line}", self.history[record].cell.name())),
-            None if panic.file.is_empty() || panic.file.ends_with("src/lib.rs") => None,
-            None => Some(format!("{}:{}", panic.file, panic.line)),
-        }
-    }
-
-    /// The user's names for the lines of an artifact whose errors are values.
-    pub(super) fn places(&self, artifact: &Artifact, code: &Code) -> Vec<(u32, String)> {
-        if !code.text.contains("try_map") && !code.text.contains("try_on_") {
-            return Vec::new();
-        }
-        let lines = 1..=artifact.source.lines().count() as u32;
-        let named = |line| {
-            let panic = PanicInfo {
-                file: "src/lib.rs".to_owned(),
-                line,
-                ..PanicInfo::default()
-            };
-            let (record, line_in_cell) = self.place_of(&panic, artifact, code)?;
-            let cell = self.history[record].cell.name();
-            Some((line, format!("{cell}, line {line_in_cell}")))
-        };
-        lines.filter_map(named).collect()
-    }
-
-    /// The history's index of the cell that a panic's line stands in, and the line in it.
-    fn place_of(
-        &self,
-        panic: &PanicInfo,
-        artifact: &Artifact,
-        code: &Code,
-    ) -> Option<(usize, usize)> {
-        if !panic.file.ends_with("src/lib.rs") {
-            return None;
-        }
-        // This cell's own code first: a magic's cell has it behind the magic's name.
-        let own = locate(&artifact.source, panic.line as usize, &[&code.text])
-            .and_then(|(_, line)| code.in_cell(line));
-        let under_way = self.record();
-        let index = |record: &Record| {
-            self.history
-                .iter()
-                .rposition(|other| std::ptr::eq(other, record))
-        };
-        if let (Some(line), Some(record)) = (own, under_way.and_then(index)) {
-            return Some((record, line));
-        }
-        let line = (panic.line as usize).checked_sub(1);
-        let generated = line.and_then(|line| artifact.source.lines().nth(line));
-        if generated.is_some_and(|text| text.contains("regatta_cell::magic::")) {
-            // A magic's call is no line of the user's.
-            return None;
-        }
-        let cells: Vec<&str> = self
-            .history
-            .iter()
-            .map(|record| record.code.as_str())
-            .collect();
-        locate(&artifact.source, panic.line as usize, &cells)
-    }
-
     /// A map without its results.
-    pub(super) fn map_failure(
-        &self,
-        failure: &MapFailure,
-        artifact: &Artifact,
-        code: &Code,
-    ) -> Report {
+    pub(super) fn map_failure(&self, failure: &MapFailure) -> Report {
         let item = failure
             .item
             .map_or_else(String::new, |item| format!("item {item}"));
@@ -660,10 +541,7 @@ impl Session {
                     ErrorKind::Map,
                     format!("{item} panicked: {}", panic.message),
                 );
-                match self.panic_place(panic, artifact, code) {
-                    Some(place) => report.note(format!("at {place}")),
-                    None => report,
-                }
+                self.placed(report, panic)
                 .hint("the map stops at its first failure; the other engines are free again")
             }
             MapFault::Crashed(cause) => Report::new(
@@ -675,7 +553,9 @@ impl Session {
                 ErrorKind::Map,
                 format!("ten engines ended before they came to {item}; the last one: {cause}"),
             )
-            .hint("what the function captures, or an earlier input, may end them: try it in a plain cell"),
+            .hint(
+                "what the function captures, or an earlier input, may end them: try it in a plain cell",
+            ),
             MapFault::TimedOut => Report::new(
                 ErrorKind::Map,
                 format!("{item} took longer than `--timeout` allows; its engine was replaced"),
@@ -699,10 +579,7 @@ impl Session {
             MapFault::InputsPanicked(panic) => {
                 let what = format!("the inputs panicked: {}", panic.message);
                 let report = Report::new(ErrorKind::Map, what);
-                match self.panic_place(panic, artifact, code) {
-                    Some(place) => report.note(format!("at {place}")),
-                    None => report,
-                }
+                self.placed(report, panic)
             }
             MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
         };

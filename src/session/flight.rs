@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::outs::KeptNote;
+use super::places::panic_place;
 use super::prints::{Prints, Told};
 use super::types::shorten;
 use crate::ids::{EngineId, Rank};
@@ -205,13 +206,8 @@ impl Flight {
                 leg.ended = Some(ended);
                 if let Some(panic) = stray {
                     // User code caught it; what Rust would have printed should not be lost.
-                    let PanicInfo {
-                        message,
-                        file,
-                        line,
-                        column,
-                    } = panic;
-                    let text = format!("panicked at {file}:{line}:{column}:\n{message}\n");
+                    let at = panic_place(&panic).map_or_else(String::new, |at| format!(" at {at}"));
+                    let text = format!("panicked{at}:\n{}\n", panic.message);
                     shown.extend(self.told(engine, vec![Told::Text(Stream::Stderr, text)]));
                 }
                 shown

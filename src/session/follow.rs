@@ -19,8 +19,6 @@ pub(super) struct Batch {
     pub artifact: Arc<Artifact>,
     /// Per engine the values that the cell takes from the session.
     pub data: Vec<Vec<Payload>>,
-    /// The user's name for lines of the artifact's source.
-    pub places: Vec<(u32, String)>,
 }
 
 impl Batch {
@@ -29,7 +27,6 @@ impl Batch {
             engines,
             artifact,
             data: Vec::new(),
-            places: Vec::new(),
         }
     }
 }
@@ -116,7 +113,6 @@ impl Session {
                 entry: batch.artifact.entry.clone(),
                 cell: self.cell(),
                 pools: self.pools_in_use(),
-                places: batch.places.clone(),
                 data: batch.data.clone(),
             });
         }

@@ -24,6 +24,7 @@ mod names;
 mod namespace;
 mod outs;
 mod past;
+mod places;
 mod pools;
 mod prints;
 mod pump;
@@ -57,7 +58,7 @@ pub use px_result::PxWanted;
 pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::{Toolchain, users_environment};
-use crate::compiler::{Artifact, Building, Compiler, Setting, Warmth};
+use crate::compiler::{Building, Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{Event, LINES, MapReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
@@ -108,7 +109,6 @@ pub struct Session {
     /// A finished map's table that waits for its first results.
     map_report: Option<MapReport>,
     /// The artifact of the last local cell.
-    last_artifact: Option<Arc<Artifact>>,
     /// How the threads of the last `%px` on a thread pool ended, and their values.
     broadcast: Vec<(Duration, Option<PanicInfo>)>,
     thread_values: Vec<(Rank, Value)>,
@@ -202,7 +202,6 @@ impl Session {
             timing: CellTiming::default(),
             begun: Instant::now(),
             map_report: None,
-            last_artifact: None,
             broadcast: Vec::new(),
             thread_values: Vec::new(),
             flights: BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::cell::{ItemKind, ItemText, identifiers, imported, normalised, split_items};
 use crate::compiler::State;
+use crate::wire::places::Place;
 
 /// The variables of one or several engines, as the compiler knows them.
 #[derive(Clone, Debug)]
@@ -37,13 +38,15 @@ pub struct Definitions {
 #[derive(Debug)]
 struct Entry {
     text: String,
+    /// Each definition by itself, and where it was written.
+    homes: Vec<(String, Place)>,
     /// Names that mean another thing since then: what was redefined, and what is made of it.
     changed: BTreeSet<String>,
 }
 
 impl Definitions {
-    /// Adds a compiled cell's definitions.
-    pub fn add(&mut self, items: &[ItemText]) {
+    /// Adds a compiled cell's definitions; `home` is the place of a line of theirs.
+    pub fn add(&mut self, items: &[ItemText], home: impl Fn(usize) -> Option<Place>) {
         // A crate is added to every namespace by itself.
         let items: Vec<ItemText> = items
             .iter()
@@ -68,7 +71,12 @@ impl Definitions {
                 self.items.insert(name.clone(), item.clone());
             }
         }
-        if self.log.last().is_some_and(|last| last.text == text) {
+        let at_home = |item: &ItemText| Some((item.text.trim().to_owned(), home(item.line)?));
+        let homes = items.iter().filter_map(at_home).collect();
+        if let Some(last) = self.log.last_mut()
+            && last.text == text
+        {
+            last.homes = homes;
             return;
         }
         for name in redefined {
@@ -78,7 +86,11 @@ impl Definitions {
         let mut hasher = DefaultHasher::new();
         (self.version, &text).hash(&mut hasher);
         self.version = hasher.finish();
-        self.log.push(Entry { text, changed });
+        self.log.push(Entry {
+            text,
+            homes,
+            changed,
+        });
     }
 
     /// The names that would mean another thing with these definitions. A value whose type has one of them in
@@ -198,6 +210,12 @@ impl Definitions {
         source
     }
 
+    /// Every definition as it was written, and where; the newest last.
+    pub fn homes(&self) -> impl Iterator<Item = (&str, Place)> {
+        let homes = self.log.iter().flat_map(|entry| &entry.homes);
+        homes.map(|(text, place)| (text.as_str(), *place))
+    }
+
     pub fn len(&self) -> usize {
         self.log.len()
     }
@@ -266,7 +284,7 @@ mod tests {
             "const N: usize = 2;\nstruct A([u8; N]);",
             "mod m { pub struct S(pub u8); }",
         ] {
-            definitions.add(&defines_items(cell));
+            definitions.add(&defines_items(cell), |_| None);
         }
         let changed = |cell: &str| {
             let names = definitions.changed_by(&defines_items(cell));
@@ -295,7 +313,7 @@ mod tests {
             "struct A(u16);",
             "impl A { fn f(&self) {} }",
         ] {
-            definitions.add(&defines_items(cell));
+            definitions.add(&defines_items(cell), |_| None);
         }
         assert_eq!(
             definitions.source(),
@@ -309,7 +327,7 @@ mod tests {
         let mut define = |cell: &str| {
             let items = defines_items(cell);
             let changes = definitions.changes_with(&items);
-            definitions.add(&items);
+            definitions.add(&items, |_| None);
             assert_eq!(definitions.changes_with(&[]), changes, "{cell}");
             changes
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::flight::{Ended, Flight, Hold, Leg};
 use super::follow::{Followed, OnInterrupt, Wait};
 use super::namespace::Namespace;
+use super::places::panic_place;
 use super::px_out::Values;
 use super::{Code, Failed, Session, explain};
 use crate::cell::Targets;
@@ -84,8 +85,6 @@ impl Asked {
 #[derive(Debug)]
 pub(super) struct Course {
     pub(super) asked: Asked,
-    /// As it was compiled.
-    pub(super) code: Code,
     pub(super) legs:
         BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
     pub(super) skipped: Vec<PxRow>,
@@ -329,7 +328,6 @@ impl Session {
     ) -> Result<Landed, Failed> {
         let Course {
             asked,
-            code,
             legs,
             mut skipped,
             out_types,
@@ -338,7 +336,7 @@ impl Session {
         let mut rows = Vec::new();
         let mut again = Vec::new();
         for (engine, mut leg) in flight.legs {
-            let Some((rank, before, after, artifact)) = legs.get(&engine) else {
+            let Some((rank, before, after, _)) = legs.get(&engine) else {
                 continue;
             };
             if let Some(Ended::ChangedTypes(names)) = &leg.ended {
@@ -367,7 +365,7 @@ impl Session {
             {
                 cause.push_str(&format!("; lost there: {}", lost.join(", ")));
             }
-            rows.push(self.row(*rank, leg, artifact, &code, interrupted));
+            rows.push(row(*rank, leg, interrupted));
         }
         rows.append(&mut skipped);
         // In the order in which the targets were named.
@@ -389,37 +387,31 @@ impl Session {
             out_types,
         })
     }
+}
 
-    fn row(
-        &self,
-        rank: Rank,
-        leg: Leg,
-        artifact: &crate::compiler::Artifact,
-        code: &Code,
-        interrupted: bool,
-    ) -> PxRow {
-        let outcome = match leg.ended {
-            None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
-            Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
-                let place = self.panic_place(&panic, artifact, code);
-                EngineOutcome::Panicked {
-                    message: panic.message,
-                    place,
-                }
+/// What an engine's leg of the cell came to.
+fn row(rank: Rank, leg: Leg, interrupted: bool) -> PxRow {
+    let outcome = match leg.ended {
+        None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
+        Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
+            let place = panic_place(&panic);
+            EngineOutcome::Panicked {
+                message: panic.message,
+                place,
             }
-            Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
-            Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
-            Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
-            Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
-            Some(Ended::ChangedTypes(names)) => EngineOutcome::Skipped {
-                why: format!("lost {}", names.join(", ")),
-            },
-        };
-        PxRow {
-            rank,
-            outcome,
-            busy: leg.busy,
-            output: leg.held,
         }
+        Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
+        Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
+        Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
+        Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
+        Some(Ended::ChangedTypes(names)) => EngineOutcome::Skipped {
+            why: format!("lost {}", names.join(", ")),
+        },
+    };
+    PxRow {
+        rank,
+        outcome,
+        busy: leg.busy,
+        output: leg.held,
     }
 }

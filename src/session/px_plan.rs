@@ -33,7 +33,6 @@ impl Session {
         };
         let mut course = Course {
             asked: asked.clone(),
-            code: code.clone(),
             legs: BTreeMap::new(),
             skipped: Vec::new(),
             out_types: Vec::new(),
@@ -78,6 +77,7 @@ impl Session {
                     let origins = engines
                         .iter()
                         .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
+                    self.leave_places(&artifact, code);
                     batches.push(Batch::new(origins.collect(), artifact.clone()));
                     for (rank, engine) in engines {
                         self.namespaces.insert(engine, before.clone());

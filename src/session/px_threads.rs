@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::places::panic_place;
 use super::px_out::Values;
 use super::{Code, Failed, Pool, PxOptions, Session};
 use crate::cell::split_items;
@@ -28,7 +29,6 @@ impl Session {
         let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values)
             .into_iter()
             .collect();
-        let artifact = self.last_artifact.clone();
         let ended = std::mem::take(&mut self.broadcast)
             .into_iter()
             .enumerate()
@@ -41,9 +41,7 @@ impl Session {
             .map(|(rank, (busy, panic))| {
                 let outcome = match panic {
                     Some(panic) => {
-                        let place = artifact
-                            .as_ref()
-                            .and_then(|artifact| self.panic_place(&panic, artifact, &on_threads));
+                        let place = panic_place(&panic);
                         EngineOutcome::Panicked {
                             message: panic.message,
                             place,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::places::Place;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 
 /// From the session to an engine.
@@ -23,8 +24,6 @@ pub enum ToEngine {
         entry: String,
         /// What its maps may use; the pool in use comes first.
         pools: Vec<PoolSpec>,
-        /// The user's name for lines of the artifact's source.
-        places: Vec<(u32, String)>,
     },
     /// One more value that the next cell takes from the session. Payload: its bytes.
     Data,
@@ -355,9 +354,18 @@ pub struct PanicInfo {
     pub file: String,
     pub line: u32,
     pub column: u32,
+    /// Where that is in the user's cells.
+    pub place: Option<Place>,
 }
 
 impl PanicInfo {
+    /// ` at In [3]:2`, or nothing when that is not in the user's cells.
+    #[must_use]
+    pub fn at(&self) -> String {
+        self.place
+            .map_or_else(String::new, |place| format!(" at {place}"))
+    }
+
     /// One without a place.
     #[must_use]
     pub fn plain(message: impl Into<String>) -> Self {

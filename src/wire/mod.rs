@@ -6,6 +6,7 @@
 mod channel;
 mod frame;
 mod message;
+pub mod places;
 
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
@@ -19,7 +20,7 @@ pub use message::{
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 6;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

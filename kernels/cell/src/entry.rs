@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use crate::host::{Bytes, host};
+use crate::host::{Bytes, host, text_of};
 
 /// Installs the panic hook. Called once per engine: the shared standard library is one for all artifacts.
 pub fn attach() {
@@ -21,9 +21,17 @@ pub fn attach() {
         if !noted {
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("<unnamed>");
+            let place = text_of(|to, write| {
+                (host().place)(Bytes::of(file.as_bytes()), line, to, write);
+            });
+            let place = if place.is_empty() {
+                format!("{file}:{line}:{column}")
+            } else {
+                place
+            };
             let _ = writeln!(
                 std::io::stderr(),
-                "thread '{name}' panicked at {file}:{line}:{column}:\n{message}"
+                "thread '{name}' panicked at {place}:\n{message}"
             );
         }
     }));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ItemError {
-    /// The function panicked; `place` such as `In [3], line 2`.
+    /// The function panicked; `place` such as `In [3]:2`.
     Panicked {
         item: u64,
         message: String,

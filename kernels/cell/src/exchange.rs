@@ -51,15 +51,11 @@ pub(crate) fn tagged<O: DeserializeOwned>(
 
 /// The error of a panic as [`crate::host::Host::take_panic`] tells it.
 pub(crate) fn panicked(item: u64, why: &str) -> ItemError {
-    let (message, line) = why.rsplit_once('\u{1f}').unwrap_or((why, ""));
-    let place = line.parse().map_or_else(
-        |_| String::new(),
-        |line| text_of(|to, write| (host().place)(line, to, write)),
-    );
+    let (message, place) = why.rsplit_once('\u{1f}').unwrap_or((why, ""));
     ItemError::Panicked {
         item,
         message: message.to_owned(),
-        place,
+        place: place.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicU64;
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v4";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v5";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -315,10 +315,11 @@ pub struct Host {
     pub tell: extern "C" fn(fact: Fact, text: Bytes),
     /// Notes a panic of this thread; false when the host has no use for it, so that it should be printed.
     pub panicked: extern "C" fn(message: Bytes, file: Bytes, line: u32, column: u32) -> bool,
-    /// Takes the noted panic of this thread: `message\u{1f}line`.
+    /// Takes the noted panic of this thread: `message\u{1f}place`.
     pub take_panic: extern "C" fn(to: *mut c_void, write: Write),
-    /// The user's name for a line of this cell's source, such as `In [3], line 2`.
-    pub place: extern "C" fn(line: u32, to: *mut c_void, write: Write),
+    /// The user's name for a line of an artifact's source, such as `In [3]:2`; `file` as a panic's location has
+    /// it, in the artifact's own memory.
+    pub place: extern "C" fn(file: Bytes, line: u32, to: *mut c_void, write: Write),
     /// The kind of a pool; of the one in use for an empty name.
     pub pool_kind: extern "C" fn(name: Bytes) -> PoolKind,
     /// Begins a map on a process pool; null when it is refused, see `failure`.
