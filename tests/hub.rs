@@ -279,6 +279,59 @@ fn functions_of_several_arguments_and_submitted_calls() {
     assert_eq!(session.end(), 0);
 }
 
+#[test]
+fn processes_that_have_done_their_items_are_renewed() {
+    let mut session = Session::start();
+    contains(
+        &session.cell("%pool start -n 2 --tasks-per-engine 5 --init 'let scale = 10u64;'"),
+        &["a new process after every 5 items"],
+    );
+    // Items of each process: none has more, whatever the chunks are, and what all begin with is there.
+    for options in [
+        "",
+        "--chunk 3",
+        "--chunk 100",
+        "--schedule static",
+        "--schedule guided",
+        "-u",
+    ] {
+        session.cells(&[&format!(
+            "let got = %map -q {options} |x: u64| (x * scale, std::process::id()) over 0..43u64"
+        )]);
+        let counted = "let mut by = std::collections::BTreeMap::new();\n\
+            for (_, pid) in &got { *by.entry(*pid).or_insert(0) += 1; }\n\
+            (got.iter().map(|(x, _)| x).sum::<u64>(), by.len() > 8, by.values().max() == Some(&5))";
+        assert_eq!(
+            value(&mut session, counted),
+            "(9030, true, true)",
+            "{options}"
+        );
+    }
+    // Several jobs share what is left; one that ends its engine is told as ever.
+    let several = "let p0 = || pool::pool(\"p0\").quiet();\n\
+        let jobs: Vec<_> = (0..4u64).map(|n| p0().start(n..n + 30, |x| x)).collect();\n\
+        let bad = p0().start(0..30u64, |x| { if x == 7 { std::process::abort() } x });\n\
+        (jobs.iter().map(|job| job.get().unwrap().len()).sum::<usize>(), bad.get().unwrap_err())";
+    contains(
+        &session.cell(several),
+        &["(120, \"item 7 ended three engines"],
+    );
+    // What the engines had of their own is told once.
+    session.cells(&["%px let mine = 3;"]);
+    let shown = session.cell("%map -q |x: u64| x over 0..40u64");
+    assert_eq!(shown.matches("lost there: mine").count(), 2, "{shown}");
+    contains(&shown, &["it had done its 5 items"]);
+    contains(&session.cell("%px scale"), &["0,1", "10"]);
+    for (wrong, told) in [
+        ("%pool start --tasks-per-engine 0", "from 1 on"),
+        ("%pool start --tasks-per-engine -3", "from 1 on"),
+        ("%pool start threads --tasks-per-engine 3", "threads"),
+    ] {
+        contains(&session.cell(wrong), &["error", told]);
+    }
+    assert_eq!(session.end(), 0);
+}
+
 /// Open files of a process.
 fn files(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
@@ -327,10 +380,17 @@ fn descriptors_and_memory_stay_flat() {
     assert!(grown < 120, "{grown} MB");
     session.cells(&["drop(k);"]);
 
-    // Deaths of the local engine.
-    for _ in 0..30 {
+    // Deaths of the local engine, and of engines in maps.
+    for _ in 0..100 {
         contains(&session.cell("std::process::abort()"), &["SIGABRT"]);
     }
+    session.cells(&[
+        "%pool start -n 1 --tasks-per-engine 1",
+        "%map -q |x: u64| x over 0..200u64",
+        "%pool stop",
+    ]);
+    let died = "%map -q --on-error collect |x: u64| { if x % 5 == 0 { std::process::abort() } x } over 0..30u64";
+    contains(&session.cell(died), &["Crashed { item: 0"]);
     let left = count(&session);
     assert!(left[0] <= before[0] + 6, "{before:?} {left:?}");
     assert_eq!(

@@ -185,7 +185,7 @@ impl Tasks {
                 let panic = host::take_panic().map(|panic| panic.message);
                 return Err(match panic {
                     Some(why) if holds && why.contains("gone missing") => {
-                        "this engine does not have the variable that the function uses: it was started anew, and `%px let …` gives it one".to_owned()
+                        "this engine does not have the variable that the function uses: it was started anew · `%px let …` gives it one, and `%pool start --init` also to those that are started anew".to_owned()
                     }
                     Some(why) => format!("the function cannot be made on this engine: {why}"),
                     None => "serde could not decode what the function captures".to_owned(),

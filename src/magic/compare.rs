@@ -8,7 +8,7 @@ use super::parts::{Form, request};
 use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, PoolKind, Report, Sink};
-use crate::session::{Failed, Pool, Session};
+use crate::session::{Failed, Pool, PoolRequest, Session};
 
 pub struct Compare;
 
@@ -132,7 +132,14 @@ fn names(
             Meant::Missing(kind) => *kind,
         };
         if !passing.iter().any(|pool| pool.kind == kind) {
-            passing.push(session.start_pool(kind, None, None, None, sink)?.0);
+            let request = PoolRequest {
+                kind,
+                size: None,
+                name: None,
+                init: None,
+                items: None,
+            };
+            passing.push(session.start_pool(request, sink)?.0);
         }
         let started = passing.iter().find(|pool| pool.kind == kind);
         names.extend(started.map(|pool| pool.name.0.clone()));

@@ -1,5 +1,6 @@
 //! `%pool`: starts, stops, lists, chooses, resizes and restarts pools of engines.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -8,9 +9,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::document::kind_word;
 use super::{Call, Example, Magic};
 use crate::cell::{Targets, position};
-use crate::outcome::{Event, Field, PoolKind, Sink, Table};
+use crate::outcome::{Event, Field, PoolKind, Report, Sink, Table};
 use crate::pool::{EngineState, Work};
-use crate::session::{Code, Failed, Pool as SessionPool, Session};
+use crate::session::{Code, Failed, Pool as SessionPool, PoolRequest, Session};
 
 pub struct Pool;
 
@@ -45,6 +46,15 @@ impl Magic for Pool {
                         Arg::new("init").long("init").value_name("CODE").help(
                             "what every engine runs first, also those that stand in for others",
                         ),
+                    )
+                    .arg(
+                        Arg::new("items")
+                            .long("tasks-per-engine")
+                            .value_name("N")
+                            .allow_hyphen_values(true)
+                            .help(
+                                "items of maps that one process does, before a new one takes its place",
+                            ),
                     ),
             )
             .subcommand(
@@ -182,23 +192,47 @@ fn start(
         Some("threads") => PoolKind::Threads,
         _ => PoolKind::Processes,
     };
-    let size = options.get_one::<i64>("size").copied();
-    let name = options.get_one::<String>("name").map(String::as_str);
     let init = options.get_one::<String>("init").map(|code| {
         let at = call.text.find(code.as_str()).unwrap_or_default();
         Code::default().user(code, position(&call.text[..at], call.at))
     });
-    let (pool, took) = session.start_pool(kind, size, name, init, sink)?;
+    let (pool, took) = session.start_pool(
+        PoolRequest {
+            kind,
+            size: options.get_one::<i64>("size").copied(),
+            name: options.get_one::<String>("name").cloned(),
+            init,
+            items: options
+                .get_one::<String>("items")
+                .map(|text| items_per_process(text))
+                .transpose()?,
+        },
+        sink,
+    )?;
     Ok(match kind {
         PoolKind::Processes => format!("{}, up in {}", described(&pool), milliseconds(took)),
         PoolKind::Threads => format!("{}, started by the cells that need them", described(&pool)),
     })
 }
 
+fn items_per_process(text: &str) -> Result<NonZeroU64, Report> {
+    text.trim().parse().map_err(|_| {
+        Report::usage(format!(
+            "--tasks-per-engine {text}: not a number of items from 1 on"
+        ))
+        .hint("`--tasks-per-engine 100`: a new process after every 100 items")
+    })
+}
+
 fn described(pool: &SessionPool) -> String {
     let engines = if pool.size == 1 { "engine" } else { "engines" };
+    let items = match pool.items.map(NonZeroU64::get) {
+        None => String::new(),
+        Some(1) => ", a new process for each item".to_owned(),
+        Some(items) => format!(", a new process after every {items} items"),
+    };
     format!(
-        "pool {}: {} {} {engines}",
+        "pool {}: {} {} {engines}{items}",
         pool.name,
         pool.size,
         kind_word(pool.kind)

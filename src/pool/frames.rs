@@ -44,10 +44,12 @@ impl State {
                 self.rest(engine, busy, 1);
                 self.engine_is_free(engine);
                 self.emit(PoolEvent::RunDone { engine, busy, end });
+                self.renew_if_spent(engine);
             }
             FromEngine::ChunkDone { job, chunk, ended } => {
                 self.rest(engine, Duration::from_nanos(ended.busy), 1);
                 self.chunk_done(engine, job, chunk, &ended, payload);
+                self.renew_if_spent(engine);
             }
             FromEngine::Kept {
                 number,

@@ -2,6 +2,7 @@
 //! lets the maps under way decide what is sent next. It alone owns the engine processes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -390,8 +391,9 @@ impl State {
     /// Queues a frame for an engine; all of them are sent when this round has been worked off.
     pub(super) fn send(&mut self, engine: EngineId, message: &ToEngine, payload: &Payload) {
         if let Some(process) = self.processes.get_mut(&engine) {
-            if let ToEngine::Chunk { job, .. } = message {
+            if let ToEngine::Chunk { job, span } = message {
                 process.begins(Work::Map(*job));
+                process.takes(span.to - span.from);
             }
             // A broken connection shows as the engine's end.
             let _ = process.send(message, payload);
@@ -551,6 +553,42 @@ impl State {
         if self.processes.get(&engine).is_some_and(local) {
             // The next one has a number of its own; this one's pipes and sockets are closed.
             self.processes.remove(&engine);
+        }
+    }
+
+    /// Another process takes the place of an engine that has done all the items that one process may do.
+    pub(super) fn renew_if_spent(&mut self, engine: EngineId) {
+        let Some(process) = self.processes.get_mut(&engine) else {
+            return;
+        };
+        if !process.is_spent() {
+            return;
+        }
+        let items = process.launch.items.map_or(0, NonZeroU64::get);
+        process.signal(Signal::SIGKILL);
+        process.bury(LAST_BREATH);
+        self.pass_on_prints(engine, usize::MAX);
+        let cause = match items {
+            1 => "it had done its item".to_owned(),
+            items => format!("it had done its {items} items"),
+        };
+        let replaced = self.replace(engine);
+        if let Some(process) = self.processes.get_mut(&engine).filter(|_| !replaced) {
+            process.state = EngineState::Dead(cause.clone());
+        }
+        self.drop_maps_of(engine);
+        self.emit(PoolEvent::Died {
+            engine,
+            cause: cause.clone(),
+            announced: false,
+            replaced,
+        });
+        if replaced {
+            for map in self.maps.values_mut() {
+                map.renewed(engine);
+            }
+        } else {
+            self.died_in_maps(engine, &cause, None, false);
         }
     }
 

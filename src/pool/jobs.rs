@@ -86,6 +86,12 @@ impl State {
         let now = monotonic();
         let served = self.maps.values().map(|map| map.served(now));
         map.join_at(served.reduce(f64::min).unwrap_or_default());
+        let limits = engines
+            .iter()
+            .filter_map(|(engine, ..)| self.processes.get(engine)?.launch.items);
+        if let Some(limit) = limits.min() {
+            map.pull_at_most(limit.get());
+        }
         plan.captures_there = map.captures().is_some_and(|hash| {
             let has = |engine| {
                 self.processes
@@ -629,6 +635,13 @@ impl Jobs for State {
         // Nothing is sent before what the function captures is here.
         if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
             return;
+        }
+        let left = |engine: &EngineId| {
+            let process = self.processes.get(engine);
+            process.and_then(super::process::Process::left)
+        };
+        if map.is_limited() {
+            map.has_left(map.engines().iter().map(left));
         }
         let steps = map.steps(elsewhere);
         self.take(job, steps);

@@ -334,6 +334,30 @@ impl Map {
         self.served = served;
     }
 
+    /// One process may do so many items.
+    pub fn pull_at_most(&mut self, items: u64) {
+        self.schedule.pull_at_most(items);
+    }
+
+    /// Its engines' processes may do a limited number of items each.
+    pub fn is_limited(&self) -> bool {
+        self.schedule.is_limited()
+    }
+
+    /// Before [`Map::steps`]: the items that each engine's process may still be given; `None`: any number.
+    pub fn has_left(&mut self, items: impl Iterator<Item = Option<u64>>) {
+        self.schedule.has_left(items);
+    }
+
+    /// Another process takes the place of an engine's that has nothing of this map.
+    pub fn renewed(&mut self, engine: EngineId) {
+        if let Some(place) = self.place(engine) {
+            let worker = &mut self.workers[place];
+            (worker.health, worker.told, worker.at) = (Health::Starting, false, None);
+            self.schedule.renewed(place);
+        }
+    }
+
     /// What to do now; to be called after each of the events below.
     pub fn steps(&mut self, elsewhere: &Elsewhere) -> Vec<Step> {
         let mut steps = Vec::new();

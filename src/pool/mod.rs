@@ -12,6 +12,7 @@ mod process;
 mod schedule;
 mod turns;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,6 +37,8 @@ pub struct Launch {
     pub pool: Option<PoolName>,
     /// What every process that stands in for it runs first.
     pub init: Option<Init>,
+    /// Items of maps after which another process stands in for it.
+    pub items: Option<NonZeroU64>,
 }
 
 /// A cell that an engine begins with.

@@ -2,6 +2,7 @@
 //! death.
 
 use std::io::{ErrorKind, Read};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -28,6 +29,8 @@ pub struct Process {
     pub over: Vec<JobId>,
     /// Cells and chunks that it was sent and has not ended.
     given: u32,
+    /// Items of maps that it may still be sent; `None`: any number.
+    left: Option<u64>,
     child: Child,
     channel: Channel,
     greeted: bool,
@@ -95,6 +98,7 @@ impl Process {
             captures: std::collections::BTreeSet::new(),
             over: Vec::new(),
             given: 0,
+            left: launch.items.map(NonZeroU64::get),
             child,
             channel: Channel::new(socket),
             greeted: false,
@@ -138,6 +142,21 @@ impl Process {
         if self.given == 0 {
             self.state = EngineState::Idle;
         }
+    }
+
+    /// It was given items of a map.
+    pub fn takes(&mut self, items: u64) {
+        self.left = self.left.map(|left| left.saturating_sub(items));
+    }
+
+    /// Items of maps that it may still be given; `None`: any number.
+    pub fn left(&self) -> Option<u64> {
+        self.left
+    }
+
+    /// It has done all that it may.
+    pub fn is_spent(&self) -> bool {
+        self.left == Some(0) && self.given == 0 && self.is_alive()
     }
 
     /// Cells and chunks that it was sent and has not ended.

@@ -107,6 +107,8 @@ enum Health {
 #[derive(Debug)]
 struct Worker {
     health: Health,
+    /// Items that it may still be sent.
+    left: u64,
     /// Sent and not finished, in order.
     pieces: VecDeque<u32>,
 }
@@ -134,6 +136,8 @@ pub struct Schedule {
     stopped: bool,
     ended: bool,
     last_size: u64,
+    /// Chunks have no more items.
+    largest: u64,
     /// Items finished and the time they took, newer ones weighing more.
     seen_items: f64,
     seen_time: f64,
@@ -145,6 +149,7 @@ impl Schedule {
     pub fn new(kind: Kind, total: Option<u64>, fixed: Option<u64>, workers: usize) -> Self {
         let worker = || Worker {
             health: Health::Alive,
+            left: u64::MAX,
             pieces: VecDeque::new(),
         };
         Self {
@@ -165,8 +170,32 @@ impl Schedule {
             stopped: false,
             ended: false,
             last_size: 0,
+            largest: u64::MAX,
             seen_items: 0.0,
             seen_time: 0.0,
+        }
+    }
+
+    /// Larger chunks would be sent in parts.
+    pub fn pull_at_most(&mut self, items: u64) {
+        self.largest = items;
+    }
+
+    pub fn is_limited(&self) -> bool {
+        self.largest < u64::MAX
+    }
+
+    /// Items that each worker may still be sent; `None`: any number.
+    pub fn has_left(&mut self, items: impl Iterator<Item = Option<u64>>) {
+        for (worker, left) in self.workers.iter_mut().zip(items) {
+            worker.left = left.unwrap_or(u64::MAX);
+        }
+    }
+
+    /// A worker that has no piece starts anew.
+    pub fn renewed(&mut self, worker: usize) {
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.health = Health::Starting;
         }
     }
 
@@ -433,18 +462,39 @@ impl Schedule {
             let Some(piece) = self.waiting.remove(place) else {
                 break;
             };
-            self.workers[worker].pieces.push_back(piece);
+            let piece = self.first_part(piece, self.workers[worker].left);
+            let items = self.pieces.get(&piece).map_or(0, Piece::items);
+            let sent = &mut self.workers[worker];
+            sent.left = sent.left.saturating_sub(items);
+            sent.pieces.push_back(piece);
             decisions.push(Decision::Send { piece, worker });
         }
         decisions.extend(self.pull(depth));
         decisions
     }
 
+    /// The piece, or so many of its first items; the rest waits in front.
+    fn first_part(&mut self, number: u32, items: u64) -> u32 {
+        let Some(piece) = self.pieces.get(&number).copied() else {
+            return number;
+        };
+        if piece.items() <= items {
+            return number;
+        }
+        let between = piece.span.from + items;
+        let (mut part, mut rest) = (piece, piece);
+        (part.span.to, rest.span.from) = (between, between);
+        let (part, rest) = (self.add(part), self.add(rest));
+        self.waiting.push_front(rest);
+        self.remove(number);
+        part
+    }
+
     /// The freest worker, and which waiting piece it is to get.
     fn next_send(&self, depth: usize, elsewhere: &Elsewhere) -> Option<(usize, usize)> {
         let has_room = |worker: usize| {
             let worker = &self.workers[worker];
-            worker.health == Health::Alive && worker.pieces.len() < depth
+            worker.health == Health::Alive && worker.left > 0 && worker.pieces.len() < depth
         };
         let freest = || {
             (0..self.workers.len())
@@ -540,6 +590,16 @@ impl Schedule {
 
     /// The size of the next chunk; `None` when nothing may be pulled now.
     fn next_size(&self) -> Option<u64> {
+        let size = self.wanted_size()?;
+        let is_dealt = self.kind == Kind::Static && self.fixed.is_none();
+        Some(if is_dealt {
+            size
+        } else {
+            size.min(self.largest)
+        })
+    }
+
+    fn wanted_size(&self) -> Option<u64> {
         let workers = self.workers.len().max(1) as u64;
         match (self.kind, self.fixed) {
             (Kind::Static, None) => {

@@ -52,7 +52,7 @@ pub use interrupt::Interrupt;
 pub use jobs::JobStatus;
 pub use map::{MapOptions, MapRequest};
 pub use outs::{Out, Whereabouts};
-pub use pools::Pool;
+pub use pools::{Pool, PoolRequest};
 pub use px::PxOptions;
 pub use px_result::PxWanted;
 pub use shell::ShellRequest;

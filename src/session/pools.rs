@@ -1,5 +1,6 @@
 //! Pools of the session: started, resized, restarted, and kept account of when engines die.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::{Code, Failed, Session};
@@ -20,6 +21,22 @@ pub struct Pool {
     pub engines: Vec<EngineId>,
     /// What every engine begins with.
     pub init: Option<Code>,
+    /// Items of maps that one process does.
+    pub items: Option<NonZeroU64>,
+}
+
+/// What a pool is started as.
+#[derive(Clone, Debug)]
+pub struct PoolRequest {
+    pub kind: PoolKind,
+    /// As many as cores without it.
+    pub size: Option<i64>,
+    /// A free one without it.
+    pub name: Option<String>,
+    /// What every engine begins with.
+    pub init: Option<Code>,
+    /// Items of maps that one process does, before another takes its place.
+    pub items: Option<NonZeroU64>,
 }
 
 impl Pool {
@@ -71,12 +88,23 @@ impl Session {
     /// Starts a pool and makes it the one in use.
     pub fn start_pool(
         &mut self,
-        kind: PoolKind,
-        size: Option<i64>,
-        name: Option<&str>,
-        init: Option<Code>,
+        request: PoolRequest,
         sink: &mut dyn Sink,
     ) -> Result<(Pool, Duration), Failed> {
+        let PoolRequest {
+            kind,
+            size,
+            name,
+            init,
+            items,
+        } = request;
+        if items.is_some() && kind == PoolKind::Threads {
+            return Err(
+                Report::usage("the threads of a pool end with each cell anyway")
+                    .hint("`--tasks-per-engine` is for process engines: `%pool start processes`")
+                    .into(),
+            );
+        }
         if init.is_some() && kind == PoolKind::Threads {
             return Err(Report::usage(
                 "the threads of a pool have nothing of their own to begin with",
@@ -85,7 +113,7 @@ impl Session {
             .into());
         }
         let size = checked_size(size.unwrap_or_else(cores))?;
-        let name = self.free_name(name, kind)?;
+        let name = self.free_name(name.as_deref(), kind)?;
         let since = Instant::now();
         let mut pool = Pool {
             name: name.clone(),
@@ -93,11 +121,12 @@ impl Session {
             size,
             engines: Vec::new(),
             init,
+            items,
         };
         if kind == PoolKind::Processes {
             for rank in 0..size {
-                pool.engines
-                    .push(self.launch(Rank(rank), size, Some(name.clone())));
+                let engine = self.launch(Rank(rank), size, Some(&pool));
+                pool.engines.push(engine);
             }
             if let Err(failed) = self.wait_until_up(&pool.engines, sink) {
                 self.hub.stop(pool.engines);
@@ -186,7 +215,7 @@ impl Session {
             }
             let mut new = Vec::new();
             for rank in pool.engines.len() as u32..size {
-                new.push(self.launch(Rank(rank), size, Some(pool.name.clone())));
+                new.push(self.launch(Rank(rank), size, Some(&pool)));
             }
             self.wait_until_up(&new, sink)?;
             self.hub.resized(pool.engines.clone(), size);
@@ -247,7 +276,7 @@ impl Session {
         self.discard(&old);
         let mut new = Vec::new();
         for rank in ranks {
-            let engine = self.launch(*rank, pool.size, Some(pool.name.clone()));
+            let engine = self.launch(*rank, pool.size, Some(&pool));
             if let Some(slot) = pool.engines.get_mut(rank.0 as usize) {
                 *slot = engine;
             }
@@ -340,15 +369,16 @@ impl Session {
         self.local = self.launch(Rank(0), 1, None);
     }
 
-    fn launch(&mut self, rank: Rank, size: u32, pool: Option<PoolName>) -> EngineId {
+    fn launch(&mut self, rank: Rank, size: u32, pool: Option<&Pool>) -> EngineId {
         let id = EngineId(self.next_engine);
         self.next_engine += 1;
         self.hub.launch(Launch {
             id,
             rank,
             size,
-            pool,
+            pool: pool.map(|pool| pool.name.clone()),
             init: None,
+            items: pool.and_then(|pool| pool.items),
         });
         id
     }

@@ -195,3 +195,85 @@ fn no_engine_left_is_told_and_no_input_is_a_finished_map() {
         [Decision::Finish]
     );
 }
+
+/// Items of each process, where one does `limit` of them before another takes its place.
+fn renewed_after(limit: u64, mut schedule: Schedule, items: u64) -> Vec<Vec<u64>> {
+    let mut over = Vec::new();
+    let mut under_way = vec![Vec::new(); schedule.workers.len()];
+    let mut left = vec![limit; under_way.len()];
+    let mut sent: VecDeque<(usize, u32)> = VecDeque::new();
+    schedule.pull_at_most(limit);
+    loop {
+        schedule.has_left(left.iter().copied().map(Some));
+        let decisions = schedule.decide(&Elsewhere::default());
+        let pulled = decisions
+            .iter()
+            .any(|one| matches!(one, Decision::Pull { .. }));
+        for decision in decisions {
+            match decision {
+                Decision::Pull { items: size, .. } => {
+                    let rest = items - schedule.pulled;
+                    schedule.pulled(size.min(rest), size >= rest);
+                    schedule.pulling = 0;
+                }
+                Decision::Send { piece, worker } => {
+                    left[worker] -= schedule.piece(piece).unwrap().items();
+                    sent.push_back((worker, piece));
+                }
+                Decision::Finish => {
+                    over.extend(under_way);
+                    return over;
+                }
+                Decision::Stranded => panic!("stranded"),
+            }
+        }
+        let Some((worker, number)) = sent.pop_front() else {
+            assert!(pulled, "it hangs");
+            continue;
+        };
+        let piece = schedule.piece(number).unwrap();
+        let first = piece.span.first;
+        under_way[worker].extend(first + piece.span.from..first + piece.span.to);
+        schedule.finished(
+            worker,
+            number,
+            piece.items(),
+            Duration::from_micros(piece.items()),
+        );
+        if left[worker] == 0 && schedule.held(worker) == 0 {
+            over.push(std::mem::take(&mut under_way[worker]));
+            schedule.renewed(worker);
+            schedule.revived(worker);
+            left[worker] = limit;
+        }
+    }
+}
+
+#[test]
+fn a_process_does_no_more_items_than_it_may() {
+    for kind in [Kind::Dynamic, Kind::Guided, Kind::Static] {
+        for (limit, fixed, workers) in [
+            (1, None, 2),
+            (7, None, 3),
+            (7, Some(3), 2),
+            (4, Some(100), 1),
+        ] {
+            let items = 1000;
+            let schedule = Schedule::new(kind, Some(items), fixed, workers);
+            let processes = renewed_after(limit, schedule, items);
+            let case = format!("{kind:?} {limit} {fixed:?} {workers}");
+            let full = |process: &&Vec<u64>| process.len() as u64 == limit;
+            assert!(
+                processes.iter().all(|one| one.len() as u64 <= limit),
+                "{case}"
+            );
+            assert!(
+                processes.iter().filter(full).count() as u64 >= items / limit - workers as u64,
+                "{case}"
+            );
+            let mut all: Vec<u64> = processes.into_iter().flatten().collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..items).collect::<Vec<_>>(), "{case}");
+        }
+    }
+}
