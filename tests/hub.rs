@@ -253,6 +253,17 @@ fn functions_of_several_arguments_and_submitted_calls() {
         &session.cell("%px (table.len(), own)"),
         &["(6, 0)", "(6, 2)"],
     );
+    // A cell that changes it under a job: told, and the new one is not lost.
+    session.cells(&[
+        "let slow = %map -a |x: u64| { nap(30); x + table[0] } over 0..60u64",
+        "%px let table = (7u8, 8u8);",
+    ]);
+    contains(
+        &session.cell("slow.get()"),
+        &["Err(", "no variable `table` of type alloc::vec::Vec<u64>"],
+    );
+    contains(&session.cell("%px table"), &["0-2", "(7, 8)"]);
+    session.cells(&["%px let table: Vec<u64> = (0..6).map(|n| n * 10).collect();"]);
     session.cells(&["%px -t 0 let table = String::new();"]);
     contains(
         &session.cell("%map |x: usize| table[x] over 0..2usize"),
@@ -270,7 +281,15 @@ fn functions_of_several_arguments_and_submitted_calls() {
         ),
         "[10, 20]"
     );
+    contains(
+        &session.cell("%reduce |x: u64| x over 0..9u64 with |a, b| a + b + own as u64"),
+        &["error", "results are combined here too"],
+    );
     session.cells(&["%pool start threads -n 2"]);
+    contains(
+        &session.cell("%map |x: u64| x + own as u64 over 0..9u64"),
+        &["error", "engines 0,1,2 of p0 have a variable `own`"],
+    );
     assert_eq!(
         value(&mut session, "%map -q |x, y| x + y over [1, 2], [3, 4]"),
         "[4, 6]"

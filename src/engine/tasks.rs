@@ -184,9 +184,8 @@ impl Tasks {
             if function.is_null() {
                 let panic = host::take_panic().map(|panic| panic.message);
                 return Err(match panic {
-                    Some(why) if holds && why.contains("gone missing") => {
-                        "this engine does not have the variable that the function uses: it was started anew · `%px let …` gives it one, and `%pool start --init` also to those that are started anew".to_owned()
-                    }
+                    // What the user is to do is said there.
+                    Some(why) if holds => why,
                     Some(why) => format!("the function cannot be made on this engine: {why}"),
                     None => "serde could not decode what the function captures".to_owned(),
                 });

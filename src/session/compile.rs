@@ -177,7 +177,7 @@ impl Session {
                 for report in &mut failed.0 {
                     report.notes.extend(without.clone());
                 }
-                self.tell_moved(&mut failed);
+                self.tell_where(&mut failed);
                 return Err(failed);
             }
         };

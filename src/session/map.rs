@@ -92,7 +92,13 @@ impl Session {
         self.revive(&pool.name, &pool.all_ranks(), sink);
         let ranks: Vec<u32> = ranks.iter().map(|rank| rank.0).collect();
         let residents = match kind {
-            PoolKind::Processes => self.residents(request, &pool, &ranks)?,
+            PoolKind::Processes => {
+                // Engines that stand in for others have their variables when they have begun.
+                self.drain_events(sink);
+                let pool = self.pool_named(Some(&pool.name.0))?.clone();
+                self.await_beginnings(&pool.engines, sink)?;
+                self.residents(request, &pool, &ranks)?
+            }
             PoolKind::Threads => Vec::new(),
         };
         if !residents.is_empty() && !request.options.quiet {
@@ -178,6 +184,15 @@ impl Session {
             }
             let kind = kind.clone();
             residents.push(Capture { name, kind });
+        }
+        let combine = request.combine.as_ref();
+        if let Some(name) = combine.and_then(|(text, _)| captured(text, &names).into_iter().next())
+        {
+            return Err(Report::usage(format!(
+                "`{name}` is a variable of the engines, and results are combined here too"
+            ))
+            .hint(format!("`let {name} = …` in a cell gives it to all; the function before `over` can use the engines'"))
+            .into());
         }
         let is_closure = request.is_one_call || closure_parameters(&request.function).is_some();
         match residents.first() {

@@ -1,10 +1,11 @@
-//! Variables that a cell has consumed: a later cell that looks for one is told where it went.
+//! Variables that are not here: because a cell has consumed them, or because they are the engines'. Who looks
+//! for one is told where it is.
 
 use std::collections::BTreeMap;
 
 use super::namespace::Namespace;
 use super::{Failed, Session};
-use crate::ids::CellId;
+use crate::ids::{CellId, EngineId};
 
 /// By variable the last cell that moved it.
 pub(super) type Moved = BTreeMap<String, CellId>;
@@ -20,12 +21,21 @@ impl Session {
         }
     }
 
-    /// Says of each variable that is not found where it was moved.
-    pub(super) fn tell_moved(&self, failed: &mut Failed) {
+    /// Says of each variable that is not found where it was moved, or which engines have it.
+    pub(super) fn tell_where(&self, failed: &mut Failed) {
         for report in &mut failed.0 {
             let name = report.what.strip_prefix("cannot find value `");
             let name = name.and_then(|rest| rest.split('`').next());
-            let Some((name, cell)) = name.and_then(|name| self.moved.get_key_value(name)) else {
+            let Some(name) = name.map(str::to_owned) else {
+                continue;
+            };
+            let Some(cell) = self.moved.get(&name) else {
+                if let Some(engines) = self.engines_with(&name) {
+                    report.notes.insert(0, engines);
+                    report.hint.get_or_insert_with(|| format!(
+                        "`%px` and `%map` use it there; `%pull {name}` takes it here, from each engine"
+                    ));
+                }
                 continue;
             };
             report
@@ -35,5 +45,26 @@ impl Session {
                 "there `&{name}` or `{name}.clone()` keeps it; make it anew here"
             ));
         }
+    }
+
+    /// `engines 0,2 of p0 have a variable `table``
+    fn engines_with(&self, name: &str) -> Option<String> {
+        let has = |engine: &EngineId| {
+            let namespace = self.namespaces.get(engine);
+            namespace.is_some_and(|all| all.variables().contains_key(name))
+        };
+        self.pools.iter().find_map(|pool| {
+            let ranks = pool.engines.iter().enumerate().filter(|(_, id)| has(id));
+            let ranks: Vec<String> = ranks.map(|(rank, _)| rank.to_string()).collect();
+            let of = format!("of {}", pool.name);
+            match ranks.as_slice() {
+                [] => None,
+                [one] => Some(format!("engine {one} {of} has a variable `{name}`")),
+                several => Some(format!(
+                    "engines {} {of} have a variable `{name}`",
+                    several.join(",")
+                )),
+            }
+        })
     }
 }

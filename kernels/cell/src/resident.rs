@@ -1,6 +1,7 @@
 //! An engine's own variables in the functions of maps: taken from the engine's store while a function is made,
 //! and put back when it is dropped, which the engine does before a cell needs them.
 
+use std::any::type_name;
 use std::ops::Deref;
 
 use crate::host::host;
@@ -20,9 +21,13 @@ impl<T> Resident<T> {
     /// When the engine has none of this name and type.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        let value = store().map(|store| store.take_variable(name));
+        let value = store().and_then(|store| store.take_if(name));
         let Some(value) = value else {
-            panic!("the variable `{name}` has gone missing")
+            panic!(
+                "the engine has no variable `{name}` of type {} any more: it was started anew, or a cell has changed it · \
+                 `%px let {name} = …` gives it one, `%pool start --init` also to engines that are started anew",
+                type_name::<T>()
+            )
         };
         Self {
             name,

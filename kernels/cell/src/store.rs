@@ -40,6 +40,14 @@ impl VariableStore {
         fits
     }
 
+    /// Takes a variable out if there is one of that name and type.
+    pub(crate) fn take_if<T: 'static>(&mut self, name: &str) -> Option<T> {
+        self.variables
+            .get(name)?
+            .is::<T>()
+            .then(|| self.take_variable(name))
+    }
+
     /// Takes a variable out.
     ///
     /// # Panics
