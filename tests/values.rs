@@ -92,6 +92,11 @@ fn earlier_values_can_be_used() {
         "_.len() + Out[51].len()",
         "stars",
         "_.len() + nothing",
+        "%types on",
+        "xs.get(2)",
+        "%types",
+        "xs.len()",
+        "%types sometimes",
     ]);
     let outs = [
         (1, "Out[1]: 42"),
@@ -108,6 +113,9 @@ fn earlier_values_can_be_used() {
         (32, "242"),
         (51, "Out[51]: [6, 8]"),
         (52, "Out[52]: 4"),
+        (56, "Out[56]: Option<&f64> = Some(0.1)"),
+        (57, "%types off: values are shown without their types"),
+        (58, "Out[58]: 200"),
     ];
     for (cell, wanted) in outs {
         // The first cells may wait for the compiler, and say so.
@@ -129,6 +137,7 @@ fn earlier_values_can_be_used() {
         (31, "cannot find value `nothing`"),
         (34, "it went with the session's other variables"),
         (54, " --> In [54]:1:11"),
+        (59, "on, off"),
     ];
     for (cell, wanted) in refused {
         contains(shown.out(cell), &["error", wanted]);

@@ -50,6 +50,7 @@ mod time;
 mod timeit;
 mod timeline;
 mod type_of;
+mod types;
 mod values;
 mod wait;
 mod who;
@@ -120,6 +121,7 @@ pub const ALL: &[&dyn Magic] = &[
     &who::Who,
     &who::Whos,
     &type_of::TypeOf,
+    &types::Types,
     &out::Outs,
     &show::Show,
     &doc::Doc,

@@ -101,6 +101,8 @@ pub struct Value {
     pub type_name: String,
     /// How many lines of it the user wants to see, [`LINES`] or so.
     pub most_lines: usize,
+    /// Whether the user wants to see its type.
+    pub with_type: bool,
 }
 
 /// Lines that a value takes at most, unless the user has said another number.
@@ -112,6 +114,7 @@ impl Default for Value {
             content: Vec::new(),
             type_name: String::new(),
             most_lines: LINES,
+            with_type: false,
         }
     }
 }

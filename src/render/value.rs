@@ -12,6 +12,13 @@ pub(crate) fn block(prompt: &str, value: &Value, style: &Style) -> String {
     let full = plain(value);
     let shown = full.trim_end_matches('\n');
     let mut out = style.prompt(&format!("{prompt}:"));
+    let mut taken = text::width(prompt) + 2;
+    if value.with_type && !value.type_name.is_empty() {
+        let kind = format!("{} =", value.type_name);
+        taken += text::width(&kind) + 1;
+        out.push(' ');
+        out.push_str(&style.faint(&kind));
+    }
     if shown.is_empty() {
         out.push('\n');
         return out;
@@ -21,7 +28,7 @@ pub(crate) fn block(prompt: &str, value: &Value, style: &Style) -> String {
         [Line::Value(line)] => {
             let columns = text::width(line);
             // What is wider than the terminal wraps anyway.
-            columns > style.width || text::width(prompt) + 2 + columns <= style.width
+            columns > style.width || taken + columns <= style.width
         }
         _ => false,
     };
@@ -77,6 +84,22 @@ mod tests {
         assert_eq!(show(""), "Out[4]:\n");
         let wide = "x".repeat(75);
         assert_eq!(show(&wide), format!("Out[4]:\n{wide}\n"), "fits below");
+    }
+
+    #[test]
+    fn a_type_stands_before_its_value_when_it_is_wanted() {
+        let value = |text: &str| Value {
+            with_type: true,
+            ..Value::plain(text, "Vec<u8>")
+        };
+        let shown = |value: &Value| block("Out[4]", value, &Style::plain(24));
+        assert_eq!(shown(&value("[1, 2]")), "Out[4]: Vec<u8> = [1, 2]\n");
+        assert_eq!(shown(&value("[1, 21]")), "Out[4]: Vec<u8> =\n[1, 21]\n");
+        let unknown = Value {
+            type_name: String::new(),
+            ..value("a chart")
+        };
+        assert_eq!(shown(&unknown), "Out[4]: a chart\n");
     }
 
     #[test]

@@ -232,6 +232,7 @@ impl Session {
 
     pub(super) fn show_value(&mut self, origin: Origin, mut value: Value, sink: &mut dyn Sink) {
         value.most_lines = self.lines;
+        value.with_type = self.types;
         if origin == Origin::Local {
             let cell = self.cell();
             self.outs.shown(cell, &value.type_name);

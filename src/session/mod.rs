@@ -144,6 +144,8 @@ pub struct Session {
     outs: outs::Outs,
     /// How many lines of a value are shown.
     pub lines: usize,
+    /// Whether their types are shown.
+    pub types: bool,
     px_defaults: PxOptions,
     /// Defaults of single pools.
     pool_px: BTreeMap<PoolName, PxOptions>,
@@ -221,6 +223,7 @@ impl Session {
             last_lines: HashMap::new(),
             outs: outs::Outs::default(),
             lines: LINES,
+            types: false,
             px_defaults: PxOptions::default(),
             pool_px: BTreeMap::new(),
             autopx: None,
