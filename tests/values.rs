@@ -97,6 +97,8 @@ fn earlier_values_can_be_used() {
         "%types",
         "xs.len()",
         "%types sometimes",
+        "(std::thread::spawn(|| 7), (0..9).rev())",
+        "{ let (seven, down) = _; seven.join().unwrap() + down.sum::<i32>() }",
     ]);
     let outs = [
         (1, "Out[1]: 42"),
@@ -116,6 +118,7 @@ fn earlier_values_can_be_used() {
         (56, "Out[56]: Option<&f64> = Some(0.1)"),
         (57, "%types off: values are shown without their types"),
         (58, "Out[58]: 200"),
+        (61, "Out[61]: 43"),
     ];
     for (cell, wanted) in outs {
         // The first cells may wait for the compiler, and say so.

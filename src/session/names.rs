@@ -3,13 +3,22 @@
 
 /// Private paths of the standard library, without its crate, and the public ones.
 const PUBLIC: &[(&str, &str)] = &[
+    ("alloc::layout::", "alloc::"),
+    ("array::iter::", "array::"),
     ("collections::hash::map::", "collections::hash_map::"),
     ("collections::hash::set::", "collections::hash_set::"),
     ("collections::btree::map::", "collections::btree_map::"),
     ("collections::btree::set::", "collections::btree_set::"),
     ("ffi::os_str::", "ffi::"),
     ("hash::random::", "hash::"),
+    ("io::buffered::bufreader::", "io::"),
+    ("io::buffered::bufwriter::", "io::"),
+    ("io::buffered::linewriter::", "io::"),
+    ("io::cursor::", "io::"),
     ("io::error::", "io::"),
+    ("io::stdio::", "io::"),
+    ("mem::manually_drop::", "mem::"),
+    ("mem::maybe_uninit::", "mem::"),
     ("net::ip_addr::", "net::"),
     ("net::parser::", "net::"),
     ("net::socket_addr::", "net::"),
@@ -25,8 +34,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("str::error::", "str::"),
     ("char::convert::", "char::"),
     ("char::decode::", "char::"),
-    ("array::TryFromSliceError", "array::TryFromSliceError"),
-    ("sync::atomic::Atomic", "sync::atomic::Atomic"),
+    ("sync::barrier::", "sync::"),
     ("sync::once_lock::", "sync::"),
     ("sync::lazy_lock::", "sync::"),
     ("sync::poison::mutex::", "sync::"),
@@ -34,8 +42,12 @@ const PUBLIC: &[(&str, &str)] = &[
     ("sync::poison::condvar::", "sync::"),
     ("sync::poison::once::", "sync::"),
     ("sync::poison::", "sync::"),
+    ("task::poll::", "task::"),
+    ("thread::builder::", "thread::"),
+    ("thread::join_handle::", "thread::"),
     ("thread::thread::", "thread::"),
     ("thread::id::", "thread::"),
+    ("vec::into_iter::", "vec::"),
 ];
 
 /// The name of a type as a cell can write it, which is tried: some have none.
@@ -60,6 +72,13 @@ fn public(path: &str) -> String {
     };
     match krate {
         "std" | "core" | "alloc" => {
+            // Each iterator has a module of its own.
+            let iterator = ["iter::adapters::", "iter::sources::"]
+                .iter()
+                .find_map(|private| rest.strip_prefix(private)?.rsplit("::").next());
+            if let Some(name) = iterator {
+                return format!("std::iter::{name}");
+            }
             let known = PUBLIC.iter().find(|(private, _)| rest.starts_with(private));
             match known {
                 Some((private, public)) => format!("std::{public}{}", &rest[private.len()..]),
@@ -92,6 +111,14 @@ mod tests {
             (
                 "std::sync::poison::mutex::Mutex<i32>",
                 "std::sync::Mutex<i32>",
+            ),
+            (
+                "core::iter::adapters::rev::Rev<alloc::vec::into_iter::IntoIter<u8>>",
+                "std::iter::Rev<std::vec::IntoIter<u8>>",
+            ),
+            (
+                "std::thread::join_handle::JoinHandle<core::task::poll::Poll<i32>>",
+                "std::thread::JoinHandle<std::task::Poll<i32>>",
             ),
             ("chrono::NaiveDate", "chrono::NaiveDate"),
             ("()", "()"),
