@@ -261,6 +261,16 @@ fn jobs_in_code() {
         &["Some(1)"],
     );
     code_begins_jobs(&mut session);
+    // What the README shows.
+    let (_, code) = include_str!("../README.md")
+        .split_once("<!-- code -->\n```rust\n")
+        .expect("code");
+    let (code, _) = code.split_once("```").expect("its end");
+    lacks(&session.cell(code), &["error:", "error["]);
+    contains(
+        &session.cell("(ys[99], sum, each.len(), first.is_some(), early.len() <= 100, rank.is_some(), all.unwrap()[1][8], one)"),
+        &["(9801, Some(328350), 100, true, true, true, 64, Ok(49))"],
+    );
     // They are no variables of a session that ends well.
     assert_eq!(session.end(), 0);
 }
