@@ -205,6 +205,7 @@ fn crates_keep_their_statics_and_an_edited_one_is_built_anew() {
             "use std::sync::atomic::{{AtomicU32, Ordering}};
              static HIDDEN: AtomicU32 = AtomicU32::new({answer});
              pub static OPEN: AtomicU32 = AtomicU32::new(0);
+             pub struct Kept {{ pub answer: u32 }}
              pub fn answer() -> u32 {{ {answer} }}
              pub fn next() -> u32 {{ HIDDEN.fetch_add(1, Ordering::SeqCst) }}
              #[inline] pub fn inlined() -> u32 {{ HIDDEN.fetch_add(1, Ordering::SeqCst) }}
@@ -235,8 +236,24 @@ fn crates_keep_their_statics_and_an_edited_one_is_built_anew() {
     );
     contains(&session.cell("keeps::answer()"), &[": 40\n"]);
     contains(&session.cell("keeps::answer()"), &[": 40\n"]);
+    session.cells(&[
+        "%pool start -n 2",
+        "%px -t 0 let kept = keeps::Kept { answer: 1 };",
+    ]);
     write_crate(folder.path(), "keeps", &source(70));
+    // One engine has a value of the old crate's and runs the cell again; what the other one gave is kept.
+    let shown = session.cell("%px -o both engine::rank() + 10");
+    contains(&shown, &["lost kept", " 0 │     10 ", " 1 │     11 "]);
+    contains(&session.cell("both"), &["[10, 11]"]);
+    session.cells(&["%pool stop"]);
     contains(&session.cell("keeps::answer()"), &[": 70\n"]);
+    // What a cell reads while it is compiled is read anew.
+    let text = folder.path().join("text");
+    let read = format!("include_str!({text:?})");
+    for word in ["one", "two"] {
+        fs::write(&text, word).unwrap();
+        contains(&session.cell(&read), &[word]);
+    }
     contains(
         &session.cell("(keeps::next(), keeps::generic(0))"),
         &["(70, 71)"],

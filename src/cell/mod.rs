@@ -41,7 +41,7 @@ pub use parameters::{Inputs, Parameters, arguments_of, closure_parameters, input
 pub use question::{asks_behind, question};
 pub use ranges::{CellRange, cell_ranges};
 pub use supply::{boxed_closure, call_of_main, with_pointers, with_semicolon};
-pub use syntax::{bound_at_top, nests_too_deeply, returns_at_top};
+pub use syntax::{bound_at_top, lacks_a_pattern, nests_too_deeply, returns_at_top};
 pub use tail::tail;
 pub use targets::{TargetError, Targets};
 pub use uses::imported;

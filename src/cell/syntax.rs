@@ -287,6 +287,16 @@ pub fn bound_at_top(code: &str) -> Vec<String> {
     read(code, Tree::bound).unwrap_or_default()
 }
 
+/// Whether a `let` of the cell's own names nothing: `let;`, `let = 1`.
+#[must_use]
+pub fn lacks_a_pattern(code: &str) -> bool {
+    let lacks = |tree: &Tree| {
+        let mut lets = tree.root().descendants().filter_map(ast::LetStmt::cast);
+        lets.any(|statement| statement.pat().is_none())
+    };
+    read(code, lacks).unwrap_or(false)
+}
+
 /// Every `return` that would end the cell itself, as bytes of the code.
 #[must_use]
 pub fn returns_at_top(code: &str) -> Vec<Range<usize>> {

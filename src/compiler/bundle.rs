@@ -16,6 +16,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_full;
+
 /// Beside the crates: what each bundle contains.
 const RECORD: &str = "regatta_bundles.json";
 
@@ -205,7 +207,18 @@ fn build(
     for base in on {
         command.args(arguments_for(folder, *base));
     }
-    Ok(command.output()?.status.success())
+    let built = command.output()?;
+    let said = String::from_utf8_lossy(&built.stderr);
+    // What a full disk or a kill has stopped may go well the next time.
+    if built.status.code().is_none() || is_full(&said) {
+        let why = if said.trim().is_empty() {
+            built.status.to_string()
+        } else {
+            said.trim().to_owned()
+        };
+        return Err(io::Error::other(why));
+    }
+    Ok(built.status.success())
 }
 
 #[cfg(test)]

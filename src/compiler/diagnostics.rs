@@ -1,6 +1,10 @@
 //! rustc's errors as data: the user's own lines, never generated ones.
 
 use evcxr::CompilationError;
+use serde_json::Value;
+
+/// Where a note has its spans when they are not on the lines of its error.
+pub const ELSEWHERE: &str = "regatta_elsewhere";
 
 /// One error of rustc's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,10 +107,7 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -
             places.push(place);
         }
     }
-    if let Some(import) = import(error) {
-        return import;
-    }
-    let notes = children(error, "note");
+    let notes = notes(error);
     let extracts = if places.is_empty() {
         extracts(error)
     } else {
@@ -191,26 +192,6 @@ fn text_from<'a>(source: &'a str, at: &str) -> Option<&'a str> {
     rest.get(offset..)
 }
 
-/// evcxr gives rustc's suggestion to import a name in place of the error that the name is unknown.
-fn import(error: &CompilationError) -> Option<Diagnostic> {
-    if !error.message().starts_with("consider importing") {
-        return None;
-    }
-    let instead = error.json["spans"][0]["suggested_replacement"]
-        .as_str()?
-        .trim();
-    let name = instead.trim_end_matches(';').rsplit("::").next()?;
-    Some(Diagnostic {
-        message: format!("cannot find `{name}` in this scope"),
-        code: None,
-        places: Vec::new(),
-        notes: Vec::new(),
-        help: Some(format!("import it: `{instead}`")),
-        extracts: Vec::new(),
-        closures: Vec::new(),
-    })
-}
-
 /// The text between two others.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?
@@ -246,47 +227,98 @@ fn readable(message: &str) -> String {
     )
 }
 
-fn children(error: &CompilationError, level: &str) -> Vec<String> {
+fn notes(error: &CompilationError) -> Vec<String> {
     let children = error.json["children"].as_array();
     children
         .into_iter()
         .flatten()
-        .filter(|child| child["level"].as_str() == Some(level))
-        .filter_map(|child| child["message"].as_str())
-        .filter(|message| !is_generated(message) && !message.contains("#[warn("))
-        .map(str::to_owned)
+        .filter(|child| child["level"].as_str() == Some("note"))
+        .filter_map(|child| {
+            let message = child["message"].as_str()?;
+            let shown = !is_generated(message) && !message.contains("#[warn(");
+            shown.then(|| match line_elsewhere(child) {
+                Some(line) => format!("{message}: `{line}`"),
+                None => message.to_owned(),
+            })
+        })
         .collect()
+}
+
+/// The user's line that a note is about, when the error is about another one.
+fn line_elsewhere(note: &Value) -> Option<String> {
+    let span = note[ELSEWHERE].as_array()?.iter().find(|span| {
+        span["file_name"].as_str() == Some("src/lib.rs")
+            && span["is_primary"].as_bool() == Some(true)
+    })?;
+    let line = span["text"][0]["text"].as_str()?.trim();
+    (!line.is_empty() && !is_generated(line)).then(|| shortened(line))
+}
+
+/// As much of a line as stands in a note.
+fn shortened(line: &str) -> String {
+    const MOST: usize = 100;
+    if line.chars().count() <= MOST {
+        return line.to_owned();
+    }
+    line.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 /// The first help that concerns the user's code, with what rustc would write instead.
 fn help(error: &CompilationError) -> Option<String> {
     let children = error.json["children"].as_array()?;
-    children
+    let helps = || {
+        let helps = children
+            .iter()
+            .filter(|child| child["level"].as_str() == Some("help"));
+        helps.filter_map(help_of)
+    };
+    // One to import what is missing is the one to follow.
+    let import = helps().find(|help| help.starts_with(IMPORT));
+    import.or_else(|| helps().next())
+}
+
+fn help_of(child: &Value) -> Option<String> {
+    let message = child["message"]
+        .as_str()
+        .filter(|message| !is_generated(message))?;
+    let spans: Vec<&Value> = [&child["spans"], &child[ELSEWHERE]]
+        .into_iter()
+        .filter_map(Value::as_array)
+        .flatten()
+        .collect();
+    let instead = |span: &Value| {
+        let text = span["suggested_replacement"].as_str().unwrap_or_default();
+        text.trim().to_owned()
+    };
+    if let Some(import) = import(&spans.iter().map(|span| instead(span)).collect::<Vec<_>>()) {
+        return Some(import);
+    }
+    let [span] = spans.as_slice() else {
+        // Without its suggestion such a help says nothing; of several parts one says the wrong thing.
+        return (spans.is_empty() && !message.ends_with("exists")).then(|| message.to_owned());
+    };
+    let instead = instead(span);
+    let one_line = !instead.is_empty() && !instead.contains('\n');
+    let named = if one_line && !message.contains(&format!("`{instead}`")) {
+        format!("{message}: `{instead}`")
+    } else {
+        message.to_owned()
+    };
+    (!is_generated(&instead)).then_some(named)
+}
+
+/// What the help to import a name begins with.
+const IMPORT: &str = "import it";
+
+/// rustc's suggestions to import a name; the first three.
+fn import(instead: &[String]) -> Option<String> {
+    let imports: Vec<String> = instead
         .iter()
-        .filter(|child| child["level"].as_str() == Some("help"))
-        .filter_map(|child| {
-            let message = child["message"]
-                .as_str()
-                .filter(|message| !is_generated(message))?;
-            let spans = child["spans"].as_array().map_or(&[][..], Vec::as_slice);
-            let [span] = spans else {
-                // Without its suggestion such a help says nothing; of several parts one says the wrong thing.
-                return (spans.is_empty() && !message.ends_with("exists"))
-                    .then(|| message.to_owned());
-            };
-            let instead = span["suggested_replacement"]
-                .as_str()
-                .unwrap_or_default()
-                .trim();
-            let one_line = !instead.is_empty() && !instead.contains('\n');
-            let named = if one_line && !message.contains(&format!("`{instead}`")) {
-                format!("{message}: `{instead}`")
-            } else {
-                message.to_owned()
-            };
-            (!is_generated(instead)).then_some(named)
-        })
-        .next()
+        .filter(|text| text.starts_with("use ") && text.ends_with(';') && !is_generated(text))
+        .take(3)
+        .map(|text| format!("`{text}`"))
+        .collect();
+    (!imports.is_empty()).then(|| format!("{IMPORT}: {}", imports.join(" or ")))
 }
 
 /// Whether a text names what evcxr generates.
@@ -297,13 +329,13 @@ fn is_generated(text: &str) -> bool {
 /// The marked lines of the cell's crate, those of the error itself.
 fn extracts(error: &CompilationError) -> Vec<Extract> {
     let spans = error.json["spans"].as_array();
-    let in_cell = |span: &&serde_json::Value| span["file_name"].as_str() == Some("src/lib.rs");
-    let column = |line: &serde_json::Value, name: &str| {
+    let in_cell = |span: &&Value| span["file_name"].as_str() == Some("src/lib.rs");
+    let column = |line: &Value, name: &str| {
         line[name]
             .as_u64()
             .and_then(|column| usize::try_from(column).ok())
     };
-    let line = |line: &serde_json::Value| {
+    let line = |line: &Value| {
         let text = line["text"].as_str()?.to_owned();
         let start = column(line, "highlight_start")?.max(1);
         let end = column(line, "highlight_end")?.max(start);

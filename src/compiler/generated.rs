@@ -79,8 +79,8 @@ pub fn mended(source: &str) -> Option<Edits> {
         source.len(),
         format!(
             "\n#[unsafe(no_mangle)] pub extern \"C\" fn {name}(store: *mut ::regatta_cell::store::VariableStore) \
-             -> *mut ::regatta_cell::store::VariableStore {{ ::regatta_cell::store::run(store, \
-             |store| {BODY}(store.cast()).cast()) }}\n"
+             -> *mut ::regatta_cell::store::VariableStore {{ unsafe {{ ::regatta_cell::store::run(store, \
+             |store| {BODY}(store.cast()).cast()) }} }}\n"
         ),
     );
     Some(edits)
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(line(SOURCE), line(&text));
         assert!(
             text.trim_end()
-                .ends_with("evcxr_regatta_body(store.cast()).cast()) }"),
+                .ends_with("evcxr_regatta_body(store.cast()).cast()) } }"),
             "{text}"
         );
     }

@@ -17,8 +17,10 @@ use crate::cell::Edits;
 /// What all symbols of shared statics begin with.
 pub const SYMBOL: &str = "regatta_static_";
 
-/// Attributes by which a static has a symbol already, or must not have one.
-const OWN_SYMBOL: [&str; 4] = ["export_name", "no_mangle", "link_name", "thread_local"];
+/// Attributes by which a static has a symbol already.
+const OWN_SYMBOL: [&str; 2] = ["export_name", "no_mangle"];
+/// Attributes of statics that must not have one.
+const ELSEWHERE: [&str; 2] = ["link_name", "thread_local"];
 
 /// How often what a name means has changed in this session: of the user's definitions, and of crates. Names
 /// that never changed may be missing.
@@ -41,7 +43,7 @@ impl Changes {
 /// The edits that give a symbol to each static of `source`, the whole of a cell's generated source.
 pub fn shared(source: &str, changes: &Changes) -> Edits {
     let mut edits = Edits::default();
-    if !source.contains("static ") {
+    if !source.contains("static") {
         return edits;
     }
     let file = SourceFile::parse(source, Edition::Edition2024).tree();
@@ -58,6 +60,14 @@ pub fn shared(source: &str, changes: &Changes) -> Edits {
         {
             let Some(name) = found.name() else { continue };
             let names = names.get_or_insert_with(|| Names::of(&items));
+            if let Some(own) = own_symbol(&found) {
+                // The first that was loaded is everyone's, so one that has changed cannot go by its own name.
+                if names.changes(item.syntax(), changes).is_empty() {
+                    continue;
+                }
+                let range = own.syntax().text_range();
+                edits.remove(source, range.start().into()..range.end().into());
+            }
             let mut hasher = DefaultHasher::new();
             (tokens(item.syntax()), ordinal).hash(&mut hasher);
             names.changes(item.syntax(), changes).hash(&mut hasher);
@@ -90,11 +100,17 @@ fn is_generated(item: &ast::Item) -> bool {
 
 fn may_be_shared(found: &ast::Static) -> bool {
     let foreign = |node: SyntaxNode| node.kind() == SyntaxKind::EXTERN_ITEM_LIST;
-    let owns = |attr: ast::Attr| {
-        let text = attr.syntax().text().to_string();
-        OWN_SYMBOL.iter().any(|name| text.contains(name))
-    };
-    !found.syntax().ancestors().any(foreign) && !found.attrs().any(owns)
+    let elsewhere = found.attrs().any(|attr| names_one_of(&attr, &ELSEWHERE));
+    !found.syntax().ancestors().any(foreign) && !elsewhere
+}
+
+fn own_symbol(found: &ast::Static) -> Option<ast::Attr> {
+    found.attrs().find(|attr| names_one_of(attr, &OWN_SYMBOL))
+}
+
+fn names_one_of(attr: &ast::Attr, names: &[&str]) -> bool {
+    let text = attr.syntax().text().to_string();
+    names.iter().any(|name| text.contains(name))
 }
 
 /// Where the static begins behind its attributes and documentation.
@@ -289,6 +305,19 @@ mod tests {
             ..Changes::default()
         };
         assert_ne!(one(made_of, &none), one(made_of, &aliased));
+    }
+
+    #[test]
+    fn a_symbol_of_the_user_s_lasts_until_its_static_changes() {
+        let source = "#[unsafe(no_mangle)]\npub static OWN: [u8; 3] = [1; 3];";
+        assert!(symbols(source, &Changes::default()).is_empty());
+        let changed = Changes {
+            definitions: Changes::parse("OWN=1"),
+            ..Changes::default()
+        };
+        assert_eq!(symbols(source, &changed).len(), 1);
+        let text = shared(source, &changed).apply(source);
+        assert!(!text.contains("no_mangle"), "{text}");
     }
 
     #[test]

@@ -61,7 +61,14 @@ pub fn serve(
         for (name, value) in template::PROFILE {
             state.set_build_env(name, value);
         }
-        match add_own_crates(|name, config| state.add_dep(name, config)).and_then(|()| {
+        let add = |name: &str, config: &str| {
+            let added = state.add_dep(name, config);
+            // Validating it has dropped every other crate's version, and the newest ones may be other builds than
+            // the template's.
+            let _ = write_lock(&build);
+            added
+        };
+        match add_own_crates(add).and_then(|()| {
             context
                 .eval_with_state(PRELUDE, state)
                 .map_err(|error| error.to_string())
@@ -347,6 +354,10 @@ pub fn is_full(message: &str) -> bool {
 fn prepare_lock(folder: &Path) -> std::io::Result<()> {
     let build = folder.join("build");
     std::fs::create_dir_all(&build)?;
+    write_lock(&build)
+}
+
+fn write_lock(build: &Path) -> std::io::Result<()> {
     std::fs::write(build.join("Cargo.lock"), cell_crate::LOCK)
 }
 

@@ -2,6 +2,7 @@
 //! generated (see [`super::generated`] and [`super::statics`]) and links the crates as [`super::bundle`] has
 //! them; for all others it becomes rustc.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::diagnostics::ELSEWHERE;
 use super::statics::{self, Changes};
 use super::{bundle, generated};
 use crate::cell::{Edits, lifted};
@@ -226,6 +228,7 @@ impl Cell {
             return line.to_owned();
         };
         self.relocate(&mut message, edits);
+        keep_the_error_in_front(&mut message);
         message.to_string()
     }
 
@@ -280,6 +283,31 @@ impl Cell {
         let skipped = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
         let wanted = usize::try_from(to.saturating_sub(from) + 1).unwrap_or(usize::MAX);
         self.source.lines().skip(skipped).take(wanted).collect()
+    }
+}
+
+/// evcxr shows a note in place of its error when it takes the error's line for a generated one, such as that of
+/// an expression whose value is shown. It does not see the places of notes that are elsewhere than their error:
+/// they go by [`super::diagnostics::ELSEWHERE`].
+fn keep_the_error_in_front(message: &mut Value) {
+    let lines = |spans: &Value| -> BTreeSet<u64> {
+        let spans = spans.as_array().into_iter().flatten();
+        let here = spans.filter(|span| span["file_name"].as_str() == Some(SOURCE));
+        here.filter_map(|span| Some(span["line_start"].as_u64()?..=span["line_end"].as_u64()?))
+            .flatten()
+            .collect()
+    };
+    let own = lines(&message["spans"]);
+    if own.is_empty() {
+        return;
+    }
+    let children = message.get_mut("children").and_then(Value::as_array_mut);
+    for child in children.into_iter().flatten() {
+        if !lines(&child["spans"]).is_subset(&own) {
+            let spans = child["spans"].take();
+            child[ELSEWHERE] = spans;
+            child["spans"] = Value::Array(Vec::new());
+        }
     }
 }
 

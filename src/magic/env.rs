@@ -73,6 +73,12 @@ impl Magic for Env {
         };
         let name = checked(name.trim())?;
         let value = session.filled_in(unquoted(value.trim()), sink)?;
+        if value.contains('\0') {
+            return Err(Report::usage(
+                "a variable of the environment cannot contain the character `\\0`",
+            )
+            .into());
+        }
         session.set_environment(name, Some(&value));
         sink.send(Event::Text(format!("{name}={value}")));
         Ok(())

@@ -56,7 +56,7 @@ impl Magic for Wait {
         if numbers.is_empty() {
             return session.wait_job(None, timeout, sink);
         }
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         for job in numbers {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             session.wait_job(Some(job), left, sink)?;

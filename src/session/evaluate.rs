@@ -5,19 +5,10 @@ use super::follow::Batch;
 use super::jobs::is_ours;
 use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{bound_at_top, identifiers, normalised, split_items};
+use crate::cell::{bound_at_top, identifiers, lacks_a_pattern, normalised, split_items};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
 use crate::pool::{MapFault, Payload};
-
-/// Whether a `let` names nothing: `let;`, `let = 1`.
-fn lacks_a_pattern(code: &str) -> bool {
-    let tokens = normalised(code);
-    let tokens: Vec<&str> = tokens.split_whitespace().collect();
-    tokens
-        .windows(2)
-        .any(|two| two[0] == "let" && matches!(two[1], ";" | "="))
-}
 
 /// Catches the value of a cell; everything else goes on.
 struct Catcher<'a> {

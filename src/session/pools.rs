@@ -217,7 +217,10 @@ impl Session {
             for rank in pool.engines.len() as u32..size {
                 new.push(self.launch(Rank(rank), size, Some(&pool)));
             }
-            self.wait_until_up(&new, sink)?;
+            if let Err(failed) = self.wait_until_up(&new, sink) {
+                self.discard(&new);
+                return Err(failed);
+            }
             self.hub.resized(pool.engines.clone(), size);
             pool.engines.extend(new);
         }

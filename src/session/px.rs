@@ -63,9 +63,20 @@ pub(super) struct Asked {
     pub pool: PoolName,
     /// In the order in which they were named.
     pub ranks: Vec<Rank>,
+    /// What came of the engines that need not run again.
+    pub done: Option<Arc<Landed>>,
 }
 
 impl Asked {
+    /// The same for the engines that have to run again.
+    pub fn again(&self, mut landed: Landed) -> Self {
+        Self {
+            ranks: std::mem::take(&mut landed.again),
+            done: Some(Arc::new(landed)),
+            ..self.clone()
+        }
+    }
+
     pub fn wait(&self) -> Wait {
         Wait {
             on_interrupt: self.options.on_interrupt,
@@ -93,32 +104,59 @@ pub(super) struct Course {
 }
 
 /// What a flight of a `%px` came to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Landed {
     pub report: PxReport,
     /// Ranks on which the cell has to run again, without variables that were in its way.
     pub again: Vec<Rank>,
     /// What each target has sent.
-    pub sent: Vec<Vec<Payload>>,
+    pub sent: Vec<(Rank, Vec<Payload>)>,
     pub out_types: Vec<String>,
+    /// In this order the targets were named.
+    order: Vec<Rank>,
 }
 
 impl Landed {
-    /// What `-o` binds.
+    /// What `-o` binds. What an engine has sent before it failed does not count.
     pub fn values(&mut self) -> Values {
+        let mut came = Vec::new();
+        let mut sent = Vec::new();
+        for row in &self.report.engines {
+            let place = self.sent.iter().position(|(rank, _)| *rank == row.rank);
+            let of_row = place.map(|place| self.sent.swap_remove(place).1);
+            let of_row = of_row.unwrap_or_default();
+            let ok = row.outcome.is_ok();
+            came.push((row.rank, ok));
+            if ok {
+                sent.extend(of_row);
+            } else {
+                of_row.iter().for_each(Payload::release);
+            }
+        }
         Values {
             kinds: std::mem::take(&mut self.out_types),
-            came: self
-                .report
-                .engines
-                .iter()
-                .map(|row| (row.rank, row.outcome.is_ok()))
-                .collect(),
-            sent: std::mem::take(&mut self.sent)
-                .into_iter()
-                .flatten()
-                .collect(),
+            came,
+            sent,
         }
+    }
+
+    /// Takes in what came of other engines before.
+    fn join(&mut self, earlier: Self) {
+        self.order = earlier.order;
+        self.report.engines.extend(earlier.report.engines);
+        self.sent.extend(earlier.sent);
+        for kind in earlier.out_types {
+            if !self.out_types.contains(&kind) {
+                self.out_types.push(kind);
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        let order = &self.order;
+        let place = |rank: Rank| order.iter().position(|other| *other == rank);
+        self.report.engines.sort_by_key(|row| place(row.rank));
+        self.sent.sort_by_key(|(rank, _)| place(*rank));
     }
 }
 
@@ -181,6 +219,7 @@ impl Session {
             options: options.clone(),
             pool: pool.name.clone(),
             ranks,
+            done: None,
         };
         if !options.block {
             return self.px_later(asked, sink);
@@ -203,8 +242,7 @@ impl Session {
         let mut landed = self.landed(flight, course, interrupted, sink)?;
         if !landed.again.is_empty() {
             // The variables in the way are gone, so this ends.
-            let ranks = landed.again;
-            return self.px_now(Asked { ranks, ..asked }, sink);
+            return self.px_now(asked.again(landed), sink);
         }
         let values = landed.values();
         let bound = match &asked.options.out {
@@ -232,6 +270,7 @@ impl Session {
             options: options.clone(),
             pool: pool.name,
             ranks,
+            done: None,
         };
         self.await_engines(&asked.pool, &asked.ranks, sink)?;
         let (mut batches, course) = self.plan_px(&asked, sink)?;
@@ -256,7 +295,7 @@ impl Session {
             // As in `px_now`.
             return self.px_quietly(code, options, data, sink);
         }
-        self.sent = landed.sent.into_iter().flatten().collect();
+        self.sent = landed.sent.into_iter().flat_map(|(_, sent)| sent).collect();
         if !landed.report.is_ok() {
             sink.send(Event::Px(landed.report));
             return Err(Failed::default());
@@ -279,6 +318,7 @@ impl Session {
             options: PxOptions::default(),
             pool: pool.clone(),
             ranks: ranks.to_vec(),
+            done: None,
         };
         let (batches, course) = self.plan_px(&asked, sink)?;
         let begun = course.legs.iter();
@@ -368,10 +408,6 @@ impl Session {
             rows.push(row(*rank, leg, interrupted));
         }
         rows.append(&mut skipped);
-        // In the order in which the targets were named.
-        let place = |rank: Rank| asked.ranks.iter().position(|other| *other == rank);
-        rows.sort_by_key(|row| place(row.rank));
-        sent.sort_by_key(|(rank, _)| place(*rank));
         let report = PxReport {
             cell: asked.cell,
             pool: asked.pool,
@@ -380,12 +416,18 @@ impl Session {
             group: asked.options.group_outputs,
             verbose: asked.options.verbose,
         };
-        Ok(Landed {
+        let mut landed = Landed {
             report,
             again,
-            sent: sent.into_iter().map(|(_, values)| values).collect(),
+            sent,
             out_types,
-        })
+            order: asked.ranks,
+        };
+        if let Some(done) = asked.done {
+            landed.join(Arc::unwrap_or_clone(done));
+        }
+        landed.sort();
+        Ok(landed)
     }
 }
 

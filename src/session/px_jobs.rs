@@ -232,7 +232,7 @@ impl Session {
                 match landed {
                     Ok(landed) if !landed.again.is_empty() => {
                         // It is still its turn.
-                        self.px_jobs[place].asked.ranks = landed.again;
+                        self.px_jobs[place].asked = asked.again(landed);
                         self.advance_one(place, sink);
                     }
                     Ok(landed) => {

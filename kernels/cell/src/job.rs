@@ -272,8 +272,9 @@ impl<O> Job<O> {
 
     /// Waits until it is over, but not longer than `timeout`; whether it is.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let until = Instant::now() + timeout;
-        self.shared.wait(Some(until), |state| state.over.is_some())
+        // One that ends beyond what the clock can tell has no end.
+        let until = Instant::now().checked_add(timeout);
+        self.shared.wait(until, |state| state.over.is_some())
     }
 
     /// Ends it: no new chunks are sent, and items that run come to their end. What is done stays.

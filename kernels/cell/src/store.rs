@@ -11,8 +11,8 @@ use std::sync::Arc;
 use crate::catch::caught;
 use crate::host::{Bytes, Fact, host};
 
-/// What evcxr's own values in the store are called; not the user's variables.
-const OWN: &str = "evcxr_";
+/// What evcxr's own value in the store is called, for `await`; not one of the user's variables.
+const OWN: &str = "evcxr_tokio_runtime";
 
 pub struct VariableStore {
     variables: HashMap<String, Box<dyn Any>>,
@@ -53,7 +53,12 @@ impl VariableStore {
     /// # Panics
     /// When there is none of that name and type: the session knows which variables an engine has.
     pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
-        let value = self.variables.remove(name);
+        // What is not taken stays.
+        let fits = self
+            .variables
+            .get(name)
+            .is_some_and(|value| value.is::<T>());
+        let value = fits.then(|| self.variables.remove(name)).flatten();
         match value.map(Box::<dyn Any>::downcast) {
             Some(Ok(value)) => *value,
             _ => panic!("the variable `{name}` has gone missing"),
@@ -85,14 +90,17 @@ impl VariableStore {
     fn names(&self) -> String {
         let names = self.variables.keys();
         names
-            .filter(|name| !name.starts_with(OWN))
+            .filter(|name| *name != OWN)
             .flat_map(|name| [name, "\u{1f}"])
             .collect()
     }
 }
 
 /// The entry of every artifact: runs its body and tells what it has left behind.
-pub fn run(
+///
+/// # Safety
+/// `store` is null or what the artifact before gave, and no other cell uses it meanwhile.
+pub unsafe fn run(
     store: *mut VariableStore,
     body: fn(*mut VariableStore) -> *mut VariableStore,
 ) -> *mut VariableStore {
