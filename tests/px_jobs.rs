@@ -262,7 +262,10 @@ fn failures(session: &mut Session) {
     );
     session.cells(&["%map -a |x: u64| { assert!(x > 9, \"small\"); x } over 0..3u64"]);
     let waited = session.cell("%wait");
-    contains(&waited, &["has failed: 0 of 3 items", "panicked: small"]);
+    contains(
+        &waited,
+        &["has failed: 0 of 3 items", "panicked at In [", ": small"],
+    );
     lacks(&session.cell("%jobs"), &["failed after"]);
     session.cells(&["%jobs --drop all"]);
 }

@@ -72,12 +72,16 @@ impl Session {
 
     /// A line of the history, marked.
     fn snippet(&self, place: Place) -> Option<Snippet> {
-        let record = self
+        let line = place.line as usize;
+        let above = line.checked_sub(1)?;
+        // The cells of the startup notebook share their number, not their lines.
+        let (record, text) = self
             .history
             .iter()
-            .rfind(|record| record.cell == place.cell)?;
-        let line = place.line as usize;
-        let text = record.code.lines().nth(line.checked_sub(1)?)?;
+            .rev()
+            .filter(|record| record.cell == place.cell)
+            .filter_map(|record| Some((record, record.code.lines().nth(above)?)))
+            .find(|(_, text)| !text.trim().is_empty())?;
         let start = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
         let mark = Mark {
             start: (line, start),
