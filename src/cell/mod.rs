@@ -32,7 +32,9 @@ pub use aligned::aligned;
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use edits::Edits;
-pub use items::{ItemKind, ItemText, defines_items, split_items};
+pub use items::{
+    Associated, ItemKind, ItemText, associated, defines_items, is_const_fn, split_items,
+};
 pub use lifted::lifted;
 pub use options::{OptionError, ValueCount, goes_on, split_options};
 pub use outs::{Mention, Shown, mentions, replaced, shown};

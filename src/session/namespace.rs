@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::cell::{ItemKind, ItemText, identifiers, imported, normalised, split_items};
+use crate::cell::{
+    Associated, ItemKind, ItemText, associated, identifiers, imported, is_const_fn, normalised,
+    split_items,
+};
 use crate::compiler::State;
 use crate::wire::places::Place;
 
@@ -27,6 +30,8 @@ impl Namespace {
 pub struct Definitions {
     log: Vec<Entry>,
     items: BTreeMap<String, ItemText>,
+    /// What `impl`s say that types can be made of, by its key.
+    associated: BTreeMap<String, Associated>,
     /// What each imported name stands for.
     imports: BTreeMap<String, String>,
     /// How often each name has come to mean another thing.
@@ -70,6 +75,11 @@ impl Definitions {
             if let Some(name) = &item.name {
                 self.items.insert(name.clone(), item.clone());
             }
+            if item.kind == ItemKind::Impl {
+                let said = associated(&item.text).into_iter();
+                self.associated
+                    .extend(said.map(|said| (said.key.clone(), said)));
+            }
         }
         let at_home = |item: &ItemText| Some((item.text.trim().to_owned(), home(item.line)?));
         let homes = items.iter().filter_map(at_home).collect();
@@ -103,7 +113,8 @@ impl Definitions {
             | ItemKind::Macro
             | ItemKind::Trait
             | ItemKind::Other => true,
-            ItemKind::Fn => item.text.contains("const fn"),
+            ItemKind::Fn => is_const_fn(&item.text),
+            // By the names of what they say, below.
             ItemKind::Impl | ItemKind::Use => false,
         };
         let redefined = |item: &&ItemText| {
@@ -116,12 +127,25 @@ impl Definitions {
             .filter(redefined)
             .filter_map(|item| item.name.clone())
             .collect();
+        let impls = items.iter().filter(|item| item.kind == ItemKind::Impl);
+        for said in impls.flat_map(|item| associated(&item.text)) {
+            let old = self.associated.get(&said.key);
+            if old.is_some_and(|old| old.text != said.text) {
+                changed.insert(said.name);
+            }
+        }
         // What is made of something changed is changed.
         let mut grown = !changed.is_empty();
         while grown {
             grown = false;
-            for (name, item) in self.items.iter().filter(|(_, item)| shapes(item)) {
-                let names = identifiers(&item.text);
+            let items = self.items.iter().filter(|(_, item)| shapes(item));
+            let items = items.map(|(name, item)| (name, &item.text));
+            let said = self
+                .associated
+                .values()
+                .map(|said| (&said.name, &said.text));
+            for (name, text) in items.chain(said) {
+                let names = identifiers(text);
                 if !changed.contains(name) && changed.iter().any(|other| names.contains(other)) {
                     changed.insert(name.clone());
                     grown = true;
@@ -283,6 +307,10 @@ mod tests {
             "struct Out { i: In }\ntype Outs = Vec<Out>;\nfn f(i: In) {}",
             "const N: usize = 2;\nstruct A([u8; N]);",
             "mod m { pub struct S(pub u8); }",
+            "struct Foo;\nimpl Foo { const LEN: usize = 1; const TWICE: usize = 2 * Self::LEN; fn f() {} }",
+            "struct L([u8; Foo::LEN]); struct T([u8; Foo::TWICE]);",
+            "impl Tr for Foo { type Held = u8; }\nstruct H(<Foo as Tr>::Held);",
+            "const unsafe fn n() -> usize { 3 }\nstruct B([u8; unsafe { n() }]);",
         ] {
             definitions.add(&defines_items(cell), |_| None);
         }
@@ -302,6 +330,13 @@ mod tests {
         assert_eq!(changed("const N: usize = 64;"), "A N");
         assert_eq!(changed("mod m { pub struct S(pub String); }"), "m");
         assert_eq!(changed("fn f() {}"), "");
+        assert_eq!(
+            changed("struct Foo;\nimpl Foo { const LEN: usize = 9; }"),
+            "L LEN T TWICE"
+        );
+        assert_eq!(changed("impl Foo { fn f() { 1; } const NEW: u8 = 1; }"), "");
+        assert_eq!(changed("impl Tr for Foo { type Held = u16; }"), "H Held");
+        assert_eq!(changed("const unsafe fn n() -> usize { 3000 }"), "B n");
         assert_eq!(changed("struct New;"), "");
     }
 
