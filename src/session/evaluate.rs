@@ -3,6 +3,7 @@
 use super::flight::{Ended, Hold, Leg};
 use super::follow::Batch;
 use super::jobs::is_ours;
+use super::moved::Why;
 use super::namespace::{Namespace, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{bound_at_top, identifiers, lacks_a_pattern, normalised, split_items};
@@ -109,6 +110,7 @@ impl Session {
             for name in &ready.lost {
                 sink.send(Event::Notice(lost_by_redefinition(name)));
             }
+            self.note_gone(ready.lost.iter().map(String::as_str), Why::Redefined);
             let before = ready.before;
             self.namespaces.insert(local, before.clone());
             let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
@@ -151,6 +153,7 @@ impl Session {
                     for name in &names {
                         sink.send(Event::Notice(lost_by_redefinition(name)));
                     }
+                    self.note_gone(names.iter().map(String::as_str), Why::Redefined);
                     let before = self.forget(&before, names, sink)?;
                     self.namespaces.insert(local, before);
                 }
@@ -158,6 +161,7 @@ impl Session {
                     self.launch_local();
                     let names = before.variables().keys().map(String::as_str);
                     let lost: Vec<&str> = names.filter(|name| !is_ours(name)).collect();
+                    self.note_gone(lost.iter().copied(), Why::Died);
                     return Err(explain::local_death(&cause, interrupted, &lost).into());
                 }
                 Ended::NotLoaded(why) => {
@@ -184,6 +188,7 @@ impl Session {
                         _ => Report::new(ErrorKind::Error, "the cell failed"),
                     };
                     report.notes.extend(explain::lost(&lost));
+                    self.note_gone(lost.iter().map(String::as_str), Why::Panicked);
                     return Err(report.into());
                 }
             }

@@ -216,6 +216,7 @@ impl Session {
             }
         } else if engine == self.local {
             self.launch_local();
+            self.note_gone(lost.iter().map(String::as_str), super::moved::Why::Died);
             let lost = super::explain::lost(&lost);
             match (announced, lost) {
                 (true, None) => {}

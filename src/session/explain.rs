@@ -241,6 +241,8 @@ fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) -> R
             format!("add #[derive(Debug)] to `{kind}`, or end the cell with `;`")
         } else if kind.starts_with("{closure@") || kind.starts_with("fn(") {
             "call it, or name it: `let f = …;`".to_owned()
+        } else if kind.starts_with("impl Future") {
+            "`.await` waits for its value".to_owned()
         } else {
             "show a part of it that has `Debug`, or end the cell with `;`".to_owned()
         });

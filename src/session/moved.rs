@@ -7,16 +7,44 @@ use super::namespace::Namespace;
 use super::{Failed, Session};
 use crate::ids::{CellId, EngineId};
 
-/// By variable the last cell that moved it.
-pub(super) type Moved = BTreeMap<String, CellId>;
+/// By variable the last cell after which it was gone, and why.
+pub(super) type Moved = BTreeMap<String, (CellId, Why)>;
+
+/// Why a variable is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Moved,
+    Redefined,
+    Panicked,
+    Died,
+}
+
+impl Why {
+    /// Of the variable `name`, after the cell `cell`.
+    fn told(self, name: &str, cell: &str) -> String {
+        match self {
+            Self::Moved => format!("`{name}` was moved in {cell}"),
+            Self::Redefined => format!("`{name}` was lost in {cell}: its type was redefined"),
+            Self::Panicked => format!("`{name}` was lost in {cell}, which did not come to its end"),
+            Self::Died => format!("`{name}` was lost in {cell}: the local engine died"),
+        }
+    }
+}
 
 impl Session {
+    /// Notes that the session's variables are gone.
+    pub(super) fn note_gone<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, why: Why) {
+        let cell = self.cell();
+        let names = names.into_iter().map(str::to_owned);
+        self.moved.extend(names.map(|name| (name, (cell, why))));
+    }
+
     /// Notes what a cell that ran through has moved out of its variables.
     pub(super) fn note_moved(&mut self, before: &Namespace, after: &Namespace) {
         let cell = self.cell();
         for name in before.variables().keys() {
             if !after.variables().contains_key(name) {
-                self.moved.insert(name.clone(), cell);
+                self.moved.insert(name.clone(), (cell, Why::Moved));
             }
         }
     }
@@ -29,7 +57,7 @@ impl Session {
             let Some(name) = name.map(str::to_owned) else {
                 continue;
             };
-            let Some(cell) = self.moved.get(&name) else {
+            let Some((cell, why)) = self.moved.get(&name) else {
                 if let Some(engines) = self.engines_with(&name) {
                     report.notes.insert(0, engines);
                     report.hint.get_or_insert_with(|| format!(
@@ -38,12 +66,13 @@ impl Session {
                 }
                 continue;
             };
-            report
-                .notes
-                .insert(0, format!("`{name}` was moved in {}", cell.name()));
-            report.hint = Some(format!(
-                "there `&{name}` or `{name}.clone()` keeps it; make it anew here"
-            ));
+            report.notes.insert(0, why.told(&name, &cell.name()));
+            report.hint = Some(match why {
+                Why::Moved => {
+                    format!("there `&{name}` or `{name}.clone()` keeps it; make it anew here")
+                }
+                _ => "make it anew; `%rerun N` runs the cell that made it".to_owned(),
+            });
         }
     }
 

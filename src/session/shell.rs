@@ -41,12 +41,18 @@ impl Session {
             request.text
         };
         let mut kept = request.bind.map(|_| String::new());
-        self.run_shell(request.shell, text, kept.as_mut(), sink)?;
+        let status = self.run_shell(request.shell, text, kept.as_mut(), sink)?;
+        let failed = (!status.success()).then(|| format!("the command ended with {status}"));
         if let (Some(bind), Some(kept)) = (request.bind, kept) {
+            // A search that finds nothing ends so too: its lines are what was asked for.
+            failed.map(|what| sink.send(Event::Notice(what)));
             let lines: Vec<&str> = kept.lines().collect();
-            self.bind_lines(bind, &lines, sink)?;
+            return self.bind_lines(bind, &lines, sink);
         }
-        Ok(())
+        match failed {
+            Some(what) => Err(Report::new(ErrorKind::Error, what).into()),
+            None => Ok(()),
+        }
     }
 
     fn run_shell(
@@ -55,7 +61,7 @@ impl Session {
         text: &str,
         kept: Option<&mut String>,
         sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    ) -> Result<ExitStatus, Failed> {
         let mut child = self
             .command(shell)
             .args(["-c", text])
@@ -77,11 +83,7 @@ impl Session {
         if interrupted {
             return Err(explain::interrupted("running the command").into());
         }
-        if !status.success() {
-            let what = format!("the command ended with {status}");
-            return Err(Report::new(ErrorKind::Error, what).into());
-        }
-        Ok(())
+        Ok(status)
     }
 
     /// Opens the user's editor on a file, and waits until it is closed.
