@@ -124,7 +124,24 @@ fn functions_of_several_arguments_and_submitted_calls() {
     assert_eq!(value(&mut session, reduced), "17");
     contains(
         &session.cell("%map -q |x, y, z| x over xs.clone(), 0..3u64"),
-        &["error", "In ["],
+        &["error", "takes 3 arguments", "2 inputs"],
+    );
+    for few in [
+        "%map -q |x, y| x * y over [1, 2]",
+        "%map -q add over [1u64, 2]",
+    ] {
+        contains(
+            &session.cell(few),
+            &[
+                "error: the function takes 2 arguments",
+                "no tuples of 2",
+                "In [",
+            ],
+        );
+    }
+    assert_eq!(
+        value(&mut session, "%map -q |x| x + 1 over 0..3,"),
+        "[1, 2, 3]"
     );
 
     // One call on whoever is free, with what it needs.

@@ -311,6 +311,10 @@ fn code_begins_jobs(session: &mut Session) {
     assert_eq!(row(session, job)[2], "cancelled");
     session.cells(&["drop(single);"]);
     contains(&session.cell("%jobs"), &["no jobs"]);
+    // Nor what died with the local engine.
+    session.cells(&["let lost = %map -a slow over 0..3u64", "lost.get().is_ok()"]);
+    contains(&session.cell("std::process::abort()"), &["lost: "]);
+    contains(&session.cell("%jobs"), &["no jobs"]);
     // Nor is there a result to promise.
     session.cell("drop(pool::pool(\"p0\").start(0..2u64, slow)); std::thread::sleep(std::time::Duration::from_millis(400));");
     contains(&session.cell("%jobs"), &["no jobs"]);

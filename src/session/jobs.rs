@@ -97,9 +97,14 @@ impl Session {
         // Those that code began are listed as long as it can reach them.
         let codes =
             |record: &&JobRecord| record.background && (record.held || !is_over(record.state));
+        // What died with the local engine has no results any more; why one failed is still told.
+        let magics = |record: &&JobRecord| {
+            let kept = record.held || matches!(record.state, JobState::Running | JobState::Failed);
+            kept && self.is_map_job(record.job)
+        };
         let mut all: Vec<JobStatus> = records
             .iter()
-            .filter(|record| self.is_map_job(record.job) || codes(record))
+            .filter(|record| magics(record) || codes(record))
             .map(|record| JobStatus {
                 job: record.job,
                 what: record.what.clone(),

@@ -89,6 +89,7 @@ impl Session {
             Some(targets) => pool.ranks(targets)?,
         };
         let request = &self.with_values(request, sink)?;
+        self.refused_arguments(request)?;
         self.revive(&pool.name, &pool.all_ranks(), sink);
         let ranks: Vec<u32> = ranks.iter().map(|rank| rank.0).collect();
         let residents = match kind {
@@ -280,18 +281,30 @@ impl Session {
 
     /// How many arguments the function takes, where that is several: its inputs are tuples of them.
     fn arguments(&self, request: &MapRequest) -> Option<usize> {
+        self.known_arguments(request)
+            .or_else(|| side_by_side(request))
+            .filter(|several| *several > 1 && !request.is_one_call)
+    }
+
+    /// The same where the function's own text tells it.
+    fn known_arguments(&self, request: &MapRequest) -> Option<usize> {
         let function = request.function.trim();
-        let known = match closure_parameters(function) {
+        match closure_parameters(function) {
             Some(parameters) => Some(parameters.each.len()),
             None => self.definitions.text(function).and_then(arguments_of),
-        };
-        let beside = || match inputs(&request.inputs) {
-            Inputs::One => None,
-            Inputs::Beside(parts) | Inputs::Crossed(parts) => Some(parts.len()),
-        };
-        known
-            .or_else(beside)
-            .filter(|several| *several > 1 && !request.is_one_call)
+        }
+    }
+
+    fn refused_arguments(&self, request: &MapRequest) -> Result<(), Report> {
+        match (self.known_arguments(request), side_by_side(request)) {
+            (Some(arguments), Some(inputs)) if arguments > 1 && arguments != inputs => {
+                Err(Report::usage(format!(
+                    "the function takes {arguments} arguments, and there are {inputs} inputs behind `over`"
+                ))
+                .hint("one input for each argument; a function of one argument gets them as a tuple"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Marks the function in an error that has no place of its own, and names what cannot travel.
@@ -323,6 +336,23 @@ impl Session {
                 "capture plain data instead: `let` what the function needs of it in a variable of its own, or use a thread pool, whose threads borrow (`%pool start threads`)"
                     .to_owned(),
             );
+        }
+        if let (Some(arguments), None) = (self.arguments(request), side_by_side(request)) {
+            for report in &mut failed.0 {
+                let is_pattern = report.snippet.is_none()
+                    && report.notes.iter().any(|note| note.contains("found tuple"));
+                if report.code.as_deref() == Some("E0631") || is_pattern {
+                    report.code = None;
+                    report.what = format!(
+                        "the function takes {arguments} arguments, and the inputs are no tuples of {arguments}"
+                    );
+                    report.notes.clear();
+                    report.hint = Some(
+                        "`over xs, ys` goes over several side by side, `over grid(xs, ys)` over all their combinations"
+                            .to_owned(),
+                    );
+                }
+            }
         }
         failed.0.dedup_by(|one, other| one.what == other.what);
         let [report] = failed.0.as_mut_slice() else {
@@ -365,6 +395,14 @@ impl Session {
             marks: vec![mark],
         });
         failed
+    }
+}
+
+/// How many inputs stand behind `over`, where that is several.
+fn side_by_side(request: &MapRequest) -> Option<usize> {
+    match inputs(&request.inputs) {
+        Inputs::One => None,
+        Inputs::Beside(parts) | Inputs::Crossed(parts) => Some(parts.len()),
     }
 }
 

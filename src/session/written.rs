@@ -255,7 +255,8 @@ impl Written<'_> {
         let (function, parts) = match inputs(text) {
             Inputs::Beside(parts) => ("zip", parts),
             Inputs::Crossed(parts) if !self.own_grid => ("grid", parts),
-            _ => return code.user(text, *at),
+            // A comma may end a list.
+            _ => return code.user(text.trim_end().trim_end_matches(','), *at),
         };
         let code = code.generated(&format!("::regatta_cell::pool::{function}(("));
         let part = |code: Code, part: std::ops::Range<usize>| {
