@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Session, contains, lacks};
+use support::{PATIENCE, Session, contains, lacks};
 
 #[test]
 fn every_error_has_its_place_and_a_way_on() {
@@ -96,5 +96,31 @@ fn every_error_has_its_place_and_a_way_on() {
         &session.cell("r[2].clone().unwrap_err().to_string()"),
         &["bad two", "]:2"],
     );
+    session.end();
+}
+
+#[test]
+fn the_compiler_its_errors_and_its_crates_are_told_of() {
+    let mut session = Session::start();
+    for (code, says) in [
+        ("%explain e9999", "no explanation of E9999"),
+        ("%explain moved", "`moved` is no error code"),
+        ("%explain", "%explain"),
+    ] {
+        contains(&session.cell(code), &["error", says]);
+    }
+    session.type_keys("%explain E0382\r");
+    session.shows(
+        "A variable was used after its contents have been moved",
+        PATIENCE,
+    );
+    session.type_keys("q");
+    session.echoes("In [", PATIENCE);
+    let shown = session.cell("%toolchain");
+    contains(&shown, &["rustc 1.", "target", "std sources", "postcard"]);
+    lacks(&shown, &["not built yet"]);
+    let shown = session.cell("%dep");
+    contains(&shown, &["serde", "1.0.", "there from the start"]);
+    lacks(&shown, &["not built yet"]);
     session.end();
 }

@@ -13,6 +13,7 @@ pub mod cleaner;
 mod diagnostics;
 mod generated;
 mod local_crates;
+mod locked;
 pub mod relay;
 mod rust_src;
 mod statics;

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::cleaner::Cleaner;
-use super::{builds, relay, rust_src, std_sources};
+use super::{builds, locked, relay, rust_src, std_sources};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
@@ -139,6 +139,40 @@ impl Toolchain {
             command.env(NO_SOURCES_VARIABLE, why);
         }
         Err(ToolchainError::Exec(command.exec()))
+    }
+
+    /// What rustc says of itself, `rustc -vV`: the version on the first line, then `host: …` and others.
+    pub fn description(&self) -> io::Result<String> {
+        self.asked(&["--version", "--verbose"])
+            .map(|(text, _)| text)
+    }
+
+    /// rustc's explanation of an error code, as Markdown; `None` for a code that it does not explain.
+    pub fn explain(&self, code: &str) -> io::Result<Option<String>> {
+        let (text, ok) = self.asked(&["--explain", code])?;
+        Ok(Some(text).filter(|text| ok && !text.trim().is_empty()))
+    }
+
+    /// What rustc prints, and whether it succeeds.
+    fn asked(&self, arguments: &[&str]) -> io::Result<(String, bool)> {
+        let output = Command::new(self.sysroot.join("bin/rustc"))
+            .args(arguments)
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((text, output.status.success()))
+    }
+
+    /// Where rust-analyzer reads the standard library.
+    #[must_use]
+    pub fn std_sources(&self) -> Option<PathBuf> {
+        let found = std::env::var_os("RUST_SRC_PATH").map(PathBuf::from);
+        found.filter(|_| self.no_sources.is_none())
+    }
+
+    /// The version with which cells are built of a package, when cargo has locked one.
+    #[must_use]
+    pub fn locked(&self, package: &str) -> Option<String> {
+        locked::version(&locked::lock(&self.folder), package)
     }
 
     /// `rustc 1.95.0`.

@@ -1,17 +1,17 @@
-//! `%dep`: adds a crate.
+//! `%dep`: adds a crate, and lists those that are there.
 
 use clap::Command;
 
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::{Event, Report, Sink};
+use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
 pub struct Dep;
 
 impl Magic for Dep {
     fn command(&self) -> Command {
-        Command::new("dep").about("adds a crate: `%dep NAME = \"1\"`, `%dep kernels`").override_usage("%dep NAME [= VERSION OR TABLE]").after_help(
-            "`%dep kernels` adds regatta's own compute kernels. `:dep NAME = \"1\"` works too. The part behind \
+        Command::new("dep").about("adds a crate: `%dep NAME = \"1\"`, `%dep kernels`; lists them").override_usage("%dep [NAME [= VERSION OR TABLE]]").after_help(
+            "Alone it lists the crates with their versions. `%dep kernels` adds regatta's own compute kernels. `:dep NAME = \"1\"` works too. The part behind \
              `=` is what Cargo.toml takes: a version or `{ version = \"1\", features = [\"full\"] }`.",
         )
     }
@@ -21,10 +21,16 @@ impl Magic for Dep {
     }
 
     fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%dep kernels",
-            shows: "kernels",
-        }]
+        &[
+            Example {
+                input: "%dep kernels",
+                shows: "kernels",
+            },
+            Example {
+                input: "%dep",
+                shows: "serde",
+            },
+        ]
     }
 
     fn run(
@@ -33,6 +39,15 @@ impl Magic for Dep {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
+        if call.text.trim().is_empty() {
+            let rows = session.crates().into_iter();
+            sink.send(Event::Table(Table {
+                title: None,
+                columns: vec!["crate", "version", "asked for as"],
+                rows: rows.map(|row| row.map(Field::Text).to_vec()).collect(),
+            }));
+            return Ok(());
+        }
         let (name, config) = match call.text.split_once('=') {
             Some((name, config)) => (name.trim(), config.trim()),
             None => (call.text.trim(), "\"*\""),

@@ -14,6 +14,7 @@ mod document;
 mod edit;
 mod env;
 mod evaluate;
+mod explain;
 mod gather;
 mod help;
 mod history;
@@ -49,6 +50,7 @@ mod tests;
 mod time;
 mod timeit;
 mod timeline;
+mod toolchain;
 mod type_of;
 mod types;
 mod values;
@@ -125,6 +127,7 @@ pub const ALL: &[&dyn Magic] = &[
     &out::Outs,
     &show::Show,
     &doc::Doc,
+    &explain::Explain,
     &table::Table,
     &plot::Plot,
     &time::Time,
@@ -143,6 +146,7 @@ pub const ALL: &[&dyn Magic] = &[
     &script::Script("sh"),
     &opt::Opt,
     &dep::Dep,
+    &toolchain::Toolchain,
     &pool::Pool,
     &px::Px,
     &autopx::Autopx,

@@ -246,7 +246,10 @@ impl<W: Write> Sink for Terminal<W> {
                     self.below.clear();
                 }
                 let block = self.block(&event);
-                let whole = matches!(event, Event::Whole { .. });
+                let whole = match &event {
+                    Event::Docs(docs) => docs.whole,
+                    event => matches!(event, Event::Whole { .. }),
+                };
                 if whole && self.is_paged(&block) {
                     Ok(())
                 } else {

@@ -29,6 +29,49 @@ impl Session {
             seen: 0,
         });
         self.settings_version += 1;
+        self.crates.insert(name.to_owned(), config.to_owned());
         Ok(since.elapsed())
+    }
+
+    /// The crates that cells can use: name, version, and as they were asked for.
+    pub fn crates(&self) -> Vec<[String; 3]> {
+        let own = ("serde", "there from the start");
+        let asked = self.crates.iter();
+        let asked = asked.map(|(name, config)| (name.as_str(), config.as_str()));
+        let own = (!self.crates.contains_key(own.0)).then_some(own);
+        let row = |(name, config): (&str, &str)| {
+            let package = match (name, package(config)) {
+                ("kernels", None) => "regatta-kernels",
+                (name, renamed) => renamed.unwrap_or(name),
+            };
+            let version = self.toolchain.locked(package);
+            let version = version.unwrap_or_else(|| "not built yet".to_owned());
+            [name.to_owned(), version, config.to_owned()]
+        };
+        own.into_iter().chain(asked).map(row).collect()
+    }
+}
+
+/// The name under which a crate is published, where that is another: `{ package = "rand", … }`.
+fn package(config: &str) -> Option<&str> {
+    let (_, rest) = config.split_once("package")?;
+    rest.trim_start()
+        .strip_prefix('=')?
+        .trim_start()
+        .strip_prefix('"')?
+        .split('"')
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package;
+
+    #[test]
+    fn a_crate_may_be_published_under_another_name() {
+        let renamed = r#"{ version = "1", package = "rand" }"#;
+        assert_eq!(package(renamed), Some("rand"));
+        assert_eq!(package("\"1\""), None);
+        assert_eq!(package("{ path = \"packages/x\" }"), None);
     }
 }

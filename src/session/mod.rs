@@ -90,6 +90,8 @@ pub struct Session {
     root: Option<Namespace>,
     namespaces: HashMap<EngineId, Namespace>,
     definitions: Definitions,
+    /// The crates of `%dep`, and what stands behind their names.
+    crates: BTreeMap<String, String>,
     moved: moved::Moved,
     cache: Cache,
     /// Changes with crates and settings.
@@ -190,6 +192,7 @@ impl Session {
             root: None,
             namespaces: HashMap::new(),
             definitions: Definitions::default(),
+            crates: BTreeMap::new(),
             moved: moved::Moved::default(),
             cache: Cache::default(),
             settings_version: 0,
