@@ -99,6 +99,7 @@ fn earlier_values_can_be_used() {
         "%types sometimes",
         "(std::thread::spawn(|| 7), (0..9).rev())",
         "{ let (seven, down) = _; seven.join().unwrap() + down.sum::<i32>() }",
+        "Out[8]",
     ]);
     let outs = [
         (1, "Out[1]: 42"),
@@ -141,6 +142,7 @@ fn earlier_values_can_be_used() {
         (34, "it went with the session's other variables"),
         (54, " --> In [54]:1:11"),
         (59, "on, off"),
+        (62, "it went with the session's other variables"),
     ];
     for (cell, wanted) in refused {
         contains(shown.out(cell), &["error", wanted]);

@@ -22,8 +22,25 @@ pub fn mark(place: &Place, code: &Code) -> Option<Mark> {
             },
         ))
     };
-    let start = translate(place.start)?;
-    let end = translate(place.end).unwrap_or((start.0, start.1 + 1));
+    // A place that begins in front of the user's code is all of that which it goes around.
+    let around = code
+        .pieces
+        .iter()
+        .find(|piece| place.start.0 < piece.line && piece.line + piece.lines <= place.end.0);
+    let whole = around.map(|piece| {
+        let last = code.text.lines().nth(piece.line + piece.lines - 2);
+        let before = if piece.lines == 1 { piece.column } else { 0 };
+        let width = last.map_or(0, |line| line.trim_end().chars().count());
+        let end = (piece.cell_line + piece.lines - 1, before + width + 1);
+        ((piece.cell_line, piece.column + 1), end)
+    });
+    let (start, end) = match (translate(place.start), whole) {
+        (Some(start), _) => (
+            start,
+            translate(place.end).unwrap_or((start.0, start.1 + 1)),
+        ),
+        (None, whole) => whole?,
+    };
     Some(Mark {
         start,
         end,

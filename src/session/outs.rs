@@ -132,10 +132,10 @@ impl Outs {
         }
     }
 
-    /// The engine is gone and has taken its values along.
+    /// The engine is gone and has taken its values and variables along.
     pub fn engine_gone(&mut self) {
         for out in self.all.values_mut() {
-            if matches!(out.place, Whereabouts::Engine(_) | Whereabouts::Variable) {
+            if !matches!(out.place, Whereabouts::Gone(_)) {
                 let why = "it went with the session's other variables";
                 out.place = Whereabouts::Gone(why.to_owned());
             }
