@@ -379,6 +379,11 @@ impl Hub {
         self.tell(Command::Stop(engines));
     }
 
+    /// Waits until what was asked for before is done: engines that were stopped have closed their files.
+    pub fn settle(&self) {
+        let _ = self.status();
+    }
+
     pub fn signal(&self, engines: Vec<EngineId>, signal: Signal) {
         self.tell(Command::Signal(engines, signal));
     }

@@ -45,6 +45,19 @@ pub enum EditorError {
     Input(#[from] io::Error),
 }
 
+impl EditorError {
+    /// Whether the process has as many files open as it may.
+    #[must_use]
+    pub fn is_out_of_files(&self) -> bool {
+        let code = match self {
+            Self::Terminal(ReadlineError::Io(error)) | Self::Input(error) => error.raw_os_error(),
+            Self::Terminal(ReadlineError::Errno(error)) => Some(*error as i32),
+            Self::Terminal(_) => None,
+        };
+        code.is_some_and(|code| code == rustix::io::Errno::MFILE.raw_os_error())
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct EditorOptions {
     /// vi's keys instead of Emacs's.

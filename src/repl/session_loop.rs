@@ -30,6 +30,10 @@ const LAST_CALL: Duration = Duration::from_millis(300);
 /// Between two looks at what ends the session.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// How often and how long after one another a terminal is tried for which no file descriptor is left.
+const TRIES: u32 = 100;
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Reads cells and runs them until the user leaves.
 /// `startup`: whether the user's startup notebook is run; in the background of the first prompt.
 pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> ExitCode {
@@ -79,6 +83,7 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         }));
     }
     let mut ok = true;
+    let mut tries = 0;
     let found = startup.then(Startup::find).unwrap_or(Ok(None));
     let mut startup = found.unwrap_or_else(|why| {
         screen.send(Event::Error(why));
@@ -125,6 +130,17 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         };
         analyst.prompt(false);
         session.hub().set_prompting(false);
+        if let Err(error) = &read
+            && error.is_out_of_files()
+            && tries < TRIES
+        {
+            // Those of engines that were just stopped come back.
+            tries += 1;
+            session.next_input = Some(begin).filter(|begin| !begin.is_empty());
+            std::thread::sleep(AGAIN);
+            continue;
+        }
+        tries = 0;
         match read {
             Ok(Read::Cell(text)) => {
                 screen.set_style(Style::detect());

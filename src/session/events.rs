@@ -137,10 +137,13 @@ impl Session {
                     }
                 }
             }
-            PoolEvent::NotStarted { why, .. } => {
-                sink.send(Event::Notice(format!(
-                    "an engine could not be started: {why}"
-                )));
+            // Of a pool that was given up for it, nobody need hear the same of each further engine.
+            PoolEvent::NotStarted { engine, why } => {
+                if engine == self.local || self.place(engine).is_some() {
+                    sink.send(Event::Notice(format!(
+                        "an engine could not be started: {why}"
+                    )));
+                }
             }
             PoolEvent::Output {
                 engine,

@@ -129,7 +129,8 @@ impl Session {
                 pool.engines.push(engine);
             }
             if let Err(failed) = self.wait_until_up(&pool.engines, sink) {
-                self.hub.stop(pool.engines);
+                self.discard(&pool.engines);
+                self.hub.settle();
                 return Err(failed);
             }
         }
@@ -219,6 +220,7 @@ impl Session {
             }
             if let Err(failed) = self.wait_until_up(&new, sink) {
                 self.discard(&new);
+                self.hub.settle();
                 return Err(failed);
             }
             self.hub.resized(pool.engines.clone(), size);

@@ -45,7 +45,9 @@ impl Session {
         let failed = (!status.success()).then(|| format!("the command ended with {status}"));
         if let (Some(bind), Some(kept)) = (request.bind, kept) {
             // A search that finds nothing ends so too: its lines are what was asked for.
-            failed.map(|what| sink.send(Event::Notice(what)));
+            if let Some(what) = failed {
+                sink.send(Event::Notice(what));
+            }
             let lines: Vec<&str> = kept.lines().collect();
             return self.bind_lines(bind, &lines, sink);
         }
