@@ -80,6 +80,24 @@ fn documentation(session: &mut Session) {
         &session.cell("?frobnicate_it"),
         &["nothing is known about `frobnicate_it`"],
     );
+    // A type that came with its `impl` is defined anew, and then its `impl`.
+    session.cells(&[
+        "struct Acc { b: i64 }\nimpl Acc { fn new() -> Self { Acc { b: 0 } } fn deposit(&mut self, n: i64) { self.b += n } }",
+        "struct Acc { b: i64, n: u8 }",
+    ]);
+    contains(
+        &session.cell("?Acc::new"),
+        &["nothing is known about `Acc::new`"],
+    );
+    session.cells(&[
+        "impl Acc { fn new() -> Self { Acc { b: 0, n: 0 } } fn deposit(&mut self, n: i64) { self.b += n } }",
+        "let acc = Acc::new();",
+    ]);
+    contains(&session.cell("?Acc::new"), &["fn new() -> Self"]);
+    contains(
+        &session.cell("?acc.deposit"),
+        &["fn deposit(&mut self, n: i64)"],
+    );
     // A question mark that is Rust's stays so.
     contains(&session.cell("?maybe"), &["maybe: Result<u8, String>"]);
     contains(&session.cell("maybe?"), &["37"]);

@@ -19,16 +19,20 @@ const ALIASES: [(&str, &str); 12] = [
 /// The magic that a mistyped or foreign name most likely means.
 pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let foreign = ALIASES.iter().map(|(alias, _)| *alias);
+    let alias = |meant: &str| ALIASES.iter().find(|(alias, _)| *alias == meant);
+    if let Some((_, name)) = alias(typed) {
+        return Some(name);
+    }
     let meant = nearest(typed, foreign.chain(known))?;
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == meant);
-    Some(alias.map_or(meant, |(_, name)| name))
+    Some(alias(meant).map_or(meant, |(_, name)| name))
 }
 
-/// The nearest of `known`, when it is near enough to be meant.
+/// The nearest of `known`, when it is near enough to be meant; never what was typed.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(typed, name), name))
+        .filter(|(distance, _)| *distance > 0)
         .filter(|(distance, name)| *distance <= 1 + name.len() / 3 && *distance < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -45,6 +49,8 @@ mod tests {
         assert_eq!(nearest("mpa", known), Some("map"));
         assert_eq!(nearest("timit", known), Some("timeit"));
         assert_eq!(nearest("frobnicate", known), None);
+        assert_eq!(nearest("time", known), Some("timeit"));
+        assert_eq!(nearest("pool", ["pool"]), None, "what was typed");
     }
 
     #[test]

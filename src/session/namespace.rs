@@ -213,7 +213,7 @@ impl Definitions {
         unseen.iter().map(|entry| entry.text.as_str()).collect()
     }
 
-    /// What the definitions come to: of each name the last one.
+    /// What the definitions come to: of each name the last one, and what goes with it.
     pub fn source(&self) -> String {
         let (items, _) = split_items(&self.unseen(0));
         let is_last = |at: usize, item: &ItemText| {
@@ -221,12 +221,18 @@ impl Definitions {
             item.name.is_none() || !items[at + 1..].iter().any(same)
         };
         let mut source = String::new();
+        // evcxr attaches an `impl` to the item before it: it goes when that is defined anew.
+        let mut attached = true;
         for (at, item) in items.iter().enumerate() {
             let ours = item
                 .name
                 .as_ref()
                 .is_some_and(|name| name.starts_with("_REGATTA"));
-            if !ours && is_last(at, item) {
+            let last = is_last(at, item);
+            if item.name.is_some() && item.kind != ItemKind::Macro {
+                attached = last;
+            }
+            if !ours && last && (item.kind != ItemKind::Impl || attached) {
                 source.push_str(&item.text);
                 source.push('\n');
             }
@@ -353,6 +359,23 @@ mod tests {
         assert_eq!(
             definitions.source(),
             "fn a() {}\nstruct A(u16);\nimpl A { fn f(&self) {} }\n"
+        );
+    }
+
+    #[test]
+    fn an_impl_goes_with_the_type_that_it_was_written_behind() {
+        let mut definitions = Definitions::default();
+        for cell in [
+            "struct A(u8);\nimpl A { fn new() {} }\nmacro_rules! m { () => {} }\nimpl A { fn f(&self) {} }",
+            "struct B;\nimpl B { fn kept() {} }",
+            "struct A(u16);",
+            "impl A { fn new() {} }",
+        ] {
+            definitions.add(&defines_items(cell), |_| None);
+        }
+        assert_eq!(
+            definitions.source(),
+            "macro_rules! m { () => {} }\nstruct B;\nimpl B { fn kept() {} }\nstruct A(u16);\nimpl A { fn new() {} }\n"
         );
     }
 
