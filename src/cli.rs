@@ -164,10 +164,7 @@ fn cells(
     if started_up(init, session, sink) {
         notebook_run::notebook(session, text, mode, run.keep_going, sink)
     } else {
-        NotebookOutcome {
-            ok: false,
-            updated: None,
-        }
+        NotebookOutcome::default()
     }
 }
 
@@ -243,6 +240,14 @@ fn notebook(run: &Run, init: bool, mut session: Session, mut original: File) -> 
     drop(session);
     if terminated {
         return ExitCode::from(repl::TERMINATED);
+    }
+    let name = match run.file.to_string_lossy() {
+        name if name == "-" => "the notebook".into(),
+        name => name,
+    };
+    for remark in outcome.remarks(&name, mode) {
+        // A standard error that is closed takes nothing; the exit status says it too.
+        let _ = writeln!(original, "{remark}");
     }
     if let Some(updated) = outcome.updated
         && updated != text

@@ -18,11 +18,45 @@ pub enum Mode {
     Update,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NotebookOutcome {
     pub ok: bool,
     /// The file's new text.
     pub updated: Option<String>,
+    /// Where in the file cells failed that the notebook doesn't show failing; each the line, from 1, on which
+    /// the cell's code begins.
+    pub failed: Vec<usize>,
+    /// How many cells stand below the failed one at which the run stopped.
+    pub left: usize,
+}
+
+impl NotebookOutcome {
+    /// What there is to say about the notebook `name` when all else is said, a line each.
+    pub fn remarks(&self, name: &str, mode: Mode) -> Vec<String> {
+        let mut remarks: Vec<String> = self
+            .failed
+            .iter()
+            .map(|line| match mode {
+                Mode::Update => format!("note: the cell at line {line} of {name} fails"),
+                Mode::Run | Mode::Check => format!("the cell at line {line} of {name} failed"),
+            })
+            .collect();
+        if let Some(line) = self.failed.last().filter(|_| self.left > 0) {
+            let (done, does) = match mode {
+                Mode::Check => ("checked", "checks"),
+                Mode::Run | Mode::Update => ("run", "runs"),
+            };
+            let cells = match self.left {
+                1 => format!("1 cell was not {done} (--keep-going {does} it)"),
+                left => format!("{left} cells were not {done} (--keep-going {does} them)"),
+            };
+            remarks.pop();
+            remarks.push(format!(
+                "stopped at the cell at line {line} of {name}; {cells}"
+            ));
+        }
+        remarks
+    }
 }
 
 /// Runs one cell and what it leaves in the background; whether all of it ended well.
@@ -51,7 +85,9 @@ pub fn notebook(
     let mut ok = true;
     let mut outputs = Vec::new();
     let mut whole = true;
-    for cell in notebook.cells() {
+    let mut failed = Vec::new();
+    let mut left = 0;
+    for (number, cell) in (1..).zip(notebook.cells()) {
         let mut recorder = Recorder {
             events: Vec::new(),
             onward: sink,
@@ -86,10 +122,16 @@ pub fn notebook(
         } else {
             output
         });
-        // A failure that the notebook shows on purpose is checked like any output.
-        let meant = mode == Mode::Check && expected.is_some_and(|text| text.contains("error"));
+        // A failure that the notebook shows on purpose is like any other output.
+        let meant = mode != Mode::Run && expected.is_some_and(|text| text.contains("error"));
         ok &= ran || meant || mode == Mode::Update;
+        if !ran && !meant {
+            failed.push(cell.line);
+        }
         let stop = !ran && !meant && !keep_going && mode != Mode::Update;
+        if stop {
+            left = notebook.cells().len() - number;
+        }
         if stop || session.quitting || session.interrupt().is_ended() {
             whole = false;
             break;
@@ -100,7 +142,12 @@ pub fn notebook(
         ok &= session.finish_jobs(sink);
     }
     let updated = (mode == Mode::Update).then(|| notebook.with_outputs(&outputs));
-    NotebookOutcome { ok, updated }
+    NotebookOutcome {
+        ok,
+        updated,
+        failed,
+        left,
+    }
 }
 
 struct Recorder<'a> {
@@ -114,5 +161,47 @@ impl Sink for Recorder<'_> {
             self.events.push(event.clone());
         }
         self.onward.send(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_and_what_was_left_is_told_by_line() {
+        let remarks = |failed: &[usize], left, mode| {
+            let outcome = NotebookOutcome {
+                failed: failed.to_vec(),
+                left,
+                ..NotebookOutcome::default()
+            };
+            outcome.remarks("x.md", mode)
+        };
+        assert!(remarks(&[], 0, Mode::Run).is_empty());
+        assert_eq!(
+            remarks(&[30], 2, Mode::Run),
+            [
+                "stopped at the cell at line 30 of x.md; 2 cells were not run (--keep-going runs them)"
+            ]
+        );
+        assert_eq!(
+            remarks(&[30], 1, Mode::Check),
+            [
+                "stopped at the cell at line 30 of x.md; 1 cell was not checked (--keep-going checks it)"
+            ]
+        );
+        // The last cell, or all with --keep-going.
+        assert_eq!(
+            remarks(&[3, 30], 0, Mode::Run),
+            [
+                "the cell at line 3 of x.md failed",
+                "the cell at line 30 of x.md failed"
+            ]
+        );
+        assert_eq!(
+            remarks(&[30], 0, Mode::Update),
+            ["note: the cell at line 30 of x.md fails"]
+        );
     }
 }

@@ -72,10 +72,26 @@ fn a_failed_cell_ends_the_run_or_not() {
         &["In [1]: let a = 20;", "Out[1]: 21", "on purpose"],
     );
     lacks(&ran.out, &["In [3]", "Out[3]"]);
+    contains(
+        &ran.err,
+        &[
+            "stopped at the cell at line 11 of ",
+            ".md; 1 cell was not run (--keep-going runs it)\n",
+        ],
+    );
     assert_eq!(after, text, "a run changes no file");
     let (ran, _) = notebook(&text, &["--keep-going"]);
     ended(&ran, 1);
     contains(&ran.out, &["Out[1]: 21", "on purpose", "Out[3]: 60"]);
+    contains(&ran.err, &["the cell at line 11 of ", ".md failed\n"]);
+    // What fails now and didn't is written, and told.
+    let (ran, updated) = notebook(&text, &["--update"]);
+    ended(&ran, 0);
+    contains(&updated, &["on purpose", "Out[3]: 60"]);
+    contains(&ran.err, &["note: the cell at line 11 of ", ".md fails\n"]);
+    let (ran, _) = notebook(&updated, &["--update"]);
+    ended(&ran, 0);
+    assert_eq!(ran.err, "", "the notebook says that it fails");
 }
 
 #[test]
