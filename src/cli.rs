@@ -6,6 +6,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compiler::toolchain::Toolchain;
@@ -101,7 +102,7 @@ pub fn main() -> ExitCode {
     if role == cleaner::ROLE {
         return ended(cleaner::main(Path::new(&of)).is_ok());
     }
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     match session() {
         Ok((session, original)) => run(cli, session, original),
         Err(why) => {
@@ -109,6 +110,27 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "regatta: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error of the command line, with what was meant by a file in the place of a subcommand.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(meant) = run_instead(word)
+    {
+        error.remove(ContextKind::SuggestedSubcommand);
+        let tips = vec![format!("did you mean `{meant}`?").into()];
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    error
+}
+
+/// The command that runs a file of this name.
+fn run_instead(file: &str) -> Option<String> {
+    match Path::new(file).extension()?.to_str()? {
+        "md" => Some(format!("regatta run {file}")),
+        "rs" => Some(format!("regatta -e '%run {file}'")),
+        _ => None,
     }
 }
 
@@ -190,11 +212,21 @@ fn sink(format: Format) -> Box<dyn Sink> {
 }
 
 fn notebook(run: &Run, init: bool, mut session: Session, mut original: File) -> ExitCode {
-    let usage = |original: &mut File, what: String| {
+    let refuse = |original: &mut File, report: Report| {
         let mut terminal = Terminal::new(original, Style::detect());
-        terminal.send(Event::Error(Report::usage(what)));
+        terminal.send(Event::Error(report));
         ExitCode::from(2)
     };
+    let usage = |original: &mut File, what: String| refuse(original, Report::usage(what));
+    if run.file.extension().is_some_and(|end| end == "rs") {
+        let what = format!("{} is no notebook", run.file.display());
+        let report = Report::usage(what);
+        let instead = run_instead(&run.file.to_string_lossy()).unwrap_or_default();
+        return refuse(
+            &mut original,
+            report.hint(format!("`{instead}` runs it as one cell, and its `main`")),
+        );
+    }
     let text = if run.file.as_os_str() == "-" {
         if run.update {
             return usage(
@@ -259,4 +291,22 @@ fn notebook(run: &Run, init: bool, mut session: Session, mut original: File) -> 
         );
     }
     ended(outcome.ok && !broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_alone_leads_to_the_command_that_runs_it() {
+        let told = |word: &str| {
+            let error = Cli::try_parse_from(["regatta", word]).err();
+            with_tip(error.expect("no subcommand")).to_string()
+        };
+        assert!(told("a/nb.md").contains("tip: did you mean `regatta run a/nb.md`?"));
+        assert!(told("nb.rs").contains("tip: did you mean `regatta -e '%run nb.rs'`?"));
+        assert!(!told("nb.txt").contains("did you mean"));
+        let both = told("run.md");
+        assert_eq!(both.matches("tip:").count(), 1, "{both}");
+    }
 }

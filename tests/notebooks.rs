@@ -105,6 +105,8 @@ fn wrong_usage_is_status_2() {
         &["run", "x.md", "--format", "xml"],
         &["--no-such-option"],
         &["row", "x.md"],
+        &["x.md"],
+        &["run", "x.rs"],
     ] {
         let ran = regatta(arguments, b"");
         assert_eq!(ran.status, 2, "{arguments:?}: {}{}", ran.out, ran.err);
