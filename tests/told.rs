@@ -40,6 +40,9 @@ fn every_error_has_its_place_and_a_way_on() {
         ("let r = %px 1", "error", "`%px -o r …`"),
         ("%exit", "error", "did you mean %quit?"),
         ("exit()", ":1:1", "`%quit` or Ctrl-D leaves"),
+        ("ls -l", ":1:1", "`!ls -l` runs it in a shell"),
+        ("cd src", ":1:3", "`%cd src` goes to another folder"),
+        ("%ls /tmp", "error", "`!ls /tmp` runs it in a shell"),
     ] {
         let shown = session.cell(code);
         contains(&shown, &["error", place, says]);

@@ -8,6 +8,7 @@ mod call;
 mod captures;
 pub mod completeness;
 mod edits;
+mod habits;
 pub mod items;
 mod lifted;
 pub mod options;
@@ -32,6 +33,7 @@ pub use aligned::aligned;
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use edits::Edits;
+pub use habits::shell_habit;
 pub use items::{
     Associated, ItemKind, ItemText, associated, defines_items, is_const_fn, split_items,
 };

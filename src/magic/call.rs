@@ -7,7 +7,9 @@ use super::{
     ALL, Magic, Takes, find_for_pool,
     suggest::{self, nearest},
 };
-use crate::cell::{Binding, MagicCall, OptionError, ValueCount, goes_on, position, split_options};
+use crate::cell::{
+    Binding, MagicCall, OptionError, ValueCount, goes_on, position, shell_habit, split_options,
+};
 use crate::outcome::Report;
 use crate::session::Code;
 
@@ -68,6 +70,9 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
             .map(|magic| magic.command().get_name().to_owned())
             .collect();
         let report = Report::usage(format!("unknown magic {percent}{}", call.name));
+        if let Some((_, hint)) = shell_habit(&format!("{} {}", call.name, call.args)) {
+            return Err(report.hint(hint));
+        }
         return Err(
             match suggest::magic(&call.name, names.iter().map(String::as_str)) {
                 Some(name) => report.hint(format!("did you mean {percent}{name}?")),

@@ -6,7 +6,7 @@ use super::full_disk::full_disk;
 use super::marks::{end, found, last_line, mark, word};
 use super::{Code, Failed, Record, Session};
 use crate::cell::syntax::DEEPEST;
-use crate::cell::{bound, captured, closure, identifiers, position};
+use crate::cell::{bound, captured, closure, identifiers, position, shell_habit};
 use crate::compiler::toolchain::users_temp_dir;
 use crate::compiler::{CompileError, Diagnostic, Extract};
 use crate::ids::CellId;
@@ -66,6 +66,17 @@ pub fn compile_error(
             if reports.iter().any(travels) {
                 // That it cannot be shown either is for later.
                 reports.retain(|report| !report.what.starts_with("the value cannot be shown"));
+            }
+            if let (Some((command, hint)), Some(first)) = (shell_habit(source), reports.first_mut())
+                && !variables.contains_key(command)
+                && (first.what.starts_with("expected ")
+                    || first
+                        .what
+                        .starts_with(&format!("cannot find value `{command}`")))
+            {
+                first.hint = Some(hint);
+                // The rest is about its arguments.
+                reports.truncate(1);
             }
             Failed(reports)
         }
