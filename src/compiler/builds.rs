@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::{Signal, kill as send_signal};
 use nix::unistd::{Pid, getpid};
+use rustix::process::getuid;
 
 /// Prefix of the name of every session's folder; the session's process id follows.
 const PREFIX: &str = "regatta-";
@@ -46,7 +47,9 @@ fn sweep(shelf: &Path) {
         let Some(pid) = pid else {
             continue;
         };
-        if is_gone(pid, &entry.path()) {
+        let about = entry.metadata();
+        let own = about.is_ok_and(|about| about.is_dir() && about.uid() == getuid().as_raw());
+        if own && is_gone(pid, &entry.path()) {
             remove(&entry.path());
         }
     }

@@ -7,8 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::toolchain;
 
-/// Folders of sources that nobody edits: cargo's own.
-const FETCHED: [&str; 2] = ["/registry/src/", "/git/checkouts/"];
+/// Folders of sources that nobody edits, in cargo's own.
+const FETCHED: [&str; 2] = ["registry/src", "git/checkouts"];
+
+fn fetched() -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(dirs::home_dir()?.join(".cargo")));
+    let folders = FETCHED.iter();
+    home.map(|home| folders.map(|folder| home.join(folder)).collect())
+        .unwrap_or_default()
+}
 
 /// Changes with every source file of such a crate, and with its manifest. `folder` is the session's own.
 pub fn stamp(folder: &Path) -> u64 {
@@ -24,6 +32,7 @@ pub fn stamp(folder: &Path) -> u64 {
 fn sources(folder: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let own = toolchain::cache_dir();
+    let fetched = fetched();
     for target in children(&folder.join("build/target")) {
         for told in children(&target.join("debug/deps")) {
             if told.extension().is_none_or(|end| end != "d") {
@@ -31,8 +40,7 @@ fn sources(folder: &Path) -> BTreeSet<PathBuf> {
             }
             let text = fs::read_to_string(&told).unwrap_or_default();
             for file in named(&text) {
-                let fetched = |part: &str| file.to_string_lossy().contains(part);
-                if file.starts_with(&own) || FETCHED.iter().any(|part| fetched(part)) {
+                if file.starts_with(&own) || fetched.iter().any(|folder| file.starts_with(folder)) {
                     continue;
                 }
                 let manifests = file.ancestors().skip(1).map(|at| at.join("Cargo.toml"));

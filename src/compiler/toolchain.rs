@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -200,10 +201,23 @@ pub fn cache_dir() -> PathBuf {
     };
     // A home that is full, read-only or missing costs speed, not the session.
     usual.filter(writable).unwrap_or_else(|| {
-        users_temp_dir().join(format!(
-            "regatta-cache-{}",
-            std::env::var("USER").unwrap_or_default()
-        ))
+        let name = |n: u32| format!("regatta-cache-{}-{n}", rustix::process::getuid().as_raw());
+        let folders = (0..100).map(|n| users_temp_dir().join(name(n)));
+        let mut folders = folders.skip_while(|folder| !is_private(folder));
+        folders
+            .next()
+            .unwrap_or_else(|| users_temp_dir().join(name(0)))
+    })
+}
+
+/// Makes a folder where others may make folders too; whether it is this user's alone. What is in it becomes
+/// part of every cell.
+fn is_private(folder: &Path) -> bool {
+    // One that is there already is looked at like a new one.
+    let _ = fs::DirBuilder::new().mode(0o700).create(folder);
+    fs::symlink_metadata(folder).is_ok_and(|about| {
+        let own = about.uid() == rustix::process::getuid().as_raw();
+        about.is_dir() && own && about.mode() & 0o022 == 0
     })
 }
 
@@ -227,4 +241,24 @@ fn path_with(first: &Path) -> OsString {
     let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
     // A folder with a colon in its name can't be in a PATH; the old value still works.
     std::env::join_paths(folders).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_can_write_to_or_have_linked_is_not_private() {
+        let shelf = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| shelf.path().join(name);
+        assert!(is_private(&at("new")));
+        assert!(is_private(&at("new")), "the second session finds it");
+        fs::create_dir(at("open")).expect("a folder");
+        fs::set_permissions(at("open"), fs::Permissions::from_mode(0o777)).expect("its mode");
+        assert!(!is_private(&at("open")));
+        std::os::unix::fs::symlink(at("new"), at("link")).expect("a link");
+        assert!(!is_private(&at("link")));
+    }
 }

@@ -104,9 +104,13 @@ impl Session {
         }
         // Each round forgets the variables whose types were redefined.
         for _ in 0..5 {
-            let before = self.namespace_of(self.local, sink)?;
-            let ready = self.compile(code, &before, sink)?;
             let local = self.local;
+            let before = self.namespace_of(local, sink)?;
+            let ready = self.compile(code, &before, sink)?;
+            if self.local != local {
+                // It has died meanwhile, and the variables that this was compiled for with it.
+                continue;
+            }
             for name in &ready.lost {
                 sink.send(Event::Notice(lost_by_redefinition(name)));
             }

@@ -323,9 +323,12 @@ impl<O> Job<O> {
                 over.why.clone()
             }),
             _ => {
+                // Decoding is the user's code: it may look at the job itself.
+                let came = state.came.clone();
                 let mut results = Vec::with_capacity(state.done as usize);
+                drop(state);
                 self.shared
-                    .all(&state.came, &mut |_, result| results.push(result))?;
+                    .all(&came, &mut |_, result| results.push(result))?;
                 Ok(results)
             }
         }
@@ -353,12 +356,11 @@ impl<O> Job<O> {
     /// When a result's own code cannot decode it.
     #[must_use]
     pub fn partial(&self) -> Vec<(u64, O)> {
-        let state = self.shared.lock();
+        let came = self.shared.lock().came.clone();
         let mut results = Vec::new();
-        let all = self.shared.all(&state.came, &mut |item, result| {
-            results.push((item, result))
-        });
-        drop(state);
+        let all = self
+            .shared
+            .all(&came, &mut |item, result| results.push((item, result)));
         assert!(all.is_ok(), "{UNDECODABLE}");
         results
     }
