@@ -33,10 +33,17 @@ struct Entry {
 /// What reads files or the environment while it is compiled: its text does not tell what it gives.
 const READS: [&str; 4] = ["include!", "include_str!", "include_bytes!", "env!"];
 
+fn reads(source: &str) -> bool {
+    let called = |at: usize| source.get(at..).unwrap_or_default().trim_start();
+    READS.iter().any(|name| {
+        let mut found = source.match_indices(name);
+        found.any(|(at, _)| called(at + name.len()).starts_with(['(', '[', '{']))
+    })
+}
+
 impl Cache {
     pub fn keep(&mut self, key: Key, before: &BTreeMap<String, String>, compiled: &Compiled) {
-        let source = &compiled.artifact.source;
-        if READS.iter().any(|name| source.contains(name)) {
+        if reads(&compiled.artifact.source) {
             return;
         }
         let entry = Entry {
@@ -78,5 +85,17 @@ impl Cache {
 
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reads;
+
+    #[test]
+    fn what_reads_while_it_is_compiled_is_told_by_the_calls() {
+        assert!(reads("let a = include_str! (\"a.txt\");"));
+        assert!(reads("const P: &str = option_env![\"PATH\"].unwrap();"));
+        assert!(!reads("// included via include_str! then\nlet a = 1;"));
     }
 }

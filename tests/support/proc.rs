@@ -10,6 +10,8 @@ struct Entry {
     pid: i32,
     parent: i32,
     zombie: bool,
+    /// In clock ticks since the machine's start.
+    started: u64,
 }
 
 fn entry(pid: i32) -> Option<Entry> {
@@ -23,6 +25,7 @@ fn entry(pid: i32) -> Option<Entry> {
         pid,
         parent,
         zombie,
+        started: fields.nth(17)?.parse().ok()?,
     })
 }
 
@@ -42,12 +45,12 @@ pub fn engines(session: i32) -> Vec<i32> {
     let children = all()
         .into_iter()
         .filter(|entry| entry.parent == session && !entry.zombie);
-    let mut pids: Vec<i32> = children
-        .map(|entry| entry.pid)
-        .filter(|pid| arguments(*pid).contains("__engine"))
+    let mut engines: Vec<Entry> = children
+        .filter(|entry| arguments(entry.pid).contains("__engine"))
         .collect();
-    pids.sort_unstable();
-    pids
+    // Process ids begin anew some time.
+    engines.sort_unstable_by_key(|entry| (entry.started, entry.pid));
+    engines.into_iter().map(|entry| entry.pid).collect()
 }
 
 /// All processes below this one.
