@@ -22,7 +22,7 @@ pub enum Shown {
 pub enum Mention {
     /// `_` is the last value, `__` the one before it, `___` the one before that.
     Last(usize),
-    /// `_3` and `Out[3]` are the value of In [3].
+    /// `_3` and `Out[3]` are the value of `In [3]`.
     Cell(u32),
 }
 

@@ -1,5 +1,5 @@
 //! rustc's wrapper: cargo runs this binary instead of rustc. For the cells' own crate it mends what evcxr
-//! generated (see [`super::generated`] and [`super::statics`]) and links the crates as [`super::bundle`] has
+//! generated (see `generated` and `statics`) and links the crates as `bundle` has
 //! them; for all others it becomes rustc.
 
 use std::collections::BTreeSet;
