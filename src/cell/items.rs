@@ -8,7 +8,6 @@ use ra_ap_syntax::{AstNode as _, SyntaxNode};
 
 use super::syntax::{Tree, read};
 use super::token::Lines;
-use super::words::normalised;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
@@ -107,43 +106,6 @@ fn item(node: &SyntaxNode) -> Option<(ItemKind, Option<String>)> {
         // What it makes is not known here.
         _ => None,
     }
-}
-
-/// What an `impl` says that types can be made of: its constants, its types and its `const fn`s.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Associated {
-    /// Tells it from those of other `impl`s.
-    pub key: String,
-    pub name: String,
-    pub text: String,
-}
-
-/// Those of an `impl`.
-#[must_use]
-pub fn associated(item: &str) -> Vec<Associated> {
-    let of = |tree: &Tree| {
-        let item = tree.statements().find_map(ast::Impl::cast)?;
-        let list = item.assoc_item_list()?;
-        let whole = item.syntax().text().to_string();
-        let start = list.syntax().text_range().start() - item.syntax().text_range().start();
-        let header = normalised(whole.get(..start.into())?);
-        let found = list.assoc_items().filter_map(|item| {
-            let name = match &item {
-                ast::AssocItem::Const(item) => item.name(),
-                ast::AssocItem::TypeAlias(item) => item.name(),
-                ast::AssocItem::Fn(item) if item.const_token().is_some() => item.name(),
-                _ => None,
-            };
-            let name = name?.text().trim_start_matches("r#").to_owned();
-            Some(Associated {
-                key: format!("{header}::{name}"),
-                name,
-                text: normalised(&item.syntax().text().to_string()),
-            })
-        });
-        Some(found.collect())
-    };
-    read(item, of).flatten().unwrap_or_default()
 }
 
 /// Whether a function can be called while types are made.

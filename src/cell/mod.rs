@@ -9,6 +9,7 @@ mod captures;
 pub mod completeness;
 mod edits;
 mod habits;
+mod impls;
 pub mod items;
 mod lifted;
 pub mod options;
@@ -34,9 +35,8 @@ pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use edits::Edits;
 pub use habits::shell_habit;
-pub use items::{
-    Associated, ItemKind, ItemText, associated, defines_items, is_const_fn, split_items,
-};
+pub use impls::{Associated, Impl, implementation};
+pub use items::{ItemKind, ItemText, defines_items, is_const_fn, split_items};
 pub use lifted::lifted;
 pub use options::{OptionError, ValueCount, goes_on, split_options};
 pub use outs::{Mention, Shown, mentions, replaced, shown};

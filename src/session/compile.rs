@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blocks::carriers;
 use super::cache::Key;
 use super::namespace::Namespace;
 use super::pump::Awaited;
@@ -133,6 +134,7 @@ impl Session {
         let lifted = lifted(&code.text, true);
         let text = lifted.apply(&code.text);
         let (items, _) = split_items(&text);
+        let carriers = carriers(&items);
         let lost = self.definitions.outdated(namespace, &items);
         let cached = self.cache.find(&key, namespace.variables());
         if let Some(artifact) = cached.filter(|_| lost.is_empty()) {
@@ -152,8 +154,8 @@ impl Session {
         };
         self.building.restart();
         let source = Source {
-            prefix: self.definitions.unseen(namespace.seen),
-            code: text,
+            prefix: self.definitions.before(namespace.seen, &items),
+            code: carriers.apply(&text),
             changes: self.definitions.changes_with(&items),
         };
         let pending = self.compiler.compile(source, &namespace.state);
@@ -165,6 +167,7 @@ impl Session {
                 if let CompileError::Refused(told) = &mut error {
                     for place in told.iter_mut().flat_map(|one| &mut one.places) {
                         for (line, column) in [&mut place.start, &mut place.end] {
+                            *column = carriers.column_back(&text, *line, *column);
                             *column = lifted.column_back(&code.text, *line, *column);
                         }
                     }

@@ -2,6 +2,7 @@
 //! them and keeps account of which variables live where. It renders nothing: events go to a [`Sink`].
 
 mod beginnings;
+mod blocks;
 mod cache;
 mod code;
 mod compare;

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::blocks::{Blocks, carried_by, is_carrier};
 use crate::cell::{
-    Associated, ItemKind, ItemText, associated, identifiers, imported, is_const_fn, normalised,
+    Associated, ItemKind, ItemText, identifiers, implementation, imported, is_const_fn, normalised,
     split_items,
 };
 use crate::compiler::State;
@@ -30,6 +31,7 @@ impl Namespace {
 pub struct Definitions {
     log: Vec<Entry>,
     items: BTreeMap<String, ItemText>,
+    blocks: Blocks,
     /// What `impl`s say that types can be made of, by its key.
     associated: BTreeMap<String, Associated>,
     /// What each imported name stands for.
@@ -64,25 +66,25 @@ impl Definitions {
         }
         let changed = self.changed_by(items);
         let redefined = self.redefined_by(items);
-        let mut text = String::new();
-        if items[0].kind == ItemKind::Impl {
-            // evcxr attaches an `impl` to the item before it, which here could be any.
-            text = format!("const _REGATTA_{}: () = ();\n", self.log.len());
+        let at_home = |item: &ItemText| Some((item.text.trim().to_owned(), home(item.line)?));
+        let mut homes: Vec<(String, Place)> = items.iter().filter_map(at_home).collect();
+        let revised = self.blocks.revised(items);
+        for (old, new) in revised.edited() {
+            // It has kept its lines.
+            let home = self.homes().filter(|(text, _)| *text == old).last();
+            homes.extend(home.map(|(_, home)| (new.to_owned(), home)));
         }
+        let mut text = revised.text();
+        text.push_str(&carried_by(items));
+        self.blocks.take(revised, items);
         for item in items {
-            text.push_str(item.text.trim());
-            text.push('\n');
             if let Some(name) = &item.name {
                 self.items.insert(name.clone(), item.clone());
             }
-            if item.kind == ItemKind::Impl {
-                let said = associated(&item.text).into_iter();
-                self.associated
-                    .extend(said.map(|said| (said.key.clone(), said)));
+            for said in associated(item) {
+                self.associated.insert(said.key.clone(), said);
             }
         }
-        let at_home = |item: &ItemText| Some((item.text.trim().to_owned(), home(item.line)?));
-        let homes = items.iter().filter_map(at_home).collect();
         if let Some(last) = self.log.last_mut()
             && last.text == text
         {
@@ -127,8 +129,7 @@ impl Definitions {
             .filter(redefined)
             .filter_map(|item| item.name.clone())
             .collect();
-        let impls = items.iter().filter(|item| item.kind == ItemKind::Impl);
-        for said in impls.flat_map(|item| associated(&item.text)) {
+        for said in items.iter().flat_map(associated) {
             let old = self.associated.get(&said.key);
             if old.is_some_and(|old| old.text != said.text) {
                 changed.insert(said.name);
@@ -207,32 +208,33 @@ impl Definitions {
             .collect()
     }
 
-    /// The definitions that a namespace lacks.
-    pub fn unseen(&self, seen: usize) -> String {
+    fn unseen(&self, seen: usize) -> String {
         let unseen = self.log.get(seen..).unwrap_or_default();
         unseen.iter().map(|entry| entry.text.as_str()).collect()
+    }
+
+    /// What goes before a cell with these definitions: those that a namespace lacks, and what the cell's `impl`s
+    /// leave of earlier ones.
+    pub fn before(&self, seen: usize, items: &[ItemText]) -> String {
+        self.unseen(seen) + &self.blocks.revised(items).text()
     }
 
     /// What the definitions come to: of each name the last one, and what goes with it.
     pub fn source(&self) -> String {
         let (items, _) = split_items(&self.unseen(0));
         let is_last = |at: usize, item: &ItemText| {
-            let same = |later: &ItemText| later.name == item.name && later.kind == item.kind;
-            item.name.is_none() || !items[at + 1..].iter().any(same)
+            let same = |later: &ItemText| match item.kind {
+                ItemKind::Impl => later.text == item.text,
+                _ => later.name == item.name && later.kind == item.kind,
+            };
+            let is_alone = item.name.is_none() && item.kind != ItemKind::Impl;
+            is_alone || !items[at + 1..].iter().any(same)
         };
         let mut source = String::new();
-        // evcxr attaches an `impl` to the item before it: it goes when that is defined anew.
-        let mut attached = true;
         for (at, item) in items.iter().enumerate() {
-            let ours = item
-                .name
-                .as_ref()
-                .is_some_and(|name| name.starts_with("_REGATTA"));
-            let last = is_last(at, item);
-            if item.name.is_some() && item.kind != ItemKind::Macro {
-                attached = last;
-            }
-            if !ours && last && (item.kind != ItemKind::Impl || attached) {
+            let ours = item.name.as_deref().is_some_and(is_carrier);
+            let gone = item.kind == ItemKind::Impl && !self.blocks.has(&item.text);
+            if !ours && !gone && is_last(at, item) {
                 source.push_str(&item.text);
                 source.push('\n');
             }
@@ -281,6 +283,13 @@ impl Definitions {
             ..Self::default()
         };
     }
+}
+
+/// What an `impl` says that types can be made of.
+fn associated(item: &ItemText) -> Vec<Associated> {
+    let item = (item.kind == ItemKind::Impl).then(|| implementation(&item.text));
+    let said = item.flatten().map(|item| item.associated().collect());
+    said.unwrap_or_default()
 }
 
 fn imports(items: &[ItemText]) -> impl Iterator<Item = (String, String)> {
