@@ -9,8 +9,10 @@ use super::namespace::Namespace;
 use super::pump::Awaited;
 use super::{Code, Failed, GRACE, Grace, Session, TICK, explain};
 use crate::cell::{
-    boxed_closure, lifted, nests_too_deeply, split_items, with_pointers, with_semicolon,
+    Edits, boxed_closure, lifted, made_items, nests_too_deeply, split_items, with_pointers,
+    with_semicolon,
 };
+use crate::compiler::analysis::expanded;
 use crate::compiler::{Artifact, CompileError, Compiled, Pending, Source, Warmth};
 use crate::ids::EngineId;
 use crate::outcome::{ErrorKind, Event, Progress, Sink};
@@ -114,6 +116,11 @@ impl Session {
         answer.map_err(|failed| explain::closure_borrows(failed, boxed))
     }
 
+    /// The edits that put the items which the session's macros make in the place of their calls.
+    pub(super) fn made(&self, code: &str) -> Edits {
+        made_items(code, self.definitions.items(), expanded)
+    }
+
     fn compile_as_it_is(
         &mut self,
         code: &Code,
@@ -131,8 +138,10 @@ impl Session {
             code: code.text.clone(),
             version,
         };
-        let lifted = lifted(&code.text, true);
-        let text = lifted.apply(&code.text);
+        let made = self.made(&code.text);
+        let unlifted = made.apply(&code.text);
+        let lifted = lifted(&unlifted, true);
+        let text = lifted.apply(&unlifted);
         let (items, _) = split_items(&text);
         let carriers = carriers(&items);
         let lost = self.definitions.outdated(namespace, &items);
@@ -168,7 +177,8 @@ impl Session {
                     for place in told.iter_mut().flat_map(|one| &mut one.places) {
                         for (line, column) in [&mut place.start, &mut place.end] {
                             *column = carriers.column_back(&text, *line, *column);
-                            *column = lifted.column_back(&code.text, *line, *column);
+                            *column = lifted.column_back(&unlifted, *line, *column);
+                            *column = made.column_back(&code.text, *line, *column);
                         }
                     }
                 }

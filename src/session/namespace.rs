@@ -263,6 +263,11 @@ impl Definitions {
         (item.kind == ItemKind::Fn).then_some(item.text.as_str())
     }
 
+    /// Every item that has a name.
+    pub fn items(&self) -> impl Iterator<Item = &ItemText> {
+        self.items.values()
+    }
+
     /// Names of functions and types, for completion and `%who`.
     pub fn names(&self) -> impl Iterator<Item = (&str, ItemKind)> {
         self.items

@@ -203,7 +203,9 @@ impl Session {
         let instead = self.outs_in(code, sink)?;
         let plain = Code::default().user_part(code, 0..code.len(), (line, 1), &instead);
         let cell = self.cell();
-        match shown(code) {
+        // The call of a macro that makes items has no value.
+        let made = self.made(code).apply(code);
+        match shown(code).filter(|_| shown(&made).is_some()) {
             Some(Shown::Fresh(span)) => {
                 let wrapped = keeping(code, span, line, &instead);
                 match self.run_local(&wrapped, sink) {

@@ -5,6 +5,7 @@
 //! evcxr has one too, but gives nobody access to it, and it is busy while a cell compiles.
 
 mod docs;
+mod expand;
 mod markup;
 mod names;
 mod scene;
@@ -18,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use docs::{Found, Question};
+pub use expand::expanded;
 pub use names::{Kind, Name};
 pub use scene::{Place, Scene, Scenes};
 
