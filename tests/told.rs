@@ -11,6 +11,7 @@ fn every_error_has_its_place_and_a_way_on() {
         "%pool start -n 2",
         "let arr = [1, 2, 3]; let value = 1; let names = vec![1, 2]; let kept = vec![1];",
         "fn len(x: Vec<i32>) -> usize { x.len() }",
+        "static G: i32 = 1;",
     ]);
     for (code, place, says) in [
         ("%px 1 +", ":1:8", "found the end of the cell"),
@@ -29,10 +30,11 @@ fn every_error_has_its_place_and_a_way_on() {
         ("let p = 5\nlet q = 6\np + q", ":1:10", "add `;` here"),
         ("%px let p = 1; p +", ":1:19", "found the end of the cell"),
         ("vlaue + 1", ":1:1", "similar name exists: `value`"),
+        ("F + 1", ":1:1", "cannot find value `F`"),
         (
-            "struct T { a: i32 }\nfn h(t: T) -> i32 { t.b }",
+            "struct T { width: i32 }\nfn h(t: T) -> i32 { t.widht }",
             ":2:23",
-            "similar name exists: `a`",
+            "similar name exists: `width`",
         ),
         ("|x: i32| x + 1", ":1:1", "it is a closure"),
         ("use rand::Rng;", ":1:5", "`%dep rand = \"*\"`"),
@@ -48,7 +50,14 @@ fn every_error_has_its_place_and_a_way_on() {
         contains(&shown, &["error", place, says]);
         lacks(
             &shown,
-            &["earlier cell", "cargo add", "derive(Debug)", "`#["],
+            &[
+                "earlier cell",
+                "cargo add",
+                "derive(Debug)",
+                "`#[",
+                "`G`",
+                "const parameter",
+            ],
         );
     }
 

@@ -87,6 +87,7 @@ pub fn by_place(one: &Diagnostic, other: &Diagnostic) -> std::cmp::Ordering {
 /// Translates; `prefix_lines` stood before the user's code and are none of his, `source` is what rustc read.
 pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -> Diagnostic {
     let mut places: Vec<Place> = Vec::new();
+    let told = error.message();
     let helps = error.help_spanned().iter();
     for (message, primary) in error
         .spanned_messages()
@@ -103,7 +104,7 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -
             label: label(&message.label),
             primary,
         };
-        if !places.contains(&place) {
+        if !places.contains(&place) && !is_far_fetched(&place.label, &told) {
             places.push(place);
         }
     }
@@ -114,7 +115,7 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -
         Vec::new()
     };
     Diagnostic {
-        message: readable(&error.message()),
+        message: readable(&told),
         code: error.code().map(str::to_owned),
         places,
         notes,
@@ -266,18 +267,44 @@ fn shortened(line: &str) -> String {
 /// The first help that concerns the user's code, with what rustc would write instead.
 fn help(error: &CompilationError) -> Option<String> {
     let children = error.json["children"].as_array()?;
+    let message = error.message();
     let helps = || {
         let helps = children
             .iter()
             .filter(|child| child["level"].as_str() == Some("help"));
-        helps.filter_map(help_of)
+        helps.filter_map(|help| help_of(help, &message))
     };
     // One to import what is missing is the one to follow.
     let import = helps().find(|help| help.starts_with(IMPORT));
     import.or_else(|| helps().next())
 }
 
-fn help_of(child: &Value) -> Option<String> {
+/// The names in a message, without their paths.
+fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    let quoted = message.split('`').skip(1).step_by(2);
+    quoted.filter_map(|path| path.rsplit("::").next())
+}
+
+/// Whether a help or a label calls a name similar that is like none of the error's own.
+fn is_far_fetched(label: &str, told: &str) -> bool {
+    let says = label.contains("similar name exists") || label.starts_with("similarly named");
+    let like = |known: &str| quoted(told).any(|name| similar(name, known));
+    says && !quoted(label).next().is_some_and(like)
+}
+
+/// Whether one name can be a slip for the other; to rustc all names of one letter are.
+fn similar(typed: &str, known: &str) -> bool {
+    let words = |name: &str| {
+        let mut words: Vec<String> = name.split('_').map(str::to_lowercase).collect();
+        words.sort_unstable();
+        words
+    };
+    let most = typed.chars().count().max(known.chars().count()) / 3;
+    words(typed) == words(known) || strsim::damerau_levenshtein(typed, known) <= most
+}
+
+/// `told` is the message that it belongs to.
+fn help_of(child: &Value, told: &str) -> Option<String> {
     let message = child["message"]
         .as_str()
         .filter(|message| !is_generated(message))?;
@@ -298,13 +325,18 @@ fn help_of(child: &Value) -> Option<String> {
         return (spans.is_empty() && !message.ends_with("exists")).then(|| message.to_owned());
     };
     let instead = instead(span);
+    // A generic parameter would be added to what evcxr makes of the cell.
+    let line = span["text"][0]["text"].as_str().unwrap_or_default();
+    if line.contains("fn run_user_code_") {
+        return None;
+    }
     let one_line = !instead.is_empty() && !instead.contains('\n');
     let named = if one_line && !message.contains(&format!("`{instead}`")) {
         format!("{message}: `{instead}`")
     } else {
         message.to_owned()
     };
-    (!is_generated(&instead)).then_some(named)
+    (!is_generated(&instead) && !is_far_fetched(&named, told)).then_some(named)
 }
 
 /// What the help to import a name begins with.
@@ -360,7 +392,68 @@ fn extracts(error: &CompilationError) -> Vec<Extract> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CLOSURE, Diagnostic, Place, by_place, generics, text_from};
+    use super::{
+        CLOSURE, Diagnostic, Place, by_place, generics, help_of, is_far_fetched, similar, text_from,
+    };
+
+    #[test]
+    fn a_similar_name_is_one_that_is_similar() {
+        for (typed, known, is) in [
+            ("vlaue", "value", true),
+            ("pol", "pool", true),
+            ("index", "Index", true),
+            ("i", "I", true),
+            ("name_of", "of_name", true),
+            ("F", "G", false),
+            ("z", "G", false),
+            ("h", "g1", false),
+            ("ab", "cb", false),
+            ("total", "metal", false),
+        ] {
+            assert_eq!(similar(typed, known), is, "{typed} {known}");
+        }
+        for (label, told, is) in [
+            (
+                "help: a static with a similar name exists: `G`",
+                "cannot find value `F`",
+                true,
+            ),
+            (
+                "similarly named function `near` defined here",
+                "no `h`",
+                true,
+            ),
+            (
+                "a similar name exists in the module: `HashMap`",
+                "no `a::HashMa`, `b`",
+                false,
+            ),
+            (
+                "a field with a similar name exists: `wide`",
+                "struct `T` has no field `wied`",
+                false,
+            ),
+            (
+                "similarly named function `near` defined here",
+                "no `naer`",
+                false,
+            ),
+            ("not found in this scope", "no `F`", false),
+        ] {
+            assert_eq!(is_far_fetched(label, told), is, "{label}");
+        }
+        let help = |name: &str| {
+            serde_json::json!({
+                "message": "a static with a similar name exists",
+                "spans": [{ "suggested_replacement": name }],
+            })
+        };
+        assert_eq!(help_of(&help("G"), "no `F`"), None);
+        assert_eq!(
+            help_of(&help("GRAIN"), "no `GRIAN`").as_deref(),
+            Some("a static with a similar name exists: `GRAIN`")
+        );
+    }
 
     #[test]
     fn errors_are_told_by_place() {
