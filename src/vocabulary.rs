@@ -27,8 +27,9 @@ pub struct MagicWord {
     /// Whether `%%name` with a body exists.
     pub cell_form: bool,
     pub options: Vec<OptionWord>,
-    /// What may follow the name as its first word, such as `start` and `stop` of `%pool`.
-    pub subcommands: Vec<String>,
+    /// What may follow the name as its first word, such as `start` and `stop` of `%pool`; each has options of
+    /// its own.
+    pub subcommands: Vec<MagicWord>,
 }
 
 /// An option of a magic. One with neither a long nor a short name is a positional argument.

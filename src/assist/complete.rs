@@ -87,11 +87,11 @@ fn candidates(place: &Place, before: &str, typed: &str, vocabulary: &Vocabulary)
         Place::OptionName(magic) => options(magic),
         Place::Value(kind) => values(kind, vocabulary),
         Place::First(magic) => {
-            let words = magic.subcommands.iter().cloned().map(bare);
+            let words = magic.subcommands.iter();
+            let words = words.map(|sub| with(sub.name.clone(), &sub.summary));
             words.chain(positional(magic, vocabulary)).collect()
         }
         Place::Positional(magic) => positional(magic, vocabulary).collect(),
-        Place::PoolName => vocabulary.pools.iter().cloned().map(bare).collect(),
         Place::Code => code(vocabulary, before, typed),
         Place::File | Place::Nothing => Vec::new(),
     };
@@ -224,13 +224,16 @@ mod tests {
                 .map(|&word| word.to_owned())
                 .collect::<Vec<_>>()
         };
-        let magic = |name: &str, cell_form, options, subcommands: &[&str]| MagicWord {
+        let magic = |name: &str, cell_form, options, subcommands: &[MagicWord]| MagicWord {
             name: name.to_owned(),
             summary: format!("about {name}"),
             cell_form,
             options,
-            subcommands: words(subcommands),
+            subcommands: subcommands.to_vec(),
         };
+        let kinds = ValueKind::Choice(words(&["processes", "threads"]));
+        let pool = option("", None, ValueKind::Pool);
+        let targets = option("", None, ValueKind::Targets);
         let group = ValueKind::Choice(words(&["engine", "order", "type"]));
         Vocabulary {
             magics: vec![
@@ -244,16 +247,26 @@ mod tests {
                 magic(
                     "pool",
                     false,
-                    vec![
-                        option("all", None, ValueKind::None),
-                        option("", Some('n'), ValueKind::Number),
-                        option(
-                            "",
-                            None,
-                            ValueKind::Choice(words(&["processes", "threads"])),
+                    vec![],
+                    &[
+                        magic(
+                            "start",
+                            false,
+                            vec![
+                                option("", None, kinds),
+                                option("", Some('n'), ValueKind::Number),
+                            ],
+                            &[],
                         ),
+                        magic(
+                            "stop",
+                            false,
+                            vec![pool.clone(), option("all", None, ValueKind::None)],
+                            &[],
+                        ),
+                        magic("use", false, vec![pool.clone()], &[]),
+                        magic("restart", false, vec![targets], &[]),
                     ],
-                    &["start", "stop", "use"],
                 ),
                 magic(
                     "px",
@@ -272,7 +285,7 @@ mod tests {
                     vec![option("svg", None, ValueKind::File)],
                     &[],
                 ),
-                magic("weigh", false, vec![option("", None, ValueKind::Pool)], &[]),
+                magic("weigh", false, vec![pool], &[]),
             ],
             pools: words(&["p0", "workers"]),
             engines: 2,
@@ -327,12 +340,17 @@ mod tests {
         assert_eq!(at_end("%px --group-outputs t").1, ["type"]);
         assert_eq!(at_end("%px --group-outputs=o"), ("o", vec!["order".into()]));
         assert_eq!(at_end("let f = %map -p w").1, ["workers"]);
-        assert_eq!(at_end("%pool start -").1, ["--all", "-n"]);
+        assert_eq!(at_end("%pool start -").1, ["-n"]);
+        assert_eq!(at_end("%pool stop -").1, ["--all"]);
+        assert!(at_end("%pool start -n ").1.is_empty());
     }
 
     #[test]
     fn subcommands_arguments_and_topics() {
+        assert_eq!(at_end("%pool ").1, ["start", "stop", "use", "restart"]);
         assert_eq!(at_end("%pool st").1, ["start", "stop"]);
+        assert_eq!(at_end("%pool stop ").1, ["p0", "workers"]);
+        assert_eq!(at_end("%pool restart ").1, ["all", "0", "1", "::2", "-1"]);
         assert_eq!(at_end("%pool start ").1, ["processes", "threads"]);
         assert_eq!(at_end("%pool use ").1, ["p0", "workers"]);
         assert_eq!(at_end("%help p").1, ["pool", "px"]);

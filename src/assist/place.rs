@@ -17,9 +17,8 @@ pub(super) enum Place<'v> {
     Value(&'v ValueKind),
     /// The first word after a magic's name: a subcommand, an argument, or code.
     First(&'v MagicWord),
-    /// A word after a subcommand.
+    /// A word after a subcommand, or one of several pools.
     Positional(&'v MagicWord),
-    PoolName,
     File,
     Code,
     Nothing,
@@ -94,6 +93,10 @@ fn argument<'v>(
     let Some(magic) = vocabulary.magic(name) else {
         return code_place(text, cursor);
     };
+    let subcommand = before
+        .first()
+        .and_then(|first| magic.subcommands.iter().find(|sub| sub.name == *first));
+    let magic = subcommand.unwrap_or(magic);
     if let Some(value) = before.last().and_then(|word| value_of(magic, word)) {
         return (Place::Value(value), value_start(text, start, cursor, value));
     }
@@ -107,20 +110,17 @@ fn argument<'v>(
         return (Place::OptionName(magic), start);
     }
     match before.as_slice() {
+        _ if subcommand.is_some() => (Place::Positional(magic), start),
         [] => match only_positional(magic) {
             Some(ValueKind::File) => (Place::File, start),
             _ => (Place::First(magic), start),
         },
-        ["stop" | "use", ..] if name == "pool" => (Place::PoolName, start),
         words if only_positional(magic) == Some(&ValueKind::Pool) => {
             if words.contains(&"--") {
                 code_place(text, cursor)
             } else {
                 (Place::Positional(magic), start)
             }
-        }
-        [first, ..] if magic.subcommands.iter().any(|word| word == first) => {
-            (Place::Positional(magic), start)
         }
         _ => code_place(text, cursor),
     }

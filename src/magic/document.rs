@@ -9,28 +9,9 @@ use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
 pub fn vocabulary(session: &Session) -> Vocabulary {
     let magics: Vec<MagicWord> = ALL
         .iter()
-        .map(|magic| {
-            let command = magic.command();
-            let subcommands = command
-                .get_subcommands()
-                .map(|sub| sub.get_name().to_owned())
-                .collect();
-            let options = command
-                .get_subcommands()
-                .flat_map(clap::Command::get_arguments)
-                .chain(command.get_arguments())
-                .map(option)
-                .collect();
-            MagicWord {
-                name: command.get_name().to_owned(),
-                summary: command
-                    .get_about()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                cell_form: magic.has_cell_form(),
-                options,
-                subcommands,
-            }
+        .map(|magic| MagicWord {
+            cell_form: magic.has_cell_form(),
+            ..word(&magic.command())
         })
         .collect();
     let magics = with_pools(magics, session);
@@ -80,6 +61,20 @@ fn with_pools(mut magics: Vec<MagicWord>, session: &Session) -> Vec<MagicWord> {
         }
     }
     magics
+}
+
+/// A magic, or a subcommand of one.
+fn word(command: &clap::Command) -> MagicWord {
+    MagicWord {
+        name: command.get_name().to_owned(),
+        summary: command
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        cell_form: false,
+        options: command.get_arguments().map(option).collect(),
+        subcommands: command.get_subcommands().map(word).collect(),
+    }
 }
 
 fn option(argument: &clap::Arg) -> OptionWord {
