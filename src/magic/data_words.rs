@@ -4,6 +4,8 @@ use clap::{Arg, ArgAction, Command};
 
 use super::Call;
 use super::values::variable;
+use crate::cell::is_variable_name;
+use crate::cell::syntax::is_rust;
 use crate::outcome::Report;
 
 /// The variables to move.
@@ -56,11 +58,7 @@ pub fn data_names(call: &Call<'_>, magic: &str) -> Result<Vec<String>, Report> {
         .iter()
         .flat_map(|word| word.split(','))
         .filter(|name| !name.is_empty())
-        .map(|name| {
-            variable(name).map_err(|report| {
-                report.hint(format!("give a value a name first: `let part = {name};`"))
-            })
-        })
+        .map(|name| variable(name).map_err(|report| unnamed(call, magic, name).unwrap_or(report)))
         .collect::<Result<_, _>>()?;
     if names.is_empty() {
         return Err(
@@ -69,6 +67,40 @@ pub fn data_names(call: &Call<'_>, magic: &str) -> Result<Vec<String>, Report> {
         );
     }
     Ok(names)
+}
+
+/// What is said of a value in the place of a variable's name, such as `vec![1, 2]` or `a 0..16`; `word` is the
+/// part that is no name. `None` when there is no value.
+fn unnamed(call: &Call<'_>, magic: &str, word: &str) -> Option<Report> {
+    let option = |rest: &str| rest.starts_with(|c: char| c == '-' || c.is_ascii_alphabetic());
+    let written = call.text.trim().trim_end_matches(';').trim_end();
+    let end = written
+        .match_indices(" -")
+        .find(|(at, dash)| option(&written[at + dash.len()..]));
+    let written = written[..end.map_or(written.len(), |(at, _)| at)].trim_end();
+    let one = matches!(magic, "scatter" | "gather");
+    // As in a `let`, and as ipyparallel's `scatter` takes them.
+    let split = match written.split_once('=') {
+        Some(parts) => Some(parts),
+        None => written.split_once(' ').filter(|_| one),
+    };
+    let split = split.map(|(name, value)| (name.trim(), value.trim()));
+    let name = if one { "xs" } else { "part" };
+    let (name, value) = split
+        .into_iter()
+        .chain([(name, written), (name, word)])
+        .find(|(name, value)| is_variable_name(name) && is_rust(value))?;
+    // What is gathered or pulled is the engines' own.
+    let on = match magic {
+        "gather" | "pull" => "%px ",
+        _ => "",
+    };
+    let what = if value == word { word } else { written };
+    Some(
+        Report::usage(format!("`{what}` cannot name a variable")).hint(format!(
+            "give it a name first: `{on}let {name} = {value};`, then `%{magic} {name}`"
+        )),
+    )
 }
 
 /// The one variable of a call.

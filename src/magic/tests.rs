@@ -367,11 +367,35 @@ fn what_cannot_be_moved_is_refused_with_a_hint() {
         ),
         (
             "%push x[0]",
-            "`x[0]` cannot name a variable · give a value a name first: `let part = x[0];`",
+            "`x[0]` cannot name a variable · give it a name first: `let part = x[0];`, then `%push part`",
         ),
         (
             "%pull x.y",
-            "`x.y` cannot name a variable · give a value a name first: `let part = x.y;`",
+            "`x.y` cannot name a variable · give it a name first: `%px let part = x.y;`, then `%pull part`",
+        ),
+        (
+            "%push x, y[0]",
+            "`y[0]` cannot name a variable · give it a name first: `let part = y[0];`, then `%push part`",
+        ),
+        (
+            "%push n = 5",
+            "`n = 5` cannot name a variable · give it a name first: `let n = 5;`, then `%push n`",
+        ),
+        (
+            "%push ]",
+            "`]` cannot name a variable · a name has letters, digits and `_`, and is no keyword",
+        ),
+        (
+            "%scatter vec![1,2,3,4,5]",
+            "`vec![1,2,3,4,5]` cannot name a variable · give it a name first: `let xs = vec![1,2,3,4,5];`, then `%scatter xs`",
+        ),
+        (
+            "%scatter vec![\"a b\", \"c\"] -t 0;",
+            "`vec![\"a b\", \"c\"]` cannot name a variable · give it a name first: `let xs = vec![\"a b\", \"c\"];`, then `%scatter xs`",
+        ),
+        (
+            "%scatter a 0..16 --cyclic",
+            "`0..16` cannot name a variable · give it a name first: `let a = 0..16;`, then `%scatter a`",
         ),
         (
             "%push x --as 1y",
