@@ -3,6 +3,8 @@
 use evcxr::CompilationError;
 use serde_json::Value;
 
+use super::similar::is_far_fetched;
+
 /// Where a note has its spans when they are not on the lines of its error.
 pub const ELSEWHERE: &str = "regatta_elsewhere";
 
@@ -279,30 +281,6 @@ fn help(error: &CompilationError) -> Option<String> {
     import.or_else(|| helps().next())
 }
 
-/// The names in a message, without their paths.
-fn quoted(message: &str) -> impl Iterator<Item = &str> {
-    let quoted = message.split('`').skip(1).step_by(2);
-    quoted.filter_map(|path| path.rsplit("::").next())
-}
-
-/// Whether a help or a label calls a name similar that is like none of the error's own.
-fn is_far_fetched(label: &str, told: &str) -> bool {
-    let says = label.contains("similar name exists") || label.starts_with("similarly named");
-    let like = |known: &str| quoted(told).any(|name| similar(name, known));
-    says && !quoted(label).next().is_some_and(like)
-}
-
-/// Whether one name can be a slip for the other; to rustc all names of one letter are.
-fn similar(typed: &str, known: &str) -> bool {
-    let words = |name: &str| {
-        let mut words: Vec<String> = name.split('_').map(str::to_lowercase).collect();
-        words.sort_unstable();
-        words
-    };
-    let most = typed.chars().count().max(known.chars().count()) / 3;
-    words(typed) == words(known) || strsim::damerau_levenshtein(typed, known) <= most
-}
-
 /// `told` is the message that it belongs to.
 fn help_of(child: &Value, told: &str) -> Option<String> {
     let message = child["message"]
@@ -392,68 +370,7 @@ fn extracts(error: &CompilationError) -> Vec<Extract> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        CLOSURE, Diagnostic, Place, by_place, generics, help_of, is_far_fetched, similar, text_from,
-    };
-
-    #[test]
-    fn a_similar_name_is_one_that_is_similar() {
-        for (typed, known, is) in [
-            ("vlaue", "value", true),
-            ("pol", "pool", true),
-            ("index", "Index", true),
-            ("i", "I", true),
-            ("name_of", "of_name", true),
-            ("F", "G", false),
-            ("z", "G", false),
-            ("h", "g1", false),
-            ("ab", "cb", false),
-            ("total", "metal", false),
-        ] {
-            assert_eq!(similar(typed, known), is, "{typed} {known}");
-        }
-        for (label, told, is) in [
-            (
-                "help: a static with a similar name exists: `G`",
-                "cannot find value `F`",
-                true,
-            ),
-            (
-                "similarly named function `near` defined here",
-                "no `h`",
-                true,
-            ),
-            (
-                "a similar name exists in the module: `HashMap`",
-                "no `a::HashMa`, `b`",
-                false,
-            ),
-            (
-                "a field with a similar name exists: `wide`",
-                "struct `T` has no field `wied`",
-                false,
-            ),
-            (
-                "similarly named function `near` defined here",
-                "no `naer`",
-                false,
-            ),
-            ("not found in this scope", "no `F`", false),
-        ] {
-            assert_eq!(is_far_fetched(label, told), is, "{label}");
-        }
-        let help = |name: &str| {
-            serde_json::json!({
-                "message": "a static with a similar name exists",
-                "spans": [{ "suggested_replacement": name }],
-            })
-        };
-        assert_eq!(help_of(&help("G"), "no `F`"), None);
-        assert_eq!(
-            help_of(&help("GRAIN"), "no `GRIAN`").as_deref(),
-            Some("a static with a similar name exists: `GRAIN`")
-        );
-    }
+    use super::{CLOSURE, Diagnostic, Place, by_place, generics, help_of, text_from};
 
     #[test]
     fn errors_are_told_by_place() {
@@ -486,6 +403,21 @@ mod tests {
         assert_eq!(
             order,
             ["first", "second", "third", "nowhere a", "nowhere b"]
+        );
+    }
+
+    #[test]
+    fn a_far_fetched_name_is_no_help() {
+        let help = |name: &str| {
+            serde_json::json!({
+                "message": "a static with a similar name exists",
+                "spans": [{ "suggested_replacement": name }],
+            })
+        };
+        assert_eq!(help_of(&help("G"), "no `F`"), None);
+        assert_eq!(
+            help_of(&help("GRAIN"), "no `GRIAN`").as_deref(),
+            Some("a static with a similar name exists: `GRAIN`")
         );
     }
 

@@ -16,6 +16,7 @@ mod local_crates;
 mod locked;
 pub mod relay;
 mod rust_src;
+mod similar;
 mod statics;
 mod std_sources;
 mod stderr;
