@@ -87,7 +87,8 @@ mod tests {
         fs::write(own.join("src/lib.rs"), "1").unwrap();
         let source = own.join("src/lib.rs");
         let escaped = source.to_string_lossy().replace(' ', "\\ ");
-        let registry = "/home/u/.cargo/registry/src/x/serde-1/src/lib.rs";
+        let registry = fetched().remove(0).join("x/serde-1/src/lib.rs");
+        let registry = registry.display();
         fs::write(
             deps.join("own-1.d"),
             format!("/t/own-1.d: {escaped} {registry} src/lib.rs\n\n{escaped}:\n"),
