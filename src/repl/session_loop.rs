@@ -5,12 +5,12 @@ use std::io::{Stdout, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use rustyline::ExternalPrinter;
 
 use super::editor::{Editor, EditorError, EditorOptions, Read};
 use super::init::Startup;
@@ -76,10 +76,10 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         screen.send(Event::Text(banner(&session)));
     }
     session.begin(&mut screen);
-    if let Ok(mut printer) = editor.printer() {
+    let above = print_above(&mut editor).ok();
+    if let Some(above) = above.clone() {
         session.hub().notify(Box::new(move |text| {
-            // Without a terminal to print above, the next cell tells it.
-            let _ = printer.print(format!("note: {text}\n"));
+            let _ = above.send(format!("note: {text}\n"));
         }));
     }
     let mut ok = true;
@@ -89,7 +89,7 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         screen.send(Event::Error(why));
         None
     });
-    if !style.live
+    if (!style.live || above.is_none())
         && let Some(startup) = startup.take()
     {
         ok &= startup.run(&mut session, &mut screen);
@@ -113,7 +113,9 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
             analyst.set_scenes(session.scenes());
             analyst.prompt(true);
         }
-        let read = if let Some(startup) = startup.take() {
+        let read = if let Some(above) = &above
+            && let Some(startup) = startup.take()
+        {
             read_starting_up(
                 &mut editor,
                 &prompt,
@@ -121,10 +123,16 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
                 &mut session,
                 &startup,
                 &mut screen,
-                style,
+                above.clone(),
             )
-        } else if style.live && session.has_px_under_way() {
-            read_meanwhile(&mut editor, &prompt, &begin, &mut session, style)
+        } else if let Some(above) = &above
+            && style.live
+            && session.has_px_under_way()
+        {
+            let above = Above {
+                screen: Terminal::new(Printed(above.clone()), style),
+            };
+            read_meanwhile(&mut editor, &prompt, &begin, &mut session, above)
         } else {
             editor.read(&prompt, &begin)
         };
@@ -182,17 +190,32 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
     }
 }
 
+/// Where lines go that are to stand above the prompt. The line editor takes one of them when it looks for keys and
+/// lets whoever has the next one wait, also when the prompt has just ended: so a thread has them, and nobody else
+/// waits for the next prompt.
+fn print_above(editor: &mut Editor) -> Result<Sender<String>, EditorError> {
+    let mut printer = editor.printer()?;
+    let (lines, printed) = channel();
+    let print = move || {
+        for line in printed {
+            // Without a terminal to print above, the next cell tells it.
+            let _ = printer.print(line);
+        }
+    };
+    std::thread::Builder::new()
+        .name("above".to_owned())
+        .spawn(print)?;
+    Ok(lines)
+}
+
 /// Reads a cell while the `%px` cells in the background go on; what they say stands above the prompt.
 fn read_meanwhile(
     editor: &mut Editor,
     prompt: &str,
     begin: &str,
     session: &mut Session,
-    style: Style,
+    mut above: Above,
 ) -> Result<Read, EditorError> {
-    let mut above = Above {
-        screen: Terminal::new(Printed(editor.printer()?), style),
-    };
     let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| session.idle(&|| enough.load(Ordering::Relaxed), &mut above));
@@ -211,12 +234,13 @@ fn read_starting_up(
     session: &mut Session,
     startup: &Startup,
     screen: &mut Terminal<Stdout>,
-    style: Style,
+    above: Sender<String>,
 ) -> Result<Read, EditorError> {
+    let style = *screen.style();
     let is_read = AtomicBool::new(false);
     let mut sink = AboveOrOn {
         above: Above {
-            screen: Terminal::new(Printed(editor.printer()?), style),
+            screen: Terminal::new(Printed(above), style),
         },
         screen,
         is_read: &is_read,
@@ -266,13 +290,13 @@ impl Sink for Above {
 }
 
 /// Above the prompt.
-struct Printed(Box<dyn ExternalPrinter + Send>);
+struct Printed(Sender<String>);
 
 impl std::io::Write for Printed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // The renderer writes whole lines, each at once.
         let text = String::from_utf8_lossy(bytes).into_owned();
-        self.0.print(text).map_err(std::io::Error::other)?;
+        self.0.send(text).map_err(std::io::Error::other)?;
         Ok(bytes.len())
     }
 
