@@ -23,6 +23,11 @@ fn every_error_has_its_place_and_a_way_on() {
         ("i32::MAX + 1", ":1:1", "which would overflow"),
         ("let z = 0; 1 / z", ":1:12", "`1_i32` by zero"),
         (
+            "let p = vec![1]; let (q, r) = (p, 2); let s = r.foo();",
+            ":1:49",
+            "no method named `foo`",
+        ),
+        (
             "let at = 7; [1, 2, 3][at]",
             ":1:13",
             "the length is 3 but the index is 7",

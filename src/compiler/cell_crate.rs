@@ -28,8 +28,19 @@ const KERNELS: Files = files!("kernels/compute":
 pub const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// Where the sources of `regatta-cell` are.
-pub fn cell(cache: &Path) -> io::Result<PathBuf> {
+fn cell(cache: &Path) -> io::Result<PathBuf> {
     unpack(cache, "cell", CELL)
+}
+
+/// The crates that every cell can name, and what stands behind their names in a manifest.
+pub fn own(cache: &Path) -> io::Result<[(&'static str, String); 2]> {
+    Ok([
+        ("regatta-cell", format!("{{ path = {:?} }}", cell(cache)?)),
+        (
+            "serde",
+            r#"{ version = "1", features = ["derive"] }"#.to_owned(),
+        ),
+    ])
 }
 
 /// Where the sources of `regatta-kernels` are.

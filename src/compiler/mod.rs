@@ -22,6 +22,7 @@ mod std_sources;
 mod stderr;
 mod template;
 mod thread;
+mod told;
 pub mod toolchain;
 pub mod wrapper;
 
@@ -172,14 +173,17 @@ impl Compiler {
         let (requests, incoming) = channel();
         let (root_out, root) = channel();
         let warmth = Arc::new(Mutex::new(Warmth::Warming));
+        let analyst = Analyst::start(&folder);
         let thread = std::thread::Builder::new()
             .name("compiler".to_owned())
             // evcxr and rust-analyzer recurse over syntax trees.
             .stack_size(64 << 20)
             .spawn({
                 let (warmth, free, folder) = (warmth.clone(), requests.clone(), folder.clone());
+                let analyst = analyst.clone();
                 move || {
-                    let ended = thread::serve(&folder, &incoming, &free, &root_out, &warmth);
+                    let ended =
+                        thread::serve(&folder, &analyst, &incoming, &free, &root_out, &warmth);
                     if let Err(why) = ended {
                         *warmth.lock().unwrap_or_else(PoisonError::into_inner) =
                             Warmth::Failed(why);
@@ -191,7 +195,6 @@ impl Compiler {
                 Warmth::Failed(error.to_string());
         }
         let root = Mutex::new(Some(root));
-        let analyst = Analyst::start(&folder, warmth.clone());
         Self {
             requests,
             warmth,

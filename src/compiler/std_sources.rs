@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::rust_src::sources;
+use super::rust_src::{self, sources};
 use super::toolchain;
 
 /// Raised whenever the copy is made in another way: old copies stay for older versions of this program.
@@ -54,8 +54,22 @@ pub fn place(sysroot: &Path) -> PathBuf {
         .join("library")
 }
 
+/// The sources to read: the copy, made when it is not there, or the toolchain's own, or a library without content.
+pub fn obtain() -> PathBuf {
+    let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
+    let sysroot = Path::new(&sysroot);
+    // Without the copy, for want of room, less is inferred, and later.
+    let _ = make(sysroot);
+    let (copy, own) = (place(sysroot), sources(sysroot));
+    [copy, own]
+        .into_iter()
+        .find(|library| library.join("core/src/lib.rs").exists())
+        .or_else(|| rust_src::stand_in().ok())
+        .unwrap_or_default()
+}
+
 /// Makes the copy, unless it is there or there is nothing to copy.
-pub fn make(sysroot: &Path) -> io::Result<()> {
+fn make(sysroot: &Path) -> io::Result<()> {
     let target = place(sysroot);
     let wanted = sources(sysroot).exists() && !target.exists();
     let Some(parent) = target.parent().filter(|_| wanted) else {

@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use evcxr::EvalContext;
 
+use super::analysis::Analyst;
+use super::told::{Lets, Told, taken_out};
 use super::{
     Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
-    cell_crate, diagnostics, relay, std_sources, template, toolchain, wrapper,
+    cell_crate, diagnostics, relay, template, toolchain, wrapper,
 };
 
 /// Defined in every artifact; see `regatta_cell::entry`.
@@ -30,6 +32,7 @@ pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 /// Serves requests until told to quit.
 pub fn serve(
     folder: &Path,
+    analyst: &Analyst,
     incoming: &Receiver<Request>,
     free: &Sender<Request>,
     root_out: &Sender<State>,
@@ -38,8 +41,6 @@ pub fn serve(
     prepare_lock(folder).map_err(|error| error.to_string())?;
     let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
     let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
-    // Without the copy, for want of room, less is inferred, and later.
-    let _ = std_sources::make(&sysroot);
     let laid = template::lay(&sysroot, &build);
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut relay = Command::new(&exe);
@@ -105,13 +106,7 @@ pub fn serve(
     let first_root = enlist(next, BTreeMap::new());
     let _ = root_out.send(first_root.clone());
     *warmth.lock().unwrap_or_else(PoisonError::into_inner) = Warmth::Ready;
-    // The first inference reads the standard library. A cell that waits already goes first: most need none.
-    let waiting = incoming.try_recv().ok();
-    if waiting.is_none() {
-        // The value is dropped with its state.
-        let _ = context.eval_with_state("let regatta_warm = vec![1, 2];", root.clone());
-    }
-    for request in waiting.into_iter().chain(incoming.iter()) {
+    for request in incoming {
         match request {
             Request::Quit => break,
             Request::Free(id) => {
@@ -200,9 +195,17 @@ pub fn serve(
                 before.set_build_env(wrapper::CHANGES_VARIABLE, &source.changes);
                 let prefix_lines = source.prefix.lines().count();
                 let full = whole(&source);
+                let told = types(analyst, &full, |refused| {
+                    let mut never = before.clone();
+                    never.set_build_env(NEVER.0, NEVER.1);
+                    // It fails, and leaves what it would have analysed where a cell's source goes.
+                    let _ = caught(|| context.eval_with_state(refused, never).map(|_| ()));
+                    context.last_source().ok()
+                });
                 let evaluated = caught(|| {
                     clear_artifact(folder);
-                    context.eval_with_state(&full, before).map(|_| ())
+                    let full = told.as_ref().map_or(&full, |told| &told.code);
+                    context.eval_with_state(full, before).map(|_| ())
                 });
                 let answered = match evaluated {
                     Ok(()) => artifact(folder, &context).map(|artifact| {
@@ -213,7 +216,14 @@ pub fn serve(
                             after: enlist(next, variables(&context)),
                         }
                     }),
-                    Err(error) => Err(refusal(error, prefix_lines, &context)),
+                    Err(error) => {
+                        let mut refused = refusal(error, prefix_lines, &context);
+                        if let (Some(told), CompileError::Refused(errors)) = (&told, &mut refused) {
+                            let places = errors.iter_mut().flat_map(|error| &mut error.places);
+                            places.for_each(|place| told.back(place, prefix_lines));
+                        }
+                        Err(refused)
+                    }
                 };
                 let _ = answer.send(answered);
             }
@@ -249,6 +259,25 @@ pub fn serve(
         }
     }
     Ok(())
+}
+
+/// A setting of a build that keeps it from starting: no process can be given it.
+const NEVER: (&str, &str) = ("REGATTA_NEVER", "\0");
+
+/// The cell with the types of its variables, when there are any to be found out. `laid_out` gives a cell as evcxr
+/// lays it out to analyse it.
+fn types(
+    analyst: &Analyst,
+    code: &str,
+    laid_out: impl FnOnce(&str) -> Option<String>,
+) -> Option<Told> {
+    let lets = Lets::of(code);
+    if !lets.ask() {
+        return None;
+    }
+    let types = analyst.types(laid_out(&lets.refused(code))?)?;
+    // Behind that of the statement for which it is refused.
+    lets.told(code, types.get(1..)?)
 }
 
 /// An evcxr or rust-analyzer that panics costs this cell, not the session.
@@ -293,12 +322,17 @@ fn artifact(folder: &Path, context: &EvalContext) -> Result<Artifact, CompileErr
     let (so, entry) = told
         .rsplit_once(' ')
         .ok_or_else(|| CompileError::Trouble(format!("the relay said {told:?}")))?;
-    let source = context.last_source().unwrap_or_default();
+    let source = source(context);
     Ok(Artifact {
         so: so.into(),
         entry: entry.to_owned(),
         source,
     })
+}
+
+/// What rustc read last, but for what its wrapper adds.
+fn source(context: &EvalContext) -> String {
+    taken_out(&context.last_source().unwrap_or_default())
 }
 
 fn variables(context: &EvalContext) -> BTreeMap<String, String> {
@@ -325,7 +359,7 @@ fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> C
             {
                 return CompileError::Trouble(full);
             }
-            let source = context.last_source().unwrap_or_default();
+            let source = source(context);
             let mut told: Vec<_> = errors
                 .iter()
                 .map(|error| diagnostics::diagnostic(error, prefix_lines, &source))
@@ -364,10 +398,10 @@ fn write_lock(build: &Path) -> std::io::Result<()> {
 fn add_own_crates(
     mut add: impl FnMut(&str, &str) -> Result<(), evcxr::Error>,
 ) -> Result<(), String> {
-    let cell = cell_crate::cell(&toolchain::cache_dir())
+    let own = cell_crate::own(&toolchain::cache_dir())
         .map_err(|error| format!("cannot write the cell crate's sources: {error}"))?;
-    add("regatta-cell", &format!("{{ path = {cell:?} }}")).map_err(|error| error.to_string())?;
-    add("serde", r#"{ version = "1", features = ["derive"] }"#).map_err(|error| error.to_string())
+    own.iter()
+        .try_for_each(|(name, config)| add(name, config).map_err(|error| error.to_string()))
 }
 
 /// `%dep kernels` means the compute kernels that this binary carries.

@@ -130,12 +130,9 @@ impl Toolchain {
             .env("EVCXR_TMPDIR", folder.join("build"))
             .env("EVCXR_CONFIG_DIR", &folder)
             .env("PATH", path_with(&sysroot.join("bin")));
-        let sources = match &missing {
-            Some(_) => rust_src::stand_in().map_err(ToolchainError::Folder)?,
-            // Where it can't be made, rust-analyzer takes the toolchain's own.
-            None => std_sources::place(&sysroot),
-        };
-        command.env("RUST_SRC_PATH", sources);
+        // What evcxr's rust-analyzer reads before every session's first cell; ours reads the real one.
+        let nothing = rust_src::stand_in().map_err(ToolchainError::Folder)?;
+        command.env("RUST_SRC_PATH", nothing);
         if let Some(why) = missing {
             command.env(NO_SOURCES_VARIABLE, why);
         }
@@ -166,8 +163,8 @@ impl Toolchain {
     /// Where rust-analyzer reads the standard library.
     #[must_use]
     pub fn std_sources(&self) -> Option<PathBuf> {
-        let found = std::env::var_os("RUST_SRC_PATH").map(PathBuf::from);
-        found.filter(|_| self.no_sources.is_none())
+        let found = self.no_sources.is_none();
+        found.then(|| std_sources::place(&self.sysroot))
     }
 
     /// The version with which cells are built of a package, when cargo has locked one.

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::diagnostics::ELSEWHERE;
 use super::statics::{self, Changes};
+use super::told::taken_out;
 use super::{bundle, generated};
 use crate::cell::{Edits, lifted};
 
@@ -116,6 +117,8 @@ struct Cell {
     file: PathBuf,
     written: SystemTime,
     /// As evcxr wrote it.
+    original: String,
+    /// Without what only evcxr is told; its lines are where they were.
     source: String,
     /// Turns it into what the other edits are made to.
     lifted: Edits,
@@ -135,7 +138,8 @@ impl Cell {
             return Ok(None);
         }
         let file = PathBuf::from(SOURCE);
-        let source = fs::read_to_string(&file)?;
+        let original = fs::read_to_string(&file)?;
+        let source = taken_out(&original);
         let written = fs::metadata(&file)?.modified()?;
         let lifted = lifted(&source, false);
         let between = lifted.apply(&source);
@@ -152,6 +156,7 @@ impl Cell {
             statics: statics::shared(&between, &changes),
             file,
             written,
+            original,
             source,
             lifted,
             between,
@@ -164,7 +169,7 @@ impl Cell {
     fn compile(&self, rustc: &OsString, arguments: &[OsString]) -> ExitCode {
         let compiled = self.compile_with(rustc, arguments, true);
         // Put back, with its time: cargo and evcxr go by it.
-        let restored = fs::write(&self.file, &self.source).and_then(|()| {
+        let restored = fs::write(&self.file, &self.original).and_then(|()| {
             let file = fs::File::options().write(true).open(&self.file)?;
             file.set_modified(self.written)
         });
@@ -345,6 +350,7 @@ mod tests {
         let cell = Cell {
             file: PathBuf::new(),
             written: SystemTime::UNIX_EPOCH,
+            original: source.to_owned(),
             source: source.to_owned(),
             lifted: Edits::default(),
             between: source.to_owned(),

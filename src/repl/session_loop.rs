@@ -111,7 +111,7 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         // What is never asked for by a key is not loaded.
         if style.live {
             analyst.set_scenes(session.scenes());
-            analyst.prompt(true);
+            analyst.prompt();
         }
         let read = if let Some(above) = &above
             && let Some(startup) = startup.take()
@@ -136,7 +136,6 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         } else {
             editor.read(&prompt, &begin)
         };
-        analyst.prompt(false);
         session.hub().set_prompting(false);
         if let Err(error) = &read
             && error.is_out_of_files()

@@ -1,35 +1,36 @@
 //! What an editor's language server would say: the names that can stand at a place, with their signatures and
-//! documentation. A rust-analyzer of its own answers on a thread of its own, also while a cell is compiled; it
-//! is loaded while the prompt is idle, or when it is asked for the first time.
+//! documentation, and the types of variables. A rust-analyzer of its own answers on a thread of its own, also while
+//! a cell is compiled; it is loaded beside the first cells, which mostly need none of it.
 //!
-//! evcxr has one too, but gives nobody access to it, and it is busy while a cell compiles.
+//! evcxr has one too, but gives nobody access to it: it reads no standard library, so that it is there at once.
 
 mod docs;
 mod expand;
 mod markup;
 mod names;
 mod scene;
+mod types;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use docs::{Found, Question};
 pub use expand::expanded;
 pub use names::{Kind, Name};
 pub use scene::{Place, Scene, Scenes};
 
-use super::Warmth;
+use super::told::Bound;
+use super::{cell_crate, std_sources, toolchain};
 use world::World;
 
-/// How long the prompt is idle before the libraries are loaded.
-const IDLE: Duration = Duration::from_millis(1000);
-/// How often it is looked whether that is so, and whether they are loaded.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often it is looked whether the libraries are loaded.
+const GLANCE: Duration = Duration::from_millis(20);
 /// Loading gives way to whatever else wants the processor.
 const NICENESS: i32 = 15;
 /// rust-analyzer recurses over syntax trees and types.
@@ -38,8 +39,12 @@ const STACK: usize = 64 << 20;
 const THREAD: &str = "analysis";
 
 enum Request {
-    /// Whether the prompt waits for keys.
-    Prompt(bool),
+    /// The prompt waits for keys: that is the time to take over new crates.
+    Prompt,
+    Types {
+        text: String,
+        answer: Sender<Types>,
+    },
     Names {
         place: Place,
         answer: Sender<Vec<Name>>,
@@ -50,6 +55,9 @@ enum Request {
     },
 }
 
+/// Of each `let` statement what it binds; `None` when that can't be told.
+type Types = Option<Vec<Vec<Bound>>>;
+
 /// Asks the analysis. Clones ask the same one.
 #[derive(Clone)]
 pub struct Analyst {
@@ -58,8 +66,8 @@ pub struct Analyst {
 }
 
 impl Analyst {
-    /// Starts the thread, which loads nothing yet. `folder` is the session's own.
-    pub(super) fn start(folder: &Path, warmth: Arc<Mutex<Warmth>>) -> Self {
+    /// Starts the thread, which begins to load. `folder` is the session's own.
+    pub(super) fn start(folder: &Path) -> Self {
         keep_panics_quiet();
         let (requests, incoming) = channel();
         let scenes = Arc::new(Mutex::new(Scenes::default()));
@@ -67,10 +75,10 @@ impl Analyst {
             build: folder.join("build"),
             folder: folder.join("analysis"),
             scenes: scenes.clone(),
-            warmth,
-            idle_since: None,
             world: Loading::Asleep,
+            wanted: Arc::default(),
             waiting: Vec::new(),
+            untold: Vec::new(),
         };
         // Without the thread every question goes without an answer.
         let _ = std::thread::Builder::new()
@@ -85,9 +93,17 @@ impl Analyst {
         *self.scenes.lock().unwrap_or_else(PoisonError::into_inner) = scenes;
     }
 
-    /// Says whether the prompt waits for keys: then is the time to load the libraries.
-    pub fn prompt(&self, waits: bool) {
-        let _ = self.requests.send(Request::Prompt(waits));
+    /// Says that the prompt waits for keys.
+    pub fn prompt(&self) {
+        let _ = self.requests.send(Request::Prompt);
+    }
+
+    /// What the `let` statements bind in a cell that evcxr has laid out as `text`. The first time all libraries
+    /// must have been read, which takes seconds.
+    pub(super) fn types(&self, text: String) -> Types {
+        let (answer, incoming) = channel();
+        self.requests.send(Request::Types { text, answer }).ok()?;
+        incoming.recv().ok()?
     }
 
     /// The names that can stand at a place; `None` when they are not known within `patience`.
@@ -119,21 +135,20 @@ struct Server {
     build: PathBuf,
     folder: PathBuf,
     scenes: Arc<Mutex<Scenes>>,
-    warmth: Arc<Mutex<Warmth>>,
-    /// Since when the prompt has waited for keys.
-    idle_since: Option<Instant>,
     world: Loading,
+    /// Somebody waits for the libraries.
+    wanted: Arc<AtomicBool>,
     /// Questions that wait for the libraries.
     waiting: Vec<(Question, Sender<Result<Found, String>>)>,
+    /// Cells that wait for them.
+    untold: Vec<(String, Sender<Types>)>,
 }
 
 impl Server {
     fn serve(mut self, incoming: &Receiver<Request>) {
+        self.load();
         loop {
-            let sleeps = matches!(self.world, Loading::Asleep);
-            let watches = matches!(self.world, Loading::Underway(_))
-                || sleeps && (self.idle_since.is_some() || !self.waiting.is_empty());
-            let request = if watches {
+            let request = if matches!(self.world, Loading::Underway(_)) {
                 match incoming.recv_timeout(GLANCE) {
                     Ok(request) => Some(request),
                     Err(RecvTimeoutError::Timeout) => None,
@@ -165,16 +180,13 @@ impl Server {
 
     fn answer(&mut self, request: Request) {
         match request {
-            Request::Prompt(waits) => {
-                self.idle_since = waits.then(Instant::now);
-                if waits {
-                    self.refresh();
-                }
+            Request::Prompt => self.refresh(),
+            Request::Types { text, answer } => {
+                self.wanted.store(true, Ordering::Relaxed);
+                self.untold.push((text, answer));
             }
             Request::Names { place, answer } => {
                 let Loading::Ready(world) = &mut self.world else {
-                    // Somebody wants names: the next time they are there.
-                    self.load();
                     return;
                 };
                 let scenes = self
@@ -192,11 +204,8 @@ impl Server {
 
     /// Does what it is time for: load, take over what was loaded, answer who waited for it.
     fn look(&mut self) {
-        let idle = self.idle_since.is_some_and(|since| since.elapsed() >= IDLE);
-        if matches!(self.world, Loading::Failed(_)) && !self.waiting.is_empty() {
-            self.world = Loading::Asleep;
-        }
-        if matches!(self.world, Loading::Asleep) && (idle || !self.waiting.is_empty()) {
+        let wanted = !self.waiting.is_empty() || !self.untold.is_empty();
+        if matches!(self.world, Loading::Asleep | Loading::Failed(_)) && wanted {
             self.load();
         }
         if let Loading::Underway(thread) = &self.world
@@ -215,10 +224,28 @@ impl Server {
                 for (_, answer) in self.waiting.drain(..) {
                     let _ = answer.send(Err(why.clone()));
                 }
-                // The idle prompt doesn't try it over and over.
-                self.idle_since = None;
+                // A cell whose answer can't come is told that its types are unknown.
+                self.untold.clear();
             }
-            Loading::Ready(_) => self.look_up(),
+            Loading::Ready(_) => {
+                self.tell();
+                self.look_up();
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        self.refresh_crates();
+        let Loading::Ready(world) = &mut self.world else {
+            return;
+        };
+        for (text, answer) in self.untold.drain(..) {
+            let told = quietly(|| types::of(world, text));
+            // A session that has been interrupted no longer waits.
+            let _ = answer.send(told.ok().flatten());
         }
     }
 
@@ -242,30 +269,26 @@ impl Server {
         }
     }
 
-    /// Begins to load, once there is something to load.
+    /// Begins to load.
     fn load(&mut self) {
-        let warmth = self
-            .warmth
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match warmth {
-            Warmth::Ready if matches!(self.world, Loading::Asleep) => {}
-            Warmth::Failed(why) => {
-                self.world = Loading::Failed(why);
-                return;
-            }
-            _ => return,
-        }
-        let (build, folder) = (self.build.clone(), self.folder.clone());
+        let (folder, wanted) = (self.folder.clone(), self.wanted.clone());
         let loader = std::thread::Builder::new()
             .name(THREAD.to_owned())
             .stack_size(STACK)
             .spawn(move || {
                 // Only politeness depends on it.
                 let _ = rustix::process::setpriority_process(None, NICENESS);
-                let mut world = World::load(&build, &folder)?;
-                names::warm(&mut world);
+                let own = cell_crate::own(&toolchain::cache_dir());
+                let own =
+                    own.map_err(|error| format!("the cells' crates cannot be written: {error}"))?;
+                let crates: String = own
+                    .iter()
+                    .map(|(name, config)| format!("{name} = {config}\n"))
+                    .collect();
+                let mut world = World::load(&crates, &std_sources::obtain(), &folder)?;
+                if !wanted.load(Ordering::Relaxed) {
+                    names::warm(&mut world);
+                }
                 Ok(world)
             });
         self.world = match loader {
@@ -274,15 +297,23 @@ impl Server {
         };
     }
 
-    /// Takes over crates that were added since.
+    /// Takes over crates that were added since, and what the next names need of them.
     fn refresh(&mut self) {
-        if let Loading::Ready(world) = &mut self.world {
-            // With the crates that were there before, if need be.
-            let changed = quietly(|| world.refresh(&self.build, &self.folder));
-            if matches!(changed, Ok(Ok(true))) {
-                let _ = quietly(|| names::warm(world));
-            }
+        let changed = self.refresh_crates();
+        if let Loading::Ready(world) = &mut self.world
+            && changed
+        {
+            let _ = quietly(|| names::warm(world));
         }
+    }
+
+    fn refresh_crates(&mut self) -> bool {
+        let Loading::Ready(world) = &mut self.world else {
+            return false;
+        };
+        // With the crates that were there before, if need be.
+        let changed = quietly(|| world.refresh(&self.build, &self.folder));
+        matches!(changed, Ok(Ok(true)))
     }
 }
 

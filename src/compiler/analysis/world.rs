@@ -1,14 +1,22 @@
 //! What rust-analyzer knows: the cell crate, the crates of `%dep`, the standard library, and one file that is
 //! ours. It never writes to the folder in which cells are built.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use ra_ap_ide::{Analysis, AnalysisHost, FileId, FilePosition, SourceRoot};
 use ra_ap_ide_db::base_db::{AbsPathBuf, FileSet, VfsPath};
-use ra_ap_ide_db::{ChangeWithProcMacros, FxHashMap};
+use ra_ap_ide_db::{ChangeWithProcMacros, FxHashMap, RootDatabase};
 use ra_ap_project_model::{CargoConfig, ProjectManifest, ProjectWorkspace, RustLibSource};
+
+use crate::compiler::cell_crate;
+
+/// What the package of cells is called in its manifest.
+const PACKAGE: &str = "name = \"ctx\"";
+
+/// What stands before the crates in a manifest of evcxr's.
+const DEPENDENCIES: &str = "[dependencies]\n";
 
 /// Deeper folders are none of a crate's sources.
 const DEEPEST: usize = 24;
@@ -19,32 +27,44 @@ pub struct World {
     files: Files,
     /// Ours: what questions are asked about.
     own: FileId,
-    /// The manifest that the crates were loaded by.
-    manifest: Vec<u8>,
+    /// Where the standard library's sources are.
+    library: PathBuf,
+    /// The crates that were loaded: the lines of a manifest.
+    crates: BTreeSet<String>,
 }
 
 impl World {
-    /// Loads everything that cells built in `build` can name. `folder` is for the analysis alone.
-    pub fn load(build: &Path, folder: &Path) -> Result<Self, String> {
+    /// Loads everything that cells can name: these crates, written as in a manifest, and the standard library of
+    /// which `library` are the sources. `folder` is for the analysis alone.
+    pub fn load(crates: &str, library: &Path, folder: &Path) -> Result<Self, String> {
         let own = absolute(&folder.join("src/lib.rs"))?;
         let mut files = Files::default();
         let mut world = Self {
             host: AnalysisHost::default(),
             own: files.name(&own).0,
             files,
-            manifest: Vec::new(),
+            library: library.to_owned(),
+            crates: BTreeSet::new(),
         };
-        world.read_crates(build, folder)?;
+        world.read_crates(crates, cell_crate::LOCK.as_bytes(), folder)?;
         Ok(world)
     }
 
-    /// Loads the crates again when there are others; whether there were.
+    /// Loads the crates again when cells are built with others in `build`; whether they were.
     pub fn refresh(&mut self, build: &Path, folder: &Path) -> Result<bool, String> {
-        let now = fs::read(build.join("Cargo.toml")).map_err(|error| error.to_string())?;
-        if now == self.manifest {
+        let manifest = fs::read_to_string(build.join("Cargo.toml")).unwrap_or_default();
+        // Not there yet, or evcxr just looks whether there is such a crate.
+        let Some(now) = manifest
+            .split_once(DEPENDENCIES)
+            .filter(|(package, _)| package.contains(PACKAGE))
+            .map(|(_, crates)| crates)
+            .filter(|crates| lines(crates) != self.crates)
+        else {
             return Ok(false);
-        }
-        self.read_crates(build, folder)?;
+        };
+        // Without one, cargo makes its own choice among what is there.
+        let lock = fs::read(build.join("Cargo.lock")).unwrap_or_default();
+        self.read_crates(now, &lock, folder)?;
         Ok(true)
     }
 
@@ -69,6 +89,14 @@ impl World {
         question(self, &self.host.analysis(), position)
     }
 
+    /// What there is to know when our own file has this text, and the file's number.
+    pub fn with(&mut self, text: String) -> (&RootDatabase, FileId) {
+        let mut change = ChangeWithProcMacros::default();
+        change.change_file(self.own, Some(text));
+        self.host.apply_change(change);
+        (self.host.raw_database(), self.own)
+    }
+
     /// Where a file is; `None` for our own.
     pub fn path(&self, file: FileId) -> Option<&str> {
         (file != self.own)
@@ -77,12 +105,13 @@ impl World {
             .map(|path| path.as_str())
     }
 
-    fn read_crates(&mut self, build: &Path, folder: &Path) -> Result<(), String> {
-        let manifest = copy_manifest(build, folder)
-            .map_err(|error| format!("the cells' manifest cannot be read: {error}"))?;
+    fn read_crates(&mut self, crates: &str, lock: &[u8], folder: &Path) -> Result<(), String> {
+        write_manifest(crates, lock, folder)
+            .map_err(|error| format!("the libraries' manifest cannot be written: {error}"))?;
         let path = absolute(&folder.join("Cargo.toml"))?;
+        let config = config(absolute(&self.library)?);
         let loaded = ProjectManifest::from_manifest_file(path)
-            .and_then(|manifest| ProjectWorkspace::load(manifest, &config(), &|_| {}));
+            .and_then(|manifest| ProjectWorkspace::load(manifest, &config, &|_| {}));
         let workspace = loaded.map_err(|error| format!("{error:#}"))?;
 
         let mut change = ChangeWithProcMacros::default();
@@ -107,11 +136,11 @@ impl World {
         }
         change.set_roots(self.files.roots(self.own));
         let files = &self.files;
-        let (crates, _) =
+        let (graph, _) =
             workspace.to_crate_graph(&mut |path| files.find(path.as_str()), &FxHashMap::default());
-        change.set_crate_graph(crates);
+        change.set_crate_graph(graph);
         self.host.apply_change(change);
-        self.manifest = manifest;
+        self.crates = lines(crates);
         Ok(())
     }
 }
@@ -158,9 +187,10 @@ impl Files {
     }
 }
 
-fn config() -> CargoConfig {
+fn config(library: AbsPathBuf) -> CargoConfig {
     CargoConfig {
         sysroot: Some(RustLibSource::Discover),
+        sysroot_src: Some(library),
         // What cells were built from is there; the prompt waits for no network.
         extra_env: [("CARGO_NET_OFFLINE".to_owned(), Some("true".to_owned()))]
             .into_iter()
@@ -169,15 +199,18 @@ fn config() -> CargoConfig {
     }
 }
 
-/// The cells' manifest and lock file in our own folder, where cargo may write beside them; gives the manifest.
-fn copy_manifest(build: &Path, folder: &Path) -> io::Result<Vec<u8>> {
+fn lines(crates: &str) -> BTreeSet<String> {
+    crates.lines().map(str::to_owned).collect()
+}
+
+/// A manifest like that of the cells, in our own folder, where cargo may write beside it.
+fn write_manifest(crates: &str, lock: &[u8], folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src/lib.rs"), "")?;
-    // Without one, cargo makes its own choice among what is there.
-    let _ = fs::copy(build.join("Cargo.lock"), folder.join("Cargo.lock"));
-    let manifest = fs::read(build.join("Cargo.toml"))?;
-    fs::write(folder.join("Cargo.toml"), &manifest)?;
-    Ok(manifest)
+    fs::write(folder.join("Cargo.lock"), lock)?;
+    let package = "version = \"1.0.0\"\nedition = \"2024\"\n";
+    let manifest = format!("[package]\n{PACKAGE}\n{package}\n{DEPENDENCIES}{crates}");
+    fs::write(folder.join("Cargo.toml"), manifest)
 }
 
 fn absolute(path: &Path) -> Result<AbsPathBuf, String> {
