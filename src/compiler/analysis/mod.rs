@@ -14,7 +14,6 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -31,7 +30,7 @@ use world::World;
 
 /// How often it is looked whether the libraries are loaded.
 const GLANCE: Duration = Duration::from_millis(20);
-/// Loading gives way to whatever else wants the processor.
+/// What is read ahead gives way to whatever else wants the processor.
 const NICENESS: i32 = 15;
 /// rust-analyzer recurses over syntax trees and types.
 const STACK: usize = 64 << 20;
@@ -76,7 +75,8 @@ impl Analyst {
             folder: folder.join("analysis"),
             scenes: scenes.clone(),
             world: Loading::Asleep,
-            wanted: Arc::default(),
+            warmed: 0,
+            warming: None,
             waiting: Vec::new(),
             untold: Vec::new(),
         };
@@ -136,8 +136,9 @@ struct Server {
     folder: PathBuf,
     scenes: Arc<Mutex<Scenes>>,
     world: Loading,
-    /// Somebody waits for the libraries.
-    wanted: Arc<AtomicBool>,
+    /// How many of the common places have been looked at since.
+    warmed: usize,
+    warming: Option<JoinHandle<bool>>,
     /// Questions that wait for the libraries.
     waiting: Vec<(Question, Sender<Result<Found, String>>)>,
     /// Cells that wait for them.
@@ -148,7 +149,8 @@ impl Server {
     fn serve(mut self, incoming: &Receiver<Request>) {
         self.load();
         loop {
-            let request = if matches!(self.world, Loading::Underway(_)) {
+            let watches = matches!(self.world, Loading::Underway(_)) || self.warming.is_some();
+            let request = if watches {
                 match incoming.recv_timeout(GLANCE) {
                     Ok(request) => Some(request),
                     Err(RecvTimeoutError::Timeout) => None,
@@ -175,16 +177,14 @@ impl Server {
                 }
             }
             self.look();
+            self.warm();
         }
     }
 
     fn answer(&mut self, request: Request) {
         match request {
             Request::Prompt => self.refresh(),
-            Request::Types { text, answer } => {
-                self.wanted.store(true, Ordering::Relaxed);
-                self.untold.push((text, answer));
-            }
+            Request::Types { text, answer } => self.untold.push((text, answer)),
             Request::Names { place, answer } => {
                 let Loading::Ready(world) = &mut self.world else {
                     return;
@@ -238,7 +238,7 @@ impl Server {
         if self.untold.is_empty() {
             return;
         }
-        self.refresh_crates();
+        self.refresh();
         let Loading::Ready(world) = &mut self.world else {
             return;
         };
@@ -271,13 +271,11 @@ impl Server {
 
     /// Begins to load.
     fn load(&mut self) {
-        let (folder, wanted) = (self.folder.clone(), self.wanted.clone());
+        let folder = self.folder.clone();
         let loader = std::thread::Builder::new()
             .name(THREAD.to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                // Only politeness depends on it.
-                let _ = rustix::process::setpriority_process(None, NICENESS);
                 let own = cell_crate::own(&toolchain::cache_dir());
                 let own =
                     own.map_err(|error| format!("the cells' crates cannot be written: {error}"))?;
@@ -286,9 +284,7 @@ impl Server {
                     .map(|(name, config)| format!("{name} = {config}\n"))
                     .collect();
                 let mut world = World::load(&crates, &std_sources::obtain(), &folder)?;
-                if !wanted.load(Ordering::Relaxed) {
-                    names::warm(&mut world);
-                }
+                types::prepare(&mut world);
                 Ok(world)
             });
         self.world = match loader {
@@ -297,24 +293,48 @@ impl Server {
         };
     }
 
-    /// Takes over crates that were added since, and what the next names need of them.
-    fn refresh(&mut self) {
-        let changed = self.refresh_crates();
-        if let Loading::Ready(world) = &mut self.world
-            && changed
-        {
-            let _ = quietly(|| names::warm(world));
+    /// Reads on what the next questions will need, for as long as there is none.
+    fn warm(&mut self) {
+        let ended = self.warming.take_if(|thread| thread.is_finished());
+        // Where rust-analyzer gives up, it would again.
+        if let Some(Ok(true) | Err(_)) = ended.map(JoinHandle::join) {
+            self.warmed += 1;
+        }
+        let Loading::Ready(world) = &mut self.world else {
+            return;
+        };
+        let next = names::COMMON.get(self.warmed);
+        if let Some(code) = next.filter(|_| self.warming.is_none()) {
+            let work = names::warm(world, code);
+            let thread = std::thread::Builder::new()
+                .name(THREAD.to_owned())
+                .stack_size(STACK)
+                .spawn(move || {
+                    politely();
+                    work()
+                });
+            // Without one, the first questions take longer.
+            self.warming = thread.ok();
         }
     }
 
-    fn refresh_crates(&mut self) -> bool {
+    /// Takes over crates that were added since.
+    fn refresh(&mut self) {
         let Loading::Ready(world) = &mut self.world else {
-            return false;
+            return;
         };
         // With the crates that were there before, if need be.
         let changed = quietly(|| world.refresh(&self.build, &self.folder));
-        matches!(changed, Ok(Ok(true)))
+        if matches!(changed, Ok(Ok(true))) {
+            self.warmed = 0;
+        }
     }
+}
+
+/// Lets whatever else wants the processor go before this thread.
+fn politely() {
+    // Only politeness depends on it.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// rust-analyzer panics on some code; that costs an answer, not the session.

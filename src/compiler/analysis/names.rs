@@ -69,23 +69,25 @@ pub fn with_imports(world: &mut World, scenes: &Scenes, place: &Place) -> Vec<Na
     all
 }
 
-/// Makes rust-analyzer read what nearly every question needs.
-pub fn warm(world: &mut World) {
-    for code in [
-        "vec![1].iter().",
-        "String::new().",
-        "std::collections::",
-        "pri",
-    ] {
-        let code = code.to_owned();
-        let cursor = code.len();
-        let place = Place {
-            code,
-            cursor,
-            on_engines: false,
-        };
-        at(world, &Scenes::default(), &place);
-    }
+/// Places whose names make rust-analyzer read what nearly every question needs.
+pub const COMMON: [&str; 4] = [
+    "vec![1].iter().",
+    "String::new().",
+    "std::collections::",
+    "pri",
+];
+
+/// Finds the names of a common place, for what is read meanwhile; whether it came to its end. Any other question
+/// ends it, so it is for another thread.
+pub fn warm(world: &mut World, code: &str) -> impl FnOnce() -> bool + Send + use<> {
+    let place = Place {
+        code: code.to_owned(),
+        cursor: code.len(),
+        on_engines: false,
+    };
+    let (text, start) = Scenes::default().around(&place);
+    let asked = world.about(text, start + place.cursor);
+    move || asked.is_none_or(|(analysis, at)| analysis.completions(&config(true), at, None).is_ok())
 }
 
 /// The part of a name at the end of the code.

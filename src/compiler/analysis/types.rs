@@ -11,6 +11,11 @@ use crate::compiler::told::{Bound, bindings, is_type};
 /// The function in which evcxr lays out a cell to analyse it.
 const WRAPPER: &str = "evcxr_analysis_wrapper";
 
+/// Finds out a type, so that what every other one needs is read: begun anew, it would take as long again.
+pub fn prepare(world: &mut World) {
+    of(world, format!("fn {WRAPPER}() {{ let v = vec![1, 2]; }}"));
+}
+
 /// Of each `let` statement at the top of a cell, as evcxr lays it out in `text`, what it binds.
 pub fn of(world: &mut World, text: String) -> Option<Vec<Vec<Bound>>> {
     let database = world.with(text);

@@ -76,17 +76,17 @@ impl World {
         at: usize,
         question: impl FnOnce(&Self, &Analysis, FilePosition) -> T,
     ) -> T {
-        let mut change = ChangeWithProcMacros::default();
-        change.change_file(self.own, Some(text));
-        self.host.apply_change(change);
-        let Ok(offset) = u32::try_from(at) else {
-            return T::default();
-        };
-        let position = FilePosition {
-            file_id: self.own,
-            offset: offset.into(),
-        };
-        question(self, &self.host.analysis(), position)
+        match self.about(text, at) {
+            Some((analysis, position)) => question(self, &analysis, position),
+            None => T::default(),
+        }
+    }
+
+    /// The analysis of `text` and a place in it, in bytes. The next question ends what is asked of it.
+    pub fn about(&mut self, text: String, at: usize) -> Option<(Analysis, FilePosition)> {
+        let (_, file_id) = self.with(text);
+        let offset = u32::try_from(at).ok()?.into();
+        Some((self.host.analysis(), FilePosition { file_id, offset }))
     }
 
     /// What there is to know when our own file has this text, and the file's number.
