@@ -1,5 +1,5 @@
 //! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
-//! rustc's wrapper, an engine, the cleaner.
+//! a tool of the toolchain's, rustc's wrapper, an engine, the cleaner.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{cleaner, relay, silence, wrapper};
+use crate::compiler::{cleaner, relay, silence, tools, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode, NotebookOutcome};
 use crate::outcome::{Event, Report, Sink};
@@ -86,6 +86,9 @@ pub fn main() -> ExitCode {
     // evcxr's child must be told first: a wrapper or an engine never has this variable.
     if std::env::var_os(relay::ROLE_VARIABLE).is_some() {
         return ended(relay::main().is_ok());
+    }
+    if let Some(tool) = tools::role() {
+        return tools::main(tool);
     }
     if wrapper::is_role() {
         return wrapper::main();

@@ -1,5 +1,6 @@
 //! The processes that build in a session's folder, and the end of that folder.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -9,6 +10,8 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::{Signal, kill as send_signal};
 use nix::unistd::{Pid, getpid};
 use rustix::process::getuid;
+
+use super::tools::Tool;
 
 /// Prefix of the name of every session's folder; the session's process id follows.
 const PREFIX: &str = "regatta-";
@@ -103,14 +106,18 @@ pub fn kill(folder: &Path) {
         if Pid::from_raw(pid) == getpid() || works_in(&path, folder).is_none() {
             continue;
         }
-        // As rustc's wrapper this binary does belong to a build.
+        // As cargo and as rustc's wrapper this binary does belong to a build.
         let exe = fs::read_link(path.join("exe")).ok();
-        let wrapper =
-            || fs::read(path.join("cmdline")).is_ok_and(|line| contains(&line, b"--crate-name"));
-        if exe != own || wrapper() {
+        if exe != own || fs::read(path.join("cmdline")).is_ok_and(|line| builds(&line)) {
             let _ = send_signal(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+/// Whether a process of this binary, by its command line, is part of a build.
+fn builds(line: &[u8]) -> bool {
+    let name = line.split(|&byte| byte == 0).next().unwrap_or_default();
+    contains(line, b"--crate-name") || Tool::named(OsStr::from_bytes(name)).is_some()
 }
 
 fn works_in(process: &Path, folder: &Path) -> Option<()> {

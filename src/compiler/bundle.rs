@@ -11,12 +11,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::is_full;
+use super::wrapper::Rustc;
 
 /// Beside the crates: what each bundle contains.
 const RECORD: &str = "regatta_bundles.json";
@@ -57,7 +57,7 @@ pub struct Linked {
 }
 
 /// The bundles for a cell that is compiled with these arguments, built now where there are none.
-pub fn linked(rustc: &OsString, arguments: &[OsString]) -> io::Result<Linked> {
+pub fn linked(rustc: &Rustc, arguments: &[OsString]) -> io::Result<Linked> {
     let paths = externs(arguments);
     let Some(folder) = paths.first().and_then(|(_, path)| path.parent()) else {
         return Ok(Linked::default());
@@ -164,7 +164,7 @@ fn rebuilt(bundles: &[Bundle], crates: &[Crate]) -> HashMap<String, u64> {
 
 /// Builds a bundle; false when its crates cannot be in one.
 fn build(
-    rustc: &OsString,
+    rustc: &Rustc,
     arguments: &[OsString],
     folder: &Path,
     number: usize,
@@ -180,7 +180,7 @@ fn build(
         .map(|name| format!("pub extern crate {name};\n"))
         .collect();
     fs::write(&source, text)?;
-    let mut command = Command::new(rustc);
+    let mut command = rustc.command();
     command
         .arg("--crate-name")
         .arg(format!("{NAME}{number}"))

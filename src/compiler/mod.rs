@@ -24,6 +24,7 @@ mod template;
 mod thread;
 mod told;
 pub mod toolchain;
+pub mod tools;
 pub mod wrapper;
 
 use std::collections::BTreeMap;

@@ -125,6 +125,7 @@ fn write(sysroot: &Path, target: &Path) -> io::Result<()> {
     fs::write(target.join("Cargo.toml"), workspace)?;
     let locked = Command::new(sysroot.join("bin/cargo"))
         .args(["generate-lockfile", "--offline", "--quiet"])
+        .envs(toolchain::cargo_home().map(|home| ("CARGO_HOME", home)))
         .current_dir(target)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

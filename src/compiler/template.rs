@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{cell_crate, toolchain};
+use super::{cell_crate, toolchain, tools};
 
 /// What a build leaves that belongs to one session alone: the cells' own crate.
 const OWN: &str = "ctx-";
@@ -26,7 +26,10 @@ fn place(sysroot: &Path) -> PathBuf {
         .and_then(|rustc| rustc.modified())
         .ok();
     let crates = (cell_crate::LOCK, cell_crate::version());
-    (sysroot, changed, crates, PROFILE).hash(&mut hasher);
+    let mut around = tools::Surroundings::new();
+    around.configuration(&toolchain::users_temp_dir());
+    let around = around.number();
+    (sysroot, changed, crates, PROFILE, around).hash(&mut hasher);
     toolchain::cache_dir()
         .join("built")
         .join(format!("{:016x}", hasher.finish()))
@@ -93,7 +96,8 @@ fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()>
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        let own = text.starts_with(OWN) || text.starts_with("libctx") || text.starts_with("code_");
+        let own =
+            text.starts_with(OWN) || text.starts_with("libctx") || text.starts_with("libcode_");
         if own || text == "incremental" {
             continue;
         }

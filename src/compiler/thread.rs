@@ -15,6 +15,7 @@ use evcxr::EvalContext;
 
 use super::analysis::Analyst;
 use super::told::{Lets, Told, taken_out};
+use super::tools::direct;
 use super::{
     Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
     cell_crate, diagnostics, relay, template, toolchain, wrapper,
@@ -62,6 +63,8 @@ pub fn serve(
         for (name, value) in template::PROFILE {
             state.set_build_env(name, value);
         }
+        // The prelude is compiled only for the sake of the crates below it.
+        state.set_build_env(direct::NOT_LOADED_VARIABLE, "1");
         let add = |name: &str, config: &str| {
             let added = state.add_dep(name, config);
             // Validating it has dropped every other crate's version, and the newest ones may be other builds than
@@ -78,6 +81,7 @@ pub fn serve(
                 let mut state = context.state();
                 // A crate that a cell needs, also tokio for its first `await`, may have to be fetched.
                 state.set_offline_mode(false);
+                state.set_build_env(direct::NOT_LOADED_VARIABLE, "");
                 root = Some(state);
                 break;
             }
@@ -88,7 +92,7 @@ pub fn serve(
     let Some(mut root) = root else {
         return Err("no prelude".to_owned());
     };
-    if !laid {
+    if !laid || !direct::is_recorded(&build) {
         // Only the speed of the next start depends on it.
         let _ = template::keep(&sysroot, &build);
     }
@@ -409,9 +413,6 @@ fn own_crate(name: &str, config: &str) -> Result<String, String> {
     if name != "kernels" || config != "\"*\"" {
         return Ok(config.to_owned());
     }
-    let folder = cell_crate::kernels(&toolchain::cache_dir())
-        .map_err(|error| format!("cannot write the kernels' sources: {error}"))?;
-    Ok(format!(
-        "{{ package = \"regatta-kernels\", path = {folder:?} }}"
-    ))
+    cell_crate::kernels_config(&toolchain::cache_dir())
+        .map_err(|error| format!("cannot write the kernels' sources: {error}"))
 }

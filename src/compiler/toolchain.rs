@@ -14,12 +14,18 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::cleaner::Cleaner;
-use super::{builds, locked, relay, rust_src, std_sources};
+use super::{builds, locked, relay, rust_src, std_sources, tools};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
 /// Where temporary files went before they got a folder of the session's own.
 const TMPDIR_VARIABLE: &str = "REGATTA_TMPDIR";
+
+/// The PATH as the user has it.
+const PATH_VARIABLE: &str = "REGATTA_PATH";
+
+/// `CARGO_HOME` as the user has it, when it is set.
+const CARGO_HOME_VARIABLE: &str = "REGATTA_CARGO_HOME";
 
 /// Why the standard library's sources are missing, when they are.
 const NO_SOURCES_VARIABLE: &str = "REGATTA_NO_RUST_SRC";
@@ -28,12 +34,16 @@ const NO_SOURCES_VARIABLE: &str = "REGATTA_NO_RUST_SRC";
 const OWN_VARIABLES: &[&str] = &[
     SYSROOT_VARIABLE,
     TMPDIR_VARIABLE,
+    PATH_VARIABLE,
+    CARGO_HOME_VARIABLE,
     NO_SOURCES_VARIABLE,
     relay::FOLDER_VARIABLE,
     "EVCXR_TMPDIR",
     "EVCXR_CONFIG_DIR",
     "RUST_SRC_PATH",
     "TMPDIR",
+    "PATH",
+    "CARGO_HOME",
 ];
 
 /// How the environment of user code differs from this process's: variables and their values, if any.
@@ -41,6 +51,8 @@ const OWN_VARIABLES: &[&str] = &[
 pub fn users_environment() -> Vec<(&'static str, Option<OsString>)> {
     let value = |name: &str| match name {
         "TMPDIR" => std::env::var_os(TMPDIR_VARIABLE),
+        "PATH" => users_path(),
+        "CARGO_HOME" => users_cargo_home(),
         _ => None,
     };
     OWN_VARIABLES
@@ -53,6 +65,29 @@ pub fn users_environment() -> Vec<(&'static str, Option<OsString>)> {
 #[must_use]
 pub fn users_temp_dir() -> PathBuf {
     std::env::var_os(TMPDIR_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+fn users_path() -> Option<OsString> {
+    std::env::var_os(PATH_VARIABLE)
+}
+
+/// The PATH as the user has it, behind other folders.
+#[must_use]
+pub fn users_path_after(folders: &[&Path]) -> OsString {
+    path_with(folders, users_path())
+}
+
+/// `CARGO_HOME` as the user has it.
+#[must_use]
+pub fn users_cargo_home() -> Option<OsString> {
+    std::env::var_os(CARGO_HOME_VARIABLE)
+}
+
+/// Where cargo keeps what it fetched, and the user's configuration of it.
+#[must_use]
+pub fn cargo_home() -> Option<PathBuf> {
+    let set = users_cargo_home().map(PathBuf::from);
+    set.or_else(|| Some(dirs::home_dir()?.join(".cargo")))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +134,8 @@ impl Toolchain {
                 // First the one who will clean, then what is to be cleaned.
                 let cleaner = Cleaner::start(&folder).map_err(ToolchainError::Exec)?;
                 builds::make_folder(&folder).map_err(ToolchainError::Folder)?;
+                // Without them, the real tools are found.
+                let _ = tools::make(&folder);
                 return Ok(Self {
                     sysroot: sysroot.into(),
                     folder,
@@ -129,7 +166,21 @@ impl Toolchain {
             .env("TMPDIR", folder.join("tmp"))
             .env("EVCXR_TMPDIR", folder.join("build"))
             .env("EVCXR_CONFIG_DIR", &folder)
-            .env("PATH", path_with(&sysroot.join("bin")));
+            .env(
+                "PATH",
+                path_with(
+                    &[&tools::bin(&folder), &sysroot.join("bin")],
+                    std::env::var_os("PATH"),
+                ),
+            )
+            // rust-analyzer looks there for tools before it looks into the PATH.
+            .env("CARGO_HOME", &folder);
+        for (name, kept) in [("PATH", PATH_VARIABLE), ("CARGO_HOME", CARGO_HOME_VARIABLE)] {
+            match std::env::var_os(name) {
+                Some(value) => command.env(kept, value),
+                None => command.env_remove(kept),
+            };
+        }
         // What evcxr's rust-analyzer reads before every session's first cell; ours reads the real one.
         let nothing = rust_src::stand_in().map_err(ToolchainError::Folder)?;
         command.env("RUST_SRC_PATH", nothing);
@@ -233,9 +284,10 @@ fn find_sysroot() -> Result<PathBuf, ToolchainError> {
     Ok(PathBuf::from(text.trim()))
 }
 
-fn path_with(first: &Path) -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
+fn path_with(first: &[&Path], path: Option<OsString>) -> OsString {
+    let path = path.unwrap_or_default();
+    let first = first.iter().map(|&folder| folder.to_owned());
+    let folders = first.chain(std::env::split_paths(&path));
     // A folder with a colon in its name can't be in a PATH; the old value still works.
     std::env::join_paths(folders).unwrap_or(path)
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::diagnostics::ELSEWHERE;
 use super::statics::{self, Changes};
 use super::told::taken_out;
+use super::tools::direct::Run;
 use super::{bundle, generated};
 use crate::cell::{Edits, lifted};
 
@@ -26,7 +27,13 @@ pub const ROLE_VARIABLE: &str = "REGATTA_RUSTC_WRAPPER";
 pub const CHANGES_VARIABLE: &str = "REGATTA_CHANGES";
 
 /// The name that evcxr gives to the crate of every cell.
-const CELL_CRATE: &str = "ctx";
+pub const CELL_CRATE: &str = "ctx";
+
+/// What is made of it.
+pub const SHARED_OBJECT: &str = "libctx.so";
+
+/// Names a file for how rustc is run for the cells' crate (see `tools::direct`).
+pub const RECORD_VARIABLE: &str = "REGATTA_RECORD";
 
 /// The cell's source, as cargo names it.
 const SOURCE: &str = "src/lib.rs";
@@ -54,8 +61,13 @@ pub fn main() -> ExitCode {
     if is_cell(&rest) {
         rest = steady(&rest);
         if is_linked(&rest) {
-            match Cell::read(rustc, &rest) {
-                Ok(Some(cell)) => return cell.compile(rustc, &rest),
+            record(&rest);
+            let own = Rustc {
+                path: rustc.clone(),
+                environment: Vec::new(),
+            };
+            match Cell::read(&own, &rest) {
+                Ok(Some(cell)) => return compiled(cell.compile(&own, &rest)),
                 Ok(None) => {}
                 Err(error) => tell(&format!("error: the cell cannot be prepared: {error}")),
             }
@@ -65,6 +77,73 @@ pub fn main() -> ExitCode {
     }
     let _ = Command::new(rustc).args(rest).exec();
     ExitCode::FAILURE
+}
+
+/// Tells cargo how it went.
+fn compiled(compiled: io::Result<Compiled>) -> ExitCode {
+    let told = compiled.and_then(|compiled| {
+        let mut stderr = io::stderr().lock();
+        for line in &compiled.lines {
+            writeln!(stderr, "{line}")?;
+        }
+        Ok(compiled.status)
+    });
+    match told {
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            code.map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+        Err(error) => {
+            tell(&format!("error: the cell cannot be compiled: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes down how rustc is run, for who asked cargo.
+fn record(arguments: &[OsString]) {
+    let Some(file) = std::env::var_os(RECORD_VARIABLE) else {
+        return;
+    };
+    let arguments: Option<Vec<String>> = arguments
+        .iter()
+        .map(|argument| argument.to_str().map(str::to_owned))
+        .collect();
+    let told = |name: &str| {
+        name == "LD_LIBRARY_PATH" || name.starts_with("CARGO") && name != "CARGO_MAKEFLAGS"
+    };
+    let environment = std::env::vars().filter(|(name, _)| told(name)).collect();
+    if let Some(arguments) = arguments
+        && let Ok(run) = serde_json::to_vec(&Run {
+            arguments,
+            environment,
+        })
+    {
+        // Without it, cargo is asked again.
+        let _ = fs::write(file, run);
+    }
+}
+
+/// The compiler, and what its environment has beside this process's.
+pub struct Rustc {
+    pub path: OsString,
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Rustc {
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.envs(environment);
+        command
+    }
+}
+
+/// What a cell came to.
+pub struct Compiled {
+    pub status: ExitStatus,
+    /// What rustc wrote on its standard error.
+    pub lines: Vec<String>,
 }
 
 fn is_cell(arguments: &[OsString]) -> bool {
@@ -113,7 +192,7 @@ fn steady(arguments: &[OsString]) -> Vec<OsString> {
 }
 
 /// A cell's source on its way to rustc.
-struct Cell {
+pub struct Cell {
     file: PathBuf,
     written: SystemTime,
     /// As evcxr wrote it.
@@ -132,7 +211,7 @@ struct Cell {
 
 impl Cell {
     /// `None` for a source that is not a cell's with the cell crate: evcxr's own trials.
-    fn read(rustc: &OsString, arguments: &[OsString]) -> io::Result<Option<Self>> {
+    pub fn read(rustc: &Rustc, arguments: &[OsString]) -> io::Result<Option<Self>> {
         let own_crate = |text: &OsString| text.to_string_lossy().starts_with("regatta_cell=");
         if !arguments.iter().any(own_crate) {
             return Ok(None);
@@ -166,35 +245,30 @@ impl Cell {
         }))
     }
 
-    fn compile(&self, rustc: &OsString, arguments: &[OsString]) -> ExitCode {
+    pub fn compile(&self, rustc: &Rustc, arguments: &[OsString]) -> io::Result<Compiled> {
         let compiled = self.compile_with(rustc, arguments, true);
         // Put back, with its time: cargo and evcxr go by it.
         let restored = fs::write(&self.file, &self.original).and_then(|()| {
             let file = fs::File::options().write(true).open(&self.file)?;
             file.set_modified(self.written)
         });
-        match compiled.and_then(|code| restored.map(|()| code)) {
-            Ok(code) => code,
-            Err(error) => {
-                tell(&format!("error: the cell cannot be compiled: {error}"));
-                ExitCode::FAILURE
-            }
-        }
+        compiled.and_then(|compiled| restored.map(|()| compiled))
     }
 
     fn compile_with(
         &self,
-        rustc: &OsString,
+        rustc: &Rustc,
         arguments: &[OsString],
         sharing: bool,
-    ) -> io::Result<ExitCode> {
+    ) -> io::Result<Compiled> {
         let mut edits = self.mended.clone();
         if sharing {
             edits.extend(&self.statics);
         }
         let text = edits.apply(&self.between) + &self.appended;
         fs::write(&self.file, text)?;
-        let mut child = Command::new(rustc)
+        let mut child = rustc
+            .command()
             .args(arguments)
             .args(&self.arguments)
             // The user's functions are the artifact's own, whatever another one calls by the same name.
@@ -216,12 +290,7 @@ impl Cell {
             // Not the user's mistake: better a static of the cell's own.
             return self.compile_with(rustc, arguments, false);
         }
-        let mut stderr = io::stderr().lock();
-        for line in lines {
-            writeln!(stderr, "{line}")?;
-        }
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        Ok(Compiled { status, lines })
     }
 
     /// A line of rustc's with the places in it as they are in the source that evcxr wrote.
@@ -317,7 +386,7 @@ fn keep_the_error_in_front(message: &mut Value) {
 }
 
 /// Cargo shows it with rustc's messages.
-fn tell(text: &str) {
+pub fn tell(text: &str) {
     // Nobody is left to hear of a failure to write.
     let _ = writeln!(io::stderr(), "{text}");
 }

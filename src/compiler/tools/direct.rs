@@ -1,0 +1,469 @@
+//! A cell's build without cargo. When the manifest, the settings and the built crates are those of a build that
+//! cargo has done before, all that is left to do is to run rustc as it did then. What cargo did is recorded in the
+//! target folder, so that it travels with the built crates from session to session (see `template`).
+
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::local_crates;
+use super::super::wrapper::{self, CELL_CRATE, Cell, Rustc};
+use super::messages::{self, Said};
+use super::surroundings::stamp;
+use super::{Surroundings, Tool};
+
+/// In the target folder: what each build was.
+const RECORDS: &str = "regatta-builds";
+
+/// Set for a build whose result nobody loads: it need not be made, when nothing but the cell is new.
+pub const NOT_LOADED_VARIABLE: &str = "REGATTA_NOT_LOADED";
+
+/// Without this crate in the manifest, it is evcxr's own trial, whose result nobody loads.
+const LOADED: &str = "regatta-cell";
+
+/// Cargo's exit status for a crate that does not compile.
+const REFUSED: u8 = 101;
+
+/// Errors that say that the crates are not those of the record after all.
+const OTHER_CRATES: [&str; 5] = ["E0460", "E0461", "E0462", "E0463", "E0514"];
+
+/// How rustc was run for the cells' crate, as its wrapper saw it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
+}
+
+/// A file that a build went by.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamped {
+    file: PathBuf,
+    /// When it was written, in nanoseconds since 1970, and its length; `None` for one that is not there.
+    stamp: Option<(u128, u64)>,
+}
+
+impl Stamped {
+    fn new(file: PathBuf) -> Self {
+        let stamp = stamp(&file);
+        Self { file, stamp }
+    }
+
+    fn is_same(&self) -> bool {
+        stamp(&self.file) == self.stamp
+    }
+}
+
+/// A build that cargo has done.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Record {
+    run: Run,
+    /// Of the lock file before.
+    lock_before: u64,
+    lock: String,
+    /// The built crates, and the sources of those that the user may be editing.
+    files: Vec<Stamped>,
+    /// Cargo's message about the result.
+    artifact: Value,
+}
+
+/// Builds the cell in the working folder. `None` when cargo is not asked for just that, or cannot be asked.
+pub fn build(tool: Tool, arguments: &[OsString]) -> Option<ExitCode> {
+    let build = Build::asked(tool, arguments)?;
+    if !build.manifest.contains(LOADED) {
+        let file = build
+            .target
+            .join(&build.triple)
+            .join("debug")
+            .join(wrapper::SHARED_OBJECT);
+        return Some(code(build.without_result(&file)));
+    }
+    match build.record() {
+        Some(record) => build.without_cargo(&record),
+        None => build.with_cargo(arguments),
+    }
+}
+
+fn code(done: io::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        wrapper::tell(&format!("error: the cell cannot be built: {error}"));
+        ExitCode::from(REFUSED)
+    })
+}
+
+/// Whether the build in this folder is recorded, as it is now.
+#[must_use]
+pub fn is_recorded(folder: &Path) -> bool {
+    fs::read_dir(folder.join("target").join(RECORDS))
+        .is_ok_and(|mut records| records.next().is_some())
+}
+
+/// What cargo is asked for.
+struct Build {
+    folder: PathBuf,
+    target: PathBuf,
+    triple: String,
+    manifest: String,
+    /// Where the record of this very build is.
+    place: PathBuf,
+    not_loaded: bool,
+    since: SystemTime,
+}
+
+impl Build {
+    fn asked(tool: Tool, arguments: &[OsString]) -> Option<Self> {
+        let words: Vec<&str> = arguments
+            .iter()
+            .map(|word| word.to_str())
+            .collect::<Option<_>>()?;
+        // Whether there is a network does not matter to crates that are built.
+        let words = words.strip_prefix(&["--offline"]).unwrap_or(&words);
+        let ["build", "--target", triple, "--message-format=json"] = words else {
+            return None;
+        };
+        if tool != Tool::Cargo || std::env::var_os("CARGO_TARGET_DIR")? != "target" {
+            return None;
+        }
+        let folder = std::env::current_dir().ok()?;
+        let target = folder.join("target");
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+        let mut surroundings = Surroundings::new();
+        if !surroundings.configuration(&folder) {
+            return None;
+        }
+        surroundings.manifests_above(&folder);
+        surroundings.text(triple);
+        surroundings.text(&sorted(&manifest));
+        let place = target
+            .join(RECORDS)
+            .join(format!("{:016x}", surroundings.number()));
+        Some(Self {
+            triple: (*triple).to_owned(),
+            not_loaded: std::env::var_os(NOT_LOADED_VARIABLE)
+                .is_some_and(|value| !value.is_empty()),
+            since: SystemTime::now(),
+            folder,
+            target,
+            manifest,
+            place,
+        })
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.folder.join("Cargo.lock")
+    }
+
+    /// The record, when all that the build went by is as it was.
+    fn record(&self) -> Option<Record> {
+        let record: Record = serde_json::from_slice(&fs::read(&self.place).ok()?).ok()?;
+        if !record.files.iter().all(Stamped::is_same) {
+            return None;
+        }
+        let lock = fs::read_to_string(self.lock()).ok()?;
+        if lock != record.lock {
+            if number(&lock) != record.lock_before {
+                return None;
+            }
+            // Cargo leaves only what the build needs.
+            fs::write(self.lock(), &record.lock).ok()?;
+        }
+        Some(record)
+    }
+
+    /// A result that nobody loads.
+    fn without_result(&self, file: &Path) -> io::Result<ExitCode> {
+        fs::create_dir_all(file.parent().unwrap_or(&self.target))?;
+        fs::write(file, "")?;
+        let told = messages::shared_object(file, CELL_CRATE);
+        writeln!(io::stdout(), "{told}")?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Runs rustc as cargo did. `None` when it turns out that the crates are others.
+    fn without_cargo(&self, record: &Record) -> Option<ExitCode> {
+        let result = record.artifact["filenames"][0]
+            .as_str()
+            .map(PathBuf::from)?;
+        if self.not_loaded {
+            return Some(code(self.without_result(&result)));
+        }
+        let rustc = Rustc {
+            path: toolchain_rustc(),
+            environment: Tool::Rustc
+                .environment()
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .chain(
+                    record
+                        .run
+                        .environment
+                        .iter()
+                        .map(|(name, value)| (name.into(), value.into())),
+                )
+                .collect(),
+        };
+        // Cargo asks for colours, to take them out again.
+        let uncoloured =
+            |argument: &String| OsString::from(argument.replace("diagnostic-rendered-ansi,", ""));
+        let arguments: Vec<OsString> = record.run.arguments.iter().map(uncoloured).collect();
+        let cell = match Cell::read(&rustc, &arguments) {
+            Ok(Some(cell)) => cell,
+            Ok(None) => return None,
+            Err(error) => return Some(code(Err(error))),
+        };
+        let made = made_in(&arguments)?;
+        // The last cell's is the same file, under another name.
+        if let Err(error) = fs::remove_file(&made)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Some(code(Err(error)));
+        }
+        let compiled = match cell.compile(&rustc, &arguments) {
+            Ok(compiled) => compiled,
+            Err(error) => return Some(code(Err(error))),
+        };
+        let said: Vec<Said> = compiled
+            .lines
+            .iter()
+            .map(|line| messages::message(line, &record.artifact))
+            .collect();
+        let others = |said: &Said| match said {
+            Said::Message(message) => message["message"]["code"]["code"]
+                .as_str()
+                .is_some_and(|code| OTHER_CRATES.contains(&code)),
+            _ => false,
+        };
+        if !compiled.status.success() && said.iter().any(others) {
+            let _ = fs::remove_file(&self.place);
+            return None;
+        }
+        Some(code(tell(said).and_then(|()| {
+            if !compiled.status.success() {
+                wrapper::tell(&format!(
+                    "error: could not compile `{CELL_CRATE}` (lib): rustc ended with {}",
+                    compiled.status
+                ));
+                return Ok(ExitCode::from(REFUSED));
+            }
+            link(&made, &result)?;
+            writeln!(io::stdout(), "{}", record.artifact)?;
+            Ok(ExitCode::SUCCESS)
+        })))
+    }
+
+    /// Has cargo do it, and records what it did.
+    fn with_cargo(&self, arguments: &[OsString]) -> Option<ExitCode> {
+        let lock_before = fs::read_to_string(self.lock()).map_or(0, |lock| number(&lock));
+        let run = tempfile::NamedTempFile::new().ok()?;
+        let mut cargo = Tool::Cargo
+            .real()
+            .args(arguments)
+            .env(wrapper::RECORD_VARIABLE, run.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut said = String::new();
+        if let Some(stdout) = cargo.stdout.take() {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if writeln!(io::stdout(), "{line}").is_err() {
+                    break;
+                }
+                said.push_str(&line);
+                said.push('\n');
+            }
+        }
+        let status = cargo.wait().ok()?;
+        if status.success() {
+            // Without a record, cargo does the next one as well.
+            let _ = self.keep(run.path(), lock_before, &said);
+        }
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        Some(ExitCode::from(code.unwrap_or(REFUSED)))
+    }
+
+    fn keep(&self, run: &Path, lock_before: u64, said: &str) -> io::Result<()> {
+        let run: Run = serde_json::from_slice(&fs::read(run)?)?;
+        let (Some(artifact), Some(session)) =
+            (messages::artifact(said, CELL_CRATE), self.folder.parent())
+        else {
+            return Ok(());
+        };
+        let Some(edited) = local_crates::of_finished_builds(session) else {
+            return Ok(());
+        };
+        let crates = run.arguments.windows(2).filter(|two| two[0] == "--extern");
+        let crates = crates.filter_map(|two| two[1].split_once('='));
+        let crates = crates.map(|(_, file)| PathBuf::from(file));
+        let files: Vec<Stamped> = crates
+            .chain(edited.iter().cloned())
+            .map(Stamped::new)
+            .collect();
+        // One that was written meanwhile may have been read before.
+        let since = self
+            .since
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
+        let meanwhile = |one: &&Stamped| one.stamp.is_some_and(|(written, _)| written >= since);
+        if files
+            .iter()
+            .filter(|one| edited.contains(&one.file))
+            .any(|one| meanwhile(&one))
+        {
+            return Ok(());
+        }
+        let record = Record {
+            run,
+            lock_before,
+            lock: fs::read_to_string(self.lock())?,
+            files,
+            artifact,
+        };
+        fs::create_dir_all(self.target.join(RECORDS))?;
+        let mut beside = tempfile::NamedTempFile::new_in(self.target.join(RECORDS))?;
+        beside.write_all(&serde_json::to_vec(&record)?)?;
+        beside.persist(&self.place)?;
+        Ok(())
+    }
+}
+
+fn toolchain_rustc() -> OsString {
+    Tool::Rustc.real().get_program().to_owned()
+}
+
+/// Puts the result where cargo has it.
+fn link(made: &Path, result: &Path) -> io::Result<()> {
+    match fs::remove_file(result) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::hard_link(made, result).or_else(|_| fs::copy(made, result).map(|_| ()))
+}
+
+/// Where rustc writes the shared object.
+fn made_in(arguments: &[OsString]) -> Option<PathBuf> {
+    let folder = arguments.windows(2).find(|two| two[0] == "--out-dir")?;
+    Some(Path::new(&folder[1]).join(wrapper::SHARED_OBJECT))
+}
+
+fn tell(said: Vec<Said>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    for one in said {
+        match one {
+            Said::Message(message) => writeln!(stdout, "{message}")?,
+            Said::Line(line) => wrapper::tell(&line),
+            Said::Nothing => {}
+        }
+    }
+    Ok(())
+}
+
+fn number(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A manifest with its dependencies in order: evcxr lays them out as a hash map has them.
+fn sorted(manifest: &str) -> String {
+    let Some((package, dependencies)) = manifest.split_once("[dependencies]") else {
+        return manifest.to_owned();
+    };
+    let mut lines: Vec<&str> = dependencies.lines().collect();
+    lines.sort_unstable();
+    format!("{package}[dependencies]{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(folder: &Path) -> Build {
+        let target = folder.join("target");
+        Build {
+            folder: folder.to_owned(),
+            place: target.join(RECORDS).join("1"),
+            target,
+            triple: "x86".to_owned(),
+            manifest: String::new(),
+            not_loaded: false,
+            since: SystemTime::now(),
+        }
+    }
+
+    #[test]
+    fn a_record_holds_while_everything_is_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("Cargo.lock"), "all").unwrap();
+        fs::write(at("libserde.rlib"), "1").unwrap();
+        let record = Record {
+            run: Run {
+                arguments: Vec::new(),
+                environment: Vec::new(),
+            },
+            lock_before: number("all"),
+            lock: "needed".to_owned(),
+            files: vec![
+                Stamped::new(at("libserde.rlib")),
+                Stamped::new(at("build.rs")),
+            ],
+            artifact: Value::Null,
+        };
+        let build = build(folder.path());
+        fs::create_dir_all(build.place.parent().unwrap()).unwrap();
+        fs::write(&build.place, serde_json::to_vec(&record).unwrap()).unwrap();
+        assert_eq!(build.record(), Some(record));
+        assert_eq!(fs::read_to_string(at("Cargo.lock")).unwrap(), "needed");
+        assert!(build.record().is_some());
+
+        fs::write(at("Cargo.lock"), "another").unwrap();
+        assert_eq!(build.record(), None);
+        fs::write(at("Cargo.lock"), "needed").unwrap();
+        assert!(build.record().is_some());
+        fs::write(at("build.rs"), "it was not there").unwrap();
+        assert_eq!(build.record(), None);
+        fs::remove_file(at("build.rs")).unwrap();
+        fs::write(at("libserde.rlib"), "22").unwrap();
+        assert_eq!(build.record(), None);
+    }
+
+    #[test]
+    fn the_order_of_dependencies_does_not_matter() {
+        let manifest =
+            |lines: &str| format!("[profile.dev]\nopt-level = 2\n[dependencies]\n{lines}");
+        assert_eq!(
+            sorted(&manifest("a = 1\nb = 2\n")),
+            sorted(&manifest("b = 2\na = 1\n"))
+        );
+        assert_ne!(sorted(&manifest("a = 1\n")), sorted(&manifest("a = 2\n")));
+        assert_ne!(
+            sorted(&manifest("a = 1\n")),
+            sorted(&manifest("a = 1\n").replace("= 2", "= 3"))
+        );
+    }
+
+    #[test]
+    fn a_result_is_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, result) = (folder.path().join("made"), folder.path().join("result"));
+        fs::write(&made, "1").unwrap();
+        link(&made, &result).unwrap();
+        fs::rename(&result, folder.path().join("code_1")).unwrap();
+        fs::remove_file(&made).unwrap();
+        fs::write(&made, "2").unwrap();
+        link(&made, &result).unwrap();
+        link(&made, &result).unwrap();
+        let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(
+            (text("code_1").as_str(), text("result").as_str()),
+            ("1", "2")
+        );
+    }
+}
