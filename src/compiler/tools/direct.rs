@@ -22,6 +22,9 @@ use super::{Surroundings, Tool};
 /// In the target folder: what each build was.
 const RECORDS: &str = "regatta-builds";
 
+/// In the target folder: what is left of checks.
+const CHECKED: &str = "regatta-checked";
+
 /// Set for a build whose result nobody loads: it need not be made, when nothing but the cell is new.
 pub const NOT_LOADED_VARIABLE: &str = "REGATTA_NOT_LOADED";
 
@@ -73,9 +76,12 @@ struct Record {
     artifact: Value,
 }
 
-/// Builds the cell in the working folder. `None` when cargo is not asked for just that, or cannot be asked.
+/// Builds or checks the cell in the working folder. `None` when cargo is not asked for just that, or cannot be asked.
 pub fn build(tool: Tool, arguments: &[OsString]) -> Option<ExitCode> {
     let build = Build::asked(tool, arguments)?;
+    if build.only_checked {
+        return build.checked(&build.record()?);
+    }
     if !build.manifest.contains(LOADED) {
         let file = build
             .target
@@ -113,6 +119,8 @@ struct Build {
     /// Where the record of this very build is.
     place: PathBuf,
     not_loaded: bool,
+    /// What is wanted are rustc's messages alone.
+    only_checked: bool,
     since: SystemTime,
 }
 
@@ -124,9 +132,16 @@ impl Build {
             .collect::<Option<_>>()?;
         // Whether there is a network does not matter to crates that are built.
         let words = words.strip_prefix(&["--offline"]).unwrap_or(&words);
-        let ["build", "--target", triple, "--message-format=json"] = words else {
+        let [
+            verb @ ("build" | "check"),
+            "--target",
+            triple,
+            "--message-format=json",
+        ] = words
+        else {
             return None;
         };
+        let only_checked = *verb == "check";
         if tool != Tool::Cargo || std::env::var_os("CARGO_TARGET_DIR")? != "target" {
             return None;
         }
@@ -147,6 +162,7 @@ impl Build {
             triple: (*triple).to_owned(),
             not_loaded: std::env::var_os(NOT_LOADED_VARIABLE)
                 .is_some_and(|value| !value.is_empty()),
+            only_checked,
             since: SystemTime::now(),
             folder,
             target,
@@ -193,25 +209,8 @@ impl Build {
         if self.not_loaded {
             return Some(code(self.without_result(&result)));
         }
-        let rustc = Rustc {
-            path: toolchain_rustc(),
-            environment: Tool::Rustc
-                .environment()
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .chain(
-                    record
-                        .run
-                        .environment
-                        .iter()
-                        .map(|(name, value)| (name.into(), value.into())),
-                )
-                .collect(),
-        };
-        // Cargo asks for colours, to take them out again.
-        let uncoloured =
-            |argument: &String| OsString::from(argument.replace("diagnostic-rendered-ansi,", ""));
-        let arguments: Vec<OsString> = record.run.arguments.iter().map(uncoloured).collect();
+        let rustc = record.run.rustc();
+        let arguments = record.run.uncoloured();
         let cell = match Cell::read(&rustc, &arguments) {
             Ok(Some(cell)) => cell,
             Ok(None) => return None,
@@ -233,13 +232,7 @@ impl Build {
             .iter()
             .map(|line| messages::message(line, &record.artifact))
             .collect();
-        let others = |said: &Said| match said {
-            Said::Message(message) => message["message"]["code"]["code"]
-                .as_str()
-                .is_some_and(|code| OTHER_CRATES.contains(&code)),
-            _ => false,
-        };
-        if !compiled.status.success() && said.iter().any(others) {
+        if !compiled.status.success() && said.iter().any(is_of_other_crates) {
             let _ = fs::remove_file(&self.place);
             return None;
         }
@@ -254,6 +247,31 @@ impl Build {
             link(&made, &result)?;
             writeln!(io::stdout(), "{}", record.artifact)?;
             Ok(ExitCode::SUCCESS)
+        })))
+    }
+
+    /// Has rustc tell what is wrong with the cell, which it can with the crates as they are built: cargo would have
+    /// it check all of them first.
+    fn checked(&self, record: &Record) -> Option<ExitCode> {
+        let beside = self.target.join(CHECKED);
+        fs::create_dir_all(&beside).ok()?;
+        let arguments = checking(&record.run.uncoloured(), &beside);
+        let output = record.run.rustc().command().args(arguments).output().ok()?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        let said: Vec<Said> = told
+            .lines()
+            .map(|line| messages::message(line, &record.artifact))
+            .collect();
+        if said.iter().any(is_of_other_crates) {
+            return None;
+        }
+        let refused = ExitCode::from(REFUSED);
+        Some(code(tell(said).map(|()| {
+            if output.status.success() {
+                ExitCode::SUCCESS
+            } else {
+                refused
+            }
         })))
     }
 
@@ -333,8 +351,56 @@ impl Build {
     }
 }
 
-fn toolchain_rustc() -> OsString {
-    Tool::Rustc.real().get_program().to_owned()
+impl Run {
+    fn rustc(&self) -> Rustc {
+        let recorded = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let own = Tool::Rustc.environment().into_iter();
+        Rustc {
+            path: Tool::Rustc.real().get_program().to_owned(),
+            environment: own
+                .map(|(name, value)| (name.into(), value))
+                .chain(recorded)
+                .collect(),
+        }
+    }
+
+    /// The arguments without colours, which cargo asks for to take them out again.
+    fn uncoloured(&self) -> Vec<OsString> {
+        let uncoloured =
+            |argument: &String| argument.replace("diagnostic-rendered-ansi,", "").into();
+        self.arguments.iter().map(uncoloured).collect()
+    }
+}
+
+/// The arguments with which rustc only checks; what it writes goes to `beside`.
+fn checking(arguments: &[OsString], beside: &Path) -> Vec<OsString> {
+    let mut checking: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let text = argument.to_string_lossy();
+        if text.starts_with("incremental=") {
+            // With the option before it.
+            checking.pop();
+        } else if text.starts_with("--emit=") {
+            checking.push("--emit=metadata".into());
+        } else if checking.last().is_some_and(|last| last == "--out-dir") {
+            checking.push(beside.into());
+        } else {
+            checking.push(argument.clone());
+        }
+    }
+    checking
+}
+
+fn is_of_other_crates(said: &Said) -> bool {
+    match said {
+        Said::Message(message) => message["message"]["code"]["code"]
+            .as_str()
+            .is_some_and(|code| OTHER_CRATES.contains(&code)),
+        _ => false,
+    }
 }
 
 /// Puts the result where cargo has it.
@@ -393,6 +459,7 @@ mod tests {
             triple: "x86".to_owned(),
             manifest: String::new(),
             not_loaded: false,
+            only_checked: false,
             since: SystemTime::now(),
         }
     }
@@ -432,6 +499,17 @@ mod tests {
         fs::remove_file(at("build.rs")).unwrap();
         fs::write(at("libserde.rlib"), "22").unwrap();
         assert_eq!(build.record(), None);
+    }
+
+    #[test]
+    fn a_check_links_nothing_and_writes_beside() {
+        let words = |text: &str| -> Vec<OsString> { text.split(' ').map(Into::into).collect() };
+        let built =
+            "--crate-name ctx --emit=dep-info,link --out-dir /deps -C incremental=/i -C rpath";
+        assert_eq!(
+            checking(&words(built), Path::new("/beside")),
+            words("--crate-name ctx --emit=metadata --out-dir /beside -C rpath")
+        );
     }
 
     #[test]
