@@ -1,27 +1,16 @@
-//! The crates that cells link to, carried inside this binary: an installed `regatta` needs no checkout.
-//! They are written to the user's cache directory under a name that contains their content's hash.
+//! The crates that cells link to, carried inside this binary: an installed `regatta` needs no checkout. Each of
+//! them gives its own files, since a package of one crate has none of another's. They are written to the user's
+//! cache directory under a name that contains their content's hash.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
-macro_rules! files {
-    ($dir:literal: $($name:literal),+ $(,)?) => {
-        &[$(($name, include_str!(concat!("../../", $dir, "/", $name)))),+]
-    };
-}
-
 type Files = &'static [(&'static str, &'static str)];
 
-const CELL: Files = files!("kernels/cell":
-    "Cargo.toml", "src/lib.rs", "src/captures.rs", "src/catch.rs", "src/codec.rs", "src/engine.rs", "src/entry.rs",
-    "src/error.rs", "src/exchange.rs", "src/host.rs", "src/job.rs", "src/magic.rs", "src/out.rs", "src/pool.rs",
-    "src/remote.rs", "src/resident.rs", "src/store.rs", "src/threads.rs", "src/timing.rs", "src/together.rs",
-    "src/value.rs", "src/waiting.rs", "src/with.rs");
-
-const KERNELS: Files = files!("kernels/compute":
-    "Cargo.toml", "src/lib.rs", "src/fib.rs", "src/mandelbrot.rs", "src/pi.rs", "src/primes.rs");
+const CELL: Files = regatta_cell::sources::FILES;
+const KERNELS: Files = regatta_kernels::sources::FILES;
 
 /// The versions that this binary was built with: a session's first build then needs nothing from the
 /// network that the build of this binary has not fetched already.
@@ -99,28 +88,6 @@ fn unpack(cache: &Path, name: &str, files: Files) -> io::Result<PathBuf> {
         Ok(()) => {
             let _ = beside.keep();
             Ok(folder)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file that is missing here is missing in every session.
-    #[test]
-    fn every_source_file_is_carried() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (folder, files) in [("kernels/cell", CELL), ("kernels/compute", KERNELS)] {
-            let mut there: Vec<String> = fs::read_dir(root.join(folder).join("src"))
-                .unwrap()
-                .map(|file| format!("src/{}", file.unwrap().file_name().display()))
-                .chain(["Cargo.toml".to_owned()])
-                .collect();
-            let mut carried: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-            there.sort();
-            carried.sort_unstable();
-            assert_eq!(carried, there, "{folder}");
         }
     }
 }

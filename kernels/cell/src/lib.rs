@@ -21,6 +21,8 @@ pub mod out;
 pub mod pool;
 mod remote;
 mod resident;
+#[cfg(feature = "sources")]
+pub mod sources;
 pub mod store;
 mod threads;
 pub mod timing;

@@ -13,6 +13,8 @@ mod fib;
 mod mandelbrot;
 mod pi;
 mod primes;
+#[cfg(feature = "sources")]
+pub mod sources;
 
 pub use fib::fib;
 pub use mandelbrot::mandelbrot_row;

@@ -1,0 +1,53 @@
+//! This crate's own files, as text: `regatta` carries them, so that sessions can build the crate where there is no
+//! checkout. Only the program asks for them, by the feature `sources`; cells never do.
+
+/// Paths below this crate's folder, and what stands in them.
+pub const FILES: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("../Cargo.toml")),
+    ("src/lib.rs", include_str!("../src/lib.rs")),
+    ("src/captures.rs", include_str!("../src/captures.rs")),
+    ("src/catch.rs", include_str!("../src/catch.rs")),
+    ("src/codec.rs", include_str!("../src/codec.rs")),
+    ("src/engine.rs", include_str!("../src/engine.rs")),
+    ("src/entry.rs", include_str!("../src/entry.rs")),
+    ("src/error.rs", include_str!("../src/error.rs")),
+    ("src/exchange.rs", include_str!("../src/exchange.rs")),
+    ("src/host.rs", include_str!("../src/host.rs")),
+    ("src/job.rs", include_str!("../src/job.rs")),
+    ("src/magic.rs", include_str!("../src/magic.rs")),
+    ("src/out.rs", include_str!("../src/out.rs")),
+    ("src/pool.rs", include_str!("../src/pool.rs")),
+    ("src/remote.rs", include_str!("../src/remote.rs")),
+    ("src/resident.rs", include_str!("../src/resident.rs")),
+    ("src/sources.rs", include_str!("../src/sources.rs")),
+    ("src/store.rs", include_str!("../src/store.rs")),
+    ("src/threads.rs", include_str!("../src/threads.rs")),
+    ("src/timing.rs", include_str!("../src/timing.rs")),
+    ("src/together.rs", include_str!("../src/together.rs")),
+    ("src/value.rs", include_str!("../src/value.rs")),
+    ("src/waiting.rs", include_str!("../src/waiting.rs")),
+    ("src/with.rs", include_str!("../src/with.rs")),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::FILES;
+
+    /// A file that is missing here is missing in every session.
+    #[test]
+    fn every_source_file_is_carried() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut there: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| format!("src/{}", file.unwrap().file_name().display()))
+            .chain(["Cargo.toml".to_owned()])
+            .collect();
+        let mut carried: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+        there.sort();
+        carried.sort_unstable();
+        assert_eq!(carried, there);
+    }
+}
