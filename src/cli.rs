@@ -1,5 +1,5 @@
 //! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
-//! a tool of the toolchain's, rustc's wrapper, an engine, the cleaner.
+//! a tool of the toolchain's, rustc's wrapper, an engine, the session's compiler, its cleaner.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{cleaner, relay, silence, tools, wrapper};
+use crate::compiler::{cleaner, process, relay, tools, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode, NotebookOutcome};
 use crate::outcome::{Event, Report, Sink};
@@ -102,6 +102,9 @@ pub fn main() -> ExitCode {
         let session = of.to_str().and_then(|pid| pid.parse().ok());
         return ended(engine::main(session).is_ok());
     }
+    if role == process::ROLE {
+        return process::main(&std::env::args_os().skip(2).collect::<Vec<_>>());
+    }
     if role == cleaner::ROLE {
         return ended(cleaner::main(Path::new(&of)).is_ok());
     }
@@ -147,13 +150,12 @@ fn ended(well: bool) -> ExitCode {
 
 fn session() -> Result<(Session, File), Box<dyn std::error::Error>> {
     // Nothing else is there yet that could render.
-    let toolchain = Toolchain::enter(|text| {
+    let toolchain = Toolchain::find(|text| {
         let _ = writeln!(std::io::stderr(), "regatta: {text}");
     })?;
     let interrupt = Interrupt::install()?;
-    let silenced = silence()?;
-    let session = Session::start(toolchain, interrupt, silenced.building)?;
-    Ok((session, silenced.original))
+    let session = Session::start(toolchain, interrupt)?;
+    Ok((session, File::from(nix::unistd::dup(std::io::stderr())?)))
 }
 
 fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {

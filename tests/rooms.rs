@@ -23,7 +23,6 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("session", "engine"),
     ("magic", "engine"),
     ("compiler", "engine"),
-    ("compiler", "wire"),
     ("repl", "wire"),
     ("repl", "pool"),
     ("render", "wire"),

@@ -1,6 +1,7 @@
 //! rustc's errors as data: the user's own lines, never generated ones.
 
 use evcxr::CompilationError;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::similar::is_far_fetched;
@@ -9,7 +10,7 @@ use super::similar::is_far_fetched;
 pub const ELSEWHERE: &str = "regatta_elsewhere";
 
 /// One error of rustc's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     pub message: String,
     /// `E0308`
@@ -24,7 +25,7 @@ pub struct Diagnostic {
     pub closures: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub start: (usize, usize),
     pub end: (usize, usize),
@@ -33,7 +34,7 @@ pub struct Place {
 }
 
 /// Marked lines of the generated source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extract {
     /// Each with the columns, from 1, at which the mark begins and before which it ends in it.
     pub lines: Vec<(String, usize, usize)>,

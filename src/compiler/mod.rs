@@ -2,18 +2,22 @@
 //! code and the state of a namespace and gives an artifact and the state after it; running is the business of
 //! engines. [`analysis`] tells what names there are and what they mean.
 //!
-//! The context (one rust-analyzer for all namespaces) lives on a thread of its own, which warms it up while
-//! the user types the first cell.
+//! Both live in a process of their own ([`process`]), which warms up while the user types the first cell; a
+//! session asks it by messages. What stands in this file, with [`Analyst`], is the session's side.
 
 pub mod analysis;
+mod analyst;
 mod builds;
 mod bundle;
 mod cell_crate;
 pub mod cleaner;
+mod connection;
 mod diagnostics;
 mod generated;
 mod local_crates;
 mod locked;
+mod message;
+pub mod process;
 pub mod relay;
 mod rust_src;
 mod similar;
@@ -29,20 +33,26 @@ pub mod wrapper;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use analysis::Analyst;
-pub use diagnostics::{Diagnostic, Extract, Place};
-pub use stderr::{Building, Silenced, silence};
-pub use thread::is_full;
+use serde::{Deserialize, Serialize};
 
-/// How long the end of a session waits for the compiler thread.
-const LAST_WORD: Duration = Duration::from_millis(500);
+pub use analyst::Analyst;
+use connection::{Awaited, Connection};
+pub use diagnostics::{Diagnostic, Extract, Place};
+use message::{Beginning, Id, StateId, ToCompiler};
+pub use stderr::Building;
+pub use thread::is_full;
+use toolchain::Toolchain;
+
+/// How long the end of a session waits for its compiler's process, which removes its folder.
+const LAST_WORD: Duration = Duration::from_millis(2500);
 
 /// A cell compiled to a shared object.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     pub so: PathBuf,
     /// The entry function's symbol.
@@ -57,23 +67,17 @@ pub struct State(Arc<StateHandle>);
 
 #[derive(Debug)]
 struct StateHandle {
-    id: u64,
+    id: StateId,
     /// Types by variable name.
     variables: BTreeMap<String, String>,
-    free: Sender<Request>,
+    /// Where the compiler is that knows it.
+    home: Weak<Connection>,
 }
 
 impl State {
     #[must_use]
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.0.variables
-    }
-}
-
-impl Drop for StateHandle {
-    fn drop(&mut self) {
-        // A compiler thread that is gone has freed everything.
-        let _ = self.free.send(Request::Free(self.id));
     }
 }
 
@@ -85,7 +89,7 @@ pub struct Compiled {
     pub after: State,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum CompileError {
     /// rustc refuses the code.
     #[error("the cell does not compile")]
@@ -100,7 +104,7 @@ pub enum CompileError {
 }
 
 /// What is compiled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Source {
     /// Definitions that the namespace has not seen yet; before `code`, on lines of their own.
     pub prefix: String,
@@ -110,33 +114,8 @@ pub struct Source {
     pub changes: String,
 }
 
-enum Request {
-    Compile {
-        source: Source,
-        state: u64,
-        answer: Sender<Answer>,
-    },
-    /// The state without these variables.
-    Forget {
-        names: Vec<String>,
-        state: u64,
-        answer: Sender<Answer>,
-    },
-    AddCrate {
-        name: String,
-        config: String,
-        answer: Sender<Answer>,
-    },
-    Configure {
-        setting: Setting,
-        answer: Sender<Answer>,
-    },
-    Free(u64),
-    Quit,
-}
-
 /// A setting of all later compilations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Setting {
     /// `0` to `3`, `s`, `z`.
     OptLevel(String),
@@ -154,55 +133,40 @@ pub enum Warmth {
     Failed(String),
 }
 
-/// The session's end of the compiler thread.
+/// The session's end of its compiler's process.
 pub struct Compiler {
-    requests: Sender<Request>,
-    warmth: Arc<Mutex<Warmth>>,
-    root: Mutex<Option<Receiver<State>>>,
+    /// `None` when it could not be started.
+    home: Option<Arc<Connection>>,
+    why_not: String,
     analyst: Analyst,
-    folder: PathBuf,
-    thread: Option<std::thread::JoinHandle<()>>,
+    building: Building,
+    child: Option<Child>,
     builds: u64,
     /// A crate is in a folder of the user's, who may be editing it.
     has_local_crates: bool,
 }
 
 impl Compiler {
-    /// Starts the thread; the context is warm some seconds later. `folder` is the session's own, and the
-    /// cleaner process removes it when the session has ended, however it ended.
-    pub fn start(folder: PathBuf) -> Self {
-        let (requests, incoming) = channel();
-        let (root_out, root) = channel();
-        let warmth = Arc::new(Mutex::new(Warmth::Warming));
-        let analyst = Analyst::start(&folder);
-        let thread = std::thread::Builder::new()
-            .name("compiler".to_owned())
-            // evcxr and rust-analyzer recurse over syntax trees.
-            .stack_size(64 << 20)
-            .spawn({
-                let (warmth, free, folder) = (warmth.clone(), requests.clone(), folder.clone());
-                let analyst = analyst.clone();
-                move || {
-                    let ended =
-                        thread::serve(&folder, &analyst, &incoming, &free, &root_out, &warmth);
-                    if let Err(why) = ended {
-                        *warmth.lock().unwrap_or_else(PoisonError::into_inner) =
-                            Warmth::Failed(why);
-                    }
-                }
-            });
-        if let Err(error) = &thread {
-            *warmth.lock().unwrap_or_else(PoisonError::into_inner) =
-                Warmth::Failed(error.to_string());
-        }
-        let root = Mutex::new(Some(root));
+    /// Starts the process; it is warm some seconds later.
+    pub fn start(toolchain: &Toolchain) -> Self {
+        analysis::keep_panics_quiet();
+        let building = Building::default();
+        let started = process::start(&toolchain.sysroot).and_then(|(socket, child)| {
+            let home = Connection::start(socket, None, building.clone())?;
+            home.tell(&ToCompiler::Begin(Beginning::default()));
+            Ok((home, child))
+        });
+        let (started, why_not) = match started {
+            Ok(started) => (Some(started), String::new()),
+            Err(error) => (None, format!("its process cannot be started: {error}")),
+        };
+        let (home, child) = started.unzip();
         Self {
-            requests,
-            warmth,
-            root,
-            analyst,
-            folder,
-            thread: thread.ok(),
+            analyst: Analyst::new(Arc::new(Mutex::new(home.clone()))),
+            home,
+            why_not,
+            building,
+            child,
             builds: 0,
             has_local_crates: false,
         }
@@ -210,60 +174,53 @@ impl Compiler {
 
     #[must_use]
     pub fn warmth(&self) -> Warmth {
-        self.warmth
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let failed = || Warmth::Failed(self.why_not.clone());
+        self.home.as_ref().map_or_else(failed, |home| home.warmth())
     }
 
     /// The state without variables and definitions from which every namespace starts; there once the
     /// compiler is warm.
     pub fn root(&self, patience: Duration) -> Option<State> {
-        let root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        root.as_ref()?.recv_timeout(patience).ok()
+        let root = self.home.as_ref()?.root();
+        let root = root.lock().unwrap_or_else(PoisonError::into_inner);
+        root.recv_timeout(patience).ok()
     }
 
     /// Begins to compile `source` in a namespace.
     pub fn compile(&mut self, source: Source, state: &State) -> Pending {
         self.builds += 1;
-        let state_id = state.0.id;
-        self.ask(|answer| Request::Compile {
-            source,
-            state: state_id,
-            answer,
-        })
+        let state = state.0.id;
+        self.ask(|id| ToCompiler::Compile { id, source, state })
     }
 
     /// Begins to forget variables that an engine has lost.
     pub fn forget(&mut self, names: Vec<String>, state: &State) -> Pending {
         self.builds += 1;
-        let state_id = state.0.id;
-        self.ask(|answer| Request::Forget {
-            names,
-            state: state_id,
-            answer,
-        })
+        let state = state.0.id;
+        self.ask(|id| ToCompiler::Forget { id, names, state })
     }
 
     /// Begins to add a crate for all namespaces; the answer is a new root state.
     pub fn add_crate(&mut self, name: String, config: String) -> Pending {
         self.has_local_crates |= config.contains("path");
-        self.ask(|answer| Request::AddCrate {
-            name,
-            config,
-            answer,
-        })
+        self.ask(|id| ToCompiler::AddCrate { id, name, config })
     }
 
     /// Changes a setting for all later compilations.
     pub fn configure(&mut self, setting: Setting) -> Pending {
-        self.ask(|answer| Request::Configure { setting, answer })
+        self.ask(|id| ToCompiler::Configure { id, setting })
     }
 
     /// Who knows names and their documentation.
     #[must_use]
     pub fn analyst(&self) -> &Analyst {
         &self.analyst
+    }
+
+    /// The crates that are built.
+    #[must_use]
+    pub fn building(&self) -> &Building {
+        &self.building
     }
 
     /// How often something was compiled in this session.
@@ -275,20 +232,38 @@ impl Compiler {
     /// Changes when the sources of a crate in a folder of the user's have changed since.
     #[must_use]
     pub fn local_sources(&self) -> u64 {
-        if self.has_local_crates {
-            local_crates::stamp(&self.folder)
-        } else {
-            0
+        match self.folder() {
+            Some(folder) if self.has_local_crates => local_crates::stamp(folder),
+            _ => 0,
         }
     }
 
-    fn ask(&self, request: impl FnOnce(Sender<Answer>) -> Request) -> Pending {
+    /// The version with which cells are built of a package, when cargo has locked one.
+    #[must_use]
+    pub fn locked(&self, package: &str) -> Option<String> {
+        locked::version(&locked::lock(self.folder()?), package)
+    }
+
+    /// A folder for files that are gone with the session, however it ends.
+    #[must_use]
+    pub fn temporary(&self) -> Option<PathBuf> {
+        self.folder().map(|folder| folder.join("tmp"))
+    }
+
+    /// The compiler's own folder, once it has told where that is.
+    fn folder(&self) -> Option<&PathBuf> {
+        self.home.as_ref()?.folder()
+    }
+
+    fn ask(&self, question: impl FnOnce(Id) -> ToCompiler) -> Pending {
         let (answer, incoming) = channel();
-        // When the thread is gone, the answer's channel closes, which `Pending` reports.
-        let _ = self.requests.send(request(answer));
+        // When the process is gone, the answer's channel closes, which `Pending` reports.
+        if let Some(home) = &self.home {
+            home.ask(Awaited::Compiled(answer), question);
+        }
         Pending {
             incoming,
-            folder: self.folder.clone(),
+            home: self.home.clone(),
             since: Instant::now(),
         }
     }
@@ -296,15 +271,15 @@ impl Compiler {
 
 impl Drop for Compiler {
     fn drop(&mut self) {
-        let _ = self.requests.send(Request::Quit);
-        builds::kill(&self.folder);
-        let Some(thread) = self.thread.take() else {
+        if let Some(home) = &self.home {
+            home.close();
+        }
+        let Some(child) = &mut self.child else {
             return;
         };
-        // Type inference can't be stopped. When it takes longer, the process ends all the same, and the
-        // cleaner removes the folder.
+        // When it takes longer, this process ends all the same, and the cleaner removes the folder.
         let since = Instant::now();
-        while !thread.is_finished() && since.elapsed() < LAST_WORD {
+        while matches!(child.try_wait(), Ok(None)) && since.elapsed() < LAST_WORD {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -313,7 +288,7 @@ impl Drop for Compiler {
 /// A compilation under way.
 pub struct Pending {
     incoming: Receiver<Answer>,
-    folder: PathBuf,
+    home: Option<Arc<Connection>>,
     since: Instant,
 }
 
@@ -322,10 +297,10 @@ impl Pending {
     pub fn wait(&self, patience: Duration) -> Option<Answer> {
         match self.incoming.recv_timeout(patience) {
             Ok(answer) => Some(answer),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => None,
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Some(Err(
-                CompileError::Unavailable("its thread has ended; start regatta again".to_owned()),
-            )),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(CompileError::Unavailable(
+                "its process has ended".to_owned(),
+            ))),
         }
     }
 
@@ -337,6 +312,8 @@ impl Pending {
 
     /// Stops the compiler's child processes. Type inference can't be stopped, but nobody waits for it.
     pub fn interrupt(&self) {
-        builds::kill(&self.folder);
+        if let Some(folder) = self.home.as_ref().and_then(|home| home.folder()) {
+            builds::kill(folder);
+        }
     }
 }

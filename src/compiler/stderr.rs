@@ -1,10 +1,12 @@
-//! evcxr writes cargo's `Compiling …` lines straight to this process's standard error. They are taken off
-//! it here and become progress; everything else goes on to where standard error was.
+//! evcxr writes cargo's `Compiling …` lines straight to its process's standard error. They are taken off it
+//! here and become progress; everything else is for the standard error of the session.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::message::FromCompiler;
 
 /// The crates that the build under way has compiled so far.
 #[derive(Clone, Debug, Default)]
@@ -24,40 +26,32 @@ impl Building {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
     }
+
+    pub(super) fn add(&self, name: String) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(name);
+    }
 }
 
-/// Standard error with cargo's lines taken out.
-pub struct Silenced {
-    pub building: Building,
-    /// Where standard error went before: for what the renderers write there.
-    pub original: File,
-}
-
-/// Redirects this process's standard error.
-pub fn silence() -> std::io::Result<Silenced> {
-    let original = File::from(nix::unistd::dup(std::io::stderr())?);
+/// Takes over this process's standard error; `tell` gets what is written to it.
+pub fn take(tell: impl Fn(FromCompiler) + Send + 'static) -> std::io::Result<()> {
     let (from, to): (OwnedFd, OwnedFd) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     nix::unistd::dup2_stderr(&to)?;
     drop(to);
-    let building = Building::default();
-    let (seen, mut onward) = (building.clone(), original.try_clone()?);
     std::thread::Builder::new()
         .name("stderr".to_owned())
         .spawn(move || {
             for line in BufReader::new(File::from(from)).split(b'\n') {
                 let Ok(line) = line else { break };
-                match crate_of(&String::from_utf8_lossy(&line)) {
-                    Some(name) => seen
-                        .0
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(name),
-                    // A terminal that is gone takes nothing; there is nobody to tell.
-                    None => drop(onward.write_all(&[&line[..], b"\n"].concat())),
-                }
+                tell(match crate_of(&String::from_utf8_lossy(&line)) {
+                    Some(name) => FromCompiler::Building(name),
+                    None => FromCompiler::Stderr([&line[..], b"\n"].concat()),
+                });
             }
         })?;
-    Ok(Silenced { building, original })
+    Ok(())
 }
 
 /// `serde_json` of `   Compiling serde_json v1.0.1`.

@@ -8,18 +8,46 @@ use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::Receiver;
 
 use evcxr::EvalContext;
 
-use super::analysis::Analyst;
+use super::analysis::Analysis;
+use super::message::{Beginning, Made, StateId};
+use super::process::Reply;
 use super::told::{Lets, Told, taken_out};
 use super::tools::direct;
 use super::{
-    Artifact, CompileError, Compiled, Request, Setting, Source, State, StateHandle, Warmth,
-    cell_crate, diagnostics, relay, template, toolchain, wrapper,
+    Artifact, CompileError, Setting, Source, cell_crate, diagnostics, relay, template, toolchain,
+    wrapper,
 };
+
+type Answer = Result<Made, CompileError>;
+
+/// What the thread is asked to do; in the order in which it is asked.
+pub enum Request {
+    Compile {
+        source: Source,
+        state: StateId,
+        answer: Reply<Answer>,
+    },
+    /// The state without these variables.
+    Forget {
+        names: Vec<String>,
+        state: StateId,
+        answer: Reply<Answer>,
+    },
+    AddCrate {
+        name: String,
+        config: String,
+        answer: Reply<Answer>,
+    },
+    Configure {
+        setting: Setting,
+        answer: Reply<Answer>,
+    },
+    Free(StateId),
+}
 
 /// Defined in every artifact; see `regatta_cell::entry`.
 const PRELUDE: &str = r#"
@@ -30,14 +58,13 @@ pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
 pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 "#;
 
-/// Serves requests until told to quit.
+/// Serves requests until nobody can make any; `ready` is told the root's state once there is one.
 pub fn serve(
     folder: &Path,
-    analyst: &Analyst,
+    analyst: &Analysis,
+    beginning: &Beginning,
     incoming: &Receiver<Request>,
-    free: &Sender<Request>,
-    root_out: &Sender<State>,
-    warmth: &Mutex<Warmth>,
+    ready: impl FnOnce(StateId),
 ) -> Result<(), String> {
     prepare_lock(folder).map_err(|error| error.to_string())?;
     let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
@@ -66,11 +93,10 @@ pub fn serve(
         // The prelude is compiled only for the sake of the crates below it.
         state.set_build_env(direct::NOT_LOADED_VARIABLE, "1");
         let add = |name: &str, config: &str| {
-            let added = state.add_dep(name, config);
+            state.add_dep(name, config)?;
             // Validating it has dropped every other crate's version, and the newest ones may be other builds than
             // the template's.
-            let _ = write_lock(&build);
-            added
+            write_lock(&build).map_err(evcxr::Error::from)
         };
         match add_own_crates(add).and_then(|()| {
             context
@@ -97,32 +123,22 @@ pub fn serve(
         let _ = template::keep(&sysroot, &build);
     }
     let mut states = HashMap::new();
-    let mut next = 0_u64;
-    let mut settings: Vec<Setting> = Vec::new();
-    let enlist = |id: u64, variables: BTreeMap<String, String>| {
-        State(Arc::new(StateHandle {
-            id,
-            variables,
-            free: free.clone(),
-        }))
-    };
-    states.insert(next, root.clone());
-    let first_root = enlist(next, BTreeMap::new());
-    let _ = root_out.send(first_root.clone());
-    *warmth.lock().unwrap_or_else(PoisonError::into_inner) = Warmth::Ready;
+    let mut next: StateId = FIRST;
+    let mut settings: Vec<Setting> = beginning.settings.clone();
+    states.insert(FIRST, root.clone());
+    ready(FIRST);
     for request in incoming {
         match request {
-            Request::Quit => break,
             Request::Free(id) => {
                 states.remove(&id);
             }
             Request::Configure { setting, answer } => {
                 settings.push(setting);
-                let compiled = Compiled {
-                    artifact: Arc::new(none()),
-                    after: first_root.clone(),
-                };
-                let _ = answer.send(Ok(compiled));
+                answer.send(Ok(Made {
+                    artifact: none(),
+                    after: FIRST,
+                    variables: BTreeMap::new(),
+                }));
             }
             Request::AddCrate {
                 name,
@@ -165,12 +181,13 @@ pub fn serve(
                     }
                     next += 1;
                     states.insert(next, root.clone());
-                    Ok(Compiled {
-                        artifact: Arc::new(none()),
-                        after: enlist(next, BTreeMap::new()),
+                    Ok(Made {
+                        artifact: none(),
+                        after: next,
+                        variables: BTreeMap::new(),
                     })
                 });
-                let _ = answer.send(answered);
+                answer.send(answered);
             }
             Request::Compile {
                 source,
@@ -178,7 +195,7 @@ pub fn serve(
                 answer,
             } => {
                 let Some(mut before) = states.get(&state).cloned() else {
-                    let _ = answer.send(Err(CompileError::Trouble("the state is gone".to_owned())));
+                    answer.send(Err(CompileError::Trouble("the state is gone".to_owned())));
                     continue;
                 };
                 for setting in &settings {
@@ -215,9 +232,10 @@ pub fn serve(
                     Ok(()) => artifact(folder, &context).map(|artifact| {
                         next += 1;
                         states.insert(next, context.state());
-                        Compiled {
-                            artifact: Arc::new(artifact),
-                            after: enlist(next, variables(&context)),
+                        Made {
+                            artifact,
+                            after: next,
+                            variables: variables(&context),
                         }
                     }),
                     Err(error) => {
@@ -229,7 +247,7 @@ pub fn serve(
                         Err(refused)
                     }
                 };
-                let _ = answer.send(answered);
+                answer.send(answered);
             }
             Request::Forget {
                 names,
@@ -253,17 +271,21 @@ pub fn serve(
                     .map(|()| {
                         next += 1;
                         states.insert(next, context.state());
-                        Compiled {
-                            artifact: Arc::new(none()),
-                            after: enlist(next, variables(&context)),
+                        Made {
+                            artifact: none(),
+                            after: next,
+                            variables: variables(&context),
                         }
                     });
-                let _ = answer.send(answered);
+                answer.send(answered);
             }
         }
     }
     Ok(())
 }
+
+/// The state of the root that a session begins with.
+const FIRST: StateId = 0;
 
 /// A setting of a build that keeps it from starting: no process can be given it.
 const NEVER: (&str, &str) = ("REGATTA_NEVER", "\0");
@@ -271,7 +293,7 @@ const NEVER: (&str, &str) = ("REGATTA_NEVER", "\0");
 /// The cell with the types of its variables, when there are any to be found out. `laid_out` gives a cell as evcxr
 /// lays it out to analyse it.
 fn types(
-    analyst: &Analyst,
+    analyst: &Analysis,
     code: &str,
     laid_out: impl FnOnce(&str) -> Option<String>,
 ) -> Option<Told> {

@@ -1,65 +1,27 @@
 //! The Rust toolchain, resolved once: calls through rustup's proxies cost tens of milliseconds each, and
 //! evcxr makes some twenty of them.
 //!
-//! The settings reach evcxr, cargo and rustc through the environment, so this binary executes itself once
-//! more with that environment set: setting it from within would need `unsafe`.
+//! The session keeps the user's own environment; that of its compiler's process names this toolchain.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
-use super::cleaner::Cleaner;
-use super::{builds, locked, relay, rust_src, std_sources, tools};
+use super::{relay, rust_src, std_sources};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
-/// Where temporary files went before they got a folder of the session's own.
-const TMPDIR_VARIABLE: &str = "REGATTA_TMPDIR";
+/// Where temporary files went before they got a folder of the compiler's own.
+pub const TMPDIR_VARIABLE: &str = "REGATTA_TMPDIR";
 
 /// The PATH as the user has it.
-const PATH_VARIABLE: &str = "REGATTA_PATH";
+pub const PATH_VARIABLE: &str = "REGATTA_PATH";
 
 /// `CARGO_HOME` as the user has it, when it is set.
-const CARGO_HOME_VARIABLE: &str = "REGATTA_CARGO_HOME";
-
-/// Why the standard library's sources are missing, when they are.
-const NO_SOURCES_VARIABLE: &str = "REGATTA_NO_RUST_SRC";
-
-/// What this process adds to its environment for cargo's sake, and what user code must not inherit.
-const OWN_VARIABLES: &[&str] = &[
-    SYSROOT_VARIABLE,
-    TMPDIR_VARIABLE,
-    PATH_VARIABLE,
-    CARGO_HOME_VARIABLE,
-    NO_SOURCES_VARIABLE,
-    relay::FOLDER_VARIABLE,
-    "EVCXR_TMPDIR",
-    "EVCXR_CONFIG_DIR",
-    "RUST_SRC_PATH",
-    "TMPDIR",
-    "PATH",
-    "CARGO_HOME",
-];
-
-/// How the environment of user code differs from this process's: variables and their values, if any.
-#[must_use]
-pub fn users_environment() -> Vec<(&'static str, Option<OsString>)> {
-    let value = |name: &str| match name {
-        "TMPDIR" => std::env::var_os(TMPDIR_VARIABLE),
-        "PATH" => users_path(),
-        "CARGO_HOME" => users_cargo_home(),
-        _ => None,
-    };
-    OWN_VARIABLES
-        .iter()
-        .map(|name| (*name, value(name)))
-        .collect()
-}
+pub const CARGO_HOME_VARIABLE: &str = "REGATTA_CARGO_HOME";
 
 /// The folder for temporary files as the user has it: that of sessions' folders, and of files that outlive them.
 #[must_use]
@@ -67,8 +29,15 @@ pub fn users_temp_dir() -> PathBuf {
     std::env::var_os(TMPDIR_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
+/// A variable of the environment as the user has it. A compiler's process, and whatever it starts, has it under the
+/// other name.
+fn users(name: &str, kept: &str) -> Option<OsString> {
+    let in_compiler = std::env::var_os(relay::FOLDER_VARIABLE).is_some();
+    std::env::var_os(if in_compiler { kept } else { name })
+}
+
 fn users_path() -> Option<OsString> {
-    std::env::var_os(PATH_VARIABLE)
+    users("PATH", PATH_VARIABLE)
 }
 
 /// The PATH as the user has it, behind other folders.
@@ -80,7 +49,7 @@ pub fn users_path_after(folders: &[&Path]) -> OsString {
 /// `CARGO_HOME` as the user has it.
 #[must_use]
 pub fn users_cargo_home() -> Option<OsString> {
-    std::env::var_os(CARGO_HOME_VARIABLE)
+    users("CARGO_HOME", CARGO_HOME_VARIABLE)
 }
 
 /// Where cargo keeps what it fetched, and the user's configuration of it.
@@ -108,86 +77,28 @@ pub enum ToolchainError {
     Exec(io::Error),
 }
 
-/// Where a session finds its tools and keeps its files.
+/// Where a session finds its tools.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     pub sysroot: PathBuf,
-    /// The session's own folder, removed with the last clone of this, or with this process.
-    pub folder: PathBuf,
     /// Why the standard library's sources are missing, and what to do: types can't be inferred then.
     pub no_sources: Option<String>,
-    _cleaner: Arc<Cleaner>,
 }
 
 impl Toolchain {
-    /// The toolchain as this process's environment has it; executes this program again to put it there. `say`
-    /// tells the user of what takes its time.
-    pub fn enter(say: impl Fn(&str)) -> Result<Self, ToolchainError> {
-        let (sysroot, folder) = (
-            std::env::var_os(SYSROOT_VARIABLE),
-            std::env::var_os(relay::FOLDER_VARIABLE),
-        );
-        if let (Some(sysroot), Some(folder)) = (sysroot, folder) {
-            let own = format!("-{:07}-", std::process::id());
-            let folder = PathBuf::from(folder);
-            if folder.to_str().is_some_and(|folder| folder.contains(&own)) {
-                // First the one who will clean, then what is to be cleaned.
-                let cleaner = Cleaner::start(&folder).map_err(ToolchainError::Exec)?;
-                builds::make_folder(&folder).map_err(ToolchainError::Folder)?;
-                // Without them, the real tools are found.
-                let _ = tools::make(&folder);
-                return Ok(Self {
-                    sysroot: sysroot.into(),
-                    folder,
-                    no_sources: std::env::var(NO_SOURCES_VARIABLE).ok(),
-                    _cleaner: Arc::new(cleaner),
-                });
-            }
-        }
+    /// The toolchain that this process's environment and folder mean. `say` tells the user of what takes its time.
+    pub fn find(say: impl Fn(&str)) -> Result<Self, ToolchainError> {
         if std::env::current_dir().is_err() {
             return Err(ToolchainError::NoWorkingFolder);
         }
+        // Where cells can't be built, nothing need be started.
+        tempfile::tempfile().map_err(ToolchainError::Folder)?;
         let sysroot = find_sysroot()?;
-        let missing = rust_src::obtain(&sysroot, say).err();
-        let folder = builds::choose_folder();
-        let exe = std::env::current_exe().map_err(ToolchainError::Exec)?;
-        let mut command = Command::new(exe);
-        command
-            .arg0(
-                std::env::args_os()
-                    .next()
-                    .unwrap_or_else(|| "regatta".into()),
-            )
-            .args(std::env::args_os().skip(1))
-            .env(SYSROOT_VARIABLE, &sysroot)
-            .env(relay::FOLDER_VARIABLE, &folder)
-            .env(TMPDIR_VARIABLE, std::env::temp_dir())
-            // rust-analyzer, rustc and the linker leave files when they are killed.
-            .env("TMPDIR", folder.join("tmp"))
-            .env("EVCXR_TMPDIR", folder.join("build"))
-            .env("EVCXR_CONFIG_DIR", &folder)
-            .env(
-                "PATH",
-                path_with(
-                    &[&tools::bin(&folder), &sysroot.join("bin")],
-                    std::env::var_os("PATH"),
-                ),
-            )
-            // rust-analyzer looks there for tools before it looks into the PATH.
-            .env("CARGO_HOME", &folder);
-        for (name, kept) in [("PATH", PATH_VARIABLE), ("CARGO_HOME", CARGO_HOME_VARIABLE)] {
-            match std::env::var_os(name) {
-                Some(value) => command.env(kept, value),
-                None => command.env_remove(kept),
-            };
-        }
-        // What evcxr's rust-analyzer reads before every session's first cell; ours reads the real one.
-        let nothing = rust_src::stand_in().map_err(ToolchainError::Folder)?;
-        command.env("RUST_SRC_PATH", nothing);
-        if let Some(why) = missing {
-            command.env(NO_SOURCES_VARIABLE, why);
-        }
-        Err(ToolchainError::Exec(command.exec()))
+        let no_sources = rust_src::obtain(&sysroot, say).err();
+        Ok(Self {
+            sysroot,
+            no_sources,
+        })
     }
 
     /// What rustc says of itself, `rustc -vV`: the version on the first line, then `host: …` and others.
@@ -216,12 +127,6 @@ impl Toolchain {
     pub fn std_sources(&self) -> Option<PathBuf> {
         let found = self.no_sources.is_none();
         found.then(|| std_sources::place(&self.sysroot))
-    }
-
-    /// The version with which cells are built of a package, when cargo has locked one.
-    #[must_use]
-    pub fn locked(&self, package: &str) -> Option<String> {
-        locked::version(&locked::lock(&self.folder), package)
     }
 
     /// `rustc 1.95.0`.
@@ -284,7 +189,7 @@ fn find_sysroot() -> Result<PathBuf, ToolchainError> {
     Ok(PathBuf::from(text.trim()))
 }
 
-fn path_with(first: &[&Path], path: Option<OsString>) -> OsString {
+pub fn path_with(first: &[&Path], path: Option<OsString>) -> OsString {
     let path = path.unwrap_or_default();
     let first = first.iter().map(|&folder| folder.to_owned());
     let folders = first.chain(std::env::split_paths(&path));

@@ -45,7 +45,7 @@ impl Magic for Edit {
                 format!("there is no file to edit: {error}"),
             )
         };
-        let folder = tempfile::tempdir().map_err(system)?;
+        let folder = session.temporary_folder().map_err(system)?;
         let file = match &words[..] {
             [file] if !is_range(file) => path(file),
             words => {

@@ -42,7 +42,7 @@ impl Magic for Toolchain {
         };
         rows.push(("std sources", sources));
         for package in CARRIERS {
-            let version = toolchain.locked(package);
+            let version = session.locked(package);
             rows.push((
                 package,
                 version.unwrap_or_else(|| "not built yet".to_owned()),

@@ -10,6 +10,8 @@ pub use map::{
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{CellId, PoolName, Rank};
 
 /// What a pool's engines are.
@@ -228,7 +230,7 @@ pub struct Timing {
 }
 
 /// What is known about a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Docs {
     /// As it was asked for.
     pub name: String,
@@ -246,7 +248,7 @@ pub struct Docs {
 }
 
 /// Where something is defined, and its text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// `library/alloc/src/vec/mod.rs:2450`; empty for the session's own.
     pub place: String,

@@ -50,7 +50,6 @@ pub fn serve(
     wake: &EventFd,
     events: Sender<PoolEvent>,
     prompting: &AtomicBool,
-    environment: Environment,
 ) {
     let mut hub = State {
         processes: BTreeMap::new(),
@@ -69,7 +68,7 @@ pub fn serve(
         threads: None,
         notify: None,
         prompting: false,
-        environment,
+        environment: Environment::new(),
     };
     let mut ticked = Instant::now();
     loop {

@@ -345,8 +345,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the thread. Engines have this process's environment but for what `environment` says.
-    pub fn start(environment: Environment) -> std::io::Result<Self> {
+    /// Starts the thread. Engines have this process's environment.
+    pub fn start() -> std::io::Result<Self> {
         let wake = Arc::new(EventFd::from_flags(
             EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
         )?);
@@ -355,7 +355,7 @@ impl Hub {
         let prompting = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("hub".to_owned()).spawn({
             let (wake, prompting) = (wake.clone(), prompting.clone());
-            move || hub::serve(&incoming, &wake, out, &prompting, environment)
+            move || hub::serve(&incoming, &wake, out, &prompting)
         })?;
         Ok(Self {
             commands,

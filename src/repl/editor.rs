@@ -17,7 +17,7 @@ use rustyline::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::cell::completeness::{Completeness, completeness};
-use crate::compiler::analysis::Analyst;
+use crate::compiler::Analyst;
 use crate::repl::helper::LineHelper;
 use crate::repl::history::{CellHistory, default_path};
 use crate::repl::{continuation, keys, plain};

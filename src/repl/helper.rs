@@ -15,7 +15,7 @@ use rustyline::{CompletionType, Context, Helper, Result};
 
 use crate::assist::{complete, is_file_place};
 use crate::cell::completeness::{Completeness, completeness};
-use crate::compiler::analysis::Analyst;
+use crate::compiler::Analyst;
 use crate::repl::continuation::{pad, pad_bytes, strip};
 use crate::repl::highlight;
 use crate::repl::history::suggestion;

@@ -76,7 +76,7 @@ impl Session {
         if let Some(root) = &self.root {
             return Ok(root.clone());
         }
-        self.building.restart();
+        self.compiler.building().restart();
         let since = Instant::now();
         let root = self.until(Warm { since }, sink)?;
         self.root = Some(root.clone());
@@ -161,7 +161,7 @@ impl Session {
             without = self.forget(namespace, lost.clone(), sink)?;
             &without
         };
-        self.building.restart();
+        self.compiler.building().restart();
         let source = Source {
             prefix: self.definitions.before(namespace.seen, &items),
             code: carriers.apply(&text),
@@ -246,7 +246,7 @@ impl Session {
         if since.elapsed() < PATIENCE {
             return;
         }
-        let (crates, newest) = self.building.so_far();
+        let (crates, newest) = self.compiler.building().so_far();
         let what = newest.map_or_else(|| what.to_owned(), |name| format!("{what}: {name}"));
         let done = crates as u64;
         let elapsed = since.elapsed();

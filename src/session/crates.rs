@@ -1,6 +1,10 @@
 //! `%dep`: crates for all later cells, here and on engines.
 
+use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+use regex::Regex;
 
 use super::namespace::Namespace;
 use super::{Failed, Session, explain};
@@ -16,8 +20,10 @@ impl Session {
     ) -> Result<Duration, Failed> {
         self.namespace_of(self.local, sink)?;
         let since = Instant::now();
-        self.building.restart();
-        let pending = self.compiler.add_crate(name.to_owned(), config.to_owned());
+        self.compiler.building().restart();
+        let here = std::env::current_dir().unwrap_or_default();
+        let placed = with_whole_path(config, &here);
+        let pending = self.compiler.add_crate(name.to_owned(), placed);
         let answer = self.await_compiler(pending, &format!("adding {name}"), sink);
         self.timing.compile += since.elapsed();
         let compiled = answer.map_err(|error| {
@@ -33,6 +39,11 @@ impl Session {
         Ok(since.elapsed())
     }
 
+    /// The version with which cells are built of a package, when cargo has locked one.
+    pub fn locked(&self, package: &str) -> Option<String> {
+        self.compiler.locked(package)
+    }
+
     /// The crates that cells can use: name, version, and as they were asked for.
     pub fn crates(&self) -> Vec<[String; 3]> {
         let own = ("serde", "there from the start");
@@ -44,12 +55,33 @@ impl Session {
                 ("kernels", None) => "regatta-kernels",
                 (name, renamed) => renamed.unwrap_or(name),
             };
-            let version = self.toolchain.locked(package);
+            let version = self.locked(package);
             let version = version.unwrap_or_else(|| "not built yet".to_owned());
             [name.to_owned(), version, config.to_owned()]
         };
         own.into_iter().chain(asked).map(row).collect()
     }
+}
+
+/// The configuration with its `path = "…"` from the root on: the compiler has a working folder of its own.
+fn with_whole_path(config: &str, here: &Path) -> String {
+    static PATH: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"(\bpath\s*=\s*)"((?:[^"\\]|\\.)*)""#).ok());
+    let Some(found) = PATH.as_ref().and_then(|path| path.captures(config)) else {
+        return config.to_owned();
+    };
+    let (all, key, path) = (&found[0], &found[1], &found[2]);
+    if Path::new(path).is_absolute() {
+        return config.to_owned();
+    }
+    let whole = here.join(path);
+    // Without `..` and links, where it is there.
+    let whole = whole.canonicalize().unwrap_or(whole);
+    let quoted = whole
+        .to_string_lossy()
+        .replace('\\', r"\\")
+        .replace('"', "\\\"");
+    config.replacen(all, &format!("{key}\"{quoted}\""), 1)
 }
 
 /// The name under which a crate is published, where that is another: `{ package = "rand", … }`.
@@ -65,7 +97,21 @@ fn package(config: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::package;
+    use std::path::Path;
+
+    use super::{package, with_whole_path};
+
+    #[test]
+    fn a_path_begins_at_the_root() {
+        let placed = |config: &str| with_whole_path(config, Path::new("/no/where"));
+        assert_eq!(
+            placed(r#"{ path = "own", features = ["a"] }"#),
+            r#"{ path = "/no/where/own", features = ["a"] }"#
+        );
+        for kept in ["\"1\"", r#"{ path="/own" }"#, r#"{ git = "x" }"#] {
+            assert_eq!(placed(kept), kept);
+        }
+    }
 
     #[test]
     fn a_crate_may_be_published_under_another_name() {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::namespace::Namespace;
 use super::{Code, Failed, Session, TICK, explain, jobs};
-use crate::compiler::analysis::{Analyst, Found, Question, Scene, Scenes};
+use crate::compiler::Analyst;
+use crate::compiler::analysis::{Found, Question, Scene, Scenes};
 use crate::outcome::{ErrorKind, Event, Progress, Report, Sink};
 
 impl Session {
@@ -75,7 +76,7 @@ impl Session {
             match answer.recv_timeout(TICK) {
                 Ok(found) => break found,
                 Err(RecvTimeoutError::Disconnected) => {
-                    break Err("its thread has ended; start regatta again".to_owned());
+                    break Err("its process has ended".to_owned());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

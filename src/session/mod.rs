@@ -58,8 +58,8 @@ pub use px::PxOptions;
 pub use px_result::PxWanted;
 pub use shell::ShellRequest;
 
-use crate::compiler::toolchain::{Toolchain, users_environment};
-use crate::compiler::{Building, Compiler, Setting, Warmth};
+use crate::compiler::toolchain::Toolchain;
+use crate::compiler::{Compiler, Setting, Warmth};
 use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{Event, LINES, MapReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
@@ -86,7 +86,6 @@ pub struct Session {
     hub: Hub,
     toolchain: Toolchain,
     interrupt: Interrupt,
-    building: Building,
     /// `None` until the compiler is warm.
     root: Option<Namespace>,
     namespaces: HashMap<EngineId, Namespace>,
@@ -175,21 +174,14 @@ pub struct CellTiming {
 
 impl Session {
     /// Starts the compiler's warm-up and the local engine, and waits for neither.
-    pub fn start(
-        toolchain: Toolchain,
-        interrupt: Interrupt,
-        building: Building,
-    ) -> std::io::Result<Self> {
-        let compiler = Compiler::start(toolchain.folder.clone());
-        let environment = users_environment().into_iter();
-        let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let hub = Hub::start(environment.collect())?;
+    pub fn start(toolchain: Toolchain, interrupt: Interrupt) -> std::io::Result<Self> {
+        let compiler = Compiler::start(&toolchain);
+        let hub = Hub::start()?;
         let mut session = Self {
             compiler,
             hub,
             toolchain,
             interrupt,
-            building,
             root: None,
             namespaces: HashMap::new(),
             definitions: Definitions::default(),

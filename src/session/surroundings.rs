@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use super::Session;
-use crate::compiler::toolchain::users_environment;
 use crate::outcome::Report;
 
 /// What the user has changed.
@@ -19,12 +20,18 @@ pub(super) struct Surroundings {
 impl Session {
     /// How the environment of the user's programs differs from this process's.
     pub(super) fn environment(&self) -> Vec<(String, Option<OsString>)> {
-        let own = users_environment().into_iter();
         let changed = self.surroundings.environment.iter();
-        let changed = changed.map(|(name, value)| (name.clone(), value.clone().map(Into::into)));
-        own.map(|(name, value)| (name.to_owned(), value))
-            .chain(changed)
+        changed
+            .map(|(name, value)| (name.clone(), value.clone().map(Into::into)))
             .collect()
+    }
+
+    /// A folder for files that are to be gone with it, or with the session.
+    pub fn temporary_folder(&self) -> std::io::Result<TempDir> {
+        match self.compiler.temporary() {
+            Some(folder) => tempfile::tempdir_in(folder),
+            None => tempfile::tempdir(),
+        }
     }
 
     /// Every variable of the environment that the user's programs see, sorted by name.

@@ -5,6 +5,7 @@ use ra_ap_ide::{
     Analysis, FilePosition, FileRange, GotoDefinitionConfig, HoverConfig, HoverDocFormat,
     RaFixtureConfig, SubstTyLen, TextRange,
 };
+use serde::{Deserialize, Serialize};
 
 use super::markup::{Parts, parts, summary};
 use super::names;
@@ -14,7 +15,7 @@ use crate::cell::KEYWORDS;
 use crate::outcome::{Definition, Docs};
 
 /// What is asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// `Vec::push`, `v.push`, `println!`, `match`.
     pub name: String,
@@ -23,7 +24,7 @@ pub struct Question {
 }
 
 /// The answer to a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     Docs(Box<Docs>),
     /// Nothing of this name; what could have been written instead.

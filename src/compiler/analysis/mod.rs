@@ -24,6 +24,7 @@ pub use expand::expanded;
 pub use names::{Kind, Name};
 pub use scene::{Place, Scene, Scenes};
 
+use super::process::Reply;
 use super::told::Bound;
 use super::{cell_crate, std_sources, toolchain};
 use world::World;
@@ -46,11 +47,11 @@ enum Request {
     },
     Names {
         place: Place,
-        answer: Sender<Vec<Name>>,
+        answer: Reply<Vec<Name>>,
     },
     Docs {
         question: Question,
-        answer: Sender<Result<Found, String>>,
+        answer: Reply<Result<Found, String>>,
     },
 }
 
@@ -59,15 +60,14 @@ type Types = Option<Vec<Vec<Bound>>>;
 
 /// Asks the analysis. Clones ask the same one.
 #[derive(Clone)]
-pub struct Analyst {
+pub(super) struct Analysis {
     requests: Sender<Request>,
     scenes: Arc<Mutex<Scenes>>,
 }
 
-impl Analyst {
-    /// Starts the thread, which begins to load. `folder` is the session's own.
+impl Analysis {
+    /// Starts the thread, which begins to load. `folder` is the compiler's own.
     pub(super) fn start(folder: &Path) -> Self {
-        keep_panics_quiet();
         let (requests, incoming) = channel();
         let scenes = Arc::new(Mutex::new(Scenes::default()));
         let server = Server {
@@ -89,12 +89,12 @@ impl Analyst {
     }
 
     /// What can be named from now on.
-    pub fn set_scenes(&self, scenes: Scenes) {
+    pub(super) fn set_scenes(&self, scenes: Scenes) {
         *self.scenes.lock().unwrap_or_else(PoisonError::into_inner) = scenes;
     }
 
     /// Says that the prompt waits for keys.
-    pub fn prompt(&self) {
+    pub(super) fn prompt(&self) {
         let _ = self.requests.send(Request::Prompt);
     }
 
@@ -106,21 +106,15 @@ impl Analyst {
         incoming.recv().ok()?
     }
 
-    /// The names that can stand at a place; `None` when they are not known within `patience`.
-    #[must_use]
-    pub fn names(&self, place: Place, patience: Duration) -> Option<Vec<Name>> {
-        let (answer, incoming) = channel();
-        self.requests.send(Request::Names { place, answer }).ok()?;
-        incoming.recv_timeout(patience).ok()
+    /// The names that can stand at a place. There is no answer while the libraries are read.
+    pub(super) fn names(&self, place: Place, answer: Reply<Vec<Name>>) {
+        // When the thread is gone, the session is told that there is no answer.
+        let _ = self.requests.send(Request::Names { place, answer });
     }
 
-    /// Begins to look something up. The first time all libraries are read, which takes seconds.
-    #[must_use]
-    pub fn docs(&self, question: Question) -> Receiver<Result<Found, String>> {
-        let (answer, incoming) = channel();
-        // When the thread is gone, the answer's channel closes.
+    /// Looks something up. The first time all libraries must have been read, which takes seconds.
+    pub(super) fn docs(&self, question: Question, answer: Reply<Result<Found, String>>) {
         let _ = self.requests.send(Request::Docs { question, answer });
-        incoming
     }
 }
 
@@ -140,7 +134,7 @@ struct Server {
     warmed: usize,
     warming: Option<JoinHandle<bool>>,
     /// Questions that wait for the libraries.
-    waiting: Vec<(Question, Sender<Result<Found, String>>)>,
+    waiting: Vec<(Question, Reply<Result<Found, String>>)>,
     /// Cells that wait for them.
     untold: Vec<(String, Sender<Types>)>,
 }
@@ -195,7 +189,7 @@ impl Server {
                     .unwrap_or_else(PoisonError::into_inner)
                     .clone();
                 if let Ok(names) = quietly(|| names::at(world, &scenes, &place)) {
-                    let _ = answer.send(names);
+                    answer.send(names);
                 }
             }
             Request::Docs { question, answer } => self.waiting.push((question, answer)),
@@ -222,7 +216,7 @@ impl Server {
             Loading::Asleep | Loading::Underway(_) => {}
             Loading::Failed(why) => {
                 for (_, answer) in self.waiting.drain(..) {
-                    let _ = answer.send(Err(why.clone()));
+                    answer.send(Err(why.clone()));
                 }
                 // A cell whose answer can't come is told that its types are unknown.
                 self.untold.clear();
@@ -265,7 +259,7 @@ impl Server {
         for (question, answer) in self.waiting.drain(..) {
             let found = quietly(|| docs::look_up(world, &scenes, &question));
             let gave_up = || "rust-analyzer gave up on it".to_owned();
-            let _ = answer.send(found.map_err(|()| gave_up()));
+            answer.send(found.map_err(|()| gave_up()));
         }
     }
 
@@ -343,7 +337,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, ()> {
 }
 
 /// A panic's message would stand in the middle of what is typed.
-fn keep_panics_quiet() {
+pub(super) fn keep_panics_quiet() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().name() != Some(THREAD) {

@@ -6,12 +6,13 @@ use ra_ap_ide::{
 };
 use ra_ap_ide_db::SnippetCap;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig, PrefixKind};
+use serde::{Deserialize, Serialize};
 
 use super::scene::{OURS, Place, Scenes};
 use super::world::World;
 
 /// What a name is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     Field,
     Variable,
@@ -31,7 +32,7 @@ pub enum Kind {
 }
 
 /// A name that can stand at a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
     pub name: String,
     pub kind: Kind,

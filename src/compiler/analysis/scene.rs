@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 /// What code can name besides crates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
     /// Types by the names of variables.
     pub variables: BTreeMap<String, String>,
 }
 
 /// What can be named on the local engine and on the engines of the current pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenes {
     /// All definitions of the session, as Rust code.
     pub items: String,
@@ -21,7 +23,7 @@ pub struct Scenes {
 }
 
 /// A place in code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub code: String,
     /// In bytes of the code.
