@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::dispatch::Elsewhere;
 use super::hub::{LineId, State};
 use super::map::{Map, Step};
-use super::schedule::Elsewhere;
 use super::turns::{self, Jobs, Party};
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, WhichMaps};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
@@ -298,7 +298,8 @@ impl State {
         };
         let party = map.party();
         let mut workers = party.engines.iter().enumerate();
-        workers.all(|(worker, engine)| self.given(*engine) == party.schedule.held(worker))
+        workers
+            .all(|(worker, engine)| self.given(*engine) == party.assignment.ledger().held(worker))
     }
 
     /// Goes on with the maps to which something has happened, and gives engines that are free to whichever map

@@ -1,26 +1,28 @@
-//! A map under way: the schedule plus what it must not know, the payloads, the engines and the clock. It
+//! A map under way: its assignment plus what that must not know, the payloads, the engines and the clock. It
 //! speaks with its caller; what engines are to get it says, and the hub sends it.
 
-use std::os::fd::BorrowedFd;
+mod caller;
+mod ending;
+mod report;
+mod times;
+
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use super::schedule::{Decision, Elsewhere, GivenUp, Schedule};
+use super::assignment::{Assignment, Next};
+use super::dispatch::{Decision, Elsewhere};
+use super::ledger::GivenUp;
+use super::schedule::Schedule;
 use super::turns::Party;
-use super::{JobRecord, MapFailure, MapFault};
+use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{
-    self, CaptureSize, ChunkSpan, EngineActivity, EngineView, ItemRow, JobState, JobView, MapPlan,
-    MapReport, MapRow, PoolKind, Spent, Timeline,
-};
+use crate::outcome::{CaptureSize, ChunkSpan, ItemRow, MapPlan, PoolKind, Spent};
 use crate::wire::{
-    AWAKE, Channel, ChunkEnded, EAGER, FromCaller, ItemFault, MapBegin, MapWish, PanicInfo,
-    Payload, Schedule as Kind, Task, ToCaller, ToEngine, monotonic,
+    AWAKE, Channel, ChunkEnded, EAGER, ItemFault, MapBegin, MapWish, PanicInfo, Payload,
+    Schedule as Kind, Task, ToCaller, ToEngine, monotonic,
 };
-
-/// How many of an engine's first items the map table looks at.
-const FIRST: usize = 8;
+pub use report::told;
 
 /// How often a running map tells how far it is.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -39,9 +41,8 @@ pub struct Map {
     pool: PoolName,
     /// The type of a result.
     output: String,
-    total: Option<u64>,
     task: Task,
-    schedule: Schedule,
+    assignment: Assignment,
     workers: Vec<Worker>,
     /// By worker.
     engines: Vec<EngineId>,
@@ -73,18 +74,9 @@ pub struct Map {
     gone: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Alive,
-    /// Another process is on its way.
-    Starting,
-    Dead,
-}
-
 struct Worker {
     engine: EngineId,
     rank: Rank,
-    health: Health,
     /// The function was sent.
     told: bool,
     items: u64,
@@ -133,7 +125,8 @@ impl Map {
             function,
             captures,
         } = begin;
-        let mut schedule = Schedule::new(wish.schedule, items, wish.chunk, engines.len());
+        let dispatch = Box::new(Schedule::new(wish.schedule, wish.chunk));
+        let mut assignment = Assignment::new(items, engines.len(), dispatch);
         let capture = |(name, kind, bytes): &(String, String, u64)| CaptureSize {
             name: name.clone(),
             type_name: kind.clone(),
@@ -144,7 +137,7 @@ impl Map {
             input_type,
             output_type: output_type.clone(),
             items,
-            chunks: schedule.planned_chunks(),
+            chunks: assignment.planned_chunks(),
             schedule: told(wish.schedule),
             captures: captures
                 .iter()
@@ -155,10 +148,9 @@ impl Map {
             kind: PoolKind::Processes,
             engines: engines.len() as u32,
         };
-        let worker = |(engine, rank, alive): &(EngineId, Rank, bool)| Worker {
+        let worker = |(engine, rank, _): &(EngineId, Rank, bool)| Worker {
             engine: *engine,
             rank: *rank,
-            health: if *alive { Health::Alive } else { Health::Dead },
             told: false,
             items: 0,
             chunks: 0,
@@ -170,14 +162,14 @@ impl Map {
             at: None,
         };
         let workers: Vec<Worker> = engines.iter().map(worker).collect();
-        for (place, worker) in workers.iter().enumerate() {
-            if worker.health == Health::Dead {
-                schedule.died(place, None, false, false);
+        for (place, (.., alive)) in engines.iter().enumerate() {
+            if !alive {
+                assignment.died(place, None, false, false);
             }
         }
         if wish.schedule == Kind::Dynamic && !wish.plan_only {
             // The caller sends its first inputs along.
-            schedule.eager(EAGER);
+            assignment.eager(EAGER);
         }
         let output = if wish.collect {
             format!("Result<{output_type}, ItemError>")
@@ -202,9 +194,8 @@ impl Map {
             capture_names,
             pool,
             output,
-            total: items,
             task,
-            schedule,
+            assignment,
             workers,
             engines: engines.iter().map(|(engine, ..)| *engine).collect(),
             served: 0.0,
@@ -230,43 +221,6 @@ impl Map {
         (map, plan)
     }
 
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.channel.socket()
-    }
-
-    pub fn wants_to_write(&self) -> bool {
-        self.channel.wants_to_write()
-    }
-
-    pub fn flush(&mut self) {
-        // A caller that is gone shows when reading.
-        let _ = self.channel.flush();
-    }
-
-    /// Reads what the caller has sent.
-    pub fn fill(&mut self) {
-        self.gone |= self.channel.fill().is_some();
-    }
-
-    /// What the caller says next; nothing after the map's end.
-    pub fn heard(&mut self) -> Option<(FromCaller, Payload)> {
-        if self.closed {
-            return None;
-        }
-        if let Ok(Some(frame)) = self.channel.next_frame() {
-            return Some(frame);
-        }
-        if self.gone {
-            self.closed = true;
-            self.cancelled |= !self.closing;
-        }
-        None
-    }
-
-    pub fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     /// Its next event may come before this thread would have been woken for it.
     pub fn is_young(&self) -> bool {
         self.started.elapsed() < AWAKE
@@ -279,49 +233,33 @@ impl Map {
 
     /// Items done, and how many there are when that is known.
     pub fn progress(&self) -> (u64, Option<u64>) {
-        (self.schedule.done(), self.total)
-    }
-
-    /// The connection, for its caller's next map.
-    pub fn into_channel(self) -> Option<Channel> {
-        (!self.gone).then_some(self.channel)
-    }
-
-    pub fn close(&mut self, decode: u64) {
-        self.spent.decode = Duration::from_nanos(decode);
-        self.closed = true;
+        (
+            self.assignment.ledger().settled(),
+            self.assignment.ledger().total(),
+        )
     }
 
     pub fn captures(&self) -> Option<u128> {
         self.task.captures
     }
 
-    /// Says something to the caller; nothing after the end, when the connection is for the next map.
-    pub fn tell(&mut self, message: &ToCaller, payload: &Payload) {
-        if self.closing {
-            return payload.release();
-        }
-        // A caller that is gone shows when reading.
-        let _ = self.channel.queue(message, payload);
-    }
-
     /// Itself beside other jobs.
     pub fn party(&self) -> Party<'_> {
         Party {
-            schedule: &self.schedule,
+            assignment: &self.assignment,
             engines: &self.engines,
         }
     }
 
     /// Inputs wait for an engine.
     pub fn is_waiting(&self) -> bool {
-        !self.closing && self.schedule.is_waiting()
+        !self.closing && self.assignment.is_waiting()
     }
 
     /// Seconds of engines that it has had; the job with the least is served first.
     pub fn served(&self, now: u64) -> f64 {
         let running = |(place, worker): (usize, &Worker)| {
-            let piece = self.schedule.first_held(place)?;
+            let piece = self.assignment.ledger().first_held(place)?;
             let sent = *worker.sent.get(&piece)?;
             Some(now.saturating_sub(sent.max(worker.free)) as f64 / 1e9)
         };
@@ -336,25 +274,25 @@ impl Map {
 
     /// One process may do so many items.
     pub fn pull_at_most(&mut self, items: u64) {
-        self.schedule.pull_at_most(items);
+        self.assignment.pull_at_most(items);
     }
 
     /// Its engines' processes may do a limited number of items each.
     pub fn is_limited(&self) -> bool {
-        self.schedule.is_limited()
+        self.assignment.is_limited()
     }
 
     /// Before [`Map::steps`]: the items that each engine's process may still be given; `None`: any number.
     pub fn has_left(&mut self, items: impl Iterator<Item = Option<u64>>) {
-        self.schedule.has_left(items);
+        self.assignment.has_left(items);
     }
 
     /// Another process takes the place of an engine's that has nothing of this map.
     pub fn renewed(&mut self, engine: EngineId) {
         if let Some(place) = self.place(engine) {
             let worker = &mut self.workers[place];
-            (worker.health, worker.told, worker.at) = (Health::Starting, false, None);
-            self.schedule.renewed(place);
+            (worker.told, worker.at) = (false, None);
+            self.assignment.renewed(place);
         }
     }
 
@@ -365,23 +303,30 @@ impl Map {
             return steps;
         }
         let now = monotonic();
-        for decision in self.schedule.decide(elsewhere) {
+        let decisions = match self.assignment.next(elsewhere) {
+            Next::Do(decisions) => decisions,
+            Next::Finish => {
+                self.over(None);
+                return steps;
+            }
+            Next::Stranded => {
+                steps.push(self.fail(None, None, MapFault::NoEngineLeft));
+                return steps;
+            }
+        };
+        for decision in decisions {
             match decision {
                 Decision::Pull { items, chunks } => {
                     self.tell(&ToCaller::Pull { items, chunks }, &Payload::None);
                 }
                 Decision::Send { piece, worker } => self.send(piece, worker, now, &mut steps),
-                Decision::Finish => self.over(None),
-                Decision::Stranded => {
-                    steps.push(self.fail(None, None, MapFault::NoEngineLeft));
-                }
             }
         }
         steps
     }
 
     fn send(&mut self, piece: u32, worker: usize, now: u64, steps: &mut Vec<Step>) {
-        let Some(found) = self.schedule.piece(piece) else {
+        let Some(found) = self.assignment.ledger().piece(piece) else {
             return;
         };
         let (Some(payload), Some(worker)) = (
@@ -411,7 +356,7 @@ impl Map {
     /// The caller has encoded inputs.
     pub fn inputs(&mut self, count: u64, exhausted: bool, encode: u64, payload: Payload) {
         self.spent.encode += Duration::from_nanos(encode);
-        if let Some(source) = self.schedule.pulled(count, exhausted) {
+        if let Some(source) = self.assignment.pulled(count, exhausted) {
             self.payloads.insert(source, payload);
         }
     }
@@ -424,47 +369,30 @@ impl Map {
         ended: &ChunkEnded,
         results: Payload,
     ) -> Vec<Step> {
-        let Some(index) = self.place(engine) else {
+        let ledger = self.assignment.ledger();
+        let Some(place) = self.place(engine) else {
             return Vec::new();
         };
-        let Some(piece) = self.schedule.piece(chunk) else {
+        let Some(piece) = ledger.piece(chunk).filter(|_| ledger.holds(place, chunk)) else {
             return Vec::new();
         };
-        let first = piece.span.first + piece.span.from;
-        let busy = Duration::from_nanos(ended.busy);
-        let worker = &mut self.workers[index];
-        let (rank, sent) = (
-            worker.rank,
-            worker.sent.remove(&chunk).unwrap_or(ended.began),
-        );
+        let first = piece.first();
+        let rank = self.workers[place].rank;
         let done = if ended.error.is_some() && !self.wish.collect {
             // Of a reduction nothing is written when an item panics.
-            ended.done.min(piece.span.to - piece.span.from)
+            ended.done.min(piece.items())
         } else {
             ended.done
         };
-        worker.items += done;
-        worker.chunks += 1;
-        worker.busy += busy;
-        self.served += busy.as_secs_f64();
-        let wanted = FIRST.saturating_sub(worker.first_items.len());
-        worker
-            .first_items
-            .extend((first..first + done).take(wanted));
-        let here = worker.free.clamp(sent, ended.began.max(sent));
-        worker.free = monotonic();
-        self.spent.queue += Duration::from_nanos(here - sent);
-        self.spent.send += Duration::from_nanos(ended.began.saturating_sub(here));
-        self.spent.run += busy;
-        self.failed += ended.failed;
-        self.remember(rank, first, done, sent, ended);
+        self.note_ended(place, chunk, first, done, ended);
         if let Some(panic) = &ended.error {
             let fault = MapFault::Panicked(PanicInfo::clone(panic));
             self.bytes += results.length();
             return vec![self.fail(Some(rank), Some(first + ended.done), fault)];
         }
-        self.schedule.finished(index, chunk, done, busy);
-        if !self.schedule.needs(piece.source)
+        let busy = Duration::from_nanos(ended.busy);
+        self.assignment.finished(place, chunk, done, busy);
+        if !self.assignment.ledger().needs(piece.source)
             && let Some(inputs) = self.payloads.remove(&piece.source)
         {
             inputs.release();
@@ -477,30 +405,12 @@ impl Map {
         Vec::new()
     }
 
-    fn remember(&mut self, rank: Rank, first: u64, items: u64, sent: u64, ended: &ChunkEnded) {
-        let since = |at: u64| Duration::from_nanos(at.saturating_sub(self.began));
-        if self.spans.len() < REMEMBERED {
-            self.spans.push(ChunkSpan {
-                rank,
-                first,
-                items,
-                sent: since(sent),
-                began: since(ended.began),
-                ended: since(ended.began + ended.busy),
-                failed: ended.error.is_some(),
-            });
-        }
-        for (index, (began, took)) in (first..).zip(&ended.items) {
-            if self.items.len() < REMEMBERED {
-                self.items.push(ItemRow {
-                    index,
-                    input: String::new(),
-                    result: String::new(),
-                    rank,
-                    queued: Duration::from_nanos(began.saturating_sub(sent)),
-                    busy: Duration::from_nanos(*took),
-                });
-            }
+    /// Inputs of which all is settled are not kept, also when that is because they were given up.
+    fn drop_inputs(&mut self) {
+        let ledger = self.assignment.ledger();
+        let settled = |source: &u32, _: &mut Payload| !ledger.needs(*source);
+        for (_, inputs) in self.payloads.extract_if(settled) {
+            inputs.release();
         }
     }
 
@@ -518,40 +428,13 @@ impl Map {
         };
         let worker = &mut self.workers[place];
         worker.deaths.push(cause.to_owned());
-        worker.health = if replaced {
-            Health::Starting
-        } else {
-            Health::Dead
-        };
-        worker.told = false;
-        worker.at = None;
-        let (rank, sent) = (worker.rank, std::mem::take(&mut worker.sent));
-        let now = monotonic();
-        for (piece, sent) in sent {
-            let since = |at: u64| Duration::from_nanos(at.saturating_sub(self.began));
-            if let Some(piece) = self.schedule.piece(piece)
-                && self.spans.len() < REMEMBERED
-            {
-                self.spans.push(ChunkSpan {
-                    rank,
-                    first: piece.span.first + piece.span.from,
-                    items: piece.span.to - piece.span.from,
-                    sent: since(sent),
-                    began: since(sent),
-                    ended: since(now),
-                    failed: true,
-                });
-            }
-        }
+        (worker.told, worker.at) = (false, None);
+        let rank = worker.rank;
+        self.note_lost(place);
+        let given_up = self.assignment.died(place, at, late, replaced);
         if self.closing {
             return Vec::new();
         }
-        if self.schedule.is_stopped() {
-            // Nothing runs again, and what it was at has no result.
-            self.schedule.died(place, None, false, replaced);
-            return Vec::new();
-        }
-        let given_up = self.schedule.died(place, at, late, replaced);
         for GivenUp { item, begun } in given_up {
             let cause = cause.to_owned();
             if !self.wish.collect {
@@ -570,14 +453,14 @@ impl Map {
             };
             self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
         }
+        self.drop_inputs();
         Vec::new()
     }
 
     /// Another process stands in for an engine that had died.
     pub fn revived(&mut self, engine: EngineId) {
         if let Some(place) = self.place(engine) {
-            self.workers[place].health = Health::Alive;
-            self.schedule.revived(place);
+            self.assignment.revived(place);
         }
     }
 
@@ -612,77 +495,6 @@ impl Map {
         self.wish.timeout.is_some()
     }
 
-    /// No new chunks; what runs comes to its end.
-    pub fn cancel(&mut self) -> Vec<Step> {
-        if self.closing || self.schedule.is_stopped() {
-            return Vec::new();
-        }
-        self.cancelled = true;
-        self.schedule.stop();
-        let mut steps = vec![Step::Stop(self.engines())];
-        steps.extend(self.steps(&Elsewhere::default()));
-        steps
-    }
-
-    /// The caller has been told its end.
-    pub fn is_over(&self) -> bool {
-        self.closing
-    }
-
-    pub fn is_stopping(&self) -> bool {
-        self.schedule.is_stopped() && !self.closing
-    }
-
-    /// Ends it at once: the caller is told.
-    pub fn fail(&mut self, rank: Option<Rank>, item: Option<u64>, what: MapFault) -> Step {
-        let failure = MapFailure {
-            rank,
-            item,
-            what,
-            died: self.deaths(),
-        };
-        self.failure = Some(failure.clone());
-        self.schedule.stop();
-        let place = item.map_or_else(|| "the map".to_owned(), |item| format!("item {item}"));
-        self.over(Some(match &failure.what {
-            MapFault::Panicked(panic) => {
-                format!("{place} panicked{}: {}", panic.at(), panic.message)
-            }
-            MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
-            MapFault::Lost(cause) => {
-                format!("ten engines ended before they came to {place}: {cause}")
-            }
-            MapFault::TimedOut => format!("{place} took longer than allowed"),
-            MapFault::NoEngineLeft => "no engine is left".to_owned(),
-            MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
-            MapFault::PlanOnly => "only the plan was wanted".to_owned(),
-            MapFault::Inputs(why) => why.clone(),
-            MapFault::InputsPanicked(panic) => {
-                format!("the inputs panicked{}: {}", panic.at(), panic.message)
-            }
-        }));
-        Step::Failed(failure)
-    }
-
-    fn over(&mut self, error: Option<String>) {
-        if self.closing {
-            return;
-        }
-        self.why.clone_from(&error);
-        self.payloads.clear();
-        let wall = self.started.elapsed();
-        self.wall = Some(wall);
-        let message = ToCaller::Over {
-            error,
-            cancelled: self.cancelled,
-            wall: nanoseconds(wall),
-            serial: nanoseconds(self.serial()),
-            first_items: self.first_items(),
-        };
-        self.tell(&message, &Payload::None);
-        self.closing = true;
-    }
-
     fn place(&self, engine: EngineId) -> Option<usize> {
         self.workers
             .iter()
@@ -702,267 +514,11 @@ impl Map {
         self.workers
             .iter()
             .enumerate()
-            .filter(|(place, _)| self.schedule.held(*place) > 0)
+            .filter(|(place, _)| self.assignment.ledger().held(*place) > 0)
             .map(|(_, worker)| worker.engine)
             .collect()
     }
-
-    /// The live table's content, some ten times a second. `look` tells item and memory of an engine.
-    pub fn view(
-        &mut self,
-        look: impl Fn(EngineId) -> (Option<u64>, Option<u64>),
-        left: Option<Duration>,
-    ) -> Option<JobView> {
-        if self.told.elapsed() < PROGRESS || self.closing {
-            return None;
-        }
-        self.told = Instant::now();
-        let view = |(place, worker): (usize, &Worker)| {
-            let (item, memory) = look(worker.engine);
-            EngineView {
-                rank: worker.rank,
-                activity: match worker.health {
-                    Health::Starting => EngineActivity::Starting,
-                    Health::Dead => EngineActivity::Dead,
-                    Health::Alive if self.schedule.held(place) > 0 => EngineActivity::Busy,
-                    Health::Alive => EngineActivity::Idle,
-                },
-                item,
-                done: worker.items,
-                memory,
-                last_line: String::new(),
-            }
-        };
-        Some(JobView {
-            job: self.job,
-            what: self.what(),
-            pool: self.pool.clone(),
-            state: match left {
-                Some(left) => JobState::Stopping { left },
-                None => JobState::Running,
-            },
-            done: self.schedule.done(),
-            total: self.total,
-            elapsed: self.elapsed(),
-            engines: self.workers.iter().enumerate().map(view).collect(),
-        })
-    }
-
-    /// What tables call it.
-    fn what(&self) -> String {
-        if self.wish.function.is_empty() {
-            "pool::map".to_owned()
-        } else {
-            self.wish.function.clone()
-        }
-    }
-
-    pub fn record(&self) -> JobRecord {
-        let state = match (&self.failure, self.cancelled, self.closing) {
-            (Some(_), _, _) => JobState::Failed,
-            (None, true, true) => JobState::Cancelled,
-            (None, true, false) => JobState::Stopping {
-                left: Duration::ZERO,
-            },
-            (None, false, true) => JobState::Done,
-            (None, false, false) => JobState::Running,
-        };
-        JobRecord {
-            job: self.job,
-            what: self.what(),
-            state,
-            background: self.wish.background,
-            done: self.schedule.done(),
-            total: self.total,
-            elapsed: self.elapsed(),
-            pool: self.pool.clone(),
-            bytes: self.bytes,
-            output: self.output.clone(),
-            single: self.wish.single,
-            held: self.wish.background && self.held && !self.gone,
-            why: self.why.clone(),
-        }
-    }
-
-    /// Per rank, the indices of its first results.
-    fn first_items(&self) -> Vec<Vec<u64>> {
-        let ranks = self
-            .workers
-            .iter()
-            .map(|worker| worker.rank.0 as usize + 1)
-            .max();
-        let mut items = vec![Vec::new(); ranks.unwrap_or(0)];
-        for worker in &self.workers {
-            items[worker.rank.0 as usize] = worker.first_items.clone();
-        }
-        items
-    }
-
-    /// Engines that died meanwhile, and how.
-    fn deaths(&self) -> Vec<(Rank, String)> {
-        let died = |worker: &Worker| {
-            let last = worker.deaths.last()?;
-            Some((
-                worker.rank,
-                match worker.deaths.len() {
-                    1 => last.clone(),
-                    times => format!("{times} times, last {last}"),
-                },
-            ))
-        };
-        self.workers.iter().filter_map(died).collect()
-    }
-
-    fn serial(&self) -> Duration {
-        self.workers.iter().map(|worker| worker.busy).sum()
-    }
-
-    pub fn report(&self) -> MapReport {
-        let row = |worker: &Worker| MapRow {
-            rank: worker.rank,
-            items: worker.items,
-            chunks: worker.chunks,
-            busy: worker.busy,
-            results: Vec::new(),
-        };
-        let mut items = self.items.clone();
-        items.sort_by_key(|item| item.index);
-        MapReport {
-            job: self.job,
-            pool: self.pool.clone(),
-            kind: PoolKind::Processes,
-            engines: self.workers.iter().map(row).collect(),
-            wall: self.elapsed(),
-            serial: self.serial(),
-            done: self.schedule.done(),
-            failed: self.failed,
-            died: self.deaths(),
-            spent: self.spent,
-            items,
-        }
-    }
-
-    pub fn timeline(&self) -> Timeline {
-        self.timeline_of(self.spans.clone())
-    }
-
-    /// The last one: the map forgets its chunks.
-    pub fn last_timeline(&mut self) -> Timeline {
-        let spans = std::mem::take(&mut self.spans);
-        self.timeline_of(spans)
-    }
-
-    fn timeline_of(&self, chunks: Vec<ChunkSpan>) -> Timeline {
-        Timeline {
-            job: self.job,
-            what: self.what(),
-            pool: self.pool.clone(),
-            engines: self.workers.len() as u32,
-            wall: self.elapsed(),
-            cut: chunks.len() >= REMEMBERED,
-            chunks,
-        }
-    }
-}
-
-/// The schedule's name for plans.
-pub fn told(schedule: Kind) -> outcome::Schedule {
-    match schedule {
-        Kind::Dynamic => outcome::Schedule::Dynamic,
-        Kind::Static => outcome::Schedule::Static,
-        Kind::Guided => outcome::Schedule::Guided,
-    }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-    use crate::wire::FunctionAddress;
-
-    fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let begin = MapBegin {
-            wish: MapWish::default(),
-            input_type: String::new(),
-            output_type: String::new(),
-            items: Some(9),
-            function: FunctionAddress {
-                so: "code.so".into(),
-                offset: 0,
-            },
-            captures: None,
-        };
-        let pool = PoolName("p0".to_owned());
-        let channel = Channel::new(ours);
-        let (map, _) = Map::new(JobId(1), EngineId(0), channel, pool, engines, begin);
-        (map, Channel::new(theirs))
-    }
-
-    #[test]
-    fn what_is_dead_does_not_start() {
-        let engines = [1, 2, 3, 4].map(|id| (EngineId(id), Rank(id), id != 1));
-        let (mut map, _theirs) = begun(&engines);
-        map.died(EngineId(2), "killed", None, false, false);
-        map.died(EngineId(3), "killed", None, false, true);
-        map.told -= 2 * PROGRESS;
-        let view = map.view(|_| (None, None), None).unwrap();
-        let shown: Vec<_> = view.engines.into_iter().map(|one| one.activity).collect();
-        use EngineActivity::{Dead, Idle, Starting};
-        assert_eq!(shown, [Dead, Dead, Starting, Idle]);
-    }
-
-    /// The connection is the next map's then.
-    #[test]
-    fn nothing_is_told_after_the_end() {
-        let engines = [(EngineId(1), Rank(0), true), (EngineId(2), Rank(1), true)];
-        let (mut map, mut theirs) = begun(&engines);
-        for _ in 0..EAGER {
-            map.inputs(1, false, 0, Payload::of(vec![7]).unwrap());
-        }
-        let sent = |step: &Step| match step {
-            Step::Send {
-                engine,
-                message: ToEngine::Chunk { span, .. },
-                ..
-            } => Some((*engine, span.chunk)),
-            _ => None,
-        };
-        let chunks: Vec<(EngineId, u32)> = map
-            .steps(&Elsewhere::default())
-            .iter()
-            .filter_map(sent)
-            .collect();
-        assert_eq!(chunks.len(), 2);
-        map.fail(None, None, MapFault::Inputs("as wanted".to_owned()));
-        for (engine, chunk) in chunks {
-            let ended = ChunkEnded {
-                done: 1,
-                failed: 0,
-                busy: 1,
-                began: 1,
-                error: None,
-                stopped: false,
-                items: Vec::new(),
-            };
-            map.chunk_done(engine, chunk, &ended, Payload::of(vec![7]).unwrap());
-            map.died(engine, "killed", None, false, false);
-        }
-        map.steps(&Elsewhere::default());
-        map.flush();
-        drop(map);
-        let mut told = Vec::new();
-        while let Ok((message, _)) = theirs.receive::<ToCaller>() {
-            told.push(message);
-        }
-        assert!(
-            matches!(told.last(), Some(ToCaller::Over { .. })),
-            "{told:?}"
-        );
-    }
-}
+mod tests;

@@ -3,10 +3,13 @@
 //! One thread, the hub, owns every engine process. The session tells it what to do with [`Hub`]'s methods
 //! and reads [`PoolEvent`]s; neither side waits for the other's reading.
 
+mod assignment;
 mod captures;
+mod dispatch;
 mod frames;
 mod hub;
 mod jobs;
+mod ledger;
 mod map;
 mod process;
 mod schedule;

@@ -1,17 +1,18 @@
-//! Several jobs on the same engines: whose turn it is, and what each has to know of the others. Pure, as the
-//! schedule is.
+//! Several jobs on the same engines: whose turn it is, and what each has to know of the others. Pure, as a
+//! dispatch is.
 
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use super::schedule::{Elsewhere, SHORT, Schedule};
+use super::assignment::Assignment;
+use super::dispatch::{Elsewhere, SHORT};
 use crate::ids::{EngineId, JobId};
 
 /// A job beside others.
 #[derive(Clone, Copy)]
 pub struct Party<'a> {
-    pub schedule: &'a Schedule,
+    pub assignment: &'a Assignment,
     /// By worker.
     pub engines: &'a [EngineId],
 }
@@ -32,7 +33,7 @@ pub trait Jobs {
 /// the least of them comes first.
 pub fn round(jobs: &mut impl Jobs, due: &BTreeSet<JobId>) {
     let is_waiting =
-        |jobs: &_, job| Jobs::party(jobs, job).is_some_and(|party| party.schedule.is_waiting());
+        |jobs: &_, job| Jobs::party(jobs, job).is_some_and(|party| party.assignment.is_waiting());
     let numbers = jobs.numbers();
     let mut turns = Turns::of(numbers.iter().filter_map(|job| jobs.party(*job)));
     for (engine, load) in &mut turns.loads {
@@ -136,10 +137,13 @@ impl Turns {
     }
 
     fn count(&mut self, party: Party<'_>, change: impl Fn(&mut Load, usize, f64, usize)) {
-        let waiting = usize::from(party.schedule.is_waiting());
+        let waiting = usize::from(party.assignment.is_waiting());
         for (worker, engine) in party.engines.iter().enumerate() {
             let load = self.loads.entry(*engine).or_default();
-            let (chunks, ahead) = (party.schedule.held(worker), party.schedule.ahead(worker));
+            let (chunks, ahead) = (
+                party.assignment.ledger().held(worker),
+                party.assignment.ahead(worker),
+            );
             change(load, chunks, ahead, waiting);
         }
     }

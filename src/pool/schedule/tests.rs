@@ -1,6 +1,23 @@
 //! Schedules played against simulated engines.
 
+use std::collections::VecDeque;
+
 use super::*;
+use crate::pool::assignment::{Assignment, Next};
+use crate::pool::ledger::Piece;
+
+fn assigned(kind: Kind, total: Option<u64>, fixed: Option<u64>, workers: usize) -> Assignment {
+    Assignment::new(total, workers, Box::new(Schedule::new(kind, fixed)))
+}
+
+/// The decisions; `None` at the end.
+fn decide(assignment: &mut Assignment) -> Option<Vec<Decision>> {
+    match assignment.next(&Elsewhere::default()) {
+        Next::Do(decisions) => Some(decisions),
+        Next::Finish => None,
+        Next::Stranded => panic!("stranded"),
+    }
+}
 
 /// What came of a simulated map.
 struct Played {
@@ -11,13 +28,13 @@ struct Played {
     sent: usize,
 }
 
-/// Plays a schedule; `kill` says at which item of a piece the engine dies.
+/// Plays a map; `kill` says at which item of a piece the engine dies.
 fn play(
-    mut schedule: Schedule,
+    mut map: Assignment,
     costs: &[f64],
     mut kill: impl FnMut(usize, Piece) -> Option<u64>,
 ) -> Played {
-    let workers = schedule.workers.len();
+    let workers = map.ledger().workers();
     let mut played = Played {
         finished: vec![Vec::new(); workers],
         failed: Vec::new(),
@@ -35,12 +52,15 @@ fn play(
         let mut pulled = true;
         while pulled {
             pulled = false;
-            for decision in schedule.decide(&Elsewhere::default()) {
+            let Some(decisions) = decide(&mut map) else {
+                return played;
+            };
+            for decision in decisions {
                 match decision {
                     Decision::Pull { items, chunks } => {
                         for _ in 0..chunks {
-                            let left = costs.len() as u64 - schedule.pulled;
-                            schedule.pulled(items.min(left), items >= left);
+                            let left = costs.len() as u64 - map.ledger().pulled();
+                            map.pulled(items.min(left), items >= left);
                             if items >= left {
                                 break;
                             }
@@ -49,35 +69,33 @@ fn play(
                     }
                     Decision::Send { piece, worker } => {
                         played.sent += 1;
-                        let cost = cost(schedule.piece(piece).unwrap());
+                        let cost = cost(map.ledger().piece(piece).unwrap());
                         free_at[worker] = f64::max(free_at[worker], played.wall) + cost;
                         queue.push((free_at[worker], worker, piece));
                     }
-                    Decision::Finish => return played,
-                    Decision::Stranded => panic!("stranded"),
                 }
             }
         }
         queue.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (at, worker, number) = queue.pop().expect("no hang");
         played.wall = at;
-        let piece = schedule.piece(number).unwrap();
+        let piece = map.ledger().piece(number).unwrap();
         if let Some(item) = kill(worker, piece) {
-            let given_up = schedule.died(worker, Some(item), false, true);
+            let given_up = map.died(worker, Some(item), false, true);
             played.failed.extend(given_up.iter().map(|one| one.item));
-            schedule.revived(worker);
+            map.revived(worker);
             queue.retain(|(_, other, _)| *other != worker);
             free_at[worker] = at;
             continue;
         }
         let busy = Duration::from_secs_f64(cost(piece));
-        schedule.finished(worker, number, piece.items(), busy);
+        map.finished(worker, number, piece.items(), busy);
         played.finished[worker].extend(range(piece));
     }
 }
 
-fn dynamic(items: usize, workers: usize) -> Schedule {
-    Schedule::new(Kind::Dynamic, Some(items as u64), None, workers)
+fn dynamic(items: usize, workers: usize) -> Assignment {
+    assigned(Kind::Dynamic, Some(items as u64), None, workers)
 }
 
 #[test]
@@ -96,9 +114,9 @@ fn every_item_is_done_once_whatever_dies() {
                 .map(|n| ((n * seed) % 17) as f64 * 1e-4 + 1e-6)
                 .collect();
             let fixed = seed.is_multiple_of(3).then_some(seed % 20 + 1);
-            let schedule = Schedule::new(kind, Some(2000), fixed, 4);
+            let map = assigned(kind, Some(2000), fixed, 4);
             let mut random = fastrand::Rng::with_seed(seed);
-            let played = play(schedule, &costs, |_, piece| {
+            let played = play(map, &costs, |_, piece| {
                 let span = piece.span;
                 (random.u32(..).is_multiple_of(9))
                     .then(|| span.first + random.u64(span.from..span.to))
@@ -147,7 +165,7 @@ fn uneven_times_are_balanced_to_the_bound() {
     let bound = f64::max(costs.iter().sum::<f64>() / 2.0, longest);
     let played = play(dynamic(1000, 2), &costs, |_, _| None);
     assert!(bound / played.wall > 0.97, "{}", bound / played.wall);
-    let fixed = Schedule::new(Kind::Static, Some(1000), None, 2);
+    let fixed = assigned(Kind::Static, Some(1000), None, 2);
     let dealt = play(fixed, &costs, |_, _| None);
     assert_eq!(
         dealt.finished.iter().map(Vec::len).collect::<Vec<_>>(),
@@ -158,92 +176,122 @@ fn uneven_times_are_balanced_to_the_bound() {
 
 #[test]
 fn a_static_schedule_gives_each_engine_its_block() {
-    let fixed = Schedule::new(Kind::Static, Some(10), None, 3);
+    let fixed = assigned(Kind::Static, Some(10), None, 3);
     assert_eq!(fixed.planned_chunks(), Some(3));
     let played = play(fixed, &[1.0; 10], |_, _| None);
     assert_eq!(
         played.finished,
         [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8, 9]]
     );
-    let dealt = Schedule::new(Kind::Static, Some(10), Some(2), 3);
+    let dealt = assigned(Kind::Static, Some(10), Some(2), 3);
     let played = play(dealt, &[1.0; 10], |_, _| None);
     assert_eq!(played.finished[0], [0, 1, 6, 7]);
 }
 
 #[test]
 fn a_stop_ends_when_what_runs_has_ended() {
-    let mut schedule = Schedule::new(Kind::Dynamic, Some(100), Some(5), 1);
-    schedule.decide(&Elsewhere::default());
-    schedule.pulled(5, false);
-    let [Decision::Send { piece, .. }, ..] = schedule.decide(&Elsewhere::default())[..] else {
+    let mut map = assigned(Kind::Dynamic, Some(100), Some(5), 1);
+    decide(&mut map);
+    map.pulled(5, false);
+    let decisions = decide(&mut map).unwrap();
+    let [Decision::Send { piece, .. }, ..] = decisions[..] else {
         panic!()
     };
-    schedule.stop();
-    assert_eq!(schedule.decide(&Elsewhere::default()), []);
-    schedule.finished(0, piece, 2, Duration::ZERO);
-    assert_eq!(schedule.decide(&Elsewhere::default()), [Decision::Finish]);
-    assert_eq!(schedule.done(), 2);
+    map.stop();
+    assert_eq!(decide(&mut map), Some(Vec::new()));
+    map.finished(0, piece, 2, Duration::ZERO);
+    assert_eq!(decide(&mut map), None);
+    assert_eq!(map.ledger().settled(), 2);
 }
 
 #[test]
 fn no_engine_left_is_told_and_no_input_is_a_finished_map() {
-    let mut schedule = dynamic(9, 1);
-    schedule.died(0, None, false, false);
-    assert_eq!(schedule.decide(&Elsewhere::default()), [Decision::Stranded]);
-    assert_eq!(
-        dynamic(0, 2).decide(&Elsewhere::default()),
-        [Decision::Finish]
-    );
+    let mut map = dynamic(9, 1);
+    map.died(0, None, false, false);
+    assert_eq!(map.next(&Elsewhere::default()), Next::Stranded);
+    assert_eq!(decide(&mut dynamic(0, 2)), None);
+}
+
+/// A dead engine gets nothing dealt, whether it died before the inputs came or after.
+#[test]
+fn a_static_schedule_deals_around_the_dead() {
+    for pulled_before in [false, true] {
+        let mut map = assigned(Kind::Static, Some(6), Some(1), 3);
+        let die = |map: &mut Assignment| drop(map.died(1, None, false, false));
+        if !pulled_before {
+            die(&mut map);
+        }
+        decide(&mut map);
+        for _ in 0..6 {
+            map.pulled(1, false);
+        }
+        if pulled_before {
+            die(&mut map);
+        }
+        let mut finished = 0;
+        while let Some(decisions) = decide(&mut map) {
+            assert!(!decisions.is_empty(), "it hangs");
+            for decision in decisions {
+                if let Decision::Send { piece, worker } = decision {
+                    map.finished(worker, piece, 1, Duration::from_millis(1));
+                    finished += 1;
+                }
+            }
+        }
+        assert_eq!(finished, 6, "{pulled_before}");
+    }
 }
 
 /// Items of each process, where one does `limit` of them before another takes its place.
-fn renewed_after(limit: u64, mut schedule: Schedule, items: u64) -> Vec<Vec<u64>> {
+fn renewed_after(limit: u64, mut map: Assignment, items: u64) -> Vec<Vec<u64>> {
     let mut over = Vec::new();
-    let mut under_way = vec![Vec::new(); schedule.workers.len()];
+    let mut under_way = vec![Vec::new(); map.ledger().workers()];
     let mut left = vec![limit; under_way.len()];
     let mut sent: VecDeque<(usize, u32)> = VecDeque::new();
-    schedule.pull_at_most(limit);
+    map.pull_at_most(limit);
     loop {
-        schedule.has_left(left.iter().copied().map(Some));
-        let decisions = schedule.decide(&Elsewhere::default());
+        map.has_left(left.iter().copied().map(Some));
+        let Some(decisions) = decide(&mut map) else {
+            over.extend(under_way);
+            return over;
+        };
         let pulled = decisions
             .iter()
             .any(|one| matches!(one, Decision::Pull { .. }));
         for decision in decisions {
             match decision {
-                Decision::Pull { items: size, .. } => {
-                    let rest = items - schedule.pulled;
-                    schedule.pulled(size.min(rest), size >= rest);
-                    schedule.pulling = 0;
+                Decision::Pull {
+                    items: size,
+                    chunks,
+                } => {
+                    for _ in 0..chunks {
+                        let rest = items - map.ledger().pulled();
+                        map.pulled(size.min(rest), size >= rest);
+                    }
                 }
                 Decision::Send { piece, worker } => {
-                    left[worker] -= schedule.piece(piece).unwrap().items();
+                    left[worker] -= map.ledger().piece(piece).unwrap().items();
                     sent.push_back((worker, piece));
                 }
-                Decision::Finish => {
-                    over.extend(under_way);
-                    return over;
-                }
-                Decision::Stranded => panic!("stranded"),
             }
         }
         let Some((worker, number)) = sent.pop_front() else {
             assert!(pulled, "it hangs");
             continue;
         };
-        let piece = schedule.piece(number).unwrap();
+        let piece = map.ledger().piece(number).unwrap();
         let first = piece.span.first;
         under_way[worker].extend(first + piece.span.from..first + piece.span.to);
-        schedule.finished(
+        map.finished(
             worker,
             number,
             piece.items(),
             Duration::from_micros(piece.items()),
         );
-        if left[worker] == 0 && schedule.held(worker) == 0 {
+        if left[worker] == 0 && map.ledger().held(worker) == 0 {
             over.push(std::mem::take(&mut under_way[worker]));
-            schedule.renewed(worker);
-            schedule.revived(worker);
+            map.renewed(worker);
+            map.revived(worker);
             left[worker] = limit;
         }
     }
@@ -259,8 +307,8 @@ fn a_process_does_no_more_items_than_it_may() {
             (4, Some(100), 1),
         ] {
             let items = 1000;
-            let schedule = Schedule::new(kind, Some(items), fixed, workers);
-            let processes = renewed_after(limit, schedule, items);
+            let map = assigned(kind, Some(items), fixed, workers);
+            let processes = renewed_after(limit, map, items);
             let case = format!("{kind:?} {limit} {fixed:?} {workers}");
             let full = |process: &&Vec<u64>| process.len() as u64 == limit;
             assert!(

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::pool::schedule::Decision;
+use crate::pool::assignment::Next;
+use crate::pool::dispatch::Decision;
+use crate::pool::schedule::Schedule;
 use crate::wire::Schedule as Kind;
 
 struct Simulated {
-    schedule: Schedule,
+    assignment: Assignment,
     engines: Vec<EngineId>,
     /// Seconds per item; what is left to pull.
     cost: f64,
@@ -26,7 +28,11 @@ struct Simulated {
 /// A job of `items` items that take `cost` seconds each on `engines`, from `begins` on.
 fn job(items: u64, cost: f64, engines: &[u32], begins: f64) -> Simulated {
     Simulated {
-        schedule: Schedule::new(Kind::Dynamic, Some(items), None, engines.len()),
+        assignment: Assignment::new(
+            Some(items),
+            engines.len(),
+            Box::new(Schedule::new(Kind::Dynamic, None)),
+        ),
         engines: engines.iter().copied().map(EngineId).collect(),
         cost,
         left: items,
@@ -59,9 +65,14 @@ impl Jobs for Machine {
 
     fn party(&self, job: JobId) -> Option<Party<'_>> {
         let Simulated {
-            schedule, engines, ..
+            assignment,
+            engines,
+            ..
         } = self.jobs.get(&job)?;
-        Some(Party { schedule, engines })
+        Some(Party {
+            assignment,
+            engines,
+        })
     }
 
     fn served(&self, job: JobId) -> f64 {
@@ -77,13 +88,21 @@ impl Jobs for Machine {
         let job = self.jobs.get_mut(&number).unwrap();
         loop {
             let mut pulled = false;
-            for decision in job.schedule.decide(elsewhere) {
+            let decisions = match job.assignment.next(elsewhere) {
+                Next::Do(decisions) => decisions,
+                Next::Finish => {
+                    job.is_over = true;
+                    return;
+                }
+                Next::Stranded => panic!("stranded"),
+            };
+            for decision in decisions {
                 match decision {
                     Decision::Pull { items, chunks } => {
                         for _ in 0..chunks {
                             let items = items.min(job.left);
                             job.left -= items;
-                            job.schedule.pulled(items, job.left == 0);
+                            job.assignment.pulled(items, job.left == 0);
                         }
                         pulled = true;
                     }
@@ -91,15 +110,13 @@ impl Jobs for Machine {
                         let engine = job.engines[worker];
                         let queue = self.queues.entry(engine).or_default();
                         if queue.is_empty() {
-                            let span = job.schedule.piece(piece).unwrap().span;
+                            let span = job.assignment.ledger().piece(piece).unwrap().span;
                             let cost = (span.to - span.from) as f64 * job.cost;
                             self.until.insert(engine, self.now + cost);
                         }
                         queue.push((number, piece, worker));
                         job.sent.insert(piece, self.now);
                     }
-                    Decision::Finish => job.is_over = true,
-                    Decision::Stranded => panic!("stranded"),
                 }
             }
             if !pulled {
@@ -159,13 +176,13 @@ fn end(machine: &mut Machine, at: f64, engine: EngineId) -> JobId {
         }
         Some((next, piece, _)) => {
             let job = &machine.jobs[next];
-            let span = job.schedule.piece(*piece).unwrap().span;
+            let span = job.assignment.ledger().piece(*piece).unwrap().span;
             let cost = (span.to - span.from) as f64 * job.cost;
             machine.until.insert(engine, at + cost);
         }
     }
     let job = machine.jobs.get_mut(&number).unwrap();
-    let span = job.schedule.piece(piece).unwrap().span;
+    let span = job.assignment.ledger().piece(piece).unwrap().span;
     let items = span.to - span.from;
     let busy = items as f64 * job.cost;
     job.served += busy;
@@ -173,7 +190,7 @@ fn end(machine: &mut Machine, at: f64, engine: EngineId) -> JobId {
     for _ in 0..items {
         job.ended.push(at);
     }
-    job.schedule
+    job.assignment
         .finished(worker, piece, items, Duration::from_secs_f64(busy));
     number
 }

@@ -1,0 +1,167 @@
+//! Which engine has which inputs of a map: its ledger, its engines' seats, and the dispatch that brings them
+//! together. The pure half of a map: no clock, no socket, no payload.
+
+use std::time::Duration;
+
+use super::dispatch::{Decision, Dispatch, Elsewhere, Health, Seat};
+use super::ledger::{GivenUp, Ledger, Piece};
+
+#[derive(Debug)]
+pub struct Assignment {
+    ledger: Ledger,
+    seats: Vec<Seat>,
+    dispatch: Box<dyn Dispatch>,
+    /// The workers' processes may do a limited number of items each.
+    limited: bool,
+}
+
+/// How it goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Do(Vec<Decision>),
+    /// Nothing is left to do: every input has its result or its failure, or the map was stopped.
+    Finish,
+    /// Nobody is left to work.
+    Stranded,
+}
+
+impl Assignment {
+    /// For so many workers, all of them alive; `total` when the number of inputs is known.
+    pub fn new(total: Option<u64>, workers: usize, dispatch: Box<dyn Dispatch>) -> Self {
+        let seat = Seat {
+            health: Health::Alive,
+            left: u64::MAX,
+        };
+        Self {
+            ledger: Ledger::new(total, workers),
+            seats: vec![seat; workers],
+            dispatch,
+            limited: false,
+        }
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn health(&self, worker: usize) -> Health {
+        self.seats
+            .get(worker)
+            .map_or(Health::Dead, |seat| seat.health)
+    }
+
+    /// How many chunks there will be, when that is fixed before the start.
+    pub fn planned_chunks(&self) -> Option<u64> {
+        self.dispatch.planned_chunks(&self.ledger)
+    }
+
+    /// So many chunks come before they were asked for.
+    pub fn eager(&mut self, chunks: u32) {
+        self.dispatch.eager(chunks);
+    }
+
+    /// One process may do so many items: larger chunks would be sent in parts.
+    pub fn pull_at_most(&mut self, items: u64) {
+        self.limited = true;
+        self.dispatch.pull_at_most(items);
+    }
+
+    pub fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Items that each worker may still be sent; `None`: any number.
+    pub fn has_left(&mut self, items: impl Iterator<Item = Option<u64>>) {
+        for (seat, left) in self.seats.iter_mut().zip(items) {
+            seat.left = left.unwrap_or(u64::MAX);
+        }
+    }
+
+    /// The caller gave `count` inputs; their chunk's number, unless there were none.
+    pub fn pulled(&mut self, count: u64, exhausted: bool) -> Option<u32> {
+        let home = self.dispatch.offered(count, &self.seats);
+        self.ledger.came(count, exhausted, home)
+    }
+
+    /// A worker finished a piece, or as many of its items as it came to before it was told to stop.
+    pub fn finished(
+        &mut self,
+        worker: usize,
+        piece: u32,
+        done: u64,
+        busy: Duration,
+    ) -> Option<Piece> {
+        let piece = self.ledger.finished(worker, piece, done)?;
+        self.dispatch.ended(done, busy);
+        Some(piece)
+    }
+
+    /// A worker is gone; `replaced`: another one starts in its place. The rest is as in [`Ledger::lost`].
+    pub fn died(
+        &mut self,
+        worker: usize,
+        at: Option<u64>,
+        give_up: bool,
+        replaced: bool,
+    ) -> Vec<GivenUp> {
+        if replaced {
+            self.set_health(worker, Health::Starting);
+        } else {
+            self.set_health(worker, Health::Dead);
+            self.ledger.undeal(worker);
+        }
+        self.ledger.lost(worker, at, give_up)
+    }
+
+    /// A worker that has no piece starts anew.
+    pub fn renewed(&mut self, worker: usize) {
+        self.set_health(worker, Health::Starting);
+    }
+
+    /// Another engine stands in the place of one that had died.
+    pub fn revived(&mut self, worker: usize) {
+        self.set_health(worker, Health::Alive);
+    }
+
+    fn set_health(&mut self, worker: usize, health: Health) {
+        if let Some(seat) = self.seats.get_mut(worker) {
+            seat.health = health;
+        }
+    }
+
+    /// No new pieces are sent.
+    pub fn stop(&mut self) {
+        self.ledger.stop();
+    }
+
+    /// Inputs that are here and no worker has.
+    pub fn is_waiting(&self) -> bool {
+        !self.ledger.waiting().is_empty()
+    }
+
+    /// Seconds of work that the worker has, at most; infinite while nothing is known of its length.
+    pub fn ahead(&self, worker: usize) -> f64 {
+        match self.ledger.items_held(worker) {
+            0 => 0.0,
+            items => self.dispatch.seconds(items),
+        }
+    }
+
+    /// What to do now, beside what others have the workers do. Call it after every event.
+    pub fn next(&mut self, elsewhere: &Elsewhere) -> Next {
+        if self.ledger.is_over() {
+            return Next::Finish;
+        }
+        if self.ledger.is_stopped() {
+            return Next::Do(Vec::new());
+        }
+        let is_dead = |seat: &Seat| seat.health == Health::Dead;
+        if self.seats.iter().all(is_dead) {
+            return Next::Stranded;
+        }
+        Next::Do(
+            self.dispatch
+                .decide(&mut self.ledger, &mut self.seats, elsewhere),
+        )
+    }
+}

@@ -1,0 +1,339 @@
+//! What has become of each input of a map: it waits, an engine has it, it is done, or it has failed for good.
+//! The one home of the rule that a finished map has exactly one result or one error per input, whatever died
+//! meanwhile. Pure, and not concerned with who should get what.
+//!
+//! Inputs are not kept one by one but in pieces: what was pulled at once, until an engine's death or a limit
+//! divides it.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use crate::wire::Span;
+
+/// An item that ended this many engines is given up.
+const TRIES: u32 = 3;
+
+/// A chunk that was lost this often without an item that was to blame is given up too.
+const LOSSES: u32 = 10;
+
+/// An item that has no result for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    pub item: u64,
+    /// It was begun; otherwise the engines ended before they came to it.
+    pub begun: bool,
+}
+
+/// Inputs that are sent together: all of a pulled chunk, or what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Whose payload it is a part of.
+    pub source: u32,
+    pub span: Span,
+    losses: u32,
+    /// The worker that it was dealt to.
+    pub home: Option<usize>,
+}
+
+impl Piece {
+    pub fn items(&self) -> u64 {
+        self.span.to - self.span.from
+    }
+
+    /// Its first input's index.
+    pub fn first(&self) -> u64 {
+        self.span.first + self.span.from
+    }
+
+    fn part(&self, from: u64, to: u64) -> Self {
+        let mut part = *self;
+        (part.span.from, part.span.to) = (from, to);
+        part
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    total: Option<u64>,
+    /// Pulled, and neither done nor failed.
+    pieces: FxHashMap<u32, Piece>,
+    /// Those of them that no worker has.
+    waiting: VecDeque<u32>,
+    /// By worker those that it has, in the order in which it was sent them.
+    held: Vec<VecDeque<u32>>,
+    /// How many pieces there are of each pulled chunk.
+    sources: FxHashMap<u32, u32>,
+    /// How many engines an item has ended.
+    strikes: FxHashMap<u64, u32>,
+    next_piece: u32,
+    pulled: u64,
+    done: u64,
+    failed: u64,
+    exhausted: bool,
+    stopped: bool,
+}
+
+impl Ledger {
+    /// For so many workers; `total` when the number of inputs is known.
+    pub fn new(total: Option<u64>, workers: usize) -> Self {
+        Self {
+            total,
+            pieces: FxHashMap::default(),
+            waiting: VecDeque::new(),
+            held: vec![VecDeque::new(); workers],
+            sources: FxHashMap::default(),
+            strikes: FxHashMap::default(),
+            next_piece: 0,
+            pulled: 0,
+            done: 0,
+            failed: 0,
+            exhausted: total == Some(0),
+            stopped: false,
+        }
+    }
+
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    pub fn workers(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Inputs that have come.
+    pub fn pulled(&self) -> u64 {
+        self.pulled
+    }
+
+    /// Inputs that are still to come, when that is known.
+    pub fn remaining(&self) -> Option<u64> {
+        self.total.map(|total| total.saturating_sub(self.pulled))
+    }
+
+    /// No further inputs will come.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Items that have a result or a failure.
+    pub fn settled(&self) -> u64 {
+        self.done + self.failed
+    }
+
+    /// Every input has its result or its failure, or the map was stopped and nothing runs any more.
+    pub fn is_over(&self) -> bool {
+        self.stopped && self.held.iter().all(VecDeque::is_empty)
+            || self.exhausted && self.pieces.is_empty()
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub fn piece(&self, piece: u32) -> Option<Piece> {
+        self.pieces.get(&piece).copied()
+    }
+
+    /// Whether any part of a pulled chunk is still to be done.
+    pub fn needs(&self, source: u32) -> bool {
+        self.sources.contains_key(&source)
+    }
+
+    /// Pieces that no worker has, the next one first.
+    pub fn waiting(&self) -> &VecDeque<u32> {
+        &self.waiting
+    }
+
+    /// Pieces that a worker has.
+    pub fn held(&self, worker: usize) -> usize {
+        self.held.get(worker).map_or(0, VecDeque::len)
+    }
+
+    /// What the worker is at, or will be next.
+    pub fn first_held(&self, worker: usize) -> Option<u32> {
+        self.held.get(worker)?.front().copied()
+    }
+
+    /// Whether the worker has this piece.
+    pub fn holds(&self, worker: usize, piece: u32) -> bool {
+        self.held
+            .get(worker)
+            .is_some_and(|held| held.contains(&piece))
+    }
+
+    /// Items that a worker has.
+    pub fn items_held(&self, worker: usize) -> u64 {
+        let held = self.held.get(worker).into_iter().flatten();
+        held.filter_map(|number| self.pieces.get(number))
+            .map(Piece::items)
+            .sum()
+    }
+
+    /// The caller gave `count` inputs, dealt to the worker `home` or to none; their chunk's number, unless there
+    /// were none. `exhausted`: they are the last.
+    pub fn came(&mut self, count: u64, exhausted: bool, home: Option<usize>) -> Option<u32> {
+        self.exhausted |= exhausted;
+        if count == 0 || self.stopped {
+            return None;
+        }
+        let number = self.add(Piece {
+            source: self.next_piece,
+            span: Span {
+                chunk: 0,
+                first: self.pulled,
+                count,
+                from: 0,
+                to: count,
+            },
+            losses: 0,
+            home,
+        });
+        self.waiting.push_back(number);
+        self.pulled += count;
+        if self.total.is_some_and(|total| self.pulled >= total) {
+            self.exhausted = true;
+        }
+        Some(number)
+    }
+
+    /// The worker is sent the waiting piece at `place`, or so many of its first items; the rest waits in front.
+    /// Gives the number of what it is sent.
+    pub fn give(&mut self, place: usize, worker: usize, at_most: u64) -> Option<u32> {
+        let mut number = *self.waiting.get(place)?;
+        let piece = self.pieces.get(&number).copied()?;
+        let held = self.held.get_mut(worker)?;
+        if at_most == 0 {
+            return None;
+        }
+        self.waiting.remove(place);
+        if piece.items() <= at_most {
+            held.push_back(number);
+            return Some(number);
+        }
+        let between = piece.span.from + at_most;
+        self.remove(number);
+        number = self.add(piece.part(piece.span.from, between));
+        self.wait_in_front(piece.part(between, piece.span.to));
+        self.held[worker].push_back(number);
+        Some(number)
+    }
+
+    /// A worker finished a piece, or as many of its items as it came to before it was told to stop.
+    pub fn finished(&mut self, worker: usize, number: u32, done: u64) -> Option<Piece> {
+        let held = self.held.get_mut(worker)?;
+        let place = held.iter().position(|other| *other == number)?;
+        held.remove(place);
+        let piece = self.remove(number)?;
+        let done = done.min(piece.items());
+        self.done += done;
+        if done < piece.items() && !self.stopped {
+            // Nobody told it to stop, so the rest is as good as lost.
+            self.wait_in_front(piece.part(piece.span.from + done, piece.span.to));
+        }
+        Some(piece)
+    }
+
+    /// A worker is gone; what it had is to run elsewhere, before anything new. `at`: the item that it was at.
+    /// `give_up`: that item is not tried again. Gives the items that have no result for good.
+    pub fn lost(&mut self, worker: usize, at: Option<u64>, give_up: bool) -> Vec<GivenUp> {
+        let mut given_up = Vec::new();
+        let Some(held) = self.held.get_mut(worker) else {
+            return given_up;
+        };
+        for (place, number) in std::mem::take(held).into_iter().enumerate().rev() {
+            let Some(mut piece) = self.remove(number) else {
+                continue;
+            };
+            if self.stopped {
+                // Nothing runs again, and what it was at has no result.
+                continue;
+            }
+            let item = at
+                .and_then(|item| item.checked_sub(piece.span.first))
+                .filter(|item| (piece.span.from..piece.span.to).contains(item));
+            let Some(item) = item else {
+                if place == 0 {
+                    piece.losses += 1;
+                }
+                if piece.losses >= LOSSES {
+                    let items = piece.first()..piece.first() + piece.items();
+                    self.failed += piece.items();
+                    given_up.extend(items.map(|item| GivenUp { item, begun: false }));
+                } else {
+                    self.wait_in_front(piece);
+                }
+                continue;
+            };
+            let index = piece.span.first + item;
+            let strikes = self.strikes.entry(index).or_default();
+            *strikes += 1;
+            let out = give_up || *strikes >= TRIES;
+            if out {
+                given_up.push(GivenUp {
+                    item: index,
+                    begun: true,
+                });
+                self.failed += 1;
+                self.strikes.remove(&index);
+            }
+            // The items behind it, itself, those before it: in front of the queue in their order.
+            let (from, to) = (piece.span.from, piece.span.to);
+            for (from, to, wanted) in [
+                (item + 1, to, true),
+                (item, item + 1, !out),
+                (from, item, true),
+            ] {
+                if wanted && from < to {
+                    self.wait_in_front(piece.part(from, to));
+                }
+            }
+        }
+        given_up
+    }
+
+    /// What was dealt to this worker may go to any.
+    pub fn undeal(&mut self, worker: usize) {
+        let dealt = |piece: &&mut Piece| piece.home == Some(worker);
+        for piece in self.pieces.values_mut().filter(dealt) {
+            piece.home = None;
+        }
+    }
+
+    /// What waits is not wanted any more, nor is what comes or gets lost from now on.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        for number in std::mem::take(&mut self.waiting) {
+            self.remove(number);
+        }
+    }
+
+    fn wait_in_front(&mut self, piece: Piece) {
+        let number = self.add(piece);
+        self.waiting.push_front(number);
+    }
+
+    fn add(&mut self, mut piece: Piece) -> u32 {
+        // Never the same one again: an answer that comes late is known by it.
+        let number = self.next_piece;
+        self.next_piece += 1;
+        piece.span.chunk = number;
+        *self.sources.entry(piece.source).or_default() += 1;
+        self.pieces.insert(number, piece);
+        number
+    }
+
+    fn remove(&mut self, number: u32) -> Option<Piece> {
+        let piece = self.pieces.remove(&number)?;
+        if let Some(count) = self.sources.get_mut(&piece.source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&piece.source);
+            }
+        }
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests;

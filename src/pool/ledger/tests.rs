@@ -1,0 +1,279 @@
+//! Small maps in every order in which inputs can come, be given to any engine, be done, partly done or lost, and
+//! be stopped; whatever the dispatch is.
+
+use rustc_hash::FxHashMap;
+
+use super::*;
+
+/// A map as it is tried out.
+#[derive(Clone, Copy)]
+struct Sizes {
+    workers: usize,
+    /// Chunks, and items in each.
+    chunks: u64,
+    items: u64,
+    /// How many pieces a worker may have.
+    depth: usize,
+    /// How many engines may be lost.
+    losses: u32,
+}
+
+#[derive(Clone)]
+struct Tried {
+    ledger: Ledger,
+    sizes: Sizes,
+    /// By index, the results and errors that were told.
+    told: Vec<u32>,
+    losses: u32,
+    /// Chunks that have come, also those that nobody wanted any more.
+    come: u64,
+    /// What an engine that was lost last had: its answer may come late.
+    late: Option<(usize, u32)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Comes,
+    /// The waiting piece at this place, or so many of its items, to the worker.
+    Given(usize, usize, u64),
+    /// The worker's first piece, and how many of its items were done.
+    Ended(usize, u64),
+    /// The worker, the item that it was at, and whether that took too long.
+    Lost(usize, Option<u64>, bool),
+    Late,
+    Stopped,
+}
+
+impl Tried {
+    fn new(sizes: Sizes) -> Self {
+        let total = sizes.chunks * sizes.items;
+        Self {
+            ledger: Ledger::new(Some(total), sizes.workers),
+            sizes,
+            told: vec![0; total as usize],
+            losses: 0,
+            come: 0,
+            late: None,
+        }
+    }
+
+    fn first_of(&self, worker: usize) -> Option<Piece> {
+        self.ledger.piece(self.ledger.first_held(worker)?)
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.come < self.sizes.chunks {
+            events.push(Event::Comes);
+        }
+        let mut asked_idle = false;
+        for worker in 0..self.sizes.workers {
+            // Engines that have nothing are alike.
+            let idle = self.ledger.held(worker) == 0;
+            let asked = asked_idle;
+            asked_idle |= idle;
+            if self.ledger.held(worker) < self.sizes.depth && !(idle && asked) {
+                for place in 0..self.ledger.waiting.len() {
+                    let piece = self.ledger.pieces[&self.ledger.waiting[place]];
+                    let parts = 1..=piece.items();
+                    events.extend(parts.map(|part| Event::Given(place, worker, part)));
+                }
+            }
+            let Some(piece) = self.first_of(worker) else {
+                continue;
+            };
+            events.extend((0..=piece.items()).map(|done| Event::Ended(worker, done)));
+            if self.losses < self.sizes.losses {
+                events.push(Event::Lost(worker, None, false));
+                for item in piece.first()..piece.first() + piece.items() {
+                    events.push(Event::Lost(worker, Some(item), false));
+                    events.push(Event::Lost(worker, Some(item), true));
+                }
+            }
+        }
+        events.extend(self.late.map(|_| Event::Late));
+        if !self.ledger.stopped {
+            events.push(Event::Stopped);
+        }
+        // A piece of which nothing was done would be given and ended for ever.
+        events.retain(|event| !matches!(event, Event::Ended(_, 0)) || self.ledger.stopped);
+        events
+    }
+
+    fn tell(&mut self, items: impl Iterator<Item = u64>) {
+        for item in items {
+            self.told[item as usize] += 1;
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Comes => {
+                self.come += 1;
+                self.ledger.came(self.sizes.items, false, None);
+            }
+            Event::Given(place, worker, part) => {
+                self.ledger.give(place, worker, part).unwrap();
+            }
+            Event::Ended(worker, done) => {
+                let number = self.ledger.first_held(worker).unwrap();
+                let piece = self.ledger.finished(worker, number, done).unwrap();
+                self.tell(piece.first()..piece.first() + done);
+            }
+            Event::Lost(worker, at, give_up) => {
+                self.losses += 1;
+                self.late = self.ledger.first_held(worker).map(|piece| (worker, piece));
+                let given_up = self.ledger.lost(worker, at, give_up);
+                self.tell(given_up.into_iter().map(|one| one.item));
+            }
+            Event::Late => {
+                let (worker, piece) = self.late.take().unwrap();
+                let late = self.ledger.finished(worker, piece, 1);
+                assert_eq!(late, None, "its items run elsewhere");
+            }
+            Event::Stopped => self.ledger.stop(),
+        }
+    }
+
+    /// What holds after each event.
+    fn check(&self) {
+        let ledger = &self.ledger;
+        let mut have = self.told.clone();
+        for piece in ledger.pieces.values() {
+            for item in piece.first()..piece.first() + piece.items() {
+                have[item as usize] += 1;
+            }
+        }
+        let (come, to_come) = have.split_at(ledger.pulled as usize);
+        assert!(to_come.iter().all(|count| *count == 0));
+        let whole = |count: &u32| *count == 1 || *count == 0 && ledger.stopped;
+        assert!(come.iter().all(whole), "{have:?}");
+        let told: u32 = self.told.iter().sum();
+        assert_eq!(u64::from(told), ledger.settled());
+        let held = ledger.held.iter().flatten();
+        let mut placed: Vec<u32> = held.chain(&ledger.waiting).copied().collect();
+        let mut there: Vec<u32> = ledger.pieces.keys().copied().collect();
+        placed.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(placed, there, "each piece is in one place");
+        for source in 0..ledger.next_piece {
+            let parts = ledger.pieces.values();
+            let parts = parts.filter(|piece| piece.source == source).count() as u32;
+            assert_eq!(ledger.sources.get(&source).copied().unwrap_or(0), parts);
+        }
+        if ledger.is_over() && !ledger.stopped {
+            assert!(self.told.iter().all(|count| *count == 1), "{have:?}");
+        }
+    }
+
+    /// All that matters for what can come, with workers that are alike in one order.
+    fn state(&self) -> Vec<u64> {
+        let ledger = &self.ledger;
+        let of = |number: &u32| {
+            let piece = &ledger.pieces[number];
+            [piece.first(), piece.items(), u64::from(piece.losses), 90]
+        };
+        let late = |worker| u64::from(self.late.is_some_and(|(late, _)| late == worker));
+        let mut held: Vec<Vec<u64>> = (0..)
+            .zip(&ledger.held)
+            .map(|(worker, held)| held.iter().flat_map(of).chain([late(worker)]).collect())
+            .collect();
+        held.sort();
+        let mut state: Vec<u64> = ledger.waiting.iter().flat_map(of).collect();
+        state.extend(held.into_iter().flat_map(|held| [vec![91], held].concat()));
+        for item in 0..self.told.len() as u64 {
+            state.push(ledger.strikes.get(&item).copied().unwrap_or(0).into());
+            state.push(self.told[item as usize].into());
+        }
+        state.extend([ledger.pulled, self.come, self.losses.into()]);
+        state.push(ledger.stopped.into());
+        state
+    }
+}
+
+/// Lets everything happen that can; how many different ways there are from here to an end. What was seen before
+/// is not played again, since the same comes of it.
+fn try_all(tried: &Tried, seen: &mut FxHashMap<Vec<u64>, u128>, steps: &mut u64) -> u128 {
+    if tried.ledger.is_over() {
+        return 1;
+    }
+    let state = tried.state();
+    if let Some(ways) = seen.get(&state) {
+        return *ways;
+    }
+    let mut ways = 0;
+    for event in tried.events() {
+        let mut next = tried.clone();
+        next.happens(event);
+        next.check();
+        *steps += 1;
+        ways += try_all(&next, seen, steps);
+    }
+    assert!(ways > 0, "it hangs: {:?}", tried.ledger);
+    seen.insert(state, ways);
+    ways
+}
+
+fn every_order(sizes: Sizes) {
+    let (mut seen, mut steps) = (FxHashMap::default(), 0);
+    let since = std::time::Instant::now();
+    let ways = try_all(&Tried::new(sizes), &mut seen, &mut steps);
+    // Shown with `--nocapture`.
+    println!(
+        "{ways:e} orders, {} states, {steps} steps, {:?}",
+        seen.len(),
+        since.elapsed()
+    );
+    assert!(ways > 1_000_000, "{ways}");
+}
+
+#[test]
+fn four_chunks_on_three_engines_in_every_order() {
+    every_order(Sizes {
+        workers: 3,
+        chunks: 4,
+        items: 1,
+        depth: 1,
+        losses: 2,
+    });
+}
+
+#[test]
+fn an_item_may_end_three_engines_in_every_order() {
+    every_order(Sizes {
+        workers: 2,
+        chunks: 2,
+        items: 1,
+        depth: 2,
+        losses: 6,
+    });
+}
+
+#[test]
+fn chunks_are_divided_by_limits_and_deaths_in_every_order() {
+    every_order(Sizes {
+        workers: 2,
+        chunks: 2,
+        items: 2,
+        depth: 1,
+        losses: 2,
+    });
+}
+
+/// No engine comes to them, and none of them is to blame.
+#[test]
+fn what_is_lost_ten_times_is_given_up() {
+    let mut ledger = Ledger::new(Some(3), 1);
+    ledger.came(3, false, None);
+    let mut given_up = Vec::new();
+    let mut times = 0;
+    while !ledger.is_over() {
+        assert_eq!(given_up, []);
+        ledger.give(0, 0, u64::MAX).unwrap();
+        given_up = ledger.lost(0, None, false);
+        times += 1;
+    }
+    let lost = |item| GivenUp { item, begun: false };
+    assert_eq!(given_up, [0, 1, 2].map(lost));
+    assert_eq!((times, ledger.settled()), (10, 3));
+}

@@ -1,0 +1,87 @@
+//! How a map comes to its end, well or not, and what its caller is told of it.
+
+use std::time::Duration;
+
+use super::{Map, Step};
+use crate::ids::Rank;
+use crate::pool::dispatch::Elsewhere;
+use crate::pool::{MapFailure, MapFault};
+use crate::wire::{Payload, ToCaller};
+
+impl Map {
+    /// No new chunks; what runs comes to its end.
+    pub fn cancel(&mut self) -> Vec<Step> {
+        if self.closing || self.assignment.ledger().is_stopped() {
+            return Vec::new();
+        }
+        self.cancelled = true;
+        self.assignment.stop();
+        let mut steps = vec![Step::Stop(self.engines())];
+        steps.extend(self.steps(&Elsewhere::default()));
+        steps
+    }
+
+    /// The caller has been told its end.
+    pub fn is_over(&self) -> bool {
+        self.closing
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.assignment.ledger().is_stopped() && !self.closing
+    }
+
+    /// Ends it at once: the caller is told.
+    pub fn fail(&mut self, rank: Option<Rank>, item: Option<u64>, what: MapFault) -> Step {
+        let failure = MapFailure {
+            rank,
+            item,
+            what,
+            died: self.deaths(),
+        };
+        self.failure = Some(failure.clone());
+        self.assignment.stop();
+        let place = item.map_or_else(|| "the map".to_owned(), |item| format!("item {item}"));
+        self.over(Some(match &failure.what {
+            MapFault::Panicked(panic) => {
+                format!("{place} panicked{}: {}", panic.at(), panic.message)
+            }
+            MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
+            MapFault::Lost(cause) => {
+                format!("ten engines ended before they came to {place}: {cause}")
+            }
+            MapFault::TimedOut => format!("{place} took longer than allowed"),
+            MapFault::NoEngineLeft => "no engine is left".to_owned(),
+            MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
+            MapFault::PlanOnly => "only the plan was wanted".to_owned(),
+            MapFault::Inputs(why) => why.clone(),
+            MapFault::InputsPanicked(panic) => {
+                format!("the inputs panicked{}: {}", panic.at(), panic.message)
+            }
+        }));
+        Step::Failed(failure)
+    }
+
+    pub(super) fn over(&mut self, error: Option<String>) {
+        if self.closing {
+            return;
+        }
+        self.why.clone_from(&error);
+        // Engines may still read them: whoever made them is not told that they are free.
+        self.payloads.clear();
+        let wall = self.started.elapsed();
+        self.wall = Some(wall);
+        let message = ToCaller::Over {
+            error,
+            cancelled: self.cancelled,
+            wall: nanoseconds(wall),
+            serial: nanoseconds(self.serial()),
+            first_items: self.first_items(),
+        };
+        self.tell(&message, &Payload::None);
+        self.closing = true;
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,183 @@
+//! What is told of a map: its live table, its line among the jobs, its report and its timeline.
+
+use std::time::{Duration, Instant};
+
+use super::{Map, PROGRESS, REMEMBERED, Worker};
+use crate::ids::{EngineId, Rank};
+use crate::outcome::{
+    self, ChunkSpan, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, PoolKind,
+    Timeline,
+};
+use crate::pool::JobRecord;
+use crate::pool::dispatch::Health;
+use crate::wire::Schedule as Kind;
+
+impl Map {
+    /// The live table's content, some ten times a second. `look` tells item and memory of an engine.
+    pub fn view(
+        &mut self,
+        look: impl Fn(EngineId) -> (Option<u64>, Option<u64>),
+        left: Option<Duration>,
+    ) -> Option<JobView> {
+        if self.told.elapsed() < PROGRESS || self.closing {
+            return None;
+        }
+        self.told = Instant::now();
+        let view = |(place, worker): (usize, &Worker)| {
+            let (item, memory) = look(worker.engine);
+            EngineView {
+                rank: worker.rank,
+                activity: match self.assignment.health(place) {
+                    Health::Starting => EngineActivity::Starting,
+                    Health::Dead => EngineActivity::Dead,
+                    Health::Alive if self.assignment.ledger().held(place) > 0 => {
+                        EngineActivity::Busy
+                    }
+                    Health::Alive => EngineActivity::Idle,
+                },
+                item,
+                done: worker.items,
+                memory,
+                last_line: String::new(),
+            }
+        };
+        Some(JobView {
+            job: self.job,
+            what: self.what(),
+            pool: self.pool.clone(),
+            state: match left {
+                Some(left) => JobState::Stopping { left },
+                None => JobState::Running,
+            },
+            done: self.assignment.ledger().settled(),
+            total: self.assignment.ledger().total(),
+            elapsed: self.elapsed(),
+            engines: self.workers.iter().enumerate().map(view).collect(),
+        })
+    }
+
+    /// What tables call it.
+    fn what(&self) -> String {
+        if self.wish.function.is_empty() {
+            "pool::map".to_owned()
+        } else {
+            self.wish.function.clone()
+        }
+    }
+
+    pub fn record(&self) -> JobRecord {
+        let state = match (&self.failure, self.cancelled, self.closing) {
+            (Some(_), _, _) => JobState::Failed,
+            (None, true, true) => JobState::Cancelled,
+            (None, true, false) => JobState::Stopping {
+                left: Duration::ZERO,
+            },
+            (None, false, true) => JobState::Done,
+            (None, false, false) => JobState::Running,
+        };
+        JobRecord {
+            job: self.job,
+            what: self.what(),
+            state,
+            background: self.wish.background,
+            done: self.assignment.ledger().settled(),
+            total: self.assignment.ledger().total(),
+            elapsed: self.elapsed(),
+            pool: self.pool.clone(),
+            bytes: self.bytes,
+            output: self.output.clone(),
+            single: self.wish.single,
+            held: self.wish.background && self.held && !self.gone,
+            why: self.why.clone(),
+        }
+    }
+
+    /// Per rank, the indices of its first results.
+    pub(super) fn first_items(&self) -> Vec<Vec<u64>> {
+        let ranks = self
+            .workers
+            .iter()
+            .map(|worker| worker.rank.0 as usize + 1)
+            .max();
+        let mut items = vec![Vec::new(); ranks.unwrap_or(0)];
+        for worker in &self.workers {
+            items[worker.rank.0 as usize] = worker.first_items.clone();
+        }
+        items
+    }
+
+    /// Engines that died meanwhile, and how.
+    pub(super) fn deaths(&self) -> Vec<(Rank, String)> {
+        let died = |worker: &Worker| {
+            let last = worker.deaths.last()?;
+            Some((
+                worker.rank,
+                match worker.deaths.len() {
+                    1 => last.clone(),
+                    times => format!("{times} times, last {last}"),
+                },
+            ))
+        };
+        self.workers.iter().filter_map(died).collect()
+    }
+
+    pub(super) fn serial(&self) -> Duration {
+        self.workers.iter().map(|worker| worker.busy).sum()
+    }
+
+    pub fn report(&self) -> MapReport {
+        let row = |worker: &Worker| MapRow {
+            rank: worker.rank,
+            items: worker.items,
+            chunks: worker.chunks,
+            busy: worker.busy,
+            results: Vec::new(),
+        };
+        let mut items = self.items.clone();
+        items.sort_by_key(|item| item.index);
+        MapReport {
+            job: self.job,
+            pool: self.pool.clone(),
+            kind: PoolKind::Processes,
+            engines: self.workers.iter().map(row).collect(),
+            wall: self.elapsed(),
+            serial: self.serial(),
+            done: self.assignment.ledger().settled(),
+            failed: self.failed,
+            died: self.deaths(),
+            spent: self.spent,
+            items,
+        }
+    }
+
+    pub fn timeline(&self) -> Timeline {
+        self.timeline_of(self.spans.clone())
+    }
+
+    /// The last one: the map forgets its chunks.
+    pub fn last_timeline(&mut self) -> Timeline {
+        let spans = std::mem::take(&mut self.spans);
+        self.timeline_of(spans)
+    }
+
+    fn timeline_of(&self, chunks: Vec<ChunkSpan>) -> Timeline {
+        Timeline {
+            job: self.job,
+            what: self.what(),
+            pool: self.pool.clone(),
+            engines: self.workers.len() as u32,
+            wall: self.elapsed(),
+            cut: chunks.len() >= REMEMBERED,
+            chunks,
+        }
+    }
+}
+
+/// The schedule's name for plans.
+pub fn told(schedule: Kind) -> outcome::Schedule {
+    match schedule {
+        Kind::Dynamic => outcome::Schedule::Dynamic,
+        Kind::Static => outcome::Schedule::Static,
+        Kind::Guided => outcome::Schedule::Guided,
+    }
+}
