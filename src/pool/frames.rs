@@ -12,7 +12,8 @@ impl State {
     pub(super) fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Payload) {
         match message {
             FromEngine::Ready => {
-                if let Some(process) = self.processes.get_mut(&engine) {
+                if let Some(process) = self.engines.get_mut(&engine) {
+                    process.answered = true;
                     process.state = EngineState::Idle;
                 }
                 self.emit(PoolEvent::Up { engine });
@@ -143,7 +144,7 @@ impl State {
     }
 
     fn rest(&mut self, engine: EngineId, busy: Duration, tasks: u64) {
-        if let Some(process) = self.processes.get_mut(&engine) {
+        if let Some(process) = self.engines.get_mut(&engine) {
             process.ends();
             process.busy += busy;
             process.tasks += tasks;

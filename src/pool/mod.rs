@@ -4,13 +4,20 @@
 //! and reads [`PoolEvent`]s; neither side waits for the other's reading.
 
 mod assignment;
+mod callers;
 mod captures;
+mod commands;
+mod deaths;
 mod dispatch;
+mod endings;
+mod engine;
 mod frames;
 mod hub;
 mod jobs;
 mod ledger;
+mod link;
 mod map;
+mod prints;
 mod process;
 mod schedule;
 mod turns;
@@ -332,9 +339,6 @@ enum Command {
     Quit,
 }
 
-/// How the environment of engines differs from the session's.
-pub type Environment = Vec<(String, Option<std::ffi::OsString>)>;
-
 /// Tells the user at once of an engine that died while the prompt waits.
 pub type Notify = Box<dyn FnMut(&str) + Send>;
 
@@ -357,8 +361,10 @@ impl Hub {
         let (out, events) = channel();
         let prompting = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("hub".to_owned()).spawn({
-            let (wake, prompting) = (wake.clone(), prompting.clone());
-            move || hub::serve(&incoming, &wake, out, &prompting)
+            let wake = wake.clone();
+            let launcher = Box::new(process::Forks::default());
+            let state = hub::State::new(launcher, out, prompting.clone());
+            move || hub::serve(state, &incoming, &wake)
         })?;
         Ok(Self {
             commands,

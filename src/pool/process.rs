@@ -1,8 +1,8 @@
-//! One engine process as the hub sees it: started, spoken to without waiting, and buried with its cause of
+//! Engines as processes on this host: started, spoken to without waiting, and buried with their cause of
 //! death.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
-use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -13,24 +13,36 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{EngineState, EngineStatus, Environment, Launch, Work};
+use super::Launch;
+use super::link::{Launcher, Link};
 use crate::ids::JobId;
 use crate::outcome::Stream;
 use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError, status};
 
-pub struct Process {
-    pub launch: Launch,
-    pub state: EngineState,
-    pub tasks: u64,
-    pub busy: Duration,
-    /// Captured variables that it has.
-    pub captures: std::collections::BTreeSet<u128>,
-    /// Jobs that are over, which it has not been told.
-    pub over: Vec<JobId>,
-    /// Cells and chunks that it was sent and has not ended.
-    given: u32,
-    /// Items of maps that it may still be sent; `None`: any number.
-    left: Option<u64>,
+/// Engines as processes on this host, in this one's environment but for what was said of it.
+#[derive(Default)]
+pub struct Forks {
+    environment: Environment,
+}
+
+/// How the engines' environment differs from this process's.
+type Environment = Vec<(String, Option<OsString>)>;
+
+impl Launcher for Forks {
+    fn launch(&mut self, launch: &Launch) -> std::io::Result<Box<dyn Link>> {
+        Ok(Box::new(Process::start(launch, &self.environment)?))
+    }
+
+    fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        let new = value.map(Into::into);
+        match self.environment.iter_mut().find(|(other, _)| other == name) {
+            Some((_, old)) => *old = new,
+            None => self.environment.push((name.to_owned(), new)),
+        }
+    }
+}
+
+struct Process {
     child: Child,
     channel: Channel,
     greeted: bool,
@@ -38,8 +50,6 @@ pub struct Process {
     page: Arc<OwnedFd>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
-    /// Printed, read, and not passed on.
-    pending: [Vec<u8>; 2],
     /// For reading the two.
     buffer: Vec<u8>,
 }
@@ -54,8 +64,7 @@ const KEEP_MEMORY: &str =
 const PIPE: usize = 64 * 1024;
 
 impl Process {
-    /// Starts the process, in this one's environment but for what `environment` says.
-    pub fn start(launch: Launch, environment: &Environment) -> std::io::Result<Self> {
+    fn start(launch: &Launch, environment: &Environment) -> std::io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut command = Command::new("/proc/self/exe");
         command
@@ -92,116 +101,68 @@ impl Process {
         let page = wire::memory_file()?;
         page.set_len(status::LENGTH)?;
         let mut process = Self {
-            state: EngineState::Starting,
-            tasks: 0,
-            busy: Duration::ZERO,
-            captures: std::collections::BTreeSet::new(),
-            over: Vec::new(),
-            given: 0,
-            left: launch.items.map(NonZeroU64::get),
             child,
             channel: Channel::new(socket),
             greeted: false,
             page: Arc::new(page.into()),
             stdout,
             stderr,
-            pending: Default::default(),
             buffer: Vec::new(),
-            launch,
         };
         process.channel.queue_plain(&wire::greeting());
-        let Launch {
-            id,
-            rank,
-            size,
-            ref pool,
-            ..
-        } = process.launch;
-        let local = pool.is_none();
         let welcome = ToEngine::Welcome {
-            id,
-            rank,
-            size,
-            local,
+            id: launch.id,
+            rank: launch.rank,
+            size: launch.size,
+            local: launch.pool.is_none(),
         };
         let page = Payload::Shared(process.page.clone());
-        process.send(&welcome, &page)?;
-        process.flush()?;
+        let channel = &mut process.channel;
+        channel
+            .queue(&welcome, &page)
+            .map_err(std::io::Error::other)?;
+        channel.flush()?;
         Ok(process)
     }
 
-    /// It was given a cell or a chunk.
-    pub fn begins(&mut self, work: Work) {
-        self.given += 1;
-        self.state = EngineState::Busy(work);
+    fn word(&self, index: usize) -> u64 {
+        let mut bytes = [0; 8];
+        // A page that cannot be read tells of no item.
+        let _ = rustix::io::pread(&self.page, &mut bytes, 8 * index as u64);
+        u64::from_ne_bytes(bytes)
     }
 
-    /// It has ended one.
-    pub fn ends(&mut self) {
-        self.given = self.given.saturating_sub(1);
-        if self.given == 0 {
-            self.state = EngineState::Idle;
-        }
+    fn number(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+}
+
+impl Link for Process {
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.channel.socket())
     }
 
-    /// It was given items of a map.
-    pub fn takes(&mut self, items: u64) {
-        self.left = self.left.map(|left| left.saturating_sub(items));
-    }
-
-    /// Items of maps that it may still be given; `None`: any number.
-    pub fn left(&self) -> Option<u64> {
-        self.left
-    }
-
-    /// It has done all that it may.
-    pub fn is_spent(&self) -> bool {
-        self.left == Some(0) && self.given == 0 && self.is_alive()
-    }
-
-    /// Cells and chunks that it was sent and has not ended.
-    pub fn given(&self) -> u32 {
-        self.given
-    }
-
-    /// Whether it has answered since its start.
-    pub fn was_ready(&self) -> bool {
-        self.greeted
-    }
-
-    pub fn is_alive(&self) -> bool {
-        !matches!(self.state, EngineState::Dead(_))
-    }
-
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.channel.socket()
-    }
-
-    pub fn pipe(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+    fn pipe(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         match stream {
             Stream::Stdout => self.stdout.as_ref().map(AsFd::as_fd),
             Stream::Stderr => self.stderr.as_ref().map(AsFd::as_fd),
         }
     }
 
-    pub fn wants_to_write(&self) -> bool {
+    fn wants_to_write(&self) -> bool {
         self.channel.wants_to_write()
     }
 
-    /// Queues a frame. A broken connection shows when reading.
-    pub fn send(&mut self, message: &ToEngine, payload: &Payload) -> std::io::Result<()> {
-        self.channel
-            .queue(message, payload)
-            .map_err(std::io::Error::other)
+    fn send(&mut self, message: &ToEngine, payload: &Payload) {
+        // What is too long for a frame is too long for anybody; nothing else can fail before it is sent.
+        let _ = self.channel.queue(message, payload);
     }
 
-    /// Sends as much as the socket takes.
-    pub fn flush(&mut self) -> std::io::Result<()> {
-        self.channel.flush()
+    fn flush(&mut self) {
+        let _ = self.channel.flush();
     }
 
-    /// Reads what has come: whole frames, and whether the connection ended.
-    pub fn receive(&mut self) -> (Vec<(FromEngine, Payload)>, Option<WireError>) {
+    fn hear(&mut self) -> (Vec<(FromEngine, Payload)>, Option<WireError>) {
         let mut frames = Vec::new();
         let ended = self.channel.fill();
         if !self.greeted {
@@ -220,15 +181,7 @@ impl Process {
         }
     }
 
-    fn word(&self, index: usize) -> u64 {
-        let mut bytes = [0; 8];
-        // A page that cannot be read tells of no item.
-        let _ = rustix::io::pread(&self.page, &mut bytes, 8 * index as u64);
-        u64::from_ne_bytes(bytes)
-    }
-
-    /// The item of this job that the engine is at, and a number that changes with each item.
-    pub fn at(&self, job: JobId) -> Option<(u64, u64)> {
+    fn at(&self, job: JobId) -> Option<(u64, u64)> {
         if self.word(status::JOB) != u64::from(job.0) {
             return None;
         }
@@ -236,24 +189,16 @@ impl Process {
         Some((item, self.word(status::BEGUN)))
     }
 
-    /// Tells the engine to end the chunks of a job after their current item.
-    pub fn stop_job(&self, job: JobId) {
+    fn stop_job(&self, job: JobId) {
         let bytes = u64::from(job.0).to_ne_bytes();
         // An engine that does not hear of it is killed later.
         let _ = rustix::io::pwrite(&self.page, &bytes, 8 * status::STOP as u64);
     }
 
-    /// What was read of what the user's code has printed.
-    pub fn take_printed(&mut self, stream: Stream) -> Vec<u8> {
-        std::mem::take(&mut self.pending[stream as usize])
-    }
-
-    /// Reads what the user's code has printed by now, up to a bound.
-    pub fn read_printed(&mut self, stream: Stream, at_most: usize) {
-        let bytes = &mut self.pending[stream as usize];
+    fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {
         let buffer = &mut self.buffer;
         buffer.resize(PIPE, 0);
-        while bytes.len() < at_most {
+        while to.len() < at_most {
             let read = match stream {
                 Stream::Stdout => self.stdout.as_mut().map(|pipe| pipe.read(buffer)),
                 Stream::Stderr => self.stderr.as_mut().map(|pipe| pipe.read(buffer)),
@@ -267,25 +212,23 @@ impl Process {
                     }
                     break;
                 }
-                Some(Ok(count)) => bytes.extend_from_slice(&buffer[..count]),
+                Some(Ok(count)) => to.extend_from_slice(&buffer[..count]),
                 Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Some(Err(_)) => break,
             }
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         // It may be gone already, which is what the signal is for.
-        let _ = kill(self.pid(), signal);
+        let _ = kill(self.number(), signal);
     }
 
-    /// Whether the process has ended, and how.
-    pub fn has_ended(&mut self) -> Option<String> {
+    fn has_ended(&mut self) -> Option<String> {
         self.child.try_wait().ok().flatten().map(cause)
     }
 
-    /// Ends the process and whatever it started in its process group; tells how it ended.
-    pub fn bury(&mut self, patience: Duration) -> String {
+    fn bury(&mut self, patience: Duration) -> String {
         let since = Instant::now();
         let status = loop {
             match self.child.try_wait() {
@@ -299,28 +242,16 @@ impl Process {
                 }
             }
         };
-        let _ = killpg(self.pid(), Signal::SIGKILL);
+        let _ = killpg(self.number(), Signal::SIGKILL);
         status.map_or_else(|| "ended".to_owned(), cause)
     }
 
-    pub fn status(&self) -> EngineStatus {
-        EngineStatus {
-            id: self.launch.id,
-            pid: self.child.id(),
-            state: self.state.clone(),
-            tasks: self.tasks,
-            busy: self.busy,
-            memory: self.memory(),
-        }
+    fn pid(&self) -> u32 {
+        self.child.id()
     }
 
-    /// Resident memory in bytes.
-    pub fn memory(&self) -> Option<u64> {
-        self.is_alive().then(|| resident(self.child.id())).flatten()
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+    fn memory(&self) -> Option<u64> {
+        resident(self.child.id())
     }
 }
 

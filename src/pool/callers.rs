@@ -1,0 +1,269 @@
+//! Whoever calls maps, as the hub hears them: connections on which maps are asked for, what their callers say,
+//! and the values that they capture.
+
+use super::engine::Engine;
+use super::hub::{LineId, State};
+use super::map::Map;
+use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse};
+use crate::ids::{EngineId, JobId, PoolName, Rank};
+use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine, monotonic};
+
+impl State {
+    /// A connection on which maps will be asked for.
+    pub(super) fn add_line(&mut self, caller: EngineId, payload: Payload) {
+        // A caller without an answer is told by the connection's end.
+        if let Some(socket) = payload.into_file() {
+            let channel = Channel::new(socket.into());
+            if channel.set_nonblocking().is_ok() {
+                self.hear_line(caller, channel);
+            }
+        }
+    }
+
+    /// What is said on a connection that no map has.
+    pub(super) fn hear_line(&mut self, caller: EngineId, mut channel: Channel) {
+        loop {
+            match channel.next_frame() {
+                Ok(Some((FromCaller::Begin(begin), _))) => {
+                    return self.begin_map(caller, channel, *begin);
+                }
+                // What was on its way when the last map ended.
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        let line = LineId(self.next_line);
+        self.next_line += 1;
+        self.lines.insert(line, (caller, channel));
+    }
+
+    pub(super) fn line_ready(&mut self, line: LineId) {
+        if let Some((caller, mut channel)) = self.lines.remove(&line)
+            && channel.fill().is_none()
+        {
+            self.hear_line(caller, channel);
+        }
+    }
+
+    /// A map that a caller asks for.
+    fn begin_map(&mut self, caller: EngineId, mut channel: Channel, begin: MapBegin) {
+        let (pool, engines) = match self.engines_for(&begin) {
+            Ok(found) => found,
+            Err(why) => {
+                self.emit(PoolEvent::MapFailed(MapFailure {
+                    rank: None,
+                    item: None,
+                    what: MapFault::Inputs(why.clone()),
+                    died: Vec::new(),
+                }));
+                let over = ToCaller::Over {
+                    error: Some(why),
+                    cancelled: false,
+                    wall: 0,
+                    serial: 0,
+                    first_items: Vec::new(),
+                };
+                // A caller that is gone needs no answer.
+                let _ = channel.queue(&over, &Payload::None);
+                let _ = channel.flush();
+                return self.hear_line(caller, channel);
+            }
+        };
+        let job = JobId(self.next_job);
+        self.next_job += 1;
+        let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
+        let now = monotonic();
+        let served = self.maps.values().map(|map| map.served(now));
+        map.join_at(served.reduce(f64::min).unwrap_or_default());
+        let limits = engines
+            .iter()
+            .filter_map(|(engine, ..)| self.engines.get(engine)?.launch.items);
+        if let Some(limit) = limits.min() {
+            map.pull_at_most(limit.get());
+        }
+        plan.captures_there = map.captures().is_some_and(|hash| {
+            let has = |engine| {
+                self.engines
+                    .get(engine)
+                    .is_some_and(|process| process.captures.contains(&hash))
+            };
+            engines.iter().all(|(engine, ..)| has(engine))
+        });
+        if map.wish.background {
+            map.tell(&ToCaller::Job { job }, &Payload::None);
+        }
+        if !map.wish.function.is_empty() {
+            self.pass_on_prints(caller, usize::MAX);
+            self.emit(PoolEvent::MapPlanned(plan));
+        }
+        if map.wish.plan_only {
+            let _ = map.fail(None, None, MapFault::PlanOnly);
+            self.emit(PoolEvent::MapFailed(MapFailure {
+                rank: None,
+                item: None,
+                what: MapFault::PlanOnly,
+                died: Vec::new(),
+            }));
+        } else if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
+            map.tell(&ToCaller::WantCaptures, &Payload::None);
+        }
+        self.maps.insert(job, map);
+        self.answer_heard(job);
+    }
+
+    /// Pool, engines, their ranks and whether they live.
+    #[expect(clippy::type_complexity, reason = "two values, named by the caller")]
+    fn engines_for(
+        &self,
+        begin: &MapBegin,
+    ) -> Result<(PoolName, Vec<(EngineId, Rank, bool)>), String> {
+        let wanted = begin.wish.pool.as_deref();
+        let found = self.pools.iter().find_map(|pool| match pool {
+            PoolUse::Processes { name, engines }
+                if wanted.is_none_or(|wanted| wanted == name.0) =>
+            {
+                Some((name, engines))
+            }
+            _ => None,
+        });
+        let Some((name, engines)) = found else {
+            return Err(match wanted {
+                Some(wanted) => format!("there is no process pool `{wanted}`"),
+                None => "no process pool is started: `%pool start`".to_owned(),
+            });
+        };
+        if begin.wish.schedule == crate::wire::Schedule::Static
+            && begin.wish.chunk.is_none()
+            && begin.items.is_none()
+        {
+            return Err(
+                "a static schedule deals all inputs before the start, and this iterator does not say how many it has: collect it first, or give a chunk size"
+                    .to_owned(),
+            );
+        }
+        let ranks = &begin.wish.ranks;
+        let chosen: Vec<(EngineId, Rank, bool)> = (0..)
+            .zip(engines)
+            .filter(|(rank, _)| ranks.is_empty() || ranks.contains(rank))
+            .map(|(rank, engine)| {
+                let alive = self.engines.get(engine).is_some_and(Engine::is_alive);
+                (*engine, Rank(rank), alive)
+            })
+            .collect();
+        if let Some(rank) = ranks.iter().find(|rank| **rank as usize >= engines.len()) {
+            return Err(format!(
+                "{name} has no engine {rank}: its ranks are 0 to {}",
+                engines.len().saturating_sub(1)
+            ));
+        }
+        Ok((name.clone(), chosen))
+    }
+
+    /// What the caller of a map says.
+    pub(super) fn hear_caller(&mut self, job: JobId) {
+        if let Some(map) = self.maps.get_mut(&job) {
+            map.fill();
+            self.answer_heard(job);
+        }
+    }
+
+    fn answer_heard(&mut self, job: JobId) {
+        while let Some((message, payload)) = self.maps.get_mut(&job).and_then(Map::heard) {
+            self.answer_caller(job, message, payload);
+        }
+        self.go_on(job);
+        if self.maps.get(&job).is_some_and(Map::is_closed) {
+            self.conclude(job);
+        }
+    }
+
+    /// What was said on maps' connections before this engine spoke on its own.
+    pub(super) fn hear_callers_in(&mut self, engine: EngineId) {
+        let lines: Vec<LineId> = self
+            .lines
+            .iter()
+            .filter(|(_, (caller, _))| *caller == engine)
+            .map(|(line, _)| *line)
+            .collect();
+        for line in lines {
+            self.line_ready(line);
+        }
+        let jobs: Vec<JobId> = self
+            .maps
+            .iter()
+            .filter(|(_, map)| map.caller == engine)
+            .map(|(job, _)| *job)
+            .collect();
+        for job in jobs {
+            self.hear_caller(job);
+        }
+    }
+
+    fn answer_caller(&mut self, job: JobId, message: FromCaller, payload: Payload) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        match message {
+            FromCaller::Inputs {
+                error: Some(error), ..
+            } => {
+                let fault = if error.file.is_empty() {
+                    MapFault::Inputs(error.message)
+                } else {
+                    MapFault::InputsPanicked(*error)
+                };
+                let step = map.fail(None, None, fault);
+                self.take(job, vec![step]);
+            }
+            FromCaller::Inputs {
+                count,
+                exhausted,
+                encode,
+                ..
+            } => map.inputs(count, exhausted, encode, payload),
+            FromCaller::Captures => {
+                if let Some(hash) = map.captures() {
+                    let names = map.capture_names.clone();
+                    let needed = self.needed();
+                    for hash in self.captures.keep(hash, names, payload, &needed) {
+                        self.forget_capture(hash);
+                    }
+                }
+            }
+            FromCaller::Undecodable => {
+                let what = MapFault::Inputs("a result could not be decoded".to_owned());
+                let step = map.fail(None, None, what);
+                self.take(job, vec![step]);
+            }
+            FromCaller::Cancel => self.end_early(job, EndEarly::Cancel),
+            FromCaller::Closed { decode } => map.close(decode),
+            // One map at a time.
+            FromCaller::Begin(_) => {}
+        }
+    }
+
+    /// Captured values of the maps under way.
+    fn needed(&self) -> Vec<u128> {
+        self.maps.values().filter_map(Map::captures).collect()
+    }
+
+    /// These variables are gone, or have another value.
+    pub(super) fn let_go_of(&mut self, variables: &[String]) {
+        let needed = self.needed();
+        for hash in self.captures.drop_those_of(variables, &needed) {
+            self.forget_capture(hash);
+        }
+    }
+
+    fn forget_capture(&mut self, hash: u128) {
+        let engines: Vec<EngineId> = self.engines.keys().copied().collect();
+        for engine in engines {
+            if let Some(process) = self.engines.get_mut(&engine)
+                && process.captures.remove(&hash)
+            {
+                self.send(engine, &ToEngine::ForgetCapture { hash }, &Payload::None);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the session has the hub do.
+
+use super::deaths::LAST_BREATH;
+use super::engine::Engine;
+use super::hub::State;
+use super::map::Map;
+use super::{Command, PoolEvent, PoolUse, Run, WhichMaps, Work};
+use crate::ids::{EngineId, JobId};
+use crate::wire::{Payload, ToEngine};
+use nix::sys::signal::Signal;
+
+impl State {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Launch(launch) => {
+                let engine = launch.id;
+                match self.launcher.launch(&launch) {
+                    Ok(link) => {
+                        self.engines.insert(engine, Engine::new(launch, link));
+                    }
+                    Err(error) => {
+                        self.emit(PoolEvent::NotStarted {
+                            engine,
+                            why: error.to_string(),
+                        });
+                    }
+                }
+            }
+            Command::Run(run) => self.run(run),
+            Command::Stop(engines) => self.stop(engines),
+            Command::Signal(engines, signal) => {
+                for process in engines.iter().filter_map(|engine| self.engines.get(engine)) {
+                    process.link.signal(signal);
+                }
+            }
+            Command::Maps(verb, which, answer) => {
+                let jobs = self.jobs(which);
+                let _ = answer.send(!jobs.is_empty());
+                for job in jobs {
+                    if let Some(map) = self.maps.get_mut(&job) {
+                        map.awaited = matches!(which, WhichMaps::Job(_));
+                    }
+                    self.end_early(job, verb);
+                }
+            }
+            Command::Jobs(answer) => {
+                let over = self.finished.iter().map(|(record, _)| record.clone());
+                let running = self.maps.values().map(Map::record);
+                let _ = answer.send(over.chain(running).collect());
+            }
+            Command::Timeline(job, answer) => {
+                let running = self.maps.get(&job).map(Map::timeline);
+                let over = self.finished.iter().find(|(record, _)| record.job == job);
+                let _ = answer.send(running.or_else(|| over.map(|(_, timeline)| timeline.clone())));
+            }
+            Command::Number(answer) => {
+                let _ = answer.send(JobId(self.next_job));
+                self.next_job += 1;
+            }
+            Command::Forget(job) => {
+                for (record, _) in &mut self.finished {
+                    // Its timeline stays for a while, as that of any map.
+                    record.background &= record.job != job;
+                    record.held &= record.job != job;
+                }
+            }
+            Command::Resized(engines, size) => {
+                for engine in engines {
+                    if let Some(process) = self.engines.get_mut(&engine) {
+                        // Also for those that will stand in for it.
+                        process.launch.size = size;
+                    }
+                    self.send(engine, &ToEngine::Resized { size }, &Payload::None);
+                }
+            }
+            Command::Environment(name, value) => {
+                self.launcher.set_environment(&name, value.as_deref());
+                self.tell_all(&ToEngine::Environment { name, value });
+            }
+            Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
+            Command::Init(engines, init) => {
+                for engine in engines {
+                    if let Some(process) = self.engines.get_mut(&engine) {
+                        process.launch.init = Some(init.clone());
+                    }
+                }
+            }
+            Command::LetGo(variables) => self.let_go_of(&variables),
+            Command::Status(answer) => {
+                let all = self.engines.values().map(Engine::status).collect();
+                let _ = answer.send(all);
+            }
+            Command::Notify(notify) => self.notify = Some(notify),
+            Command::Quit => {}
+        }
+    }
+
+    fn run(&mut self, run: Run) {
+        let pools = run.pools.iter().map(PoolUse::spec).collect();
+        self.pools = run.pools;
+        let message = ToEngine::Run {
+            so: run.so,
+            entry: run.entry,
+            pools,
+        };
+        for (place, engine) in run.engines.into_iter().enumerate() {
+            match self.engines.get_mut(&engine) {
+                Some(process) if process.is_alive() => {
+                    process.begins(Work::Cell(run.cell));
+                    for value in run.data.get(place).into_iter().flatten() {
+                        self.send(engine, &ToEngine::Data, value);
+                    }
+                    self.send(engine, &message, &Payload::None);
+                }
+                // Its death has been told, but perhaps after this command was given.
+                Some(_) | None => self.emit(PoolEvent::Died {
+                    engine,
+                    cause: "it had ended before".to_owned(),
+                    announced: false,
+                    replaced: false,
+                }),
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, engines: Vec<EngineId>) {
+        let mut stopped: Vec<Engine> = engines
+            .iter()
+            .filter_map(|engine| self.engines.remove(engine))
+            .collect();
+        for process in &stopped {
+            process.link.signal(Signal::SIGKILL);
+        }
+        for process in &mut stopped {
+            process.link.bury(LAST_BREATH);
+        }
+        for engine in engines {
+            self.drop_maps_of(engine);
+            self.died_in_maps(engine, "stopped", None, false);
+        }
+    }
+
+    fn tell_all(&mut self, message: &ToEngine) {
+        let engines: Vec<EngineId> = self.engines.keys().copied().collect();
+        for engine in engines {
+            self.send(engine, message, &Payload::None);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Engines that end: buried, told of, and another one started in their place where maps need it.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::engine::Engine;
+use super::hub::State;
+use super::{EngineState, Init, PoolEvent, PoolUse, Work};
+use crate::ids::EngineId;
+use crate::wire::{Payload, ToEngine};
+
+/// How long an engine that closed its connection may take to end.
+pub const LAST_BREATH: Duration = Duration::from_millis(200);
+
+impl State {
+    /// Engines that have ended while a child of theirs holds their socket open.
+    pub(super) fn find_ended(&mut self) {
+        let ended: Vec<(EngineId, String)> = self
+            .engines
+            .iter_mut()
+            .filter(|(_, process)| process.is_alive())
+            .filter_map(|(engine, process)| Some((*engine, process.link.has_ended()?)))
+            .collect();
+        for (engine, cause) in ended {
+            self.bury(engine, &cause);
+        }
+    }
+
+    pub(super) fn bury(&mut self, engine: EngineId, error: &str) {
+        self.pass_on_prints(engine, usize::MAX);
+        let Some(process) = self.engines.get_mut(&engine) else {
+            return;
+        };
+        let cause = match process.link.bury(LAST_BREATH) {
+            cause if cause == "ended itself with exit status 0" && error.contains("version") => {
+                error.to_owned()
+            }
+            cause => cause,
+        };
+        let at = self
+            .maps
+            .keys()
+            .find_map(|job| process.link.at(*job).map(|(item, _)| (*job, item)));
+        // The owner of a cell tells how it ended.
+        let idle = !matches!(process.state, EngineState::Busy(Work::Cell(_)));
+        process.state = EngineState::Dead(cause.clone());
+        let name = match &process.launch.pool {
+            Some(pool) => format!("engine {} of {pool}", process.launch.rank),
+            None => "the local engine".to_owned(),
+        };
+        let announced = idle && self.prompting.load(Ordering::Relaxed) && self.notify.is_some();
+        let ready = process.answered;
+        let used = self
+            .maps
+            .values()
+            .any(|map| map.caller != engine && map.involves(engine));
+        // An engine that does not even start is not tried again.
+        let replaced = used && ready && self.replace(engine);
+        self.drop_maps_of(engine);
+        self.emit(PoolEvent::Died {
+            engine,
+            cause: cause.clone(),
+            announced: announced && !replaced,
+            replaced,
+        });
+        // After the event: whoever reads this line may type the next cell at once.
+        if let Some(notify) = self.notify.as_mut().filter(|_| announced && !replaced) {
+            notify(&format!("{name} died while idle: {cause}"));
+        }
+        self.died_in_maps(engine, &cause, at, replaced);
+        let local = |process: &Engine| process.launch.pool.is_none();
+        if self.engines.get(&engine).is_some_and(local) {
+            // The next one has a number of its own; this one's pipes and sockets are closed.
+            self.engines.remove(&engine);
+        }
+    }
+
+    /// Another process takes the place of an engine that has done all the items that one process may do.
+    pub(super) fn renew_if_spent(&mut self, engine: EngineId) {
+        let Some(process) = self.engines.get_mut(&engine) else {
+            return;
+        };
+        if !process.is_spent() {
+            return;
+        }
+        let items = process.launch.items.map_or(0, NonZeroU64::get);
+        process.link.signal(Signal::SIGKILL);
+        process.link.bury(LAST_BREATH);
+        self.pass_on_prints(engine, usize::MAX);
+        let cause = match items {
+            1 => "it had done its item".to_owned(),
+            items => format!("it had done its {items} items"),
+        };
+        let replaced = self.replace(engine);
+        if let Some(process) = self.engines.get_mut(&engine).filter(|_| !replaced) {
+            process.state = EngineState::Dead(cause.clone());
+        }
+        self.drop_maps_of(engine);
+        self.emit(PoolEvent::Died {
+            engine,
+            cause: cause.clone(),
+            announced: false,
+            replaced,
+        });
+        if replaced {
+            for map in self.maps.values_mut() {
+                map.renewed(engine);
+            }
+        } else {
+            self.died_in_maps(engine, &cause, None, false);
+        }
+    }
+
+    /// Starts another process in the place of one that has died.
+    fn replace(&mut self, engine: EngineId) -> bool {
+        let Some(old) = self.engines.get(&engine) else {
+            return false;
+        };
+        match self.launcher.launch(&old.launch) {
+            Ok(link) => {
+                let mut new = Engine::new(old.launch.clone(), link);
+                (new.tasks, new.busy) = (old.tasks, old.busy);
+                let init = new.launch.init.clone();
+                self.engines.insert(engine, new);
+                if let Some(Init { so, entry, cell }) = init {
+                    let pools = self.pools.iter().map(PoolUse::spec).collect();
+                    let run = ToEngine::Run { so, entry, pools };
+                    if let Some(process) = self.engines.get_mut(&engine) {
+                        process.begins(Work::Cell(cell));
+                    }
+                    self.send(engine, &run, &Payload::None);
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! How maps end: of themselves, on request, when their time is up, and with their caller; and what is told and
+//! remembered of them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::engine::Engine;
+use super::hub::State;
+use super::map::Map;
+use super::{EndEarly, JobRecord, MapFailure, MapFault, PoolEvent, WhichMaps};
+use crate::ids::{EngineId, JobId};
+use crate::outcome::{JobState, Timeline};
+
+/// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
+/// within a second of a Ctrl-C.
+const COUNTDOWN: Duration = Duration::from_millis(700);
+
+/// A map is looked at from here on.
+const LIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// Jobs that are remembered when they are over.
+const REMEMBERED: usize = 64;
+
+/// Chunks in the timelines of maps that are over.
+const CHUNKS: usize = 200_000;
+
+impl State {
+    /// A map is over, and its caller has heard so or is gone.
+    pub(super) fn conclude(&mut self, job: JobId) {
+        let Some(mut map) = self.maps.remove(&job) else {
+            return;
+        };
+        self.tell_end(&mut map);
+        let caller = map.caller;
+        if let Some(channel) = map.into_channel() {
+            self.hear_line(caller, channel);
+        }
+    }
+
+    fn tell_end(&mut self, map: &mut Map) {
+        let job = map.job;
+        self.countdowns.remove(&job);
+        let engines = map.engines();
+        let record = map.record();
+        if record.state != JobState::Done {
+            // What still runs for it is not wanted any more.
+            self.stop_items(job, &engines);
+        }
+        for engine in engines {
+            if let Some(process) = self.engines.get_mut(&engine) {
+                // Told with the next job's function: it is no reason to wake the engine.
+                process.over.push(job);
+            }
+        }
+        let timeline = map.last_timeline();
+        if map.wish.background {
+            let text = said(&record);
+            self.remember(record, timeline);
+            self.pass_on_all_prints();
+            // Code that begins many short ones knows of them.
+            let by_code = map.wish.function.is_empty();
+            let unasked = by_code && (map.wish.quiet || map.elapsed() < LIVE_AFTER);
+            if map.awaited || unasked {
+                return;
+            }
+            // Above the prompt, or among what a cell shows.
+            match &mut self.notify {
+                Some(notify) if self.prompting.load(Ordering::Relaxed) => notify(&text),
+                _ => self.emit(PoolEvent::JobOver { job, text }),
+            }
+            return;
+        }
+        let silent = map.wish.function.is_empty() && !map.wish.quiet;
+        if !silent {
+            // Not its caller's, who may have gone on.
+            for engine in map.engines() {
+                self.pass_on_prints(engine, usize::MAX);
+            }
+        }
+        match record.state {
+            JobState::Failed => {}
+            // Of a map that collects errors the rest are errors.
+            JobState::Cancelled if !map.wish.collect => {
+                self.emit(PoolEvent::MapFailed(MapFailure {
+                    rank: None,
+                    item: None,
+                    what: MapFault::Interrupted {
+                        done: record.done,
+                        total: record.total,
+                    },
+                    died: Vec::new(),
+                }));
+            }
+            // A map from code shows nothing.
+            _ if silent => {}
+            _ => self.emit(PoolEvent::MapDone {
+                report: map.report(),
+                shown: !map.wish.function.is_empty(),
+            }),
+        }
+        self.remember(record, timeline);
+    }
+
+    /// The jobs that a command is about; none that is over and waits for its caller's word.
+    pub(super) fn jobs(&self, which: WhichMaps) -> Vec<JobId> {
+        self.maps
+            .iter()
+            .filter(|(job, map)| match which {
+                _ if map.is_over() => false,
+                WhichMaps::Foreground => !map.wish.background,
+                WhichMaps::Job(wanted) => **job == wanted,
+            })
+            .map(|(job, _)| *job)
+            .collect()
+    }
+
+    pub(super) fn end_early(&mut self, job: JobId, how: EndEarly) {
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        match how {
+            EndEarly::Cancel => {
+                let steps = map.cancel();
+                if map.is_stopping() {
+                    self.countdowns
+                        .entry(job)
+                        .or_insert_with(|| Instant::now() + COUNTDOWN);
+                }
+                self.take(job, steps);
+            }
+            EndEarly::Kill => {
+                let steps = map.cancel();
+                let busy = map.busy_engines();
+                self.take(job, steps);
+                self.countdowns.remove(&job);
+                for process in busy.iter().filter_map(|engine| self.engines.get(engine)) {
+                    process.link.signal(nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+            EndEarly::Abandon => {
+                let (done, total) = map.progress();
+                let step = map.fail(None, None, MapFault::Interrupted { done, total });
+                self.take(job, vec![step]);
+            }
+        }
+        self.go_on(job);
+    }
+
+    /// What the clock asks for: limits of items, countdowns, the live table.
+    pub(super) fn tick(&mut self) {
+        let now = Instant::now();
+        let due: Vec<JobId> = self
+            .countdowns
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(job, _)| *job)
+            .collect();
+        for job in due {
+            self.end_early(job, EndEarly::Kill);
+        }
+        let mut views = Vec::new();
+        for (job, map) in &mut self.maps {
+            let at = |engine: EngineId| self.engines.get(&engine)?.link.at(*job);
+            for (engine, item) in map.late(at) {
+                if let Some(process) = self.engines.get(&engine)
+                    && self.late.insert(engine, item).is_none()
+                {
+                    process.link.signal(nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+            let left = self
+                .countdowns
+                .get(job)
+                .map(|at| at.saturating_duration_since(now));
+            let shown = !map.wish.background && !map.wish.quiet;
+            let long = map.elapsed() >= LIVE_AFTER || left.is_some();
+            if shown && long {
+                let look = |engine: EngineId| {
+                    let process = self.engines.get(&engine);
+                    let item = process.and_then(|process| process.link.at(*job));
+                    let memory = process.and_then(Engine::memory);
+                    (item.map(|(item, _)| item), memory)
+                };
+                views.extend(map.view(look, left));
+            }
+        }
+        for view in views {
+            self.emit(PoolEvent::Live(view));
+        }
+    }
+
+    /// The maps of a caller that is gone.
+    pub(super) fn drop_maps_of(&mut self, caller: EngineId) {
+        let of_caller = |process: &Engine| process.launch.pool.is_none();
+        if self.engines.get(&caller).is_none_or(of_caller) {
+            for (record, _) in &mut self.finished {
+                record.held = false;
+            }
+        }
+        self.lines.retain(|_, (of, _)| *of != caller);
+        for job in self.maps.keys().copied().collect::<Vec<_>>() {
+            if self.maps.get(&job).is_some_and(|map| map.caller == caller)
+                && let Some(mut map) = self.maps.remove(&job)
+            {
+                self.countdowns.remove(&job);
+                self.stop_items(job, &map.engines());
+                let mut record = map.record();
+                if record.state != JobState::Done {
+                    record.state = JobState::Failed;
+                }
+                let timeline = map.last_timeline();
+                self.remember(record, timeline);
+            }
+        }
+    }
+
+    /// Remembers a map that is over.
+    pub(super) fn remember(&mut self, record: JobRecord, timeline: Timeline) {
+        self.finished.push_back((record, timeline));
+        let chunks = |finished: &VecDeque<(_, Timeline)>| -> usize {
+            finished
+                .iter()
+                .map(|(_, timeline)| timeline.chunks.len())
+                .sum()
+        };
+        while self.finished.len() > REMEMBERED
+            || self.finished.len() > 1 && chunks(&self.finished) > CHUNKS
+        {
+            // Background jobs stay until they are dropped.
+            let Some(oldest) = self
+                .finished
+                .iter()
+                .position(|(record, _)| !(record.background && record.held))
+            else {
+                break;
+            };
+            self.finished.remove(oldest);
+        }
+    }
+}
+
+/// `job 3 finished: 1000 items in 2.1 s; `let r = %result 3` gives them`
+fn said(record: &JobRecord) -> String {
+    let job = record.job;
+    let items = match (record.total, record.done) {
+        (Some(total), done) if total != done => format!("{done} of {total} items"),
+        (_, 1) => "1 item".to_owned(),
+        (_, done) => format!("{done} items"),
+    };
+    let time = format!("{:.3} s", record.elapsed.as_secs_f64());
+    match record.state {
+        JobState::Done if !record.held => {
+            format!("job {job} finished: {items} in {time}; nothing keeps its results")
+        }
+        JobState::Done => {
+            format!(
+                "job {job} finished: {items} in {time}; `let r = %result {job}` gives the results"
+            )
+        }
+        JobState::Cancelled => format!("job {job} was cancelled after {items}"),
+        _ => format!("job {job} failed after {items}: `%result {job}` tells why"),
+    }
+}

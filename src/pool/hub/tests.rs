@@ -1,0 +1,131 @@
+//! Hub, jobs and frames without processes: a small map in every order of what can happen to its engines, its
+//! caller and the session's wishes, and what has to hold after each of them.
+
+mod recorder;
+mod world;
+
+use rustc_hash::FxHashMap;
+
+use super::*;
+use crate::pool::EndEarly;
+use world::{Event, Plan, Trouble, World};
+
+struct Tried {
+    plan: Plan,
+    seen: FxHashMap<Vec<u64>, u128>,
+    path: Vec<Event>,
+}
+
+impl Tried {
+    /// How many ways there are from here to an end. What was seen before is not played again, since the same
+    /// comes of it.
+    fn all(&mut self, mut world: World) -> u128 {
+        world.check();
+        let digest = world.digest();
+        if let Some(ways) = self.seen.get(&digest) {
+            return *ways;
+        }
+        let ways = if world.is_at_end() {
+            world.check_next();
+            1
+        } else {
+            let mut events = world.progress();
+            assert!(!events.is_empty(), "it hangs");
+            if world.troubles < self.plan.troubles {
+                events.extend(world.troubles());
+            }
+            let mut there = Some(world);
+            let mut ways = 0;
+            for event in events {
+                let mut next = there.take().unwrap_or_else(|| self.again());
+                self.path.push(event);
+                next.happens(event);
+                ways += self.all(next);
+                self.path.pop();
+            }
+            ways
+        };
+        self.seen.insert(digest, ways);
+        ways
+    }
+
+    /// Another world in which the same has happened.
+    fn again(&self) -> World {
+        let mut world = World::new(self.plan);
+        for event in &self.path {
+            world.happens(*event);
+        }
+        world
+    }
+}
+
+impl Drop for Tried {
+    #[expect(clippy::print_stderr, reason = "a failure is told with what led to it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this came before: {:#?}", self.path);
+        }
+    }
+}
+
+fn every_order(plan: Plan) {
+    let mut tried = Tried {
+        plan,
+        seen: FxHashMap::default(),
+        path: Vec::new(),
+    };
+    let ways = tried.all(World::new(plan));
+    let states = tried.seen.len();
+    assert!(
+        ways > 10_000 && states > 1000,
+        "{ways} orders, {states} states"
+    );
+}
+
+#[test]
+fn one_trouble_of_any_kind_at_every_step() {
+    every_order(Plan {
+        items: 4,
+        collect: false,
+        slow_caller: true,
+        troubles: 1,
+        wanted: |_| true,
+    });
+}
+
+#[test]
+fn one_trouble_of_any_kind_while_errors_are_collected() {
+    every_order(Plan {
+        items: 4,
+        collect: true,
+        slow_caller: false,
+        troubles: 1,
+        wanted: |_| true,
+    });
+}
+
+#[test]
+fn two_engines_die_in_any_way() {
+    every_order(Plan {
+        items: 3,
+        collect: true,
+        slow_caller: false,
+        troubles: 2,
+        wanted: |trouble| matches!(trouble, Trouble::Dies { .. } | Trouble::IsSlow(_)),
+    });
+}
+
+#[test]
+fn a_map_is_ended_while_an_engine_dies() {
+    every_order(Plan {
+        items: 3,
+        collect: false,
+        slow_caller: false,
+        troubles: 2,
+        wanted: |trouble| match trouble {
+            Trouble::Dies { at, replaced, .. } => at && replaced,
+            Trouble::IsSlow(_) | Trouble::Ends(_) => true,
+            _ => false,
+        },
+    });
+}
