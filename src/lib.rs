@@ -31,7 +31,7 @@
 //! | [`magic`] | one file per magic; help, completion and docs derive from their declarations |
 //! | [`session`] | the one owner of compiler, pools, namespaces, history, jobs |
 //! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
-//! | [`pool`] | the hub thread: engine processes, maps and their schedule (pure), captured variables |
+//! | [`pool`] | the hub thread: engines and where they come from, maps, their ledger and dispatch (pure) |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
 //! | [`wire`] | handshake, messages, frames, payloads as bytes or as files |
 //! | [`render`] | outcomes to tables, errors, JSON |
@@ -60,9 +60,10 @@
 //! content's hash. Of the cell crate only what depends on a map's types is generic: the rest would be compiled
 //! anew with every cell.
 //!
-//! The hub pulls chunks as the schedule (`pool::schedule`, pure) asks for them, sends each to an engine, and
-//! passes its results on; an engine that dies is replaced, and its items run elsewhere. Each engine shares a
-//! page of numbers with the hub: the item that it is at, so that the item that ended it is known, and a job
+//! The hub pulls chunks as the map's dispatch (`pool::dispatch`, pure) asks for them, sends each to an engine, and
+//! passes its results on; an engine that dies is replaced, and its items run elsewhere. What has become of each
+//! input stands in the map's ledger (`pool::ledger`, pure), the one home of the first invariant. Each engine shares
+//! a page of numbers with the hub: the item that it is at, so that the item that ended it is known, and a job
 //! whose items it should stop. Payloads of more than a few tens of kilobytes are buffers in shared memory that
 //! travel as open files; nothing of them has a name in any file system, so nothing can be left behind. Caller
 //! and hub stay awake for the first moments of a map: to be woken takes longer than a short map.

@@ -1,7 +1,16 @@
-//! Pools: the engines' processes, the maps that run on them, and the thread that serves both.
+//! Pools: the engines, the maps that run on them, and the thread that serves both.
 //!
-//! One thread, the hub, owns every engine process. The session tells it what to do with [`Hub`]'s methods
+//! One thread, the hub, owns every engine. The session tells it what to do with [`Hub`]'s methods
 //! and reads [`PoolEvent`]s; neither side waits for the other's reading.
+//!
+//! # Where a new kind of pool plugs in
+//!
+//! | seam | says | so far |
+//! |---|---|---|
+//! | `link::Link` | one engine as the hub sees it | a process on this host; a recorder for tests |
+//! | `link::Launcher` | where engines come from | fork and exec |
+//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub |
+//! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 
 mod assignment;
 mod callers;
@@ -11,6 +20,7 @@ mod deaths;
 mod dispatch;
 mod endings;
 mod engine;
+mod event;
 mod frames;
 mod hub;
 mod jobs;
@@ -25,7 +35,7 @@ mod turns;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -33,9 +43,10 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
 use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{JobState, JobView, MapPlan, MapReport, Stream, Timeline, Value};
+use crate::outcome::{JobState, Timeline};
 pub use crate::wire::Payload;
-use crate::wire::{PanicInfo, PoolSpec, RunEnd};
+use crate::wire::PoolSpec;
+pub use event::{MapFailure, MapFault, PoolEvent, Printed};
 
 /// Which engine to start.
 #[derive(Clone, Debug)]
@@ -99,148 +110,6 @@ impl PoolUse {
                 threads: false,
             },
         }
-    }
-}
-
-/// What happens to engines.
-#[derive(Debug)]
-pub enum PoolEvent {
-    /// The engine has answered for the first time.
-    Up {
-        engine: EngineId,
-    },
-    /// It could not be started.
-    NotStarted {
-        engine: EngineId,
-        why: String,
-    },
-    Output {
-        engine: EngineId,
-        stream: Stream,
-        bytes: Printed,
-    },
-    /// `rank`: of a thread in a thread pool.
-    Shown {
-        engine: EngineId,
-        rank: Option<Rank>,
-        value: Value,
-    },
-    RunDone {
-        engine: EngineId,
-        busy: Duration,
-        end: RunEnd,
-    },
-    Died {
-        engine: EngineId,
-        cause: String,
-        /// The user has been told already.
-        announced: bool,
-        /// Another process has started in its place.
-        replaced: bool,
-    },
-    /// The engine keeps the value of its cell, and has dropped others for it.
-    Kept {
-        engine: EngineId,
-        number: u64,
-        type_name: String,
-        bytes: u64,
-        dropped: Vec<u64>,
-    },
-    /// A value for the session to hand on.
-    Data {
-        engine: EngineId,
-        value: Payload,
-    },
-    MapPlanned(MapPlan),
-    /// The map that a cell waits for, some ten times a second once it takes longer.
-    Live(JobView),
-    /// A map on threads.
-    MapProgress {
-        done: u64,
-        total: Option<u64>,
-        elapsed: Duration,
-    },
-    /// All results are with the caller. A map called from code has no `shown` table.
-    MapDone {
-        report: MapReport,
-        shown: bool,
-    },
-    MapFailed(MapFailure),
-    /// A map in the background is over; what to tell of it.
-    JobOver {
-        job: JobId,
-        text: String,
-    },
-    /// `Debug` texts of inputs and results, after `MapDone`.
-    ItemTexts {
-        first: u64,
-        texts: Vec<(String, String)>,
-    },
-    /// `Debug` texts of an engine's first results, after `MapDone`.
-    FirstResults {
-        rank: Rank,
-        texts: Vec<String>,
-    },
-    /// A `%px` on a thread pool: per thread the time and how it ended.
-    Broadcast {
-        threads: Vec<(Duration, Option<PanicInfo>)>,
-    },
-    Timing {
-        per_loop: Vec<f64>,
-        loops: u64,
-    },
-}
-
-/// Why a map ended without its results.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MapFailure {
-    pub rank: Option<Rank>,
-    /// The index of the input whose item failed.
-    pub item: Option<u64>,
-    pub what: MapFault,
-    /// Engines that died during the map, and how.
-    pub died: Vec<(Rank, String)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MapFault {
-    Panicked(PanicInfo),
-    /// The item ended three engines; how the last one ended.
-    Crashed(String),
-    /// Ten engines ended before they came to it; how the last one ended.
-    Lost(String),
-    TimedOut,
-    NoEngineLeft,
-    /// So many items were done, of so many.
-    Interrupted {
-        done: u64,
-        total: Option<u64>,
-    },
-    /// Nothing was to run.
-    PlanOnly,
-    /// The inputs themselves failed, or something could not be encoded.
-    Inputs(String),
-    /// The iterator of the inputs did.
-    InputsPanicked(PanicInfo),
-}
-
-/// Printed bytes on their way to the renderer. Dropping them makes room for more: an engine that prints
-/// without end is slowed down to the reader's speed.
-#[derive(Debug)]
-pub struct Printed {
-    bytes: Vec<u8>,
-    room: Arc<AtomicUsize>,
-}
-
-impl Printed {
-    pub fn as_slice(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Printed {
-    fn drop(&mut self) {
-        self.room.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::outcome::EngineActivity;
-use crate::wire::FunctionAddress;
+use crate::wire::{EAGER, FunctionAddress, MapBegin};
 
 fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
     let (ours, theirs) = UnixStream::pair().unwrap();

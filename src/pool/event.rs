@@ -1,0 +1,152 @@
+//! What the hub tells the session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::ids::{EngineId, JobId, Rank};
+use crate::outcome::{JobView, MapPlan, MapReport, Stream, Value};
+use crate::wire::{PanicInfo, Payload, RunEnd};
+
+/// What happens to engines.
+#[derive(Debug)]
+pub enum PoolEvent {
+    /// The engine has answered for the first time.
+    Up {
+        engine: EngineId,
+    },
+    /// It could not be started.
+    NotStarted {
+        engine: EngineId,
+        why: String,
+    },
+    Output {
+        engine: EngineId,
+        stream: Stream,
+        bytes: Printed,
+    },
+    /// `rank`: of a thread in a thread pool.
+    Shown {
+        engine: EngineId,
+        rank: Option<Rank>,
+        value: Value,
+    },
+    RunDone {
+        engine: EngineId,
+        busy: Duration,
+        end: RunEnd,
+    },
+    Died {
+        engine: EngineId,
+        cause: String,
+        /// The user has been told already.
+        announced: bool,
+        /// Another process has started in its place.
+        replaced: bool,
+    },
+    /// The engine keeps the value of its cell, and has dropped others for it.
+    Kept {
+        engine: EngineId,
+        number: u64,
+        type_name: String,
+        bytes: u64,
+        dropped: Vec<u64>,
+    },
+    /// A value for the session to hand on.
+    Data {
+        engine: EngineId,
+        value: Payload,
+    },
+    MapPlanned(MapPlan),
+    /// The map that a cell waits for, some ten times a second once it takes longer.
+    Live(JobView),
+    /// A map on threads.
+    MapProgress {
+        done: u64,
+        total: Option<u64>,
+        elapsed: Duration,
+    },
+    /// All results are with the caller. A map called from code has no `shown` table.
+    MapDone {
+        report: MapReport,
+        shown: bool,
+    },
+    MapFailed(MapFailure),
+    /// A map in the background is over; what to tell of it.
+    JobOver {
+        job: JobId,
+        text: String,
+    },
+    /// `Debug` texts of inputs and results, after `MapDone`.
+    ItemTexts {
+        first: u64,
+        texts: Vec<(String, String)>,
+    },
+    /// `Debug` texts of an engine's first results, after `MapDone`.
+    FirstResults {
+        rank: Rank,
+        texts: Vec<String>,
+    },
+    /// A `%px` on a thread pool: per thread the time and how it ended.
+    Broadcast {
+        threads: Vec<(Duration, Option<PanicInfo>)>,
+    },
+    Timing {
+        per_loop: Vec<f64>,
+        loops: u64,
+    },
+}
+
+/// Why a map ended without its results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapFailure {
+    pub rank: Option<Rank>,
+    /// The index of the input whose item failed.
+    pub item: Option<u64>,
+    pub what: MapFault,
+    /// Engines that died during the map, and how.
+    pub died: Vec<(Rank, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapFault {
+    Panicked(PanicInfo),
+    /// The item ended three engines; how the last one ended.
+    Crashed(String),
+    /// Ten engines ended before they came to it; how the last one ended.
+    Lost(String),
+    TimedOut,
+    NoEngineLeft,
+    /// So many items were done, of so many.
+    Interrupted {
+        done: u64,
+        total: Option<u64>,
+    },
+    /// Nothing was to run.
+    PlanOnly,
+    /// The inputs themselves failed, or something could not be encoded.
+    Inputs(String),
+    /// The iterator of the inputs did.
+    InputsPanicked(PanicInfo),
+}
+
+/// Printed bytes on their way to the renderer. Dropping them makes room for more: an engine that prints
+/// without end is slowed down to the reader's speed.
+#[derive(Debug)]
+pub struct Printed {
+    pub(super) bytes: Vec<u8>,
+    /// Printed bytes that the session has not taken yet.
+    pub(super) room: Arc<AtomicUsize>,
+}
+
+impl Printed {
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Printed {
+    fn drop(&mut self) {
+        self.room.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
