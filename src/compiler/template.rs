@@ -26,7 +26,7 @@ fn place(sysroot: &Path) -> PathBuf {
         .and_then(|rustc| rustc.modified())
         .ok();
     let crates = (cell_crate::LOCK, cell_crate::version());
-    let mut around = tools::Surroundings::new();
+    let mut around = tools::Surroundings::of(sysroot);
     around.configuration(&toolchain::users_temp_dir());
     let around = around.number();
     (sysroot, changed, crates, PROFILE, around).hash(&mut hasher);
@@ -37,6 +37,11 @@ fn place(sysroot: &Path) -> PathBuf {
 
 /// In a template: the path of the folder that it was built in.
 const ORIGIN: &str = "origin";
+
+/// Whether sessions find their crates built.
+pub fn is_there(sysroot: &Path) -> bool {
+    place(sysroot).join(ORIGIN).exists()
+}
 
 /// Puts the template into a session's build folder; false when there is none that fits.
 pub fn lay(sysroot: &Path, build: &Path) -> bool {

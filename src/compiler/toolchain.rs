@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{relay, rust_src, std_sources};
+use super::{relay, rust_src, std_sources, template};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
@@ -94,7 +94,13 @@ impl Toolchain {
         // Where cells can't be built, nothing need be started.
         tempfile::tempfile().map_err(ToolchainError::Folder)?;
         let sysroot = find_sysroot()?;
-        let no_sources = rust_src::obtain(&sysroot, say).err();
+        let no_sources = rust_src::obtain(&sysroot, &say).err();
+        if !template::is_there(&sysroot) {
+            say(
+                "the first start with this toolchain builds the crates that cells link to, in some 15 s; later ones find \
+                 them built",
+            );
+        }
         Ok(Self {
             sysroot,
             no_sources,

@@ -55,18 +55,23 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// The toolchain, and the environment in which its programs run.
+    /// The toolchain that a compiler's process has been given, and the environment in which its programs run.
     pub fn new() -> Self {
+        let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
+        Self::of(Path::new(&sysroot))
+    }
+
+    /// The same of a toolchain that is known to the session.
+    pub fn of(sysroot: &Path) -> Self {
         let folder = std::env::var_os(relay::FOLDER_VARIABLE).unwrap_or_default();
         let mut new = Self {
             hasher: DefaultHasher::new(),
             folder: folder.into(),
         };
         (FORMAT, env!("CARGO_PKG_VERSION"), cell_crate::version()).hash(&mut new.hasher);
-        let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
         sysroot.hash(&mut new.hasher);
         for program in ["bin/rustc", "bin/cargo"] {
-            stamp(&Path::new(&sysroot).join(program)).hash(&mut new.hasher);
+            stamp(&sysroot.join(program)).hash(&mut new.hasher);
         }
         toolchain::cargo_home().hash(&mut new.hasher);
         let mut variables: Vec<_> = std::env::vars_os()
