@@ -3,19 +3,11 @@
 
 mod support;
 
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-use support::{BINARY, contains, lacks};
-use tempfile::TempDir;
+use support::machine::Machine;
+use support::{contains, lacks};
 
 /// What the first start with a toolchain says, and no later one.
 const BUILT: &str = "builds the crates that cells link to";
-
-/// Files above this are linked: rustup replaces them, and never writes into them.
-const LARGE: u64 = 1 << 20;
 
 #[test]
 fn missing_sources_are_fetched_or_done_without() {
@@ -67,120 +59,4 @@ fn missing_sources_are_fetched_or_done_without() {
         ],
     );
     lacks(&said, &["adding them"]);
-}
-
-/// A copy of the toolchain in use, as rustup keeps it, with caches of its own.
-struct Machine {
-    folder: TempDir,
-    name: String,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let output = Command::new("rustc").args(["--print", "sysroot"]).output();
-        let output = output.expect("rustc").stdout;
-        let sysroot = PathBuf::from(String::from_utf8_lossy(&output).trim());
-        let name = sysroot.file_name().expect("a name").to_string_lossy();
-        // Beside the original, so that large files can be linked.
-        let folder = tempfile::tempdir_in(sysroot.parent().expect("a folder"))
-            .or_else(|_| tempfile::tempdir());
-        let machine = Self {
-            folder: folder.expect("a folder"),
-            name: name.into_owned(),
-        };
-        copy(&sysroot, &machine.sysroot());
-        fs::write(
-            machine.rustup_home().join("settings.toml"),
-            format!(
-                "version = \"12\"\ndefault_toolchain = \"{}\"\n",
-                machine.name
-            ),
-        )
-        .expect("rustup's settings");
-        machine
-    }
-
-    fn rustup_home(&self) -> PathBuf {
-        self.folder.path().join("rustup")
-    }
-
-    fn sysroot(&self) -> PathBuf {
-        self.rustup_home().join("toolchains").join(&self.name)
-    }
-
-    fn has_sources(&self) -> bool {
-        self.sysroot()
-            .join("lib/rustlib/src/rust/library/core/src/lib.rs")
-            .exists()
-    }
-
-    fn remove_sources(&self) {
-        if !self.has_sources() {
-            return;
-        }
-        let mut rustup = Command::new("rustup");
-        rustup.args(["component", "remove", "rust-src", "--toolchain", &self.name]);
-        let output = self.at_home(&mut rustup).output().expect("rustup");
-        assert!(output.status.success(), "{output:?}");
-        assert!(!self.has_sources());
-    }
-
-    /// Takes the toolchain out of rustup's hands.
-    fn taken_from_rustup(&self) -> PathBuf {
-        let place = self.folder.path().join("rust");
-        fs::rename(self.sysroot(), &place).expect("a move within a file system");
-        place.join("bin")
-    }
-
-    fn at_home<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        command
-            .current_dir(self.folder.path())
-            .env_remove("RUSTUP_TOOLCHAIN")
-            // Cargo's: it leads to the libraries of the toolchain that the tests run with.
-            .env_remove("LD_LIBRARY_PATH")
-            .env("RUSTUP_HOME", self.rustup_home())
-            .env("RUSTUP_AUTO_INSTALL", "0")
-            .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
-            .env("XDG_DATA_HOME", self.folder.path().join("data"))
-            .env("NO_COLOR", "1")
-    }
-
-    /// Runs cells; gives what was printed, on standard error first.
-    fn run(&self, environment: &[(&str, &str)], cells: &[&str]) -> String {
-        let mut command = Command::new(BINARY);
-        command
-            .args(["run", "--keep-going", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        self.at_home(&mut command).envs(environment.iter().copied());
-        let mut child = command.spawn().expect("the binary");
-        let notebook: String = cells
-            .iter()
-            .map(|cell| format!("```rust\n{cell}\n```\n"))
-            .collect();
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(notebook.as_bytes()).expect("a reader");
-        drop(stdin);
-        let Output { stdout, stderr, .. } = child.wait_with_output().expect("its output");
-        [stderr, stdout]
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .concat()
-    }
-}
-
-/// Copies a toolchain without its documentation.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let metadata = entry.metadata().expect("its size");
-        if entry.file_name() == "share" {
-        } else if metadata.is_dir() {
-            copy(&from, &to);
-        } else if metadata.len() < LARGE || fs::hard_link(&from, &to).is_err() {
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
 }

@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn a_crate_of_the_user_s_is_stamped_by_its_files() {
         let shelf = tempfile::tempdir().unwrap();
-        let deps = shelf.path().join("build/target/x86/debug/deps");
+        let session = shelf.path().join("session");
+        let deps = session.join("build/target/x86/debug/deps");
         let own = shelf.path().join("my crate");
         fs::create_dir_all(&deps).unwrap();
         fs::create_dir_all(own.join("src")).unwrap();
@@ -147,7 +148,7 @@ mod tests {
         fs::write(own.join("src/lib.rs"), "1").unwrap();
         let source = own.join("src/lib.rs");
         let escaped = source.to_string_lossy().replace(' ', "\\ ");
-        let host = shelf.path().join("build/target/debug/deps");
+        let host = session.join("build/target/debug/deps");
         fs::create_dir_all(&host).unwrap();
         let registry = fetched().remove(0).join("x/serde-1/src/lib.rs");
         let registry = registry.display();
@@ -156,7 +157,7 @@ mod tests {
             format!("/t/own-1.d: {escaped} {registry} src/lib.rs\n\n{escaped}:\n"),
         )
         .unwrap();
-        let found: Vec<PathBuf> = sources(shelf.path()).into_iter().collect();
+        let found: Vec<PathBuf> = sources(&session).into_iter().collect();
         assert_eq!(found, [own.join("Cargo.toml"), source.clone()]);
         // A crate of macros is built for this machine.
         let macros = own.join("macros/src/lib.rs");
@@ -166,11 +167,11 @@ mod tests {
             format!("/t/macros-1.d: {escaped}\n"),
         )
         .unwrap();
-        assert!(sources(shelf.path()).contains(&macros));
-        let before = stamp(shelf.path());
-        assert_eq!(before, stamp(shelf.path()));
+        assert!(sources(&session).contains(&macros));
+        let before = stamp(&session);
+        assert_eq!(before, stamp(&session));
         fs::write(&source, "22").unwrap();
-        assert_ne!(before, stamp(shelf.path()));
+        assert_ne!(before, stamp(&session));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{relay, rust_src, std_sources, template};
+use super::{relay, rust_src, std_sources, template, tools};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
@@ -93,7 +93,7 @@ impl Toolchain {
         }
         // Where cells can't be built, nothing need be started.
         tempfile::tempfile().map_err(ToolchainError::Folder)?;
-        let sysroot = find_sysroot()?;
+        let sysroot = tools::sysroot(find_sysroot)?;
         let no_sources = rust_src::obtain(&sysroot, &say).err();
         if !template::is_there(&sysroot) {
             say(

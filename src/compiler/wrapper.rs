@@ -17,6 +17,7 @@ use super::diagnostics::ELSEWHERE;
 use super::statics::{self, Changes};
 use super::told::taken_out;
 use super::tools::direct::Run;
+use super::tools::linker::Linker;
 use super::{bundle, generated};
 use crate::cell::{Edits, lifted};
 
@@ -67,7 +68,7 @@ pub fn main() -> ExitCode {
                 environment: Vec::new(),
             };
             match Cell::read(&own, &rest) {
-                Ok(Some(cell)) => return compiled(cell.compile(&own, &rest)),
+                Ok(Some(cell)) => return compiled(cell.compile(&own, &rest, None)),
                 Ok(None) => {}
                 Err(error) => tell(&format!("error: the cell cannot be prepared: {error}")),
             }
@@ -245,8 +246,21 @@ impl Cell {
         }))
     }
 
-    pub fn compile(&self, rustc: &Rustc, arguments: &[OsString]) -> io::Result<Compiled> {
-        let compiled = self.compile_with(rustc, arguments, true);
+    pub fn compile(
+        &self,
+        rustc: &Rustc,
+        arguments: &[OsString],
+        linker: Option<&Linker>,
+    ) -> io::Result<Compiled> {
+        // The user's functions are the artifact's own, whatever another one calls by the same name.
+        let functions = OsString::from("-Clink-arg=-Wl,-Bsymbolic-functions");
+        let own: Vec<OsString> = self.arguments.iter().cloned().chain([functions]).collect();
+        let own = match linker {
+            Some(linker) => linker.arguments(own),
+            None => own,
+        };
+        let arguments: Vec<OsString> = arguments.iter().cloned().chain(own).collect();
+        let compiled = self.compile_with(rustc, &arguments, true);
         // Put back, with its time: cargo and evcxr go by it.
         let restored = fs::write(&self.file, &self.original).and_then(|()| {
             let file = fs::File::options().write(true).open(&self.file)?;
@@ -270,9 +284,6 @@ impl Cell {
         let mut child = rustc
             .command()
             .args(arguments)
-            .args(&self.arguments)
-            // The user's functions are the artifact's own, whatever another one calls by the same name.
-            .arg("-Clink-arg=-Wl,-Bsymbolic-functions")
             .env_remove(CHANGES_VARIABLE)
             .stderr(Stdio::piped())
             .spawn()?;

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod dose;
+pub mod machine;
 pub mod proc;
 pub mod screen;
 pub mod table;

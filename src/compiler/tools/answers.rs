@@ -19,18 +19,18 @@ const KEPT: usize = 200;
 
 /// One answer of a tool that ended well.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Answer {
-    stdout: String,
-    stderr: String,
-    /// The manifests that it names: the answer is about them.
-    about: Vec<PathBuf>,
+pub struct Answer {
+    pub stdout: String,
+    pub stderr: String,
+    /// The manifests that it names: the answer is about them. It is good while they are there.
+    pub about: Vec<PathBuf>,
 }
 
 /// Answers as the tool did before, or asks it and keeps what it says. `None` for a question whose answer may be
 /// another one the next time.
 pub fn answer(tool: Tool, arguments: &[OsString]) -> Option<ExitCode> {
     let surroundings = question(tool, arguments)?;
-    let shelf = toolchain::cache_dir().join("answers");
+    let shelf = shelf();
     let file = shelf.join(format!("{:016x}", surroundings.number()));
     if let Some(answer) = read(&file) {
         return Some(tell(&answer, &surroundings));
@@ -52,6 +52,11 @@ pub fn answer(tool: Tool, arguments: &[OsString]) -> Option<ExitCode> {
     Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// Where answers are kept.
+pub fn shelf() -> PathBuf {
+    toolchain::cache_dir().join("answers")
+}
+
 fn text(bytes: Vec<u8>) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
@@ -64,7 +69,7 @@ fn tell(answer: &Answer, surroundings: &Surroundings) -> ExitCode {
 }
 
 /// The answer, when all that it is about is there.
-fn read(file: &Path) -> Option<Answer> {
+pub fn read(file: &Path) -> Option<Answer> {
     let answer: Answer = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     answer
         .about
@@ -73,7 +78,7 @@ fn read(file: &Path) -> Option<Answer> {
         .then_some(answer)
 }
 
-fn keep(shelf: &Path, file: &Path, answer: &Answer) -> io::Result<()> {
+pub fn keep(shelf: &Path, file: &Path, answer: &Answer) -> io::Result<()> {
     fs::create_dir_all(shelf)?;
     // Written beside and moved into place, so that two sessions at once do not see half of it.
     let mut beside = tempfile::NamedTempFile::new_in(shelf)?;

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::local_crates;
-use super::super::wrapper::{self, CELL_CRATE, Cell, Rustc};
+use super::super::wrapper::{self, CELL_CRATE, Cell, Compiled, Rustc};
+use super::linker::Linker;
 use super::messages::{self, Said};
 use super::surroundings::stamp;
 use super::{Surroundings, Tool};
@@ -37,6 +38,9 @@ const REFUSED: u8 = 101;
 /// Errors that say that the crates are not those of the record after all.
 const OTHER_CRATES: [&str; 5] = ["E0460", "E0461", "E0462", "E0463", "E0514"];
 
+/// How rustc words that it could not link.
+const UNLINKED: &str = "linking with";
+
 /// How rustc was run for the cells' crate, as its wrapper saw it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
@@ -46,19 +50,19 @@ pub struct Run {
 
 /// A file that a build went by.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamped {
+pub struct Stamped {
     file: PathBuf,
     /// When it was written, in nanoseconds since 1970, and its length; `None` for one that is not there.
     stamp: Option<(u128, u64)>,
 }
 
 impl Stamped {
-    fn new(file: PathBuf) -> Self {
+    pub fn new(file: PathBuf) -> Self {
         let stamp = stamp(&file);
         Self { file, stamp }
     }
 
-    fn is_same(&self) -> bool {
+    pub fn is_same(&self) -> bool {
         stamp(&self.file) == self.stamp
     }
 }
@@ -223,7 +227,9 @@ impl Build {
         {
             return Some(code(Err(error)));
         }
-        let compiled = match cell.compile(&rustc, &arguments) {
+        let linker = Linker::known(&self.target.join(RECORDS), &self.triple, &record.run);
+        let compiled = self.compiled(linker, |linker| cell.compile(&rustc, &arguments, linker));
+        let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => return Some(code(Err(error))),
         };
@@ -248,6 +254,24 @@ impl Build {
             writeln!(io::stdout(), "{}", record.artifact)?;
             Ok(ExitCode::SUCCESS)
         })))
+    }
+
+    /// Compiles with the linker, and with `cc` where that fails.
+    fn compiled(
+        &self,
+        linker: Option<Linker>,
+        compile: impl Fn(Option<&Linker>) -> io::Result<Compiled>,
+    ) -> io::Result<Compiled> {
+        let compiled = compile(linker.as_ref())?;
+        let unlinked = compiled.lines.iter().any(|line| line.contains(UNLINKED));
+        let Some(linker) = linker.filter(|_| !compiled.status.success() && unlinked) else {
+            return Ok(compiled);
+        };
+        let compiled = compile(None)?;
+        if compiled.status.success() {
+            linker.has_failed(&self.target.join(RECORDS));
+        }
+        Ok(compiled)
     }
 
     /// Has rustc tell what is wrong with the cell, which it can with the crates as they are built: cargo would have
@@ -347,6 +371,8 @@ impl Build {
         let mut beside = tempfile::NamedTempFile::new_in(self.target.join(RECORDS))?;
         beside.write_all(&serde_json::to_vec(&record)?)?;
         beside.persist(&self.place)?;
+        // It travels with the record.
+        let _ = Linker::known(&self.target.join(RECORDS), &self.triple, &record.run);
         Ok(())
     }
 }

@@ -5,7 +5,9 @@
 //! builds that the real cargo runs never see this folder.
 
 mod answers;
+mod chosen;
 pub(super) mod direct;
+pub(super) mod linker;
 mod messages;
 mod surroundings;
 
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use super::{relay, toolchain};
+pub(super) use chosen::sysroot;
 pub(super) use surroundings::Surroundings;
 
 /// In the session's folder.
