@@ -129,6 +129,8 @@ pub fn serve(
     ready(FIRST);
     for request in incoming {
         match request {
+            // Sessions begin with it, and it is told to them more than once.
+            Request::Free(FIRST) => {}
             Request::Free(id) => {
                 states.remove(&id);
             }
