@@ -1,8 +1,9 @@
 //! The calling side of a map on processes, in the local engine: a connection that is the map's for its time,
 //! on which the session asks for inputs and gives results.
 
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,15 +17,74 @@ use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds};
 use crate::wire::{
-    AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, MapWish,
+    AWAKE, CapturesInfo, Channel, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, MapWish,
     PanicInfo, Payload, Schedule, ToCaller, WireError,
 };
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
 const MOST: u64 = 8 << 20;
 
-/// A map that was begun.
-pub struct Caller {
+/// A map that was begun. One thread follows it; others may look at it and cancel it meanwhile.
+pub struct Begun {
+    pub outside: Arc<Outside>,
+    caller: UnsafeCell<Caller>,
+}
+
+impl Begun {
+    /// Waits for what the session wants next, so many milliseconds or for ever, and does it.
+    ///
+    /// # Safety
+    /// From one thread at a time.
+    pub unsafe fn step(&self, wait: i64) -> Step {
+        // SAFETY: nothing else refers to the caller, and this does so once at a time.
+        unsafe { &mut *self.caller.get() }.step(wait)
+    }
+
+    /// It is not wanted any more.
+    pub fn end(self) {
+        self.caller.into_inner().end();
+    }
+}
+
+/// What of a map is for any thread.
+pub struct Outside {
+    writer: Arc<Mutex<Channel>>,
+    progress: Mutex<Progress>,
+    failure: Mutex<String>,
+}
+
+impl Outside {
+    fn send(&self, message: &FromCaller, payload: &Payload) -> Result<(), WireError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.queue(message, payload)?;
+        Ok(writer.flush()?)
+    }
+
+    pub fn cancel(&self) {
+        // A session that is gone will end this process.
+        let _ = self.send(&FromCaller::Cancel, &Payload::None);
+    }
+
+    pub fn progress(&self) -> Progress {
+        *self.lock_progress()
+    }
+
+    fn lock_progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn failure(&self) -> String {
+        self.lock_failure().clone()
+    }
+
+    fn lock_failure(&self) -> MutexGuard<'_, String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever follows it.
+struct Caller {
+    outside: Arc<Outside>,
     ctx: Callbacks,
     captures: Option<Captures>,
     line: Line,
@@ -36,8 +96,6 @@ pub struct Caller {
     silent: bool,
     /// Until then it is waited for without falling asleep.
     awake: Instant,
-    progress: Mutex<Progress>,
-    failure: Mutex<String>,
     /// Bytes after which a chunk ends early.
     most: u64,
     decode: u64,
@@ -79,7 +137,7 @@ pub fn wish(wish: &Wish) -> MapWish {
 }
 
 /// Begins a map; an error says why not.
-pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
+pub fn begin(call: &MapCall) -> Result<Begun, String> {
     let Some((base, so)) = loader::address_of(call.describe as *const c_void) else {
         return Err("the function is in no artifact".to_owned());
     };
@@ -93,7 +151,13 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
     let wish = wish(&call.wish);
     let line = Line::take(wish.background).map_err(|error| trouble(&error))?;
-    let mut caller = Box::new(Caller {
+    let outside = Arc::new(Outside {
+        writer: line.writer.clone(),
+        progress: Mutex::default(),
+        failure: Mutex::default(),
+    });
+    let mut caller = Caller {
+        outside: outside.clone(),
         ctx: Callbacks {
             ctx: call.ctx,
             pull: call.pull,
@@ -106,8 +170,6 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
         undecodable: false,
         silent: wish.function.is_empty() && !wish.quiet && !wish.background,
         awake: Instant::now(),
-        progress: Mutex::default(),
-        failure: Mutex::default(),
         most: if wish.chunk.is_none() && wish.schedule == Schedule::Dynamic {
             MOST
         } else {
@@ -115,7 +177,7 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
         },
         decode: 0,
         over: None,
-    });
+    };
     let eager =
         (wish.schedule == Schedule::Dynamic && !wish.plan_only).then(|| wish.chunk.unwrap_or(1));
     let begin = FromCaller::Begin(Box::new(MapBegin {
@@ -134,7 +196,8 @@ pub fn begin(call: &MapCall) -> Result<Box<Caller>, String> {
         })
         .map_err(|error| trouble(&error))?;
     caller.awake = Instant::now() + AWAKE;
-    Ok(caller)
+    let caller = UnsafeCell::new(caller);
+    Ok(Begun { outside, caller })
 }
 
 /// Hash, names, types and sizes of captured variables.
@@ -176,12 +239,6 @@ fn hashed(captures: &Captures) -> Result<CapturesInfo, String> {
 }
 
 impl Caller {
-    fn send(&self, message: &FromCaller, payload: &Payload) -> Result<(), WireError> {
-        let mut writer = self.line.writer();
-        writer.queue(message, payload)?;
-        Ok(writer.flush()?)
-    }
-
     /// Encodes further inputs, as many chunks as are asked for or there are.
     fn give(&mut self, items: u64, chunks: u32) -> Result<(), WireError> {
         let mut writer = self.line.writer();
@@ -217,8 +274,7 @@ impl Caller {
         Ok(writer.flush()?)
     }
 
-    /// Waits for what the session wants next, so many milliseconds or for ever, and does it.
-    pub fn step(&mut self, wait: i64) -> Step {
+    fn step(&mut self, wait: i64) -> Step {
         if let Some(over) = self.over {
             return over;
         }
@@ -230,7 +286,7 @@ impl Caller {
                 step
             }
             Err(error) => {
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                *self.outside.lock_failure() = error.to_string();
                 self.over = Some(Step::Failed);
                 Step::Failed
             }
@@ -260,16 +316,15 @@ impl Caller {
     fn take(&mut self, message: ToCaller, payload: Payload) -> Result<Step, WireError> {
         match message {
             ToCaller::Job { job } => {
-                self.progress
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .job = job.0;
+                self.outside.lock_progress().job = job.0;
             }
             ToCaller::WantCaptures => {
                 let captures = self.captures();
                 match captures {
-                    Some(captures) => self.send(&FromCaller::Captures, &captures)?,
-                    None => self.send(&FromCaller::Undecodable, &Payload::None)?,
+                    Some(captures) => self.outside.send(&FromCaller::Captures, &captures)?,
+                    None => self
+                        .outside
+                        .send(&FromCaller::Undecodable, &Payload::None)?,
                 }
             }
             ToCaller::Pull { items, chunks } => self.give(items, chunks)?,
@@ -279,7 +334,8 @@ impl Caller {
                 let bytes = Bytes::of(view.bytes());
                 if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) && !self.undecodable {
                     self.undecodable = true;
-                    self.send(&FromCaller::Undecodable, &Payload::None)?;
+                    self.outside
+                        .send(&FromCaller::Undecodable, &Payload::None)?;
                 }
                 view.release();
                 self.decode += nanoseconds(since);
@@ -302,7 +358,7 @@ impl Caller {
             } => {
                 host::keep_first_items(first_items);
                 {
-                    let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut progress = self.outside.lock_progress();
                     (progress.wall, progress.serial) = (wall, serial);
                 }
                 let closed = FromCaller::Closed {
@@ -324,8 +380,7 @@ impl Caller {
                     (Some(_), false) => Step::Failed,
                     (None, false) => Step::Finished,
                 };
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) =
-                    error.unwrap_or_default();
+                *self.outside.lock_failure() = error.unwrap_or_default();
                 return Ok(how);
             }
         }
@@ -343,26 +398,9 @@ impl Caller {
         out.finish_alone().ok().filter(|_| fed)
     }
 
-    /// It is not wanted any more.
-    pub fn end(self) {
+    fn end(self) {
         if self.closed {
             self.line.keep();
         }
-    }
-
-    /// From any thread.
-    pub fn cancel(&self) {
-        let _ = self.send(&FromCaller::Cancel, &Payload::None);
-    }
-
-    pub fn progress(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn failure(&self) -> String {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }

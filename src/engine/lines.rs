@@ -2,7 +2,7 @@
 //! one costs more than a short map.
 
 use std::os::unix::net::UnixStream;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::wire::{Channel, FromEngine, Payload, WireError};
 
@@ -47,7 +47,7 @@ pub struct Line {
     /// For the thread that follows the map.
     pub reader: Channel,
     /// For that thread, and whoever cancels the map.
-    pub writer: Mutex<Channel>,
+    pub writer: Arc<Mutex<Channel>>,
     /// Somebody follows it, whatever the cell does.
     followed: bool,
 }
@@ -109,7 +109,7 @@ impl Line {
         let writer = Channel::new(ours);
         Ok(Self {
             reader: writer.twin(),
-            writer: Mutex::new(writer),
+            writer: Arc::new(Mutex::new(writer)),
             followed: false,
         })
     }

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::captures::Captured;
 use crate::catch::caught;
+use crate::chunk::VALUE;
 use crate::codec;
 use crate::error::ItemError;
 use crate::host::{
     Bytes, Captures, Describe, End, Fault, MapCall, Progress, Pulled, Step, Wish, Write, WriteOf,
     host, text_of,
 };
-use crate::remote::VALUE;
 
 /// What comes back.
 pub(crate) enum News<'a> {
@@ -34,6 +34,9 @@ pub(crate) type Take<'a> = Box<dyn FnMut(News<'_>) -> bool + 'a>;
 
 /// Hands over the bytes of captured variables.
 pub(crate) type Feed<'a> = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + 'a>;
+
+/// The same from any thread.
+pub(crate) type MovingFeed = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + Send>;
 
 /// A result of a map that collects errors.
 pub(crate) fn tagged<O: DeserializeOwned>(
@@ -121,6 +124,14 @@ impl Inputs {
 
 /// A map as it is asked for.
 pub(crate) struct Plan<'a> {
+    pub request: Request,
+    pub feed: Feed<'a>,
+    pub source: Box<dyn Source + 'a>,
+    pub take: Take<'a>,
+}
+
+/// What is asked for, whatever the inputs are.
+pub(crate) struct Request {
     pub wish: Wish,
     /// How many inputs there are; `u64::MAX` when the iterator does not say.
     pub items: u64,
@@ -129,9 +140,6 @@ pub(crate) struct Plan<'a> {
     pub describe: Describe,
     /// `name\u{1f}type\u{1f}` of each captured variable.
     pub names: String,
-    pub feed: Feed<'a>,
-    pub source: Box<dyn Source + 'a>,
-    pub take: Take<'a>,
     /// Results are taken in the order of their inputs.
     pub ordered: bool,
 }
@@ -140,6 +148,8 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Exchange<'a> {
     /// What the host's calls work on, in a box of its own.
     party: *mut Party<'a>,
+    /// The host's part.
+    map: *mut c_void,
     handle: Handle,
 }
 
@@ -160,52 +170,60 @@ struct Order {
     early: BTreeMap<u64, (u64, Vec<u8>)>,
 }
 
-/// The host's part of a map.
-#[derive(Clone, Copy)]
-pub(crate) struct Handle(*mut c_void);
+/// The host's part of a map, for whoever does not step it: from any thread, also when the map is long gone.
+#[derive(Clone)]
+pub(crate) struct Handle(Arc<Mutex<Hosted>>);
 
-// SAFETY: the host's functions for it lock what they share; `Job` never steps it from two threads.
-unsafe impl Send for Handle {}
-// SAFETY: as above.
-unsafe impl Sync for Handle {}
+/// Null when the map has not begun, or is gone.
+struct Hosted(*mut c_void);
+
+// SAFETY: what a handle asks of the host may be asked from any thread while the map is there, and a map is not
+// ended while its handle is locked.
+unsafe impl Send for Hosted {}
 
 impl Handle {
-    pub fn step(self, wait: i64) -> Step {
-        (host().map_step)(self.0, wait)
+    fn lock(&self) -> MutexGuard<'_, Hosted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn cancel(self) {
-        (host().map_cancel)(self.0);
+    pub fn cancel(&self) {
+        let map = self.lock();
+        if !map.0.is_null() {
+            (host().map_cancel)(map.0);
+        }
     }
 
-    pub fn progress(self) -> Progress {
-        (host().map_progress)(self.0)
+    /// Nothing when the map is gone.
+    pub fn progress(&self) -> Option<Progress> {
+        let map = self.lock();
+        (!map.0.is_null()).then(|| (host().map_progress)(map.0))
     }
 
-    pub fn failure(self) -> String {
-        text_of(|to, write| (host().map_failure)(self.0, to, write))
+    pub fn failure(&self) -> String {
+        let map = self.lock();
+        if map.0.is_null() {
+            return String::new();
+        }
+        text_of(|to, write| (host().map_failure)(map.0, to, write))
     }
-}
-
-/// Hands over captured variables.
-pub(crate) fn feed_of<'a, C: Captured + 'a>(captured: C) -> Feed<'a> {
-    Box::new(move |to| captured.feed(to))
 }
 
 impl<'a> Exchange<'a> {
     /// Begins a map; an error says why it was refused.
     pub fn begin(plan: Plan<'a>) -> Result<Self, String> {
+        let request = plan.request;
         let party = Box::into_raw(Box::new(Party {
             source: plan.source,
             take: plan.take,
             feed: plan.feed,
-            names: plan.names,
+            names: request.names,
             captures: None,
-            order: plan.ordered.then(Order::default),
+            order: request.ordered.then(Order::default),
         }));
         let mut exchange = Self {
             party,
-            handle: Handle(std::ptr::null_mut()),
+            map: std::ptr::null_mut(),
+            handle: Handle(Arc::new(Mutex::new(Hosted(std::ptr::null_mut())))),
         };
         // SAFETY: nobody else knows of it yet.
         let mine = unsafe { &mut *party };
@@ -221,30 +239,33 @@ impl<'a> Exchange<'a> {
             .as_ref()
             .map_or(std::ptr::null(), std::ptr::from_ref);
         let call = MapCall {
-            wish: plan.wish,
-            input_type: Bytes::of(plan.input_type.as_bytes()),
-            output_type: Bytes::of(plan.output_type.as_bytes()),
-            items: plan.items,
-            describe: plan.describe,
+            wish: request.wish,
+            input_type: Bytes::of(request.input_type.as_bytes()),
+            output_type: Bytes::of(request.output_type.as_bytes()),
+            items: request.items,
+            describe: request.describe,
             captures,
             ctx: party.cast(),
             pull,
             put,
             failed,
         };
-        exchange.handle = Handle((host().map_begin)(&raw const call));
-        if exchange.handle.0.is_null() {
+        exchange.map = (host().map_begin)(&raw const call);
+        if exchange.map.is_null() {
             return Err(text_of(|to, write| (host().failure)(to, write)));
         }
+        exchange.handle.lock().0 = exchange.map;
         Ok(exchange)
     }
 
-    pub fn handle(&self) -> Handle {
-        self.handle
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
+    /// Goes on until something has happened, or for so many nanoseconds; the host steps a map from one thread at
+    /// a time.
     pub fn step(&mut self, wait: i64) -> Step {
-        self.handle.step(wait)
+        (host().map_step)(self.map, wait)
     }
 
     /// Follows the map to its end.
@@ -260,11 +281,43 @@ impl<'a> Exchange<'a> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        if !self.handle.0.is_null() {
-            (host().map_end)(self.handle.0);
+        let mut map = self.handle.lock();
+        if !map.0.is_null() {
+            (host().map_end)(map.0);
+            map.0 = std::ptr::null_mut();
         }
+        drop(map);
         // SAFETY: `begin` made it, and the host has done with it.
         drop(unsafe { Box::from_raw(self.party) });
+    }
+}
+
+/// A map whose every part may move to another thread, and goes with it.
+pub(crate) struct Moving(Exchange<'static>);
+
+// SAFETY: `begin`, the only way to make one, asks for parts that are `Send`; and the host may be asked to step a map
+// from any thread, one at a time, which is whoever has this.
+unsafe impl Send for Moving {}
+
+impl Moving {
+    pub fn begin(
+        request: Request,
+        feed: MovingFeed,
+        source: Box<dyn Source + Send>,
+        take: Box<dyn FnMut(News<'_>) -> bool + Send>,
+    ) -> Result<Self, String> {
+        Exchange::begin(Plan {
+            request,
+            feed,
+            source,
+            take,
+        })
+        .map(Self)
+    }
+
+    /// What goes on with it, on whichever thread.
+    pub fn exchange(&mut self) -> &mut Exchange<'static> {
+        &mut self.0
     }
 }
 

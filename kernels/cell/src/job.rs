@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::ItemError;
-use crate::exchange::{Exchange, Handle, News, Plan};
-use crate::host::{Step, host};
+use crate::exchange::{Handle, Moving, MovingFeed, News, Request, Source};
+use crate::host::{Progress, Step, host};
 use crate::waiting::Bell;
 
 /// A map that runs while the cell goes on. Its results stay, encoded as they came, until it and its clones are
@@ -176,30 +176,31 @@ impl<O> Shared<O> {
     }
 }
 
-/// An exchange on its way to the thread that follows it.
-struct Moved(Exchange<'static>);
-
-// SAFETY: only made by `Job::begin`, whose inputs, captured bytes and results are `Send`.
-unsafe impl Send for Moved {}
-
 impl<O: Send + 'static> Job<O> {
-    /// `plan` is without what takes its results, and all of it may move to another thread.
-    pub(crate) fn begin(mut plan: Plan<'static>, how: How<O>) -> Result<Self, String> {
+    /// All that it works on may move to another thread, and does.
+    pub(crate) fn begin(
+        mut request: Request,
+        feed: MovingFeed,
+        source: Box<dyn Source + Send>,
+        how: How<O>,
+    ) -> Result<Self, String> {
         let shared = Arc::new(Shared {
             how,
             state: Mutex::new(State {
-                total: (plan.items != u64::MAX).then_some(plan.items),
+                total: (request.items != u64::MAX).then_some(request.items),
                 ..State::default()
             }),
             changed: Condvar::new(),
             started: Instant::now(),
         });
         let to = shared.clone();
-        plan.take = Box::new(move |news| to.take(news));
-        plan.ordered = false;
-        let mut exchange = Exchange::begin(plan)?;
+        let take = Box::new(move |news: News<'_>| to.take(news));
+        request.ordered = false;
+        let mut moving = Moving::begin(request, feed, source, take)?;
+        let exchange = moving.exchange();
         // The session's number comes first.
-        while exchange.handle().progress().job == 0 {
+        let number = |handle: &Handle| handle.progress().map_or(0, |progress| progress.job);
+        while number(exchange.handle()) == 0 {
             match exchange.step(-1) {
                 Step::Going | Step::Waited => {}
                 over => {
@@ -209,19 +210,18 @@ impl<O: Send + 'static> Job<O> {
                 }
             }
         }
-        let job = exchange.handle().progress().job;
+        let job = number(exchange.handle());
         let held = Arc::new(Held(job));
         {
             let mut state = shared.lock();
             state.job = job;
-            state.handle = Some(exchange.handle());
+            state.handle = Some(exchange.handle().clone());
         }
         let to = shared.clone();
-        let moved = Moved(exchange);
         let spawned = std::thread::Builder::new()
             .name("job".to_owned())
             .spawn(move || {
-                let mut exchange = { moved }.0;
+                let exchange = moving.exchange();
                 let over = exchange.run();
                 to.end(over, exchange.handle());
             });
@@ -231,15 +231,16 @@ impl<O: Send + 'static> Job<O> {
 }
 
 impl<O> Shared<O> {
-    fn end(&self, how: Step, handle: Handle) {
-        let progress = handle.progress();
+    fn end(&self, how: Step, handle: &Handle) {
+        let times = handle.progress();
+        let time = |of: fn(Progress) -> u64| Duration::from_nanos(times.map_or(0, of));
         let mut state = self.lock();
         state.handle = None;
         state.over = Some(Over {
             how,
             why: handle.failure(),
-            wall: Duration::from_nanos(progress.wall),
-            serial: Duration::from_nanos(progress.serial),
+            wall: time(|times| times.wall),
+            serial: time(|times| times.serial),
         });
         let bells = std::mem::take(&mut state.bells);
         drop(state);
@@ -279,7 +280,7 @@ impl<O> Job<O> {
 
     /// Ends it: no new chunks are sent, and items that run come to their end. What is done stays.
     pub fn cancel(&self) {
-        if let Some(handle) = self.shared.lock().handle {
+        if let Some(handle) = &self.shared.lock().handle {
             handle.cancel();
         }
     }

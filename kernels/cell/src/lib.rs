@@ -9,6 +9,7 @@
 
 mod captures;
 mod catch;
+mod chunk;
 mod codec;
 pub mod engine;
 pub mod entry;
@@ -19,6 +20,7 @@ mod job;
 pub mod magic;
 pub mod out;
 pub mod pool;
+mod processes;
 mod remote;
 mod resident;
 #[cfg(feature = "sources")]

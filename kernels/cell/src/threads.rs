@@ -10,6 +10,80 @@ use crate::catch::caught;
 use crate::error::ItemError;
 use crate::exchange::panicked;
 use crate::host::{Bytes, ChunkEnd, End, MapEnd, ThreadsCall, Wish, host, text_of};
+use crate::pool::Pool;
+use crate::processes::known;
+
+impl Pool {
+    /// A map on a thread pool.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn on_threads<I, O, F>(&self, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        self.threads(self.wish(), inputs, &f)
+            .into_iter()
+            .map(|result| result.expect("a map that does not collect errors has none"))
+            .collect()
+    }
+
+    /// As [`Self::on_threads`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_on_threads<I, O, F>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        let mut wish = self.wish();
+        wish.collect = true;
+        self.threads(wish, inputs, &f)
+    }
+
+    /// A reduction on a thread pool.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn reduce_on_threads<I, O, F, P>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+        combine: P,
+    ) -> Option<O>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+        P: Fn(O, O) -> O,
+    {
+        self.on_threads(inputs, f).into_iter().reduce(combine)
+    }
+
+    #[track_caller]
+    fn threads<I, O, F>(
+        &self,
+        wish: Wish,
+        inputs: impl IntoIterator<Item = I>,
+        f: &F,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        match run(wish, inputs, f) {
+            Ok(results) => results,
+            Err((MapEnd::Refused, why)) => panic!("{why}"),
+            Err((_, why)) => known(why),
+        }
+    }
+}
 
 /// An input that exactly one worker takes out.
 struct Cell<I>(MaybeUninit<I>);
@@ -26,7 +100,7 @@ struct Shared<'a, I, O, F> {
 }
 
 /// Runs a map; an error says why it did not end well, and whether the session knows it already.
-pub(crate) fn run<I, O, F>(
+fn run<I, O, F>(
     wish: Wish,
     inputs: impl IntoIterator<Item = I>,
     f: &F,

@@ -407,6 +407,12 @@ impl World {
         if left {
             assert_eq!(self.caller.told, vec![1; self.plan.items as usize]);
         }
+        self.happens(Event::CallerCloses);
+        assert_eq!(self.state.lines.len(), 1, "it waits for another map");
+        self.trouble(Trouble::CallerDies);
+        assert!(self.state.lines.is_empty() && self.state.maps.is_empty());
+        let held = self.state.finished.iter().any(|(record, _)| record.held);
+        assert!(!held, "nobody holds results of a caller that is gone");
     }
 
     /// All that matters for what can come, with engines that are alike in one order.

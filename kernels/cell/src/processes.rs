@@ -1,0 +1,452 @@
+//! Maps on process pools: inputs and results travel, and the function is found again on the other side.
+
+use std::any::type_name;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::iter::FusedIterator;
+use std::rc::Rc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::captures::{Captured, Kept};
+use crate::codec;
+use crate::error::ItemError;
+use crate::exchange::{Exchange, Iterated, News, Plan, Request, Take, length, tagged};
+use crate::host::{Describe, PoolKind, Step, Wish};
+use crate::job::{Decode, How, Job};
+use crate::pool::Pool;
+use crate::remote::{mapping, reducing};
+
+impl Pool {
+    /// A map as it will be asked for; results are taken in the order of their inputs.
+    fn request<It, O>(&self, wish: Wish, inputs: &It, describe: Describe) -> Request
+    where
+        It: Iterator,
+    {
+        Request {
+            wish,
+            items: length(inputs),
+            input_type: type_name::<It::Item>(),
+            output_type: type_name::<O>(),
+            describe,
+            names: self.names.clone(),
+            ordered: true,
+        }
+    }
+
+    fn plan<'a, C, It, O>(
+        &self,
+        wish: Wish,
+        captured: C,
+        inputs: It,
+        describe: Describe,
+        take: Take<'a>,
+    ) -> Plan<'a>
+    where
+        C: Captured + 'a,
+        It: Iterator + 'a,
+        It::Item: Serialize,
+    {
+        Plan {
+            request: self.request::<_, O>(wish, &inputs, describe),
+            feed: Box::new(move |to| captured.feed(to)),
+            source: Box::new(Iterated(inputs)),
+            take,
+        }
+    }
+
+    /// A map on a process pool; `maker` makes the function from the captured variables.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn on_processes<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Vec<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        self.gathered(captured, inputs, maker, true)
+    }
+
+    /// As [`Self::on_processes`], in the order of arrival.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn unordered_on_processes<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Vec<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        self.gathered(captured, inputs, maker, false)
+    }
+
+    #[track_caller]
+    fn gathered<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+        ordered: bool,
+    ) -> Vec<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        let describe = described::<C, _, _, I, O>(maker);
+        let inputs = inputs.into_iter();
+        let mut results = Vec::with_capacity(room(length(&inputs)));
+        let take = |news: News<'_>| match news {
+            News::Results {
+                count, mut bytes, ..
+            } => codec::take_many(count as usize, &mut bytes, &mut results).is_ok(),
+            News::Failed(_) => true,
+        };
+        let wish = self.wish();
+        let mut plan = self.plan::<_, _, O>(wish, captured, inputs, describe, Box::new(take));
+        plan.request.ordered = ordered;
+        follow(plan);
+        results
+    }
+
+    /// As [`Self::on_processes`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_on_processes<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Vec<Result<O, ItemError>>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
+        let describe = described::<C, _, _, I, O>(maker);
+        let mut results = Vec::new();
+        let mut arrived = Vec::new();
+        let unordered = self.unordered;
+        let take = |news: News<'_>| match news {
+            News::Results {
+                first,
+                count,
+                mut bytes,
+                ..
+            } => (first..first + count).all(|item| {
+                arrived.extend(unordered.then_some(item));
+                let result = tagged(item, &mut bytes);
+                result.is_some_and(|result| place(&mut results, item, result))
+            }),
+            News::Failed(error) => {
+                arrived.extend(unordered.then_some(error.item()));
+                place(&mut results, error.item(), Err(error.clone()))
+            }
+        };
+        let mut wish = self.wish();
+        wish.collect = true;
+        let mut plan =
+            self.plan::<_, _, O>(wish, captured, inputs.into_iter(), describe, Box::new(take));
+        plan.request.ordered = false;
+        let all = plan.request.items;
+        let mut exchange = begun(plan);
+        match exchange.run() {
+            Step::Finished => drop(exchange),
+            // What is done is kept, and the rest is told to be missing.
+            Step::Cancelled => {
+                drop(exchange);
+                if all <= MOST_CANCELLED {
+                    let all = results.len().max(all as usize);
+                    results.resize_with(all, || None);
+                }
+            }
+            _ => known(exchange.handle().failure()),
+        }
+        let whole =
+            |(item, result): (u64, Option<_>)| result.unwrap_or(Err(ItemError::Cancelled { item }));
+        if !unordered {
+            return (0..).zip(results).map(whole).collect();
+        }
+        let mut missing: Vec<u64> = (0..)
+            .zip(&results)
+            .filter(|(_, result)| result.is_none())
+            .map(|(item, _)| item)
+            .collect();
+        // What did not arrive comes last.
+        arrived.append(&mut missing);
+        arrived
+            .into_iter()
+            .filter_map(|item| Some((item, results.get_mut(usize::try_from(item).ok()?)?.take())))
+            .map(whole)
+            .collect()
+    }
+
+    /// A reduction on a process pool; `maker` makes both functions.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn reduce_on_processes<C, I, O, M, F, P>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+        combine: impl Fn(O, O) -> O,
+    ) -> Option<O>
+    where
+        C: Captured,
+        I: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned,
+        M: FnOnce(C::Owned) -> (F, P),
+        F: Fn(I) -> O,
+        P: Fn(O, O) -> O,
+    {
+        std::mem::forget(maker);
+        // One of each chunk, in order.
+        let mut parts: Vec<O> = Vec::new();
+        let take = |news: News<'_>| match news {
+            News::Results { mut bytes, .. } => codec::take_many(1, &mut bytes, &mut parts).is_ok(),
+            News::Failed(_) => true,
+        };
+        let describe = reducing::<C, M, F, P, I, O>;
+        follow(self.plan::<_, _, O>(
+            self.wish(),
+            captured,
+            inputs.into_iter(),
+            describe,
+            Box::new(take),
+        ));
+        parts.into_iter().reduce(combine)
+    }
+
+    /// As [`Self::map_iter`]; `maker` makes the function from the captured variables.
+    #[track_caller]
+    pub(crate) fn iter_on_processes<'a, C, It, O, M, F>(
+        &self,
+        captured: C,
+        inputs: It,
+        maker: M,
+    ) -> MapIter<'a, O>
+    where
+        C: Captured + 'a,
+        It: IntoIterator,
+        It::IntoIter: 'a,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + 'a,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
+        if self.kind() == PoolKind::Threads {
+            panic!("the results of a thread pool come all at once: `pool::map`");
+        }
+        let describe = described::<C, _, _, It::Item, O>(maker);
+        let arrived = Rc::new(RefCell::new(VecDeque::new()));
+        let to = arrived.clone();
+        let mut plan = self.plan::<_, _, O>(
+            self.wish(),
+            captured,
+            inputs.into_iter(),
+            describe,
+            Box::new(move |news| {
+                each(news, &mut |item, result| {
+                    to.borrow_mut().push_back((item, result))
+                })
+            }),
+        );
+        plan.request.ordered = false;
+        MapIter {
+            exchange: begun(plan),
+            arrived,
+            over: false,
+        }
+    }
+
+    /// A map in the background; `maker` makes the function from the captured variables.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn start_on_processes<C, It, O, M, F>(&self, captured: C, inputs: It, maker: M) -> Job<O>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
+        let describe = described::<C, _, _, It::Item, O>(maker);
+        let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
+        self.start_job::<C, It, O, O>(captured, inputs, describe, (whole, None))
+    }
+
+    /// As [`Self::start_on_processes`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_start_on_processes<C, It, O, M, F>(
+        &self,
+        captured: C,
+        inputs: It,
+        maker: M,
+    ) -> Job<Result<O, ItemError>>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize + DeserializeOwned,
+        O: Serialize + DeserializeOwned + Send + 'static,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
+        let describe = described::<C, _, _, It::Item, O>(maker);
+        let how = (tagged::<O> as Decode<_>, Some(Err as fn(ItemError) -> _));
+        self.start_job::<C, It, Result<O, ItemError>, O>(captured, inputs, describe, how)
+    }
+
+    #[track_caller]
+    fn start_job<C, It, O, R>(
+        &self,
+        captured: C,
+        inputs: It,
+        describe: Describe,
+        how: How<O>,
+    ) -> Job<O>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Serialize,
+        O: Send + 'static,
+    {
+        let mut wish = self.wish();
+        wish.background = true;
+        wish.collect = how.1.is_some();
+        // What is captured is handed over now: its variables may change while the job runs.
+        let kept = Kept::of(&captured);
+        let inputs = inputs.into_iter();
+        let request = self.request::<_, R>(wish, &inputs, describe);
+        let feed = Box::new(move |to: &mut dyn FnMut(u64, &[u8])| kept.feed(to));
+        match Job::begin(request, feed, Box::new(Iterated(inputs)), how) {
+            Ok(job) => job,
+            Err(why) => panic!("{why}"),
+        }
+    }
+}
+
+/// A cancelled map of more inputs has no errors for those that were not even pulled.
+const MOST_CANCELLED: u64 = 10_000_000;
+
+/// Results that room is made for before they come.
+const ROOM: u64 = 1 << 24;
+
+fn room(items: u64) -> usize {
+    if items < ROOM { items as usize } else { 0 }
+}
+
+/// How other processes find the function that `maker` makes.
+fn described<C, M, F, I, O>(maker: M) -> Describe
+where
+    C: Captured,
+    M: FnOnce(C::Owned) -> F,
+    F: Fn(I) -> O,
+    I: DeserializeOwned,
+    O: Serialize,
+{
+    std::mem::forget(maker);
+    mapping::<C, M, F, I, O>
+}
+
+/// Ends the cell for a reason that the session knows already.
+pub(crate) fn known(why: String) -> ! {
+    // Not a panic of the user's code: no hook, no message.
+    std::panic::resume_unwind(Box::new(why))
+}
+
+#[track_caller]
+fn begun(plan: Plan<'_>) -> Exchange<'_> {
+    match Exchange::begin(plan) {
+        Ok(exchange) => exchange,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// A map from its begin to its end.
+#[track_caller]
+fn follow(plan: Plan<'_>) {
+    let mut exchange = begun(plan);
+    if exchange.run() != Step::Finished {
+        known(exchange.handle().failure());
+    }
+}
+
+/// Decodes results one by one, each with the index of its input.
+fn each<O: DeserializeOwned>(news: News<'_>, to: &mut dyn FnMut(u64, O)) -> bool {
+    let News::Results {
+        first,
+        count,
+        mut bytes,
+        ..
+    } = news
+    else {
+        return true;
+    };
+    let form = codec::form::<O>();
+    (first..first + count).all(|item| match codec::take(&mut bytes, form) {
+        Ok(result) => {
+            to(item, result);
+            true
+        }
+        Err(_) => false,
+    })
+}
+
+/// Puts a result where its input stands.
+fn place<R>(results: &mut Vec<Option<R>>, item: u64, result: R) -> bool {
+    let item = item as usize;
+    if results.len() <= item {
+        results.resize_with(item + 1, || None);
+    }
+    results[item] = Some(result);
+    true
+}
+
+/// The results of a map as they arrive; see [`map_iter`].
+pub struct MapIter<'a, O> {
+    exchange: Exchange<'a>,
+    arrived: Rc<RefCell<VecDeque<(u64, O)>>>,
+    over: bool,
+}
+
+impl<O> Iterator for MapIter<'_, O> {
+    type Item = (u64, O);
+
+    fn next(&mut self) -> Option<(u64, O)> {
+        loop {
+            let next = self.arrived.borrow_mut().pop_front();
+            if next.is_some() || self.over {
+                return next;
+            }
+            match self.exchange.step(-1) {
+                Step::Going | Step::Waited => {}
+                Step::Finished => self.over = true,
+                Step::Failed | Step::Cancelled => known(self.exchange.handle().failure()),
+            }
+        }
+    }
+}
+
+impl<O> FusedIterator for MapIter<'_, O> {}

@@ -1,0 +1,103 @@
+//! What cells tell: values to show, facts of their run, panics.
+
+use std::ffi::c_void;
+use std::io::Write as _;
+
+use regatta_cell::host::{Bytes, Fact, Write};
+
+use super::{PANIC, WATCHED, WORKER, cell, take_panic};
+use crate::engine::{link, places};
+use crate::ids::Rank;
+use crate::wire::places::Place;
+use crate::wire::{FromEngine, PanicInfo, Payload};
+
+pub(super) extern "C" fn take_panic_text(to: *mut c_void, write: Write) {
+    let panic = take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
+    let place = panic
+        .place
+        .map_or_else(String::new, |place| place.to_string());
+    let text = format!("{}\u{1f}{place}", panic.message);
+    write(to, Bytes::of(text.as_bytes()));
+}
+
+pub(super) extern "C" fn place(file: Bytes, line: u32, to: *mut c_void, write: Write) {
+    if let Some(place) = place_of(file, line) {
+        write(to, Bytes::of(place.to_string().as_bytes()));
+    }
+}
+
+fn place_of(file: Bytes, line: u32) -> Option<Place> {
+    // SAFETY: it lives as long as the call, as every argument does.
+    let file = std::str::from_utf8(unsafe { file.as_slice() }).ok()?;
+    places::place(file, line)
+}
+
+/// A copy of bytes that the cell lends.
+pub fn text(bytes: Bytes) -> String {
+    // SAFETY: the cell crate lends `Bytes` of a live slice for the time of the call.
+    String::from_utf8_lossy(unsafe { bytes.as_slice() }).into_owned()
+}
+
+pub(super) extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
+    let rank = WORKER.get().map(|(rank, _)| Rank(rank));
+    let message = FromEngine::Shown {
+        rank,
+        mime: text(mime),
+        type_name: text(type_name),
+    };
+    // SAFETY: as in `text`.
+    let text = unsafe { value.as_slice() }.to_vec();
+    if let Ok(payload) = Payload::of(text) {
+        // A session that is gone will end this process; there is nobody to tell.
+        let _ = link::send(&message, &payload);
+    }
+}
+
+pub(super) extern "C" fn tell(fact: Fact, what: Bytes) {
+    let what = text(what);
+    let facts = &mut cell().facts;
+    match fact {
+        Fact::Panicked => facts.panicked = true,
+        Fact::Errored => facts.errored = true,
+        Fact::ChangedType => facts.changed.push(what),
+        Fact::PanickedAtEnd => facts.panicked_at_end = true,
+        Fact::Variables => {
+            let names = what.split('\u{1f}').filter(|name| !name.is_empty());
+            facts.variables = names.map(str::to_owned).collect();
+        }
+    }
+}
+
+pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> bool {
+    if !WATCHED.get() {
+        return false;
+    }
+    let panic = PanicInfo {
+        message: text(message),
+        file: text(file),
+        line,
+        column,
+        place: place_of(file, line),
+    };
+    // This one ends the process, so what led to it would be lost.
+    let fatal =
+        panic.message.contains("cannot unwind") || panic.message.contains("in a destructor");
+    PANIC.with_borrow_mut(|first| {
+        if fatal {
+            if let Some(first) = first {
+                // The process ends with it, and nobody is left to hear of a failure to write.
+                let _ = writeln!(std::io::stderr(), "panicked: {}", first.message);
+            }
+            return false;
+        }
+        first.get_or_insert(panic);
+        true
+    })
+}
+
+pub(super) extern "C" fn timing(per_loop: *const f64, runs: u64, loops: u64) {
+    // SAFETY: the cell crate passes a live slice of `runs` numbers.
+    let per_loop = unsafe { std::slice::from_raw_parts(per_loop, runs as usize) };
+    let per_loop = per_loop.iter().map(|seconds| seconds.to_bits()).collect();
+    let _ = link::send(&FromEngine::Timing { per_loop, loops }, &Payload::None);
+}
