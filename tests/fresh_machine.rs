@@ -7,7 +7,7 @@ use support::machine::Machine;
 use support::{contains, lacks};
 
 /// What the first start with a toolchain says, and no later one.
-const BUILT: &str = "builds the crates that cells link to";
+const BUILT: &str = "the first start with this toolchain builds the crate";
 
 #[test]
 fn missing_sources_are_fetched_or_done_without() {

@@ -9,6 +9,7 @@ pub mod analysis;
 mod analyst;
 mod builds;
 mod bundle;
+mod carried;
 mod cell_crate;
 pub mod cleaner;
 mod connection;

@@ -112,12 +112,9 @@ fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()>
             continue;
         }
         fs::copy(entry.path(), &target)?;
-        let linked = [".rlib", ".rmeta", ".so"]
-            .iter()
-            .any(|end| text.ends_with(end));
-        if let Some((old, new)) = paths.filter(|_| !linked) {
+        if let Some((old, new)) = paths {
             let bytes = fs::read(&target)?;
-            if let Some(bytes) = replaced(&bytes, old, new) {
+            if let Some(bytes) = replaced_in(&target, &bytes, old, new) {
                 fs::write(&target, bytes)?;
             }
         }
@@ -128,6 +125,14 @@ fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()>
             .set_modified(modified)?;
     }
     Ok(())
+}
+
+/// A file's bytes with every `old` replaced; `None` without one, and for what is linked, in which no path matters.
+pub fn replaced_in(path: &Path, bytes: &[u8], old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    let name = path.file_name()?.to_string_lossy();
+    let mut ends = [".rlib", ".rmeta", ".so"].into_iter();
+    let linked = ends.any(|end| name.ends_with(end));
+    (!linked).then(|| replaced(bytes, old, new)).flatten()
 }
 
 /// The bytes with every `old` replaced; `None` without one.

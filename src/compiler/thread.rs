@@ -18,8 +18,8 @@ use super::process::Reply;
 use super::told::{Lets, Told, taken_out};
 use super::tools::direct;
 use super::{
-    Artifact, CompileError, Setting, Source, cell_crate, diagnostics, relay, template, toolchain,
-    wrapper,
+    Artifact, CompileError, Setting, Source, carried, cell_crate, diagnostics, relay, template,
+    toolchain, wrapper,
 };
 
 type Answer = Result<Made, CompileError>;
@@ -70,6 +70,10 @@ pub fn serve(
     let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
     let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
     let laid = template::lay(&sysroot, &build);
+    if !laid {
+        // Without them, cargo builds them.
+        let _ = carried::lay(&sysroot, &build);
+    }
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut relay = Command::new(&exe);
     relay.env(relay::FOLDER_VARIABLE, folder).process_group(0);

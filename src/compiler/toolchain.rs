@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{relay, rust_src, std_sources, template, tools};
+use super::{carried, relay, rust_src, std_sources, template, tools};
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
@@ -96,10 +96,12 @@ impl Toolchain {
         let sysroot = tools::sysroot(find_sysroot)?;
         let no_sources = rust_src::obtain(&sysroot, &say).err();
         if !template::is_there(&sysroot) {
-            say(
-                "the first start with this toolchain builds the crates that cells link to, in some 15 s; later ones find \
-                 them built",
-            );
+            let built = if carried::fits(&sysroot) {
+                "builds the crate that cells link to, in some 3 s; later ones find it built"
+            } else {
+                "builds the crates that cells link to, in some 15 s; later ones find them built"
+            };
+            say(&format!("the first start with this toolchain {built}"));
         }
         Ok(Self {
             sysroot,
