@@ -68,7 +68,7 @@ pub fn cell(session: &mut Session, code: &str, sink: &mut dyn Sink) -> bool {
 
 /// Without a prompt to put it into, what `%load` found is shown.
 fn show_loaded(session: &mut Session, sink: &mut dyn Sink) {
-    if let Some(code) = session.next_input.take() {
+    for code in session.next_inputs.drain(..) {
         sink.send(Event::Text(code));
     }
 }

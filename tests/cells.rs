@@ -210,6 +210,26 @@ fn cells_are_kept_changed_and_run_again(session: &mut Session) {
     session.type_keys(" + 40\r");
     contains(&session.prompt(support::PATIENCE), &["82"]);
 
+    let cells = path("kept.rs");
+    session.cells(&[&format!("%save {cells} ~1/")]);
+    let text = fs::read_to_string(folder.join("kept.rs")).expect("a file");
+    assert_eq!(text, "// %%\nlet old = 7;\n// %%\nold *\n6\n");
+    contains(&session.cell(&format!("%run {cells}")), &["42"]);
+    // Each of several cells has a prompt of its own.
+    session.cells(&[&format!("%load {cells}")]);
+    session.type_keys("\r");
+    lacks(&session.prompt(support::PATIENCE), &["Out"]);
+    session.type_keys(" + 1\r");
+    contains(&session.prompt(support::PATIENCE), &["43"]);
+
+    let paged = path("paged");
+    session.cells(&[
+        &format!("%env PAGER=cat > {paged}"),
+        "%show (0..5000).collect::<Vec<i32>>()",
+    ]);
+    let text = fs::read_to_string(&paged).expect("what the pager got");
+    contains(&text, &["4999"]);
+
     let program = path("prog.rs");
     let wrote = session.cell(&format!(
         "%%writefile {program}\nfn main() -> Result<(), String> {{\n    println!(\"in main\");\n    Err(\"a bad end\".to_owned())\n}}"

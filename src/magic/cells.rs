@@ -76,11 +76,32 @@ pub fn write(typed: &str, text: &str, append: bool) -> Result<(), Report> {
     })
 }
 
-/// The cells of a file: those of a notebook, or the whole of a Rust file.
+/// The line in front of each cell in a Rust file, as editors know it from other languages.
+pub const CELL: &str = "// %%";
+
+/// The cells of a Rust file; the whole of one that knows no cells.
+fn marked(text: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut last = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == CELL {
+            cells.push(String::new());
+            last += 1;
+        } else {
+            cells[last].push_str(line);
+        }
+    }
+    if last > 0 {
+        cells.retain(|cell| !cell.trim().is_empty());
+    }
+    cells
+}
+
+/// The cells of a file, of a notebook or a Rust file.
 pub fn of_file(typed: &str) -> Result<Vec<String>, Report> {
     let text = read(typed)?;
     if !is_notebook(typed) {
-        return Ok(vec![text]);
+        return Ok(marked(&text));
     }
     let notebook = Notebook::parse(&text);
     Ok(notebook
@@ -113,7 +134,17 @@ pub fn run_all(
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{marked, matches};
+
+    #[test]
+    fn a_rust_file_is_one_cell_unless_it_marks_them() {
+        let whole = "fn main() {\n    // a comment\n}\n";
+        assert_eq!(marked(whole), [whole]);
+        assert_eq!(marked(""), [""]);
+        let several = "// %%\nlet a = 1;\n// %%\n// %% a\na\n// %%\n\n";
+        assert_eq!(marked(several), ["let a = 1;\n", "// %% a\na\n"]);
+        assert_eq!(marked("use std::fs;\n// %%\n1"), ["use std::fs;\n", "1"]);
+    }
 
     #[test]
     fn patterns_as_in_a_shell() {

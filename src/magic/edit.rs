@@ -52,7 +52,7 @@ impl Magic for Edit {
                 let code = if words.is_empty() {
                     String::new()
                 } else {
-                    load::code(session, words)? + "\n"
+                    load::codes(session, words)?.join("\n\n") + "\n"
                 };
                 let file = folder.path().join("cell.rs");
                 std::fs::write(&file, code).map_err(system)?;

@@ -1,4 +1,4 @@
-//! `%load`: code to the next prompt, to look at and to change before it runs.
+//! `%load`: code to the next prompts, to look at and to change before it runs.
 
 use clap::{Arg, ArgAction, Command};
 
@@ -12,7 +12,7 @@ pub struct Load;
 impl Magic for Load {
     fn command(&self) -> Command {
         Command::new("load")
-            .about("puts a file, or earlier cells, into the next prompt")
+            .about("puts a file, or earlier cells, into the next prompts")
             .arg(
                 Arg::new("file")
                     .value_name("FILE OR CELLS")
@@ -20,7 +20,7 @@ impl Magic for Load {
                     .action(ArgAction::Append)
                     .help("a file, or cells: `3`, `2-5`, `~1/`"),
             )
-            .after_help("Without a terminal the code is shown.")
+            .after_help("Several cells take a prompt each; Ctrl-C leaves out the rest. Without a terminal the code is shown.")
     }
 
     fn examples(&self) -> &'static [Example] {
@@ -32,13 +32,13 @@ impl Magic for Load {
 
     fn run(&self, call: &Call<'_>, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
         let words = call.all_of("file");
-        session.next_input = Some(code(session, &words)?);
+        session.next_inputs = codes(session, &words)?.into();
         Ok(())
     }
 }
 
-/// The code of a file, or of cells.
-pub fn code(session: &Session, words: &[&str]) -> Result<String, Failed> {
+/// The code of a file, or of cells, cell by cell.
+pub fn codes(session: &Session, words: &[&str]) -> Result<Vec<String>, Failed> {
     let codes: Vec<String> = match words {
         [file] if !is_range(file) => of_file(file)?,
         _ => {
@@ -46,6 +46,6 @@ pub fn code(session: &Session, words: &[&str]) -> Result<String, Failed> {
             cells.map(|(_, record)| record.code).collect()
         }
     };
-    let codes: Vec<&str> = codes.iter().map(|code| code.trim_end()).collect();
-    Ok(codes.join("\n\n"))
+    let codes = codes.iter().map(|code| code.trim_end().to_owned());
+    Ok(codes.collect())
 }

@@ -15,6 +15,7 @@ impl Magic for Run {
         Command::new("run")
             .about("runs a notebook (.md), or a Rust file as one cell and its `main`")
             .arg(Arg::new("file").required(true).help("the file"))
+            .after_help("Lines `// %%` divide a Rust file into several cells, as `%save` does.")
     }
 
     fn examples(&self) -> &'static [Example] {

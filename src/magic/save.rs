@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::cells::{is_notebook, named, path, write};
+use super::cells::{CELL, is_notebook, named, path, write};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Report, Sink};
 use crate::session::{Failed, Session};
@@ -60,7 +60,7 @@ impl Magic for Save {
         let text: String = if is_notebook(file) {
             codes.map(fence).collect()
         } else {
-            codes.map(|code| format!("{code}\n")).collect()
+            codes.map(|code| format!("{CELL}\n{code}\n")).collect()
         };
         write(file, &text, append)?;
         let count = match cells.len() {

@@ -39,7 +39,7 @@ mod value;
 mod vt;
 
 pub use json::JsonLines;
-pub use pager::page;
+pub use pager::pager;
 pub use style::Style;
 pub use terminal::Terminal;
 

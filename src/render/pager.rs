@@ -6,16 +6,14 @@ use std::process::{Command, Stdio};
 /// The pager where `PAGER` names none: with colours.
 const DEFAULT: &str = "less -R";
 
-/// Shows a text in `PAGER`, or in less, and waits until the user leaves it. An error when it can't be run.
-pub fn page(text: &str) -> io::Result<()> {
-    let named = std::env::var("PAGER").ok();
-    let pager = named
-        .filter(|name| !name.trim().is_empty())
-        .unwrap_or_else(|| DEFAULT.to_owned());
-    run(&pager, text)
+/// The pager that `PAGER` names, or less.
+pub fn pager(named: Option<&str>) -> String {
+    let named = named.filter(|name| !name.trim().is_empty());
+    named.unwrap_or(DEFAULT).to_owned()
 }
 
-fn run(pager: &str, text: &str) -> io::Result<()> {
+/// Shows a text in a pager and waits until the user leaves it. An error when it can't be run.
+pub(super) fn page(pager: &str, text: &str) -> io::Result<()> {
     let mut child = Command::new("sh")
         .args(["-c", pager])
         .stdin(Stdio::piped())
@@ -33,16 +31,18 @@ fn run(pager: &str, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::run;
+    use super::{page, pager};
 
     #[test]
     fn a_pager_gets_the_text_or_is_missing() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("paged");
         let long = "line\n".repeat(100_000);
-        run(&format!("cat > '{}'", file.display()), &long).expect("a pager");
+        page(&format!("cat > '{}'", file.display()), &long).expect("a pager");
         assert_eq!(std::fs::read_to_string(file).expect("its text"), long);
-        run("true", &long).expect("a pager that is left at once");
-        assert!(run("no-such-pager-at-all 2>/dev/null", &long).is_err());
+        page("true", &long).expect("a pager that is left at once");
+        assert!(page("no-such-pager-at-all 2>/dev/null", &long).is_err());
+        assert_eq!(pager(Some("most")), "most");
+        assert_eq!(pager(Some(" ")), pager(None));
     }
 }

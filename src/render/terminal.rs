@@ -7,7 +7,8 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, compare, docs, map, output, plot, progress, px, report, tables, timeline, timing, value,
+    Style, compare, docs, map, output, pager, plot, progress, px, report, tables, timeline, timing,
+    value,
 };
 use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
 
@@ -30,12 +31,9 @@ pub struct Terminal<W: Write> {
     pace: Pace,
     /// It was said that the job stops, where nothing can be redrawn.
     told_stopping: bool,
-    /// Shows what does not fit on the screen.
-    pager: Option<Pager>,
+    /// The command that shows what does not fit on the screen.
+    pager: Option<String>,
 }
-
-/// Shows a text in a program that pages; an error when there is none.
-pub type Pager = fn(&str) -> io::Result<()>;
 
 impl<W: Write> Terminal<W> {
     pub fn new(out: W, style: Style) -> Self {
@@ -53,11 +51,9 @@ impl<W: Write> Terminal<W> {
         }
     }
 
-    /// What was asked for whole goes through this, where it does not fit on the screen.
-    #[must_use]
-    pub fn paged(mut self, pager: Pager) -> Self {
+    /// What was asked for whole goes through this command, where it does not fit on the screen.
+    pub fn set_pager(&mut self, pager: String) {
         self.pager = Some(pager);
-        self
     }
 
     /// Whether cells are shown as they start (`In [1]: …`): yes where nobody typed them.
@@ -123,8 +119,10 @@ impl<W: Write> Terminal<W> {
     /// Whether a text went through the pager.
     fn is_paged(&mut self, block: &str) -> bool {
         let fits = block.lines().count() < self.style.height;
-        match self.pager.filter(|_| self.style.live && !fits) {
-            Some(pager) => self.below.erase(&mut self.out).is_ok() && pager(block).is_ok(),
+        match self.pager.as_deref().filter(|_| self.style.live && !fits) {
+            Some(pager) => {
+                self.below.erase(&mut self.out).is_ok() && pager::page(pager, block).is_ok()
+            }
             None => false,
         }
     }

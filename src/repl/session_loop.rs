@@ -17,7 +17,7 @@ use super::init::Startup;
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
 use crate::outcome::{Event, Sink};
-use crate::render::{Style, Terminal, page};
+use crate::render::{Style, Terminal, pager};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
 
@@ -38,7 +38,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// `startup`: whether the user's startup notebook is run; in the background of the first prompt.
 pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> ExitCode {
     let style = Style::detect();
-    let mut screen = Terminal::new(std::io::stdout(), style).paged(page);
+    let mut screen = Terminal::new(std::io::stdout(), style);
     let words = Arc::new(Mutex::new(Vocabulary::default()));
     let options = EditorOptions {
         vi,
@@ -101,13 +101,12 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         *words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&session);
         let prompt = prompt(&session);
         session.hub().set_prompting(style.live);
-        let begin = match session.next_input.take() {
-            Some(code) if !editor.is_terminal() => {
+        if !editor.is_terminal() {
+            for code in session.next_inputs.drain(..) {
                 screen.send(Event::Text(code));
-                String::new()
             }
-            begin => begin.unwrap_or_default(),
-        };
+        }
+        let begin = session.next_inputs.pop_front().unwrap_or_default();
         // What is never asked for by a key is not loaded.
         if style.live {
             analyst.set_scenes(session.scenes());
@@ -143,7 +142,7 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         {
             // Those of engines that were just stopped come back.
             tries += 1;
-            session.next_input = Some(begin).filter(|begin| !begin.is_empty());
+            session.next_inputs.push_front(begin);
             std::thread::sleep(AGAIN);
             continue;
         }
@@ -151,12 +150,15 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         match read {
             Ok(Read::Cell(text)) => {
                 screen.set_style(Style::detect());
+                screen.set_pager(pager(session.environment_variable("PAGER").as_deref()));
                 ok &= evaluate(&mut session, &text, &mut screen);
                 if screen.broken() {
                     break;
                 }
             }
             Ok(Read::Interrupted) => {
+                // Who does not want one of several loaded cells wants none of the rest.
+                session.next_inputs.clear();
                 let _ = session.interrupt().take();
             }
             Ok(Read::Eof) => {

@@ -41,7 +41,7 @@ mod surroundings;
 mod types;
 mod written;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -155,8 +155,8 @@ pub struct Session {
     last_px: Option<px::LastPx>,
     surroundings: surroundings::Surroundings,
     past: Option<past::Past>,
-    /// What the next prompt begins with.
-    pub next_input: Option<String>,
+    /// What the next prompts begin with.
+    pub next_inputs: VecDeque<String>,
     /// Cells under way: one may run others.
     pub depth: usize,
     /// The cells under way are those of the startup notebook.
@@ -226,7 +226,7 @@ impl Session {
             last_px: None,
             surroundings: surroundings::Surroundings::default(),
             past: None,
-            next_input: None,
+            next_inputs: VecDeque::new(),
             depth: 0,
             starting_up: false,
             quitting: false,

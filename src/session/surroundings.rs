@@ -49,6 +49,11 @@ impl Session {
         variables
     }
 
+    /// One of them.
+    pub fn environment_variable(&self, name: &str) -> Option<String> {
+        self.environment_variables().remove(name)
+    }
+
     /// Sets a variable of the environment, or removes it, for cells on all engines and for shell commands.
     pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
         let value_of = value.map(str::to_owned);
