@@ -15,7 +15,8 @@
 //! ```
 //!
 //! The one binary plays every part; [`cli`] sorts out the roles: the session, an engine, evcxr's child (the
-//! relay, which only says what was compiled), rustc's wrapper, and the cleaner of the session's folder.
+//! relay, which only says what was compiled), the programs of the toolchain as evcxr finds them, rustc's wrapper,
+//! and the cleaner of the session's folder.
 //!
 //! # Rooms
 //!

