@@ -31,6 +31,12 @@ fn a_limit_is_held_against_our_own_time() {
 }
 
 #[test]
+fn a_peer_beside_a_limit_changes_nothing_about_it() {
+    let slow = Row::within("first", &[2.0], 1.0).beside((&[4.0], "evcxr"));
+    assert_eq!((slow.reached(), slow.ratio), (Some(false), Some(0.5)));
+}
+
+#[test]
 fn nothing_measured_is_not_reached() {
     assert!(median(&[]).is_nan());
     assert_eq!(Row::within("prompt", &[], 0.15).reached(), Some(false));

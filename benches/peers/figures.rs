@@ -64,6 +64,16 @@ impl Row {
         }
     }
 
+    /// With the median of a peer that it is not held against.
+    pub fn beside(self, (peer, name): (&[f64], &'static str)) -> Self {
+        let peer = median(peer);
+        Self {
+            peer: Some((peer, name)),
+            ratio: self.ours.map(|ours| ours / peer),
+            ..self
+        }
+    }
+
     /// `None` where nothing is to be reached.
     pub fn reached(&self) -> Option<bool> {
         let ratio = self.ratio.unwrap_or(f64::NAN);

@@ -9,6 +9,7 @@ mod data;
 mod driver;
 mod efficiency;
 mod figures;
+mod first;
 mod gate;
 mod install;
 mod items;
@@ -48,7 +49,7 @@ fn bench() -> Outcome<String> {
     let measures: [(&str, Measure); 13] = [
         ("map", pools::map),
         ("start", pools::start),
-        ("first", repls::start),
+        ("first", first::first),
         ("cells", repls::warm_cells),
         ("px", pools::px),
         ("trip", roundtrip::trip),

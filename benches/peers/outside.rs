@@ -40,12 +40,24 @@ impl Programs {
 
     /// Runs one of the Python drivers beside this file and parses the JSON value it prints.
     pub fn driver(&self, script: &str, arguments: &[&str], input: &str) -> Outcome<Value> {
+        self.driver_in(&[], script, arguments, input)
+    }
+
+    /// The same with variables of the environment.
+    pub fn driver_in(
+        &self,
+        environment: &[(&str, &Path)],
+        script: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Outcome<Value> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("benches/peers")
             .join(script);
         let mut command = self.command(&self.python);
         // No `__pycache__` beside the sources.
         command.arg("-B").arg(path).args(arguments);
+        command.envs(environment.iter().copied());
         let text = output(&mut command, input)?;
         serde_json::from_str(&text)
             .map_err(|error| Failure(format!("{script} printed no JSON ({error}): {text}")))

@@ -1,78 +1,38 @@
-//! The measures of somebody at the keyboard: prompt, first result, warm cells, against evcxr's own REPL,
-//! both typed into through the same pseudo-terminal. Rounds alternate between the two.
+//! evcxr's own REPL and ours, both typed into through the same pseudo-terminal, and how long warm cells take in
+//! each. Rounds alternate between the two.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::figures::{Ratio, Row, Target, median};
-use crate::outside::{Failure, Outcome, Programs, seconds};
+use crate::outside::{Failure, Outcome, Programs};
 use crate::progress;
 
-const START_ROUNDS: usize = 5;
 const CELL_ROUNDS: usize = 3;
 /// Cells in front of the measured ones: the first fills what is filled once.
 const WARMING: usize = 2;
 
-struct Repl<'a> {
-    program: &'a Path,
-    prompt: &'static str,
-    /// What the value of `1 + 1` looks like.
-    result: &'static str,
+pub struct Repl<'a> {
+    pub program: &'a Path,
+    pub prompt: &'static str,
+    /// What stands before the value of the first cell.
+    pub value: &'static str,
 }
 
-fn both(programs: &Programs) -> [Repl<'_>; 2] {
+/// Ours is the first.
+pub fn both(programs: &Programs) -> [Repl<'_>; 2] {
     let ours = Repl {
         program: &programs.regatta,
         prompt: r"In \[\d+\]: ",
-        result: r"Out\[1\]: 2\s",
+        value: r"Out\[1\]: ",
     };
     let theirs = Repl {
         program: &programs.evcxr,
         prompt: ">> ",
-        result: r"\n2\s",
+        value: r"\n",
     };
     [ours, theirs]
-}
-
-/// From the start of the program until its prompt, and until the value of `1 + 1`, typed at the prompt.
-pub fn start(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
-    progress("prompt and first result");
-    let [mut prompts, mut results, mut again] = [(); 3].map(|()| [vec![], vec![]]);
-    // The first round fills both programs' caches.
-    for round in 0..=START_ROUNDS {
-        for (side, repl) in both(programs).iter().enumerate() {
-            let program = repl.program.to_string_lossy();
-            let arguments = ["start", repl.prompt, repl.result, &program];
-            let times = programs.driver("terminal.py", &arguments, "")?;
-            if round > 0 {
-                prompts[side].push(seconds(&times, "prompt")?);
-                results[side].push(seconds(&times, "result")?);
-                again[side].push(seconds(&times, "again")?);
-            }
-        }
-    }
-    let rows = vec![
-        Row::within("time until the prompt", &prompts[0], 0.15),
-        Row::against(
-            "time until the first result of 1 + 1",
-            &results[0],
-            (&results[1], "evcxr"),
-            Ratio::Share,
-            Target::AtMost(1.5),
-        ),
-    ];
-    let parts = |side: usize| {
-        let (prompt, whole) = (median(&prompts[side]), median(&results[side]));
-        let cell = median(&again[side]);
-        format!(
-            "{prompt:.2} s until the prompt, {cell:.2} s the cell (as the next one takes), {:.2} s the rest of \
-             the compiler's warm-up",
-            whole - prompt - cell
-        )
-    };
-    let note = format!("first result: ours {}; evcxr {}.", parts(0), parts(1));
-    Ok((rows, note))
 }
 
 /// Ten everyday cells, from Enter until the next prompt.

@@ -1,8 +1,9 @@
 """Drives a REPL through a pseudo-terminal and measures what somebody in front of it waits for.
 
-    terminal.py start PROMPT RESULT PROGRAM     one start: until the prompt, until the result of `1 + 1`,
-                                                and how long the next such cell takes
-    terminal.py cells PROMPT PROGRAM            cells from a JSON list on stdin: Enter until the next prompt
+    terminal.py start PROMPT CELL RESULT PROGRAM [ARGUMENT…]
+        one start: until the prompt, until the result of a cell, and how long a small cell after it takes
+    terminal.py cells PROMPT PROGRAM [ARGUMENT…]
+        cells from a JSON list on stdin: Enter until the next prompt
 
 PROMPT and RESULT are regular expressions on the text without escape sequences. Prints one JSON value, in
 seconds. It knows no program by name: every REPL is measured by the same code.
@@ -29,7 +30,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>78]")
 
 
 class Session:
-    def __init__(self, program):
+    def __init__(self, program, *arguments):
         self.raw = b""
         self.start = time.perf_counter()
         self.pid, self.terminal = pty.fork()
@@ -37,7 +38,7 @@ class Session:
             # Wide, so that no cell wraps and a line break means that Enter was accepted.
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))
             os.environ["TERM"] = "xterm-256color"
-            os.execvp(program, [program])
+            os.execvp(program, [program, *arguments])
 
     def text(self):
         return ESCAPES.sub("", self.raw.decode("utf-8", "replace"))
@@ -95,10 +96,10 @@ class Session:
         os.waitpid(self.pid, 0)
 
 
-def start(prompt, result, program):
-    session = Session(program)
+def start(prompt, cell, result, *program):
+    session = Session(*program)
     prompted = session.wait(prompt + r"\r?$")
-    session.enter("1 + 1")
+    session.enter(cell)
     answered = session.wait(result)
     session.wait(r"\n[^\n]*" + prompt + r"\r?$")
     entered = session.enter("2 + 1")
@@ -111,9 +112,9 @@ def start(prompt, result, program):
     }
 
 
-def cells(prompt, program):
+def cells(prompt, *program):
     lines = json.load(sys.stdin)
-    session = Session(program)
+    session = Session(*program)
     session.wait(prompt + r"\r?$")
     times = []
     for line in lines:
