@@ -19,6 +19,9 @@ pub const ROLE: &str = "__cleaner";
 /// How long the end of a session waits for its folder to go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often the folder is tried to be removed, each time for a second.
+const TRIES: usize = 10;
+
 /// Waits until standard input closes, and cleans.
 pub fn main(folder: &Path) -> std::io::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -27,7 +30,13 @@ pub fn main(folder: &Path) -> std::io::Result<()> {
     }
     // Nothing is ever written; whatever ends the reading ends the session.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    builds::remove(folder);
+    // A compiler that ends while it warms copies into the folder until it is gone.
+    for _ in 0..TRIES {
+        builds::remove(folder);
+        if !folder.exists() {
+            break;
+        }
+    }
     Ok(())
 }
 
