@@ -5,15 +5,17 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{cleaner, process, relay, tools, wrapper};
+use crate::compiler::warm::{Record, Stopped};
+use crate::compiler::{self, cleaner, process, relay, tools, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode, NotebookOutcome};
-use crate::outcome::{Event, Report, Sink};
+use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
 use crate::session::{Interrupt, Session};
@@ -49,12 +51,28 @@ struct Cli {
     /// Do not run it at the prompt either.
     #[arg(long, global = true, conflicts_with = "init")]
     no_init: bool,
+    /// Take over no compiler of an earlier session, and leave none to the next.
+    #[arg(long, global = true)]
+    no_warm: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run a notebook: the ```rust cells of a Markdown file, in order.
     Run(Run),
+    /// The compilers that have outlived their sessions: the next session takes one over and starts at once.
+    Warm {
+        #[command(subcommand)]
+        verb: Warm,
+    },
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Warm {
+    /// Show them.
+    Status,
+    /// End those that wait for a session.
+    Stop,
 }
 
 #[derive(clap::Args)]
@@ -109,7 +127,10 @@ pub fn main() -> ExitCode {
         return ended(cleaner::main(Path::new(&of)).is_ok());
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
-    match session() {
+    if let Some(Command::Warm { verb }) = cli.command {
+        return warm(verb);
+    }
+    match session(!cli.no_warm) {
         Ok((session, original)) => run(cli, session, original),
         Err(why) => {
             // Nothing else is there yet that could render.
@@ -148,13 +169,13 @@ fn ended(well: bool) -> ExitCode {
     }
 }
 
-fn session() -> Result<(Session, File), Box<dyn std::error::Error>> {
+fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>> {
     // Nothing else is there yet that could render.
     let toolchain = Toolchain::find(|text| {
         let _ = writeln!(std::io::stderr(), "regatta: {text}");
     })?;
     let interrupt = Interrupt::install()?;
-    let session = Session::start(toolchain, interrupt)?;
+    let session = Session::start(toolchain, interrupt, outlives)?;
     Ok((session, File::from(nix::unistd::dup(std::io::stderr())?)))
 }
 
@@ -176,7 +197,79 @@ fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
             repl::run(session, cli.vi, startup, &original)
         }
         Some(Command::Run(run)) => notebook(&run, cli.init, session, original),
+        // Told before there was a session.
+        Some(Command::Warm { verb }) => warm(verb),
     }
+}
+
+/// Shows or ends the compilers that have outlived their sessions.
+fn warm(verb: Warm) -> ExitCode {
+    let mut sink = sink(Format::Text);
+    let told = match verb {
+        Warm::Status => compiler::warm::status().map(|records| (vec![compilers(&records)], true)),
+        Warm::Stop => {
+            compiler::warm::stop().map(|stopped| (texts(&stopped), stopped.left.is_empty()))
+        }
+    };
+    let (events, ok) = told.unwrap_or_else(|error| {
+        let report = Report::new(ErrorKind::System, error.to_string());
+        (vec![Event::Error(report)], false)
+    });
+    for event in events {
+        sink.send(event);
+    }
+    ended(ok)
+}
+
+fn compilers(records: &[Record]) -> Event {
+    if records.is_empty() {
+        return Event::Text("no compiler waits for a session".to_owned());
+    }
+    let clock = |time: Duration| {
+        let seconds = time.as_secs();
+        Field::Text(format!("{}:{:02}", seconds / 60, seconds % 60))
+    };
+    let row = |record: &Record| {
+        let ends_in = record.ends_in();
+        let state = if ends_in.is_some() { "idle" } else { "in use" };
+        vec![
+            Field::Text(record.pid.to_string()),
+            Field::Text(state.to_owned()),
+            record.memory().map_or(Field::Empty, Field::Bytes),
+            Field::Text(toolchain_name(&record.toolchain)),
+            ends_in.map_or(Field::Empty, clock),
+        ]
+    };
+    Event::Table(Table {
+        title: None,
+        columns: vec!["pid", "state", "memory", "toolchain", "ends in"],
+        rows: records.iter().map(row).collect(),
+    })
+}
+
+/// The name by which rustup knows a toolchain, or else where it is.
+fn toolchain_name(sysroot: &str) -> String {
+    let name = sysroot.rsplit_once("/toolchains/");
+    name.map_or(sysroot, |(_, name)| name).to_owned()
+}
+
+fn texts(stopped: &Stopped) -> Vec<Event> {
+    let told = [
+        (&stopped.ended, "ended"),
+        (&stopped.in_use, "in use by a session, goes on"),
+        (&stopped.left, "does not end; `kill` it"),
+    ];
+    let told = told.into_iter().filter(|(pids, _)| !pids.is_empty());
+    let told: Vec<Event> = told
+        .map(|(pids, what)| {
+            let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+            Event::Text(format!("{}: {what}", pids.join(", ")))
+        })
+        .collect();
+    if told.is_empty() {
+        return vec![Event::Text("no compiler waits for a session".to_owned())];
+    }
+    told
 }
 
 fn cells(

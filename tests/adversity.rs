@@ -13,7 +13,7 @@ const RAW: [&str; 5] = ["STDERR", "--crate-name", "os error", "evcxr", "thread '
 /// Starts a session by a shell in a mount namespace of its own, in which `mounts` were made.
 fn mounted(mounts: &str, variables: &[(&str, &str)]) -> Session {
     may_mount();
-    let script = format!("exec unshare -m sh -c '{mounts} && exec \"$0\"' \"$0\"");
+    let script = format!("exec unshare -m sh -c '{mounts} && exec \"$0\" --no-warm' \"$0\"");
     Session::under(&script, variables)
 }
 
@@ -171,7 +171,9 @@ fn what_is_missing_at_the_start_is_told_in_one_line() {
     let mut in_gone = Command::new("sh");
     in_gone.args(["-c", "rmdir \"$PWD\"; exec \"$0\" -e 1", BINARY]);
     let mut no_tmpdir = Command::new(BINARY);
-    no_tmpdir.args(["-e", "1"]).env("TMPDIR", &gone);
+    no_tmpdir
+        .args(["--no-warm", "-e", "1"])
+        .env("TMPDIR", &gone);
     let mut no_rustc = Command::new(BINARY);
     no_rustc.args(["-e", "1"]).env("PATH", folder.path());
     for (command, told) in [
@@ -199,7 +201,7 @@ fn two_cold_sessions_at_once_on_one_empty_cache() {
     let start = |n: u32| {
         let code = format!("let v: Vec<_> = (0..{n}).map(|x| x * 2).collect(); v.len() + 40");
         Command::new(BINARY)
-            .args(["-e", &code])
+            .args(["--no-warm", "-e", &code])
             .env("XDG_CACHE_HOME", cache.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -47,7 +47,7 @@ fn a_session_with_a_startup_notebook() -> Session {
     fs::create_dir(config.path().join("regatta")).expect("a folder in it");
     fs::write(config.path().join("regatta/init.md"), STARTUP).expect("a notebook");
     let folder = config.path().display().to_string();
-    let mut session = Session::under("exec \"$0\"", &[("XDG_CONFIG_HOME", &folder)]);
+    let mut session = Session::under("exec \"$0\" --no-warm", &[("XDG_CONFIG_HOME", &folder)]);
     // The prompt is there before the notebook has run; the first cell waits for it.
     let before = session.prompt(support::PATIENCE);
     lacks(&before, &["hello from init"]);

@@ -23,7 +23,7 @@ fn compilations(session: &Session) -> usize {
 
 #[test]
 fn a_cell_is_compiled_once_for_all_engines() {
-    let mut session = Session::start();
+    let mut session = Session::alone();
     session.cells(&["%pool start -n 8", "%px let a = engine::rank();"]);
     let before = compilations(&session);
     assert!(before > 0, "compiled cells are found");

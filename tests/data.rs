@@ -14,7 +14,7 @@ use support::{PATIENCE, Session, contains, lacks, proc};
 
 #[test]
 fn variables_travel_there_and_back() {
-    let mut session = Session::start();
+    let mut session = Session::alone();
     contains(
         &session.cell("%push nothing"),
         &["error", "no pool is started"],
@@ -183,7 +183,7 @@ fn shared_memory_is_given_back() {
     /// What three processes may keep for later, and a value in flight.
     const MOST: u64 = 600 << 20;
     let files = shared_files();
-    let mut session = Session::start();
+    let mut session = Session::alone();
     session.cells(&[
         "%pool start -n 2",
         "let table: Vec<f64> = vec![1.0; 10 << 20];",
@@ -256,7 +256,7 @@ fn shared_memory_is_given_back() {
 #[test]
 fn a_captured_value_is_sent_once() {
     const LARGE: u64 = 80 << 20;
-    let mut session = Session::start();
+    let mut session = Session::alone();
     session.cells(&[
         "%pool start -n 2",
         "let mut table: Vec<f64> = vec![1.0; 10 << 20];",

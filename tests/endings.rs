@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// A session with engines of all kinds that has compiled something.
 fn at_work() -> (Session, Vec<i32>) {
-    let mut session = Session::start();
+    let mut session = Session::alone();
     session.cells(&[
         "%pool start -n 2",
         "%px let a = 1;",
@@ -135,6 +135,7 @@ impl Loose {
         drop(ends.master);
         let end = || ends.slave.try_clone().expect("its end");
         let session = Command::new(BINARY)
+            .arg("--no-warm")
             .env("TERM", "xterm")
             .env("NO_COLOR", "1")
             .stdin(end())

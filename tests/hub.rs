@@ -383,7 +383,7 @@ fn megabytes(pid: i32) -> u64 {
 
 #[test]
 fn descriptors_and_memory_stay_flat() {
-    let mut session = Session::under("ulimit -n 64; exec \"$0\"", &[]);
+    let mut session = Session::under("ulimit -n 64; exec \"$0\" --no-warm", &[]);
     session.prompt(support::PATIENCE);
     session.cells(&[
         "%pool start -n 4",

@@ -16,8 +16,14 @@ pub struct Analyst {
 }
 
 impl Analyst {
-    pub(super) fn new(home: Arc<Mutex<Option<Arc<Connection>>>>) -> Self {
+    pub(super) fn new(home: Option<Arc<Connection>>) -> Self {
+        let home = Arc::new(Mutex::new(home));
         Self { home }
+    }
+
+    /// Another compiler has come in the place of the one before.
+    pub(super) fn moves(&self, home: &Arc<Connection>) {
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(home.clone());
     }
 
     fn home(&self) -> Option<Arc<Connection>> {

@@ -11,10 +11,14 @@ use nix::sys::signal::{Signal, kill as send_signal};
 use nix::unistd::{Pid, getpid};
 use rustix::process::getuid;
 
+use super::cleaner;
 use super::tools::Tool;
 
 /// Prefix of the name of every session's folder; the session's process id follows.
 const PREFIX: &str = "regatta-";
+
+/// In a compiler's folder: the files of the session that it serves.
+pub const SESSION: &str = "session";
 
 /// A name for this session's folder, as long as any other session's (see `template`).
 pub fn choose_folder() -> PathBuf {
@@ -34,7 +38,14 @@ pub fn choose_folder() -> PathBuf {
 pub fn make_folder(folder: &Path) -> std::io::Result<()> {
     sweep(folder.parent().unwrap_or(folder));
     fs::DirBuilder::new().mode(0o700).create(folder)?;
-    fs::create_dir(folder.join("tmp"))
+    fs::create_dir(folder.join("tmp"))?;
+    fs::create_dir(folder.join(SESSION))
+}
+
+/// Removes the session's own files from a compiler's folder.
+pub fn empty(folder: &Path) -> std::io::Result<()> {
+    fs::remove_dir_all(folder.join(SESSION))?;
+    fs::create_dir(folder.join(SESSION))
 }
 
 fn sweep(shelf: &Path) {
@@ -52,7 +63,8 @@ fn sweep(shelf: &Path) {
         };
         let about = entry.metadata();
         let own = about.is_ok_and(|about| about.is_dir() && about.uid() == getuid().as_raw());
-        if own && is_gone(pid, &entry.path()) {
+        // A compiler that has died may have left it to the next one.
+        if own && is_gone(pid, &entry.path()) && !has_cleaner(&entry.path()) {
             remove(&entry.path());
         }
     }
@@ -69,6 +81,20 @@ fn is_gone(pid: i32, folder: &Path) -> bool {
         (Ok(made), Some(started)) => started > made + CLOCKS,
         _ => false,
     }
+}
+
+/// Whether somebody will remove the folder when its time has come.
+fn has_cleaner(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+        .any(|line| {
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            let role = cleaner::ROLE.as_bytes();
+            words
+                .windows(2)
+                .any(|two| two == [role, folder.as_os_str().as_bytes()])
+        })
 }
 
 /// How far the two clocks by which a folder's and a process's age are told may differ.

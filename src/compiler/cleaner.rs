@@ -1,7 +1,8 @@
-//! The cleaner role: a process that waits for the session to end, however it ends, and then removes the
-//! session's folder with whatever still builds in it.
+//! The cleaner role: a process that waits for a compiler and its session to end, however they end, and then removes
+//! the compiler's folder with whatever still builds in it.
 
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,7 @@ use super::builds;
 /// The first command line argument of a cleaner; the second is the folder.
 pub const ROLE: &str = "__cleaner";
 
-/// How long the end of a session waits for its folder to go.
+/// How long the end of a compiler waits for its folder to go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often the folder is tried to be removed, each time for a second.
@@ -40,9 +41,14 @@ pub fn main(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The session's end of it. When it is dropped, or this process is gone, the cleaner begins.
+/// Holds the cleaner back. When it is dropped, or this process is gone, and nobody else holds it, it begins.
 #[derive(Debug)]
-pub struct Cleaner(Child);
+pub struct Cleaner {
+    pipe: Option<OwnedFd>,
+    folder: PathBuf,
+    /// `None` when another process has started it.
+    child: Option<Child>,
+}
 
 impl Cleaner {
     /// Starts the process; the folder need not exist yet.
@@ -57,15 +63,39 @@ impl Cleaner {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        command.spawn().map(Self)
+        let mut child = command.spawn()?;
+        Ok(Self {
+            pipe: child.stdin.take().map(Into::into),
+            folder: folder.to_owned(),
+            child: Some(child),
+        })
+    }
+
+    /// One that another process has started and held back by `pipe`.
+    pub fn adopt(pipe: OwnedFd, folder: &Path) -> Self {
+        Self {
+            pipe: Some(pipe),
+            folder: folder.to_owned(),
+            child: None,
+        }
+    }
+
+    /// For another process that is to hold it back too.
+    pub fn pipe(&self) -> std::io::Result<OwnedFd> {
+        let pipe = self.pipe.as_ref().ok_or(std::io::ErrorKind::NotFound)?;
+        pipe.try_clone()
     }
 }
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
+        drop(self.pipe.take());
         let since = Instant::now();
-        while matches!(self.0.try_wait(), Ok(None)) && since.elapsed() < PATIENCE {
+        let mut works = || match &mut self.child {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            None => self.folder.exists(),
+        };
+        while works() && since.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(2));
         }
     }

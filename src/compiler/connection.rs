@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::analysis::{Found, Name};
 use super::message::{FromCompiler, Id, Made, StateId, ToCompiler};
+use super::warm::Taken;
 use super::{Building, CompileError, Compiled, State, StateHandle, Warmth};
 use crate::wire::{Channel, Payload};
 
@@ -29,30 +31,34 @@ struct Standing {
     awaited: HashMap<Id, Awaited>,
     next: Id,
     ended: bool,
+    /// The crates that its namespaces have: lines of a manifest.
+    crates: Vec<String>,
+    /// Holds back the cleaner of its folder.
+    held: Option<OwnedFd>,
 }
 
 pub struct Connection {
     out: Mutex<Channel>,
     socket: UnixStream,
     standing: Mutex<Standing>,
-    /// The process and the folder in which it builds; known from its first message on.
-    about: OnceLock<(u32, PathBuf)>,
+    /// The folder in which it builds; known from its first message on.
+    about: OnceLock<PathBuf>,
     /// The state without variables and definitions, when the compiler is warm.
     root: Mutex<Receiver<State>>,
 }
 
 impl Connection {
-    /// Begins to read what comes through `socket`. `begun`: what the compiler has said of itself already.
+    /// Begins to read what comes through the channel, which is on `socket`. `begun`: what the compiler has said of itself already.
     pub fn start(
+        channel_in: Channel,
         socket: UnixStream,
-        begun: Option<(u32, PathBuf)>,
+        begun: Option<Taken>,
         building: Building,
     ) -> std::io::Result<Arc<Self>> {
-        let channel_in = Channel::new(socket.try_clone()?);
         let (root_out, root) = channel();
         let about = OnceLock::new();
-        if let Some(begun) = begun {
-            let _ = about.set(begun);
+        if let Some(begun) = &begun {
+            let _ = about.set(begun.folder.clone());
         }
         let connection = Arc::new(Self {
             out: Mutex::new(channel_in.twin()),
@@ -62,6 +68,8 @@ impl Connection {
                 awaited: HashMap::new(),
                 next: 0,
                 ended: false,
+                crates: Vec::new(),
+                held: begun.and_then(|begun| begun.held),
             }),
             about,
             root: Mutex::new(root),
@@ -104,15 +112,34 @@ impl Connection {
     }
 
     pub fn folder(&self) -> Option<&PathBuf> {
-        self.about.get().map(|(_, folder)| folder)
+        self.about.get()
     }
 
     pub fn root(&self) -> &Mutex<Receiver<State>> {
         &self.root
     }
 
+    /// Whether the other side is gone.
+    pub fn ended(&self) -> bool {
+        self.standing().ended
+    }
+
+    /// What a compiler that has died leaves to the next one: its folder and what holds back the folder's cleaner, and
+    /// the crates that its namespaces had. Nothing from one that never was warm.
+    pub fn estate(&self) -> Option<(PathBuf, OwnedFd, Vec<String>)> {
+        let mut standing = self.standing();
+        let folder = self.about.get()?.clone();
+        if standing.warmth != Warmth::Ready {
+            return None;
+        }
+        let crates = std::mem::take(&mut standing.crates);
+        Some((folder, standing.held.take()?, crates))
+    }
+
     /// Takes leave: the compiler has served this session.
     pub fn close(&self) {
+        // The cleaner need not wait for this process.
+        drop(self.standing().held.take());
         // One that is gone is left already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
@@ -151,11 +178,11 @@ struct Reader {
 
 impl Reader {
     fn read(self, mut channel: Channel) {
-        while let Ok((message, _)) = channel.receive() {
+        while let Ok((message, payload)) = channel.receive() {
             let Some(connection) = self.connection.upgrade() else {
                 return;
             };
-            self.take(&connection, message);
+            self.take(&connection, message, payload);
         }
         let Some(connection) = self.connection.upgrade() else {
             return;
@@ -171,12 +198,13 @@ impl Reader {
         drop(awaited);
     }
 
-    fn take(&self, connection: &Arc<Connection>, message: FromCompiler) {
+    fn take(&self, connection: &Arc<Connection>, message: FromCompiler, payload: Payload) {
         let awaited = |id: Id| connection.standing().awaited.remove(&id);
         // Whoever has asked may have given up waiting: then nobody takes the answer.
         match message {
-            FromCompiler::Hello { pid, folder } => {
-                let _ = connection.about.set((pid, folder));
+            FromCompiler::Hello { folder, .. } => {
+                connection.standing().held = payload.into_file();
+                let _ = connection.about.set(folder);
             }
             FromCompiler::Ready(root) => {
                 let _ = self
@@ -191,7 +219,9 @@ impl Reader {
                         artifact,
                         after,
                         variables,
+                        crates,
                     } = made;
+                    connection.standing().crates = crates;
                     Compiled {
                         artifact: Arc::new(artifact),
                         after: connection.state(after, variables),

@@ -18,7 +18,11 @@ pub type StateId = u64;
 /// From the session to the compiler.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToCompiler {
-    /// The first message to a compiler of this session's own: what it begins with.
+    /// To a compiler that waits: serve this session.
+    Serve,
+    /// To a compiler that waits: it is wanted no longer.
+    End,
+    /// The first message of a session: what it begins with. Only a compiler of its own begins with anything.
     Begin(Beginning),
     Compile {
         id: Id,
@@ -57,15 +61,18 @@ pub enum ToCompiler {
 /// What a session has when its compiler begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beginning {
-    /// The crates of `%dep`, in their order.
-    pub crates: Vec<(String, String)>,
+    /// It goes on in the folder of one that has died.
+    pub adopts: bool,
+    /// The crates that its namespaces had: lines of a manifest.
+    pub crates: Vec<String>,
     pub settings: Vec<Setting>,
 }
 
 /// From the compiler to the session.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromCompiler {
-    /// The first message: who answers, and the folder in which it builds.
+    /// The first message: who answers, and the folder in which it builds. Payload: what keeps the folder's cleaner
+    /// from its work.
     Hello {
         pid: u32,
         folder: PathBuf,
@@ -104,4 +111,6 @@ pub struct Made {
     pub after: StateId,
     /// Its variables with their types.
     pub variables: BTreeMap<String, String>,
+    /// The crates that there are now: lines of a manifest.
+    pub crates: Vec<String>,
 }

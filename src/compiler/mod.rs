@@ -30,13 +30,16 @@ mod thread;
 mod told;
 pub mod toolchain;
 pub mod tools;
+pub mod warm;
 pub mod wrapper;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +51,11 @@ use message::{Beginning, Id, StateId, ToCompiler};
 pub use stderr::Building;
 pub use thread::is_full;
 use toolchain::Toolchain;
+
+use crate::wire::Channel;
+
+/// What is said of a compiler that dies while somebody waits for it.
+const DIED: &str = "its process has died";
 
 /// How long the end of a session waits for its compiler's process, which removes its folder.
 const LAST_WORD: Duration = Duration::from_millis(2500);
@@ -76,6 +84,12 @@ struct StateHandle {
 }
 
 impl State {
+    /// Whether these are clones of one state.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     #[must_use]
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.0.variables
@@ -140,6 +154,9 @@ pub struct Compiler {
     home: Option<Arc<Connection>>,
     why_not: String,
     analyst: Analyst,
+    toolchain: Toolchain,
+    settings: Vec<Setting>,
+    outlives: bool,
     building: Building,
     child: Option<Child>,
     builds: u64,
@@ -148,26 +165,25 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// Starts the process; it is warm some seconds later.
-    pub fn start(toolchain: &Toolchain) -> Self {
+    /// Takes over a process that waits, or starts one, which is warm some seconds later. With `outlives` it may
+    /// serve other sessions later.
+    pub fn start(toolchain: &Toolchain, outlives: bool) -> Self {
         analysis::keep_panics_quiet();
         let building = Building::default();
-        let started = process::start(&toolchain.sysroot).and_then(|(socket, child)| {
-            let home = Connection::start(socket, None, building.clone())?;
-            home.tell(&ToCompiler::Begin(Beginning::default()));
-            Ok((home, child))
-        });
-        let (started, why_not) = match started {
+        let (started, why_not) = match begin(toolchain, outlives, &building) {
             Ok(started) => (Some(started), String::new()),
             Err(error) => (None, format!("its process cannot be started: {error}")),
         };
         let (home, child) = started.unzip();
         Self {
-            analyst: Analyst::new(Arc::new(Mutex::new(home.clone()))),
+            analyst: Analyst::new(home.clone()),
             home,
             why_not,
             building,
-            child,
+            toolchain: toolchain.clone(),
+            settings: Vec::new(),
+            outlives,
+            child: child.flatten(),
             builds: 0,
             has_local_crates: false,
         }
@@ -177,6 +193,59 @@ impl Compiler {
     pub fn warmth(&self) -> Warmth {
         let failed = || Warmth::Failed(self.why_not.clone());
         self.home.as_ref().map_or_else(failed, |home| home.warmth())
+    }
+
+    /// Whether its process has died, by itself or by somebody's hand.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.home.as_ref().is_some_and(|home| home.ended())
+    }
+
+    /// Starts another process in the place of one that has died, in its folder; gives what is known of the end. No
+    /// state of before is known there.
+    pub fn start_again(&mut self) -> String {
+        let ended = self.child.as_mut().and_then(|child| child.wait().ok());
+        let estate = self.home.as_ref().and_then(|home| home.estate());
+        let started = self.succeed(estate);
+        match started {
+            Ok((home, child)) => {
+                self.analyst.moves(&home);
+                (self.home, self.child) = (Some(home), Some(child));
+            }
+            Err(error) => {
+                self.home = None;
+                self.why_not = format!("its process cannot be started: {error}");
+            }
+        }
+        ended.map_or_else(String::new, |status| format!(" ({status})"))
+    }
+
+    fn succeed(
+        &self,
+        estate: Option<(PathBuf, OwnedFd, Vec<String>)>,
+    ) -> std::io::Result<(Arc<Connection>, Child)> {
+        let mut beginning = Beginning {
+            settings: self.settings.clone(),
+            ..Beginning::default()
+        };
+        // It has what later sessions would not know, so it ends with this one.
+        let sysroot = &self.toolchain.sysroot;
+        let (socket, child) = match estate {
+            Some((folder, held, crates)) => {
+                beginning.adopts = true;
+                beginning.crates = crates;
+                process::start(sysroot, None, Some((&folder, held)))?
+            }
+            None => process::start(sysroot, None, None)?,
+        };
+        Ok((welcome(socket, beginning, &self.building)?, child))
+    }
+
+    /// Whether the compiler that there is now knows the state.
+    #[must_use]
+    pub fn knows(&self, state: &State) -> bool {
+        let home = self.home.as_ref().map(Arc::downgrade);
+        home.is_some_and(|home| home.ptr_eq(&state.0.home))
     }
 
     /// The state without variables and definitions from which every namespace starts; there once the
@@ -209,6 +278,7 @@ impl Compiler {
 
     /// Changes a setting for all later compilations.
     pub fn configure(&mut self, setting: Setting) -> Pending {
+        self.settings.push(setting.clone());
         self.ask(|id| ToCompiler::Configure { id, setting })
     }
 
@@ -248,7 +318,7 @@ impl Compiler {
     /// A folder for files that are gone with the session, however it ends.
     #[must_use]
     pub fn temporary(&self) -> Option<PathBuf> {
-        self.folder().map(|folder| folder.join("tmp"))
+        self.folder().map(|folder| folder.join(builds::SESSION))
     }
 
     /// The compiler's own folder, once it has told where that is.
@@ -275,7 +345,8 @@ impl Drop for Compiler {
         if let Some(home) = &self.home {
             home.close();
         }
-        let Some(child) = &mut self.child else {
+        // One that has come in the place of another stays for no other session.
+        let Some(child) = self.child.as_mut().filter(|_| !self.outlives) else {
             return;
         };
         // When it takes longer, this process ends all the same, and the cleaner removes the folder.
@@ -284,6 +355,39 @@ impl Drop for Compiler {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// A connection to a compiler, and its process if that is a child of this one.
+fn begin(
+    toolchain: &Toolchain,
+    outlives: bool,
+    building: &Building,
+) -> std::io::Result<(Arc<Connection>, Option<Child>)> {
+    // Without a place to wait at, a compiler ends with its session.
+    let place =
+        (|| outlives.then_some((warm::Shelf::find().ok()?, warm::Key::of(toolchain).ok()?)))();
+    if let Some((shelf, key)) = &place
+        && let Some((channel, socket, taken)) = warm::take(shelf, *key)
+    {
+        let home = Connection::start(channel, socket, Some(taken), building.clone())?;
+        return Ok((home, None));
+    }
+    let place = place.map(|(shelf, key)| shelf.folder().join(key.to_string()));
+    let (socket, child) = process::start(&toolchain.sysroot, place.as_deref(), None)?;
+    let home = welcome(socket, Beginning::default(), building)?;
+    Ok((home, Some(child)))
+}
+
+/// The connection to a compiler that has just been started.
+fn welcome(
+    socket: UnixStream,
+    beginning: Beginning,
+    building: &Building,
+) -> std::io::Result<Arc<Connection>> {
+    let channel = Channel::new(socket.try_clone()?);
+    let home = Connection::start(channel, socket, None, building.clone())?;
+    home.tell(&ToCompiler::Begin(beginning));
+    Ok(home)
 }
 
 /// A compilation under way.
@@ -299,9 +403,9 @@ impl Pending {
         match self.incoming.recv_timeout(patience) {
             Ok(answer) => Some(answer),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Err(CompileError::Unavailable(
-                "its process has ended".to_owned(),
-            ))),
+            Err(RecvTimeoutError::Disconnected) => {
+                Some(Err(CompileError::Unavailable(DIED.to_owned())))
+            }
         }
     }
 

@@ -6,15 +6,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
 
 use evcxr::EvalContext;
 
 use super::analysis::Analysis;
 use super::message::{Beginning, Made, StateId};
-use super::process::Reply;
+use super::process::{Kept, Reply};
 use super::told::{Lets, Told, taken_out};
 use super::tools::direct;
 use super::{
@@ -47,6 +48,8 @@ pub enum Request {
         answer: Reply<Answer>,
     },
     Free(StateId),
+    /// The session is gone: everything is to be as it was before it. The answer says whether it is.
+    Clear(Sender<bool>),
 }
 
 /// Defined in every artifact; see `regatta_cell::entry`.
@@ -58,18 +61,20 @@ pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
 pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 "#;
 
-/// Serves requests until nobody can make any; `ready` is told the root's state once there is one.
+/// Serves requests until nobody can make any; `ready` is told the root's state once there is one. Nobody waits for
+/// answers while `abandoned` is set.
 pub fn serve(
     folder: &Path,
     analyst: &Analysis,
     beginning: &Beginning,
     incoming: &Receiver<Request>,
+    abandoned: &AtomicBool,
     ready: impl FnOnce(StateId),
 ) -> Result<(), String> {
-    prepare_lock(folder).map_err(|error| error.to_string())?;
+    let lock = prepare_lock(folder, beginning).map_err(|error| error.to_string())?;
     let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
     let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
-    let laid = template::lay(&sysroot, &build);
+    let laid = beginning.adopts || template::lay(&sysroot, &build);
     if !laid {
         // Without them, cargo builds them.
         let _ = carried::lay(&sysroot, &build);
@@ -100,9 +105,9 @@ pub fn serve(
             state.add_dep(name, config)?;
             // Validating it has dropped every other crate's version, and the newest ones may be other builds than
             // the template's.
-            write_lock(&build).map_err(evcxr::Error::from)
+            std::fs::write(build.join("Cargo.lock"), &lock).map_err(evcxr::Error::from)
         };
-        match add_own_crates(add).and_then(|()| {
+        match add_crates(beginning, add).and_then(|()| {
             context
                 .eval_with_state(PRELUDE, state)
                 .map_err(|error| error.to_string())
@@ -122,7 +127,7 @@ pub fn serve(
     let Some(mut root) = root else {
         return Err("no prelude".to_owned());
     };
-    if !laid || !direct::is_recorded(&build) {
+    if !beginning.adopts && (!laid || !direct::is_recorded(&build)) {
         // Only the speed of the next start depends on it.
         let _ = template::keep(&sysroot, &build);
     }
@@ -130,9 +135,26 @@ pub fn serve(
     let mut next: StateId = FIRST;
     let mut settings: Vec<Setting> = beginning.settings.clone();
     states.insert(FIRST, root.clone());
+    let first = root.clone();
+    let kept = Kept::of(&build);
     ready(FIRST);
     for request in incoming {
+        let clears = matches!(request, Request::Clear(_));
+        if abandoned.load(Ordering::Relaxed) && !clears {
+            continue;
+        }
         match request {
+            Request::Clear(done) => {
+                settings.clear();
+                states.clear();
+                root = first.clone();
+                states.insert(FIRST, first.clone());
+                let restored = kept
+                    .as_ref()
+                    .is_ok_and(|kept| matches!(kept.restore(), Ok(true)));
+                // Whoever has given up waiting ends this process.
+                let _ = done.send(restored && *beginning == Beginning::default());
+            }
             // Sessions begin with it, and it is told to them more than once.
             Request::Free(FIRST) => {}
             Request::Free(id) => {
@@ -144,6 +166,7 @@ pub fn serve(
                     artifact: none(),
                     after: FIRST,
                     variables: BTreeMap::new(),
+                    crates: crates(&build),
                 }));
             }
             Request::AddCrate {
@@ -191,6 +214,7 @@ pub fn serve(
                         artifact: none(),
                         after: next,
                         variables: BTreeMap::new(),
+                        crates: crates(&build),
                     })
                 });
                 answer.send(answered);
@@ -235,13 +259,14 @@ pub fn serve(
                     context.eval_with_state(full, before).map(|_| ())
                 });
                 let answered = match evaluated {
-                    Ok(()) => artifact(folder, &context).map(|artifact| {
+                    Ok(()) => artifact(folder, &context, beginning).map(|artifact| {
                         next += 1;
                         states.insert(next, context.state());
                         Made {
                             artifact,
                             after: next,
                             variables: variables(&context),
+                            crates: crates(&build),
                         }
                     }),
                     Err(error) => {
@@ -281,6 +306,7 @@ pub fn serve(
                             artifact: none(),
                             after: next,
                             variables: variables(&context),
+                            crates: crates(&build),
                         }
                     });
                 answer.send(answered);
@@ -335,7 +361,7 @@ fn whole(source: &Source) -> String {
 
 fn none() -> Artifact {
     Artifact {
-        so: std::path::PathBuf::new(),
+        so: PathBuf::new(),
         entry: String::new(),
         source: String::new(),
     }
@@ -348,15 +374,26 @@ fn clear_artifact(folder: &Path) {
 }
 
 /// The artifact that the relay was asked to run last; evcxr may have tried more than one.
-fn artifact(folder: &Path, context: &EvalContext) -> Result<Artifact, CompileError> {
+fn artifact(
+    folder: &Path,
+    context: &EvalContext,
+    beginning: &Beginning,
+) -> Result<Artifact, CompileError> {
     let told = std::fs::read_to_string(folder.join(relay::ARTIFACT_FILE))
         .map_err(|_| CompileError::Trouble("nothing was compiled".to_owned()))?;
     let (so, entry) = told
         .rsplit_once(' ')
         .ok_or_else(|| CompileError::Trouble(format!("the relay said {told:?}")))?;
     let source = source(context);
+    let mut so = PathBuf::from(so);
+    if beginning.adopts {
+        // evcxr's numbers begin anew, and engines have loaded those of the compiler before.
+        let own = so.with_extension(format!("{}.so", std::process::id()));
+        std::fs::rename(&so, &own).map_err(|error| CompileError::Trouble(error.to_string()))?;
+        so = own;
+    }
     Ok(Artifact {
-        so: so.into(),
+        so,
         entry: entry.to_owned(),
         source,
     })
@@ -417,22 +454,44 @@ pub fn is_full(message: &str) -> bool {
     FULL.iter().any(|full| message.contains(full))
 }
 
-fn prepare_lock(folder: &Path) -> std::io::Result<()> {
+/// Sees to it that there is a lock file, and gives it.
+fn prepare_lock(folder: &Path, beginning: &Beginning) -> std::io::Result<String> {
     let build = folder.join("build");
     std::fs::create_dir_all(&build)?;
-    write_lock(&build)
+    let file = build.join("Cargo.lock");
+    let there = std::fs::read_to_string(&file).ok();
+    if let Some(there) = there.filter(|there| beginning.adopts && !there.is_empty()) {
+        return Ok(there);
+    }
+    std::fs::write(file, cell_crate::LOCK)?;
+    Ok(cell_crate::LOCK.to_owned())
 }
 
-fn write_lock(build: &Path) -> std::io::Result<()> {
-    std::fs::write(build.join("Cargo.lock"), cell_crate::LOCK)
+/// The crates of which cells are built now: lines of the manifest that evcxr has written.
+fn crates(build: &Path) -> Vec<String> {
+    let manifest = std::fs::read_to_string(build.join("Cargo.toml")).unwrap_or_default();
+    let crates = manifest
+        .split_once("[dependencies]\n")
+        .map(|(_, rest)| rest);
+    let lines = crates.unwrap_or_default().lines().map(str::trim);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines
+        .filter(|line| line.contains('='))
+        .map(str::to_owned)
+        .collect()
 }
 
-fn add_own_crates(
+fn add_crates(
+    beginning: &Beginning,
     mut add: impl FnMut(&str, &str) -> Result<(), evcxr::Error>,
 ) -> Result<(), String> {
     let own = cell_crate::own(&toolchain::cache_dir())
         .map_err(|error| format!("cannot write the cell crate's sources: {error}"))?;
-    own.iter()
+    let asked = beginning.crates.iter();
+    let asked = asked.filter_map(|line| line.split_once('='));
+    let asked = asked.map(|(name, config)| (name.trim(), config.trim()));
+    let own = own.iter().map(|(name, config)| (*name, config.as_str()));
+    own.chain(asked)
         .try_for_each(|(name, config)| add(name, config).map_err(|error| error.to_string()))
 }
 

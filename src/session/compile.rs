@@ -31,6 +31,11 @@ pub(super) struct Ready {
     pub after: Namespace,
 }
 
+fn is_interrupted(failed: &Failed) -> bool {
+    let mut kinds = failed.0.iter().map(|report| report.kind);
+    kinds.any(|kind| kind == ErrorKind::Interrupted)
+}
+
 impl Session {
     /// A namespace without these variables.
     pub(super) fn forget(
@@ -39,6 +44,7 @@ impl Session {
         names: Vec<String>,
         sink: &mut dyn Sink,
     ) -> Result<Namespace, Failed> {
+        let namespace = &self.retold(namespace, sink)?;
         let pending = self.compiler.forget(names, &namespace.state);
         // It is short, and the account of what engines have must not be left half settled.
         let answer = self.await_answer(Answer::new(pending, "compiling", false), sink);
@@ -72,10 +78,11 @@ impl Session {
     }
 
     /// Waits for the rest of the warm-up.
-    fn warm_root(&mut self, sink: &mut dyn Sink) -> Result<Namespace, Failed> {
+    pub(super) fn warm_root(&mut self, sink: &mut dyn Sink) -> Result<Namespace, Failed> {
         if let Some(root) = &self.root {
             return Ok(root.clone());
         }
+        self.see_to_the_compiler(sink);
         self.compiler.building().restart();
         let since = Instant::now();
         let root = self.until(Warm { since }, sink)?;
@@ -102,12 +109,8 @@ impl Session {
         };
         if let Some(pointers) = with_pointers(&text, &names) {
             let answer = self.compile_as_it_is(&of(pointers), namespace, sink);
-            let interrupted = |failed: &Failed| {
-                let mut kinds = failed.0.iter().map(|report| report.kind);
-                kinds.any(|kind| kind == ErrorKind::Interrupted)
-            };
             // Types that cannot be told are an error of the user's own text.
-            if answer.as_ref().err().is_none_or(interrupted) {
+            if answer.as_ref().err().is_none_or(is_interrupted) {
                 return answer;
             }
         }
@@ -122,6 +125,21 @@ impl Session {
     }
 
     fn compile_as_it_is(
+        &mut self,
+        code: &Code,
+        namespace: &Namespace,
+        sink: &mut dyn Sink,
+    ) -> Result<Ready, Failed> {
+        let answer = self.compile_once(code, namespace, sink);
+        // Another compiler is asked the same. A cell that each of them dies of is told so.
+        let died = answer.is_err() && self.compiler.has_died();
+        if died && !answer.as_ref().is_err_and(is_interrupted) {
+            return self.compile_once(code, namespace, sink);
+        }
+        answer
+    }
+
+    fn compile_once(
         &mut self,
         code: &Code,
         namespace: &Namespace,
@@ -154,12 +172,10 @@ impl Session {
                 after: namespace.clone(),
             });
         }
-        let without;
-        let namespace = if lost.is_empty() {
-            namespace
+        let namespace = &if lost.is_empty() {
+            self.retold(namespace, sink)?
         } else {
-            without = self.forget(namespace, lost.clone(), sink)?;
-            &without
+            self.forget(namespace, lost.clone(), sink)?
         };
         self.compiler.building().restart();
         let source = Source {

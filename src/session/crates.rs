@@ -18,6 +18,8 @@ impl Session {
         config: &str,
         sink: &mut dyn Sink,
     ) -> Result<Duration, Failed> {
+        self.see_to_the_compiler(sink);
+        self.warm_root(sink)?;
         self.namespace_of(self.local, sink)?;
         let since = Instant::now();
         self.compiler.building().restart();

@@ -82,7 +82,7 @@ pub fn compile_error(
         }
         CompileError::Trouble(message) => trouble(&message, cell, source).into(),
         CompileError::Interrupted => interrupted("compiling").into(),
-        CompileError::Unavailable(why) => no_compiler(&why).into(),
+        CompileError::Unavailable(why) => died(&why).into(),
     }
 }
 
@@ -430,6 +430,12 @@ fn trouble(message: &str, cell: CellId, source: &str) -> Report {
     );
     report.notes = lines.take(20).map(str::to_owned).collect();
     report
+}
+
+fn died(why: &str) -> Report {
+    let what = format!("the compiler did not finish this cell: {why}");
+    Report::new(ErrorKind::System, what)
+        .hint("enter the cell again: another compiler is started; variables and definitions stay")
 }
 
 pub fn no_compiler(why: &str) -> Report {

@@ -36,6 +36,7 @@ mod px_plan;
 mod px_result;
 mod px_threads;
 mod results;
+mod retold;
 mod shell;
 mod surroundings;
 mod types;
@@ -59,7 +60,7 @@ pub use px_result::PxWanted;
 pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{Compiler, Setting, Warmth};
+use crate::compiler::{Compiler, Setting, State, Warmth};
 use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{Event, LINES, MapReport, Sink, Stream, Value};
 use crate::pool::{Hub, Payload};
@@ -89,6 +90,8 @@ pub struct Session {
     /// `None` until the compiler is warm.
     root: Option<Namespace>,
     namespaces: HashMap<EngineId, Namespace>,
+    /// States of a compiler that has died, and what they are in the one that there is now.
+    retellings: Vec<(State, State)>,
     definitions: Definitions,
     /// The crates of `%dep`, and what stands behind their names.
     crates: BTreeMap<String, String>,
@@ -173,9 +176,14 @@ pub struct CellTiming {
 }
 
 impl Session {
-    /// Starts the compiler's warm-up and the local engine, and waits for neither.
-    pub fn start(toolchain: Toolchain, interrupt: Interrupt) -> std::io::Result<Self> {
-        let compiler = Compiler::start(&toolchain);
+    /// Starts the compiler's warm-up and the local engine, and waits for neither. With `outlives` the compiler may
+    /// have served other sessions, and may serve others later.
+    pub fn start(
+        toolchain: Toolchain,
+        interrupt: Interrupt,
+        outlives: bool,
+    ) -> std::io::Result<Self> {
+        let compiler = Compiler::start(&toolchain, outlives);
         let hub = Hub::start()?;
         let mut session = Self {
             compiler,
@@ -184,6 +192,7 @@ impl Session {
             interrupt,
             root: None,
             namespaces: HashMap::new(),
+            retellings: Vec::new(),
             definitions: Definitions::default(),
             crates: BTreeMap::new(),
             moved: moved::Moved::default(),

@@ -208,6 +208,12 @@ impl Definitions {
             .collect()
     }
 
+    /// Those that a namespace has seen.
+    pub fn until(&self, seen: usize) -> String {
+        let seen = self.log.get(..seen).unwrap_or(&self.log);
+        seen.iter().map(|entry| entry.text.as_str()).collect()
+    }
+
     fn unseen(&self, seen: usize) -> String {
         let unseen = self.log.get(seen..).unwrap_or_default();
         unseen.iter().map(|entry| entry.text.as_str()).collect()

@@ -47,8 +47,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a session with an empty history and a temporary folder of its own, and warms it.
+    /// Starts a session with an empty history, and warms it: it may take over another one's compiler.
     pub fn start() -> Self {
+        // Compilers that fit have the same folder for temporary files.
+        let temporary = std::env::temp_dir();
+        let temporary = temporary.to_str().expect("a folder");
+        let mut session = Self::under("exec \"$0\"", &[("TMPDIR", temporary)]);
+        session.prompt(PATIENCE);
+        let two = session.cell("1 + 1");
+        assert!(
+            two.contains("Out[1]: 2"),
+            "the session does not start: {two}"
+        );
+        session
+    }
+
+    /// Starts a session that has a compiler of its own, which ends with it, and warms it.
+    pub fn alone() -> Self {
         let mut session = Self::cold();
         let two = session.cell("1 + 1");
         assert!(
@@ -58,9 +73,9 @@ impl Session {
         session
     }
 
-    /// Starts a session and waits for its first prompt only.
+    /// Starts a session that has a compiler of its own and waits for its first prompt only.
     pub fn cold() -> Self {
-        let mut session = Self::under("exec \"$0\"", &[]);
+        let mut session = Self::under("exec \"$0\" --no-warm", &[]);
         session.prompt(PATIENCE);
         session
     }

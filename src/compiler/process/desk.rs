@@ -40,6 +40,10 @@ impl Desk {
         self.standing().session.clone()
     }
 
+    pub fn is_warm(&self) -> bool {
+        matches!(self.standing().warmth, Warmth::Ready(_))
+    }
+
     pub fn ready(&self, root: StateId) {
         self.stands(Warmth::Ready(root));
     }

@@ -17,25 +17,41 @@ use crate::compiler::{builds, relay, rust_src, tools};
 pub const STEP: &str = "enter";
 pub const NEXT_STEP: &str = "serve";
 
-/// Starts a compiler's process; gives the connection to it.
-pub fn start(sysroot: &Path) -> io::Result<(UnixStream, Child)> {
+/// Starts a compiler's process; gives the connection to it. `place` is where it is to wait when its session is gone:
+/// the path of its socket without its process id. `estate`: the folder of one that has died, and what holds back the
+/// folder's cleaner.
+pub fn start(
+    sysroot: &Path,
+    place: Option<&Path>,
+    estate: Option<(&Path, OwnedFd)>,
+) -> io::Result<(UnixStream, Child)> {
     let (ours, theirs) = UnixStream::pair()?;
+    let (folder, held) = estate.map_or((Path::new(""), Stdio::null()), |(folder, held)| {
+        (folder, Stdio::from(held))
+    });
     let child = Command::new(std::env::current_exe()?)
         .args([ROLE, STEP])
         .arg(sysroot)
+        .arg(place.unwrap_or(Path::new("")))
+        .arg(folder)
         .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::null())
+        .stdout(held)
         .stderr(Stdio::null())
         .spawn()?;
     Ok((ours, child))
 }
 
 /// Leaves what is the session's and executes this program again; why that failed.
-pub fn enter(sysroot: &Path) -> ToolchainError {
+pub fn enter(sysroot: &Path, place: &Path, adopted: &Path) -> ToolchainError {
     // It is no session's leader yet, as it has just been started.
     let _ = nix::unistd::setsid();
     close_inherited();
-    let folder = builds::choose_folder();
+    let adopts = !adopted.as_os_str().is_empty();
+    let folder = if adopts {
+        adopted.to_owned()
+    } else {
+        builds::choose_folder()
+    };
     // What evcxr's rust-analyzer reads before every session's first cell; ours reads the real one.
     let nothing = match rust_src::stand_in() {
         Ok(nothing) => nothing,
@@ -61,6 +77,7 @@ pub fn enter(sysroot: &Path) -> ToolchainError {
     );
     let error = command
         .args([ROLE, NEXT_STEP])
+        .args([sysroot, place, adopted])
         .env(toolchain::SYSROOT_VARIABLE, sysroot)
         .env(relay::FOLDER_VARIABLE, &folder)
         .env(toolchain::TMPDIR_VARIABLE, std::env::temp_dir())

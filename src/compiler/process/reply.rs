@@ -16,8 +16,12 @@ impl Outbox {
     }
 
     pub fn send(&self, message: &FromCompiler) {
+        self.send_with(message, &Payload::None);
+    }
+
+    pub fn send_with(&self, message: &FromCompiler, payload: &Payload) {
         let mut channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let queued = channel.queue(message, &Payload::None);
+        let queued = channel.queue(message, payload);
         if queued.is_ok() {
             // The end of the connection is noticed where it is read.
             let _ = channel.flush();

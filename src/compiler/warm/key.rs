@@ -1,0 +1,103 @@
+//! What a session and a compiler must have in common.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::compiler::toolchain::Toolchain;
+
+/// Variables of the environment that differ from one terminal to the next and say nothing to a compiler.
+const VARYING: [&str; 22] = [
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "_",
+    "COLORTERM",
+    "COLUMNS",
+    "LINES",
+    "WINDOWID",
+    "STY",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "NO_COLOR",
+    "CLICOLOR",
+    "PAGER",
+    "EDITOR",
+    "VISUAL",
+    "VTE_VERSION",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GPG_TTY",
+    // Where this program keeps its history and finds its startup notebook; git has its own there too, which
+    // cargo reads anew for each crate that it fetches.
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+];
+
+/// The same, by how their names begin.
+const VARYING_KINDS: [&str; 8] = [
+    "TERM",
+    "TMUX",
+    "SSH_",
+    "XDG_SESSION_",
+    "KITTY_",
+    "ALACRITTY_",
+    "WEZTERM_",
+    "KONSOLE_",
+];
+
+/// Equal for sessions and compilers that fit each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(u64);
+
+impl Key {
+    /// That of this process's environment.
+    pub fn of(toolchain: &Toolchain) -> io::Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        for file in [
+            std::env::current_exe()?,
+            toolchain.sysroot.join("bin/rustc"),
+        ] {
+            let about = fs::metadata(&file)?;
+            (file, about.size(), about.mtime(), about.mtime_nsec()).hash(&mut hasher);
+        }
+        (&toolchain.sysroot, toolchain.no_sources.is_some()).hash(&mut hasher);
+        // What is mounted where: files of the same name may be others.
+        fs::read_link("/proc/self/ns/mnt").ok().hash(&mut hasher);
+        let root = fs::metadata("/")?;
+        (root.dev(), root.ino()).hash(&mut hasher);
+        let environment: BTreeMap<_, _> = std::env::vars_os()
+            .filter(|(name, _)| !name.to_str().is_some_and(varies))
+            .collect();
+        environment.hash(&mut hasher);
+        Ok(Self(hasher.finish()))
+    }
+}
+
+fn varies(name: &str) -> bool {
+    VARYING.contains(&name) || VARYING_KINDS.iter().any(|kind| name.starts_with(kind))
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_makes_no_difference_and_what_tools_read_does() {
+        for name in ["TERM", "TERM_PROGRAM", "SSH_TTY", "TMUX_PANE", "PWD", "_"] {
+            assert!(varies(name), "{name}");
+        }
+        for name in ["PATH", "RUSTFLAGS", "CARGO_HOME", "HOME", "TMPDIR", "CC"] {
+            assert!(!varies(name), "{name}");
+        }
+    }
+}
