@@ -8,15 +8,20 @@
 //! ```text
 //!  terminal ─► this process: line editor ► cell parser ► magics ► session
 //!                │                                  │
-//!                │ evcxr, as a pure compiler        │ hub: schedules maps, owns engine processes
+//!                │ compiler (process): evcxr,       │ hub: schedules maps, owns engine processes
+//!                │ rust-analyzer; may outlive us    │
 //!                ▼                                  ▼
 //!            artifact (.so), compiled ONCE ──► local engine    (process; thread pools live inside)
 //!                                      ├─────► engine 0 … N-1  (processes of a pool)
 //! ```
 //!
-//! The one binary plays every part; [`cli`] sorts out the roles: the session, an engine, evcxr's child (the
-//! relay, which only says what was compiled), the programs of the toolchain as evcxr finds them, rustc's wrapper,
-//! and the cleaner of the session's folder.
+//! The one binary plays every part; [`cli`] sorts out the roles: the session, an engine, the compiler, evcxr's child
+//! (the relay, which only says what was compiled), the programs of the toolchain as evcxr finds them, rustc's
+//! wrapper, and the cleaner of the compiler's folder.
+//!
+//! The compiler's process is warm some seconds after its start, and forgets everything when its session ends, so that
+//! the next one finds it warm (`compiler::warm`). When it dies, another one is told of the session's definitions and
+//! of the types of its variables; their values are in the engines.
 //!
 //! # Rooms
 //!
@@ -43,10 +48,12 @@
 //! # A cell's way
 //!
 //! [`magic::evaluate`] parses the whole cell first, so that a typo in its last line runs nothing. Rust goes to
-//! [`session::Session::run_local`]: the compiler thread turns code and the namespace's state into an artifact
-//! and the state after it; the hub sends the artifact's path to the engine; the session follows the engine's
-//! events to its end and adopts the new state only when the cell ran through. `%px` does the same once per
-//! set of variables that its engines have.
+//! [`session::Session::run_local`]: the compiler turns code and the namespace's state into an artifact
+//! and the state after it. evcxr keeps a variable only when it knows its type, for which its own rust-analyzer would
+//! have to read the standard library first: ours does, beside the first cells, and evcxr is told (`compiler::told`).
+//! Nor does a cell wait for cargo once its crates are built (`compiler::tools`). The hub sends the artifact's path
+//! to the engine; the session follows the engine's events to its end and adopts the new state only when the cell
+//! ran through. `%px` does the same once per set of variables that its engines have.
 //! Whatever the session waits for is a condition that one pump looks at between events, and every event goes
 //! to the flight of its engine, whoever waits: so cells in the background come to their end beside others.
 //!
