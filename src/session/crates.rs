@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::namespace::Namespace;
 use super::{Failed, Session, explain};
-use crate::outcome::Sink;
+use crate::outcome::{Report, Sink};
 
 impl Session {
     /// Adds a crate and builds it.
@@ -24,7 +24,11 @@ impl Session {
         let since = Instant::now();
         self.compiler.building().restart();
         let here = std::env::current_dir().unwrap_or_default();
-        let placed = with_whole_path(config, &here);
+        let placed = with_whole_path(config, &here).map_err(|missing| {
+            let what = format!("there is no crate in {missing}");
+            let hint = "`path` is the folder of its Cargo.toml, from the working folder on";
+            Report::usage(what).hint(hint.to_owned())
+        })?;
         let pending = self.compiler.add_crate(name.to_owned(), placed);
         let answer = self.await_compiler(pending, &format!("adding {name}"), sink);
         self.timing.compile += since.elapsed();
@@ -65,25 +69,26 @@ impl Session {
     }
 }
 
-/// The configuration with its `path = "…"` from the root on: the compiler has a working folder of its own.
-fn with_whole_path(config: &str, here: &Path) -> String {
+/// The configuration with its `path = "…"` from the root on: the compiler has a working folder of its own. The path
+/// as it is when there is no crate.
+fn with_whole_path(config: &str, here: &Path) -> Result<String, String> {
     static PATH: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r#"(\bpath\s*=\s*)"((?:[^"\\]|\\.)*)""#).ok());
     let Some(found) = PATH.as_ref().and_then(|path| path.captures(config)) else {
-        return config.to_owned();
+        return Ok(config.to_owned());
     };
     let (all, key, path) = (&found[0], &found[1], &found[2]);
-    if Path::new(path).is_absolute() {
-        return config.to_owned();
-    }
     let whole = here.join(path);
-    // Without `..` and links, where it is there.
+    if !whole.join("Cargo.toml").exists() {
+        return Err(path.to_owned());
+    }
+    // Without `..` and links.
     let whole = whole.canonicalize().unwrap_or(whole);
     let quoted = whole
         .to_string_lossy()
         .replace('\\', r"\\")
         .replace('"', "\\\"");
-    config.replacen(all, &format!("{key}\"{quoted}\""), 1)
+    Ok(config.replacen(all, &format!("{key}\"{quoted}\""), 1))
 }
 
 /// The name under which a crate is published, where that is another: `{ package = "rand", … }`.
@@ -99,20 +104,25 @@ fn package(config: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::fs;
 
     use super::{package, with_whole_path};
 
     #[test]
     fn a_path_begins_at_the_root() {
-        let placed = |config: &str| with_whole_path(config, Path::new("/no/where"));
+        let here = tempfile::tempdir().unwrap();
+        let own = here.path().canonicalize().unwrap().join("own");
+        fs::create_dir(&own).unwrap();
+        fs::write(own.join("Cargo.toml"), "").unwrap();
+        let placed = |config: &str| with_whole_path(config, here.path());
         assert_eq!(
-            placed(r#"{ path = "own", features = ["a"] }"#),
-            r#"{ path = "/no/where/own", features = ["a"] }"#
+            placed(r#"{ path = "./own", features = ["a"] }"#),
+            Ok(format!(r#"{{ path = {own:?}, features = ["a"] }}"#))
         );
-        for kept in ["\"1\"", r#"{ path="/own" }"#, r#"{ git = "x" }"#] {
-            assert_eq!(placed(kept), kept);
+        for kept in ["\"1\"", &format!("{{ path={own:?} }}"), r#"{ git = "x" }"#] {
+            assert_eq!(placed(kept).as_deref(), Ok(kept));
         }
+        assert_eq!(placed(r#"{ path = "../own" }"#), Err("../own".to_owned()));
     }
 
     #[test]
