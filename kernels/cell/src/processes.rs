@@ -424,7 +424,7 @@ fn place<R>(results: &mut Vec<Option<R>>, item: u64, result: R) -> bool {
     true
 }
 
-/// The results of a map as they arrive; see [`map_iter`].
+/// The results of a map as they arrive; see [`crate::pool::map_iter`].
 pub struct MapIter<'a, O> {
     exchange: Exchange<'a>,
     arrived: Rc<RefCell<VecDeque<(u64, O)>>>,

@@ -1,7 +1,7 @@
 //! The toolchain's programs as evcxr and rust-analyzer find them: this binary under their names, in a folder of
 //! the session's that comes first in their PATH. They ask the same of them at each start, and are answered from
-//! what the real ones said before ([`answers`]); and a cell whose crates are built is compiled without cargo
-//! ([`direct`]). Whatever is not exactly known goes to the real program, as the user has it: user code and the
+//! what the real ones said before (`answers`); and a cell whose crates are built is compiled without cargo
+//! (`direct`). Whatever is not exactly known goes to the real program, as the user has it: user code and the
 //! builds that the real cargo runs never see this folder.
 
 mod answers;
