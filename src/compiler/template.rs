@@ -77,20 +77,8 @@ pub fn keep(sysroot: &Path, build: &Path) -> io::Result<()> {
         fs::rename(&template, beside.path().join("old"))?;
     }
     fs::rename(&made, &template)?;
-    remove_oldest(shelf)
-}
-
-/// A session that is just copying one of them builds instead.
-fn remove_oldest(shelf: &Path) -> io::Result<()> {
-    let mut templates: Vec<_> = fs::read_dir(shelf)?
-        .flatten()
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    templates.sort();
-    for (_, path) in templates.iter().rev().skip(KEPT) {
-        fs::remove_dir_all(path)?;
-    }
-    Ok(())
+    // A session that is just copying an older one builds instead.
+    toolchain::keep_newest(shelf, KEPT)
 }
 
 /// Copies a folder with its times, by which cargo tells what is fresh. What build scripts made is known to
@@ -112,9 +100,9 @@ fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()>
             continue;
         }
         fs::copy(entry.path(), &target)?;
-        if let Some((old, new)) = paths {
+        if let Some((old, new)) = paths.filter(|_| !is_linked(&target)) {
             let bytes = fs::read(&target)?;
-            if let Some(bytes) = replaced_in(&target, &bytes, old, new) {
+            if let Some(bytes) = replaced(&bytes, old, new) {
                 fs::write(&target, bytes)?;
             }
         }
@@ -129,10 +117,14 @@ fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()>
 
 /// A file's bytes with every `old` replaced; `None` without one, and for what is linked, in which no path matters.
 pub fn replaced_in(path: &Path, bytes: &[u8], old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
-    let name = path.file_name()?.to_string_lossy();
-    let mut ends = [".rlib", ".rmeta", ".so"].into_iter();
-    let linked = ends.any(|end| name.ends_with(end));
-    (!linked).then(|| replaced(bytes, old, new)).flatten()
+    (!is_linked(path))
+        .then(|| replaced(bytes, old, new))
+        .flatten()
+}
+
+fn is_linked(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|end| ["rlib", "rmeta", "so"].iter().any(|linked| end == *linked))
 }
 
 /// The bytes with every `old` replaced; `None` without one.

@@ -10,7 +10,7 @@ use ra_ap_syntax::ast::{self, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind};
 
 use super::Place;
-use crate::cell::Edits;
+use crate::cell::{Edits, position};
 
 /// Begins and ends what is inserted.
 const MARK: &str = "/*regatta told*/";
@@ -211,16 +211,7 @@ impl Told {
 
     /// Line and column, from 1.
     fn position(&self, at: usize) -> (usize, usize) {
-        let before = self.old.get(..at).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
-        (line, column)
+        position(self.old.get(..at).unwrap_or_default(), (1, 1))
     }
 }
 

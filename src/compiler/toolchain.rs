@@ -171,14 +171,36 @@ pub fn cache_dir() -> PathBuf {
     })
 }
 
+/// Removes all but the newest files and folders of a shelf in the cache.
+pub fn keep_newest(shelf: &Path, count: usize) -> io::Result<()> {
+    let mut there: Vec<_> = fs::read_dir(shelf)?
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    there.sort();
+    for (_, path) in there.iter().rev().skip(count) {
+        if path.is_dir() {
+            fs::remove_dir_all(path)?;
+        } else {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a folder where others may make folders too; whether it is this user's alone. What is in it becomes
 /// part of every cell.
 fn is_private(folder: &Path) -> bool {
+    is_closed(folder, 0o022)
+}
+
+/// Makes a folder; whether it is this user's, and closed to others in the ways of these bits of its mode.
+pub fn is_closed(folder: &Path, to: u32) -> bool {
     // One that is there already is looked at like a new one.
     let _ = fs::DirBuilder::new().mode(0o700).create(folder);
     fs::symlink_metadata(folder).is_ok_and(|about| {
         let own = about.uid() == rustix::process::getuid().as_raw();
-        about.is_dir() && own && about.mode() & 0o022 == 0
+        about.is_dir() && own && about.mode() & to == 0
     })
 }
 

@@ -125,14 +125,7 @@ fn continues_nothing(code: &str) -> bool {
 
 fn continuation(code: &str, line: usize, source: &str, name: &str) -> Report {
     let blanks = code.len() - code.trim_start().len();
-    let line = line + code[..blanks].matches('\n').count();
-    let column = code[..blanks]
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
+    let (line, column) = cell::position(&code[..blanks], (line, 1));
     let mut report =
         Report::usage("the cell begins with a `.`, so it goes on with what is not there");
     report.snippet = Some(Snippet {

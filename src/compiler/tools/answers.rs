@@ -84,15 +84,7 @@ pub fn keep(shelf: &Path, file: &Path, answer: &Answer) -> io::Result<()> {
     let mut beside = tempfile::NamedTempFile::new_in(shelf)?;
     beside.write_all(&serde_json::to_vec(answer)?)?;
     beside.persist(file)?;
-    let mut answers: Vec<_> = fs::read_dir(shelf)?
-        .flatten()
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    answers.sort();
-    for (_, path) in answers.iter().rev().skip(KEPT) {
-        fs::remove_file(path)?;
-    }
-    Ok(())
+    toolchain::keep_newest(shelf, KEPT)
 }
 
 /// The manifests outside of the session's folder that cargo's metadata name.

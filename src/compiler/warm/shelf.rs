@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -11,7 +10,7 @@ use rustix::process::getuid;
 
 use super::key::Key;
 use super::record::{Record, Use};
-use crate::compiler::toolchain::{cache_dir, users_temp_dir};
+use crate::compiler::toolchain::{cache_dir, is_closed, users_temp_dir};
 
 /// A socket's path is no longer than this; a name of ours takes the rest.
 const LONGEST: usize = 107 - NAME;
@@ -130,11 +129,7 @@ impl Shelf {
 fn is_this_users_alone(folder: &Path) -> bool {
     // The folder above it may be missing too.
     let _ = folder.parent().map(fs::create_dir_all);
-    let _ = fs::DirBuilder::new().mode(0o700).create(folder);
-    fs::symlink_metadata(folder).is_ok_and(|about| {
-        let own = about.uid() == getuid().as_raw();
-        about.is_dir() && own && about.mode() & 0o077 == 0
-    })
+    is_closed(folder, 0o077)
 }
 
 #[cfg(test)]
