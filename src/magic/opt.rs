@@ -52,8 +52,9 @@ impl Magic for Opt {
             session.configure(Setting::Checks(checks == "on"));
         }
         if let Some(lines) = call.text_of("lines") {
-            session.lines = lines_of(lines)?;
+            session.value_style().lines = lines_of(lines)?;
         }
+        let lines = session.value_style().lines;
         let (mut level, mut checks) = ("2", true);
         for setting in session.settings() {
             match setting {
@@ -62,7 +63,7 @@ impl Magic for Opt {
             }
         }
         let checks = if checks { "on" } else { "off" };
-        let lines = match session.lines {
+        let lines = match lines {
             usize::MAX => "all lines of a value".to_owned(),
             lines => format!("{lines} lines of a long value"),
         };

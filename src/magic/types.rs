@@ -37,10 +37,11 @@ impl Magic for Types {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        session.types = call
+        let style = session.value_style();
+        style.types = call
             .text_of("state")
-            .map_or(!session.types, |state| state == "on");
-        let said = if session.types {
+            .map_or(!style.types, |state| state == "on");
+        let said = if style.types {
             "%types on: values are shown with their types"
         } else {
             "%types off: values are shown without their types"

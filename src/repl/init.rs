@@ -44,7 +44,7 @@ impl Startup {
     pub fn run(&self, session: &mut Session, sink: &mut dyn Sink) -> bool {
         let cells = self.notebook.cells();
         let mut ok = true;
-        session.starting_up = true;
+        session.set_starting_up(true);
         for (number, cell) in (1..).zip(cells) {
             // Places count the lines of the file.
             let code = "\n".repeat(cell.line - 1) + &cell.code;
@@ -56,7 +56,7 @@ impl Startup {
                 break;
             }
         }
-        session.starting_up = false;
+        session.set_starting_up(false);
         ok
     }
 }

@@ -20,10 +20,12 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let awaited = engines.iter().map(|engine| (*engine, Beginning::Awaited));
-        self.starting.extend(awaited);
+        self.crew.starting.extend(awaited);
         let since = Instant::now();
         let begun = self.until(AllUp { engines, since }, sink);
-        self.starting.retain(|engine, _| !engines.contains(engine));
+        self.crew
+            .starting
+            .retain(|engine, _| !engines.contains(engine));
         begun
     }
 
@@ -44,8 +46,8 @@ impl Session {
                 entry: artifact.entry.clone(),
                 cell: self.cell(),
             };
-            self.hub.init(vec![engine], init);
-            self.begun_with.insert(engine, after);
+            self.crew.hub.init(vec![engine], init);
+            self.crew.begun_with.insert(engine, after);
         }
         Ok(())
     }
@@ -55,7 +57,11 @@ impl Session {
         let Ok(pool) = self.pool_named(Some(&pool.0)).cloned() else {
             return;
         };
-        if !pool.engines.iter().any(|engine| self.dead.contains(engine)) {
+        if !pool
+            .engines
+            .iter()
+            .any(|engine| self.crew.dead.contains(engine))
+        {
             return;
         }
         let dead = self.dead_engines();
@@ -97,7 +103,7 @@ impl Session {
 
     /// The variables that are gone with an engine: not those that its pool begins with.
     pub(super) fn lost_with(&self, engine: EngineId) -> Vec<String> {
-        let again = self.begun_with.get(&engine).map(Namespace::variables);
+        let again = self.crew.begun_with.get(&engine).map(Namespace::variables);
         let mut lost = self.variables_of(engine);
         lost.retain(|name| again.is_none_or(|again| !again.contains_key(name)));
         lost
@@ -125,7 +131,7 @@ impl Awaited for AllUp<'_> {
     fn look(&mut self, session: &mut Session, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
         let mut missing = 0;
         for engine in self.engines {
-            match session.starting.get(engine) {
+            match session.crew.starting.get(engine) {
                 Some(Beginning::NotStarted(why)) => {
                     return Err(Report::new(
                         ErrorKind::System,
@@ -163,7 +169,7 @@ impl Awaited for Begun<'_> {
     type Outcome = ();
 
     fn look(&mut self, session: &mut Session, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        let unready = |engine: &EngineId| session.unready.contains(engine);
+        let unready = |engine: &EngineId| session.crew.unready.contains(engine);
         Ok((!self.engines.iter().any(unready)).then_some(()))
     }
 

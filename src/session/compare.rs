@@ -55,9 +55,15 @@ impl Session {
         code = code.generated(
             "];\nregatta_cell::magic::send(&regatta_compared.iter().map(|(bytes, wall)| (*bytes == regatta_compared[0].0, *wall)).collect::<Vec<(bool, u64)>>());\ndrop(regatta_compared);\n",
         );
-        self.quiet_reports = Some(Vec::new());
+        self.crew.screen.quiet_reports = Some(Vec::new());
         let ran = self.run_local(&code, sink);
-        let mut reports = self.quiet_reports.take().unwrap_or_default().into_iter();
+        let mut reports = self
+            .crew
+            .screen
+            .quiet_reports
+            .take()
+            .unwrap_or_default()
+            .into_iter();
         ran.map_err(|failed| self.explained(failed, request))?;
         let sent = std::mem::take(&mut self.sent);
         let told: Vec<(bool, u64)> = sent

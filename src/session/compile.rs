@@ -45,7 +45,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Namespace, Failed> {
         let namespace = &self.retold(namespace, sink)?;
-        let pending = self.compiler.forget(names, &namespace.state);
+        let pending = self.workshop.compiler.forget(names, &namespace.state);
         // It is short, and the account of what engines have must not be left half settled.
         let answer = self.await_answer(Answer::new(pending, "compiling", false), sink);
         match answer {
@@ -69,25 +69,25 @@ impl Session {
         engine: EngineId,
         sink: &mut dyn Sink,
     ) -> Result<Namespace, Failed> {
-        if let Some(namespace) = self.namespaces.get(&engine) {
+        if let Some(namespace) = self.crew.namespaces.get(&engine) {
             return Ok(namespace.clone());
         }
         let root = self.warm_root(sink)?;
-        self.namespaces.insert(engine, root.clone());
+        self.crew.namespaces.insert(engine, root.clone());
         Ok(root)
     }
 
     /// Waits for the rest of the warm-up.
     pub(super) fn warm_root(&mut self, sink: &mut dyn Sink) -> Result<Namespace, Failed> {
-        if let Some(root) = &self.root {
+        if let Some(root) = &self.workshop.root {
             return Ok(root.clone());
         }
         self.see_to_the_compiler(sink);
-        self.compiler.building().restart();
+        self.workshop.compiler.building().restart();
         let since = Instant::now();
         let root = self.until(Warm { since }, sink)?;
-        self.root = Some(root.clone());
-        self.timing.compile += since.elapsed();
+        self.workshop.root = Some(root.clone());
+        self.history.timing.compile += since.elapsed();
         Ok(root)
     }
 
@@ -121,7 +121,7 @@ impl Session {
 
     /// The edits that put the items which the session's macros make in the place of their calls.
     pub(super) fn made(&self, code: &str) -> Edits {
-        made_items(code, self.definitions.items(), expanded)
+        made_items(code, self.workshop.definitions.items(), expanded)
     }
 
     fn compile_as_it_is(
@@ -132,7 +132,7 @@ impl Session {
     ) -> Result<Ready, Failed> {
         let answer = self.compile_once(code, namespace, sink);
         // Another compiler is asked the same. A cell that each of them dies of is told so.
-        let died = answer.is_err() && self.compiler.has_died();
+        let died = answer.is_err() && self.workshop.compiler.has_died();
         if died && !answer.as_ref().is_err_and(is_interrupted) {
             return self.compile_once(code, namespace, sink);
         }
@@ -146,12 +146,15 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Ready, Failed> {
         let since = Instant::now();
-        let sources = self.compiler.local_sources();
-        if sources != self.sources {
-            self.sources = sources;
-            self.settings_version += 1;
+        let sources = self.workshop.compiler.local_sources();
+        if sources != self.workshop.sources {
+            self.workshop.sources = sources;
+            self.workshop.settings_version += 1;
         }
-        let version = (self.definitions.version(), self.settings_version);
+        let version = (
+            self.workshop.definitions.version(),
+            self.workshop.settings_version,
+        );
         let key = Key {
             code: code.text.clone(),
             version,
@@ -162,8 +165,8 @@ impl Session {
         let text = lifted.apply(&unlifted);
         let (items, _) = split_items(&text);
         let carriers = carriers(&items);
-        let lost = self.definitions.outdated(namespace, &items);
-        let cached = self.cache.find(&key, namespace.variables());
+        let lost = self.workshop.definitions.outdated(namespace, &items);
+        let cached = self.workshop.cache.find(&key, namespace.variables());
         if let Some(artifact) = cached.filter(|_| lost.is_empty()) {
             return Ok(Ready {
                 artifact,
@@ -177,15 +180,15 @@ impl Session {
         } else {
             self.forget(namespace, lost.clone(), sink)?
         };
-        self.compiler.building().restart();
+        self.workshop.compiler.building().restart();
         let source = Source {
-            prefix: self.definitions.before(namespace.seen, &items),
+            prefix: self.workshop.definitions.before(namespace.seen, &items),
             code: carriers.apply(&text),
-            changes: self.definitions.changes_with(&items),
+            changes: self.workshop.definitions.changes_with(&items),
         };
-        let pending = self.compiler.compile(source, &namespace.state);
+        let pending = self.workshop.compiler.compile(source, &namespace.state);
         let answer = self.await_compiler(pending, "compiling", sink);
-        self.timing.compile += since.elapsed();
+        self.history.timing.compile += since.elapsed();
         let compiled = match answer {
             Ok(compiled) => compiled,
             Err(mut error) => {
@@ -200,7 +203,7 @@ impl Session {
                 }
                 let cell = self.record().map_or("", |record| record.code.as_str());
                 let variables = namespace.variables();
-                let without = self.toolchain.no_sources.clone();
+                let without = self.workshop.toolchain.no_sources.clone();
                 let without = without.filter(|_| explain::wants_sources(&error));
                 let mut failed = explain::compile_error(error, code, self.cell(), cell, variables);
                 for report in &mut failed.0 {
@@ -210,14 +213,19 @@ impl Session {
                 return Err(failed);
             }
         };
-        self.outs.redefined(&self.definitions.changed_by(&items));
+        self.crew
+            .outs
+            .redefined(&self.workshop.definitions.changed_by(&items));
         let cell = self.cell();
-        self.definitions.add(&items, |line| {
+        self.workshop.definitions.add(&items, |line| {
             let line = u32::try_from(code.in_cell(line)?).ok()?;
             Some(Place { cell, line })
         });
-        let version = (self.definitions.version(), self.settings_version);
-        self.cache.keep(
+        let version = (
+            self.workshop.definitions.version(),
+            self.workshop.settings_version,
+        );
+        self.workshop.cache.keep(
             Key {
                 code: code.text.clone(),
                 version,
@@ -227,7 +235,7 @@ impl Session {
         );
         let after = Namespace {
             state: compiled.after,
-            seen: self.definitions.len(),
+            seen: self.workshop.definitions.len(),
         };
         Ok(Ready {
             artifact: compiled.artifact,
@@ -262,7 +270,7 @@ impl Session {
         if since.elapsed() < PATIENCE {
             return;
         }
-        let (crates, newest) = self.compiler.building().so_far();
+        let (crates, newest) = self.workshop.compiler.building().so_far();
         let what = newest.map_or_else(|| what.to_owned(), |name| format!("{what}: {name}"));
         let done = crates as u64;
         let elapsed = since.elapsed();
@@ -294,11 +302,11 @@ impl Awaited for Warm {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<Option<Namespace>, Failed> {
-        if let Some(state) = session.compiler.root(TICK) {
+        if let Some(state) = session.workshop.compiler.root(TICK) {
             sink.send(Event::Progress(None));
             return Ok(Some(Namespace { state, seen: 0 }));
         }
-        if let Warmth::Failed(why) = session.compiler.warmth() {
+        if let Warmth::Failed(why) = session.workshop.compiler.warmth() {
             return Err(explain::no_compiler(&why).into());
         }
         session.tell_building("warming up the compiler", self.since, sink);
@@ -355,13 +363,13 @@ impl Awaited for Answer<'_> {
         sink.send(Event::Progress(None));
         if !self.stops {
             if self.pressed {
-                session.interrupt.press();
+                session.crew.interrupt.press();
             }
             return Ok(answer);
         }
         // Ctrl-C in a terminal reaches cargo too, which may be quicker.
         let failed = answer.as_ref().is_none_or(Result::is_err);
-        if self.pressed || failed && session.interrupt.take() {
+        if self.pressed || failed && session.crew.interrupt.take() {
             return Ok(Some(Err(CompileError::Interrupted)));
         }
         Ok(answer)

@@ -127,7 +127,12 @@ impl Session {
         let name = &request.name;
         let kinds = ranks.iter().map(|rank| {
             let engine = pool.engines.get(rank.0 as usize)?;
-            self.namespaces.get(engine)?.variables().get(name).cloned()
+            self.crew
+                .namespaces
+                .get(engine)?
+                .variables()
+                .get(name)
+                .cloned()
         });
         let kinds: Vec<Option<String>> = kinds.collect();
         let missing: Vec<String> = ranks

@@ -37,10 +37,10 @@ impl Session {
             onward: sink,
             value: None,
         };
-        let shown = self.outs.last();
+        let shown = self.crew.outs.last();
         let ran = self.run_local(code, &mut catcher);
         // It was not shown to the user.
-        self.outs.restore(shown);
+        self.crew.outs.restore(shown);
         ran?;
         Ok(catcher.value)
     }
@@ -68,7 +68,7 @@ impl Session {
         let is_gone =
             |name: &&String| !after.variables().contains_key(*name) || bound.contains(*name);
         let gone = before.variables().keys().filter(is_gone).cloned();
-        self.hub.let_go_of(gone.collect());
+        self.crew.hub.let_go_of(gone.collect());
     }
 
     /// Runs plain Rust in the local engine.
@@ -97,17 +97,17 @@ impl Session {
         for name in items.iter().filter_map(external_crate) {
             self.add_crate(name, "\"*\"", sink)?;
         }
-        if !self.dead.is_empty() && identifiers(&code.text).contains("pool") {
-            for pool in self.pools.clone() {
+        if !self.crew.dead.is_empty() && identifiers(&code.text).contains("pool") {
+            for pool in self.crew.pools.clone() {
                 self.revive(&pool.name, &pool.all_ranks(), sink);
             }
         }
         // Each round forgets the variables whose types were redefined.
         for _ in 0..5 {
-            let local = self.local;
+            let local = self.crew.local;
             let before = self.namespace_of(local, sink)?;
             let ready = self.compile(code, &before, sink)?;
-            if self.local != local {
+            if self.crew.local != local {
                 // It has died meanwhile, and the variables that this was compiled for with it.
                 continue;
             }
@@ -116,7 +116,7 @@ impl Session {
             }
             self.note_gone(ready.lost.iter().map(String::as_str), Why::Redefined);
             let before = ready.before;
-            self.namespaces.insert(local, before.clone());
+            self.crew.namespaces.insert(local, before.clone());
             let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
             batch.data = vec![data.clone()];
             self.leave_places(&ready.artifact, code);
@@ -129,11 +129,12 @@ impl Session {
             let lost = self.settle(local, &before, &ready.after, &leg, sink)?;
             let cell = self.cell();
             if let Some(note) = &leg.kept {
-                self.outs.kept(cell, note);
+                self.crew.outs.kept(cell, note);
             }
-            if let Some(namespace) = self.namespaces.get(&local) {
+            if let Some(namespace) = self.crew.namespaces.get(&local) {
                 let variables = namespace.variables();
-                self.outs
+                self.crew
+                    .outs
                     .check_variables(cell, |name| variables.contains_key(name));
             }
             let Some(ended) = leg.ended else {
@@ -159,7 +160,7 @@ impl Session {
                     }
                     self.note_gone(names.iter().map(String::as_str), Why::Redefined);
                     let before = self.forget(&before, names, sink)?;
-                    self.namespaces.insert(local, before);
+                    self.crew.namespaces.insert(local, before);
                 }
                 Ended::Died(cause) => {
                     self.launch_local();
@@ -227,7 +228,7 @@ impl Session {
         } else {
             self.forget(namespace, lost.clone(), sink)?
         };
-        self.namespaces.insert(engine, settled);
+        self.crew.namespaces.insert(engine, settled);
         lost.retain(|name| !is_ours(name));
         Ok(lost)
     }

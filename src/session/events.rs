@@ -12,11 +12,11 @@ impl Session {
     /// All engines with pool and rank, for listings.
     pub fn engines(&mut self, sink: &mut dyn Sink) -> Vec<(Option<PoolName>, Rank, EngineStatus)> {
         self.drain_events(sink);
-        let all = self.hub.status();
+        let all = self.crew.hub.status();
         let mut rows = Vec::new();
         let find = |id: EngineId| all.iter().find(|status| status.id == id).cloned();
-        rows.extend(find(self.local).map(|status| (None, Rank(0), status)));
-        for pool in &self.pools {
+        rows.extend(find(self.crew.local).map(|status| (None, Rank(0), status)));
+        for pool in &self.crew.pools {
             for (rank, engine) in pool.engines.iter().enumerate() {
                 let status = find(*engine).unwrap_or(EngineStatus {
                     id: *engine,
@@ -38,7 +38,7 @@ impl Session {
     }
 
     pub(super) fn place(&self, engine: EngineId) -> Option<(PoolName, Rank)> {
-        self.pools.iter().find_map(|pool| {
+        self.crew.pools.iter().find_map(|pool| {
             let rank = pool.engines.iter().position(|other| *other == engine)?;
             Some((pool.name.clone(), Rank(rank as u32)))
         })
@@ -72,14 +72,16 @@ impl Session {
             }
             PoolEvent::MapDone { report, shown } => {
                 self.flush_map_report(sink);
-                if let Some(reports) = &mut self.quiet_reports {
+                if let Some(reports) = &mut self.crew.screen.quiet_reports {
                     reports.push(report);
                 } else {
-                    self.map_report = shown.then_some(report);
+                    self.crew.screen.map_report = shown.then_some(report);
                 }
             }
             PoolEvent::FirstResults { rank, texts } => {
                 let rows = self
+                    .crew
+                    .screen
                     .map_report
                     .iter_mut()
                     .flat_map(|report| report.engines.iter_mut());
@@ -109,13 +111,18 @@ impl Session {
                 ..
             } => self.note_death(engine, &cause, announced, sink),
             PoolEvent::JobOver { job, text } => {
-                if !self.awaited.remove(&job) {
+                if !self.crew.jobs.awaited.remove(&job) {
                     sink.send(Event::Text(text));
                 }
             }
             PoolEvent::Live(mut view) => {
                 for engine in &mut view.engines {
-                    if let Some(line) = self.last_lines.get(&(view.pool.clone(), engine.rank)) {
+                    if let Some(line) = self
+                        .crew
+                        .screen
+                        .last_lines
+                        .get(&(view.pool.clone(), engine.rank))
+                    {
                         engine.last_line.clone_from(line);
                     }
                 }
@@ -123,6 +130,8 @@ impl Session {
             }
             PoolEvent::ItemTexts { first, texts } => {
                 let items = self
+                    .crew
+                    .screen
                     .map_report
                     .iter_mut()
                     .flat_map(|report| &mut report.items);
@@ -139,7 +148,7 @@ impl Session {
             }
             // Of a pool that was given up for it, nobody need hear the same of each further engine.
             PoolEvent::NotStarted { engine, why } => {
-                if engine == self.local || self.place(engine).is_some() {
+                if engine == self.crew.local || self.place(engine).is_some() {
                     sink.send(Event::Notice(format!(
                         "an engine could not be started: {why}"
                     )));
@@ -154,12 +163,12 @@ impl Session {
             }
             // Of what an engine begins with that stands in for another.
             PoolEvent::RunDone { engine, end, .. } => {
-                self.unready.remove(&engine);
-                let Some(after) = self.begun_with.get(&engine) else {
+                self.crew.unready.remove(&engine);
+                let Some(after) = self.crew.begun_with.get(&engine) else {
                     return;
                 };
                 if matches!(&end, RunEnd::Returned { facts, .. } if facts.ran_through()) {
-                    self.namespaces.insert(engine, after.clone());
+                    self.crew.namespaces.insert(engine, after.clone());
                 } else if let Some((pool, rank)) = self.place(engine) {
                     sink.send(Event::Notice(format!(
                         "engine {rank} of {pool}: what it begins with failed; `%pool restart {rank}` tries again"
@@ -178,9 +187,9 @@ impl Session {
     /// is told here.
     pub(super) fn note_replaced(&mut self, engine: EngineId, cause: &str, sink: &mut dyn Sink) {
         let lost = self.lost_with(engine);
-        self.namespaces.remove(&engine);
-        if self.begun_with.contains_key(&engine) {
-            self.unready.insert(engine);
+        self.crew.namespaces.remove(&engine);
+        if self.crew.begun_with.contains_key(&engine) {
+            self.crew.unready.insert(engine);
         }
         if let (Some((pool, rank)), false) = (self.place(engine), lost.is_empty()) {
             sink.send(Event::Notice(format!(
@@ -193,7 +202,7 @@ impl Session {
     fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
         let lost = self.lost_with(engine);
         self.bury(engine);
-        if self.interrupting {
+        if self.crew.interrupting {
             return;
         }
         if let Some((pool, rank)) = self.place(engine) {
@@ -217,7 +226,7 @@ impl Session {
                     parts.join("; ")
                 )));
             }
-        } else if engine == self.local {
+        } else if engine == self.crew.local {
             self.launch_local();
             self.note_gone(lost.iter().map(String::as_str), super::moved::Why::Died);
             let lost = super::explain::lost(&lost);
@@ -235,11 +244,11 @@ impl Session {
     }
 
     pub(super) fn show_value(&mut self, origin: Origin, mut value: Value, sink: &mut dyn Sink) {
-        value.most_lines = self.lines;
-        value.with_type = self.types;
+        value.most_lines = self.crew.screen.style.lines;
+        value.with_type = self.crew.screen.style.types;
         if origin == Origin::Local {
             let cell = self.cell();
-            self.outs.shown(cell, &value.type_name);
+            self.crew.outs.shown(cell, &value.type_name);
         }
         match origin {
             Origin::Local => sink.send(Event::Result {
@@ -252,7 +261,7 @@ impl Session {
 
     /// Shows the finished map's table once its first results have come.
     pub(super) fn flush_map_report(&mut self, sink: &mut dyn Sink) {
-        if let Some(report) = self.map_report.take() {
+        if let Some(report) = self.crew.screen.map_report.take() {
             sink.send(Event::Progress(None));
             sink.send(Event::Live(None));
             sink.send(Event::MapFinished(report));

@@ -107,7 +107,7 @@ impl Session {
         let all = runs.iter().flat_map(|batch| batch.engines.iter().cloned());
         let flight = Flight::new(all, hold);
         for batch in runs {
-            self.hub.run(Run {
+            self.crew.hub.run(Run {
                 engines: batch.engines.iter().map(|(engine, _)| *engine).collect(),
                 so: batch.artifact.so.clone(),
                 entry: batch.artifact.entry.clone(),
@@ -133,7 +133,7 @@ impl Session {
             told: BTreeSet::new(),
         };
         let followed = self.until(landing, sink);
-        self.interrupting = false;
+        self.crew.interrupting = false;
         self.finish_stray_prints(sink);
         self.flush_map_report(sink);
         sink.send(Event::Progress(None));
@@ -144,12 +144,12 @@ impl Session {
         else {
             return Ok(Followed::Left(id));
         };
-        let flight = self.flights.remove(&id).unwrap_or_default();
-        self.timing.run += flight.started.elapsed();
+        let flight = self.crew.flights.remove(&id).unwrap_or_default();
+        self.history.timing.run += flight.started.elapsed();
         if presses > 0 {
             let pool_engines: Vec<EngineId> = killed
                 .into_iter()
-                .filter(|engine| *engine != self.local)
+                .filter(|engine| *engine != self.crew.local)
                 .collect();
             self.replace(&pool_engines, sink);
         }
@@ -181,7 +181,7 @@ impl Awaited for Landing {
         if self.wait.on_interrupt == OnInterrupt::Nothing && self.interruption.presses > 0 {
             return Ok(Some(None));
         }
-        let flight = session.flights.get_mut(&self.id);
+        let flight = session.crew.flights.get_mut(&self.id);
         let Some(flight) = flight.filter(|flight| !flight.is_over()) else {
             return Ok(Some(Some(std::mem::take(&mut self.interruption))));
         };
@@ -223,7 +223,7 @@ impl Awaited for Landing {
                 }
             }
             self.interruption.killed.extend(&flying);
-            session.hub.signal(flying, Signal::SIGKILL);
+            session.crew.hub.signal(flying, Signal::SIGKILL);
         }
         Ok(None)
     }
@@ -235,22 +235,22 @@ impl Awaited for Landing {
         let OnInterrupt::Signal(signal) = self.wait.on_interrupt else {
             return Ok(());
         };
-        session.interrupting = true;
+        session.crew.interrupting = true;
         let how = match self.interruption.presses {
             1 => EndEarly::Cancel,
             2 => EndEarly::Kill,
             _ => EndEarly::Abandon,
         };
-        let Some(flight) = session.flights.get(&self.id) else {
+        let Some(flight) = session.crew.flights.get(&self.id) else {
             return Ok(());
         };
         let now = Instant::now();
-        if flight.has(session.local) && session.hub.end_maps(WhichMaps::Foreground, how) {
+        if flight.has(session.crew.local) && session.crew.hub.end_maps(WhichMaps::Foreground, how) {
             // The map's own countdown comes first.
             self.interruption.deadline = Some(now + MAP_GRACE);
         } else if self.interruption.presses == 1 {
             self.interruption.killed.extend(flight.flying());
-            session.hub.signal(flight.flying(), signal);
+            session.crew.hub.signal(flight.flying(), signal);
             self.interruption.deadline = Some(now + GRACE);
         } else {
             self.interruption.deadline = Some(now);

@@ -19,10 +19,11 @@ impl Session {
             .into_iter()
             .map(|(name, kind)| (name, kind, "local".to_owned()))
             .collect();
-        for pool in &self.pools {
+        for pool in &self.crew.pools {
             let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
             for (rank, engine) in pool.engines.iter().enumerate() {
                 let variables = self
+                    .crew
                     .namespaces
                     .get(engine)
                     .map(|namespace| namespace.variables());
@@ -47,7 +48,7 @@ impl Session {
 
     /// Who knows the names that code can use, and what they mean.
     pub fn analyst(&self) -> &Analyst {
-        self.compiler.analyst()
+        self.workshop.compiler.analyst()
     }
 
     /// What cells can name now.
@@ -61,9 +62,9 @@ impl Session {
         };
         let engine = self.current_pool().and_then(|pool| pool.engines.first());
         Scenes {
-            items: self.definitions.source(),
-            local: scene(self.namespaces.get(&self.local)),
-            engines: engine.map(|engine| scene(self.namespaces.get(engine))),
+            items: self.workshop.definitions.source(),
+            local: scene(self.crew.namespaces.get(&self.crew.local)),
+            engines: engine.map(|engine| scene(self.crew.namespaces.get(engine))),
         }
     }
 
@@ -80,7 +81,7 @@ impl Session {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.interrupt.take() {
+            if self.crew.interrupt.take() {
                 return Err(explain::interrupted("reading documentation").into());
             }
             sink.send(Event::Progress(Some(Progress {
@@ -113,7 +114,7 @@ impl Session {
         let code = self
             .with_outs(expression, at, code, sink)?
             .generated("};\n");
-        let namespace = self.namespace_of(self.local, sink)?;
+        let namespace = self.namespace_of(self.crew.local, sink)?;
         match self.compile(&code, &namespace, sink) {
             Ok(ready) => {
                 let kind = ready.after.variables().get(NAME);

@@ -1,9 +1,11 @@
 //! Jobs as the user sees them: listed, waited for, cancelled, dropped. A map in the background is a variable of
 //! the local engine's, `regatta_job_N`, or one of the user's; the hub knows how far it is.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::pump::Awaited;
+use super::px_jobs::PxJob;
 use super::{Code, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{ErrorKind, Event, JobState, Progress, Report, Sink, Timeline};
@@ -37,6 +39,16 @@ pub(super) struct MapJob {
     pub(super) variable: String,
 }
 
+/// The jobs of a session.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    pub(super) px: Vec<PxJob>,
+    /// Maps in the background that magics began.
+    pub(super) maps: Vec<MapJob>,
+    /// Those whose end was waited for: it need not be told besides.
+    pub(super) awaited: HashSet<JobId>,
+}
+
 /// Whether a variable is a job's or a cell's value, of which the user sees the number only.
 pub(super) fn is_ours(variable: &str) -> bool {
     variable.starts_with("regatta_job_") || super::outs::is_out(variable)
@@ -57,18 +69,19 @@ pub(super) fn goes_on(job: JobId) -> Report {
 impl Session {
     /// The name of the next background map's variable.
     pub(super) fn next_job_variable(&self) -> String {
-        format!("regatta_job_{}_{}", self.cell(), self.map_jobs.len())
+        format!("regatta_job_{}_{}", self.cell(), self.crew.jobs.maps.len())
     }
 
     /// Whether the local engine still has a job's variable.
     pub(super) fn has_variable(&self, variable: &str) -> bool {
-        let local = self.namespaces.get(&self.local);
+        let local = self.crew.namespaces.get(&self.crew.local);
         local.is_some_and(|namespace| namespace.variables().contains_key(variable))
     }
 
     /// Notes a map that has just begun in the background.
     pub(super) fn job_begun(&mut self, variable: &str, sink: &mut dyn Sink) {
         let newest = self
+            .crew
             .hub
             .jobs()
             .into_iter()
@@ -76,7 +89,7 @@ impl Session {
         let Some(JobRecord { job, .. }) = newest.max_by_key(|record| record.job) else {
             return;
         };
-        self.map_jobs.push(MapJob {
+        self.crew.jobs.maps.push(MapJob {
             job,
             variable: variable.to_owned(),
         });
@@ -93,7 +106,7 @@ impl Session {
     }
 
     fn statuses(&self) -> Vec<JobStatus> {
-        let records = self.hub.jobs();
+        let records = self.crew.hub.jobs();
         // Those that code began are listed as long as it can reach them.
         let codes =
             |record: &&JobRecord| record.background && (record.held || !is_over(record.state));
@@ -125,14 +138,14 @@ impl Session {
 
     /// Whether a magic began a map.
     fn is_map_job(&self, job: JobId) -> bool {
-        self.map_jobs.iter().any(|other| other.job == job)
+        self.crew.jobs.maps.iter().any(|other| other.job == job)
     }
 
     /// Whether a job still runs, or waits for its turn.
     pub fn has_background(&self) -> bool {
         // Also those that code has begun.
         let runs = |record: &JobRecord| record.background && !is_over(record.state);
-        self.has_px_under_way() || self.hub.jobs().iter().any(runs)
+        self.has_px_under_way() || self.crew.hub.jobs().iter().any(runs)
     }
 
     /// Waits for all jobs; whether all of them went well. Those that failed are told.
@@ -245,7 +258,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         self.set_awaited(job, true);
-        self.awaited.insert(job);
+        self.crew.jobs.awaited.insert(job);
         let since = Instant::now();
         let over = JobOver {
             job,
@@ -255,7 +268,7 @@ impl Session {
         let waited = self.until(over, sink);
         self.set_awaited(job, false);
         if waited.is_err() {
-            self.awaited.remove(&job);
+            self.crew.jobs.awaited.remove(&job);
         }
         sink.send(Event::Progress(None));
         waited
@@ -267,7 +280,10 @@ impl Session {
         if is_over(status.state) {
             return Err(Report::usage(format!("job {job} is over: {}", counted(&status))).into());
         }
-        if !self.hub.end_maps(WhichMaps::Job(job), EndEarly::Cancel)
+        if !self
+            .crew
+            .hub
+            .end_maps(WhichMaps::Job(job), EndEarly::Cancel)
             && self.cancel_px_job(job, sink)?
         {
             sink.send(Event::Text(format!("job {job} is cancelled")));
@@ -307,28 +323,30 @@ impl Session {
         let mut code = Code::default();
         for status in &dropped {
             let is_it = |other: &&MapJob| other.job == status.job;
-            if let Some(MapJob { variable, .. }) = self.map_jobs.iter().find(is_it)
+            if let Some(MapJob { variable, .. }) = self.crew.jobs.maps.iter().find(is_it)
                 && self.has_variable(variable)
             {
                 code = code.generated(&format!("drop({variable});\n"));
             }
-            self.hub.forget_job(status.job);
+            self.crew.hub.forget_job(status.job);
             self.drop_px_job(status.job);
         }
         self.run_local(&code, sink)?;
-        self.map_jobs
+        self.crew
+            .jobs
+            .maps
             .retain(|other| dropped.iter().all(|status| status.job != other.job));
         Ok(dropped.len())
     }
 
     /// Which engine worked on what when; of the last job when `None`.
     pub fn timeline(&mut self, job: Option<JobId>) -> Result<Timeline, Failed> {
-        let records = self.hub.jobs();
+        let records = self.crew.hub.jobs();
         let wanted = match job {
             Some(job) => records.iter().find(|record| record.job == job),
             None => records.last(),
         };
-        let found = wanted.and_then(|record| self.hub.timeline(record.job));
+        let found = wanted.and_then(|record| self.crew.hub.timeline(record.job));
         found.ok_or_else(|| {
             let what = match job {
                 Some(job) => format!("there is no timeline of job {job}"),

@@ -153,7 +153,7 @@ impl Session {
         let local = self.variables();
         let is_meant = |rank: &usize| ranks.is_empty() || ranks.contains(&(*rank as u32));
         let engines = || (0..pool.engines.len()).filter(is_meant);
-        let has = |rank: usize| self.namespaces.get(&pool.engines[rank]);
+        let has = |rank: usize| self.crew.namespaces.get(&pool.engines[rank]);
         let mut names: Vec<String> = engines()
             .filter_map(has)
             .flat_map(|namespace| namespace.variables().keys().cloned())
@@ -275,7 +275,11 @@ impl Session {
             unpacked: self.arguments(request),
             kept: true,
             own_grid: self.variables().iter().any(|(name, _)| is_grid(name))
-                || self.definitions.names().any(|(name, _)| is_grid(name)),
+                || self
+                    .workshop
+                    .definitions
+                    .names()
+                    .any(|(name, _)| is_grid(name)),
         }
     }
 
@@ -291,7 +295,11 @@ impl Session {
         let function = request.function.trim();
         match closure_parameters(function) {
             Some(parameters) => Some(parameters.each.len()),
-            None => self.definitions.text(function).and_then(arguments_of),
+            None => self
+                .workshop
+                .definitions
+                .text(function)
+                .and_then(arguments_of),
         }
     }
 

@@ -36,7 +36,9 @@ impl Session {
     pub(super) fn note_gone<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, why: Why) {
         let cell = self.cell();
         let names = names.into_iter().map(str::to_owned);
-        self.moved.extend(names.map(|name| (name, (cell, why))));
+        self.crew
+            .moved
+            .extend(names.map(|name| (name, (cell, why))));
     }
 
     /// Notes what a cell that ran through has moved out of its variables.
@@ -44,7 +46,7 @@ impl Session {
         let cell = self.cell();
         for name in before.variables().keys() {
             if !after.variables().contains_key(name) {
-                self.moved.insert(name.clone(), (cell, Why::Moved));
+                self.crew.moved.insert(name.clone(), (cell, Why::Moved));
             }
         }
     }
@@ -57,7 +59,7 @@ impl Session {
             let Some(name) = name.map(str::to_owned) else {
                 continue;
             };
-            let Some((cell, why)) = self.moved.get(&name) else {
+            let Some((cell, why)) = self.crew.moved.get(&name) else {
                 if let Some(engines) = self.engines_with(&name) {
                     report.notes.insert(0, engines);
                     report.hint.get_or_insert_with(|| format!(
@@ -79,10 +81,10 @@ impl Session {
     /// `engines 0,2 of p0 have a variable `table``
     fn engines_with(&self, name: &str) -> Option<String> {
         let has = |engine: &EngineId| {
-            let namespace = self.namespaces.get(engine);
+            let namespace = self.crew.namespaces.get(engine);
             namespace.is_some_and(|all| all.variables().contains_key(name))
         };
-        self.pools.iter().find_map(|pool| {
+        self.crew.pools.iter().find_map(|pool| {
             let ranks = pool.engines.iter().enumerate().filter(|(_, id)| has(id));
             let ranks: Vec<String> = ranks.map(|(rank, _)| rank.to_string()).collect();
             let of = format!("of {}", pool.name);

@@ -217,7 +217,7 @@ impl Session {
             Some(Shown::Place(span)) => {
                 self.run_local(&plain, sink)?;
                 let place = replaced(code, span, &instead);
-                self.outs.is_place(cell, &place);
+                self.crew.outs.is_place(cell, &place);
                 Ok(())
             }
             None => self.run_local(&plain, sink),
@@ -243,7 +243,7 @@ impl Session {
         code: &str,
         sink: &mut dyn Sink,
     ) -> Result<Vec<(Range<usize>, String)>, Failed> {
-        let local = self.namespaces.get(&self.local);
+        let local = self.crew.namespaces.get(&self.crew.local);
         let variables = local
             .into_iter()
             .flat_map(|it| it.variables().keys().cloned());
@@ -265,13 +265,13 @@ impl Session {
         mention: Mention,
         sink: &mut dyn Sink,
     ) -> Result<String, Failed> {
-        let Some(cell) = self.outs.cell_of(mention, self.cell()) else {
+        let Some(cell) = self.crew.outs.cell_of(mention, self.cell()) else {
             let what = format!("there is no value for `{written}` yet");
             return Err(Report::usage(what)
                 .hint("`_` is the value that the last cell has shown; `%out` lists them")
                 .into());
         };
-        let Some(out) = self.outs.all.get(&cell).cloned() else {
+        let Some(out) = self.crew.outs.all.get(&cell).cloned() else {
             let what = format!("In [{cell}] has shown no value for `{written}`");
             return Err(Report::usage(what)
                 .hint("`%out` lists the values that cells have shown")
@@ -305,7 +305,7 @@ impl Session {
         let name = variable(cell);
         let code = format!("let {name}: {kind} = regatta_cell::out::take::<{kind}>({number});\n");
         self.run_local(&Code::default().generated(&code), sink)?;
-        if let Some(out) = self.outs.all.get_mut(&cell) {
+        if let Some(out) = self.crew.outs.all.get_mut(&cell) {
             out.place = Whereabouts::Variable;
         }
         Ok(())
@@ -313,14 +313,14 @@ impl Session {
 
     /// The values that cells have shown, with the cells' numbers.
     pub fn outs(&self) -> impl Iterator<Item = (u32, &Out)> {
-        self.outs.all.iter().map(|(cell, out)| (*cell, out))
+        self.crew.outs.all.iter().map(|(cell, out)| (*cell, out))
     }
 
     /// Drops a kept value, all of them when `None`; how many there were.
     pub fn drop_outs(&mut self, cell: Option<u32>, sink: &mut dyn Sink) -> Result<usize, Failed> {
         let wanted = |(number, _): &(&u32, &Out)| cell.is_none_or(|cell| cell == **number);
         let (mut numbers, mut variables, mut cells) = (Vec::new(), String::new(), Vec::new());
-        for (cell, out) in self.outs.all.iter().filter(wanted) {
+        for (cell, out) in self.crew.outs.all.iter().filter(wanted) {
             match out.place {
                 Whereabouts::Engine(number) => numbers.push(number.to_string()),
                 Whereabouts::Variable => {
@@ -338,7 +338,7 @@ impl Session {
         }
         self.run_local(&Code::default().generated(&variables), sink)?;
         for cell in &cells {
-            if let Some(out) = self.outs.all.get_mut(cell) {
+            if let Some(out) = self.crew.outs.all.get_mut(cell) {
                 out.place = Whereabouts::Gone("it was dropped by `%out --drop`".to_owned());
             }
         }

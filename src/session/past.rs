@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::history::History;
 use super::{Record, Session};
 use crate::cell::CellRange;
 use crate::ids::CellId;
@@ -106,23 +107,13 @@ impl Session {
         let began = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        self.past = dirs::data_dir().map(|folder| Past {
+        self.history.past = dirs::data_dir().map(|folder| Past {
             path: folder.join("regatta").join("sessions.txt"),
             key: (
                 u64::try_from(began.as_millis()).unwrap_or_default(),
                 std::process::id(),
             ),
         });
-    }
-
-    pub(super) fn note_for_later(&mut self, record: &Record) {
-        if self
-            .past
-            .as_ref()
-            .is_some_and(|past| past.record(record).is_err())
-        {
-            self.past = None;
-        }
     }
 
     /// The cells of a range before the one under way, with how many sessions back they are.
@@ -135,7 +126,7 @@ impl Session {
         let mut found = Vec::new();
         for range in ranges {
             let session = match range.back.checked_sub(1) {
-                None => &self.history[..self.history.len().saturating_sub(1)],
+                None => &self.history.records[..self.history.records.len().saturating_sub(1)],
                 Some(back) => earlier.get(back as usize).map_or(&[][..], Vec::as_slice),
             };
             let wanted = |record: &&Record| {
@@ -153,7 +144,21 @@ impl Session {
 
     /// The cells of earlier sessions, the newest session first.
     pub fn earlier_sessions(&self) -> Vec<Vec<Record>> {
-        self.past.as_ref().map(Past::sessions).unwrap_or_default()
+        self.history
+            .past
+            .as_ref()
+            .map(Past::sessions)
+            .unwrap_or_default()
+    }
+}
+
+impl History {
+    /// Keeps a cell for later sessions.
+    pub(super) fn keep(&mut self, record: &Record) {
+        let past = self.past.as_ref();
+        if past.is_some_and(|past| past.record(record).is_err()) {
+            self.past = None;
+        }
     }
 }
 

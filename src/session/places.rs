@@ -23,7 +23,7 @@ impl Session {
     /// The user's lines in a generated source, which has the session's definitions as they were written and the
     /// code's statements inside of the entry function.
     fn places(&self, source: &str, code: &Code) -> Vec<(usize, Place)> {
-        let homes: HashMap<&str, Place> = self.definitions.homes().collect();
+        let homes: HashMap<&str, Place> = self.workshop.definitions.homes().collect();
         let mut found = Vec::new();
         for item in defines_items(source) {
             let text = item.text.trim();
@@ -77,6 +77,7 @@ impl Session {
         // The cells of the startup notebook share their number, not their lines.
         let (record, text) = self
             .history
+            .records
             .iter()
             .rev()
             .filter(|record| record.cell == place.cell)

@@ -55,13 +55,13 @@ impl Pool {
 
 impl Session {
     pub fn pools(&self) -> &[Pool] {
-        &self.pools
+        &self.crew.pools
     }
 
     /// The pool in use.
     pub fn current_pool(&self) -> Option<&Pool> {
-        let current = self.current.as_ref()?;
-        self.pools.iter().find(|pool| pool.name == *current)
+        let current = self.crew.current.as_ref()?;
+        self.crew.pools.iter().find(|pool| pool.name == *current)
     }
 
     /// The pool with this name, or the one in use.
@@ -72,11 +72,17 @@ impl Session {
                     .hint("`%pool start` starts one process engine per core")
             });
         };
-        self.pools
+        self.crew
+            .pools
             .iter()
             .find(|pool| pool.name.0 == name)
             .ok_or_else(|| {
-                let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
+                let names: Vec<&str> = self
+                    .crew
+                    .pools
+                    .iter()
+                    .map(|pool| pool.name.0.as_str())
+                    .collect();
                 let report = Report::usage(format!("there is no pool `{name}`"));
                 match names.as_slice() {
                     [] => report.hint("no pool is started: `%pool start`"),
@@ -130,22 +136,22 @@ impl Session {
             }
             if let Err(failed) = self.wait_until_up(&pool.engines, sink) {
                 self.discard(&pool.engines);
-                self.hub.settle();
+                self.crew.hub.settle();
                 return Err(failed);
             }
         }
-        self.pools.push(pool.clone());
-        let before = self.current.replace(name.clone());
+        self.crew.pools.push(pool.clone());
+        let before = self.crew.current.replace(name.clone());
         if let Err(failed) = self.initialise(&name, &pool.all_ranks(), sink) {
             self.stop_pool(Some(&name.0), false, sink)?;
-            self.current = before;
+            self.crew.current = before;
             return Err(failed);
         }
         Ok((pool, since.elapsed()))
     }
 
     fn free_name(&self, name: Option<&str>, kind: PoolKind) -> Result<PoolName, Report> {
-        let taken = |name: &str| self.pools.iter().any(|pool| pool.name.0 == name);
+        let taken = |name: &str| self.crew.pools.iter().any(|pool| pool.name.0 == name);
         if let Some(name) = name {
             let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || !name.chars().all(letters) {
@@ -173,21 +179,21 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Vec<Pool>, Report> {
         let stopped: Vec<Pool> = if all {
-            std::mem::take(&mut self.pools)
+            std::mem::take(&mut self.crew.pools)
         } else {
             let name = self.pool_named(name)?.name.clone();
-            let (stopped, left) = std::mem::take(&mut self.pools)
+            let (stopped, left) = std::mem::take(&mut self.crew.pools)
                 .into_iter()
                 .partition(|pool| pool.name == name);
-            self.pools = left;
+            self.crew.pools = left;
             stopped
         };
         for pool in &stopped {
             self.discard(&pool.engines);
-            self.pool_px.remove(&pool.name);
+            self.px_settings.of_pools.remove(&pool.name);
         }
         if self.current_pool().is_none() {
-            self.current = self.pools.last().map(|pool| pool.name.clone());
+            self.crew.current = self.crew.pools.last().map(|pool| pool.name.clone());
         }
         // A pool of the same name may be started next.
         self.advance_px(sink);
@@ -196,7 +202,7 @@ impl Session {
 
     pub fn use_pool(&mut self, name: &str) -> Result<Pool, Report> {
         let pool = self.pool_named(Some(name))?.clone();
-        self.current = Some(pool.name.clone());
+        self.crew.current = Some(pool.name.clone());
         Ok(pool)
     }
 
@@ -220,10 +226,10 @@ impl Session {
             }
             if let Err(failed) = self.wait_until_up(&new, sink) {
                 self.discard(&new);
-                self.hub.settle();
+                self.crew.hub.settle();
                 return Err(failed);
             }
-            self.hub.resized(pool.engines.clone(), size);
+            self.crew.hub.resized(pool.engines.clone(), size);
             pool.engines.extend(new);
         }
         let old = pool.size.min(size);
@@ -276,7 +282,7 @@ impl Session {
             .collect();
         for engine in &old {
             lost.extend(self.lost_with(*engine));
-            lost.extend(self.graves.remove(engine).unwrap_or_default());
+            lost.extend(self.crew.graves.remove(engine).unwrap_or_default());
         }
         self.discard(&old);
         let mut new = Vec::new();
@@ -297,7 +303,7 @@ impl Session {
     }
 
     pub(super) fn restart_all_pools(&mut self, sink: &mut dyn Sink) {
-        for pool in self.pools.clone() {
+        for pool in self.crew.pools.clone() {
             let ranks: Vec<Rank> = (0..pool.engines.len() as u32).map(Rank).collect();
             // An engine that doesn't come up is dead, which `%pool list` shows.
             let _ = self.restart(&pool, &ranks, sink);
@@ -306,7 +312,7 @@ impl Session {
 
     /// Puts new engines in the place of killed ones, and names what was lost.
     pub(super) fn replace(&mut self, killed: &[EngineId], sink: &mut dyn Sink) {
-        for pool in self.pools.clone() {
+        for pool in self.crew.pools.clone() {
             let at = |(rank, engine): (usize, &EngineId)| {
                 killed.contains(engine).then_some(Rank(rank as u32))
             };
@@ -331,34 +337,39 @@ impl Session {
     /// Keeps in mind what an engine that has died had.
     pub(super) fn bury(&mut self, engine: EngineId) {
         let lost = self.lost_with(engine);
-        self.unready.remove(&engine);
-        self.dead.insert(engine);
-        self.namespaces.remove(&engine);
+        self.crew.unready.remove(&engine);
+        self.crew.dead.insert(engine);
+        self.crew.namespaces.remove(&engine);
         if !lost.is_empty() {
-            self.graves.insert(engine, lost);
+            self.crew.graves.insert(engine, lost);
         }
     }
 
     fn put_back(&mut self, pool: Pool) {
-        if let Some(slot) = self.pools.iter_mut().find(|other| other.name == pool.name) {
+        if let Some(slot) = self
+            .crew
+            .pools
+            .iter_mut()
+            .find(|other| other.name == pool.name)
+        {
             *slot = pool;
         }
     }
 
     fn discard(&mut self, engines: &[EngineId]) {
-        self.hub.stop(engines.to_vec());
+        self.crew.hub.stop(engines.to_vec());
         self.end_flights_of(engines, "it was stopped");
         for engine in engines {
-            self.dead.remove(engine);
-            self.unready.remove(engine);
-            self.begun_with.remove(engine);
-            self.namespaces.remove(engine);
-            self.graves.remove(engine);
+            self.crew.dead.remove(engine);
+            self.crew.unready.remove(engine);
+            self.crew.begun_with.remove(engine);
+            self.crew.namespaces.remove(engine);
+            self.crew.graves.remove(engine);
         }
     }
 
     pub(super) fn variables_of(&self, engine: EngineId) -> Vec<String> {
-        let namespace = self.namespaces.get(&engine);
+        let namespace = self.crew.namespaces.get(&engine);
         namespace
             .into_iter()
             .flat_map(|n| n.variables().keys().cloned())
@@ -367,17 +378,17 @@ impl Session {
     }
 
     pub(super) fn launch_local(&mut self) {
-        self.dead.remove(&self.local);
-        self.namespaces.remove(&self.local);
-        self.graves.remove(&self.local);
-        self.outs.engine_gone();
-        self.local = self.launch(Rank(0), 1, None);
+        self.crew.dead.remove(&self.crew.local);
+        self.crew.namespaces.remove(&self.crew.local);
+        self.crew.graves.remove(&self.crew.local);
+        self.crew.outs.engine_gone();
+        self.crew.local = self.launch(Rank(0), 1, None);
     }
 
     fn launch(&mut self, rank: Rank, size: u32, pool: Option<&Pool>) -> EngineId {
-        let id = EngineId(self.next_engine);
-        self.next_engine += 1;
-        self.hub.launch(Launch {
+        let id = EngineId(self.crew.next_engine);
+        self.crew.next_engine += 1;
+        self.crew.hub.launch(Launch {
             id,
             rank,
             size,
@@ -392,9 +403,10 @@ impl Session {
     pub(super) fn pools_in_use(&self) -> Vec<PoolUse> {
         let current = self.current_pool();
         let others = self
+            .crew
             .pools
             .iter()
-            .filter(|pool| Some(&pool.name) != self.current.as_ref());
+            .filter(|pool| Some(&pool.name) != self.crew.current.as_ref());
         let used = |pool: &Pool| match pool.kind {
             PoolKind::Threads => PoolUse::Threads {
                 name: pool.name.clone(),

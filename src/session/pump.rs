@@ -50,8 +50,8 @@ impl Session {
             if let Some(outcome) = awaited.look(self, sink)? {
                 return Ok(outcome);
             }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
+            if self.crew.interrupt.is_pressed() {
+                let _ = self.crew.interrupt.take();
                 awaited.interrupted(self, sink)?;
             }
             self.turn(awaited.patience(), sink)?;
@@ -61,6 +61,7 @@ impl Session {
     /// Takes the next event, or all that are there when there is no time to wait for one.
     fn turn(&mut self, patience: Duration, sink: &mut dyn Sink) -> Result<(), Failed> {
         while let Some(event) = self
+            .crew
             .hub
             .event(patience)
             .map_err(|gone| Failed::from(Report::new(ErrorKind::System, gone.to_string())))?
@@ -112,7 +113,8 @@ impl Session {
             | PoolEvent::Died { engine, .. } => engine,
             _ => return None,
         };
-        self.starting
+        self.crew
+            .starting
             .get_mut(engine)
             .filter(|beginning| **beginning == Beginning::Awaited)
     }
@@ -127,10 +129,11 @@ impl Session {
             | PoolEvent::Kept { engine, .. }
             | PoolEvent::Died { engine, .. } => *engine,
             // Cells that map run in the local engine.
-            PoolEvent::MapFailed(_) => self.local,
+            PoolEvent::MapFailed(_) => self.crew.local,
             _ => return None,
         };
-        self.flights
+        self.crew
+            .flights
             .values_mut()
             .find(|flight| flight.is_flying(engine))
     }
@@ -170,7 +173,7 @@ impl Session {
 
     /// Ends what engines that are no more were doing.
     pub(super) fn end_flights_of(&mut self, engines: &[EngineId], cause: &str) {
-        for flight in self.flights.values_mut() {
+        for flight in self.crew.flights.values_mut() {
             for engine in engines {
                 flight.give_up(*engine, cause);
             }
@@ -179,9 +182,9 @@ impl Session {
 
     /// A new flight's number.
     pub(super) fn enlist(&mut self, flight: Flight) -> FlightId {
-        let id = FlightId(self.next_flight);
-        self.next_flight += 1;
-        self.flights.insert(id, flight);
+        let id = FlightId(self.crew.next_flight);
+        self.crew.next_flight += 1;
+        self.crew.flights.insert(id, flight);
         id
     }
 }

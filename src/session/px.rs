@@ -54,6 +54,13 @@ impl Default for PxOptions {
     }
 }
 
+/// What `%px` does where nothing else is said.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub defaults: PxOptions,
+    pub of_pools: BTreeMap<PoolName, PxOptions>,
+}
+
 /// A `%px` as it was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -173,16 +180,16 @@ pub(super) struct LastPx {
 impl Session {
     /// The defaults of `%px` on this pool, or of everybody where it has none of its own.
     pub fn px_defaults(&self, pool: Option<&str>) -> &PxOptions {
-        let own = pool.and_then(|name| self.pool_px.get(&PoolName(name.to_owned())));
-        own.unwrap_or(&self.px_defaults)
+        let own = pool.and_then(|name| self.px_settings.of_pools.get(&PoolName(name.to_owned())));
+        own.unwrap_or(&self.px_settings.defaults)
     }
 
     /// Sets them, or sets them back.
     pub fn set_px_defaults(&mut self, pool: Option<&str>, defaults: Option<PxOptions>) {
         match (pool.map(|name| PoolName(name.to_owned())), defaults) {
-            (Some(pool), Some(defaults)) => drop(self.pool_px.insert(pool, defaults)),
-            (Some(pool), None) => drop(self.pool_px.remove(&pool)),
-            (None, defaults) => self.px_defaults = defaults.unwrap_or_default(),
+            (Some(pool), Some(defaults)) => drop(self.px_settings.of_pools.insert(pool, defaults)),
+            (Some(pool), None) => drop(self.px_settings.of_pools.remove(&pool)),
+            (None, defaults) => self.px_settings.defaults = defaults.unwrap_or_default(),
         }
     }
 
@@ -348,7 +355,7 @@ impl Session {
         let ok = report.is_ok();
         for row in &mut report.engines {
             if let EngineOutcome::Done(Some(value)) = &mut row.outcome {
-                value.most_lines = self.lines;
+                value.most_lines = self.crew.screen.style.lines;
             }
         }
         sink.send(Event::Px(report.clone()));
@@ -381,7 +388,7 @@ impl Session {
             };
             if let Some(Ended::ChangedTypes(names)) = &leg.ended {
                 let settled = self.forget(before, names.clone(), sink)?;
-                self.namespaces.insert(engine, settled);
+                self.crew.namespaces.insert(engine, settled);
                 sink.send(Event::Notice(format!(
                     "engine {rank}: lost {}: the type was redefined",
                     names.join(", ")
@@ -401,7 +408,7 @@ impl Session {
             }
             sent.push((*rank, std::mem::take(&mut leg.sent)));
             if let (Some(Ended::Died(cause)), Some(lost)) =
-                (&mut leg.ended, self.graves.get(&engine))
+                (&mut leg.ended, self.crew.graves.get(&engine))
             {
                 cause.push_str(&format!("; lost there: {}", lost.join(", ")));
             }

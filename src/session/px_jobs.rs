@@ -82,13 +82,13 @@ impl Session {
     /// Starts a `%px`, or puts it in line, and waits for nothing.
     pub(super) fn px_later(&mut self, asked: Asked, sink: &mut dyn Sink) -> Result<(), Failed> {
         self.advance_px(sink);
-        let in_line = self.in_front(&asked.pool, &asked.ranks, self.px_jobs.len());
+        let in_line = self.in_front(&asked.pool, &asked.ranks, self.crew.jobs.px.len());
         let stage = match in_line {
             Some(_) => Stage::Queued,
             None => self.begin_px(&asked, sink)?,
         };
-        let job = self.hub.number();
-        self.px_jobs.push(PxJob {
+        let job = self.crew.hub.number();
+        self.crew.jobs.px.push(PxJob {
             job,
             asked,
             stage,
@@ -119,11 +119,11 @@ impl Session {
 
     /// A `%px` that ran in the foreground goes on without anybody waiting.
     pub(super) fn left_behind(&mut self, flight: FlightId, course: Course) -> Result<(), Failed> {
-        if let Some(flight) = self.flights.get_mut(&flight) {
+        if let Some(flight) = self.crew.flights.get_mut(&flight) {
             flight.hold_output();
         }
-        let job = self.hub.number();
-        self.px_jobs.push(PxJob {
+        let job = self.crew.hub.number();
+        self.crew.jobs.px.push(PxJob {
             job,
             asked: course.asked.clone(),
             stage: Stage::Flying(flight, Box::new(course)),
@@ -140,7 +140,7 @@ impl Session {
                 && job.asked.pool == *pool
                 && job.asked.ranks.iter().any(|rank| ranks.contains(rank))
         };
-        let mut first = self.px_jobs.iter().take(count).rev();
+        let mut first = self.crew.jobs.px.iter().take(count).rev();
         first.find(overlaps).map(|job| job.job)
     }
 
@@ -162,24 +162,24 @@ impl Session {
     /// Settles the account of the `%px` cells in the background that are over, and begins those whose turn it
     /// is. Only while no cell is in flight.
     pub(super) fn advance_px(&mut self, sink: &mut dyn Sink) {
-        for place in 0..self.px_jobs.len() {
+        for place in 0..self.crew.jobs.px.len() {
             self.advance_one(place, sink);
         }
         let over = |job: &PxJob| matches!(job.stage, Stage::Over(_));
-        while self.px_jobs.iter().filter(|job| over(job)).count() > KEPT {
-            let oldest = self.px_jobs.iter().position(over).unwrap_or_default();
+        while self.crew.jobs.px.iter().filter(|job| over(job)).count() > KEPT {
+            let oldest = self.crew.jobs.px.iter().position(over).unwrap_or_default();
             self.forget_px(oldest);
         }
     }
 
     fn forget_px(&mut self, place: usize) {
-        if let Stage::Over(end) = self.px_jobs.remove(place).stage {
+        if let Stage::Over(end) = self.crew.jobs.px.remove(place).stage {
             end.values.release();
         }
     }
 
     fn advance_one(&mut self, place: usize, sink: &mut dyn Sink) {
-        let PxJob { asked, stage, .. } = &self.px_jobs[place];
+        let PxJob { asked, stage, .. } = &self.crew.jobs.px[place];
         if matches!(stage, Stage::Over(_)) {
             return;
         }
@@ -187,20 +187,20 @@ impl Session {
         match stage {
             Stage::Over(_) => {}
             Stage::Queued => {
-                let pool = self.pools.iter().any(|pool| pool.name == asked.pool);
+                let pool = self.crew.pools.iter().any(|pool| pool.name == asked.pool);
                 let next = if !pool {
                     let what = format!("{} was stopped before it ran", asked.pool);
                     Err(Report::usage(what).into())
                 } else if self.in_front(&asked.pool, &asked.ranks, place).is_none() {
-                    self.acting = Some(asked.cell);
+                    self.history.acting = Some(asked.cell);
                     let begun = self.begin_px(&asked, sink);
-                    self.acting = None;
+                    self.history.acting = None;
                     begun
                 } else {
                     return;
                 };
                 match next {
-                    Ok(stage) => self.px_jobs[place].stage = stage,
+                    Ok(stage) => self.crew.jobs.px[place].stage = stage,
                     Err(Failed(failed)) => {
                         let end = End {
                             failed,
@@ -213,6 +213,7 @@ impl Session {
             Stage::Flying(flight, _) => {
                 let id = *flight;
                 if self
+                    .crew
                     .flights
                     .get(&id)
                     .is_some_and(|flight| !flight.is_over())
@@ -220,19 +221,19 @@ impl Session {
                     return;
                 }
                 let Stage::Flying(_, course) =
-                    std::mem::replace(&mut self.px_jobs[place].stage, Stage::Queued)
+                    std::mem::replace(&mut self.crew.jobs.px[place].stage, Stage::Queued)
                 else {
                     return;
                 };
-                let flight = self.flights.remove(&id).unwrap_or_default();
+                let flight = self.crew.flights.remove(&id).unwrap_or_default();
                 let took = flight.elapsed();
-                self.acting = Some(asked.cell);
+                self.history.acting = Some(asked.cell);
                 let landed = self.landed(flight, *course, false, sink);
-                self.acting = None;
+                self.history.acting = None;
                 match landed {
                     Ok(landed) if !landed.again.is_empty() => {
                         // It is still its turn.
-                        self.px_jobs[place].asked = asked.again(landed);
+                        self.crew.jobs.px[place].asked = asked.again(landed);
                         self.advance_one(place, sink);
                     }
                     Ok(landed) => {
@@ -279,7 +280,7 @@ impl Session {
             asked,
             awaited,
             ..
-        } = &self.px_jobs[place];
+        } = &self.crew.jobs.px[place];
         if !awaited {
             let what = format!("%px of {} on {}", asked.cell.name(), asked.pool);
             sink.send(Event::Text(match end.why() {
@@ -292,12 +293,14 @@ impl Session {
                 }
             }));
         }
-        self.px_jobs[place].stage = Stage::Over(Box::new(end));
+        self.crew.jobs.px[place].stage = Stage::Over(Box::new(end));
     }
 
     /// Whether a `%px` in the background is not over.
     pub fn has_px_under_way(&self) -> bool {
-        self.px_jobs
+        self.crew
+            .jobs
+            .px
             .iter()
             .any(|job| !matches!(job.stage, Stage::Over(_)))
     }
@@ -311,7 +314,9 @@ impl Session {
     }
 
     pub(super) fn px_job(&self, job: JobId) -> Result<&PxJob, Report> {
-        self.px_jobs
+        self.crew
+            .jobs
+            .px
             .iter()
             .find(|other| other.job == job)
             .ok_or_else(|| {
@@ -326,7 +331,7 @@ impl Session {
 
     /// Marks a job as one that somebody waits for, or does not any more.
     pub(super) fn set_awaited(&mut self, job: JobId, awaited: bool) {
-        if let Some(job) = self.px_jobs.iter_mut().find(|other| other.job == job) {
+        if let Some(job) = self.crew.jobs.px.iter_mut().find(|other| other.job == job) {
             job.awaited = awaited;
         }
     }
@@ -337,7 +342,11 @@ impl Session {
             let (state, done, elapsed) = match &job.stage {
                 Stage::Queued => (JobState::Waiting, 0, job.since.elapsed()),
                 Stage::Flying(flight, _) => {
-                    let flying = self.flights.get(flight).map_or(0, |f| f.flying().len());
+                    let flying = self
+                        .crew
+                        .flights
+                        .get(flight)
+                        .map_or(0, |f| f.flying().len());
                     let done = job.asked.ranks.len().saturating_sub(flying);
                     (JobState::Running, done, job.since.elapsed())
                 }
@@ -368,7 +377,7 @@ impl Session {
                 },
             }
         };
-        self.px_jobs.iter().map(status).collect()
+        self.crew.jobs.px.iter().map(status).collect()
     }
 
     /// Interrupts a `%px` in the background as Ctrl-C does and shows what it came to; false when there is none
@@ -378,10 +387,10 @@ impl Session {
         job: JobId,
         sink: &mut dyn Sink,
     ) -> Result<bool, Failed> {
-        let Some(place) = self.px_jobs.iter().position(|other| other.job == job) else {
+        let Some(place) = self.crew.jobs.px.iter().position(|other| other.job == job) else {
             return Ok(false);
         };
-        let PxJob { asked, stage, .. } = self.px_jobs.remove(place);
+        let PxJob { asked, stage, .. } = self.crew.jobs.px.remove(place);
         let (id, course) = match stage {
             Stage::Queued | Stage::Over(_) => return Ok(true),
             Stage::Flying(id, course) => (id, course),
@@ -390,7 +399,7 @@ impl Session {
         if wait.on_interrupt == OnInterrupt::Nothing {
             wait.on_interrupt = OnInterrupt::default();
         }
-        self.interrupt.press();
+        self.crew.interrupt.press();
         if let Followed::Over {
             flight,
             interrupted,
@@ -405,7 +414,7 @@ impl Session {
     }
 
     pub(super) fn drop_px_job(&mut self, job: JobId) {
-        if let Some(place) = self.px_jobs.iter().position(|other| other.job == job) {
+        if let Some(place) = self.crew.jobs.px.iter().position(|other| other.job == job) {
             self.forget_px(place);
         }
     }
@@ -422,13 +431,13 @@ impl Awaited for Free {
 
     fn look(&mut self, session: &mut Session, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
         session.advance_px(sink);
-        let all = session.px_jobs.len();
+        let all = session.crew.jobs.px.len();
         let busy = session.in_front(&self.pool, &self.ranks, all);
         Ok(busy.is_none().then_some(()))
     }
 
     fn interrupted(&mut self, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
-        let all = session.px_jobs.len();
+        let all = session.crew.jobs.px.len();
         match session.in_front(&self.pool, &self.ranks, all) {
             Some(job) => Err(goes_on(job).into()),
             None => Ok(()),

@@ -60,7 +60,7 @@ impl Session {
                     let (gone, engines): (Vec<_>, Vec<_>) = engines
                         .iter()
                         .copied()
-                        .partition(|(_, engine)| self.dead.contains(engine));
+                        .partition(|(_, engine)| self.crew.dead.contains(engine));
                     for (rank, _) in gone {
                         // Told when it happened.
                         course
@@ -80,7 +80,7 @@ impl Session {
                     self.leave_places(&artifact, code);
                     batches.push(Batch::new(origins.collect(), artifact.clone()));
                     for (rank, engine) in engines {
-                        self.namespaces.insert(engine, before.clone());
+                        self.crew.namespaces.insert(engine, before.clone());
                         let leg = (rank, before.clone(), after.clone(), artifact.clone());
                         course.legs.insert(engine, leg);
                     }
@@ -166,7 +166,8 @@ impl Session {
             return None;
         }
         let has = |engine: &EngineId| {
-            self.namespaces
+            self.crew
+                .namespaces
                 .get(engine)
                 .is_some_and(|namespace| namespace.variables().contains_key(name))
         };
@@ -176,7 +177,7 @@ impl Session {
             .map(|(rank, _): (u32, _)| rank.to_string())
             .collect();
         match ranks.as_slice() {
-            [] if has(&self.local) => Some(format!(
+            [] if has(&self.crew.local) => Some(format!(
                 "`{name}` lives in the local engine; engines have variables of their own: define it with %px too"
             )),
             [] => None,
@@ -193,7 +194,8 @@ impl Session {
     }
 
     pub(super) fn dead_engines(&self) -> BTreeMap<EngineId, String> {
-        self.hub
+        self.crew
+            .hub
             .status()
             .into_iter()
             .filter_map(|status| match status.state {

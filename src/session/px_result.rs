@@ -27,7 +27,9 @@ impl Session {
         let jobs: Vec<JobId> = match wanted.job {
             Some(job) => vec![self.px_job(job)?.job],
             None => self
-                .px_jobs
+                .crew
+                .jobs
+                .px
                 .iter()
                 .filter(|job| on_pool(&job.asked.pool))
                 .map(|job| job.job)
@@ -70,10 +72,10 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         self.await_job(job, None, sink)?;
-        let Some(place) = self.px_jobs.iter().position(|other| other.job == job) else {
+        let Some(place) = self.crew.jobs.px.iter().position(|other| other.job == job) else {
             return Ok(());
         };
-        let PxJob { asked, stage, .. } = self.px_jobs.remove(place);
+        let PxJob { asked, stage, .. } = self.crew.jobs.px.remove(place);
         let Stage::Over(end) = stage else {
             return Ok(());
         };

@@ -28,7 +28,12 @@ impl Session {
         }
         self.await_job(job, None, sink)?;
         let status = self.status(Some(job), sink)?;
-        let record = self.hub.jobs().into_iter().find(|other| other.job == job);
+        let record = self
+            .crew
+            .hub
+            .jobs()
+            .into_iter()
+            .find(|other| other.job == job);
         let Some(record) = record else {
             return Err(Report::usage(format!("there is no job {job}")).into());
         };
@@ -57,12 +62,12 @@ impl Session {
     /// An expression of the local engine's that is the job.
     fn place_of_job(&mut self, record: &JobRecord) -> Result<String, Failed> {
         let job = record.job;
-        if let Some(ours) = self.map_jobs.iter().find(|other| other.job == job) {
+        if let Some(ours) = self.crew.jobs.maps.iter().find(|other| other.job == job) {
             let variable = ours.variable.clone();
             if self.has_variable(&variable) {
                 return Ok(variable);
             }
-            self.map_jobs.retain(|other| other.job != job);
+            self.crew.jobs.maps.retain(|other| other.job != job);
             return Err(Report::new(
                 ErrorKind::Error,
                 format!("the results of job {job} are lost with the local engine"),

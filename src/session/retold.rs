@@ -15,11 +15,12 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Namespace, Failed> {
         self.see_to_the_compiler(sink);
-        if self.compiler.knows(&namespace.state) {
+        if self.workshop.compiler.knows(&namespace.state) {
             return Ok(namespace.clone());
         }
-        let mut told = self.retellings.iter();
-        let told = told.find(|(old, new)| old.is(&namespace.state) && self.compiler.knows(new));
+        let mut told = self.workshop.retellings.iter();
+        let told =
+            told.find(|(old, new)| old.is(&namespace.state) && self.workshop.compiler.knows(new));
         if let Some((_, state)) = told {
             return Ok(Namespace {
                 state: state.clone(),
@@ -27,7 +28,8 @@ impl Session {
             });
         }
         let state = self.retell(namespace, sink)?;
-        self.retellings
+        self.workshop
+            .retellings
             .push((namespace.state.clone(), state.clone()));
         Ok(Namespace {
             state,
@@ -37,12 +39,12 @@ impl Session {
 
     /// Starts another compiler in the place of one that has died.
     pub(super) fn see_to_the_compiler(&mut self, sink: &mut dyn Sink) {
-        if !self.compiler.has_died() {
+        if !self.workshop.compiler.has_died() {
             return;
         }
-        let how = self.compiler.start_again();
-        self.root = None;
-        self.retellings.clear();
+        let how = self.workshop.compiler.start_again();
+        self.workshop.root = None;
+        self.workshop.retellings.clear();
         sink.send(Event::Notice(format!(
             "the compiler's process has died{how}; it is started again, and variables and definitions stay"
         )));
@@ -51,7 +53,7 @@ impl Session {
     fn retell(&mut self, namespace: &Namespace, sink: &mut dyn Sink) -> Result<State, Failed> {
         let root = self.warm_root(sink)?.state;
         let variables = namespace.variables().clone();
-        let definitions = self.definitions.until(namespace.seen);
+        let definitions = self.workshop.definitions.until(namespace.seen);
         if variables.is_empty() && definitions.is_empty() {
             return Ok(root);
         }
@@ -97,9 +99,9 @@ impl Session {
         let source = Source {
             prefix: definitions.to_owned(),
             code,
-            changes: self.definitions.changes_with(&[]),
+            changes: self.workshop.definitions.changes_with(&[]),
         };
-        let pending = self.compiler.compile(source, state);
+        let pending = self.workshop.compiler.compile(source, state);
         self.await_compiler(pending, "telling the compiler of variables", sink)
     }
 }

@@ -119,7 +119,7 @@ impl Session {
             let _ = tcsetattr(&stdin, SetArg::TCSADRAIN, &before);
         }
         // Ctrl-C was for the editor.
-        let _ = self.interrupt.take();
+        let _ = self.crew.interrupt.take();
         let status = ended.map_err(|error| cannot(&error))?;
         if status.success() {
             Ok(())
