@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use regatta_cell::host::{
-    Bytes, Captures, End, Fault, MapCall, Progress, Pull, Put, Schedule as CellSchedule, Step, Wish,
-};
+use regatta_cell::host::{Bytes, Captures, End, Fault, MapCall, Progress, Pull, Put, Step};
+use regatta_cell::options::{MapOptions, Schedule};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::lines::Line;
@@ -17,8 +16,8 @@ use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds};
 use crate::wire::{
-    AWAKE, CapturesInfo, Channel, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, MapWish,
-    PanicInfo, Payload, Schedule, ToCaller, WireError,
+    AWAKE, CapturesInfo, Channel, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin,
+    PanicInfo, Payload, ToCaller, WireError,
 };
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
@@ -94,6 +93,8 @@ struct Caller {
     undecodable: bool,
     /// It shows nothing, so that nobody waits for word of its end.
     silent: bool,
+    /// Its table is to show what each engine's first results are.
+    shows_results: bool,
     /// Until then it is waited for without falling asleep.
     awake: Instant,
     /// Bytes after which a chunk ends early.
@@ -110,30 +111,16 @@ struct Callbacks {
     failed: extern "C" fn(*mut c_void, u64, Fault, Bytes),
 }
 
-pub fn wish(wish: &Wish) -> MapWish {
-    // SAFETY: the cell crate passes a live slice.
-    let ranks = unsafe { std::slice::from_raw_parts(wish.ranks, wish.rank_count) };
-    let pool = host::text(wish.pool);
-    MapWish {
-        function: host::text(wish.function),
-        pool: (!pool.is_empty()).then_some(pool),
-        ranks: ranks.to_vec(),
-        chunk: (wish.chunk > 0).then_some(wish.chunk),
-        schedule: match wish.schedule {
-            CellSchedule::Dynamic => Schedule::Dynamic,
-            CellSchedule::Static => Schedule::Static,
-            CellSchedule::Guided => Schedule::Guided,
-        },
-        timeout: (wish.timeout > 0).then_some(wish.timeout),
-        collect: wish.collect,
-        timed: wish.timed,
-        retries: wish.retries,
-        seed: wish.has_seed.then_some(wish.seed),
-        background: wish.background,
-        plan_only: wish.plan_only,
-        quiet: wish.quiet,
-        single: wish.single,
-    }
+/// The options of a map as a cell hands them over.
+pub fn options(bytes: Bytes) -> Result<MapOptions, String> {
+    // SAFETY: the cell crate lends the bytes for the call.
+    MapOptions::from_bytes(unsafe { bytes.as_slice() })
+        .ok_or_else(|| "the map's options cannot be read".to_owned())
+}
+
+/// Whether the table of a map has a place for results: those that come as they are done stand elsewhere.
+pub fn shows_results(options: &MapOptions) -> bool {
+    !options.quiet && !options.unordered
 }
 
 /// Begins a map; an error says why not.
@@ -147,10 +134,11 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
     };
     // SAFETY: null, or what the cell crate keeps until `map_end`.
     let captures = unsafe { call.captures.as_ref() }.copied();
+    let options = options(call.options)?;
+    let hashed = |captures| hashed(captures, &options.captures);
     let info = captures.as_ref().map(hashed).transpose()?;
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let wish = wish(&call.wish);
-    let line = Line::take(wish.background).map_err(|error| trouble(&error))?;
+    let line = Line::take(options.background).map_err(|error| trouble(&error))?;
     let outside = Arc::new(Outside {
         writer: line.writer.clone(),
         progress: Mutex::default(),
@@ -168,9 +156,10 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
         line,
         closed: false,
         undecodable: false,
-        silent: wish.function.is_empty() && !wish.quiet && !wish.background,
+        silent: options.function.is_empty() && !options.quiet && !options.background,
+        shows_results: shows_results(&options),
         awake: Instant::now(),
-        most: if wish.chunk.is_none() && wish.schedule == Schedule::Dynamic {
+        most: if options.chunk.is_none() && options.schedule == Schedule::Dynamic {
             MOST
         } else {
             u64::MAX
@@ -178,10 +167,10 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
         decode: 0,
         over: None,
     };
-    let eager =
-        (wish.schedule == Schedule::Dynamic && !wish.plan_only).then(|| wish.chunk.unwrap_or(1));
+    let eager = (options.schedule == Schedule::Dynamic && !options.plan_only)
+        .then(|| options.chunk.unwrap_or(1));
     let begin = FromCaller::Begin(Box::new(MapBegin {
-        wish,
+        options,
         input_type: host::text(call.input_type),
         output_type: host::text(call.output_type),
         items: (call.items != u64::MAX).then_some(call.items),
@@ -200,8 +189,8 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
     Ok(Begun { outside, caller })
 }
 
-/// Hash, names, types and sizes of captured variables.
-fn hashed(captures: &Captures) -> Result<CapturesInfo, String> {
+/// Hash and sizes of captured variables.
+fn hashed(captures: &Captures, variables: &[(String, String)]) -> Result<CapturesInfo, String> {
     struct Hashing {
         hasher: Box<Xxh3>,
         sizes: Vec<u64>,
@@ -214,12 +203,6 @@ fn hashed(captures: &Captures) -> Result<CapturesInfo, String> {
             *size += bytes.len() as u64;
         }
     }
-    let names = host::text(captures.names);
-    let mut parts = names.split('\u{1f}');
-    let mut variables = Vec::new();
-    while let (Some(name), Some(kind)) = (parts.next(), parts.next()) {
-        variables.push((name.to_owned(), kind.to_owned(), 0));
-    }
     let mut hashing = Hashing {
         hasher: Box::new(Xxh3::new()),
         sizes: vec![0; variables.len()],
@@ -227,14 +210,14 @@ fn hashed(captures: &Captures) -> Result<CapturesInfo, String> {
     if !(captures.feed)(captures.ctx, (&raw mut hashing).cast(), hash) {
         return Err("serde could not encode what the function captures".to_owned());
     }
-    for (variable, size) in variables.iter_mut().zip(&hashing.sizes) {
-        variable.2 = *size;
-    }
     // Equal bytes of other types are another value.
-    hashing.hasher.update(names.as_bytes());
+    for text in variables.iter().flat_map(|(name, kind)| [name, kind]) {
+        hashing.hasher.update(text.as_bytes());
+        hashing.hasher.update(b"\x1f");
+    }
     Ok(CapturesInfo {
         hash: hashing.hasher.digest128(),
-        variables,
+        sizes: hashing.sizes,
     })
 }
 
@@ -356,7 +339,8 @@ impl Caller {
                 serial,
                 first_items,
             } => {
-                host::keep_first_items(first_items);
+                let shown = self.shows_results.then_some(first_items);
+                host::keep_first_items(shown.unwrap_or_default());
                 {
                     let mut progress = self.outside.lock_progress();
                     (progress.wall, progress.serial) = (wall, serial);

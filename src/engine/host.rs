@@ -156,7 +156,7 @@ pub fn as_worker<R>(rank: u32, size: u32, work: impl FnOnce() -> R) -> R {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v5() -> *const Host {
+pub extern "C" fn regatta_host_v6() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,

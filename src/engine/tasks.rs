@@ -98,7 +98,7 @@ impl Tasks {
         let Some(task) = self.jobs.get(&job).cloned() else {
             return not_run("the job is not known here".to_owned());
         };
-        host::chunk_starts(task.seed);
+        host::chunk_starts(task.options.seed);
         let made = match self.made(loader, &task) {
             Ok(made) => made,
             Err(why) => return not_run(why),
@@ -115,9 +115,9 @@ impl Tasks {
             first: span.first,
             from: span.from,
             to: span.to,
-            collect: task.collect,
-            timed: task.timed,
-            retries: task.retries,
+            collect: task.options.collect,
+            timed: task.options.items,
+            retries: task.options.retries,
             output,
             write,
             item: word(status::ITEM),
@@ -126,7 +126,7 @@ impl Tasks {
             job: u64::from(job.0),
         };
         word(status::JOB).store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
-        host::chunk_starts(task.seed);
+        host::chunk_starts(task.options.seed);
         let end = (made.table.run)(made.function, &raw const cell_task);
         let error = match end.how {
             End::Finished | End::Stopped => None,

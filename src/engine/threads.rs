@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use regatta_cell::host::{End, RunOnThread, Schedule, ThreadsCall};
+use regatta_cell::host::{End, RunOnThread, ThreadsCall};
+use regatta_cell::options::Schedule;
 
 use super::{host, link, nanoseconds};
 use crate::wire::{FromEngine, PanicInfo, Payload, ThreadRow};
@@ -44,10 +45,15 @@ impl Pool {
     }
 
     /// Runs all items, each on the thread that is free next, in chunks that shrink towards the end.
-    pub fn map(&self, call: &ThreadsCall) -> Result<FromEngine, String> {
+    pub fn map(
+        &self,
+        call: &ThreadsCall,
+        kind: Schedule,
+        chunk: Option<u64>,
+    ) -> Result<FromEngine, String> {
         let (ctx, run, items) = (Shared(call.ctx), call.run, call.items);
         let ctx = &ctx;
-        let (fixed, kind) = (call.wish.chunk, call.wish.schedule);
+        let fixed = chunk.unwrap_or(0);
         let next = AtomicU64::new(0);
         let done = AtomicU64::new(0);
         let failed: Mutex<Option<(u64, PanicInfo)>> = Mutex::new(None);

@@ -3,12 +3,12 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
+use regatta_cell::options::MapOptions;
 
 use super::Call;
-use super::values::{seconds, targets_of, variable};
+use super::values::{seconds, variable};
 use crate::cell::Binding;
 use crate::outcome::{Report, Schedule};
-use crate::session::MapOptions;
 
 /// Adds the options with these names.
 pub fn with_options(command: Command, wanted: &[&str]) -> Command {
@@ -133,7 +133,6 @@ pub fn options(call: &Call<'_>, magic: &str) -> Result<MapOptions, Report> {
     let number = |id: &str| call.number_of::<u64>(id);
     Ok(MapOptions {
         pool: call.text_of("pool").map(str::to_owned),
-        targets: targets_of(call)?,
         chunk: call.text_of("chunk").map_or(Ok(None), chunk)?,
         schedule: match call.text_of("schedule") {
             Some("static") => Schedule::Static,
@@ -159,6 +158,7 @@ pub fn options(call: &Call<'_>, magic: &str) -> Result<MapOptions, Report> {
         seed: number("seed"),
         take: number("take"),
         background: call.flag("noblock"),
+        ..MapOptions::default()
     })
 }
 

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use regatta_cell::options::MapOptions;
+
 use super::Call;
 use super::suggest::nearest;
+use super::values::targets_of;
 use crate::cell::{Binding, over, position, with};
 use crate::outcome::Report;
-use crate::session::{MapOptions, MapRequest};
+use crate::session::MapRequest;
 
 /// How a magic's code is written.
 pub struct Form {
@@ -49,6 +52,7 @@ pub fn request(
         is_one_call: false,
         combine,
         bind,
+        targets: targets_of(call)?,
         options,
     })
 }

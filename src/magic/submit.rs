@@ -1,11 +1,13 @@
 //! `%submit EXPR`: one expression, on whichever engine is free first.
 
 use clap::Command;
+use regatta_cell::options::MapOptions;
 
 use super::map_options::{binding, options, with_options};
+use super::values::targets_of;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
-use crate::session::{Failed, MapOptions, MapRequest, Session};
+use crate::session::{Failed, MapRequest, Session};
 
 pub struct Submit;
 
@@ -54,6 +56,7 @@ impl Magic for Submit {
         let bind = binding(call, "submit")?;
         let options = MapOptions {
             background: true,
+            single: true,
             ..options(call, "submit")?
         };
         let expression = call.text.trim_end().trim_end_matches(';');
@@ -65,6 +68,7 @@ impl Magic for Submit {
             is_one_call: true,
             combine: None,
             bind,
+            targets: targets_of(call)?,
             options,
         };
         session.map(&request, sink)

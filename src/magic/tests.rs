@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use regatta_cell::options::MapOptions;
+
 use super::call::{Call, prepare};
 use super::parts::{Form, request};
 use super::{gather, map_options, pull, push, scatter};
 use crate::cell::{SegmentKind, parse};
 use crate::outcome::{Report, Schedule};
-use crate::session::{DataRequest, DataVerb, MapOptions, MapRequest};
+use crate::session::{DataRequest, DataVerb, MapRequest};
 
 /// Hands the only magic of a cell to `read`; its error is one of the magic's own or of its options.
 fn reading<T>(
@@ -63,7 +65,6 @@ fn every_option_of_a_map_is_read() {
     );
     let wanted = MapOptions {
         pool: Some("p1".to_owned()),
-        targets: "0,2".parse().ok(),
         chunk: Some(8),
         schedule: Schedule::Guided,
         unordered: true,
@@ -76,6 +77,7 @@ fn every_option_of_a_map_is_read() {
         seed: Some(7),
         take: Some(100),
         background: true,
+        ..MapOptions::default()
     };
     assert_eq!(all, wanted);
     assert_eq!(options("%map -c auto f over xs").chunk, None);
@@ -88,7 +90,10 @@ fn every_option_of_a_map_is_read() {
     assert!(options("%map --plan f over xs").plan_only);
     assert!(!options("%map -a -b f over xs").background);
     assert!(options("%map -b -a f over xs").background);
-    assert_eq!(options("%map -t -1 f over xs").targets, "-1".parse().ok());
+    for targets in ["0,2", "-1"] {
+        let map = mapped(&format!("%map -t {targets} f over xs")).expect(targets);
+        assert_eq!(map.targets, targets.parse().ok());
+    }
 }
 
 #[test]

@@ -2,20 +2,10 @@
 
 use std::time::Duration;
 
+pub use regatta_cell::options::Schedule;
+
 use super::PoolKind;
 use crate::ids::{JobId, PoolName, Rank};
-
-/// How chunks are given to engines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Schedule {
-    /// Whoever is free takes the next chunk (ipyparallel's load-balanced view).
-    #[default]
-    Dynamic,
-    /// One block per engine, fixed before the start (ipyparallel's direct view).
-    Static,
-    /// As dynamic, with chunks that shrink towards the end.
-    Guided,
-}
 
 /// A session variable that travels with the function.
 #[derive(Clone, Debug, PartialEq, Eq)]

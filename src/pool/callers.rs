@@ -1,6 +1,8 @@
 //! Whoever calls maps, as the hub hears them: connections on which maps are asked for, what their callers say,
 //! and the values that they capture.
 
+use regatta_cell::options::Schedule;
+
 use super::engine::Engine;
 use super::hub::{LineId, State};
 use super::map::Map;
@@ -90,14 +92,14 @@ impl State {
             };
             engines.iter().all(|(engine, ..)| has(engine))
         });
-        if map.wish.background {
+        if map.options.background {
             map.tell(&ToCaller::Job { job }, &Payload::None);
         }
-        if !map.wish.function.is_empty() {
+        if !map.options.function.is_empty() {
             self.pass_on_prints(caller, usize::MAX);
             self.emit(PoolEvent::MapPlanned(plan));
         }
-        if map.wish.plan_only {
+        if map.options.plan_only {
             let _ = map.fail(None, None, MapFault::PlanOnly);
             self.emit(PoolEvent::MapFailed(MapFailure {
                 rank: None,
@@ -118,7 +120,7 @@ impl State {
         &self,
         begin: &MapBegin,
     ) -> Result<(PoolName, Vec<(EngineId, Rank, bool)>), String> {
-        let wanted = begin.wish.pool.as_deref();
+        let wanted = begin.options.pool.as_deref();
         let found = self.pools.iter().find_map(|pool| match pool {
             PoolUse::Processes { name, engines }
                 if wanted.is_none_or(|wanted| wanted == name.0) =>
@@ -133,8 +135,8 @@ impl State {
                 None => "no process pool is started: `%pool start`".to_owned(),
             });
         };
-        if begin.wish.schedule == crate::wire::Schedule::Static
-            && begin.wish.chunk.is_none()
+        if begin.options.schedule == Schedule::Static
+            && begin.options.chunk.is_none()
             && begin.items.is_none()
         {
             return Err(
@@ -142,7 +144,7 @@ impl State {
                     .to_owned(),
             );
         }
-        let ranks = &begin.wish.ranks;
+        let ranks = &begin.options.ranks;
         let chosen: Vec<(EngineId, Rank, bool)> = (0..)
             .zip(engines)
             .filter(|(rank, _)| ranks.is_empty() || ranks.contains(rank))
@@ -224,7 +226,8 @@ impl State {
             } => map.inputs(count, exhausted, encode, payload),
             FromCaller::Captures => {
                 if let Some(hash) = map.captures() {
-                    let names = map.capture_names.clone();
+                    let names = map.options.captures.iter();
+                    let names = names.map(|(name, _)| name.clone()).collect();
                     let needed = self.needed();
                     for hash in self.captures.keep(hash, names, payload, &needed) {
                         self.forget_capture(hash);

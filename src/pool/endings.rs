@@ -54,13 +54,13 @@ impl State {
             }
         }
         let timeline = map.last_timeline();
-        if map.wish.background {
+        if map.options.background {
             let text = said(&record);
             self.remember(record, timeline);
             self.pass_on_all_prints();
             // Code that begins many short ones knows of them.
-            let by_code = map.wish.function.is_empty();
-            let unasked = by_code && (map.wish.quiet || map.elapsed() < LIVE_AFTER);
+            let by_code = map.options.function.is_empty();
+            let unasked = by_code && (map.options.quiet || map.elapsed() < LIVE_AFTER);
             if map.awaited || unasked {
                 return;
             }
@@ -71,7 +71,7 @@ impl State {
             }
             return;
         }
-        let silent = map.wish.function.is_empty() && !map.wish.quiet;
+        let silent = map.options.function.is_empty() && !map.options.quiet;
         if !silent {
             // Not its caller's, who may have gone on.
             for engine in map.engines() {
@@ -81,7 +81,7 @@ impl State {
         match record.state {
             JobState::Failed => {}
             // Of a map that collects errors the rest are errors.
-            JobState::Cancelled if !map.wish.collect => {
+            JobState::Cancelled if !map.options.collect => {
                 self.emit(PoolEvent::MapFailed(MapFailure {
                     rank: None,
                     item: None,
@@ -96,7 +96,7 @@ impl State {
             _ if silent => {}
             _ => self.emit(PoolEvent::MapDone {
                 report: map.report(),
-                shown: !map.wish.function.is_empty(),
+                shown: !map.options.function.is_empty(),
             }),
         }
         self.remember(record, timeline);
@@ -108,7 +108,7 @@ impl State {
             .iter()
             .filter(|(job, map)| match which {
                 _ if map.is_over() => false,
-                WhichMaps::Foreground => !map.wish.background,
+                WhichMaps::Foreground => !map.options.background,
                 WhichMaps::Job(wanted) => **job == wanted,
             })
             .map(|(job, _)| *job)
@@ -173,7 +173,7 @@ impl State {
                 .countdowns
                 .get(job)
                 .map(|at| at.saturating_duration_since(now));
-            let shown = !map.wish.background && !map.wish.quiet;
+            let shown = !map.options.background && !map.options.quiet;
             let long = map.elapsed() >= LIVE_AFTER || left.is_some();
             if shown && long {
                 let look = |engine: EngineId| {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use regatta_cell::options::{MapOptions, Schedule};
+
 use super::hub::{State, ThreadMap};
 use super::{EngineState, MapFailure, MapFault, PoolEvent, PoolUse};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{self, MapPlan, MapReport, MapRow, PoolKind, Value};
-use crate::wire::{FromEngine, MapWish, Payload, Schedule};
+use crate::wire::{FromEngine, Payload};
 
 impl State {
     pub(super) fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Payload) {
@@ -153,7 +155,7 @@ impl State {
 
     fn begin_threads(
         &mut self,
-        options: MapWish,
+        options: MapOptions,
         input_type: String,
         output_type: String,
         items: u64,
@@ -175,7 +177,6 @@ impl State {
             pool: pool.clone(),
         });
         if shown {
-            let schedule = super::map::told(options.schedule);
             // Threads take an eighth of their share of what is left: one by one when that is below one.
             let one_by_one = (items < 16 * u64::from(engines)).then_some(items);
             let chunks = match (options.schedule, options.chunk) {
@@ -189,7 +190,7 @@ impl State {
                 output_type,
                 items: Some(items),
                 chunks,
-                schedule,
+                schedule: options.schedule,
                 captures: Vec::new(),
                 captures_there: false,
                 pool,

@@ -84,7 +84,11 @@ impl State {
                 Step::Failed(failure) => {
                     let engines = self.maps.get(&job).map(Map::engines).unwrap_or_default();
                     self.stop_items(job, &engines);
-                    if self.maps.get(&job).is_some_and(|map| !map.wish.background) {
+                    if self
+                        .maps
+                        .get(&job)
+                        .is_some_and(|map| !map.options.background)
+                    {
                         self.pass_on_all_prints();
                         self.emit(PoolEvent::MapFailed(failure));
                     }

@@ -9,6 +9,7 @@ mod times;
 
 use std::time::{Duration, Instant};
 
+use regatta_cell::options::MapOptions;
 use rustc_hash::FxHashMap;
 
 use super::assignment::{Assignment, Next};
@@ -19,10 +20,8 @@ use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{ChunkSpan, ItemRow, Spent};
 use crate::wire::{
-    AWAKE, Channel, ChunkEnded, ItemFault, MapWish, PanicInfo, Payload, Task, ToCaller, ToEngine,
-    monotonic,
+    AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Task, ToCaller, ToEngine, monotonic,
 };
-pub use report::told;
 
 /// How often a running map tells how far it is.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -34,10 +33,8 @@ pub struct Map {
     pub job: JobId,
     /// The local engine.
     pub caller: EngineId,
-    pub wish: MapWish,
+    pub options: MapOptions,
     channel: Channel,
-    /// The variables that the function captures.
-    pub capture_names: Vec<String>,
     pool: PoolName,
     /// The type of a result.
     output: String,
@@ -265,7 +262,7 @@ impl Map {
         };
         let first = piece.first();
         let rank = self.workers[place].rank;
-        let done = if ended.error.is_some() && !self.wish.collect {
+        let done = if ended.error.is_some() && !self.options.collect {
             // Of a reduction nothing is written when an item panics.
             ended.done.min(piece.items())
         } else {
@@ -324,7 +321,7 @@ impl Map {
         }
         for GivenUp { item, begun } in given_up {
             let cause = cause.to_owned();
-            if !self.wish.collect {
+            if !self.options.collect {
                 let fault = match (late, begun) {
                     (true, true) => MapFault::TimedOut,
                     (false, true) => MapFault::Crashed(cause),
@@ -353,7 +350,7 @@ impl Map {
 
     /// Engines at an item for longer than is allowed. `at` tells where an engine is.
     pub fn late(&mut self, at: impl Fn(EngineId) -> Option<(u64, u64)>) -> Vec<(EngineId, u64)> {
-        let Some(limit) = self.wish.timeout.map(Duration::from_nanos) else {
+        let Some(limit) = self.options.timeout else {
             return Vec::new();
         };
         if self.closing {
@@ -379,7 +376,7 @@ impl Map {
 
     /// Whether items have a time limit, so that engines have to be looked at often.
     pub fn has_limit(&self) -> bool {
-        self.wish.timeout.is_some()
+        self.options.timeout.is_some()
     }
 
     fn place(&self, engine: EngineId) -> Option<usize> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dispatch::{Decision, Dispatch, Elsewhere, Health, SHORT, Seat};
 use super::ledger::Ledger;
-use crate::wire::Schedule as Kind;
+use regatta_cell::options::Schedule as Kind;
 
 /// Up to this many items per engine travel one by one: enough of them to balance, few enough to afford it.
 const ONE_BY_ONE: u64 = 32;

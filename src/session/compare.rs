@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::map::{MapRequest, refused_on_threads};
+use super::written::Written;
 use super::{Code, Failed, Session};
 use crate::outcome::{Compare, CompareRow, ErrorKind, Event, PoolKind, Report, Sink, Spent};
 
@@ -34,21 +35,27 @@ impl Session {
             refused_on_threads(&request.options)?;
         }
         let mut code = Code::default().generated("let regatta_compared = vec![\n");
-        for (name, kind) in pools.iter().zip(&kinds) {
+        let mut options = Vec::new();
+        for (number, (name, kind)) in pools.iter().zip(&kinds).enumerate() {
             code = code.generated("regatta_cell::magic::measured(|| ");
+            let mut one = request.clone();
+            one.options.pool = kind.is_some().then(|| name.clone());
+            one.options.quiet = true;
+            one.bind = None;
+            let alone = (PoolKind::Threads, 1);
+            let written = Written {
+                number,
+                ..self.to_write(&one, kind.unwrap_or(alone).0)
+            };
+            options.push(written.options()?);
             code = match kind {
                 None => {
-                    let seed = request.options.seed;
-                    code = code.generated(&format!("regatta_cell::magic::serially({seed:?}, "));
-                    self.written_serially(request, code).generated(")")
+                    let how = written.asked();
+                    let serially = format!("regatta_cell::magic::serially(&{how}, ");
+                    let code = written.inputs(code.generated(&serially)).generated(",\n");
+                    written.function(code, "").generated(")")
                 }
-                Some((kind, _)) => {
-                    let mut one = request.clone();
-                    one.options.pool = Some(name.clone());
-                    one.options.quiet = true;
-                    one.bind = None;
-                    self.written(&one, *kind, code)
-                }
+                Some(_) => written.call(code),
             };
             code = code.generated("),\n");
         }
@@ -56,7 +63,7 @@ impl Session {
             "];\nregatta_cell::magic::send(&regatta_compared.iter().map(|(bytes, wall)| (*bytes == regatta_compared[0].0, *wall)).collect::<Vec<(bool, u64)>>());\ndrop(regatta_compared);\n",
         );
         self.crew.screen.quiet_reports = Some(Vec::new());
-        let ran = self.run_local(&code, sink);
+        let ran = self.run_local_with(&code, options, sink);
         let mut reports = self
             .crew
             .screen

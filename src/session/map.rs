@@ -2,7 +2,8 @@
 //! engine.
 
 use std::borrow::Cow;
-use std::time::Duration;
+
+use regatta_cell::options::MapOptions;
 
 use super::explain::{self, CAPTURES_HINT};
 use super::outs::cannot_be_kept;
@@ -12,37 +13,7 @@ use crate::cell::{
     Binding, Inputs, Targets, arguments_of, captured, closure_parameters, identifiers, inputs,
     position, replaced,
 };
-use crate::outcome::{ErrorKind, Event, Mark, PoolKind, Report, Schedule, Sink, Snippet};
-
-/// The options of `%map` and `%reduce`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MapOptions {
-    /// The pool in use when `None`.
-    pub pool: Option<String>,
-    pub targets: Option<Targets>,
-    /// Items per chunk; `None`: it adapts.
-    pub chunk: Option<u64>,
-    pub schedule: Schedule,
-    /// Results in the order of arrival.
-    pub unordered: bool,
-    /// How often an item that panicked is tried again.
-    pub retries: u32,
-    /// Per item.
-    pub timeout: Option<Duration>,
-    /// Errors are results: `Vec<Result<O, ItemError>>`.
-    pub collect: bool,
-    /// No plan, no table.
-    pub quiet: bool,
-    /// A row per item.
-    pub items: bool,
-    /// Show the plan, run nothing.
-    pub plan_only: bool,
-    pub seed: Option<u64>,
-    /// At most so many inputs.
-    pub take: Option<u64>,
-    /// Do not wait.
-    pub background: bool,
-}
+use crate::outcome::{ErrorKind, Event, Mark, PoolKind, Report, Sink, Snippet};
 
 /// A map as the user wrote it; positions are lines and columns in the cell.
 #[derive(Clone, Debug)]
@@ -56,6 +27,8 @@ pub struct MapRequest {
     /// `with OP` of `%reduce`.
     pub combine: Option<(String, (usize, usize))>,
     pub bind: Option<Binding>,
+    pub targets: Option<Targets>,
+    /// The session fills in what it knows itself: ranks, names, captures.
     pub options: MapOptions,
 }
 
@@ -79,7 +52,7 @@ impl Session {
         if kind == PoolKind::Threads {
             refused_on_threads(&request.options)?;
         }
-        let ranks = match &request.options.targets {
+        let ranks = match &request.targets {
             None => Vec::new(),
             Some(_) if kind == PoolKind::Threads => {
                 return Err(Report::usage("a thread pool has no targets")
@@ -111,21 +84,22 @@ impl Session {
             )));
         }
         let job = self.next_job_variable();
-        let write = |session: &Self, collected: bool, kept: bool| {
-            let written = Written {
-                kept,
-                residents: residents.clone(),
-                ranks: &ranks,
-                job: &job,
-                collected,
-                ..session.to_write(request, kind)
-            };
-            written.code()
+        let written = Written {
+            ranks,
+            residents,
+            job: &job,
+            ..self.to_write(request, kind)
         };
-        let code = write(self, false, true);
-        let mut ran = self.run_local(&code, sink);
+        let options = vec![written.options()?];
+        let mut run =
+            |code: Code, sink: &mut dyn Sink| self.run_local_with(&code, options.clone(), sink);
+        let mut ran = run(written.code(), sink);
         if ran.as_ref().is_err_and(cannot_be_kept) {
-            ran = self.run_local(&write(self, false, false), sink);
+            let unkept = Written {
+                kept: false,
+                ..written.clone()
+            };
+            ran = run(unkept.code(), sink);
         }
         let borrowed = |failed: &Failed| {
             let codes = failed.0.iter().filter_map(|report| report.code.as_deref());
@@ -133,8 +107,12 @@ impl Session {
         };
         if request.options.background && ran.as_ref().is_err_and(borrowed) {
             // Inputs that borrow from variables are collected first.
-            let code = write(self, true, false);
-            ran = self.run_local(&code, sink);
+            let collected = Written {
+                collected: true,
+                kept: false,
+                ..written
+            };
+            ran = run(collected.code(), sink);
         }
         ran.map_err(|failed| self.explained(failed, request))?;
         if request.options.background {
@@ -250,24 +228,14 @@ impl Session {
         used.iter().filter_map(kind).collect()
     }
 
-    /// A map on one pool as an expression, for a comparison.
-    pub(super) fn written(&self, request: &MapRequest, kind: PoolKind, code: Code) -> Code {
-        self.to_write(request, kind).call(code)
-    }
-
-    /// A map in the local engine alone, for a comparison: its inputs, and its function.
-    pub(super) fn written_serially(&self, request: &MapRequest, code: Code) -> Code {
-        let written = self.to_write(request, PoolKind::Threads);
-        let code = written.inputs(code).generated(",\n");
-        written.function(code, "")
-    }
-
-    fn to_write<'a>(&self, request: &'a MapRequest, kind: PoolKind) -> Written<'a> {
+    /// A map on its way to become code.
+    pub(super) fn to_write<'a>(&self, request: &'a MapRequest, kind: PoolKind) -> Written<'a> {
         let is_grid = |name: &str| name == "grid";
         Written {
             request,
             kind,
-            ranks: &[],
+            ranks: Vec::new(),
+            number: 0,
             captures: self.captures(request),
             residents: Vec::new(),
             job: "",

@@ -57,7 +57,7 @@ pub use follow::OnInterrupt;
 pub use history::{CellTiming, Record};
 pub use interrupt::Interrupt;
 pub use jobs::JobStatus;
-pub use map::{MapOptions, MapRequest};
+pub use map::MapRequest;
 pub use outs::{Out, Whereabouts};
 pub use pools::{Pool, PoolRequest};
 pub use px::PxOptions;

@@ -1,11 +1,13 @@
 //! A map on its way to become code: the call of the cell crate that it is written out as.
 
+use regatta_cell::options::MapOptions;
+
 use super::map::MapRequest;
 use super::outs::KEPT;
 use super::{Code, types};
 use crate::cell::{Binding, Inputs, Parameters, closure_parameters, inputs, position};
-use crate::outcome::{PoolKind, Schedule};
-use crate::session::MapOptions;
+use crate::outcome::{ErrorKind, PoolKind, Report};
+use crate::pool::Payload;
 
 pub(super) const NOTHING_TO_REDUCE: &str = "%reduce needs at least one input";
 
@@ -38,11 +40,15 @@ impl Capture {
     }
 }
 
-/// A map on its way to become code.
+/// A map on its way to become code. Of its options the code has those alone that change its types; how it is to
+/// run travels beside it.
+#[derive(Clone)]
 pub(super) struct Written<'a> {
     pub request: &'a MapRequest,
     pub kind: PoolKind,
-    pub ranks: &'a [u32],
+    pub ranks: Vec<u32>,
+    /// Its options' place among the data of the cell.
+    pub number: usize,
     pub captures: Vec<Capture>,
     /// Variables that the engines have.
     pub residents: Vec<Capture>,
@@ -88,8 +94,7 @@ impl Written<'_> {
         if options.items {
             code = code.generated("regatta_inputs.note(&regatta_results); ");
         }
-        let first_results = !options.unordered && !options.quiet && self.request.combine.is_none();
-        if first_results {
+        if self.request.combine.is_none() {
             code = code
                 .generated("{ use ::regatta_cell::magic::{NoteDebug as _, NoteNothing as _}; ")
                 .generated("(&::regatta_cell::magic::Results(&regatta_results)).note(); } ");
@@ -103,85 +108,41 @@ impl Written<'_> {
         code.generated(close)
     }
 
-    /// How it is to run, in the words of the cell crate.
-    fn wish(&self) -> String {
-        let MapOptions {
-            pool,
-            chunk,
-            schedule,
-            retries,
-            timeout,
-            quiet,
-            items,
-            plan_only,
-            seed,
-            unordered,
-            collect,
-            ..
-        } = &self.request.options;
-        let name = if *quiet {
-            String::new()
-        } else {
-            let words: Vec<&str> = self.request.function.split_whitespace().collect();
-            words.join(" ")
+    /// How it is to run, as the cell is given it.
+    pub fn options(&self) -> Result<Payload, Report> {
+        let options = &self.request.options;
+        let words: Vec<&str> = self.request.function.split_whitespace().collect();
+        let travelling = |one: &&Capture| (one.name.clone(), types::shorten(&one.kind));
+        let captures = self.captures.iter().filter(|_| self.processes());
+        let options = MapOptions {
+            function: if options.quiet {
+                String::new()
+            } else {
+                words.join(" ")
+            },
+            ranks: self.ranks.clone(),
+            captures: captures.map(|one| travelling(&one)).collect(),
+            ..options.clone()
         };
-        let pool = pool.as_deref().unwrap_or_default();
-        let mut wish = format!("::regatta_cell::magic::on({pool:?}, {name:?})");
-        let mut add = |text: String| wish.push_str(&text);
-        if !self.ranks.is_empty() {
-            add(format!(".targets(&{:?})", self.ranks));
-        }
-        if let Some(chunk) = chunk {
-            add(format!(".chunk({chunk})"));
-        }
-        match schedule {
-            Schedule::Dynamic => {}
-            other => add(format!(
-                ".schedule(::regatta_cell::pool::Schedule::{other:?})"
-            )),
-        }
-        if *retries > 0 {
-            add(format!(".retries({retries})"));
-        }
-        if let Some(timeout) = timeout {
-            add(format!(
-                ".timeout(::std::time::Duration::from_nanos({}))",
-                timeout.as_nanos()
-            ));
-        }
-        if *quiet {
-            add(".quiet()".to_owned());
-        }
-        if *items {
-            add(".timed()".to_owned());
-        }
-        if *unordered && *collect {
-            add(".unordered()".to_owned());
-        }
-        if *plan_only {
-            add(".plan_only()".to_owned());
-        }
-        if let Some(seed) = seed {
-            add(format!(".seed({seed})"));
-        }
-        if self.kind == PoolKind::Processes && !self.captures.is_empty() {
-            let names: String = self
-                .captures
-                .iter()
-                .map(|capture| {
-                    let kind = types::shorten(&capture.kind);
-                    format!("{}\u{1f}{kind}\u{1f}", capture.name)
-                })
-                .collect();
-            add(format!(".names({names:?})"));
-        }
-        wish
+        Payload::of(options.to_bytes()).map_err(|error| {
+            let what = format!("no memory for the options of the map: {error}");
+            Report::new(ErrorKind::System, what)
+        })
+    }
+
+    fn processes(&self) -> bool {
+        self.kind == PoolKind::Processes
+    }
+
+    /// Where the code finds it.
+    pub fn asked(&self) -> String {
+        format!("::regatta_cell::magic::asked({})", self.number)
     }
 
     /// The call itself.
     pub fn call(&self, code: Code) -> Code {
         let options = &self.request.options;
-        let processes = self.kind == PoolKind::Processes;
+        let processes = self.processes();
         let method = match (processes, &self.request.combine) {
             _ if self.request.is_one_call => "submit_on_processes",
             (true, Some(_)) => "reduce_on_processes",
@@ -189,7 +150,6 @@ impl Written<'_> {
             (true, None) if options.background && options.collect => "try_start_on_processes",
             (true, None) if options.background => "start_on_processes",
             (true, None) if options.collect => "try_on_processes",
-            (true, None) if options.unordered => "unordered_on_processes",
             (true, None) => "on_processes",
             (false, None) if options.collect => "try_on_threads",
             (false, None) => "on_threads",
@@ -200,7 +160,7 @@ impl Written<'_> {
             .filter(|capture| processes && !capture.is_text())
             .map(|capture| format!("::regatta_cell::pool::travels(&{}); ", capture.name))
             .collect();
-        let mut code = code.generated(&format!("{{ {checks}{}.{method}(", self.wish()));
+        let mut code = code.generated(&format!("{{ {checks}{}.{method}(", self.asked()));
         if processes {
             let lent = self.captures.iter().map(Capture::lent).collect::<Vec<_>>();
             let lent = nested(&lent, "::regatta_cell::magic::Both");
@@ -226,16 +186,13 @@ impl Written<'_> {
 
     pub fn inputs(&self, code: Code) -> Code {
         let options = &self.request.options;
-        let plain = !options.items && options.take.is_none() && !self.collected;
+        let plain = !options.items && !self.collected;
         if plain {
             return self.iterable(code.generated("\n"));
         }
         let mut code = self
             .iterable(code.generated("::std::iter::IntoIterator::into_iter(\n"))
             .generated(")");
-        if let Some(take) = options.take {
-            code = code.generated(&format!(".take({take})"));
-        }
         if options.items {
             code = code.generated(".inspect(|input| regatta_inputs.add(input))");
         }

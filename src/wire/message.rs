@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regatta_cell::options::MapOptions;
 use serde::{Deserialize, Serialize};
 
 use super::places::Place;
@@ -68,12 +69,7 @@ pub enum ToEngine {
 pub struct Task {
     pub function: FunctionAddress,
     pub captures: Option<u128>,
-    /// Errors are results.
-    pub collect: bool,
-    /// Times of every item are wanted.
-    pub timed: bool,
-    pub retries: u32,
-    pub seed: Option<u64>,
+    pub options: MapOptions,
 }
 
 /// A chunk: which of its inputs to run.
@@ -154,7 +150,7 @@ pub enum FromEngine {
     JobDropped { job: JobId },
     /// A map begins on a thread pool of the local engine.
     ThreadsBegin {
-        options: Box<MapWish>,
+        options: Box<MapOptions>,
         input_type: String,
         output_type: String,
         items: u64,
@@ -194,43 +190,9 @@ pub const EAGER: u32 = 2;
 /// than a short map.
 pub const AWAKE: Duration = Duration::from_micros(150);
 
-/// What a map's caller asks for, besides its function.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MapWish {
-    /// The function as the user wrote it; empty: no plan and no table are shown.
-    pub function: String,
-    pub pool: Option<String>,
-    /// Ranks; all when empty.
-    pub ranks: Vec<u32>,
-    pub chunk: Option<u64>,
-    pub schedule: Schedule,
-    /// Per item, nanoseconds.
-    pub timeout: Option<u64>,
-    pub collect: bool,
-    pub timed: bool,
-    pub retries: u32,
-    pub seed: Option<u64>,
-    /// Nobody waits for it.
-    pub background: bool,
-    /// Nothing is shown.
-    pub quiet: bool,
-    /// The result of its one item is the whole result.
-    pub single: bool,
-    /// The plan is wanted, and nothing else.
-    pub plan_only: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Schedule {
-    #[default]
-    Dynamic,
-    Static,
-    Guided,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapBegin {
-    pub wish: MapWish,
+    pub options: MapOptions,
     pub input_type: String,
     pub output_type: String,
     pub items: Option<u64>,
@@ -241,8 +203,8 @@ pub struct MapBegin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapturesInfo {
     pub hash: u128,
-    /// Name, type and encoded bytes of each.
-    pub variables: Vec<(String, String, u64)>,
+    /// Encoded bytes of each.
+    pub sizes: Vec<u64>,
 }
 
 /// From the session to the caller of a map.

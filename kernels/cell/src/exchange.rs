@@ -12,9 +12,10 @@ use crate::chunk::VALUE;
 use crate::codec;
 use crate::error::ItemError;
 use crate::host::{
-    Bytes, Captures, Describe, End, Fault, MapCall, Progress, Pulled, Step, Wish, Write, WriteOf,
-    host, text_of,
+    Bytes, Captures, Describe, End, Fault, MapCall, Progress, Pulled, Step, Write, WriteOf, host,
+    text_of,
 };
+use crate::options::MapOptions;
 
 /// What comes back.
 pub(crate) enum News<'a> {
@@ -68,7 +69,18 @@ pub(crate) trait Source {
 }
 
 /// Those of an iterator.
-pub(crate) struct Iterated<It>(pub It);
+pub(crate) struct Iterated<It> {
+    inputs: It,
+    /// At most so many more.
+    left: u64,
+}
+
+impl<It> Iterated<It> {
+    pub fn new(inputs: It, options: &MapOptions) -> Self {
+        let left = options.most();
+        Self { inputs, left }
+    }
+}
 
 impl<It: Iterator> Source for Iterated<It>
 where
@@ -77,17 +89,23 @@ where
     fn pull(&mut self, to: &mut Inputs) {
         let form = codec::form::<It::Item>();
         while to.wants_more() {
-            let Some(input) = self.0.next() else {
+            let next = if self.left > 0 {
+                self.inputs.next()
+            } else {
+                None
+            };
+            let Some(input) = next else {
                 to.pulled.exhausted = true;
                 return;
             };
+            self.left -= 1;
             if codec::append(&input, form, &mut to.bytes).is_err() {
                 to.pulled.how = End::NotEncodable;
                 return;
             }
             to.pulled.count += 1;
         }
-        to.pulled.exhausted = self.0.size_hint() == (0, Some(0));
+        to.pulled.exhausted = self.left == 0 || self.inputs.size_hint() == (0, Some(0));
     }
 }
 
@@ -132,14 +150,12 @@ pub(crate) struct Plan<'a> {
 
 /// What is asked for, whatever the inputs are.
 pub(crate) struct Request {
-    pub wish: Wish,
+    pub options: MapOptions,
     /// How many inputs there are; `u64::MAX` when the iterator does not say.
     pub items: u64,
     pub input_type: &'static str,
     pub output_type: &'static str,
     pub describe: Describe,
-    /// `name\u{1f}type\u{1f}` of each captured variable.
-    pub names: String,
     /// Results are taken in the order of their inputs.
     pub ordered: bool,
 }
@@ -157,7 +173,6 @@ struct Party<'a> {
     source: Box<dyn Source + 'a>,
     take: Take<'a>,
     feed: Feed<'a>,
-    names: String,
     captures: Option<Captures>,
     /// Where results are taken in the order of their inputs.
     order: Option<Order>,
@@ -216,7 +231,6 @@ impl<'a> Exchange<'a> {
             source: plan.source,
             take: plan.take,
             feed: plan.feed,
-            names: request.names,
             captures: None,
             order: request.ordered.then(Order::default),
         }));
@@ -227,9 +241,8 @@ impl<'a> Exchange<'a> {
         };
         // SAFETY: nobody else knows of it yet.
         let mine = unsafe { &mut *party };
-        if !mine.names.is_empty() {
+        if !request.options.captures.is_empty() {
             mine.captures = Some(Captures {
-                names: Bytes::of(mine.names.as_bytes()),
                 ctx: party.cast_const().cast(),
                 feed,
             });
@@ -238,8 +251,9 @@ impl<'a> Exchange<'a> {
             .captures
             .as_ref()
             .map_or(std::ptr::null(), std::ptr::from_ref);
+        let options = request.options.to_bytes();
         let call = MapCall {
-            wish: request.wish,
+            options: Bytes::of(&options),
             input_type: Bytes::of(request.input_type.as_bytes()),
             output_type: Bytes::of(request.output_type.as_bytes()),
             items: request.items,
@@ -349,13 +363,14 @@ impl Party<'_> {
     }
 }
 
-/// How many inputs there are; `u64::MAX` when the iterator does not say.
-pub(crate) fn length(inputs: &impl Iterator) -> u64 {
-    exact(inputs.size_hint())
+/// How many inputs a map has; `u64::MAX` when the iterator does not say.
+pub(crate) fn length(inputs: &impl Iterator, options: &MapOptions) -> u64 {
+    exact(inputs.size_hint(), options.most())
 }
 
-fn exact(hint: (usize, Option<usize>)) -> u64 {
+fn exact(hint: (usize, Option<usize>), most: u64) -> u64 {
     match hint {
+        (low, _) if low as u64 >= most => most,
         (low, Some(high)) if low == high => low as u64,
         _ => u64::MAX,
     }

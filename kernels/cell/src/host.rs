@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicU64;
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v5";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v6";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -108,53 +108,10 @@ pub enum End {
     Stopped = 3,
 }
 
-/// How a map is to run; zeros mean what is usual.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Wish {
-    /// The function as the user wrote it; empty for a call from code, which shows no table.
-    pub function: Bytes,
-    /// The pool's name; empty: the one in use.
-    pub pool: Bytes,
-    pub ranks: *const u32,
-    pub rank_count: usize,
-    /// Items per chunk; 0: it adapts.
-    pub chunk: u64,
-    pub schedule: Schedule,
-    /// Nanoseconds per item; 0: no limit.
-    pub timeout: u64,
-    pub collect: bool,
-    pub timed: bool,
-    pub background: bool,
-    pub plan_only: bool,
-    /// Nothing is shown.
-    pub quiet: bool,
-    /// The result of its one item is the whole result.
-    pub single: bool,
-    pub has_seed: bool,
-    pub retries: u32,
-    pub seed: u64,
-}
-
-/// How chunks are given to engines.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Schedule {
-    /// Whoever is free takes the next chunk.
-    #[default]
-    Dynamic = 0,
-    /// One block per engine, fixed before the start.
-    Static = 1,
-    /// As dynamic, with chunks that shrink towards the end.
-    Guided = 2,
-}
-
 /// Captured variables.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Captures {
-    /// `name\u{1f}type\u{1f}` of each.
-    pub names: Bytes,
     pub ctx: *const c_void,
     /// Hands all their encoded bytes over, variable by variable; false when one can't be encoded.
     pub feed: extern "C" fn(ctx: *const c_void, to: *mut c_void, write: WriteOf) -> bool,
@@ -167,7 +124,8 @@ pub type WriteOf = extern "C" fn(to: *mut c_void, variable: u64, bytes: Bytes);
 /// until [`Host::map_end`].
 #[repr(C)]
 pub struct MapCall {
-    pub wish: Wish,
+    /// A [`crate::options::MapOptions`] as it travels.
+    pub options: Bytes,
     pub input_type: Bytes,
     pub output_type: Bytes,
     /// How many inputs there are; `u64::MAX` when the iterator does not say.
@@ -228,7 +186,8 @@ pub enum Step {
 /// A map or a broadcast on a thread pool: nothing is encoded, the workers borrow.
 #[repr(C)]
 pub struct ThreadsCall {
-    pub wish: Wish,
+    /// A [`crate::options::MapOptions`] as it travels.
+    pub options: Bytes,
     pub input_type: Bytes,
     pub output_type: Bytes,
     pub items: u64,

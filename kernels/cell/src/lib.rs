@@ -18,6 +18,7 @@ mod exchange;
 pub mod host;
 mod job;
 pub mod magic;
+pub mod options;
 pub mod out;
 pub mod pool;
 mod processes;

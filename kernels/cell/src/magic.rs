@@ -15,14 +15,22 @@ use crate::catch::caught;
 use crate::codec;
 use crate::host::{Bytes, End, MapEnd, Write, host};
 use crate::job::Job;
+use crate::options::MapOptions;
 use crate::pool::Pool;
 pub use crate::resident::{Borrowed, Copied, Resident};
 use crate::value::{debug_text, show, whole_text};
 
-/// How a magic's map is to run; `pool` empty: on the one in use.
+/// How a magic's map is to run: the session has given its options to this cell, where they have this number.
+///
+/// # Panics
+/// When there are none.
 #[must_use]
-pub fn on(pool: &str, function: &str) -> Pool {
-    crate::pool::pool(pool).shown(function)
+pub fn asked(number: u64) -> Pool {
+    assert!(number < (host().received)(), "the session gave no options");
+    // SAFETY: the host keeps the bytes until the cell ends.
+    let bytes = unsafe { (host().receive)(number).as_slice() };
+    let options = MapOptions::from_bytes(bytes).expect("what was encoded can be decoded");
+    Pool { options }
 }
 
 /// The results of a job, for `%result`.
@@ -129,10 +137,12 @@ const LONGEST_FIELD: usize = 200;
 
 /// A map without engines, for `%compare`.
 pub fn serially<I, O>(
-    seed: Option<u64>,
+    how: &Pool,
     inputs: impl IntoIterator<Item = I>,
     f: impl Fn(I) -> O,
 ) -> Vec<O> {
+    let seed = how.options.seed;
+    let most = usize::try_from(how.options.most()).unwrap_or(usize::MAX);
     (host().set_seed)(seed.is_some(), seed.unwrap_or_default());
     let one = |(item, input)| {
         if seed.is_some() {
@@ -140,7 +150,7 @@ pub fn serially<I, O>(
         }
         f(input)
     };
-    let results = (0..).zip(inputs).map(one).collect();
+    let results = (0..).zip(inputs).take(most).map(one).collect();
     (host().set_seed)(false, 0);
     results
 }

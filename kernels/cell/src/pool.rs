@@ -14,9 +14,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::captures::Travels;
 pub use crate::error::ItemError;
-pub use crate::host::Schedule;
-use crate::host::{Bytes, PoolKind, Wish, host};
+use crate::host::{Bytes, PoolKind, host};
 pub use crate::job::Job;
+use crate::options::MapOptions;
+pub use crate::options::Schedule;
 pub use crate::processes::MapIter;
 use crate::remote::again;
 pub use crate::together::{Grid, Zip, grid, zip};
@@ -86,71 +87,57 @@ where
 /// The pool of this name, and how a map is to run on it.
 #[must_use]
 pub fn pool(name: &str) -> Pool {
-    Pool {
-        name: name.to_owned(),
-        ..Pool::default()
-    }
+    let mut pool = Pool::default();
+    pool.options.pool = (!name.is_empty()).then(|| name.to_owned());
+    pool
 }
 
 /// How a map is to run: which pool, and the options of `%map`.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
-    name: String,
-    function: String,
-    ranks: Vec<u32>,
-    chunk: u64,
-    schedule: Schedule,
-    timeout: Option<Duration>,
-    retries: u32,
-    seed: Option<u64>,
-    pub(crate) unordered: bool,
-    timed: bool,
-    plan_only: bool,
-    quiet: bool,
-    single: bool,
-    pub(crate) names: String,
+    pub(crate) options: MapOptions,
 }
 
 impl Pool {
     /// Only the engines with these ranks.
     #[must_use]
     pub fn targets(mut self, ranks: &[u32]) -> Self {
-        self.ranks = ranks.to_vec();
+        self.options.ranks = ranks.to_vec();
         self
     }
 
     /// Items per chunk; 0: it adapts to their time.
     #[must_use]
     pub fn chunk(mut self, items: u64) -> Self {
-        self.chunk = items;
+        self.options.chunk = (items > 0).then_some(items);
         self
     }
 
     /// How chunks are given to engines.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
+        self.options.schedule = schedule;
         self
     }
 
     /// Results in the order in which they arrive.
     #[must_use]
     pub fn unordered(mut self) -> Self {
-        self.unordered = true;
+        self.options.unordered = true;
         self
     }
 
     /// How often an item that panicked is tried again.
     #[must_use]
     pub fn retries(mut self, times: u32) -> Self {
-        self.retries = times;
+        self.options.retries = times;
         self
     }
 
     /// The most that one item may take; its engine is replaced then. Process pools only.
     #[must_use]
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = Some(time);
+        self.options.timeout = Some(time);
         self
     }
 
@@ -158,82 +145,32 @@ impl Pool {
     /// the item alone.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+        self.options.seed = Some(seed);
         self
     }
 
     /// Without plan, live table and report.
     #[must_use]
     pub fn quiet(mut self) -> Self {
-        self.quiet = true;
-        self
-    }
-
-    /// What tables call the function. For the code that magics generate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn shown(mut self, function: &str) -> Self {
-        function.clone_into(&mut self.function);
-        self
-    }
-
-    /// Times every item. For the code that magics generate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn timed(mut self) -> Self {
-        self.timed = true;
-        self
-    }
-
-    /// Shows the plan and runs nothing. For the code that magics generate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn plan_only(mut self) -> Self {
-        self.plan_only = true;
+        self.options.quiet = true;
         self
     }
 
     /// Its one item is the whole result.
     pub(crate) fn single(mut self) -> Self {
-        self.single = true;
+        self.options.single = true;
         self
     }
 
-    /// Names and types of captured variables. For the code that magics generate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn names(mut self, names: &str) -> Self {
-        names.clone_into(&mut self.names);
-        self
-    }
-
-    pub(crate) fn wish(&self) -> Wish {
-        Wish {
-            function: Bytes::of(self.function.as_bytes()),
-            pool: Bytes::of(self.name.as_bytes()),
-            ranks: self.ranks.as_ptr(),
-            rank_count: self.ranks.len(),
-            chunk: self.chunk,
-            schedule: self.schedule,
-            timeout: self.timeout.map_or(0, |time| {
-                u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
-            }),
-            collect: false,
-            timed: self.timed,
-            background: false,
-            plan_only: self.plan_only,
-            quiet: self.quiet,
-            single: self.single,
-            has_seed: self.seed.is_some(),
-            retries: self.retries,
-            seed: self.seed.unwrap_or_default(),
-        }
+    /// Empty: the one in use.
+    fn name(&self) -> &str {
+        self.options.pool.as_deref().unwrap_or_default()
     }
 
     #[track_caller]
     pub(crate) fn kind(&self) -> PoolKind {
-        let kind = (host().pool_kind)(Bytes::of(self.name.as_bytes()));
-        match (kind, self.name.as_str()) {
+        let kind = (host().pool_kind)(Bytes::of(self.name().as_bytes()));
+        match (kind, self.name()) {
             (PoolKind::None, "") => {
                 panic!("no pool is started: `%pool start` starts one engine per core")
             }
@@ -252,7 +189,6 @@ impl Pool {
     {
         match self.kind() {
             PoolKind::Threads => self.on_threads(inputs, f),
-            _ if self.unordered => self.unordered_on_processes((), inputs, move |()| f),
             _ => self.on_processes((), inputs, move |()| f),
         }
     }

@@ -12,31 +12,29 @@ use crate::captures::{Captured, Kept};
 use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::{Exchange, Iterated, News, Plan, Request, Take, length, tagged};
-use crate::host::{Describe, PoolKind, Step, Wish};
+use crate::host::{Describe, PoolKind, Step};
 use crate::job::{Decode, How, Job};
 use crate::pool::Pool;
 use crate::remote::{mapping, reducing};
 
 impl Pool {
     /// A map as it will be asked for; results are taken in the order of their inputs.
-    fn request<It, O>(&self, wish: Wish, inputs: &It, describe: Describe) -> Request
+    fn request<It, O>(&self, inputs: &It, describe: Describe) -> Request
     where
         It: Iterator,
     {
         Request {
-            wish,
-            items: length(inputs),
+            options: self.options.clone(),
+            items: length(inputs, &self.options),
             input_type: type_name::<It::Item>(),
             output_type: type_name::<O>(),
             describe,
-            names: self.names.clone(),
             ordered: true,
         }
     }
 
     fn plan<'a, C, It, O>(
         &self,
-        wish: Wish,
         captured: C,
         inputs: It,
         describe: Describe,
@@ -48,9 +46,9 @@ impl Pool {
         It::Item: Serialize,
     {
         Plan {
-            request: self.request::<_, O>(wish, &inputs, describe),
+            request: self.request::<_, O>(&inputs, describe),
             feed: Box::new(move |to| captured.feed(to)),
-            source: Box::new(Iterated(inputs)),
+            source: Box::new(Iterated::new(inputs, &self.options)),
             take,
         }
     }
@@ -71,55 +69,17 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
-        self.gathered(captured, inputs, maker, true)
-    }
-
-    /// As [`Self::on_processes`], in the order of arrival.
-    #[doc(hidden)]
-    #[track_caller]
-    pub fn unordered_on_processes<C, I, O, M, F>(
-        &self,
-        captured: C,
-        inputs: impl IntoIterator<Item = I>,
-        maker: M,
-    ) -> Vec<O>
-    where
-        C: Captured,
-        I: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
-        M: FnOnce(C::Owned) -> F,
-        F: Fn(I) -> O,
-    {
-        self.gathered(captured, inputs, maker, false)
-    }
-
-    #[track_caller]
-    fn gathered<C, I, O, M, F>(
-        &self,
-        captured: C,
-        inputs: impl IntoIterator<Item = I>,
-        maker: M,
-        ordered: bool,
-    ) -> Vec<O>
-    where
-        C: Captured,
-        I: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
-        M: FnOnce(C::Owned) -> F,
-        F: Fn(I) -> O,
-    {
         let describe = described::<C, _, _, I, O>(maker);
         let inputs = inputs.into_iter();
-        let mut results = Vec::with_capacity(room(length(&inputs)));
+        let mut results = Vec::with_capacity(room(length(&inputs, &self.options)));
         let take = |news: News<'_>| match news {
             News::Results {
                 count, mut bytes, ..
             } => codec::take_many(count as usize, &mut bytes, &mut results).is_ok(),
             News::Failed(_) => true,
         };
-        let wish = self.wish();
-        let mut plan = self.plan::<_, _, O>(wish, captured, inputs, describe, Box::new(take));
-        plan.request.ordered = ordered;
+        let mut plan = self.plan::<_, _, O>(captured, inputs, describe, Box::new(take));
+        plan.request.ordered = !self.options.unordered;
         follow(plan);
         results
     }
@@ -143,7 +103,7 @@ impl Pool {
         let describe = described::<C, _, _, I, O>(maker);
         let mut results = Vec::new();
         let mut arrived = Vec::new();
-        let unordered = self.unordered;
+        let unordered = self.options.unordered;
         let take = |news: News<'_>| match news {
             News::Results {
                 first,
@@ -160,10 +120,8 @@ impl Pool {
                 place(&mut results, error.item(), Err(error.clone()))
             }
         };
-        let mut wish = self.wish();
-        wish.collect = true;
-        let mut plan =
-            self.plan::<_, _, O>(wish, captured, inputs.into_iter(), describe, Box::new(take));
+        let mut plan = self.plan::<_, _, O>(captured, inputs.into_iter(), describe, Box::new(take));
+        plan.request.options.collect = true;
         plan.request.ordered = false;
         let all = plan.request.items;
         let mut exchange = begun(plan);
@@ -224,13 +182,7 @@ impl Pool {
             News::Failed(_) => true,
         };
         let describe = reducing::<C, M, F, P, I, O>;
-        follow(self.plan::<_, _, O>(
-            self.wish(),
-            captured,
-            inputs.into_iter(),
-            describe,
-            Box::new(take),
-        ));
+        follow(self.plan::<_, _, O>(captured, inputs.into_iter(), describe, Box::new(take)));
         parts.into_iter().reduce(combine)
     }
 
@@ -258,7 +210,6 @@ impl Pool {
         let arrived = Rc::new(RefCell::new(VecDeque::new()));
         let to = arrived.clone();
         let mut plan = self.plan::<_, _, O>(
-            self.wish(),
             captured,
             inputs.into_iter(),
             describe,
@@ -332,15 +283,15 @@ impl Pool {
         It::Item: Serialize,
         O: Send + 'static,
     {
-        let mut wish = self.wish();
-        wish.background = true;
-        wish.collect = how.1.is_some();
         // What is captured is handed over now: its variables may change while the job runs.
         let kept = Kept::of(&captured);
         let inputs = inputs.into_iter();
-        let request = self.request::<_, R>(wish, &inputs, describe);
+        let mut request = self.request::<_, R>(&inputs, describe);
+        request.options.background = true;
+        request.options.collect = how.1.is_some();
         let feed = Box::new(move |to: &mut dyn FnMut(u64, &[u8])| kept.feed(to));
-        match Job::begin(request, feed, Box::new(Iterated(inputs)), how) {
+        let source = Box::new(Iterated::new(inputs, &self.options));
+        match Job::begin(request, feed, source, how) {
             Ok(job) => job,
             Err(why) => panic!("{why}"),
         }

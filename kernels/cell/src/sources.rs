@@ -16,6 +16,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/host.rs", include_str!("../src/host.rs")),
     ("src/job.rs", include_str!("../src/job.rs")),
     ("src/magic.rs", include_str!("../src/magic.rs")),
+    ("src/options.rs", include_str!("../src/options.rs")),
     ("src/out.rs", include_str!("../src/out.rs")),
     ("src/pool.rs", include_str!("../src/pool.rs")),
     ("src/processes.rs", include_str!("../src/processes.rs")),

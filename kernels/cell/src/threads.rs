@@ -9,7 +9,8 @@ use std::time::Instant;
 use crate::catch::caught;
 use crate::error::ItemError;
 use crate::exchange::panicked;
-use crate::host::{Bytes, ChunkEnd, End, MapEnd, ThreadsCall, Wish, host, text_of};
+use crate::host::{Bytes, ChunkEnd, End, MapEnd, ThreadsCall, host, text_of};
+use crate::options::MapOptions;
 use crate::pool::Pool;
 use crate::processes::known;
 
@@ -23,7 +24,7 @@ impl Pool {
         O: Send + Sync,
         F: Fn(I) -> O + Sync,
     {
-        self.threads(self.wish(), inputs, &f)
+        self.threads(false, inputs, &f)
             .into_iter()
             .map(|result| result.expect("a map that does not collect errors has none"))
             .collect()
@@ -42,9 +43,7 @@ impl Pool {
         O: Send + Sync,
         F: Fn(I) -> O + Sync,
     {
-        let mut wish = self.wish();
-        wish.collect = true;
-        self.threads(wish, inputs, &f)
+        self.threads(true, inputs, &f)
     }
 
     /// A reduction on a thread pool.
@@ -68,7 +67,7 @@ impl Pool {
     #[track_caller]
     fn threads<I, O, F>(
         &self,
-        wish: Wish,
+        collect: bool,
         inputs: impl IntoIterator<Item = I>,
         f: &F,
     ) -> Vec<Result<O, ItemError>>
@@ -77,7 +76,9 @@ impl Pool {
         O: Send + Sync,
         F: Fn(I) -> O + Sync,
     {
-        match run(wish, inputs, f) {
+        let mut options = self.options.clone();
+        options.collect = collect;
+        match run(&options, inputs, f) {
             Ok(results) => results,
             Err((MapEnd::Refused, why)) => panic!("{why}"),
             Err((_, why)) => known(why),
@@ -101,7 +102,7 @@ struct Shared<'a, I, O, F> {
 
 /// Runs a map; an error says why it did not end well, and whether the session knows it already.
 fn run<I, O, F>(
-    wish: Wish,
+    options: &MapOptions,
     inputs: impl IntoIterator<Item = I>,
     f: &F,
 ) -> Result<Vec<Result<O, ItemError>>, (MapEnd, String)>
@@ -110,8 +111,10 @@ where
     O: Send + Sync,
     F: Fn(I) -> O + Sync,
 {
+    let most = usize::try_from(options.most()).unwrap_or(usize::MAX);
     let inputs: Vec<Cell<I>> = inputs
         .into_iter()
+        .take(most)
         .map(|input| Cell(MaybeUninit::new(input)))
         .collect();
     let results: Vec<OnceLock<Result<O, ItemError>>> =
@@ -120,11 +123,12 @@ where
         inputs: &inputs,
         results: &results,
         f,
-        collect: wish.collect,
-        seeded: wish.has_seed,
+        collect: options.collect,
+        seeded: options.seed.is_some(),
     };
+    let travelling = options.to_bytes();
     let call = ThreadsCall {
-        wish,
+        options: Bytes::of(&travelling),
         input_type: Bytes::of(type_name::<I>().as_bytes()),
         output_type: Bytes::of(type_name::<O>().as_bytes()),
         items: inputs.len() as u64,

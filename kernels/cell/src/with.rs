@@ -46,8 +46,13 @@ where
 impl Pool {
     /// What the plan calls the value.
     pub(crate) fn sharing<S>(&self) -> Self {
-        let names = format!("shared\u{1f}{}\u{1f}", std::any::type_name::<S>());
-        self.clone().names(&names)
+        self.sharing_one(std::any::type_name::<S>())
+    }
+
+    fn sharing_one(&self, kind: &str) -> Self {
+        let mut pool = self.clone();
+        pool.options.captures = vec![("shared".to_owned(), kind.to_owned())];
+        pool
     }
 
     /// As [`Pool::try_map`], with a value that all items share.

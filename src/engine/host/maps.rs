@@ -129,7 +129,10 @@ pub(super) extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
             _ => refuse(take_panic().map_or_else(String::new, |panic| panic.message)),
         };
     }
-    let options = caller::wish(&call.wish);
+    let options = match caller::options(call.options) {
+        Ok(options) => options,
+        Err(why) => return refuse(why),
+    };
     if options.timeout.is_some() {
         return refuse(
             "a thread cannot be stopped, so items on a thread pool have no timeout: use a process pool",
@@ -138,6 +141,8 @@ pub(super) extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
     set_seed(options.seed);
     let name = options.pool.clone().unwrap_or_default();
     let plan_only = options.plan_only;
+    let shows_results = caller::shows_results(&options);
+    let (schedule, chunk) = (options.schedule, options.chunk);
     let mut begin = Some(FromEngine::ThreadsBegin {
         options: Box::new(options),
         input_type: text(call.input_type),
@@ -151,13 +156,13 @@ pub(super) extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
         if plan_only {
             return Ok(());
         }
-        let done = pool.map(call)?;
+        let done = pool.map(call, schedule, chunk)?;
         let FromEngine::ThreadsDone { rows, error, .. } = &done else {
             return Ok(());
         };
         let why = error.as_ref().map(|panic| panic.message.clone());
-        let first = rows.iter().map(|row| row.first_items.clone()).collect();
-        keep_first_items(first);
+        let shown = rows.iter().filter(|_| shows_results);
+        keep_first_items(shown.map(|row| row.first_items.clone()).collect());
         link::send(&done, &Payload::None).map_err(|error| error.to_string())?;
         why.map_or(Ok(()), Err)
     })

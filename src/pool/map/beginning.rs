@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use regatta_cell::options::{MapOptions, Schedule as Kind};
 use rustc_hash::FxHashMap;
 
-use super::{Map, Worker, told};
+use super::{Map, Worker};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{CaptureSize, MapPlan, PoolKind, Spent};
 use crate::pool::assignment::Assignment;
 use crate::pool::schedule::Schedule;
-use crate::wire::{Channel, EAGER, MapBegin, Schedule as Kind, Task, monotonic};
+use crate::wire::{Channel, EAGER, MapBegin, Task, monotonic};
 
 impl Map {
     /// A map for some engines, with its plan.
@@ -22,31 +23,29 @@ impl Map {
         begin: MapBegin,
     ) -> (Self, MapPlan) {
         let MapBegin {
-            wish,
+            options,
             input_type,
             output_type,
             items,
             function,
             captures,
         } = begin;
-        let dispatch = Box::new(Schedule::new(wish.schedule, wish.chunk));
+        let dispatch = Box::new(Schedule::new(options.schedule, options.chunk));
         let mut assignment = Assignment::new(items, engines.len(), dispatch);
-        let capture = |(name, kind, bytes): &(String, String, u64)| CaptureSize {
+        let capture = |((name, kind), bytes): (&(String, String), &u64)| CaptureSize {
             name: name.clone(),
             type_name: kind.clone(),
             bytes: *bytes,
         };
+        let sizes = captures.iter().flat_map(|info| &info.sizes);
         let plan = MapPlan {
-            function: wish.function.clone(),
+            function: options.function.clone(),
             input_type,
             output_type: output_type.clone(),
             items,
             chunks: assignment.planned_chunks(),
-            schedule: told(wish.schedule),
-            captures: captures
-                .iter()
-                .flat_map(|info| info.variables.iter().map(capture))
-                .collect(),
+            schedule: options.schedule,
+            captures: options.captures.iter().zip(sizes).map(capture).collect(),
             captures_there: false,
             pool: pool.clone(),
             kind: PoolKind::Processes,
@@ -71,31 +70,32 @@ impl Map {
                 assignment.died(place, None, false, false);
             }
         }
-        if wish.schedule == Kind::Dynamic && !wish.plan_only {
+        if options.schedule == Kind::Dynamic && !options.plan_only {
             // The caller sends its first inputs along.
             assignment.eager(EAGER);
         }
-        let output = if wish.collect {
+        let output = if options.collect {
             format!("Result<{output_type}, ItemError>")
         } else {
             output_type
         };
-        let variables = captures.iter().flat_map(|info| &info.variables);
-        let capture_names = variables.map(|(name, ..)| name.clone()).collect();
         let task = Task {
             function,
             captures: captures.map(|info| info.hash),
-            collect: wish.collect,
-            timed: wish.timed,
-            retries: wish.retries,
-            seed: wish.seed,
+            // Engines know nothing of names.
+            options: MapOptions {
+                function: String::new(),
+                pool: None,
+                ranks: Vec::new(),
+                captures: Vec::new(),
+                ..options.clone()
+            },
         };
         let map = Self {
             job,
             caller,
-            wish,
+            options,
             channel,
-            capture_names,
             pool,
             output,
             task,

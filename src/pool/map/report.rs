@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use super::{Map, PROGRESS, REMEMBERED, Worker};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{
-    self, ChunkSpan, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, PoolKind,
-    Timeline,
+    ChunkSpan, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, PoolKind, Timeline,
 };
 use crate::pool::JobRecord;
 use crate::pool::dispatch::Health;
-use crate::wire::Schedule as Kind;
 
 impl Map {
     /// The live table's content, some ten times a second. `look` tells item and memory of an engine.
@@ -58,10 +56,10 @@ impl Map {
 
     /// What tables call it.
     fn what(&self) -> String {
-        if self.wish.function.is_empty() {
+        if self.options.function.is_empty() {
             "pool::map".to_owned()
         } else {
-            self.wish.function.clone()
+            self.options.function.clone()
         }
     }
 
@@ -79,15 +77,15 @@ impl Map {
             job: self.job,
             what: self.what(),
             state,
-            background: self.wish.background,
+            background: self.options.background,
             done: self.assignment.ledger().settled(),
             total: self.assignment.ledger().total(),
             elapsed: self.elapsed(),
             pool: self.pool.clone(),
             bytes: self.bytes,
             output: self.output.clone(),
-            single: self.wish.single,
-            held: self.wish.background && self.held && !self.gone,
+            single: self.options.single,
+            held: self.options.background && self.held && !self.gone,
             why: self.why.clone(),
         }
     }
@@ -170,14 +168,5 @@ impl Map {
             cut: chunks.len() >= REMEMBERED,
             chunks,
         }
-    }
-}
-
-/// The schedule's name for plans.
-pub fn told(schedule: Kind) -> outcome::Schedule {
-    match schedule {
-        Kind::Dynamic => outcome::Schedule::Dynamic,
-        Kind::Static => outcome::Schedule::Static,
-        Kind::Guided => outcome::Schedule::Guided,
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::{EAGER, FunctionAddress, MapBegin};
 fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let begin = MapBegin {
-        wish: MapWish::default(),
+        options: MapOptions::default(),
         input_type: String::new(),
         output_type: String::new(),
         items: Some(9),

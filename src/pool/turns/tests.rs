@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use regatta_cell::options::Schedule as Kind;
+
 use super::*;
 use crate::pool::assignment::Next;
 use crate::pool::dispatch::Decision;
 use crate::pool::schedule::Schedule;
-use crate::wire::Schedule as Kind;
 
 struct Simulated {
     assignment: Assignment,

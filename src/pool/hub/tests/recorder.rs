@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use regatta_cell::options::MapOptions;
+
 use super::*;
 use crate::pool::Launch;
 use crate::pool::link::Link;
 use crate::wire::{
-    ChunkEnded, EAGER, FromCaller, FunctionAddress, MapBegin, MapWish, PanicInfo, Span, ToCaller,
-    WireError,
+    ChunkEnded, EAGER, FromCaller, FunctionAddress, MapBegin, PanicInfo, Span, ToCaller, WireError,
 };
 
 /// What a link has recorded, and what it will say.
@@ -203,12 +204,12 @@ impl Caller {
         }
     }
 
-    pub fn begins(&mut self, wish: MapWish) {
+    pub fn begins(&mut self, options: MapOptions) {
         (self.given, self.over) = (0, None);
         self.told.fill(0);
         self.asked.clear();
         let begin = MapBegin {
-            wish,
+            options,
             input_type: "u8".to_owned(),
             output_type: "u8".to_owned(),
             items: Some(self.items),

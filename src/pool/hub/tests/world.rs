@@ -3,11 +3,13 @@
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, channel};
 
+use regatta_cell::options::MapOptions;
+
 use super::recorder::{Caller, Desk, Office};
 use super::*;
 use crate::ids::{CellId, PoolName, Rank};
 use crate::pool::{Launch, Run, WhichMaps};
-use crate::wire::{FromCaller, MapWish};
+use crate::wire::FromCaller;
 
 const LOCAL: EngineId = EngineId(0);
 const ENGINES: [EngineId; 3] = [EngineId(1), EngineId(2), EngineId(3)];
@@ -72,13 +74,13 @@ pub struct World {
     ends: usize,
 }
 
-fn wish(plan: Plan) -> MapWish {
-    MapWish {
+fn options(plan: Plan) -> MapOptions {
+    MapOptions {
         function: "f".to_owned(),
         collect: plan.collect,
         // So short that whoever is looked at twice at the same item is late.
-        timeout: Some(1),
-        ..MapWish::default()
+        timeout: Some(Duration::from_nanos(1)),
+        ..MapOptions::default()
     }
 }
 
@@ -129,7 +131,7 @@ impl World {
     }
 
     fn begins(&mut self) {
-        self.caller.begins(wish(self.plan));
+        self.caller.begins(options(self.plan));
         self.caller.sends();
         let lines = self.state.lines.keys().copied().collect();
         self.round(Ready {

@@ -1,0 +1,101 @@
+//! How a map is to run: the one record of its options. What asks for a map fills it (a magic, or code through
+//! [`crate::pool::Pool`]), and whoever serves the map reads it: the cell, the hub, the engines. Between them it
+//! travels as bytes, so that no option stands in generated code and none has a name of its own on the way.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The options of a map. An option is a field here, and an argument of the magic that sets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapOptions {
+    /// The function as the user wrote it; empty for a call from code, which shows no plan and no table.
+    pub function: String,
+    /// The pool in use when `None`.
+    pub pool: Option<String>,
+    /// The engines; all when empty.
+    pub ranks: Vec<u32>,
+    /// Items per chunk; `None`: it adapts.
+    pub chunk: Option<u64>,
+    pub schedule: Schedule,
+    /// Results in the order of arrival.
+    pub unordered: bool,
+    /// How often an item that panicked is tried again.
+    pub retries: u32,
+    /// The most that one item may take.
+    pub timeout: Option<Duration>,
+    /// Errors are results: `Vec<Result<O, ItemError>>`.
+    pub collect: bool,
+    /// No plan, no table.
+    pub quiet: bool,
+    /// Each item is timed, for a table with a row per item.
+    pub items: bool,
+    /// Show the plan, run nothing.
+    pub plan_only: bool,
+    /// Each item has a random generator of its own that depends on this number.
+    pub seed: Option<u64>,
+    /// At most so many inputs.
+    pub take: Option<u64>,
+    /// Nobody waits for it.
+    pub background: bool,
+    /// The result of its one item is the whole result.
+    pub single: bool,
+    /// Name and type of each variable that travels with the function.
+    pub captures: Vec<(String, String)>,
+}
+
+/// How chunks are given to engines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Schedule {
+    /// Whoever is free takes the next chunk (ipyparallel's load-balanced view).
+    #[default]
+    Dynamic,
+    /// One block per engine, fixed before the start (ipyparallel's direct view).
+    Static,
+    /// As dynamic, with chunks that shrink towards the end.
+    Guided,
+}
+
+impl MapOptions {
+    /// As it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Plain fields in memory: there is nothing that could fail.
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// From what [`Self::to_bytes`] made; `None` for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    /// Inputs beyond which none is taken.
+    pub(crate) fn most(&self) -> u64 {
+        self.take.unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_travel() {
+        let options = MapOptions {
+            function: "|x| x * k".to_owned(),
+            pool: Some("p0".to_owned()),
+            ranks: vec![0, 2],
+            chunk: Some(8),
+            schedule: Schedule::Guided,
+            timeout: Some(Duration::from_millis(1500)),
+            captures: vec![("k".to_owned(), "f64".to_owned())],
+            take: Some(0),
+            ..MapOptions::default()
+        };
+        let bytes = options.to_bytes();
+        assert_eq!(MapOptions::from_bytes(&bytes), Some(options));
+        assert_eq!(MapOptions::from_bytes(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(MapOptions::from_bytes(&[]), None);
+    }
+}
