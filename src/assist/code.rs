@@ -4,8 +4,7 @@
 use std::ops::Range;
 
 use super::place::value_of;
-use super::syntax::{Class, Span, classify};
-use crate::cell::over;
+use crate::cell::{Foreign, foreign, over};
 use crate::compiler::analysis::Place;
 use crate::vocabulary::{MagicWord, ValueKind, Vocabulary};
 
@@ -29,7 +28,6 @@ struct Call<'t> {
 
 /// The code at `cursor`, which stands where code can stand.
 pub(super) fn code_at(text: &str, cursor: usize, vocabulary: &Vocabulary) -> Code {
-    let spans = classify(text);
     let mut blanked = text.to_owned();
     let mut on_engines = vocabulary.autopx;
     let mut as_value = false;
@@ -38,23 +36,21 @@ pub(super) fn code_at(text: &str, cursor: usize, vocabulary: &Vocabulary) -> Cod
         blank(&mut blanked, 0..behind);
         as_value = true;
     }
-    for (index, span) in spans.iter().enumerate() {
-        match span.class {
-            Class::Shell => blank(&mut blanked, span.start..span.end),
-            Class::Magic => {
-                let call = call(text, &spans[index..], vocabulary);
-                if call.sign > cursor || cursor > call.end {
-                    blank(&mut blanked, statement(text, call.sign)..call.end);
-                    continue;
-                }
-                on_engines |= call.name == "px";
-                as_value |= call.name == "doc";
-                blank(&mut blanked, call.sign..call.code.min(cursor));
-                if matches!(call.name, "map" | "compare") {
-                    mapped = Some(call);
-                }
-            }
-            _ => {}
+    for found in foreign(text) {
+        if found.is_shell {
+            blank(&mut blanked, statement(text, found.span.start)..found.end);
+            continue;
+        }
+        let call = call(text, &found, vocabulary);
+        if call.sign > cursor || cursor > call.end {
+            blank(&mut blanked, statement(text, call.sign)..call.end);
+            continue;
+        }
+        on_engines |= call.name == "px";
+        as_value |= call.name == "doc";
+        blank(&mut blanked, call.sign..call.code.min(cursor));
+        if matches!(call.name, "map" | "compare") {
+            mapped = Some(call);
         }
     }
     let mut place = Place {
@@ -100,50 +96,22 @@ fn apply(place: &mut Place, call: &Call<'_>) {
     place.code = format!("{begin}{function})");
 }
 
-/// The call that the first of these spans begins.
-fn call<'t>(text: &'t str, spans: &[Span], vocabulary: &Vocabulary) -> Call<'t> {
-    let magic = spans[0];
-    let sign = &text[magic.start..magic.end];
-    let name = sign.trim_start_matches('%');
-    let line_end = |from: usize| text[from..].find('\n').map_or(text.len(), |at| from + at);
-    // The body of a cell magic is code like any other.
-    let end = if sign.starts_with("%%") {
-        line_end(magic.end)
-    } else {
-        end_of_call(text, &spans[1..])
-    };
+/// The call of a magic that was found.
+fn call<'t>(text: &'t str, found: &Foreign, vocabulary: &Vocabulary) -> Call<'t> {
+    let sign = &text[found.span.clone()];
+    let name = sign.trim_start_matches(['%', ':']);
+    let behind = found.span.end;
     let code = vocabulary
         .magic(name)
-        .map_or(magic.end, |word| options_end(text, magic.end..end, word));
+        .map_or(behind, |word| options_end(text, behind..found.end, word));
+    // The body of a cell magic is code like any other.
+    let has_body = sign.starts_with("%%");
     Call {
         name,
-        sign: magic.start,
+        sign: found.span.start,
         code,
-        end: if sign.starts_with("%%") {
-            text.len()
-        } else {
-            end
-        },
+        end: if has_body { text.len() } else { found.end },
     }
-}
-
-/// The end of the line, or of a later one while brackets are open.
-fn end_of_call(text: &str, spans: &[Span]) -> usize {
-    let mut depth = 0_usize;
-    for span in spans {
-        match span.class {
-            Class::Open => depth += 1,
-            Class::Close => depth = depth.saturating_sub(1),
-            Class::Text | Class::Comment => {}
-            _ if depth == 0 => {
-                if let Some(at) = text[span.start..span.end].find('\n') {
-                    return span.start + at;
-                }
-            }
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 /// Where the options end and the code begins.

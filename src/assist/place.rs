@@ -50,7 +50,7 @@ pub(super) fn place<'v>(
             let cell = text[..magic.start].trim().is_empty();
             return (Place::MagicName { cell }, magic.start);
         }
-        let name = text[magic.start..magic.end].trim_start_matches('%');
+        let name = text[magic.start..magic.end].trim_start_matches(['%', ':']);
         return argument(text, magic.end, cursor, name, vocabulary);
     }
     if let Some((_, name)) = question(text)

@@ -1,10 +1,11 @@
-//! What each piece of a cell's text is, for colours and completion: rustc's own lexer, plus magics,
-//! their options and shell lines. One pass over any text, finished or not, valid or not; nothing here
-//! decides how a cell is understood: that is the cell parser's.
+//! What each piece of a cell's text is, for colours and completion: rustc's own lexer, and magics and shell
+//! commands where the cell parser finds them. Any text has its pieces, finished or not, valid or not.
+
+use std::ops::Range;
 
 use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, LiteralKind, TokenKind};
 
-use crate::cell::KEYWORDS;
+use crate::cell::{KEYWORDS, foreign};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -42,135 +43,90 @@ const PRIMITIVES: &[&str] = &[
 /// Splits the text into classified spans.
 #[must_use]
 pub fn classify(text: &str) -> Vec<Span> {
-    let mut scan = Scan {
-        text,
-        spans: Vec::new(),
-        line_start: true,
-        statement: true,
-        magic: false,
-        depth: 0,
-    };
+    let mut spans = Spans(Vec::new());
     let mut at = 0;
-    let mut cursor = Cursor::new(text, FrontmatterAllowed::No);
-    while at < text.len() {
-        // What is not Rust is cut out before the lexer sees it; the lexer starts again behind it.
-        if let Some((end, class)) = scan.foreign(at) {
-            scan.push(at, end, class);
-            at = end;
-            cursor = Cursor::new(&text[at..], FrontmatterAllowed::No);
-            continue;
+    for foreign in foreign(text) {
+        let Range { start, end } = foreign.span;
+        rust(text, at..start, &mut spans);
+        if foreign.is_shell {
+            spans.push(start, end, Class::Shell);
+        } else {
+            spans.push(start, end, Class::Magic);
+            arguments(text, end..foreign.end, &mut spans);
         }
-        let token = cursor.advance_token();
-        let end = at + token.len as usize;
-        if end == at {
-            break;
-        }
-        let class = scan.token(token.kind, at, end);
-        scan.push(at, end, class);
-        at = end;
+        at = foreign.end;
     }
-    scan.spans
+    rust(text, at..text.len(), &mut spans);
+    spans.0
 }
 
-struct Scan<'t> {
-    text: &'t str,
-    spans: Vec<Span>,
-    /// Only white space since the line began.
-    line_start: bool,
-    /// A statement may begin here.
-    statement: bool,
-    /// In the rest of a line that a magic began.
-    magic: bool,
-    /// Open brackets.
-    depth: usize,
+/// A magic's arguments: Rust, and options between blanks on the first line.
+fn arguments(text: &str, part: Range<usize>, spans: &mut Spans) {
+    let line = text[part.clone()].find('\n');
+    let line_end = line.map_or(part.end, |at| part.start + at);
+    let mut at = part.start;
+    while at < line_end {
+        let after_blank = text[..at].ends_with(char::is_whitespace);
+        let flag = text[at..line_end]
+            .starts_with('-')
+            .then(|| flag_len(&text[at..line_end]));
+        match flag.flatten().filter(|_| after_blank) {
+            Some(length) => spans.push(at, at + length, Class::Flag),
+            None => spans.token(text, at, part.end),
+        }
+        at = spans.end();
+    }
+    rust(text, at..part.end, spans);
 }
 
-impl Scan<'_> {
-    /// A magic, an option or a shell line that begins at `at`, and its end.
-    fn foreign(&mut self, at: usize) -> Option<(usize, Class)> {
-        let rest = &self.text[at..];
-        let found = match rest.as_bytes()[0] {
-            b'%' if self.line_start || self.statement => {
-                let sign = if rest.starts_with("%%") { 2 } else { 1 };
-                let name = word_len(&rest[sign..]);
-                if name == 0 && rest.len() > sign {
-                    return None;
-                }
-                self.magic = true;
-                (sign + name, Class::Magic)
-            }
-            b'!' if self.line_start && self.depth == 0 => {
-                (rest.find('\n').unwrap_or(rest.len()), Class::Shell)
-            }
-            b'-' if self.magic && self.text[..at].ends_with(char::is_whitespace) => {
-                (flag_len(rest)?, Class::Flag)
-            }
-            _ => return None,
-        };
-        self.line_start = false;
-        self.statement = false;
-        Some((at + found.0, found.1))
+fn rust(text: &str, part: Range<usize>, spans: &mut Spans) {
+    let mut at = part.start;
+    while at < part.end {
+        spans.token(text, at, part.end);
+        at = spans.end();
+    }
+}
+
+struct Spans(Vec<Span>);
+
+impl Spans {
+    fn end(&self) -> usize {
+        self.0.last().map_or(0, |span| span.end)
     }
 
-    /// The class of one of rustc's tokens; keeps track of where statements begin.
-    fn token(&mut self, kind: TokenKind, at: usize, end: usize) -> Class {
-        let piece = &self.text[at..end];
-        match kind {
-            TokenKind::Whitespace => {
-                if piece.contains('\n') {
-                    self.line_start = true;
-                    self.magic = false;
-                }
-                return Class::Plain;
-            }
-            TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => {
-                return Class::Comment;
-            }
-            // An editor's margin.
-            TokenKind::Unknown if piece.chars().all(char::is_whitespace) => return Class::Plain,
-            _ => {}
-        }
-        self.line_start = false;
-        self.statement = matches!(
-            kind,
-            TokenKind::Semi
-                | TokenKind::Eq
-                | TokenKind::Comma
-                | TokenKind::OpenBrace
-                | TokenKind::OpenParen
-                | TokenKind::CloseBrace
-        );
-        match kind {
-            TokenKind::OpenBrace | TokenKind::OpenParen | TokenKind::OpenBracket => {
-                self.depth += 1;
-                Class::Open
-            }
-            TokenKind::CloseBrace | TokenKind::CloseParen | TokenKind::CloseBracket => {
-                self.depth = self.depth.saturating_sub(1);
-                Class::Close
-            }
-            TokenKind::Ident => {
-                let after = &self.text[end..];
-                identifier(piece, after.starts_with('!') && !after.starts_with("!="))
-            }
-            TokenKind::Lifetime { .. } | TokenKind::RawLifetime => Class::Lifetime,
-            TokenKind::Literal {
-                kind: LiteralKind::Int { .. } | LiteralKind::Float { .. },
-                ..
-            } => Class::Number,
-            TokenKind::Literal { .. } => Class::Text,
-            _ => Class::Plain,
-        }
+    /// The token of rustc's at `at`, of a text up to `to`.
+    fn token(&mut self, text: &str, at: usize, to: usize) {
+        let token = Cursor::new(&text[at..to], FrontmatterAllowed::No).advance_token();
+        // There is always one; whatever it is, the text goes on behind it.
+        let end = at + (token.len as usize).max(1);
+        let class = class(token.kind, &text[at..end], &text[end..]);
+        self.push(at, end, class);
     }
 
     /// Neighbours of one class become one span, except brackets, which are paired one by one.
     fn push(&mut self, start: usize, end: usize, class: Class) {
-        match self.spans.last_mut() {
+        match self.0.last_mut() {
             Some(last) if last.class == class && !matches!(class, Class::Open | Class::Close) => {
                 last.end = end;
             }
-            _ => self.spans.push(Span { start, end, class }),
+            _ => self.0.push(Span { start, end, class }),
         }
+    }
+}
+
+fn class(kind: TokenKind, piece: &str, after: &str) -> Class {
+    match kind {
+        TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => Class::Comment,
+        TokenKind::OpenBrace | TokenKind::OpenParen | TokenKind::OpenBracket => Class::Open,
+        TokenKind::CloseBrace | TokenKind::CloseParen | TokenKind::CloseBracket => Class::Close,
+        TokenKind::Ident => identifier(piece, after.starts_with('!') && !after.starts_with("!=")),
+        TokenKind::Lifetime { .. } | TokenKind::RawLifetime => Class::Lifetime,
+        TokenKind::Literal {
+            kind: LiteralKind::Int { .. } | LiteralKind::Float { .. },
+            ..
+        } => Class::Number,
+        TokenKind::Literal { .. } => Class::Text,
+        _ => Class::Plain,
     }
 }
 
@@ -191,12 +147,6 @@ fn is_camel_case(word: &str) -> bool {
     let mut chars = word.chars();
     chars.next().is_some_and(char::is_uppercase)
         && (word.len() == 1 || chars.any(char::is_lowercase))
-}
-
-/// Bytes of the identifier characters that `text` begins with.
-pub(super) fn word_len(text: &str) -> usize {
-    text.find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(text.len())
 }
 
 /// Bytes of the option that `text` begins with: `-t`, `-n4` or `--group-outputs`; `None` for `-1` or `- x`.

@@ -1,82 +1,75 @@
 //! `let name: Type =` in front of a magic. It must never accept a pattern that would have to be matched:
 //! a magic's value is bound whole.
 
-use ra_ap_rustc_lexer::TokenKind;
+use ra_ap_syntax::ast::{self, HasName as _};
+use ra_ap_syntax::{AstNode as _, SyntaxNode};
 
 use super::Binding;
-use super::token::{Tok, significant};
+use super::syntax::{Tree, read};
 
 /// A byte offset, what is wrong there, and what to write instead.
 pub(super) type Wrong = (usize, String, String);
 
-/// Reads the statement that begins with a `let` at `let_at` (if it does) and goes up to `eq`, the equals
-/// sign before a magic. Gives the offset at which it begins.
+/// Reads the statement that begins with a `let` at `let_at` (if it does) and goes up to `eq`, the place of the
+/// equals sign before a magic. Gives the offset at which it begins.
 pub(super) fn binding(
     text: &str,
     let_at: Option<usize>,
-    eq: Tok,
+    eq: usize,
 ) -> Result<(usize, Binding), Wrong> {
     let Some(let_at) = let_at else {
         return Err((
-            eq.start,
+            eq,
             "only `let name =` can take the value of a magic".to_owned(),
             "write `let name = %magic …`".to_owned(),
         ));
     };
-    let not_simple = |at: usize| {
-        (
-            at,
-            "the value of a magic can only be bound to a name".to_owned(),
-            "write `let name = %magic …`, and take it apart in the next line".to_owned(),
-        )
-    };
-    let tokens = significant(text, let_at, eq.end);
-    let pattern = tokens
-        .get(1..tokens.len().saturating_sub(1))
-        .unwrap_or_default();
-    let (mutable, rest) = match pattern {
-        [first, rest @ ..] if first.text(text) == "mut" => (true, rest),
-        rest => (false, rest),
-    };
-    let [name, rest @ ..] = rest else {
-        return Err(not_simple(eq.start));
-    };
-    if !matches!(name.kind, TokenKind::Ident | TokenKind::RawIdent) || name.text(text) == "ref" {
-        return Err(not_simple(name.start));
+    // A number stands for the magic's value.
+    let statement = format!("{}= 0;", &text[let_at..eq]);
+    let found = read(&statement, |tree| bound(tree, &statement)).unwrap_or_else(|| not_simple(0));
+    match found {
+        Ok(binding) => Ok((let_at, binding)),
+        Err((at, what, hint)) => Err((eq.min(let_at + at), what, hint)),
     }
-    if name.text(text) == "_" {
-        let hint = "leave out `let _ =`: the magic shows its results all the same";
-        return Err((name.start, "`_` binds nothing".to_owned(), hint.to_owned()));
-    }
-    let ty = match rest {
-        [] => None,
-        [colon, ty @ ..] if colon.kind == TokenKind::Colon => {
-            Some(type_text(text, ty).ok_or_else(|| not_simple(colon.start))?)
-        }
-        [other, ..] => return Err(not_simple(other.start)),
-    };
-    let name = name.text(text).to_owned();
-    let pattern = if mutable {
-        format!("mut {name}")
-    } else {
-        name.clone()
-    };
-    Ok((let_at, Binding { pattern, name, ty }))
 }
 
-/// The type that these tokens are; `None` when a second `=` says that they are more than a type.
-fn type_text(text: &str, tokens: &[Tok]) -> Option<String> {
-    let (first, last) = (tokens.first()?, tokens.last()?);
-    let mut angles = 0usize;
-    let mut previous = TokenKind::Colon;
-    for tok in tokens {
-        match tok.kind {
-            TokenKind::Lt => angles += 1,
-            TokenKind::Gt if previous != TokenKind::Minus => angles = angles.saturating_sub(1),
-            TokenKind::Eq if angles == 0 => return None,
-            _ => {}
+fn not_simple<T>(at: usize) -> Result<T, Wrong> {
+    Err((
+        at,
+        "the value of a magic can only be bound to a name".to_owned(),
+        "write `let name = %magic …`, and take it apart in the next line".to_owned(),
+    ))
+}
+
+fn bound(tree: &Tree, statement: &str) -> Result<Binding, Wrong> {
+    let text = |node: &SyntaxNode| statement[tree.span(node)].to_owned();
+    let Some(found) = tree.statements().find_map(ast::LetStmt::cast) else {
+        return not_simple(0);
+    };
+    let Some(pattern) = found.pat() else {
+        return not_simple(statement.len());
+    };
+    let at = tree.span(pattern.syntax()).start;
+    let name = match pattern {
+        ast::Pat::IdentPat(name) if name.ref_token().is_none() && name.pat().is_none() => name,
+        ast::Pat::WildcardPat(_) => {
+            let hint = "leave out `let _ =`: the magic shows its results all the same";
+            return Err((at, "`_` binds nothing".to_owned(), hint.to_owned()));
         }
-        previous = tok.kind;
+        _ => return not_simple(at),
+    };
+    if let Some((at, _)) = tree.errors().first() {
+        return not_simple(*at);
     }
-    Some(text[first.start..last.end].to_owned())
+    if !matches!(found.initializer(), Some(ast::Expr::Literal(_))) {
+        let equals = found.eq_token().map(|token| token.text_range());
+        return not_simple(equals.map_or(at, |range| tree.range(range).start));
+    }
+    Ok(Binding {
+        pattern: text(name.syntax()),
+        name: name
+            .name()
+            .map_or_else(String::new, |name| name.text().to_string()),
+        ty: found.ty().map(|ty| text(ty.syntax())),
+    })
 }

@@ -4,233 +4,143 @@
 //!
 //! It must never move anything to another line.
 
+use std::ops::Range;
+
+use ra_ap_syntax::ast::{self, HasName as _};
+use ra_ap_syntax::{AstNode as _, SyntaxKind, SyntaxToken};
+
 use super::edits::Edits;
-use super::token::{Tok, significant};
+use super::syntax::{Tree, called_macro, read};
+use super::words::normalised;
 
 /// The edits that turn such calls in `code` into items. `at_top` looks at the top level alone.
 #[must_use]
 pub fn lifted(code: &str, at_top: bool) -> Edits {
-    let mut edits = Edits::default();
     if !code.contains("thread_local") && !code.contains("lazy_static") {
-        return edits;
+        return Edits::default();
     }
-    let tokens = significant(code, 0, code.len());
-    let text = |at: usize| tokens.get(at).map_or("", |tok| tok.text(code));
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while at < tokens.len() {
-        match text(at) {
-            "{" | "(" | "[" => depth += 1,
-            "}" | ")" | "]" => depth = depth.saturating_sub(1),
-            // What a macro is made of is for the macro.
-            "macro_rules" if text(at + 1) == "!" => {
-                at = closing(code, &tokens, at + 3).unwrap_or(at + 3) + 1;
-                continue;
-            }
-            name @ ("thread_local" | "lazy_static")
-                if text(at + 1) == "!" && (depth == 0 || !at_top) =>
-            {
-                if let Some(end) = closing(code, &tokens, at + 2) {
-                    let call = Call {
-                        code,
-                        tokens: &tokens,
-                        start: path_start(code, &tokens, at),
-                        inside: at + 3..end,
-                        lazy: name == "lazy_static",
-                    };
-                    if !call.is_lifted()
-                        && let Some(parts) = call.edits()
-                    {
-                        for (part, new) in parts {
-                            edits.replace(part, new);
-                        }
-                    }
-                    at = end + 1;
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    edits
-}
-
-/// The token that closes the bracket at `open`.
-fn closing(code: &str, tokens: &[Tok], open: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, tok) in tokens.iter().enumerate().skip(open) {
-        match tok.text(code) {
-            "{" | "(" | "[" => depth += 1,
-            "}" | ")" | "]" => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-            _ if depth == 0 => return None,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The first token of the path that ends at `name`: `::std::thread_local`.
-fn path_start(code: &str, tokens: &[Tok], name: usize) -> usize {
-    let is_colon = |at: usize| tokens[at].text(code) == ":";
-    let mut start = name;
-    while start >= 2 && is_colon(start - 1) && is_colon(start - 2) {
-        start -= 2;
-        let before = start.checked_sub(1).map(|at| tokens[at].text(code));
-        if before.is_some_and(super::is_variable_name) {
-            start -= 1;
+    let look = |tree: &Tree| {
+        let calls: Vec<ast::MacroCall> = if at_top {
+            let statements = tree.statements();
+            statements.filter_map(|node| called_macro(&node)).collect()
         } else {
-            break;
+            let nodes = tree.root().descendants();
+            nodes.filter_map(ast::MacroCall::cast).collect()
+        };
+        let mut edits = Edits::default();
+        for call in calls {
+            for (part, new) in in_call(tree, code, &call).into_iter().flatten() {
+                edits.replace(part, new);
+            }
         }
-    }
-    start
+        edits
+    };
+    read(code, look).unwrap_or_default()
 }
 
-struct Call<'a> {
-    code: &'a str,
-    tokens: &'a [Tok],
-    /// The first token of the macro's path.
-    start: usize,
-    /// The tokens between the brackets.
-    inside: std::ops::Range<usize>,
-    lazy: bool,
-}
+/// What replaces which part.
+type Parts = Vec<(Range<usize>, String)>;
 
-impl Call<'_> {
-    fn text(&self, at: usize) -> &str {
-        self.tokens.get(at).map_or("", |tok| tok.text(self.code))
+/// `None` for what is not a list of statics: the macro itself says what is wrong with it.
+fn in_call(tree: &Tree, code: &str, call: &ast::MacroCall) -> Option<Parts> {
+    let path = call.path()?;
+    let is_lazy = match path.segment()?.name_ref()?.text() {
+        "thread_local" => false,
+        "lazy_static" => true,
+        _ => return None,
+    };
+    let input = call.token_tree()?;
+    if is_lifted(call) || !tree.holds(input.syntax()) {
+        return None;
     }
+    let lines = |part: Range<usize>| {
+        let newlines = "\n".repeat(code[part.clone()].matches('\n').count());
+        (part, newlines)
+    };
+    let whole = tree.range(input.syntax().text_range());
+    let start = tree.range(path.syntax().text_range()).start;
+    let semicolon = behind(&input).filter(|token| token.kind() == SyntaxKind::SEMICOLON);
+    let end = semicolon.map_or(whole.end, |token| tree.range(token.text_range()).end);
+    let mut parts = vec![lines(start..whole.start + 1)];
 
-    /// Whether it is what a lifted one is made of: `= { ::std::thread_local! { … } N }`.
-    fn is_lifted(&self) -> bool {
-        let before = |back: usize| self.start.checked_sub(back).map_or("", |at| self.text(at));
-        before(1) == "{" && before(2) == "="
+    let (mut inner, at) = tree.inside(call)?;
+    let mut refs = Vec::new();
+    if is_lazy {
+        // Without its `ref`, each is a static like any other.
+        refs.extend(words_behind_static(&input).map(|token| tree.range(token.text_range())));
+        for word in &refs {
+            inner.replace_range(word.start - at..word.end - at, "   ");
+        }
     }
-
-    /// `None` for what is not a list of statics: the macro itself says what is wrong with it.
-    fn edits(&self) -> Option<Vec<(std::ops::Range<usize>, String)>> {
-        let lines = |from: usize, to: usize| "\n".repeat(self.code[from..to].matches('\n').count());
-        let (first, last) = (self.tokens[self.start].start, &self.tokens[self.inside.end]);
-        let opened = self.tokens[self.inside.start - 1].end;
-        let mut edits = vec![(first..opened, lines(first, opened))];
-        let mut at = self.inside.start;
-        while at < self.inside.end {
-            at = self.one(at, &mut edits)?;
-        }
-        let mut end = last.end;
-        // `thread_local!(…);`
-        if self.text(self.inside.end + 1) == ";" {
-            end = self.tokens[self.inside.end + 1].end;
-        }
-        edits.push((last.start..end, lines(last.start, end)));
-        (edits.len() > 2).then_some(edits)
+    let list = Tree::of_items(&inner, at);
+    let statics = list.root().children().map(ast::Static::cast);
+    let statics = statics.collect::<Option<Vec<_>>>()?;
+    if statics.is_empty() || !list.is_sound() || is_lazy && refs.len() != statics.len() {
+        return None;
     }
-
-    /// One static; the token behind it.
-    fn one(&self, from: usize, edits: &mut Vec<(std::ops::Range<usize>, String)>) -> Option<usize> {
-        let mut at = from;
-        // Documentation and attributes; a comment that is documentation is one token.
-        loop {
-            match self.text(at) {
-                "#" => at = closing(self.code, self.tokens, at + 1)? + 1,
-                _ if self.tokens.get(at)?.is_comment() => at += 1,
-                "pub" if self.text(at + 1) == "(" => {
-                    at = closing(self.code, self.tokens, at + 1)? + 1;
-                }
-                "pub" => at += 1,
-                _ => break,
-            }
-        }
-        if self.text(at) != "static" {
-            return None;
-        }
-        let mut name_at = at + 1;
-        if self.lazy {
-            if self.text(name_at) != "ref" {
-                return None;
-            }
-            let word = &self.tokens[name_at];
-            edits.push((word.start..word.end, String::new()));
-            name_at += 1;
-        }
-        let name = self.text(name_at);
-        if !super::is_variable_name(name) || self.text(name_at + 1) != ":" {
-            return None;
-        }
-        let (type_start, mut angles, mut depth) = (name_at + 2, 0_i32, 0_i32);
-        let mut equals = type_start;
-        loop {
-            match self.text(equals) {
-                "=" if angles == 0 && depth == 0 => break,
-                "<" => angles += 1,
-                ">" if self.text(equals - 1) != "-" => angles -= 1,
-                "{" | "(" | "[" => depth += 1,
-                "}" | ")" | "]" => depth -= 1,
-                _ => {}
-            }
-            equals += 1;
-            if equals >= self.inside.end {
-                return None;
-            }
-        }
-        let mut end = equals + 1;
-        while end < self.inside.end && self.text(end) != ";" {
-            end = match self.text(end) {
-                "{" | "(" | "[" => closing(self.code, self.tokens, end)?,
-                _ => end,
-            } + 1;
-        }
-        let kind: Vec<&str> = (type_start..equals).map(|at| self.text(at)).collect();
-        let kind = spaced(&kind);
-        let colon = self.tokens[name_at + 1].end;
-        let equal = self.tokens[equals].end;
+    parts.extend(refs.into_iter().map(|word| (word, String::new())));
+    for one in statics {
+        let place = |token: SyntaxToken| list.range(token.text_range());
+        let colon = place(one.colon_token()?).end;
+        let equals = place(one.eq_token()?);
+        one.body()?;
         // The macro also takes the last static without its semicolon.
-        let (stop, semicolon) = if self.text(end) == ";" && end < self.inside.end {
-            (self.tokens[end].start, ";")
-        } else {
-            (self.tokens[end - 1].end, ";")
+        let end = match one.semicolon_token() {
+            Some(semicolon) => place(semicolon),
+            None => {
+                let end = list.span(one.syntax()).end;
+                end..end
+            }
         };
-        let stop_end = if end < self.inside.end {
-            self.tokens[end].end
+        if is_lazy {
+            parts.push((colon..colon, " ::std::sync::LazyLock<".to_owned()));
+            parts.push((equals, "> = ::std::sync::LazyLock::new(||".to_owned()));
+            parts.push((end, ");".to_owned()));
         } else {
-            stop
-        };
-        if self.lazy {
-            edits.push((colon..colon, " ::std::sync::LazyLock<".to_owned()));
-            edits.push((
-                equal - 1..equal,
-                "> = ::std::sync::LazyLock::new(||".to_owned(),
-            ));
-            edits.push((stop..stop_end, format!("){semicolon}")));
-        } else {
-            edits.push((
-                colon..colon,
-                format!(
-                    " ::std::thread::LocalKey<{kind}> = {{ ::std::thread_local! {{ static {name}:"
-                ),
-            ));
-            edits.push((stop..stop_end, format!("; }} {name} }}{semicolon}")));
+            let (name, kind) = (one.name()?, one.ty()?.syntax().text().to_string());
+            // It is said a second time, and no line more than there was.
+            let kind = if kind.contains('\n') {
+                normalised(&kind)
+            } else {
+                kind
+            };
+            let begin = format!(
+                " ::std::thread::LocalKey<{kind}> = {{ ::std::thread_local! {{ static {name}:"
+            );
+            parts.push((colon..colon, begin));
+            parts.push((end, format!("; }} {name} }};")));
         }
-        Some(if end < self.inside.end { end + 1 } else { end })
     }
+    parts.push(lines(whole.end - 1..end));
+    Some(parts)
 }
 
-/// Tokens as text; words need a blank between them.
-fn spaced(tokens: &[&str]) -> String {
-    let mut text = String::new();
-    for token in tokens {
-        let word = |c: char| c.is_alphanumeric() || c == '_' || c == '\'';
-        if text.ends_with(word) && token.starts_with(word) {
-            text.push(' ');
-        }
-        text.push_str(token);
+/// Whether it is what a lifted one is made of: `static N: … = { ::std::thread_local! { … } N }`.
+fn is_lifted(call: &ast::MacroCall) -> bool {
+    let block = call.syntax().ancestors().find_map(ast::BlockExpr::cast);
+    let around = block.and_then(|block| block.syntax().parent());
+    around.is_some_and(|around| around.kind() == SyntaxKind::STATIC)
+}
+
+/// The next token behind the input of a macro.
+fn behind(input: &ast::TokenTree) -> Option<SyntaxToken> {
+    let mut token = input.syntax().last_token()?.next_token();
+    while let Some(blank) = token.take_if(|token| token.kind().is_trivia()) {
+        token = blank.next_token();
     }
-    text
+    token
+}
+
+/// Each `ref` of `static ref`.
+fn words_behind_static(input: &ast::TokenTree) -> impl Iterator<Item = SyntaxToken> {
+    let parts = input.syntax().children_with_tokens();
+    let mut last = None;
+    let said = parts.filter(|part| !part.kind().is_trivia());
+    let words = said.filter(move |part| {
+        let before = last.replace(part.kind());
+        part.kind() == SyntaxKind::REF_KW && before == Some(SyntaxKind::STATIC_KW)
+    });
+    words.filter_map(|part| part.into_token())
 }
 
 #[cfg(test)]
@@ -262,7 +172,7 @@ mod tests {
         );
         assert_eq!(two.matches("::std::thread::LocalKey<").count(), 2, "{two}");
         assert!(
-            two.contains("LocalKey<Vec<&'static dyn It<I=u8>>>"),
+            two.contains("LocalKey<Vec<&'static dyn It<I = u8>>>"),
             "{two}"
         );
         assert!(two.trim_start().starts_with("static A"), "{two}");
@@ -289,6 +199,10 @@ mod tests {
             "fn f() { thread_local! { static A: u8 = 1; } }",
             "let thread_local = 1; thread_local",
             "thread_local! { static A: u8 = 1;",
+            "thread_local! { static A: u8 = (1)",
+            "thread_local! { fn f() {} }",
+            "lazy_static! { static T: u8 = 1; }",
+            "lazy_static! { static ref A: u8 = 1; static B: u8 = 1; }",
         ] {
             assert_eq!(lift(code), code);
         }

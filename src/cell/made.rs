@@ -4,13 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use ra_ap_syntax::ast;
-use ra_ap_syntax::{AstNode as _, SyntaxNode};
-
 use super::edits::Edits;
 use super::items::{ItemKind, ItemText, split_items};
 use super::lifted::lifted;
-use super::syntax::{Tree, read};
+use super::syntax::{Tree, called_macro, read};
 use super::words::{identifiers, normalised};
 
 /// An item has one of these words.
@@ -107,7 +104,7 @@ fn used<'a>(name: &str, macros: &BTreeMap<&'a str, &str>) -> BTreeSet<&'a str> {
 fn calls(code: &str) -> Vec<(String, Range<usize>)> {
     let calls = |tree: &Tree| {
         let found = tree.statements().filter_map(|node| {
-            let name = call(&node)?.path()?.as_single_name_ref()?;
+            let name = called_macro(&node)?.path()?.as_single_name_ref()?;
             let span = tree.span(&node);
             // Not behind an attribute.
             let name = name.text().to_string();
@@ -118,16 +115,6 @@ fn calls(code: &str) -> Vec<(String, Range<usize>)> {
         found.collect()
     };
     read(code, calls).unwrap_or_default()
-}
-
-fn call(node: &SyntaxNode) -> Option<ast::MacroCall> {
-    let expression = match ast::ExprStmt::cast(node.clone()) {
-        Some(statement) => statement.expr()?.syntax().clone(),
-        None => node.clone(),
-    };
-    ast::MacroExpr::cast(expression.clone())
-        .and_then(|expression| expression.macro_call())
-        .or_else(|| ast::MacroCall::cast(expression))
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use ra_ap_rustc_lexer::TokenKind;
+use ra_ap_syntax::{SyntaxToken, T};
 
-use super::statement::can_end;
-use super::token::{Brackets, Tok, significant};
+use super::syntax::{Tree, read};
 
 /// The byte ranges of the function and of the inputs, both without surrounding white space.
 #[must_use]
@@ -19,44 +18,39 @@ pub fn with(text: &str) -> Option<(Range<usize>, Range<usize>)> {
     divided(text, "with")
 }
 
-/// The first `word` outside of brackets divides, where an expression can end before it: a variable, a field
-/// or a method of that name has an operator, a dot or a keyword in front of it.
+/// The first `word` divides that cannot go on with what is before it: a variable, a field or a method of that
+/// name has an operator, a dot or a keyword in front of it.
 fn divided(text: &str, word: &str) -> Option<(Range<usize>, Range<usize>)> {
-    let tokens = significant(text, 0, text.len());
-    let mut brackets = Brackets::default();
-    for (index, token) in tokens.iter().enumerate() {
-        brackets.step(token, false);
-        if brackets.depth() == 0
-            && token.kind == TokenKind::Ident
-            && token.text(text) == word
-            && is_expression_end(text, &tokens[..index], token)
-        {
-            let first = tokens.first()?.start..tokens[..index].last()?.end;
-            let second = tokens.get(index + 1)?.start..tokens.last()?.end;
-            return Some((first, second));
-        }
+    if !text.contains(word) {
+        return None;
     }
-    None
-}
-
-/// Whether an expression can end with the last of the tokens before `next`.
-fn is_expression_end(text: &str, before: &[Tok], next: &Tok) -> bool {
-    let [.., last] = before else {
-        return false;
+    let parts = |tree: &Tree| {
+        let tokens: Vec<SyntaxToken> = tree.tokens().collect();
+        let place = |at: usize| Some(tree.range(tokens.get(at)?.text_range()));
+        // Read as statements, the text has a new one there.
+        let statements = tree.statements().skip(1);
+        let starts: Vec<usize> = statements.map(|node| tree.span(&node).start).collect();
+        let mut depth = 0_usize;
+        for (at, token) in tokens.iter().enumerate() {
+            match token.kind() {
+                T!['('] | T!['['] | T!['{'] => depth += 1,
+                T![')'] | T![']'] | T!['}'] => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if token.text() != word || at == 0 {
+                continue;
+            }
+            let (before, here) = (place(at - 1)?, place(at)?);
+            // The end of `0.. over`, and the middle of `0..over`.
+            let is_range = depth == 0 && tokens[at - 1].kind() == T![..];
+            if is_range && before.end < here.start || starts.binary_search(&here.start).is_ok() {
+                let function = place(0)?.start..before.end;
+                return Some((function, place(at + 1)?.start..place(tokens.len() - 1)?.end));
+            }
+        }
+        None
     };
-    match last.kind {
-        TokenKind::Bang => false,
-        // The end of `0.. over`, and the middle of `0..over`.
-        TokenKind::Dot if last.end == next.start => false,
-        TokenKind::Ident if matches!(last.text(text), "break" | "move" | "return" | "yield") => {
-            false
-        }
-        _ => can_end(
-            text,
-            *last,
-            before.len().checked_sub(2).map(|at| before[at]),
-        ),
-    }
+    read(text, parts).flatten()
 }
 
 /// Line and column behind `text`, which begins at `at`.
@@ -110,6 +104,20 @@ mod tests {
             ("|x| x? over xs", Some(("|x| x?", "xs"))),
             ("|x| x > over over xs", Some(("|x| x > over", "xs"))),
             ("f over 0..over", Some(("f", "0..over"))),
+            (
+                "parse::<Vec<u8 > > over words",
+                Some(("parse::<Vec<u8 > >", "words")),
+            ),
+            ("|x| return over over xs", Some(("|x| return over", "xs"))),
+            ("|x| x over -1..1", Some(("|x| x", "-1..1"))),
+            (
+                "|x| if x { 1 } else { 2 } over (0..3)",
+                Some(("|x| if x { 1 } else { 2 }", "(0..3)")),
+            ),
+            (
+                "|x| [x, over][0] over { xs }",
+                Some(("|x| [x, over][0]", "{ xs }")),
+            ),
             ("fib [1]", None),
             ("over xs", None),
             ("fib over", None),

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use ra_ap_rustc_lexer::{TokenKind, is_id_start};
 
 use super::call::{self, Call};
+use super::foreign::Foreign;
 use super::statement::{ends_operand, ends_with_brace};
 use super::syntax::is_rust;
 use super::token::{Brackets, Lexer, Lines, Tok};
@@ -41,13 +42,14 @@ pub(super) struct Tail {
     pub shell_continues: bool,
 }
 
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     text: &'a str,
     lines: Lines<'a>,
     lexer: Lexer<'a>,
     known: Option<&'a dyn Known>,
-    segments: Vec<Segment>,
+    pub segments: Vec<Segment>,
     negations: Vec<String>,
+    pub foreign: Vec<Foreign>,
     /// The identifiers of the Rust code so far.
     names: HashSet<&'a str>,
     tail: Tail,
@@ -63,23 +65,9 @@ struct Scanner<'a> {
 }
 
 pub(super) fn scan(text: &str, known: Option<&dyn Known>) -> Result<Scan, Stop> {
-    let mut scanner = Scanner {
-        text,
-        lines: Lines::new(text),
-        lexer: Lexer::new(text, 0),
-        known,
-        segments: Vec::new(),
-        negations: Vec::new(),
-        names: HashSet::new(),
-        tail: Tail::default(),
-        rust_start: 0,
-        rust_first: None,
-        let_at: None,
-        ends_with_brace: false,
-        line_blank: true,
-    };
-    while let Some(tok) = scanner.lexer.next() {
-        scanner.token(tok)?;
+    let mut scanner = Scanner::new(text, known);
+    while let Some(step) = scanner.step() {
+        step?;
     }
     scanner.flush_rust(text.len());
     Ok(Scan {
@@ -89,10 +77,43 @@ pub(super) fn scan(text: &str, known: Option<&dyn Known>) -> Result<Scan, Stop> 
     })
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    pub fn new(text: &'a str, known: Option<&'a dyn Known>) -> Self {
+        Self {
+            text,
+            lines: Lines::new(text),
+            lexer: Lexer::new(text, 0),
+            known,
+            segments: Vec::new(),
+            negations: Vec::new(),
+            foreign: Vec::new(),
+            names: HashSet::new(),
+            tail: Tail::default(),
+            rust_start: 0,
+            rust_first: None,
+            let_at: None,
+            ends_with_brace: false,
+            line_blank: true,
+        }
+    }
+
+    /// Reads a token or a call.
+    pub fn step(&mut self) -> Option<Result<(), Stop>> {
+        let tok = self.lexer.next()?;
+        Some(self.token(tok))
+    }
+
+    /// Goes on behind what can't be taken apart.
+    pub fn skip(&mut self, to: usize) {
+        self.lexer.jump(to);
+    }
+
     fn token(&mut self, tok: Tok) -> Result<(), Stop> {
-        if tok.kind == TokenKind::Whitespace {
-            self.line_blank |= tok.text(self.text).contains('\n');
+        let text = tok.text(self.text);
+        // Other white space than Rust's is an editor's margin.
+        let is_margin = tok.kind == TokenKind::Unknown && text.trim().is_empty();
+        if tok.kind == TokenKind::Whitespace || is_margin {
+            self.line_blank |= text.contains('\n');
             return Ok(());
         }
         let first = std::mem::replace(&mut self.line_blank, false);
@@ -157,6 +178,7 @@ impl Scanner<'_> {
         if let Some(name) = rest.strip_prefix('%')
             && starts_name(name)
         {
+            self.sign(tok.start, tok.end + 1 + call::name(name).len());
             if bound || !self.text[..tok.start].trim().is_empty() {
                 let name = call::name(name);
                 return Err(self.wrong(
@@ -171,6 +193,7 @@ impl Scanner<'_> {
         }
         if !starts_name(rest) {
             if first && self.at_statement() {
+                self.sign(tok.start, tok.end + usize::from(rest.starts_with('%')));
                 return Err(self.wrong(
                     tok.start,
                     "a magic's name must follow `%`".to_owned(),
@@ -187,9 +210,10 @@ impl Scanner<'_> {
         {
             return Ok(false);
         }
+        self.sign(tok.start, tok.end + call::name(rest).len());
         let (from, bind) = match (bound, self.tail.last) {
             (true, Some(eq)) => {
-                let (at, bind) = super::binding::binding(self.text, self.let_at, eq)
+                let (at, bind) = super::binding::binding(self.text, self.let_at, eq.start)
                     .map_err(|(at, what, hint)| self.wrong(at, what, hint))?;
                 (at, Some(bind))
             }
@@ -232,7 +256,7 @@ impl Scanner<'_> {
         let (Some(eq), Some(let_at)) = (self.tail.last, self.let_at) else {
             return false;
         };
-        let Ok((from, bind)) = super::binding::binding(self.text, Some(let_at), eq) else {
+        let Ok((from, bind)) = super::binding::binding(self.text, Some(let_at), eq.start) else {
             return false;
         };
         let end = self.command_end(tok);
@@ -275,6 +299,11 @@ impl Scanner<'_> {
             command = rest.trim_end();
         }
         let command = command.to_owned();
+        self.foreign.push(Foreign {
+            span: bang.start..end,
+            is_shell: true,
+            end,
+        });
         let kind = SegmentKind::Shell(ShellCall { command, bind });
         self.take(from, bang.start, Call { kind, end });
         self.tail.shell_continues = continues(text);
@@ -287,6 +316,7 @@ impl Scanner<'_> {
         }
         let word = call::name(rest);
         if word == "dep" {
+            self.sign(tok.start, tok.end + word.len());
             let call = call::line_form(self.text, &self.lines, tok.end, None)?;
             self.take(tok.start, tok.start, call);
             return Ok(true);
@@ -305,6 +335,15 @@ impl Scanner<'_> {
         Err(self.wrong(tok.start, what, hint.to_owned()))
     }
 
+    /// Takes note of a magic, of which more than its line is known when its call is read.
+    fn sign(&mut self, start: usize, end: usize) {
+        self.foreign.push(Foreign {
+            span: start..end,
+            is_shell: false,
+            end: self.lines.end_of_line(start),
+        });
+    }
+
     /// Takes a call out of the Rust code: `from` is where its text begins (its `let`), `at` where its sign
     /// stands.
     fn take(&mut self, from: usize, at: usize, call: Call) {
@@ -314,6 +353,9 @@ impl Scanner<'_> {
             line: self.lines.line(from),
             kind: call.kind,
         });
+        if let Some(foreign) = self.foreign.last_mut() {
+            foreign.end = call.end;
+        }
         self.lexer.jump(call.end);
         self.tail = Tail::default();
         self.rust_start = call.end;

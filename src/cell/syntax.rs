@@ -4,22 +4,19 @@
 
 use std::ops::Range;
 
-use ra_ap_rustc_lexer::TokenKind;
 use ra_ap_syntax::ast::{self, AstToken as _, HasName as _};
 use ra_ap_syntax::{
-    AstNode, Edition, NodeOrToken, SourceFile, SyntaxElement, SyntaxKind, SyntaxNode, TextRange,
-    WalkEvent,
+    AstNode, Edition, NodeOrToken, SourceFile, SyntaxElement, SyntaxKind, SyntaxNode, SyntaxToken,
+    TextRange, WalkEvent,
 };
 
-use super::token::{Lexer, Tok};
+use super::depth::{DEEPEST, levels};
 
 /// What stands around a cell's statements while they are parsed.
 const OPENING: &str = "fn f(){";
 /// The same around the input of a macro that reads like arguments of a call.
 const CALL_OPENING: &str = "fn f(){f(";
 
-/// A code that nests further is not parsed: parsers go down a level with each, rustc too.
-pub const DEEPEST: usize = 2000;
 /// As many levels fit on any thread's stack.
 const SHALLOW: usize = 100;
 /// Bytes of stack for [`DEEPEST`] levels.
@@ -55,12 +52,6 @@ pub fn read<R: Send>(code: &str, look: impl FnOnce(&Tree) -> R + Send) -> Option
     })
 }
 
-/// Whether code nests too deeply to be read by any parser.
-#[must_use]
-pub fn nests_too_deeply(code: &str) -> bool {
-    levels(code) > DEEPEST
-}
-
 impl Tree {
     /// Only for code of few levels, or on a thread with much stack.
     fn new(code: &str) -> Self {
@@ -82,6 +73,23 @@ impl Tree {
         }
     }
 
+    /// The tree of a list of items.
+    pub(super) fn of_items(code: &str, base: usize) -> Self {
+        Self::wrapped("", code, "\n", base)
+    }
+
+    /// Whether there is no error, but for a missing semicolon at the end.
+    pub(super) fn is_sound(&self) -> bool {
+        let end = self.code_end();
+        let mut errors = self.errors.iter();
+        errors.all(|(at, what)| *at >= end && is_semicolon_error(what))
+    }
+
+    /// Whether a node ends within the code.
+    pub(super) fn holds(&self, node: &SyntaxNode) -> bool {
+        usize::from(node.text_range().end()) <= self.before + self.len
+    }
+
     /// What the parser has to complain of, with the byte offset in the code.
     pub fn errors(&self) -> &[(usize, String)] {
         &self.errors
@@ -89,13 +97,18 @@ impl Tree {
 
     /// Bytes of the code up to its last token that says something.
     pub fn code_end(&self) -> usize {
-        let last = tokens_of(&self.root).filter(|token| {
-            let range = token.text_range();
-            usize::from(range.end()) <= self.before + self.len
-                && usize::from(range.start()) >= self.before
-        });
-        last.last().map_or(0, |token| {
+        let last = self.tokens().last();
+        last.map_or(0, |token| {
             usize::from(token.text_range().end()) - self.before
+        })
+    }
+
+    /// The tokens of the code that say something.
+    pub fn tokens(&self) -> impl Iterator<Item = SyntaxToken> + use<> {
+        let (from, to) = (self.before, self.before + self.len);
+        tokens_of(&self.root).filter(move |token| {
+            let range = token.text_range();
+            from <= usize::from(range.start()) && usize::from(range.end()) <= to
         })
     }
 
@@ -128,7 +141,7 @@ impl Tree {
             node.descendants_with_tokens()
                 .filter_map(SyntaxElement::into_token)
         };
-        let says_something = |token: &ra_ap_syntax::SyntaxToken| {
+        let says_something = |token: &SyntaxToken| {
             let comment = ast::Comment::cast(token.clone());
             let is_doc = comment.as_ref().is_some_and(ast::Comment::is_doc);
             is_doc || !token.kind().is_trivia()
@@ -204,7 +217,7 @@ impl Tree {
     }
 
     /// What stands in the bracket of a macro call, and where.
-    fn inside(&self, call: &ast::MacroCall) -> Option<(String, usize)> {
+    pub(super) fn inside(&self, call: &ast::MacroCall) -> Option<(String, usize)> {
         let input = call.token_tree()?;
         let at = self.range(input.syntax().text_range()).start + 1;
         let text = input.syntax().text().to_string();
@@ -273,6 +286,17 @@ fn leaves_elsewhere(node: &SyntaxNode) -> bool {
     }
 }
 
+/// The call of a macro that a statement is.
+pub(super) fn called_macro(statement: &SyntaxNode) -> Option<ast::MacroCall> {
+    let expression = match ast::ExprStmt::cast(statement.clone()) {
+        Some(statement) => statement.expr()?.syntax().clone(),
+        None => statement.clone(),
+    };
+    ast::MacroExpr::cast(expression.clone())
+        .and_then(|expression| expression.macro_call())
+        .or_else(|| ast::MacroCall::cast(expression))
+}
+
 /// The names that a pattern binds; those of constants look the same.
 pub(super) fn pattern_names(pattern: &SyntaxNode) -> Vec<String> {
     let idents = pattern.descendants().filter_map(ast::IdentPat::cast);
@@ -312,66 +336,11 @@ pub fn missing_semicolon(code: &str) -> Option<usize> {
 /// Whether code reads as Rust without an error, but for a missing semicolon at its end.
 #[must_use]
 pub fn is_rust(code: &str) -> bool {
-    let end = code.trim_end().len();
-    let is_fine = |tree: &Tree| {
-        let mut errors = tree.errors().iter();
-        errors.all(|(at, what)| *at >= end && is_semicolon_error(what))
-    };
-    read(code, is_fine).unwrap_or(false)
-}
-
-/// At most how many levels deep a parser's tree of the code is. Besides brackets it is operators and keywords
-/// that nest, until a separator ends them.
-fn levels(code: &str) -> usize {
-    // Of each open bracket: what closes it, and what may nest since its last separator.
-    let mut open = vec![(TokenKind::Eof, 0_usize)];
-    let (mut sum, mut most) = (0, 0);
-    let mut after_brace = false;
-    for tok in Lexer::new(code, 0).filter(|tok| tok.is_significant() && !tok.is_comment()) {
-        let goes_on = !matches!(tok.kind, TokenKind::Ident | TokenKind::Pound)
-            || matches!(tok.text(code), "else" | "as");
-        let ends = matches!(tok.kind, TokenKind::Comma | TokenKind::Semi);
-        if let Some((_, here)) = open.last_mut()
-            && (ends || (after_brace && !goes_on))
-        {
-            sum -= std::mem::take(here);
-        }
-        after_brace = tok.kind == TokenKind::CloseBrace;
-        let closer = match tok.kind {
-            TokenKind::OpenParen => Some(TokenKind::CloseParen),
-            TokenKind::OpenBracket => Some(TokenKind::CloseBracket),
-            TokenKind::OpenBrace => Some(TokenKind::CloseBrace),
-            _ => None,
-        };
-        if let Some(closer) = closer {
-            open.push((closer, 0));
-            sum += 1;
-        } else if let Some((_, here)) = open.pop_if(|(closer, _)| *closer == tok.kind) {
-            sum -= 1 + here;
-        } else if !ends && nests(&tok, code) {
-            // A bracket that closes another kind ends nothing for sure.
-            sum += 1;
-            if let Some((_, here)) = open.last_mut() {
-                *here += 1;
-            }
-        }
-        most = most.max(sum);
-    }
-    most
-}
-
-fn nests(tok: &Tok, code: &str) -> bool {
-    match tok.kind {
-        TokenKind::Ident => super::KEYWORDS.contains(&tok.text(code)),
-        TokenKind::Literal { .. } | TokenKind::RawIdent => false,
-        _ => true,
-    }
+    read(code, Tree::is_sound).unwrap_or(false)
 }
 
 /// The tokens of a node that say something, in order.
-pub(super) fn tokens_of(
-    node: &SyntaxNode,
-) -> impl Iterator<Item = ra_ap_syntax::SyntaxToken> + use<> {
+pub(super) fn tokens_of(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> + use<> {
     node.descendants_with_tokens()
         .filter_map(|part| match part {
             NodeOrToken::Token(token) if !token.kind().is_trivia() => Some(token),
@@ -498,41 +467,5 @@ mod tests {
         ] {
             assert_eq!(is_rust(code), is, "{code}");
         }
-    }
-
-    #[test]
-    fn deep_code_is_read_or_refused_but_overflows_nothing() {
-        for piece in [
-            "(",
-            "{",
-            "-",
-            "1+",
-            "a.b().",
-            "if a {} else ",
-            "|x| ",
-            "&",
-            "x = ",
-            "f::<",
-            "!",
-            "(]",
-        ] {
-            let deep = piece.repeat(100_000);
-            assert!(nests_too_deeply(&deep), "{piece}");
-            assert!(bound_at_top(&deep).is_empty(), "{piece}");
-            let _ = bound_at_top(&piece.repeat(300));
-        }
-        for piece in [
-            "f(1, 2.5, \"x\");\n",
-            "fn f() {}\n",
-            "1, ",
-            "x\n",
-            "if a {} else {}\n",
-        ] {
-            assert!(!nests_too_deeply(&piece.repeat(100_000)), "{piece}");
-        }
-        assert_eq!(
-            bound_at_top(&format!("let x = {}0;", "1 + ".repeat(1500))),
-            ["x"]
-        );
     }
 }

@@ -190,9 +190,9 @@ fn a_let_takes_a_magics_value() {
     for (text, what, column) in [
         ("let (a, b) = %px x", simple, 5),
         ("let ref a = %px x", simple, 5),
-        ("let Some(a) = %px x", simple, 9),
+        ("let Some(a) = %px x", simple, 5),
         ("let a = b = %px x", simple, 7),
-        ("let a: u8 = b = %px x", simple, 6),
+        ("let a: u8 = b = %px x", simple, 11),
         ("let _ = %px x", "`_` binds nothing", 5),
         (
             "a = %px x",
@@ -298,6 +298,7 @@ fn a_bang_negates_where_rust_can_read_it_and_no_command_is_meant() {
         ("!ls -l", "shell \"ls -l\"", ""),
         ("!nothing here", "shell \"nothing here\"", ""),
         ("let a = !b;", "rust \"let a = !b;\"", ""),
+        ("let a = !b // why", "rust \"let a = !b // why\"", ""),
         ("let a = !flag", "rust \"let a = !flag\"", ""),
         (
             "let test = true; let a = !test;",
@@ -558,6 +559,14 @@ fn everything_reads(text: &str) {
     let _ = boxed_closure(text, &names);
     let _ = call_of_main(text);
     let _ = over(text);
+    let mut at = 0;
+    for found in foreign(text) {
+        assert!(
+            at <= found.span.start && found.span.end <= found.end,
+            "{text:?}"
+        );
+        at = found.end;
+    }
     let _ = format_fields(text, &|_| true);
 }
 
@@ -583,6 +592,14 @@ fn no_input_upsets_the_room_and_no_code_is_lost() {
         match parse(&text) {
             Ok(cell) => {
                 parsed += 1;
+                let calls = cell
+                    .segments
+                    .iter()
+                    .filter(|segment| !matches!(segment.kind, SegmentKind::Rust(_)));
+                let with_body = cell.segments.iter().any(
+                    |segment| matches!(&segment.kind, SegmentKind::Magic(call) if call.cell_form),
+                );
+                assert!(with_body || calls.count() == foreign(&text).len(), "{case}");
                 assert_nothing_lost(&text, &cell, &case);
             }
             Err(error) => assert!(error.line >= 1 && error.column >= 1, "{case}"),
