@@ -57,6 +57,12 @@ impl CellId {
 #[serde(transparent)]
 pub struct PoolName(pub String);
 
+impl From<&str> for PoolName {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
 impl fmt::Display for PoolName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

@@ -11,6 +11,10 @@ pub struct Vocabulary {
     pub engines: u32,
     /// Names of session variables.
     pub variables: Vec<String>,
+    /// Names of the variables that engines of the current pool have.
+    pub engines_variables: Vec<String>,
+    /// The jobs, by number, and what each of them is.
+    pub jobs: Vec<(String, String)>,
     /// Whether plain cells run on the engines of the current pool.
     pub autopx: bool,
     /// Names of functions defined in the session, without parentheses.
@@ -26,6 +30,8 @@ pub struct MagicWord {
     pub summary: String,
     /// Whether `%%name` with a body exists.
     pub cell_form: bool,
+    /// Whether Rust code stands behind its options.
+    pub takes_code: bool,
     pub options: Vec<OptionWord>,
     /// What may follow the name as its first word, such as `start` and `stop` of `%pool`; each has options of
     /// its own.
@@ -40,6 +46,8 @@ pub struct OptionWord {
     /// Without the dash.
     pub short: Option<char>,
     pub value: ValueKind,
+    /// Whether more than one of them may stand side by side.
+    pub several: bool,
     pub help: String,
 }
 
@@ -51,7 +59,14 @@ pub enum ValueKind {
     None,
     Pool,
     Targets,
-    Number,
+    /// The number of a job.
+    Job,
+    /// A variable of the session.
+    Variable,
+    /// A variable of the current pool's engines.
+    EnginesVariable,
+    /// The name of a magic.
+    Magic,
     Choice(Vec<String>),
     File,
     /// Something that cannot be listed.

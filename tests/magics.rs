@@ -13,7 +13,7 @@ fn every_example_of_a_magic_runs() {
     let mut text = String::new();
     let mut wanted = Vec::new();
     for magic in regatta::magic::ALL {
-        for example in magic.examples() {
+        for example in magic.examples {
             text += &fence(example.input);
             wanted.push((example.input, example.shows));
         }

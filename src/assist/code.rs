@@ -166,6 +166,7 @@ mod tests {
             long: Some("targets".to_owned()),
             short: Some('t'),
             value: ValueKind::Targets,
+            several: false,
             help: String::new(),
         };
         let magic = |name: &str| MagicWord {

@@ -58,9 +58,9 @@ pub fn complete(
     let words = |place: &Place, start: usize| {
         candidates(place, &text[..start], &text[start..cursor], vocabulary)
     };
-    if matches!(place, Place::First(_)) {
+    if let Place::First(magic) = place {
         let found = words(&place, start);
-        if !found.is_empty() {
+        if !found.is_empty() || !magic.takes_code {
             return (start, found);
         }
         // Not an argument of the magic, so the code that it runs.
@@ -80,10 +80,8 @@ pub fn complete(
 
 /// The words of the vocabulary for a place; `before` is all that stands before what was typed.
 fn candidates(place: &Place, before: &str, typed: &str, vocabulary: &Vocabulary) -> Vec<Candidate> {
-    let topic = |magic: &MagicWord| magic_name(magic.name.clone(), magic);
     let mut found = match place {
         Place::MagicName { cell } => magic_names(vocabulary, typed, *cell),
-        Place::HelpTopic => vocabulary.magics.iter().map(topic).collect(),
         Place::OptionName(magic) => options(magic),
         Place::Value(kind) => values(kind, vocabulary),
         Place::First(magic) => {
@@ -161,7 +159,22 @@ fn values(kind: &ValueKind, vocabulary: &Vocabulary) -> Vec<Candidate> {
             words.push(with("-1", "the last engine"));
             words
         }
-        ValueKind::None | ValueKind::Number | ValueKind::File | ValueKind::Other => Vec::new(),
+        ValueKind::Job => {
+            let jobs = vocabulary.jobs.iter();
+            jobs.map(|(number, what)| with(number, what)).collect()
+        }
+        ValueKind::Variable => vocabulary.variables.iter().cloned().map(bare).collect(),
+        ValueKind::EnginesVariable => {
+            let names = vocabulary.engines_variables.iter();
+            names.cloned().map(bare).collect()
+        }
+        ValueKind::Magic => {
+            let magics = vocabulary.magics.iter();
+            magics
+                .map(|magic| magic_name(magic.name.clone(), magic))
+                .collect()
+        }
+        ValueKind::None | ValueKind::File | ValueKind::Other => Vec::new(),
     }
 }
 
@@ -216,7 +229,12 @@ mod tests {
             long: (!long.is_empty()).then(|| long.to_owned()),
             short,
             value,
+            several: false,
             help: String::new(),
+        };
+        let several = |value| OptionWord {
+            several: true,
+            ..option("", None, value)
         };
         let words = |words: &[&str]| {
             words
@@ -228,6 +246,7 @@ mod tests {
             name: name.to_owned(),
             summary: format!("about {name}"),
             cell_form,
+            takes_code: ["map", "px", "weigh"].contains(&name),
             options,
             subcommands: subcommands.to_vec(),
         };
@@ -237,7 +256,7 @@ mod tests {
         let group = ValueKind::Choice(words(&["engine", "order", "type"]));
         Vocabulary {
             magics: vec![
-                magic("help", false, vec![], &[]),
+                magic("help", false, vec![option("", None, ValueKind::Magic)], &[]),
                 magic(
                     "map",
                     false,
@@ -254,7 +273,7 @@ mod tests {
                             false,
                             vec![
                                 option("", None, kinds),
-                                option("", Some('n'), ValueKind::Number),
+                                option("", Some('n'), ValueKind::Other),
                             ],
                             &[],
                         ),
@@ -278,18 +297,33 @@ mod tests {
                     ],
                     &[],
                 ),
-                magic("run", false, vec![], &[]),
+                magic(
+                    "pull",
+                    false,
+                    vec![several(ValueKind::EnginesVariable)],
+                    &[],
+                ),
+                magic("push", false, vec![several(ValueKind::Variable)], &[]),
+                magic("run", false, vec![option("", None, ValueKind::File)], &[]),
                 magic(
                     "timeline",
                     false,
-                    vec![option("svg", None, ValueKind::File)],
+                    vec![
+                        option("", None, ValueKind::Job),
+                        option("svg", None, ValueKind::File),
+                    ],
                     &[],
                 ),
-                magic("weigh", false, vec![pool], &[]),
+                magic("weigh", false, vec![several(ValueKind::Pool)], &[]),
             ],
             pools: words(&["p0", "workers"]),
             engines: 2,
             variables: words(&["fibs", "total"]),
+            engines_variables: words(&["part", "total"]),
+            jobs: vec![
+                ("1".to_owned(), "fib".to_owned()),
+                ("12".to_owned(), "%px".to_owned()),
+            ],
             functions: words(&["fib"]),
             autopx: false,
         }
@@ -309,7 +343,7 @@ mod tests {
 
     #[test]
     fn magic_names_at_the_start_of_a_statement() {
-        assert_eq!(at_end("%p"), ("%p", vec!["%pool".into(), "%px".into()]));
+        assert_eq!(at_end("%po"), ("%po", vec!["%pool".into()]));
         assert_eq!(at_end("%%"), ("%%", vec!["%%px".into()]));
         assert_eq!(at_end("%").1.last().map(String::as_str), Some("%%px"));
         assert_eq!(at_end("let f = %m"), ("%m", vec!["%map".into()]));
@@ -353,7 +387,13 @@ mod tests {
         assert_eq!(at_end("%pool restart ").1, ["all", "0", "1", "::2", "-1"]);
         assert_eq!(at_end("%pool start ").1, ["processes", "threads"]);
         assert_eq!(at_end("%pool use ").1, ["p0", "workers"]);
-        assert_eq!(at_end("%help p").1, ["pool", "px"]);
+        assert_eq!(at_end("%help p").1, ["pool", "px", "pull", "push"]);
+        assert_eq!(at_end("?%p").1, ["pool", "px", "pull", "push"]);
+        assert_eq!(at_end("%push ").1, ["fibs", "total"]);
+        assert_eq!(at_end("%push fibs, t").1, ["total"]);
+        assert_eq!(at_end("let p = %pull p").1, ["part"]);
+        assert_eq!(at_end("%timeline 1").1, ["1", "12"]);
+        assert!(at_end("%timeline f").1.is_empty(), "no code stands there");
         assert_eq!(at_end("%weigh ").1, ["p0", "workers"]);
         assert_eq!(at_end("%weigh p0 w").1, ["workers"]);
         assert_eq!(at_end("%weigh p0 workers -- w").1, ["where", "while"]);

@@ -11,8 +11,6 @@ pub(super) enum Place<'v> {
     MagicName {
         cell: bool,
     },
-    /// A magic's name without `%`, as `%help` takes it.
-    HelpTopic,
     OptionName(&'v MagicWord),
     Value(&'v ValueKind),
     /// The first word after a magic's name: a subcommand, an argument, or code.
@@ -57,7 +55,7 @@ pub(super) fn place<'v>(
         && name <= cursor
     {
         return match text[name..cursor].strip_prefix('%') {
-            Some(_) => (Place::HelpTopic, name + 1),
+            Some(_) => (Place::Value(&ValueKind::Magic), name + 1),
             None => code_place(text, cursor),
         };
     }
@@ -85,11 +83,6 @@ fn argument<'v>(
     let start = word_start(text, from, cursor);
     let typed = &text[start..cursor];
     let before: Vec<&str> = text[from..start].split_whitespace().collect();
-    match name {
-        "help" => return (Place::HelpTopic, start),
-        "run" if !typed.starts_with('-') => return (Place::File, start),
-        _ => {}
-    }
     let Some(magic) = vocabulary.magic(name) else {
         return code_place(text, cursor);
     };
@@ -111,18 +104,14 @@ fn argument<'v>(
     }
     match before.as_slice() {
         _ if subcommand.is_some() => (Place::Positional(magic), start),
-        [] => match only_positional(magic) {
+        [] => match only_positional(magic).map(|option| &option.value) {
             Some(ValueKind::File) => (Place::File, start),
             _ => (Place::First(magic), start),
         },
-        words if only_positional(magic) == Some(&ValueKind::Pool) => {
-            if words.contains(&"--") {
-                code_place(text, cursor)
-            } else {
-                (Place::Positional(magic), start)
-            }
-        }
-        _ => code_place(text, cursor),
+        words if magic.takes_code && words.contains(&"--") => code_place(text, cursor),
+        _ if goes_on(magic) => (Place::Positional(magic), start),
+        _ if magic.takes_code => code_place(text, cursor),
+        _ => (Place::Nothing, cursor),
     }
 }
 
@@ -187,8 +176,12 @@ pub(super) fn is_positional(option: &OptionWord) -> bool {
     option.long.is_none() && option.short.is_none()
 }
 
-fn only_positional(magic: &MagicWord) -> Option<&ValueKind> {
+fn only_positional(magic: &MagicWord) -> Option<&OptionWord> {
     let mut words = magic.options.iter().filter(|option| is_positional(option));
-    let first = words.next()?;
-    words.next().is_none().then_some(&first.value)
+    words.next().filter(|_| words.next().is_none())
+}
+
+/// Whether the arguments without a name are any number of one kind.
+fn goes_on(magic: &MagicWord) -> bool {
+    only_positional(magic).is_some_and(|option| option.several)
 }

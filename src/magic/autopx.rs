@@ -1,34 +1,29 @@
 //! `%autopx`: every plain cell becomes a `%px`, until it is said again.
 
-use clap::Command;
+use clap::Args;
 
-use super::px::{options, with_options};
+use super::px::PxArgs;
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
 
-pub struct Autopx;
+/// runs later plain cells on the engines; again: ends that
+#[derive(Args)]
+pub struct Autopx {
+    #[command(flatten)]
+    px: PxArgs,
+}
 
 impl Magic for Autopx {
-    fn command(&self) -> Command {
-        with_options(
-            Command::new("autopx").about("runs later plain cells on the engines; again: ends that"),
-        )
-    }
-
-    fn takes_suffix(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%autopx\n%autopx",
-            shows: "%autopx off",
-        }]
-    }
+    const NAME: &'static str = "autopx";
+    const TAKES_SUFFIX: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\n%autopx\n%autopx",
+        shows: "%autopx off",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
@@ -37,7 +32,7 @@ impl Magic for Autopx {
             session.autopx = None;
             "%autopx off: plain cells run in the local engine again"
         } else {
-            let options = options(call, session)?;
+            let options = self.px.on_defaults(call, session)?;
             session.pool_named(options.pool.as_deref())?;
             session.autopx = Some(options);
             "%autopx on: plain cells run on the engines until the next %autopx"

@@ -1,15 +1,19 @@
 //! A magic call as a plain record: options parsed, code found; nothing has run yet.
 
-use clap::ArgMatches;
-use clap::error::{ContextKind, ContextValue};
+use std::any::TypeId;
+use std::error::Error as _;
 
-use super::{
-    ALL, Magic, Takes, find_for_pool,
-    suggest::{self, nearest},
-};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgMatches, Command};
+
+use super::declared::Run;
+use super::suggest::{self, nearest};
+use super::{ALL, Declared, Takes, find_for_pool};
 use crate::cell::{
-    Binding, MagicCall, OptionError, ValueCount, goes_on, position, shell_habit, split_options,
+    Binding, MagicCall, OptionError, Targets, ValueCount, goes_on, position, shell_habit,
+    split_options,
 };
+use crate::ids::PoolName;
 use crate::outcome::Report;
 use crate::session::Code;
 
@@ -46,64 +50,99 @@ impl Call<'_> {
         self.matches.try_get_one::<T>(name).ok().flatten().copied()
     }
 
-    /// The values of an argument that takes several.
-    pub fn all_of(&self, name: &str) -> Vec<&str> {
-        let values = self.matches.try_get_many::<String>(name).ok().flatten();
-        values.into_iter().flatten().map(String::as_str).collect()
-    }
-
     pub fn text_of(&self, name: &str) -> Option<&str> {
-        self.matches
-            .try_get_one::<String>(name)
-            .ok()
-            .flatten()
-            .map(String::as_str)
+        let text = self.matches.try_get_one::<String>(name).ok().flatten();
+        let pool = self.matches.try_get_one::<PoolName>(name).ok().flatten();
+        text.or(pool.map(|pool| &pool.0)).map(String::as_str)
     }
 }
 
-/// Parses a call: which magic, with what.
-pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Report> {
-    let percent = if call.cell_form { "%%" } else { "%" };
-    let Some((magic, suffix)) = find_for_pool(&call.name) else {
-        let names: Vec<String> = ALL
-            .iter()
-            .map(|magic| magic.command().get_name().to_owned())
-            .collect();
-        let report = Report::usage(format!("unknown magic {percent}{}", call.name));
-        if let Some((_, hint)) = shell_habit(&format!("{} {}", call.name, call.args)) {
-            return Err(report.hint(hint));
-        }
-        return Err(
-            match suggest::magic(&call.name, names.iter().map(String::as_str)) {
-                Some(name) => report.hint(format!("did you mean {percent}{name}?")),
-                None => report.hint("`%help` lists the magics"),
-            },
-        );
-    };
-    if call.cell_form && !magic.has_cell_form() {
+/// Parses a call: what is to run, with what.
+pub fn prepare(call: &MagicCall) -> Result<(Run, Call<'_>), Report> {
+    let (magic, call) = read(call)?;
+    let run = magic
+        .read(&call.matches)
+        .map_err(|error| refused(&error, magic.name))?;
+    Ok((run, call))
+}
+
+/// Which magic a call means, and the values of its options.
+pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, Call<'_>), Report> {
+    let (magic, suffix) = find_for_pool(&call.name).ok_or_else(|| unknown(call))?;
+    if call.cell_form && !magic.has_cell_form {
         return Err(
             Report::usage(format!("%{} has no form with a body", call.name))
                 .hint(format!("write `%{}` on one line", call.name)),
         );
     }
-    if let Some(bind) = call.bind.as_ref().filter(|_| !magic.binds()) {
-        let name = &call.name;
-        let what = format!("%{name} gives no value to bind to `{}`", bind.name);
-        let has_out = magic
-            .command()
-            .get_arguments()
-            .any(|arg| arg.get_id() == "out");
-        return Err(Report::usage(what).hint(if has_out {
-            format!("`%{name} -o {} …` binds what its engines give", bind.name)
-        } else {
-            format!("{} give one", binding_magics())
-        }));
+    let command = magic.command();
+    if let Some(bind) = call.bind.as_ref().filter(|_| !magic.binds) {
+        return Err(binds_nothing(call, bind, &command));
     }
-    let (words, text, at) = match magic.takes() {
+    let (words, text, at) = words_and_code(magic, &command, call)?;
+    if magic.takes == Takes::Code && text.trim().is_empty() {
+        let percent = percent(call);
+        return Err(Report::usage(format!("{percent}{} needs code", call.name))
+            .hint(format!("`%help {}` shows examples", call.name)));
+    }
+    let matches = command
+        .no_binary_name(true)
+        .try_get_matches_from(words)
+        .map_err(|error| refused(&error, &call.name))?;
+    let call = Call {
+        matches,
+        text,
+        at,
+        bind: call.bind.as_ref(),
+        cell_form: call.cell_form,
+        suffix,
+        body: call.body.as_deref(),
+    };
+    Ok((magic, call))
+}
+
+fn percent(call: &MagicCall) -> &'static str {
+    if call.cell_form { "%%" } else { "%" }
+}
+
+fn unknown(call: &MagicCall) -> Report {
+    let percent = percent(call);
+    let report = Report::usage(format!("unknown magic {percent}{}", call.name));
+    if let Some((_, hint)) = shell_habit(&format!("{} {}", call.name, call.args)) {
+        return report.hint(hint);
+    }
+    match suggest::magic(&call.name, ALL.iter().map(|magic| magic.name)) {
+        Some(name) => report.hint(format!("did you mean {percent}{name}?")),
+        None => report.hint("`%help` lists the magics"),
+    }
+}
+
+fn binds_nothing(call: &MagicCall, bind: &Binding, command: &Command) -> Report {
+    let name = &call.name;
+    let what = format!("%{name} gives no value to bind to `{}`", bind.name);
+    let has_out = command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some("out"));
+    Report::usage(what).hint(if has_out {
+        format!("`%{name} -o {} …` binds what its engines give", bind.name)
+    } else {
+        format!("{} give one", binding_magics())
+    })
+}
+
+/// The words for clap, and the code with its place.
+type WordsAndCode<'a> = (Vec<String>, &'a str, (usize, usize));
+
+fn words_and_code<'a>(
+    magic: &Declared,
+    command: &Command,
+    call: &'a MagicCall,
+) -> Result<WordsAndCode<'a>, Report> {
+    Ok(match magic.takes {
         Takes::Line => (Vec::new(), call.args.as_str(), call.args_at),
         Takes::Words => {
             // A semicolon out of habit is no word.
-            let words = split_words(call.args.trim_end_matches(';'), &call.name)?;
+            let words = split_words(call.args.trim_end_matches(';'), &call.name, command)?;
             (words, call.args.as_str(), call.args_at)
         }
         Takes::WordsThenCode => {
@@ -111,63 +150,39 @@ pub fn prepare(call: &MagicCall) -> Result<(&'static dyn Magic, Call<'_>), Repor
                 Report::usage(format!("%{} needs `--` and code behind it", call.name))
                     .hint(format!("`%help {}` shows how it is written", call.name))
             })?;
-            let words = split_words(words, &call.name)?;
+            let words = split_words(words, &call.name, command)?;
             let at = position(&call.args[..from], call.args_at);
             (words, &call.args[from..], at)
         }
         Takes::Code => {
-            let (words, from) = options(magic, call)?;
+            let (words, from) = options(command, call)?;
             let rest = &call.args[from..];
             match &call.body {
                 None => (words, rest, position(&call.args[..from], call.args_at)),
                 Some(_) if !rest.trim().is_empty() => {
-                    return Err(Report::usage(format!(
-                        "%%{}: `{}` is no option",
-                        call.name,
-                        rest.trim()
-                    ))
-                    .hint("the code of a `%%` cell stands below its first line"));
+                    let what = format!("%%{}: `{}` is no option", call.name, rest.trim());
+                    return Err(Report::usage(what)
+                        .hint("the code of a `%%` cell stands below its first line"));
                 }
                 Some(body) => (words, body.as_str(), (call.body_line, 1)),
             }
         }
-    };
-    if magic.takes() == Takes::Code && text.trim().is_empty() {
-        return Err(Report::usage(format!("{percent}{} needs code", call.name))
-            .hint(format!("`%help {}` shows examples", call.name)));
-    }
-    let matches = magic
-        .command()
-        .no_binary_name(true)
-        .try_get_matches_from(words)
-        .map_err(|error| refused(&error, &call.name))?;
-    let bind = call.bind.as_ref();
-    Ok((
-        magic,
-        Call {
-            matches,
-            text,
-            at,
-            bind,
-            cell_form: call.cell_form,
-            suffix,
-            body: call.body.as_deref(),
-        },
-    ))
+    })
 }
 
-fn split_words(text: &str, name: &str) -> Result<Vec<String>, Report> {
+fn split_words(text: &str, name: &str, command: &Command) -> Result<Vec<String>, Report> {
     let words = shell_words::split(text)
         .map_err(|_| Report::usage(format!("%{name}: a quote is not closed")))?;
-    Ok(joined_targets(words))
+    Ok(joined_targets(words, command))
 }
 
 /// `-t 0, 1` and `-t [0, 2]` are one word each.
-fn joined_targets(words: Vec<String>) -> Vec<String> {
+fn joined_targets(words: Vec<String>, command: &Command) -> Vec<String> {
+    let takes_targets = |word: &str| named(command, word).is_some_and(takes_targets);
     let mut joined: Vec<String> = Vec::new();
     let mut open = false;
     for word in words {
-        let is_option = word.starts_with("-t") || word.starts_with("--targets");
+        let is_option = short_or_long(&word).is_some_and(takes_targets);
         match joined.last_mut().filter(|_| open) {
             Some(last) => last.push_str(&word),
             None => joined.push(word),
@@ -176,10 +191,38 @@ fn joined_targets(words: Vec<String>) -> Vec<String> {
         let follows = joined
             .len()
             .checked_sub(2)
-            .is_some_and(|at| matches!(joined[at].as_str(), "-t" | "--targets"));
+            .is_some_and(|at| takes_targets(&joined[at]));
         open = (is_option || follows || open) && goes_on(value);
     }
     joined
+}
+
+/// `-t` of `-t0`, `--targets` of `--targets=0`.
+fn short_or_long(word: &str) -> Option<&str> {
+    if word.starts_with("--") {
+        return word.split('=').next();
+    }
+    let end = word
+        .char_indices()
+        .nth(2)
+        .map_or(word.len(), |(end, _)| end);
+    Some(&word[..end]).filter(|short| short.starts_with('-'))
+}
+
+/// The option that is written `--targets` or `-t`.
+fn named<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
+    command
+        .get_arguments()
+        .find(|argument| match word.strip_prefix("--") {
+            Some(long) => argument.get_long() == Some(long),
+            None => argument
+                .get_short()
+                .is_some_and(|short| word == format!("-{short}")),
+        })
+}
+
+fn takes_targets(argument: &Arg) -> bool {
+    argument.get_value_parser().type_id() == TypeId::of::<Targets>()
 }
 
 /// What stands before a `--` of its own, and where the code behind it begins.
@@ -196,8 +239,8 @@ fn words_before_dashes(args: &str) -> Option<(&str, usize)> {
 fn binding_magics() -> String {
     let names: Vec<String> = ALL
         .iter()
-        .filter(|magic| magic.binds())
-        .map(|magic| format!("%{}", magic.command().get_name()))
+        .filter(|magic| magic.binds)
+        .map(|magic| format!("%{}", magic.name))
         .collect();
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
@@ -206,28 +249,14 @@ fn binding_magics() -> String {
 }
 
 /// The option words in front of the code, and where the code begins.
-fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), Report> {
-    let command = magic.command();
+fn options(command: &Command, call: &MagicCall) -> Result<(Vec<String>, usize), Report> {
     let takes_value = |word: &str| {
-        let argument = command
-            .get_arguments()
-            .find(|argument| match word.strip_prefix("--") {
-                Some(long) => argument.get_long() == Some(long),
-                None => argument
-                    .get_short()
-                    .is_some_and(|short| word == format!("-{short}")),
-            })?;
-        let action = argument.get_action();
-        if argument.get_id() == "targets" {
-            return Some(ValueCount::List);
-        }
-        Some(
-            match argument.get_num_args().map(|range| range.min_values()) {
-                Some(0) if action.takes_values() => ValueCount::Optional,
-                _ if action.takes_values() => ValueCount::One,
-                _ => ValueCount::None,
-            },
-        )
+        let argument = named(command, word)?;
+        Some(match argument.get_action().takes_values() {
+            true if takes_targets(argument) => ValueCount::List,
+            true => ValueCount::One,
+            false => ValueCount::None,
+        })
     };
     split_options(&call.args, &takes_value).map_err(|error| {
         let report = Report::usage(format!("%{}: {error}", call.name));
@@ -248,12 +277,18 @@ fn options(magic: &dyn Magic, call: &MagicCall) -> Result<(Vec<String>, usize), 
     })
 }
 
-/// clap's error in our form.
-fn refused(error: &clap::Error, name: &str) -> Report {
+/// clap's error in our form; a value that one of our own types refuses has said why already.
+pub(super) fn refused(error: &clap::Error, name: &str) -> Report {
+    if let Some(report) = error.source().and_then(|source| source.downcast_ref()) {
+        return Report::clone(report);
+    }
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first);
     let report = Report::usage(format!("%{name}: {what}"));
+    if let Some(ContextValue::String(hint)) = error.get(ContextKind::Custom) {
+        return report.hint(hint);
+    }
     let suggestion = [
         ContextKind::SuggestedArg,
         ContextKind::SuggestedValue,
@@ -266,13 +301,6 @@ fn refused(error: &clap::Error, name: &str) -> Report {
         ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     });
-    let value = match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value)) => value.as_str(),
-        _ => "",
-    };
-    if value.parse::<i64>().is_ok() && rendered.contains("processes") {
-        return report.hint(format!("the number of engines is an option: `-n {value}`"));
-    }
     if let (None, Some(ContextValue::Strings(valid))) =
         (&suggestion, error.get(ContextKind::ValidValue))
         && !valid.is_empty()

@@ -1,41 +1,32 @@
 //! `%cancel`: stops a job.
 
-use clap::{Arg, Command};
+use clap::Args;
 
-use super::values::job_of;
+use super::values::job;
 use super::{Call, Example, Magic};
+use crate::ids::JobId;
 use crate::outcome::{JobState, Report, Sink};
 use crate::session::{Failed, JobStatus, Session};
 
-pub struct Cancel;
+/// stops a job; items that finished keep their results
+#[derive(Args)]
+pub struct Cancel {
+    /// its number; the last one that runs without it
+    #[arg(value_parser = job)]
+    job: Option<JobId>,
+}
 
 impl Magic for Cancel {
-    fn command(&self) -> Command {
-        Command::new("cancel")
-            .about("stops a job; items that finished keep their results")
-            .arg(
-                Arg::new("job")
-                    .value_name("JOB")
-                    .help("its number; the last one that runs without it"),
-            )
-    }
+    const NAME: &'static str = "cancel";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\n%map -a |x: u64| { std::thread::sleep(std::time::Duration::from_millis(200)); x } over 0..1000\n%cancel",
+        shows: "cancel",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%map -a |x: u64| { std::thread::sleep(std::time::Duration::from_millis(200)); x } over 0..1000\n%cancel",
-            shows: "cancel",
-        }]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let running =
             |status: &JobStatus| matches!(status.state, JobState::Running | JobState::Waiting);
-        let job = match job_of(call)? {
+        let job = match self.job {
             Some(job) => job,
             None => session
                 .jobs(sink)

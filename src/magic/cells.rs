@@ -12,8 +12,11 @@ use crate::session::{Failed, Record, Session};
 pub type Past = (u32, Record);
 
 /// The cells that words name; all of the session's own without any.
-pub fn named(session: &Session, words: &[&str]) -> Result<Vec<Past>, Report> {
-    let words = if words.is_empty() { &["1-"][..] } else { words };
+pub fn named(session: &Session, words: &[String]) -> Result<Vec<Past>, Report> {
+    let words = match words {
+        [] => vec!["1-"],
+        words => words.iter().map(String::as_str).collect(),
+    };
     let ranges = cell_ranges(words.iter().copied()).map_err(|error| {
         Report::usage(error.to_string())
             .hint("cells are named `3`, `2-5`, `4-`, of the session before `~1/` or `~1/2-5`")

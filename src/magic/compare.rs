@@ -29,30 +29,42 @@ const FORM: Form = Form {
 /// What can be the same on each pool.
 const OPTIONS: &[&str] = &["chunk", "schedule", "retries", "timeout", "seed", "take"];
 
-impl Magic for Compare {
-    fn command(&self) -> Command {
-        let command = Command::new("compare")
+impl clap::FromArgMatches for Compare {
+    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
+        Ok(())
+    }
+}
+
+impl clap::Args for Compare {
+    fn augment_args(command: Command) -> Command {
+        let command = command
             .about("runs the same map on several pools and compares times and results")
             .override_usage("%compare [OPTIONS] POOLS… -- F over EXPR")
-            .arg(Arg::new("pools").value_name("POOLS").num_args(0..).help(
+            .arg(Arg::new("pools").value_name("POOLS").value_parser(clap::value_parser!(crate::ids::PoolName)).num_args(0..).help(
                 "names of pools, `serial`, or `threads` and `processes` for the first pool of that kind; one that is missing is started for the time",
             ));
         with_options(command, OPTIONS)
     }
 
-    fn takes(&self) -> Takes {
-        Takes::WordsThenCode
+    fn augment_args_for_update(command: Command) -> Command {
+        command
     }
+}
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%compare serial threads processes -- |x: u64| x * x over 1..=4",
-            shows: "serial",
-        }]
-    }
+impl Magic for Compare {
+    const NAME: &'static str = "compare";
+    const TAKES: Takes = Takes::WordsThenCode;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%compare serial threads processes -- |x: u64| x * x over 1..=4",
+        shows: "serial",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
@@ -62,7 +74,7 @@ impl Magic for Compare {
             .iter()
             .map(|pool| (pool.name.0.clone(), pool.kind))
             .collect();
-        let words = call.all_of("pools");
+        let words = pools(call);
         if words.is_empty() {
             return Err(Report::usage("%compare needs the pools to compare")
                 .hint(format!("for example {}", FORM.example))
@@ -70,7 +82,7 @@ impl Magic for Compare {
         }
         let meant: Vec<Meant> = words
             .into_iter()
-            .map(|word| pool(word, &started))
+            .map(|word| pool(&word, &started))
             .collect::<Result<_, _>>()?;
         let options = options(call, FORM.magic)?;
         let request = request(call, &FORM, None, options)?;
@@ -93,6 +105,16 @@ impl Magic for Compare {
         }
         compared.and(stopped.map_err(Failed::from))
     }
+}
+
+/// The pools that a call names.
+pub fn pools(call: &Call<'_>) -> Vec<String> {
+    let pools = call.matches.get_many::<crate::ids::PoolName>("pools");
+    pools
+        .into_iter()
+        .flatten()
+        .map(|pool| pool.0.clone())
+        .collect()
 }
 
 /// `p0 (2 process engines)`

@@ -1,6 +1,6 @@
 //! The words that `%push`, `%pull`, `%scatter` and `%gather` share: variables, targets, layout.
 
-use clap::{Arg, ArgAction, Command};
+use clap::Args;
 
 use super::Call;
 use super::values::variable;
@@ -8,55 +8,61 @@ use crate::cell::is_variable_name;
 use crate::cell::syntax::is_rust;
 use crate::outcome::Report;
 
-/// The variables to move.
-pub fn names(help: &'static str) -> Arg {
-    Arg::new("names")
-        .value_name("NAME")
-        .num_args(0..)
-        .help(help)
+/// What stands in the place of a variable of the session; several may stand in one word with commas.
+#[derive(Clone)]
+pub struct VariableWord(String);
+
+/// What stands in the place of a variable of the engines.
+#[derive(Clone)]
+pub struct EnginesWord(String);
+
+macro_rules! words {
+    ($($word:ident)*) => {$(
+        impl From<&str> for $word {
+            fn from(word: &str) -> Self {
+                Self(word.to_owned())
+            }
+        }
+
+        impl AsRef<str> for $word {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    )*};
 }
 
-/// `--as`.
-pub fn as_name(help: &'static str) -> Arg {
-    Arg::new("as").long("as").value_name("NAME").help(help)
+words!(VariableWord EnginesWord);
+
+#[derive(Args)]
+pub struct Layout {
+    /// a run of neighbours per engine (the default)
+    #[arg(long)]
+    block: bool,
+    /// one by one to the engines in turn
+    #[arg(long)]
+    cyclic: bool,
 }
 
-/// Adds `-t`.
-pub fn with_targets(command: Command) -> Command {
-    command.arg(
-        Arg::new("targets")
-            .short('t')
-            .long("targets")
-            .value_name("TARGETS")
-            .allow_hyphen_values(true)
-            .help("which engines: `all`, `2`, `0,2`, `1:3`, `::2`, `-1`"),
-    )
-}
-
-/// Adds `--block` and `--cyclic`.
-pub fn with_layout(command: Command) -> Command {
-    let flag = |id: &'static str| Arg::new(id).long(id).action(ArgAction::SetTrue);
-    command
-        .arg(flag("block").help("a run of neighbours per engine (the default)"))
-        .arg(flag("cyclic").help("one by one to the engines in turn"))
-}
-
-/// Whether the layout is `--cyclic`.
-pub fn is_cyclic(call: &Call<'_>, magic: &str) -> Result<bool, Report> {
-    let cyclic = call.flag("cyclic");
-    if cyclic && call.flag("block") {
-        let what = format!("%{magic}: --block and --cyclic exclude each other");
-        return Err(Report::usage(what).hint("`--block` is the default"));
+impl Layout {
+    pub fn is_cyclic(&self, magic: &str) -> Result<bool, Report> {
+        if self.cyclic && self.block {
+            let what = format!("%{magic}: --block and --cyclic exclude each other");
+            return Err(Report::usage(what).hint("`--block` is the default"));
+        }
+        Ok(self.cyclic)
     }
-    Ok(cyclic)
 }
 
 /// The variables of a call, with blanks or commas between them.
-pub fn data_names(call: &Call<'_>, magic: &str) -> Result<Vec<String>, Report> {
-    let words = call.all_of("names");
+pub fn data_names(
+    words: &[impl AsRef<str>],
+    call: &Call<'_>,
+    magic: &str,
+) -> Result<Vec<String>, Report> {
     let names: Vec<String> = words
         .iter()
-        .flat_map(|word| word.split(','))
+        .flat_map(|word| word.as_ref().split(','))
         .filter(|name| !name.is_empty())
         .map(|name| variable(name).map_err(|report| unnamed(call, magic, name).unwrap_or(report)))
         .collect::<Result<_, _>>()?;
@@ -104,8 +110,12 @@ fn unnamed(call: &Call<'_>, magic: &str, word: &str) -> Option<Report> {
 }
 
 /// The one variable of a call.
-pub fn data_name(call: &Call<'_>, magic: &str) -> Result<String, Report> {
-    match data_names(call, magic)?.as_slice() {
+pub fn data_name(
+    words: &[impl AsRef<str>],
+    call: &Call<'_>,
+    magic: &str,
+) -> Result<String, Report> {
+    match data_names(words, call, magic)?.as_slice() {
         [name] => Ok(name.clone()),
         names => Err(Report::usage(format!(
             "%{magic} takes one variable, not {}",

@@ -1,40 +1,37 @@
 //! `%dep`: adds a crate, and lists those that are there.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
+/// adds a crate: `%dep NAME = "1"`, `%dep kernels`; lists them
+#[derive(Args)]
+#[command(
+    override_usage = "%dep [NAME [= VERSION OR TABLE]]",
+    after_help = "Alone it lists the crates with their versions. `%dep kernels` adds regatta's own compute \
+                  kernels. `:dep NAME = \"1\"` works too. The part behind `=` is what Cargo.toml takes: a \
+                  version or `{ version = \"1\", features = [\"full\"] }`."
+)]
 pub struct Dep;
 
 impl Magic for Dep {
-    fn command(&self) -> Command {
-        Command::new("dep").about("adds a crate: `%dep NAME = \"1\"`, `%dep kernels`; lists them").override_usage("%dep [NAME [= VERSION OR TABLE]]").after_help(
-            "Alone it lists the crates with their versions. `%dep kernels` adds regatta's own compute kernels. `:dep NAME = \"1\"` works too. The part behind \
-             `=` is what Cargo.toml takes: a version or `{ version = \"1\", features = [\"full\"] }`.",
-        )
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Line
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "%dep kernels",
-                shows: "kernels",
-            },
-            Example {
-                input: "%dep",
-                shows: "serde",
-            },
-        ]
-    }
+    const NAME: &'static str = "dep";
+    const TAKES: Takes = Takes::Line;
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "%dep kernels",
+            shows: "kernels",
+        },
+        Example {
+            input: "%dep",
+            shows: "serde",
+        },
+    ];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,

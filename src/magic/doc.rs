@@ -1,46 +1,39 @@
 //! `%doc`, also written `?name` and `name?`: what something is, from its documentation.
 
-use clap::{Arg, ArgAction, Command};
+use clap::Args;
 
 use super::{Call, Example, Magic, Takes, suggest::nearest};
 use crate::compiler::analysis::{Found, Question};
 use crate::outcome::{Docs, Event, Report, Sink};
 use crate::session::{Failed, Session};
 
-pub struct Doc;
+/// tells what a name is: signature, type, documentation; also `?name` and `name?`
+#[derive(Args)]
+pub struct Doc {
+    /// with its source; also `??name`
+    #[arg(short, long)]
+    source: bool,
+    /// all of it, however long
+    #[arg(short, long)]
+    all: bool,
+}
 
 impl Magic for Doc {
-    fn command(&self) -> Command {
-        let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
-        Command::new("doc")
-            .about("tells what a name is: signature, type, documentation; also `?name` and `name?`")
-            .arg(
-                flag("source")
-                    .short('s')
-                    .help("with its source; also `??name`"),
-            )
-            .arg(flag("all").short('a').help("all of it, however long"))
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "%doc Vec::push",
-                shows: "pub fn push(&mut self, value: T)",
-            },
-            Example {
-                input: "?HashMap",
-                shows: "use std::collections::HashMap;",
-            },
-        ]
-    }
+    const NAME: &'static str = "doc";
+    const TAKES: Takes = Takes::Code;
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "%doc Vec::push",
+            shows: "pub fn push(&mut self, value: T)",
+        },
+        Example {
+            input: "?HashMap",
+            shows: "use std::collections::HashMap;",
+        },
+    ];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
@@ -48,14 +41,13 @@ impl Magic for Doc {
         let name = call.text.trim().to_owned();
         let question = Question {
             name: name.clone(),
-            source: call.flag("source"),
+            source: self.source,
         };
         match session.docs(question, sink)? {
             Found::Docs(docs) => {
-                let whole = call.flag("all");
                 sink.send(Event::Docs(Docs {
                     name,
-                    whole,
+                    whole: self.all,
                     ..*docs
                 }));
                 Ok(())

@@ -1,44 +1,29 @@
 //! `%edit`: code in the user's editor; what it leaves runs as a cell.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Args, ValueHint};
 
 use super::cells::{is_range, path, read};
 use super::{Call, Example, Magic, evaluate, load};
 use crate::outcome::{ErrorKind, Event, Report, Sink};
 use crate::session::{Failed, Session};
 
-pub struct Edit;
+/// opens $EDITOR on a file or on cells, and runs what it leaves
+#[derive(Args)]
+#[command(after_help = "The editor is $VISUAL, $EDITOR or vi.")]
+pub struct Edit {
+    /// runs nothing
+    #[arg(short = 'x')]
+    no_run: bool,
+    /// a file, or cells: `3`, `2-5`, `~1/`; an empty cell without it
+    #[arg(value_name = "FILE OR CELLS", value_hint = ValueHint::FilePath)]
+    what: Vec<String>,
+}
 
 impl Magic for Edit {
-    fn command(&self) -> Command {
-        Command::new("edit")
-            .about("opens $EDITOR on a file or on cells, and runs what it leaves")
-            .arg(
-                Arg::new("no-run")
-                    .short('x')
-                    .action(ArgAction::SetTrue)
-                    .help("runs nothing"),
-            )
-            .arg(
-                Arg::new("file")
-                    .value_name("FILE OR CELLS")
-                    .action(ArgAction::Append)
-                    .help("a file, or cells: `3`, `2-5`, `~1/`; an empty cell without it"),
-            )
-            .after_help("The editor is $VISUAL, $EDITOR or vi.")
-    }
+    const NAME: &'static str = "edit";
+    const EXAMPLES: &'static [Example] = &[];
 
-    fn examples(&self) -> &'static [Example] {
-        &[]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let words = call.all_of("file");
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let system = |error: std::io::Error| {
             Report::new(
                 ErrorKind::System,
@@ -46,7 +31,7 @@ impl Magic for Edit {
             )
         };
         let folder = session.temporary_folder().map_err(system)?;
-        let file = match &words[..] {
+        let file = match &self.what[..] {
             [file] if !is_range(file) => path(file),
             words => {
                 let code = if words.is_empty() {
@@ -60,7 +45,7 @@ impl Magic for Edit {
             }
         };
         session.edit(&file)?;
-        if call.flag("no-run") {
+        if self.no_run {
             return Ok(());
         }
         let code = read(&file.display().to_string())?;

@@ -1,39 +1,32 @@
 //! `%env`: the variables of the environment, as cells on all engines and shell commands see them.
 
-use clap::Command;
+use clap::Args;
 
 use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
+/// lists, shows or sets variables of the environment
+#[derive(Args)]
+#[command(
+    override_usage = "%env [NAME]\n       %env NAME=VALUE\n       %env -u NAME",
+    after_help = "Cells on all engines and shell commands see it. `{name}` in a value stands for a variable of \
+                  the session; quotes around it are left out. `-u` removes a variable. The list leaves out the \
+                  values of keys, tokens, secrets and passwords."
+)]
 pub struct Env;
 
 impl Magic for Env {
-    fn command(&self) -> Command {
-        Command::new("env")
-            .about("lists, shows or sets variables of the environment")
-            .override_usage("%env [NAME]\n       %env NAME=VALUE\n       %env -u NAME")
-            .after_help(
-                "Cells on all engines and shell commands see it. `{name}` in a value stands for a variable of the \
-                 session; quotes around it are left out. `-u` removes a variable. The list leaves out the values of keys, \
-                 tokens, secrets and passwords.",
-            )
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Line
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%env GREETING = hello\nstd::env::var(\"GREETING\")",
-            shows: "Ok(\"hello\")",
-        }]
-    }
+    const NAME: &'static str = "env";
+    const TAKES: Takes = Takes::Line;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%env GREETING = hello\nstd::env::var(\"GREETING\")",
+        shows: "Ok(\"hello\")",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,

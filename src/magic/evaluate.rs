@@ -1,7 +1,7 @@
 //! One cell from its text to its end: parsed whole first, so that a typo in its last line runs nothing.
 
-use super::Magic;
 use super::call::{Call, prepare};
+use super::declared::Run;
 use crate::cell::{self, CellError, Completeness, SegmentKind, ShellCall};
 use crate::outcome::{Event, Mark, Report, Sink, Snippet};
 use crate::session::{Code, Failed, Session, ShellRequest};
@@ -39,7 +39,7 @@ pub fn evaluate(session: &mut Session, text: &str, sink: &mut dyn Sink) -> bool 
 enum Step<'a> {
     Rust(&'a str, usize),
     Shell(&'a ShellCall),
-    Magic(&'static dyn Magic, Call<'a>),
+    Magic(Run, Call<'a>),
 }
 
 /// Runs text that stands in the cell from `line` on.
@@ -51,8 +51,8 @@ pub fn run_text(
 ) -> Result<(), Failed> {
     let name = session.cell().name();
     if let Some(call) = cell::question(text).filter(|_| !is_operator(session, text)) {
-        let (magic, call) = prepare(&call)?;
-        return magic.run(&call, session, sink);
+        let (run, call) = prepare(&call)?;
+        return run(&call, session, sink);
     }
     let parsed = cell::parse_knowing(text, &session.known());
     let mut parsed = parsed.map_err(|error| unreadable(error, text, name.clone()))?;
@@ -84,8 +84,8 @@ pub fn run_text(
                 }
                 SegmentKind::Shell(command) => Step::Shell(command),
                 SegmentKind::Magic(call) => {
-                    let (magic, call) = prepare(call)?;
-                    Step::Magic(magic, call)
+                    let (run, call) = prepare(call)?;
+                    Step::Magic(run, call)
                 }
             })
         })
@@ -105,7 +105,7 @@ pub fn run_text(
                 };
                 session.shell(&request, sink)?;
             }
-            Step::Magic(magic, call) => magic.run(&call, session, sink)?,
+            Step::Magic(run, call) => run(&call, session, sink)?,
         }
         if session.quitting {
             break;

@@ -1,37 +1,41 @@
 //! `%help`: the list of magics, or one in detail.
 
-use clap::{Arg, Command};
+use clap::{Args, Command};
 
-use super::{ALL, Call, Example, Magic, Takes, find, suggest};
+use super::{ALL, Call, Declared, Example, Magic, Takes, find, suggest};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
 
-pub struct Help;
+/// What is asked for, as it was typed.
+#[derive(Clone)]
+pub(super) struct MagicName(String);
+
+impl From<&str> for MagicName {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+/// lists the magics, or explains one
+#[derive(Args)]
+pub struct Help {
+    /// the magic, with or without `%`; `?` for a short introduction
+    name: Option<MagicName>,
+}
 
 impl Magic for Help {
-    fn command(&self) -> Command {
-        Command::new("help")
-            .about("lists the magics, or explains one")
-            .arg(
-                Arg::new("name")
-                    .help("the magic, with or without `%`; `?` for a short introduction"),
-            )
-    }
+    const NAME: &'static str = "help";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%help pool",
+        shows: "start",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%help pool",
-            shows: "start",
-        }]
-    }
-
-    fn run(&self, call: &Call<'_>, _: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
-        let Some(name) = call.text_of("name") else {
-            let row = |magic: &&dyn Magic| {
-                let command = magic.command();
+    fn run(self, _: &Call<'_>, _: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let Some(MagicName(name)) = self.name else {
+            let row = |magic: &Declared| {
                 vec![
-                    Field::Text(format!("%{}", command.get_name())),
-                    Field::Text(about(&command)),
+                    Field::Text(format!("%{}", magic.name)),
+                    Field::Text(magic.about()),
                 ]
             };
             let rows = ALL.iter().map(row).collect();
@@ -51,13 +55,9 @@ impl Magic for Help {
         }
         let name = name.trim_start_matches('%');
         let Some(magic) = find(name) else {
-            let names: Vec<String> = ALL
-                .iter()
-                .map(|m| m.command().get_name().to_owned())
-                .collect();
             let report = Report::usage(format!("there is no magic %{name}"));
             return Err(
-                match suggest::magic(name, names.iter().map(String::as_str)) {
+                match suggest::magic(name, ALL.iter().map(|magic| magic.name)) {
                     Some(near) => report.hint(format!("did you mean %{near}?")),
                     None => report.hint("`%help` lists them"),
                 }
@@ -88,18 +88,11 @@ Tab        completes names, fields, methods, paths, magics and their options
 /// Columns of help texts, on any terminal that is not narrower.
 const WIDTH: usize = 78;
 
-fn about(command: &Command) -> String {
-    command
-        .get_about()
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-fn explain(magic: &dyn Magic) -> String {
+fn explain(magic: &Declared) -> String {
     let command = magic.command();
     let name = format!("%{}", command.get_name());
-    let mut text = match (magic.takes(), magic.has_cell_form()) {
-        (Takes::Code, cell_form) if !magic.binds() => {
+    let mut text = match (magic.takes, magic.has_cell_form) {
+        (Takes::Code, cell_form) if !magic.binds => {
             let options = if command.get_arguments().next().is_some() {
                 " [OPTIONS]"
             } else {
@@ -121,14 +114,11 @@ fn explain(magic: &dyn Magic) -> String {
         let name = format!("{name} {}", sub.get_name());
         text.push_str(&format!("\n\n{name}: {}", page(sub, &name)));
     }
-    if !magic.examples().is_empty() {
+    if !magic.examples.is_empty() {
         text.push_str("\n\nExamples:");
     }
-    for line in magic
-        .examples()
-        .iter()
-        .flat_map(|example| example.input.lines())
-    {
+    let inputs = magic.examples.iter().map(|example| example.input);
+    for line in inputs.flat_map(str::lines) {
         text.push_str(&format!("\n  {line}"));
     }
     text

@@ -1,6 +1,6 @@
 //! `%history`: the cells of this session and of earlier ones.
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::Args;
 
 use super::cells::{Past, matches, named};
 use super::{Call, Example, Magic};
@@ -8,63 +8,39 @@ use crate::ids::CellId;
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
 
-pub struct History;
+/// shows the cells of this session, and of earlier ones
+#[derive(Args)]
+pub struct History {
+    /// only the last N
+    #[arg(short, value_name = "N")]
+    n: Option<usize>,
+    /// those of all sessions that contain it; `*` and `?` as in a shell
+    #[arg(short, value_name = "PATTERN")]
+    grep: Option<String>,
+    /// each text once, where it was entered last
+    #[arg(short)]
+    unique: bool,
+    /// `3`, `2-5`, `4-`; of the session before `~1/`, `~1/2-5`
+    cells: Vec<String>,
+}
 
 impl Magic for History {
-    fn command(&self) -> Command {
-        Command::new("history")
-            .about("shows the cells of this session, and of earlier ones")
-            .arg(
-                Arg::new("n")
-                    .short('n')
-                    .value_name("N")
-                    .value_parser(value_parser!(usize))
-                    .help("only the last N"),
-            )
-            .arg(
-                Arg::new("grep")
-                    .short('g')
-                    .value_name("PATTERN")
-                    .help("those of all sessions that contain it; `*` and `?` as in a shell"),
-            )
-            .arg(
-                Arg::new("unique")
-                    .short('u')
-                    .action(ArgAction::SetTrue)
-                    .help("each text once, where it was entered last"),
-            )
-            .arg(
-                Arg::new("cells")
-                    .value_name("CELLS")
-                    .action(ArgAction::Append)
-                    .help("`3`, `2-5`, `4-`; of the session before `~1/`, `~1/2-5`"),
-            )
-    }
+    const NAME: &'static str = "history";
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "%history -n 3",
+            shows: "%history",
+        },
+        Example {
+            input: "let found = 1;\n%history -u -g answer*42",
+            shows: "let answer = 42;",
+        },
+    ];
 
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "%history -n 3",
-                shows: "%history",
-            },
-            Example {
-                input: "let found = 1;\n%history -u -g answer*42",
-                shows: "let answer = 42;",
-            },
-        ]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let words = call.all_of("cells");
-        let pattern = call.text_of("grep");
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let own = session.history().iter().map(|record| (0, record.clone()));
         let own = own.filter(|(_, record)| record.cell != CellId::STARTUP);
-        let mut cells: Vec<Past> = match (&words[..], pattern) {
+        let mut cells: Vec<Past> = match (&self.cells[..], &self.grep) {
             ([], None) => own.collect(),
             ([], Some(_)) => {
                 let earlier = (1..).zip(session.earlier_sessions());
@@ -76,18 +52,18 @@ impl Magic for History {
                     .flat_map(|(back, cells)| cells.into_iter().map(move |cell| (back, cell)));
                 cells.chain(own).collect()
             }
-            _ => named(session, &words)?,
+            (words, _) => named(session, words)?,
         };
-        if let Some(pattern) = pattern {
-            cells.retain(|(_, record)| matches(pattern, &record.code));
+        if let Some(pattern) = self.grep {
+            cells.retain(|(_, record)| matches(&pattern, &record.code));
         }
-        if call.flag("unique") {
+        if self.unique {
             let mut seen = std::collections::HashSet::new();
             cells.reverse();
             cells.retain(|(_, record)| seen.insert(record.code.trim().to_owned()));
             cells.reverse();
         }
-        let last = call.number_of::<usize>("n").unwrap_or(cells.len());
+        let last = self.n.unwrap_or(cells.len());
         let shown = cells[cells.len().saturating_sub(last)..].iter().map(line);
         let text: Vec<String> = shown.collect();
         let text = if text.is_empty() {

@@ -1,44 +1,33 @@
 //! `%jobs`: what runs, and whose results are kept.
 
-use clap::{Arg, Command};
+use clap::Args;
 
 use super::values::job;
 use super::{Call, Example, Magic};
-use crate::outcome::{Event, Field, JobState, Sink, Table};
+use crate::ids::JobId;
+use crate::outcome::{Event, Field, JobState, Report, Sink, Table};
 use crate::session::{Failed, JobStatus, Session};
 
-pub struct Jobs;
+/// lists the jobs, or drops the results of finished ones
+#[derive(Args)]
+pub struct Jobs {
+    /// forget the results of this job, or of all that are finished
+    #[arg(long, value_name = "JOB|all", value_parser = job_or_all)]
+    drop: Option<Which>,
+}
 
 impl Magic for Jobs {
-    fn command(&self) -> Command {
-        Command::new("jobs")
-            .about("lists the jobs, or drops the results of finished ones")
-            .arg(
-                Arg::new("drop")
-                    .long("drop")
-                    .value_name("JOB|all")
-                    .help("forget the results of this job, or of all that are finished"),
-            )
-    }
+    const NAME: &'static str = "jobs";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\n%map -a |x: u64| x + 1 over 0..4\n%wait\n%jobs",
+        shows: "done",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%map -a |x: u64| x + 1 over 0..4\n%wait\n%jobs",
-            shows: "done",
-        }]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        if let Some(which) = call.text_of("drop") {
-            let which = if which == "all" {
-                None
-            } else {
-                Some(job(which)?)
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        if let Some(which) = self.drop {
+            let which = match which {
+                Which::All => None,
+                Which::One(job) => Some(job),
             };
             let said = match session.drop_job(which, sink)? {
                 0 => "no job to drop".to_owned(),
@@ -55,6 +44,20 @@ impl Magic for Jobs {
             Event::Table(table(&jobs))
         });
         Ok(())
+    }
+}
+
+/// A finished job, or all of them.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    All,
+    One(JobId),
+}
+
+fn job_or_all(text: &str) -> Result<Which, Report> {
+    match text {
+        "all" => Ok(Which::All),
+        number => job(number).map(Which::One),
     }
 }
 
@@ -119,7 +122,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ids::{JobId, PoolName};
+    use crate::ids::PoolName;
 
     #[test]
     fn a_job_is_a_row() {

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::map_options::{binding, options, with_options};
+use super::map_options::{binding, options, out_of, with_options};
 use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
@@ -35,9 +35,19 @@ const OPTIONS: &[&str] = &[
     "noblock",
 ];
 
-impl Magic for Map {
-    fn command(&self) -> Command {
-        let command = Command::new("map")
+impl clap::FromArgMatches for Map {
+    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
+        Ok(())
+    }
+}
+
+impl clap::Args for Map {
+    fn augment_args(command: Command) -> Command {
+        let command = command
             .about("maps a function over inputs, in parallel")
             .override_usage(
                 "%map [OPTIONS] F over EXPR\n       let NAME = %map [OPTIONS] F over EXPR\n       \
@@ -51,50 +61,46 @@ impl Magic for Map {
         with_options(command, OPTIONS)
     }
 
-    fn takes(&self) -> Takes {
-        Takes::Code
+    fn augment_args_for_update(command: Command) -> Command {
+        command
     }
+}
 
-    fn has_cell_form(&self) -> bool {
-        true
-    }
-
-    fn binds(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "%pool start -n 2\n%map |x: u64| x * x over 1..=4",
-                shows: "[1, 4, 9, 16]",
-            },
-            Example {
-                input: "let k = 3u64;\nlet thrice = %map -q -c 2 --schedule static |x| x * k over 1..=4\nthrice",
-                shows: "[3, 6, 9, 12]",
-            },
-            Example {
-                input: "%map -q --take 3 |x: u64| x + 1 over 10..",
-                shows: "[11, 12, 13]",
-            },
-            Example {
-                input: "%map -q --on-error collect |x: u64| 12 / x over 0..3",
-                shows: "Ok(12)",
-            },
-            Example {
-                input: "%map -a |x: u64| x * 10 over 1..=3\nlet later = %result\nlater",
-                shows: "[10, 20, 30]",
-            },
-        ]
-    }
+impl Magic for Map {
+    const NAME: &'static str = "map";
+    const TAKES: Takes = Takes::Code;
+    const HAS_CELL_FORM: bool = true;
+    const BINDS: bool = true;
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "%pool start -n 2\n%map |x: u64| x * x over 1..=4",
+            shows: "[1, 4, 9, 16]",
+        },
+        Example {
+            input: "let k = 3u64;\nlet thrice = %map -q -c 2 --schedule static |x| x * k over 1..=4\nthrice",
+            shows: "[3, 6, 9, 12]",
+        },
+        Example {
+            input: "%map -q --take 3 |x: u64| x + 1 over 10..",
+            shows: "[11, 12, 13]",
+        },
+        Example {
+            input: "%map -q --on-error collect |x: u64| 12 / x over 0..3",
+            shows: "Ok(12)",
+        },
+        Example {
+            input: "%map -a |x: u64| x * 10 over 1..=3\nlet later = %result\nlater",
+            shows: "[10, 20, 30]",
+        },
+    ];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let bind = binding(call, FORM.magic)?;
+        let bind = binding(call.bind, out_of(call)?, FORM.magic)?;
         let options = options(call, FORM.magic)?;
         session.map(&request(call, &FORM, bind, options)?, sink)
     }

@@ -30,9 +30,11 @@ fn declared() -> Vec<Arg> {
     vec![
         option("pool", "NAME")
             .short('p')
+            .value_parser(value_parser!(crate::ids::PoolName))
             .help("the pool; the one in use without it"),
         option("targets", "TARGETS")
             .short('t')
+            .value_parser(super::values::targets)
             .help("which engines: `all`, `2`, `0,2`, `1:3`, `::2`, `-1`"),
         option("chunk", "N|auto")
             .short('c')
@@ -176,9 +178,12 @@ fn chunk(text: &str) -> Result<Option<u64>, Report> {
 }
 
 /// What takes the results: the `let` in front of the magic, or `-o`.
-pub fn binding(call: &Call<'_>, magic: &str) -> Result<Option<Binding>, Report> {
-    let out = call.text_of("out").map(variable).transpose()?;
-    match (call.bind, out) {
+pub fn binding(
+    bind: Option<&Binding>,
+    out: Option<String>,
+    magic: &str,
+) -> Result<Option<Binding>, Report> {
+    match (bind, out) {
         (Some(bind), Some(out)) => Err(Report::usage(format!(
             "%{magic}: the results have two names, `{}` and `{out}`",
             bind.name
@@ -191,4 +196,8 @@ pub fn binding(call: &Call<'_>, magic: &str) -> Result<Option<Binding>, Report> 
             ty: None,
         })),
     }
+}
+
+pub fn out_of(call: &Call<'_>) -> Result<Option<String>, Report> {
+    call.text_of("out").map(variable).transpose()
 }

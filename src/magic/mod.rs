@@ -1,4 +1,4 @@
-//! Magics: one file each, and one line in [`ALL`]. A magic declares its options once, as a clap command;
+//! Magics: one file each, and one line in [`ALL`]. A magic declares its options once, as a struct;
 //! parser, help, completion and the README's table follow from it. It returns data and prints nothing.
 
 mod autopx;
@@ -8,6 +8,7 @@ mod cd;
 mod cells;
 mod compare;
 mod data_words;
+mod declared;
 mod dep;
 mod doc;
 mod document;
@@ -59,6 +60,7 @@ mod who;
 mod writefile;
 
 pub use call::Call;
+pub use declared::Declared;
 pub use document::{readme_table, vocabulary};
 pub use evaluate::evaluate;
 
@@ -84,103 +86,84 @@ pub struct Example {
     pub shows: &'static str,
 }
 
-pub trait Magic: Sync {
-    /// Name, description and options.
-    fn command(&self) -> clap::Command;
-
-    fn takes(&self) -> Takes {
-        Takes::Words
-    }
-
+/// A magic: its options are the fields, their help is the doc comments.
+pub trait Magic: clap::Args + 'static {
+    const NAME: &'static str;
+    const TAKES: Takes = Takes::Words;
     /// Whether there is a form `%%name` with a body.
-    fn has_cell_form(&self) -> bool {
-        false
-    }
-
+    const HAS_CELL_FORM: bool = false;
     /// Whether `let name = %magic …` binds something.
-    fn binds(&self) -> bool {
-        false
-    }
-
+    const BINDS: bool = false;
     /// Whether `%name_POOL` is the magic for that pool.
-    fn takes_suffix(&self) -> bool {
-        false
-    }
+    const TAKES_SUFFIX: bool = false;
+    const EXAMPLES: &'static [Example];
 
-    fn examples(&self) -> &'static [Example];
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed>;
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink)
+    -> Result<(), Failed>;
 }
 
 /// Every magic.
-pub const ALL: &[&dyn Magic] = &[
-    &help::Help,
-    &who::Who,
-    &who::Whos,
-    &type_of::TypeOf,
-    &types::Types,
-    &out::Outs,
-    &show::Show,
-    &doc::Doc,
-    &explain::Explain,
-    &table::Table,
-    &plot::Plot,
-    &time::Time,
-    &timeit::Timeit,
-    &history::History,
-    &rerun::Rerun,
-    &save::Save,
-    &load::Load,
-    &edit::Edit,
-    &writefile::Writefile,
-    &reset::Reset,
-    &run::Run,
-    &cd::Cd,
-    &env::Env,
-    &script::Script("bash"),
-    &script::Script("sh"),
-    &opt::Opt,
-    &dep::Dep,
-    &toolchain::Toolchain,
-    &pool::Pool,
-    &px::Px,
-    &autopx::Autopx,
-    &pxresult::Pxresult,
-    &pxconfig::Pxconfig,
-    &map::Map,
-    &reduce::Reduce,
-    &submit::Submit,
-    &compare::Compare,
-    &jobs::Jobs,
-    &wait::Wait,
-    &result::TakeResult,
-    &cancel::Cancel,
-    &timeline::Timeline,
-    &push::Push,
-    &pull::Pull,
-    &scatter::Scatter,
-    &gather::Gather,
-    &quit::Quit,
+pub const ALL: &[Declared] = &[
+    Declared::of::<help::Help>(),
+    Declared::of::<who::Who>(),
+    Declared::of::<who::Whos>(),
+    Declared::of::<type_of::TypeOf>(),
+    Declared::of::<types::Types>(),
+    Declared::of::<out::Outs>(),
+    Declared::of::<show::Show>(),
+    Declared::of::<doc::Doc>(),
+    Declared::of::<explain::Explain>(),
+    Declared::of::<table::Table>(),
+    Declared::of::<plot::Plot>(),
+    Declared::of::<time::Time>(),
+    Declared::of::<timeit::Timeit>(),
+    Declared::of::<history::History>(),
+    Declared::of::<rerun::Rerun>(),
+    Declared::of::<save::Save>(),
+    Declared::of::<load::Load>(),
+    Declared::of::<edit::Edit>(),
+    Declared::of::<writefile::Writefile>(),
+    Declared::of::<reset::Reset>(),
+    Declared::of::<run::Run>(),
+    Declared::of::<cd::Cd>(),
+    Declared::of::<env::Env>(),
+    Declared::of::<script::Bash>(),
+    Declared::of::<script::Sh>(),
+    Declared::of::<opt::Opt>(),
+    Declared::of::<dep::Dep>(),
+    Declared::of::<toolchain::Toolchain>(),
+    Declared::of::<pool::Pool>(),
+    Declared::of::<px::Px>(),
+    Declared::of::<autopx::Autopx>(),
+    Declared::of::<pxresult::Pxresult>(),
+    Declared::of::<pxconfig::Pxconfig>(),
+    Declared::of::<map::Map>(),
+    Declared::of::<reduce::Reduce>(),
+    Declared::of::<submit::Submit>(),
+    Declared::of::<compare::Compare>(),
+    Declared::of::<jobs::Jobs>(),
+    Declared::of::<wait::Wait>(),
+    Declared::of::<result::TakeResult>(),
+    Declared::of::<cancel::Cancel>(),
+    Declared::of::<timeline::Timeline>(),
+    Declared::of::<push::Push>(),
+    Declared::of::<pull::Pull>(),
+    Declared::of::<scatter::Scatter>(),
+    Declared::of::<gather::Gather>(),
+    Declared::of::<quit::Quit>(),
 ];
 
 /// The magic of this name.
-pub fn find(name: &str) -> Option<&'static dyn Magic> {
-    ALL.iter()
-        .copied()
-        .find(|magic| magic.command().get_name() == name)
+pub fn find(name: &str) -> Option<&'static Declared> {
+    ALL.iter().find(|magic| magic.name == name)
 }
 
 /// The magic of this name, and the pool that its suffix names.
-fn find_for_pool(name: &str) -> Option<(&'static dyn Magic, Option<&str>)> {
+fn find_for_pool(name: &str) -> Option<(&'static Declared, Option<&str>)> {
     if let Some(magic) = find(name) {
         return Some((magic, None));
     }
     let (name, pool) = name.split_once('_')?;
-    let magic = find(name).filter(|magic| magic.takes_suffix() && !pool.is_empty())?;
+    let magic = find(name).filter(|magic| magic.takes_suffix && !pool.is_empty())?;
     Some((magic, Some(pool)))
 }

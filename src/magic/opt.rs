@@ -1,58 +1,43 @@
 //! `%opt`: how cells are optimised, whether arithmetic is checked, how long shown values are.
 
-use clap::{Arg, Command, builder::PossibleValuesParser};
+use clap::Args;
 
+use super::values::Switch;
 use super::{Call, Example, Magic};
 use crate::compiler::Setting;
 use crate::outcome::{Event, Report, Sink};
 use crate::session::{Failed, Session};
 
-pub struct Opt;
+/// sets the optimisation of later cells, their checks, and the lines of a value
+#[derive(Args)]
+pub struct Opt {
+    /// rustc's opt-level; cells start with 2
+    #[arg(value_parser = ["0", "1", "2", "3", "s", "z"])]
+    level: Option<String>,
+    /// integer overflow checks and debug assertions (on at the start)
+    #[arg(long, value_name = "on|off")]
+    checks: Option<Switch>,
+    /// lines of a long value, the middle of which is left out (10 at the start)
+    #[arg(long, value_name = "N|all", value_parser = lines)]
+    lines: Option<usize>,
+}
 
 impl Magic for Opt {
-    fn command(&self) -> Command {
-        Command::new("opt")
-            .about("sets the optimisation of later cells, their checks, and the lines of a value")
-            .arg(
-                Arg::new("level")
-                    .value_parser(PossibleValuesParser::new(["0", "1", "2", "3", "s", "z"]))
-                    .help("rustc's opt-level; cells start with 2"),
-            )
-            .arg(
-                Arg::new("checks")
-                    .long("checks")
-                    .value_name("on|off")
-                    .value_parser(PossibleValuesParser::new(["on", "off"]))
-                    .help("integer overflow checks and debug assertions (on at the start)"),
-            )
-            .arg(
-                Arg::new("lines").long("lines").value_name("N|all").help(
-                    "lines of a long value, the middle of which is left out (10 at the start)",
-                ),
-            )
-    }
+    const NAME: &'static str = "opt";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%opt",
+        shows: "opt-level 2",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%opt",
-            shows: "opt-level 2",
-        }]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        if let Some(level) = call.text_of("level") {
-            session.configure(Setting::OptLevel(level.to_owned()));
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        if let Some(level) = self.level {
+            session.configure(Setting::OptLevel(level));
         }
-        if let Some(checks) = call.text_of("checks") {
-            session.configure(Setting::Checks(checks == "on"));
+        if let Some(checks) = self.checks {
+            session.configure(Setting::Checks(checks == Switch::On));
         }
-        if let Some(lines) = call.text_of("lines") {
-            session.value_style().lines = lines_of(lines)?;
+        if let Some(lines) = self.lines {
+            session.value_style().lines = lines;
         }
         let lines = session.value_style().lines;
         let (mut level, mut checks) = ("2", true);
@@ -75,7 +60,7 @@ impl Magic for Opt {
     }
 }
 
-fn lines_of(text: &str) -> Result<usize, Report> {
+fn lines(text: &str) -> Result<usize, Report> {
     match text.parse() {
         Ok(lines @ 1..) => Ok(lines),
         _ if text == "all" => Ok(usize::MAX),

@@ -1,62 +1,49 @@
 //! `%out`: the values that cells have shown, and which of them can still be used.
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Out, Session, Whereabouts};
 
-pub struct Outs;
+/// lists the values that cells have shown, or drops kept ones
+#[derive(Args)]
+#[command(
+    after_help = "In code, `_` is the last value, `__` and `___` are the two before it, and `_3` or `Out[3]` is \
+                  the value of In [3]. The last 32 values are kept, of 256 MB in all. A kept value is moved \
+                  where code moves it, like a variable; what an expression like `x` names stays where it is, \
+                  and `_` is a clone of it. A value that borrows from others, or whose type has no name, is not \
+                  kept."
+)]
+pub struct Outs {
+    /// drop the value of this cell, all kept values without a number
+    #[arg(long)]
+    drop: bool,
+    /// the number of a cell
+    #[arg(value_name = "N")]
+    cell: Option<u32>,
+}
 
 impl Magic for Outs {
-    fn command(&self) -> Command {
-        Command::new("out")
-            .about("lists the values that cells have shown, or drops kept ones")
-            .arg(
-                Arg::new("drop")
-                    .long("drop")
-                    .action(ArgAction::SetTrue)
-                    .help("drop the value of this cell, all kept values without a number"),
-            )
-            .arg(
-                Arg::new("n")
-                    .value_name("N")
-                    .value_parser(value_parser!(u32))
-                    .help("the number of a cell"),
-            )
-            .after_help(
-                "In code, `_` is the last value, `__` and `___` are the two before it, and `_3` or `Out[3]` is \
-                 the value of In [3]. The last 32 values are kept, of 256 MB in all. A kept value is moved where \
-                 code moves it, like a variable; what an expression like `x` names stays where it is, and `_` is \
-                 a clone of it. A value that borrows from others, or whose type has no name, is not kept.",
-            )
-    }
+    const NAME: &'static str = "out";
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "6 * 7",
+            shows: "42",
+        },
+        Example {
+            input: "_ + 1",
+            shows: "43",
+        },
+        Example {
+            input: "%out",
+            shows: "i32",
+        },
+    ];
 
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "6 * 7",
-                shows: "42",
-            },
-            Example {
-                input: "_ + 1",
-                shows: "43",
-            },
-            Example {
-                input: "%out",
-                shows: "i32",
-            },
-        ]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let cell = call.number_of::<u32>("n");
-        if !call.flag("drop") {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let cell = self.cell;
+        if !self.drop {
             return Ok(list(cell, session, sink)?);
         }
         let dropped = session.drop_outs(cell, sink)?;

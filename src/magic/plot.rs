@@ -1,6 +1,6 @@
 //! `%plot`: a chart of numbers, in the terminal or as a picture.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Args, ValueHint};
 
 use super::timeline::written;
 use super::{Call, Example, Magic, Takes};
@@ -10,44 +10,32 @@ use crate::render::debug::{columns, points};
 use crate::render::plot::svg;
 use crate::session::{Failed, Session};
 
-pub struct Plot;
+/// draws numbers as a chart: `%plot ys`, `%plot xs ys`
+#[derive(Args)]
+#[command(
+    override_usage = "%plot [--svg FILE] [--dots] YS\n       %plot [--svg FILE] [--dots] XS YS",
+    after_help = "YS is an expression: a list of numbers over their index, of pairs (x, y), or a map from x to y. \
+                  `None` and NaN leave a gap."
+)]
+pub struct Plot {
+    /// write the chart to this file, as SVG
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    svg: Option<String>,
+    /// do not join the points; they are joined where x grows from each to the next
+    #[arg(long)]
+    dots: bool,
+}
 
 impl Magic for Plot {
-    fn command(&self) -> Command {
-        Command::new("plot")
-            .about("draws numbers as a chart: `%plot ys`, `%plot xs ys`")
-            .override_usage("%plot [--svg FILE] [--dots] YS\n       %plot [--svg FILE] [--dots] XS YS")
-            .arg(
-                Arg::new("svg")
-                    .long("svg")
-                    .value_name("FILE")
-                    .help("write the chart to this file, as SVG"),
-            )
-            .arg(
-                Arg::new("dots")
-                    .long("dots")
-                    .action(ArgAction::SetTrue)
-                    .help("do not join the points; they are joined where x grows from each to the next"),
-            )
-            .after_help(
-                "YS is an expression: a list of numbers over their index, of pairs (x, y), or a map from x to y. \
-                 `None` and NaN leave a gap.",
-            )
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%plot (0..100).map(|x| f64::from(x).sin()).collect::<Vec<_>>()",
-            shows: "0.5 ┤",
-        }]
-    }
+    const NAME: &'static str = "plot";
+    const TAKES: Takes = Takes::Code;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%plot (0..100).map(|x| f64::from(x).sin()).collect::<Vec<_>>()",
+        shows: "0.5 ┤",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
@@ -77,11 +65,11 @@ impl Magic for Plot {
         }
         let chart = Chart {
             title: text.trim().to_owned(),
-            joined: !call.flag("dots") && points.is_sorted_by(|a, b| a.0 < b.0),
+            joined: !self.dots && points.is_sorted_by(|a, b| a.0 < b.0),
             points,
         };
-        sink.send(match call.text_of("svg") {
-            Some(file) => written(file, &svg(&chart))?,
+        sink.send(match self.svg {
+            Some(file) => written(&file, &svg(&chart))?,
             None => Event::Plot(chart),
         });
         Ok(())

@@ -1,218 +1,227 @@
 //! `%pool`: starts, stops, lists, chooses, resizes and restarts pools of engines.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, Args, Command, Subcommand, ValueEnum};
 
 use super::document::kind_word;
+use super::values::{TargetsPart, targets};
 use super::{Call, Example, Magic};
-use crate::cell::{Targets, position};
+use crate::cell::position;
+use crate::ids::PoolName;
 use crate::outcome::{Event, Field, PoolKind, Report, Sink, Table};
 use crate::pool::{EngineState, Work};
 use crate::session::{Code, Failed, Pool as SessionPool, PoolRequest, Session};
 
-pub struct Pool;
+/// starts, stops, lists, resizes, restarts pools of engines
+#[derive(Args)]
+pub struct Pool {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// starts a pool and uses it
+    Start(Start),
+    /// stops a pool
+    Stop {
+        /// which; the one in use without it
+        #[arg(value_name = "NAME")]
+        pool: Option<PoolName>,
+        /// every pool
+        #[arg(long)]
+        all: bool,
+    },
+    /// lists all engines
+    List,
+    /// chooses the pool that %px and %map use
+    Use {
+        #[arg(value_name = "NAME")]
+        pool: PoolName,
+    },
+    /// changes the number of engines
+    Resize {
+        #[arg(value_name = "N", allow_hyphen_values = true)]
+        size: i64,
+    },
+    /// starts engines anew, without their variables
+    Restart {
+        /// which: `all`, `2`, `0,2`, `1:3`, `-1`
+        #[arg(num_args = 1.., default_value = "all", allow_hyphen_values = true)]
+        targets: Vec<TargetsPart>,
+    },
+}
+
+#[derive(Args)]
+struct Start {
+    /// what an engine is
+    #[arg(default_value = "processes", value_parser = Kind)]
+    kind: PoolKind,
+    /// how many engines; as many as cores without it
+    #[arg(short = 'n', value_name = "N", allow_hyphen_values = true)]
+    size: Option<i64>,
+    /// what to call it: p0, p1, … without it
+    #[arg(long)]
+    name: Option<String>,
+    /// what every engine runs first, also those that stand in for others
+    #[arg(long, value_name = "CODE")]
+    init: Option<String>,
+    /// items of maps that one process does, before a new one takes its place
+    #[arg(
+        long = "tasks-per-engine",
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = items_per_process
+    )]
+    items: Option<NonZeroU64>,
+}
+
+/// Reads a kind of pool; a number in its place is told where it belongs.
+#[derive(Clone)]
+struct Kind;
+
+impl TypedValueParser for Kind {
+    type Value = PoolKind;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<PoolKind, clap::Error> {
+        let read = EnumValueParser::new().parse_ref(command, argument, value);
+        read.map_err(|mut error| {
+            let number = value.to_str().filter(|text| text.parse::<i64>().is_ok());
+            if let Some(number) = number {
+                let hint = format!("the number of engines is an option: `-n {number}`");
+                error.insert(ContextKind::Custom, ContextValue::String(hint));
+            }
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let kinds = PoolKind::value_variants().iter();
+        Some(Box::new(kinds.filter_map(PoolKind::to_possible_value)))
+    }
+}
 
 impl Magic for Pool {
-    fn command(&self) -> Command {
-        let size = Arg::new("size")
-            .short('n')
-            .value_name("N")
-            .allow_hyphen_values(true);
-        let size = size
-            .value_parser(value_parser!(i64))
-            .help("how many engines; as many as cores without it");
-        let name = Arg::new("name")
-            .long("name")
-            .value_name("NAME")
-            .help("what to call it: p0, p1, … without it");
-        let pool = Arg::new("pool").value_name("NAME");
-        Command::new("pool")
-            .about("starts, stops, lists, resizes, restarts pools of engines")
-            .subcommand(
-                Command::new("start")
-                    .about("starts a pool and uses it")
-                    .arg(
-                        Arg::new("kind")
-                            .value_parser(PossibleValuesParser::new(["processes", "threads"]))
-                            .default_value("processes")
-                            .help("what an engine is"),
-                    )
-                    .arg(size)
-                    .arg(name)
-                    .arg(
-                        Arg::new("init").long("init").value_name("CODE").help(
-                            "what every engine runs first, also those that stand in for others",
-                        ),
-                    )
-                    .arg(
-                        Arg::new("items")
-                            .long("tasks-per-engine")
-                            .value_name("N")
-                            .allow_hyphen_values(true)
-                            .help(
-                                "items of maps that one process does, before a new one takes its place",
-                            ),
-                    ),
-            )
-            .subcommand(
-                Command::new("stop")
-                    .about("stops a pool")
-                    .arg(pool.clone().help("which; the one in use without it"))
-                    .arg(
-                        Arg::new("all")
-                            .long("all")
-                            .action(ArgAction::SetTrue)
-                            .help("every pool"),
-                    ),
-            )
-            .subcommand(Command::new("list").about("lists all engines"))
-            .subcommand(
-                Command::new("use")
-                    .about("chooses the pool that %px and %map use")
-                    .arg(pool.required(true)),
-            )
-            .subcommand(
-                Command::new("resize")
-                    .about("changes the number of engines")
-                    .arg(
-                        Arg::new("size")
-                            .value_name("N")
-                            .required(true)
-                            .allow_hyphen_values(true)
-                            .value_parser(value_parser!(i64)),
-                    ),
-            )
-            .subcommand(
-                Command::new("restart")
-                    .about("starts engines anew, without their variables")
-                    .arg(
-                        Arg::new("targets")
-                            .value_name("TARGETS")
-                            .num_args(1..)
-                            .default_value("all")
-                            .allow_hyphen_values(true)
-                            .help("which: `all`, `2`, `0,2`, `1:3`, `-1`"),
-                    ),
-            )
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "%pool start -n 2",
-                shows: "2 process engines",
-            },
-            Example {
-                input: "%pool list",
-                shows: "idle",
-            },
-            Example {
-                input: "%pool stop --all",
-                shows: "stopped",
-            },
-        ]
-    }
+    const NAME: &'static str = "pool";
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "%pool start -n 2",
+            shows: "2 process engines",
+        },
+        Example {
+            input: "%pool list",
+            shows: "idle",
+        },
+        Example {
+            input: "%pool stop --all",
+            shows: "stopped",
+        },
+    ];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let Some((verb, options)) = call.matches.subcommand() else {
-            return list(session, sink);
-        };
-        let text = |id: &str| options.get_one::<String>(id).map(String::as_str);
-        let said = match verb {
-            "start" => start(call, session, options, sink)?,
-            "stop" => {
-                let all = options.get_flag("all");
-                let stopped = session.stop_pool(text("pool"), all, sink)?;
-                let names: Vec<String> = stopped.iter().map(|pool| pool.name.to_string()).collect();
-                let now = match session.current_pool() {
-                    Some(pool) if !names.is_empty() => format!("; using {}", pool.name),
-                    _ => String::new(),
-                };
-                if names.is_empty() {
-                    "no pool to stop".to_owned()
-                } else {
-                    format!("stopped {}{now}", names.join(", "))
-                }
+        let said = match self.verb {
+            None | Some(Verb::List) => return list(session, sink),
+            Some(Verb::Start(start)) => start.run(call, session, sink)?,
+            Some(Verb::Stop { pool, all }) => stop(pool.as_ref(), all, session, sink)?,
+            Some(Verb::Use { pool }) => {
+                format!("using {}", described(&session.use_pool(&pool.0)?))
             }
-            "use" => format!(
-                "using {}",
-                described(&session.use_pool(text("pool").unwrap_or_default())?)
-            ),
-            "resize" => {
-                let size = options.get_one::<i64>("size").copied().unwrap_or_default();
+            Some(Verb::Resize { size }) => {
                 let (pool, took) = session.resize_pool(size, sink)?;
                 format!("{}, in {}", described(&pool), milliseconds(took))
             }
-            "restart" => {
-                // `0, 1` is two words.
-                let words = options.get_many::<String>("targets");
-                let targets: String = words.into_iter().flatten().cloned().collect();
-                let targets: Targets = targets.parse().map_err(super::values::bad_targets)?;
-                let (pool, ranks, lost, took) = session.restart_pool(&targets, sink)?;
-                let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-                let lost = if lost.is_empty() {
-                    String::new()
-                } else {
-                    format!("; lost there: {}", lost.join(", "))
-                };
-                let engines = if ranks.len() == 1 {
-                    "engine"
-                } else {
-                    "engines"
-                };
-                format!(
-                    "pool {}: {engines} {} restarted in {}{lost}",
-                    pool.name,
-                    numbers.join(","),
-                    milliseconds(took)
-                )
-            }
-            _ => return list(session, sink),
+            Some(Verb::Restart { targets }) => restart(&targets, session, sink)?,
         };
         sink.send(Event::Text(said));
         Ok(())
     }
 }
 
-fn start(
-    call: &Call<'_>,
+impl Start {
+    fn run(
+        self,
+        call: &Call<'_>,
+        session: &mut Session,
+        sink: &mut dyn Sink,
+    ) -> Result<String, Failed> {
+        let kind = self.kind;
+        let init = self.init.map(|code| {
+            let at = call.text.find(&code).unwrap_or_default();
+            Code::default().user(&code, position(&call.text[..at], call.at))
+        });
+        let request = PoolRequest {
+            kind,
+            size: self.size,
+            name: self.name,
+            init,
+            items: self.items,
+        };
+        let (pool, took) = session.start_pool(request, sink)?;
+        let how = match kind {
+            PoolKind::Processes => format!("up in {}", milliseconds(took)),
+            PoolKind::Threads => "started by the cells that need them".to_owned(),
+        };
+        Ok(format!("{}, {how}", described(&pool)))
+    }
+}
+
+fn stop(
+    pool: Option<&PoolName>,
+    all: bool,
     session: &mut Session,
-    options: &ArgMatches,
     sink: &mut dyn Sink,
 ) -> Result<String, Failed> {
-    let kind = match options.get_one::<String>("kind").map(String::as_str) {
-        Some("threads") => PoolKind::Threads,
-        _ => PoolKind::Processes,
+    let stopped = session.stop_pool(pool.map(|pool| pool.0.as_str()), all, sink)?;
+    let names: Vec<String> = stopped.iter().map(|pool| pool.name.to_string()).collect();
+    if names.is_empty() {
+        return Ok("no pool to stop".to_owned());
+    }
+    let now = match session.current_pool() {
+        Some(pool) => format!("; using {}", pool.name),
+        None => String::new(),
     };
-    let init = options.get_one::<String>("init").map(|code| {
-        let at = call.text.find(code.as_str()).unwrap_or_default();
-        Code::default().user(code, position(&call.text[..at], call.at))
-    });
-    let (pool, took) = session.start_pool(
-        PoolRequest {
-            kind,
-            size: options.get_one::<i64>("size").copied(),
-            name: options.get_one::<String>("name").cloned(),
-            init,
-            items: options
-                .get_one::<String>("items")
-                .map(|text| items_per_process(text))
-                .transpose()?,
-        },
-        sink,
-    )?;
-    Ok(match kind {
-        PoolKind::Processes => format!("{}, up in {}", described(&pool), milliseconds(took)),
-        PoolKind::Threads => format!("{}, started by the cells that need them", described(&pool)),
-    })
+    Ok(format!("stopped {}{now}", names.join(", ")))
+}
+
+fn restart(
+    parts: &[TargetsPart],
+    session: &mut Session,
+    sink: &mut dyn Sink,
+) -> Result<String, Failed> {
+    // `0, 1` is two words.
+    let text: String = parts.iter().map(|part| part.0.as_str()).collect();
+    let (pool, ranks, lost, took) = session.restart_pool(&targets(&text)?, sink)?;
+    let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+    let lost = if lost.is_empty() {
+        String::new()
+    } else {
+        format!("; lost there: {}", lost.join(", "))
+    };
+    let engines = match numbers.len() {
+        1 => "engine",
+        _ => "engines",
+    };
+    Ok(format!(
+        "pool {}: {engines} {} restarted in {}{lost}",
+        pool.name,
+        numbers.join(","),
+        milliseconds(took)
+    ))
 }
 
 fn items_per_process(text: &str) -> Result<NonZeroU64, Report> {

@@ -1,51 +1,44 @@
 //! `%pxconfig`: defaults for the options of later `%px` cells.
 
-use clap::{Arg, ArgAction, Command};
+use clap::Args;
 
-use super::px::{pool_of, with_call, with_options};
+use super::px::PxArgs;
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Sink, Table};
 use crate::session::{Failed, OnInterrupt, Session};
 
-pub struct Pxconfig;
+/// sets and shows defaults for the options of %px
+#[derive(Args)]
+pub struct Pxconfig {
+    #[command(flatten)]
+    px: PxArgs,
+    /// forget all that was set before
+    #[arg(long)]
+    reset: bool,
+}
 
 impl Magic for Pxconfig {
-    fn command(&self) -> Command {
-        let command =
-            Command::new("pxconfig").about("sets and shows defaults for the options of %px");
-        with_options(command).arg(
-            Arg::new("reset")
-                .long("reset")
-                .action(ArgAction::SetTrue)
-                .help("forget all that was set before"),
-        )
-    }
-
-    fn takes_suffix(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pxconfig --progress-after 1",
-            shows: "progress-after",
-        }]
-    }
+    const NAME: &'static str = "pxconfig";
+    const TAKES_SUFFIX: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pxconfig --progress-after 1",
+        shows: "progress-after",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let pool = pool_of(call)?;
+        let pool = self.px.pool(call)?;
         if pool.is_some() {
             session.pool_named(pool.as_deref())?;
         }
-        if call.flag("reset") {
+        if self.reset {
             session.set_px_defaults(pool.as_deref(), None);
         }
-        let mut now = with_call(session.px_defaults(pool.as_deref()).clone(), call)?;
+        let mut now = self.px.on(session.px_defaults(pool.as_deref()).clone());
         now.pool.clone_from(&pool);
         session.set_px_defaults(pool.as_deref(), Some(now.clone()));
         let signal = match now.on_interrupt {

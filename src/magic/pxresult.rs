@@ -1,45 +1,36 @@
 //! `%pxresult`: the result of the last `%px`, waited for if need be.
 
-use clap::{Arg, Command};
+use clap::Args;
 
 use super::map_options::binding;
-use super::px::{grouping, output_options};
-use super::values::job_of;
+use super::px::OutputArgs;
+use super::values::job;
 use super::{Call, Example, Magic};
+use crate::ids::JobId;
 use crate::outcome::Sink;
 use crate::session::{Failed, PxWanted, Session};
 
-pub struct Pxresult;
+/// waits for `%px -a`, or shows the last result again
+#[derive(Args)]
+pub struct Pxresult {
+    /// its number; without it all that were not shown
+    #[arg(value_parser = job)]
+    job: Option<JobId>,
+    #[command(flatten)]
+    outputs: OutputArgs,
+}
 
 impl Magic for Pxresult {
-    fn command(&self) -> Command {
-        Command::new("pxresult")
-            .about("waits for `%px -a`, or shows the last result again")
-            .arg(
-                Arg::new("job")
-                    .value_name("JOB")
-                    .help("its number; without it all that were not shown"),
-            )
-            .args(output_options())
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%px -a engine::rank() + 5\n%pxresult",
-            shows: "6",
-        }]
-    }
-
-    fn binds(&self) -> bool {
-        true
-    }
-
-    fn takes_suffix(&self) -> bool {
-        true
-    }
+    const NAME: &'static str = "pxresult";
+    const BINDS: bool = true;
+    const TAKES_SUFFIX: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\n%px -a engine::rank() + 5\n%pxresult",
+        shows: "6",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
@@ -48,10 +39,10 @@ impl Magic for Pxresult {
             session.pool_named(call.suffix)?;
         }
         let wanted = PxWanted {
-            job: job_of(call)?,
+            job: self.job,
             pool: call.suffix.map(str::to_owned),
-            bind: binding(call, "pxresult")?,
-            group: grouping(call),
+            group: self.outputs.grouping(),
+            bind: binding(call.bind, self.outputs.out.flatten(), Self::NAME)?,
         };
         session.px_result(&wanted, sink)
     }

@@ -1,23 +1,20 @@
 //! `%quit`: ends the session.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::Sink;
 use crate::session::{Failed, Session};
 
+/// ends the session and its engines
+#[derive(Args)]
 pub struct Quit;
 
 impl Magic for Quit {
-    fn command(&self) -> Command {
-        Command::new("quit").about("ends the session and its engines")
-    }
+    const NAME: &'static str = "quit";
+    const EXAMPLES: &'static [Example] = &[];
 
-    fn examples(&self) -> &'static [Example] {
-        &[]
-    }
-
-    fn run(&self, _: &Call<'_>, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
         session.quitting = true;
         Ok(())
     }

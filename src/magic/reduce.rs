@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::map_options::{binding, options, with_options};
+use super::map_options::{binding, options, out_of, with_options};
 use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
@@ -22,9 +22,19 @@ const OPTIONS: &[&str] = &[
     "take", "block", "noblock",
 ];
 
-impl Magic for Reduce {
-    fn command(&self) -> Command {
-        let command = Command::new("reduce")
+impl clap::FromArgMatches for Reduce {
+    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
+        Ok(())
+    }
+}
+
+impl clap::Args for Reduce {
+    fn augment_args(command: Command) -> Command {
+        let command = command
             .about("maps a function over inputs and combines the results, in parallel")
             .override_usage(
                 "%reduce [OPTIONS] F over EXPR with OP\n       \
@@ -38,32 +48,28 @@ impl Magic for Reduce {
         with_options(command, OPTIONS)
     }
 
-    fn takes(&self) -> Takes {
-        Takes::Code
+    fn augment_args_for_update(command: Command) -> Command {
+        command
     }
+}
 
-    fn has_cell_form(&self) -> bool {
-        true
-    }
-
-    fn binds(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%reduce |x: u64| x * x over 1..=4 with |a, b| a + b",
-            shows: "30",
-        }]
-    }
+impl Magic for Reduce {
+    const NAME: &'static str = "reduce";
+    const TAKES: Takes = Takes::Code;
+    const HAS_CELL_FORM: bool = true;
+    const BINDS: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\n%reduce |x: u64| x * x over 1..=4 with |a, b| a + b",
+        shows: "30",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let bind = binding(call, FORM.magic)?;
+        let bind = binding(call.bind, out_of(call)?, FORM.magic)?;
         let options = options(call, FORM.magic)?;
         session.map(&request(call, &FORM, bind, options)?, sink)
     }

@@ -1,26 +1,23 @@
 //! `%reset`: a session as new, with its pools and history.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
 
+/// forgets all variables and definitions
+#[derive(Args)]
 pub struct Reset;
 
 impl Magic for Reset {
-    fn command(&self) -> Command {
-        Command::new("reset").about("forgets all variables and definitions")
-    }
+    const NAME: &'static str = "reset";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%reset",
+        shows: "forgotten",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%reset",
-            shows: "forgotten",
-        }]
-    }
-
-    fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         session.reset(sink);
         let text = "all variables and definitions are forgotten; crates, pools and history stay";
         sink.send(Event::Text(text.to_owned()));

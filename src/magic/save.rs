@@ -1,56 +1,39 @@
 //! `%save`: cells into a file, a notebook or Rust.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Args, ValueHint};
 
 use super::cells::{CELL, is_notebook, named, path, write};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Report, Sink};
 use crate::session::{Failed, Session};
 
-pub struct Save;
+/// writes cells into a file: a notebook (.md) or Rust
+#[derive(Args)]
+pub struct Save {
+    /// behind what is in it
+    #[arg(short)]
+    append: bool,
+    /// in place of what is in it
+    #[arg(short)]
+    force: bool,
+    /// the file
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: String,
+    /// `3`, `2-5`, `~1/`; all of this session without it
+    cells: Vec<String>,
+}
 
 impl Magic for Save {
-    fn command(&self) -> Command {
-        Command::new("save")
-            .about("writes cells into a file: a notebook (.md) or Rust")
-            .arg(
-                Arg::new("append")
-                    .short('a')
-                    .action(ArgAction::SetTrue)
-                    .help("behind what is in it"),
-            )
-            .arg(
-                Arg::new("force")
-                    .short('f')
-                    .action(ArgAction::SetTrue)
-                    .help("in place of what is in it"),
-            )
-            .arg(Arg::new("file").required(true).help("the file"))
-            .arg(
-                Arg::new("cells")
-                    .value_name("CELLS")
-                    .action(ArgAction::Append)
-                    .help("`3`, `2-5`, `~1/`; all of this session without it"),
-            )
-    }
+    const NAME: &'static str = "save";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "let kept = 1;\n%save -f /tmp/regatta-example.md 1",
+        shows: "1 cell",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "let kept = 1;\n%save -f /tmp/regatta-example.md 1",
-            shows: "1 cell",
-        }]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let file = call.text_of("file").unwrap_or_default();
-        let cells = named(session, &call.all_of("cells"))?;
-        let append = call.flag("append");
-        if !append && !call.flag("force") && path(file).exists() {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let file = self.file.as_str();
+        let cells = named(session, &self.cells)?;
+        if !self.append && !self.force && path(file).exists() {
             let hint = format!("`%save -f {file} …` replaces it, `%save -a {file} …` adds to it");
             return Err(Report::usage(format!("{file} is there already"))
                 .hint(hint)
@@ -62,7 +45,7 @@ impl Magic for Save {
         } else {
             codes.map(|code| format!("{CELL}\n{code}\n")).collect()
         };
-        write(file, &text, append)?;
+        write(file, &text, self.append)?;
         let count = match cells.len() {
             1 => "1 cell".to_owned(),
             count => format!("{count} cells"),

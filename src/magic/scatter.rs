@@ -1,50 +1,56 @@
 //! `%scatter`: a collection of the session, a part to each engine.
 
-use clap::Command;
+use clap::Args;
 
-use super::data_words::{as_name, data_name, is_cyclic, names, with_layout, with_targets};
-use super::values::{targets_of, variable};
+use super::data_words::{Layout, VariableWord, data_name};
+use super::values::{OnTargets, variable};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
 use crate::session::{DataRequest, DataVerb, Failed, Session};
 
-pub struct Scatter;
+/// divides a collection among the engines
+#[derive(Args)]
+#[command(override_usage = "%scatter NAME [--as NAME] [--block|--cyclic] [-t TARGETS]")]
+pub struct Scatter {
+    /// the variable; it stays here too
+    #[arg(value_name = "NAME")]
+    names: Vec<VariableWord>,
+    /// what the engines call their parts
+    #[arg(long = "as", value_name = "NAME", value_parser = variable)]
+    as_name: Option<String>,
+    #[command(flatten)]
+    layout: Layout,
+    #[command(flatten)]
+    on: OnTargets,
+}
 
 impl Magic for Scatter {
-    fn command(&self) -> Command {
-        let command = Command::new("scatter")
-            .about("divides a collection among the engines")
-            .override_usage("%scatter NAME [--as NAME] [--block|--cyclic] [-t TARGETS]")
-            .arg(names("the variable; it stays here too"))
-            .arg(as_name("what the engines call their parts"));
-        with_targets(with_layout(command))
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\nlet all: Vec<u64> = (1..=4).collect();\n%scatter all --as part\n%px part.iter().sum::<u64>()",
-            shows: "7",
-        }]
-    }
+    const NAME: &'static str = "scatter";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\nlet all: Vec<u64> = (1..=4).collect();\n%scatter all --as part\n%px part.iter().sum::<u64>()",
+        shows: "7",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        session.move_data(&request(call)?, sink)
+        session.move_data(&self.request(call)?, sink)
     }
 }
 
-/// What the call asks for.
-pub fn request(call: &Call<'_>) -> Result<DataRequest, Report> {
-    Ok(DataRequest {
-        verb: DataVerb::Scatter,
-        name: data_name(call, "scatter")?,
-        as_name: call.text_of("as").map(variable).transpose()?,
-        targets: targets_of(call)?,
-        cyclic: is_cyclic(call, "scatter")?,
-        bind: None,
-    })
+impl Scatter {
+    /// What the call asks for.
+    pub fn request(self, call: &Call<'_>) -> Result<DataRequest, Report> {
+        Ok(DataRequest {
+            verb: DataVerb::Scatter,
+            name: data_name(&self.names, call, Self::NAME)?,
+            as_name: self.as_name,
+            targets: self.on.targets,
+            cyclic: self.layout.is_cyclic(Self::NAME)?,
+            bind: None,
+        })
+    }
 }

@@ -1,35 +1,28 @@
 //! `%show`: a value whole, through the pager where it is longer than the screen.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
 
+/// shows the whole of a value, through a pager
+#[derive(Args)]
+#[command(
+    after_help = "The pager is $PAGER, or less. Without a terminal the text stands in the output."
+)]
 pub struct Show;
 
 impl Magic for Show {
-    fn command(&self) -> Command {
-        Command::new("show")
-            .about("shows the whole of a value, through a pager")
-            .after_help(
-                "The pager is $PAGER, or less. Without a terminal the text stands in the output.",
-            )
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%show (0..200).collect::<Vec<u32>>()",
-            shows: "100,",
-        }]
-    }
+    const NAME: &'static str = "show";
+    const TAKES: Takes = Takes::Code;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%show (0..200).collect::<Vec<u32>>()",
+        shows: "100,",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,

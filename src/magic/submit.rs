@@ -3,7 +3,7 @@
 use clap::Command;
 use regatta_cell::options::MapOptions;
 
-use super::map_options::{binding, options, with_options};
+use super::map_options::{binding, options, out_of, with_options};
 use super::values::targets_of;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
@@ -13,9 +13,19 @@ pub struct Submit;
 
 const OPTIONS: &[&str] = &["pool", "targets", "retries", "timeout", "seed", "out"];
 
-impl Magic for Submit {
-    fn command(&self) -> Command {
-        let command = Command::new("submit")
+impl clap::FromArgMatches for Submit {
+    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
+        Ok(())
+    }
+}
+
+impl clap::Args for Submit {
+    fn augment_args(command: Command) -> Command {
+        let command = command
             .about("evaluates an expression on whichever engine is free first, and does not wait for it")
             .override_usage(
                 "%submit [OPTIONS] EXPR\n       let NAME = %submit [OPTIONS] EXPR\n       \
@@ -28,32 +38,28 @@ impl Magic for Submit {
         with_options(command, OPTIONS)
     }
 
-    fn takes(&self) -> Takes {
-        Takes::Code
+    fn augment_args_for_update(command: Command) -> Command {
+        command
     }
+}
 
-    fn has_cell_form(&self) -> bool {
-        true
-    }
-
-    fn binds(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\nlet base = 40u64;\nlet job = %submit base + 2\njob.result()",
-            shows: "Ok(42)",
-        }]
-    }
+impl Magic for Submit {
+    const NAME: &'static str = "submit";
+    const TAKES: Takes = Takes::Code;
+    const HAS_CELL_FORM: bool = true;
+    const BINDS: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\nlet base = 40u64;\nlet job = %submit base + 2\njob.result()",
+        shows: "Ok(42)",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let bind = binding(call, "submit")?;
+        let bind = binding(call.bind, out_of(call)?, "submit")?;
         let options = MapOptions {
             background: true,
             single: true,

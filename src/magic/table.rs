@@ -1,6 +1,6 @@
 //! `%table`: a list of structs, tuples or numbers as a table.
 
-use clap::{Arg, Command, value_parser};
+use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Report, Rows, Sink};
@@ -10,38 +10,28 @@ use crate::session::{Failed, Session};
 /// Rows that are shown of a long list.
 const ROWS: usize = 20;
 
-pub struct Table;
+/// shows a list of structs, tuples or numbers as a table
+#[derive(Args)]
+#[command(
+    after_help = "A column for each field, or for each place of a tuple; keys and values of a map. It reads the \
+                  value's Debug text, so the type needs no more than #[derive(Debug)]."
+)]
+pub struct Table {
+    /// the first N rows; 20 without it
+    #[arg(short, value_name = "N")]
+    n: Option<usize>,
+}
 
 impl Magic for Table {
-    fn command(&self) -> Command {
-        Command::new("table")
-            .about("shows a list of structs, tuples or numbers as a table")
-            .arg(
-                Arg::new("n")
-                    .short('n')
-                    .value_name("N")
-                    .value_parser(value_parser!(usize))
-                    .help("the first N rows; 20 without it"),
-            )
-            .after_help(
-                "A column for each field, or for each place of a tuple; keys and values of a map. It reads the \
-                 value's Debug text, so the type needs no more than #[derive(Debug)].",
-            )
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%table [(\"one\", 1.0), (\"two\", 4.0)]",
-            shows: "│ two │ 4.0 │",
-        }]
-    }
+    const NAME: &'static str = "table";
+    const TAKES: Takes = Takes::Code;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%table [(\"one\", 1.0), (\"two\", 4.0)]",
+        shows: "│ two │ 4.0 │",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,
@@ -58,7 +48,7 @@ impl Magic for Table {
             sink.send(Event::Text("the list is empty".to_owned()));
             return Ok(());
         }
-        let most = call.number_of::<usize>("n").unwrap_or(ROWS).max(1);
+        let most = self.n.unwrap_or(ROWS).max(1);
         let cut = all.rows.len().saturating_sub(most) as u64;
         all.rows.truncate(most);
         sink.send(Event::Rows(Rows {

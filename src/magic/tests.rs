@@ -4,18 +4,23 @@ use std::time::Duration;
 
 use regatta_cell::options::MapOptions;
 
-use super::call::{Call, prepare};
+use super::call::{Call, read as read_call, refused};
+use super::compare::Compare;
+use super::gather::Gather;
+use super::map::Map;
 use super::parts::{Form, request};
-use super::{gather, map_options, pull, push, scatter};
-use crate::cell::{SegmentKind, parse};
+use super::pool::Pool;
+use super::pull::Pull;
+use super::push::Push;
+use super::reduce::Reduce;
+use super::scatter::Scatter;
+use super::{Magic, map_options};
+use crate::cell::{MagicCall, SegmentKind, parse};
 use crate::outcome::{Report, Schedule};
 use crate::session::{DataRequest, DataVerb, MapRequest};
 
-/// Hands the only magic of a cell to `read`; its error is one of the magic's own or of its options.
-fn reading<T>(
-    text: &str,
-    read: impl Fn(&Call<'_>, &'static str) -> Result<T, Report>,
-) -> Result<T, Report> {
+/// The only magic of a cell, before its options are read.
+fn written(text: &str) -> MagicCall {
     let cell = parse(text).expect("a cell");
     let [segment] = cell.segments.as_slice() else {
         panic!("one segment in {text}");
@@ -23,25 +28,36 @@ fn reading<T>(
     let SegmentKind::Magic(written) = &segment.kind else {
         panic!("a magic in {text}");
     };
-    let (_, call) = prepare(written)?;
-    let name = match written.name.as_str() {
-        "reduce" => "reduce",
-        "compare" => "compare",
-        _ => "map",
-    };
-    read(&call, name)
+    written.clone()
+}
+
+/// Hands the only magic of a cell to `read`; its error is one of the magic's own or of its options.
+fn reading<M: Magic, T>(
+    text: &str,
+    read: impl Fn(M, &Call<'_>) -> Result<T, Report>,
+) -> Result<T, Report> {
+    let written = written(text);
+    let (magic, call) = read_call(&written)?;
+    assert_eq!(magic.name, M::NAME, "{text}");
+    let options = M::from_arg_matches(&call.matches).map_err(|error| refused(&error, M::NAME))?;
+    read(options, &call)
 }
 
 fn mapped(text: &str) -> Result<MapRequest, Report> {
-    reading(text, |call, magic| {
+    let read = |call: &Call<'_>, magic| {
         let form = Form {
             magic,
-            combines: magic == "reduce",
+            combines: magic == Reduce::NAME,
             example: "`this`",
         };
-        let bind = map_options::binding(call, magic)?;
+        let bind = map_options::binding(call.bind, map_options::out_of(call)?, magic)?;
         request(call, &form, bind, map_options::options(call, magic)?)
-    })
+    };
+    if text.contains("%reduce") {
+        reading(text, |_: Reduce, call| read(call, Reduce::NAME))
+    } else {
+        reading(text, |_: Map, call| read(call, Map::NAME))
+    }
 }
 
 fn options(text: &str) -> MapOptions {
@@ -161,8 +177,16 @@ fn a_reduction_has_an_operation() {
 
 #[test]
 fn a_mistyped_word_gets_the_nearest_one() {
-    let read = reading("%pool strat -n 2", |_, _| Ok(()));
-    assert!(refusal(read).ends_with("did you mean start?"));
+    let read = |text: &str| reading(text, |_: Pool, _| Ok(()));
+    assert!(refusal(read("%pool strat -n 2")).ends_with("did you mean start?"));
+    assert_eq!(
+        refusal(read("%pool start 4")),
+        "%pool: invalid value '4' for '[KIND]' · the number of engines is an option: `-n 4`"
+    );
+    assert_eq!(
+        refusal(read("%pool start forks")),
+        "%pool: invalid value 'forks' for '[KIND]' · one of processes, threads"
+    );
 }
 
 #[test]
@@ -251,18 +275,15 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
 #[test]
 fn a_comparison_names_pools_and_options_before_the_dashes() {
     let read = |text: &str| {
-        reading(text, |call, magic| {
+        reading(text, |_: Compare, call| {
+            let magic = Compare::NAME;
             let form = Form {
                 magic,
                 combines: false,
                 example: "`this`",
             };
             let options = map_options::options(call, magic)?;
-            let pools: Vec<String> = call
-                .all_of("pools")
-                .into_iter()
-                .map(str::to_owned)
-                .collect();
+            let pools = super::compare::pools(call);
             Ok((pools, request(call, &form, None, options)?))
         })
     };
@@ -298,17 +319,15 @@ fn a_comparison_names_pools_and_options_before_the_dashes() {
 }
 
 fn moved(text: &str) -> Result<Vec<DataRequest>, Report> {
-    reading(text, |call, _| {
-        if text.contains("%push") {
-            push::requests(call)
-        } else if text.contains("%pull") {
-            pull::requests(call)
-        } else if text.contains("%scatter") {
-            scatter::request(call).map(|request| vec![request])
-        } else {
-            gather::request(call).map(|request| vec![request])
-        }
-    })
+    if text.contains("%push") {
+        reading(text, Push::requests)
+    } else if text.contains("%pull") {
+        reading(text, Pull::requests)
+    } else if text.contains("%scatter") {
+        reading(text, Scatter::request).map(|request| vec![request])
+    } else {
+        reading(text, Gather::request).map(|request| vec![request])
+    }
 }
 
 #[test]

@@ -1,36 +1,27 @@
 //! `%time`: runs code once and tells how long that took.
 
-use clap::Command;
+use clap::Args;
 
 use super::evaluate::run_text;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Sink, Timing};
 use crate::session::{Failed, Session};
 
+/// runs code once and tells how long that took
+#[derive(Args)]
 pub struct Time;
 
 impl Magic for Time {
-    fn command(&self) -> Command {
-        Command::new("time").about("runs code once and tells how long that took")
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn has_cell_form(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%time (0..1000u64).sum::<u64>()",
-            shows: "wall",
-        }]
-    }
+    const NAME: &'static str = "time";
+    const TAKES: Takes = Takes::Code;
+    const HAS_CELL_FORM: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%time (0..1000u64).sum::<u64>()",
+        shows: "wall",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,

@@ -1,35 +1,26 @@
 //! `%timeit`: how long an expression takes, measured over many loops of the compiled code.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Report, Sink};
 use crate::session::{Code, Failed, Session};
 
+/// measures an expression over many loops
+#[derive(Args)]
 pub struct Timeit;
 
 impl Magic for Timeit {
-    fn command(&self) -> Command {
-        Command::new("timeit").about("measures an expression over many loops")
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn has_cell_form(&self) -> bool {
-        true
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%timeit (0..1000u64).map(std::hint::black_box).sum::<u64>()",
-            shows: "per loop",
-        }]
-    }
+    const NAME: &'static str = "timeit";
+    const TAKES: Takes = Takes::Code;
+    const HAS_CELL_FORM: bool = true;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%timeit (0..1000u64).map(std::hint::black_box).sum::<u64>()",
+        shows: "per loop",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,

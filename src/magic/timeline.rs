@@ -2,55 +2,45 @@
 
 use std::path::Path;
 
-use clap::{Arg, Command};
+use clap::{Args, ValueHint};
 
-use super::values::job_of;
+use super::values::job;
 use super::{Call, Example, Magic};
+use crate::ids::JobId;
 use crate::outcome::{Event, Report, Sink};
 use crate::render::timeline::{svg, trace};
 use crate::session::{Failed, Session};
 
-pub struct Timeline;
+/// shows which engine worked on what when
+#[derive(Args)]
+pub struct Timeline {
+    /// its number; the last one without it
+    #[arg(value_parser = job)]
+    job: Option<JobId>,
+    /// write the chart to this file, as SVG
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    svg: Option<String>,
+    /// write the chunks to this file, for Perfetto or Chrome's tracing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    trace: Option<String>,
+}
 
 impl Magic for Timeline {
-    fn command(&self) -> Command {
-        let file = |id: &'static str| Arg::new(id).long(id).value_name("FILE");
-        Command::new("timeline")
-            .about("shows which engine worked on what when")
-            .arg(
-                Arg::new("job")
-                    .value_name("JOB")
-                    .help("its number; the last one without it"),
-            )
-            .arg(file("svg").help("write the chart to this file, as SVG"))
-            .arg(
-                file("trace")
-                    .help("write the chunks to this file, for Perfetto or Chrome's tracing"),
-            )
-    }
+    const NAME: &'static str = "timeline";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%pool start -n 2\n%map -q |x: u64| x + 1 over 0..4\n%timeline",
+        shows: "engine",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%pool start -n 2\n%map -q |x: u64| x + 1 over 0..4\n%timeline",
-            shows: "engine",
-        }]
-    }
-
-    fn run(
-        &self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
-        let timeline = session.timeline(job_of(call)?)?;
-        let (svg_file, trace_file) = (call.text_of("svg"), call.text_of("trace"));
-        if let Some(file) = svg_file {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let timeline = session.timeline(self.job)?;
+        if let Some(file) = &self.svg {
             sink.send(written(file, &svg(&timeline))?);
         }
-        if let Some(file) = trace_file {
+        if let Some(file) = &self.trace {
             sink.send(written(file, &trace(&timeline))?);
         }
-        if svg_file.or(trace_file).is_none() {
+        if self.svg.or(self.trace).is_none() {
             sink.send(Event::Timeline(timeline));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! `%toolchain`: what cells are compiled with.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
@@ -9,26 +9,22 @@ use crate::session::{Failed, Session};
 /// Packages on which the ways of a value between cells and engines depend.
 const CARRIERS: [&str; 3] = ["regatta-cell", "serde", "postcard"];
 
+/// tells what cells are compiled with: compiler, target, std, crates
+#[derive(Args)]
+#[command(
+    after_help = "It is the toolchain that `rustc` means where the session was started; `rustup default` and \
+                  `rust-toolchain.toml` choose it."
+)]
 pub struct Toolchain;
 
 impl Magic for Toolchain {
-    fn command(&self) -> Command {
-        Command::new("toolchain")
-            .about("tells what cells are compiled with: compiler, target, std, crates")
-            .after_help(
-                "It is the toolchain that `rustc` means where the session was started; `rustup default` and \
-                 `rust-toolchain.toml` choose it.",
-            )
-    }
+    const NAME: &'static str = "toolchain";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%toolchain",
+        shows: "rustc",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%toolchain",
-            shows: "rustc",
-        }]
-    }
-
-    fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let toolchain = session.toolchain();
         let said = toolchain.description().map_err(|error| {
             Report::new(ErrorKind::System, format!("rustc cannot be run: {error}"))

@@ -1,31 +1,25 @@
 //! `%type`: the type of an expression, which is not run.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Sink};
 use crate::session::{Failed, Session};
 
+/// tells an expression's type without running it
+#[derive(Args)]
 pub struct TypeOf;
 
 impl Magic for TypeOf {
-    fn command(&self) -> Command {
-        Command::new("type").about("tells an expression's type without running it")
-    }
-
-    fn takes(&self) -> Takes {
-        Takes::Code
-    }
-
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "%type vec![1u8].into_iter().map(f64::from).collect::<Vec<_>>()",
-            shows: "Vec<f64>",
-        }]
-    }
+    const NAME: &'static str = "type";
+    const TAKES: Takes = Takes::Code;
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%type vec![1u8].into_iter().map(f64::from).collect::<Vec<_>>()",
+        shows: "Vec<f64>",
+    }];
 
     fn run(
-        &self,
+        self,
         call: &Call<'_>,
         session: &mut Session,
         sink: &mut dyn Sink,

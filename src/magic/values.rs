@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::Call;
+use clap::{Args, ValueEnum};
+
 use crate::cell::{TargetError, Targets, is_variable_name};
 use crate::ids::JobId;
 use crate::outcome::Report;
@@ -35,20 +36,38 @@ pub fn job(text: &str) -> Result<JobId, Report> {
     })
 }
 
-/// The argument `job` of a call.
-pub fn job_of(call: &Call<'_>) -> Result<Option<JobId>, Report> {
-    call.text_of("job").map(job).transpose()
+/// A word that names engines; `0, 1` is two.
+#[derive(Clone)]
+pub struct TargetsPart(pub String);
+
+impl From<&str> for TargetsPart {
+    fn from(word: &str) -> Self {
+        Self(word.to_owned())
+    }
 }
 
-pub fn bad_targets(error: TargetError) -> Report {
-    Report::usage(error.to_string())
+/// Which engines.
+pub fn targets(text: &str) -> Result<Targets, Report> {
+    text.parse()
+        .map_err(|error: TargetError| Report::usage(error.to_string()))
 }
 
-/// The option `--targets` of a call.
-pub fn targets_of(call: &Call<'_>) -> Result<Option<Targets>, Report> {
-    call.text_of("targets")
-        .map(|text| text.parse().map_err(bad_targets))
-        .transpose()
+pub fn targets_of(call: &super::Call<'_>) -> Result<Option<Targets>, Report> {
+    Ok(call.matches.get_one::<Targets>("targets").cloned())
+}
+
+#[derive(Args)]
+pub struct OnTargets {
+    /// which engines: `all`, `2`, `0,2`, `1:3`, `::2`, `-1`
+    #[arg(short, long, value_name = "TARGETS", allow_hyphen_values = true, value_parser = targets)]
+    pub targets: Option<Targets>,
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
 }
 
 #[cfg(test)]

@@ -1,34 +1,33 @@
 //! `%who` and `%whos`: the variables, with their types and where they live, and what is defined.
 
-use clap::Command;
+use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::cell::ItemKind;
 use crate::outcome::{Event, Field, Sink, Table};
 use crate::session::{Failed, Session};
 
+/// names the session's variables, functions and types
+#[derive(Args)]
 pub struct Who;
+/// lists the variables with type and whereabouts
+#[derive(Args)]
 pub struct Whos;
 
 impl Magic for Who {
-    fn command(&self) -> Command {
-        Command::new("who").about("names the session's variables, functions and types")
-    }
+    const NAME: &'static str = "who";
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "let answer = 42;\n%who",
+            shows: "answer",
+        },
+        Example {
+            input: "fn twice(x: u8) -> u8 { x * 2 }\n%who",
+            shows: "functions  twice",
+        },
+    ];
 
-    fn examples(&self) -> &'static [Example] {
-        &[
-            Example {
-                input: "let answer = 42;\n%who",
-                shows: "answer",
-            },
-            Example {
-                input: "fn twice(x: u8) -> u8 { x * 2 }\n%who",
-                shows: "functions  twice",
-            },
-        ]
-    }
-
-    fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let mut names: Vec<String> = session.whereabouts().into_iter().map(|row| row.0).collect();
         names.sort();
         names.dedup();
@@ -59,18 +58,13 @@ impl Magic for Who {
 }
 
 impl Magic for Whos {
-    fn command(&self) -> Command {
-        Command::new("whos").about("lists the variables with type and whereabouts")
-    }
+    const NAME: &'static str = "whos";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "let answer = 42;\n%whos",
+        shows: "i32",
+    }];
 
-    fn examples(&self) -> &'static [Example] {
-        &[Example {
-            input: "let answer = 42;\n%whos",
-            shows: "i32",
-        }]
-    }
-
-    fn run(&self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
         let rows = session
             .whereabouts()
             .into_iter()

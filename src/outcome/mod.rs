@@ -10,15 +10,16 @@ pub use map::{
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
 };
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CellId, PoolName, Rank};
 
 /// What a pool's engines are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PoolKind {
-    Threads,
     Processes,
+    Threads,
 }
 
 /// Who printed or returned something.
@@ -169,15 +170,15 @@ impl EngineOutcome {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum GroupOutputs {
     /// Engine by engine.
     Engine,
+    /// In the order of arrival.
+    Order,
     /// All outputs of a type together (ipyparallel's default).
     #[default]
     Type,
-    /// In the order of arrival.
-    Order,
 }
 
 #[derive(Clone, Debug)]
@@ -310,7 +311,8 @@ pub enum ErrorKind {
 }
 
 /// An error as the user sees it: what happened, where, what to do now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what}")]
 pub struct Report {
     pub kind: ErrorKind,
     /// What happened, one line, no full stop: `unknown magic %pol`.

@@ -1,6 +1,6 @@
 //! What can be asked of a session without running anything: types, whereabouts and documentation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Instant;
@@ -44,6 +44,18 @@ impl Session {
             }
         }
         rows
+    }
+
+    /// Names of the variables that engines of the pool in use have.
+    pub fn engines_variables(&self) -> Vec<String> {
+        let engines = self
+            .current_pool()
+            .into_iter()
+            .flat_map(|pool| &pool.engines);
+        let names: BTreeSet<String> = engines
+            .flat_map(|engine| self.variables_of(*engine))
+            .collect();
+        names.into_iter().collect()
     }
 
     /// Who knows the names that code can use, and what they mean.

@@ -105,7 +105,8 @@ impl Session {
         self.statuses()
     }
 
-    fn statuses(&self) -> Vec<JobStatus> {
+    /// The same, of what has been heard so far.
+    pub fn statuses(&self) -> Vec<JobStatus> {
         let records = self.crew.hub.jobs();
         // Those that code began are listed as long as it can reach them.
         let codes =
