@@ -9,8 +9,6 @@ pub enum ValueCount {
     One,
     /// As one, and it goes on over blanks after a comma and between brackets: `0, 1`, `[0, 2]`.
     List,
-    /// Attached, or none.
-    Optional,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,10 +83,11 @@ fn known(
     }
     let short = word.char_indices().nth(2).map(|(end, _)| &word[..end]);
     match short.map(|short| (short, takes_value(short))) {
-        Some((
-            short,
-            Some(count @ (ValueCount::One | ValueCount::List | ValueCount::Optional)),
-        )) if !word.starts_with("--") => Ok((short.to_owned(), count, true)),
+        Some((short, Some(count @ (ValueCount::One | ValueCount::List))))
+            if !word.starts_with("--") =>
+        {
+            Ok((short.to_owned(), count, true))
+        }
         _ => Err(OptionError::Unknown {
             option: name.to_owned(),
         }),
@@ -158,7 +157,7 @@ mod tests {
             "-t" | "--targets" => Some(ValueCount::List),
             "-s" => Some(ValueCount::One),
             "-b" | "--no-stream" => Some(ValueCount::None),
-            "-o" | "--out" => Some(ValueCount::Optional),
+            "-o" | "--out" => Some(ValueCount::One),
             _ => None,
         }
     }
@@ -176,7 +175,6 @@ mod tests {
             ("-t '0, 2' \"a b\"", vec!["-t", "0, 2"], "\"a b\""),
             ("--targets=\"0, 2\" x", vec!["--targets=0, 2"], "x"),
             ("-b --no-stream f(-b)", vec!["-b", "--no-stream"], "f(-b)"),
-            ("-o x", vec!["-o"], "x"),
             ("-oé x", vec!["-oé"], "x"),
             ("--out=y x", vec!["--out=y"], "x"),
             ("-t 0, 1 x[0]", vec!["-t", "0,1"], "x[0]"),

@@ -1,4 +1,4 @@
-//! A magic call as a plain record: options parsed, code found; nothing has run yet.
+//! A magic call read: which magic, with what options, and what else belongs to it; nothing has run yet.
 
 use std::any::TypeId;
 use std::error::Error as _;
@@ -13,18 +13,15 @@ use crate::cell::{
     Binding, MagicCall, OptionError, Targets, ValueCount, goes_on, position, shell_habit,
     split_options,
 };
-use crate::ids::PoolName;
 use crate::outcome::Report;
 use crate::session::Code;
 
 pub struct Call<'a> {
-    pub matches: ArgMatches,
     /// The words behind the name, for [`Takes::Line`]; the code, for [`Takes::Code`].
     pub text: &'a str,
     /// Line and column in the cell at which `text` begins.
     pub at: (usize, usize),
     pub bind: Option<&'a Binding>,
-    pub cell_form: bool,
     /// The pool that `%px_POOL` names.
     pub suffix: Option<&'a str>,
     /// The lines below a `%%name`.
@@ -36,38 +33,19 @@ impl Call<'_> {
     pub fn code(&self) -> Code {
         Code::default().user(self.text, self.at)
     }
-
-    pub fn flag(&self, name: &str) -> bool {
-        self.matches
-            .try_get_one::<bool>(name)
-            .ok()
-            .flatten()
-            .copied()
-            .unwrap_or(false)
-    }
-
-    pub fn number_of<T: Copy + Send + Sync + 'static>(&self, name: &str) -> Option<T> {
-        self.matches.try_get_one::<T>(name).ok().flatten().copied()
-    }
-
-    pub fn text_of(&self, name: &str) -> Option<&str> {
-        let text = self.matches.try_get_one::<String>(name).ok().flatten();
-        let pool = self.matches.try_get_one::<PoolName>(name).ok().flatten();
-        text.or(pool.map(|pool| &pool.0)).map(String::as_str)
-    }
 }
 
 /// Parses a call: what is to run, with what.
 pub fn prepare(call: &MagicCall) -> Result<(Run, Call<'_>), Report> {
-    let (magic, call) = read(call)?;
+    let (magic, matches, call) = read(call)?;
     let run = magic
-        .read(&call.matches)
+        .read(&matches)
         .map_err(|error| refused(&error, magic.name))?;
     Ok((run, call))
 }
 
 /// Which magic a call means, and the values of its options.
-pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, Call<'_>), Report> {
+pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, ArgMatches, Call<'_>), Report> {
     let (magic, suffix) = find_for_pool(&call.name).ok_or_else(|| unknown(call))?;
     if call.cell_form && !magic.has_cell_form {
         return Err(
@@ -90,15 +68,13 @@ pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, Call<'_>), Re
         .try_get_matches_from(words)
         .map_err(|error| refused(&error, &call.name))?;
     let call = Call {
-        matches,
         text,
         at,
         bind: call.bind.as_ref(),
-        cell_form: call.cell_form,
         suffix,
         body: call.body.as_deref(),
     };
-    Ok((magic, call))
+    Ok((magic, matches, call))
 }
 
 fn percent(call: &MagicCall) -> &'static str {

@@ -1,16 +1,16 @@
 //! `%compare POOLS… -- F over EXPR`: the same map on several pools, side by side.
 
-use clap::{Arg, Command};
+use clap::Args;
+use regatta_cell::options::MapOptions;
 
 use super::document::kind_word;
-use super::map_options::{options, with_options};
+use super::map_options::{Chunks, Tries};
 use super::parts::{Form, request};
 use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
+use crate::ids::PoolName;
 use crate::outcome::{Event, PoolKind, Report, Sink};
-use crate::session::{Failed, Pool, PoolRequest, Session};
-
-pub struct Compare;
+use crate::session::{Failed, MapRequest, Pool, PoolRequest, Session};
 
 /// One after the other in the local engine.
 const SERIAL: &str = "serial";
@@ -21,38 +21,22 @@ const KINDS: [(&str, PoolKind); 2] = [
 ];
 
 const FORM: Form = Form {
-    magic: "compare",
+    magic: Compare::NAME,
     combines: false,
     example: "`%compare serial threads processes -- |x: u64| x * 2 over 0..10`",
 };
 
-/// What can be the same on each pool.
-const OPTIONS: &[&str] = &["chunk", "schedule", "retries", "timeout", "seed", "take"];
-
-impl clap::FromArgMatches for Compare {
-    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self)
-    }
-
-    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
-        Ok(())
-    }
-}
-
-impl clap::Args for Compare {
-    fn augment_args(command: Command) -> Command {
-        let command = command
-            .about("runs the same map on several pools and compares times and results")
-            .override_usage("%compare [OPTIONS] POOLS… -- F over EXPR")
-            .arg(Arg::new("pools").value_name("POOLS").value_parser(clap::value_parser!(crate::ids::PoolName)).num_args(0..).help(
-                "names of pools, `serial`, or `threads` and `processes` for the first pool of that kind; one that is missing is started for the time",
-            ));
-        with_options(command, OPTIONS)
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        command
-    }
+/// runs the same map on several pools and compares times and results
+#[derive(Args)]
+#[command(override_usage = "%compare [OPTIONS] POOLS… -- F over EXPR")]
+pub struct Compare {
+    /// names of pools, `serial`, or `threads` and `processes` for the first pool of that kind; one that is missing
+    /// is started for the time
+    pub pools: Vec<PoolName>,
+    #[command(flatten)]
+    chunks: Chunks,
+    #[command(flatten)]
+    tries: Tries,
 }
 
 impl Magic for Compare {
@@ -74,18 +58,17 @@ impl Magic for Compare {
             .iter()
             .map(|pool| (pool.name.0.clone(), pool.kind))
             .collect();
-        let words = pools(call);
-        if words.is_empty() {
+        if self.pools.is_empty() {
             return Err(Report::usage("%compare needs the pools to compare")
                 .hint(format!("for example {}", FORM.example))
                 .into());
         }
-        let meant: Vec<Meant> = words
-            .into_iter()
-            .map(|word| pool(&word, &started))
+        let meant: Vec<Meant> = self
+            .pools
+            .iter()
+            .map(|word| pool(&word.0, &started))
             .collect::<Result<_, _>>()?;
-        let options = options(call, FORM.magic)?;
-        let request = request(call, &FORM, None, options)?;
+        let request = self.request(call)?;
         let used = session.current_pool().map(|pool| pool.name.clone());
         let mut passing = Vec::new();
         let compared = names(&meant, &mut passing, session, sink).and_then(|pools| {
@@ -107,14 +90,12 @@ impl Magic for Compare {
     }
 }
 
-/// The pools that a call names.
-pub fn pools(call: &Call<'_>) -> Vec<String> {
-    let pools = call.matches.get_many::<crate::ids::PoolName>("pools");
-    pools
-        .into_iter()
-        .flatten()
-        .map(|pool| pool.0.clone())
-        .collect()
+impl Compare {
+    /// The map that runs on each of the pools.
+    pub fn request(self, call: &Call<'_>) -> Result<MapRequest, Report> {
+        let options = self.tries.of(self.chunks.of(MapOptions::default()));
+        request(call, &FORM, None, None, options)
+    }
 }
 
 /// `p0 (2 process engines)`

@@ -1,69 +1,60 @@
 //! `%map F over EXPR`: a typed parallel map.
 
-use clap::Command;
+use clap::{Args, ValueEnum};
+use regatta_cell::options::MapOptions;
 
-use super::map_options::{binding, options, out_of, with_options};
+use super::map_options::{Chunks, Out, Shown, Tries, Where, binding};
 use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::Sink;
-use crate::session::{Failed, Session};
-
-pub struct Map;
+use crate::outcome::{Report, Sink};
+use crate::session::{Failed, MapRequest, Session};
 
 const FORM: Form = Form {
-    magic: "map",
+    magic: Map::NAME,
     combines: false,
     example: "`%map fib over [30, 31, 32]` or `%map |x| x * 2 over 0..10`",
 };
 
-const OPTIONS: &[&str] = &[
-    "pool",
-    "targets",
-    "chunk",
-    "schedule",
-    "unordered",
-    "retries",
-    "timeout",
-    "on-error",
-    "out",
-    "quiet",
-    "items",
-    "plan",
-    "seed",
-    "take",
-    "block",
-    "noblock",
-];
-
-impl clap::FromArgMatches for Map {
-    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self)
-    }
-
-    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
-        Ok(())
-    }
+/// maps a function over inputs, in parallel
+#[derive(Args)]
+#[command(
+    override_usage = "%map [OPTIONS] F over EXPR\n       let NAME = %map [OPTIONS] F over EXPR\n       \
+                      %%map [OPTIONS], `F over EXPR` on the lines below",
+    after_help = "F is a closure or the path of a function, EXPR anything iterable. `let name = %map …` binds the \
+                  results, a Vec in input order. On a process pool inputs, results and the variables that F uses \
+                  travel by serde; on a thread pool F borrows."
+)]
+pub struct Map {
+    #[command(flatten)]
+    at: Where,
+    #[command(flatten)]
+    chunks: Chunks,
+    /// results in the order of arrival
+    #[arg(short, long)]
+    unordered: bool,
+    #[command(flatten)]
+    tries: Tries,
+    /// `stop` at the first input that fails (the default), or `collect` a Result per input
+    #[arg(
+        long,
+        value_name = "HOW",
+        allow_hyphen_values = true,
+        hide_possible_values = true
+    )]
+    on_error: Option<OnError>,
+    #[command(flatten)]
+    out: Out,
+    /// a table with a row per input
+    #[arg(long)]
+    items: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
-impl clap::Args for Map {
-    fn augment_args(command: Command) -> Command {
-        let command = command
-            .about("maps a function over inputs, in parallel")
-            .override_usage(
-                "%map [OPTIONS] F over EXPR\n       let NAME = %map [OPTIONS] F over EXPR\n       \
-                 %%map [OPTIONS], `F over EXPR` on the lines below",
-            )
-            .after_help(
-                "F is a closure or the path of a function, EXPR anything iterable. `let name = %map …` binds the \
-                 results, a Vec in input order. On a process pool inputs, results and the variables that F uses \
-                 travel by serde; on a thread pool F borrows.",
-            );
-        with_options(command, OPTIONS)
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        command
-    }
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnError {
+    Stop,
+    Collect,
 }
 
 impl Magic for Map {
@@ -100,8 +91,23 @@ impl Magic for Map {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let bind = binding(call.bind, out_of(call)?, FORM.magic)?;
-        let options = options(call, FORM.magic)?;
-        session.map(&request(call, &FORM, bind, options)?, sink)
+        session.map(&self.request(call)?, sink)
+    }
+}
+
+impl Map {
+    /// What the call asks for.
+    pub fn request(self, call: &Call<'_>) -> Result<MapRequest, Report> {
+        let bind = binding(call.bind, self.out.out, Self::NAME)?;
+        let options = MapOptions {
+            unordered: self.unordered,
+            collect: self.on_error == Some(OnError::Collect),
+            ..self.tries.of(self.chunks.of(MapOptions::default()))
+        };
+        let (options, targets) = self.at.of(options);
+        let options = self
+            .shown
+            .of(options, self.items, bind.is_some(), Self::NAME)?;
+        request(call, &FORM, bind, targets, options)
     }
 }

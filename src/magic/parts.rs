@@ -6,8 +6,7 @@ use regatta_cell::options::MapOptions;
 
 use super::Call;
 use super::suggest::nearest;
-use super::values::targets_of;
-use crate::cell::{Binding, over, position, with};
+use crate::cell::{Binding, Targets, over, position, with};
 use crate::outcome::Report;
 use crate::session::MapRequest;
 
@@ -26,6 +25,7 @@ pub fn request(
     call: &Call<'_>,
     form: &Form,
     bind: Option<Binding>,
+    targets: Option<Targets>,
     options: MapOptions,
 ) -> Result<MapRequest, Report> {
     let text = call.text.trim_end().trim_end_matches(';');
@@ -52,7 +52,7 @@ pub fn request(
         is_one_call: false,
         combine,
         bind,
-        targets: targets_of(call)?,
+        targets,
         options,
     })
 }

@@ -15,7 +15,7 @@ use crate::session::{Failed, OnInterrupt, PxOptions, Session};
 #[derive(Args)]
 pub struct Px {
     #[command(flatten)]
-    px: PxArgs,
+    pub(super) px: PxArgs,
 }
 
 /// The options that `%px`, `%autopx` and `%pxconfig` share.

@@ -1,56 +1,40 @@
 //! `%reduce F over EXPR with OP`: a map whose results are combined into one, on the engines.
 
-use clap::Command;
+use clap::Args;
+use regatta_cell::options::MapOptions;
 
-use super::map_options::{binding, options, out_of, with_options};
+use super::map_options::{Chunks, Out, Shown, Tries, Where, binding};
 use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
-use crate::outcome::Sink;
-use crate::session::{Failed, Session};
-
-pub struct Reduce;
+use crate::outcome::{Report, Sink};
+use crate::session::{Failed, MapRequest, Session};
 
 const FORM: Form = Form {
-    magic: "reduce",
+    magic: Reduce::NAME,
     combines: true,
     example: "`%reduce |x: u64| x * x over 0..10 with |a, b| a + b` or `%reduce f over xs with u64::max`",
 };
 
-/// Those of `%map` without the ones for single results: there is one.
-const OPTIONS: &[&str] = &[
-    "pool", "targets", "chunk", "schedule", "retries", "timeout", "out", "quiet", "plan", "seed",
-    "take", "block", "noblock",
-];
-
-impl clap::FromArgMatches for Reduce {
-    fn from_arg_matches(_: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self)
-    }
-
-    fn update_from_arg_matches(&mut self, _: &clap::ArgMatches) -> Result<(), clap::Error> {
-        Ok(())
-    }
-}
-
-impl clap::Args for Reduce {
-    fn augment_args(command: Command) -> Command {
-        let command = command
-            .about("maps a function over inputs and combines the results, in parallel")
-            .override_usage(
-                "%reduce [OPTIONS] F over EXPR with OP\n       \
-                 let NAME = %reduce [OPTIONS] F over EXPR with OP\n       \
-                 %%reduce [OPTIONS], `F over EXPR with OP` on the lines below",
-            )
-            .after_help(
-                "OP combines two results into one, as `|a, b| a + b` or `u64::max`. It must be associative; it need \
-                 not be commutative: results are combined in input order.",
-            );
-        with_options(command, OPTIONS)
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        command
-    }
+/// maps a function over inputs and combines the results, in parallel
+#[derive(Args)]
+#[command(
+    override_usage = "%reduce [OPTIONS] F over EXPR with OP\n       \
+                      let NAME = %reduce [OPTIONS] F over EXPR with OP\n       \
+                      %%reduce [OPTIONS], `F over EXPR with OP` on the lines below",
+    after_help = "OP combines two results into one, as `|a, b| a + b` or `u64::max`. It must be associative; it \
+                  need not be commutative: results are combined in input order."
+)]
+pub struct Reduce {
+    #[command(flatten)]
+    at: Where,
+    #[command(flatten)]
+    chunks: Chunks,
+    #[command(flatten)]
+    tries: Tries,
+    #[command(flatten)]
+    out: Out,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 impl Magic for Reduce {
@@ -69,8 +53,18 @@ impl Magic for Reduce {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let bind = binding(call.bind, out_of(call)?, FORM.magic)?;
-        let options = options(call, FORM.magic)?;
-        session.map(&request(call, &FORM, bind, options)?, sink)
+        session.map(&self.request(call)?, sink)
+    }
+}
+
+impl Reduce {
+    /// What the call asks for.
+    pub fn request(self, call: &Call<'_>) -> Result<MapRequest, Report> {
+        let bind = binding(call.bind, self.out.out, Self::NAME)?;
+        let options = self.tries.of(self.chunks.of(MapOptions::default()));
+        let (options, targets) = self.at.of(options);
+        // There is one result, so none of single items.
+        let options = self.shown.of(options, false, bind.is_some(), Self::NAME)?;
+        request(call, &FORM, bind, targets, options)
     }
 }

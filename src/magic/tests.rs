@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use regatta_cell::options::MapOptions;
 
+use super::Magic;
 use super::call::{Call, read as read_call, refused};
 use super::compare::Compare;
 use super::gather::Gather;
 use super::map::Map;
-use super::parts::{Form, request};
 use super::pool::Pool;
 use super::pull::Pull;
 use super::push::Push;
+use super::px::Px;
 use super::reduce::Reduce;
 use super::scatter::Scatter;
-use super::{Magic, map_options};
 use crate::cell::{MagicCall, SegmentKind, parse};
-use crate::outcome::{Report, Schedule};
-use crate::session::{DataRequest, DataVerb, MapRequest};
+use crate::outcome::{GroupOutputs, Report, Schedule};
+use crate::session::{DataRequest, DataVerb, MapRequest, PxOptions};
 
 /// The only magic of a cell, before its options are read.
 fn written(text: &str) -> MagicCall {
@@ -37,26 +37,17 @@ fn reading<M: Magic, T>(
     read: impl Fn(M, &Call<'_>) -> Result<T, Report>,
 ) -> Result<T, Report> {
     let written = written(text);
-    let (magic, call) = read_call(&written)?;
+    let (magic, matches, call) = read_call(&written)?;
     assert_eq!(magic.name, M::NAME, "{text}");
-    let options = M::from_arg_matches(&call.matches).map_err(|error| refused(&error, M::NAME))?;
+    let options = M::from_arg_matches(&matches).map_err(|error| refused(&error, M::NAME))?;
     read(options, &call)
 }
 
 fn mapped(text: &str) -> Result<MapRequest, Report> {
-    let read = |call: &Call<'_>, magic| {
-        let form = Form {
-            magic,
-            combines: magic == Reduce::NAME,
-            example: "`this`",
-        };
-        let bind = map_options::binding(call.bind, map_options::out_of(call)?, magic)?;
-        request(call, &form, bind, map_options::options(call, magic)?)
-    };
     if text.contains("%reduce") {
-        reading(text, |_: Reduce, call| read(call, Reduce::NAME))
+        reading(text, Reduce::request)
     } else {
-        reading(text, |_: Map, call| read(call, Map::NAME))
+        reading(text, Map::request)
     }
 }
 
@@ -150,7 +141,8 @@ fn a_reduction_has_an_operation() {
     for (text, error) in [
         (
             "%reduce f over xs",
-            "%reduce needs `F over EXPR with OP` · for example `this`",
+            "%reduce needs `F over EXPR with OP` · for example `%reduce |x: u64| x * x over 0..10 with |a, b| a + b` \
+             or `%reduce f over xs with u64::max`",
         ),
         (
             "%reduce f over xs wiht max",
@@ -172,6 +164,72 @@ fn a_reduction_has_an_operation() {
         ),
     ] {
         assert_eq!(refusal(mapped(text)), error, "{text}");
+    }
+}
+
+#[test]
+fn the_options_of_px_stand_on_defaults() {
+    let on = |text: &str, defaults: PxOptions| {
+        let options = reading(text, |px: Px, _| Ok(px.px.on(defaults.clone()))).expect(text);
+        let PxOptions {
+            block,
+            stream,
+            verbose,
+            ..
+        } = options;
+        (block, stream, verbose, options)
+    };
+    let defaults = PxOptions {
+        block: false,
+        stream: false,
+        verbose: true,
+        progress_after: None,
+        out: Some("kept".to_owned()),
+        ..PxOptions::default()
+    };
+    let (block, stream, verbose, options) = on("%px x", defaults.clone());
+    assert_eq!((block, stream, verbose), (false, false, true));
+    assert_eq!(options.out.as_deref(), Some("kept"));
+    let (block, stream, verbose, options) = on(
+        "%px -b --stream --no-verbose -t 0, 2 --progress-after 0.5 -o none x",
+        defaults.clone(),
+    );
+    assert_eq!((block, stream, verbose), (true, true, false));
+    assert_eq!(Some(options.targets), "0,2".parse().ok());
+    assert_eq!(options.progress_after, Some(Duration::from_millis(500)));
+    assert_eq!(options.out, None);
+    // The last of two that take each other back holds.
+    assert!(!on("%px -b -a x", PxOptions::default()).0);
+    assert!(on("%px -a -b x", PxOptions::default()).0);
+    assert_eq!(
+        on("%px --progress-after -1 x", PxOptions::default())
+            .3
+            .progress_after,
+        None
+    );
+    for (text, stream, group) in [
+        ("%px -r x", true, GroupOutputs::Order),
+        ("%px -e x", false, GroupOutputs::Engine),
+        ("%px --group-outputs type x", false, GroupOutputs::Type),
+    ] {
+        let (_, streams, _, options) = on(text, PxOptions::default());
+        assert_eq!((streams, options.group_outputs), (stream, group), "{text}");
+    }
+    for (text, error) in [
+        (
+            "%px --progress-after soon x",
+            "--progress-after soon: not a time in seconds · seconds are written `2` or `0.5`",
+        ),
+        (
+            "%px --signal-on-interrupt SIGFOO x",
+            "there is no signal SIGFOO · SIGINT, SIGTERM, SIGUSR1, … or their numbers; 0 sends nothing",
+        ),
+        (
+            "%px --group-outputs tpye x",
+            "%px: invalid value 'tpye' for '--group-outputs <HOW>' · did you mean type?",
+        ),
+    ] {
+        assert_eq!(refusal(reading(text, |_: Px, _| Ok(()))), error, "{text}");
     }
 }
 
@@ -254,7 +312,10 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
             "%map f ovr xs",
             "%map needs `F over EXPR` · did you mean `over` by `ovr`?",
         ),
-        ("%map f", "%map needs `F over EXPR` · for example `this`"),
+        (
+            "%map f",
+            "%map needs `F over EXPR` · for example `%map fib over [30, 31, 32]` or `%map |x| x * 2 over 0..10`",
+        ),
         ("%map -c 8", "%map needs code · `%help map` shows examples"),
         (
             "let j = %jobs",
@@ -275,16 +336,9 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
 #[test]
 fn a_comparison_names_pools_and_options_before_the_dashes() {
     let read = |text: &str| {
-        reading(text, |_: Compare, call| {
-            let magic = Compare::NAME;
-            let form = Form {
-                magic,
-                combines: false,
-                example: "`this`",
-            };
-            let options = map_options::options(call, magic)?;
-            let pools = super::compare::pools(call);
-            Ok((pools, request(call, &form, None, options)?))
+        reading(text, |compare: Compare, call| {
+            let pools: Vec<String> = compare.pools.iter().map(ToString::to_string).collect();
+            Ok((pools, compare.request(call)?))
         })
     };
     let (pools, request) = read("%compare serial -c 4 threads p-1 --  |x| { x\n - -1 } over 0..4")
@@ -311,7 +365,8 @@ fn a_comparison_names_pools_and_options_before_the_dashes() {
         ),
         (
             "%compare serial -- f",
-            "%compare needs `F over EXPR` · for example `this`",
+            "%compare needs `F over EXPR` · for example `%compare serial threads processes -- |x: u64| x * 2 over \
+             0..10`",
         ),
     ] {
         assert_eq!(refusal(read(text)), error, "{text}");

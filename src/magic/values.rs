@@ -52,10 +52,6 @@ pub fn targets(text: &str) -> Result<Targets, Report> {
         .map_err(|error: TargetError| Report::usage(error.to_string()))
 }
 
-pub fn targets_of(call: &super::Call<'_>) -> Result<Option<Targets>, Report> {
-    Ok(call.matches.get_one::<Targets>("targets").cloned())
-}
-
 #[derive(Args)]
 pub struct OnTargets {
     /// which engines: `all`, `2`, `0,2`, `1:3`, `::2`, `-1`
