@@ -1,85 +1,27 @@
 //! The calling side of a map on processes, in the local engine: a connection that is the map's for its time,
 //! on which the session asks for inputs and gives results.
 
-use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use regatta_cell::host::{Bytes, Captures, End, Fault, MapCall, Progress, Pull, Put, Step};
+use regatta_cell::host::{Bytes, Captures, End, Fault, MapCall, Pull, Put, Step};
 use regatta_cell::options::{MapOptions, Schedule};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::begun::{Begun, Follower, Outside};
 use super::lines::Line;
 use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds};
 use crate::wire::{
-    AWAKE, CapturesInfo, Channel, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin,
-    PanicInfo, Payload, ToCaller, WireError,
+    AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, PanicInfo,
+    Payload, ToCaller, WireError, Workers,
 };
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
 const MOST: u64 = 8 << 20;
-
-/// A map that was begun. One thread follows it; others may look at it and cancel it meanwhile.
-pub struct Begun {
-    pub outside: Arc<Outside>,
-    caller: UnsafeCell<Caller>,
-}
-
-impl Begun {
-    /// Waits for what the session wants next, so many milliseconds or for ever, and does it.
-    ///
-    /// # Safety
-    /// From one thread at a time.
-    pub unsafe fn step(&self, wait: i64) -> Step {
-        // SAFETY: nothing else refers to the caller, and this does so once at a time.
-        unsafe { &mut *self.caller.get() }.step(wait)
-    }
-
-    /// It is not wanted any more.
-    pub fn end(self) {
-        self.caller.into_inner().end();
-    }
-}
-
-/// What of a map is for any thread.
-pub struct Outside {
-    writer: Arc<Mutex<Channel>>,
-    progress: Mutex<Progress>,
-    failure: Mutex<String>,
-}
-
-impl Outside {
-    fn send(&self, message: &FromCaller, payload: &Payload) -> Result<(), WireError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.queue(message, payload)?;
-        Ok(writer.flush()?)
-    }
-
-    pub fn cancel(&self) {
-        // A session that is gone will end this process.
-        let _ = self.send(&FromCaller::Cancel, &Payload::None);
-    }
-
-    pub fn progress(&self) -> Progress {
-        *self.lock_progress()
-    }
-
-    fn lock_progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn failure(&self) -> String {
-        self.lock_failure().clone()
-    }
-
-    fn lock_failure(&self) -> MutexGuard<'_, String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Whoever follows it.
 struct Caller {
@@ -139,11 +81,7 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
     let info = captures.as_ref().map(hashed).transpose()?;
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
     let line = Line::take(options.background).map_err(|error| trouble(&error))?;
-    let outside = Arc::new(Outside {
-        writer: line.writer.clone(),
-        progress: Mutex::default(),
-        failure: Mutex::default(),
-    });
+    let outside = Outside::new(Some(line.writer.clone()));
     let mut caller = Caller {
         outside: outside.clone(),
         ctx: Callbacks {
@@ -174,8 +112,10 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
         input_type: host::text(call.input_type),
         output_type: host::text(call.output_type),
         items: (call.items != u64::MAX).then_some(call.items),
-        function,
-        captures: info,
+        workers: Workers::Engines {
+            function,
+            captures: info,
+        },
     }));
     let queued = caller.line.writer().queue(&begin, &Payload::None);
     queued
@@ -185,8 +125,7 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
         })
         .map_err(|error| trouble(&error))?;
     caller.awake = Instant::now() + AWAKE;
-    let caller = UnsafeCell::new(caller);
-    Ok(Begun { outside, caller })
+    Ok(Begun::new(outside, Box::new(caller)))
 }
 
 /// Hash and sizes of captured variables.
@@ -257,25 +196,6 @@ impl Caller {
         Ok(writer.flush()?)
     }
 
-    fn step(&mut self, wait: i64) -> Step {
-        if let Some(over) = self.over {
-            return over;
-        }
-        match self.try_step(wait) {
-            Ok(step) => {
-                if !matches!(step, Step::Going | Step::Waited) {
-                    self.over = Some(step);
-                }
-                step
-            }
-            Err(error) => {
-                *self.outside.lock_failure() = error.to_string();
-                self.over = Some(Step::Failed);
-                Step::Failed
-            }
-        }
-    }
-
     fn try_step(&mut self, wait: i64) -> Result<Step, WireError> {
         let (message, payload) = loop {
             let reader = &mut self.line.reader;
@@ -332,6 +252,8 @@ impl Caller {
                 };
                 (self.ctx.failed)(self.ctx.ctx, item, fault, Bytes::of(why.as_bytes()));
             }
+            // For threads.
+            ToCaller::Stop { .. } => {}
             ToCaller::Over {
                 error,
                 cancelled,
@@ -381,8 +303,29 @@ impl Caller {
         let fed = (captures.feed)(captures.ctx, (&raw mut out).cast(), write);
         out.finish_alone().ok().filter(|_| fed)
     }
+}
 
-    fn end(self) {
+impl Follower for Caller {
+    fn step(&mut self, wait: i64) -> Step {
+        if let Some(over) = self.over {
+            return over;
+        }
+        match self.try_step(wait) {
+            Ok(step) => {
+                if !matches!(step, Step::Going | Step::Waited) {
+                    self.over = Some(step);
+                }
+                step
+            }
+            Err(error) => {
+                *self.outside.lock_failure() = error.to_string();
+                self.over = Some(Step::Failed);
+                Step::Failed
+            }
+        }
+    }
+
+    fn end(self: Box<Self>) {
         if self.closed {
             self.line.keep();
         }

@@ -17,7 +17,7 @@ use crate::ids::{EngineId, Rank};
 use crate::wire::{Facts, FromEngine, PanicInfo, PoolSpec, status};
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
-    map_progress, map_step, map_threads, note_items, note_results, pool_kind,
+    map_progress, map_step, note_items, note_results, pool_kind, threads_begin,
 };
 pub use told::text;
 use told::{panicked, place, show, take_panic_text, tell, timing};
@@ -54,13 +54,22 @@ impl CellState {
     }
 }
 
+/// A thread of a thread pool.
+#[derive(Clone, Copy)]
+struct Worker {
+    rank: u32,
+    size: u32,
+    /// Of the map that it works on.
+    seed: Option<u64>,
+}
+
 thread_local! {
     /// Whether this thread runs user code whose panics the session reports.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     /// The first panic since it was last taken: a later one tends to be its consequence.
     static PANIC: RefCell<Option<PanicInfo>> = const { RefCell::new(None) };
-    /// Rank and size inside a thread pool.
-    static WORKER: Cell<Option<(u32, u32)>> = const { Cell::new(None) };
+    /// What this thread of a thread pool is, while it works.
+    static WORKER: Cell<Option<Worker>> = const { Cell::new(None) };
     /// The index of the item that this worker of a thread pool works on.
     static ITEM: Cell<Option<u64>> = const { Cell::new(None) };
     /// When items began and how long they took.
@@ -145,8 +154,9 @@ pub fn take_panic() -> Option<PanicInfo> {
 }
 
 /// Runs `work` as a worker of a thread pool: its panics are noted, its rank is the thread's.
-pub fn as_worker<R>(rank: u32, size: u32, work: impl FnOnce() -> R) -> R {
-    WORKER.set(Some((rank, size)));
+pub fn as_worker<R>(rank: u32, size: u32, seed: Option<u64>, work: impl FnOnce() -> R) -> R {
+    WORKER.set(Some(Worker { rank, size, seed }));
+    ITEM.set(None);
     WATCHED.set(true);
     let result = work();
     WATCHED.set(false);
@@ -170,6 +180,7 @@ pub extern "C" fn regatta_host_v6() -> *const Host {
         place,
         pool_kind,
         map_begin,
+        threads_begin,
         map_step,
         map_cancel,
         map_progress,
@@ -177,7 +188,6 @@ pub extern "C" fn regatta_host_v6() -> *const Host {
         map_end,
         job_dropped,
         variables,
-        map_threads,
         broadcast,
         failure,
         item_begins,
@@ -200,13 +210,13 @@ pub extern "C" fn regatta_host_v6() -> *const Host {
 extern "C" fn rank() -> u32 {
     WORKER
         .get()
-        .map_or_else(|| RANK.load(Ordering::Relaxed), |(rank, _)| rank)
+        .map_or_else(|| RANK.load(Ordering::Relaxed), |worker| worker.rank)
 }
 
 extern "C" fn size() -> u32 {
     WORKER
         .get()
-        .map_or_else(|| SIZE.load(Ordering::Relaxed), |(_, size)| size)
+        .map_or_else(|| SIZE.load(Ordering::Relaxed), |worker| worker.size)
 }
 
 extern "C" fn id() -> u32 {
@@ -217,7 +227,10 @@ extern "C" fn seed() -> u64 {
     let item = ITEM
         .get()
         .or_else(|| word(status::ITEM).load(Ordering::Relaxed).checked_sub(1));
-    let seed = *SEED.lock().unwrap_or_else(PoisonError::into_inner);
+    let seed = match WORKER.get() {
+        Some(worker) => worker.seed,
+        None => *SEED.lock().unwrap_or_else(PoisonError::into_inner),
+    };
     match (seed, item) {
         (Some(seed), Some(item)) => mixed(seed ^ mixed(item)),
         (Some(seed), None) => mixed(seed),

@@ -4,6 +4,7 @@
 //! It never compiles, and never uses stdout or stderr for control: those belong to user code. While idle it
 //! has exactly one thread.
 
+mod begun;
 mod buffers;
 mod caller;
 mod host;
@@ -92,8 +93,8 @@ impl Engine {
                 Ok(())
             }
             ToEngine::Environment { name, value } => {
-                // SAFETY: between cells this thread is the engine's only one, but for maps in the background,
-                // whose threads read no variables.
+                // SAFETY: between cells this thread is the engine's only one, but for maps in the background and
+                // what user code has left running, which is the user's to keep from reading what is being set.
                 unsafe {
                     match value {
                         Some(value) => std::env::set_var(name, value),

@@ -22,7 +22,7 @@ const FORM: Form = Form {
                       %%map [OPTIONS], `F over EXPR` on the lines below",
     after_help = "F is a closure or the path of a function, EXPR anything iterable. `let name = %map …` binds the \
                   results, a Vec in input order. On a process pool inputs, results and the variables that F uses \
-                  travel by serde; on a thread pool F borrows."
+                  travel by serde; on a thread pool F borrows, and has copies with --noblock."
 )]
 pub struct Map {
     #[command(flatten)]

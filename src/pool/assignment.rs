@@ -96,6 +96,11 @@ impl Assignment {
         Some(piece)
     }
 
+    /// As [`Ledger::ran`].
+    pub fn ran(&mut self, items: u64) {
+        self.ledger.ran(items);
+    }
+
     /// A worker is gone; `replaced`: another one starts in its place. The rest is as in [`Ledger::lost`].
     pub fn died(
         &mut self,

@@ -8,7 +8,7 @@ use super::hub::{LineId, State};
 use super::map::Map;
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine, monotonic};
+use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine, Workers, monotonic};
 
 impl State {
     /// A connection on which maps will be asked for.
@@ -76,7 +76,8 @@ impl State {
         self.next_job += 1;
         let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
         let now = monotonic();
-        let served = self.maps.values().map(|map| map.served(now));
+        let others = self.maps.values().filter(|map| !map.is_on_threads());
+        let served = others.map(|map| map.served(now));
         map.join_at(served.reduce(f64::min).unwrap_or_default());
         let limits = engines
             .iter()
@@ -101,6 +102,7 @@ impl State {
         }
         if map.options.plan_only {
             let _ = map.fail(None, None, MapFault::PlanOnly);
+            map.plan_told();
             self.emit(PoolEvent::MapFailed(MapFailure {
                 rank: None,
                 item: None,
@@ -120,6 +122,9 @@ impl State {
         &self,
         begin: &MapBegin,
     ) -> Result<(PoolName, Vec<(EngineId, Rank, bool)>), String> {
+        if let Workers::Threads { pool, .. } = &begin.workers {
+            return Ok((pool.clone(), Vec::new()));
+        }
         let wanted = begin.options.pool.as_deref();
         let found = self.pools.iter().find_map(|pool| match pool {
             PoolUse::Processes { name, engines }
@@ -238,6 +243,10 @@ impl State {
                 let what = MapFault::Inputs("a result could not be decoded".to_owned());
                 let step = map.fail(None, None, what);
                 self.take(job, vec![step]);
+            }
+            FromCaller::Threads(told) => {
+                let steps = map.threads_told(*told);
+                self.take(job, steps);
             }
             FromCaller::Cancel => self.end_early(job, EndEarly::Cancel),
             FromCaller::Closed { decode } => map.close(decode),

@@ -39,7 +39,7 @@ impl State {
     }
 
     fn tell_end(&mut self, map: &mut Map) {
-        let job = map.job;
+        let (job, caller) = (map.job, map.caller);
         self.countdowns.remove(&job);
         let engines = map.engines();
         let record = map.record();
@@ -74,7 +74,8 @@ impl State {
         let silent = map.options.function.is_empty() && !map.options.quiet;
         if !silent {
             // Not its caller's, who may have gone on.
-            for engine in map.engines() {
+            let threads = map.is_on_threads().then_some(caller);
+            for engine in map.engines().into_iter().chain(threads) {
                 self.pass_on_prints(engine, usize::MAX);
             }
         }
@@ -122,7 +123,7 @@ impl State {
         match how {
             EndEarly::Cancel => {
                 let steps = map.cancel();
-                if map.is_stopping() {
+                if map.is_stopping() && map.may_be_killed() {
                     self.countdowns
                         .entry(job)
                         .or_insert_with(|| Instant::now() + COUNTDOWN);

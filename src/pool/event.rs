@@ -60,12 +60,6 @@ pub enum PoolEvent {
     MapPlanned(MapPlan),
     /// The map that a cell waits for, some ten times a second once it takes longer.
     Live(JobView),
-    /// A map on threads.
-    MapProgress {
-        done: u64,
-        total: Option<u64>,
-        elapsed: Duration,
-    },
     /// All results are with the caller. A map called from code has no `shown` table.
     MapDone {
         report: MapReport,

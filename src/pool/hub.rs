@@ -102,18 +102,9 @@ pub(super) struct State {
     pub(super) next_job: u32,
     /// What the cell under way may map over; the pool in use comes first.
     pub(super) pools: Vec<PoolUse>,
-    /// The plan of the thread map under way: when it began and whether it shows a table.
-    pub(super) threads: Option<ThreadMap>,
     pub(super) notify: Option<Notify>,
     /// The prompt waits.
     pub(super) prompting: Arc<AtomicBool>,
-}
-
-pub(super) struct ThreadMap {
-    pub(super) shown: bool,
-    pub(super) total: u64,
-    pub(super) since: Instant,
-    pub(super) pool: crate::ids::PoolName,
 }
 
 impl State {
@@ -137,7 +128,6 @@ impl State {
             late: BTreeMap::new(),
             next_job: 1,
             pools: Vec::new(),
-            threads: None,
             notify: None,
             prompting,
         }

@@ -20,11 +20,11 @@ impl State {
         }
     }
 
-    /// One map, whose engines have nothing else: there is nothing to weigh.
+    /// One map, whose engines have nothing else: there is nothing to weigh. Threads are nobody else's.
     fn is_alone(&self) -> bool {
-        let mut maps = self.maps.values();
+        let mut maps = self.maps.values().filter(|map| !map.is_on_threads());
         let (Some(map), None) = (maps.next(), maps.next()) else {
-            return self.maps.is_empty();
+            return true;
         };
         let party = map.party();
         let mut workers = party.engines.iter().enumerate();
@@ -157,7 +157,8 @@ impl State {
 
 impl Jobs for State {
     fn numbers(&self) -> Vec<JobId> {
-        self.maps.keys().copied().collect()
+        let maps = self.maps.iter().filter(|(_, map)| !map.is_on_threads());
+        maps.map(|(job, _)| *job).collect()
     }
 
     fn party(&self, job: JobId) -> Option<Party<'_>> {

@@ -234,6 +234,13 @@ impl Ledger {
         Some(piece)
     }
 
+    /// Workers that take inputs without being sent any have done so many of them by now.
+    pub fn ran(&mut self, items: u64) {
+        self.pulled = items.min(self.total.unwrap_or(u64::MAX));
+        self.done = self.pulled;
+        self.exhausted = Some(self.done) == self.total;
+    }
+
     /// A worker is gone; what it had is to run elsewhere, before anything new. `at`: the item that it was at.
     /// `give_up`: that item is not tried again. Gives the items that have no result for good.
     pub fn lost(&mut self, worker: usize, at: Option<u64>, give_up: bool) -> Vec<GivenUp> {

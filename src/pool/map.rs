@@ -5,6 +5,7 @@ mod beginning;
 mod caller;
 mod ending;
 mod report;
+mod threads;
 mod times;
 
 use std::time::{Duration, Instant};
@@ -38,10 +39,13 @@ pub struct Map {
     pool: PoolName,
     /// The type of a result.
     output: String,
-    task: Task,
+    /// What its engines run; `None` on threads.
+    task: Option<Task>,
+    /// On threads: the caller's number of it.
+    on_threads: Option<u64>,
     assignment: Assignment,
     workers: Vec<Worker>,
-    /// By worker.
+    /// By worker; none on threads.
     engines: Vec<EngineId>,
     /// Seconds of engines that it had, and a start that is as good as that of the jobs before it.
     served: f64,
@@ -72,7 +76,6 @@ pub struct Map {
 }
 
 struct Worker {
-    engine: EngineId,
     rank: Rank,
     /// The function was sent.
     told: bool,
@@ -86,6 +89,8 @@ struct Worker {
     free: u64,
     /// The item that it was at, as a number that changes with each, and since when.
     at: Option<(u64, Instant)>,
+    /// The item that a thread is at.
+    thread_at: Option<u64>,
 }
 
 /// What the hub is to do.
@@ -107,7 +112,7 @@ pub enum Step {
 impl Map {
     /// Its next event may come before this thread would have been woken for it.
     pub fn is_young(&self) -> bool {
-        self.started.elapsed() < AWAKE
+        !self.is_on_threads() && self.started.elapsed() < AWAKE
     }
 
     /// How long it has been under way, or was.
@@ -124,7 +129,7 @@ impl Map {
     }
 
     pub fn captures(&self) -> Option<u128> {
-        self.task.captures
+        self.task.as_ref()?.captures
     }
 
     /// Itself beside other jobs.
@@ -183,7 +188,7 @@ impl Map {
     /// What to do now; to be called after each of the events below.
     pub fn steps(&mut self, elsewhere: &Elsewhere) -> Vec<Step> {
         let mut steps = Vec::new();
-        if self.closing {
+        if self.closing || self.is_on_threads() {
             return steps;
         }
         let now = monotonic();
@@ -213,8 +218,10 @@ impl Map {
         let Some(found) = self.assignment.ledger().piece(piece) else {
             return;
         };
-        let (Some(payload), Some(worker)) = (
+        let (Some(payload), Some(task), Some(engine), Some(worker)) = (
             self.payloads.get(&found.source),
+            &self.task,
+            self.engines.get(worker).copied(),
             self.workers.get_mut(worker),
         ) else {
             return;
@@ -222,13 +229,13 @@ impl Map {
         if !worker.told {
             worker.told = true;
             steps.push(Step::Prepare {
-                engine: worker.engine,
-                task: self.task.clone(),
+                engine,
+                task: task.clone(),
             });
         }
         worker.sent.insert(piece, now);
         steps.push(Step::Send {
-            engine: worker.engine,
+            engine,
             message: ToEngine::Chunk {
                 job: self.job,
                 span: found.span,
@@ -357,15 +364,15 @@ impl Map {
             return Vec::new();
         }
         let mut late = Vec::new();
-        for worker in &mut self.workers {
-            let Some((item, number)) = at(worker.engine) else {
+        for (worker, engine) in self.workers.iter_mut().zip(&self.engines) {
+            let Some((item, number)) = at(*engine) else {
                 worker.at = None;
                 continue;
             };
             match worker.at {
                 Some((before, since)) if before == number => {
                     if since.elapsed() >= limit {
-                        late.push((worker.engine, item));
+                        late.push((*engine, item));
                     }
                 }
                 _ => worker.at = Some((number, Instant::now())),
@@ -380,9 +387,7 @@ impl Map {
     }
 
     fn place(&self, engine: EngineId) -> Option<usize> {
-        self.workers
-            .iter()
-            .position(|worker| worker.engine == engine)
+        self.engines.iter().position(|other| *other == engine)
     }
 
     pub fn involves(&self, engine: EngineId) -> bool {
@@ -395,11 +400,14 @@ impl Map {
 
     /// Engines that have chunks of it.
     pub fn busy_engines(&self) -> Vec<EngineId> {
-        self.workers
+        if self.is_on_threads() {
+            return self.threads_engine();
+        }
+        self.engines
             .iter()
             .enumerate()
             .filter(|(place, _)| self.assignment.ledger().held(*place) > 0)
-            .map(|(_, worker)| worker.engine)
+            .map(|(_, engine)| *engine)
             .collect()
     }
 }

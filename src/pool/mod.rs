@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `link::Link` | one engine as the hub sees it | a process on this host; a recorder for tests |
 //! | `link::Launcher` | where engines come from | fork and exec |
-//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub |
+//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub; threads that take them themselves |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 
 mod assignment;
@@ -23,6 +23,7 @@ mod engine;
 mod event;
 mod frames;
 mod hub;
+mod inside;
 mod jobs;
 mod ledger;
 mod link;

@@ -12,16 +12,6 @@ pub struct Record {
     pub code: String,
 }
 
-impl Default for Record {
-    /// Before the first cell.
-    fn default() -> Self {
-        Self {
-            cell: CellId(0),
-            code: String::new(),
-        }
-    }
-}
-
 /// What the cell under way has needed so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CellTiming {
@@ -34,6 +24,7 @@ pub struct History {
     pub(super) records: Vec<Record>,
     /// The earlier cell for which something is done now.
     pub(super) acting: Option<CellId>,
+    pub(super) timing: CellTiming,
     begun: Instant,
     pub(super) past: Option<Past>,
     /// The cells under way are those of the startup notebook.
@@ -45,6 +36,7 @@ impl Default for History {
         Self {
             records: Vec::new(),
             acting: None,
+            timing: CellTiming::default(),
             begun: Instant::now(),
             past: None,
             starting_up: false,
@@ -84,12 +76,18 @@ impl History {
             self.keep(&record);
         }
         self.records.push(record);
+        self.timing = CellTiming::default();
         self.begun = Instant::now();
         cell
     }
 
-    /// Since the cell began.
-    pub fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+    /// What the cell has needed.
+    pub fn spent(&self) -> CellTiming {
+        let CellTiming { compile, mut run } = self.timing;
+        if run.is_zero() {
+            // A magic that runs no code of the user's takes its time too.
+            run = self.begun.elapsed().saturating_sub(compile);
+        }
+        CellTiming { compile, run }
     }
 }

@@ -40,15 +40,6 @@ impl Session {
     pub fn map(&mut self, request: &MapRequest, sink: &mut dyn Sink) -> Result<(), Failed> {
         let pool = self.pool_named(request.options.pool.as_deref())?.clone();
         let kind = pool.kind;
-        if request.options.background && kind == PoolKind::Threads {
-            return Err(
-                Report::usage("a map on a thread pool cannot go on in the background")
-                    .hint(
-                        "the threads belong to the local engine; a process pool can: `%pool start`",
-                    )
-                    .into(),
-            );
-        }
         if kind == PoolKind::Threads {
             refused_on_threads(&request.options)?;
         }
@@ -68,9 +59,9 @@ impl Session {
         let residents = match kind {
             PoolKind::Processes => {
                 // Engines that stand in for others have their variables when they have begun.
-                self.crew.drain_events(sink);
+                self.drain_events(sink);
                 let pool = self.pool_named(Some(&pool.name.0))?.clone();
-                self.crew.await_beginnings(&pool.engines, sink)?;
+                self.await_beginnings(&pool.engines, sink)?;
                 self.residents(request, &pool, &ranks)?
             }
             PoolKind::Threads => Vec::new(),
@@ -131,7 +122,7 @@ impl Session {
         let local = self.variables();
         let is_meant = |rank: &usize| ranks.is_empty() || ranks.contains(&(*rank as u32));
         let engines = || (0..pool.engines.len()).filter(is_meant);
-        let has = |rank: usize| self.crew.namespace(pool.engines[rank]);
+        let has = |rank: usize| self.crew.namespaces.get(&pool.engines[rank]);
         let mut names: Vec<String> = engines()
             .filter_map(has)
             .flat_map(|namespace| namespace.variables().keys().cloned())
@@ -245,7 +236,7 @@ impl Session {
             own_grid: self.variables().iter().any(|(name, _)| is_grid(name))
                 || self
                     .workshop
-                    .definitions()
+                    .definitions
                     .names()
                     .any(|(name, _)| is_grid(name)),
         }
@@ -265,7 +256,7 @@ impl Session {
             Some(parameters) => Some(parameters.each.len()),
             None => self
                 .workshop
-                .definitions()
+                .definitions
                 .text(function)
                 .and_then(arguments_of),
         }
@@ -354,10 +345,15 @@ impl Session {
         if captures && !names.is_empty() {
             report.what = format!("the function captures {}", names.join(", "));
         }
+        let pool = self.pool_named(request.options.pool.as_deref());
+        let where_it_runs = match pool.map(|pool| pool.kind) {
+            Ok(PoolKind::Threads) => "runs in other threads",
+            _ => "runs in other processes",
+        };
         let mark = Mark {
             start: request.function_at,
             end: position(&request.function, request.function_at),
-            label: "runs in other processes".to_owned(),
+            label: where_it_runs.to_owned(),
             primary: true,
         };
         let source = self

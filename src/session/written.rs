@@ -144,13 +144,16 @@ impl Written<'_> {
         let options = &self.request.options;
         let processes = self.processes();
         let method = match (processes, &self.request.combine) {
-            _ if self.request.is_one_call => "submit_on_processes",
+            (true, _) if self.request.is_one_call => "submit_on_processes",
+            (false, _) if self.request.is_one_call => "submit_on_threads",
             (true, Some(_)) => "reduce_on_processes",
             (false, Some(_)) => "reduce_on_threads",
             (true, None) if options.background && options.collect => "try_start_on_processes",
             (true, None) if options.background => "start_on_processes",
             (true, None) if options.collect => "try_on_processes",
             (true, None) => "on_processes",
+            (false, None) if options.background && options.collect => "try_start_on_threads",
+            (false, None) if options.background => "start_on_threads",
             (false, None) if options.collect => "try_on_threads",
             (false, None) => "on_threads",
         };
@@ -171,6 +174,8 @@ impl Written<'_> {
         }
         code = if processes {
             self.maker(code)
+        } else if options.background {
+            self.owner(code)
         } else {
             self.function(code, "")
         };
@@ -286,6 +291,21 @@ impl Written<'_> {
             .map(|Capture { name, .. }| format!("let {name} = (&{name}.used()).value(); "));
         let each: String = each.collect();
         format!("use ::regatta_cell::magic::{{Borrowed as _, Copied as _}}; {each}")
+    }
+
+    /// The function with copies of the captured variables, which outlive the cell.
+    fn owner(&self, code: Code) -> Code {
+        let copied = |Capture { name, .. }: &Capture| {
+            format!("let {name} = ::regatta_cell::magic::copied(&{name}); ")
+        };
+        let copies: String = self.captures.iter().map(copied).collect();
+        let code = code.generated(&format!("{{ {copies}"));
+        let code = if self.request.is_one_call {
+            self.one_call(code)
+        } else {
+            self.function(code, "move ")
+        };
+        code.generated("}")
     }
 
     /// What makes the function in the other process, from the captured variables.

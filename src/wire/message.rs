@@ -143,27 +143,11 @@ pub enum FromEngine {
         chunk: u32,
         ended: ChunkEnded,
     },
-    /// A connection on which the local engine will ask for maps over processes, one after the other. Payload:
+    /// A connection on which the local engine will ask for maps, one after the other. Payload:
     /// the connection.
     Line,
     /// No variable of user code has this job any more.
     JobDropped { job: JobId },
-    /// A map begins on a thread pool of the local engine.
-    ThreadsBegin {
-        options: Box<MapOptions>,
-        input_type: String,
-        output_type: String,
-        items: u64,
-    },
-    /// Items done so far, a few times a second.
-    ThreadsProgress { done: u64 },
-    /// It is over.
-    ThreadsDone {
-        wall: u64,
-        rows: Vec<ThreadRow>,
-        error: Option<PanicInfo>,
-        failed_item: Option<u64>,
-    },
     /// A `%px` on a thread pool is over: how each thread ended, with its nanoseconds.
     BroadcastDone {
         threads: Vec<(u64, Option<PanicInfo>)>,
@@ -196,8 +180,26 @@ pub struct MapBegin {
     pub input_type: String,
     pub output_type: String,
     pub items: Option<u64>,
-    pub function: FunctionAddress,
-    pub captures: Option<CapturesInfo>,
+    pub workers: Workers,
+}
+
+/// Who runs the items of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Workers {
+    /// Engines of a pool, and what they run.
+    Engines {
+        function: FunctionAddress,
+        captures: Option<CapturesInfo>,
+    },
+    /// Threads of the caller's process: they take the inputs themselves, and the caller tells what came of them.
+    Threads {
+        pool: PoolName,
+        size: u32,
+        /// The caller's number of the map: a connection may carry word of an earlier one.
+        map: u64,
+        /// When it began, on the machine's monotonic clock; nanoseconds.
+        began: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,6 +230,8 @@ pub enum ToCaller {
         serial: u64,
         first_items: Vec<Vec<u64>>,
     },
+    /// The threads of this map are to end after the items that they are at.
+    Stop { map: u64 },
 }
 
 /// Why an item has no result.
@@ -257,6 +261,8 @@ pub enum FromCaller {
     },
     /// Results could not be decoded, so the map cannot end well.
     Undecodable,
+    /// How far the threads of a map are, some ten times a second, and at its end.
+    Threads(Box<ThreadsTold>),
     Cancel,
     /// The answer to `Over`: nanoseconds of decoding. The next map may begin on this connection.
     Closed {
@@ -356,13 +362,44 @@ pub struct ChunkEnded {
     pub items: Vec<(u64, u64)>,
 }
 
-/// What one thread did of a map.
+/// What the threads of a map have done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThreadRow {
+pub struct ThreadsTold {
+    /// By rank, since the beginning.
+    pub threads: Vec<ThreadTold>,
+    /// Chunks that have ended since this was last told; not all of very many.
+    pub chunks: Vec<ThreadChunk>,
+    /// There is nothing more to tell. The next map may begin on this connection.
+    pub over: Option<ThreadsOver>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadTold {
     pub items: u64,
     pub chunks: u64,
     /// Of the items, errors.
     pub failed: u64,
+    /// Nanoseconds inside the user's function.
     pub busy: u64,
-    pub first_items: Vec<u64>,
+    /// The item that it is at.
+    pub at: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadChunk {
+    pub rank: Rank,
+    /// The index of its first input.
+    pub first: u64,
+    pub ended: ChunkEnded,
+}
+
+/// How a map on threads has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadsOver {
+    /// Nanoseconds.
+    pub wall: u64,
+    /// It was told to stop before all items were done.
+    pub stopped: bool,
+    /// The item that failed, and how.
+    pub error: Option<(u64, PanicInfo)>,
 }

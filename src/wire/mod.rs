@@ -12,7 +12,7 @@ pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
     AWAKE, CapturesInfo, ChunkEnded, EAGER, Facts, FromCaller, FromEngine, FunctionAddress,
     ItemFault, KEPT_BYTES, KEPT_VALUES, MapBegin, PanicInfo, PoolSpec, RunEnd, Span, Task,
-    ThreadRow, ToCaller, ToEngine, status,
+    ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold, ToCaller, ToEngine, Workers, status,
 };
 
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a
@@ -20,7 +20,7 @@ pub use message::{
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

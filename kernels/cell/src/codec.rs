@@ -125,6 +125,13 @@ pub(crate) fn write_slice<T: Serialize>(
     Ok(())
 }
 
+/// Another of the same, by way of its bytes.
+pub(crate) fn copy<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
+    let mut bytes = Vec::new();
+    append(value, form::<T>(), &mut bytes).ok()?;
+    take(&mut bytes.as_slice(), form::<T>()).ok()
+}
+
 /// How values of a type travel; asked for once, before many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {

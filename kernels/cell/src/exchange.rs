@@ -160,13 +160,22 @@ pub(crate) struct Request {
     pub ordered: bool,
 }
 
-/// A map under way: what is still to be pulled, what has come back, and the host's own part.
+/// A map under way: the host's own part, and what is still to be pulled and has come back.
 pub(crate) struct Exchange<'a> {
-    /// What the host's calls work on, in a box of its own.
-    party: *mut Party<'a>,
-    /// The host's part.
-    map: *mut c_void,
-    handle: Handle,
+    // Dropped first: it works on the other.
+    hosted: Hosted,
+    #[expect(dead_code, reason = "it is kept for the host")]
+    party: Kept<'a>,
+}
+
+/// What the host's calls work on, in a box of its own.
+struct Kept<'a>(*mut Party<'a>);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `Exchange::begin` made it, and the host has done with it.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
 }
 
 struct Party<'a> {
@@ -187,17 +196,17 @@ struct Order {
 
 /// The host's part of a map, for whoever does not step it: from any thread, also when the map is long gone.
 #[derive(Clone)]
-pub(crate) struct Handle(Arc<Mutex<Hosted>>);
+pub(crate) struct Handle(Arc<Mutex<Map>>);
 
-/// Null when the map has not begun, or is gone.
-struct Hosted(*mut c_void);
+/// Null when the map is gone.
+struct Map(*mut c_void);
 
 // SAFETY: what a handle asks of the host may be asked from any thread while the map is there, and a map is not
 // ended while its handle is locked.
-unsafe impl Send for Hosted {}
+unsafe impl Send for Map {}
 
 impl Handle {
-    fn lock(&self) -> MutexGuard<'_, Hosted> {
+    fn lock(&self) -> MutexGuard<'_, Map> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,23 +236,18 @@ impl<'a> Exchange<'a> {
     /// Begins a map; an error says why it was refused.
     pub fn begin(plan: Plan<'a>) -> Result<Self, String> {
         let request = plan.request;
-        let party = Box::into_raw(Box::new(Party {
+        let party = Kept(Box::into_raw(Box::new(Party {
             source: plan.source,
             take: plan.take,
             feed: plan.feed,
             captures: None,
             order: request.ordered.then(Order::default),
-        }));
-        let mut exchange = Self {
-            party,
-            map: std::ptr::null_mut(),
-            handle: Handle(Arc::new(Mutex::new(Hosted(std::ptr::null_mut())))),
-        };
+        })));
         // SAFETY: nobody else knows of it yet.
-        let mine = unsafe { &mut *party };
+        let mine = unsafe { &mut *party.0 };
         if !request.options.captures.is_empty() {
             mine.captures = Some(Captures {
-                ctx: party.cast_const().cast(),
+                ctx: party.0.cast_const().cast(),
                 feed,
             });
         }
@@ -259,24 +263,41 @@ impl<'a> Exchange<'a> {
             items: request.items,
             describe: request.describe,
             captures,
-            ctx: party.cast(),
+            ctx: party.0.cast(),
             pull,
             put,
             failed,
         };
-        exchange.map = (host().map_begin)(&raw const call);
-        if exchange.map.is_null() {
+        let hosted = Hosted::of((host().map_begin)(&raw const call))?;
+        Ok(Self { hosted, party })
+    }
+
+    pub fn hosted(&mut self) -> &mut Hosted {
+        &mut self.hosted
+    }
+}
+
+/// The host's part of a map, for whoever steps it.
+pub(crate) struct Hosted {
+    map: *mut c_void,
+    handle: Handle,
+}
+
+impl Hosted {
+    /// What the host gives for a map that begins; an error says why it was refused.
+    pub fn of(map: *mut c_void) -> Result<Self, String> {
+        if map.is_null() {
             return Err(text_of(|to, write| (host().failure)(to, write)));
         }
-        exchange.handle.lock().0 = exchange.map;
-        Ok(exchange)
+        let handle = Handle(Arc::new(Mutex::new(Map(map))));
+        Ok(Self { map, handle })
     }
 
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Goes on until something has happened, or for so many nanoseconds; the host steps a map from one thread at
+    /// Goes on until something has happened, or for so many milliseconds; the host steps a map from one thread at
     /// a time.
     pub fn step(&mut self, wait: i64) -> Step {
         (host().map_step)(self.map, wait)
@@ -293,17 +314,17 @@ impl<'a> Exchange<'a> {
     }
 }
 
-impl Drop for Exchange<'_> {
+impl Drop for Hosted {
     fn drop(&mut self) {
         let mut map = self.handle.lock();
-        if !map.0.is_null() {
-            (host().map_end)(map.0);
-            map.0 = std::ptr::null_mut();
-        }
-        drop(map);
-        // SAFETY: `begin` made it, and the host has done with it.
-        drop(unsafe { Box::from_raw(self.party) });
+        (host().map_end)(map.0);
+        map.0 = std::ptr::null_mut();
     }
+}
+
+/// A map that may move to another thread, and goes with whoever has it.
+pub(crate) trait Movable: Send {
+    fn hosted(&mut self) -> &mut Hosted;
 }
 
 /// A map whose every part may move to another thread, and goes with it.
@@ -328,10 +349,11 @@ impl Moving {
         })
         .map(Self)
     }
+}
 
-    /// What goes on with it, on whichever thread.
-    pub fn exchange(&mut self) -> &mut Exchange<'static> {
-        &mut self.0
+impl Movable for Moving {
+    fn hosted(&mut self) -> &mut Hosted {
+        self.0.hosted()
     }
 }
 

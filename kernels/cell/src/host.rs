@@ -4,7 +4,7 @@
 //! types crosses here. A change of the layout changes [`SYMBOL`]'s number.
 
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
 pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v6";
@@ -183,8 +183,10 @@ pub enum Step {
     Waited = 4,
 }
 
-/// A map or a broadcast on a thread pool: nothing is encoded, the workers borrow.
+/// A map on a thread pool, as the cell asks for it: nothing is encoded, the workers borrow. All but `ctx` is
+/// copied; that lives until [`Host::map_end`].
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct ThreadsCall {
     /// A [`crate::options::MapOptions`] as it travels.
     pub options: Bytes,
@@ -192,23 +194,25 @@ pub struct ThreadsCall {
     pub output_type: Bytes,
     pub items: u64,
     pub ctx: *mut c_void,
-    /// Runs the items from `first` up to `end`, and is called from several threads at once.
-    pub run: extern "C" fn(ctx: *mut c_void, first: u64, end: u64) -> ChunkEnd,
+    /// Is called from several threads at once, with each item once.
+    pub run: extern "C" fn(ctx: *mut c_void, task: *const ThreadsTask) -> ChunkEnd,
+}
+
+/// Items of a map for one thread.
+#[repr(C)]
+pub struct ThreadsTask {
+    /// The items from `first` up to `end` are to run.
+    pub first: u64,
+    pub end: u64,
+    pub rank: u32,
+    /// Where the index of the item under way is noted, plus one.
+    pub at: *const AtomicU64,
+    /// When it is set, they end before the next item.
+    pub stop: *const AtomicBool,
 }
 
 /// What one thread made of a `%px` cell.
 pub type RunOnThread = extern "C" fn(ctx: *mut c_void, rank: u32) -> End;
-
-/// How a map ended; the engine has shown or kept the details.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapEnd {
-    Finished = 0,
-    /// The session knows why and says so.
-    Failed = 1,
-    /// The engine refused it; the reason is fetched with [`Host::failure`].
-    Refused = 2,
-}
 
 /// Which pool a map or a broadcast goes to.
 #[repr(u32)]
@@ -283,6 +287,8 @@ pub struct Host {
     pub pool_kind: extern "C" fn(name: Bytes) -> PoolKind,
     /// Begins a map on a process pool; null when it is refused, see `failure`.
     pub map_begin: extern "C" fn(call: *const MapCall) -> *mut c_void,
+    /// The same on a thread pool. What follows is for maps of either kind.
+    pub threads_begin: extern "C" fn(call: *const ThreadsCall) -> *mut c_void,
     /// Does what the map wants next; waits so many milliseconds for it, for ever when negative.
     pub map_step: extern "C" fn(map: *mut c_void, wait: i64) -> Step,
     /// May be called from any thread.
@@ -295,9 +301,9 @@ pub struct Host {
     pub job_dropped: extern "C" fn(job: u32),
     /// The store of this engine's variables; null before its first cell.
     pub variables: extern "C" fn() -> *mut c_void,
-    pub map_threads: extern "C" fn(call: *const ThreadsCall) -> MapEnd,
-    pub broadcast: extern "C" fn(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> MapEnd,
-    /// Writes why the last map of this thread failed or was refused.
+    /// Runs once on every thread of a pool; false when it cannot, see `failure`.
+    pub broadcast: extern "C" fn(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> bool,
+    /// Writes why the last call of this thread was refused.
     pub failure: extern "C" fn(to: *mut c_void, write: Write),
     /// A thread pool's item, by its index in the map.
     pub item_begins: extern "C" fn(item: u64),

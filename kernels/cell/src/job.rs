@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::ItemError;
-use crate::exchange::{Handle, Moving, MovingFeed, News, Request, Source};
+use crate::exchange::{Handle, Movable, News};
 use crate::host::{Progress, Step, host};
 use crate::waiting::Bell;
 
@@ -77,8 +77,11 @@ struct Over {
     serial: Duration,
 }
 
-/// How a result of a job is decoded: as it is, or as a result or an error.
-pub(crate) type Decode<O> = fn(u64, &mut &[u8]) -> Option<O>;
+/// How a result of a job is had, from the bytes that came of it: as it is, or as a result or an error.
+pub(crate) type Decode<O> = Box<dyn Fn(u64, &mut &[u8]) -> Option<O> + Send + Sync>;
+
+/// Takes what comes back, on whichever thread; false when it can't be decoded.
+pub(crate) type Take = Box<dyn Fn(News<'_>) -> bool + Send + Sync>;
 
 /// How results are decoded, and how an error becomes one where errors are collected.
 pub(crate) type How<O> = (Decode<O>, Option<fn(ItemError) -> O>);
@@ -114,7 +117,7 @@ impl<O> Shared<O> {
 
     /// The items of what has come, each with its index; false when one cannot be decoded.
     fn decode(&self, first: u64, came: &Came, to: &mut dyn FnMut(u64, O)) -> bool {
-        let (decode, fail) = self.how;
+        let (decode, fail) = &self.how;
         match came {
             Came::Results { count, bytes, .. } => {
                 let mut bytes = &bytes[..];
@@ -177,53 +180,51 @@ impl<O> Shared<O> {
 }
 
 impl<O: Send + 'static> Job<O> {
-    /// All that it works on may move to another thread, and does.
-    pub(crate) fn begin(
-        mut request: Request,
-        feed: MovingFeed,
-        source: Box<dyn Source + Send>,
+    /// `items`: how many there are; `u64::MAX` when the iterator does not say. `begin` gets what takes the results;
+    /// all that it works on may move to another thread, and does.
+    pub(crate) fn begin<M: Movable + 'static>(
+        items: u64,
         how: How<O>,
+        begin: impl FnOnce(Take) -> Result<M, String>,
     ) -> Result<Self, String> {
         let shared = Arc::new(Shared {
             how,
             state: Mutex::new(State {
-                total: (request.items != u64::MAX).then_some(request.items),
+                total: (items != u64::MAX).then_some(items),
                 ..State::default()
             }),
             changed: Condvar::new(),
             started: Instant::now(),
         });
         let to = shared.clone();
-        let take = Box::new(move |news: News<'_>| to.take(news));
-        request.ordered = false;
-        let mut moving = Moving::begin(request, feed, source, take)?;
-        let exchange = moving.exchange();
+        let mut moving = begin(Box::new(move |news: News<'_>| to.take(news)))?;
+        let hosted = moving.hosted();
         // The session's number comes first.
         let number = |handle: &Handle| handle.progress().map_or(0, |progress| progress.job);
-        while number(exchange.handle()) == 0 {
-            match exchange.step(-1) {
+        while number(hosted.handle()) == 0 {
+            match hosted.step(-1) {
                 Step::Going | Step::Waited => {}
                 over => {
-                    shared.end(over, exchange.handle());
+                    shared.end(over, hosted.handle());
                     let held = Arc::new(Held(0));
                     return Ok(Self { shared, held });
                 }
             }
         }
-        let job = number(exchange.handle());
+        let job = number(hosted.handle());
         let held = Arc::new(Held(job));
         {
             let mut state = shared.lock();
             state.job = job;
-            state.handle = Some(exchange.handle().clone());
+            state.handle = Some(hosted.handle().clone());
         }
         let to = shared.clone();
         let spawned = std::thread::Builder::new()
             .name("job".to_owned())
             .spawn(move || {
-                let exchange = moving.exchange();
-                let over = exchange.run();
-                to.end(over, exchange.handle());
+                let hosted = moving.hosted();
+                let over = hosted.run();
+                to.end(over, hosted.handle());
             });
         spawned.map_err(|error| format!("the job has no thread to follow it: {error}"))?;
         Ok(Self { shared, held })

@@ -13,11 +13,12 @@ pub use crate::captures::Both;
 use crate::captures::Travels;
 use crate::catch::caught;
 use crate::codec;
-use crate::host::{Bytes, End, MapEnd, Write, host};
+use crate::host::{Bytes, End, Write, host, text_of};
 use crate::job::Job;
 use crate::options::MapOptions;
 use crate::pool::Pool;
 pub use crate::resident::{Borrowed, Copied, Resident};
+use crate::threads::Copies;
 use crate::value::{debug_text, show, whole_text};
 
 /// How a magic's map is to run: the session has given its options to this cell, where they have this number.
@@ -31,6 +32,11 @@ pub fn asked(number: u64) -> Pool {
     let bytes = unsafe { (host().receive)(number).as_slice() };
     let options = MapOptions::from_bytes(bytes).expect("what was encoded can be decoded");
     Pool { options }
+}
+
+/// A captured variable's copy, for a job on a thread pool.
+pub fn copied<T: Copies>(value: &T) -> T {
+    value.clone()
 }
 
 /// The results of a job, for `%result`.
@@ -180,9 +186,8 @@ pub fn broadcast<F: Fn() + Sync>(pool: &str, f: F) {
         }
     }
     let pool = Bytes::of(pool.as_bytes());
-    let end = (host().broadcast)((&raw const f).cast_mut().cast(), pool, run::<F>);
-    if end != MapEnd::Finished {
-        std::panic::resume_unwind(Box::new("the broadcast failed"));
+    if !(host().broadcast)((&raw const f).cast_mut().cast(), pool, run::<F>) {
+        panic!("{}", text_of(|to, write| (host().failure)(to, write)));
     }
 }
 

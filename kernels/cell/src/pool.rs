@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::captures::Travels;
+use crate::codec;
 pub use crate::error::ItemError;
 use crate::host::{Bytes, PoolKind, host};
 pub use crate::job::Job;
@@ -276,18 +277,20 @@ impl Pool {
         self.iter_on_processes((), inputs, move |()| f)
     }
 
-    /// Begins a map and does not wait for it. Process pools only.
+    /// Begins a map and does not wait for it.
     #[track_caller]
     pub fn start<It, O, F>(&self, inputs: It, f: F) -> Job<O>
     where
         It: IntoIterator,
         It::IntoIter: Send + 'static,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + Send + 'static,
-        F: Fn(It::Item) -> O,
+        It::Item: Serialize + DeserializeOwned + Send + 'static,
+        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Fn(It::Item) -> O + Send + Sync + 'static,
     {
-        self.must_be_processes("a map on a thread pool cannot go on in the background");
-        self.start_on_processes((), inputs, move |()| f)
+        match self.kind() {
+            PoolKind::Threads => self.start_copying(inputs, f, codec::copy),
+            _ => self.start_on_processes((), inputs, move |()| f),
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::captures::{Captured, Kept};
 use crate::codec;
 use crate::error::ItemError;
-use crate::exchange::{Exchange, Iterated, News, Plan, Request, Take, length, tagged};
+use crate::exchange::{Exchange, Iterated, Moving, News, Plan, Request, Take, length, tagged};
 use crate::host::{Describe, PoolKind, Step};
-use crate::job::{Decode, How, Job};
+use crate::job::{How, Job};
 use crate::pool::Pool;
 use crate::remote::{mapping, reducing};
 
@@ -125,7 +125,7 @@ impl Pool {
         plan.request.ordered = false;
         let all = plan.request.items;
         let mut exchange = begun(plan);
-        match exchange.run() {
+        match exchange.hosted().run() {
             Step::Finished => drop(exchange),
             // What is done is kept, and the rest is told to be missing.
             Step::Cancelled => {
@@ -135,7 +135,7 @@ impl Pool {
                     results.resize_with(all, || None);
                 }
             }
-            _ => known(exchange.handle().failure()),
+            _ => known(exchange.hosted().handle().failure()),
         }
         let whole =
             |(item, result): (u64, Option<_>)| result.unwrap_or(Err(ItemError::Cancelled { item }));
@@ -242,7 +242,7 @@ impl Pool {
     {
         let describe = described::<C, _, _, It::Item, O>(maker);
         let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
-        self.start_job::<C, It, O, O>(captured, inputs, describe, (whole, None))
+        self.start_job::<C, It, O, O>(captured, inputs, describe, (Box::new(whole), None))
     }
 
     /// As [`Self::start_on_processes`], collecting errors.
@@ -264,7 +264,7 @@ impl Pool {
         F: Fn(It::Item) -> O,
     {
         let describe = described::<C, _, _, It::Item, O>(maker);
-        let how = (tagged::<O> as Decode<_>, Some(Err as fn(ItemError) -> _));
+        let how: How<_> = (Box::new(tagged::<O>), Some(Err));
         self.start_job::<C, It, Result<O, ItemError>, O>(captured, inputs, describe, how)
     }
 
@@ -291,7 +291,10 @@ impl Pool {
         request.options.collect = how.1.is_some();
         let feed = Box::new(move |to: &mut dyn FnMut(u64, &[u8])| kept.feed(to));
         let source = Box::new(Iterated::new(inputs, &self.options));
-        match Job::begin(request, feed, source, how) {
+        request.ordered = false;
+        let items = request.items;
+        let begin = |take| Moving::begin(request, feed, source, Box::new(take));
+        match Job::begin(items, how, begin) {
             Ok(job) => job,
             Err(why) => panic!("{why}"),
         }
@@ -339,8 +342,8 @@ fn begun(plan: Plan<'_>) -> Exchange<'_> {
 #[track_caller]
 fn follow(plan: Plan<'_>) {
     let mut exchange = begun(plan);
-    if exchange.run() != Step::Finished {
-        known(exchange.handle().failure());
+    if exchange.hosted().run() != Step::Finished {
+        known(exchange.hosted().handle().failure());
     }
 }
 
@@ -391,10 +394,10 @@ impl<O> Iterator for MapIter<'_, O> {
             if next.is_some() || self.over {
                 return next;
             }
-            match self.exchange.step(-1) {
+            match self.exchange.hosted().step(-1) {
                 Step::Going | Step::Waited => {}
                 Step::Finished => self.over = true,
-                Step::Failed | Step::Cancelled => known(self.exchange.handle().failure()),
+                Step::Failed | Step::Cancelled => known(self.exchange.hosted().handle().failure()),
             }
         }
     }

@@ -1,15 +1,18 @@
-//! Maps on a thread pool: workers borrow inputs and closure, nothing is encoded.
+//! Maps on a thread pool: workers borrow inputs and closure, nothing is encoded. A map in the background owns what
+//! its workers borrow.
 
 use std::any::type_name;
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
-use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::catch::caught;
 use crate::error::ItemError;
-use crate::exchange::panicked;
-use crate::host::{Bytes, ChunkEnd, End, MapEnd, ThreadsCall, host, text_of};
+use crate::exchange::{Hosted, Movable, News, panicked};
+use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, text_of};
+use crate::job::{Decode, Job, Take};
 use crate::options::MapOptions;
 use crate::pool::Pool;
 use crate::processes::known;
@@ -78,82 +81,222 @@ impl Pool {
     {
         let mut options = self.options.clone();
         options.collect = collect;
-        match run(&options, inputs, f) {
-            Ok(results) => results,
-            Err((MapEnd::Refused, why)) => panic!("{why}"),
-            Err((_, why)) => known(why),
+        let work = Work::new(&options, inputs, f, None);
+        let mut hosted = match work.begin(&options) {
+            Ok(hosted) => hosted,
+            Err(why) => panic!("{why}"),
+        };
+        match hosted.run() {
+            Step::Finished => {}
+            // What is done is kept, and the rest is told to be missing.
+            Step::Cancelled if collect => {}
+            _ => known(hosted.handle().failure()),
+        }
+        drop(hosted);
+        let whole = |(item, result): (u64, OnceLock<_>)| {
+            let result = result.into_inner();
+            result.unwrap_or(Err(ItemError::Cancelled { item }))
+        };
+        let results = Arc::into_inner(work.results).unwrap_or_default();
+        (0..).zip(results).map(whole).collect()
+    }
+
+    /// A map on a thread pool in the background.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn start_on_threads<It, O, F>(&self, inputs: It, f: F) -> Job<O>
+    where
+        It: IntoIterator,
+        It::Item: Send + 'static,
+        O: Copies,
+        F: Fn(It::Item) -> O + Send + Sync + 'static,
+    {
+        self.start_copying(inputs, f, |result: &O| Some(result.clone()))
+    }
+
+    /// As [`Self::start_on_threads`], collecting errors.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn try_start_on_threads<It, O, F>(&self, inputs: It, f: F) -> Job<Result<O, ItemError>>
+    where
+        It: IntoIterator,
+        It::Item: Send + 'static,
+        O: Copies,
+        F: Fn(It::Item) -> O + Send + Sync + 'static,
+    {
+        self.start_threads(true, inputs, f, |slots| {
+            Box::new(move |item, _| slots.get(usize::try_from(item).ok()?)?.get().cloned())
+        })
+    }
+
+    /// One call on a thread pool in the background.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn submit_on_threads<O, F>(&self, f: F) -> Job<O>
+    where
+        O: Copies,
+        F: Fn() -> O + Send + Sync + 'static,
+    {
+        self.clone().single().start_on_threads([()], move |()| f())
+    }
+
+    /// A map on a thread pool in the background. Each look at its results is at copies of them.
+    #[track_caller]
+    pub(crate) fn start_copying<It, O, F>(
+        &self,
+        inputs: It,
+        f: F,
+        copy: fn(&O) -> Option<O>,
+    ) -> Job<O>
+    where
+        It: IntoIterator,
+        It::Item: Send + 'static,
+        O: Send + Sync + 'static,
+        F: Fn(It::Item) -> O + Send + Sync + 'static,
+    {
+        self.start_threads(false, inputs, f, move |slots| {
+            Box::new(move |item, _| {
+                let slot = slots.get(usize::try_from(item).ok()?)?;
+                copy(slot.get()?.as_ref().ok()?)
+            })
+        })
+    }
+
+    #[track_caller]
+    fn start_threads<It, O, F, R>(
+        &self,
+        collect: bool,
+        inputs: It,
+        f: F,
+        look: impl FnOnce(Slots<O>) -> Decode<R>,
+    ) -> Job<R>
+    where
+        It: IntoIterator,
+        It::Item: Send + 'static,
+        O: Send + Sync + 'static,
+        F: Fn(It::Item) -> O + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        let mut options = self.options.clone();
+        options.collect = collect;
+        options.background = true;
+        let mut work = Work::new(&options, inputs, f, None);
+        let items = work.inputs.len() as u64;
+        // Its errors stand among its results.
+        let how = (look(work.results.clone()), None);
+        let begun = Job::begin(items, how, |take| {
+            work.take = Some(take);
+            let work = Arc::new(work);
+            let hosted = work.begin(&options)?;
+            Ok(Moving { hosted, work })
+        });
+        match begun {
+            Ok(job) => job,
+            Err(why) => panic!("{why}"),
         }
     }
 }
 
+/// What a job on a thread pool can give again and again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be copied for a job in the background",
+    label = "is copied for the job",
+    note = "such a job keeps copies of what its function captures and gives copies of its results: derive `Clone`, or put it in an `Arc`"
+)]
+pub trait Copies: Clone + Send + Sync + 'static {}
+
+impl<T: Clone + Send + Sync + 'static> Copies for T {}
+
 /// An input that exactly one worker takes out.
-struct Cell<I>(MaybeUninit<I>);
+struct Cell<I>(UnsafeCell<Option<I>>);
 
 // SAFETY: the host hands each index to exactly one worker, so no two threads touch the same input.
 unsafe impl<I: Send> Sync for Cell<I> {}
 
-struct Shared<'a, I, O, F> {
-    inputs: &'a [Cell<I>],
-    results: &'a [OnceLock<Result<O, ItemError>>],
-    f: &'a F,
+/// By index, what has come of the inputs.
+type Slots<O> = Arc<Vec<OnceLock<Result<O, ItemError>>>>;
+
+/// What the workers of a map share.
+struct Work<I, O, F> {
+    inputs: Vec<Cell<I>>,
+    results: Slots<O>,
+    f: F,
     collect: bool,
     seeded: bool,
+    timed: bool,
+    /// Is told what has come of a job.
+    take: Option<Take>,
 }
 
-/// Runs a map; an error says why it did not end well, and whether the session knows it already.
-fn run<I, O, F>(
-    options: &MapOptions,
-    inputs: impl IntoIterator<Item = I>,
-    f: &F,
-) -> Result<Vec<Result<O, ItemError>>, (MapEnd, String)>
+impl<I, O, F> Work<I, O, F>
 where
     I: Send,
     O: Send + Sync,
     F: Fn(I) -> O + Sync,
 {
-    let most = usize::try_from(options.most()).unwrap_or(usize::MAX);
-    let inputs: Vec<Cell<I>> = inputs
-        .into_iter()
-        .take(most)
-        .map(|input| Cell(MaybeUninit::new(input)))
-        .collect();
-    let results: Vec<OnceLock<Result<O, ItemError>>> =
-        inputs.iter().map(|_| OnceLock::new()).collect();
-    let shared = Shared {
-        inputs: &inputs,
-        results: &results,
-        f,
-        collect: options.collect,
-        seeded: options.seed.is_some(),
-    };
-    let travelling = options.to_bytes();
-    let call = ThreadsCall {
-        options: Bytes::of(&travelling),
-        input_type: Bytes::of(type_name::<I>().as_bytes()),
-        output_type: Bytes::of(type_name::<O>().as_bytes()),
-        items: inputs.len() as u64,
-        ctx: (&raw const shared).cast_mut().cast(),
-        run: run_items::<I, O, F>,
-    };
-    let end = (host().map_threads)(&raw const call);
-    if end != MapEnd::Finished {
-        return Err((end, text_of(|to, write| (host().failure)(to, write))));
+    fn new(
+        options: &MapOptions,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+        take: Option<Take>,
+    ) -> Self {
+        let most = usize::try_from(options.most()).unwrap_or(usize::MAX);
+        let inputs = inputs.into_iter().take(most);
+        let inputs: Vec<Cell<I>> = inputs
+            .map(|input| Cell(UnsafeCell::new(Some(input))))
+            .collect();
+        Self {
+            results: Arc::new(inputs.iter().map(|_| OnceLock::new()).collect()),
+            inputs,
+            f,
+            collect: options.collect,
+            seeded: options.seed.is_some(),
+            timed: options.items,
+            take,
+        }
     }
-    let whole = |(item, result): (usize, OnceLock<_>)| {
-        let item = item as u64;
-        result
-            .into_inner()
-            .unwrap_or(Err(ItemError::Cancelled { item }))
-    };
-    Ok(results.into_iter().enumerate().map(whole).collect())
+
+    /// Begins the map, which must be dropped before this is touched again; an error says why it was refused.
+    fn begin(&self, options: &MapOptions) -> Result<Hosted, String> {
+        let options = options.to_bytes();
+        let call = ThreadsCall {
+            options: Bytes::of(&options),
+            input_type: Bytes::of(type_name::<I>().as_bytes()),
+            output_type: Bytes::of(type_name::<O>().as_bytes()),
+            items: self.inputs.len() as u64,
+            ctx: std::ptr::from_ref(self).cast_mut().cast(),
+            run: run::<I, O, F>,
+        };
+        Hosted::of((host().threads_begin)(&raw const call))
+    }
 }
 
-extern "C" fn run_items<I, O, F>(ctx: *mut c_void, first: u64, end: u64) -> ChunkEnd
+/// A map in the background, with what its workers work on.
+struct Moving<I, O, F> {
+    // Dropped first: it works on the other.
+    hosted: Hosted,
+    #[expect(dead_code, reason = "it is kept for the workers")]
+    work: Arc<Work<I, O, F>>,
+}
+
+// SAFETY: what the workers share may be sent, as the bounds say, and the host may be asked to step a map from any
+// thread, one at a time, which is whoever has this.
+unsafe impl<I: Send, O: Send + Sync, F: Send + Sync> Send for Moving<I, O, F> {}
+
+impl<I: Send, O: Send + Sync, F: Send + Sync> Movable for Moving<I, O, F> {
+    fn hosted(&mut self) -> &mut Hosted {
+        &mut self.hosted
+    }
+}
+
+extern "C" fn run<I, O, F>(ctx: *mut c_void, task: *const ThreadsTask) -> ChunkEnd
 where
     F: Fn(I) -> O,
 {
-    // SAFETY: `ctx` is the `Shared` of the `run` call that waits for this map.
-    let shared = unsafe { &*ctx.cast::<Shared<'_, I, O, F>>() };
+    // SAFETY: `ctx` is the `Work` that the map was begun with, which is kept until the map has ended.
+    let (work, task) = unsafe { (&*ctx.cast::<Work<I, O, F>>(), &*task) };
+    // SAFETY: the host's words live for the call.
+    let (at, stop) = unsafe { (&*task.at, &*task.stop) };
     let mut ended = ChunkEnd {
         done: 0,
         failed: 0,
@@ -161,30 +304,60 @@ where
         how: End::Finished,
     };
     let start = Instant::now();
-    while first + ended.done < end && ended.how == End::Finished {
+    let mut began = start;
+    while task.first + ended.done < task.end && ended.how == End::Finished {
         let applied = caught(&mut || {
-            for index in first + ended.done..end {
-                // SAFETY: each index is run once, so the input is still there and is taken once.
-                let input = unsafe { shared.inputs[index as usize].0.assume_init_read() };
-                if shared.seeded {
+            for index in task.first + ended.done..task.end {
+                if stop.load(Relaxed) {
+                    ended.how = End::Stopped;
+                    return;
+                }
+                at.store(index + 1, Relaxed);
+                // SAFETY: the host hands out each index once, so nobody else is at this input.
+                let input = unsafe { (*work.inputs[index as usize].0.get()).take() };
+                let Some(input) = input else { return };
+                if work.seeded {
                     (host().item_begins)(index);
                 }
-                let _ = shared.results[index as usize].set(Ok((shared.f)(input)));
+                if work.timed {
+                    began = Instant::now();
+                }
+                let result = (work.f)(input);
+                if work.timed {
+                    (host().item_ran)(0, nanoseconds(began));
+                }
+                let _ = work.results[index as usize].set(Ok(result));
                 ended.done += 1;
             }
         });
-        if !applied {
-            if shared.collect {
-                let item = first + ended.done;
-                let why = text_of(|to, write| (host().take_panic)(to, write));
-                let _ = shared.results[item as usize].set(Err(panicked(item, &why)));
-                ended.done += 1;
-                ended.failed += 1;
-            } else {
-                ended.how = End::Panicked;
-            }
+        if applied {
+            break;
         }
+        if !work.collect {
+            ended.how = End::Panicked;
+            continue;
+        }
+        let item = task.first + ended.done;
+        if work.timed {
+            (host().item_ran)(0, nanoseconds(began));
+        }
+        let why = text_of(|to, write| (host().take_panic)(to, write));
+        let _ = work.results[item as usize].set(Err(panicked(item, &why)));
+        ended.done += 1;
+        ended.failed += 1;
     }
-    ended.busy = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    ended.busy = nanoseconds(start);
+    if let Some(take) = work.take.as_ref().filter(|_| ended.done > 0) {
+        take(News::Results {
+            first: task.first,
+            count: ended.done,
+            rank: task.rank,
+            bytes: &[],
+        });
+    }
     ended
+}
+
+fn nanoseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

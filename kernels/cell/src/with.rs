@@ -2,6 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::codec;
 use crate::error::ItemError;
 use crate::host::PoolKind;
 use crate::job::Job;
@@ -22,12 +23,12 @@ where
 }
 
 /// Runs `f` once, on whichever engine of the pool in use is free first, and does not wait for it:
-/// [`Job::result`] does. Process pools only.
+/// [`Job::result`] does.
 #[track_caller]
 pub fn submit<O, F>(f: F) -> Job<O>
 where
-    O: Serialize + DeserializeOwned + Send + 'static,
-    F: Fn() -> O,
+    O: Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Fn() -> O + Send + Sync + 'static,
 {
     Pool::default().submit(f)
 }
@@ -36,9 +37,9 @@ where
 #[track_caller]
 pub fn submit_with<S, O, F>(shared: &S, f: F) -> Job<O>
 where
-    S: Serialize + DeserializeOwned,
-    O: Serialize + DeserializeOwned + Send + 'static,
-    F: Fn(&S) -> O,
+    S: Serialize + DeserializeOwned + Send + Sync + 'static,
+    O: Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Fn(&S) -> O + Send + Sync + 'static,
 {
     Pool::default().submit_with(shared, f)
 }
@@ -99,39 +100,60 @@ impl Pool {
     #[track_caller]
     pub fn start_with<S, It, O, F>(&self, shared: &S, inputs: It, f: F) -> Job<O>
     where
-        S: Serialize + DeserializeOwned,
+        S: Serialize + DeserializeOwned + Send + Sync + 'static,
         It: IntoIterator,
         It::IntoIter: Send + 'static,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + Send + 'static,
-        F: Fn(&S, It::Item) -> O,
+        It::Item: Serialize + DeserializeOwned + Send + 'static,
+        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Fn(&S, It::Item) -> O + Send + Sync + 'static,
     {
-        self.must_be_processes("a map on a thread pool cannot go on in the background");
-        let maker = move |(shared,)| move |input| f(&shared, input);
-        self.sharing::<S>()
-            .start_on_processes((shared,), inputs, maker)
+        match self.kind() {
+            PoolKind::Threads => {
+                let shared = copied(shared);
+                self.start_copying(inputs, move |input| f(&shared, input), codec::copy)
+            }
+            _ => {
+                let maker = move |(shared,)| move |input| f(&shared, input);
+                self.sharing::<S>()
+                    .start_on_processes((shared,), inputs, maker)
+            }
+        }
     }
 
     /// As [`submit`].
     #[track_caller]
     pub fn submit<O, F>(&self, f: F) -> Job<O>
     where
-        O: Serialize + DeserializeOwned + Send + 'static,
-        F: Fn() -> O,
+        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Fn() -> O + Send + Sync + 'static,
     {
-        self.submit_on_processes((), move |()| f)
+        match self.kind() {
+            PoolKind::Threads => {
+                self.clone()
+                    .single()
+                    .start_copying([()], move |()| f(), codec::copy)
+            }
+            _ => self.submit_on_processes((), move |()| f),
+        }
     }
 
     /// As [`submit_with`].
     #[track_caller]
     pub fn submit_with<S, O, F>(&self, shared: &S, f: F) -> Job<O>
     where
-        S: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + Send + 'static,
-        F: Fn(&S) -> O,
+        S: Serialize + DeserializeOwned + Send + Sync + 'static,
+        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Fn(&S) -> O + Send + Sync + 'static,
     {
-        self.sharing::<S>()
-            .submit_on_processes((shared,), move |(shared,)| move || f(&shared))
+        match self.kind() {
+            PoolKind::Threads => {
+                let shared = copied(shared);
+                self.submit(move || f(&shared))
+            }
+            _ => self
+                .sharing::<S>()
+                .submit_on_processes((shared,), move |(shared,)| move || f(&shared)),
+        }
     }
 
     /// One call in the background; `maker` makes what is called from the captured variables.
@@ -144,7 +166,6 @@ impl Pool {
         M: FnOnce(C::Owned) -> F,
         F: Fn() -> O,
     {
-        self.must_be_processes("a thread pool's threads end with the cell");
         let maker = move |owned| {
             let f = maker(owned);
             move |()| f()
@@ -153,11 +174,10 @@ impl Pool {
             .single()
             .start_on_processes(captured, [()], maker)
     }
+}
 
-    #[track_caller]
-    pub(crate) fn must_be_processes(&self, why_not: &str) {
-        if self.kind() == PoolKind::Threads {
-            panic!("{why_not}: a process pool can, `%pool start`");
-        }
-    }
+/// What outlives the cell that has it.
+#[track_caller]
+fn copied<S: Serialize + DeserializeOwned>(shared: &S) -> S {
+    codec::copy(shared).expect("serde carries what the items share")
 }

@@ -5,15 +5,16 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
 use regatta_cell::host::{
-    Bytes, ChunkEnd, End, MapCall, MapEnd, PoolKind, Progress, RunOnThread, Step, ThreadsCall,
-    Write,
+    Bytes, MapCall, PoolKind, Progress, RunOnThread, Step, ThreadsCall, Write,
 };
+use regatta_cell::options::MapOptions;
 
 use super::told::text;
-use super::{LOCAL, WORKER, cell, keep_first_items, set_seed, take_panic};
-use crate::engine::caller::{self, Begun};
+use super::{LOCAL, WORKER, cell};
+use crate::engine::begun::Begun;
+use crate::engine::caller;
 use crate::engine::{link, threads};
-use crate::ids::{JobId, Rank};
+use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{FromEngine, Payload, PoolSpec};
 
 thread_local! {
@@ -45,14 +46,8 @@ pub(super) extern "C" fn pool_kind(name: Bytes) -> PoolKind {
     }
 }
 
-fn fail(why: impl Into<String>) -> MapEnd {
+fn refuse(why: impl Into<String>) {
     FAILURE.set(why.into());
-    MapEnd::Failed
-}
-
-fn refuse(why: impl Into<String>) -> MapEnd {
-    FAILURE.set(why.into());
-    MapEnd::Refused
 }
 
 pub(super) extern "C" fn failure(to: *mut c_void, write: Write) {
@@ -67,13 +62,55 @@ pub(super) extern "C" fn map_begin(call: *const MapCall) -> *mut c_void {
         return std::ptr::null_mut();
     }
     // SAFETY: the cell crate passes a live `MapCall`.
-    match caller::begin(unsafe { &*call }) {
+    handed(caller::begin(unsafe { &*call }))
+}
+
+/// What the cell crate has of a map: null when it was refused.
+fn handed(begun: Result<Begun, String>) -> *mut c_void {
+    match begun {
         Ok(begun) => Box::into_raw(Box::new(begun)).cast(),
         Err(why) => {
             refuse(why);
             std::ptr::null_mut()
         }
     }
+}
+
+pub(super) extern "C" fn threads_begin(call: *const ThreadsCall) -> *mut c_void {
+    // SAFETY: the cell crate passes a live `ThreadsCall`.
+    let call = unsafe { &*call };
+    handed(caller::options(call.options).and_then(|options| on_threads(call, options)))
+}
+
+fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> {
+    if WORKER.get().is_some() {
+        return match options.background {
+            true => {
+                Err("a map inside the function of a map cannot go on in the background".to_owned())
+            }
+            false => Ok(threads::alone(call)),
+        };
+    }
+    let why_not = if options.timeout.is_some() {
+        "a thread cannot be stopped, so items on a thread pool have no timeout"
+    } else if options.retries > 0 {
+        "items on a thread pool cannot be tried again: their inputs are moved into the function, not copied"
+    } else if !options.ranks.is_empty() {
+        "a thread pool has no targets: its threads share the work"
+    } else {
+        let name = options.pool.clone().unwrap_or_default();
+        // A job goes on when the cell's threads end.
+        let (name, pool) = match options.background {
+            true => {
+                spec_of(&name).and_then(|spec| Ok((spec.name, threads::Pool::new(spec.size)?)))?
+            }
+            false => threads_of(&name)?,
+        };
+        return threads::begin(call, options, name, pool);
+    };
+    Err(format!(
+        "{why_not}; a process pool can do it: `%pool start`"
+    ))
 }
 
 pub(super) extern "C" fn map_step(map: *mut c_void, wait: i64) -> Step {
@@ -118,83 +155,34 @@ pub(super) extern "C" fn job_dropped(job: u32) {
     }
 }
 
-pub(super) extern "C" fn map_threads(call: *const ThreadsCall) -> MapEnd {
-    // SAFETY: the cell crate passes a live `ThreadsCall`.
-    let call = unsafe { &*call };
+pub(super) extern "C" fn broadcast(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> bool {
     if WORKER.get().is_some() {
-        // Nested: this worker does it alone. Another round over the same threads could wait for itself.
-        let end: ChunkEnd = (call.run)(call.ctx, 0, call.items);
-        return match end.how {
-            End::Finished => MapEnd::Finished,
-            _ => refuse(take_panic().map_or_else(String::new, |panic| panic.message)),
-        };
+        refuse("%px inside a thread pool is not possible");
+        return false;
     }
-    let options = match caller::options(call.options) {
-        Ok(options) => options,
-        Err(why) => return refuse(why),
-    };
-    if options.timeout.is_some() {
-        return refuse(
-            "a thread cannot be stopped, so items on a thread pool have no timeout: use a process pool",
-        );
-    }
-    set_seed(options.seed);
-    let name = options.pool.clone().unwrap_or_default();
-    let plan_only = options.plan_only;
-    let shows_results = caller::shows_results(&options);
-    let (schedule, chunk) = (options.schedule, options.chunk);
-    let mut begin = Some(FromEngine::ThreadsBegin {
-        options: Box::new(options),
-        input_type: text(call.input_type),
-        output_type: text(call.output_type),
-        items: call.items,
-    });
-    with_threads(&name, |pool| {
-        if let Some(begin) = begin.take() {
-            link::send(&begin, &Payload::None).map_err(|error| error.to_string())?;
-        }
-        if plan_only {
-            return Ok(());
-        }
-        let done = pool.map(call, schedule, chunk)?;
-        let FromEngine::ThreadsDone { rows, error, .. } = &done else {
-            return Ok(());
-        };
-        let why = error.as_ref().map(|panic| panic.message.clone());
-        let shown = rows.iter().filter(|_| shows_results);
-        keep_first_items(shown.map(|row| row.first_items.clone()).collect());
-        link::send(&done, &Payload::None).map_err(|error| error.to_string())?;
-        why.map_or(Ok(()), Err)
-    })
-}
-
-pub(super) extern "C" fn broadcast(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> MapEnd {
-    if WORKER.get().is_some() {
-        return refuse("%px inside a thread pool is not possible");
-    }
-    with_threads(&text(pool), |pool| {
-        link::send(&pool.broadcast(ctx, run)?, &Payload::None).map_err(|error| error.to_string())
-    })
+    let ran = threads_of(&text(pool))
+        .and_then(|(_, pool)| pool.broadcast(ctx, run))
+        .and_then(|done| link::send(&done, &Payload::None).map_err(|error| error.to_string()));
+    ran.map_err(refuse).is_ok()
 }
 
 /// A thread pool of the cell's, built now if this cell has not needed it before.
-fn with_threads(name: &str, work: impl FnOnce(&threads::Pool) -> Result<(), String>) -> MapEnd {
-    let pool = match pool_named(name) {
-        Some(spec) if spec.threads => {
-            let mut cell = cell();
-            let built = cell.threads.iter().find(|(other, _)| *other == spec);
-            match built {
-                Some((_, pool)) => Ok(pool.clone()),
-                None => threads::Pool::new(spec.size)
-                    .inspect(|pool| cell.threads.push((spec, pool.clone()))),
-            }
-        }
-        _ => Err("the pool in use is not a thread pool".to_owned()),
+fn threads_of(name: &str) -> Result<(PoolName, threads::Pool), String> {
+    let spec = spec_of(name)?;
+    let mut cell = cell();
+    let built = cell.threads.iter().find(|(other, _)| *other == spec);
+    let pool = match built {
+        Some((_, pool)) => pool.clone(),
+        None => threads::Pool::new(spec.size)
+            .inspect(|pool| cell.threads.push((spec.clone(), pool.clone())))?,
     };
-    match pool.and_then(|pool| work(&pool)) {
-        Ok(()) => MapEnd::Finished,
-        Err(why) => fail(why),
-    }
+    Ok((spec.name, pool))
+}
+
+fn spec_of(name: &str) -> Result<PoolSpec, String> {
+    pool_named(name)
+        .filter(|spec| spec.threads)
+        .ok_or_else(|| "the pool in use is not a thread pool".to_owned())
 }
 
 pub(super) extern "C" fn first_items(rank: u32, to: *mut u64, max: u64) -> u64 {

@@ -39,7 +39,7 @@ pub fn text(bytes: Bytes) -> String {
 }
 
 pub(super) extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
-    let rank = WORKER.get().map(|(rank, _)| Rank(rank));
+    let rank = WORKER.get().map(|worker| Rank(worker.rank));
     let message = FromEngine::Shown {
         rank,
         mime: text(mime),

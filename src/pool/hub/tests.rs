@@ -2,6 +2,7 @@
 //! caller and the session's wishes, and what has to hold after each of them.
 
 mod recorder;
+mod threads;
 mod world;
 
 use rustc_hash::FxHashMap;

@@ -9,8 +9,10 @@ use super::{Map, Worker};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{CaptureSize, MapPlan, PoolKind, Spent};
 use crate::pool::assignment::Assignment;
+use crate::pool::dispatch::Dispatch;
+use crate::pool::inside::Inside;
 use crate::pool::schedule::Schedule;
-use crate::wire::{Channel, EAGER, MapBegin, Task, monotonic};
+use crate::wire::{Channel, EAGER, MapBegin, Task, Workers, monotonic};
 
 impl Map {
     /// A map for some engines, with its plan.
@@ -27,11 +29,26 @@ impl Map {
             input_type,
             output_type,
             items,
-            function,
-            captures,
+            workers,
         } = begin;
-        let dispatch = Box::new(Schedule::new(options.schedule, options.chunk));
-        let mut assignment = Assignment::new(items, engines.len(), dispatch);
+        let (kind, fixed) = (options.schedule, options.chunk);
+        let (function, captures, threads) = match workers {
+            Workers::Engines { function, captures } => (Some(function), captures, None),
+            Workers::Threads {
+                size, map, began, ..
+            } => (None, None, Some((size, map, began))),
+        };
+        let (dispatch, ranks): (Box<dyn Dispatch>, Vec<Rank>) = match threads {
+            None => (
+                Box::new(Schedule::new(kind, fixed)),
+                engines.iter().map(|(_, rank, _)| *rank).collect(),
+            ),
+            Some((size, ..)) => (
+                Box::new(Inside::new(kind, fixed)),
+                (0..size).map(Rank).collect(),
+            ),
+        };
+        let mut assignment = Assignment::new(items, ranks.len(), dispatch);
         let capture = |((name, kind), bytes): (&(String, String), &u64)| CaptureSize {
             name: name.clone(),
             type_name: kind.clone(),
@@ -48,12 +65,14 @@ impl Map {
             captures: options.captures.iter().zip(sizes).map(capture).collect(),
             captures_there: false,
             pool: pool.clone(),
-            kind: PoolKind::Processes,
-            engines: engines.len() as u32,
+            kind: match threads {
+                None => PoolKind::Processes,
+                Some(_) => PoolKind::Threads,
+            },
+            engines: ranks.len() as u32,
         };
-        let worker = |(engine, rank, _): &(EngineId, Rank, bool)| Worker {
-            engine: *engine,
-            rank: *rank,
+        let worker = |rank| Worker {
+            rank,
             told: false,
             items: 0,
             chunks: 0,
@@ -63,14 +82,15 @@ impl Map {
             sent: FxHashMap::default(),
             free: 0,
             at: None,
+            thread_at: None,
         };
-        let workers: Vec<Worker> = engines.iter().map(worker).collect();
+        let workers: Vec<Worker> = ranks.into_iter().map(worker).collect();
         for (place, (.., alive)) in engines.iter().enumerate() {
             if !alive {
                 assignment.died(place, None, false, false);
             }
         }
-        if options.schedule == Kind::Dynamic && !options.plan_only {
+        if threads.is_none() && kind == Kind::Dynamic && !options.plan_only {
             // The caller sends its first inputs along.
             assignment.eager(EAGER);
         }
@@ -79,9 +99,10 @@ impl Map {
         } else {
             output_type
         };
-        let task = Task {
+        let captured = captures.as_ref().map(|info| info.hash);
+        let task = function.map(|function| Task {
             function,
-            captures: captures.map(|info| info.hash),
+            captures: captured,
             // Engines know nothing of names.
             options: MapOptions {
                 function: String::new(),
@@ -90,7 +111,7 @@ impl Map {
                 captures: Vec::new(),
                 ..options.clone()
             },
-        };
+        });
         let map = Self {
             job,
             caller,
@@ -105,7 +126,8 @@ impl Map {
             served: 0.0,
             payloads: FxHashMap::default(),
             started: Instant::now(),
-            began: monotonic(),
+            began: threads.map_or_else(monotonic, |(.., began)| began),
+            on_threads: threads.map(|(_, map, _)| map),
             told: Instant::now(),
             spans: Vec::new(),
             items: Vec::new(),

@@ -16,6 +16,7 @@ impl Map {
         }
         self.cancelled = true;
         self.assignment.stop();
+        self.stop_threads();
         let mut steps = vec![Step::Stop(self.engines())];
         steps.extend(self.steps(&Elsewhere::default()));
         steps
@@ -70,6 +71,11 @@ impl Map {
         self.payloads.clear();
         let wall = self.started.elapsed();
         self.wall = Some(wall);
+        if self.is_on_threads() {
+            // Their caller knows better.
+            self.closing = true;
+            return;
+        }
         let message = ToCaller::Over {
             error,
             cancelled: self.cancelled,

@@ -22,7 +22,8 @@ impl Map {
         }
         self.told = Instant::now();
         let view = |(place, worker): (usize, &Worker)| {
-            let (item, memory) = look(worker.engine);
+            let engine = self.engines.get(place);
+            let (item, memory) = engine.map_or((worker.thread_at, None), |engine| look(*engine));
             EngineView {
                 rank: worker.rank,
                 activity: match self.assignment.health(place) {
@@ -31,6 +32,7 @@ impl Map {
                     Health::Alive if self.assignment.ledger().held(place) > 0 => {
                         EngineActivity::Busy
                     }
+                    Health::Alive if worker.thread_at.is_some() => EngineActivity::Busy,
                     Health::Alive => EngineActivity::Idle,
                 },
                 item,
@@ -136,7 +138,11 @@ impl Map {
         MapReport {
             job: self.job,
             pool: self.pool.clone(),
-            kind: PoolKind::Processes,
+            kind: if self.is_on_threads() {
+                PoolKind::Threads
+            } else {
+                PoolKind::Processes
+            },
             engines: self.workers.iter().map(row).collect(),
             wall: self.elapsed(),
             serial: self.serial(),

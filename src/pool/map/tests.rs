@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::outcome::EngineActivity;
-use crate::wire::{EAGER, FunctionAddress, MapBegin};
+use crate::wire::{EAGER, FunctionAddress, MapBegin, Workers};
 
 fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -13,11 +13,13 @@ fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
         input_type: String::new(),
         output_type: String::new(),
         items: Some(9),
-        function: FunctionAddress {
-            so: "code.so".into(),
-            offset: 0,
+        workers: Workers::Engines {
+            function: FunctionAddress {
+                so: "code.so".into(),
+                offset: 0,
+            },
+            captures: None,
         },
-        captures: None,
     };
     let pool = PoolName("p0".to_owned());
     let channel = Channel::new(ours);

@@ -43,7 +43,14 @@ impl Map {
         self.remember(rank, first, done, sent, ended);
     }
 
-    fn remember(&mut self, rank: Rank, first: u64, items: u64, sent: u64, ended: &ChunkEnded) {
+    pub(super) fn remember(
+        &mut self,
+        rank: Rank,
+        first: u64,
+        items: u64,
+        sent: u64,
+        ended: &ChunkEnded,
+    ) {
         self.remember_chunk(ChunkSpan {
             rank,
             first,

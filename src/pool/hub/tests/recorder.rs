@@ -16,6 +16,7 @@ use crate::pool::Launch;
 use crate::pool::link::Link;
 use crate::wire::{
     ChunkEnded, EAGER, FromCaller, FunctionAddress, MapBegin, PanicInfo, Span, ToCaller, WireError,
+    Workers,
 };
 
 /// What a link has recorded, and what it will say.
@@ -213,11 +214,13 @@ impl Caller {
             input_type: "u8".to_owned(),
             output_type: "u8".to_owned(),
             items: Some(self.items),
-            function: FunctionAddress {
-                so: "code.so".into(),
-                offset: 0,
+            workers: Workers::Engines {
+                function: FunctionAddress {
+                    so: "code.so".into(),
+                    offset: 0,
+                },
+                captures: None,
             },
-            captures: None,
         };
         self.says(&FromCaller::Begin(Box::new(begin)), &Payload::None);
         for _ in 0..EAGER {
@@ -267,7 +270,7 @@ impl Caller {
                 ToCaller::Over {
                     error, cancelled, ..
                 } => self.over = Some(Over { error, cancelled }),
-                ToCaller::Job { .. } | ToCaller::WantCaptures => {}
+                ToCaller::Job { .. } | ToCaller::WantCaptures | ToCaller::Stop { .. } => {}
             }
         }
     }

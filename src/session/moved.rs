@@ -3,17 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Crew;
+use super::namespace::Namespace;
+use super::{Failed, Session};
 use crate::ids::{CellId, EngineId};
-use crate::session::Failed;
-use crate::session::workshop::Namespace;
 
 /// By variable the last cell after which it was gone, and why.
-pub type Moved = BTreeMap<String, (CellId, Why)>;
+pub(super) type Moved = BTreeMap<String, (CellId, Why)>;
 
 /// Why a variable is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub(super) enum Why {
     Moved,
     Redefined,
     Panicked,
@@ -32,33 +31,35 @@ impl Why {
     }
 }
 
-impl Crew {
+impl Session {
     /// Notes that the session's variables are gone.
-    pub fn note_gone<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, why: Why) {
-        let cell = self.cell;
+    pub(super) fn note_gone<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, why: Why) {
+        let cell = self.cell();
         let names = names.into_iter().map(str::to_owned);
-        self.moved.extend(names.map(|name| (name, (cell, why))));
+        self.crew
+            .moved
+            .extend(names.map(|name| (name, (cell, why))));
     }
 
     /// Notes what a cell that ran through has moved out of its variables.
-    pub fn note_moved(&mut self, before: &Namespace, after: &Namespace) {
-        let cell = self.cell;
+    pub(super) fn note_moved(&mut self, before: &Namespace, after: &Namespace) {
+        let cell = self.cell();
         for name in before.variables().keys() {
             if !after.variables().contains_key(name) {
-                self.moved.insert(name.clone(), (cell, Why::Moved));
+                self.crew.moved.insert(name.clone(), (cell, Why::Moved));
             }
         }
     }
 
     /// Says of each variable that is not found where it was moved, or which engines have it.
-    pub fn tell_where(&self, failed: &mut Failed) {
+    pub(super) fn tell_where(&self, failed: &mut Failed) {
         for report in &mut failed.0 {
             let name = report.what.strip_prefix("cannot find value `");
             let name = name.and_then(|rest| rest.split('`').next());
             let Some(name) = name.map(str::to_owned) else {
                 continue;
             };
-            let Some((cell, why)) = self.moved.get(&name) else {
+            let Some((cell, why)) = self.crew.moved.get(&name) else {
                 if let Some(engines) = self.engines_with(&name) {
                     report.notes.insert(0, engines);
                     report.hint.get_or_insert_with(|| format!(
@@ -80,10 +81,10 @@ impl Crew {
     /// `engines 0,2 of p0 have a variable `table``
     fn engines_with(&self, name: &str) -> Option<String> {
         let has = |engine: &EngineId| {
-            let namespace = self.namespaces.get(engine);
+            let namespace = self.crew.namespaces.get(engine);
             namespace.is_some_and(|all| all.variables().contains_key(name))
         };
-        self.pools.iter().find_map(|pool| {
+        self.crew.pools.iter().find_map(|pool| {
             let ranks = pool.engines.iter().enumerate().filter(|(_, id)| has(id));
             let ranks: Vec<String> = ranks.map(|(rank, _)| rank.to_string()).collect();
             let of = format!("of {}", pool.name);

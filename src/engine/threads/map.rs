@@ -1,0 +1,444 @@
+//! A map on a thread pool: its threads take the items themselves, nothing is encoded. Whoever follows it tells the
+//! session how far they are, and tells them when to stop.
+
+use std::ffi::c_void;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use regatta_cell::host::{ChunkEnd, End, Step, ThreadsCall, ThreadsTask};
+use regatta_cell::options::MapOptions;
+
+use super::Pool;
+use super::claims::Claims;
+use crate::engine::begun::{Begun, Follower, Outside};
+use crate::engine::lines::Line;
+use crate::engine::{caller, host, nanoseconds};
+use crate::ids::{JobId, PoolName, Rank};
+use crate::wire::{
+    ChunkEnded, FromCaller, MapBegin, PanicInfo, Payload, ThreadChunk, ThreadTold, ThreadsOver,
+    ThreadsTold, ToCaller, WireError, Workers, monotonic,
+};
+
+/// How often the session is told how far a map is.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// How many of a thread's first items the map table looks at.
+const FIRST: usize = 8;
+
+/// Chunks, and items, whose times are told of one map.
+const REMEMBERED: usize = 50_000;
+
+/// The next map's number.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Begins a map; an error says why not.
+pub fn begin(
+    call: &ThreadsCall,
+    options: MapOptions,
+    name: PoolName,
+    pool: Pool,
+) -> Result<Begun, String> {
+    let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
+    let line = Line::take(options.background).map_err(|error| trouble(&error))?;
+    let outside = Outside::new(Some(line.writer.clone()));
+    let map = Map {
+        outside: outside.clone(),
+        number: NEXT.fetch_add(1, Ordering::Relaxed),
+        pool,
+        call: *call,
+        options,
+        line,
+        over: None,
+    };
+    let begin = FromCaller::Begin(Box::new(MapBegin {
+        options: map.options.clone(),
+        input_type: host::text(call.input_type),
+        output_type: host::text(call.output_type),
+        items: Some(call.items),
+        workers: Workers::Threads {
+            pool: name,
+            size: map.pool.size,
+            map: map.number,
+            began: monotonic(),
+        },
+    }));
+    outside
+        .send(&begin, &Payload::None)
+        .map_err(|error| trouble(&error))?;
+    Ok(Begun::new(outside, Box::new(map)))
+}
+
+/// A map inside the function of a map: the thread that asks for it does all of it. Another round over the same
+/// threads could wait for itself.
+pub fn alone(call: &ThreadsCall) -> Begun {
+    let alone = Alone {
+        call: *call,
+        over: None,
+    };
+    Begun::new(Outside::new(None), Box::new(alone))
+}
+
+struct Alone {
+    call: ThreadsCall,
+    over: Option<Step>,
+}
+
+impl Follower for Alone {
+    fn step(&mut self, _: i64) -> Step {
+        *self.over.get_or_insert_with(|| {
+            let (at, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+            let task = ThreadsTask {
+                first: 0,
+                end: self.call.items,
+                rank: 0,
+                at: &raw const at,
+                stop: &raw const stop,
+            };
+            let ended = (self.call.run)(self.call.ctx, &raw const task);
+            // A panic is noted, and tells what it was to whoever runs the item that this map is in.
+            match ended.how {
+                End::Finished => Step::Finished,
+                _ => Step::Failed,
+            }
+        })
+    }
+
+    fn end(self: Box<Self>) {}
+}
+
+struct Map {
+    outside: Arc<Outside>,
+    number: u64,
+    pool: Pool,
+    call: ThreadsCall,
+    options: MapOptions,
+    line: Line,
+    over: Option<Step>,
+}
+
+/// A pointer of the cell's that workers share.
+struct Shared(*mut c_void);
+
+// SAFETY: the cell crate only passes pointers to data that its own bounds make `Sync`, and keeps it until all workers
+// are done.
+unsafe impl Sync for Shared {}
+
+/// What the threads of a map share with whoever follows it.
+struct Work {
+    claims: Claims,
+    stop: AtomicBool,
+    failed: Mutex<Option<(u64, PanicInfo)>>,
+    workers: Vec<Worker>,
+    /// Threads that are not done.
+    left: AtomicUsize,
+    timed: bool,
+}
+
+/// On cache lines of its own: its thread writes to it with every item.
+#[derive(Default)]
+#[repr(align(128))]
+struct Worker {
+    /// The item that it is at, plus one.
+    at: AtomicU64,
+    done: Mutex<Done>,
+}
+
+#[derive(Default)]
+struct Done {
+    told: ThreadTold,
+    /// The items of the chunk that it is at.
+    chunk: (u64, u64),
+    first_items: Vec<u64>,
+    chunks: Vec<ThreadChunk>,
+    /// Chunks and items whose times it may still tell.
+    room: (usize, usize),
+}
+
+impl Worker {
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower for Map {
+    fn step(&mut self, _: i64) -> Step {
+        if let Some(over) = self.over {
+            return over;
+        }
+        // A job is known by its number before it runs.
+        let is_known = !self.options.background || self.outside.progress().job > 0;
+        let step = if is_known { self.run() } else { self.hear() };
+        let step = step.unwrap_or_else(|error| {
+            *self.outside.lock_failure() = error.to_string();
+            Step::Failed
+        });
+        if step != Step::Going {
+            self.over = Some(step);
+        }
+        step
+    }
+
+    fn end(self: Box<Self>) {
+        if self.over.is_some() {
+            self.line.keep();
+        }
+    }
+}
+
+impl Map {
+    fn hear(&mut self) -> Result<Step, WireError> {
+        let (message, _) = self.line.reader.receive::<ToCaller>()?;
+        if let ToCaller::Job { job: JobId(job) } = message {
+            self.outside.lock_progress().job = job;
+        }
+        Ok(Step::Going)
+    }
+
+    /// Runs all items.
+    fn run(&mut self) -> Result<Step, WireError> {
+        if self.options.plan_only {
+            "only the plan was wanted".clone_into(&mut self.outside.lock_failure());
+            return Ok(Step::Failed);
+        }
+        let start = Instant::now();
+        let work = self.work();
+        let ctx = Shared(self.call.ctx);
+        let (rayon, size, call) = (self.pool.rayon.clone(), self.pool.size, self.call);
+        let seed = self.options.seed;
+        // Written to when all threads are done.
+        let done = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(std::io::Error::from)?;
+        let followed = rayon.in_place_scope(|scope| {
+            let (work, ctx, done) = (&work, &ctx, &done);
+            scope.spawn_broadcast(move |_, worker| {
+                let rank = worker.index() as u32;
+                host::as_worker(rank, size, seed, || work.run(rank, call.run, ctx));
+                if work.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    // It is looked at from time to time anyway.
+                    let _ = done.write(1);
+                }
+            });
+            self.follow(work, done)
+        });
+        let wall = nanoseconds(start);
+        followed?;
+        self.ended(work, wall)
+    }
+
+    fn work(&self) -> Work {
+        let size = self.pool.size;
+        let room = REMEMBERED / size as usize + 1;
+        let worker = || {
+            let worker = Worker::default();
+            worker.done().room = (room, room);
+            worker
+        };
+        let (kind, fixed) = (self.options.schedule, self.options.chunk);
+        Work {
+            claims: Claims::new(kind, fixed, size, self.call.items),
+            stop: AtomicBool::new(false),
+            failed: Mutex::new(None),
+            workers: std::iter::repeat_with(worker).take(size as usize).collect(),
+            left: AtomicUsize::new(size as usize),
+            timed: self.options.items,
+        }
+    }
+
+    /// Until all threads are done: tells how far they are, and hears when they are to stop.
+    fn follow(&mut self, work: &Work, done: &EventFd) -> Result<(), WireError> {
+        let mut told = Instant::now();
+        let heard = loop {
+            if work.left.load(Ordering::Acquire) == 0 {
+                break Ok(());
+            }
+            if let Err(error) = self.hear_stop(work) {
+                break Err(error);
+            }
+            let patience = PROGRESS.saturating_sub(told.elapsed());
+            let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
+            let mut fds = [
+                PollFd::new(done.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.line.reader.socket(), PollFlags::POLLIN),
+            ];
+            // An interrupted wait is a short one.
+            let _ = poll(&mut fds, patience);
+            let has_come = fds[1].revents().is_some_and(|events| !events.is_empty());
+            if has_come && let Some(error) = self.line.reader.fill() {
+                break Err(error);
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                let message = FromCaller::Threads(Box::new(work.told(None)));
+                if let Err(error) = self.outside.send(&message, &Payload::None) {
+                    break Err(error);
+                }
+            }
+        };
+        if heard.is_err() {
+            // Nobody can be told any more what comes of it.
+            work.stop();
+        }
+        heard
+    }
+
+    fn hear_stop(&mut self, work: &Work) -> Result<(), WireError> {
+        while let Some((message, _)) = self.line.reader.next_frame::<ToCaller>()? {
+            // Others may be for a map before this one.
+            if message == (ToCaller::Stop { map: self.number }) {
+                work.stop();
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&self, work: Work, wall: u64) -> Result<Step, WireError> {
+        let error = work
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let why = error.as_ref().map(|(_, panic)| panic.message.clone());
+        let mut told = work.told(None);
+        let items: u64 = told.threads.iter().map(|thread| thread.items).sum();
+        let stopped = error.is_none() && items < self.call.items;
+        told.over = Some(ThreadsOver {
+            wall,
+            stopped,
+            error,
+        });
+        {
+            let mut progress = self.outside.lock_progress();
+            progress.wall = wall;
+            progress.serial = told.threads.iter().map(|thread| thread.busy).sum();
+        }
+        if !self.options.background {
+            let first = |worker: &Worker| std::mem::take(&mut worker.done().first_items);
+            let shown = work
+                .workers
+                .iter()
+                .filter(|_| caller::shows_results(&self.options));
+            host::keep_first_items(shown.map(first).collect());
+        }
+        self.outside
+            .send(&FromCaller::Threads(Box::new(told)), &Payload::None)?;
+        let how = match (&why, stopped) {
+            (Some(_), _) => Step::Failed,
+            (None, true) => Step::Cancelled,
+            (None, false) => Step::Finished,
+        };
+        *self.outside.lock_failure() = why.unwrap_or_default();
+        Ok(how)
+    }
+}
+
+impl Work {
+    fn stop(&self) {
+        self.claims.close();
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What one thread does.
+    fn run(
+        &self,
+        rank: u32,
+        run: extern "C" fn(*mut c_void, *const ThreadsTask) -> ChunkEnd,
+        ctx: &Shared,
+    ) {
+        let worker = &self.workers[rank as usize];
+        let mut dealt = self.claims.dealt(rank);
+        while let Some((first, end)) = self.claims.next(&mut dealt) {
+            worker.done().chunk = (first, end);
+            let task = ThreadsTask {
+                first,
+                end,
+                rank,
+                at: &raw const worker.at,
+                stop: &raw const self.stop,
+            };
+            let began = monotonic();
+            let ended = run(ctx.0, &raw const task);
+            let mut done = worker.done();
+            worker.at.store(0, Ordering::Relaxed);
+            done.add(rank, first, began, &ended, self.timed);
+            drop(done);
+            if ended.how == End::Panicked {
+                let panic = host::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
+                self.fail(first + ended.done, panic);
+            }
+            if ended.how != End::Finished {
+                break;
+            }
+        }
+    }
+
+    /// An item has failed; of several the first is told.
+    fn fail(&self, item: u64, panic: PanicInfo) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.as_ref().is_none_or(|(earlier, _)| *earlier > item) {
+            *failed = Some((item, panic));
+        }
+        drop(failed);
+        self.stop();
+    }
+
+    fn told(&self, over: Option<ThreadsOver>) -> ThreadsTold {
+        let mut chunks = Vec::new();
+        let look = |worker: &Worker| {
+            let mut done = worker.done();
+            chunks.append(&mut done.chunks);
+            let mut told = done.told.clone();
+            let at = worker.at.load(Ordering::Relaxed).checked_sub(1);
+            let (first, end) = done.chunk;
+            if let Some(at) = at.filter(|at| (first..end).contains(at)) {
+                told.items += at - first;
+                told.at = Some(at);
+            }
+            told
+        };
+        let threads = self.workers.iter().map(look).collect();
+        ThreadsTold {
+            threads,
+            chunks,
+            over,
+        }
+    }
+}
+
+impl Done {
+    fn add(&mut self, rank: u32, first: u64, began: u64, ended: &ChunkEnd, timed: bool) {
+        self.told.items += ended.done;
+        self.told.chunks += 1;
+        self.told.failed += ended.failed;
+        self.told.busy += ended.busy;
+        let wanted = FIRST.saturating_sub(self.first_items.len());
+        self.first_items
+            .extend((first..first + ended.done).take(wanted));
+        let mut items = if timed {
+            host::take_items()
+        } else {
+            Vec::new()
+        };
+        items.truncate(self.room.1);
+        self.room.1 -= items.len();
+        if self.room.0 == 0 {
+            return;
+        }
+        self.room.0 -= 1;
+        self.chunks.push(ThreadChunk {
+            rank: Rank(rank),
+            first,
+            ended: ChunkEnded {
+                done: ended.done,
+                failed: ended.failed,
+                busy: ended.busy,
+                began,
+                error: (ended.how == End::Panicked).then(Box::default),
+                stopped: ended.how == End::Stopped,
+                items,
+            },
+        });
+    }
+}

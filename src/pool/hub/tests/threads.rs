@@ -1,0 +1,362 @@
+//! A map on two threads of the local engine, in every order of what its caller can tell and the session can wish.
+
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, channel};
+
+use regatta_cell::options::MapOptions;
+
+use super::recorder::Office;
+use super::*;
+use crate::ids::{PoolName, Rank};
+use crate::outcome::{JobState, PoolKind};
+use crate::pool::{Launch, WhichMaps};
+use crate::wire::{
+    ChunkEnded, FromCaller, MapBegin, PanicInfo, ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold,
+    ToCaller, Workers,
+};
+
+const LOCAL: EngineId = EngineId(0);
+const MAP: JobId = JobId(1);
+const ITEMS: u64 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// Another item of this thread is told to be done.
+    Done(u32),
+    /// The caller tells the end: as it is, or because of a panic.
+    Over,
+    Panics,
+    TimeIsUp,
+    CallerCancels,
+    Ends(EndEarly),
+    CallerDies,
+}
+
+struct World {
+    options: MapOptions,
+    state: State,
+    office: Office,
+    events: Receiver<PoolEvent>,
+    caller: Channel,
+    told: ThreadsTold,
+    stopped: bool,
+    wished: bool,
+    panicked: bool,
+    is_gone: bool,
+    done: Vec<PoolEvent>,
+}
+
+impl World {
+    fn new(options: MapOptions) -> Self {
+        let office = Office::default();
+        let (out, events) = channel();
+        let mut state = State::new(Box::new(office.clone()), out, Arc::default());
+        state.command(Command::Launch(Launch {
+            id: LOCAL,
+            rank: Rank(0),
+            size: 1,
+            pool: None,
+            init: None,
+            items: None,
+        }));
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let caller = Channel::new(theirs);
+        caller.set_nonblocking().unwrap();
+        let told = ThreadsTold {
+            threads: vec![ThreadTold::default(); 2],
+            ..ThreadsTold::default()
+        };
+        let mut world = Self {
+            options,
+            state,
+            office,
+            events,
+            caller,
+            told,
+            stopped: false,
+            wished: false,
+            panicked: false,
+            is_gone: false,
+            done: Vec::new(),
+        };
+        world.says(|desk| desk.says(FromEngine::Ready));
+        world.says(|desk| desk.opens_line(ours));
+        world.begins(1);
+        world
+    }
+
+    fn begins(&mut self, map: u64) {
+        self.sends(&FromCaller::Begin(Box::new(MapBegin {
+            options: self.options.clone(),
+            input_type: "u8".to_owned(),
+            output_type: "u8".to_owned(),
+            items: Some(ITEMS),
+            workers: Workers::Threads {
+                pool: PoolName("t0".to_owned()),
+                size: 2,
+                map,
+                began: 1,
+            },
+        })));
+    }
+
+    fn says(&mut self, what: impl FnOnce(&mut recorder::Desk)) {
+        self.office.with(LOCAL, what);
+        self.round(Ready {
+            engines: vec![LOCAL],
+            ..Ready::default()
+        });
+    }
+
+    fn sends(&mut self, message: &FromCaller) {
+        self.caller.queue(message, &Payload::None).unwrap();
+        self.caller.flush().unwrap();
+        let jobs = self.state.maps.keys().copied().collect();
+        let lines = self.state.lines.keys().copied().collect();
+        self.round(Ready {
+            jobs,
+            lines,
+            ..Ready::default()
+        });
+    }
+
+    fn round(&mut self, ready: Ready) {
+        self.state.serve_ready(ready);
+        self.state.go_on_with_due();
+        self.state.flush();
+        self.done.extend(self.events.try_iter());
+        self.caller.fill();
+        while let Ok(Some((message, _))) = self.caller.next_frame::<ToCaller>() {
+            match message {
+                ToCaller::Stop { map: 1 } => self.stopped = true,
+                ToCaller::Job { job } => assert_eq!(job, MAP),
+                other => panic!("threads hear nothing else: {other:?}"),
+            }
+        }
+    }
+
+    fn items(&self) -> u64 {
+        self.told.threads.iter().map(|thread| thread.items).sum()
+    }
+
+    fn possible(&self) -> Vec<Event> {
+        let Some(map) = self.state.maps.get(&MAP) else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
+        if self.items() < ITEMS {
+            events.extend([Event::Done(0), Event::Done(1), Event::Panics]);
+        }
+        if self.items() == ITEMS || self.stopped {
+            events.push(Event::Over);
+        }
+        if self.state.countdowns.contains_key(&MAP) {
+            events.push(Event::TimeIsUp);
+        }
+        if !self.wished && !map.is_over() {
+            let ways = [EndEarly::Cancel, EndEarly::Kill, EndEarly::Abandon];
+            events.extend(ways.map(Event::Ends));
+            events.extend([Event::CallerCancels, Event::CallerDies]);
+        }
+        if self.office.with(LOCAL, |desk| desk.is_killed) {
+            events.push(Event::CallerDies);
+        }
+        events
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Done(rank) => {
+                let first = self.items();
+                let thread = &mut self.told.threads[rank as usize];
+                thread.items += 1;
+                thread.chunks += 1;
+                thread.busy += 5;
+                self.told.chunks = vec![ThreadChunk {
+                    rank: Rank(rank),
+                    first,
+                    ended: ChunkEnded {
+                        done: 1,
+                        failed: 0,
+                        busy: 5,
+                        began: 1 + first,
+                        error: None,
+                        stopped: false,
+                        items: Vec::new(),
+                    },
+                }];
+                self.sends(&FromCaller::Threads(Box::new(self.told.clone())));
+            }
+            Event::Over => self.over(None),
+            Event::Panics => {
+                self.panicked = true;
+                self.over(Some((self.items(), PanicInfo::plain("as wanted"))));
+            }
+            Event::TimeIsUp => {
+                self.state.countdowns.insert(MAP, Instant::now());
+                self.state.tick();
+                self.round(Ready::default());
+            }
+            Event::CallerCancels => {
+                self.wished = true;
+                self.sends(&FromCaller::Cancel);
+            }
+            Event::Ends(how) => {
+                self.wished = true;
+                let (answer, answers) = channel();
+                let which = if self.options.background {
+                    WhichMaps::Job(MAP)
+                } else {
+                    WhichMaps::Foreground
+                };
+                self.state.command(Command::Maps(how, which, answer));
+                assert!(answers.recv().unwrap());
+                self.round(Ready::default());
+            }
+            Event::CallerDies => {
+                self.wished = true;
+                self.is_gone = true;
+                self.says(|desk| desk.is_gone = true);
+            }
+        }
+    }
+
+    fn over(&mut self, error: Option<(u64, PanicInfo)>) {
+        let stopped = error.is_none() && self.items() < ITEMS;
+        let told = ThreadsTold {
+            chunks: Vec::new(),
+            over: Some(ThreadsOver {
+                wall: 10,
+                stopped,
+                error,
+            }),
+            ..self.told.clone()
+        };
+        self.sends(&FromCaller::Threads(Box::new(told)));
+    }
+
+    fn check(&self) {
+        let is_killed = self.office.with(LOCAL, |desk| desk.is_killed);
+        assert!(
+            !(is_killed && self.options.background),
+            "the user's variables"
+        );
+        let record = match self.state.maps.get(&MAP) {
+            Some(map) => map.record(),
+            None => self.state.finished[0].0.clone(),
+        };
+        assert_eq!((record.done, record.total), (self.items(), Some(ITEMS)));
+        if self.state.maps.contains_key(&MAP) {
+            return;
+        }
+        self.check_end(record.state);
+    }
+
+    fn check_end(&self, state: JobState) {
+        assert!(self.state.countdowns.is_empty() && self.state.due.is_empty());
+        let timeline = &self.state.finished[0].1;
+        assert_eq!(timeline.chunks.len() as u64, self.items());
+        assert_eq!(timeline.engines, 2);
+        let ends = |event: &&PoolEvent| {
+            matches!(event, PoolEvent::MapDone { .. } | PoolEvent::MapFailed(_))
+        };
+        let ends: Vec<&PoolEvent> = self.done.iter().filter(ends).collect();
+        if self.is_gone {
+            assert!(self.state.lines.is_empty());
+            return;
+        }
+        let finished = self.items() == ITEMS && !self.panicked;
+        if finished && state == JobState::Done {
+            assert!(self.options.background || matches!(ends[..], [PoolEvent::MapDone { .. }]));
+        }
+        assert_eq!(
+            ends.len(),
+            usize::from(!self.options.background),
+            "{ends:?}"
+        );
+        if let [PoolEvent::MapDone { report, .. }] = ends[..] {
+            assert_eq!(report.kind, PoolKind::Threads);
+            assert_eq!(report.serial, Duration::from_nanos(5 * self.items()));
+            assert_eq!(report.wall, Duration::from_nanos(10));
+        }
+        match state {
+            JobState::Done => assert!(finished),
+            JobState::Cancelled => assert!(self.wished && self.items() < ITEMS),
+            JobState::Failed => assert!(self.panicked || self.wished),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(self.state.lines.len(), 1, "it waits for another map");
+    }
+}
+
+fn every_order(options: &MapOptions) {
+    let mut paths = vec![Vec::new()];
+    let mut ends = 0;
+    while let Some(path) = paths.pop() {
+        let mut world = World::new(options.clone());
+        for event in &path {
+            world.happens(*event);
+        }
+        world.check();
+        let next = world.possible();
+        if next.is_empty() {
+            ends += 1;
+            assert!(!world.state.maps.contains_key(&MAP), "it hangs: {path:?}");
+        }
+        paths.extend(next.into_iter().map(|event| {
+            let mut path = path.clone();
+            path.push(event);
+            path
+        }));
+    }
+    assert!(ends > 50, "{ends}");
+}
+
+#[test]
+fn in_every_order() {
+    for background in [false, true] {
+        for collect in [false, true] {
+            every_order(&MapOptions {
+                function: "f".to_owned(),
+                background,
+                collect,
+                ..MapOptions::default()
+            });
+        }
+    }
+}
+
+/// What is said late of one map is not the next one's.
+#[test]
+fn the_next_map_on_the_connection_is_another() {
+    let mut world = World::new(MapOptions::default());
+    for event in [Event::Done(0), Event::Done(1), Event::Done(1), Event::Over] {
+        world.happens(event);
+    }
+    world.sends(&FromCaller::Cancel);
+    world.begins(2);
+    let map = world.state.maps.get(&JobId(2)).expect("a second map");
+    assert_eq!(map.record().state, JobState::Running);
+    assert!(!world.stopped);
+}
+
+/// The plan alone is told, and nothing is waited for.
+#[test]
+fn a_plan_is_not_a_map() {
+    let world = World::new(MapOptions {
+        function: "f".to_owned(),
+        plan_only: true,
+        ..MapOptions::default()
+    });
+    assert!(world.state.maps.is_empty());
+    assert_eq!(world.state.lines.len(), 1);
+    let plan = world.done.iter().find_map(|event| match event {
+        PoolEvent::MapPlanned(plan) => Some(plan),
+        _ => None,
+    });
+    let plan = plan.expect("a plan");
+    assert_eq!(
+        (plan.kind, plan.chunks, plan.engines),
+        (PoolKind::Threads, Some(ITEMS), 2)
+    );
+}
