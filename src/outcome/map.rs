@@ -107,6 +107,12 @@ pub enum JobState {
     Cancelled,
 }
 
+impl JobState {
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running | Self::Stopping { .. })
+    }
+}
+
 /// A job under way, as the live table shows it.
 #[derive(Clone, Debug)]
 pub struct JobView {

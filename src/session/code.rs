@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::cell::position;
-use crate::outcome::Report;
+use crate::outcome::{Event, Report, Sink};
 
 /// Rust code with the places in the cell that its lines come from.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +99,15 @@ impl Code {
 /// A cell that did not end well; the reports say why.
 #[derive(Debug, Default)]
 pub struct Failed(pub Vec<Report>);
+
+impl Failed {
+    /// Tells of it where something else goes on.
+    pub(super) fn tell(self, sink: &mut dyn Sink) {
+        for report in self.0 {
+            sink.send(Event::Error(report));
+        }
+    }
+}
 
 impl From<Report> for Failed {
     fn from(report: Report) -> Self {

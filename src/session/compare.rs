@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::crew::Hold;
 use super::map::{MapRequest, refused_on_threads};
 use super::written::Written;
 use super::{Code, Failed, Session};
@@ -62,18 +63,15 @@ impl Session {
         code = code.generated(
             "];\nregatta_cell::magic::send(&regatta_compared.iter().map(|(bytes, wall)| (*bytes == regatta_compared[0].0, *wall)).collect::<Vec<(bool, u64)>>());\ndrop(regatta_compared);\n",
         );
-        self.crew.screen.quiet_reports = Some(Vec::new());
-        let ran = self.run_local_with(&code, options, sink);
-        let mut reports = self
-            .crew
-            .screen
-            .quiet_reports
-            .take()
-            .unwrap_or_default()
-            .into_iter();
+        let hold = Hold {
+            reports: true,
+            ..Hold::default()
+        };
+        let (produced, ran) = self.run(&code, options, hold, sink);
         ran.map_err(|failed| self.explained(failed, request))?;
-        let sent = std::mem::take(&mut self.sent);
-        let told: Vec<(bool, u64)> = sent
+        let mut reports = produced.reports.into_iter();
+        let told: Vec<(bool, u64)> = produced
+            .sent
             .first()
             .and_then(|value| postcard::from_bytes(value.inline()).ok())
             .ok_or_else(|| Report::new(ErrorKind::System, "the comparison did not come back"))?;

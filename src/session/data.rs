@@ -81,10 +81,10 @@ impl Session {
             ),
             _ => (format!("regatta_cell::magic::send(&{name});\n"), kind),
         };
-        self.run_local(&Code::default().generated(&sending), sink)
+        let sent = self
+            .sent_by(&Code::default().generated(&sending), sink)
             .map_err(|failed| stuck(failed, name))?;
-        let sent = std::mem::take(&mut self.sent);
-        let data = match request.verb {
+        let data: Vec<Vec<Payload>> = match request.verb {
             DataVerb::Scatter => sent.into_iter().map(|part| vec![part]).collect(),
             _ => vec![sent; parts],
         };
@@ -95,10 +95,9 @@ impl Session {
             targets: Targets::of(ranks),
             ..PxOptions::default()
         };
-        let given: Vec<Payload> = data.iter().flatten().cloned().collect();
-        let report = self.px_quietly(&code, &options, data, sink);
-        given.iter().for_each(Payload::release);
-        let report = report?;
+        let given = self.px_quietly(&code, &options, &data, sink);
+        data.iter().flatten().for_each(Payload::release);
+        let (report, _) = given?;
         let said = match request.verb {
             DataVerb::Scatter => "scattered",
             _ => "pushed",
@@ -127,12 +126,7 @@ impl Session {
         let name = &request.name;
         let kinds = ranks.iter().map(|rank| {
             let engine = pool.engines.get(rank.0 as usize)?;
-            self.crew
-                .namespaces
-                .get(engine)?
-                .variables()
-                .get(name)
-                .cloned()
+            self.crew.namespace(*engine)?.variables().get(name).cloned()
         });
         let kinds: Vec<Option<String>> = kinds.collect();
         let missing: Vec<String> = ranks
@@ -173,9 +167,9 @@ impl Session {
             ..PxOptions::default()
         };
         let code = Code::default().generated(&sending);
-        self.px_quietly(&code, &options, Vec::new(), sink)
+        let (_, values) = self
+            .px_quietly(&code, &options, &[], sink)
             .map_err(|failed| stuck(failed, name))?;
-        let values = std::mem::take(&mut self.sent);
         let kind = if text { "String".to_owned() } else { kind };
         let expression = match request.verb {
             DataVerb::Gather => {

@@ -1,29 +1,39 @@
 //! Plain cells: compiled and run in the local engine, and accounted for when they stop midway.
 
-use super::flight::{Ended, Hold, Leg};
-use super::follow::Batch;
-use super::jobs::is_ours;
-use super::moved::Why;
-use super::namespace::{Namespace, external_crate};
+use std::time::Duration;
+
+use super::crew::{Batch, Ended, Flight, Hold, Leg, Why, is_ours};
+use super::workshop::{Namespace, Ready, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{bound_at_top, identifiers, lacks_a_pattern, normalised, split_items};
-use crate::ids::EngineId;
-use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Value};
-use crate::pool::{MapFault, Payload};
+use crate::ids::{EngineId, Rank};
+use crate::outcome::{ErrorKind, Event, MapReport, Origin, Report, Sink, Value};
+use crate::pool::{MapFailure, MapFault, Payload};
+use crate::wire::PanicInfo;
 
-/// Catches the value of a cell; everything else goes on.
-struct Catcher<'a> {
-    onward: &'a mut dyn Sink,
-    value: Option<Value>,
+/// How often variables are forgotten whose types have changed before a cell is given up.
+const ROUNDS: usize = 5;
+
+/// What a cell in the local engine has produced besides its variables.
+#[derive(Debug, Default)]
+pub(super) struct Produced {
+    /// Its value, where that was held back.
+    pub value: Option<Value>,
+    /// Values for the session to hand on.
+    pub sent: Vec<Payload>,
+    /// Of a `%px` on a thread pool: how its threads ended, how long each took, and their values.
+    pub threads: Vec<(Duration, Option<PanicInfo>)>,
+    pub thread_values: Vec<(Rank, Value)>,
+    /// Of its maps, where those were held back.
+    pub reports: Vec<MapReport>,
 }
 
-impl Sink for Catcher<'_> {
-    fn send(&mut self, event: Event) {
-        match event {
-            Event::Result { value, .. } => self.value = Some(value),
-            event => self.onward.send(event),
-        }
-    }
+/// A cell's run in the local engine.
+struct Run {
+    leg: Leg,
+    /// Why the last map of the cell failed.
+    map_failure: Option<MapFailure>,
+    interrupted: bool,
 }
 
 fn lost_by_redefinition(name: &str) -> String {
@@ -32,17 +42,21 @@ fn lost_by_redefinition(name: &str) -> String {
 
 impl Session {
     /// The value that code shows, which is not shown now.
-    pub fn value_of(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<Option<Value>, Failed> {
-        let mut catcher = Catcher {
-            onward: sink,
-            value: None,
+    pub(super) fn value_of(
+        &mut self,
+        code: &Code,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Value>, Failed> {
+        let hold = Hold {
+            values: true,
+            ..Hold::default()
         };
         let shown = self.crew.outs.last();
-        let ran = self.run_local(code, &mut catcher);
+        let (produced, ran) = self.run(code, Vec::new(), hold, sink);
         // It was not shown to the user.
         self.crew.outs.restore(shown);
         ran?;
-        Ok(catcher.value)
+        Ok(produced.value)
     }
 
     /// An expression's value with its whole text.
@@ -68,7 +82,7 @@ impl Session {
         let is_gone =
             |name: &&String| !after.variables().contains_key(*name) || bound.contains(*name);
         let gone = before.variables().keys().filter(is_gone).cloned();
-        self.crew.hub.let_go_of(gone.collect());
+        self.crew.hub().let_go_of(gone.collect());
     }
 
     /// Runs plain Rust in the local engine.
@@ -83,12 +97,85 @@ impl Session {
         data: Vec<Payload>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        if normalised(&code.text)
-            .chars()
-            .all(|c| c == ';' || c.is_whitespace())
-        {
+        self.run(code, data, Hold::default(), sink).1
+    }
+
+    /// Runs code that sends values, and gives them.
+    pub(super) fn sent_by(
+        &mut self,
+        code: &Code,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Payload>, Failed> {
+        let (produced, ran) = self.run(code, Vec::new(), Hold::default(), sink);
+        ran.map(|()| produced.sent)
+    }
+
+    /// Runs code in the local engine: what it has produced, also when it failed, and how it ended.
+    pub(super) fn run(
+        &mut self,
+        code: &Code,
+        data: Vec<Payload>,
+        hold: Hold,
+        sink: &mut dyn Sink,
+    ) -> (Produced, Result<(), Failed>) {
+        let mut produced = Produced::default();
+        let ended = self.run_rounds(code, data, hold, &mut produced, sink);
+        (produced, ended)
+    }
+
+    /// Each round forgets the variables whose types were redefined.
+    fn run_rounds(
+        &mut self,
+        code: &Code,
+        data: Vec<Payload>,
+        hold: Hold,
+        produced: &mut Produced,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let is_empty = |c: char| c == ';' || c.is_whitespace();
+        if normalised(&code.text).chars().all(is_empty) {
             return Ok(());
         }
+        self.prepare(code, sink)?;
+        for _ in 0..ROUNDS {
+            let local = self.crew.local();
+            let before = self.namespace_of(local, sink)?;
+            let ready = self.compile(code, &before, sink)?;
+            if self.crew.local() != local {
+                // It has died meanwhile, and the variables that this was compiled for with it.
+                continue;
+            }
+            self.tell_redefined(&ready.lost, sink);
+            self.crew.has_now(local, ready.before.clone());
+            let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
+            batch.data = vec![data.clone()];
+            let cell = self.cell();
+            self.workshop.leave_places(&ready.artifact, code, cell);
+            let flown = self.crew.fly(cell, &[batch], hold, sink)?;
+            let Some((leg, map_failure)) = produced.take(flown.flight) else {
+                return Ok(());
+            };
+            let run = Run {
+                leg,
+                map_failure,
+                interrupted: flown.interrupted,
+            };
+            let lost = self.settle(local, &ready.before, &ready.after, &run.leg, sink)?;
+            self.note_outs(&run.leg);
+            if let Some(Ended::ChangedTypes(names)) = &run.leg.ended {
+                self.tell_redefined(names, sink);
+                let before = self.forget(&ready.before, names.clone(), sink)?;
+                self.crew.has_now(local, before);
+                continue;
+            }
+            return self.came_to(code, run, &ready, &lost, sink);
+        }
+        let what = "types keep changing under the variables";
+        Err(Report::new(ErrorKind::Compile, what).into())
+    }
+
+    /// What code needs before it can be compiled.
+    fn prepare(&mut self, code: &Code, sink: &mut dyn Sink) -> Result<(), Failed> {
         if lacks_a_pattern(&code.text) {
             // evcxr leaves such a statement out.
             return Err(explain::no_pattern(self.history().last()).into());
@@ -97,113 +184,88 @@ impl Session {
         for name in items.iter().filter_map(external_crate) {
             self.add_crate(name, "\"*\"", sink)?;
         }
-        if !self.crew.dead.is_empty() && identifiers(&code.text).contains("pool") {
-            for pool in self.crew.pools.clone() {
+        if self.crew.any_dead() && identifiers(&code.text).contains("pool") {
+            for pool in self.pools().to_vec() {
                 self.revive(&pool.name, &pool.all_ranks(), sink);
             }
         }
-        // Each round forgets the variables whose types were redefined.
-        for _ in 0..5 {
-            let local = self.crew.local;
-            let before = self.namespace_of(local, sink)?;
-            let ready = self.compile(code, &before, sink)?;
-            if self.crew.local != local {
-                // It has died meanwhile, and the variables that this was compiled for with it.
-                continue;
-            }
-            for name in &ready.lost {
-                sink.send(Event::Notice(lost_by_redefinition(name)));
-            }
-            self.note_gone(ready.lost.iter().map(String::as_str), Why::Redefined);
-            let before = ready.before;
-            self.crew.namespaces.insert(local, before.clone());
-            let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
-            batch.data = vec![data.clone()];
-            self.leave_places(&ready.artifact, code);
-            let (flight, interrupted) = self.fly(&[batch], Hold::default(), sink)?;
-            let failure = flight.map_failure.clone();
-            let Some(mut leg) = flight.legs.into_values().next() else {
-                return Ok(());
-            };
-            self.sent = std::mem::take(&mut leg.sent);
-            let lost = self.settle(local, &before, &ready.after, &leg, sink)?;
-            let cell = self.cell();
-            if let Some(note) = &leg.kept {
-                self.crew.outs.kept(cell, note);
-            }
-            if let Some(namespace) = self.crew.namespaces.get(&local) {
-                let variables = namespace.variables();
-                self.crew
-                    .outs
-                    .check_variables(cell, |name| variables.contains_key(name));
-            }
-            let Some(ended) = leg.ended else {
-                return Ok(());
-            };
-            match ended {
-                Ended::Returned => {
-                    self.note_moved(&before, &ready.after);
-                    self.let_go(&before, &ready.after, code);
-                    if !lost.is_empty() {
-                        sink.send(Event::Notice(explain::returned_early(&lost)));
-                    }
-                    let collects = ["try_on_processes", "try_on_threads"];
-                    if interrupted && collects.iter().any(|call| code.text.contains(call)) {
-                        let kept =
-                            "the map was interrupted: what was done is kept, the rest are errors";
-                        sink.send(Event::Notice(kept.to_owned()));
-                    }
-                    return Ok(());
-                }
-                Ended::ChangedTypes(names) => {
-                    for name in &names {
-                        sink.send(Event::Notice(lost_by_redefinition(name)));
-                    }
-                    self.note_gone(names.iter().map(String::as_str), Why::Redefined);
-                    let before = self.forget(&before, names, sink)?;
-                    self.crew.namespaces.insert(local, before);
-                }
-                Ended::Died(cause) => {
-                    self.launch_local();
-                    let names = before.variables().keys().map(String::as_str);
-                    let lost: Vec<&str> = names.filter(|name| !is_ours(name)).collect();
-                    self.note_gone(lost.iter().copied(), Why::Died);
-                    return Err(explain::local_death(&cause, interrupted, &lost).into());
-                }
-                Ended::NotLoaded(why) => {
-                    let what = format!("the compiled cell cannot be loaded: {why}");
-                    return Err(Report::new(ErrorKind::System, what).into());
-                }
-                ended @ (Ended::Panicked(_) | Ended::PanickedAtEnd(_) | Ended::Errored(_)) => {
-                    if failure
-                        .as_ref()
-                        .is_some_and(|failure| failure.what == MapFault::PlanOnly)
-                    {
-                        return Ok(());
-                    }
-                    let mut report = match (ended, failure) {
-                        (_, Some(failure)) => self.map_failure(&failure),
-                        (Ended::Panicked(panic), None) => self.panic_report(&panic, Origin::Local),
-                        (Ended::PanickedAtEnd(panic), None) => {
-                            let mut report = self.panic_report(&panic, Origin::Local);
-                            let note = "it panicked while a value was dropped at the cell's end; the cell's variables are kept";
-                            report.notes.push(note.to_owned());
-                            report
-                        }
-                        (Ended::Errored(_), None) => explain::errored(),
-                        _ => Report::new(ErrorKind::Error, "the cell failed"),
-                    };
-                    report.notes.extend(explain::lost(&lost));
-                    self.note_gone(lost.iter().map(String::as_str), Why::Panicked);
-                    return Err(report.into());
-                }
-            }
+        Ok(())
+    }
+
+    /// Variables of the local engine whose types were redefined.
+    fn tell_redefined(&mut self, names: &[String], sink: &mut dyn Sink) {
+        for name in names {
+            sink.send(Event::Notice(lost_by_redefinition(name)));
         }
-        Err(Report::new(
-            ErrorKind::Compile,
-            "types keep changing under the variables",
-        )
-        .into())
+        let names = names.iter().map(String::as_str);
+        self.crew.note_gone(names, Why::Redefined);
+    }
+
+    /// What has become of the values that cells have shown.
+    fn note_outs(&mut self, leg: &Leg) {
+        let cell = self.cell();
+        if let Some(note) = &leg.kept {
+            self.crew.outs.kept(cell, note);
+        }
+        self.crew.check_outs(cell);
+    }
+
+    /// How a run has ended.
+    fn came_to(
+        &mut self,
+        code: &Code,
+        run: Run,
+        ready: &Ready,
+        lost: &[String],
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let Run {
+            leg,
+            map_failure: failure,
+            interrupted,
+        } = run;
+        let mut report = match (leg.ended, failure) {
+            (None | Some(Ended::ChangedTypes(_)), _) => return Ok(()),
+            (Some(Ended::Returned), _) => {
+                self.crew.note_moved(&ready.before, &ready.after);
+                self.let_go(&ready.before, &ready.after, code);
+                if !lost.is_empty() {
+                    sink.send(Event::Notice(explain::returned_early(lost)));
+                }
+                let collects = ["try_on_processes", "try_on_threads"];
+                if interrupted && collects.iter().any(|call| code.text.contains(call)) {
+                    let kept =
+                        "the map was interrupted: what was done is kept, the rest are errors";
+                    sink.send(Event::Notice(kept.to_owned()));
+                }
+                return Ok(());
+            }
+            (Some(Ended::Died(cause)), _) => {
+                self.crew.launch_local();
+                let names = ready.before.variables().keys().map(String::as_str);
+                let lost: Vec<&str> = names.filter(|name| !is_ours(name)).collect();
+                self.crew.note_gone(lost.iter().copied(), Why::Died);
+                return Err(explain::local_death(&cause, interrupted, &lost).into());
+            }
+            (Some(Ended::NotLoaded(why)), _) => {
+                let what = format!("the compiled cell cannot be loaded: {why}");
+                return Err(Report::new(ErrorKind::System, what).into());
+            }
+            (_, Some(failure)) if failure.what == MapFault::PlanOnly => return Ok(()),
+            (_, Some(failure)) => explain::map_failure(&failure, &self.history),
+            (Some(Ended::Panicked(panic)), None) => {
+                self.history.panic_report(&panic, Origin::Local)
+            }
+            (Some(Ended::PanickedAtEnd(panic)), None) => {
+                let note = "it panicked while a value was dropped at the cell's end; the cell's variables are kept";
+                self.history.panic_report(&panic, Origin::Local).note(note)
+            }
+            (Some(Ended::Errored(_)), None) => explain::errored(),
+        };
+        report.notes.extend(explain::lost(lost));
+        let lost = lost.iter().map(String::as_str);
+        self.crew.note_gone(lost, Why::Panicked);
+        Err(report.into())
     }
 
     /// Keeps account of a cell that an engine has run: adopts the variables that it has now, and names those
@@ -229,8 +291,23 @@ impl Session {
         } else {
             self.forget(namespace, lost.clone(), sink)?
         };
-        self.crew.namespaces.insert(engine, settled);
+        self.crew.has_now(engine, settled);
         lost.retain(|name| !is_ours(name));
         Ok(lost)
+    }
+}
+
+impl Produced {
+    /// Takes what a flight of the local engine has brought, and gives the rest of it.
+    fn take(&mut self, flight: Flight) -> Option<(Leg, Option<MapFailure>)> {
+        let mut leg = flight.legs.into_values().next()?;
+        *self = Self {
+            value: leg.value.take(),
+            sent: std::mem::take(&mut leg.sent),
+            threads: flight.threads,
+            thread_values: flight.thread_values,
+            reports: flight.reports,
+        };
+        Some((leg, flight.map_failure))
     }
 }

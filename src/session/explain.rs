@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::full_disk::full_disk;
+use super::history::History;
 use super::marks::{end, found, last_line, mark, word};
-use super::{Code, Failed, Record, Session};
+use super::{Code, Failed, Record};
 use crate::cell::{DEEPEST, bound, captured, closure, identifiers, position, shell_habit};
 use crate::compiler::toolchain::users_temp_dir;
 use crate::compiler::{CompileError, Diagnostic, Extract};
@@ -547,70 +548,68 @@ pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {
     report
 }
 
-impl Session {
-    /// A map without its results.
-    pub(super) fn map_failure(&self, failure: &MapFailure) -> Report {
-        let item = failure
-            .item
-            .map_or_else(String::new, |item| format!("item {item}"));
-        let mut report = match &failure.what {
-            MapFault::Panicked(panic) => {
-                let report = Report::new(
-                    ErrorKind::Map,
-                    format!("{item} panicked: {}", panic.message),
-                );
-                self.placed(report, panic)
+/// A map without its results.
+pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
+    let item = failure
+        .item
+        .map_or_else(String::new, |item| format!("item {item}"));
+    let mut report = match &failure.what {
+        MapFault::Panicked(panic) => {
+            let report = Report::new(
+                ErrorKind::Map,
+                format!("{item} panicked: {}", panic.message),
+            );
+            history
+                .placed(report, panic)
                 .hint("the map stops at its first failure; the other engines are free again")
-            }
-            MapFault::Crashed(cause) => Report::new(
-                ErrorKind::Map,
-                format!("{item} ended three engines; the last one: {cause}"),
-            )
-            .hint("try that input in a plain cell; `--on-error collect` keeps the other results"),
-            MapFault::Lost(cause) => Report::new(
-                ErrorKind::Map,
-                format!("ten engines ended before they came to {item}; the last one: {cause}"),
-            )
-            .hint(
-                "what the function captures, or an earlier input, may end them: try it in a plain cell",
-            ),
-            MapFault::TimedOut => Report::new(
-                ErrorKind::Map,
-                format!("{item} took longer than `--timeout` allows; its engine was replaced"),
-            )
-            .hint("`--on-error collect` keeps the other results"),
-            MapFault::NoEngineLeft => Report::new(
-                ErrorKind::Map,
-                "no engine of the pool is left to run the map",
-            )
-            .hint("the next %px or map starts them again"),
-            MapFault::Interrupted { done, total } => {
-                let total = total.map_or_else(String::new, |total| format!(" of {total}"));
-                let done = format!("{done}{total} items were done");
-                Report::new(
-                    ErrorKind::Interrupted,
-                    format!("the map was interrupted; {done}"),
-                )
-                .hint("`--on-error collect` keeps what is done, and so does a job: `%map -a`")
-            }
-            MapFault::PlanOnly => Report::new(ErrorKind::Map, "only the plan was wanted"),
-            MapFault::InputsPanicked(panic) => {
-                let what = format!("the inputs panicked: {}", panic.message);
-                let report = Report::new(ErrorKind::Map, what);
-                self.placed(report, panic)
-            }
-            MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
-        };
-        for (rank, cause) in &failure.died {
-            report.notes.push(format!("engine {rank} died: {cause}"));
         }
-        if let Some(rank) = failure.rank {
-            report.origin = Origin::Engine(rank);
+        MapFault::Crashed(cause) => Report::new(
+            ErrorKind::Map,
+            format!("{item} ended three engines; the last one: {cause}"),
+        )
+        .hint("try that input in a plain cell; `--on-error collect` keeps the other results"),
+        MapFault::Lost(cause) => Report::new(
+            ErrorKind::Map,
+            format!("ten engines ended before they came to {item}; the last one: {cause}"),
+        )
+        .hint(
+            "what the function captures, or an earlier input, may end them: try it in a plain cell",
+        ),
+        MapFault::TimedOut => Report::new(
+            ErrorKind::Map,
+            format!("{item} took longer than `--timeout` allows; its engine was replaced"),
+        )
+        .hint("`--on-error collect` keeps the other results"),
+        MapFault::NoEngineLeft => Report::new(
+            ErrorKind::Map,
+            "no engine of the pool is left to run the map",
+        )
+        .hint("the next %px or map starts them again"),
+        MapFault::Interrupted { done, total } => {
+            let total = total.map_or_else(String::new, |total| format!(" of {total}"));
+            let done = format!("{done}{total} items were done");
+            Report::new(
+                ErrorKind::Interrupted,
+                format!("the map was interrupted; {done}"),
+            )
+            .hint("`--on-error collect` keeps what is done, and so does a job: `%map -a`")
         }
-        report
+        MapFault::PlanOnly => Report::new(ErrorKind::Map, "only the plan was wanted"),
+        MapFault::InputsPanicked(panic) => {
+            let what = format!("the inputs panicked: {}", panic.message);
+            let report = Report::new(ErrorKind::Map, what);
+            history.placed(report, panic)
+        }
+        MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
+    };
+    for (rank, cause) in &failure.died {
+        report.notes.push(format!("engine {rank} died: {cause}"));
     }
+    if let Some(rank) = failure.rank {
+        report.origin = Origin::Engine(rank);
+    }
+    report
 }
-
 /// What the cell crate's trait for captured and moved values says of a type without it.
 const STUCK: &str = " cannot travel to other processes";
 

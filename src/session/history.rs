@@ -12,6 +12,16 @@ pub struct Record {
     pub code: String,
 }
 
+impl Default for Record {
+    /// Before the first cell.
+    fn default() -> Self {
+        Self {
+            cell: CellId(0),
+            code: String::new(),
+        }
+    }
+}
+
 /// What the cell under way has needed so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CellTiming {
@@ -24,7 +34,6 @@ pub struct History {
     pub(super) records: Vec<Record>,
     /// The earlier cell for which something is done now.
     pub(super) acting: Option<CellId>,
-    pub(super) timing: CellTiming,
     begun: Instant,
     pub(super) past: Option<Past>,
     /// The cells under way are those of the startup notebook.
@@ -36,7 +45,6 @@ impl Default for History {
         Self {
             records: Vec::new(),
             acting: None,
-            timing: CellTiming::default(),
             begun: Instant::now(),
             past: None,
             starting_up: false,
@@ -76,18 +84,12 @@ impl History {
             self.keep(&record);
         }
         self.records.push(record);
-        self.timing = CellTiming::default();
         self.begun = Instant::now();
         cell
     }
 
-    /// What the cell has needed.
-    pub fn spent(&self) -> CellTiming {
-        let CellTiming { compile, mut run } = self.timing;
-        if run.is_zero() {
-            // A magic that runs no code of the user's takes its time too.
-            run = self.begun.elapsed().saturating_sub(compile);
-        }
-        CellTiming { compile, run }
+    /// Since the cell began.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
-use super::namespace::Namespace;
-use super::{Code, Failed, Session, TICK, explain, jobs};
+use super::crew::{Awaited, Crew, is_ours};
+use super::workshop::Namespace;
+use super::{Code, Failed, Session, TICK, explain};
 use crate::compiler::Analyst;
 use crate::compiler::analysis::{Found, Question, Scene, Scenes};
 use crate::outcome::{ErrorKind, Event, Progress, Report, Sink};
@@ -19,13 +20,12 @@ impl Session {
             .into_iter()
             .map(|(name, kind)| (name, kind, "local".to_owned()))
             .collect();
-        for pool in &self.crew.pools {
+        for pool in self.pools() {
             let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
             for (rank, engine) in pool.engines.iter().enumerate() {
                 let variables = self
                     .crew
-                    .namespaces
-                    .get(engine)
+                    .namespace(*engine)
                     .map(|namespace| namespace.variables());
                 for (name, kind) in variables.into_iter().flatten() {
                     places
@@ -53,14 +53,14 @@ impl Session {
             .into_iter()
             .flat_map(|pool| &pool.engines);
         let names: BTreeSet<String> = engines
-            .flat_map(|engine| self.variables_of(*engine))
+            .flat_map(|engine| self.crew.variables_of(*engine))
             .collect();
         names.into_iter().collect()
     }
 
     /// Who knows the names that code can use, and what they mean.
     pub fn analyst(&self) -> &Analyst {
-        self.workshop.compiler.analyst()
+        self.workshop.analyst()
     }
 
     /// What cells can name now.
@@ -69,14 +69,14 @@ impl Session {
             variables: namespace
                 .into_iter()
                 .flat_map(|namespace| namespace.variables().clone())
-                .filter(|(name, _)| !jobs::is_ours(name))
+                .filter(|(name, _)| !is_ours(name))
                 .collect(),
         };
         let engine = self.current_pool().and_then(|pool| pool.engines.first());
         Scenes {
-            items: self.workshop.definitions.source(),
-            local: scene(self.crew.namespaces.get(&self.crew.local)),
-            engines: engine.map(|engine| scene(self.crew.namespaces.get(engine))),
+            items: self.workshop.definitions().source(),
+            local: scene(self.crew.namespace(self.crew.local())),
+            engines: engine.map(|engine| scene(self.crew.namespace(*engine))),
         }
     }
 
@@ -85,25 +85,7 @@ impl Session {
         self.analyst().set_scenes(self.scenes());
         let answer = self.analyst().docs(question);
         let since = Instant::now();
-        let found = loop {
-            match answer.recv_timeout(TICK) {
-                Ok(found) => break found,
-                Err(RecvTimeoutError::Disconnected) => {
-                    break Err("its process has ended".to_owned());
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if self.crew.interrupt.take() {
-                return Err(explain::interrupted("reading documentation").into());
-            }
-            sink.send(Event::Progress(Some(Progress {
-                what: "reading the libraries".to_owned(),
-                unit: "crates",
-                done: 0,
-                total: None,
-                elapsed: since.elapsed(),
-            })));
-        };
+        let found = self.crew.until(LookedUp { answer, since }, sink)?;
         sink.send(Event::Progress(None));
         found.map_err(|why| {
             Report::new(
@@ -126,7 +108,7 @@ impl Session {
         let code = self
             .with_outs(expression, at, code, sink)?
             .generated("};\n");
-        let namespace = self.namespace_of(self.crew.local, sink)?;
+        let namespace = self.namespace_of(self.crew.local(), sink)?;
         match self.compile(&code, &namespace, sink) {
             Ok(ready) => {
                 let kind = ready.after.variables().get(NAME);
@@ -142,5 +124,41 @@ impl Session {
             }
             Err(failed) => Err(failed),
         }
+    }
+}
+
+/// What the analyst has found.
+struct LookedUp {
+    answer: Receiver<Result<Found, String>>,
+    since: Instant,
+}
+
+impl Awaited for LookedUp {
+    type Outcome = Result<Found, String>;
+
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
+        match self.answer.recv_timeout(TICK) {
+            Ok(found) => return Ok(Some(found)),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Some(Err("its process has ended".to_owned())));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        sink.send(Event::Progress(Some(Progress {
+            what: "reading the libraries".to_owned(),
+            unit: "crates",
+            done: 0,
+            total: None,
+            elapsed: self.since.elapsed(),
+        })));
+        Ok(None)
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        Err(explain::interrupted("reading documentation").into())
     }
 }

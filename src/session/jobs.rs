@@ -1,11 +1,9 @@
 //! Jobs as the user sees them: listed, waited for, cancelled, dropped. A map in the background is a variable of
 //! the local engine's, `regatta_job_N`, or one of the user's; the hub knows how far it is.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::pump::Awaited;
-use super::px_jobs::PxJob;
+use super::crew::{Awaited, Crew, MapJob};
 use super::{Code, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{ErrorKind, Event, JobState, Progress, Report, Sink, Timeline};
@@ -32,35 +30,6 @@ pub struct JobStatus {
     pub why: Option<String>,
 }
 
-/// A map in the background, and the variable that has its results.
-#[derive(Clone, Debug)]
-pub(super) struct MapJob {
-    pub(super) job: JobId,
-    pub(super) variable: String,
-}
-
-/// The jobs of a session.
-#[derive(Debug, Default)]
-pub(super) struct Jobs {
-    pub(super) px: Vec<PxJob>,
-    /// Maps in the background that magics began.
-    pub(super) maps: Vec<MapJob>,
-    /// Those whose end was waited for: it need not be told besides.
-    pub(super) awaited: HashSet<JobId>,
-}
-
-/// Whether a variable is a job's or a cell's value, of which the user sees the number only.
-pub(super) fn is_ours(variable: &str) -> bool {
-    variable.starts_with("regatta_job_") || super::outs::is_out(variable)
-}
-
-fn is_over(state: JobState) -> bool {
-    !matches!(
-        state,
-        JobState::Waiting | JobState::Running | JobState::Stopping { .. }
-    )
-}
-
 /// Ctrl-C ended the wait for a job.
 pub(super) fn goes_on(job: JobId) -> Report {
     explain::interrupted("waiting").hint(format!("job {job} goes on; `%cancel {job}` ends it"))
@@ -74,7 +43,7 @@ impl Session {
 
     /// Whether the local engine still has a job's variable.
     pub(super) fn has_variable(&self, variable: &str) -> bool {
-        let local = self.crew.namespaces.get(&self.crew.local);
+        let local = self.crew.namespace(self.crew.local());
         local.is_some_and(|namespace| namespace.variables().contains_key(variable))
     }
 
@@ -82,7 +51,7 @@ impl Session {
     pub(super) fn job_begun(&mut self, variable: &str, sink: &mut dyn Sink) {
         let newest = self
             .crew
-            .hub
+            .hub()
             .jobs()
             .into_iter()
             .filter(|record| record.background);
@@ -100,53 +69,19 @@ impl Session {
 
     /// Every job that runs or whose results are kept, oldest first.
     pub fn jobs(&mut self, sink: &mut dyn Sink) -> Vec<JobStatus> {
-        self.drain_events(sink);
+        self.crew.drain_events(sink);
         self.advance_px(sink);
         self.statuses()
     }
 
     /// The same, of what has been heard so far.
     pub fn statuses(&self) -> Vec<JobStatus> {
-        let records = self.crew.hub.jobs();
-        // Those that code began are listed as long as it can reach them.
-        let codes =
-            |record: &&JobRecord| record.background && (record.held || !is_over(record.state));
-        // What died with the local engine has no results any more; why one failed is still told.
-        let magics = |record: &&JobRecord| {
-            let kept = record.held || matches!(record.state, JobState::Running | JobState::Failed);
-            kept && self.is_map_job(record.job)
-        };
-        let mut all: Vec<JobStatus> = records
-            .iter()
-            .filter(|record| magics(record) || codes(record))
-            .map(|record| JobStatus {
-                job: record.job,
-                what: record.what.clone(),
-                unit: "items",
-                state: record.state,
-                done: record.done,
-                total: record.total,
-                elapsed: record.elapsed,
-                pool: record.pool.clone(),
-                bytes: record.bytes,
-                why: record.why.clone(),
-            })
-            .collect();
-        all.extend(self.px_statuses());
-        all.sort_by_key(|status| status.job);
-        all
-    }
-
-    /// Whether a magic began a map.
-    fn is_map_job(&self, job: JobId) -> bool {
-        self.crew.jobs.maps.iter().any(|other| other.job == job)
+        self.crew.statuses()
     }
 
     /// Whether a job still runs, or waits for its turn.
     pub fn has_background(&self) -> bool {
-        // Also those that code has begun.
-        let runs = |record: &JobRecord| record.background && !is_over(record.state);
-        self.has_px_under_way() || self.crew.hub.jobs().iter().any(runs)
+        self.crew.has_background()
     }
 
     /// Waits for all jobs; whether all of them went well. Those that failed are told.
@@ -163,7 +98,7 @@ impl Session {
             } else {
                 // How those of code went is for code to say.
                 self.await_job(job, None, sink)
-                    .and_then(|()| match self.is_map_job(job) {
+                    .and_then(|()| match self.crew.jobs.is_map(job) {
                         true => self.map_went_well(job),
                         false => Ok(()),
                     })
@@ -185,7 +120,7 @@ impl Session {
     }
 
     fn map_went_well(&self, job: JobId) -> Result<(), Failed> {
-        let all = self.statuses();
+        let all = self.crew.statuses();
         let status = all.iter().find(|status| status.job == job);
         match status.filter(|status| status.state == JobState::Failed) {
             Some(status) => Err(failed(status).into()),
@@ -258,7 +193,7 @@ impl Session {
         timeout: Option<Duration>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        self.set_awaited(job, true);
+        self.crew.jobs.set_awaited(job, true);
         self.crew.jobs.awaited.insert(job);
         let since = Instant::now();
         let over = JobOver {
@@ -267,7 +202,7 @@ impl Session {
             since,
         };
         let waited = self.until(over, sink);
-        self.set_awaited(job, false);
+        self.crew.jobs.set_awaited(job, false);
         if waited.is_err() {
             self.crew.jobs.awaited.remove(&job);
         }
@@ -278,12 +213,12 @@ impl Session {
     /// Stops a job; items that finished keep their results.
     pub fn cancel_job(&mut self, job: JobId, sink: &mut dyn Sink) -> Result<(), Failed> {
         let status = self.status(Some(job), sink)?;
-        if is_over(status.state) {
+        if status.state.is_over() {
             return Err(Report::usage(format!("job {job} is over: {}", counted(&status))).into());
         }
         if !self
             .crew
-            .hub
+            .hub()
             .end_maps(WhichMaps::Job(job), EndEarly::Cancel)
             && self.cancel_px_job(job, sink)?
         {
@@ -309,7 +244,7 @@ impl Session {
         let dropped: Vec<JobStatus> = match job {
             Some(job) => {
                 let status = self.status(Some(job), sink)?;
-                if !is_over(status.state) {
+                if !status.state.is_over() {
                     return Err(Report::usage(format!("job {job} runs"))
                         .hint(format!("`%cancel {job}` ends it"))
                         .into());
@@ -318,7 +253,7 @@ impl Session {
             }
             None => all
                 .into_iter()
-                .filter(|status| is_over(status.state))
+                .filter(|status| status.state.is_over())
                 .collect(),
         };
         let mut code = Code::default();
@@ -329,7 +264,7 @@ impl Session {
             {
                 code = code.generated(&format!("drop({variable});\n"));
             }
-            self.crew.hub.forget_job(status.job);
+            self.crew.hub().forget_job(status.job);
             self.drop_px_job(status.job);
         }
         self.run_local(&code, sink)?;
@@ -342,12 +277,12 @@ impl Session {
 
     /// Which engine worked on what when; of the last job when `None`.
     pub fn timeline(&mut self, job: Option<JobId>) -> Result<Timeline, Failed> {
-        let records = self.crew.hub.jobs();
+        let records = self.crew.hub().jobs();
         let wanted = match job {
             Some(job) => records.iter().find(|record| record.job == job),
             None => records.last(),
         };
-        let found = wanted.and_then(|record| self.crew.hub.timeline(record.job));
+        let found = wanted.and_then(|record| self.crew.hub().timeline(record.job));
         found.ok_or_else(|| {
             let what = match job {
                 Some(job) => format!("there is no timeline of job {job}"),
@@ -387,14 +322,13 @@ struct JobOver {
 impl Awaited for JobOver {
     type Outcome = ();
 
-    fn look(&mut self, session: &mut Session, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        session.advance_px(sink);
+    fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
         let job = self.job;
-        let all = session.statuses();
+        let all = crew.statuses();
         let Some(status) = all.iter().find(|status| status.job == job) else {
             return Ok(Some(()));
         };
-        if is_over(status.state) {
+        if status.state.is_over() {
             return Ok(Some(()));
         }
         let waited = self.since.elapsed();
@@ -420,7 +354,7 @@ impl Awaited for JobOver {
         Ok(None)
     }
 
-    fn interrupted(&mut self, _: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
         Err(goes_on(self.job).into())
     }
 }

@@ -59,9 +59,9 @@ impl Session {
         let residents = match kind {
             PoolKind::Processes => {
                 // Engines that stand in for others have their variables when they have begun.
-                self.drain_events(sink);
+                self.crew.drain_events(sink);
                 let pool = self.pool_named(Some(&pool.name.0))?.clone();
-                self.await_beginnings(&pool.engines, sink)?;
+                self.crew.await_beginnings(&pool.engines, sink)?;
                 self.residents(request, &pool, &ranks)?
             }
             PoolKind::Threads => Vec::new(),
@@ -122,7 +122,7 @@ impl Session {
         let local = self.variables();
         let is_meant = |rank: &usize| ranks.is_empty() || ranks.contains(&(*rank as u32));
         let engines = || (0..pool.engines.len()).filter(is_meant);
-        let has = |rank: usize| self.crew.namespaces.get(&pool.engines[rank]);
+        let has = |rank: usize| self.crew.namespace(pool.engines[rank]);
         let mut names: Vec<String> = engines()
             .filter_map(has)
             .flat_map(|namespace| namespace.variables().keys().cloned())
@@ -236,7 +236,7 @@ impl Session {
             own_grid: self.variables().iter().any(|(name, _)| is_grid(name))
                 || self
                     .workshop
-                    .definitions
+                    .definitions()
                     .names()
                     .any(|(name, _)| is_grid(name)),
         }
@@ -256,7 +256,7 @@ impl Session {
             Some(parameters) => Some(parameters.each.len()),
             None => self
                 .workshop
-                .definitions
+                .definitions()
                 .text(function)
                 .and_then(arguments_of),
         }

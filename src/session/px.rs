@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flight::{Ended, Flight, Hold, Leg};
-use super::follow::{Followed, OnInterrupt, Wait};
-use super::namespace::Namespace;
-use super::places::panic_place;
+use super::crew::{Followed, Hold, OnInterrupt, Wait};
 use super::px_out::Values;
-use super::{Code, Failed, Session, explain};
+use super::px_outcome::Outcome;
+use super::workshop::Namespace;
+use super::{Code, Failed, Session};
 use crate::cell::Targets;
+use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
     EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
@@ -71,15 +71,15 @@ pub(super) struct Asked {
     /// In the order in which they were named.
     pub ranks: Vec<Rank>,
     /// What came of the engines that need not run again.
-    pub done: Option<Arc<Landed>>,
+    pub done: Option<Arc<Outcome>>,
 }
 
 impl Asked {
     /// The same for the engines that have to run again.
-    pub fn again(&self, mut landed: Landed) -> Self {
+    pub fn again(&self, mut outcome: Outcome) -> Self {
         Self {
-            ranks: std::mem::take(&mut landed.again),
-            done: Some(Arc::new(landed)),
+            ranks: std::mem::take(&mut outcome.again),
+            done: Some(Arc::new(outcome)),
             ..self.clone()
         }
     }
@@ -95,80 +95,32 @@ impl Asked {
         Hold {
             values: true,
             output: !self.options.stream || !self.options.block,
+            ..Hold::default()
         }
     }
 }
 
-/// What is needed to settle the engines' account after a flight.
+/// What runs where, and what the engines will have then.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct Plan {
     pub(super) asked: Asked,
-    pub(super) legs:
-        BTreeMap<EngineId, (Rank, Namespace, Namespace, Arc<crate::compiler::Artifact>)>,
+    pub(super) engines: BTreeMap<EngineId, Planned>,
     pub(super) skipped: Vec<PxRow>,
     /// The types of the values that `-o` binds, one for each way in which it was compiled.
     pub(super) out_types: Vec<String>,
 }
 
-/// What a flight of a `%px` came to.
+/// What one engine runs, and its variables before and after.
 #[derive(Clone, Debug)]
-pub(super) struct Landed {
-    pub report: PxReport,
-    /// Ranks on which the cell has to run again, without variables that were in its way.
-    pub again: Vec<Rank>,
-    /// What each target has sent.
-    pub sent: Vec<(Rank, Vec<Payload>)>,
-    pub out_types: Vec<String>,
-    /// In this order the targets were named.
-    order: Vec<Rank>,
-}
-
-impl Landed {
-    /// What `-o` binds. What an engine has sent before it failed does not count.
-    pub fn values(&mut self) -> Values {
-        let mut came = Vec::new();
-        let mut sent = Vec::new();
-        for row in &self.report.engines {
-            let place = self.sent.iter().position(|(rank, _)| *rank == row.rank);
-            let of_row = place.map(|place| self.sent.swap_remove(place).1);
-            let of_row = of_row.unwrap_or_default();
-            let ok = row.outcome.is_ok();
-            came.push((row.rank, ok));
-            if ok {
-                sent.extend(of_row);
-            } else {
-                of_row.iter().for_each(Payload::release);
-            }
-        }
-        Values {
-            kinds: std::mem::take(&mut self.out_types),
-            came,
-            sent,
-        }
-    }
-
-    /// Takes in what came of other engines before.
-    fn join(&mut self, earlier: Self) {
-        self.order = earlier.order;
-        self.report.engines.extend(earlier.report.engines);
-        self.sent.extend(earlier.sent);
-        for kind in earlier.out_types {
-            if !self.out_types.contains(&kind) {
-                self.out_types.push(kind);
-            }
-        }
-    }
-
-    fn sort(&mut self) {
-        let order = &self.order;
-        let place = |rank: Rank| order.iter().position(|other| *other == rank);
-        self.report.engines.sort_by_key(|row| place(row.rank));
-        self.sent.sort_by_key(|(rank, _)| place(*rank));
-    }
+pub(super) struct Planned {
+    pub rank: Rank,
+    pub before: Namespace,
+    pub after: Namespace,
+    pub artifact: Arc<Artifact>,
 }
 
 /// An engine, what it has begun with, and its variables then.
-pub(super) type Begun = (EngineId, Arc<crate::compiler::Artifact>, Namespace);
+pub(super) type Begun = (EngineId, Arc<Artifact>, Namespace);
 
 /// The last `%px` that was shown.
 #[derive(Debug)]
@@ -220,14 +172,7 @@ impl Session {
         if pool.kind == PoolKind::Threads {
             return self.px_threads(code, &pool, &ranks, options, sink);
         }
-        let asked = Asked {
-            cell: self.cell(),
-            code: code.clone(),
-            options: options.clone(),
-            pool: pool.name.clone(),
-            ranks,
-            done: None,
-        };
+        let asked = self.asked(code, options, &pool.name, &ranks);
         if !options.block {
             return self.px_later(asked, sink);
         }
@@ -236,106 +181,99 @@ impl Session {
     }
 
     /// Runs it while the cell waits.
-    fn px_now(&mut self, asked: Asked, sink: &mut dyn Sink) -> Result<(), Failed> {
-        let (batches, course) = self.plan_px(&asked, sink)?;
-        let id = self.take_off(&batches, asked.hold());
-        let (flight, interrupted) = match self.follow(id, asked.wait(), sink)? {
-            Followed::Over {
-                flight,
-                interrupted,
-            } => (flight, interrupted),
-            Followed::Left(id) => return self.left_behind(id, course),
-        };
-        let mut landed = self.landed(flight, course, interrupted, sink)?;
-        if !landed.again.is_empty() {
+    fn px_now(&mut self, mut asked: Asked, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let mut outcome = loop {
+            self.revive(&asked.pool, &asked.ranks, sink);
+            let (batches, plan) = self.plan_px(&asked, sink)?;
+            let id = self.crew.take_off(asked.cell, &batches, asked.hold());
+            let outcome = match self.crew.follow(id, asked.wait(), sink)? {
+                Followed::Over(flown) => self.settle_flown(*flown, plan, sink)?,
+                Followed::Left(id) => return self.left_behind(id, plan),
+            };
+            if outcome.again.is_empty() {
+                break outcome;
+            }
             // The variables in the way are gone, so this ends.
-            return self.px_now(asked.again(landed), sink);
-        }
-        let values = landed.values();
+            asked = asked.again(outcome);
+        };
+        let values = outcome.values();
         let bound = match &asked.options.out {
             Some(name) => self.bind_values(name, &values, sink),
             None => Ok(()),
         };
-        self.show_px(landed.report, values, sink)?;
+        self.show_px(outcome.report, values, sink)?;
         bound
     }
 
-    /// Runs a session's own code on engines; shows them only when one fails. What they send is in
-    /// `self.sent`, in the targets' order. `data`: what each of them takes from the session.
+    /// Runs a session's own code on engines; shows them only when one fails. Also gives what they have sent, in
+    /// the targets' order. `data`: what each of them takes from the session.
     pub(super) fn px_quietly(
         &mut self,
         code: &Code,
         options: &PxOptions,
-        data: Vec<Vec<Payload>>,
+        data: &[Vec<Payload>],
         sink: &mut dyn Sink,
-    ) -> Result<PxReport, Failed> {
+    ) -> Result<(PxReport, Vec<Payload>), Failed> {
         let pool = self.pool_named(options.pool.as_deref())?.clone();
         let ranks = pool.ranks(&options.targets)?;
-        let asked = Asked {
-            cell: self.cell(),
-            code: code.clone(),
-            options: options.clone(),
-            pool: pool.name,
-            ranks,
-            done: None,
-        };
+        let asked = self.asked(code, options, &pool.name, &ranks);
         self.await_engines(&asked.pool, &asked.ranks, sink)?;
-        let (mut batches, course) = self.plan_px(&asked, sink)?;
-        for batch in &mut batches {
-            let of_engine = |(_, origin): &(EngineId, Origin)| {
-                let Origin::Engine(rank) = origin else {
-                    return None;
+        let outcome = loop {
+            self.revive(&asked.pool, &asked.ranks, sink);
+            let (mut batches, plan) = self.plan_px(&asked, sink)?;
+            for batch in &mut batches {
+                let of_engine = |(_, origin): &(EngineId, Origin)| {
+                    let Origin::Engine(rank) = origin else {
+                        return None;
+                    };
+                    let place = asked.ranks.iter().position(|other| other == rank)?;
+                    data.get(place).cloned()
                 };
-                let place = asked.ranks.iter().position(|other| other == rank)?;
-                data.get(place).cloned()
+                let values = batch.engines.iter().map(of_engine);
+                batch.data = values.map(Option::unwrap_or_default).collect();
+            }
+            let hold = Hold {
+                values: true,
+                ..Hold::default()
             };
-            let values = batch.engines.iter().map(of_engine);
-            batch.data = values.map(Option::unwrap_or_default).collect();
-        }
-        let hold = Hold {
-            values: true,
-            output: false,
-        };
-        let (flight, interrupted) = self.fly(&batches, hold, sink)?;
-        let landed = self.landed(flight, course, interrupted, sink)?;
-        if !landed.again.is_empty() {
+            let flown = self.crew.fly(asked.cell, &batches, hold, sink)?;
+            let outcome = self.settle_flown(flown, plan, sink)?;
+            if outcome.again.is_empty() {
+                break outcome;
+            }
             // As in `px_now`.
-            return self.px_quietly(code, options, data, sink);
-        }
-        self.sent = landed.sent.into_iter().flat_map(|(_, sent)| sent).collect();
-        if !landed.report.is_ok() {
-            sink.send(Event::Px(landed.report));
+        };
+        let sent = outcome.sent.into_iter().flat_map(|(_, sent)| sent);
+        let sent: Vec<Payload> = sent.collect();
+        if !outcome.report.is_ok() {
+            sent.iter().for_each(Payload::release);
+            sink.send(Event::Px(outcome.report));
             return Err(Failed::default());
         }
-        Ok(landed.report)
+        Ok((outcome.report, sent))
     }
 
     /// Runs what engines begin with, and shows it only when it fails. Per engine how it was compiled, and what
-    /// the engine has then.
+    /// the engine has then. `killed`: takes the engines that Ctrl-C has killed meanwhile.
     pub(super) fn px_init(
         &mut self,
         pool: &PoolName,
         ranks: &[Rank],
         code: &Code,
+        killed: &mut Vec<EngineId>,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Begun>, Failed> {
-        let asked = Asked {
-            cell: self.cell(),
-            code: code.clone(),
-            options: PxOptions::default(),
-            pool: pool.clone(),
-            ranks: ranks.to_vec(),
-            done: None,
-        };
-        let (batches, course) = self.plan_px(&asked, sink)?;
-        let begun = course.legs.iter();
+        let asked = self.asked(code, &PxOptions::default(), pool, ranks);
+        let (batches, plan) = self.plan_px(&asked, sink)?;
+        let begun = plan.engines.iter();
         let begun = begun
-            .map(|(engine, (_, _, after, artifact))| (*engine, artifact.clone(), after.clone()))
+            .map(|(engine, planned)| (*engine, planned.artifact.clone(), planned.after.clone()))
             .collect();
-        let (flight, interrupted) = self.fly(&batches, asked.hold(), sink)?;
-        let landed = self.landed(flight, course, interrupted, sink)?;
-        if !landed.report.is_ok() {
-            sink.send(Event::Px(landed.report));
+        let flown = self.crew.fly(asked.cell, &batches, asked.hold(), sink)?;
+        killed.extend(&flown.killed);
+        let outcome = self.settle_px(flown.flight, plan, flown.interrupted, sink)?;
+        if !outcome.report.is_ok() {
+            sink.send(Event::Px(outcome.report));
             return Err(Report::new(
                 ErrorKind::Error,
                 format!("what the engines of {pool} begin with failed"),
@@ -343,6 +281,17 @@ impl Session {
             .into());
         }
         Ok(begun)
+    }
+
+    fn asked(&self, code: &Code, options: &PxOptions, pool: &PoolName, ranks: &[Rank]) -> Asked {
+        Asked {
+            cell: self.cell(),
+            code: code.clone(),
+            options: options.clone(),
+            pool: pool.clone(),
+            ranks: ranks.to_vec(),
+            done: None,
+        }
     }
 
     /// Shows what a `%px` came to; an error without words when it failed on an engine.
@@ -353,9 +302,10 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let ok = report.is_ok();
+        let lines = self.crew.value_style().lines;
         for row in &mut report.engines {
             if let EngineOutcome::Done(Some(value)) = &mut row.outcome {
-                value.most_lines = self.crew.screen.style.lines;
+                value.most_lines = lines;
             }
         }
         sink.send(Event::Px(report.clone()));
@@ -363,104 +313,5 @@ impl Session {
             last.values.release();
         }
         if ok { Ok(()) } else { Err(Failed::default()) }
-    }
-
-    /// Keeps account of what the engines have now; what they came to.
-    pub(super) fn landed(
-        &mut self,
-        flight: Flight,
-        course: Course,
-        interrupted: bool,
-        sink: &mut dyn Sink,
-    ) -> Result<Landed, Failed> {
-        let Course {
-            asked,
-            legs,
-            mut skipped,
-            out_types,
-        } = course;
-        let mut sent = Vec::new();
-        let mut rows = Vec::new();
-        let mut again = Vec::new();
-        for (engine, mut leg) in flight.legs {
-            let Some((rank, before, after, _)) = legs.get(&engine) else {
-                continue;
-            };
-            if let Some(Ended::ChangedTypes(names)) = &leg.ended {
-                let settled = self.forget(before, names.clone(), sink)?;
-                self.crew.namespaces.insert(engine, settled);
-                sink.send(Event::Notice(format!(
-                    "engine {rank}: lost {}: the type was redefined",
-                    names.join(", ")
-                )));
-                again.push(*rank);
-                continue;
-            }
-            // An engine that was stopped meanwhile has no namespace any more.
-            if self.place(engine).is_some() {
-                if leg.ended == Some(Ended::Returned) {
-                    self.note_moved(before, after);
-                }
-                let lost = self.settle(engine, before, after, &leg, sink)?;
-                if let Some(lost) = explain::lost(&lost) {
-                    sink.send(Event::Notice(format!("engine {rank} has {lost}")));
-                }
-            }
-            sent.push((*rank, std::mem::take(&mut leg.sent)));
-            if let (Some(Ended::Died(cause)), Some(lost)) =
-                (&mut leg.ended, self.crew.graves.get(&engine))
-            {
-                cause.push_str(&format!("; lost there: {}", lost.join(", ")));
-            }
-            rows.push(row(*rank, leg, interrupted));
-        }
-        rows.append(&mut skipped);
-        let report = PxReport {
-            cell: asked.cell,
-            pool: asked.pool,
-            kind: PoolKind::Processes,
-            engines: rows,
-            group: asked.options.group_outputs,
-            verbose: asked.options.verbose,
-        };
-        let mut landed = Landed {
-            report,
-            again,
-            sent,
-            out_types,
-            order: asked.ranks,
-        };
-        if let Some(done) = asked.done {
-            landed.join(Arc::unwrap_or_clone(done));
-        }
-        landed.sort();
-        Ok(landed)
-    }
-}
-
-/// What an engine's leg of the cell came to.
-fn row(rank: Rank, leg: Leg, interrupted: bool) -> PxRow {
-    let outcome = match leg.ended {
-        None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
-        Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
-            let place = panic_place(&panic);
-            EngineOutcome::Panicked {
-                message: panic.message,
-                place,
-            }
-        }
-        Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
-        Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
-        Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
-        Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
-        Some(Ended::ChangedTypes(names)) => EngineOutcome::Skipped {
-            why: format!("lost {}", names.join(", ")),
-        },
-    };
-    PxRow {
-        rank,
-        outcome,
-        busy: leg.busy,
-        output: leg.held,
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::compile::Ready;
-use super::follow::Batch;
-use super::namespace::Namespace;
-use super::px::{Asked, Course};
+use super::crew::Batch;
+use super::px::{Asked, Plan, Planned};
 use super::px_out::{OUT, sending, sent_type};
-use super::{Failed, Pool, Session};
+use super::workshop::{Namespace, Ready};
+use super::{Code, Failed, Pool, Session};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};
 
@@ -16,80 +15,40 @@ use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};
 type Group = (Namespace, Vec<(Rank, EngineId)>);
 
 impl Session {
-    /// Compiles the cell for each set of variables that the engines have. Dead engines are started again.
+    /// Compiles the cell for each set of variables that the living engines have.
     pub(super) fn plan_px(
         &mut self,
         asked: &Asked,
         sink: &mut dyn Sink,
-    ) -> Result<(Vec<Batch>, Course), Failed> {
-        self.revive(&asked.pool, &asked.ranks, sink);
+    ) -> Result<(Vec<Batch>, Plan), Failed> {
         let pool = &self.pool_named(Some(&asked.pool.0))?.clone();
-        self.await_beginnings(&pool.engines, sink)?;
+        self.crew.await_beginnings(&pool.engines, sink)?;
         let sends = asked.options.out.is_some();
         let code = &if sends {
             sending(&asked.code)
         } else {
             asked.code.clone()
         };
-        let mut course = Course {
+        let mut plan = Plan {
             asked: asked.clone(),
-            legs: BTreeMap::new(),
+            engines: BTreeMap::new(),
             skipped: Vec::new(),
             out_types: Vec::new(),
         };
-        let groups = self.groups(pool, &asked.ranks, &mut course, sink)?;
+        let groups = self.groups(pool, &asked.ranks, &mut plan, sink)?;
         let mut batches: Vec<Batch> = Vec::new();
         let mut refused = None;
         for (namespace, engines) in &groups {
             match self.compile(code, namespace, sink) {
-                Ok(Ready {
-                    artifact,
-                    before,
-                    lost,
-                    mut after,
-                }) => {
-                    if sends {
-                        let kind = after.variables().get(OUT).map(String::as_str);
-                        let kind = kind.and_then(sent_type).unwrap_or_else(|| "_".to_owned());
-                        if !course.out_types.contains(&kind) {
-                            course.out_types.push(kind);
-                        }
-                        // Engines keep nothing of it.
-                        after = self.forget(&after, vec![OUT.to_owned()], sink)?;
-                    }
-                    let (gone, engines): (Vec<_>, Vec<_>) = engines
-                        .iter()
-                        .copied()
-                        .partition(|(_, engine)| self.crew.dead.contains(engine));
-                    for (rank, _) in gone {
-                        // Told when it happened.
-                        course
-                            .skipped
-                            .push(skipped(rank, "it died before the cell ran"));
-                    }
-                    if engines.is_empty() {
-                        continue;
-                    }
-                    let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
-                    if !lost.is_empty() {
-                        sink.send(Event::Notice(lost_there(&lost, &ranks)));
-                    }
-                    let origins = engines
-                        .iter()
-                        .map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
-                    self.leave_places(&artifact, code);
-                    batches.push(Batch::new(origins.collect(), artifact.clone()));
-                    for (rank, engine) in engines {
-                        self.crew.namespaces.insert(engine, before.clone());
-                        let leg = (rank, before.clone(), after.clone(), artifact.clone());
-                        course.legs.insert(engine, leg);
-                    }
+                Ok(ready) => {
+                    let batch = self.plan_group(ready, engines, code, &mut plan, sink)?;
+                    batches.extend(batch);
                 }
                 Err(failed) => {
                     let elsewhere = self.elsewhere(&failed, pool, namespace);
                     let why = elsewhere.as_deref().unwrap_or("it does not compile there");
                     for (rank, _) in engines {
-                        course.skipped.push(skipped(*rank, why));
+                        plan.skipped.push(skipped(*rank, why));
                     }
                     // A variable that only other engines have is said in the engine's row.
                     if elsewhere.is_none() || refused.is_none() {
@@ -107,13 +66,66 @@ impl Session {
             }
             // What some engines refuse is said once, beside the others' results.
             Some((failed, None)) => {
-                for report in failed.0 {
-                    sink.send(Event::Error(report));
-                }
-                Ok((batches, course))
+                failed.tell(sink);
+                Ok((batches, plan))
             }
-            _ => Ok((batches, course)),
+            _ => Ok((batches, plan)),
         }
+    }
+
+    /// What engines with the same variables run; nothing when all of them have died meanwhile.
+    fn plan_group(
+        &mut self,
+        ready: Ready,
+        engines: &[(Rank, EngineId)],
+        code: &Code,
+        plan: &mut Plan,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Batch>, Failed> {
+        let Ready {
+            artifact,
+            before,
+            lost,
+            mut after,
+            ..
+        } = ready;
+        if plan.asked.options.out.is_some() {
+            let kind = after.variables().get(OUT).map(String::as_str);
+            let kind = kind.and_then(sent_type).unwrap_or_else(|| "_".to_owned());
+            if !plan.out_types.contains(&kind) {
+                plan.out_types.push(kind);
+            }
+            // Engines keep nothing of it.
+            after = self.forget(&after, vec![OUT.to_owned()], sink)?;
+        }
+        let engines = engines.iter().copied();
+        let (gone, engines): (Vec<_>, Vec<_>) =
+            engines.partition(|(_, engine)| self.crew.is_dead(*engine));
+        // Told when it happened.
+        let gone = gone.into_iter();
+        let gone = gone.map(|(rank, _)| skipped(rank, "it died before the cell ran"));
+        plan.skipped.extend(gone);
+        if engines.is_empty() {
+            return Ok(None);
+        }
+        let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
+        if !lost.is_empty() {
+            sink.send(Event::Notice(lost_there(&lost, &ranks)));
+        }
+        self.workshop.leave_places(&artifact, code, self.cell());
+        for (rank, engine) in &engines {
+            self.crew.has_now(*engine, before.clone());
+            let planned = Planned {
+                rank: *rank,
+                before: before.clone(),
+                after: after.clone(),
+                artifact: artifact.clone(),
+            };
+            plan.engines.insert(*engine, planned);
+        }
+        let origins = engines.iter();
+        let origins = origins.map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
+        Ok(Some(Batch::new(origins.collect(), artifact)))
     }
 
     /// The living engines by their variables.
@@ -121,21 +133,21 @@ impl Session {
         &mut self,
         pool: &Pool,
         ranks: &[Rank],
-        course: &mut Course,
+        plan: &mut Plan,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Group>, Failed> {
-        let dead: BTreeMap<EngineId, String> = self.dead_engines();
+        let dead = self.crew.dead_engines();
         let mut groups: Vec<Group> = Vec::new();
         for rank in ranks {
             let Some(engine) = pool.engines.get(rank.0 as usize).copied() else {
                 // While the cell waited for its turn.
                 let why = format!("{} was resized to {}", pool.name, pool.size);
-                course.skipped.push(skipped(*rank, &why));
+                plan.skipped.push(skipped(*rank, &why));
                 continue;
             };
             if let Some(cause) = dead.get(&engine) {
                 let why = format!("dead ({cause}); `%pool restart` starts it again");
-                course.skipped.push(skipped(*rank, &why));
+                plan.skipped.push(skipped(*rank, &why));
                 continue;
             }
             let namespace = self.namespace_of(engine, sink)?;
@@ -167,8 +179,7 @@ impl Session {
         }
         let has = |engine: &EngineId| {
             self.crew
-                .namespaces
-                .get(engine)
+                .namespace(*engine)
                 .is_some_and(|namespace| namespace.variables().contains_key(name))
         };
         let ranks: Vec<String> = (0..)
@@ -177,7 +188,7 @@ impl Session {
             .map(|(rank, _): (u32, _)| rank.to_string())
             .collect();
         match ranks.as_slice() {
-            [] if has(&self.crew.local) => Some(format!(
+            [] if has(&self.crew.local()) => Some(format!(
                 "`{name}` lives in the local engine; engines have variables of their own: define it with %px too"
             )),
             [] => None,
@@ -191,18 +202,6 @@ impl Session {
                 ))
             }
         }
-    }
-
-    pub(super) fn dead_engines(&self) -> BTreeMap<EngineId, String> {
-        self.crew
-            .hub
-            .status()
-            .into_iter()
-            .filter_map(|status| match status.state {
-                crate::pool::EngineState::Dead(cause) => Some((status.id, cause)),
-                _ => None,
-            })
-            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `%px` cells came to, looked at afterwards: waited for, shown, bound to variables.
 
-use super::px_jobs::{PxJob, Stage};
+use super::crew::{PxJob, Stage};
 use super::px_out::Values;
 use super::{Code, Failed, Session};
 use crate::cell::Binding;
@@ -72,10 +72,9 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         self.await_job(job, None, sink)?;
-        let Some(place) = self.crew.jobs.px.iter().position(|other| other.job == job) else {
+        let Some(PxJob { asked, stage, .. }) = self.crew.jobs.take_px(job) else {
             return Ok(());
         };
-        let PxJob { asked, stage, .. } = self.crew.jobs.px.remove(place);
         let Stage::Over(end) = stage else {
             return Ok(());
         };

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::crew::Hold;
 use super::places::panic_place;
 use super::px_out::Values;
 use super::{Code, Failed, Pool, PxOptions, Session};
 use crate::cell::split_items;
 use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink};
+use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink, Value};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -19,21 +20,17 @@ impl Session {
         options: &PxOptions,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        self.broadcast.clear();
-        self.thread_values.clear();
         let on_threads = broadcasting(code, pool, ranks, options.out.as_deref());
-        let ran = self.run_local(&on_threads, sink);
-        if self.broadcast.is_empty() {
+        let (produced, ran) = self.run(&on_threads, Vec::new(), Hold::default(), sink);
+        if produced.threads.is_empty() {
             ran?;
         }
-        let mut values: BTreeMap<Rank, _> = std::mem::take(&mut self.thread_values)
-            .into_iter()
+        let with_type = self.crew.value_style().types;
+        let values = produced.thread_values.into_iter();
+        let mut values: BTreeMap<Rank, Value> = values
+            .map(|(rank, value)| (rank, Value { with_type, ..value }))
             .collect();
-        let ended = std::mem::take(&mut self.broadcast)
-            .into_iter()
-            .enumerate()
-            .map(|(rank, ended)| (Rank(rank as u32), ended))
-            .collect::<BTreeMap<Rank, _>>();
+        let ended: BTreeMap<Rank, _> = (0..).map(Rank).zip(produced.threads).collect();
         let ended = |rank: &Rank| Some((*rank, ended.get(rank)?.clone()));
         let rows: Vec<PxRow> = ranks
             .iter()

@@ -30,7 +30,7 @@ impl Session {
         let status = self.status(Some(job), sink)?;
         let record = self
             .crew
-            .hub
+            .hub()
             .jobs()
             .into_iter()
             .find(|other| other.job == job);

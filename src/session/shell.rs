@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
-use super::pump::Awaited;
+use super::crew::{Awaited, Crew};
 use super::{Code, Failed, Session, TICK, explain};
 use crate::cell::{Binding, Known, format_fields};
 use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Stream};
@@ -119,7 +119,7 @@ impl Session {
             let _ = tcsetattr(&stdin, SetArg::TCSADRAIN, &before);
         }
         // Ctrl-C was for the editor.
-        let _ = self.crew.interrupt.take();
+        let _ = self.interrupt().take();
         let status = ended.map_err(|error| cannot(&error))?;
         if status.success() {
             Ok(())
@@ -158,9 +158,9 @@ impl Session {
             "regatta_cell::magic::send::<Vec<String>>(&vec![{}]);\n",
             values.join(", ")
         );
-        let said = self.run_local(&Code::default().generated(&code), sink);
-        said.map_err(|failed| explain::not_displayed(failed, text, &fields))?;
-        let sent = std::mem::take(&mut self.sent);
+        let sent = self
+            .sent_by(&Code::default().generated(&code), sink)
+            .map_err(|failed| explain::not_displayed(failed, text, &fields))?;
         let values: Vec<String> = sent
             .first()
             .and_then(|value| postcard::from_bytes(&value.copied()).ok())
@@ -209,6 +209,9 @@ fn cannot(what: &str, error: &std::io::Error) -> Report {
     Report::new(ErrorKind::System, format!("{what}: {error}"))
 }
 
+/// How long a command that has closed its output is let alone before it is asked whether it has ended.
+const AFTER_OUTPUT: Duration = Duration::from_millis(1);
+
 /// A command's end: how it ended, and whether Ctrl-C ended it.
 struct Running<'a> {
     child: Child,
@@ -238,16 +241,16 @@ impl Running<'_> {
 impl Awaited for Running<'_> {
     type Outcome = (ExitStatus, bool);
 
+    /// A command that has closed its output tells nobody of its end.
     fn patience(&self) -> Duration {
-        Duration::ZERO
+        if self.ended {
+            AFTER_OUTPUT
+        } else {
+            Duration::ZERO
+        }
     }
 
-    fn look(
-        &mut self,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<Option<Self::Outcome>, Failed> {
-        session.advance_px(sink);
+    fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
         if !self.ended {
             // What it has written before its end is in the pipes by then; a child of its own may hold them
             // open for longer than it lives.
@@ -266,16 +269,11 @@ impl Awaited for Running<'_> {
         }
         // It may have closed its output and gone on.
         let status = self.child.try_wait();
-        match status.map_err(|error| cannot("the command is lost", &error))? {
-            Some(status) => Ok(Some((status, self.interrupted))),
-            None => {
-                std::thread::sleep(Duration::from_millis(1));
-                Ok(None)
-            }
-        }
+        let status = status.map_err(|error| cannot("the command is lost", &error))?;
+        Ok(status.map(|status| (status, self.interrupted)))
     }
 
-    fn interrupted(&mut self, _: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
         self.interrupted = true;
         // It may have ended by itself in this moment.
         let _ = killpg(

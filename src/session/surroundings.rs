@@ -28,7 +28,7 @@ impl Session {
 
     /// A folder for files that are to be gone with it, or with the session.
     pub fn temporary_folder(&self) -> std::io::Result<TempDir> {
-        match self.workshop.compiler.temporary() {
+        match self.workshop.temporary() {
             Some(folder) => tempfile::tempdir_in(folder),
             None => tempfile::tempdir(),
         }
@@ -60,7 +60,7 @@ impl Session {
         self.surroundings
             .environment
             .insert(name.to_owned(), value_of);
-        self.crew.hub.set_environment(name, value);
+        self.crew.hub().set_environment(name, value);
     }
 
     /// Goes to another folder, with all engines, and gives its whole path. `None` is the home folder, `-` the
@@ -86,7 +86,7 @@ impl Session {
         if here.as_ref() != Some(&there) {
             self.surroundings.before = here;
         }
-        self.crew.hub.change_folder(there.clone());
+        self.crew.hub().change_folder(there.clone());
         Ok(there)
     }
 }

@@ -1,55 +1,78 @@
 //! The crew: the one owner of who lives and what it has. It has the hub, the local engine, the pools, the variables
 //! of each engine, the cells that are in flight, and what was lost with whom. It compiles nothing.
 
+mod beginnings;
+mod events;
+mod flight;
+mod follow;
+mod jobs;
+mod moved;
+mod outs;
+mod pools;
+mod prints;
+mod pump;
 mod screen;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
-pub use screen::{Screen, ValueStyle};
+pub use beginnings::Beginning;
+pub use flight::{Ended, Flight, FlightId, Hold, Leg};
+pub use follow::{Batch, Flown, Followed, OnInterrupt, Wait};
+pub use jobs::{End, Jobs, MapJob, PxJob, Stage, is_ours};
+pub use moved::Why;
+pub use outs::{Out, Outs, Whereabouts, is_out, variable};
+pub use pools::{Pool, PoolRequest};
+pub use pump::Awaited;
+pub use screen::ValueStyle;
 
-use super::flight::{Flight, FlightId};
-use super::jobs::Jobs;
-use super::moved::Moved;
-use super::namespace::Namespace;
-use super::outs::Outs;
-use super::pump::Beginning;
-use super::{Interrupt, Pool};
-use crate::ids::{EngineId, PoolName};
-use crate::pool::Hub;
+use super::Interrupt;
+use super::workshop::Namespace;
+use crate::ids::{CellId, EngineId, PoolName};
+use crate::pool::{Hub, Init};
+use moved::Moved;
+use screen::Screen;
 
 pub struct Crew {
-    pub(super) hub: Hub,
-    pub(super) interrupt: Interrupt,
-    pub(super) namespaces: HashMap<EngineId, Namespace>,
-    pub(super) local: EngineId,
-    pub(super) next_engine: u32,
-    pub(super) pools: Vec<Pool>,
-    pub(super) current: Option<PoolName>,
+    hub: Hub,
+    interrupt: Interrupt,
+    /// What each engine has.
+    namespaces: HashMap<EngineId, Namespace>,
+    local: EngineId,
+    next_engine: u32,
+    pools: Vec<Pool>,
+    /// The pool in use.
+    current: Option<PoolName>,
     /// Cells under way on engines, the oldest first.
-    pub(super) flights: BTreeMap<FlightId, Flight>,
-    pub(super) next_flight: u64,
-    pub(super) jobs: Jobs,
+    flights: BTreeMap<FlightId, Flight>,
+    next_flight: u64,
+    pub jobs: Jobs,
     /// Engines whose beginning is waited for.
-    pub(super) starting: HashMap<EngineId, Beginning>,
+    starting: HashMap<EngineId, Beginning>,
     /// Engines die because the session kills them.
-    pub(super) interrupting: bool,
+    interrupting: bool,
     /// Variables of engines that have died, until they are named.
-    pub(super) graves: HashMap<EngineId, Vec<String>>,
+    graves: HashMap<EngineId, Vec<String>>,
     /// What engines have that have run no more than their pool's `--init`.
-    pub(super) begun_with: HashMap<EngineId, Namespace>,
+    begun_with: HashMap<EngineId, Namespace>,
     /// Those that stand in for others and have not run it yet.
-    pub(super) unready: HashSet<EngineId>,
+    unready: HashSet<EngineId>,
     /// Engines that have died, and that no other ones stand in for.
-    pub(super) dead: HashSet<EngineId>,
-    pub(super) moved: Moved,
+    dead: HashSet<EngineId>,
+    moved: Moved,
     /// Values that cells have shown.
-    pub(super) outs: Outs,
-    pub(super) screen: Screen,
+    pub outs: Outs,
+    screen: Screen,
+    /// The cell under way, or the last one.
+    cell: CellId,
+    /// Time in which engines ran cells since the one under way began.
+    spent: Duration,
 }
 
 impl Crew {
+    /// Starts the local engine, and does not wait for it.
     pub fn start(interrupt: Interrupt) -> std::io::Result<Self> {
-        Ok(Self {
+        let mut crew = Self {
             hub: Hub::start()?,
             interrupt,
             namespaces: HashMap::new(),
@@ -69,6 +92,90 @@ impl Crew {
             moved: Moved::default(),
             outs: Outs::default(),
             screen: Screen::default(),
-        })
+            cell: CellId(0),
+            spent: Duration::ZERO,
+        };
+        crew.launch_local();
+        Ok(crew)
+    }
+
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// The engine in which plain cells run.
+    pub fn local(&self) -> EngineId {
+        self.local
+    }
+
+    /// What an engine has, as far as that is known.
+    pub fn namespace(&self, engine: EngineId) -> Option<&Namespace> {
+        self.namespaces.get(&engine)
+    }
+
+    /// Variables of the local engine with their types.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let local = self.namespaces.get(&self.local);
+        let variables = local.into_iter().flat_map(Namespace::variables);
+        variables
+            .filter(|(name, _)| !is_ours(name))
+            .map(|(name, kind)| (name.clone(), kind.clone()))
+            .collect()
+    }
+
+    /// Keeps account of what an engine has now.
+    pub fn has_now(&mut self, engine: EngineId, namespace: Namespace) {
+        self.namespaces.insert(engine, namespace);
+    }
+
+    pub fn is_dead(&self, engine: EngineId) -> bool {
+        self.dead.contains(&engine)
+    }
+
+    pub fn any_dead(&self) -> bool {
+        !self.dead.is_empty()
+    }
+
+    /// What was lost with an engine that has died.
+    pub fn lost_there(&self, engine: EngineId) -> Option<&[String]> {
+        self.graves.get(&engine).map(Vec::as_slice)
+    }
+
+    /// What an engine has run first, which processes that stand in for it run too.
+    pub fn begins_with(&mut self, engine: EngineId, init: Init, after: Namespace) {
+        self.hub.init(vec![engine], init);
+        self.begun_with.insert(engine, after);
+    }
+
+    pub fn value_style(&mut self) -> &mut ValueStyle {
+        &mut self.screen.style
+    }
+
+    /// Another cell is the one under way.
+    pub fn acts_for(&mut self, cell: CellId) {
+        self.cell = cell;
+    }
+
+    /// A cell begins.
+    pub fn begin_cell(&mut self, cell: CellId) {
+        self.cell = cell;
+        self.spent = Duration::ZERO;
+    }
+
+    /// Time in which engines ran cells since the one under way began.
+    pub fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    /// Another local engine in the place of this one; all that it had is forgotten.
+    pub fn restart_local(&mut self) {
+        self.hub.stop(vec![self.local]);
+        self.namespaces.clear();
+        self.moved.clear();
+        self.launch_local();
     }
 }

@@ -2,21 +2,20 @@
 
 use std::collections::HashMap;
 
+use super::prints::Prints;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{LINES, MapReport, Stream};
-use crate::session::prints::Prints;
+use crate::outcome::{Event, JobView, LINES, MapPlan, MapReport, Origin, Sink, Stream};
+use crate::session::types::shorten;
 
 #[derive(Debug, Default)]
 pub struct Screen {
     /// A finished map's table that waits for its first results.
-    pub(in crate::session) map_report: Option<MapReport>,
+    report: Option<MapReport>,
     /// What engines without a cell print, such as the functions of a map.
-    pub(in crate::session) stray_prints: HashMap<(EngineId, Stream), Prints>,
+    pub(super) stray: HashMap<(EngineId, Stream), Prints>,
     /// The last line that each engine has printed in a map.
-    pub(in crate::session) last_lines: HashMap<(PoolName, Rank), String>,
-    /// Reports of maps without a table, while they are wanted.
-    pub(in crate::session) quiet_reports: Option<Vec<MapReport>>,
-    pub(in crate::session) style: ValueStyle,
+    last_lines: HashMap<(PoolName, Rank), String>,
+    pub(super) style: ValueStyle,
 }
 
 /// How the user wants to see values.
@@ -34,5 +33,73 @@ impl Default for ValueStyle {
             lines: LINES,
             types: false,
         }
+    }
+}
+
+impl Screen {
+    pub fn output(&mut self, origin: Origin, stream: Stream, text: String, sink: &mut dyn Sink) {
+        self.flush(sink);
+        sink.send(Event::Output {
+            origin,
+            stream,
+            text,
+        });
+    }
+
+    pub fn plan(&mut self, mut plan: MapPlan, sink: &mut dyn Sink) {
+        self.flush(sink);
+        plan.input_type = shorten(&plan.input_type);
+        plan.output_type = shorten(&plan.output_type);
+        sink.send(Event::MapPlan(plan));
+    }
+
+    /// A map is over; its table waits for its first results.
+    pub fn map_done(&mut self, report: Option<MapReport>, sink: &mut dyn Sink) {
+        self.flush(sink);
+        self.report = report;
+    }
+
+    /// Shows the finished map's table.
+    pub fn flush(&mut self, sink: &mut dyn Sink) {
+        if let Some(report) = self.report.take() {
+            sink.send(Event::Progress(None));
+            sink.send(Event::Live(None));
+            sink.send(Event::MapFinished(report));
+        }
+    }
+
+    pub fn first_results(&mut self, rank: Rank, texts: &[String]) {
+        let report = self.report.iter_mut();
+        let rows = report.flat_map(|report| report.engines.iter_mut());
+        for row in rows.filter(|row| row.rank == rank) {
+            row.results = texts.to_vec();
+        }
+    }
+
+    /// Inputs and results of the items from `first` on.
+    pub fn item_texts(&mut self, first: u64, texts: &[(String, String)]) {
+        let report = self.report.iter_mut();
+        for item in report.flat_map(|report| &mut report.items) {
+            let place = item.index.checked_sub(first);
+            let place = place.and_then(|place| usize::try_from(place).ok());
+            if let Some((input, result)) = place.and_then(|place| texts.get(place)) {
+                item.input.clone_from(input);
+                item.result.clone_from(result);
+            }
+        }
+    }
+
+    /// A line that an engine has printed in a map.
+    pub fn note_line(&mut self, pool: PoolName, rank: Rank, line: &str) {
+        self.last_lines.insert((pool, rank), line.to_owned());
+    }
+
+    pub fn live(&self, mut view: JobView, sink: &mut dyn Sink) {
+        for engine in &mut view.engines {
+            if let Some(line) = self.last_lines.get(&(view.pool.clone(), engine.rank)) {
+                engine.last_line.clone_from(line);
+            }
+        }
+        sink.send(Event::Live(Some(view)));
     }
 }

@@ -1,29 +1,45 @@
 //! The workshop: everything that turns text into artifacts. It has the compiler, what cells have defined, the
-//! crates and settings that they are built with, and what was compiled before. It knows of no engine.
+//! crates and settings that they are built with, and what was compiled before. It runs nothing.
+
+mod blocks;
+mod cache;
+mod compile;
+mod crates;
+mod namespace;
+mod places;
+mod retold;
+mod waiting;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::cache::Cache;
-use super::namespace::{Definitions, Namespace};
+pub use compile::Ready;
+pub use namespace::{Definitions, Namespace, external_crate};
+pub use waiting::Meanwhile;
+
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{Compiler, Setting, State};
+use crate::compiler::{Analyst, Compiler, Setting, State, Warmth};
+use cache::Cache;
 
 pub struct Workshop {
-    pub(super) compiler: Compiler,
-    pub(super) toolchain: Toolchain,
+    compiler: Compiler,
+    toolchain: Toolchain,
     /// `None` until the compiler is warm.
-    pub(super) root: Option<Namespace>,
+    root: Option<Namespace>,
     /// States of a compiler that has died, and what they are in the one that there is now.
-    pub(super) retellings: Vec<(State, State)>,
-    pub(super) definitions: Definitions,
+    retellings: Vec<(State, State)>,
+    definitions: Definitions,
     /// The crates of `%dep`, and what stands behind their names.
-    pub(super) crates: BTreeMap<String, String>,
-    pub(super) cache: Cache,
+    crates: BTreeMap<String, String>,
+    cache: Cache,
     /// Changes with crates and settings.
-    pub(super) settings_version: u64,
+    settings_version: u64,
     /// Changes when the user has edited a crate.
-    pub(super) sources: u64,
-    pub(super) settings: Vec<Setting>,
+    sources: u64,
+    settings: Vec<Setting>,
+    /// Time in which the compiler was waited for since the cell began.
+    spent: Duration,
 }
 
 impl Workshop {
@@ -41,6 +57,64 @@ impl Workshop {
             settings_version: 0,
             sources: 0,
             settings: Vec::new(),
+            spent: Duration::ZERO,
         }
+    }
+
+    pub fn toolchain(&self) -> &Toolchain {
+        &self.toolchain
+    }
+
+    pub fn warmth(&self) -> Warmth {
+        self.compiler.warmth()
+    }
+
+    /// How often something was compiled.
+    pub fn builds(&self) -> u64 {
+        self.compiler.builds()
+    }
+
+    /// Who knows the names that code can use, and what they mean.
+    pub fn analyst(&self) -> &Analyst {
+        self.compiler.analyst()
+    }
+
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// A folder for files that are gone with the session, however it ends.
+    pub fn temporary(&self) -> Option<PathBuf> {
+        self.compiler.temporary()
+    }
+
+    /// Time in which the compiler was waited for since the cell began.
+    pub fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    /// A cell begins.
+    pub fn begin_cell(&mut self) {
+        self.spent = Duration::ZERO;
+    }
+
+    /// Changes a setting of the compiler for all later cells.
+    pub fn configure(&mut self, setting: Setting) {
+        self.settings
+            .retain(|other| std::mem::discriminant(other) != std::mem::discriminant(&setting));
+        self.settings.push(setting.clone());
+        self.settings_version += 1;
+        // Takes effect in the order of requests, so nobody need wait for the answer.
+        drop(self.compiler.configure(setting));
+    }
+
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// Forgets what cells have defined.
+    pub fn forget_all(&mut self) {
+        self.definitions.clear();
+        self.cache.clear();
     }
 }

@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use super::flight::{Flight, FlightId, Shown};
-use super::{Failed, Session, TICK};
-use crate::ids::EngineId;
-use crate::outcome::{ErrorKind, Event, Report, Sink};
+use super::flight::{Flight, Shown};
+use super::{Beginning, Crew};
+use crate::outcome::{ErrorKind, Report, Sink};
 use crate::pool::PoolEvent;
+use crate::session::{Failed, TICK};
 
-/// Something to wait for.
-pub(super) trait Awaited {
+/// Something to wait for. It sees the crew; what takes more than a look is done when the wait is over.
+pub trait Awaited {
     type Outcome;
 
     /// How long the pump may wait for the next event; nothing when `look` waits itself.
@@ -22,26 +22,17 @@ pub(super) trait Awaited {
     /// What came of it, once it is there.
     fn look(
         &mut self,
-        session: &mut Session,
+        crew: &mut Crew,
         sink: &mut dyn Sink,
     ) -> Result<Option<Self::Outcome>, Failed>;
 
     /// Ctrl-C: an error ends the wait, else it goes on.
-    fn interrupted(&mut self, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed>;
+    fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed>;
 }
 
-/// How an engine that was launched has begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
-    Awaited,
-    Up,
-    NotStarted(String),
-    Died(String),
-}
-
-impl Session {
+impl Crew {
     /// Waits, and lets everything else go on meanwhile.
-    pub(super) fn until<A: Awaited>(
+    pub fn until<A: Awaited>(
         &mut self,
         mut awaited: A,
         sink: &mut dyn Sink,
@@ -50,9 +41,9 @@ impl Session {
             if let Some(outcome) = awaited.look(self, sink)? {
                 return Ok(outcome);
             }
-            if self.crew.interrupt.is_pressed() {
-                let _ = self.crew.interrupt.take();
-                awaited.interrupted(self, sink)?;
+            if self.interrupt.is_pressed() {
+                let _ = self.interrupt.take();
+                awaited.interrupted(self)?;
             }
             self.turn(awaited.patience(), sink)?;
         }
@@ -61,7 +52,6 @@ impl Session {
     /// Takes the next event, or all that are there when there is no time to wait for one.
     fn turn(&mut self, patience: Duration, sink: &mut dyn Sink) -> Result<(), Failed> {
         while let Some(event) = self
-            .crew
             .hub
             .event(patience)
             .map_err(|gone| Failed::from(Report::new(ErrorKind::System, gone.to_string())))?
@@ -75,15 +65,10 @@ impl Session {
     }
 
     /// Takes all events that are there, and shows what belongs to nobody.
-    pub(super) fn drain_events(&mut self, sink: &mut dyn Sink) {
+    pub fn drain_events(&mut self, sink: &mut dyn Sink) {
         // A hub that is gone is told by whoever waits for it.
         let _ = self.turn(Duration::ZERO, sink);
         self.finish_stray_prints(sink);
-    }
-
-    /// Lets events come in for a moment.
-    pub(super) fn idle_turn(&mut self, patience: Duration, sink: &mut dyn Sink) {
-        let _ = self.turn(patience, sink);
     }
 
     /// Gives an event to whom it concerns.
@@ -100,8 +85,23 @@ impl Session {
         let Some(flight) = self.flight_of(&event) else {
             return self.other_event(event, sink);
         };
+        let cell = flight.cell;
         for shown in flight.take(event) {
-            self.show(shown, sink);
+            match shown {
+                Shown::Output {
+                    origin,
+                    stream,
+                    text,
+                } => self.screen.output(origin, stream, text, sink),
+                Shown::Value(value) => self.show_value(cell, value, sink),
+                // The flight's owner tells of the death itself.
+                Shown::Died {
+                    engine,
+                    cause,
+                    replaced: true,
+                } => self.note_replaced(engine, &cause, sink),
+                Shown::Died { engine, .. } => self.bury(engine),
+            }
         }
     }
 
@@ -113,8 +113,7 @@ impl Session {
             | PoolEvent::Died { engine, .. } => engine,
             _ => return None,
         };
-        self.crew
-            .starting
+        self.starting
             .get_mut(engine)
             .filter(|beginning| **beginning == Beginning::Awaited)
     }
@@ -129,62 +128,18 @@ impl Session {
             | PoolEvent::Kept { engine, .. }
             | PoolEvent::Died { engine, .. } => *engine,
             // Cells that map run in the local engine.
-            PoolEvent::MapFailed(_) => self.crew.local,
+            PoolEvent::MapFailed(_) | PoolEvent::Broadcast { .. } => self.local,
+            PoolEvent::MapDone { .. } if self.collects_reports() => self.local,
             _ => return None,
         };
-        self.crew
-            .flights
+        self.flights
             .values_mut()
             .find(|flight| flight.is_flying(engine))
     }
 
-    fn show(&mut self, shown: Shown, sink: &mut dyn Sink) {
-        match shown {
-            Shown::Output {
-                origin,
-                stream,
-                text,
-            } => {
-                self.flush_map_report(sink);
-                sink.send(Event::Output {
-                    origin,
-                    stream,
-                    text,
-                });
-            }
-            Shown::Value { origin, value } => {
-                self.flush_map_report(sink);
-                self.show_value(origin, value, sink);
-            }
-            Shown::Died {
-                engine,
-                cause,
-                replaced,
-            } => {
-                // The flight's owner tells of the death itself.
-                if replaced {
-                    self.note_replaced(engine, &cause, sink);
-                } else {
-                    self.bury(engine);
-                }
-            }
-        }
-    }
-
-    /// Ends what engines that are no more were doing.
-    pub(super) fn end_flights_of(&mut self, engines: &[EngineId], cause: &str) {
-        for flight in self.crew.flights.values_mut() {
-            for engine in engines {
-                flight.give_up(*engine, cause);
-            }
-        }
-    }
-
-    /// A new flight's number.
-    pub(super) fn enlist(&mut self, flight: Flight) -> FlightId {
-        let id = FlightId(self.crew.next_flight);
-        self.crew.next_flight += 1;
-        self.crew.flights.insert(id, flight);
-        id
+    /// Whether the local engine's cell wants the reports of its maps instead of their tables.
+    fn collects_reports(&self) -> bool {
+        let mut flights = self.flights.values();
+        flights.any(|flight| flight.is_flying(self.local) && flight.hold.reports)
     }
 }

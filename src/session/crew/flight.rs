@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::outs::KeptNote;
-use super::places::panic_place;
 use super::prints::{Prints, Told};
-use super::types::shorten;
-use crate::ids::{EngineId, Rank};
-use crate::outcome::{Origin, Stream, Value};
+use crate::ids::{CellId, EngineId, Rank};
+use crate::outcome::{MapReport, Origin, Stream, Value};
 use crate::pool::{MapFailure, Payload, PoolEvent};
+use crate::session::places::panic_place;
+use crate::session::types::shorten;
 use crate::wire::{PanicInfo, RunEnd};
 
 /// How one engine ended the cell.
@@ -75,10 +75,8 @@ pub enum Shown {
         stream: Stream,
         text: String,
     },
-    Value {
-        origin: Origin,
-        value: Value,
-    },
+    /// Of the local engine's cell.
+    Value(Value),
     /// An engine died in it.
     Died {
         engine: EngineId,
@@ -93,6 +91,8 @@ pub enum Shown {
 pub struct Hold {
     pub values: bool,
     pub output: bool,
+    /// Of the maps that the cell waits for, which then have no tables.
+    pub reports: bool,
 }
 
 /// A flight under way.
@@ -101,31 +101,44 @@ pub struct FlightId(pub u64);
 
 #[derive(Debug)]
 pub struct Flight {
+    pub cell: CellId,
     pub legs: BTreeMap<EngineId, Leg>,
     pub started: Instant,
-    hold: Hold,
+    pub(super) hold: Hold,
     /// Why the last map of the cell failed.
     pub map_failure: Option<MapFailure>,
+    /// How the threads of a `%px` on a thread pool ended, and how long each took.
+    pub threads: Vec<(Duration, Option<PanicInfo>)>,
+    pub thread_values: Vec<(Rank, Value)>,
+    pub reports: Vec<MapReport>,
 }
 
 impl Default for Flight {
     /// Nobody in the air.
     fn default() -> Self {
-        Self::new([], Hold::default())
+        Self::new(CellId(0), [], Hold::default())
     }
 }
 
 impl Flight {
-    pub fn new(engines: impl IntoIterator<Item = (EngineId, Origin)>, hold: Hold) -> Self {
+    pub fn new(
+        cell: CellId,
+        engines: impl IntoIterator<Item = (EngineId, Origin)>,
+        hold: Hold,
+    ) -> Self {
         let legs = engines
             .into_iter()
             .map(|(engine, origin)| (engine, Leg::new(origin)))
             .collect();
         Self {
+            cell,
             legs,
             started: Instant::now(),
             hold,
             map_failure: None,
+            threads: Vec::new(),
+            thread_values: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -173,21 +186,14 @@ impl Flight {
         self.legs.iter().filter_map(flying).collect()
     }
 
-    /// Takes an event of one of its engines, or the failure of a map that its cell waits for, and says what to
-    /// show of it.
+    /// Takes an event of one of its engines, or of a map that its cell waits for, and says what to show of it.
     pub fn take(&mut self, event: PoolEvent) -> Vec<Shown> {
         match event {
             PoolEvent::Output {
                 engine,
                 stream,
-                ref bytes,
-            } => {
-                let Some(leg) = self.legs.get_mut(&engine) else {
-                    return Vec::new();
-                };
-                let told = leg.prints[stream as usize].push(bytes.as_slice());
-                self.told(engine, told)
-            }
+                bytes,
+            } => self.printed(engine, stream, bytes.as_slice()),
             PoolEvent::Shown {
                 engine,
                 rank,
@@ -196,37 +202,13 @@ impl Flight {
                 value.type_name = shorten(&value.type_name);
                 self.value(engine, rank, value)
             }
-            PoolEvent::RunDone { engine, busy, end } => {
-                let mut shown = self.finish_prints(engine);
-                let Some(leg) = self.legs.get_mut(&engine) else {
-                    return shown;
-                };
-                leg.busy = busy;
-                let (ended, stray) = ended(leg, end);
-                leg.ended = Some(ended);
-                if let Some(panic) = stray {
-                    // User code caught it; what Rust would have printed should not be lost.
-                    let at = panic_place(&panic).map_or_else(String::new, |at| format!(" at {at}"));
-                    let text = format!("panicked{at}:\n{}\n", panic.message);
-                    shown.extend(self.told(engine, vec![Told::Text(Stream::Stderr, text)]));
-                }
-                shown
-            }
+            PoolEvent::RunDone { engine, busy, end } => self.run_done(engine, busy, end),
             PoolEvent::Died {
                 engine,
                 cause,
                 replaced,
                 ..
-            } => {
-                let mut shown = self.finish_prints(engine);
-                self.give_up(engine, &cause);
-                shown.push(Shown::Died {
-                    engine,
-                    cause,
-                    replaced,
-                });
-                shown
-            }
+            } => self.died(engine, cause, replaced),
             PoolEvent::Data { engine, value } => {
                 if let Some(leg) = self.legs.get_mut(&engine) {
                     leg.sent.push(value);
@@ -254,9 +236,53 @@ impl Flight {
                 self.map_failure = Some(failure);
                 Vec::new()
             }
+            PoolEvent::MapDone { report, .. } => {
+                self.reports.push(report);
+                Vec::new()
+            }
+            PoolEvent::Broadcast { threads } => {
+                self.threads = threads;
+                Vec::new()
+            }
             // Of no engine in particular.
             _ => Vec::new(),
         }
+    }
+
+    fn printed(&mut self, engine: EngineId, stream: Stream, bytes: &[u8]) -> Vec<Shown> {
+        let Some(leg) = self.legs.get_mut(&engine) else {
+            return Vec::new();
+        };
+        let told = leg.prints[stream as usize].push(bytes);
+        self.told(engine, told)
+    }
+
+    fn run_done(&mut self, engine: EngineId, busy: Duration, end: RunEnd) -> Vec<Shown> {
+        let mut shown = self.finish_prints(engine);
+        let Some(leg) = self.legs.get_mut(&engine) else {
+            return shown;
+        };
+        leg.busy = busy;
+        let (ended, stray) = ended(leg, end);
+        leg.ended = Some(ended);
+        if let Some(panic) = stray {
+            // User code caught it; what Rust would have printed should not be lost.
+            let at = panic_place(&panic).map_or_else(String::new, |at| format!(" at {at}"));
+            let text = format!("panicked{at}:\n{}\n", panic.message);
+            shown.extend(self.told(engine, vec![Told::Text(Stream::Stderr, text)]));
+        }
+        shown
+    }
+
+    fn died(&mut self, engine: EngineId, cause: String, replaced: bool) -> Vec<Shown> {
+        let mut shown = self.finish_prints(engine);
+        self.give_up(engine, &cause);
+        shown.push(Shown::Died {
+            engine,
+            cause,
+            replaced,
+        });
+        shown
     }
 
     fn finish_prints(&mut self, engine: EngineId) -> Vec<Shown> {
@@ -276,12 +302,14 @@ impl Flight {
         if value.type_name == "()" || (value.type_name.is_empty() && value.text() == "()") {
             return Vec::new();
         }
-        let origin = rank.map_or_else(|| leg.origin.clone(), Origin::Engine);
-        if self.hold.values && rank.is_none() {
+        if let Some(thread) = rank {
+            self.thread_values.push((thread, value));
+        } else if self.hold.values {
             leg.value = Some(value);
-            return Vec::new();
+        } else {
+            return vec![Shown::Value(value)];
         }
-        vec![Shown::Value { origin, value }]
+        Vec::new()
     }
 
     fn told(&mut self, engine: EngineId, told: Vec<Told>) -> Vec<Shown> {

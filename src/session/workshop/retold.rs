@@ -1,35 +1,36 @@
 //! Namespaces after the compiler's death: engines have kept the values, and the next compiler is told of them.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
+use super::Workshop;
 use super::namespace::Namespace;
-use super::{Failed, Session};
+use super::waiting::Meanwhile;
 use crate::compiler::{CompileError, Compiled, Source, State};
-use crate::outcome::{Event, Sink};
+use crate::outcome::Event;
+use crate::session::{Code, Failed, explain};
 
-impl Session {
+impl Workshop {
     /// The same namespace as the compiler that there is now knows it.
-    pub(super) fn retold(
+    pub fn retold(
         &mut self,
         namespace: &Namespace,
-        sink: &mut dyn Sink,
+        meanwhile: &mut Meanwhile<'_>,
     ) -> Result<Namespace, Failed> {
-        self.see_to_the_compiler(sink);
-        if self.workshop.compiler.knows(&namespace.state) {
+        self.see_to_the_compiler(meanwhile);
+        if self.compiler.knows(&namespace.state) {
             return Ok(namespace.clone());
         }
-        let mut told = self.workshop.retellings.iter();
-        let told =
-            told.find(|(old, new)| old.is(&namespace.state) && self.workshop.compiler.knows(new));
+        let mut told = self.retellings.iter();
+        let told = told.find(|(old, new)| old.is(&namespace.state) && self.compiler.knows(new));
         if let Some((_, state)) = told {
             return Ok(Namespace {
                 state: state.clone(),
                 seen: namespace.seen,
             });
         }
-        let state = self.retell(namespace, sink)?;
-        self.workshop
-            .retellings
+        let state = self.retell(namespace, meanwhile)?;
+        self.retellings
             .push((namespace.state.clone(), state.clone()));
         Ok(Namespace {
             state,
@@ -38,48 +39,67 @@ impl Session {
     }
 
     /// Starts another compiler in the place of one that has died.
-    pub(super) fn see_to_the_compiler(&mut self, sink: &mut dyn Sink) {
-        if !self.workshop.compiler.has_died() {
+    pub fn see_to_the_compiler(&mut self, meanwhile: &mut Meanwhile<'_>) {
+        if !self.compiler.has_died() {
             return;
         }
-        let how = self.workshop.compiler.start_again();
-        self.workshop.root = None;
-        self.workshop.retellings.clear();
-        sink.send(Event::Notice(format!(
+        let how = self.compiler.start_again();
+        self.root = None;
+        self.retellings.clear();
+        meanwhile.sink.send(Event::Notice(format!(
             "the compiler's process has died{how}; it is started again, and variables and definitions stay"
         )));
     }
 
-    fn retell(&mut self, namespace: &Namespace, sink: &mut dyn Sink) -> Result<State, Failed> {
-        let root = self.warm_root(sink)?.state;
+    /// The variables and definitions of an engine that has run nothing, once the compiler is warm.
+    pub fn warm_root(&mut self, meanwhile: &mut Meanwhile<'_>) -> Result<Namespace, Failed> {
+        if let Some(root) = &self.root {
+            return Ok(root.clone());
+        }
+        self.see_to_the_compiler(meanwhile);
+        self.compiler.building().restart();
+        let since = Instant::now();
+        let state = meanwhile.warm(&self.compiler, since)?;
+        let root = Namespace { state, seen: 0 };
+        self.root = Some(root.clone());
+        self.spent += since.elapsed();
+        Ok(root)
+    }
+
+    fn retell(
+        &mut self,
+        namespace: &Namespace,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<State, Failed> {
+        let root = self.warm_root(meanwhile)?.state;
         let variables = namespace.variables().clone();
-        let definitions = self.workshop.definitions.until(namespace.seen);
+        let definitions = self.definitions.until(namespace.seen);
         if variables.is_empty() && definitions.is_empty() {
             return Ok(root);
         }
         let all: Vec<(&String, &String)> = variables.iter().collect();
-        if let Ok(all) = self.declare(&definitions, &all, &root, sink) {
+        if let Ok(all) = self.declare(&definitions, &all, &root, meanwhile) {
             return Ok(all.after);
         }
         // One by one: those that can't be declared are named.
-        let mut state = self.declare(&definitions, &[], &root, sink);
+        let mut state = self.declare(&definitions, &[], &root, meanwhile);
         let mut lost = Vec::new();
         for variable in all {
             let Ok(before) = &state else { break };
-            match self.declare("", &[variable], &before.after, sink) {
+            match self.declare("", &[variable], &before.after, meanwhile) {
                 Ok(after) => state = Ok(after),
                 Err(_) => lost.push(variable.0.as_str()),
             }
         }
         if !lost.is_empty() {
-            sink.send(Event::Notice(format!(
+            meanwhile.sink.send(Event::Notice(format!(
                 "the new compiler cannot be told of {}: cells no longer know of it",
                 lost.join(", ")
             )));
         }
         state.map(|state| state.after).map_err(|error| {
-            let code = super::Code::default();
-            super::explain::compile_error(error, &code, self.cell(), "", &variables)
+            let (code, cell) = (Code::default(), meanwhile.cell.cell);
+            explain::compile_error(error, &code, cell, "", &variables)
         })
     }
 
@@ -89,7 +109,7 @@ impl Session {
         definitions: &str,
         variables: &[(&String, &String)],
         state: &State,
-        sink: &mut dyn Sink,
+        meanwhile: &mut Meanwhile<'_>,
     ) -> Result<Compiled, CompileError> {
         let mut code = String::new();
         for (name, kind) in variables {
@@ -99,9 +119,9 @@ impl Session {
         let source = Source {
             prefix: definitions.to_owned(),
             code,
-            changes: self.workshop.definitions.changes_with(&[]),
+            changes: self.definitions.changes_with(&[]),
         };
-        let pending = self.workshop.compiler.compile(source, state);
-        self.await_compiler(pending, "telling the compiler of variables", sink)
+        let pending = self.compiler.compile(source, state);
+        meanwhile.answered(pending, "telling the compiler of variables", &self.compiler)
     }
 }

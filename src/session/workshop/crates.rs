@@ -1,63 +1,63 @@
 //! `%dep`: crates for all later cells, here and on engines.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
 
+use super::Workshop;
 use super::namespace::Namespace;
-use super::{Failed, Session, explain};
-use crate::outcome::{Report, Sink};
+use super::waiting::Meanwhile;
+use crate::outcome::Report;
+use crate::session::{Code, Failed, explain};
 
-impl Session {
+impl Workshop {
     /// Adds a crate and builds it.
     pub fn add_crate(
         &mut self,
         name: &str,
         config: &str,
-        sink: &mut dyn Sink,
+        meanwhile: &mut Meanwhile<'_>,
     ) -> Result<Duration, Failed> {
-        self.see_to_the_compiler(sink);
-        self.warm_root(sink)?;
-        self.namespace_of(self.crew.local, sink)?;
+        self.see_to_the_compiler(meanwhile);
+        self.warm_root(meanwhile)?;
         let since = Instant::now();
-        self.workshop.compiler.building().restart();
+        self.compiler.building().restart();
         let here = std::env::current_dir().unwrap_or_default();
         let placed = with_whole_path(config, &here).map_err(|missing| {
             let what = format!("there is no crate in {missing}");
             let hint = "`path` is the folder of its Cargo.toml, from the working folder on";
             Report::usage(what).hint(hint.to_owned())
         })?;
-        let pending = self.workshop.compiler.add_crate(name.to_owned(), placed);
-        let answer = self.await_compiler(pending, &format!("adding {name}"), sink);
-        self.history.timing.compile += since.elapsed();
+        let pending = self.compiler.add_crate(name.to_owned(), placed);
+        let answer = meanwhile.answered(pending, &format!("adding {name}"), &self.compiler);
+        self.spent += since.elapsed();
         let compiled = answer.map_err(|error| {
-            let (code, none) = (super::Code::default(), std::collections::BTreeMap::new());
-            explain::compile_error(error, &code, self.cell(), "", &none)
+            let (code, cell) = (Code::default(), meanwhile.cell.cell);
+            explain::compile_error(error, &code, cell, "", &BTreeMap::new())
         })?;
-        self.workshop.root = Some(Namespace {
+        self.root = Some(Namespace {
             state: compiled.after,
             seen: 0,
         });
-        self.workshop.settings_version += 1;
-        self.workshop
-            .crates
-            .insert(name.to_owned(), config.to_owned());
+        self.settings_version += 1;
+        self.crates.insert(name.to_owned(), config.to_owned());
         Ok(since.elapsed())
     }
 
     /// The version with which cells are built of a package, when cargo has locked one.
     pub fn locked(&self, package: &str) -> Option<String> {
-        self.workshop.compiler.locked(package)
+        self.compiler.locked(package)
     }
 
     /// The crates that cells can use: name, version, and as they were asked for.
     pub fn crates(&self) -> Vec<[String; 3]> {
         let own = ("serde", "there from the start");
-        let asked = self.workshop.crates.iter();
+        let asked = self.crates.iter();
         let asked = asked.map(|(name, config)| (name.as_str(), config.as_str()));
-        let own = (!self.workshop.crates.contains_key(own.0)).then_some(own);
+        let own = (!self.crates.contains_key(own.0)).then_some(own);
         let row = |(name, config): (&str, &str)| {
             let package = match (name, package(config)) {
                 ("kernels", None) => "regatta-kernels",

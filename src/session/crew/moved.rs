@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::namespace::Namespace;
-use super::{Failed, Session};
+use super::Crew;
 use crate::ids::{CellId, EngineId};
+use crate::session::Failed;
+use crate::session::workshop::Namespace;
 
 /// By variable the last cell after which it was gone, and why.
-pub(super) type Moved = BTreeMap<String, (CellId, Why)>;
+pub type Moved = BTreeMap<String, (CellId, Why)>;
 
 /// Why a variable is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub enum Why {
     Moved,
     Redefined,
     Panicked,
@@ -31,35 +32,33 @@ impl Why {
     }
 }
 
-impl Session {
+impl Crew {
     /// Notes that the session's variables are gone.
-    pub(super) fn note_gone<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, why: Why) {
-        let cell = self.cell();
+    pub fn note_gone<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, why: Why) {
+        let cell = self.cell;
         let names = names.into_iter().map(str::to_owned);
-        self.crew
-            .moved
-            .extend(names.map(|name| (name, (cell, why))));
+        self.moved.extend(names.map(|name| (name, (cell, why))));
     }
 
     /// Notes what a cell that ran through has moved out of its variables.
-    pub(super) fn note_moved(&mut self, before: &Namespace, after: &Namespace) {
-        let cell = self.cell();
+    pub fn note_moved(&mut self, before: &Namespace, after: &Namespace) {
+        let cell = self.cell;
         for name in before.variables().keys() {
             if !after.variables().contains_key(name) {
-                self.crew.moved.insert(name.clone(), (cell, Why::Moved));
+                self.moved.insert(name.clone(), (cell, Why::Moved));
             }
         }
     }
 
     /// Says of each variable that is not found where it was moved, or which engines have it.
-    pub(super) fn tell_where(&self, failed: &mut Failed) {
+    pub fn tell_where(&self, failed: &mut Failed) {
         for report in &mut failed.0 {
             let name = report.what.strip_prefix("cannot find value `");
             let name = name.and_then(|rest| rest.split('`').next());
             let Some(name) = name.map(str::to_owned) else {
                 continue;
             };
-            let Some((cell, why)) = self.crew.moved.get(&name) else {
+            let Some((cell, why)) = self.moved.get(&name) else {
                 if let Some(engines) = self.engines_with(&name) {
                     report.notes.insert(0, engines);
                     report.hint.get_or_insert_with(|| format!(
@@ -81,10 +80,10 @@ impl Session {
     /// `engines 0,2 of p0 have a variable `table``
     fn engines_with(&self, name: &str) -> Option<String> {
         let has = |engine: &EngineId| {
-            let namespace = self.crew.namespaces.get(engine);
+            let namespace = self.namespaces.get(engine);
             namespace.is_some_and(|all| all.variables().contains_key(name))
         };
-        self.crew.pools.iter().find_map(|pool| {
+        self.pools.iter().find_map(|pool| {
             let ranks = pool.engines.iter().enumerate().filter(|(_, id)| has(id));
             let ranks: Vec<String> = ranks.map(|(rank, _)| rank.to_string()).collect();
             let of = format!("of {}", pool.name);

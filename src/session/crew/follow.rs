@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Crew;
 use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
-use super::{Failed, GRACE, Session};
 use crate::compiler::Artifact;
-use crate::ids::EngineId;
+use crate::ids::{CellId, EngineId};
 use crate::outcome::{Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, Payload, Run, Signal, WhichMaps};
+use crate::session::{Failed, GRACE};
 
 /// Engines that run the same artifact.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
+pub struct Batch {
     pub engines: Vec<(EngineId, Origin)>,
     pub artifact: Arc<Artifact>,
-    /// Per engine the values that the cell takes from the session.
+    /// Per engine the values that the cell takes from the crew.
     pub data: Vec<Vec<Payload>>,
 }
 
@@ -33,7 +34,7 @@ impl Batch {
 
 /// How a flight is waited for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wait {
+pub struct Wait {
     pub on_interrupt: OnInterrupt,
     /// When to begin to tell how many engines are done.
     pub progress_after: Option<Duration>,
@@ -74,68 +75,74 @@ struct Interruption {
 }
 
 /// How a flight that was followed came down.
-pub(super) enum Followed {
-    Over {
-        flight: Flight,
-        /// Ctrl-C ended it.
-        interrupted: bool,
-    },
+pub enum Followed {
+    Over(Box<Flown>),
     /// Ctrl-C ended the wait alone.
     Left(FlightId),
 }
 
-impl Session {
+/// A flight that is over.
+pub struct Flown {
+    pub flight: Flight,
+    /// Ctrl-C ended it.
+    pub interrupted: bool,
+    /// Engines of pools that Ctrl-C has killed: others have to take their places.
+    pub killed: Vec<EngineId>,
+}
+
+impl Crew {
     /// Runs artifacts on engines and follows them to their end; also tells whether Ctrl-C ended it.
-    pub(super) fn fly(
+    pub fn fly(
         &mut self,
+        cell: CellId,
         runs: &[Batch],
         hold: Hold,
         sink: &mut dyn Sink,
-    ) -> Result<(Flight, bool), Failed> {
-        let id = self.take_off(runs, hold);
+    ) -> Result<Flown, Failed> {
+        let id = self.take_off(cell, runs, hold);
         match self.follow(id, Wait::default(), sink)? {
-            Followed::Over {
-                flight,
-                interrupted,
-            } => Ok((flight, interrupted)),
-            Followed::Left(_) => Err(super::explain::interrupted("waiting").into()),
+            Followed::Over(flown) => Ok(*flown),
+            Followed::Left(_) => Err(crate::session::explain::interrupted("waiting").into()),
         }
     }
 
     /// Starts artifacts on engines.
-    pub(super) fn take_off(&mut self, runs: &[Batch], hold: Hold) -> FlightId {
+    pub fn take_off(&mut self, cell: CellId, runs: &[Batch], hold: Hold) -> FlightId {
         let all = runs.iter().flat_map(|batch| batch.engines.iter().cloned());
-        let flight = Flight::new(all, hold);
+        let flight = Flight::new(cell, all, hold);
         for batch in runs {
-            self.crew.hub.run(Run {
+            self.hub.run(Run {
                 engines: batch.engines.iter().map(|(engine, _)| *engine).collect(),
                 so: batch.artifact.so.clone(),
                 entry: batch.artifact.entry.clone(),
-                cell: self.cell(),
+                cell,
                 pools: self.pools_in_use(),
                 data: batch.data.clone(),
             });
         }
-        self.enlist(flight)
+        let id = FlightId(self.next_flight);
+        self.next_flight += 1;
+        self.flights.insert(id, flight);
+        id
     }
 
     /// Follows a flight until all its engines have ended.
-    pub(super) fn follow(
+    pub fn follow(
         &mut self,
         id: FlightId,
         wait: Wait,
         sink: &mut dyn Sink,
     ) -> Result<Followed, Failed> {
-        let landing = Landing {
+        let end = FlightEnd {
             id,
             wait,
             interruption: Interruption::default(),
             told: BTreeSet::new(),
         };
-        let followed = self.until(landing, sink);
-        self.crew.interrupting = false;
+        let followed = self.until(end, sink);
+        self.interrupting = false;
         self.finish_stray_prints(sink);
-        self.flush_map_report(sink);
+        self.screen.flush(sink);
         sink.send(Event::Progress(None));
         sink.send(Event::Live(None));
         let Some(Interruption {
@@ -144,24 +151,31 @@ impl Session {
         else {
             return Ok(Followed::Left(id));
         };
-        let flight = self.crew.flights.remove(&id).unwrap_or_default();
-        self.history.timing.run += flight.started.elapsed();
-        if presses > 0 {
-            let pool_engines: Vec<EngineId> = killed
-                .into_iter()
-                .filter(|engine| *engine != self.crew.local)
-                .collect();
-            self.replace(&pool_engines, sink);
-        }
-        Ok(Followed::Over {
+        let flight = self.flights.remove(&id).unwrap_or_default();
+        self.spent += flight.started.elapsed();
+        let of_pool = |engine: &EngineId| *engine != self.local;
+        Ok(Followed::Over(Box::new(Flown {
             flight,
             interrupted: presses > 0,
-        })
+            killed: killed.into_iter().filter(of_pool).collect(),
+        })))
+    }
+
+    /// A flight that is over, if it is.
+    pub fn landed(&mut self, id: FlightId) -> Option<Flight> {
+        match self.flights.get(&id) {
+            Some(flight) if !flight.is_over() => None,
+            _ => Some(self.flights.remove(&id).unwrap_or_default()),
+        }
+    }
+
+    pub fn flight(&mut self, id: FlightId) -> Option<&mut Flight> {
+        self.flights.get_mut(&id)
     }
 }
 
 /// The end of a flight.
-struct Landing {
+struct FlightEnd {
     id: FlightId,
     wait: Wait,
     interruption: Interruption,
@@ -169,22 +183,9 @@ struct Landing {
     told: BTreeSet<EngineId>,
 }
 
-impl Awaited for Landing {
-    /// `None`: nobody waits any more, and it goes on.
-    type Outcome = Option<Interruption>;
-
-    fn look(
-        &mut self,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<Option<Self::Outcome>, Failed> {
-        if self.wait.on_interrupt == OnInterrupt::Nothing && self.interruption.presses > 0 {
-            return Ok(Some(None));
-        }
-        let flight = session.crew.flights.get_mut(&self.id);
-        let Some(flight) = flight.filter(|flight| !flight.is_over()) else {
-            return Ok(Some(Some(std::mem::take(&mut self.interruption))));
-        };
+impl FlightEnd {
+    /// Deaths while others go on.
+    fn tell_deaths(&mut self, flight: &Flight, sink: &mut dyn Sink) {
         for (engine, leg) in &flight.legs {
             let Some(Ended::Died(cause)) = &leg.ended else {
                 continue;
@@ -199,18 +200,44 @@ impl Awaited for Landing {
                 )));
             }
         }
-        if let Some(after) = self.wait.progress_after
-            && flight.started.elapsed() >= after
-        {
-            let total = flight.legs.len() as u64;
-            sink.send(Event::Progress(Some(Progress {
-                what: "px".to_owned(),
-                unit: "engines",
-                done: total - flight.flying().len() as u64,
-                total: Some(total),
-                elapsed: flight.started.elapsed().saturating_sub(after),
-            })));
+    }
+
+    fn tell_progress(&self, flight: &Flight, sink: &mut dyn Sink) {
+        let Some(after) = self.wait.progress_after else {
+            return;
+        };
+        if flight.started.elapsed() < after {
+            return;
         }
+        let total = flight.legs.len() as u64;
+        sink.send(Event::Progress(Some(Progress {
+            what: "px".to_owned(),
+            unit: "engines",
+            done: total - flight.flying().len() as u64,
+            total: Some(total),
+            elapsed: flight.started.elapsed().saturating_sub(after),
+        })));
+    }
+}
+
+impl Awaited for FlightEnd {
+    /// `None`: nobody waits any more, and it goes on.
+    type Outcome = Option<Interruption>;
+
+    fn look(
+        &mut self,
+        crew: &mut Crew,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Self::Outcome>, Failed> {
+        if self.wait.on_interrupt == OnInterrupt::Nothing && self.interruption.presses > 0 {
+            return Ok(Some(None));
+        }
+        let flight = crew.flights.get_mut(&self.id);
+        let Some(flight) = flight.filter(|flight| !flight.is_over()) else {
+            return Ok(Some(Some(std::mem::take(&mut self.interruption))));
+        };
+        self.tell_deaths(flight, sink);
+        self.tell_progress(flight, sink);
         let now = Instant::now();
         if self.interruption.deadline.is_some_and(|at| now >= at) {
             // What has not ended by now is killed, and again if that was not enough.
@@ -223,34 +250,34 @@ impl Awaited for Landing {
                 }
             }
             self.interruption.killed.extend(&flying);
-            session.crew.hub.signal(flying, Signal::SIGKILL);
+            crew.hub.signal(flying, Signal::SIGKILL);
         }
         Ok(None)
     }
 
     /// A map is told to stop; its engines are killed at the second Ctrl-C, and it is given up at the third. A
     /// cell without one gets its signal, and is killed when that does not end it.
-    fn interrupted(&mut self, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+    fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed> {
         self.interruption.presses += 1;
         let OnInterrupt::Signal(signal) = self.wait.on_interrupt else {
             return Ok(());
         };
-        session.crew.interrupting = true;
+        crew.interrupting = true;
         let how = match self.interruption.presses {
             1 => EndEarly::Cancel,
             2 => EndEarly::Kill,
             _ => EndEarly::Abandon,
         };
-        let Some(flight) = session.crew.flights.get(&self.id) else {
+        let Some(flight) = crew.flights.get(&self.id) else {
             return Ok(());
         };
         let now = Instant::now();
-        if flight.has(session.crew.local) && session.crew.hub.end_maps(WhichMaps::Foreground, how) {
+        if flight.has(crew.local) && crew.hub.end_maps(WhichMaps::Foreground, how) {
             // The map's own countdown comes first.
             self.interruption.deadline = Some(now + MAP_GRACE);
         } else if self.interruption.presses == 1 {
             self.interruption.killed.extend(flight.flying());
-            session.crew.hub.signal(flight.flying(), signal);
+            crew.hub.signal(flight.flying(), signal);
             self.interruption.deadline = Some(now + GRACE);
         } else {
             self.interruption.deadline = Some(now);

@@ -1,0 +1,219 @@
+//! What happens to engines outside of a cell's own flight: maps that begin and end, deaths, listings.
+
+use std::time::Duration;
+
+use super::Crew;
+use super::moved::Why;
+use super::prints::{Prints, Told};
+use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
+use crate::outcome::{Event, Origin, Sink, Stream, Timing, Value};
+use crate::pool::{EngineState, EngineStatus, PoolEvent};
+use crate::session::explain;
+use crate::wire::RunEnd;
+
+impl Crew {
+    /// All engines with pool and rank, for listings.
+    pub fn engines(&self) -> Vec<(Option<PoolName>, Rank, EngineStatus)> {
+        let all = self.hub.status();
+        let mut rows = Vec::new();
+        let find = |id: EngineId| all.iter().find(|status| status.id == id).cloned();
+        rows.extend(find(self.local).map(|status| (None, Rank(0), status)));
+        for pool in &self.pools {
+            for (rank, engine) in pool.engines.iter().enumerate() {
+                let status = find(*engine).unwrap_or(EngineStatus {
+                    id: *engine,
+                    pid: 0,
+                    state: EngineState::Dead("not started".to_owned()),
+                    tasks: 0,
+                    busy: Duration::ZERO,
+                    memory: None,
+                });
+                rows.push((Some(pool.name.clone()), Rank(rank as u32), status));
+            }
+        }
+        rows
+    }
+
+    fn origin_of(&self, engine: EngineId) -> Origin {
+        self.place(engine)
+            .map_or(Origin::Local, |(_, rank)| Origin::Engine(rank))
+    }
+
+    pub fn place(&self, engine: EngineId) -> Option<(PoolName, Rank)> {
+        self.pools.iter().find_map(|pool| {
+            let rank = pool.engines.iter().position(|other| *other == engine)?;
+            Some((pool.name.clone(), Rank(rank as u32)))
+        })
+    }
+
+    /// What is of no flight.
+    pub(super) fn other_event(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
+        match event {
+            PoolEvent::MapPlanned(plan) => self.screen.plan(plan, sink),
+            PoolEvent::MapDone { report, shown } => {
+                self.screen.map_done(shown.then_some(report), sink);
+            }
+            PoolEvent::FirstResults { rank, texts } => self.screen.first_results(rank, &texts),
+            PoolEvent::ItemTexts { first, texts } => self.screen.item_texts(first, &texts),
+            PoolEvent::Live(view) => self.screen.live(view, sink),
+            PoolEvent::Timing { per_loop, loops } => sink.send(Event::Timing(Timing {
+                per_loop,
+                loops,
+                compile: None,
+            })),
+            PoolEvent::Died {
+                engine,
+                cause,
+                replaced: true,
+                ..
+            } => self.note_replaced(engine, &cause, sink),
+            PoolEvent::Died {
+                engine,
+                cause,
+                announced,
+                ..
+            } => self.note_death(engine, &cause, announced, sink),
+            PoolEvent::JobOver { job, text } => self.note_job_over(job, text, sink),
+            PoolEvent::NotStarted { engine, why } => self.note_not_started(engine, &why, sink),
+            PoolEvent::Output {
+                engine,
+                stream,
+                bytes,
+            } => self.stray_print(engine, stream, bytes.as_slice(), sink),
+            PoolEvent::RunDone { engine, end, .. } => self.note_begun(engine, &end, sink),
+            PoolEvent::Up { .. }
+            | PoolEvent::Shown { .. }
+            | PoolEvent::Data { .. }
+            | PoolEvent::Kept { .. }
+            | PoolEvent::Broadcast { .. }
+            | PoolEvent::MapFailed(_) => {}
+        }
+    }
+
+    fn note_job_over(&mut self, job: JobId, text: String, sink: &mut dyn Sink) {
+        if !self.jobs.awaited.remove(&job) {
+            sink.send(Event::Text(text));
+        }
+    }
+
+    /// Of a pool that was given up for it, nobody need hear the same of each further engine.
+    fn note_not_started(&self, engine: EngineId, why: &str, sink: &mut dyn Sink) {
+        if engine == self.local || self.place(engine).is_some() {
+            sink.send(Event::Notice(format!(
+                "an engine could not be started: {why}"
+            )));
+        }
+    }
+
+    /// An engine that stands in for another has run what its pool begins with.
+    fn note_begun(&mut self, engine: EngineId, end: &RunEnd, sink: &mut dyn Sink) {
+        self.unready.remove(&engine);
+        let Some(after) = self.begun_with.get(&engine) else {
+            return;
+        };
+        if matches!(end, RunEnd::Returned { facts, .. } if facts.ran_through()) {
+            self.namespaces.insert(engine, after.clone());
+        } else if let Some((pool, rank)) = self.place(engine) {
+            sink.send(Event::Notice(format!(
+                "engine {rank} of {pool}: what it begins with failed; `%pool restart {rank}` tries again"
+            )));
+        }
+    }
+
+    /// An engine died in a map, and another process stands in for it: the map's table tells so. What it had
+    /// is told here.
+    pub(super) fn note_replaced(&mut self, engine: EngineId, cause: &str, sink: &mut dyn Sink) {
+        let lost = self.lost_with(engine);
+        self.namespaces.remove(&engine);
+        if self.begun_with.contains_key(&engine) {
+            self.unready.insert(engine);
+        }
+        if let (Some((pool, rank)), false) = (self.place(engine), lost.is_empty()) {
+            sink.send(Event::Notice(format!(
+                "engine {rank} of {pool} was replaced ({cause}); lost there: {}",
+                lost.join(", ")
+            )));
+        }
+    }
+
+    fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
+        let lost = self.lost_with(engine);
+        self.bury(engine);
+        if self.interrupting {
+            return;
+        }
+        if let Some((pool, rank)) = self.place(engine) {
+            let died = if announced {
+                String::new()
+            } else {
+                format!("engine {rank} of {pool} died: {cause}")
+            };
+            let lost = if lost.is_empty() {
+                String::new()
+            } else {
+                format!("lost with engine {rank} of {pool}: {}", lost.join(", "))
+            };
+            let parts: Vec<String> = [died, lost]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect();
+            if !parts.is_empty() {
+                sink.send(Event::Notice(format!(
+                    "{}; the next %px or map starts it again",
+                    parts.join("; ")
+                )));
+            }
+        } else if engine == self.local {
+            self.launch_local();
+            self.note_gone(lost.iter().map(String::as_str), Why::Died);
+            let lost = explain::lost(&lost);
+            match (announced, lost) {
+                (true, None) => {}
+                (true, Some(lost)) => sink.send(Event::Notice(lost)),
+                (false, lost) => {
+                    let lost = lost.unwrap_or_else(|| "no variables were lost".to_owned());
+                    sink.send(Event::Notice(format!(
+                        "the local engine died while idle: {cause}; {lost}"
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The value of a cell in the local engine.
+    pub(super) fn show_value(&mut self, cell: CellId, mut value: Value, sink: &mut dyn Sink) {
+        self.screen.flush(sink);
+        value.most_lines = self.screen.style.lines;
+        value.with_type = self.screen.style.types;
+        self.outs.shown(cell, &value.type_name);
+        sink.send(Event::Result { cell, value });
+    }
+
+    /// What an engine prints outside of a cell of its own: whole lines.
+    fn stray_print(&mut self, engine: EngineId, stream: Stream, bytes: &[u8], sink: &mut dyn Sink) {
+        let prints = self.screen.stray.entry((engine, stream));
+        let prints = prints.or_insert_with(|| Prints::new(stream, true));
+        let told = prints.push(bytes);
+        self.show_stray(engine, told, sink);
+    }
+
+    pub(super) fn finish_stray_prints(&mut self, sink: &mut dyn Sink) {
+        for ((engine, _), mut prints) in std::mem::take(&mut self.screen.stray) {
+            let told = prints.finish();
+            self.show_stray(engine, told, sink);
+        }
+    }
+
+    fn show_stray(&mut self, engine: EngineId, told: Vec<Told>, sink: &mut dyn Sink) {
+        let origin = self.origin_of(engine);
+        for one in told {
+            if let Told::Text(stream, text) = one {
+                if let (Some((pool, rank)), Some(line)) = (self.place(engine), text.lines().last())
+                {
+                    self.screen.note_line(pool, rank, line);
+                }
+                self.screen.output(origin.clone(), stream, text, sink);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Jobs as the crew knows them: maps in the background, of which the hub knows how far they are, and `%px` cells in
+//! the background, each of which takes its turn on its engines.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::Crew;
+use super::flight::FlightId;
+use super::outs::is_out;
+use crate::ids::{JobId, PoolName, Rank};
+use crate::outcome::{EngineOutcome, JobState, PxReport, Report};
+use crate::pool::JobRecord;
+use crate::session::JobStatus;
+use crate::session::px::{Asked, Plan};
+use crate::session::px_out::Values;
+
+/// The jobs of a session.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    pub px: Vec<PxJob>,
+    /// Maps in the background that magics began.
+    pub maps: Vec<MapJob>,
+    /// Those whose end was waited for: it need not be told besides.
+    pub awaited: HashSet<JobId>,
+}
+
+/// A map in the background, and the variable that has its results.
+#[derive(Clone, Debug)]
+pub struct MapJob {
+    pub job: JobId,
+    pub variable: String,
+}
+
+/// A `%px` that nobody waits for.
+#[derive(Debug)]
+pub struct PxJob {
+    pub job: JobId,
+    pub asked: Asked,
+    pub stage: Stage,
+    pub since: Instant,
+    /// Somebody waits for it, and need not be told that it is over.
+    pub awaited: bool,
+}
+
+#[derive(Debug)]
+pub enum Stage {
+    /// Its engines have other jobs to do first.
+    Queued,
+    Flying(FlightId, Box<Plan>),
+    Over(Box<End>),
+}
+
+/// What a job came to.
+#[derive(Debug, Default)]
+pub struct End {
+    /// `None` when it did not run.
+    pub report: Option<PxReport>,
+    pub values: Values,
+    /// What else went wrong.
+    pub failed: Vec<Report>,
+    pub took: Duration,
+}
+
+impl End {
+    fn is_ok(&self) -> bool {
+        self.failed.is_empty() && self.report.as_ref().is_some_and(PxReport::is_ok)
+    }
+
+    /// Why it failed, in a few words.
+    pub fn why(&self) -> Option<String> {
+        if let Some(report) = self.failed.first() {
+            return Some(report.what.clone());
+        }
+        let rows = self.report.iter().flat_map(|report| &report.engines);
+        let mut failures = rows.filter(|row| !row.outcome.is_ok());
+        let first = failures.next()?;
+        let what = match &first.outcome {
+            EngineOutcome::Panicked { message, .. } => format!("panicked: {message}"),
+            EngineOutcome::Errored { message } => message.clone(),
+            EngineOutcome::Died { cause } => format!("died: {cause}"),
+            EngineOutcome::Skipped { why } => why.clone(),
+            EngineOutcome::Interrupted => "was interrupted".to_owned(),
+            EngineOutcome::Done(_) => return None,
+        };
+        let more = match failures.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        Some(format!("engine {}{more}: {what}", first.rank))
+    }
+}
+
+impl PxJob {
+    pub fn new(job: JobId, asked: Asked, stage: Stage) -> Self {
+        Self {
+            job,
+            asked,
+            stage,
+            since: Instant::now(),
+            awaited: false,
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over(_))
+    }
+}
+
+impl Jobs {
+    /// The `%px` among the first `count` that has to end before these engines are free.
+    pub fn in_front(&self, pool: &PoolName, ranks: &[Rank], count: usize) -> Option<JobId> {
+        let overlaps = |job: &&PxJob| {
+            !job.is_over()
+                && job.asked.pool == *pool
+                && job.asked.ranks.iter().any(|rank| ranks.contains(rank))
+        };
+        let mut first = self.px.iter().take(count).rev();
+        first.find(overlaps).map(|job| job.job)
+    }
+
+    /// Whether a `%px` is not over.
+    pub fn has_px_under_way(&self) -> bool {
+        self.px.iter().any(|job| !job.is_over())
+    }
+
+    pub fn px_job(&self, job: JobId) -> Option<&PxJob> {
+        self.px.iter().find(|other| other.job == job)
+    }
+
+    /// Takes a `%px` out of the list.
+    pub fn take_px(&mut self, job: JobId) -> Option<PxJob> {
+        let place = self.px.iter().position(|other| other.job == job)?;
+        Some(self.px.remove(place))
+    }
+
+    /// Marks a job as one that somebody waits for, or does not any more.
+    pub fn set_awaited(&mut self, job: JobId, awaited: bool) {
+        if let Some(job) = self.px.iter_mut().find(|other| other.job == job) {
+            job.awaited = awaited;
+        }
+    }
+
+    /// Whether a magic began a map.
+    pub fn is_map(&self, job: JobId) -> bool {
+        self.maps.iter().any(|other| other.job == job)
+    }
+}
+
+/// Whether a variable is a job's or a cell's value, of which the user sees the number only.
+pub fn is_ours(variable: &str) -> bool {
+    variable.starts_with("regatta_job_") || is_out(variable)
+}
+
+impl Crew {
+    /// Whether a `%px` in the background has come down, and is to be settled.
+    pub fn is_due(&self) -> bool {
+        let down = |job: &PxJob| match &job.stage {
+            Stage::Flying(id, _) => self.flights.get(id).is_none_or(|flight| flight.is_over()),
+            Stage::Queued | Stage::Over(_) => false,
+        };
+        self.jobs.px.iter().any(down)
+    }
+
+    /// Every job that runs or whose results are kept, oldest first.
+    pub fn statuses(&self) -> Vec<JobStatus> {
+        let records = self.hub.jobs();
+        // Those that code began are listed as long as it can reach them.
+        let codes =
+            |record: &&JobRecord| record.background && (record.held || !record.state.is_over());
+        // What died with the local engine has no results any more; why one failed is still told.
+        let magics = |record: &&JobRecord| {
+            let kept = record.held || matches!(record.state, JobState::Running | JobState::Failed);
+            kept && self.jobs.is_map(record.job)
+        };
+        let mut all: Vec<JobStatus> = records
+            .iter()
+            .filter(|record| magics(record) || codes(record))
+            .map(|record| JobStatus {
+                job: record.job,
+                what: record.what.clone(),
+                unit: "items",
+                state: record.state,
+                done: record.done,
+                total: record.total,
+                elapsed: record.elapsed,
+                pool: record.pool.clone(),
+                bytes: record.bytes,
+                why: record.why.clone(),
+            })
+            .collect();
+        all.extend(self.jobs.px.iter().map(|job| self.px_status(job)));
+        all.sort_by_key(|status| status.job);
+        all
+    }
+
+    fn px_status(&self, job: &PxJob) -> JobStatus {
+        let (state, done, elapsed) = match &job.stage {
+            Stage::Queued => (JobState::Waiting, 0, job.since.elapsed()),
+            Stage::Flying(flight, _) => {
+                let flying = self.flights.get(flight).map_or(0, |f| f.flying().len());
+                let done = job.asked.ranks.len().saturating_sub(flying);
+                (JobState::Running, done, job.since.elapsed())
+            }
+            Stage::Over(end) => {
+                let state = if end.is_ok() {
+                    JobState::Done
+                } else {
+                    JobState::Failed
+                };
+                let rows = end.report.iter().flat_map(|report| &report.engines);
+                let ok = rows.filter(|row| row.outcome.is_ok()).count();
+                (state, ok, end.took)
+            }
+        };
+        JobStatus {
+            job: job.job,
+            what: format!("%px of {}", job.asked.cell.name()),
+            unit: "engines",
+            state,
+            done: done as u64,
+            total: Some(job.asked.ranks.len() as u64),
+            elapsed,
+            pool: job.asked.pool.clone(),
+            bytes: 0,
+            why: match &job.stage {
+                Stage::Over(end) => end.why(),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether a job still runs, or waits for its turn.
+    pub fn has_background(&self) -> bool {
+        // Also those that code has begun.
+        let runs = |record: &JobRecord| record.background && !record.state.is_over();
+        self.jobs.has_px_under_way() || self.hub.jobs().iter().any(runs)
+    }
+}

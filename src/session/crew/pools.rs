@@ -1,0 +1,395 @@
+//! Pools: their engines launched, stopped and launched again, and kept account of when they die.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use super::{Crew, is_ours};
+use crate::cell::Targets;
+use crate::ids::{EngineId, PoolName, Rank};
+use crate::outcome::{PoolKind, Report, Sink};
+use crate::pool::{EngineState, EngineStatus, Launch, PoolUse};
+use crate::session::{Code, Failed};
+
+/// More engines than this are a slip of the finger.
+const MOST: u32 = 256;
+
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub name: PoolName,
+    pub kind: PoolKind,
+    pub size: u32,
+    /// By rank; empty for threads.
+    pub engines: Vec<EngineId>,
+    /// What every engine begins with.
+    pub init: Option<Code>,
+    /// Items of maps that one process does.
+    pub items: Option<NonZeroU64>,
+}
+
+/// What a pool is started as.
+#[derive(Clone, Debug)]
+pub struct PoolRequest {
+    pub kind: PoolKind,
+    /// As many as cores without it.
+    pub size: Option<i64>,
+    /// A free one without it.
+    pub name: Option<String>,
+    /// What every engine begins with.
+    pub init: Option<Code>,
+    /// Items of maps that one process does, before another takes its place.
+    pub items: Option<NonZeroU64>,
+}
+
+impl PoolRequest {
+    /// Threads have nothing of their own.
+    fn check(&self) -> Result<(), Report> {
+        if self.kind != PoolKind::Threads {
+            return Ok(());
+        }
+        if self.items.is_some() {
+            let what = "the threads of a pool end with each cell anyway";
+            return Err(Report::usage(what)
+                .hint("`--tasks-per-engine` is for process engines: `%pool start processes`"));
+        }
+        if self.init.is_some() {
+            let what = "the threads of a pool have nothing of their own to begin with";
+            return Err(Report::usage(what)
+                .hint("they borrow the session's variables: run the code as a cell"));
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
+    /// Every engine that is a process.
+    pub fn all_ranks(&self) -> Vec<Rank> {
+        (0..self.engines.len() as u32).map(Rank).collect()
+    }
+
+    /// The engines that are meant.
+    pub fn ranks(&self, targets: &Targets) -> Result<Vec<Rank>, Report> {
+        targets
+            .resolve(self.size)
+            .map_err(|error| Report::usage(error.to_string()))
+    }
+}
+
+impl Crew {
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// The pool in use.
+    pub fn current_pool(&self) -> Option<&Pool> {
+        let current = self.current.as_ref()?;
+        self.pools.iter().find(|pool| pool.name == *current)
+    }
+
+    /// The pool with this name, or the one in use.
+    pub fn pool_named(&self, name: Option<&str>) -> Result<&Pool, Report> {
+        let Some(name) = name else {
+            return self.current_pool().ok_or_else(|| {
+                Report::usage("no pool is started")
+                    .hint("`%pool start` starts one process engine per core")
+            });
+        };
+        self.pools
+            .iter()
+            .find(|pool| pool.name.0 == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
+                let report = Report::usage(format!("there is no pool `{name}`"));
+                match names.as_slice() {
+                    [] => report.hint("no pool is started: `%pool start`"),
+                    names => report.hint(format!("there is {}", names.join(", "))),
+                }
+            })
+    }
+
+    /// Launches the engines of a new pool and makes it the one in use.
+    pub fn open(&mut self, request: PoolRequest, sink: &mut dyn Sink) -> Result<Pool, Failed> {
+        request.check()?;
+        let PoolRequest {
+            kind,
+            size,
+            name,
+            init,
+            items,
+        } = request;
+        let size = checked_size(size.unwrap_or_else(cores))?;
+        let mut pool = Pool {
+            name: self.free_name(name.as_deref(), kind)?,
+            kind,
+            size,
+            engines: Vec::new(),
+            init,
+            items,
+        };
+        if kind == PoolKind::Processes {
+            pool.engines = self.launch_all((0..size).map(Rank), size, &pool, sink)?;
+        }
+        self.pools.push(pool.clone());
+        self.current = Some(pool.name.clone());
+        Ok(pool)
+    }
+
+    /// Launches engines and waits until they are up; none of them is left when one does not come up.
+    fn launch_all(
+        &mut self,
+        ranks: impl Iterator<Item = Rank>,
+        size: u32,
+        pool: &Pool,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<EngineId>, Failed> {
+        let new: Vec<EngineId> = ranks
+            .map(|rank| self.launch(rank, size, Some(pool)))
+            .collect();
+        if let Err(failed) = self.wait_until_up(&new, sink) {
+            self.discard(&new);
+            self.hub.settle();
+            return Err(failed);
+        }
+        Ok(new)
+    }
+
+    fn free_name(&self, name: Option<&str>, kind: PoolKind) -> Result<PoolName, Report> {
+        let taken = |name: &str| self.pools.iter().any(|pool| pool.name.0 == name);
+        if let Some(name) = name {
+            let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(letters) {
+                return Err(Report::usage(format!("`{name}` cannot name a pool"))
+                    .hint("a name has letters, digits, `-` and `_`"));
+            }
+            if taken(name) {
+                return Err(Report::usage(format!("there is already a pool `{name}`"))
+                    .hint(format!("`%pool stop {name}` first, or choose another name")));
+            }
+            return Ok(PoolName(name.to_owned()));
+        }
+        let letter = if kind == PoolKind::Threads { 't' } else { 'p' };
+        let free = (0..)
+            .map(|n| format!("{letter}{n}"))
+            .find(|name| !taken(name));
+        Ok(PoolName(free.unwrap_or_else(|| letter.to_string())))
+    }
+
+    /// Ends pools; all of them when `name` is `None` and `all` is set.
+    pub fn close(&mut self, name: Option<&str>, all: bool) -> Result<Vec<Pool>, Report> {
+        let stopped: Vec<Pool> = if all {
+            std::mem::take(&mut self.pools)
+        } else {
+            let name = self.pool_named(name)?.name.clone();
+            let (stopped, left) = std::mem::take(&mut self.pools)
+                .into_iter()
+                .partition(|pool| pool.name == name);
+            self.pools = left;
+            stopped
+        };
+        for pool in &stopped {
+            self.discard(&pool.engines);
+        }
+        if self.current_pool().is_none() {
+            self.current = self.pools.last().map(|pool| pool.name.clone());
+        }
+        Ok(stopped)
+    }
+
+    /// Makes a pool the one in use.
+    pub fn use_pool(&mut self, name: &PoolName) {
+        self.current = Some(name.clone());
+    }
+
+    /// Changes the number of engines of the pool in use; also gives the ranks that are new.
+    pub fn resize(&mut self, size: i64, sink: &mut dyn Sink) -> Result<(Pool, Vec<Rank>), Failed> {
+        let size = checked_size(size)?;
+        let mut pool = self.pool_named(None)?.clone();
+        if pool.kind == PoolKind::Processes {
+            if (size as usize) < pool.engines.len() {
+                let gone = pool.engines.split_off(size as usize);
+                self.discard(&gone);
+            }
+            let ranks = (pool.engines.len() as u32..size).map(Rank);
+            let new = self.launch_all(ranks, size, &pool, sink)?;
+            self.hub.resized(pool.engines.clone(), size);
+            pool.engines.extend(new);
+        }
+        let new = (pool.size.min(size)..size).map(Rank).collect();
+        pool.size = size;
+        self.put_back(pool.clone());
+        Ok((pool, new))
+    }
+
+    /// Launches other engines in the place of these; what those had.
+    pub fn renew(
+        &mut self,
+        pool: &PoolName,
+        ranks: &[Rank],
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<String>, Failed> {
+        let mut pool = self.pool_named(Some(&pool.0))?.clone();
+        let mut lost = Vec::new();
+        let old: Vec<EngineId> = ranks
+            .iter()
+            .filter_map(|rank| pool.engines.get(rank.0 as usize))
+            .copied()
+            .collect();
+        for engine in &old {
+            lost.extend(self.lost_with(*engine));
+            lost.extend(self.graves.remove(engine).unwrap_or_default());
+        }
+        self.discard(&old);
+        let mut new = Vec::new();
+        for rank in ranks {
+            let engine = self.launch(*rank, pool.size, Some(&pool));
+            if let Some(slot) = pool.engines.get_mut(rank.0 as usize) {
+                *slot = engine;
+            }
+            new.push(engine);
+        }
+        self.put_back(pool);
+        lost.sort();
+        lost.dedup();
+        self.wait_until_up(&new, sink)?;
+        Ok(lost)
+    }
+
+    /// Which of these engines each pool has.
+    pub fn ranks_of(&self, engines: &[EngineId]) -> Vec<(PoolName, Vec<Rank>)> {
+        let of_pool = |pool: &Pool| {
+            let ranks = (0..).map(Rank).zip(&pool.engines);
+            let ranks = ranks.filter(|(_, engine)| engines.contains(engine));
+            let ranks: Vec<Rank> = ranks.map(|(rank, _)| rank).collect();
+            (!ranks.is_empty()).then(|| (pool.name.clone(), ranks))
+        };
+        self.pools.iter().filter_map(of_pool).collect()
+    }
+
+    /// The engines of a pool that are dead, and why.
+    pub fn dead_of(&self, pool: &Pool, ranks: &[Rank]) -> Vec<(Rank, String)> {
+        if !pool.engines.iter().any(|engine| self.dead.contains(engine)) {
+            return Vec::new();
+        }
+        let mut dead = self.dead_engines();
+        let cause = |rank: &Rank| {
+            let engine = pool.engines.get(rank.0 as usize)?;
+            Some((*rank, dead.remove(engine)?))
+        };
+        ranks.iter().filter_map(cause).collect()
+    }
+
+    pub fn dead_engines(&self) -> BTreeMap<EngineId, String> {
+        let dead = |status: EngineStatus| match status.state {
+            EngineState::Dead(cause) => Some((status.id, cause)),
+            _ => None,
+        };
+        self.hub.status().into_iter().filter_map(dead).collect()
+    }
+
+    /// Keeps in mind what an engine that has died had.
+    pub(super) fn bury(&mut self, engine: EngineId) {
+        let lost = self.lost_with(engine);
+        self.unready.remove(&engine);
+        self.dead.insert(engine);
+        self.namespaces.remove(&engine);
+        if !lost.is_empty() {
+            self.graves.insert(engine, lost);
+        }
+    }
+
+    fn put_back(&mut self, pool: Pool) {
+        if let Some(slot) = self.pools.iter_mut().find(|other| other.name == pool.name) {
+            *slot = pool;
+        }
+    }
+
+    fn discard(&mut self, engines: &[EngineId]) {
+        self.hub.stop(engines.to_vec());
+        for flight in self.flights.values_mut() {
+            for engine in engines {
+                flight.give_up(*engine, "it was stopped");
+            }
+        }
+        for engine in engines {
+            self.dead.remove(engine);
+            self.unready.remove(engine);
+            self.begun_with.remove(engine);
+            self.namespaces.remove(engine);
+            self.graves.remove(engine);
+        }
+    }
+
+    pub fn variables_of(&self, engine: EngineId) -> Vec<String> {
+        let namespace = self.namespaces.get(&engine);
+        namespace
+            .into_iter()
+            .flat_map(|n| n.variables().keys().cloned())
+            .filter(|name| !is_ours(name))
+            .collect()
+    }
+
+    pub fn launch_local(&mut self) {
+        self.dead.remove(&self.local);
+        self.namespaces.remove(&self.local);
+        self.graves.remove(&self.local);
+        self.outs.engine_gone();
+        self.local = self.launch(Rank(0), 1, None);
+    }
+
+    fn launch(&mut self, rank: Rank, size: u32, pool: Option<&Pool>) -> EngineId {
+        let id = EngineId(self.next_engine);
+        self.next_engine += 1;
+        self.hub.launch(Launch {
+            id,
+            rank,
+            size,
+            pool: pool.map(|pool| pool.name.clone()),
+            init: None,
+            items: pool.and_then(|pool| pool.items),
+        });
+        id
+    }
+
+    /// What the next cell's maps may use; the pool in use comes first.
+    pub fn pools_in_use(&self) -> Vec<PoolUse> {
+        let current = self.current_pool();
+        let others = self
+            .pools
+            .iter()
+            .filter(|pool| Some(&pool.name) != self.current.as_ref());
+        let used = |pool: &Pool| match pool.kind {
+            PoolKind::Threads => PoolUse::Threads {
+                name: pool.name.clone(),
+                size: pool.size,
+            },
+            PoolKind::Processes => PoolUse::Processes {
+                name: pool.name.clone(),
+                engines: pool.engines.clone(),
+            },
+        };
+        current.into_iter().chain(others).map(used).collect()
+    }
+}
+
+fn checked_size(size: i64) -> Result<u32, Report> {
+    match u32::try_from(size) {
+        Ok(0) | Err(_) => Err(
+            Report::usage(format!("a pool of {size} engines cannot work")).hint(format!(
+                "this machine has {} cores: `-n {}`",
+                cores(),
+                cores()
+            )),
+        ),
+        Ok(size) if size > MOST => {
+            Err(
+                Report::usage(format!("{size} engines are too many for one machine")).hint(
+                    format!("the most is {MOST}; this machine has {} cores", cores()),
+                ),
+            )
+        }
+        Ok(size) => Ok(size),
+    }
+}
+
+fn cores() -> i64 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as i64)
+}

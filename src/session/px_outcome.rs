@@ -1,0 +1,200 @@
+//! What a `%px` came to: the engines' account is settled, and each engine has a row.
+
+use std::sync::Arc;
+
+use super::crew::{Ended, Flight, Flown, Leg};
+use super::places::panic_place;
+use super::px::{Plan, Planned};
+use super::px_out::Values;
+use super::{Failed, Session, explain};
+use crate::ids::{EngineId, Rank};
+use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink};
+use crate::pool::Payload;
+
+/// What a flight of a `%px` came to.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub report: PxReport,
+    /// Ranks on which the cell has to run again, without variables that were in its way.
+    pub again: Vec<Rank>,
+    /// What each target has sent.
+    pub sent: Vec<(Rank, Vec<Payload>)>,
+    pub out_types: Vec<String>,
+    /// In this order the targets were named.
+    order: Vec<Rank>,
+}
+
+impl Outcome {
+    /// What `-o` binds. What an engine has sent before it failed does not count.
+    pub fn values(&mut self) -> Values {
+        let mut came = Vec::new();
+        let mut sent = Vec::new();
+        for row in &self.report.engines {
+            let place = self.sent.iter().position(|(rank, _)| *rank == row.rank);
+            let of_row = place.map(|place| self.sent.swap_remove(place).1);
+            let of_row = of_row.unwrap_or_default();
+            let ok = row.outcome.is_ok();
+            came.push((row.rank, ok));
+            if ok {
+                sent.extend(of_row);
+            } else {
+                of_row.iter().for_each(Payload::release);
+            }
+        }
+        Values {
+            kinds: std::mem::take(&mut self.out_types),
+            came,
+            sent,
+        }
+    }
+
+    /// Takes in what came of other engines before.
+    fn join(&mut self, earlier: Self) {
+        self.order = earlier.order;
+        self.report.engines.extend(earlier.report.engines);
+        self.sent.extend(earlier.sent);
+        for kind in earlier.out_types {
+            if !self.out_types.contains(&kind) {
+                self.out_types.push(kind);
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        let order = &self.order;
+        let place = |rank: Rank| order.iter().position(|other| *other == rank);
+        self.report.engines.sort_by_key(|row| place(row.rank));
+        self.sent.sort_by_key(|(rank, _)| place(*rank));
+    }
+}
+
+impl Session {
+    /// Settles the account of a flight that was followed.
+    pub(super) fn settle_flown(
+        &mut self,
+        flown: Flown,
+        plan: Plan,
+        sink: &mut dyn Sink,
+    ) -> Result<Outcome, Failed> {
+        self.replace(&flown.killed, sink);
+        self.settle_px(flown.flight, plan, flown.interrupted, sink)
+    }
+
+    /// Keeps account of what the engines have now; what they came to.
+    pub(super) fn settle_px(
+        &mut self,
+        flight: Flight,
+        plan: Plan,
+        interrupted: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<Outcome, Failed> {
+        let Plan {
+            asked,
+            engines,
+            mut skipped,
+            out_types,
+        } = plan;
+        let mut sent = Vec::new();
+        let mut rows = Vec::new();
+        let mut again = Vec::new();
+        for (engine, mut leg) in flight.legs {
+            let Some(planned) = engines.get(&engine) else {
+                continue;
+            };
+            let rank = planned.rank;
+            if let Some(Ended::ChangedTypes(names)) = &leg.ended {
+                let settled = self.forget(&planned.before, names.clone(), sink)?;
+                self.crew.has_now(engine, settled);
+                sink.send(Event::Notice(format!(
+                    "engine {rank}: lost {}: the type was redefined",
+                    names.join(", ")
+                )));
+                again.push(rank);
+                continue;
+            }
+            self.settle_engine(engine, planned, &leg, sink)?;
+            sent.push((rank, std::mem::take(&mut leg.sent)));
+            if let (Some(Ended::Died(cause)), Some(lost)) =
+                (&mut leg.ended, self.crew.lost_there(engine))
+            {
+                cause.push_str(&format!("; lost there: {}", lost.join(", ")));
+            }
+            rows.push(row(rank, leg, interrupted));
+        }
+        rows.append(&mut skipped);
+        let report = PxReport {
+            cell: asked.cell,
+            pool: asked.pool,
+            kind: PoolKind::Processes,
+            engines: rows,
+            group: asked.options.group_outputs,
+            verbose: asked.options.verbose,
+        };
+        let mut outcome = Outcome {
+            report,
+            again,
+            sent,
+            out_types,
+            order: asked.ranks,
+        };
+        if let Some(done) = asked.done {
+            outcome.join(Arc::unwrap_or_clone(done));
+        }
+        outcome.sort();
+        Ok(outcome)
+    }
+
+    fn settle_engine(
+        &mut self,
+        engine: EngineId,
+        planned: &Planned,
+        leg: &Leg,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        // An engine that was stopped meanwhile has no namespace any more.
+        if self.crew.place(engine).is_none() {
+            return Ok(());
+        }
+        let Planned {
+            rank,
+            before,
+            after,
+            ..
+        } = planned;
+        if leg.ended == Some(Ended::Returned) {
+            self.crew.note_moved(before, after);
+        }
+        let lost = self.settle(engine, before, after, leg, sink)?;
+        if let Some(lost) = explain::lost(&lost) {
+            sink.send(Event::Notice(format!("engine {rank} has {lost}")));
+        }
+        Ok(())
+    }
+}
+
+/// What an engine's leg of the cell came to.
+fn row(rank: Rank, leg: Leg, interrupted: bool) -> PxRow {
+    let outcome = match leg.ended {
+        None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
+        Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
+            let place = panic_place(&panic);
+            EngineOutcome::Panicked {
+                message: panic.message,
+                place,
+            }
+        }
+        Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
+        Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
+        Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
+        Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
+        Some(Ended::ChangedTypes(names)) => EngineOutcome::Skipped {
+            why: format!("lost {}", names.join(", ")),
+        },
+    };
+    PxRow {
+        rank,
+        outcome,
+        busy: leg.busy,
+        output: leg.held,
+    }
+}

@@ -1,0 +1,52 @@
+//! Where in the user's cells the lines of an artifact's source come from.
+
+use std::collections::HashMap;
+
+use super::Workshop;
+use crate::cell::{ItemKind, aligned, defines_items};
+use crate::compiler::Artifact;
+use crate::ids::CellId;
+use crate::session::Code;
+use crate::wire::places::{self, Place};
+
+impl Workshop {
+    /// Leaves the places of an artifact's lines beside it, before engines run it as `code` of the acting cell.
+    pub fn leave_places(&self, artifact: &Artifact, code: &Code, cell: CellId) {
+        let places = self.places(&artifact.source, code, cell);
+        let file = places::file_of(&artifact.so);
+        let new = file.with_extension("places-new");
+        // Whoever reads it meanwhile reads the old one. Without it, panics are told without their places.
+        let _ = std::fs::write(&new, places::written(places.into_iter()))
+            .and_then(|()| std::fs::rename(&new, &file));
+    }
+
+    /// The user's lines in a generated source, which has the session's definitions as they were written and the
+    /// code's statements inside of the entry function.
+    fn places(&self, source: &str, code: &Code, cell: CellId) -> Vec<(usize, Place)> {
+        let homes: HashMap<&str, Place> = self.definitions.homes().collect();
+        let mut found = Vec::new();
+        for item in defines_items(source) {
+            let text = item.text.trim();
+            if let Some(home) = homes.get(text) {
+                // Whatever cell a function is called in, it stands in the one that defined it.
+                let lines = text.lines().count();
+                found.extend((0..lines).map(|at| {
+                    let line = home.line + u32::try_from(at).unwrap_or(u32::MAX);
+                    let cell = home.cell;
+                    (item.line + at, Place { cell, line })
+                }));
+            } else if item.kind == ItemKind::Fn && is_entry(item.name.as_deref()) {
+                let own = aligned(&item.text, &code.text).into_iter().enumerate();
+                found.extend(own.filter_map(|(at, line)| {
+                    let line = u32::try_from(code.in_cell(line?)?).ok()?;
+                    Some((item.line + at, Place { cell, line }))
+                }));
+            }
+        }
+        found
+    }
+}
+
+fn is_entry(name: Option<&str>) -> bool {
+    name.is_some_and(|name| name.starts_with("run_user_code_"))
+}
