@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::wire::{Channel, FromEngine, Payload, WireError};
 
-use super::link;
+use super::context::{Context, context};
+use super::link::Link;
 
 /// Connections kept while no map needs them.
 const KEPT: usize = 4;
@@ -14,21 +15,35 @@ const KEPT: usize = 4;
 /// Open files that are left to everything else, here and in the session.
 const SPARE: u64 = 40;
 
-static IDLE: Mutex<Vec<Line>> = Mutex::new(Vec::new());
-/// Connections that there are, and those of them that threads of their own follow.
-static COUNTS: Mutex<Counts> = Mutex::new(Counts {
-    all: 0,
-    followed: 0,
-});
-static FEWER: Condvar = Condvar::new();
+#[derive(Default)]
+pub struct Lines {
+    idle: Mutex<Vec<Line>>,
+    counts: Mutex<Counts>,
+    fewer: Condvar,
+}
 
+/// Connections that there are, and those of them that threads of their own follow.
+#[derive(Default)]
 struct Counts {
     all: u64,
     followed: u64,
 }
 
-fn counts() -> MutexGuard<'static, Counts> {
-    COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
+impl Lines {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what waits for the next map to go along with it.
+    pub fn flush(&self) {
+        for line in self.idle().iter() {
+            line.flush();
+        }
+    }
 }
 
 /// How many connections this process and the session can have. Each is an open file in both.
@@ -50,25 +65,28 @@ pub struct Line {
     pub writer: Arc<Mutex<Channel>>,
     /// Somebody follows it, whatever the cell does.
     followed: bool,
+    /// Where it is counted, and kept.
+    lines: &'static Lines,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         self.set_followed(false);
-        counts().all -= 1;
-        FEWER.notify_all();
+        self.lines.counts().all -= 1;
+        self.lines.fewer.notify_all();
     }
 }
 
 impl Line {
     /// One that no map uses, or a new one; when there are too many, the next that a job in the background leaves.
     pub fn take(followed: bool) -> Result<Self, WireError> {
+        let Context { link, lines, .. } = context();
         loop {
-            if let Some(mut line) = idle().pop() {
+            if let Some(mut line) = lines.idle().pop() {
                 line.set_followed(followed);
                 return Ok(line);
             }
-            let mut counts = counts();
+            let mut counts = lines.counts();
             if counts.all < most() {
                 counts.all += 1;
                 break;
@@ -78,23 +96,15 @@ impl Line {
                 return Err(WireError::Io(error));
             }
             let patience = std::time::Duration::from_millis(50);
-            drop(FEWER.wait_timeout(counts, patience));
+            drop(lines.fewer.wait_timeout(counts, patience));
         }
-        let line = Self::new();
-        match line {
-            Ok(mut line) => {
-                line.set_followed(followed);
-                Ok(line)
-            }
-            Err(error) => {
-                counts().all -= 1;
-                Err(error)
-            }
-        }
+        let mut line = Self::new(link, lines).inspect_err(|_| lines.counts().all -= 1)?;
+        line.set_followed(followed);
+        Ok(line)
     }
 
     fn set_followed(&mut self, followed: bool) {
-        let mut counts = counts();
+        let mut counts = self.lines.counts();
         match (self.followed, followed) {
             (false, true) => counts.followed += 1,
             (true, false) => counts.followed -= 1,
@@ -103,24 +113,26 @@ impl Line {
         self.followed = followed;
     }
 
-    fn new() -> Result<Self, WireError> {
+    fn new(link: &Link, lines: &'static Lines) -> Result<Self, WireError> {
         let (ours, theirs) = UnixStream::pair()?;
-        link::send(&FromEngine::Line, &Payload::file(theirs.into()))?;
+        link.send(&FromEngine::Line, &Payload::file(theirs.into()))?;
         let writer = Channel::new(ours);
         Ok(Self {
             reader: writer.twin(),
             writer: Arc::new(Mutex::new(writer)),
             followed: false,
+            lines,
         })
     }
 
     /// For the next map; its last one was over for both sides.
     pub fn keep(mut self) {
         self.set_followed(false);
-        let mut idle = idle();
+        let lines = self.lines;
+        let mut idle = lines.idle();
         if idle.len() < KEPT {
             idle.push(self);
-            FEWER.notify_all();
+            lines.fewer.notify_all();
             return;
         }
         drop(idle);
@@ -135,15 +147,4 @@ impl Line {
     pub fn writer(&self) -> MutexGuard<'_, Channel> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Sends what waits for the next map to go along with it.
-pub fn flush() {
-    for line in idle().iter() {
-        line.flush();
-    }
-}
-
-fn idle() -> MutexGuard<'static, Vec<Line>> {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }

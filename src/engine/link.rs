@@ -3,53 +3,67 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::context::context;
 use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
 
-static WRITER: Mutex<Option<Channel>> = Mutex::new(None);
-static READER: Mutex<Option<Channel>> = Mutex::new(None);
-
-/// Exchanges greetings and keeps the socket.
-pub fn open(mut socket: UnixStream) -> Result<(), WireError> {
-    socket.write_all(&wire::greeting())?;
-    let mut theirs = [0; 12];
-    socket.read_exact(&mut theirs)?;
-    wire::check_greeting(theirs)?;
-    let writer = Channel::new(socket);
-    *READER.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.twin());
-    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
-    Ok(())
+pub struct Link {
+    reader: Mutex<Channel>,
+    writer: Mutex<Channel>,
 }
 
+impl Link {
+    /// Exchanges greetings.
+    pub fn open(mut socket: UnixStream) -> Result<Self, WireError> {
+        socket.write_all(&wire::greeting())?;
+        let mut theirs = [0; 12];
+        socket.read_exact(&mut theirs)?;
+        wire::check_greeting(theirs)?;
+        let writer = Channel::new(socket);
+        Ok(Self {
+            reader: Mutex::new(writer.twin()),
+            writer: Mutex::new(writer),
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Channel> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Channel> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn send(&self, message: &FromEngine, payload: &Payload) -> Result<(), WireError> {
+        let mut writer = self.writer();
+        writer.queue(message, payload)?;
+        Ok(writer.flush()?)
+    }
+
+    /// To be sent together with what follows, by [`Self::flush`]; how many bytes wait.
+    pub fn queue(&self, message: &FromEngine, payload: &Payload) -> Result<usize, WireError> {
+        let mut writer = self.writer();
+        writer.queue(message, payload)?;
+        Ok(writer.queued())
+    }
+
+    pub fn flush(&self) -> Result<(), WireError> {
+        Ok(self.writer().flush()?)
+    }
+
+    /// The next frame, when it is there already.
+    pub fn waiting(&self) -> Result<Option<(ToEngine, Payload)>, WireError> {
+        self.reader().next_frame()
+    }
+
+    /// Waits for the next frame.
+    pub fn receive(&self) -> Result<(ToEngine, Payload), WireError> {
+        self.reader().receive()
+    }
+}
+
+/// Sends from the C table.
 pub fn send(message: &FromEngine, payload: &Payload) -> Result<(), WireError> {
-    let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
-    let writer = writer.as_mut().ok_or(WireError::Closed)?;
-    writer.queue(message, payload)?;
-    Ok(writer.flush()?)
-}
-
-/// To be sent together with what follows, by [`flush`]; how many bytes wait.
-pub fn queue(message: &FromEngine, payload: &Payload) -> Result<usize, WireError> {
-    let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
-    let writer = writer.as_mut().ok_or(WireError::Closed)?;
-    writer.queue(message, payload)?;
-    Ok(writer.queued())
-}
-
-pub fn flush() -> Result<(), WireError> {
-    let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(writer.as_mut().ok_or(WireError::Closed)?.flush()?)
-}
-
-/// The next frame, when it is there already.
-pub fn waiting() -> Result<Option<(ToEngine, Payload)>, WireError> {
-    let mut reader = READER.lock().unwrap_or_else(PoisonError::into_inner);
-    reader.as_mut().ok_or(WireError::Closed)?.next_frame()
-}
-
-/// Waits for the next frame.
-pub fn receive() -> Result<(ToEngine, Payload), WireError> {
-    let mut reader = READER.lock().unwrap_or_else(PoisonError::into_inner);
-    reader.as_mut().ok_or(WireError::Closed)?.receive()
+    context().link.send(message, payload)
 }

@@ -33,7 +33,7 @@ impl Loader {
         let loaded = self.load(so)?;
         // SAFETY: the compiler room names the entry function of an artifact, which has this type.
         let entry = unsafe { loaded.library.get::<Entry>(name.as_bytes()) };
-        entry.map(|entry| *entry).map_err(|error| error.to_string())
+        entry.map(|entry| *entry).map_err(|error| reason(&error))
     }
 
     /// What describes the function of a map.
@@ -61,12 +61,12 @@ impl Loader {
             let flags = libc::RTLD_NOW | libc::RTLD_GLOBAL;
             // SAFETY: running foreign code is what an engine is for; it has a process of its own.
             let library =
-                unsafe { Library::open(Some(so), flags) }.map_err(|error| error.to_string())?;
+                unsafe { Library::open(Some(so), flags) }.map_err(|error| reason(&error))?;
             let library = ManuallyDrop::new(library);
             // Any symbol tells where the file was loaded.
             // SAFETY: the prelude of every artifact defines it with this type.
             let symbol = unsafe { library.get::<extern "C" fn()>(b"regatta_attach\0") }
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| reason(&error))?;
             let base = address_of(*symbol as *const c_void).map_or(0, |(base, _)| base);
             if first {
                 symbol();
@@ -79,6 +79,14 @@ impl Loader {
         }
         self.loaded.get(so).ok_or_else(|| "not loaded".to_owned())
     }
+}
+
+/// The system's own words, which the library keeps behind its own.
+fn reason(error: &libloading::Error) -> String {
+    use std::error::Error as _;
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// The load address and the file of the artifact that contains `function`.

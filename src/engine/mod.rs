@@ -7,6 +7,7 @@
 mod begun;
 mod buffers;
 mod caller;
+mod context;
 mod host;
 mod lines;
 mod link;
@@ -16,19 +17,28 @@ mod outs;
 mod places;
 mod shared;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, dup2_stdin, getppid};
 
-use crate::wire::{FromEngine, INLINE, Payload, RunEnd, ToEngine, WireError, monotonic};
+use crate::ids::JobId;
+use crate::wire::{
+    FromEngine, INLINE, Payload, PoolSpec, RunEnd, Span, ToEngine, WireError, monotonic,
+};
+use context::Context;
+use link::Link;
 use loader::Loader;
+use shared::View;
 use tasks::Tasks;
 
 /// The first command line argument of an engine process.
@@ -37,46 +47,51 @@ pub const ROLE: &str = "__engine";
 /// Runs as an engine until the session ends. `session` is the session's process.
 pub fn main(session: Option<i32>) -> Result<(), WireError> {
     die_with_session(session)?;
-    link::open(control_socket()?)?;
+    let link = Link::open(control_socket()?)?;
+    serve(Context::new(link).install())
+}
+
+/// Does what the session asks for, until it closes the connection.
+fn serve(context: &Context) -> Result<(), WireError> {
     let mut engine = Engine {
+        context,
         loader: Loader::default(),
         tasks: Tasks::default(),
-        variables: std::ptr::null_mut(),
     };
     loop {
         // Answers to what has come together go together.
-        let frame = match link::waiting()? {
+        let (message, payload) = match context.link.waiting()? {
             Some(frame) => frame,
             None => {
                 engine.send_answers()?;
-                match link::receive() {
+                match context.link.receive() {
                     Err(WireError::Closed) => return Ok(()),
                     received => received?,
                 }
             }
         };
-        engine.take(frame.0, frame.1)?;
+        engine.take(message, payload)?;
     }
 }
 
-struct Engine {
+struct Engine<'a> {
+    context: &'a Context,
     loader: Loader,
     tasks: Tasks,
-    /// Null, or the store of the cells' variables.
-    variables: *mut std::ffi::c_void,
 }
 
 /// A chunk that took longer has its results sent at once.
 const LONG: u64 = 100_000;
 
-impl Engine {
+impl Engine<'_> {
     /// Sends what is queued, and first what user code has printed: it belongs before.
     fn send_answers(&mut self) -> Result<(), WireError> {
         self.loader.flush();
-        link::flush()
+        self.context.link.flush()
     }
 
     fn take(&mut self, message: ToEngine, payload: Payload) -> Result<(), WireError> {
+        let context = self.context;
         match message {
             ToEngine::Welcome {
                 id,
@@ -84,78 +99,74 @@ impl Engine {
                 size,
                 local,
             } => {
-                shared::open_status(&payload)?;
-                host::welcome(id, rank, size, local);
-                link::send(&FromEngine::Ready, &Payload::None)
+                context.status.open(&payload)?;
+                context.welcome(id, rank, size, local);
+                context.link.send(&FromEngine::Ready, &Payload::None)?;
             }
-            ToEngine::Resized { size } => {
-                host::resized(size);
-                Ok(())
-            }
-            ToEngine::Environment { name, value } => {
-                // SAFETY: between cells this thread is the engine's only one, but for maps in the background and
-                // what user code has left running, which is the user's to keep from reading what is being set.
-                unsafe {
-                    match value {
-                        Some(value) => std::env::set_var(name, value),
-                        None => std::env::remove_var(name),
-                    }
-                }
-                Ok(())
-            }
+            ToEngine::Resized { size } => context.resized(size),
+            ToEngine::Environment { name, value } => set_environment(&name, value.as_deref()),
             ToEngine::Folder { path } => {
                 // The session has been there; if the folder is gone by now, the engine stays where it is.
                 let _ = std::env::set_current_dir(path);
-                Ok(())
             }
-            ToEngine::Data => {
-                host::add_data(shared::View::of(payload)?);
-                Ok(())
+            ToEngine::Data => context.cell().data.push(View::of(payload)?),
+            ToEngine::Run { so, entry, pools } => self.run(&so, &entry, pools)?,
+            ToEngine::Capture { hash } => self.tasks.add_capture(hash, payload)?,
+            ToEngine::ForgetCapture { hash } => self.tasks.forget_capture(hash),
+            ToEngine::Function { job, task } => self.tasks.add_job(job, task),
+            ToEngine::JobOver { job } => self.tasks.remove_job(job),
+            ToEngine::Chunk { job, span } => self.run_chunk(job, span, payload)?,
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, so: &Path, entry: &str, pools: Vec<PoolSpec>) -> Result<(), WireError> {
+        let context = self.context;
+        self.tasks.put_variables_back(context);
+        context.cell_starts(pools);
+        host::watch();
+        let (busy, end) = match self.loader.entry(so, entry) {
+            Err(why) => (0, RunEnd::NotLoaded { why }),
+            Ok(entry) => {
+                let start = Instant::now();
+                // SAFETY: `variables` is null or what the artifact run before this one returned,
+                // and all artifacts of a session share the store's layout.
+                let variables = unsafe { entry(context.variables()) };
+                context.keep_variables(variables);
+                let (panic, facts) = (host::take_panic(), context.take_facts());
+                (nanoseconds(start), RunEnd::Returned { panic, facts })
             }
-            ToEngine::Run { so, entry, pools } => {
-                self.tasks.put_variables_back();
-                host::cell_starts(pools);
-                let (busy, end) = match self.loader.entry(&so, &entry) {
-                    Err(why) => (0, RunEnd::NotLoaded { why }),
-                    Ok(entry) => {
-                        let start = Instant::now();
-                        // SAFETY: `variables` is null or what the artifact run before this one returned,
-                        // and all artifacts of a session share the store's layout.
-                        self.variables = unsafe { entry(self.variables) };
-                        host::keep_variables(self.variables);
-                        let (panic, facts) = (host::take_panic(), host::take_facts());
-                        (nanoseconds(start), RunEnd::Returned { panic, facts })
-                    }
-                };
-                self.loader.flush();
-                host::cell_ends();
-                lines::flush();
-                link::send(&FromEngine::RunDone { busy, end }, &Payload::None)
-            }
-            ToEngine::Capture { hash } => Ok(self.tasks.add_capture(hash, payload)?),
-            ToEngine::ForgetCapture { hash } => {
-                self.tasks.forget_capture(hash);
-                Ok(())
-            }
-            ToEngine::Function { job, task } => {
-                self.tasks.add_job(job, task);
-                Ok(())
-            }
-            ToEngine::JobOver { job } => {
-                self.tasks.remove_job(job);
-                Ok(())
-            }
-            ToEngine::Chunk { job, span } => {
-                let (ended, results) = self.tasks.run(&mut self.loader, job, span, payload);
-                host::chunk_ends();
-                let long = ended.busy > LONG;
-                let chunk = span.chunk;
-                let queued = link::queue(&FromEngine::ChunkDone { job, chunk, ended }, &results)?;
-                if long || queued > INLINE {
-                    self.send_answers()?;
-                }
-                Ok(())
-            }
+        };
+        self.loader.flush();
+        host::unwatch();
+        context.cell_ends();
+        context.lines.flush();
+        let done = FromEngine::RunDone { busy, end };
+        context.link.send(&done, &Payload::None)
+    }
+
+    fn run_chunk(&mut self, job: JobId, span: Span, inputs: Payload) -> Result<(), WireError> {
+        let context = self.context;
+        let (ended, results) = self.tasks.run(context, &mut self.loader, job, span, inputs);
+        host::unwatch();
+        let long = ended.busy > LONG;
+        let chunk = span.chunk;
+        let done = FromEngine::ChunkDone { job, chunk, ended };
+        let queued = context.link.queue(&done, &results)?;
+        if long || queued > INLINE {
+            self.send_answers()?;
+        }
+        Ok(())
+    }
+}
+
+fn set_environment(name: &str, value: Option<&str>) {
+    // SAFETY: between cells this thread is the engine's only one, but for maps in the background and what user code
+    // has left running, which is the user's to keep from reading what is being set.
+    unsafe {
+        match value {
+            Some(value) => std::env::set_var(name, value),
+            None => std::env::remove_var(name),
         }
     }
 }

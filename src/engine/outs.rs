@@ -3,19 +3,16 @@
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use regatta_cell::host::{Bytes, Out};
 
+use super::context::context;
 use super::link;
 use crate::wire::{FromEngine, KEPT_BYTES, KEPT_VALUES, Payload};
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept {
-    next: 0,
-    outs: VecDeque::new(),
-});
-
-struct Kept {
+#[derive(Default)]
+pub struct Kept {
     next: u64,
     /// With their numbers, oldest first.
     outs: VecDeque<(u64, Out)>,
@@ -25,7 +22,10 @@ struct Kept {
 unsafe impl Send for Kept {}
 
 fn kept() -> MutexGuard<'static, Kept> {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    context()
+        .outs
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kept {
@@ -113,10 +113,7 @@ mod tests {
 
     #[test]
     fn the_last_values_are_kept_within_the_limits() {
-        let mut kept = Kept {
-            next: 0,
-            outs: VecDeque::new(),
-        };
+        let mut kept = Kept::default();
         let mut add = |bytes| {
             let (number, gone) = kept.add(out(bytes));
             (number, gone.into_iter().map(|(number, _)| number).collect())

@@ -10,29 +10,39 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::wire::{DATA, Payload, status};
 
-/// Where the status page is; at first a page of this process's own.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
-static OWN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
-
-/// Maps the page that came with the welcome.
-pub fn open_status(page: &Payload) -> std::io::Result<()> {
-    if let Payload::Shared(file) = page {
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let start = map(file.as_fd(), protection, status::LENGTH as usize)?;
-        PAGE.store(start.as_ptr().cast(), Ordering::Release);
-    }
-    Ok(())
+/// The status page: at first one of this process's own.
+#[derive(Default)]
+pub struct Status {
+    page: AtomicPtr<AtomicU64>,
+    own: [AtomicU64; 4],
 }
 
-/// A number of the status page.
-pub fn word(index: usize) -> &'static AtomicU64 {
-    let page = PAGE.load(Ordering::Acquire);
-    if page.is_null() {
-        return &OWN[index];
+impl Status {
+    /// Maps the page that came with the welcome.
+    pub fn open(&self, page: &Payload) -> std::io::Result<()> {
+        if let Payload::Shared(file) = page {
+            let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+            if page.file_number().1 < status::LENGTH {
+                return Err(std::io::Error::other(
+                    "the status page is shorter than a page",
+                ));
+            }
+            let start = map(file.as_fd(), protection, status::LENGTH as usize)?;
+            self.page.store(start.as_ptr().cast(), Ordering::Release);
+        }
+        Ok(())
     }
-    // SAFETY: the page is mapped for the life of the process, is larger than any index, and is only looked at
-    // as atomic numbers, here and by the session through the file.
-    unsafe { &*page.add(index) }
+
+    /// A number of the page.
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        let page = self.page.load(Ordering::Acquire);
+        if page.is_null() {
+            return &self.own[index];
+        }
+        // SAFETY: the page is mapped for the life of the process, is larger than any index, and is only looked at
+        // as atomic numbers, here and by the session through the file.
+        unsafe { &*page.add(index) }
+    }
 }
 
 /// Maps a file with all its pages.

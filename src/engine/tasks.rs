@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use regatta_cell::host::{Bytes, End, Function, Task as CellTask};
 
+use super::context::Context;
 use super::loader::Loader;
 use super::outgoing::Outgoing;
-use super::shared::{View, word};
+use super::shared::View;
 use super::{host, monotonic};
 use crate::ids::JobId;
 use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, status};
@@ -61,9 +62,9 @@ impl Tasks {
     }
 
     /// Functions that have variables of this engine's give them back.
-    pub fn put_variables_back(&mut self) {
+    pub fn put_variables_back(&mut self, context: &Context) {
         self.made.retain(|made| !made.holds);
-        host::variables_asked();
+        context.variables_asked();
     }
 
     pub fn add_job(&mut self, job: JobId, task: Task) {
@@ -77,6 +78,7 @@ impl Tasks {
     /// Runs a chunk; its results.
     pub fn run(
         &mut self,
+        context: &Context,
         loader: &mut Loader,
         job: JobId,
         span: Span,
@@ -98,8 +100,9 @@ impl Tasks {
         let Some(task) = self.jobs.get(&job).cloned() else {
             return not_run("the job is not known here".to_owned());
         };
-        host::chunk_starts(task.options.seed);
-        let made = match self.made(loader, &task) {
+        context.set_seed(task.options.seed);
+        host::watch();
+        let made = match self.made(context, loader, &task) {
             Ok(made) => made,
             Err(why) => return not_run(why),
         };
@@ -120,13 +123,17 @@ impl Tasks {
             retries: task.options.retries,
             output,
             write,
-            item: word(status::ITEM),
-            begun: word(status::BEGUN),
-            stop: word(status::STOP),
+            item: context.status.word(status::ITEM),
+            begun: context.status.word(status::BEGUN),
+            stop: context.status.word(status::STOP),
             job: u64::from(job.0),
         };
-        word(status::JOB).store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
-        host::chunk_starts(task.options.seed);
+        context
+            .status
+            .word(status::JOB)
+            .store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
+        context.set_seed(task.options.seed);
+        host::watch();
         let end = (made.table.run)(made.function, &raw const cell_task);
         let error = match end.how {
             End::Finished | End::Stopped => None,
@@ -155,7 +162,12 @@ impl Tasks {
         (ended, results)
     }
 
-    fn made(&mut self, loader: &mut Loader, task: &Rc<Task>) -> Result<&Made, String> {
+    fn made(
+        &mut self,
+        context: &Context,
+        loader: &mut Loader,
+        task: &Rc<Task>,
+    ) -> Result<&Made, String> {
         let is_it = |made: &Made| {
             Rc::ptr_eq(&made.task, task)
                 || made.task.captures == task.captures && made.task.function == task.function
@@ -178,9 +190,9 @@ impl Tasks {
                 }
             };
             self.made.retain(|made| !made.holds);
-            host::variables_asked();
+            context.variables_asked();
             let function = (table.make)(captures);
-            let holds = host::variables_asked();
+            let holds = context.variables_asked();
             if function.is_null() {
                 let panic = host::take_panic().map(|panic| panic.message);
                 return Err(match panic {

@@ -346,7 +346,7 @@ impl Channel {
             return Ok(None);
         };
         let payload = if frame.shared {
-            Payload::file(self.files.pop_front().ok_or(WireError::Closed)?)
+            Payload::file(self.files.pop_front().ok_or(WireError::NoFile)?)
         } else if frame.payload.is_empty() {
             Payload::None
         } else {
@@ -386,7 +386,8 @@ impl Channel {
 
     fn wait_with(&mut self, flags: RecvFlags) -> Result<(), WireError> {
         match self.read(flags) {
-            Ok(0) => Err(WireError::Closed),
+            Ok(0) if self.reader.is_empty() => Err(WireError::Closed),
+            Ok(0) => Err(WireError::Cut),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(WireError::Closed),

@@ -80,11 +80,16 @@ impl FrameReader {
     /// Adds what was read.
     pub fn extend(&mut self, bytes: &[u8]) {
         // What was given goes when that moves little, or when it is much.
-        if self.at == self.bytes.len() || self.at > 1 << 20 {
+        if self.is_empty() || self.at > 1 << 20 {
             self.bytes.drain(..self.at);
             self.at = 0;
         }
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether no part of a frame is waiting for the rest.
+    pub fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
     }
 
     /// The next `N` plain bytes, when they are there: for the greeting.

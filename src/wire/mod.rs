@@ -26,6 +26,10 @@ pub const VERSION: u32 = 8;
 pub enum WireError {
     #[error("the connection ended")]
     Closed,
+    #[error("the connection ended within a frame")]
+    Cut,
+    #[error("a frame came without the file that it announces")]
+    NoFile,
     #[error("not a regatta engine, or one of another version (it says {0}, this is {VERSION})")]
     Version(u32),
     #[error("a frame cannot be read: {0}")]

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::atomic::Ordering;
 
 use regatta_cell::host::{
     Bytes, MapCall, PoolKind, Progress, RunOnThread, Step, ThreadsCall, Write,
@@ -10,9 +9,10 @@ use regatta_cell::host::{
 use regatta_cell::options::MapOptions;
 
 use super::told::text;
-use super::{LOCAL, WORKER, cell};
+use super::{WORKER, cell};
 use crate::engine::begun::Begun;
 use crate::engine::caller;
+use crate::engine::context::context;
 use crate::engine::{link, threads};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{FromEngine, Payload, PoolSpec};
@@ -35,7 +35,7 @@ pub(super) extern "C" fn pool_kind(name: Bytes) -> PoolKind {
     if WORKER.get().is_some() {
         return PoolKind::Threads;
     }
-    if !LOCAL.load(Ordering::Relaxed) {
+    if !context().is_local() {
         // Refused in `map_begin`, with the reason.
         return PoolKind::Processes;
     }
@@ -55,7 +55,7 @@ pub(super) extern "C" fn failure(to: *mut c_void, write: Write) {
 }
 
 pub(super) extern "C" fn map_begin(call: *const MapCall) -> *mut c_void {
-    if !LOCAL.load(Ordering::Relaxed) {
+    if !context().is_local() {
         refuse(
             "a map inside the function of a map or inside %px is not possible: an engine cannot command the others",
         );
