@@ -1,9 +1,12 @@
-//! `%px` on thread pools, and pools of all kinds beside each other.
+//! `%px` and maps on thread pools, and pools of all kinds beside each other.
 
 mod support;
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use support::table::{results, rows};
-use support::{PATIENCE, Session, contains};
+use support::{PATIENCE, SECOND, Session, contains, lacks};
 
 #[test]
 fn cells_on_threads_borrow() {
@@ -56,4 +59,215 @@ fn cells_on_threads_borrow() {
     contains(&session.cell("%px 1"), &["error", "no pool is started"]);
     session.enter("%quit");
     assert!(session.ended(PATIENCE).is_some());
+}
+
+const NAP: &str =
+    "fn nap(ms: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(ms)); ms }";
+
+/// Tables, timelines and items as of any map; what is borrowed stays the session's.
+#[test]
+fn maps_are_jobs_like_others() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start threads -n 2",
+        NAP,
+        "let words = vec![String::from(\"ab\"), String::from(\"c\")];",
+    ]);
+    contains(&session.cell("%timeline"), &["error", "no map has run yet"]);
+    let shown = session.cell("%map nap over vec![30u64; 6]");
+    contains(
+        &shown,
+        &["6 items in 6 chunks on t0 (2 threads)", "speedup"],
+    );
+    let shown = session.cell("%timeline");
+    contains(&shown, &["job 1", "6 chunks on 2 engines", "0 │", "1 │"]);
+    lacks(&shown, &["error"]);
+
+    let shown = session.cell("%map --items |w: &String| { nap(5); w.len() } over words.iter()");
+    contains(&shown, &["│ item │ input │ result │", "[2, 1]"]);
+    let rows = rows(&shown);
+    for (row, (word, length)) in rows.iter().zip([("\"ab\"", "2"), ("\"c\"", "1")]) {
+        assert_eq!((&*row[1], &*row[2]), (word, length), "{shown}");
+        assert!(row[5].ends_with("ms"), "its time is told: {shown}");
+    }
+    contains(&session.cell("words.len()"), &["2"]);
+
+    // While it runs, each thread is looked at; an item's panic is an item's error.
+    session.enter(
+        "%map --on-error collect |x: u64| { nap(x); assert!(x != 1, \"not one\"); x } over [0, 1, 2500, 2600]",
+    );
+    session.taken(PATIENCE);
+    session.shows("busy     │    2 │", PATIENCE);
+    let shown = session.prompt(PATIENCE);
+    contains(
+        &shown,
+        &[
+            "Ok(0)",
+            "Panicked { item: 1, message: \"not one\"",
+            "Ok(2600)",
+            "1 of 4 items failed",
+        ],
+    );
+    assert_eq!(session.end(), 0);
+}
+
+/// Ctrl-C lets the items that run come to their end, and nothing is lost by it.
+#[test]
+fn items_are_stopped_between_two_of_them() {
+    let mut session = Session::start();
+    session.cells(&["%pool start threads -n 2", NAP, "let kept = 7;"]);
+    session.enter("let some = %map --on-error collect nap over vec![200u64; 1000]");
+    session.taken(PATIENCE);
+    session.shows("busy", PATIENCE);
+    let since = Instant::now();
+    contains(&session.interrupt(), &["what was done is kept"]);
+    assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
+    session.cells(&["let done = some.iter().filter(|one| one.is_ok()).count();"]);
+    contains(
+        &session.cell("(some.len(), some[0].is_ok(), some[999].is_err(), done > 1 && done < 500)"),
+        &["(1000, true, true, true)"],
+    );
+    session.enter("%map nap over vec![200u64; 1000]");
+    session.taken(PATIENCE);
+    session.shows("busy", PATIENCE);
+    let shown = session.interrupt();
+    contains(
+        &shown,
+        &["the map was interrupted", "of 1000 items were done"],
+    );
+    lacks(&shown, &["restarted"]);
+    contains(&session.cell("kept"), &["7"]);
+
+    // One that does not end in time ends with the local engine.
+    session.enter("%map nap over [60_000u64, 60_000]");
+    session.taken(PATIENCE);
+    session.shows("busy", PATIENCE);
+    let since = Instant::now();
+    contains(
+        &session.interrupt(),
+        &["the local engine was restarted", "`kept`"],
+    );
+    assert!(since.elapsed() < 2 * SECOND, "{:?}", since.elapsed());
+    contains(&session.cell("%map nap over [1u64, 2]"), &["[1, 2]"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn maps_go_on_in_the_background() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start threads -n 2",
+        NAP,
+        "let k = 10u64;",
+        "#[derive(Debug)] struct Plain(u64);",
+        "let plain = Plain(1);",
+    ]);
+    // What it captures is a copy, also of what is gone meanwhile.
+    let shown = session.cell("%map -a |x: u64| nap(50) * x + k over 0..40u64");
+    contains(&shown, &["40 items", "job 1 runs in the background"]);
+    session.cells(&["drop(k);", "let k = 1u64;"]);
+    contains(
+        &session.cell("%map |x: u64| x + k over 0..3u64"),
+        &["[1, 2, 3]"],
+    );
+    lacks(&session.cell("let r = %result 1"), &["error"]);
+    contains(
+        &session.cell("r == (0..40).map(|x| 50 * x + 10).collect::<Vec<u64>>()"),
+        &["true"],
+    );
+    let shown = session.cell("%timeline 1");
+    contains(&shown, &["job 1", "chunks on 2 engines"]);
+
+    // Cancelled between two items: what is done stays, and so does everything else.
+    let shown = session.cell("%map -a |x: u64| nap(100) + x over 0..1000u64");
+    contains(&shown, &["job 3"]);
+    thread::sleep(Duration::from_millis(700));
+    let jobs = session.cell("%jobs");
+    contains(&jobs, &["running", "/1000", "t0"]);
+    lacks(&jobs, &["0/1000"]);
+    let since = Instant::now();
+    let shown = session.cell("%cancel 3");
+    contains(
+        &shown,
+        &["job 3 is cancelled", "of 1000 items", "%result 3"],
+    );
+    assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
+    contains(
+        &session.cell("let pairs = %result 3"),
+        &["was cancelled", "index"],
+    );
+    contains(
+        &session.cell(
+            "pairs.iter().all(|(i, x)| *x == 100 + i) && pairs.len() > 1 && pairs.len() < 900",
+        ),
+        &["true"],
+    );
+    // An item that does not end costs nobody his variables.
+    session.cells(&["let job = %submit nap(8_000) + k"]);
+    contains(&session.cell("%cancel"), &["error", "not done within 5"]);
+    contains(&session.cell("k"), &["1"]);
+    contains(&session.cell("job.get()"), &["Ok([8001])"]);
+
+    // One result or one error of each item, and each look gives them anew.
+    session.cells(&[
+        "let tried = %map -a --on-error collect |x: u64| { assert!(x != 3, \"not three\"); x } over 0..5u64",
+    ]);
+    let shown = session.cell("%result");
+    contains(
+        &shown,
+        &[
+            "Ok(2)",
+            "Panicked { item: 3, message: \"not three\"",
+            "Ok(4)",
+        ],
+    );
+    contains(
+        &session.cell("tried.get().unwrap().len() + tried.get().unwrap().len()"),
+        &["10"],
+    );
+    session.cells(&[
+        "let broken = %map -a |x: u64| { assert!(x != 3, \"not three\"); x } over 0..5u64",
+    ]);
+    contains(&session.cell("broken.get()"), &["Err(", "not three"]);
+    contains(
+        &session.cell("%wait"),
+        &["has failed", "item 3 panicked", "not three"],
+    );
+
+    // From code, where serde makes the copies; results come as they are done.
+    contains(
+        &session.cell(
+            "let code = pool::pool(\"t0\").start(0..5u64, |x| x * x);\n\
+             let sum = pool::pool(\"t0\").start_with(&k, 0..3u64, |k, x| x + k);\n\
+             (code.get(), sum.get(), pool::submit(|| 5).result())",
+        ),
+        &["(Ok([0, 1, 4, 9, 16]), Ok([1, 2, 3]), Ok(5))"],
+    );
+    contains(
+        &session.cell("pool::pool(\"t0\").start([300u64, 0, 0, 0], nap).arriving().last()"),
+        &["Some((0, 300))"],
+    );
+    refused_in_the_background(&mut session);
+    assert_eq!(session.end(), 0);
+}
+
+fn refused_in_the_background(session: &mut Session) {
+    for code in [
+        "%map -a |x: u64| x + plain.0 over 0..3u64",
+        "%map -a |x: u64| Plain(x) over 0..3u64",
+    ] {
+        let shown = session.cell(code);
+        let why = "`Plain` cannot be copied for a job in the background";
+        contains(&shown, &[why, "derive `Clone`"]);
+        lacks(&shown, &["regatta_cell", "other processes"]);
+    }
+    contains(
+        &session.cell("pool::map(0..2u64, |x| pool::submit(|| 1u64).number() as u64 + x)"),
+        &["cannot go on in the background"],
+    );
+    contains(
+        &session.cell("pool::pool(\"t0\").retries(1).map(0..2u64, |x| x)"),
+        &["cannot be tried again", "a process pool can do it"],
+    );
+    contains(&session.cell("plain"), &["Plain(1)"]);
 }
