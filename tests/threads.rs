@@ -239,9 +239,9 @@ fn maps_go_on_in_the_background() {
         &session.cell(
             "let code = pool::pool(\"t0\").start(0..5u64, |x| x * x);\n\
              let sum = pool::pool(\"t0\").start_with(&k, 0..3u64, |k, x| x + k);\n\
-             (code.get(), sum.get(), pool::submit(|| 5).result())",
+             (code.get(), sum.get(), pool::submit(|| 5).result(), pool::submit_with(&k, |k| k + 5).result())",
         ),
-        &["(Ok([0, 1, 4, 9, 16]), Ok([1, 2, 3]), Ok(5))"],
+        &["(Ok([0, 1, 4, 9, 16]), Ok([1, 2, 3]), Ok(5), Ok(6))"],
     );
     contains(
         &session.cell("pool::pool(\"t0\").start([300u64, 0, 0, 0], nap).arriving().last()"),

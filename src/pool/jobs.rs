@@ -23,8 +23,10 @@ impl State {
     /// One map, whose engines have nothing else: there is nothing to weigh. Threads are nobody else's.
     fn is_alone(&self) -> bool {
         let mut maps = self.maps.values().filter(|map| !map.is_on_threads());
-        let (Some(map), None) = (maps.next(), maps.next()) else {
-            return true;
+        let map = match (maps.next(), maps.next()) {
+            (None, _) => return true,
+            (Some(map), None) => map,
+            _ => return false,
         };
         let party = map.party();
         let mut workers = party.engines.iter().enumerate();

@@ -148,7 +148,8 @@ impl Pool {
         match self.kind() {
             PoolKind::Threads => {
                 let shared = copied(shared);
-                self.submit(move || f(&shared))
+                let once = move |()| f(&shared);
+                self.clone().single().start_copying([()], once, codec::copy)
             }
             _ => self
                 .sharing::<S>()
