@@ -14,7 +14,7 @@ use super::begun::{Begun, Follower, Outside};
 use super::lines::Line;
 use super::outgoing::Outgoing;
 use super::shared::View;
-use super::{host, loader, nanoseconds};
+use super::{host, loader, nanoseconds, notes};
 use crate::wire::{
     AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, PanicInfo,
     Payload, ToCaller, WireError, Workers,
@@ -171,7 +171,7 @@ impl Caller {
             let pulled = (self.ctx.pull)(self.ctx.ctx, items, self.most, to, write);
             let mut error = match pulled.how {
                 End::Panicked => Some(
-                    host::take_panic().unwrap_or_else(|| PanicInfo::plain("the inputs panicked")),
+                    notes::take_panic().unwrap_or_else(|| PanicInfo::plain("the inputs panicked")),
                 ),
                 End::NotEncodable => Some(PanicInfo::plain("serde could not encode an input")),
                 End::Finished | End::Stopped => None,

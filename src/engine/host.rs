@@ -1,9 +1,8 @@
-//! The C table that cells call, and what a thread notes while it runs them.
+//! The C table that cells call.
 
 mod maps;
 mod told;
 
-use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::MutexGuard;
 
@@ -11,8 +10,8 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{link, monotonic, outs};
-use crate::wire::{FromEngine, PanicInfo};
+use super::{link, monotonic, notes, outs};
+use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
     map_progress, map_step, note_items, note_results, pool_kind, threads_begin,
@@ -20,64 +19,12 @@ use maps::{
 pub use told::text;
 use told::{panicked, place, show, take_panic_text, tell, timing};
 
-/// A thread of a thread pool.
-#[derive(Clone, Copy)]
-struct Worker {
-    rank: u32,
-    size: u32,
-    /// Of the map that it works on.
-    seed: Option<u64>,
-}
-
-thread_local! {
-    /// Whether this thread runs user code whose panics the session reports.
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    /// The first panic since it was last taken: a later one tends to be its consequence.
-    static PANIC: RefCell<Option<PanicInfo>> = const { RefCell::new(None) };
-    /// What this thread of a thread pool is, while it works.
-    static WORKER: Cell<Option<Worker>> = const { Cell::new(None) };
-    /// The index of the item that this worker of a thread pool works on.
-    static ITEM: Cell<Option<u64>> = const { Cell::new(None) };
-    /// When items began and how long they took.
-    static ITEMS: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// From now on this thread's panics are the session's to tell.
-pub fn watch() {
-    take_panic();
-    WATCHED.set(true);
-}
-
-pub fn unwatch() {
-    WATCHED.set(false);
-}
-
 fn cell() -> MutexGuard<'static, CellState> {
     context().cell()
 }
 
 pub fn keep_first_items(items: Vec<Vec<u64>>) {
     cell().first_items = items;
-}
-
-/// Times of items since the last call.
-pub fn take_items() -> Vec<(u64, u64)> {
-    ITEMS.take()
-}
-
-pub fn take_panic() -> Option<PanicInfo> {
-    PANIC.take()
-}
-
-/// Runs `work` as a worker of a thread pool: its panics are noted, its rank is the thread's.
-pub fn as_worker<R>(rank: u32, size: u32, seed: Option<u64>, work: impl FnOnce() -> R) -> R {
-    WORKER.set(Some(Worker { rank, size, seed }));
-    ITEM.set(None);
-    WATCHED.set(true);
-    let result = work();
-    WATCHED.set(false);
-    WORKER.set(None);
-    result
 }
 
 /// The table, found by cells under this name.
@@ -124,15 +71,11 @@ pub extern "C" fn regatta_host_v6() -> *const Host {
 }
 
 extern "C" fn rank() -> u32 {
-    WORKER
-        .get()
-        .map_or_else(|| context().rank(), |worker| worker.rank)
+    notes::worker().map_or_else(|| context().rank(), |worker| worker.rank)
 }
 
 extern "C" fn size() -> u32 {
-    WORKER
-        .get()
-        .map_or_else(|| context().size(), |worker| worker.size)
+    notes::worker().map_or_else(|| context().size(), |worker| worker.size)
 }
 
 extern "C" fn id() -> u32 {
@@ -141,11 +84,11 @@ extern "C" fn id() -> u32 {
 
 extern "C" fn seed() -> u64 {
     let context = context();
-    let seed = match WORKER.get() {
+    let seed = match notes::worker() {
         Some(worker) => worker.seed,
         None => context.seed(),
     };
-    context.random(seed, ITEM.get())
+    context.random(seed, notes::item())
 }
 
 extern "C" fn seed_given(given: bool, seed: u64) {
@@ -153,7 +96,7 @@ extern "C" fn seed_given(given: bool, seed: u64) {
 }
 
 extern "C" fn item_begins(item: u64) {
-    ITEM.set(Some(item));
+    notes::begin_item(item);
 }
 
 extern "C" fn item_ran(began: u64, took: u64) {
@@ -162,7 +105,7 @@ extern "C" fn item_ran(began: u64, took: u64) {
     } else {
         began
     };
-    ITEMS.with_borrow_mut(|items| items.push((began, took)));
+    notes::note_item(began, took);
 }
 
 extern "C" fn variables() -> *mut c_void {

@@ -12,6 +12,7 @@ mod host;
 mod lines;
 mod link;
 mod loader;
+mod notes;
 mod outgoing;
 mod outs;
 mod places;
@@ -124,7 +125,7 @@ impl Engine<'_> {
         let context = self.context;
         self.tasks.put_variables_back(context);
         context.cell_starts(pools);
-        host::watch();
+        notes::watch();
         let (busy, end) = match self.loader.entry(so, entry) {
             Err(why) => (0, RunEnd::NotLoaded { why }),
             Ok(entry) => {
@@ -133,12 +134,12 @@ impl Engine<'_> {
                 // and all artifacts of a session share the store's layout.
                 let variables = unsafe { entry(context.variables()) };
                 context.keep_variables(variables);
-                let (panic, facts) = (host::take_panic(), context.take_facts());
+                let (panic, facts) = (notes::take_panic(), context.take_facts());
                 (nanoseconds(start), RunEnd::Returned { panic, facts })
             }
         };
         self.loader.flush();
-        host::unwatch();
+        notes::unwatch();
         context.cell_ends();
         context.lines.flush();
         let done = FromEngine::RunDone { busy, end };
@@ -148,7 +149,7 @@ impl Engine<'_> {
     fn run_chunk(&mut self, job: JobId, span: Span, inputs: Payload) -> Result<(), WireError> {
         let context = self.context;
         let (ended, results) = self.tasks.run(context, &mut self.loader, job, span, inputs);
-        host::unwatch();
+        notes::unwatch();
         let long = ended.busy > LONG;
         let chunk = span.chunk;
         let done = FromEngine::ChunkDone { job, chunk, ended };

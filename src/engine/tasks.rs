@@ -11,7 +11,7 @@ use super::context::Context;
 use super::loader::Loader;
 use super::outgoing::Outgoing;
 use super::shared::View;
-use super::{host, monotonic};
+use super::{monotonic, notes};
 use crate::ids::JobId;
 use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, status};
 
@@ -101,7 +101,7 @@ impl Tasks {
             return not_run("the job is not known here".to_owned());
         };
         context.set_seed(task.options.seed);
-        host::watch();
+        notes::watch();
         let made = match self.made(context, loader, &task) {
             Ok(made) => made,
             Err(why) => return not_run(why),
@@ -133,12 +133,12 @@ impl Tasks {
             .word(status::JOB)
             .store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
         context.set_seed(task.options.seed);
-        host::watch();
+        notes::watch();
         let end = (made.table.run)(made.function, &raw const cell_task);
         let error = match end.how {
             End::Finished | End::Stopped => None,
             End::Panicked => {
-                Some(host::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked")))
+                Some(notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked")))
             }
             End::NotEncodable => Some(PanicInfo::plain(
                 "serde could not carry the input or the result between the processes",
@@ -151,7 +151,7 @@ impl Tasks {
             began,
             error: error.map(Box::new),
             stopped: end.how == End::Stopped,
-            items: host::take_items(),
+            items: notes::take_items(),
         };
         let results = results.finish().unwrap_or_else(|error| {
             ended.done = 0;
@@ -194,7 +194,7 @@ impl Tasks {
             let function = (table.make)(captures);
             let holds = context.variables_asked();
             if function.is_null() {
-                let panic = host::take_panic().map(|panic| panic.message);
+                let panic = notes::take_panic().map(|panic| panic.message);
                 return Err(match panic {
                     // What the user is to do is said there.
                     Some(why) if holds => why,

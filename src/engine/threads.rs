@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use regatta_cell::host::{End, RunOnThread};
 
-use super::{host, nanoseconds};
+use super::nanoseconds;
+use super::notes::{self, Worker};
 use crate::wire::FromEngine;
 pub use map::{alone, begin};
 
@@ -45,13 +46,21 @@ impl Pool {
         let ctx = &Shared(ctx);
         let threads = self.rayon.broadcast(|worker| {
             let rank = worker.index() as u32;
-            host::as_worker(rank, self.size, None, || {
-                let start = Instant::now();
-                let ended = run(ctx.0, rank);
-                let busy = nanoseconds(start);
-                // A panic that user code caught itself is no outcome.
-                (busy, host::take_panic().filter(|_| ended != End::Finished))
-            })
+            let size = self.size;
+            notes::as_worker(
+                Worker {
+                    rank,
+                    size,
+                    seed: None,
+                },
+                || {
+                    let start = Instant::now();
+                    let ended = run(ctx.0, rank);
+                    let busy = nanoseconds(start);
+                    // A panic that user code caught itself is no outcome.
+                    (busy, notes::take_panic().filter(|_| ended != End::Finished))
+                },
+            )
         });
         Ok(FromEngine::BroadcastDone { threads })
     }

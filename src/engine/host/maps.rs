@@ -1,6 +1,5 @@
 //! Maps and thread pools, as cells call them.
 
-use std::cell::RefCell;
 use std::ffi::c_void;
 
 use regatta_cell::host::{
@@ -8,19 +7,15 @@ use regatta_cell::host::{
 };
 use regatta_cell::options::MapOptions;
 
+use super::cell;
 use super::told::text;
-use super::{WORKER, cell};
 use crate::engine::begun::Begun;
 use crate::engine::caller;
 use crate::engine::context::context;
+use crate::engine::notes::{self, refuse};
 use crate::engine::{link, threads};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{FromEngine, Payload, PoolSpec};
-
-thread_local! {
-    /// Why the last call failed or was refused.
-    static FAILURE: RefCell<String> = const { RefCell::new(String::new()) };
-}
 
 /// The pool of this name, or the one in use.
 fn pool_named(name: &str) -> Option<PoolSpec> {
@@ -32,7 +27,7 @@ fn pool_named(name: &str) -> Option<PoolSpec> {
 }
 
 pub(super) extern "C" fn pool_kind(name: Bytes) -> PoolKind {
-    if WORKER.get().is_some() {
+    if notes::worker().is_some() {
         return PoolKind::Threads;
     }
     if !context().is_local() {
@@ -46,12 +41,8 @@ pub(super) extern "C" fn pool_kind(name: Bytes) -> PoolKind {
     }
 }
 
-fn refuse(why: impl Into<String>) {
-    FAILURE.set(why.into());
-}
-
 pub(super) extern "C" fn failure(to: *mut c_void, write: Write) {
-    FAILURE.with_borrow(|why| write(to, Bytes::of(why.as_bytes())));
+    write(to, Bytes::of(notes::failure().as_bytes()));
 }
 
 pub(super) extern "C" fn map_begin(call: *const MapCall) -> *mut c_void {
@@ -83,7 +74,7 @@ pub(super) extern "C" fn threads_begin(call: *const ThreadsCall) -> *mut c_void 
 }
 
 fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> {
-    if WORKER.get().is_some() {
+    if notes::worker().is_some() {
         return match options.background {
             true => {
                 Err("a map inside the function of a map cannot go on in the background".to_owned())
@@ -156,7 +147,7 @@ pub(super) extern "C" fn job_dropped(job: u32) {
 }
 
 pub(super) extern "C" fn broadcast(ctx: *mut c_void, pool: Bytes, run: RunOnThread) -> bool {
-    if WORKER.get().is_some() {
+    if notes::worker().is_some() {
         refuse("%px inside a thread pool is not possible");
         return false;
     }

@@ -1,18 +1,17 @@
 //! What cells tell: values to show, facts of their run, panics.
 
 use std::ffi::c_void;
-use std::io::Write as _;
 
 use regatta_cell::host::{Bytes, Fact, Write};
 
-use super::{PANIC, WATCHED, WORKER, cell, take_panic};
-use crate::engine::{link, places};
+use super::cell;
+use crate::engine::{link, notes, places};
 use crate::ids::Rank;
 use crate::wire::places::Place;
 use crate::wire::{FromEngine, PanicInfo, Payload};
 
 pub(super) extern "C" fn take_panic_text(to: *mut c_void, write: Write) {
-    let panic = take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
+    let panic = notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
     let place = panic
         .place
         .map_or_else(String::new, |place| place.to_string());
@@ -39,7 +38,7 @@ pub fn text(bytes: Bytes) -> String {
 }
 
 pub(super) extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
-    let rank = WORKER.get().map(|worker| Rank(worker.rank));
+    let rank = notes::worker().map(|worker| Rank(worker.rank));
     let message = FromEngine::Shown {
         rank,
         mime: text(mime),
@@ -69,7 +68,7 @@ pub(super) extern "C" fn tell(fact: Fact, what: Bytes) {
 }
 
 pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> bool {
-    if !WATCHED.get() {
+    if !notes::is_watched() {
         return false;
     }
     let panic = PanicInfo {
@@ -79,20 +78,9 @@ pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column
         column,
         place: place_of(file, line),
     };
-    // This one ends the process, so what led to it would be lost.
     let fatal =
         panic.message.contains("cannot unwind") || panic.message.contains("in a destructor");
-    PANIC.with_borrow_mut(|first| {
-        if fatal {
-            if let Some(first) = first {
-                // The process ends with it, and nobody is left to hear of a failure to write.
-                let _ = writeln!(std::io::stderr(), "panicked: {}", first.message);
-            }
-            return false;
-        }
-        first.get_or_insert(panic);
-        true
-    })
+    notes::note_panic(panic, fatal)
 }
 
 pub(super) extern "C" fn timing(per_loop: *const f64, runs: u64, loops: u64) {

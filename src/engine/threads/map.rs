@@ -16,7 +16,7 @@ use super::Pool;
 use super::claims::Claims;
 use crate::engine::begun::{Begun, Follower, Outside};
 use crate::engine::lines::Line;
-use crate::engine::{caller, host, nanoseconds};
+use crate::engine::{caller, host, nanoseconds, notes};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{
     ChunkEnded, FromCaller, MapBegin, PanicInfo, Payload, ThreadChunk, ThreadTold, ThreadsOver,
@@ -215,7 +215,9 @@ impl Map {
             let (work, ctx, done) = (&work, &ctx, &done);
             scope.spawn_broadcast(move |_, worker| {
                 let rank = worker.index() as u32;
-                host::as_worker(rank, size, seed, || work.run(rank, call.run, ctx));
+                notes::as_worker(notes::Worker { rank, size, seed }, || {
+                    work.run(rank, call.run, ctx)
+                });
                 if work.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     // It is looked at from time to time anyway.
                     let _ = done.write(1);
@@ -365,7 +367,7 @@ impl Work {
             done.add(rank, first, began, &ended, self.timed);
             drop(done);
             if ended.how == End::Panicked {
-                let panic = host::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
+                let panic = notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
                 self.fail(first + ended.done, panic);
             }
             if ended.how != End::Finished {
@@ -417,7 +419,7 @@ impl Done {
         self.first_items
             .extend((first..first + ended.done).take(wanted));
         let mut items = if timed {
-            host::take_items()
+            notes::take_items()
         } else {
             Vec::new()
         };
