@@ -3,8 +3,10 @@
 //!
 //! The generated code takes every variable out, runs the user's code, and puts the ones that are left back.
 //! A store is handed from artifact to artifact as a pointer, so its layout changes with this crate alone.
+//!
+//! What is generic here is compiled anew with every cell, so it is no more than what a type must say of itself.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,19 +35,14 @@ impl VariableStore {
     /// Whether the variable can be taken as a `T`. One that can't is told: its type was redefined, and the cell
     /// does not run.
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
-        let fits = self.variables.get(name).is_none_or(|value| value.is::<T>());
-        if !fits {
-            tell(Fact::ChangedType, name);
-        }
-        fits
+        self.check(name, TypeId::of::<T>())
     }
 
     /// Takes a variable out if there is one of that name and type.
     pub(crate) fn take_if<T: 'static>(&mut self, name: &str) -> Option<T> {
-        self.variables
-            .get(name)?
-            .is::<T>()
-            .then(|| self.take_variable(name))
+        let value = self.take(name, TypeId::of::<T>())?;
+        // SAFETY: it is a box of this very type.
+        Some(unsafe { *Box::from_raw(Box::into_raw(value).cast::<T>()) })
     }
 
     /// Takes a variable out.
@@ -53,15 +50,37 @@ impl VariableStore {
     /// # Panics
     /// When there is none of that name and type: the session knows which variables an engine has.
     pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
-        // What is not taken stays.
+        let value = self.take_known(name, TypeId::of::<T>());
+        // SAFETY: it was a box of this very type, and is this caller's.
+        unsafe { *Box::from_raw(value.cast::<T>()) }
+    }
+
+    #[inline(never)]
+    fn check(&mut self, name: &str, kind: TypeId) -> bool {
         let fits = self
             .variables
             .get(name)
-            .is_some_and(|value| value.is::<T>());
-        let value = fits.then(|| self.variables.remove(name)).flatten();
-        match value.map(Box::<dyn Any>::downcast) {
-            Some(Ok(value)) => *value,
-            _ => panic!("the variable `{name}` has gone missing"),
+            .is_none_or(|value| (**value).type_id() == kind);
+        if !fits {
+            tell(Fact::ChangedType, name);
+        }
+        fits
+    }
+
+    /// A variable of that name and type; one of another type stays.
+    #[inline(never)]
+    fn take(&mut self, name: &str, kind: TypeId) -> Option<Box<dyn Any>> {
+        self.variables
+            .get(name)
+            .filter(|value| (***value).type_id() == kind)?;
+        self.variables.remove(name)
+    }
+
+    #[inline(never)]
+    fn take_known(&mut self, name: &str, kind: TypeId) -> *mut () {
+        match self.take(name, kind) {
+            Some(value) => Box::into_raw(value).cast(),
+            None => panic!("the variable `{name}` has gone missing"),
         }
     }
 
@@ -80,6 +99,7 @@ impl VariableStore {
         value
     }
 
+    #[inline(never)]
     fn put(&mut self, name: &str, value: Box<dyn Any>) {
         let mut old = self.variables.insert(name.to_owned(), value);
         // Its panic, which the hook has noted, must not keep the next variables from being stored.

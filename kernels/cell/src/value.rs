@@ -22,10 +22,17 @@ pub trait CellValue {
 
 impl<T: Debug + ?Sized> CellValue for T {
     fn evcxr_display(&self) {
-        show(&debug_text(self), type_name::<T>());
+        show_debug(&self, length(self), type_name::<T>());
     }
 }
 
+// Compiled once, and not with every cell.
+#[inline(never)]
+fn show_debug(value: &dyn Debug, length: Option<usize>, type_name: &str) {
+    show(&text_up_to(value, LONGEST, length), type_name);
+}
+
+#[inline(never)]
 pub(crate) fn show(text: &str, type_name: &str) {
     (host().show)(
         Bytes::of(b"text/plain"),
@@ -56,6 +63,7 @@ fn length<T: ?Sized>(value: &T) -> Option<usize> {
 
 /// # Safety
 /// `value` points to a value of the type `id`, which takes so many bytes.
+#[inline(never)]
 unsafe fn length_of(id: TypeId, value: *const (), bytes: usize) -> Option<usize> {
     macro_rules! lists {
         ($($element:ty)*) => {$(
@@ -72,6 +80,7 @@ unsafe fn length_of(id: TypeId, value: *const (), bytes: usize) -> Option<usize>
     None
 }
 
+#[inline(never)]
 fn text_up_to(value: &dyn Debug, longest: usize, length: Option<usize>) -> String {
     let mut text = Shortened {
         text: String::new(),
