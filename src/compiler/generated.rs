@@ -10,15 +10,25 @@ use crate::cell::Edits;
 
 const PANICKED: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
 const ERRORED: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+/// Around the user's code, and so in front of it.
+const CATCHING: &str = "match std::panic::catch_unwind(";
 const RUNTIME: &str = "evcxr_internal_runtime";
 const ENTRY: &str = "run_user_code_";
 
 /// The name under which the generated entry goes on, behind the one that the engine calls.
 const BODY: &str = "evcxr_regatta_body";
 
-/// The edits for the whole of a cell's generated source; `None` when it has no entry function.
-pub fn mended(source: &str) -> Option<Edits> {
+/// What a cell's generated source comes to.
+pub struct Mended {
+    pub edits: Edits,
+    /// Bytes of the functions and types of the session, which come with every cell.
+    pub items: usize,
+}
+
+/// For the whole of a cell's generated source; `None` when it has no entry function.
+pub fn mended(source: &str) -> Option<Mended> {
     let mut edits = Edits::default();
+    let mut items = 0;
     let file = SourceFile::parse(source, Edition::Edition2024).tree();
     let mut entry = None;
     for item in file.items() {
@@ -34,25 +44,20 @@ pub fn mended(source: &str) -> Option<Edits> {
                 edits.insert(inside.start, "pub use ::regatta_cell::store::*;");
                 edits.remove(source, inside);
             }
-            ast::Item::Impl(_) => {
-                if let Some(at) = text
-                    .find(ERRORED)
-                    .filter(|_| text.contains("for EvcxrUserCodeError"))
-                {
+            ast::Item::Impl(_) if text.contains("for EvcxrUserCodeError") => {
+                if let Some(at) = text.find(ERRORED) {
                     let at = start + at;
                     edits.replace(at..at + ERRORED.len(), "::regatta_cell::store::errored();");
                 }
             }
-            ast::Item::Fn(function) => {
-                let Some(name) = function
-                    .name()
-                    .filter(|name| name.text().starts_with(ENTRY))
-                else {
-                    continue;
-                };
-                entry = Some((name.text().to_string(), function.clone()));
-            }
-            _ => {}
+            ast::Item::Fn(function) => match function.name() {
+                Some(name) if name.text().starts_with(ENTRY) => {
+                    entry = Some((name.text().to_string(), function.clone()));
+                }
+                _ => items += text.len(),
+            },
+            ast::Item::Use(_) | ast::Item::ExternCrate(_) => {}
+            _ => items += text.len(),
         }
     }
     let (name, function) = entry?;
@@ -67,6 +72,13 @@ pub fn mended(source: &str) -> Option<Edits> {
     let signature = format!("pub extern \"C\" fn {name}(");
     let at = start + words.find(&signature)?;
     edits.replace(at..at + signature.len(), format!("fn {BODY}("));
+    if let Some(at) = source.get(body..end)?.find(CATCHING) {
+        let at = body + at;
+        edits.replace(
+            at..at + CATCHING.len(),
+            "match ::regatta_cell::store::guarded(",
+        );
+    }
     // evcxr's own is behind all of the user's.
     if let Some(at) = source.get(body..end)?.rfind(PANICKED) {
         let at = body + at;
@@ -83,7 +95,7 @@ pub fn mended(source: &str) -> Option<Edits> {
              |store| {BODY}(store.cast()).cast()) }} }}\n"
         ),
     );
-    Some(edits)
+    Some(Mended { edits, items })
 }
 
 #[cfg(test)]
@@ -98,13 +110,13 @@ mod tests {
         mod evcxr_internal_runtime {\npub const A: u8 = 1;\npub struct VariableStore {}\n}\n\
         #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_7(\n\
         mut s: *mut evcxr_internal_runtime::VariableStore)\n  -> *mut evcxr_internal_runtime::VariableStore {\n\
-        match f(||{\nprintln!(\"EVCXR_PANIC_NOTIFICATION\");\n}) {\n  Ok(_) => {}\n  Err(_) => {\n    \
+        match std::panic::catch_unwind(\n  std::panic::AssertUnwindSafe(||{\nprintln!(\"EVCXR_PANIC_NOTIFICATION\");\n\
+        match std::panic::catch_unwind(f) { _ => {} }\n})) {\n  Ok(_) => {}\n  Err(_) => {\n    \
         println!(\"EVCXR_PANIC_NOTIFICATION\");\n}}\ns\n}\n";
 
     #[test]
     fn only_what_is_generated_changes() {
-        let edits = mended(SOURCE).unwrap();
-        let text = edits.apply(SOURCE);
+        let text = mended(SOURCE).unwrap().edits.apply(SOURCE);
         assert_eq!(
             text.matches("EVCXR_PANIC_NOTIFICATION").count(),
             2,
@@ -113,9 +125,13 @@ mod tests {
         assert!(text.contains("mod evcxr_internal_runtime {pub use ::regatta_cell::store::*;\n"));
         assert!(!text.contains("USER_ERROR_OCCURRED") && !text.contains("pub const A"));
         assert!(text.contains("\n\nfn evcxr_regatta_body(\nmut s"), "{text}");
+        assert!(text.contains(
+            "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n"
+        ));
+        assert_eq!(text.matches("catch_unwind(f)").count(), 1, "the user's own");
         let line = |text: &str| {
             text.lines()
-                .position(|line| line.contains("match f"))
+                .position(|line| line.contains("AssertUnwindSafe"))
                 .unwrap()
         };
         assert_eq!(line(SOURCE), line(&text));
@@ -123,6 +139,17 @@ mod tests {
             text.trim_end()
                 .ends_with("evcxr_regatta_body(store.cast()).cast()) } }"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn what_cells_have_defined_is_measured() {
+        let bytes = |source: &str| mended(source).unwrap().items;
+        let functions = "fn user() {}\nstruct Boat { crew: u32 }\n";
+        let before = bytes(SOURCE);
+        assert_eq!(
+            bytes(&format!("use a::b;\n{functions}{SOURCE}")) - before,
+            functions.len() - 2
         );
     }
 

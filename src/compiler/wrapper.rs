@@ -14,10 +14,12 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::diagnostics::ELSEWHERE;
+use super::generated::Mended;
 use super::statics::{self, Changes};
 use super::told::taken_out;
 use super::tools::direct::Run;
 use super::tools::linker::Linker;
+use super::tools::units;
 use super::{bundle, generated};
 use crate::cell::{Edits, lifted};
 
@@ -203,7 +205,7 @@ pub struct Cell {
     /// Turns it into what the other edits are made to.
     lifted: Edits,
     between: String,
-    mended: Edits,
+    mended: Mended,
     statics: Edits,
     /// What follows the source.
     appended: String,
@@ -259,7 +261,9 @@ impl Cell {
             Some(linker) => linker.arguments(own),
             None => own,
         };
-        let arguments: Vec<OsString> = arguments.iter().cloned().chain(own).collect();
+        let arguments: Vec<OsString> = units::for_items(arguments, self.mended.items)
+            .chain(own)
+            .collect();
         let compiled = self.compile_with(rustc, &arguments, true);
         // Put back, with its time: cargo and evcxr go by it.
         let restored = fs::write(&self.file, &self.original).and_then(|()| {
@@ -275,7 +279,7 @@ impl Cell {
         arguments: &[OsString],
         sharing: bool,
     ) -> io::Result<Compiled> {
-        let mut edits = self.mended.clone();
+        let mut edits = self.mended.edits.clone();
         if sharing {
             edits.extend(&self.statics);
         }
@@ -434,7 +438,10 @@ mod tests {
             source: source.to_owned(),
             lifted: Edits::default(),
             between: source.to_owned(),
-            mended: Edits::default(),
+            mended: Mended {
+                edits: Edits::default(),
+                items: 0,
+            },
             statics: statics.clone(),
             appended: String::new(),
             arguments: Vec::new(),

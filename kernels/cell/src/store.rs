@@ -8,6 +8,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crate::catch::caught;
@@ -140,6 +141,21 @@ pub unsafe fn run(
     // SAFETY: made by `create_variable_store`, never freed, and used by one cell at a time.
     tell(Fact::Variables, &unsafe { &*store }.names());
     store
+}
+
+/// Runs the user's code, in the place of `catch_unwind`, which would be compiled with every cell.
+///
+/// # Errors
+/// When it panicked.
+#[expect(clippy::result_unit_err, reason = "generated code asks no more")]
+pub fn guarded<R, F: FnOnce() -> R>(AssertUnwindSafe(run): AssertUnwindSafe<F>) -> Result<(), ()> {
+    let mut run = Some(run);
+    let ran = caught(&mut || {
+        if let Some(run) = run.take() {
+            run();
+        }
+    });
+    if ran { Ok(()) } else { Err(()) }
 }
 
 /// The user's code panicked, and evcxr's code caught it.

@@ -122,6 +122,8 @@ impl Linker {
             }
         }
         direct.push("-Clinker-flavor=ld.lld".into());
+        // To start threads takes longer than to link a cell.
+        direct.push("-Clink-arg=--threads=1".into());
         direct.push(format!("-Clinker={}", self.program.display()).into());
         direct.extend(
             self.added
@@ -232,6 +234,7 @@ mod tests {
                 "-Clink-arg=-rpath",
                 "-Clink-arg=/deps",
                 "-Clinker-flavor=ld.lld",
+                "-Clink-arg=--threads=1",
                 "-Clinker=/lld",
                 "-Clink-arg=-L/lib"
             ]

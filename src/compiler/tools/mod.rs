@@ -10,6 +10,7 @@ pub(super) mod direct;
 pub(super) mod linker;
 mod messages;
 mod surroundings;
+pub(super) mod units;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
