@@ -90,7 +90,7 @@ fn args_end(text: &str, lines: &Lines, from: usize) -> Result<usize, Stop> {
                 return Ok(tok.start + newline);
             }
         } else {
-            brackets.step(&tok, false);
+            brackets.step(&tok);
         }
     }
     match brackets.innermost() {

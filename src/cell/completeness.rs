@@ -56,7 +56,7 @@ fn is_finished(scan: &Scan) -> bool {
     }
     // The parser lets `0..=` be a range.
     let assigns = tail.last.is_some_and(|last| last.kind == TokenKind::Eq);
-    if tail.brackets.depth() > 0 || tail.wants_item || assigns {
+    if tail.brackets.depth() > 0 || assigns {
         return false;
     }
     match scan.segments.last().map(|segment| &segment.kind) {
@@ -72,6 +72,9 @@ fn ends_finished(tree: &Tree) -> bool {
     let end = tree.code_end();
     let wants_more = |(at, what): &(usize, String)| *at >= end && !is_semicolon_error(what);
     let earlier = |(at, _): &(usize, String)| *at < end;
+    if tree.ends_in_documentation() {
+        return false;
+    }
     tree.errors().iter().any(earlier) || !tree.errors().iter().any(wants_more)
 }
 
@@ -152,6 +155,9 @@ mod tests {
             "return",
             "#![allow(unused)]",
             "// a = (",
+            "//! doc",
+            "//// no doc",
+            "/// doc\nfn f() {}",
             "'('",
             "'a: loop {}",
             "%px x",
@@ -227,6 +233,7 @@ mod tests {
             "let x = if a { 1 } else",
             "unsafe",
             "fn f() {\n",
+            "fn f() {\n    let x = 5 let y = 6;",
             "\"a\n\n\n",
             "/*\n\n\n",
             "match x { 1 =>",
@@ -242,6 +249,8 @@ mod tests {
             "#[derive(Debug)]",
             "#[a]\n#[b]",
             "/// doc",
+            "/// doc\n// plain",
+            "/** doc */",
             "#[test] pub",
             "%px f(",
             "%map |x| {\n x",

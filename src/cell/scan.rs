@@ -31,11 +31,8 @@ pub(super) struct Scan {
 #[derive(Default)]
 pub(super) struct Tail {
     pub brackets: Brackets,
-    /// The last two tokens that the compiler's parser sees.
+    /// The last token that the compiler's parser sees.
     pub last: Option<Tok>,
-    pub before_last: Option<Tok>,
-    /// The last token closed an attribute or is documentation: an item must follow.
-    pub wants_item: bool,
     /// The text ends inside a string or a block comment.
     pub unterminated: bool,
     /// The cell's last line is a shell command that ends with a backslash.
@@ -124,7 +121,6 @@ impl<'a> Scanner<'a> {
             if tok.is_significant() {
                 self.rust_first.get_or_insert(tok.start);
             }
-            self.tail.wants_item |= tok.is_outer_doc();
             return Ok(());
         }
         if self.tail.brackets.depth() == 0 {
@@ -162,10 +158,8 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        let opens_attribute = tok.kind == TokenKind::OpenBracket && is(tail.last, TokenKind::Pound);
-        let closed = tail.brackets.step(&tok, opens_attribute);
-        tail.wants_item = closed.is_some_and(|opened| opened.marked);
-        tail.before_last = tail.last.replace(tok);
+        tail.brackets.step(&tok);
+        tail.last = Some(tok);
         self.rust_first.get_or_insert(tok.start);
     }
 
@@ -426,7 +420,7 @@ fn first_word(command: &str) -> &str {
 fn opens_a_bracket(line: &str) -> bool {
     let mut brackets = Brackets::default();
     for tok in Lexer::new(line, 0) {
-        brackets.step(&tok, false);
+        brackets.step(&tok);
     }
     brackets.depth() > 0 && !brackets.mismatched
 }

@@ -103,6 +103,19 @@ impl Tree {
         })
     }
 
+    /// Whether the code ends with documentation, which is part of no item then.
+    pub fn ends_in_documentation(&self) -> bool {
+        let end = self.code_end();
+        let parts = self.root.descendants_with_tokens();
+        let comments = parts.filter_map(|part| ast::Comment::cast(part.into_token()?));
+        let behind =
+            |comment: &ast::Comment| self.range(comment.syntax().text_range()).start >= end;
+        let last = comments
+            .filter(|comment| comment.is_doc() && behind(comment))
+            .last();
+        last.is_some_and(|last| last.is_outer())
+    }
+
     /// The tokens of the code that say something.
     pub fn tokens(&self) -> impl Iterator<Item = SyntaxToken> + use<> {
         let (from, to) = (self.before, self.before + self.len);

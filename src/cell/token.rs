@@ -2,9 +2,7 @@
 //! open, what is unterminated, which line a byte stands on. It must never decide what a token means for a
 //! cell, and never panic: any text has tokens.
 
-use ra_ap_rustc_lexer::{
-    Cursor, DocStyle, FrontmatterAllowed, LiteralKind, RawStrError, TokenKind,
-};
+use ra_ap_rustc_lexer::{Cursor, FrontmatterAllowed, LiteralKind, RawStrError, TokenKind};
 
 /// One token; `start` and `end` are byte offsets in the text.
 #[derive(Clone, Copy, Debug)]
@@ -28,19 +26,6 @@ impl Tok {
             }
             _ => true,
         }
-    }
-
-    /// Documentation of the item that follows: `/// …` or `/** … */`.
-    pub fn is_outer_doc(&self) -> bool {
-        matches!(
-            self.kind,
-            TokenKind::LineComment {
-                doc_style: Some(DocStyle::Outer)
-            } | TokenKind::BlockComment {
-                doc_style: Some(DocStyle::Outer),
-                ..
-            }
-        )
     }
 
     pub fn is_comment(&self) -> bool {
@@ -131,8 +116,6 @@ enum Shape {
 pub(super) struct Opened {
     shape: Shape,
     pub at: usize,
-    /// What the opener of this bracket said about it: an attribute's `#[`, a macro call's `!(`.
-    pub marked: bool,
 }
 
 /// The brackets that are open. Closing one that encloses others closes those too, so that broken code finds
@@ -154,8 +137,8 @@ impl Brackets {
         self.open.last()
     }
 
-    /// Takes note of one token; gives the opener when the token closed it.
-    pub fn step(&mut self, tok: &Tok, marked: bool) -> Option<Opened> {
+    /// Takes note of one token.
+    pub fn step(&mut self, tok: &Tok) {
         let (shape, opens) = match tok.kind {
             TokenKind::OpenParen => (Shape::Round, true),
             TokenKind::OpenBracket => (Shape::Square, true),
@@ -163,29 +146,27 @@ impl Brackets {
             TokenKind::CloseParen => (Shape::Round, false),
             TokenKind::CloseBracket => (Shape::Square, false),
             TokenKind::CloseBrace => (Shape::Curly, false),
-            _ => return None,
+            _ => return,
         };
         if opens {
             self.counts[shape as usize] += 1;
             self.open.push(Opened {
                 shape,
                 at: tok.start,
-                marked,
             });
-            return None;
+            return;
         }
         if self.counts[shape as usize] == 0 {
             self.mismatched = true;
-            return None;
+            return;
         }
         while let Some(opened) = self.open.pop() {
             self.counts[opened.shape as usize] -= 1;
             if opened.shape == shape {
-                return Some(opened);
+                return;
             }
             self.mismatched = true;
         }
-        None
     }
 }
 

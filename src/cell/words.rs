@@ -33,7 +33,8 @@ pub fn is_variable_name(text: &str) -> bool {
 pub fn identifiers(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut brackets = Brackets::default();
-    let mut calls = 0usize;
+    // How many brackets are open in the input of the outermost macro call.
+    let mut call = None;
     let mut last = [None; 2];
     for tok in Lexer::new(code, 0).filter(|tok| !tok.is_comment() && tok.is_significant()) {
         let text = tok.text(code);
@@ -44,18 +45,17 @@ pub fn identifiers(code: &str) -> BTreeSet<String> {
             TokenKind::RawIdent => {
                 names.insert(text.trim_start_matches("r#").to_owned());
             }
-            TokenKind::Literal { kind, .. } if calls > 0 && is_text(kind) => {
+            TokenKind::Literal { kind, .. } if call.is_some() && is_text(kind) => {
                 names.extend(format_names(text));
             }
             _ => {}
         }
         let depth = brackets.depth();
-        let closed = brackets.step(&tok, is_macro_call(last, code));
-        if brackets.depth() > depth && brackets.innermost().is_some_and(|opened| opened.marked) {
-            calls += 1;
-        } else if closed.is_some_and(|opened| opened.marked) {
-            calls -= 1;
+        brackets.step(&tok);
+        if call.is_none() && brackets.depth() > depth && is_macro_call(last, code) {
+            call = Some(brackets.depth());
         }
+        call = call.filter(|open| *open <= brackets.depth());
         last = [last[1], Some(tok)];
     }
     names
