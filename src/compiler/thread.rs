@@ -16,11 +16,11 @@ use evcxr::EvalContext;
 use super::analysis::Analysis;
 use super::message::{Beginning, Made, StateId};
 use super::process::{Kept, Reply};
-use super::told::{Lets, Told, taken_out};
-use super::tools::direct;
+use super::told::{Lets, Told};
+use super::tools::{direct, record};
 use super::{
-    Artifact, CompileError, Setting, Source, carried, cell_crate, diagnostics, relay, template,
-    toolchain, wrapper,
+    Artifact, CompileError, Setting, Source, carried, crates, refusal, relay, template, toolchain,
+    wrapper,
 };
 
 type Answer = Result<Made, CompileError>;
@@ -71,7 +71,7 @@ pub fn serve(
     abandoned: &AtomicBool,
     ready: impl FnOnce(StateId),
 ) -> Result<(), String> {
-    let lock = prepare_lock(folder, beginning).map_err(|error| error.to_string())?;
+    let lock = crates::lock(folder, beginning).map_err(|error| error.to_string())?;
     let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE).unwrap_or_default();
     let (sysroot, build) = (Path::new(&sysroot).to_owned(), folder.join("build"));
     let laid = beginning.adopts || template::lay(&sysroot, &build);
@@ -107,7 +107,7 @@ pub fn serve(
             // the template's.
             std::fs::write(build.join("Cargo.lock"), &lock).map_err(evcxr::Error::from)
         };
-        match add_crates(beginning, add).and_then(|()| {
+        match crates::add_all(beginning, add).and_then(|()| {
             context
                 .eval_with_state(PRELUDE, state)
                 .map_err(|error| error.to_string())
@@ -127,7 +127,7 @@ pub fn serve(
     let Some(mut root) = root else {
         return Err("no prelude".to_owned());
     };
-    if !beginning.adopts && (!laid || !direct::is_recorded(&build)) {
+    if !beginning.adopts && (!laid || !record::is_recorded(&build)) {
         // Only the speed of the next start depends on it.
         let _ = template::keep(&sysroot, &build);
     }
@@ -166,7 +166,7 @@ pub fn serve(
                     artifact: none(),
                     after: FIRST,
                     variables: BTreeMap::new(),
-                    crates: crates(&build),
+                    crates: crates::listed(&build),
                 }));
             }
             Request::AddCrate {
@@ -177,7 +177,7 @@ pub fn serve(
                 // Tried on the root first; the other namespaces take it over with their next cell.
                 let mut state = root.clone();
                 state.set_offline_mode(false);
-                let added = own_crate(&name, &config)
+                let added = crates::config(&name, &config)
                     .and_then(|config| {
                         let lock = build.join("Cargo.lock");
                         let locked = std::fs::read(&lock);
@@ -214,7 +214,7 @@ pub fn serve(
                         artifact: none(),
                         after: next,
                         variables: BTreeMap::new(),
-                        crates: crates(&build),
+                        crates: crates::listed(&build),
                     })
                 });
                 answer.send(answered);
@@ -266,11 +266,11 @@ pub fn serve(
                             artifact,
                             after: next,
                             variables: variables(&context),
-                            crates: crates(&build),
+                            crates: crates::listed(&build),
                         }
                     }),
                     Err(error) => {
-                        let mut refused = refusal(error, prefix_lines, &context);
+                        let mut refused = refusal::refusal(error, prefix_lines, &context);
                         if let (Some(told), CompileError::Refused(errors)) = (&told, &mut refused) {
                             let places = errors.iter_mut().flat_map(|error| &mut error.places);
                             places.for_each(|place| told.back(place, prefix_lines));
@@ -298,7 +298,7 @@ pub fn serve(
                     .and_then(|()| caught(|| context.eval_with_state(&code, before).map(|_| ())));
                 let _ = std::fs::remove_file(&file);
                 let answered = evaluated
-                    .map_err(|error| refusal(error, 0, &context))
+                    .map_err(|error| refusal::refusal(error, 0, &context))
                     .map(|()| {
                         next += 1;
                         states.insert(next, context.state());
@@ -306,7 +306,7 @@ pub fn serve(
                             artifact: none(),
                             after: next,
                             variables: variables(&context),
-                            crates: crates(&build),
+                            crates: crates::listed(&build),
                         }
                     });
                 answer.send(answered);
@@ -384,7 +384,7 @@ fn artifact(
     let (so, entry) = told
         .rsplit_once(' ')
         .ok_or_else(|| CompileError::Trouble(format!("the relay said {told:?}")))?;
-    let source = source(context);
+    let source = refusal::source(context);
     let mut so = PathBuf::from(so);
     if beginning.adopts {
         // evcxr's numbers begin anew, and engines have loaded those of the compiler before.
@@ -399,107 +399,9 @@ fn artifact(
     })
 }
 
-/// What rustc read last, but for what its wrapper adds.
-fn source(context: &EvalContext) -> String {
-    taken_out(&context.last_source().unwrap_or_default())
-}
-
 fn variables(context: &EvalContext) -> BTreeMap<String, String> {
     context
         .variables_and_types()
         .map(|(name, type_name)| (name.to_owned(), type_name.to_owned()))
         .collect()
-}
-
-fn refusal(error: evcxr::Error, prefix_lines: usize, context: &EvalContext) -> CompileError {
-    match error {
-        evcxr::Error::CompilationErrors(mut errors) => {
-            // `cargo check` also tells its warnings.
-            if errors.iter().any(|error| error.level() != "warning") {
-                errors.retain(|error| error.level() != "warning");
-            }
-            // A linker without room says so among notes that show the generated source.
-            let outside = errors
-                .iter()
-                .filter(|error| error.code().is_none() && error.spanned_messages().is_empty());
-            if let Some(full) = outside
-                .map(|error| error.rendered())
-                .find(|told| is_full(told))
-            {
-                return CompileError::Trouble(full);
-            }
-            let source = source(context);
-            let mut told: Vec<_> = errors
-                .iter()
-                .map(|error| diagnostics::diagnostic(error, prefix_lines, &source))
-                .collect();
-            // evcxr lays definitions out in the order of a hash map.
-            told.sort_by(diagnostics::by_place);
-            CompileError::Refused(told)
-        }
-        other => CompileError::Trouble(other.to_string()),
-    }
-}
-
-/// How Linux words `ENOSPC` and `EDQUOT`, and how a linker ends whose mapped output file finds no room.
-const FULL: [&str; 3] = [
-    "No space left on device",
-    "Disk quota exceeded",
-    "signal 7 [Bus error]",
-];
-
-/// Whether a tool's message is about a disk that is full.
-#[must_use]
-pub fn is_full(message: &str) -> bool {
-    FULL.iter().any(|full| message.contains(full))
-}
-
-/// Sees to it that there is a lock file, and gives it.
-fn prepare_lock(folder: &Path, beginning: &Beginning) -> std::io::Result<String> {
-    let build = folder.join("build");
-    std::fs::create_dir_all(&build)?;
-    let file = build.join("Cargo.lock");
-    let there = std::fs::read_to_string(&file).ok();
-    if let Some(there) = there.filter(|there| beginning.adopts && !there.is_empty()) {
-        return Ok(there);
-    }
-    std::fs::write(file, cell_crate::LOCK)?;
-    Ok(cell_crate::LOCK.to_owned())
-}
-
-/// The crates of which cells are built now: lines of the manifest that evcxr has written.
-fn crates(build: &Path) -> Vec<String> {
-    let manifest = std::fs::read_to_string(build.join("Cargo.toml")).unwrap_or_default();
-    let crates = manifest
-        .split_once("[dependencies]\n")
-        .map(|(_, rest)| rest);
-    let lines = crates.unwrap_or_default().lines().map(str::trim);
-    let lines = lines.take_while(|line| !line.starts_with('['));
-    lines
-        .filter(|line| line.contains('='))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn add_crates(
-    beginning: &Beginning,
-    mut add: impl FnMut(&str, &str) -> Result<(), evcxr::Error>,
-) -> Result<(), String> {
-    let own = cell_crate::own(&toolchain::cache_dir())
-        .map_err(|error| format!("cannot write the cell crate's sources: {error}"))?;
-    let asked = beginning.crates.iter();
-    let asked = asked.filter_map(|line| line.split_once('='));
-    let asked = asked.map(|(name, config)| (name.trim(), config.trim()));
-    let own = own.iter().map(|(name, config)| (*name, config.as_str()));
-    own.chain(asked)
-        .try_for_each(|(name, config)| add(name, config).map_err(|error| error.to_string()))
-}
-
-/// `%dep kernels` means the compute kernels that this binary carries.
-fn own_crate(name: &str, config: &str) -> Result<String, String> {
-    if name != "kernels" || config != "\"*\"" {
-        return Ok(config.to_owned());
-    }
-    cell_crate::kernels_config(&toolchain::cache_dir())
-        .map_err(|error| format!("cannot write the kernels' sources: {error}"))
 }

@@ -4,24 +4,16 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::super::local_crates;
-use super::super::wrapper::{self, CELL_CRATE, Cell, Compiled, Rustc};
+use super::super::wrapper::{self, CELL_CRATE, Cell, Compiled};
 use super::linker::Linker;
 use super::messages::{self, Said};
-use super::surroundings::stamp;
+use super::record::{RECORDS, Record, Run, checking, made_in, number};
 use super::{Surroundings, Tool};
-
-/// In the target folder: what each build was.
-const RECORDS: &str = "regatta-builds";
 
 /// In the target folder: what is left of checks.
 const CHECKED: &str = "regatta-checked";
@@ -40,45 +32,6 @@ const OTHER_CRATES: [&str; 5] = ["E0460", "E0461", "E0462", "E0463", "E0514"];
 
 /// How rustc words that it could not link.
 const UNLINKED: &str = "linking with";
-
-/// How rustc was run for the cells' crate, as its wrapper saw it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    pub arguments: Vec<String>,
-    pub environment: Vec<(String, String)>,
-}
-
-/// A file that a build went by.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamped {
-    file: PathBuf,
-    /// When it was written, in nanoseconds since 1970, and its length; `None` for one that is not there.
-    stamp: Option<(u128, u64)>,
-}
-
-impl Stamped {
-    pub fn new(file: PathBuf) -> Self {
-        let stamp = stamp(&file);
-        Self { file, stamp }
-    }
-
-    pub fn is_same(&self) -> bool {
-        stamp(&self.file) == self.stamp
-    }
-}
-
-/// A build that cargo has done.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Record {
-    run: Run,
-    /// Of the lock file before.
-    lock_before: u64,
-    lock: String,
-    /// The built crates, and the sources of those that the user may be editing.
-    files: Vec<Stamped>,
-    /// Cargo's message about the result.
-    artifact: Value,
-}
 
 /// Builds or checks the cell in the working folder. `None` when cargo is not asked for just that, or cannot be asked.
 pub fn build(tool: Tool, arguments: &[OsString]) -> Option<ExitCode> {
@@ -105,13 +58,6 @@ fn code(done: io::Result<ExitCode>) -> ExitCode {
         wrapper::tell(&format!("error: the cell cannot be built: {error}"));
         ExitCode::from(REFUSED)
     })
-}
-
-/// Whether the build in this folder is recorded, as it is now.
-#[must_use]
-pub fn is_recorded(folder: &Path) -> bool {
-    fs::read_dir(folder.join("target").join(RECORDS))
-        .is_ok_and(|mut records| records.next().is_some())
 }
 
 /// What cargo is asked for.
@@ -179,21 +125,8 @@ impl Build {
         self.folder.join("Cargo.lock")
     }
 
-    /// The record, when all that the build went by is as it was.
     fn record(&self) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&fs::read(&self.place).ok()?).ok()?;
-        if !record.files.iter().all(Stamped::is_same) {
-            return None;
-        }
-        let lock = fs::read_to_string(self.lock()).ok()?;
-        if lock != record.lock {
-            if number(&lock) != record.lock_before {
-                return None;
-            }
-            // Cargo leaves only what the build needs.
-            fs::write(self.lock(), &record.lock).ok()?;
-        }
-        Some(record)
+        Record::read(&self.place, &self.lock())
     }
 
     /// A result that nobody loads.
@@ -331,93 +264,15 @@ impl Build {
 
     fn keep(&self, run: &Path, lock_before: u64, said: &str) -> io::Result<()> {
         let run: Run = serde_json::from_slice(&fs::read(run)?)?;
-        let (Some(artifact), Some(session)) =
-            (messages::artifact(said, CELL_CRATE), self.folder.parent())
-        else {
-            return Ok(());
-        };
-        let Some(edited) = local_crates::of_finished_builds(session) else {
-            return Ok(());
-        };
-        let crates = run.arguments.windows(2).filter(|two| two[0] == "--extern");
-        let crates = crates.filter_map(|two| two[1].split_once('='));
-        let crates = crates.map(|(_, file)| PathBuf::from(file));
-        let files: Vec<Stamped> = crates
-            .chain(edited.iter().cloned())
-            .map(Stamped::new)
-            .collect();
-        // One that was written meanwhile may have been read before.
-        let since = self
-            .since
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        let meanwhile = |one: &&Stamped| one.stamp.is_some_and(|(written, _)| written >= since);
-        if files
-            .iter()
-            .filter(|one| edited.contains(&one.file))
-            .any(|one| meanwhile(&one))
-        {
-            return Ok(());
+        let lock = (lock_before, fs::read_to_string(self.lock())?);
+        let session = self.folder.parent().unwrap_or(&self.folder);
+        if let Some(record) = Record::of(run, said, session, self.since, lock) {
+            record.keep(&self.place)?;
+            // It travels with the record.
+            let _ = Linker::known(&self.target.join(RECORDS), &self.triple, &record.run);
         }
-        let record = Record {
-            run,
-            lock_before,
-            lock: fs::read_to_string(self.lock())?,
-            files,
-            artifact,
-        };
-        fs::create_dir_all(self.target.join(RECORDS))?;
-        let mut beside = tempfile::NamedTempFile::new_in(self.target.join(RECORDS))?;
-        beside.write_all(&serde_json::to_vec(&record)?)?;
-        beside.persist(&self.place)?;
-        // It travels with the record.
-        let _ = Linker::known(&self.target.join(RECORDS), &self.triple, &record.run);
         Ok(())
     }
-}
-
-impl Run {
-    fn rustc(&self) -> Rustc {
-        let recorded = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        let own = Tool::Rustc.environment().into_iter();
-        Rustc {
-            path: Tool::Rustc.real().get_program().to_owned(),
-            environment: own
-                .map(|(name, value)| (name.into(), value))
-                .chain(recorded)
-                .collect(),
-        }
-    }
-
-    /// The arguments without colours, which cargo asks for to take them out again.
-    fn uncoloured(&self) -> Vec<OsString> {
-        let uncoloured =
-            |argument: &String| argument.replace("diagnostic-rendered-ansi,", "").into();
-        self.arguments.iter().map(uncoloured).collect()
-    }
-}
-
-/// The arguments with which rustc only checks; what it writes goes to `beside`.
-fn checking(arguments: &[OsString], beside: &Path) -> Vec<OsString> {
-    let mut checking: Vec<OsString> = Vec::new();
-    for argument in arguments {
-        let text = argument.to_string_lossy();
-        if text.starts_with("incremental=") {
-            // With the option before it.
-            checking.pop();
-        } else if text.starts_with("--emit=") {
-            checking.push("--emit=metadata".into());
-        } else if checking.last().is_some_and(|last| last == "--out-dir") {
-            checking.push(beside.into());
-        } else {
-            checking.push(argument.clone());
-        }
-    }
-    checking
 }
 
 fn is_of_other_crates(said: &Said) -> bool {
@@ -438,12 +293,6 @@ fn link(made: &Path, result: &Path) -> io::Result<()> {
     fs::hard_link(made, result).or_else(|_| fs::copy(made, result).map(|_| ()))
 }
 
-/// Where rustc writes the shared object.
-fn made_in(arguments: &[OsString]) -> Option<PathBuf> {
-    let folder = arguments.windows(2).find(|two| two[0] == "--out-dir")?;
-    Some(Path::new(&folder[1]).join(wrapper::SHARED_OBJECT))
-}
-
 fn tell(said: Vec<Said>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for one in said {
@@ -454,12 +303,6 @@ fn tell(said: Vec<Said>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn number(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A manifest with its dependencies in order: evcxr lays them out as a hash map has them.
@@ -475,68 +318,6 @@ fn sorted(manifest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn build(folder: &Path) -> Build {
-        let target = folder.join("target");
-        Build {
-            folder: folder.to_owned(),
-            place: target.join(RECORDS).join("1"),
-            target,
-            triple: "x86".to_owned(),
-            manifest: String::new(),
-            not_loaded: false,
-            only_checked: false,
-            since: SystemTime::now(),
-        }
-    }
-
-    #[test]
-    fn a_record_holds_while_everything_is_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("Cargo.lock"), "all").unwrap();
-        fs::write(at("libserde.rlib"), "1").unwrap();
-        let record = Record {
-            run: Run {
-                arguments: Vec::new(),
-                environment: Vec::new(),
-            },
-            lock_before: number("all"),
-            lock: "needed".to_owned(),
-            files: vec![
-                Stamped::new(at("libserde.rlib")),
-                Stamped::new(at("build.rs")),
-            ],
-            artifact: Value::Null,
-        };
-        let build = build(folder.path());
-        fs::create_dir_all(build.place.parent().unwrap()).unwrap();
-        fs::write(&build.place, serde_json::to_vec(&record).unwrap()).unwrap();
-        assert_eq!(build.record(), Some(record));
-        assert_eq!(fs::read_to_string(at("Cargo.lock")).unwrap(), "needed");
-        assert!(build.record().is_some());
-
-        fs::write(at("Cargo.lock"), "another").unwrap();
-        assert_eq!(build.record(), None);
-        fs::write(at("Cargo.lock"), "needed").unwrap();
-        assert!(build.record().is_some());
-        fs::write(at("build.rs"), "it was not there").unwrap();
-        assert_eq!(build.record(), None);
-        fs::remove_file(at("build.rs")).unwrap();
-        fs::write(at("libserde.rlib"), "22").unwrap();
-        assert_eq!(build.record(), None);
-    }
-
-    #[test]
-    fn a_check_links_nothing_and_writes_beside() {
-        let words = |text: &str| -> Vec<OsString> { text.split(' ').map(Into::into).collect() };
-        let built =
-            "--crate-name ctx --emit=dep-info,link --out-dir /deps -C incremental=/i -C rpath";
-        assert_eq!(
-            checking(&words(built), Path::new("/beside")),
-            words("--crate-name ctx --emit=metadata --out-dir /beside -C rpath")
-        );
-    }
 
     #[test]
     fn the_order_of_dependencies_does_not_matter() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::direct::{Run, Stamped};
+use super::record::{Run, Stamped};
 use super::{Tool, found};
 
 /// Beside the records.

@@ -9,6 +9,7 @@ mod chosen;
 pub(super) mod direct;
 pub(super) mod linker;
 mod messages;
+pub(super) mod record;
 mod surroundings;
 pub(super) mod units;
 

@@ -1,0 +1,56 @@
+//! The crates of which cells are built: cargo's lock file and the manifest that evcxr writes.
+
+use std::path::Path;
+
+use super::message::Beginning;
+use super::{cell_crate, toolchain};
+
+/// Sees to it that there is a lock file, and gives it.
+pub(super) fn lock(folder: &Path, beginning: &Beginning) -> std::io::Result<String> {
+    let build = folder.join("build");
+    std::fs::create_dir_all(&build)?;
+    let file = build.join("Cargo.lock");
+    let there = std::fs::read_to_string(&file).ok();
+    if let Some(there) = there.filter(|there| beginning.adopts && !there.is_empty()) {
+        return Ok(there);
+    }
+    std::fs::write(file, cell_crate::LOCK)?;
+    Ok(cell_crate::LOCK.to_owned())
+}
+
+/// The crates of which cells are built now: lines of the manifest that evcxr has written.
+pub(super) fn listed(build: &Path) -> Vec<String> {
+    let manifest = std::fs::read_to_string(build.join("Cargo.toml")).unwrap_or_default();
+    let crates = manifest
+        .split_once("[dependencies]\n")
+        .map(|(_, rest)| rest);
+    let lines = crates.unwrap_or_default().lines().map(str::trim);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines
+        .filter(|line| line.contains('='))
+        .map(str::to_owned)
+        .collect()
+}
+
+pub(super) fn add_all(
+    beginning: &Beginning,
+    mut add: impl FnMut(&str, &str) -> Result<(), evcxr::Error>,
+) -> Result<(), String> {
+    let own = cell_crate::own(&toolchain::cache_dir())
+        .map_err(|error| format!("cannot write the cell crate's sources: {error}"))?;
+    let asked = beginning.crates.iter();
+    let asked = asked.filter_map(|line| line.split_once('='));
+    let asked = asked.map(|(name, config)| (name.trim(), config.trim()));
+    let own = own.iter().map(|(name, config)| (*name, config.as_str()));
+    own.chain(asked)
+        .try_for_each(|(name, config)| add(name, config).map_err(|error| error.to_string()))
+}
+
+/// `%dep kernels` means the compute kernels that this binary carries.
+pub(super) fn config(name: &str, config: &str) -> Result<String, String> {
+    if name != "kernels" || config != "\"*\"" {
+        return Ok(config.to_owned());
+    }
+    cell_crate::kernels_config(&toolchain::cache_dir())
+        .map_err(|error| format!("cannot write the kernels' sources: {error}"))
+}
