@@ -324,6 +324,25 @@ pub fn bound_at_top(code: &str) -> Vec<String> {
     read(code, Tree::bound).unwrap_or_default()
 }
 
+/// Where a `let` binds a name first.
+#[must_use]
+pub fn let_of(code: &str, name: &str) -> Option<Range<usize>> {
+    read(code, |tree| {
+        let lets = tree.root().descendants().filter_map(ast::LetStmt::cast);
+        let mut patterns = lets
+            .filter_map(|statement| statement.pat())
+            .flat_map(|pattern| {
+                pattern
+                    .syntax()
+                    .descendants()
+                    .filter_map(ast::IdentPat::cast)
+            });
+        let found =
+            patterns.find_map(|pattern| pattern.name().filter(|bound| bound.text() == name))?;
+        Some(tree.span(found.syntax()))
+    })?
+}
+
 /// Whether a `let` of the cell's own names nothing: `let;`, `let = 1`.
 #[must_use]
 pub fn lacks_a_pattern(code: &str) -> bool {

@@ -27,6 +27,14 @@ pub fn is_variable_name(text: &str) -> bool {
     is_ident(name) && !never && (is_raw || !KEYWORDS.contains(&name))
 }
 
+/// The first name of the path that code begins with: `a` of `::a::b(c)`.
+#[must_use]
+pub fn root_of_path(code: &str) -> Option<&str> {
+    let mut tokens = Lexer::new(code, 0).filter(Tok::is_significant);
+    let first = tokens.find(|tok| tok.kind != TokenKind::Colon)?;
+    (first.kind == TokenKind::Ident).then(|| first.text(code))
+}
+
 /// The identifiers in Rust code, keywords among them, `r#x` as `x`. Those in strings and comments don't
 /// count, but what a string in a macro call captures does: `println!("{x:?}")` uses `x`.
 #[must_use]

@@ -1,6 +1,7 @@
 //! rustc's errors as data: the user's own lines, never generated ones.
 
 use evcxr::CompilationError;
+use regatta_cell::checks::CAPTURES_CHECKED_IN;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +24,8 @@ pub struct Diagnostic {
     pub extracts: Vec<Extract>,
     /// The generated source from each closure on that the cell crate's checks complain of.
     pub closures: Vec<String>,
+    /// The traits for which a type lacks what the error is about, without their paths.
+    pub wanted: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +128,7 @@ pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -
         help: help(error),
         extracts,
         closures: closures(error, source),
+        wanted: wanted(error),
     }
 }
 
@@ -139,10 +143,13 @@ fn closures(error: &CompilationError, source: &str) -> Vec<String> {
         .flatten()
         .filter_map(|span| span["label"].as_str());
     let mut found: Vec<String> = Vec::new();
-    for label in labels.filter(|label| label.contains("::remote::")) {
-        let functions = 1 + usize::from(label.contains("::reducing::<"));
+    for label in labels {
+        let check = |(name, _): &&(&str, usize)| label.contains(name);
+        let Some((_, functions)) = CAPTURES_CHECKED_IN.iter().find(check) else {
+            continue;
+        };
         // Behind the captures and what makes the function of them.
-        for function in generics(label).into_iter().skip(2).take(functions) {
+        for function in generics(label).into_iter().skip(2).take(*functions) {
             let text = function
                 .split_once(CLOSURE)
                 .and_then(|(_, at)| text_from(source, at));
@@ -246,6 +253,21 @@ fn notes(error: &CompilationError) -> Vec<String> {
             })
         })
         .collect()
+}
+
+/// "required for `K` to implement `a::T`"
+fn wanted(error: &CompilationError) -> Vec<String> {
+    let children = error.json["children"].as_array();
+    let messages = children
+        .into_iter()
+        .flatten()
+        .filter_map(|child| child["message"].as_str()?.strip_prefix("required for `"));
+    let name = |message: &str| {
+        let (_, path) = message.split_once("` to implement `")?;
+        let name = path.split('`').next()?.rsplit("::").next()?;
+        Some(name.to_owned())
+    };
+    messages.filter_map(name).collect()
 }
 
 /// The user's line that a note is about, when the error is about another one.
@@ -391,6 +413,7 @@ mod tests {
             help: None,
             extracts: Vec::new(),
             closures: Vec::new(),
+            wanted: Vec::new(),
         };
         let mut all = [
             told("nowhere b", &[]),

@@ -325,6 +325,28 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What to do now: `did you mean %pool?`
     pub hint: Option<String>,
+    pub cause: Cause,
+}
+
+/// What an error is about, where more follows from it than that it is told: words are for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cause {
+    #[default]
+    Other,
+    /// rustc's parser expected other words.
+    Syntax,
+    /// No value of this name is known.
+    NoValue(String),
+    /// A value that is to be shown has no `Debug`.
+    NoDebug,
+    /// What is to be kept is a closure, whose type has no name.
+    IsClosure,
+    /// The function of a map captures where none can.
+    Captures,
+    /// The type of a captured variable or a sent value that serde cannot carry.
+    Stuck(String),
+    /// The type of a map's inputs or results that serde cannot carry.
+    NotExchanged(String),
 }
 
 impl Report {
@@ -337,6 +359,7 @@ impl Report {
             snippet: None,
             notes: Vec::new(),
             hint: None,
+            cause: Cause::Other,
         }
     }
 

@@ -10,7 +10,7 @@ use super::workshop::Namespace;
 use super::{Code, Failed, Session, TICK, explain};
 use crate::compiler::Analyst;
 use crate::compiler::analysis::{Found, Question, Scene, Scenes};
-use crate::outcome::{ErrorKind, Event, Progress, Report, Sink};
+use crate::outcome::{Cause, ErrorKind, Event, Progress, Report, Sink};
 
 impl Session {
     /// Every variable with its type and where it lives, such as `local` or `p0: 0,2`.
@@ -118,7 +118,7 @@ impl Session {
                 if failed
                     .0
                     .iter()
-                    .any(|report| report.what.contains("is a closure")) =>
+                    .any(|report| report.cause == Cause::IsClosure) =>
             {
                 Ok("a closure, whose type has no name".to_owned())
             }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use regatta_cell::options::MapOptions;
 
-use super::explain::{self, CAPTURES_HINT};
+use super::explain;
 use super::outs::cannot_be_kept;
 use super::written::{Capture, NOTHING_TO_REDUCE, Written};
 use super::{Code, Failed, Pool, Session, types};
@@ -13,7 +13,7 @@ use crate::cell::{
     Binding, Inputs, Targets, arguments_of, captured, closure_parameters, identifiers, inputs,
     position, replaced,
 };
-use crate::outcome::{ErrorKind, Event, Mark, PoolKind, Report, Sink, Snippet};
+use crate::outcome::{Cause, ErrorKind, Event, Mark, PoolKind, Report, Sink, Snippet};
 
 /// A map as the user wrote it; positions are lines and columns in the cell.
 #[derive(Clone, Debug)]
@@ -331,7 +331,7 @@ impl Session {
                 .hint("put a neutral value in front: `std::iter::once(…).chain(inputs)`, or `pool::reduce`, whose result is an Option")
                 .into();
         }
-        let captures = report.hint.as_deref() == Some(CAPTURES_HINT);
+        let captures = report.cause == Cause::Captures;
         if !captures && (report.kind != ErrorKind::Compile || report.snippet.is_some()) {
             return failed;
         }

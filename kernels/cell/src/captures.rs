@@ -1,17 +1,7 @@
 //! Captured variables: lent by the cell, owned again in the other process.
 
-use serde::{Serialize, de::DeserializeOwned};
-
+use crate::checks::Travels;
 use crate::codec;
-
-/// What can travel to another process.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot travel to other processes",
-    label = "travels to other processes"
-)]
-pub trait Travels: Serialize + DeserializeOwned {}
-
-impl<T: Serialize + DeserializeOwned> Travels for T {}
 
 /// A tuple of references to variables, which arrives as a tuple of values.
 pub trait Captured {

@@ -9,6 +9,7 @@
 
 mod captures;
 mod catch;
+pub mod checks;
 mod chunk;
 mod codec;
 pub mod engine;

@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use crate::captures::Both;
-use crate::captures::Travels;
 use crate::catch::caught;
+use crate::checks::Travels;
 use crate::codec;
 use crate::host::{Bytes, End, Write, host, text_of};
 use crate::job::Job;

@@ -10,9 +10,7 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, de::DeserializeOwned};
-
-use crate::captures::Travels;
+use crate::checks::{Exchanged, Travels};
 use crate::codec;
 pub use crate::error::ItemError;
 use crate::host::{Bytes, PoolKind, host};
@@ -29,8 +27,8 @@ pub use crate::with::{map_iter_with, submit, submit_with};
 #[track_caller]
 pub fn map<I, O, F>(inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
 where
-    I: Serialize + DeserializeOwned + Send,
-    O: Serialize + DeserializeOwned + Send + Sync,
+    I: Exchanged + Send,
+    O: Exchanged + Send + Sync,
     F: Fn(I) -> O + Sync,
 {
     Pool::default().map(inputs, f)
@@ -41,9 +39,9 @@ where
 #[track_caller]
 pub fn map_with<S, I, O, F>(shared: &S, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
 where
-    S: Serialize + DeserializeOwned + Sync,
-    I: Serialize + DeserializeOwned + Send,
-    O: Serialize + DeserializeOwned + Send + Sync,
+    S: Exchanged + Sync,
+    I: Exchanged + Send,
+    O: Exchanged + Send + Sync,
     F: Fn(&S, I) -> O + Sync,
 {
     Pool::default().map_with(shared, inputs, f)
@@ -54,8 +52,8 @@ where
 #[track_caller]
 pub fn reduce<I, O, F, P>(inputs: impl IntoIterator<Item = I>, f: F, op: P) -> Option<O>
 where
-    I: Serialize + DeserializeOwned + Send,
-    O: Serialize + DeserializeOwned + Send + Sync,
+    I: Exchanged + Send,
+    O: Exchanged + Send + Sync,
     F: Fn(I) -> O + Sync,
     P: Fn(O, O) -> O + Sync,
 {
@@ -66,7 +64,7 @@ where
 #[track_caller]
 pub fn for_each<I, F>(inputs: impl IntoIterator<Item = I>, f: F)
 where
-    I: Serialize + DeserializeOwned + Send,
+    I: Exchanged + Send,
     F: Fn(I) + Sync,
 {
     Pool::default().for_each(inputs, f);
@@ -78,8 +76,8 @@ pub fn map_iter<'a, It, O, F>(inputs: It, f: F) -> MapIter<'a, O>
 where
     It: IntoIterator,
     It::IntoIter: 'a,
-    It::Item: Serialize + DeserializeOwned,
-    O: Serialize + DeserializeOwned + 'a,
+    It::Item: Exchanged,
+    O: Exchanged + 'a,
     F: Fn(It::Item) -> O,
 {
     Pool::default().map_iter(inputs, f)
@@ -184,8 +182,8 @@ impl Pool {
     #[track_caller]
     pub fn map<I, O, F>(&self, inputs: impl IntoIterator<Item = I>, f: F) -> Vec<O>
     where
-        I: Serialize + DeserializeOwned + Send,
-        O: Serialize + DeserializeOwned + Send + Sync,
+        I: Exchanged + Send,
+        O: Exchanged + Send + Sync,
         F: Fn(I) -> O + Sync,
     {
         match self.kind() {
@@ -203,9 +201,9 @@ impl Pool {
         f: F,
     ) -> Vec<O>
     where
-        S: Serialize + DeserializeOwned + Sync,
-        I: Serialize + DeserializeOwned + Send,
-        O: Serialize + DeserializeOwned + Send + Sync,
+        S: Exchanged + Sync,
+        I: Exchanged + Send,
+        O: Exchanged + Send + Sync,
         F: Fn(&S, I) -> O + Sync,
     {
         match self.kind() {
@@ -225,8 +223,8 @@ impl Pool {
         f: F,
     ) -> Vec<Result<O, ItemError>>
     where
-        I: Serialize + DeserializeOwned + Send,
-        O: Serialize + DeserializeOwned + Send + Sync,
+        I: Exchanged + Send,
+        O: Exchanged + Send + Sync,
         F: Fn(I) -> O + Sync,
     {
         match self.kind() {
@@ -239,8 +237,8 @@ impl Pool {
     #[track_caller]
     pub fn reduce<I, O, F, P>(&self, inputs: impl IntoIterator<Item = I>, f: F, op: P) -> Option<O>
     where
-        I: Serialize + DeserializeOwned + Send,
-        O: Serialize + DeserializeOwned + Send + Sync,
+        I: Exchanged + Send,
+        O: Exchanged + Send + Sync,
         F: Fn(I) -> O + Sync,
         P: Fn(O, O) -> O + Sync,
     {
@@ -258,7 +256,7 @@ impl Pool {
     #[track_caller]
     pub fn for_each<I, F>(&self, inputs: impl IntoIterator<Item = I>, f: F)
     where
-        I: Serialize + DeserializeOwned + Send,
+        I: Exchanged + Send,
         F: Fn(I) + Sync,
     {
         self.map(inputs, f);
@@ -270,8 +268,8 @@ impl Pool {
     where
         It: IntoIterator,
         It::IntoIter: 'a,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + 'a,
+        It::Item: Exchanged,
+        O: Exchanged + 'a,
         F: Fn(It::Item) -> O,
     {
         self.iter_on_processes((), inputs, move |()| f)
@@ -283,8 +281,8 @@ impl Pool {
     where
         It: IntoIterator,
         It::IntoIter: Send + 'static,
-        It::Item: Serialize + DeserializeOwned + Send + 'static,
-        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        It::Item: Exchanged + Send + 'static,
+        O: Exchanged + Send + Sync + 'static,
         F: Fn(It::Item) -> O + Send + Sync + 'static,
     {
         match self.kind() {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::captures::{Captured, Kept};
+use crate::checks::Exchanged;
 use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::{Exchange, Iterated, Moving, News, Plan, Request, Take, length, tagged};
@@ -64,8 +65,8 @@ impl Pool {
     ) -> Vec<O>
     where
         C: Captured,
-        I: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
+        I: Exchanged,
+        O: Exchanged,
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
@@ -95,8 +96,8 @@ impl Pool {
     ) -> Vec<Result<O, ItemError>>
     where
         C: Captured,
-        I: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
+        I: Exchanged,
+        O: Exchanged,
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
@@ -168,8 +169,8 @@ impl Pool {
     ) -> Option<O>
     where
         C: Captured,
-        I: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned,
+        I: Exchanged,
+        O: Exchanged,
         M: FnOnce(C::Owned) -> (F, P),
         F: Fn(I) -> O,
         P: Fn(O, O) -> O,
@@ -198,8 +199,8 @@ impl Pool {
         C: Captured + 'a,
         It: IntoIterator,
         It::IntoIter: 'a,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + 'a,
+        It::Item: Exchanged,
+        O: Exchanged + 'a,
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {
@@ -235,8 +236,8 @@ impl Pool {
         C: Captured,
         It: IntoIterator,
         It::IntoIter: Send + 'static,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + Send + 'static,
+        It::Item: Exchanged,
+        O: Exchanged + Send + 'static,
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {
@@ -258,8 +259,8 @@ impl Pool {
         C: Captured,
         It: IntoIterator,
         It::IntoIter: Send + 'static,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + Send + 'static,
+        It::Item: Exchanged,
+        O: Exchanged + Send + 'static,
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {

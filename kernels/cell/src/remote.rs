@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::captures::Captured;
 use crate::catch::{caught, value_of};
+use crate::checks;
 use crate::chunk::{Types, run};
 use crate::host::{Bytes, ChunkEnd, Function, Task};
 
@@ -21,10 +22,9 @@ where
     O: Serialize,
 {
     const {
-        assert!(
-            size_of::<M>() == 0,
-            "regatta: the function of a map on a process pool captures variables (or is a function pointer)"
-        );
+        if size_of::<M>() != 0 {
+            panic!("{}", checks::CAPTURES);
+        }
     }
     &const {
         Function {
@@ -46,10 +46,9 @@ where
     O: Serialize,
 {
     const {
-        assert!(
-            size_of::<M>() == 0,
-            "regatta: the function of a map on a process pool captures variables (or is a function pointer)"
-        );
+        if size_of::<M>() != 0 {
+            panic!("{}", checks::CAPTURES);
+        }
     }
     &const {
         Function {

@@ -7,6 +7,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/lib.rs", include_str!("../src/lib.rs")),
     ("src/captures.rs", include_str!("../src/captures.rs")),
     ("src/catch.rs", include_str!("../src/catch.rs")),
+    ("src/checks.rs", include_str!("../src/checks.rs")),
     ("src/chunk.rs", include_str!("../src/chunk.rs")),
     ("src/codec.rs", include_str!("../src/codec.rs")),
     ("src/engine.rs", include_str!("../src/engine.rs")),

@@ -1,7 +1,6 @@
 //! Calls of a pool with a value that goes to each engine once: what a closure would capture.
 
-use serde::{Serialize, de::DeserializeOwned};
-
+use crate::checks::Exchanged;
 use crate::codec;
 use crate::error::ItemError;
 use crate::host::PoolKind;
@@ -12,11 +11,11 @@ use crate::pool::{MapIter, Pool};
 #[track_caller]
 pub fn map_iter_with<'a, S, It, O, F>(shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
 where
-    S: Serialize + DeserializeOwned,
+    S: Exchanged,
     It: IntoIterator,
     It::IntoIter: 'a,
-    It::Item: Serialize + DeserializeOwned,
-    O: Serialize + DeserializeOwned + 'a,
+    It::Item: Exchanged,
+    O: Exchanged + 'a,
     F: Fn(&S, It::Item) -> O,
 {
     Pool::default().map_iter_with(shared, inputs, f)
@@ -27,7 +26,7 @@ where
 #[track_caller]
 pub fn submit<O, F>(f: F) -> Job<O>
 where
-    O: Serialize + DeserializeOwned + Send + Sync + 'static,
+    O: Exchanged + Send + Sync + 'static,
     F: Fn() -> O + Send + Sync + 'static,
 {
     Pool::default().submit(f)
@@ -37,8 +36,8 @@ where
 #[track_caller]
 pub fn submit_with<S, O, F>(shared: &S, f: F) -> Job<O>
 where
-    S: Serialize + DeserializeOwned + Send + Sync + 'static,
-    O: Serialize + DeserializeOwned + Send + Sync + 'static,
+    S: Exchanged + Send + Sync + 'static,
+    O: Exchanged + Send + Sync + 'static,
     F: Fn(&S) -> O + Send + Sync + 'static,
 {
     Pool::default().submit_with(shared, f)
@@ -65,9 +64,9 @@ impl Pool {
         f: F,
     ) -> Vec<Result<O, ItemError>>
     where
-        S: Serialize + DeserializeOwned + Sync,
-        I: Serialize + DeserializeOwned + Send,
-        O: Serialize + DeserializeOwned + Send + Sync,
+        S: Exchanged + Sync,
+        I: Exchanged + Send,
+        O: Exchanged + Send + Sync,
         F: Fn(&S, I) -> O + Sync,
     {
         match self.kind() {
@@ -84,11 +83,11 @@ impl Pool {
     #[track_caller]
     pub fn map_iter_with<'a, S, It, O, F>(&self, shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
     where
-        S: Serialize + DeserializeOwned,
+        S: Exchanged,
         It: IntoIterator,
         It::IntoIter: 'a,
-        It::Item: Serialize + DeserializeOwned,
-        O: Serialize + DeserializeOwned + 'a,
+        It::Item: Exchanged,
+        O: Exchanged + 'a,
         F: Fn(&S, It::Item) -> O,
     {
         let maker = move |(shared,)| move |input| f(&shared, input);
@@ -100,11 +99,11 @@ impl Pool {
     #[track_caller]
     pub fn start_with<S, It, O, F>(&self, shared: &S, inputs: It, f: F) -> Job<O>
     where
-        S: Serialize + DeserializeOwned + Send + Sync + 'static,
+        S: Exchanged + Send + Sync + 'static,
         It: IntoIterator,
         It::IntoIter: Send + 'static,
-        It::Item: Serialize + DeserializeOwned + Send + 'static,
-        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        It::Item: Exchanged + Send + 'static,
+        O: Exchanged + Send + Sync + 'static,
         F: Fn(&S, It::Item) -> O + Send + Sync + 'static,
     {
         match self.kind() {
@@ -124,7 +123,7 @@ impl Pool {
     #[track_caller]
     pub fn submit<O, F>(&self, f: F) -> Job<O>
     where
-        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        O: Exchanged + Send + Sync + 'static,
         F: Fn() -> O + Send + Sync + 'static,
     {
         match self.kind() {
@@ -141,8 +140,8 @@ impl Pool {
     #[track_caller]
     pub fn submit_with<S, O, F>(&self, shared: &S, f: F) -> Job<O>
     where
-        S: Serialize + DeserializeOwned + Send + Sync + 'static,
-        O: Serialize + DeserializeOwned + Send + Sync + 'static,
+        S: Exchanged + Send + Sync + 'static,
+        O: Exchanged + Send + Sync + 'static,
         F: Fn(&S) -> O + Send + Sync + 'static,
     {
         match self.kind() {
@@ -163,7 +162,7 @@ impl Pool {
     pub fn submit_on_processes<C, O, M, F>(&self, captured: C, maker: M) -> Job<O>
     where
         C: crate::captures::Captured,
-        O: Serialize + DeserializeOwned + Send + 'static,
+        O: Exchanged + Send + 'static,
         M: FnOnce(C::Owned) -> F,
         F: Fn() -> O,
     {
@@ -179,6 +178,6 @@ impl Pool {
 
 /// What outlives the cell that has it.
 #[track_caller]
-fn copied<S: Serialize + DeserializeOwned>(shared: &S) -> S {
+fn copied<S: Exchanged>(shared: &S) -> S {
     codec::copy(shared).expect("serde carries what the items share")
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Crew;
 use crate::ids::{CellId, EngineId};
+use crate::outcome::Cause;
 use crate::session::Failed;
 use crate::session::workshop::Namespace;
 
@@ -53,9 +54,7 @@ impl Crew {
     /// Says of each variable that is not found where it was moved, or which engines have it.
     pub fn tell_where(&self, failed: &mut Failed) {
         for report in &mut failed.0 {
-            let name = report.what.strip_prefix("cannot find value `");
-            let name = name.and_then(|rest| rest.split('`').next());
-            let Some(name) = name.map(str::to_owned) else {
+            let Cause::NoValue(name) = report.cause.clone() else {
                 continue;
             };
             let Some((cell, why)) = self.moved.get(&name) else {

@@ -1,0 +1,84 @@
+//! Why a map has no results, and what of it cannot travel.
+
+use crate::outcome::{Cause, ErrorKind, Origin, Report};
+use crate::pool::{MapFailure, MapFault};
+use crate::session::Failed;
+use crate::session::history::History;
+
+/// A map without its results.
+pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
+    let item = failure
+        .item
+        .map_or_else(String::new, |item| format!("item {item}"));
+    let mut report = match &failure.what {
+        MapFault::Panicked(panic) => {
+            let report = Report::new(
+                ErrorKind::Map,
+                format!("{item} panicked: {}", panic.message),
+            );
+            history
+                .placed(report, panic)
+                .hint("the map stops at its first failure; the other engines are free again")
+        }
+        MapFault::Crashed(cause) => Report::new(
+            ErrorKind::Map,
+            format!("{item} ended three engines; the last one: {cause}"),
+        )
+        .hint("try that input in a plain cell; `--on-error collect` keeps the other results"),
+        MapFault::Lost(cause) => Report::new(
+            ErrorKind::Map,
+            format!("ten engines ended before they came to {item}; the last one: {cause}"),
+        )
+        .hint(
+            "what the function captures, or an earlier input, may end them: try it in a plain cell",
+        ),
+        MapFault::TimedOut => Report::new(
+            ErrorKind::Map,
+            format!("{item} took longer than `--timeout` allows; its engine was replaced"),
+        )
+        .hint("`--on-error collect` keeps the other results"),
+        MapFault::NoEngineLeft => Report::new(
+            ErrorKind::Map,
+            "no engine of the pool is left to run the map",
+        )
+        .hint("the next %px or map starts them again"),
+        MapFault::Interrupted { done, total } => {
+            let total = total.map_or_else(String::new, |total| format!(" of {total}"));
+            let done = format!("{done}{total} items were done");
+            Report::new(
+                ErrorKind::Interrupted,
+                format!("the map was interrupted; {done}"),
+            )
+            .hint("`--on-error collect` keeps what is done, and so does a job: `%map -a`")
+        }
+        MapFault::PlanOnly => Report::new(ErrorKind::Map, "only the plan was wanted"),
+        MapFault::InputsPanicked(panic) => {
+            let what = format!("the inputs panicked: {}", panic.message);
+            let report = Report::new(ErrorKind::Map, what);
+            history.placed(report, panic)
+        }
+        MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
+    };
+    for (rank, cause) in &failure.died {
+        report.notes.push(format!("engine {rank} died: {cause}"));
+    }
+    if let Some(rank) = failure.rank {
+        report.origin = Origin::Engine(rank);
+    }
+    report
+}
+/// The type that a report says cannot travel, of a captured variable or a sent value.
+pub fn stuck_type(report: &Report) -> Option<&str> {
+    match &report.cause {
+        Cause::Stuck(kind) => Some(kind),
+        _ => None,
+    }
+}
+
+/// When something cannot travel, the rest of the errors says so again of every use.
+pub fn only_stuck(failed: &mut Failed) {
+    let stuck = |report: &Report| stuck_type(report).is_some();
+    if failed.0.iter().any(stuck) {
+        failed.0.retain(stuck);
+    }
+}
