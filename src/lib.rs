@@ -86,23 +86,31 @@
 //! 4. This process never runs user code; an engine never compiles.
 //! 5. Every number shown is measured.
 
-pub mod assist;
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the map is for those who work in the rooms: `cargo doc --document-private-items`"
+)]
+
+mod assist;
 pub mod cell;
 pub mod cli;
-pub mod compiler;
+mod compiler;
 #[allow(
     unsafe_code,
     reason = "it loads foreign code and serves it through a C table"
 )]
-pub mod engine;
-pub mod ids;
-pub mod magic;
-pub mod notebook;
+mod engine;
+mod ids;
+mod magic;
+mod notebook;
 mod notebook_run;
 pub mod outcome;
-pub mod pool;
-pub mod render;
-pub mod repl;
-pub mod session;
-pub mod vocabulary;
-pub mod wire;
+mod pool;
+mod render;
+mod repl;
+mod session;
+mod vocabulary;
+mod wire;
+
+// What the tests of the documentation and of the examples read.
+pub use magic::{ALL, readme_table};

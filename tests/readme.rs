@@ -23,7 +23,7 @@ fn documented(source: &str) -> String {
 
 #[test]
 fn the_table_of_magics_is_fresh() {
-    let wanted = regatta::magic::readme_table();
+    let wanted = regatta::readme_table();
     assert!(
         between(&readme(), "magics") == wanted.trim(),
         "put this between the marks of README.md:\n\n{wanted}"

@@ -8,5 +8,7 @@ mod names;
 mod place;
 pub mod syntax;
 
-pub use complete::{Candidate, Kind, complete};
+#[cfg(test)]
+pub use complete::Kind;
+pub use complete::{Candidate, complete};
 pub use place::is_file_place;

@@ -161,7 +161,6 @@ pub struct Compiler {
     outlives: bool,
     building: Building,
     child: Option<Child>,
-    builds: u64,
     /// A crate is in a folder of the user's, who may be editing it.
     has_local_crates: bool,
 }
@@ -186,7 +185,6 @@ impl Compiler {
             settings: Vec::new(),
             outlives,
             child: child.flatten(),
-            builds: 0,
             has_local_crates: false,
         }
     }
@@ -260,14 +258,12 @@ impl Compiler {
 
     /// Begins to compile `source` in a namespace.
     pub fn compile(&mut self, source: Source, state: &State) -> Pending {
-        self.builds += 1;
         let state = state.0.id;
         self.ask(|id| ToCompiler::Compile { id, source, state })
     }
 
     /// Begins to forget variables that an engine has lost.
     pub fn forget(&mut self, names: Vec<String>, state: &State) -> Pending {
-        self.builds += 1;
         let state = state.0.id;
         self.ask(|id| ToCompiler::Forget { id, names, state })
     }
@@ -294,12 +290,6 @@ impl Compiler {
     #[must_use]
     pub fn building(&self) -> &Building {
         &self.building
-    }
-
-    /// How often something was compiled in this session.
-    #[must_use]
-    pub fn builds(&self) -> u64 {
-        self.builds
     }
 
     /// Changes when the sources of a crate in a folder of the user's have changed since.
@@ -337,7 +327,6 @@ impl Compiler {
         Pending {
             incoming,
             home: self.home.clone(),
-            since: Instant::now(),
         }
     }
 }
@@ -396,7 +385,6 @@ fn welcome(
 pub struct Pending {
     incoming: Receiver<Answer>,
     home: Option<Arc<Connection>>,
-    since: Instant,
 }
 
 impl Pending {
@@ -409,12 +397,6 @@ impl Pending {
                 Some(Err(CompileError::Unavailable(DIED.to_owned())))
             }
         }
-    }
-
-    /// Time since the request.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.since.elapsed()
     }
 
     /// Stops the compiler's child processes. Type inference can't be stopped, but nobody waits for it.

@@ -26,50 +26,6 @@ use regex::Regex;
 
 use super::table::{Columns, Row, fold};
 
-/// The rule as (what, becomes), for the table in the README. The last line is [`compare`](super::compare)'s.
-pub const RULES: &[(&str, &str)] = &[
-    (
-        "durations: `0.121 s`, `6 ms`, `1.23 µs`, `2min 3s`",
-        "⟨time⟩",
-    ),
-    (
-        "rates: `1234 items/s`, `1.2 M items/s`, `80 MiB/s`",
-        "⟨rate⟩",
-    ),
-    ("sizes: `512 B`, `12.3 MB`, `80 MiB`", "⟨size⟩"),
-    ("addresses of 8 digits or more: `0x7f12ab34`", "⟨addr⟩"),
-    ("`speedup 1.97 of 2`", "speedup ⟨n⟩ of 2"),
-    ("`efficiency 98 %`", "efficiency ⟨n⟩ %"),
-    ("`1,200,000 loops each`", "⟨n⟩ loops each"),
-    ("`pid 1234`", "pid ⟨pid⟩"),
-    ("numbers in the column `pid` of a table", "⟨pid⟩"),
-    (
-        "numbers in the columns `speedup` and `efficiency` of a table",
-        "⟨n⟩",
-    ),
-    (
-        "numbers in the column `engine`, in a table with the column `item`",
-        "⋯",
-    ),
-    (
-        "every cell outside `engine`, in a table with the columns `engine` and `share`",
-        "⋯",
-    ),
-    (
-        "spaces in a row: in the lines of a table, and beside a masked value",
-        "one space",
-    ),
-    ("`─` in a row, in the lines of a table", "one `─`"),
-    (
-        "spaces at the end of a line, blank lines at the end of the text",
-        "nothing",
-    ),
-    (
-        "a line of the expected text that is only `…`",
-        "any number of lines",
-    ),
-];
-
 /// Values recognised by their unit or by the word in front of them, in this order: `12 MB/s` is a rate, not
 /// a size. `#` stands for a number.
 static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -157,6 +113,50 @@ pub(super) fn mask_values(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The rule as (what, becomes), for the table in the README. The last line is `compare`'s.
+    const RULES: &[(&str, &str)] = &[
+        (
+            "durations: `0.121 s`, `6 ms`, `1.23 µs`, `2min 3s`",
+            "⟨time⟩",
+        ),
+        (
+            "rates: `1234 items/s`, `1.2 M items/s`, `80 MiB/s`",
+            "⟨rate⟩",
+        ),
+        ("sizes: `512 B`, `12.3 MB`, `80 MiB`", "⟨size⟩"),
+        ("addresses of 8 digits or more: `0x7f12ab34`", "⟨addr⟩"),
+        ("`speedup 1.97 of 2`", "speedup ⟨n⟩ of 2"),
+        ("`efficiency 98 %`", "efficiency ⟨n⟩ %"),
+        ("`1,200,000 loops each`", "⟨n⟩ loops each"),
+        ("`pid 1234`", "pid ⟨pid⟩"),
+        ("numbers in the column `pid` of a table", "⟨pid⟩"),
+        (
+            "numbers in the columns `speedup` and `efficiency` of a table",
+            "⟨n⟩",
+        ),
+        (
+            "numbers in the column `engine`, in a table with the column `item`",
+            "⋯",
+        ),
+        (
+            "every cell outside `engine`, in a table with the columns `engine` and `share`",
+            "⋯",
+        ),
+        (
+            "spaces in a row: in the lines of a table, and beside a masked value",
+            "one space",
+        ),
+        ("`─` in a row, in the lines of a table", "one `─`"),
+        (
+            "spaces at the end of a line, blank lines at the end of the text",
+            "nothing",
+        ),
+        (
+            "a line of the expected text that is only `…`",
+            "any number of lines",
+        ),
+    ];
 
     #[test]
     fn every_example_of_the_rule_becomes_what_the_rule_says() {

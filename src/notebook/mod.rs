@@ -8,7 +8,7 @@
 //!   stand in lists and block quotes.
 //! - Its expected output is the fenced block with the info string `text` that is the next block in the same
 //!   list item or quote, with nothing but blank lines between.
-//! - Values that differ from run to run are masked before outputs are compared: see [`mask()`] for the rule,
+//! - Values that differ from run to run are masked before outputs are compared: see [`mask`] for the rule,
 //!   [`compare`] for the comparison.
 
 pub mod check;
@@ -23,7 +23,6 @@ use std::ops::Range;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 pub use check::{Verdict, compare};
-pub use mask::mask;
 
 /// A Markdown file, as it was read, and where its cells are.
 #[derive(Clone, Debug)]

@@ -106,7 +106,7 @@ pub fn fold(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::notebook::mask;
+    use crate::notebook::mask::mask;
 
     const MAP: &str = "\
 fib: u64 → u64 · 6 items in 6 chunks on p0 (2 engines)

@@ -8,12 +8,6 @@ const RESET: &str = "\x1b[0m";
 const DIM: &str = "\x1b[2m";
 const BRACKET: &str = "\x1b[1;4m";
 
-/// The text with colours.
-#[must_use]
-pub fn highlight(text: &str) -> String {
-    paint(text, None, true)
-}
-
 /// The text with colours, if wanted, continuation prompts over its margins, and, where the cursor (in
 /// bytes) is at a bracket, that bracket and its partner marked.
 #[must_use]
@@ -147,6 +141,10 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    fn highlight(text: &str) -> String {
+        paint(text, None, true)
+    }
 
     /// The text as a terminal shows it.
     fn plain(painted: &str) -> String {

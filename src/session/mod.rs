@@ -119,11 +119,6 @@ impl Session {
         self.workshop.warmth()
     }
 
-    /// How often something was compiled.
-    pub fn builds(&self) -> u64 {
-        self.workshop.builds()
-    }
-
     pub fn history(&self) -> &[Record] {
         &self.history.records
     }

@@ -298,17 +298,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            panicked: false,
-            errored: false,
-            panicked_at_end: false,
-            changed: Vec::new(),
-            variables: Vec::new(),
-        }
-    }
-
     /// Whether the cell came to its end, or to a `return`.
     #[must_use]
     pub fn ran_through(&self) -> bool {

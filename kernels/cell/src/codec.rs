@@ -108,7 +108,7 @@ pub(crate) fn write<T: Serialize>(
     Ok(())
 }
 
-/// As [`write`] for a `Vec` with these values.
+/// As [`write()`] for a `Vec` with these values.
 pub(crate) fn write_slice<T: Serialize>(
     values: &[T],
     out: &mut dyn FnMut(&[u8]),
@@ -287,7 +287,7 @@ pub(crate) fn take_many<T: DeserializeOwned>(
     Ok(())
 }
 
-/// Appends the values of a `Vec` as [`write`] has written it.
+/// Appends the values of a `Vec` as [`write()`] has written it.
 pub(crate) fn take_vec<T: DeserializeOwned>(
     bytes: &mut &[u8],
     to: &mut Vec<T>,

@@ -4,7 +4,7 @@
 //!
 //! | kernel | one item | load over items |
 //! |---|---|---|
-//! | [`fib`] | a number | very uneven: each next number costs 1.6 times as much |
+//! | [`fib()`] | a number | very uneven: each next number costs 1.6 times as much |
 //! | [`count_primes`] | a range of numbers | nearly even for ranges of one length |
 //! | [`monte_carlo_pi`] | a number of samples and a seed | even |
 //! | [`mandelbrot_row`] | a row of a picture | uneven, and where is not known beforehand |

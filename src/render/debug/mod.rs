@@ -8,7 +8,6 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use columns::{Columns, columns, points};
+pub use columns::{columns, points};
 pub use layout::Line;
 pub(crate) use layout::lay;
-pub use parse::{Group, Hidden, Piece, Seq, parse};

@@ -1,4 +1,4 @@
-use super::parse::flat;
+use super::parse::{flat, parse};
 use super::*;
 
 fn folded(text: &str, width: usize, most: usize) -> String {

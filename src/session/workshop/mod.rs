@@ -69,11 +69,6 @@ impl Workshop {
         self.compiler.warmth()
     }
 
-    /// How often something was compiled.
-    pub fn builds(&self) -> u64 {
-        self.compiler.builds()
-    }
-
     /// Who knows the names that code can use, and what they mean.
     pub fn analyst(&self) -> &Analyst {
         self.compiler.analyst()
