@@ -52,6 +52,30 @@ impl CellId {
     }
 }
 
+/// Which toolchain it is: another one has another number, and so has the same one after an update.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct ToolchainStamp(pub u64);
+
+/// A compiled cell, by what is in it and by the toolchain that built it. Wherever the same is, it has the same name;
+/// where its file lies says nothing.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ArtifactId {
+    /// The hash of its bytes.
+    pub content: u128,
+    pub toolchain: ToolchainStamp,
+}
+
+impl fmt::Display for ArtifactId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}-{:016x}", self.content, self.toolchain.0)
+    }
+}
+
 /// The name of a pool, such as `p0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -51,9 +51,9 @@
 //! [`session::Session::run_local`]: the compiler turns code and the namespace's state into an artifact
 //! and the state after it. evcxr keeps a variable only when it knows its type, for which its own rust-analyzer would
 //! have to read the standard library first: ours does, beside the first cells, and evcxr is told (`compiler::told`).
-//! Nor does a cell wait for cargo once its crates are built (`compiler::tools`). The hub sends the artifact's path
-//! to the engine; the session follows the engine's events to its end and adopts the new state only when the cell
-//! ran through. `%px` does the same once per set of variables that its engines have.
+//! Nor does a cell wait for cargo once its crates are built (`compiler::tools`). An artifact is named by its
+//! content and its toolchain; an engine that lacks it asks the hub, which gives it as an open file. The session
+//! follows the engine's events to its end and adopts the new state only when the cell ran through. `%px` does the same once per set of variables that its engines have.
 //! Whatever the session waits for is a condition that one pump looks at between events, and every event goes
 //! to the flight of its engine, whoever waits: so cells in the background come to their end beside others.
 //!

@@ -7,6 +7,7 @@
 
 pub mod analysis;
 mod analyst;
+mod artifact;
 mod builds;
 mod bundle;
 mod carried;
@@ -47,6 +48,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use analyst::Analyst;
+pub use artifact::Artifact;
 use connection::{Awaited, Connection};
 pub use diagnostics::{Diagnostic, Extract, Place};
 use message::{Beginning, Id, StateId, ToCompiler};
@@ -61,16 +63,6 @@ const DIED: &str = "its process has died";
 
 /// How long the end of a session waits for its compiler's process, which removes its folder.
 const LAST_WORD: Duration = Duration::from_millis(2500);
-
-/// A cell compiled to a shared object.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artifact {
-    pub so: PathBuf,
-    /// The entry function's symbol.
-    pub entry: String,
-    /// The generated source, whose lines a panic's place is one of.
-    pub source: String,
-}
 
 /// The state of a namespace as the compiler knows it. Cloning shares it; it is freed with the last clone.
 #[derive(Clone, Debug)]

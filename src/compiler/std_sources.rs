@@ -44,10 +44,7 @@ const HASHBROWN: &str = "hashbrown";
 /// Where the copy is, or will be.
 pub fn place(sysroot: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    let changed = fs::metadata(sysroot.join("bin/rustc"))
-        .and_then(|rustc| rustc.modified())
-        .ok();
-    (sysroot, changed, FORMAT).hash(&mut hasher);
+    (toolchain::stamp(sysroot), FORMAT).hash(&mut hasher);
     toolchain::cache_dir()
         .join("std")
         .join(format!("{:016x}", hasher.finish()))

@@ -19,17 +19,14 @@ pub const PROFILE: [(&str, &str); 1] = [("CARGO_PROFILE_DEV_LTO", "off")];
 /// Templates kept, of different versions of this program or of the toolchain.
 const KEPT: usize = 4;
 
-/// Where the template for this toolchain and these crates is.
+/// Where the template for this toolchain and these crates is; the toolchain is among the surroundings.
 fn place(sysroot: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    let changed = fs::metadata(sysroot.join("bin/rustc"))
-        .and_then(|rustc| rustc.modified())
-        .ok();
     let crates = (cell_crate::LOCK, cell_crate::version());
     let mut around = tools::Surroundings::of(sysroot);
     around.configuration(&toolchain::users_temp_dir());
     let around = around.number();
-    (sysroot, changed, crates, PROFILE, around).hash(&mut hasher);
+    (crates, PROFILE, around).hash(&mut hasher);
     toolchain::cache_dir()
         .join("built")
         .join(format!("{:016x}", hasher.finish()))

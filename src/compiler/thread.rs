@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -19,8 +19,8 @@ use super::process::{Kept, Reply};
 use super::told::{Lets, Told};
 use super::tools::{direct, record};
 use super::{
-    Artifact, CompileError, Setting, Source, carried, crates, refusal, relay, template, toolchain,
-    wrapper,
+    Artifact, CompileError, Setting, Source, artifact, carried, crates, refusal, relay, template,
+    toolchain, wrapper,
 };
 
 type Answer = Result<Made, CompileError>;
@@ -163,7 +163,7 @@ pub fn serve(
             Request::Configure { setting, answer } => {
                 settings.push(setting);
                 answer.send(Ok(Made {
-                    artifact: none(),
+                    artifact: Artifact::default(),
                     after: FIRST,
                     variables: BTreeMap::new(),
                     crates: crates::listed(&build),
@@ -211,7 +211,7 @@ pub fn serve(
                     next += 1;
                     states.insert(next, root.clone());
                     Ok(Made {
-                        artifact: none(),
+                        artifact: Artifact::default(),
                         after: next,
                         variables: BTreeMap::new(),
                         crates: crates::listed(&build),
@@ -254,12 +254,12 @@ pub fn serve(
                     context.last_source().ok()
                 });
                 let evaluated = caught(|| {
-                    clear_artifact(folder);
+                    artifact::clear(folder);
                     let full = told.as_ref().map_or(&full, |told| &told.code);
                     context.eval_with_state(full, before).map(|_| ())
                 });
                 let answered = match evaluated {
-                    Ok(()) => artifact(folder, &context, beginning).map(|artifact| {
+                    Ok(()) => artifact::last(folder, &context, beginning).map(|artifact| {
                         next += 1;
                         states.insert(next, context.state());
                         Made {
@@ -303,7 +303,7 @@ pub fn serve(
                         next += 1;
                         states.insert(next, context.state());
                         Made {
-                            artifact: none(),
+                            artifact: Artifact::default(),
                             after: next,
                             variables: variables(&context),
                             crates: crates::listed(&build),
@@ -357,46 +357,6 @@ fn whole(source: &Source) -> String {
         "\n"
     };
     format!("{}{newline}{}", source.prefix, source.code)
-}
-
-fn none() -> Artifact {
-    Artifact {
-        so: PathBuf::new(),
-        entry: String::new(),
-        source: String::new(),
-    }
-}
-
-/// Forgets which artifact the relay was asked to run.
-fn clear_artifact(folder: &Path) {
-    // It is not there before the first request.
-    let _ = std::fs::remove_file(folder.join(relay::ARTIFACT_FILE));
-}
-
-/// The artifact that the relay was asked to run last; evcxr may have tried more than one.
-fn artifact(
-    folder: &Path,
-    context: &EvalContext,
-    beginning: &Beginning,
-) -> Result<Artifact, CompileError> {
-    let told = std::fs::read_to_string(folder.join(relay::ARTIFACT_FILE))
-        .map_err(|_| CompileError::Trouble("nothing was compiled".to_owned()))?;
-    let (so, entry) = told
-        .rsplit_once(' ')
-        .ok_or_else(|| CompileError::Trouble(format!("the relay said {told:?}")))?;
-    let source = refusal::source(context);
-    let mut so = PathBuf::from(so);
-    if beginning.adopts {
-        // evcxr's numbers begin anew, and engines have loaded those of the compiler before.
-        let own = so.with_extension(format!("{}.so", std::process::id()));
-        std::fs::rename(&so, &own).map_err(|error| CompileError::Trouble(error.to_string()))?;
-        so = own;
-    }
-    Ok(Artifact {
-        so,
-        entry: entry.to_owned(),
-        source,
-    })
 }
 
 fn variables(context: &EvalContext) -> BTreeMap<String, String> {

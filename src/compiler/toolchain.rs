@@ -5,12 +5,16 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use super::{carried, relay, rust_src, std_sources, template, tools};
+use crate::ids::ToolchainStamp;
 
 pub const SYSROOT_VARIABLE: &str = "REGATTA_SYSROOT";
 
@@ -57,6 +61,17 @@ pub fn users_cargo_home() -> Option<OsString> {
 pub fn cargo_home() -> Option<PathBuf> {
     let set = users_cargo_home().map(PathBuf::from);
     set.or_else(|| Some(dirs::home_dir()?.join(".cargo")))
+}
+
+/// Which toolchain is in this folder: what is built or kept for one is no good for another.
+#[must_use]
+pub fn stamp(sysroot: &Path) -> ToolchainStamp {
+    let mut hasher = Xxh3::new();
+    sysroot.hash(&mut hasher);
+    for program in ["bin/rustc", "bin/cargo"] {
+        tools::stamp(&sysroot.join(program)).hash(&mut hasher);
+    }
+    ToolchainStamp(hasher.finish())
 }
 
 #[derive(Debug, thiserror::Error)]

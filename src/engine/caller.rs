@@ -16,8 +16,8 @@ use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds, notes};
 use crate::wire::{
-    AWAKE, CapturesInfo, EAGER, FromCaller, FunctionAddress, ItemFault, MapBegin, PanicInfo,
-    Payload, ToCaller, WireError, Workers,
+    AWAKE, CapturesInfo, EAGER, FromCaller, ItemFault, MapBegin, PanicInfo, Payload, ToCaller,
+    WireError, Workers,
 };
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
@@ -67,13 +67,8 @@ pub fn shows_results(options: &MapOptions) -> bool {
 
 /// Begins a map; an error says why not.
 pub fn begin(call: &MapCall) -> Result<Begun, String> {
-    let Some((base, so)) = loader::address_of(call.describe as *const c_void) else {
-        return Err("the function is in no artifact".to_owned());
-    };
-    let function = FunctionAddress {
-        so,
-        offset: (call.describe as usize - base) as u64,
-    };
+    let function = loader::address_of(call.describe as *const c_void)
+        .ok_or("the function is in no artifact")?;
     // SAFETY: null, or what the cell crate keeps until `map_end`.
     let captures = unsafe { call.captures.as_ref() }.copied();
     let options = options(call.options)?;

@@ -1,16 +1,23 @@
 //! The engine's end of the control connection. One lock around each direction: a worker thread of a thread
 //! pool may show a value while others do.
 
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::context::context;
+use crate::ids::ArtifactId;
 use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
+
+type Frame = (ToEngine, Payload);
 
 pub struct Link {
     reader: Mutex<Channel>,
     writer: Mutex<Channel>,
+    /// Frames that came before the one that was waited for.
+    aside: Mutex<VecDeque<Frame>>,
 }
 
 impl Link {
@@ -24,6 +31,7 @@ impl Link {
         Ok(Self {
             reader: Mutex::new(writer.twin()),
             writer: Mutex::new(writer),
+            aside: Mutex::default(),
         })
     }
 
@@ -52,14 +60,36 @@ impl Link {
         Ok(self.writer().flush()?)
     }
 
+    fn aside(&self) -> MutexGuard<'_, VecDeque<Frame>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next frame, when it is there already.
-    pub fn waiting(&self) -> Result<Option<(ToEngine, Payload)>, WireError> {
-        self.reader().next_frame()
+    pub fn waiting(&self) -> Result<Option<Frame>, WireError> {
+        match self.aside().pop_front() {
+            None => self.reader().next_frame(),
+            some => Ok(some),
+        }
     }
 
     /// Waits for the next frame.
-    pub fn receive(&self) -> Result<(ToEngine, Payload), WireError> {
+    pub fn receive(&self) -> Result<Frame, WireError> {
         self.reader().receive()
+    }
+
+    /// Asks for an artifact and waits for its open file, or for why there is none; what comes before the answer
+    /// comes [`Self::waiting`] next.
+    pub fn fetch(&self, wanted: ArtifactId) -> Result<Result<OwnedFd, String>, WireError> {
+        let question = FromEngine::WantArtifact { artifact: wanted };
+        self.send(&question, &Payload::None)?;
+        loop {
+            match self.receive()? {
+                (ToEngine::Artifact { artifact, why }, payload) if artifact == wanted => {
+                    return Ok(payload.into_file().ok_or(why));
+                }
+                other => self.aside().push_back(other),
+            }
+        }
     }
 }
 

@@ -26,19 +26,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, dup2_stdin, getppid};
 
-use crate::ids::JobId;
+use crate::ids::{ArtifactId, JobId};
 use crate::wire::{
     FromEngine, INLINE, Payload, PoolSpec, RunEnd, Span, ToEngine, WireError, monotonic,
 };
 use context::Context;
 use link::Link;
-use loader::Loader;
+use loader::{LoadError, Loader};
 use shared::View;
 use tasks::Tasks;
 
@@ -71,7 +70,11 @@ fn serve(context: &Context) -> Result<(), WireError> {
                 }
             }
         };
-        engine.take(message, payload)?;
+        match engine.take(message, payload) {
+            // It has left while it was asked for something.
+            Err(WireError::Closed) => return Ok(()),
+            taken => taken?,
+        }
     }
 }
 
@@ -111,7 +114,13 @@ impl Engine<'_> {
                 let _ = std::env::set_current_dir(path);
             }
             ToEngine::Data => context.cell().data.push(View::of(payload)?),
-            ToEngine::Run { so, entry, pools } => self.run(&so, &entry, pools)?,
+            ToEngine::Run {
+                artifact,
+                entry,
+                pools,
+            } => self.run(artifact, &entry, pools)?,
+            // Nobody waits for it.
+            ToEngine::Artifact { .. } => {}
             ToEngine::Capture { hash } => self.tasks.add_capture(hash, payload)?,
             ToEngine::ForgetCapture { hash } => self.tasks.forget_capture(hash),
             ToEngine::Function { job, task } => self.tasks.add_job(job, task),
@@ -121,13 +130,19 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn run(&mut self, so: &Path, entry: &str, pools: Vec<PoolSpec>) -> Result<(), WireError> {
+    fn run(
+        &mut self,
+        artifact: ArtifactId,
+        entry: &str,
+        pools: Vec<PoolSpec>,
+    ) -> Result<(), WireError> {
         let context = self.context;
         self.tasks.put_variables_back(context);
         context.cell_starts(pools);
         notes::watch();
-        let (busy, end) = match self.loader.entry(so, entry) {
-            Err(why) => (0, RunEnd::NotLoaded { why }),
+        let (busy, end) = match self.loader.entry(&context.link, artifact, entry) {
+            Err(LoadError::Lost(error)) => return Err(error),
+            Err(LoadError::NotLoaded(why)) => (0, RunEnd::NotLoaded { why }),
             Ok(entry) => {
                 let start = Instant::now();
                 // SAFETY: `variables` is null or what the artifact run before this one returned,
@@ -148,7 +163,9 @@ impl Engine<'_> {
 
     fn run_chunk(&mut self, job: JobId, span: Span, inputs: Payload) -> Result<(), WireError> {
         let context = self.context;
-        let (ended, results) = self.tasks.run(context, &mut self.loader, job, span, inputs);
+        let (ended, results) = self
+            .tasks
+            .run(context, &mut self.loader, job, span, inputs)?;
         notes::unwatch();
         let long = ended.busy > LONG;
         let chunk = span.chunk;

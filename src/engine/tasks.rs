@@ -8,12 +8,12 @@ use std::rc::Rc;
 use regatta_cell::host::{Bytes, End, Function, Task as CellTask};
 
 use super::context::Context;
-use super::loader::Loader;
+use super::loader::{LoadError, Loader};
 use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{monotonic, notes};
 use crate::ids::JobId;
-use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, status};
+use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, WireError, status};
 
 /// Captured bytes whose memory is given back when they are forgotten.
 const LARGE: usize = 1 << 20;
@@ -83,7 +83,7 @@ impl Tasks {
         job: JobId,
         span: Span,
         inputs: Payload,
-    ) -> (ChunkEnded, Payload) {
+    ) -> Result<(ChunkEnded, Payload), WireError> {
         let began = monotonic();
         let not_run = |why: String| {
             let ended = ChunkEnded {
@@ -95,7 +95,7 @@ impl Tasks {
                 stopped: false,
                 items: Vec::new(),
             };
-            (ended, Payload::None)
+            Ok((ended, Payload::None))
         };
         let Some(task) = self.jobs.get(&job).cloned() else {
             return not_run("the job is not known here".to_owned());
@@ -104,7 +104,8 @@ impl Tasks {
         notes::watch();
         let made = match self.made(context, loader, &task) {
             Ok(made) => made,
-            Err(why) => return not_run(why),
+            Err(LoadError::Lost(error)) => return Err(error),
+            Err(LoadError::NotLoaded(why)) => return not_run(why),
         };
         let inputs = match View::of(inputs) {
             Ok(inputs) => inputs,
@@ -159,7 +160,7 @@ impl Tasks {
             ended.error = Some(Box::new(PanicInfo::plain(why)));
             Payload::None
         });
-        (ended, results)
+        Ok((ended, results))
     }
 
     fn made(
@@ -167,7 +168,7 @@ impl Tasks {
         context: &Context,
         loader: &mut Loader,
         task: &Rc<Task>,
-    ) -> Result<&Made, String> {
+    ) -> Result<&Made, LoadError> {
         let is_it = |made: &Made| {
             Rc::ptr_eq(&made.task, task)
                 || made.task.captures == task.captures && made.task.function == task.function
@@ -179,14 +180,17 @@ impl Tasks {
                 self.made.push_back(made);
             }
         } else {
-            let describe = loader.describe(&task.function)?;
+            let describe = loader.describe(&context.link, &task.function)?;
             // SAFETY: it returns a constant of an artifact, and artifacts are never unloaded.
             let table: &'static Function = unsafe { &*describe() };
             let captures = match task.captures {
                 None => Bytes::of(&[]),
                 Some(hash) => {
                     let view = self.captures.get(&hash);
-                    Bytes::of(view.ok_or("the captured variables are not there")?.bytes())
+                    Bytes::of(
+                        view.ok_or_else(|| "the captured variables are not there".to_owned())?
+                            .bytes(),
+                    )
                 }
             };
             self.made.retain(|made| !made.holds);
@@ -195,12 +199,13 @@ impl Tasks {
             let holds = context.variables_asked();
             if function.is_null() {
                 let panic = notes::take_panic().map(|panic| panic.message);
-                return Err(match panic {
+                let why = match panic {
                     // What the user is to do is said there.
                     Some(why) if holds => why,
                     Some(why) => format!("the function cannot be made on this engine: {why}"),
                     None => "serde could not decode what the function captures".to_owned(),
-                });
+                };
+                return Err(why.into());
             }
             if self.made.len() >= KEPT {
                 self.made.pop_front();
@@ -214,6 +219,6 @@ impl Tasks {
         }
         self.made
             .back()
-            .ok_or_else(|| "the function is not there".to_owned())
+            .ok_or_else(|| "the function is not there".to_owned().into())
     }
 }

@@ -11,7 +11,7 @@ use regatta_cell::options::MapOptions;
 use super::context::Context;
 use super::link::Link;
 use super::serve;
-use crate::ids::{EngineId, JobId, Rank};
+use crate::ids::{ArtifactId, EngineId, JobId, Rank, ToolchainStamp};
 use crate::wire::{
     Channel, FromEngine, FunctionAddress, Payload, RunEnd, Span, Task, ToEngine, WireError,
     greeting, memory_file,
@@ -46,9 +46,22 @@ fn welcome() -> ToEngine {
     }
 }
 
+const ARTIFACT: ArtifactId = ArtifactId {
+    content: 7,
+    toolchain: ToolchainStamp(1),
+};
+
+/// The answer to an engine that wants it.
+fn none() -> ToEngine {
+    ToEngine::Artifact {
+        artifact: ARTIFACT,
+        why: "/no/such/artifact.so".to_owned(),
+    }
+}
+
 fn run() -> ToEngine {
     ToEngine::Run {
-        so: "/no/such/artifact.so".into(),
+        artifact: ARTIFACT,
         entry: "run_user_code_0".to_owned(),
         pools: Vec::new(),
     }
@@ -71,7 +84,7 @@ fn chunk(job: u32, chunk: u32) -> ToEngine {
 fn function(job: u32) -> ToEngine {
     let task = Task {
         function: FunctionAddress {
-            so: "/no/such/artifact.so".into(),
+            artifact: ARTIFACT,
             offset: 64,
         },
         captures: None,
@@ -87,6 +100,7 @@ fn function(job: u32) -> ToEngine {
 fn said(message: &FromEngine) -> String {
     match message {
         FromEngine::Ready => "ready".to_owned(),
+        FromEngine::WantArtifact { artifact: ARTIFACT } => "wants it".to_owned(),
         FromEngine::RunDone {
             end: RunEnd::NotLoaded { why },
             ..
@@ -132,20 +146,26 @@ fn bytes(messages: &[ToEngine]) -> (Vec<u8>, Vec<usize>) {
     (all, ends)
 }
 
-fn talk() -> ([ToEngine; 6], [&'static str; 5]) {
+fn talk() -> ([ToEngine; 9], [&'static str; 8]) {
     let said = [
         welcome(),
         run(),
+        none(),
         chunk(3, 0),
         function(3),
         chunk(3, 1),
+        none(),
         run(),
+        none(),
     ];
     let heard = [
         "ready",
+        "wants it",
         "not run: true",
         "chunk 0, 0 done: the job is not known here",
+        "wants it",
         "chunk 1, 0 done: no artifact",
+        "wants it",
         "not run: true",
     ];
     (said, heard)
@@ -181,7 +201,9 @@ fn frames_that_come_late_or_in_pieces_are_answered_the_same() {
     for (late, heard) in [
         (welcome(), Some("ready")),
         (function(1), None),
-        (chunk(1, 0), Some("chunk 0, 0 done: no artifact")),
+        (chunk(1, 0), Some("wants it")),
+        (none(), Some("chunk 0, 0 done: no artifact")),
+        (none(), None),
         (ToEngine::JobOver { job: JobId(1) }, None),
         (ToEngine::JobOver { job: JobId(1) }, None),
         (ToEngine::ForgetCapture { hash: 5 }, None),
@@ -205,8 +227,8 @@ fn frames_that_come_late_or_in_pieces_are_answered_the_same() {
 fn a_connection_cut_anywhere_ends_the_engine_after_what_came_whole() {
     let (frames, heard) = talk();
     let (bytes, ends) = bytes(&frames);
-    // The fourth frame has no answer.
-    let answered = |whole: usize| whole - usize::from(whole > 3);
+    // The fifth frame has no answer.
+    let answered = |whole: usize| whole - usize::from(whole > 4);
     for cut in 0..=bytes.len() {
         let (mut session, engine) = engine();
         session
@@ -222,6 +244,29 @@ fn a_connection_cut_anywhere_ends_the_engine_after_what_came_whole() {
             Err(error) => panic!("at {cut}: {error}"),
         }
     }
+}
+
+#[test]
+fn what_comes_before_an_artifact_waits_for_its_turn() {
+    let other = ToEngine::Artifact {
+        artifact: ArtifactId::default(),
+        why: String::new(),
+    };
+    let frames = [run(), chunk(3, 0), other, welcome(), none(), chunk(4, 1)];
+    let (bytes, _) = bytes(&frames);
+    let (mut session, engine) = engine();
+    session.write_all(&bytes).expect("the engine listens");
+    session.shutdown(Shutdown::Write).expect("a socket");
+    let unknown = |chunk| format!("chunk {chunk}, 0 done: the job is not known here");
+    let heard = [
+        "wants it".to_owned(),
+        "not run: true".to_owned(),
+        unknown(0),
+        "ready".to_owned(),
+        unknown(1),
+    ];
+    assert_eq!(answers(session), heard);
+    assert!(ended(engine).is_ok());
 }
 
 #[test]

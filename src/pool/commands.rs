@@ -98,11 +98,7 @@ impl State {
     fn run(&mut self, run: Run) {
         let pools = run.pools.iter().map(PoolUse::spec).collect();
         self.pools = run.pools;
-        let message = ToEngine::Run {
-            so: run.so,
-            entry: run.entry,
-            pools,
-        };
+        let message = self.run_message(run.entry, pools);
         for (place, engine) in run.engines.into_iter().enumerate() {
             match self.engines.get_mut(&engine) {
                 Some(process) if process.is_alive() => {

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::hub::State;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
 use crate::ids::EngineId;
-use crate::wire::{Payload, ToEngine};
+use crate::wire::Payload;
 
 /// How long an engine that closed its connection may take to end.
 pub const LAST_BREATH: Duration = Duration::from_millis(200);
@@ -125,9 +125,9 @@ impl State {
                 (new.tasks, new.busy) = (old.tasks, old.busy);
                 let init = new.launch.init.clone();
                 self.engines.insert(engine, new);
-                if let Some(Init { so, entry, cell }) = init {
+                if let Some(Init { entry, cell }) = init {
                     let pools = self.pools.iter().map(PoolUse::spec).collect();
-                    let run = ToEngine::Run { so, entry, pools };
+                    let run = self.run_message(entry, pools);
                     if let Some(process) = self.engines.get_mut(&engine) {
                         process.begins(Work::Cell(cell));
                     }

@@ -11,6 +11,7 @@ use crate::wire::{FromEngine, Payload};
 impl State {
     pub(super) fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Payload) {
         match message {
+            FromEngine::WantArtifact { artifact } => self.give_artifact(engine, artifact),
             FromEngine::Ready => {
                 if let Some(process) = self.engines.get_mut(&engine) {
                     process.answered = true;

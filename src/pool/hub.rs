@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
+use super::artifacts::Artifacts;
 use super::captures::Captures;
 use super::engine::Engine;
 use super::link::Launcher;
@@ -95,6 +96,7 @@ pub(super) struct State {
     /// Maps that are over.
     pub(super) finished: VecDeque<(JobRecord, Timeline)>,
     pub(super) captures: Captures,
+    pub(super) artifacts: Artifacts,
     /// When the busy engines of a job that was cancelled are killed.
     pub(super) countdowns: BTreeMap<JobId, Instant>,
     /// Engines that were killed because of an item that took too long.
@@ -121,6 +123,7 @@ impl State {
             maps: BTreeMap::new(),
             finished: VecDeque::new(),
             captures: Captures::default(),
+            artifacts: Artifacts::default(),
             lines: BTreeMap::new(),
             next_line: 0,
             due: BTreeSet::new(),

@@ -12,6 +12,7 @@
 //! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub; threads that take them themselves |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 
+mod artifacts;
 mod assignment;
 mod callers;
 mod captures;
@@ -43,7 +44,7 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
-use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
+use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{JobState, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
@@ -63,11 +64,20 @@ pub struct Launch {
     pub items: Option<NonZeroU64>,
 }
 
+/// A function of an artifact that engines run.
+#[derive(Clone, Debug)]
+pub struct EntryPoint {
+    pub artifact: ArtifactId,
+    /// Where the hub finds it for engines that lack it.
+    pub file: PathBuf,
+    /// The function's symbol.
+    pub symbol: String,
+}
+
 /// A cell that an engine begins with.
 #[derive(Clone, Debug)]
 pub struct Init {
-    pub so: PathBuf,
-    pub entry: String,
+    pub entry: EntryPoint,
     pub cell: CellId,
 }
 
@@ -75,8 +85,7 @@ pub struct Init {
 #[derive(Clone, Debug)]
 pub struct Run {
     pub engines: Vec<EngineId>,
-    pub so: PathBuf,
-    pub entry: String,
+    pub entry: EntryPoint,
     /// Which cell it belongs to, for listings.
     pub cell: CellId,
     /// What `pool::map` in the cell may map over; the pool in use comes first.

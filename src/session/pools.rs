@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::crew::entry_of;
 use super::{Code, Failed, Pool, PoolRequest, Session};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
@@ -203,8 +204,7 @@ impl Session {
         let begun = begun.map_err(|failed| NotBegun { failed, killed })?;
         for (engine, artifact, after) in begun {
             let init = Init {
-                so: artifact.so.clone(),
-                entry: artifact.entry.clone(),
+                entry: entry_of(&artifact),
                 cell,
             };
             self.crew.begins_with(engine, init, after);

@@ -7,7 +7,7 @@ use regatta_cell::options::MapOptions;
 use serde::{Deserialize, Serialize};
 
 use super::places::Place;
-use crate::ids::{EngineId, JobId, PoolName, Rank};
+use crate::ids::{ArtifactId, EngineId, JobId, PoolName, Rank};
 
 /// From the session to an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +19,21 @@ pub enum ToEngine {
         size: u32,
         local: bool,
     },
-    /// Run the entry function of an artifact. Payload: what the cell takes from the session.
+    /// Run the entry function of an artifact.
     Run {
-        so: PathBuf,
+        artifact: ArtifactId,
         entry: String,
         /// What its maps may use; the pool in use comes first.
         pools: Vec<PoolSpec>,
     },
     /// One more value that the next cell takes from the session. Payload: its bytes.
     Data,
+    /// The answer to [`FromEngine::WantArtifact`]. Payload: the artifact's open file; none when there is no such file
+    /// any more, and `why` says so.
+    Artifact {
+        artifact: ArtifactId,
+        why: String,
+    },
     /// Captured variables, known by their content's hash. Payload: their bytes.
     Capture {
         hash: u128,
@@ -109,9 +115,9 @@ pub struct PoolSpec {
 }
 
 /// A function in an artifact: its address less the artifact's load address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FunctionAddress {
-    pub so: PathBuf,
+    pub artifact: ArtifactId,
     pub offset: u64,
 }
 
@@ -120,6 +126,8 @@ pub struct FunctionAddress {
 pub enum FromEngine {
     /// The answer to `Welcome`.
     Ready,
+    /// It lacks an artifact that it is to run, and waits for it.
+    WantArtifact { artifact: ArtifactId },
     /// A value to show. Payload: its text. `rank`: a thread of a thread pool.
     Shown {
         rank: Option<Rank>,

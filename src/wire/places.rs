@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CellId;
+use crate::ids::{ArtifactId, CellId};
 
 /// What rustc calls the source of every cell. Other crates' sources have longer paths.
 pub const SOURCE: &str = "src/lib.rs";
@@ -24,10 +24,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// The file of an artifact's places.
+/// The file of an artifact's places, beside its own file `so`.
 #[must_use]
-pub fn file_of(so: &Path) -> PathBuf {
-    so.with_extension("places")
+pub fn file_of(artifact: ArtifactId, so: &Path) -> PathBuf {
+    so.with_file_name(format!("{artifact}.places"))
 }
 
 /// What the file says: the lines of the source, from 1, and what they are.

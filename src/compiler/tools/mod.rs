@@ -22,7 +22,7 @@ use std::process::{Command, ExitCode};
 
 use super::{relay, toolchain};
 pub(super) use chosen::sysroot;
-pub(super) use surroundings::Surroundings;
+pub(super) use surroundings::{Surroundings, stamp};
 
 /// In the session's folder.
 const FOLDER: &str = "bin";

@@ -69,10 +69,7 @@ impl Surroundings {
             folder: folder.into(),
         };
         (FORMAT, env!("CARGO_PKG_VERSION"), cell_crate::version()).hash(&mut new.hasher);
-        sysroot.hash(&mut new.hasher);
-        for program in ["bin/rustc", "bin/cargo"] {
-            stamp(&sysroot.join(program)).hash(&mut new.hasher);
-        }
+        toolchain::stamp(sysroot).hash(&mut new.hasher);
         toolchain::cargo_home().hash(&mut new.hasher);
         let mut variables: Vec<_> = std::env::vars_os()
             .filter(|(name, _)| relevant(name))

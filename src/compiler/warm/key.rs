@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::compiler::toolchain::Toolchain;
+use crate::compiler::toolchain::{self, Toolchain};
 
 /// Variables of the environment that differ from one terminal to the next and say nothing to a compiler.
 const VARYING: [&str; 22] = [
@@ -57,14 +57,11 @@ impl Key {
     /// That of this process's environment.
     pub fn of(toolchain: &Toolchain) -> io::Result<Self> {
         let mut hasher = DefaultHasher::new();
-        for file in [
-            std::env::current_exe()?,
-            toolchain.sysroot.join("bin/rustc"),
-        ] {
-            let about = fs::metadata(&file)?;
-            (file, about.size(), about.mtime(), about.mtime_nsec()).hash(&mut hasher);
-        }
-        (&toolchain.sysroot, toolchain.no_sources.is_some()).hash(&mut hasher);
+        let program = std::env::current_exe()?;
+        let about = fs::metadata(&program)?;
+        (program, about.size(), about.mtime(), about.mtime_nsec()).hash(&mut hasher);
+        let stamp = toolchain::stamp(&toolchain.sysroot);
+        (stamp, toolchain.no_sources.is_some()).hash(&mut hasher);
         // What is mounted where: files of the same name may be others.
         fs::read_link("/proc/self/ns/mnt").ok().hash(&mut hasher);
         let root = fs::metadata("/")?;

@@ -5,10 +5,15 @@ mod recorder;
 mod threads;
 mod world;
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
 use rustc_hash::FxHashMap;
 
 use super::*;
-use crate::pool::EndEarly;
+use crate::ids::ArtifactId;
+use crate::pool::{EndEarly, EntryPoint};
 use world::{Event, Plan, Trouble, World};
 
 struct Tried {
@@ -141,4 +146,42 @@ fn a_map_is_ended_while_an_engine_dies() {
             _ => false,
         },
     });
+}
+
+#[test]
+fn an_engine_that_lacks_an_artifact_gets_it_open() {
+    let mut world = World::new(Plan {
+        items: 1,
+        collect: false,
+        slow_caller: false,
+        troubles: 0,
+        wanted: |_| false,
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("code.so");
+    std::fs::write(&file, "code").unwrap();
+    let artifact = |content| ArtifactId {
+        content,
+        ..ArtifactId::default()
+    };
+    let run = |content, file: &Path| EntryPoint {
+        artifact: artifact(content),
+        file: file.to_owned(),
+        symbol: "run".to_owned(),
+    };
+    world.runs(run(1, &file));
+    world.runs(run(2, &folder.path().join("none.so")));
+    let [(given, payload, _)] = <[_; 1]>::try_from(world.wants(artifact(1))).unwrap();
+    assert_eq!(given, artifact(1));
+    let mut text = String::new();
+    let mut open = File::from(payload.into_file().expect("an open file"));
+    open.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "code");
+    for (content, reason) in [(2, "none.so"), (3, "no such artifact")] {
+        let [(_, payload, why)] = <[_; 1]>::try_from(world.wants(artifact(content))).unwrap();
+        assert!(
+            payload.into_file().is_none() && why.contains(reason),
+            "{why}"
+        );
+    }
 }

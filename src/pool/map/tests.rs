@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 
 use super::*;
+use crate::ids::ArtifactId;
 use crate::outcome::EngineActivity;
 use crate::wire::{EAGER, FunctionAddress, MapBegin, Workers};
 
@@ -15,7 +16,7 @@ fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
         items: Some(9),
         workers: Workers::Engines {
             function: FunctionAddress {
-                so: "code.so".into(),
+                artifact: ArtifactId::default(),
                 offset: 0,
             },
             captures: None,

@@ -10,7 +10,7 @@ use super::pump::Awaited;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId};
 use crate::outcome::{Event, Origin, Progress, Sink};
-use crate::pool::{EndEarly, Payload, Run, Signal, WhichMaps};
+use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
 
 /// Engines that run the same artifact.
@@ -90,6 +90,15 @@ pub struct Flown {
     pub killed: Vec<EngineId>,
 }
 
+/// What engines are told to run.
+pub fn entry_of(artifact: &Artifact) -> EntryPoint {
+    EntryPoint {
+        artifact: artifact.id,
+        file: artifact.so.clone(),
+        symbol: artifact.entry.clone(),
+    }
+}
+
 impl Crew {
     /// Runs artifacts on engines and follows them to their end; also tells whether Ctrl-C ended it.
     pub fn fly(
@@ -113,8 +122,7 @@ impl Crew {
         for batch in runs {
             self.hub.run(Run {
                 engines: batch.engines.iter().map(|(engine, _)| *engine).collect(),
-                so: batch.artifact.so.clone(),
-                entry: batch.artifact.entry.clone(),
+                entry: entry_of(&batch.artifact),
                 cell,
                 pools: self.pools_in_use(),
                 data: batch.data.clone(),

@@ -13,7 +13,7 @@ impl Workshop {
     /// Leaves the places of an artifact's lines beside it, before engines run it as `code` of the acting cell.
     pub fn leave_places(&self, artifact: &Artifact, code: &Code, cell: CellId) {
         let places = self.places(&artifact.source, code, cell);
-        let file = places::file_of(&artifact.so);
+        let file = places::file_of(artifact.id, &artifact.so);
         let new = file.with_extension("places-new");
         // Whoever reads it meanwhile reads the old one. Without it, panics are told without their places.
         let _ = std::fs::write(&new, places::written(places.into_iter()))

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use regatta_cell::options::MapOptions;
 
 use super::*;
+use crate::ids::ArtifactId;
 use crate::pool::Launch;
 use crate::pool::link::Link;
 use crate::wire::{
@@ -26,6 +27,8 @@ pub struct Desk {
     pub chunks: VecDeque<(JobId, Span, Vec<u8>)>,
     /// Jobs whose function it was told.
     told: Vec<JobId>,
+    /// Artifacts that it was given: the open file, or why there is none.
+    pub artifacts: Vec<(ArtifactId, Payload, String)>,
     says: Vec<(FromEngine, Payload)>,
     pub is_up: bool,
     pub is_gone: bool,
@@ -84,6 +87,10 @@ impl Link for Recorder {
                 assert!(!desk.is_gone, "nothing is sent to an engine that is gone");
                 assert!(desk.told.contains(job), "a chunk without its function");
                 desk.chunks.push_back((*job, *span, payload.copied()));
+            }
+            ToEngine::Artifact { artifact, why } => {
+                let given = (*artifact, payload.clone(), why.clone());
+                desk.artifacts.push(given);
             }
             _ => {}
         }
@@ -216,7 +223,7 @@ impl Caller {
             items: Some(self.items),
             workers: Workers::Engines {
                 function: FunctionAddress {
-                    so: "code.so".into(),
+                    artifact: ArtifactId::default(),
                     offset: 0,
                 },
                 captures: None,

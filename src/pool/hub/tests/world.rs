@@ -7,8 +7,8 @@ use regatta_cell::options::MapOptions;
 
 use super::recorder::{Caller, Desk, Office};
 use super::*;
-use crate::ids::{CellId, PoolName, Rank};
-use crate::pool::{Launch, Run, WhichMaps};
+use crate::ids::{ArtifactId, CellId, PoolName, Rank};
+use crate::pool::{EntryPoint, Launch, Run, WhichMaps};
 use crate::wire::FromCaller;
 
 const LOCAL: EngineId = EngineId(0);
@@ -114,20 +114,37 @@ impl World {
         for engine in [LOCAL].into_iter().chain(ENGINES) {
             world.comes_up(engine);
         }
-        world.state.command(Command::Run(Run {
+        world.runs(EntryPoint {
+            artifact: ArtifactId::default(),
+            file: "code.so".into(),
+            symbol: "run".to_owned(),
+        });
+        world.says(LOCAL, |desk| desk.opens_line(ours));
+        world.begins();
+        world
+    }
+
+    /// A cell of the local engine.
+    pub fn runs(&mut self, entry: EntryPoint) {
+        self.state.command(Command::Run(Run {
             engines: vec![LOCAL],
-            so: "code.so".into(),
-            entry: "run".to_owned(),
+            entry,
             cell: CellId(1),
             pools: vec![PoolUse::Processes {
-                name: pool,
+                name: PoolName("p0".to_owned()),
                 engines: ENGINES.to_vec(),
             }],
             data: Vec::new(),
         }));
-        world.says(LOCAL, |desk| desk.opens_line(ours));
-        world.begins();
-        world
+    }
+
+    /// What an engine is given that lacks an artifact.
+    pub fn wants(&mut self, artifact: ArtifactId) -> Vec<(ArtifactId, Payload, String)> {
+        self.says(LOCAL, |desk| {
+            desk.says(FromEngine::WantArtifact { artifact });
+        });
+        self.office
+            .with(LOCAL, |desk| std::mem::take(&mut desk.artifacts))
     }
 
     fn begins(&mut self) {
