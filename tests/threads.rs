@@ -248,7 +248,24 @@ fn maps_go_on_in_the_background() {
         &["Some((0, 300))"],
     );
     refused_in_the_background(&mut session);
-    assert_eq!(session.end(), 0);
+
+    // A job ends with its pool, and a session with jobs ends at once.
+    session.cells(&["let long = %map -a |x: u64| nap(100) + x over 0..1000u64"]);
+    contains(
+        &session.cell("%env A=1"),
+        &["error", "may read the environment"],
+    );
+    session.cells(&["%pool stop t0"]);
+    contains(&session.cell("%wait"), &["was cancelled"]);
+    contains(&session.cell("long.partial().len() < 500"), &["true"]);
+    session.cells(&["%env A=1", "%pool start threads -n 2"]);
+    session.cells(&["%map -a nap over [60_000u64, 60_000]"]);
+    session.type_keys("\x04");
+    session.shows("a job still runs", PATIENCE);
+    let since = Instant::now();
+    session.type_keys("y\r");
+    assert!(session.ended(PATIENCE).is_some());
+    assert!(since.elapsed() < 5 * SECOND, "{:?}", since.elapsed());
 }
 
 fn refused_in_the_background(session: &mut Session) {

@@ -179,8 +179,9 @@ impl Engine<'_> {
 }
 
 fn set_environment(name: &str, value: Option<&str>) {
-    // SAFETY: between cells this thread is the engine's only one, but for maps in the background and what user code
-    // has left running, which is the user's to keep from reading what is being set.
+    // SAFETY: between cells this thread is the engine's only one, but for those of maps in the background, which read
+    // no variables on processes, and while one runs on threads the session does not ask for this; and for what user
+    // code has left running, which is the user's to keep from reading what is being set.
     unsafe {
         match value {
             Some(value) => std::env::set_var(name, value),

@@ -50,7 +50,7 @@ impl Magic for Env {
             return Ok(());
         }
         if let Some(name) = text.strip_prefix("-u ").map(str::trim) {
-            session.set_environment(checked(name)?, None);
+            session.set_environment(checked(name)?, None)?;
             return Ok(());
         }
         let assignment = text
@@ -72,7 +72,7 @@ impl Magic for Env {
             )
             .into());
         }
-        session.set_environment(name, Some(&value));
+        session.set_environment(name, Some(&value))?;
         sink.send(Event::Text(format!("{name}={value}")));
         Ok(())
     }

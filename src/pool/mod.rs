@@ -45,7 +45,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
 use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{JobState, Timeline};
+use crate::outcome::{JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 pub use event::{MapFailure, MapFault, PoolEvent, Printed};
@@ -155,6 +155,7 @@ pub struct JobRecord {
     pub total: Option<u64>,
     pub elapsed: Duration,
     pub pool: PoolName,
+    pub kind: PoolKind,
     /// Of its results, encoded.
     pub bytes: u64,
     /// The type of a result; the result of its one item is the whole result.

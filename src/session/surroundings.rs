@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::Session;
 use crate::outcome::Report;
+use crate::pool::JobRecord;
 
 /// What the user has changed.
 #[derive(Debug, Default)]
@@ -55,12 +56,21 @@ impl Session {
     }
 
     /// Sets a variable of the environment, or removes it, for cells on all engines and for shell commands.
-    pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
+    pub fn set_environment(&mut self, name: &str, value: Option<&str>) -> Result<(), Report> {
+        // Setting one while another thread reads it is no Rust.
+        if let Some(JobRecord { job, .. }) = self.crew.jobs_on_threads().next() {
+            let what = format!(
+                "job {job} runs on threads of the local engine, which may read the environment"
+            );
+            let hint = format!("`%wait {job}` waits for its end, `%cancel {job}` ends it");
+            return Err(Report::usage(what).hint(hint));
+        }
         let value_of = value.map(str::to_owned);
         self.surroundings
             .environment
             .insert(name.to_owned(), value_of);
         self.crew.hub().set_environment(name, value);
+        Ok(())
     }
 
     /// Goes to another folder, with all engines, and gives its whole path. `None` is the home folder, `-` the

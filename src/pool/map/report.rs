@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Map, PROGRESS, REMEMBERED, Worker};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{
-    ChunkSpan, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, PoolKind, Timeline,
+    ChunkSpan, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, Timeline,
 };
 use crate::pool::JobRecord;
 use crate::pool::dispatch::Health;
@@ -84,6 +84,7 @@ impl Map {
             total: self.assignment.ledger().total(),
             elapsed: self.elapsed(),
             pool: self.pool.clone(),
+            kind: self.kind(),
             bytes: self.bytes,
             output: self.output.clone(),
             single: self.options.single,
@@ -138,11 +139,7 @@ impl Map {
         MapReport {
             job: self.job,
             pool: self.pool.clone(),
-            kind: if self.is_on_threads() {
-                PoolKind::Threads
-            } else {
-                PoolKind::Processes
-            },
+            kind: self.kind(),
             engines: self.workers.iter().map(row).collect(),
             wall: self.elapsed(),
             serial: self.serial(),

@@ -4,12 +4,20 @@ use std::time::Duration;
 
 use super::{Map, Step};
 use crate::ids::EngineId;
+use crate::outcome::PoolKind;
 use crate::pool::MapFault;
 use crate::wire::{Payload, ThreadsOver, ThreadsTold, ToCaller};
 
 impl Map {
     pub fn is_on_threads(&self) -> bool {
         self.on_threads.is_some()
+    }
+
+    pub(super) fn kind(&self) -> PoolKind {
+        match self.on_threads {
+            Some(_) => PoolKind::Threads,
+            None => PoolKind::Processes,
+        }
     }
 
     /// Whether whoever is busy with it is killed when that does not end. Not for a job on threads: all of the

@@ -8,7 +8,7 @@ use super::Crew;
 use super::flight::FlightId;
 use super::outs::is_out;
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{EngineOutcome, JobState, PxReport, Report};
+use crate::outcome::{EngineOutcome, JobState, PoolKind, PxReport, Report};
 use crate::pool::JobRecord;
 use crate::session::JobStatus;
 use crate::session::px::{Asked, Plan};
@@ -152,6 +152,14 @@ pub fn is_ours(variable: &str) -> bool {
 }
 
 impl Crew {
+    /// Maps in the background that run on threads of the local engine.
+    pub fn jobs_on_threads(&self) -> impl Iterator<Item = JobRecord> {
+        let runs = |record: &JobRecord| {
+            record.background && record.kind == PoolKind::Threads && !record.state.is_over()
+        };
+        self.hub.jobs().into_iter().filter(runs)
+    }
+
     /// Whether a `%px` in the background has come down, and is to be settled.
     pub fn is_due(&self) -> bool {
         let down = |job: &PxJob| match &job.stage {

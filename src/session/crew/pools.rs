@@ -7,7 +7,7 @@ use super::{Crew, is_ours};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{PoolKind, Report, Sink};
-use crate::pool::{EngineState, EngineStatus, Launch, PoolUse};
+use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, WhichMaps};
 use crate::session::{Code, Failed};
 
 /// More engines than this are a slip of the finger.
@@ -187,6 +187,11 @@ impl Crew {
         };
         for pool in &stopped {
             self.discard(&pool.engines);
+            for job in self.jobs_on_threads() {
+                if job.pool == pool.name {
+                    self.hub.end_maps(WhichMaps::Job(job.job), EndEarly::Cancel);
+                }
+            }
         }
         if self.current_pool().is_none() {
             self.current = self.pools.last().map(|pool| pool.name.clone());
