@@ -321,6 +321,7 @@ fn what_cannot_travel_is_refused_by_name(session: &mut Session) {
         "let shared = Rc::new(5u32);",
         "let file = std::fs::File::open(\"/dev/null\").unwrap();",
         "let fixed: &'static [u32] = &[1, 2];",
+        "let several = vec![std::rc::Rc::new(1u32), std::rc::Rc::new(2)];",
     ]);
     for (code, name, kind) in [
         (
@@ -334,6 +335,11 @@ fn what_cannot_travel_is_refused_by_name(session: &mut Session) {
             "File",
         ),
         ("%map |x: usize| fixed[x] over 0..2usize", "`fixed`", "&"),
+        (
+            "%map |x: usize| *several[x] over 0..2usize",
+            "`several`",
+            "Vec<Rc<u32>>",
+        ),
     ] {
         let shown = session.cell(code);
         contains(

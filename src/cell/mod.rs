@@ -21,6 +21,7 @@ mod over;
 mod parameters;
 mod question;
 pub mod ranges;
+mod returns;
 mod scan;
 mod statement;
 mod supply;
@@ -50,12 +51,15 @@ pub use over::{over, position, with};
 pub use parameters::{Inputs, Parameters, arguments_of, closure_parameters, inputs};
 pub use question::{asks_behind, question};
 pub use ranges::{CellRange, cell_ranges};
+pub use returns::returns_at_top;
 pub use supply::{boxed_closure, call_of_main, with_pointers, with_semicolon};
-pub use syntax::{bound_at_top, lacks_a_pattern, let_of, returns_at_top};
+pub use syntax::{bound_at_top, lacks_a_pattern, let_of};
 pub use tail::tail;
 pub use targets::{TargetError, Targets};
 pub use uses::imported;
-pub use words::{KEYWORDS, format_fields, identifiers, is_variable_name, normalised, root_of_path};
+pub use words::{
+    KEYWORDS, format_fields, identifiers, is_variable_name, normalised, place_of, root_of_path,
+};
 
 /// One input, taken apart in the order in which it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

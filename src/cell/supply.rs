@@ -45,10 +45,8 @@ pub fn call_of_main(code: &str) -> Option<String> {
         let main = functions.find(is_main)?;
         // An attribute such as tokio's makes an ordinary function of it.
         let waits = main.async_token().is_some() && main.attrs().next().is_none();
-        let result = main
-            .ret_type()
-            .map(|result| result.syntax().text().to_string());
-        let fails = result.is_some_and(|result| result.contains("Result"));
+        let fails = main.ret_type().and_then(|result| result.ty());
+        let fails = fails.is_some_and(|kind| is_result(&kind));
         let (wait, try_it) = (
             if waits { ".await" } else { "" },
             if fails { "?" } else { "" },
@@ -56,6 +54,15 @@ pub fn call_of_main(code: &str) -> Option<String> {
         Some(format!("\nmain(){wait}{try_it};\n"))
     };
     read(code, call).flatten()
+}
+
+/// Whether a type is `Result`, or another of such a name.
+fn is_result(kind: &ast::Type) -> bool {
+    let ast::Type::PathType(path) = kind else {
+        return false;
+    };
+    let last = path.path().and_then(|path| path.segment()?.name_ref());
+    last.is_some_and(|name| name.text().ends_with("Result"))
 }
 
 /// How the first closure that a `let` of the code binds and that captures is written so that it can be kept.
@@ -197,6 +204,11 @@ mod tests {
             (
                 "async fn main() -> std::io::Result<()> { Ok(()) }",
                 Some("main().await?;"),
+            ),
+            ("fn main() -> fmt::Result { Ok(()) }", Some("main()?;")),
+            (
+                "fn main() -> impl Fn() -> Result<u8, u8> { f }",
+                Some("main();"),
             ),
             ("#[tokio::main]\nasync fn main() {}", Some("main();")),
             ("mod a { fn main() {} }\nfn f() { fn main() {} }", None),

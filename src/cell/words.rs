@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use ra_ap_rustc_lexer::{LiteralKind, TokenKind, is_ident};
+use ra_ap_rustc_lexer::{LiteralKind, TokenKind, is_id_continue, is_ident};
 
 pub use super::items::{ItemKind, ItemText, defines_items, split_items};
 use super::token::{Brackets, Lexer, Tok, significant};
@@ -67,6 +67,30 @@ pub fn identifiers(code: &str) -> BTreeSet<String> {
         last = [last[1], Some(tok)];
     }
     names
+}
+
+/// Where code says a name first: as a word, or else in a string, which may be a format's.
+#[must_use]
+pub fn place_of(code: &str, name: &str) -> Option<Range<usize>> {
+    let tokens = || Lexer::new(code, 0).filter(|tok| !tok.is_comment());
+    let word = tokens().find(|tok| tok.text(code).trim_start_matches("r#") == name);
+    let in_string = || {
+        tokens().find_map(|tok| {
+            let TokenKind::Literal { kind, .. } = tok.kind else {
+                return None;
+            };
+            let text = tok.text(code);
+            let says = is_text(kind) && format_names(text).iter().any(|found| found == name);
+            let mut places = text.match_indices(name).filter(|_| says);
+            let (at, _) = places.find(|(at, _)| {
+                !text[..*at].ends_with(is_id_continue)
+                    && !text[at + name.len()..].starts_with(is_id_continue)
+            })?;
+            let start = tok.start + at;
+            Some(start..start + name.len())
+        })
+    };
+    word.map(|tok| tok.start..tok.end).or_else(in_string)
 }
 
 /// Whether these two tokens are `name!`, so that a bracket after them holds a macro's input.
@@ -204,6 +228,20 @@ mod tests {
             let expected = names.into_iter().map(str::to_owned).collect();
             assert_eq!(identifiers(code), expected, "{code}");
         }
+    }
+
+    #[test]
+    fn a_name_is_found_as_a_word() {
+        for (code, found) in [
+            ("let data = 1; a", Some(14)),
+            ("// a\nb(\"a\", 'a', a)", Some(17)),
+            ("println!(\"bar {a:?}\")", Some(15)),
+            ("\"a\"", None),
+            ("ab", None),
+        ] {
+            assert_eq!(place_of(code, "a").map(|at| at.start), found, "{code}");
+        }
+        assert_eq!(place_of("r#type", "type"), Some(0..6));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::cell::Edits;
 
 const PANICKED: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
 const ERRORED: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+/// What a `?` at the top level turns errors into, which tells of them.
+const ERROR_TYPE: &str = "EvcxrUserCodeError";
 /// Around the user's code, and so in front of it.
 const CATCHING: &str = "match std::panic::catch_unwind(";
 const RUNTIME: &str = "evcxr_internal_runtime";
@@ -44,7 +46,11 @@ pub fn mended(source: &str) -> Option<Mended> {
                 edits.insert(inside.start, "pub use ::regatta_cell::store::*;");
                 edits.remove(source, inside);
             }
-            ast::Item::Impl(_) if text.contains("for EvcxrUserCodeError") => {
+            ast::Item::Impl(of)
+                if of
+                    .self_ty()
+                    .is_some_and(|kind| kind.syntax().text() == ERROR_TYPE) =>
+            {
                 if let Some(at) = text.find(ERRORED) {
                     let at = start + at;
                     edits.replace(at..at + ERRORED.len(), "::regatta_cell::store::errored();");

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::hub::State;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
 use crate::ids::EngineId;
-use crate::wire::Payload;
+use crate::wire::{Payload, WireError};
 
 /// How long an engine that closed its connection may take to end.
 pub const LAST_BREATH: Duration = Duration::from_millis(200);
@@ -18,27 +18,28 @@ pub const LAST_BREATH: Duration = Duration::from_millis(200);
 impl State {
     /// Engines that have ended while a child of theirs holds their socket open.
     pub(super) fn find_ended(&mut self) {
-        let ended: Vec<(EngineId, String)> = self
+        let ended: Vec<EngineId> = self
             .engines
             .iter_mut()
             .filter(|(_, process)| process.is_alive())
-            .filter_map(|(engine, process)| Some((*engine, process.link.has_ended()?)))
+            .filter_map(|(engine, process)| process.link.has_ended().map(|_| *engine))
             .collect();
-        for (engine, cause) in ended {
-            self.bury(engine, &cause);
+        for engine in ended {
+            self.bury(engine, None);
         }
     }
 
-    pub(super) fn bury(&mut self, engine: EngineId, error: &str) {
+    /// `error` is why its connection ended.
+    pub(super) fn bury(&mut self, engine: EngineId, error: Option<&WireError>) {
         self.pass_on_prints(engine, usize::MAX);
         let Some(process) = self.engines.get_mut(&engine) else {
             return;
         };
-        let cause = match process.link.bury(LAST_BREATH) {
-            cause if cause == "ended itself with exit status 0" && error.contains("version") => {
-                error.to_owned()
-            }
-            cause => cause,
+        let ended = process.link.bury(LAST_BREATH);
+        let cause = match error {
+            // Its end is no riddle then.
+            Some(error @ WireError::Version(_)) => error.to_string(),
+            _ => ended,
         };
         let at = self
             .maps

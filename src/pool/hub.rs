@@ -266,7 +266,7 @@ impl State {
                 self.frame(engine, message, payload);
             }
             if let Some(error) = ended {
-                self.bury(engine, &error.to_string());
+                self.bury(engine, Some(&error));
             }
         }
     }

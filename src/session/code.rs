@@ -10,6 +10,8 @@ use crate::outcome::{Event, Report, Sink};
 pub struct Code {
     pub text: String,
     pub pieces: Vec<Piece>,
+    /// A map in it gives what is done when it is interrupted, and errors for the rest.
+    pub collects: bool,
 }
 
 /// Lines of the code that stand in the cell.

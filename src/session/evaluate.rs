@@ -232,8 +232,7 @@ impl Session {
                 if !lost.is_empty() {
                     sink.send(Event::Notice(explain::returned_early(lost)));
                 }
-                let collects = ["try_on_processes", "try_on_threads"];
-                if interrupted && collects.iter().any(|call| code.text.contains(call)) {
+                if interrupted && code.collects {
                     let kept =
                         "the map was interrupted: what was done is kept, the rest are errors";
                     sink.send(Event::Notice(kept.to_owned()));

@@ -1,7 +1,7 @@
 //! Where in the user's cell an error stands: from places of the compiled code, or from its lines.
 
 use super::Code;
-use crate::cell::identifiers;
+use crate::cell::{place_of, position};
 use crate::compiler::{Extract, Place};
 use crate::outcome::Mark;
 
@@ -51,13 +51,9 @@ pub fn mark(place: &Place, code: &Code) -> Option<Mark> {
 
 /// Where a name stands in the cell.
 pub fn word(source: &str, name: &str) -> Option<Mark> {
-    let (line, text) = source
-        .lines()
-        .enumerate()
-        .find(|(_, line)| identifiers(line).contains(name))?;
-    let start = text[..text.find(name)?].chars().count() + 1;
-    let end = start + name.chars().count();
-    let (start, end) = ((line + 1, start), (line + 1, end));
+    let place = place_of(source, name)?;
+    let start = position(&source[..place.start], (1, 1));
+    let end = position(&source[place], start);
     Some(Mark {
         start,
         end,
@@ -161,15 +157,11 @@ fn imported(extract: &Extract, code: &Code) -> Option<Mark> {
     let chars = text.chars().skip(start - 1).take(end - start);
     let path: String = chars.collect();
     let name = path.rsplit("::").next()?.trim();
-    let (number, line) = code
-        .text
-        .lines()
-        .enumerate()
-        .find(|(_, line)| identifiers(line).contains(name))?;
-    let start = line[..line.find(name)?].chars().count() + 1;
+    let found = place_of(&code.text, name)?;
+    let start = position(&code.text[..found.start], (1, 1));
     let place = Place {
-        start: (number + 1, start),
-        end: (number + 1, start + name.chars().count()),
+        start,
+        end: position(&code.text[found], start),
         label: extract.label.clone(),
         primary: extract.primary,
     };

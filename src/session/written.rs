@@ -164,6 +164,7 @@ impl Written<'_> {
             .map(|capture| format!("::regatta_cell::pool::travels(&{}); ", capture.name))
             .collect();
         let mut code = code.generated(&format!("{{ {checks}{}.{method}(", self.asked()));
+        code.collects |= options.collect && !options.background;
         if processes {
             let lent = self.captures.iter().map(Capture::lent).collect::<Vec<_>>();
             let lent = nested(&lent, "::regatta_cell::magic::Both");

@@ -71,7 +71,7 @@ impl Workshop {
         let names: Vec<String> = namespace.variables().keys().cloned().collect();
         let of = |text: String| Code {
             text,
-            pieces: code.pieces.clone(),
+            ..code.clone()
         };
         if let Some(pointers) = with_pointers(&text, &names) {
             let answer = self.compile_as_it_is(&of(pointers), namespace, meanwhile);
