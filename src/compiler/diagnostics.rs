@@ -10,6 +10,12 @@ use super::similar::is_far_fetched;
 /// Where a note has its spans when they are not on the lines of its error.
 pub const ELSEWHERE: &str = "regatta_elsewhere";
 
+/// What rustc found, where it expected something else behind the user's code.
+pub const CELL_END: &str = "the end of the cell";
+
+/// Why evcxr cannot keep a variable, in the user's terms.
+pub const HOLDS_REFERENCE: &str = "holds a reference, which cannot outlive its cell";
+
 /// One error of rustc's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
@@ -226,10 +232,10 @@ fn readable(message: &str) -> String {
     }
     // What follows the user's code is generated.
     if let Some((expected, _)) = message.split_once(", found keyword `fn`") {
-        return format!("{expected}, found the end of the cell");
+        return format!("{expected}, found {CELL_END}");
     }
     if let Some(name) = between(message, "The variable `", "` contains a reference") {
-        return format!("the variable `{name}` holds a reference, which cannot outlive its cell");
+        return format!("the variable `{name}` {HOLDS_REFERENCE}");
     }
     // `?` at top level stands in a closure of the generated code.
     message.replace(

@@ -4,7 +4,7 @@ use regatta_cell::checks;
 
 use super::captures::{CAPTURES_HINT, captures};
 use crate::cell::root_of_path;
-use crate::compiler::{Diagnostic, Extract};
+use crate::compiler::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE};
 use crate::ids::CellId;
 use crate::outcome::{Cause, ErrorKind, Mark, Report, Snippet};
 use crate::session::Code;
@@ -41,11 +41,14 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
         && let Some((expected, _)) = report.what.split_once(", found ")
     {
         // What follows the user's code is no business of his.
-        report.what = format!("{expected}, found the end of the cell");
+        report.what = format!("{expected}, found {CELL_END}");
         marks = end(code).into_iter().collect();
     }
     let stands = marks.iter().find(|mark| mark.primary);
-    if let Some((expected, _)) = report.what.split_once(", found the end of the cell")
+    if let Some(expected) = report
+        .what
+        .strip_suffix(CELL_END)
+        .and_then(|what| what.strip_suffix(", found "))
         && let (Some(stands), Some(end)) = (stands, end(code))
         && stands.start.0 < end.start.0
     {
@@ -89,7 +92,7 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
             Some("use an atomic or a Mutex, or return a value from each thread".to_owned());
         report.notes.clear();
     }
-    if report.what.contains("holds a reference") {
+    if report.what.ends_with(HOLDS_REFERENCE) {
         report.hint = Some(
             "keep what it refers to and borrow again, clone it, or use it within one block `{ … }`"
                 .to_owned(),
