@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub use regatta_cell::options::Schedule;
 
-use super::PoolKind;
+use super::{Deaths, PoolKind};
 use crate::ids::{JobId, PoolName, Rank};
 
 /// A session variable that travels with the function.
@@ -51,7 +51,7 @@ pub struct MapReport {
     /// Of them, errors, of a map that collects them.
     pub failed: u64,
     /// Engines that died meanwhile and how; others took their place.
-    pub died: Vec<(Rank, String)>,
+    pub died: Vec<Deaths>,
     /// Where the time went.
     pub spent: Spent,
     /// With `--items`: one row per item, in input order.

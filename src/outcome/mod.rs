@@ -1,10 +1,12 @@
 //! What the lower rooms hand up: events and outcomes as plain values. Nothing here prints, decides or
 //! touches an engine; the renderers turn these values into a terminal's text or into JSON lines.
 
+mod engines;
 mod map;
 
 use std::time::Duration;
 
+pub use engines::{DeathCause, Deaths, EngineChange, JobEnd, JobWork};
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
@@ -86,6 +88,10 @@ pub enum Event {
     Text(String),
     /// Something the user should know that is not an error: a lost variable, a compiler warning.
     Notice(String),
+    /// The same of engines.
+    Engines(EngineChange),
+    /// A job in the background for which nobody has waited.
+    JobOver(JobEnd),
     Error(Report),
     CellFinished {
         cell: CellId,
@@ -153,9 +159,10 @@ pub enum EngineOutcome {
     Errored {
         message: String,
     },
-    /// The engine process ended; `cause` such as `killed by SIGKILL`.
+    /// The engine process ended, and these variables with it.
     Died {
-        cause: String,
+        cause: DeathCause,
+        lost: Vec<String>,
     },
     /// The cell did not run here, and why.
     Skipped {

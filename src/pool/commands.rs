@@ -6,6 +6,7 @@ use super::hub::State;
 use super::map::Map;
 use super::{Command, PoolEvent, PoolUse, Run, WhichMaps, Work};
 use crate::ids::{EngineId, JobId};
+use crate::outcome::DeathCause;
 use crate::wire::{Payload, ToEngine};
 use nix::sys::signal::Signal;
 
@@ -111,7 +112,7 @@ impl State {
                 // Its death has been told, but perhaps after this command was given.
                 Some(_) | None => self.emit(PoolEvent::Died {
                     engine,
-                    cause: "it had ended before".to_owned(),
+                    cause: DeathCause::EndedBefore,
                     announced: false,
                     replaced: false,
                 }),
@@ -132,7 +133,7 @@ impl State {
         }
         for engine in engines {
             self.drop_maps_of(engine);
-            self.died_in_maps(engine, "stopped", None, false);
+            self.died_in_maps(engine, &DeathCause::Stopped, None, false);
         }
     }
 

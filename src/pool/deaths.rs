@@ -10,7 +10,8 @@ use super::engine::Engine;
 use super::hub::State;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
 use crate::ids::EngineId;
-use crate::wire::{Payload, WireError};
+use crate::outcome::{DeathCause, EngineChange, Event};
+use crate::wire::{Payload, VERSION, WireError};
 
 /// How long an engine that closed its connection may take to end.
 pub const LAST_BREATH: Duration = Duration::from_millis(200);
@@ -38,7 +39,10 @@ impl State {
         let ended = process.link.bury(LAST_BREATH);
         let cause = match error {
             // Its end is no riddle then.
-            Some(error @ WireError::Version(_)) => error.to_string(),
+            Some(WireError::Version(says)) => DeathCause::Version {
+                says: *says,
+                ours: VERSION,
+            },
             _ => ended,
         };
         let at = self
@@ -48,10 +52,8 @@ impl State {
         // The owner of a cell tells how it ended.
         let idle = !matches!(process.state, EngineState::Busy(Work::Cell(_)));
         process.state = EngineState::Dead(cause.clone());
-        let name = match &process.launch.pool {
-            Some(pool) => format!("engine {} of {pool}", process.launch.rank),
-            None => "the local engine".to_owned(),
-        };
+        let place = process.launch.pool.clone();
+        let place = place.map(|pool| (pool, process.launch.rank));
         let announced = idle && self.prompting.load(Ordering::Relaxed) && self.notify.is_some();
         let ready = process.answered;
         let used = self
@@ -69,7 +71,10 @@ impl State {
         });
         // After the event: whoever reads this line may type the next cell at once.
         if let Some(notify) = self.notify.as_mut().filter(|_| announced && !replaced) {
-            notify(&format!("{name} died while idle: {cause}"));
+            notify(&Event::Engines(EngineChange::DiedIdle {
+                engine: place,
+                cause: cause.clone(),
+            }));
         }
         self.died_in_maps(engine, &cause, at, replaced);
         let local = |process: &Engine| process.launch.pool.is_none();
@@ -91,10 +96,7 @@ impl State {
         process.link.signal(Signal::SIGKILL);
         process.link.bury(LAST_BREATH);
         self.pass_on_prints(engine, usize::MAX);
-        let cause = match items {
-            1 => "it had done its item".to_owned(),
-            items => format!("it had done its {items} items"),
-        };
+        let cause = DeathCause::Spent { items };
         let replaced = self.replace(engine);
         if let Some(process) = self.engines.get_mut(&engine).filter(|_| !replaced) {
             process.state = EngineState::Dead(cause.clone());

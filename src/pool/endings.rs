@@ -10,7 +10,7 @@ use super::hub::State;
 use super::map::Map;
 use super::{EndEarly, JobRecord, MapFailure, MapFault, PoolEvent, WhichMaps};
 use crate::ids::{EngineId, JobId};
-use crate::outcome::{JobState, Timeline};
+use crate::outcome::{Event, JobEnd, JobState, JobWork, Timeline};
 
 /// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
 /// within a second of a Ctrl-C.
@@ -55,7 +55,16 @@ impl State {
         }
         let timeline = map.last_timeline();
         if map.options.background {
-            let text = said(&record);
+            let end = JobEnd {
+                job,
+                work: JobWork::Map {
+                    state: record.state,
+                    done: record.done,
+                    total: record.total,
+                    held: record.held,
+                },
+                took: record.elapsed,
+            };
             self.remember(record, timeline);
             self.pass_on_all_prints();
             // Code that begins many short ones knows of them.
@@ -66,8 +75,10 @@ impl State {
             }
             // Above the prompt, or among what a cell shows.
             match &mut self.notify {
-                Some(notify) if self.prompting.load(Ordering::Relaxed) => notify(&text),
-                _ => self.emit(PoolEvent::JobOver { job, text }),
+                Some(notify) if self.prompting.load(Ordering::Relaxed) => {
+                    notify(&Event::JobOver(end));
+                }
+                _ => self.emit(PoolEvent::JobOver(end)),
             }
             return;
         }
@@ -238,28 +249,5 @@ impl State {
             };
             self.finished.remove(oldest);
         }
-    }
-}
-
-/// `job 3 finished: 1000 items in 2.1 s; `let r = %result 3` gives them`
-fn said(record: &JobRecord) -> String {
-    let job = record.job;
-    let items = match (record.total, record.done) {
-        (Some(total), done) if total != done => format!("{done} of {total} items"),
-        (_, 1) => "1 item".to_owned(),
-        (_, done) => format!("{done} items"),
-    };
-    let time = format!("{:.3} s", record.elapsed.as_secs_f64());
-    match record.state {
-        JobState::Done if !record.held => {
-            format!("job {job} finished: {items} in {time}; nothing keeps its results")
-        }
-        JobState::Done => {
-            format!(
-                "job {job} finished: {items} in {time}; `let r = %result {job}` gives the results"
-            )
-        }
-        JobState::Cancelled => format!("job {job} was cancelled after {items}"),
-        _ => format!("job {job} failed after {items}: `%result {job}` tells why"),
     }
 }

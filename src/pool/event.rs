@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{JobView, MapPlan, MapReport, Stream, Value};
+use crate::ids::{EngineId, Rank};
+use crate::outcome::{DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value};
 use crate::wire::{PanicInfo, Payload, RunEnd};
 
 /// What happens to engines.
@@ -38,7 +38,7 @@ pub enum PoolEvent {
     },
     Died {
         engine: EngineId,
-        cause: String,
+        cause: DeathCause,
         /// The user has been told already.
         announced: bool,
         /// Another process has started in its place.
@@ -66,11 +66,8 @@ pub enum PoolEvent {
         shown: bool,
     },
     MapFailed(MapFailure),
-    /// A map in the background is over; what to tell of it.
-    JobOver {
-        job: JobId,
-        text: String,
-    },
+    /// A map in the background is over.
+    JobOver(JobEnd),
     /// `Debug` texts of inputs and results, after `MapDone`.
     ItemTexts {
         first: u64,
@@ -99,16 +96,16 @@ pub struct MapFailure {
     pub item: Option<u64>,
     pub what: MapFault,
     /// Engines that died during the map, and how.
-    pub died: Vec<(Rank, String)>,
+    pub died: Vec<Deaths>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapFault {
     Panicked(PanicInfo),
     /// The item ended three engines; how the last one ended.
-    Crashed(String),
+    Crashed(DeathCause),
     /// Ten engines ended before they came to it; how the last one ended.
-    Lost(String),
+    Lost(DeathCause),
     TimedOut,
     NoEngineLeft,
     /// So many items were done, of so many.

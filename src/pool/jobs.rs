@@ -7,6 +7,7 @@ use super::hub::State;
 use super::map::{Map, Step};
 use super::turns::{self, Jobs, Party};
 use crate::ids::{EngineId, JobId};
+use crate::outcome::DeathCause;
 use crate::wire::{Payload, ToEngine, monotonic};
 
 impl State {
@@ -128,7 +129,7 @@ impl State {
     pub(super) fn died_in_maps(
         &mut self,
         engine: EngineId,
-        cause: &str,
+        cause: &DeathCause,
         at: Option<(JobId, u64)>,
         replaced: bool,
     ) {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::Launch;
 use crate::ids::JobId;
-use crate::outcome::Stream;
+use crate::outcome::{DeathCause, Stream};
 use crate::wire::{FromEngine, Payload, ToEngine, WireError};
 
 /// Where engines come from.
@@ -51,10 +51,10 @@ pub trait Link: Send {
     fn signal(&self, signal: Signal);
 
     /// Whether the engine has ended, and how.
-    fn has_ended(&mut self) -> Option<String>;
+    fn has_ended(&mut self) -> Option<DeathCause>;
 
     /// Ends the engine and whatever it started, unless it ends itself so soon; tells how it ended.
-    fn bury(&mut self, patience: Duration) -> String;
+    fn bury(&mut self, patience: Duration) -> DeathCause;
 
     fn pid(&self) -> u32;
 

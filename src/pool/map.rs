@@ -19,7 +19,7 @@ use super::ledger::GivenUp;
 use super::turns::Party;
 use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{ChunkSpan, ItemRow, Spent};
+use crate::outcome::{ChunkSpan, DeathCause, ItemRow, Spent};
 use crate::wire::{
     AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Task, ToCaller, ToEngine, monotonic,
 };
@@ -83,7 +83,7 @@ struct Worker {
     chunks: u64,
     busy: Duration,
     first_items: Vec<u64>,
-    deaths: Vec<String>,
+    deaths: Vec<DeathCause>,
     sent: FxHashMap<u32, u64>,
     /// When it ended its last chunk, on the monotonic clock.
     free: u64,
@@ -309,7 +309,7 @@ impl Map {
     pub fn died(
         &mut self,
         engine: EngineId,
-        cause: &str,
+        cause: &DeathCause,
         at: Option<u64>,
         late: bool,
         replaced: bool,
@@ -318,7 +318,7 @@ impl Map {
             return Vec::new();
         };
         let worker = &mut self.workers[place];
-        worker.deaths.push(cause.to_owned());
+        worker.deaths.push(cause.clone());
         (worker.told, worker.at) = (false, None);
         let rank = worker.rank;
         self.note_lost(place);
@@ -327,20 +327,19 @@ impl Map {
             return Vec::new();
         }
         for GivenUp { item, begun } in given_up {
-            let cause = cause.to_owned();
             if !self.options.collect {
                 let fault = match (late, begun) {
                     (true, true) => MapFault::TimedOut,
-                    (false, true) => MapFault::Crashed(cause),
-                    (_, false) => MapFault::Lost(cause),
+                    (false, true) => MapFault::Crashed(cause.clone()),
+                    (_, false) => MapFault::Lost(cause.clone()),
                 };
                 return vec![self.fail(Some(rank), Some(item), fault)];
             }
             self.failed += 1;
             let fault = match (late, begun) {
                 (true, true) => ItemFault::TimedOut,
-                (false, true) => ItemFault::Crashed(cause),
-                (_, false) => ItemFault::Lost(cause),
+                (false, true) => ItemFault::Crashed(cause.to_string()),
+                (_, false) => ItemFault::Lost(cause.to_string()),
             };
             self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
         }

@@ -45,7 +45,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
 use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{JobState, PoolKind, Timeline};
+use crate::outcome::{DeathCause, Event, JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 pub use event::{MapFailure, MapFault, PoolEvent, Printed};
@@ -191,7 +191,7 @@ pub enum EngineState {
     Starting,
     Idle,
     Busy(Work),
-    Dead(String),
+    Dead(DeathCause),
 }
 
 enum Command {
@@ -219,8 +219,8 @@ enum Command {
     Quit,
 }
 
-/// Tells the user at once of an engine that died while the prompt waits.
-pub type Notify = Box<dyn FnMut(&str) + Send>;
+/// Tells the user at once, while the prompt waits: of an engine that died, of a job that is over.
+pub type Notify = Box<dyn FnMut(&Event) + Send>;
 
 /// The session's end of the hub thread.
 pub struct Hub {

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::Launch;
 use super::link::{Launcher, Link};
 use crate::ids::JobId;
-use crate::outcome::Stream;
+use crate::outcome::{DeathCause, Stream};
 use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError, status};
 
 /// Engines as processes on this host, in this one's environment but for what was said of it.
@@ -224,11 +224,11 @@ impl Link for Process {
         let _ = kill(self.number(), signal);
     }
 
-    fn has_ended(&mut self) -> Option<String> {
+    fn has_ended(&mut self) -> Option<DeathCause> {
         self.child.try_wait().ok().flatten().map(cause)
     }
 
-    fn bury(&mut self, patience: Duration) -> String {
+    fn bury(&mut self, patience: Duration) -> DeathCause {
         let since = Instant::now();
         let status = loop {
             match self.child.try_wait() {
@@ -243,7 +243,7 @@ impl Link for Process {
             }
         };
         let _ = killpg(self.number(), Signal::SIGKILL);
-        status.map_or_else(|| "ended".to_owned(), cause)
+        status.map_or(DeathCause::Unknown, cause)
     }
 
     fn pid(&self) -> u32 {
@@ -255,17 +255,10 @@ impl Link for Process {
     }
 }
 
-/// `killed by SIGKILL`, `ended itself with exit status 3`.
-fn cause(status: ExitStatus) -> String {
-    match status.signal().map(Signal::try_from) {
-        Some(Ok(Signal::SIGSEGV)) => "segmentation fault (SIGSEGV)".to_owned(),
-        Some(Ok(Signal::SIGABRT)) => "aborted (SIGABRT)".to_owned(),
-        Some(Ok(signal)) => format!("killed by {signal}"),
-        Some(Err(_)) => "killed by a signal".to_owned(),
-        None => format!(
-            "ended itself with exit status {}",
-            status.code().unwrap_or_default()
-        ),
+fn cause(status: ExitStatus) -> DeathCause {
+    match status.signal() {
+        Some(signal) => DeathCause::Signal(signal),
+        None => DeathCause::Exit(status.code().unwrap_or_default()),
     }
 }
 

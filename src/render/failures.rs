@@ -1,18 +1,21 @@
 //! How engines failed in a `%px` cell, each distinct failure once, with the engines that it befell.
 
+use std::borrow::Cow;
+
+use super::engines::death;
 use super::{Style, text};
 use crate::ids::Rank;
 use crate::outcome::EngineOutcome;
 
 /// One distinct failure, the engines it befell, and where there is one what to do now.
 pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) -> String {
-    let (what, detail) = match outcome {
+    let (what, detail): (_, Cow<'_, str>) = match outcome {
         EngineOutcome::Done(_) => return String::new(),
-        EngineOutcome::Panicked { message, .. } => ("panicked", message.as_str()),
-        EngineOutcome::Errored { message } => ("returned an error", message.as_str()),
-        EngineOutcome::Died { cause } => ("died", cause.as_str()),
-        EngineOutcome::Skipped { why } => ("skipped", why.as_str()),
-        EngineOutcome::Interrupted => ("interrupted", ""),
+        EngineOutcome::Panicked { message, .. } => ("panicked", message.as_str().into()),
+        EngineOutcome::Errored { message } => ("returned an error", message.as_str().into()),
+        EngineOutcome::Died { cause, lost } => ("died", death(cause, lost).into()),
+        EngineOutcome::Skipped { why } => ("skipped", why.as_str().into()),
+        EngineOutcome::Interrupted => ("interrupted", "".into()),
     };
     let head = format!("{} {what}", text::engines(ranks));
     let head = match outcome {
@@ -42,6 +45,7 @@ mod tests {
     use super::super::px::px;
     use super::super::samples::{done, panicked, px as sample};
     use super::*;
+    use crate::outcome::DeathCause;
 
     fn show(outcomes: Vec<EngineOutcome>) -> String {
         px(&sample(outcomes), &Style::plain(80))
@@ -50,7 +54,8 @@ mod tests {
     #[test]
     fn failures_stand_below_the_others_results() {
         let died = || EngineOutcome::Died {
-            cause: "killed by SIGKILL".to_owned(),
+            cause: DeathCause::Signal(9),
+            lost: Vec::new(),
         };
         let skipped = || EngineOutcome::Skipped {
             why: "no `x` here".to_owned(),

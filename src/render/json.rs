@@ -23,7 +23,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::record::{self, Line};
-use super::{output, record_error, record_job};
+use super::{engines, output, record_error, record_job};
 use crate::ids::CellId;
 use crate::outcome::{EngineOutcome, Event, Origin, PxReport, Sink};
 
@@ -132,6 +132,12 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Plot(plot) => self.write(&record::plot(plot)),
             Event::Text(text) => self.write(&Line::Text { text }),
             Event::Notice(text) => self.write(&Line::Notice { text }),
+            Event::Engines(change) => self.write(&Line::Notice {
+                text: &engines::change_words(change),
+            }),
+            Event::JobOver(end) => self.write(&Line::Text {
+                text: &engines::end_words(end),
+            }),
             Event::Error(report) => self.write(&Line::Error(record_error::error(cell, report))),
             Event::CellFinished {
                 cell,
@@ -158,7 +164,6 @@ mod tests {
 
     use super::super::samples;
     use super::*;
-    use crate::ids::Rank;
     use crate::outcome::{CaptureSize, Field, Schedule, Spent, Stream, Table, Timing, Value};
 
     fn lines(events: Vec<Event>) -> String {
@@ -228,7 +233,7 @@ mod tests {
         map.serial = Duration::from_millis(250);
         map.spent.decode = Duration::from_millis(500);
         map.items = samples::items(1);
-        map.died.push((Rank(1), "killed by SIGKILL".to_owned()));
+        map.died.push(samples::killed(1));
         let text = Field::Text("x".to_owned());
         let row = vec![
             Field::Count(1),

@@ -156,9 +156,9 @@ pub(crate) fn report(report: &MapReport, style: &Style) -> String {
         out.push_str(&style.failure(&failed(report)));
     }
     out.push('\n');
-    for (rank, cause) in &report.died {
-        let head = style.failure(&format!("engine {rank} died"));
-        out.push_str(&format!("{head} ({cause}) and was replaced\n"));
+    for deaths in &report.died {
+        let head = style.failure(&format!("engine {} died", deaths.rank));
+        out.push_str(&format!("{head} ({deaths}) and was replaced\n"));
     }
     out
 }
@@ -214,7 +214,6 @@ fn more(joined: &str, room: usize) -> String {
 mod tests {
     use super::super::samples;
     use super::*;
-    use crate::ids::Rank;
 
     const SUMMARY: &str = "wall 0.121 s · serial 0.239 s · speedup 1.97 of 2 · efficiency 98 %\n";
 
@@ -341,7 +340,7 @@ mod tests {
     #[test]
     fn the_dead_are_named_and_results_without_debug_hidden() {
         let mut map = samples::map();
-        map.died.push((Rank(1), "killed by SIGKILL".to_owned()));
+        map.died.push(samples::killed(1));
         for row in &mut map.engines {
             row.results.clear();
         }

@@ -9,7 +9,9 @@ mod below;
 mod compare;
 pub mod debug;
 mod docs;
+mod engines;
 mod failures;
+mod faults;
 mod grid;
 mod items;
 mod json;
@@ -38,6 +40,7 @@ mod value;
 #[cfg(test)]
 mod vt;
 
+pub use engines::sentence;
 pub use json::JsonLines;
 pub use pager::pager;
 pub use style::Style;

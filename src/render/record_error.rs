@@ -1,7 +1,10 @@
 //! The record behind JSON's `error` line, from a report or from one engine's failure.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::engines::death;
 use crate::ids::{CellId, Rank};
 use crate::outcome::{EngineOutcome, ErrorKind, Origin, Report};
 
@@ -10,7 +13,7 @@ pub(crate) struct Error<'a> {
     cell: Option<CellId>,
     kind: &'static str,
     engine: Option<Rank>,
-    message: &'a str,
+    message: Cow<'a, str>,
     code: Option<&'a str>,
     place: Option<&'a str>,
     line: Option<usize>,
@@ -39,7 +42,7 @@ pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
             Origin::Local => None,
             Origin::Engine(rank) => Some(rank),
         },
-        message: &report.what,
+        message: report.what.as_str().into(),
         code: report.code.as_deref(),
         place: snippet.map(|snippet| snippet.name.as_str()),
         line: mark.map(|mark| mark.start.0),
@@ -51,13 +54,15 @@ pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
 
 /// One engine's failure in a `%px`; `None` when it did not fail.
 pub(crate) fn failure(cell: CellId, rank: Rank, outcome: &EngineOutcome) -> Option<Error<'_>> {
-    let (kind, message, place) = match outcome {
+    let (kind, message, place): (_, Cow<'_, str>, _) = match outcome {
         EngineOutcome::Done(_) => return None,
-        EngineOutcome::Panicked { message, place } => ("panic", message.as_str(), place.as_deref()),
-        EngineOutcome::Errored { message } => ("error", message.as_str(), None),
-        EngineOutcome::Died { cause } => ("engine_died", cause.as_str(), None),
-        EngineOutcome::Skipped { why } => ("skipped", why.as_str(), None),
-        EngineOutcome::Interrupted => ("interrupted", "interrupted", None),
+        EngineOutcome::Panicked { message, place } => {
+            ("panic", message.as_str().into(), place.as_deref())
+        }
+        EngineOutcome::Errored { message } => ("error", message.as_str().into(), None),
+        EngineOutcome::Died { cause, lost } => ("engine_died", death(cause, lost).into(), None),
+        EngineOutcome::Skipped { why } => ("skipped", why.as_str().into(), None),
+        EngineOutcome::Interrupted => ("interrupted", "interrupted".into(), None),
     };
     let (place, line, column) = place.map_or((None, None, None), |place| {
         let (name, line, column) = split_place(place);

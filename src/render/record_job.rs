@@ -43,7 +43,7 @@ pub(crate) struct MapFinished<'a> {
     speedup: Option<f64>,
     efficiency: Option<f64>,
     failed: u64,
-    died: Vec<Died<'a>>,
+    died: Vec<Died>,
     spent: Spent,
     items: Vec<Item<'a>>,
 }
@@ -57,9 +57,9 @@ struct Engine {
 }
 
 #[derive(Serialize)]
-struct Died<'a> {
+struct Died {
     engine: Rank,
-    cause: &'a str,
+    cause: String,
 }
 
 #[derive(Serialize)]
@@ -155,9 +155,9 @@ pub(crate) fn map_finished(report: &MapReport) -> Line<'_> {
         chunks: row.chunks,
         busy: row.busy.as_secs_f64(),
     });
-    let died = report.died.iter().map(|(engine, cause)| Died {
-        engine: *engine,
-        cause,
+    let died = report.died.iter().map(|deaths| Died {
+        engine: deaths.rank,
+        cause: deaths.to_string(),
     });
     Line::MapFinished(MapFinished {
         job: report.job,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::ids::{CellId, PoolName, Rank};
 use crate::outcome::{
-    ChunkSpan, Compare, CompareRow, EngineActivity, EngineOutcome, EngineView, ErrorKind,
-    GroupOutputs, ItemRow, JobState, JobView, MapPlan, MapReport, MapRow, Mark, PoolKind, PxReport,
-    PxRow, Report, Schedule, Snippet, Spent, Timeline, Value,
+    ChunkSpan, Compare, CompareRow, DeathCause, Deaths, EngineActivity, EngineOutcome, EngineView,
+    ErrorKind, GroupOutputs, ItemRow, JobState, JobView, MapPlan, MapReport, MapRow, Mark,
+    PoolKind, PxReport, PxRow, Report, Schedule, Snippet, Spent, Timeline, Value,
 };
 
 pub(crate) fn done(text: &str) -> EngineOutcome {
@@ -18,6 +18,14 @@ pub(crate) fn panicked(message: &str) -> EngineOutcome {
     EngineOutcome::Panicked {
         message: message.to_owned(),
         place,
+    }
+}
+
+pub(crate) fn killed(rank: u32) -> Deaths {
+    Deaths {
+        rank: Rank(rank),
+        times: 1,
+        last: DeathCause::Signal(9),
     }
 }
 

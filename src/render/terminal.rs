@@ -7,8 +7,8 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, compare, docs, map, output, pager, plot, progress, px, report, tables, timeline, timing,
-    value,
+    Style, compare, docs, engines, map, output, pager, plot, progress, px, report, tables,
+    timeline, timing, value,
 };
 use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
 
@@ -108,10 +108,9 @@ impl<W: Write> Terminal<W> {
             Event::Rows(rows) => tables::rows(rows, style),
             Event::Plot(it) => plot::chart(it, style),
             Event::Text(text) => ended(text.clone()),
-            Event::Notice(notice) => {
-                let note = style.spell(format!("note: {}", notice.trim_end()));
-                ended(style.warning(&note))
-            }
+            Event::Notice(text) => notice(text, style),
+            Event::Engines(change) => notice(&engines::change_words(change), style),
+            Event::JobOver(end) => ended(engines::end_words(end)),
             Event::Error(error) => report::report(error, style),
         }
     }
@@ -268,6 +267,11 @@ impl<W: Write> Drop for Terminal<W> {
             let _ = self.below.flush(&mut self.out);
         }
     }
+}
+
+fn notice(text: &str, style: &Style) -> String {
+    let note = style.spell(format!("note: {}", text.trim_end()));
+    ended(style.warning(&note))
 }
 
 fn ended(mut text: String) -> String {

@@ -84,7 +84,11 @@ struct Quiet<'a> {
 impl Sink for Quiet<'_> {
     fn send(&mut self, event: Event) {
         let wanted = match &event {
-            Event::Error(_) | Event::Output { .. } | Event::Notice(_) | Event::Progress(_) => true,
+            Event::Error(_)
+            | Event::Output { .. }
+            | Event::Notice(_)
+            | Event::Engines(_)
+            | Event::Progress(_) => true,
             Event::Px(report) => !report.is_ok(),
             // Results and what magics say of their success are not asked for.
             _ => false,

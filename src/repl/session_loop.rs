@@ -17,7 +17,7 @@ use super::init::Startup;
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
 use crate::outcome::{Event, Sink};
-use crate::render::{Style, Terminal, pager};
+use crate::render::{Style, Terminal, pager, sentence};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
 
@@ -78,8 +78,10 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
     session.begin(&mut screen);
     let above = print_above(&mut editor).ok();
     if let Some(above) = above.clone() {
-        session.hub().notify(Box::new(move |text| {
-            let _ = above.send(format!("note: {text}\n"));
+        session.hub().notify(Box::new(move |event| {
+            if let Some(text) = sentence(event) {
+                let _ = above.send(format!("note: {text}\n"));
+            }
         }));
     }
     let mut ok = true;

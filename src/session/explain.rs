@@ -20,7 +20,7 @@ use crate::cell::{DEEPEST, shell_habit};
 use crate::compiler::CompileError;
 use crate::compiler::toolchain::users_temp_dir;
 use crate::ids::CellId;
-use crate::outcome::{Cause, ErrorKind, Report, Snippet};
+use crate::outcome::{Cause, DeathCause, ErrorKind, Report, Snippet};
 
 /// Errors of the compiler's, with the user's own lines; `variables` are those that the cell was compiled with.
 pub fn compile_error(
@@ -168,7 +168,7 @@ pub fn returned_early(names: &[String]) -> String {
     )
 }
 
-pub fn local_death(cause: &str, interrupted: bool, lost: &[&str]) -> Report {
+pub fn local_death(cause: &DeathCause, interrupted: bool, lost: &[&str]) -> Report {
     let mut report = if interrupted {
         Report::new(
             ErrorKind::Interrupted,

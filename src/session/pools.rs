@@ -7,7 +7,7 @@ use super::crew::entry_of;
 use super::{Code, Failed, Pool, PoolRequest, Session};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{Event, PoolKind, Report, Sink};
+use crate::outcome::{EngineChange, Event, PoolKind, Report, Sink};
 use crate::pool::Init;
 
 /// What engines begin with has not run through on all of them.
@@ -130,7 +130,7 @@ impl Session {
     pub(super) fn replace(&mut self, killed: &[EngineId], sink: &mut dyn Sink) {
         for (pool, ranks) in self.crew.ranks_of(killed) {
             let lost = self.restart(&pool, &ranks, sink);
-            sink.send(restarted(&pool, &ranks, lost.as_deref().ok()));
+            sink.send(restarted(&pool, &ranks, lost));
         }
     }
 
@@ -141,21 +141,14 @@ impl Session {
         };
         let name = pool.name.clone();
         let dead = self.crew.dead_of(pool, ranks);
-        let Some((first, cause)) = dead.first() else {
+        if dead.is_empty() {
             return;
-        };
+        }
         let ranks: Vec<Rank> = dead.iter().map(|(rank, _)| *rank).collect();
-        let what = match dead.len() {
-            1 => format!("engine {first} of {name} was dead ({cause})"),
-            _ => format!("engines {} of {name} were dead", numbers(&ranks)),
-        };
         match self.restart(&name, &ranks, sink) {
             Ok(lost) => {
-                let lost = match lost.as_slice() {
-                    [] => String::new(),
-                    lost => format!("; lost there: {}", lost.join(", ")),
-                };
-                sink.send(Event::Notice(format!("{what} and started again{lost}")));
+                let pool = name;
+                sink.send(Event::Engines(EngineChange::Revived { pool, dead, lost }));
             }
             // They are still dead, which their rows tell.
             Err(failed) => failed.tell(sink),
@@ -177,8 +170,9 @@ impl Session {
                 break;
             };
             let lost = self.crew.renew(pool, &killed, sink);
-            sink.send(restarted(pool, &killed, lost.as_deref().ok()));
-            if lost.is_err() {
+            let is_up = lost.is_ok();
+            sink.send(restarted(pool, &killed, lost));
+            if !is_up {
                 break;
             }
             ranks = killed;
@@ -213,20 +207,10 @@ impl Session {
     }
 }
 
-/// `interrupted engines 0,1 of p0 were restarted; no variables were lost`
-fn restarted(pool: &PoolName, ranks: &[Rank], lost: Option<&[String]>) -> Event {
-    let lost = match lost {
-        Some([]) => "no variables were lost".to_owned(),
-        Some(lost) => format!("lost there: {}", lost.join(", ")),
-        None => "they did not come up again: `%pool restart`".to_owned(),
-    };
-    Event::Notice(format!(
-        "interrupted engines {} of {pool} were restarted; {lost}",
-        numbers(ranks)
-    ))
-}
-
-fn numbers(ranks: &[Rank]) -> String {
-    let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-    numbers.join(",")
+fn restarted(pool: &PoolName, ranks: &[Rank], lost: Result<Vec<String>, Failed>) -> Event {
+    Event::Engines(EngineChange::Restarted {
+        pool: pool.clone(),
+        ranks: ranks.to_vec(),
+        lost: lost.ok(),
+    })
 }

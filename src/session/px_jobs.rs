@@ -10,7 +10,7 @@ use super::px::{Asked, Plan};
 use super::px_outcome::Outcome;
 use super::{Failed, Session};
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{Event, Report, Sink};
+use crate::outcome::{Event, JobEnd, JobWork, Report, Sink};
 
 /// Jobs whose outcome is kept; the oldest are forgotten.
 const KEPT: usize = 64;
@@ -271,14 +271,14 @@ fn tell_end(job: &PxJob, sink: &mut dyn Sink) {
     if job.awaited {
         return;
     }
-    let PxJob { job, asked, .. } = job;
-    let what = format!("%px of {} on {}", asked.cell.name(), asked.pool);
-    sink.send(Event::Text(match end.why() {
-        None => format!(
-            "job {job} finished: {what} in {:.3} s; `%pxresult {job}` shows the results",
-            end.took.as_secs_f64()
-        ),
-        Some(why) => format!("job {job} failed: {what}: {why}; `%pxresult {job}` tells more"),
+    sink.send(Event::JobOver(JobEnd {
+        job: job.job,
+        work: JobWork::Px {
+            cell: job.asked.cell,
+            pool: job.asked.pool.clone(),
+            failed: end.why(),
+        },
+        took: end.took,
     }));
 }
 

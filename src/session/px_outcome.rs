@@ -114,12 +114,8 @@ impl Session {
             }
             self.settle_engine(engine, planned, &leg, sink)?;
             sent.push((rank, std::mem::take(&mut leg.sent)));
-            if let (Some(Ended::Died(cause)), Some(lost)) =
-                (&mut leg.ended, self.crew.lost_there(engine))
-            {
-                cause.push_str(&format!("; lost there: {}", lost.join(", ")));
-            }
-            rows.push(row(rank, leg, interrupted));
+            let lost = self.crew.lost_there(engine);
+            rows.push(row(rank, leg, lost, interrupted));
         }
         rows.append(&mut skipped);
         let report = PxReport {
@@ -173,7 +169,7 @@ impl Session {
 }
 
 /// What an engine's leg of the cell came to.
-fn row(rank: Rank, leg: Leg, interrupted: bool) -> PxRow {
+fn row(rank: Rank, leg: Leg, lost: &[String], interrupted: bool) -> PxRow {
     let outcome = match leg.ended {
         None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
         Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
@@ -185,7 +181,10 @@ fn row(rank: Rank, leg: Leg, interrupted: bool) -> PxRow {
         }
         Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
         Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
-        Some(Ended::Died(cause)) => EngineOutcome::Died { cause },
+        Some(Ended::Died(cause)) => EngineOutcome::Died {
+            cause,
+            lost: lost.to_vec(),
+        },
         Some(Ended::NotLoaded(why)) => EngineOutcome::Skipped { why },
         Some(Ended::ChangedTypes(names)) => EngineOutcome::Skipped {
             why: format!("lost {}", names.join(", ")),

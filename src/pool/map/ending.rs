@@ -41,24 +41,7 @@ impl Map {
         };
         self.failure = Some(failure.clone());
         self.assignment.stop();
-        let place = item.map_or_else(|| "the map".to_owned(), |item| format!("item {item}"));
-        self.over(Some(match &failure.what {
-            MapFault::Panicked(panic) => {
-                format!("{place} panicked{}: {}", panic.at(), panic.message)
-            }
-            MapFault::Crashed(cause) => format!("{place} ended three engines: {cause}"),
-            MapFault::Lost(cause) => {
-                format!("ten engines ended before they came to {place}: {cause}")
-            }
-            MapFault::TimedOut => format!("{place} took longer than allowed"),
-            MapFault::NoEngineLeft => "no engine is left".to_owned(),
-            MapFault::Interrupted { .. } => "it was interrupted".to_owned(),
-            MapFault::PlanOnly => "only the plan was wanted".to_owned(),
-            MapFault::Inputs(why) => why.clone(),
-            MapFault::InputsPanicked(panic) => {
-                format!("the inputs panicked{}: {}", panic.at(), panic.message)
-            }
-        }));
+        self.over(Some(failure.to_string()));
         Step::Failed(failure)
     }
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Map, PROGRESS, REMEMBERED, Worker};
-use crate::ids::{EngineId, Rank};
+use crate::ids::EngineId;
 use crate::outcome::{
-    ChunkSpan, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, Timeline,
+    ChunkSpan, Deaths, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, Timeline,
 };
 use crate::pool::JobRecord;
 use crate::pool::dispatch::Health;
@@ -108,16 +108,13 @@ impl Map {
     }
 
     /// Engines that died meanwhile, and how.
-    pub(super) fn deaths(&self) -> Vec<(Rank, String)> {
+    pub(super) fn deaths(&self) -> Vec<Deaths> {
         let died = |worker: &Worker| {
-            let last = worker.deaths.last()?;
-            Some((
-                worker.rank,
-                match worker.deaths.len() {
-                    1 => last.clone(),
-                    times => format!("{times} times, last {last}"),
-                },
-            ))
+            Some(Deaths {
+                rank: worker.rank,
+                times: worker.deaths.len(),
+                last: worker.deaths.last()?.clone(),
+            })
         };
         self.workers.iter().filter_map(died).collect()
     }

@@ -32,8 +32,8 @@ fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
 fn what_is_dead_does_not_start() {
     let engines = [1, 2, 3, 4].map(|id| (EngineId(id), Rank(id), id != 1));
     let (mut map, _theirs) = begun(&engines);
-    map.died(EngineId(2), "killed", None, false, false);
-    map.died(EngineId(3), "killed", None, false, true);
+    map.died(EngineId(2), &DeathCause::Signal(9), None, false, false);
+    map.died(EngineId(3), &DeathCause::Signal(9), None, false, true);
     map.told -= 2 * PROGRESS;
     let view = map.view(|_| (None, None), None).unwrap();
     let shown: Vec<_> = view.engines.into_iter().map(|one| one.activity).collect();
@@ -75,7 +75,7 @@ fn nothing_is_told_after_the_end() {
             items: Vec::new(),
         };
         map.chunk_done(engine, chunk, &ended, Payload::of(vec![7]).unwrap());
-        map.died(engine, "killed", None, false, false);
+        map.died(engine, &DeathCause::Signal(9), None, false, false);
     }
     map.steps(&Elsewhere::default());
     map.flush();

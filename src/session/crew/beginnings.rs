@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Crew;
 use super::pump::Awaited;
 use crate::ids::EngineId;
-use crate::outcome::{ErrorKind, Report, Sink};
+use crate::outcome::{DeathCause, ErrorKind, Report, Sink};
 use crate::session::Failed;
 use crate::session::explain::interrupted;
 use crate::session::workshop::Namespace;
@@ -19,7 +19,7 @@ pub enum Beginning {
     Awaited,
     Up,
     NotStarted(String),
-    Died(String),
+    Died(DeathCause),
 }
 
 impl Crew {

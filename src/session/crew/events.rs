@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::Crew;
 use super::moved::Why;
 use super::prints::{Prints, Told};
-use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{Event, Origin, Sink, Stream, Timing, Value};
+use crate::ids::{CellId, EngineId, PoolName, Rank};
+use crate::outcome::{
+    DeathCause, EngineChange, Event, JobEnd, Origin, Sink, Stream, Timing, Value,
+};
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::session::explain;
 use crate::wire::RunEnd;
@@ -23,7 +25,7 @@ impl Crew {
                 let status = find(*engine).unwrap_or(EngineStatus {
                     id: *engine,
                     pid: 0,
-                    state: EngineState::Dead("not started".to_owned()),
+                    state: EngineState::Dead(DeathCause::NotStarted),
                     tasks: 0,
                     busy: Duration::ZERO,
                     memory: None,
@@ -66,14 +68,14 @@ impl Crew {
                 cause,
                 replaced: true,
                 ..
-            } => self.note_replaced(engine, &cause, sink),
+            } => self.note_replaced(engine, cause, sink),
             PoolEvent::Died {
                 engine,
                 cause,
                 announced,
                 ..
-            } => self.note_death(engine, &cause, announced, sink),
-            PoolEvent::JobOver { job, text } => self.note_job_over(job, text, sink),
+            } => self.note_death(engine, cause, announced, sink),
+            PoolEvent::JobOver(end) => self.note_job_over(end, sink),
             PoolEvent::NotStarted { engine, why } => self.note_not_started(engine, &why, sink),
             PoolEvent::Output {
                 engine,
@@ -90,18 +92,17 @@ impl Crew {
         }
     }
 
-    fn note_job_over(&mut self, job: JobId, text: String, sink: &mut dyn Sink) {
-        if !self.jobs.awaited.remove(&job) {
-            sink.send(Event::Text(text));
+    fn note_job_over(&mut self, end: JobEnd, sink: &mut dyn Sink) {
+        if !self.jobs.awaited.remove(&end.job) {
+            sink.send(Event::JobOver(end));
         }
     }
 
     /// Of a pool that was given up for it, nobody need hear the same of each further engine.
     fn note_not_started(&self, engine: EngineId, why: &str, sink: &mut dyn Sink) {
         if engine == self.local || self.place(engine).is_some() {
-            sink.send(Event::Notice(format!(
-                "an engine could not be started: {why}"
-            )));
+            let why = why.to_owned();
+            sink.send(Event::Engines(EngineChange::NotStarted { why }));
         }
     }
 
@@ -114,68 +115,62 @@ impl Crew {
         if matches!(end, RunEnd::Returned { facts, .. } if facts.ran_through()) {
             self.namespaces.insert(engine, after.clone());
         } else if let Some((pool, rank)) = self.place(engine) {
-            sink.send(Event::Notice(format!(
-                "engine {rank} of {pool}: what it begins with failed; `%pool restart {rank}` tries again"
-            )));
+            sink.send(Event::Engines(EngineChange::NotBegun { pool, rank }));
         }
     }
 
     /// An engine died in a map, and another process stands in for it: the map's table tells so. What it had
     /// is told here.
-    pub(super) fn note_replaced(&mut self, engine: EngineId, cause: &str, sink: &mut dyn Sink) {
+    pub(super) fn note_replaced(
+        &mut self,
+        engine: EngineId,
+        cause: DeathCause,
+        sink: &mut dyn Sink,
+    ) {
         let lost = self.lost_with(engine);
         self.namespaces.remove(&engine);
         if self.begun_with.contains_key(&engine) {
             self.unready.insert(engine);
         }
         if let (Some((pool, rank)), false) = (self.place(engine), lost.is_empty()) {
-            sink.send(Event::Notice(format!(
-                "engine {rank} of {pool} was replaced ({cause}); lost there: {}",
-                lost.join(", ")
-            )));
+            sink.send(Event::Engines(EngineChange::Replaced {
+                pool,
+                rank,
+                cause,
+                lost,
+            }));
         }
     }
 
-    fn note_death(&mut self, engine: EngineId, cause: &str, announced: bool, sink: &mut dyn Sink) {
+    fn note_death(
+        &mut self,
+        engine: EngineId,
+        cause: DeathCause,
+        announced: bool,
+        sink: &mut dyn Sink,
+    ) {
         let lost = self.lost_with(engine);
         self.bury(engine);
         if self.interrupting {
             return;
         }
         if let Some((pool, rank)) = self.place(engine) {
-            let died = if announced {
-                String::new()
-            } else {
-                format!("engine {rank} of {pool} died: {cause}")
-            };
-            let lost = if lost.is_empty() {
-                String::new()
-            } else {
-                format!("lost with engine {rank} of {pool}: {}", lost.join(", "))
-            };
-            let parts: Vec<String> = [died, lost]
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .collect();
-            if !parts.is_empty() {
-                sink.send(Event::Notice(format!(
-                    "{}; the next %px or map starts it again",
-                    parts.join("; ")
-                )));
+            let cause = (!announced).then_some(cause);
+            if cause.is_some() || !lost.is_empty() {
+                sink.send(Event::Engines(EngineChange::Died {
+                    pool,
+                    rank,
+                    cause,
+                    lost,
+                }));
             }
         } else if engine == self.local {
             self.launch_local();
             self.note_gone(lost.iter().map(String::as_str), Why::Died);
-            let lost = explain::lost(&lost);
-            match (announced, lost) {
-                (true, None) => {}
-                (true, Some(lost)) => sink.send(Event::Notice(lost)),
-                (false, lost) => {
-                    let lost = lost.unwrap_or_else(|| "no variables were lost".to_owned());
-                    sink.send(Event::Notice(format!(
-                        "the local engine died while idle: {cause}; {lost}"
-                    )));
-                }
+            if !announced {
+                sink.send(Event::Engines(EngineChange::LocalDied { cause, lost }));
+            } else if let Some(lost) = explain::lost(&lost) {
+                sink.send(Event::Notice(lost));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::outs::KeptNote;
 use super::prints::{Prints, Told};
 use crate::ids::{CellId, EngineId, Rank};
-use crate::outcome::{MapReport, Origin, Stream, Value};
+use crate::outcome::{DeathCause, MapReport, Origin, Stream, Value};
 use crate::pool::{MapFailure, Payload, PoolEvent};
 use crate::session::places::panic_place;
 use crate::session::types::shorten;
@@ -24,7 +24,7 @@ pub enum Ended {
     /// These variables' types were redefined; the cell has not run.
     ChangedTypes(Vec<String>),
     NotLoaded(String),
-    Died(String),
+    Died(DeathCause),
 }
 
 /// What one engine made of the cell.
@@ -80,7 +80,7 @@ pub enum Shown {
     /// An engine died in it.
     Died {
         engine: EngineId,
-        cause: String,
+        cause: DeathCause,
         /// Another process has started in its place.
         replaced: bool,
     },
@@ -172,10 +172,10 @@ impl Flight {
     }
 
     /// Ends the leg of an engine from which nothing more will be heard.
-    pub fn give_up(&mut self, engine: EngineId, cause: &str) {
+    pub fn give_up(&mut self, engine: EngineId, cause: &DeathCause) {
         let busy = self.started.elapsed();
         if let Some(leg) = self.legs.get_mut(&engine).filter(|leg| leg.ended.is_none()) {
-            leg.ended = Some(Ended::Died(cause.to_owned()));
+            leg.ended = Some(Ended::Died(cause.clone()));
             leg.busy = busy;
         }
     }
@@ -274,7 +274,7 @@ impl Flight {
         shown
     }
 
-    fn died(&mut self, engine: EngineId, cause: String, replaced: bool) -> Vec<Shown> {
+    fn died(&mut self, engine: EngineId, cause: DeathCause, replaced: bool) -> Vec<Shown> {
         let mut shown = self.finish_prints(engine);
         self.give_up(engine, &cause);
         shown.push(Shown::Died {

@@ -9,7 +9,7 @@ use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId};
-use crate::outcome::{Event, Origin, Progress, Sink};
+use crate::outcome::{DeathCause, EngineChange, Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
 
@@ -203,9 +203,10 @@ impl FlightEnd {
             if let (Origin::Engine(rank), true) = (&leg.origin, waits)
                 && self.told.insert(*engine)
             {
-                sink.send(Event::Notice(format!(
-                    "engine {rank} died: {cause}; the others go on"
-                )));
+                sink.send(Event::Engines(EngineChange::DiedInCell {
+                    rank: *rank,
+                    cause: cause.clone(),
+                }));
             }
         }
     }
@@ -254,7 +255,7 @@ impl Awaited for FlightEnd {
             self.interruption.kills += 1;
             if self.interruption.kills > KILLS {
                 for engine in &flying {
-                    flight.give_up(*engine, "it could not be ended");
+                    flight.give_up(*engine, &DeathCause::GivenUp);
                 }
             }
             self.interruption.killed.extend(&flying);

@@ -77,7 +77,7 @@ impl End {
         let what = match &first.outcome {
             EngineOutcome::Panicked { message, .. } => format!("panicked: {message}"),
             EngineOutcome::Errored { message } => message.clone(),
-            EngineOutcome::Died { cause } => format!("died: {cause}"),
+            EngineOutcome::Died { cause, .. } => format!("died: {cause}"),
             EngineOutcome::Skipped { why } => why.clone(),
             EngineOutcome::Interrupted => "was interrupted".to_owned(),
             EngineOutcome::Done(_) => return None,

@@ -141,8 +141,8 @@ impl Crew {
     }
 
     /// What was lost with an engine that has died.
-    pub fn lost_there(&self, engine: EngineId) -> Option<&[String]> {
-        self.graves.get(&engine).map(Vec::as_slice)
+    pub fn lost_there(&self, engine: EngineId) -> &[String] {
+        self.graves.get(&engine).map_or(&[], Vec::as_slice)
     }
 
     /// What an engine has run first, which processes that stand in for it run too.

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use super::{Crew, is_ours};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{PoolKind, Report, Sink};
+use crate::outcome::{DeathCause, PoolKind, Report, Sink};
 use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, WhichMaps};
 use crate::session::{Code, Failed};
 
@@ -270,7 +270,7 @@ impl Crew {
     }
 
     /// The engines of a pool that are dead, and why.
-    pub fn dead_of(&self, pool: &Pool, ranks: &[Rank]) -> Vec<(Rank, String)> {
+    pub fn dead_of(&self, pool: &Pool, ranks: &[Rank]) -> Vec<(Rank, DeathCause)> {
         if !pool.engines.iter().any(|engine| self.dead.contains(engine)) {
             return Vec::new();
         }
@@ -282,7 +282,7 @@ impl Crew {
         ranks.iter().filter_map(cause).collect()
     }
 
-    pub fn dead_engines(&self) -> BTreeMap<EngineId, String> {
+    pub fn dead_engines(&self) -> BTreeMap<EngineId, DeathCause> {
         let dead = |status: EngineStatus| match status.state {
             EngineState::Dead(cause) => Some((status.id, cause)),
             _ => None,
@@ -311,7 +311,7 @@ impl Crew {
         self.hub.stop(engines.to_vec());
         for flight in self.flights.values_mut() {
             for engine in engines {
-                flight.give_up(*engine, "it was stopped");
+                flight.give_up(*engine, &DeathCause::Stopped);
             }
         }
         for engine in engines {

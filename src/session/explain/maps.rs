@@ -59,8 +59,9 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
         }
         MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
     };
-    for (rank, cause) in &failure.died {
-        report.notes.push(format!("engine {rank} died: {cause}"));
+    for deaths in &failure.died {
+        let rank = deaths.rank;
+        report.notes.push(format!("engine {rank} died: {deaths}"));
     }
     if let Some(rank) = failure.rank {
         report.origin = Origin::Engine(rank);

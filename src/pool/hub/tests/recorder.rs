@@ -13,6 +13,7 @@ use regatta_cell::options::MapOptions;
 
 use super::*;
 use crate::ids::ArtifactId;
+use crate::outcome::DeathCause;
 use crate::pool::Launch;
 use crate::pool::link::Link;
 use crate::wire::{
@@ -133,13 +134,13 @@ impl Link for Recorder {
         lock(&self.desk).is_killed = true;
     }
 
-    fn has_ended(&mut self) -> Option<String> {
-        lock(&self.desk).is_gone.then(|| "killed".to_owned())
+    fn has_ended(&mut self) -> Option<DeathCause> {
+        lock(&self.desk).is_gone.then_some(DeathCause::Signal(9))
     }
 
-    fn bury(&mut self, _: Duration) -> String {
+    fn bury(&mut self, _: Duration) -> DeathCause {
         lock(&self.desk).is_gone = true;
-        "killed".to_owned()
+        DeathCause::Signal(9)
     }
 
     fn pid(&self) -> u32 {

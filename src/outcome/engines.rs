@@ -1,0 +1,118 @@
+//! What happens to engines and jobs besides what cells come to: as data, of which the renderer makes words.
+
+use std::time::Duration;
+
+use super::JobState;
+use crate::ids::{CellId, JobId, PoolName, Rank};
+
+/// Why an engine is no more. Its words are the renderer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeathCause {
+    /// The number of the signal that ended it.
+    Signal(i32),
+    /// It ended itself.
+    Exit(i32),
+    /// It speaks another version of the protocol.
+    Version {
+        says: u32,
+        ours: u32,
+    },
+    /// It has done all the items that one process does.
+    Spent {
+        items: u64,
+    },
+    Stopped,
+    NotStarted,
+    /// It was dead before.
+    EndedBefore,
+    /// It could not be ended, and nobody waits for it any more.
+    GivenUp,
+    Unknown,
+}
+
+/// The deaths of the processes that one engine was during a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deaths {
+    pub rank: Rank,
+    pub times: usize,
+    pub last: DeathCause,
+}
+
+/// What has happened to engines outside of what a cell came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineChange {
+    NotStarted {
+        why: String,
+    },
+    /// In a cell in which others go on.
+    DiedInCell {
+        rank: Rank,
+        cause: DeathCause,
+    },
+    /// While it had nothing to do, which is told at once. `engine`: `None` is the local one.
+    DiedIdle {
+        engine: Option<(PoolName, Rank)>,
+        cause: DeathCause,
+    },
+    /// `cause`: `None` when that has been told.
+    Died {
+        pool: PoolName,
+        rank: Rank,
+        cause: Option<DeathCause>,
+        lost: Vec<String>,
+    },
+    /// The local engine, for which another one stands in.
+    LocalDied {
+        cause: DeathCause,
+        lost: Vec<String>,
+    },
+    /// In a map: another process stands in for it.
+    Replaced {
+        pool: PoolName,
+        rank: Rank,
+        cause: DeathCause,
+        lost: Vec<String>,
+    },
+    /// After Ctrl-C. `lost`: `None` when they did not come up again.
+    Restarted {
+        pool: PoolName,
+        ranks: Vec<Rank>,
+        lost: Option<Vec<String>>,
+    },
+    /// They were dead, and are started again for a cell.
+    Revived {
+        pool: PoolName,
+        dead: Vec<(Rank, DeathCause)>,
+        lost: Vec<String>,
+    },
+    /// What it begins with failed in a process that stands in for another.
+    NotBegun {
+        pool: PoolName,
+        rank: Rank,
+    },
+}
+
+/// A job in the background is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobEnd {
+    pub job: JobId,
+    pub work: JobWork,
+    pub took: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobWork {
+    Map {
+        state: JobState,
+        done: u64,
+        total: Option<u64>,
+        /// Code can still reach its results.
+        held: bool,
+    },
+    /// `failed`: why, when it did.
+    Px {
+        cell: CellId,
+        pool: PoolName,
+        failed: Option<String>,
+    },
+}

@@ -1,0 +1,237 @@
+//! The words for what happens to engines and jobs.
+
+use std::fmt;
+
+use nix::sys::signal::Signal;
+
+use crate::ids::{PoolName, Rank};
+use crate::outcome::{DeathCause, Deaths, EngineChange, Event, JobEnd, JobState, JobWork};
+
+/// `killed by SIGKILL`, `ended itself with exit status 3`.
+impl fmt::Display for DeathCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(number) => match Signal::try_from(*number) {
+                Ok(Signal::SIGSEGV) => f.write_str("segmentation fault (SIGSEGV)"),
+                Ok(Signal::SIGABRT) => f.write_str("aborted (SIGABRT)"),
+                Ok(signal) => write!(f, "killed by {signal}"),
+                Err(_) => f.write_str("killed by a signal"),
+            },
+            Self::Exit(status) => write!(f, "ended itself with exit status {status}"),
+            Self::Version { says, ours } => write!(
+                f,
+                "not a regatta engine, or one of another version (it says {says}, this is {ours})"
+            ),
+            Self::Spent { items: 1 } => f.write_str("it had done its item"),
+            Self::Spent { items } => write!(f, "it had done its {items} items"),
+            Self::Stopped => f.write_str("it was stopped"),
+            Self::NotStarted => f.write_str("not started"),
+            Self::EndedBefore => f.write_str("it had ended before"),
+            Self::GivenUp => f.write_str("it could not be ended"),
+            Self::Unknown => f.write_str("ended"),
+        }
+    }
+}
+
+impl fmt::Display for Deaths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.times {
+            1 => self.last.fmt(f),
+            times => write!(f, "{times} times, last {}", self.last),
+        }
+    }
+}
+
+/// `killed by SIGKILL; lost there: a, b`
+pub(crate) fn death(cause: &DeathCause, lost: &[String]) -> String {
+    match lost {
+        [] => cause.to_string(),
+        lost => format!("{cause}; lost there: {}", lost.join(", ")),
+    }
+}
+
+/// What an event of an engine's or a job's says, in one line; nothing of other events.
+pub fn sentence(event: &Event) -> Option<String> {
+    match event {
+        Event::Engines(change) => Some(change_words(change)),
+        Event::JobOver(end) => Some(end_words(end)),
+        _ => None,
+    }
+}
+
+pub(crate) fn change_words(change: &EngineChange) -> String {
+    match change {
+        EngineChange::NotStarted { why } => format!("an engine could not be started: {why}"),
+        EngineChange::DiedInCell { rank, cause } => {
+            format!("engine {rank} died: {cause}; the others go on")
+        }
+        EngineChange::DiedIdle { engine, cause } => {
+            let name = match engine {
+                Some((pool, rank)) => format!("engine {rank} of {pool}"),
+                None => "the local engine".to_owned(),
+            };
+            format!("{name} died while idle: {cause}")
+        }
+        EngineChange::Died {
+            pool,
+            rank,
+            cause,
+            lost,
+        } => {
+            let died = cause.as_ref();
+            let died = died.map(|cause| format!("engine {rank} of {pool} died: {cause}; "));
+            let gone = match lost.as_slice() {
+                [] => String::new(),
+                lost => format!("lost with engine {rank} of {pool}: {}; ", lost.join(", ")),
+            };
+            let next = "the next %px or map starts it again";
+            format!("{}{gone}{next}", died.unwrap_or_default())
+        }
+        EngineChange::LocalDied { cause, lost } => {
+            format!(
+                "the local engine died while idle: {cause}; {}",
+                quoted(lost)
+            )
+        }
+        EngineChange::Replaced {
+            pool,
+            rank,
+            cause,
+            lost,
+        } => format!(
+            "engine {rank} of {pool} was replaced ({cause}); lost there: {}",
+            lost.join(", ")
+        ),
+        EngineChange::Restarted { pool, ranks, lost } => {
+            let lost = match lost.as_deref() {
+                Some([]) => "no variables were lost".to_owned(),
+                Some(lost) => format!("lost there: {}", lost.join(", ")),
+                None => "they did not come up again: `%pool restart`".to_owned(),
+            };
+            let ranks = numbers(ranks.iter());
+            format!("interrupted engines {ranks} of {pool} were restarted; {lost}")
+        }
+        EngineChange::Revived { pool, dead, lost } => {
+            let lost = match lost.as_slice() {
+                [] => String::new(),
+                lost => format!("; lost there: {}", lost.join(", ")),
+            };
+            format!("{} and started again{lost}", were_dead(pool, dead))
+        }
+        EngineChange::NotBegun { pool, rank } => format!(
+            "engine {rank} of {pool}: what it begins with failed; `%pool restart {rank}` tries again"
+        ),
+    }
+}
+
+fn were_dead(pool: &PoolName, dead: &[(Rank, DeathCause)]) -> String {
+    match dead {
+        [(rank, cause)] => format!("engine {rank} of {pool} was dead ({cause})"),
+        several => {
+            let ranks = numbers(several.iter().map(|(rank, _)| rank));
+            format!("engines {ranks} of {pool} were dead")
+        }
+    }
+}
+
+fn quoted(lost: &[String]) -> String {
+    let quoted: Vec<String> = lost.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => "no variables were lost".to_owned(),
+        quoted => format!("lost: {}", quoted.join(", ")),
+    }
+}
+
+fn numbers<'a>(ranks: impl Iterator<Item = &'a Rank>) -> String {
+    let numbers: Vec<String> = ranks.map(ToString::to_string).collect();
+    numbers.join(",")
+}
+
+/// `job 3 finished: 1000 items in 2.1 s; `let r = %result 3` gives them`
+pub(crate) fn end_words(end: &JobEnd) -> String {
+    let job = end.job;
+    let time = format!("{:.3} s", end.took.as_secs_f64());
+    match &end.work {
+        JobWork::Map {
+            state,
+            done,
+            total,
+            held,
+        } => {
+            let items = match (total, done) {
+                (Some(total), done) if total != done => format!("{done} of {total} items"),
+                (_, 1) => "1 item".to_owned(),
+                (_, done) => format!("{done} items"),
+            };
+            match (state, held) {
+                (JobState::Done, false) => {
+                    format!("job {job} finished: {items} in {time}; nothing keeps its results")
+                }
+                (JobState::Done, true) => format!(
+                    "job {job} finished: {items} in {time}; `let r = %result {job}` gives the results"
+                ),
+                (JobState::Cancelled, _) => format!("job {job} was cancelled after {items}"),
+                _ => format!("job {job} failed after {items}: `%result {job}` tells why"),
+            }
+        }
+        JobWork::Px { cell, pool, failed } => {
+            let what = format!("%px of {} on {pool}", cell.name());
+            match failed {
+                None => format!(
+                    "job {job} finished: {what} in {time}; `%pxresult {job}` shows the results"
+                ),
+                Some(why) => {
+                    format!("job {job} failed: {what}: {why}; `%pxresult {job}` tells more")
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deaths_have_causes() {
+        for (cause, words) in [
+            (DeathCause::Signal(9), "killed by SIGKILL"),
+            (DeathCause::Signal(11), "segmentation fault (SIGSEGV)"),
+            (DeathCause::Signal(200), "killed by a signal"),
+            (DeathCause::Exit(3), "ended itself with exit status 3"),
+            (DeathCause::Spent { items: 1 }, "it had done its item"),
+            (DeathCause::Spent { items: 4 }, "it had done its 4 items"),
+        ] {
+            assert_eq!(cause.to_string(), words);
+        }
+        let several = Deaths {
+            rank: Rank(1),
+            times: 2,
+            last: DeathCause::Signal(6),
+        };
+        assert_eq!(several.to_string(), "2 times, last aborted (SIGABRT)");
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let died = |cause, lost: &[&str]| {
+            change_words(&EngineChange::Died {
+                pool: PoolName("p0".to_owned()),
+                rank: Rank(1),
+                cause,
+                lost: lost.iter().map(|name| (*name).to_owned()).collect(),
+            })
+        };
+        let next = "the next %px or map starts it again";
+        assert_eq!(
+            died(Some(DeathCause::Exit(3)), &["a", "b"]),
+            format!(
+                "engine 1 of p0 died: ended itself with exit status 3; lost with engine 1 of p0: a, b; {next}"
+            )
+        );
+        assert_eq!(
+            died(None, &["a"]),
+            format!("lost with engine 1 of p0: a; {next}")
+        );
+    }
+}
