@@ -15,7 +15,7 @@ pub use map::{
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CellId, PoolName, Rank};
+use crate::ids::{CellId, JobId, PoolName, Rank};
 
 /// What a pool's engines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +38,13 @@ pub enum Stream {
     Stderr,
 }
 
+/// The cell and the job that something belongs to, where it belongs to any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub cell: Option<CellId>,
+    pub job: Option<JobId>,
+}
+
 /// Something that happens while a cell runs, in the order in which it happens.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -48,6 +55,7 @@ pub enum Event {
     /// Printed by user code. From an engine: whole lines, each ended by `\n`. From the local engine: as it
     /// was written, so that a progress bar that uses `\r` works.
     Output {
+        about: About,
         origin: Origin,
         stream: Stream,
         text: String,
@@ -64,12 +72,12 @@ pub enum Event {
     },
     /// What every engine made of a `%px` cell.
     Px(PxReport),
-    MapPlan(MapPlan),
+    MapPlan(About, MapPlan),
     /// How far a job or a build is; a later one replaces it. `None` clears it.
     Progress(Option<Progress>),
-    MapFinished(MapReport),
+    MapFinished(About, MapReport),
     /// The table of a job under way; a later one replaces it, `None` clears it.
-    Live(Option<JobView>),
+    Live(Option<(About, JobView)>),
     /// `%timeline`.
     Timeline(Timeline),
     /// `%compare`.
@@ -91,7 +99,7 @@ pub enum Event {
     /// The same of engines.
     Engines(EngineChange),
     /// A job in the background for which nobody has waited.
-    JobOver(JobEnd),
+    JobOver(About, JobEnd),
     Error(Report),
     CellFinished {
         cell: CellId,

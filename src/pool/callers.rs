@@ -6,7 +6,7 @@ use regatta_cell::options::Schedule;
 use super::engine::Engine;
 use super::hub::{LineId, State};
 use super::map::Map;
-use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse};
+use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine, Workers, monotonic};
 
@@ -53,12 +53,15 @@ impl State {
         let (pool, engines) = match self.engines_for(&begin) {
             Ok(found) => found,
             Err(why) => {
-                self.emit(PoolEvent::MapFailed(MapFailure {
-                    rank: None,
-                    item: None,
-                    what: MapFault::Inputs(why.clone()),
-                    died: Vec::new(),
-                }));
+                self.emit(
+                    caller,
+                    PoolEvent::MapFailed(MapFailure {
+                        rank: None,
+                        item: None,
+                        what: MapFault::Inputs(why.clone()),
+                        died: Vec::new(),
+                    }),
+                );
                 let over = ToCaller::Over {
                     error: Some(why),
                     cancelled: false,
@@ -74,6 +77,10 @@ impl State {
         };
         let job = JobId(self.next_job);
         self.next_job += 1;
+        let begun = self.engines.get(&caller).and_then(Engine::work);
+        if let Some(Work::Cell(cell)) = begun {
+            self.cells.insert(job, cell);
+        }
         let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
         let now = monotonic();
         let others = self.maps.values().filter(|map| !map.is_on_threads());
@@ -98,17 +105,20 @@ impl State {
         }
         if !map.options.function.is_empty() {
             self.pass_on_prints(caller, usize::MAX);
-            self.emit(PoolEvent::MapPlanned(plan));
+            self.emit_of(job, PoolEvent::MapPlanned(plan));
         }
         if map.options.plan_only {
             let _ = map.fail(None, None, MapFault::PlanOnly);
             map.plan_told();
-            self.emit(PoolEvent::MapFailed(MapFailure {
-                rank: None,
-                item: None,
-                what: MapFault::PlanOnly,
-                died: Vec::new(),
-            }));
+            self.emit_of(
+                job,
+                PoolEvent::MapFailed(MapFailure {
+                    rank: None,
+                    item: None,
+                    what: MapFault::PlanOnly,
+                    died: Vec::new(),
+                }),
+            );
         } else if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
             map.tell(&ToCaller::WantCaptures, &Payload::None);
         }

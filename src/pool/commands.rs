@@ -20,10 +20,13 @@ impl State {
                         self.engines.insert(engine, Engine::new(launch, link));
                     }
                     Err(error) => {
-                        self.emit(PoolEvent::NotStarted {
+                        self.emit(
                             engine,
-                            why: error.to_string(),
-                        });
+                            PoolEvent::NotStarted {
+                                engine,
+                                why: error.to_string(),
+                            },
+                        );
                     }
                 }
             }
@@ -110,12 +113,15 @@ impl State {
                     self.send(engine, &message, &Payload::None);
                 }
                 // Its death has been told, but perhaps after this command was given.
-                Some(_) | None => self.emit(PoolEvent::Died {
+                Some(_) | None => self.emit(
                     engine,
-                    cause: DeathCause::EndedBefore,
-                    announced: false,
-                    replaced: false,
-                }),
+                    PoolEvent::Died {
+                        engine,
+                        cause: DeathCause::EndedBefore,
+                        announced: false,
+                        replaced: false,
+                    },
+                ),
             }
         }
     }

@@ -63,12 +63,15 @@ impl State {
         // An engine that does not even start is not tried again.
         let replaced = used && ready && self.replace(engine);
         self.drop_maps_of(engine);
-        self.emit(PoolEvent::Died {
+        self.emit(
             engine,
-            cause: cause.clone(),
-            announced: announced && !replaced,
-            replaced,
-        });
+            PoolEvent::Died {
+                engine,
+                cause: cause.clone(),
+                announced: announced && !replaced,
+                replaced,
+            },
+        );
         // After the event: whoever reads this line may type the next cell at once.
         if let Some(notify) = self.notify.as_mut().filter(|_| announced && !replaced) {
             notify(&Event::Engines(EngineChange::DiedIdle {
@@ -102,12 +105,15 @@ impl State {
             process.state = EngineState::Dead(cause.clone());
         }
         self.drop_maps_of(engine);
-        self.emit(PoolEvent::Died {
+        self.emit(
             engine,
-            cause: cause.clone(),
-            announced: false,
-            replaced,
-        });
+            PoolEvent::Died {
+                engine,
+                cause: cause.clone(),
+                announced: false,
+                replaced,
+            },
+        );
         if replaced {
             for map in self.maps.values_mut() {
                 map.renewed(engine);

@@ -73,12 +73,13 @@ impl State {
             if map.awaited || unasked {
                 return;
             }
+            let about = self.about_job(job);
             // Above the prompt, or among what a cell shows.
             match &mut self.notify {
                 Some(notify) if self.prompting.load(Ordering::Relaxed) => {
-                    notify(&Event::JobOver(end));
+                    notify(&Event::JobOver(about, end));
                 }
-                _ => self.emit(PoolEvent::JobOver(end)),
+                _ => self.emit_of(job, PoolEvent::JobOver(end)),
             }
             return;
         }
@@ -94,22 +95,28 @@ impl State {
             JobState::Failed => {}
             // Of a map that collects errors the rest are errors.
             JobState::Cancelled if !map.options.collect => {
-                self.emit(PoolEvent::MapFailed(MapFailure {
-                    rank: None,
-                    item: None,
-                    what: MapFault::Interrupted {
-                        done: record.done,
-                        total: record.total,
-                    },
-                    died: Vec::new(),
-                }));
+                self.emit_of(
+                    job,
+                    PoolEvent::MapFailed(MapFailure {
+                        rank: None,
+                        item: None,
+                        what: MapFault::Interrupted {
+                            done: record.done,
+                            total: record.total,
+                        },
+                        died: Vec::new(),
+                    }),
+                );
             }
             // A map from code shows nothing.
             _ if silent => {}
-            _ => self.emit(PoolEvent::MapDone {
-                report: map.report(),
-                shown: !map.options.function.is_empty(),
-            }),
+            _ => self.emit_of(
+                job,
+                PoolEvent::MapDone {
+                    report: map.report(),
+                    shown: !map.options.function.is_empty(),
+                },
+            ),
         }
         self.remember(record, timeline);
     }
@@ -198,7 +205,7 @@ impl State {
             }
         }
         for view in views {
-            self.emit(PoolEvent::Live(view));
+            self.emit_of(view.job, PoolEvent::Live(view));
         }
     }
 
@@ -247,7 +254,9 @@ impl State {
             else {
                 break;
             };
-            self.finished.remove(oldest);
+            if let Some((record, _)) = self.finished.remove(oldest) {
+                self.cells.remove(&record.job);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::link::Link;
 use super::{EngineState, EngineStatus, Launch, Work};
-use crate::ids::JobId;
+use crate::ids::{CellId, JobId};
 use crate::outcome::Stream;
 
 pub struct Engine {
@@ -23,6 +23,8 @@ pub struct Engine {
     pub over: Vec<JobId>,
     /// Cells and chunks that it was sent and has not ended.
     given: u32,
+    /// The last cell that it was given.
+    cell: Option<CellId>,
     /// Items of maps that it may still be sent; `None`: any number.
     left: Option<u64>,
     /// Printed, read, and not passed on.
@@ -40,6 +42,7 @@ impl Engine {
             captures: BTreeSet::new(),
             over: Vec::new(),
             given: 0,
+            cell: None,
             left: launch.items.map(NonZeroU64::get),
             printed: Default::default(),
             launch,
@@ -50,7 +53,18 @@ impl Engine {
     /// It was given a cell or a chunk.
     pub fn begins(&mut self, work: Work) {
         self.given += 1;
+        if let Work::Cell(cell) = work {
+            self.cell = Some(cell);
+        }
         self.state = EngineState::Busy(work);
+    }
+
+    /// What it is at, or has been at.
+    pub fn work(&self) -> Option<Work> {
+        match self.state {
+            EngineState::Busy(work) => Some(work),
+            _ => self.cell.map(Work::Cell),
+        }
     }
 
     /// It has ended one.

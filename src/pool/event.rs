@@ -5,8 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value};
+use crate::outcome::{
+    About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
+};
 use crate::wire::{PanicInfo, Payload, RunEnd};
+
+/// What happens, and to which cell and job it belongs.
+#[derive(Debug)]
+pub struct Happening {
+    pub about: About,
+    pub event: PoolEvent,
+}
 
 /// What happens to engines.
 #[derive(Debug)]

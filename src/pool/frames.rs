@@ -17,7 +17,7 @@ impl State {
                     process.answered = true;
                     process.state = EngineState::Idle;
                 }
-                self.emit(PoolEvent::Up { engine });
+                self.emit(engine, PoolEvent::Up { engine });
                 self.revived(engine);
             }
             FromEngine::Shown {
@@ -33,11 +33,14 @@ impl State {
                     type_name,
                     ..Value::default()
                 };
-                self.emit(PoolEvent::Shown {
+                self.emit(
                     engine,
-                    rank,
-                    value,
-                });
+                    PoolEvent::Shown {
+                        engine,
+                        rank,
+                        value,
+                    },
+                );
             }
             FromEngine::RunDone { busy, end } => {
                 self.hear_callers_in(engine);
@@ -45,7 +48,7 @@ impl State {
                 let busy = Duration::from_nanos(busy);
                 self.rest(engine, busy, 1);
                 self.engine_is_free(engine);
-                self.emit(PoolEvent::RunDone { engine, busy, end });
+                self.emit(engine, PoolEvent::RunDone { engine, busy, end });
                 self.renew_if_spent(engine);
             }
             FromEngine::ChunkDone { job, chunk, ended } => {
@@ -58,17 +61,23 @@ impl State {
                 type_name,
                 bytes,
                 dropped,
-            } => self.emit(PoolEvent::Kept {
+            } => self.emit(
                 engine,
-                number,
-                type_name,
-                bytes,
-                dropped,
-            }),
-            FromEngine::Data => self.emit(PoolEvent::Data {
+                PoolEvent::Kept {
+                    engine,
+                    number,
+                    type_name,
+                    bytes,
+                    dropped,
+                },
+            ),
+            FromEngine::Data => self.emit(
                 engine,
-                value: payload,
-            }),
+                PoolEvent::Data {
+                    engine,
+                    value: payload,
+                },
+            ),
             FromEngine::Line => self.add_line(engine, payload),
             FromEngine::JobDropped { job } => {
                 // Its end may have been said before.
@@ -86,19 +95,19 @@ impl State {
                     .into_iter()
                     .map(|(busy, panic)| (Duration::from_nanos(busy), panic))
                     .collect();
-                self.emit(PoolEvent::Broadcast { threads });
+                self.emit(engine, PoolEvent::Broadcast { threads });
             }
             FromEngine::ItemTexts { first, texts } => {
                 self.hear_callers_in(engine);
-                self.emit(PoolEvent::ItemTexts { first, texts });
+                self.emit(engine, PoolEvent::ItemTexts { first, texts });
             }
             FromEngine::FirstResults { rank, texts } => {
                 self.hear_callers_in(engine);
-                self.emit(PoolEvent::FirstResults { rank, texts });
+                self.emit(engine, PoolEvent::FirstResults { rank, texts });
             }
             FromEngine::Timing { per_loop, loops } => {
                 let per_loop = per_loop.into_iter().map(f64::from_bits).collect();
-                self.emit(PoolEvent::Timing { per_loop, loops });
+                self.emit(engine, PoolEvent::Timing { per_loop, loops });
             }
         }
     }

@@ -16,9 +16,9 @@ use super::captures::Captures;
 use super::engine::Engine;
 use super::link::Launcher;
 use super::map::Map;
-use super::{Command, JobRecord, Notify, PoolEvent, PoolUse, Work};
-use crate::ids::{EngineId, JobId};
-use crate::outcome::{Stream, Timeline};
+use super::{Command, Happening, JobRecord, Notify, PoolEvent, PoolUse, Work};
+use crate::ids::{CellId, EngineId, JobId};
+use crate::outcome::{About, Stream, Timeline};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine};
 
 /// How often engines are looked at without an event, and progress is told.
@@ -84,7 +84,7 @@ pub(super) struct State {
     /// Where they come from.
     pub(super) launcher: Box<dyn Launcher>,
     pub(super) engines: BTreeMap<EngineId, Engine>,
-    pub(super) events: Sender<PoolEvent>,
+    pub(super) events: Sender<Happening>,
     /// Printed bytes that the session has not taken yet.
     pub(super) room: Arc<AtomicUsize>,
     pub(super) maps: BTreeMap<JobId, Map>,
@@ -93,6 +93,8 @@ pub(super) struct State {
     pub(super) next_line: u64,
     /// Maps of which chunks have ended in this round.
     pub(super) due: BTreeSet<JobId>,
+    /// The cells that have begun the maps which run or are remembered.
+    pub(super) cells: BTreeMap<JobId, CellId>,
     /// Maps that are over.
     pub(super) finished: VecDeque<(JobRecord, Timeline)>,
     pub(super) captures: Captures,
@@ -112,7 +114,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(
         launcher: Box<dyn Launcher>,
-        events: Sender<PoolEvent>,
+        events: Sender<Happening>,
         prompting: Arc<AtomicBool>,
     ) -> Self {
         Self {
@@ -121,6 +123,7 @@ impl State {
             events,
             room: Arc::new(AtomicUsize::new(0)),
             maps: BTreeMap::new(),
+            cells: BTreeMap::new(),
             finished: VecDeque::new(),
             captures: Captures::default(),
             artifacts: Artifacts::default(),
@@ -214,9 +217,37 @@ impl State {
         }
     }
 
-    pub(super) fn emit(&self, event: PoolEvent) {
+    /// Tells the session of something that an engine has done.
+    pub(super) fn emit(&self, engine: EngineId, event: PoolEvent) {
+        self.tell_session(self.about_engine(engine), event);
+    }
+
+    /// The same of a map.
+    pub(super) fn emit_of(&self, job: JobId, event: PoolEvent) {
+        self.tell_session(self.about_job(job), event);
+    }
+
+    fn tell_session(&self, about: About, event: PoolEvent) {
         // Without a session there is nobody to tell, and the next command is `Quit`.
-        let _ = self.events.send(event);
+        let _ = self.events.send(Happening { about, event });
+    }
+
+    fn about_engine(&self, engine: EngineId) -> About {
+        match self.engines.get(&engine).and_then(Engine::work) {
+            Some(Work::Cell(cell)) => About {
+                cell: Some(cell),
+                job: None,
+            },
+            Some(Work::Map(job)) => self.about_job(job),
+            None => About::default(),
+        }
+    }
+
+    pub(super) fn about_job(&self, job: JobId) -> About {
+        About {
+            cell: self.cells.get(&job).copied(),
+            job: Some(job),
+        }
     }
 
     /// Queues a frame for an engine; all of them are sent when this round has been worked off.

@@ -93,7 +93,7 @@ impl State {
                         .is_some_and(|map| !map.options.background)
                     {
                         self.pass_on_all_prints();
-                        self.emit(PoolEvent::MapFailed(failure));
+                        self.emit_of(job, PoolEvent::MapFailed(failure));
                     }
                 }
             }

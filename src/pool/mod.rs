@@ -48,7 +48,7 @@ use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, Event, JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
-pub use event::{MapFailure, MapFault, PoolEvent, Printed};
+pub use event::{Happening, MapFailure, MapFault, PoolEvent, Printed};
 
 /// Which engine to start.
 #[derive(Clone, Debug)]
@@ -226,7 +226,7 @@ pub type Notify = Box<dyn FnMut(&Event) + Send>;
 pub struct Hub {
     commands: Sender<Command>,
     wake: Arc<EventFd>,
-    events: Receiver<PoolEvent>,
+    events: Receiver<Happening>,
     prompting: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -354,7 +354,7 @@ impl Hub {
     }
 
     /// The next event, when there is one within `patience`.
-    pub fn event(&self, patience: Duration) -> Result<Option<PoolEvent>, HubGone> {
+    pub fn event(&self, patience: Duration) -> Result<Option<Happening>, HubGone> {
         match self.events.recv_timeout(patience) {
             Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),

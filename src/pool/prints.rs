@@ -31,10 +31,10 @@ impl State {
     }
 
     pub(super) fn show_prints(&mut self, engine: EngineId) {
-        let Some(process) = self.engines.get_mut(&engine) else {
-            return;
-        };
         for stream in [Stream::Stdout, Stream::Stderr] {
+            let Some(process) = self.engines.get_mut(&engine) else {
+                return;
+            };
             let bytes = process.take_printed(stream);
             if !bytes.is_empty() {
                 self.room.fetch_add(bytes.len(), Ordering::Relaxed);
@@ -42,11 +42,14 @@ impl State {
                     bytes,
                     room: self.room.clone(),
                 };
-                let _ = self.events.send(PoolEvent::Output {
+                self.emit(
                     engine,
-                    stream,
-                    bytes,
-                });
+                    PoolEvent::Output {
+                        engine,
+                        stream,
+                        bytes,
+                    },
+                );
             }
         }
     }

@@ -54,7 +54,7 @@ pub(crate) fn death(cause: &DeathCause, lost: &[String]) -> String {
 pub fn sentence(event: &Event) -> Option<String> {
     match event {
         Event::Engines(change) => Some(change_words(change)),
-        Event::JobOver(end) => Some(end_words(end)),
+        Event::JobOver(_, end) => Some(end_words(end)),
         _ => None,
     }
 }

@@ -101,6 +101,7 @@ impl<W: Write> Sink for JsonLines<W> {
                 self.write(&Line::CellStarted { cell: *cell, code });
             }
             Event::Output {
+                about,
                 origin,
                 stream,
                 text,
@@ -110,7 +111,7 @@ impl<W: Write> Sink for JsonLines<W> {
                     Origin::Engine(rank) => Some(*rank),
                 };
                 self.write(&Line::Output {
-                    cell,
+                    cell: about.cell.or(cell),
                     engine,
                     stream: record::stream_name(*stream),
                     text,
@@ -120,11 +121,11 @@ impl<W: Write> Sink for JsonLines<W> {
                 self.write(&record::result(*cell, None, value))
             }
             Event::Px(report) => self.px(report),
-            Event::MapPlan(plan) => self.write(&record_job::map_plan(plan)),
+            Event::MapPlan(_, plan) => self.write(&record_job::map_plan(plan)),
             Event::Progress(_) | Event::Live(_) => {}
             Event::Timeline(it) => self.write(&record_job::timeline(it)),
             Event::Compare(it) => self.write(&record_job::compare(it)),
-            Event::MapFinished(report) => self.write(&record_job::map_finished(report)),
+            Event::MapFinished(_, report) => self.write(&record_job::map_finished(report)),
             Event::Timing(timing) => self.write(&record::timing(timing)),
             Event::Docs(it) => self.write(&record::docs(it)),
             Event::Table(table) => self.write(&record::table(table)),
@@ -135,7 +136,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Engines(change) => self.write(&Line::Notice {
                 text: &engines::change_words(change),
             }),
-            Event::JobOver(end) => self.write(&Line::Text {
+            Event::JobOver(_, end) => self.write(&Line::Text {
                 text: &engines::end_words(end),
             }),
             Event::Error(report) => self.write(&Line::Error(record_error::error(cell, report))),
@@ -164,7 +165,10 @@ mod tests {
 
     use super::super::samples;
     use super::*;
-    use crate::outcome::{CaptureSize, Field, Schedule, Spent, Stream, Table, Timing, Value};
+    use crate::ids::{JobId, Rank};
+    use crate::outcome::{
+        About, CaptureSize, Field, Schedule, Spent, Stream, Table, Timing, Value,
+    };
 
     fn lines(events: Vec<Event>) -> String {
         let mut out = Vec::new();
@@ -185,9 +189,20 @@ mod tests {
                 code: "1\n".to_owned(),
             },
             Event::Output {
+                about: About::default(),
                 origin: Origin::Local,
                 stream: Stream::Stdout,
                 text: "é\n".to_owned(),
+            },
+            // Of a job in the background.
+            Event::Output {
+                about: About {
+                    cell: Some(CellId(2)),
+                    job: Some(JobId(1)),
+                },
+                origin: Origin::Engine(Rank(1)),
+                stream: Stream::Stdout,
+                text: "a\n".to_owned(),
             },
             Event::Progress(None),
             Event::Result {
@@ -204,6 +219,7 @@ mod tests {
         ];
         let expected = r#"{"event":"cell_started","cell":3,"code":"1\n"}
 {"event":"output","cell":3,"engine":null,"stream":"stdout","text":"é\n"}
+{"event":"output","cell":2,"engine":1,"stream":"stdout","text":"a\n"}
 {"event":"result","cell":3,"engine":null,"mime":{"text/plain":"1"},"value":"1","type":"i32"}
 {"event":"error","cell":3,"kind":"compile","engine":null,"message":"mismatched types","code":"E0308","place":"In [3]","line":2,"column":13,"notes":["a note"],"hint":"a hint"}
 {"event":"cell_finished","cell":3,"ok":false,"compile":0.2,"run":0.05}
@@ -253,7 +269,7 @@ mod tests {
             compile: None,
         };
         let events = vec![
-            Event::MapFinished(map),
+            Event::MapFinished(About::default(), map),
             Event::Table(table),
             Event::Timing(timing),
         ];
@@ -280,8 +296,8 @@ mod tests {
         compare.rows.truncate(1);
         compare.rows[0].spent = Spent::default();
         let events = vec![
-            Event::MapPlan(plan),
-            Event::Live(Some(samples::job())),
+            Event::MapPlan(About::default(), plan),
+            Event::Live(Some((About::default(), samples::job()))),
             Event::Timeline(timeline),
             Event::Compare(compare),
         ];

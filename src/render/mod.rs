@@ -70,12 +70,13 @@ pub fn transcript(events: &[Event], width: usize) -> String {
 mod tests {
     use super::*;
     use crate::ids::{CellId, Rank};
-    use crate::outcome::{Origin, Stream, Value};
+    use crate::outcome::{About, Origin, Stream, Value};
 
     #[test]
     fn a_transcript_holds_what_belongs_below_the_cell() {
         let cell = CellId(2);
         let output = |origin, text: &str| Event::Output {
+            about: About::default(),
             origin,
             stream: Stream::Stdout,
             text: text.to_owned(),

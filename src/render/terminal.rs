@@ -96,12 +96,13 @@ impl<W: Write> Terminal<W> {
                 origin: Origin::Engine(rank),
                 stream,
                 text,
+                ..
             } => output::tagged(*rank, *stream, text, style),
             Event::Result { cell, value } => value::block(&format!("Out[{cell}]"), value, style),
             Event::Whole { value, .. } => value::whole(value, style),
             Event::Px(report) => px::px(report, style),
-            Event::MapPlan(plan) => map::plan(plan, style),
-            Event::MapFinished(report) => map::report(report, style),
+            Event::MapPlan(_, plan) => map::plan(plan, style),
+            Event::MapFinished(_, report) => map::report(report, style),
             Event::Timing(timing) => timing::timing(timing, style),
             Event::Docs(it) => docs::docs(it, style),
             Event::Table(table) => tables::table(table, style),
@@ -110,7 +111,7 @@ impl<W: Write> Terminal<W> {
             Event::Text(text) => ended(text.clone()),
             Event::Notice(text) => notice(text, style),
             Event::Engines(change) => notice(&engines::change_words(change), style),
-            Event::JobOver(end) => ended(engines::end_words(end)),
+            Event::JobOver(_, end) => ended(engines::end_words(end)),
             Event::Error(error) => report::report(error, style),
         }
     }
@@ -235,11 +236,11 @@ impl<W: Write> Sink for Terminal<W> {
         );
         let written = match event {
             Event::Progress(progress) => self.advance(progress),
-            Event::Live(view) => self.follow(view),
+            Event::Live(view) => self.follow(view.map(|(_, view)| view)),
             Event::CellFinished { .. } => self.finish(),
             event => {
                 // A job's last words come with its progress gone.
-                if matches!(event, Event::MapFinished(_) | Event::Px(_)) {
+                if matches!(event, Event::MapFinished(..) | Event::Px(_)) {
                     self.below.clear();
                 }
                 let block = self.block(&event);

@@ -10,7 +10,7 @@ use super::px::{Asked, Plan};
 use super::px_outcome::Outcome;
 use super::{Failed, Session};
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{Event, JobEnd, JobWork, Report, Sink};
+use crate::outcome::{About, Event, JobEnd, JobWork, Report, Sink};
 
 /// Jobs whose outcome is kept; the oldest are forgotten.
 const KEPT: usize = 64;
@@ -271,7 +271,11 @@ fn tell_end(job: &PxJob, sink: &mut dyn Sink) {
     if job.awaited {
         return;
     }
-    sink.send(Event::JobOver(JobEnd {
+    let about = About {
+        cell: Some(job.asked.cell),
+        job: Some(job.job),
+    };
+    let end = JobEnd {
         job: job.job,
         work: JobWork::Px {
             cell: job.asked.cell,
@@ -279,7 +283,8 @@ fn tell_end(job: &PxJob, sink: &mut dyn Sink) {
             failed: end.why(),
         },
         took: end.took,
-    }));
+    };
+    sink.send(Event::JobOver(about, end));
 }
 
 /// Engines that no `%px` in the background runs or waits on.

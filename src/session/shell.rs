@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::crew::{Awaited, Crew};
 use super::{Code, Failed, Session, TICK, explain};
 use crate::cell::{Binding, Known, format_fields};
-use crate::outcome::{ErrorKind, Event, Origin, Report, Sink, Stream};
+use crate::outcome::{About, ErrorKind, Event, Origin, Report, Sink, Stream};
 use crate::pool::Payload;
 
 /// Which shell runs the text, and what takes its output.
@@ -74,7 +74,12 @@ impl Session {
             .map_err(|error| cannot(&format!("{shell} cannot be run"), &error))?;
         let outputs = Outputs::of(&mut child)
             .map_err(|error| cannot("the command's output cannot be read", &error))?;
+        let about = About {
+            cell: Some(self.cell()),
+            job: None,
+        };
         let running = Running {
+            about,
             child,
             outputs,
             kept,
@@ -214,6 +219,7 @@ const AFTER_OUTPUT: Duration = Duration::from_millis(1);
 
 /// A command's end: how it ended, and whether Ctrl-C ended it.
 struct Running<'a> {
+    about: About,
     child: Child,
     outputs: Outputs,
     /// What takes its standard output.
@@ -229,6 +235,7 @@ impl Running<'_> {
             match &mut self.kept {
                 Some(kept) if stream == Stream::Stdout => kept.push_str(&text),
                 _ => sink.send(Event::Output {
+                    about: self.about,
                     origin: Origin::Local,
                     stream,
                     text,

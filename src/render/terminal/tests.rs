@@ -6,7 +6,7 @@ use super::super::samples;
 use super::super::vt::Vt;
 use super::*;
 use crate::ids::{CellId, Rank};
-use crate::outcome::{Stream, Value};
+use crate::outcome::{About, Stream, Value};
 
 const ERASE: &str = "\u{1b}[1G\u{1b}[2K";
 const LINE: &str = "map ▕█████     ▏ 1 / 2 items · 1.0 items/s · 0:01 left";
@@ -24,6 +24,7 @@ fn shown(style: Style, events: Vec<Event>) -> String {
 
 fn output(origin: Origin, text: &str) -> Event {
     Event::Output {
+        about: About::default(),
         origin,
         stream: Stream::Stdout,
         text: text.to_owned(),
@@ -183,7 +184,7 @@ fn step(terminal: &mut Terminal<Vec<u8>>, screen: &mut Vt, event: Event) {
 fn view(seconds: u64) -> Event {
     let mut job = samples::job();
     job.elapsed = Duration::from_secs(seconds);
-    Event::Live(Some(job))
+    Event::Live(Some((About::default(), job)))
 }
 
 const HEAD: &str = "│ engine │ state    │ item │ done │    rate │  memory │";
@@ -224,7 +225,10 @@ fn a_live_table_is_redrawn_in_place_below_what_is_printed() {
 
 #[test]
 fn a_report_takes_the_place_of_the_live_table() {
-    for last in [Event::MapFinished(samples::map()), finished()] {
+    for last in [
+        Event::MapFinished(About::default(), samples::map()),
+        finished(),
+    ] {
         let (mut terminal, mut screen) = emulated();
         step(&mut terminal, &mut screen, progress(1));
         step(&mut terminal, &mut screen, view(1));
@@ -362,7 +366,7 @@ fn where_nothing_can_be_redrawn_a_job_is_told_in_plain_lines() {
         job.state = JobState::Stopping {
             left: Duration::from_millis(1000 - millis),
         };
-        Event::Live(Some(job))
+        Event::Live(Some((About::default(), job)))
     };
     let events = vec![
         view(2),

@@ -7,7 +7,7 @@ use super::moved::Why;
 use super::prints::{Prints, Told};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    DeathCause, EngineChange, Event, JobEnd, Origin, Sink, Stream, Timing, Value,
+    About, DeathCause, EngineChange, Event, JobEnd, Origin, Sink, Stream, Timing, Value,
 };
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::session::explain;
@@ -49,15 +49,16 @@ impl Crew {
     }
 
     /// What is of no flight.
-    pub(super) fn other_event(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
+    pub(super) fn other_event(&mut self, about: About, event: PoolEvent, sink: &mut dyn Sink) {
         match event {
-            PoolEvent::MapPlanned(plan) => self.screen.plan(plan, sink),
+            PoolEvent::MapPlanned(plan) => self.screen.plan(about, plan, sink),
             PoolEvent::MapDone { report, shown } => {
-                self.screen.map_done(shown.then_some(report), sink);
+                let report = shown.then_some((about, report));
+                self.screen.map_done(report, sink);
             }
             PoolEvent::FirstResults { rank, texts } => self.screen.first_results(rank, &texts),
             PoolEvent::ItemTexts { first, texts } => self.screen.item_texts(first, &texts),
-            PoolEvent::Live(view) => self.screen.live(view, sink),
+            PoolEvent::Live(view) => self.screen.live(about, view, sink),
             PoolEvent::Timing { per_loop, loops } => sink.send(Event::Timing(Timing {
                 per_loop,
                 loops,
@@ -75,13 +76,13 @@ impl Crew {
                 announced,
                 ..
             } => self.note_death(engine, cause, announced, sink),
-            PoolEvent::JobOver(end) => self.note_job_over(end, sink),
+            PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
             PoolEvent::NotStarted { engine, why } => self.note_not_started(engine, &why, sink),
             PoolEvent::Output {
                 engine,
                 stream,
                 bytes,
-            } => self.stray_print(engine, stream, bytes.as_slice(), sink),
+            } => self.stray_print(about, engine, stream, bytes.as_slice(), sink),
             PoolEvent::RunDone { engine, end, .. } => self.note_begun(engine, &end, sink),
             PoolEvent::Up { .. }
             | PoolEvent::Shown { .. }
@@ -92,9 +93,9 @@ impl Crew {
         }
     }
 
-    fn note_job_over(&mut self, end: JobEnd, sink: &mut dyn Sink) {
+    fn note_job_over(&mut self, about: About, end: JobEnd, sink: &mut dyn Sink) {
         if !self.jobs.awaited.remove(&end.job) {
-            sink.send(Event::JobOver(end));
+            sink.send(Event::JobOver(about, end));
         }
     }
 
@@ -185,21 +186,29 @@ impl Crew {
     }
 
     /// What an engine prints outside of a cell of its own: whole lines.
-    fn stray_print(&mut self, engine: EngineId, stream: Stream, bytes: &[u8], sink: &mut dyn Sink) {
+    fn stray_print(
+        &mut self,
+        about: About,
+        engine: EngineId,
+        stream: Stream,
+        bytes: &[u8],
+        sink: &mut dyn Sink,
+    ) {
         let prints = self.screen.stray.entry((engine, stream));
-        let prints = prints.or_insert_with(|| Prints::new(stream, true));
+        let (of, prints) = prints.or_insert_with(|| (about, Prints::new(stream, true)));
+        *of = about;
         let told = prints.push(bytes);
-        self.show_stray(engine, told, sink);
+        self.show_stray(about, engine, told, sink);
     }
 
     pub(super) fn finish_stray_prints(&mut self, sink: &mut dyn Sink) {
-        for ((engine, _), mut prints) in std::mem::take(&mut self.screen.stray) {
+        for ((engine, _), (about, mut prints)) in std::mem::take(&mut self.screen.stray) {
             let told = prints.finish();
-            self.show_stray(engine, told, sink);
+            self.show_stray(about, engine, told, sink);
         }
     }
 
-    fn show_stray(&mut self, engine: EngineId, told: Vec<Told>, sink: &mut dyn Sink) {
+    fn show_stray(&mut self, about: About, engine: EngineId, told: Vec<Told>, sink: &mut dyn Sink) {
         let origin = self.origin_of(engine);
         for one in told {
             if let Told::Text(stream, text) = one {
@@ -207,7 +216,8 @@ impl Crew {
                 {
                     self.screen.note_line(pool, rank, line);
                 }
-                self.screen.output(origin.clone(), stream, text, sink);
+                self.screen
+                    .output(about, origin.clone(), stream, text, sink);
             }
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::flight::{Flight, Shown};
 use super::{Beginning, Crew};
-use crate::outcome::{ErrorKind, Report, Sink};
-use crate::pool::PoolEvent;
+use crate::outcome::{About, ErrorKind, Report, Sink};
+use crate::pool::{Happening, PoolEvent};
 use crate::session::{Failed, TICK};
 
 /// Something to wait for. It sees the crew; what takes more than a look is done when the wait is over.
@@ -51,12 +51,12 @@ impl Crew {
 
     /// Takes the next event, or all that are there when there is no time to wait for one.
     fn turn(&mut self, patience: Duration, sink: &mut dyn Sink) -> Result<(), Failed> {
-        while let Some(event) = self
+        while let Some(Happening { about, event }) = self
             .hub
             .event(patience)
             .map_err(|gone| Failed::from(Report::new(ErrorKind::System, gone.to_string())))?
         {
-            self.hear(event, sink);
+            self.hear(about, event, sink);
             if !patience.is_zero() {
                 break;
             }
@@ -72,7 +72,7 @@ impl Crew {
     }
 
     /// Gives an event to whom it concerns.
-    fn hear(&mut self, event: PoolEvent, sink: &mut dyn Sink) {
+    fn hear(&mut self, about: About, event: PoolEvent, sink: &mut dyn Sink) {
         if let Some(beginning) = self.beginning(&event) {
             let begun = match &event {
                 PoolEvent::NotStarted { why, .. } => Beginning::NotStarted(why.clone()),
@@ -83,7 +83,7 @@ impl Crew {
             return;
         }
         let Some(flight) = self.flight_of(&event) else {
-            return self.other_event(event, sink);
+            return self.other_event(about, event, sink);
         };
         let cell = flight.cell;
         for shown in flight.take(event) {
@@ -92,7 +92,7 @@ impl Crew {
                     origin,
                     stream,
                     text,
-                } => self.screen.output(origin, stream, text, sink),
+                } => self.screen.output(about, origin, stream, text, sink),
                 Shown::Value(value) => self.show_value(cell, value, sink),
                 // The flight's owner tells of the death itself.
                 Shown::Died {

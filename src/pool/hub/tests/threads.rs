@@ -36,7 +36,7 @@ struct World {
     options: MapOptions,
     state: State,
     office: Office,
-    events: Receiver<PoolEvent>,
+    events: Receiver<Happening>,
     caller: Channel,
     told: ThreadsTold,
     stopped: bool,
@@ -124,7 +124,7 @@ impl World {
         self.state.serve_ready(ready);
         self.state.go_on_with_due();
         self.state.flush();
-        self.done.extend(self.events.try_iter());
+        self.done.extend(self.events.try_iter().map(|it| it.event));
         self.caller.fill();
         while let Ok(Some((message, _))) = self.caller.next_frame::<ToCaller>() {
             match message {

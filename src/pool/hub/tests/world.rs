@@ -66,7 +66,7 @@ pub struct World {
     plan: Plan,
     state: State,
     office: Office,
-    events: Receiver<PoolEvent>,
+    events: Receiver<Happening>,
     caller: Caller,
     pub troubles: usize,
     caller_is_gone: bool,
@@ -168,8 +168,11 @@ impl World {
                 self.gives();
             }
         }
-        let is_end = |event: &PoolEvent| {
-            matches!(event, PoolEvent::MapDone { .. } | PoolEvent::MapFailed(_))
+        let is_end = |happening: &Happening| {
+            matches!(
+                happening.event,
+                PoolEvent::MapDone { .. } | PoolEvent::MapFailed(_)
+            )
         };
         self.ends += self.events.try_iter().filter(is_end).count();
     }
