@@ -184,7 +184,7 @@ fn maps_go_on_in_the_background() {
     thread::sleep(Duration::from_millis(700));
     let jobs = session.cell("%jobs");
     contains(&jobs, &["running", "/1000", "t0"]);
-    lacks(&jobs, &["0/1000"]);
+    lacks(&jobs, &[" 0/1000"]);
     let since = Instant::now();
     let shown = session.cell("%cancel 3");
     contains(
@@ -204,7 +204,10 @@ fn maps_go_on_in_the_background() {
     );
     // An item that does not end costs nobody his variables.
     session.cells(&["let job = %submit nap(8_000) + k"]);
-    contains(&session.cell("%cancel"), &["error", "not done within 5"]);
+    contains(
+        &session.cell("%cancel"),
+        &["error", "not done within 5", "`%reset`"],
+    );
     contains(&session.cell("k"), &["1"]);
     contains(&session.cell("job.get()"), &["Ok([8001])"]);
 

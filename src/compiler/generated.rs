@@ -12,8 +12,11 @@ const PANICKED: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
 const ERRORED: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
 /// What a `?` at the top level turns errors into, which tells of them.
 const ERROR_TYPE: &str = "EvcxrUserCodeError";
-/// Around the user's code, and so in front of it.
-const CATCHING: &str = "match std::panic::catch_unwind(";
+/// What evcxr writes in front of the user's code: word for word, so that no `catch_unwind` of the user's own is taken for
+/// it where there is none of evcxr's.
+const CATCHING: &str = "match std::panic::catch_unwind(\n  std::panic::AssertUnwindSafe(||{\n";
+const GUARDING: &str =
+    "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n";
 const RUNTIME: &str = "evcxr_internal_runtime";
 const ENTRY: &str = "run_user_code_";
 
@@ -80,10 +83,7 @@ pub fn mended(source: &str) -> Option<Mended> {
     edits.replace(at..at + signature.len(), format!("fn {BODY}("));
     if let Some(at) = source.get(body..end)?.find(CATCHING) {
         let at = body + at;
-        edits.replace(
-            at..at + CATCHING.len(),
-            "match ::regatta_cell::store::guarded(",
-        );
+        edits.replace(at..at + CATCHING.len(), GUARDING);
     }
     // evcxr's own is behind all of the user's.
     if let Some(at) = source.get(body..end)?.rfind(PANICKED) {
@@ -146,6 +146,18 @@ mod tests {
                 .ends_with("evcxr_regatta_body(store.cast()).cast()) } }"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_user_s_own_catching_stays() {
+        let own = "match std::panic::catch_unwind(|| f()) { Ok(v) => v, Err(_) => 0 }";
+        let evcxr = "if std::panic::catch_unwind(||{\n";
+        let source = SOURCE.replace(
+            "match std::panic::catch_unwind(\n  std::panic::AssertUnwindSafe(||{\n",
+            &format!("{evcxr}{own}\n"),
+        );
+        let text = mended(&source).unwrap().edits.apply(&source);
+        assert!(text.contains(own) && !text.contains("guarded"), "{text}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ struct Caller {
     silent: bool,
     /// Its table is to show what each engine's first results are.
     shows_results: bool,
+    background: bool,
     /// Until then it is waited for without falling asleep.
     awake: Instant,
     /// Bytes after which a chunk ends early.
@@ -91,6 +92,7 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
         undecodable: false,
         silent: options.function.is_empty() && !options.quiet && !options.background,
         shows_results: shows_results(&options),
+        background: options.background,
         awake: Instant::now(),
         most: if options.chunk.is_none() && options.schedule == Schedule::Dynamic {
             MOST
@@ -256,8 +258,11 @@ impl Caller {
                 serial,
                 first_items,
             } => {
-                let shown = self.shows_results.then_some(first_items);
-                host::keep_first_items(shown.unwrap_or_default());
+                if !self.background {
+                    // For the cell that waits for it.
+                    let shown = self.shows_results.then_some(first_items);
+                    host::keep_first_items(shown.unwrap_or_default());
+                }
                 {
                     let mut progress = self.outside.lock_progress();
                     (progress.wall, progress.serial) = (wall, serial);

@@ -125,6 +125,16 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// For magics that cannot go on in the background.
+    pub fn is_waited_for(&self, magic: &str, why: &str) -> Result<(), Report> {
+        if self.noblock {
+            return Err(
+                Report::usage(format!("%{magic} cannot go on in the background")).hint(why),
+            );
+        }
+        Ok(())
+    }
+
     /// `items`: a row per input is asked for; `named`: the results have a name.
     pub fn of(
         self,
@@ -154,6 +164,12 @@ impl Shown {
                 PLAN,
                 "-a",
                 "`--plan` runs nothing that could be left to run",
+            ),
+            (
+                self.noblock && items,
+                ITEMS,
+                "-a",
+                "`--items` shows a table at the map's end, which `-a` does not wait for",
             ),
             (
                 self.plan && items,

@@ -63,6 +63,10 @@ impl Reduce {
         let bind = binding(call.bind, self.out.out, Self::NAME)?;
         let options = self.tries.of(self.chunks.of(MapOptions::default()));
         let (options, targets) = self.at.of(options);
+        self.shown.is_waited_for(
+            Self::NAME,
+            "`%map -a` can, and `%result` gives its results to reduce; `%submit` runs one call",
+        )?;
         // There is one result, so none of single items.
         let options = self.shown.of(options, false, bind.is_some(), Self::NAME)?;
         request(call, &FORM, bind, targets, options)

@@ -68,7 +68,7 @@ fn every_option_of_a_map_is_read() {
     assert_eq!(options("%map f over xs"), MapOptions::default());
     let all = options(
         "%map -p p1 -t 0,2 -c 8 --schedule guided -u --retries 2 --timeout 0.5 --on-error collect --items \
-         --seed 7 --take 100 -a f over xs",
+         --seed 7 --take 100 f over xs",
     );
     let wanted = MapOptions {
         pool: Some("p1".to_owned()),
@@ -83,7 +83,6 @@ fn every_option_of_a_map_is_read() {
         plan_only: false,
         seed: Some(7),
         take: Some(100),
-        background: true,
         ..MapOptions::default()
     };
     assert_eq!(all, wanted);
@@ -151,6 +150,11 @@ fn a_reduction_has_an_operation() {
         (
             "%reduce f oevr xs with max",
             "%reduce needs `F over EXPR with OP` · did you mean `over` by `oevr`?",
+        ),
+        (
+            "%reduce -a f over xs with max",
+            "%reduce cannot go on in the background · `%map -a` can, and `%result` gives its results to reduce; \
+             `%submit` runs one call",
         ),
         (
             "%reduce -u f over xs with max",
@@ -291,6 +295,12 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
         (
             "-a --plan",
             "%map: --plan and -a exclude each other · `--plan` runs nothing that could be left to run".to_owned(),
+        ),
+        (
+            "-a --items",
+            "%map: --items and -a exclude each other · `--items` shows a table at the map's end, which `-a` does \
+             not wait for"
+                .to_owned(),
         ),
         (
             "--plan -o r",

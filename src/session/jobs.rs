@@ -193,14 +193,21 @@ impl Session {
         timeout: Option<Duration>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
+        self.await_end(
+            JobOver {
+                job,
+                timeout,
+                cancelled: false,
+                since: Instant::now(),
+            },
+            sink,
+        )
+    }
+
+    fn await_end(&mut self, over: JobOver, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let job = over.job;
         self.crew.jobs.set_awaited(job, true);
         self.crew.jobs.awaited.insert(job);
-        let since = Instant::now();
-        let over = JobOver {
-            job,
-            timeout,
-            since,
-        };
         let waited = self.until(over, sink);
         self.crew.jobs.set_awaited(job, false);
         if waited.is_err() {
@@ -225,7 +232,13 @@ impl Session {
             sink.send(Event::Text(format!("job {job} is cancelled")));
             return Ok(());
         }
-        self.await_job(job, Some(CANCEL_PATIENCE), sink)?;
+        let over = JobOver {
+            job,
+            timeout: Some(CANCEL_PATIENCE),
+            cancelled: true,
+            since: Instant::now(),
+        };
+        self.await_end(over, sink)?;
         let status = self.status(Some(job), sink)?;
         let next = match status.done {
             0 => String::new(),
@@ -316,6 +329,8 @@ pub(super) fn counted(status: &JobStatus) -> String {
 struct JobOver {
     job: JobId,
     timeout: Option<Duration>,
+    /// It has been told to end.
+    cancelled: bool,
     since: Instant,
 }
 
@@ -338,9 +353,12 @@ impl Awaited for JobOver {
                 waited.as_secs_f64(),
                 counted(status)
             );
-            return Err(Report::new(ErrorKind::Map, what)
-                .hint("it goes on; `%wait` waits again, `%cancel` ends it")
-                .into());
+            // Only threads can't be ended, and have not yet.
+            let next = match self.cancelled {
+                true => "it ends with the items that are under way; `%reset` ends them by force",
+                false => "it goes on; `%wait` waits again, `%cancel` ends it",
+            };
+            return Err(Report::new(ErrorKind::Map, what).hint(next).into());
         }
         if waited > Duration::from_millis(700) {
             sink.send(Event::Progress(Some(Progress {

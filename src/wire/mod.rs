@@ -20,7 +20,7 @@ pub use message::{
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

@@ -29,7 +29,8 @@ impl Claims {
     pub fn new(kind: Schedule, fixed: Option<u64>, threads: u32, items: u64) -> Self {
         Self {
             kind,
-            fixed: fixed.unwrap_or(0),
+            // More than all of them is all of them: what is counted must not wrap.
+            fixed: fixed.unwrap_or(0).min(items.max(1)),
             threads: u64::from(threads),
             items,
             next: AtomicU64::new(0),
@@ -109,7 +110,14 @@ mod tests {
     #[test]
     fn every_item_is_taken_once() {
         for kind in KINDS {
-            for fixed in [None, Some(1), Some(3), Some(100)] {
+            for fixed in [
+                None,
+                Some(1),
+                Some(3),
+                Some(100),
+                Some(1 << 63),
+                Some(u64::MAX),
+            ] {
                 for (threads, items) in [(1, 0), (1, 7), (2, 1), (3, 10), (4, 1000), (7, 5)] {
                     let claims = Claims::new(kind, fixed, threads, items);
                     let mut taken = vec![0; items as usize];
