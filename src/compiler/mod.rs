@@ -24,6 +24,7 @@ pub mod process;
 mod refusal;
 pub mod relay;
 mod rust_src;
+mod served;
 mod similar;
 mod statics;
 mod std_sources;
