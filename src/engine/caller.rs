@@ -16,8 +16,8 @@ use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds, notes};
 use crate::wire::{
-    AWAKE, CapturesInfo, EAGER, FromCaller, ItemFault, MapBegin, PanicInfo, Payload, ToCaller,
-    WireError, Workers,
+    AWAKE, CapturesInfo, EAGER, FromCaller, ItemFault, MapBegin, PanicInfo, Payload, Service,
+    ToCaller, WireError, Workers,
 };
 
 /// Bytes of inputs after which an adaptive chunk is long enough.
@@ -76,7 +76,7 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
     let hashed = |captures| hashed(captures, &options.captures);
     let info = captures.as_ref().map(hashed).transpose()?;
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let line = Line::take(options.background).map_err(|error| trouble(&error))?;
+    let line = Line::take(Service::Map, options.background).map_err(|error| trouble(&error))?;
     let outside = Outside::new(Some(line.writer.clone()));
     let mut caller = Caller {
         outside: outside.clone(),

@@ -1,10 +1,10 @@
-//! Connections to the session for maps. Each is used by one map at a time and kept for the next one: making
-//! one costs more than a short map.
+//! Lines to the services of the hub, such as maps. Each is used by one of them at a time and kept for the next
+//! one: making one costs more than a short map.
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::wire::{Channel, FromEngine, Payload, WireError};
+use crate::wire::{Channel, FromEngine, Payload, Service, WireError};
 
 use super::context::{Context, context};
 use super::link::Link;
@@ -59,6 +59,7 @@ fn most() -> u64 {
 }
 
 pub struct Line {
+    service: Service,
     /// For the thread that follows the map.
     pub reader: Channel,
     /// For that thread, and whoever cancels the map.
@@ -79,10 +80,11 @@ impl Drop for Line {
 
 impl Line {
     /// One that no map uses, or a new one; when there are too many, the next that a job in the background leaves.
-    pub fn take(followed: bool) -> Result<Self, WireError> {
+    pub fn take(service: Service, followed: bool) -> Result<Self, WireError> {
         let Context { link, lines, .. } = context();
         loop {
-            if let Some(mut line) = lines.idle().pop() {
+            let known = lines.idle().pop_if(|line| line.service == service);
+            if let Some(mut line) = known {
                 line.set_followed(followed);
                 return Ok(line);
             }
@@ -98,7 +100,7 @@ impl Line {
             let patience = std::time::Duration::from_millis(50);
             drop(lines.fewer.wait_timeout(counts, patience));
         }
-        let mut line = Self::new(link, lines).inspect_err(|_| lines.counts().all -= 1)?;
+        let mut line = Self::new(service, link, lines).inspect_err(|_| lines.counts().all -= 1)?;
         line.set_followed(followed);
         Ok(line)
     }
@@ -113,11 +115,12 @@ impl Line {
         self.followed = followed;
     }
 
-    fn new(link: &Link, lines: &'static Lines) -> Result<Self, WireError> {
+    fn new(service: Service, link: &Link, lines: &'static Lines) -> Result<Self, WireError> {
         let (ours, theirs) = UnixStream::pair()?;
-        link.send(&FromEngine::Line, &Payload::file(theirs.into()))?;
+        link.send(&FromEngine::Line { service }, &Payload::file(theirs.into()))?;
         let writer = Channel::new(ours);
         Ok(Self {
+            service,
             reader: writer.twin(),
             writer: Arc::new(Mutex::new(writer)),
             followed: false,

@@ -8,6 +8,7 @@ mod begun;
 mod buffers;
 mod caller;
 mod context;
+mod functions;
 mod host;
 mod lines;
 mod link;
@@ -121,9 +122,9 @@ impl Engine<'_> {
             } => self.run(artifact, &entry, pools)?,
             // Nobody waits for it.
             ToEngine::Artifact { .. } => {}
-            ToEngine::Capture { hash } => self.tasks.add_capture(hash, payload)?,
-            ToEngine::ForgetCapture { hash } => self.tasks.forget_capture(hash),
-            ToEngine::Function { job, task } => self.tasks.add_job(job, task),
+            ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,
+            ToEngine::ForgetCapture { hash } => self.tasks.functions.forget_capture(hash),
+            ToEngine::Task { job, task } => self.tasks.add_job(job, task),
             ToEngine::JobOver { job } => self.tasks.remove_job(job),
             ToEngine::Chunk { job, span } => self.run_chunk(job, span, payload)?,
         }
@@ -137,7 +138,7 @@ impl Engine<'_> {
         pools: Vec<PoolSpec>,
     ) -> Result<(), WireError> {
         let context = self.context;
-        self.tasks.put_variables_back(context);
+        self.tasks.functions.put_variables_back(context);
         context.cell_starts(pools);
         notes::watch();
         let (busy, end) = match self.loader.entry(&context.link, artifact, entry) {

@@ -1,74 +1,24 @@
-//! The functions of maps in this engine: made once from their captured variables, kept for the next map that
-//! uses them, run chunk by chunk.
+//! What the jobs of this engine run, and their chunks.
 
-use std::collections::{HashMap, VecDeque};
-use std::ffi::c_void;
-use std::rc::Rc;
-
-use regatta_cell::host::{Bytes, End, Function, Task as CellTask};
+use std::collections::HashMap;
 
 use super::context::Context;
+use super::functions::Functions;
 use super::loader::{LoadError, Loader};
-use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{monotonic, notes};
 use crate::ids::JobId;
-use crate::wire::{ChunkEnded, PanicInfo, Payload, Span, Task, WireError, status};
-
-/// Captured bytes whose memory is given back when they are forgotten.
-const LARGE: usize = 1 << 20;
-
-/// Functions that stay made, for the next map.
-const KEPT: usize = 8;
+use crate::wire::{ChunkEnded, PanicInfo, Payload, Runs, Span, Task, WireError};
 
 #[derive(Default)]
 pub struct Tasks {
-    captures: HashMap<u128, View>,
-    jobs: HashMap<JobId, Rc<Task>>,
-    /// The newest at the end.
-    made: VecDeque<Made>,
-}
-
-/// A function with its captured variables.
-struct Made {
-    /// One that uses it.
-    task: Rc<Task>,
-    table: &'static Function,
-    function: *mut c_void,
-    /// It has variables of this engine's.
-    holds: bool,
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        (self.table.release)(self.function);
-    }
+    jobs: HashMap<JobId, Task>,
+    pub functions: Functions,
 }
 
 impl Tasks {
-    pub fn add_capture(&mut self, hash: u128, payload: Payload) -> std::io::Result<()> {
-        self.captures.insert(hash, View::alone(payload)?);
-        Ok(())
-    }
-
-    pub fn forget_capture(&mut self, hash: u128) {
-        let view = self.captures.remove(&hash);
-        self.made.retain(|made| made.task.captures != Some(hash));
-        if view.is_some_and(|view| view.bytes().len() > LARGE) {
-            // The values that were made of it are free too; the allocator would keep their memory.
-            // SAFETY: it gives free memory back to the system and touches no other.
-            unsafe { libc::malloc_trim(0) };
-        }
-    }
-
-    /// Functions that have variables of this engine's give them back.
-    pub fn put_variables_back(&mut self, context: &Context) {
-        self.made.retain(|made| !made.holds);
-        context.variables_asked();
-    }
-
     pub fn add_job(&mut self, job: JobId, task: Task) {
-        self.jobs.insert(job, Rc::new(task));
+        self.jobs.insert(job, task);
     }
 
     pub fn remove_job(&mut self, job: JobId) {
@@ -97,128 +47,31 @@ impl Tasks {
             };
             Ok((ended, Payload::None))
         };
-        let Some(task) = self.jobs.get(&job).cloned() else {
+        let Some(task) = self.jobs.get(&job) else {
             return not_run("the job is not known here".to_owned());
         };
         context.set_seed(task.options.seed);
         notes::watch();
-        let made = match self.made(context, loader, &task) {
-            Ok(made) => made,
-            Err(LoadError::Lost(error)) => return Err(error),
-            Err(LoadError::NotLoaded(why)) => return not_run(why),
-        };
         let inputs = match View::of(inputs) {
             Ok(inputs) => inputs,
             Err(error) => return not_run(format!("the inputs cannot be read: {error}")),
         };
-        let mut results = Outgoing::default();
-        let (output, write) = results.parts();
-        let cell_task = CellTask {
-            inputs: Bytes::of(inputs.bytes()),
-            count: span.count,
-            first: span.first,
-            from: span.from,
-            to: span.to,
-            collect: task.options.collect,
-            timed: task.options.items,
-            retries: task.options.retries,
-            output,
-            write,
-            item: context.status.word(status::ITEM),
-            begun: context.status.word(status::BEGUN),
-            stop: context.status.word(status::STOP),
-            job: u64::from(job.0),
-        };
-        context
-            .status
-            .word(status::JOB)
-            .store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
-        context.set_seed(task.options.seed);
-        notes::watch();
-        let end = (made.table.run)(made.function, &raw const cell_task);
-        let error = match end.how {
-            End::Finished | End::Stopped => None,
-            End::Panicked => {
-                Some(notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked")))
-            }
-            End::NotEncodable => Some(PanicInfo::plain(
-                "serde could not carry the input or the result between the processes",
-            )),
-        };
-        let mut ended = ChunkEnded {
-            done: end.done,
-            failed: end.failed,
-            busy: end.busy,
-            began,
-            error: error.map(Box::new),
-            stopped: end.how == End::Stopped,
-            items: notes::take_items(),
-        };
-        let results = results.finish().unwrap_or_else(|error| {
-            ended.done = 0;
-            let why = format!("no memory for the results: {error}");
-            ended.error = Some(Box::new(PanicInfo::plain(why)));
-            Payload::None
-        });
-        Ok((ended, results))
-    }
-
-    fn made(
-        &mut self,
-        context: &Context,
-        loader: &mut Loader,
-        task: &Rc<Task>,
-    ) -> Result<&Made, LoadError> {
-        let is_it = |made: &Made| {
-            Rc::ptr_eq(&made.task, task)
-                || made.task.captures == task.captures && made.task.function == task.function
-        };
-        if let Some(place) = self.made.iter().position(is_it) {
-            // The one that is used stays longest.
-            if let Some(mut made) = self.made.remove(place) {
-                made.task = task.clone();
-                self.made.push_back(made);
-            }
-        } else {
-            let describe = loader.describe(&context.link, &task.function)?;
-            // SAFETY: it returns a constant of an artifact, and artifacts are never unloaded.
-            let table: &'static Function = unsafe { &*describe() };
-            let captures = match task.captures {
-                None => Bytes::of(&[]),
-                Some(hash) => {
-                    let view = self.captures.get(&hash);
-                    Bytes::of(
-                        view.ok_or_else(|| "the captured variables are not there".to_owned())?
-                            .bytes(),
-                    )
-                }
-            };
-            self.made.retain(|made| !made.holds);
-            context.variables_asked();
-            let function = (table.make)(captures);
-            let holds = context.variables_asked();
-            if function.is_null() {
-                let panic = notes::take_panic().map(|panic| panic.message);
-                let why = match panic {
-                    // What the user is to do is said there.
-                    Some(why) if holds => why,
-                    Some(why) => format!("the function cannot be made on this engine: {why}"),
-                    None => "serde could not decode what the function captures".to_owned(),
-                };
-                return Err(why.into());
-            }
-            if self.made.len() >= KEPT {
-                self.made.pop_front();
-            }
-            self.made.push_back(Made {
-                task: task.clone(),
-                table,
+        let ran = match &task.runs {
+            Runs::Function(function) => self.functions.run(
+                context,
+                loader,
                 function,
-                holds,
-            });
+                &task.options,
+                job,
+                span,
+                &inputs,
+                began,
+            ),
+        };
+        match ran {
+            Ok(ran) => Ok(ran),
+            Err(LoadError::Lost(error)) => Err(error),
+            Err(LoadError::NotLoaded(why)) => not_run(why),
         }
-        self.made
-            .back()
-            .ok_or_else(|| "the function is not there".to_owned().into())
     }
 }

@@ -13,8 +13,8 @@ use super::link::Link;
 use super::serve;
 use crate::ids::{ArtifactId, EngineId, JobId, Rank, ToolchainStamp};
 use crate::wire::{
-    Channel, FromEngine, FunctionAddress, Payload, RunEnd, Span, Task, ToEngine, WireError,
-    greeting, memory_file,
+    Channel, FromEngine, Function, FunctionAddress, Payload, RunEnd, Runs, Span, Task, ToEngine,
+    WireError, greeting, memory_file,
 };
 
 /// An engine on a thread of its own, and the session's end of its connection, greetings exchanged.
@@ -83,14 +83,16 @@ fn chunk(job: u32, chunk: u32) -> ToEngine {
 
 fn function(job: u32) -> ToEngine {
     let task = Task {
-        function: FunctionAddress {
-            artifact: ARTIFACT,
-            offset: 64,
-        },
-        captures: None,
+        runs: Runs::Function(Function {
+            address: FunctionAddress {
+                artifact: ARTIFACT,
+                offset: 64,
+            },
+            captures: None,
+        }),
         options: MapOptions::default(),
     };
-    ToEngine::Function {
+    ToEngine::Task {
         job: JobId(job),
         task,
     }

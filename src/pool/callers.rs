@@ -4,47 +4,28 @@
 use regatta_cell::options::Schedule;
 
 use super::engine::Engine;
-use super::hub::{LineId, State};
+use super::hub::State;
+use super::lines::{Line, LineId};
 use super::map::Map;
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::wire::{Channel, FromCaller, MapBegin, Payload, ToCaller, ToEngine, Workers, monotonic};
+use crate::wire::{
+    Channel, FromCaller, MapBegin, Payload, Service, ToCaller, ToEngine, Workers, monotonic,
+};
 
 impl State {
-    /// A connection on which maps will be asked for.
-    pub(super) fn add_line(&mut self, caller: EngineId, payload: Payload) {
-        // A caller without an answer is told by the connection's end.
-        if let Some(socket) = payload.into_file() {
-            let channel = Channel::new(socket.into());
-            if channel.set_nonblocking().is_ok() {
-                self.hear_line(caller, channel);
-            }
-        }
-    }
-
-    /// What is said on a connection that no map has.
-    pub(super) fn hear_line(&mut self, caller: EngineId, mut channel: Channel) {
+    /// What is said on a line for maps while no map has it.
+    pub(super) fn hear_for_maps(&mut self, mut line: Line) {
         loop {
-            match channel.next_frame() {
+            match line.channel.next_frame() {
                 Ok(Some((FromCaller::Begin(begin), _))) => {
-                    return self.begin_map(caller, channel, *begin);
+                    return self.begin_map(line.owner, line.channel, *begin);
                 }
                 // What was on its way when the last map ended.
                 Ok(Some(_)) => {}
-                Ok(None) => break,
+                Ok(None) => return self.wait_for(line),
                 Err(_) => return,
             }
-        }
-        let line = LineId(self.next_line);
-        self.next_line += 1;
-        self.lines.insert(line, (caller, channel));
-    }
-
-    pub(super) fn line_ready(&mut self, line: LineId) {
-        if let Some((caller, mut channel)) = self.lines.remove(&line)
-            && channel.fill().is_none()
-        {
-            self.hear_line(caller, channel);
         }
     }
 
@@ -72,7 +53,7 @@ impl State {
                 // A caller that is gone needs no answer.
                 let _ = channel.queue(&over, &Payload::None);
                 let _ = channel.flush();
-                return self.hear_line(caller, channel);
+                return self.hear_for_maps(Line::new(caller, Service::Map, channel));
             }
         };
         let job = JobId(self.next_job);
@@ -200,7 +181,7 @@ impl State {
         let lines: Vec<LineId> = self
             .lines
             .iter()
-            .filter(|(_, (caller, _))| *caller == engine)
+            .filter(|(_, line)| line.owner == engine)
             .map(|(line, _)| *line)
             .collect();
         for line in lines {

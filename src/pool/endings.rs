@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::hub::State;
+use super::lines::Line;
 use super::map::Map;
 use super::{EndEarly, JobRecord, MapFailure, MapFault, PoolEvent, WhichMaps};
 use crate::ids::{EngineId, JobId};
 use crate::outcome::{Event, JobEnd, JobState, JobWork, Timeline};
+use crate::wire::Service;
 
 /// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
 /// within a second of a Ctrl-C.
@@ -34,7 +36,7 @@ impl State {
         self.tell_end(&mut map);
         let caller = map.caller;
         if let Some(channel) = map.into_channel() {
-            self.hear_line(caller, channel);
+            self.hear_for_maps(Line::new(caller, Service::Map, channel));
         }
     }
 
@@ -217,7 +219,7 @@ impl State {
                 record.held = false;
             }
         }
-        self.lines.retain(|_, (of, _)| *of != caller);
+        self.lines.retain(|_, line| line.owner != caller);
         for job in self.maps.keys().copied().collect::<Vec<_>>() {
             if self.maps.get(&job).is_some_and(|map| map.caller == caller)
                 && let Some(mut map) = self.maps.remove(&job)

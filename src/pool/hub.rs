@@ -14,12 +14,13 @@ use nix::sys::eventfd::EventFd;
 use super::artifacts::Artifacts;
 use super::captures::Captures;
 use super::engine::Engine;
+use super::lines::{Line, LineId};
 use super::link::Launcher;
 use super::map::Map;
 use super::{Command, Happening, JobRecord, Notify, PoolEvent, PoolUse, Work};
 use crate::ids::{CellId, EngineId, JobId};
 use crate::outcome::{About, Stream, Timeline};
-use crate::wire::{Channel, FromEngine, Payload, ToEngine};
+use crate::wire::{FromEngine, Payload, ToEngine};
 
 /// How often engines are looked at without an event, and progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -76,10 +77,6 @@ enum Source {
     Line(LineId),
 }
 
-/// A connection on which maps are asked for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LineId(pub u64);
-
 pub(super) struct State {
     /// Where they come from.
     pub(super) launcher: Box<dyn Launcher>,
@@ -88,8 +85,8 @@ pub(super) struct State {
     /// Printed bytes that the session has not taken yet.
     pub(super) room: Arc<AtomicUsize>,
     pub(super) maps: BTreeMap<JobId, Map>,
-    /// Connections for maps that no map has, and whose they are.
-    pub(super) lines: BTreeMap<LineId, (EngineId, Channel)>,
+    /// Lines that nobody uses now.
+    pub(super) lines: BTreeMap<LineId, Line>,
     pub(super) next_line: u64,
     /// Maps of which chunks have ended in this round.
     pub(super) due: BTreeSet<JobId>,
@@ -170,9 +167,9 @@ impl State {
             fds.push(PollFd::new(map.socket(), flags(map.wants_to_write())));
             sources.push(Source::Job(*job));
         }
-        for (line, (_, channel)) in &self.lines {
-            fds.push(PollFd::new(channel.socket(), PollFlags::POLLIN));
-            sources.push(Source::Line(*line));
+        for (id, line) in &self.lines {
+            fds.push(PollFd::new(line.channel.socket(), PollFlags::POLLIN));
+            sources.push(Source::Line(*id));
         }
         // A full reader is looked at again soon: it does not wake this thread when it has made room.
         let timeout = if full {

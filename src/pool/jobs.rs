@@ -8,7 +8,7 @@ use super::map::{Map, Step};
 use super::turns::{self, Jobs, Party};
 use crate::ids::{EngineId, JobId};
 use crate::outcome::DeathCause;
-use crate::wire::{Payload, ToEngine, monotonic};
+use crate::wire::{Payload, Runs, ToEngine, monotonic};
 
 impl State {
     /// Does what a map wants next, and what others want that were waiting for its engines.
@@ -67,7 +67,8 @@ impl State {
                     payload,
                 } => self.send(engine, &message, &payload),
                 Step::Prepare { engine, task } => {
-                    if let Some(hash) = task.captures
+                    let Runs::Function(function) = task.runs;
+                    if let Some(hash) = function.captures
                         && let Some(payload) = self.captures.get(hash)
                         && let Some(process) = self.engines.get_mut(&engine)
                         && process.captures.insert(hash)
@@ -81,7 +82,7 @@ impl State {
                     {
                         self.send(engine, &ToEngine::JobOver { job }, &Payload::None);
                     }
-                    self.send(engine, &ToEngine::Function { job, task }, &Payload::None);
+                    self.send(engine, &ToEngine::Task { job, task }, &Payload::None);
                 }
                 Step::Stop(engines) => self.stop_items(job, &engines),
                 Step::Failed(failure) => {

@@ -21,7 +21,8 @@ use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{ChunkSpan, DeathCause, ItemRow, Spent};
 use crate::wire::{
-    AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Task, ToCaller, ToEngine, monotonic,
+    AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Runs, Task, ToCaller, ToEngine,
+    monotonic,
 };
 
 /// How often a running map tells how far it is.
@@ -129,7 +130,8 @@ impl Map {
     }
 
     pub fn captures(&self) -> Option<u128> {
-        self.task.as_ref()?.captures
+        let Runs::Function(function) = self.task.as_ref()?.runs;
+        function.captures
     }
 
     /// Itself beside other jobs.

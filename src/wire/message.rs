@@ -42,7 +42,7 @@ pub enum ToEngine {
         hash: u128,
     },
     /// What the chunks of a job run.
-    Function {
+    Task {
         job: JobId,
         task: Task,
     },
@@ -70,12 +70,31 @@ pub enum ToEngine {
     },
 }
 
-/// The function of a job and how it is applied.
+/// What the chunks of a job run, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    pub function: FunctionAddress,
-    pub captures: Option<u128>,
+    pub runs: Runs,
     pub options: MapOptions,
+}
+
+/// What is applied to the inputs of a chunk. Another kind of it is a variant here, and a file where engines run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Runs {
+    Function(Function),
+}
+
+/// A function of an artifact, made from the captured variables whose content has this hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    pub address: FunctionAddress,
+    pub captures: Option<u128>,
+}
+
+/// What a line to the hub is for. Any engine may open one; the hub has a file for each service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Service {
+    /// Maps, one after the other.
+    Map,
 }
 
 /// A chunk: which of its inputs to run.
@@ -151,9 +170,8 @@ pub enum FromEngine {
         chunk: u32,
         ended: ChunkEnded,
     },
-    /// A connection on which the local engine will ask for maps, one after the other. Payload:
-    /// the connection.
-    Line,
+    /// A connection of its own to a service of the hub. Payload: the connection.
+    Line { service: Service },
     /// No variable of user code has this job any more.
     JobDropped { job: JobId },
     /// A `%px` on a thread pool is over: how each thread ended, with its nanoseconds.

@@ -19,8 +19,8 @@ use crate::engine::lines::Line;
 use crate::engine::{caller, host, nanoseconds, notes};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{
-    ChunkEnded, FromCaller, MapBegin, PanicInfo, Payload, ThreadChunk, ThreadTold, ThreadsOver,
-    ThreadsTold, ToCaller, WireError, Workers, monotonic,
+    ChunkEnded, FromCaller, MapBegin, PanicInfo, Payload, Service, ThreadChunk, ThreadTold,
+    ThreadsOver, ThreadsTold, ToCaller, WireError, Workers, monotonic,
 };
 
 /// How often the session is told how far a map is.
@@ -43,7 +43,7 @@ pub fn begin(
     pool: Pool,
 ) -> Result<Begun, String> {
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let line = Line::take(options.background).map_err(|error| trouble(&error))?;
+    let line = Line::take(Service::Map, options.background).map_err(|error| trouble(&error))?;
     let outside = Outside::new(Some(line.writer.clone()));
     let map = Map {
         outside: outside.clone(),

@@ -12,7 +12,7 @@ use crate::pool::assignment::Assignment;
 use crate::pool::dispatch::Dispatch;
 use crate::pool::inside::Inside;
 use crate::pool::schedule::Schedule;
-use crate::wire::{Channel, EAGER, MapBegin, Task, Workers, monotonic};
+use crate::wire::{Channel, EAGER, Function, MapBegin, Runs, Task, Workers, monotonic};
 
 impl Map {
     /// A map for some engines, with its plan.
@@ -101,8 +101,10 @@ impl Map {
         };
         let captured = captures.as_ref().map(|info| info.hash);
         let task = function.map(|function| Task {
-            function,
-            captures: captured,
+            runs: Runs::Function(Function {
+                address: function,
+                captures: captured,
+            }),
             // Engines know nothing of names.
             options: MapOptions {
                 function: String::new(),

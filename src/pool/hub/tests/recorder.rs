@@ -17,8 +17,8 @@ use crate::outcome::DeathCause;
 use crate::pool::Launch;
 use crate::pool::link::Link;
 use crate::wire::{
-    ChunkEnded, EAGER, FromCaller, FunctionAddress, MapBegin, PanicInfo, Span, ToCaller, WireError,
-    Workers,
+    Channel, ChunkEnded, EAGER, FromCaller, FunctionAddress, MapBegin, PanicInfo, Service, Span,
+    ToCaller, WireError, Workers,
 };
 
 /// What a link has recorded, and what it will say.
@@ -46,7 +46,12 @@ impl Desk {
 
     pub fn opens_line(&mut self, socket: UnixStream) {
         let socket = Payload::file(socket.into());
-        self.says.push((FromEngine::Line, socket));
+        self.says.push((
+            FromEngine::Line {
+                service: Service::Map,
+            },
+            socket,
+        ));
     }
 
     /// Ends its first chunk; of `done` items the results are their inputs.
@@ -83,7 +88,7 @@ impl Link for Recorder {
     fn send(&mut self, message: &ToEngine, payload: &Payload) {
         let mut desk = lock(&self.desk);
         match message {
-            ToEngine::Function { job, .. } => desk.told.push(*job),
+            ToEngine::Task { job, .. } => desk.told.push(*job),
             ToEngine::Chunk { job, span } => {
                 assert!(!desk.is_gone, "nothing is sent to an engine that is gone");
                 assert!(desk.told.contains(job), "a chunk without its function");

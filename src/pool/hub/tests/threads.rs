@@ -11,8 +11,8 @@ use crate::ids::{PoolName, Rank};
 use crate::outcome::{JobState, PoolKind};
 use crate::pool::{Launch, WhichMaps};
 use crate::wire::{
-    ChunkEnded, FromCaller, MapBegin, PanicInfo, ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold,
-    ToCaller, Workers,
+    Channel, ChunkEnded, FromCaller, MapBegin, PanicInfo, ThreadChunk, ThreadTold, ThreadsOver,
+    ThreadsTold, ToCaller, Workers,
 };
 
 const LOCAL: EngineId = EngineId(0);
