@@ -35,7 +35,7 @@
 //! | [`assist`] | what can be typed at a place, as plain data: for the prompt and any other front end |
 //! | `notebook_run` | notebooks and single cells without a terminal |
 //! | [`magic`] | one file per magic; help, completion and docs derive from their declarations |
-//! | [`session`] | the one owner of compiler, pools, namespaces, history, jobs |
+//! | [`session`] | composes the workshop (compiler, definitions, settings) and the crew (hub, pools, who has what); one pump |
 //! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
 //! | [`pool`] | the hub thread: engines and where they come from, maps, their ledger and dispatch (pure) |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
@@ -53,9 +53,11 @@
 //! have to read the standard library first: ours does, beside the first cells, and evcxr is told (`compiler::told`).
 //! Nor does a cell wait for cargo once its crates are built (`compiler::tools`). An artifact is named by its
 //! content and its toolchain; an engine that lacks it asks the hub, which gives it as an open file. The session
-//! follows the engine's events to its end and adopts the new state only when the cell ran through. `%px` does the same once per set of variables that its engines have.
-//! Whatever the session waits for is a condition that one pump looks at between events, and every event goes
-//! to the flight of its engine, whoever waits: so cells in the background come to their end beside others.
+//! follows the engine's events to its end and adopts the new state only when the cell ran through. `%px` does the
+//! same once per set of variables that its engines have.
+//! Whatever the session waits for is a condition that one pump (`session::crew::pump`) looks at between events, and
+//! every event goes to the flight of its engine, whoever waits: so cells in the background come to their end beside
+//! others. Events carry the cell and the job that they belong to, and data instead of words: those are `render`'s.
 //!
 //! # A map's way
 //!

@@ -44,7 +44,7 @@ impl Magic for Edit {
                 file
             }
         };
-        session.edit(&file)?;
+        session.edit(&file, sink)?;
         if self.no_run {
             return Ok(());
         }

@@ -132,7 +132,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<opt::Opt>(),
     Declared::of::<dep::Dep>(),
     Declared::of::<toolchain::Toolchain>(),
-    Declared::of::<pool::Pool>(),
+    Declared::of::<pool::Pools>(),
     Declared::of::<px::Px>(),
     Declared::of::<autopx::Autopx>(),
     Declared::of::<pxresult::Pxresult>(),

@@ -15,11 +15,11 @@ use crate::cell::position;
 use crate::ids::PoolName;
 use crate::outcome::{Event, Field, PoolKind, Report, Sink, Table};
 use crate::pool::{EngineState, Work};
-use crate::session::{Code, Failed, Pool as SessionPool, PoolRequest, Session};
+use crate::session::{Code, Failed, Pool, PoolRequest, Session};
 
 /// starts, stops, lists, resizes, restarts pools of engines
 #[derive(Args)]
-pub struct Pool {
+pub struct Pools {
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -111,7 +111,7 @@ impl TypedValueParser for Kind {
     }
 }
 
-impl Magic for Pool {
+impl Magic for Pools {
     const NAME: &'static str = "pool";
     const EXAMPLES: &'static [Example] = &[
         Example {
@@ -233,7 +233,7 @@ fn items_per_process(text: &str) -> Result<NonZeroU64, Report> {
     })
 }
 
-fn described(pool: &SessionPool) -> String {
+fn described(pool: &Pool) -> String {
     let engines = if pool.size == 1 { "engine" } else { "engines" };
     let items = match pool.items.map(NonZeroU64::get) {
         None => String::new(),

@@ -9,7 +9,7 @@ use super::call::{Call, read as read_call, refused};
 use super::compare::Compare;
 use super::gather::Gather;
 use super::map::Map;
-use super::pool::Pool;
+use super::pool::Pools;
 use super::pull::Pull;
 use super::push::Push;
 use super::px::Px;
@@ -239,7 +239,7 @@ fn the_options_of_px_stand_on_defaults() {
 
 #[test]
 fn a_mistyped_word_gets_the_nearest_one() {
-    let read = |text: &str| reading(text, |_: Pool, _| Ok(()));
+    let read = |text: &str| reading(text, |_: Pools, _| Ok(()));
     assert!(refusal(read("%pool strat -n 2")).ends_with("did you mean start?"));
     assert_eq!(
         refusal(read("%pool start 4")),

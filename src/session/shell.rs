@@ -93,8 +93,9 @@ impl Session {
         Ok(status)
     }
 
-    /// Opens the user's editor on a file, and waits until it is closed.
-    pub fn edit(&mut self, file: &std::path::Path) -> Result<(), Failed> {
+    /// Opens the user's editor on a file, and waits until it is closed. The screen is the editor's: what is to be shown
+    /// waits.
+    pub fn edit(&mut self, file: &std::path::Path, sink: &mut dyn Sink) -> Result<(), Failed> {
         let variables = self.environment_variables();
         let named = |name: &str| variables.get(name).filter(|value| !value.trim().is_empty());
         let editor = named("VISUAL").or_else(|| named("EDITOR"));
@@ -119,12 +120,15 @@ impl Session {
             command.stdin(Stdio::inherit());
             command.stderr(screen.map_err(|error| cannot(&error))?);
         }
-        let ended = command.status();
+        let mut later = Later::default();
+        let ended = match command.spawn() {
+            Ok(editor) => self.crew.until(Edited(editor), &mut later)?,
+            Err(error) => Err(error),
+        };
         if let Some(before) = before {
             let _ = tcsetattr(&stdin, SetArg::TCSADRAIN, &before);
         }
-        // Ctrl-C was for the editor.
-        let _ = self.interrupt().take();
+        later.0.into_iter().for_each(|event| sink.send(event));
         let status = ended.map_err(|error| cannot(&error))?;
         if status.success() {
             Ok(())
@@ -288,6 +292,32 @@ impl Awaited for Running<'_> {
             Signal::SIGKILL,
         );
         Ok(())
+    }
+}
+
+/// The user's editor is closed.
+struct Edited(Child);
+
+impl Awaited for Edited {
+    type Outcome = std::io::Result<ExitStatus>;
+
+    fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
+        Ok(self.0.try_wait().transpose())
+    }
+
+    /// Ctrl-C is for the editor.
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        Ok(())
+    }
+}
+
+/// What is shown later.
+#[derive(Default)]
+struct Later(Vec<Event>);
+
+impl Sink for Later {
+    fn send(&mut self, event: Event) {
+        self.0.push(event);
     }
 }
 
