@@ -262,6 +262,12 @@ fn maps_go_on_in_the_background() {
     contains(&session.cell("%wait"), &["was cancelled"]);
     contains(&session.cell("long.partial().len() < 500"), &["true"]);
     session.cells(&["%env A=1", "%pool start threads -n 2"]);
+    // And with the engine that it runs in.
+    session.cells(&[
+        "let gone = %map -a |x: u64| { if x == 2 { std::process::exit(3) } nap(x) } over 0..4u64",
+    ]);
+    contains(&session.cell("%wait"), &["has failed", "0 of 4"]);
+    contains(&session.cell("%jobs"), &["failed"]);
     session.cells(&["%map -a nap over [60_000u64, 60_000]"]);
     session.type_keys("\x04");
     session.shows("a job still runs", PATIENCE);
@@ -289,5 +295,12 @@ fn refused_in_the_background(session: &mut Session) {
         &session.cell("pool::pool(\"t0\").retries(1).map(0..2u64, |x| x)"),
         &["cannot be tried again", "a process pool can do it"],
     );
+    contains(
+        &session.cell("%map -u |x: u64| x over 0..3u64"),
+        &["`--unordered` does not work on a thread pool"],
+    );
+    // A plan takes nothing away.
+    session.cells(&["let list = vec![1u64, 2]", "%map --plan |x| x over list"]);
+    contains(&session.cell("list"), &["[1, 2]"]);
     contains(&session.cell("plain"), &["Plain(1)"]);
 }

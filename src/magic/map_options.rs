@@ -166,6 +166,18 @@ impl Shown {
                 "`--plan` runs nothing that could be left to run",
             ),
             (
+                options.unordered && items,
+                ITEMS,
+                "-u",
+                "`--items` has a row per input; with `-u` nobody knows which result is whose",
+            ),
+            (
+                options.unordered && self.noblock,
+                "-u",
+                "-a",
+                "a job's results are in the order of its inputs; its `arriving()` gives them as they come",
+            ),
+            (
                 self.noblock && items,
                 ITEMS,
                 "-a",

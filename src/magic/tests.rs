@@ -67,14 +67,13 @@ fn refusal<T>(read: Result<T, Report>) -> String {
 fn every_option_of_a_map_is_read() {
     assert_eq!(options("%map f over xs"), MapOptions::default());
     let all = options(
-        "%map -p p1 -t 0,2 -c 8 --schedule guided -u --retries 2 --timeout 0.5 --on-error collect --items \
+        "%map -p p1 -t 0,2 -c 8 --schedule guided --retries 2 --timeout 0.5 --on-error collect --items \
          --seed 7 --take 100 f over xs",
     );
     let wanted = MapOptions {
         pool: Some("p1".to_owned()),
         chunk: Some(8),
         schedule: Schedule::Guided,
-        unordered: true,
         retries: 2,
         timeout: Some(Duration::from_millis(500)),
         collect: true,
@@ -94,6 +93,7 @@ fn every_option_of_a_map_is_read() {
     );
     assert!(options("%map --quiet f over xs").quiet);
     assert!(options("%map --plan f over xs").plan_only);
+    assert!(options("%map -u f over xs").unordered);
     assert!(!options("%map -a -b f over xs").background);
     assert!(options("%map -b -a f over xs").background);
     for targets in ["0,2", "-1"] {
@@ -295,6 +295,18 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
         (
             "-a --plan",
             "%map: --plan and -a exclude each other · `--plan` runs nothing that could be left to run".to_owned(),
+        ),
+        (
+            "-u --items",
+            "%map: --items and -u exclude each other · `--items` has a row per input; with `-u` nobody knows which \
+             result is whose"
+                .to_owned(),
+        ),
+        (
+            "-u -a",
+            "%map: -u and -a exclude each other · a job's results are in the order of its inputs; its `arriving()` \
+             gives them as they come"
+                .to_owned(),
         ),
         (
             "-a --items",

@@ -5,7 +5,9 @@ use regatta_cell::options::MapOptions;
 use super::map::MapRequest;
 use super::outs::KEPT;
 use super::{Code, types};
-use crate::cell::{Binding, Inputs, Parameters, closure_parameters, inputs, position};
+use crate::cell::{
+    Binding, Inputs, Parameters, closure_parameters, inputs, is_variable_name, position,
+};
 use crate::outcome::{ErrorKind, PoolKind, Report};
 use crate::pool::Payload;
 
@@ -219,7 +221,16 @@ impl Written<'_> {
             Inputs::Beside(parts) => ("zip", parts),
             Inputs::Crossed(parts) if !self.own_grid => ("grid", parts),
             // A comma may end a list.
-            _ => return code.user(text.trim_end().trim_end_matches(','), *at),
+            _ => {
+                let code = code.user(text.trim_end().trim_end_matches(','), *at);
+                // A plan takes nothing.
+                let kept = self.request.options.plan_only && is_variable_name(text.trim());
+                return if kept {
+                    code.generated(".clone()")
+                } else {
+                    code
+                };
+            }
         };
         let code = code.generated(&format!("::regatta_cell::pool::{function}(("));
         let part = |code: Code, part: std::ops::Range<usize>| {

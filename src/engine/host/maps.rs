@@ -88,6 +88,8 @@ fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> 
         "items on a thread pool cannot be tried again: their inputs are moved into the function, not copied"
     } else if !options.ranks.is_empty() {
         "a thread pool has no targets: its threads share the work"
+    } else if options.unordered {
+        "threads put each result in its place, so a thread pool has no order of arrival"
     } else {
         let name = options.pool.clone().unwrap_or_default();
         // A job goes on when the cell's threads end.
