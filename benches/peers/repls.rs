@@ -36,7 +36,7 @@ pub fn both(programs: &Programs) -> [Repl<'_>; 2] {
 /// What a measured cell is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// In front of the others: it fills what is filled once.
+    /// In front of others, and not measured: it fills what is filled once.
     Warming,
     /// One of ten everyday ones.
     Everyday,
@@ -44,7 +44,7 @@ enum Kind {
     Variable,
     /// Keeps a variable as well, and is none of the ten.
     OtherVariable,
-    /// A cell of before, word for word.
+    /// The cell before, word for word.
     Repeated,
 }
 
@@ -114,18 +114,17 @@ pub fn warm_cells(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
 fn everyday(round: usize) -> Vec<(Kind, String)> {
     use Kind::{Everyday, OtherVariable, Repeated, Variable, Warming};
     let n = round + 20;
-    let doubled = format!("a * 2 + {n}");
-    let squared = format!("square({n})");
+    let again = format!("square({n}) + 1");
     vec![
         (Warming, format!("let warm = {n};")),
         (Warming, format!("warm + {n}")),
         (Variable, format!("let a = {n};")),
-        (Everyday, doubled.clone()),
+        (Everyday, format!("a * 2 + {n}")),
         (
             Everyday,
             format!("fn square(x: i64) -> i64 {{ x * x + {n} - {n} }}"),
         ),
-        (Everyday, squared.clone()),
+        (Everyday, format!("square({n})")),
         (
             Everyday,
             format!("#[derive(Debug, Clone)] struct Boat {{ crew: u32, l{n}: f64 }}"),
@@ -155,7 +154,8 @@ fn everyday(round: usize) -> Vec<(Kind, String)> {
             OtherVariable,
             format!("let total: f64 = [1.5, 2.5, {n}.0].iter().sum();"),
         ),
-        (Repeated, doubled),
-        (Repeated, squared),
+        (Warming, again.clone()),
+        (Repeated, again.clone()),
+        (Repeated, again),
     ]
 }

@@ -4,7 +4,7 @@
 //! It must never touch the user's own text: each place is looked up in the item that evcxr generates for it.
 
 use ra_ap_syntax::ast::{self, HasModuleItem as _, HasName as _};
-use ra_ap_syntax::{AstNode as _, Edition, SourceFile};
+use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind};
 
 use crate::cell::Edits;
 
@@ -20,6 +20,9 @@ const GUARDING: &str =
 const RUNTIME: &str = "evcxr_internal_runtime";
 const ENTRY: &str = "run_user_code_";
 
+/// The cell crate's rooms in which maps are.
+const MAPS: [&str; 2] = ["magic", "pool"];
+
 /// The name under which the generated entry goes on, behind the one that the engine calls.
 const BODY: &str = "evcxr_regatta_body";
 
@@ -28,6 +31,8 @@ pub struct Mended {
     pub edits: Edits,
     /// Bytes of the functions and types of the session, which come with every cell.
     pub items: usize,
+    /// The cell calls the cell crate's maps, of which much is compiled with it.
+    pub maps: bool,
 }
 
 /// For the whole of a cell's generated source; `None` when it has no entry function.
@@ -101,7 +106,12 @@ pub fn mended(source: &str) -> Option<Mended> {
              |store| {BODY}(store.cast()).cast()) }} }}\n"
         ),
     );
-    Some(Mended { edits, items })
+    let mut tokens = function.syntax().descendants_with_tokens();
+    let maps = tokens.any(|token| {
+        let token = token.into_token();
+        token.is_some_and(|token| token.kind() == SyntaxKind::IDENT && MAPS.contains(&token.text()))
+    });
+    Some(Mended { edits, items, maps })
 }
 
 #[cfg(test)]
@@ -169,6 +179,18 @@ mod tests {
             bytes(&format!("use a::b;\n{functions}{SOURCE}")) - before,
             functions.len() - 2
         );
+    }
+
+    #[test]
+    fn a_cell_that_maps_is_known() {
+        assert!(!mended(SOURCE).unwrap().maps);
+        for own in [
+            "let r = pool::map(v, f);",
+            "dbg!(::regatta_cell::magic::asked(0));",
+        ] {
+            let source = SOURCE.replace("\ns\n}", &format!("\n{own}\ns\n}}"));
+            assert!(mended(&source).unwrap().maps, "{own}");
+        }
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl Cell {
             Some(linker) => linker.arguments(own),
             None => own,
         };
-        let arguments: Vec<OsString> = units::for_items(arguments, self.mended.items)
+        let arguments: Vec<OsString> = units::for_cell(arguments, &self.mended)
             .chain(own)
             .collect();
         let compiled = self.compile_with(rustc, &arguments, true);
@@ -441,6 +441,7 @@ mod tests {
             mended: Mended {
                 edits: Edits::default(),
                 items: 0,
+                maps: false,
             },
             statics: statics.clone(),
             appended: String::new(),

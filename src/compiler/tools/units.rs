@@ -1,8 +1,10 @@
 //! Into how many units a cell's crate is compiled. Cargo's sixteen and a cache of what is compiled pay when a cell
-//! uses functions of earlier ones: these are not compiled again. They cost a cell some 20 ms of its 100, measured, so a
-//! session that has hardly defined anything yet does without.
+//! uses functions of earlier ones, and for maps, where most of what is compiled is the same as last time. They cost a
+//! cell some 20 ms of its 100, measured, so others do without while a session has hardly defined anything.
 
 use std::ffi::OsString;
+
+use super::super::generated::Mended;
 
 /// Functions and types of so many bytes of source are compiled again as quickly as they are found in the cache;
 /// those of the cell crate's own entries are among them.
@@ -11,9 +13,9 @@ const FEW: usize = 400;
 /// As many as there are cores on small machines.
 const UNITS: &str = "codegen-units=2";
 
-/// rustc's arguments for a cell that comes with functions and types of so many bytes.
-pub fn for_items(arguments: &[OsString], items: usize) -> impl Iterator<Item = OsString> {
-    let few = items <= FEW;
+/// rustc's arguments for a cell.
+pub fn for_cell(arguments: &[OsString], cell: &Mended) -> impl Iterator<Item = OsString> {
+    let few = cell.items <= FEW && !cell.maps;
     let is_unit = |text: &str| text.starts_with("codegen-units=");
     let is_cache = |text: &str| text.starts_with("incremental=");
     let mut kept: Vec<OsString> = Vec::new();
@@ -33,13 +35,19 @@ pub fn for_items(arguments: &[OsString], items: usize) -> impl Iterator<Item = O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::Edits;
 
     #[test]
-    fn few_definitions_need_no_cache() {
+    fn only_what_is_compiled_again_needs_a_cache() {
         let words = |text: &str| -> Vec<OsString> { text.split(' ').map(Into::into).collect() };
         let given = words("-C codegen-units=16 -C incremental=/i -C rpath");
-        let kept = |items| for_items(&given, items).collect::<Vec<_>>();
-        assert_eq!(kept(FEW), words("-C codegen-units=2 -C rpath"));
-        assert_eq!(kept(FEW + 1), given);
+        let kept = |items, maps| {
+            let edits = Edits::default();
+            let cell = Mended { edits, items, maps };
+            for_cell(&given, &cell).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(FEW, false), words("-C codegen-units=2 -C rpath"));
+        assert_eq!(kept(FEW + 1, false), given);
+        assert_eq!(kept(FEW, true), given);
     }
 }
