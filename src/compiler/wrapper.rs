@@ -262,6 +262,7 @@ impl Cell {
             None => own,
         };
         let arguments: Vec<OsString> = units::for_cell(arguments, &self.mended)
+            .into_iter()
             .chain(own)
             .collect();
         let compiled = self.compile_with(rustc, &arguments, true);

@@ -24,8 +24,8 @@ pub struct Pool {
 /// A pointer of the cell's that workers share.
 struct Shared(*mut c_void);
 
-// SAFETY: the cell crate only passes pointers to data that its own bounds make `Sync`, and the cell's thread
-// waits until all workers are done.
+// SAFETY: the cell crate only passes pointers to data that its own bounds make `Sync`, and keeps it until all workers
+// are done.
 unsafe impl Sync for Shared {}
 
 impl Pool {

@@ -44,11 +44,7 @@ impl State {
         let (job, caller) = (map.job, map.caller);
         self.countdowns.remove(&job);
         let engines = map.engines();
-        let mut record = map.record();
-        if !record.state.is_over() {
-            // Its caller has ended in the middle of it.
-            record.state = JobState::Failed;
-        }
+        let record = map.record();
         if record.state != JobState::Done {
             // What still runs for it is not wanted any more.
             self.stop_items(job, &engines);

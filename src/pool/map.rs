@@ -25,12 +25,6 @@ use crate::wire::{
     monotonic,
 };
 
-/// How often a running map tells how far it is.
-const PROGRESS: Duration = Duration::from_millis(100);
-
-/// Chunks and items whose times are kept.
-const REMEMBERED: usize = 50_000;
-
 pub struct Map {
     pub job: JobId,
     /// The local engine.

@@ -200,6 +200,15 @@ pub const EAGER: u32 = 2;
 /// than a short map.
 pub const AWAKE: Duration = Duration::from_micros(150);
 
+/// How often a running map tells how far it is.
+pub const PROGRESS: Duration = Duration::from_millis(100);
+
+/// How many of an engine's first items the map table looks at.
+pub const FIRST_ITEMS: usize = 8;
+
+/// Chunks, and items, of one map whose times are told and kept.
+pub const TIMES: usize = 50_000;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapBegin {
     pub options: MapOptions,

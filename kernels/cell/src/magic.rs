@@ -19,7 +19,7 @@ use crate::options::MapOptions;
 use crate::pool::Pool;
 pub use crate::resident::{Borrowed, Copied, Resident};
 use crate::threads::Copies;
-use crate::value::{debug_text, show, whole_text};
+use crate::value::{CellValue as _, debug_text, show, whole_text};
 
 /// How a magic's map is to run: the session has given its options to this cell, where they have this number.
 ///
@@ -403,5 +403,5 @@ pub fn received_from<T: Travels>(came: &[bool]) -> Vec<Option<T>> {
 
 /// Shows a value of one thread of a `%px`.
 pub fn show_value<T: Debug>(value: &T) {
-    show(&debug_text(value), type_name::<T>());
+    value.evcxr_display();
 }

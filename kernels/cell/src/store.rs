@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use crate::catch::caught;
+use crate::catch::{caught, value_of};
 use crate::host::{Bytes, Fact, host};
 
 /// What evcxr's own value in the store is called, for `await`; not one of the user's variables.
@@ -149,13 +149,7 @@ pub unsafe fn run(
 /// When it panicked.
 #[expect(clippy::result_unit_err, reason = "generated code asks no more")]
 pub fn guarded<R, F: FnOnce() -> R>(AssertUnwindSafe(run): AssertUnwindSafe<F>) -> Result<(), ()> {
-    let mut run = Some(run);
-    let ran = caught(&mut || {
-        if let Some(run) = run.take() {
-            run();
-        }
-    });
-    if ran { Ok(()) } else { Err(()) }
+    value_of(run).map(drop).ok_or(())
 }
 
 /// The user's code panicked, and evcxr's code caught it.

@@ -16,6 +16,7 @@ use super::super::wrapper::{self, CELL_CRATE, Rustc};
 use super::Tool;
 use super::messages;
 use super::surroundings::stamp;
+use super::units::without_cache;
 
 /// In the target folder: what each build was.
 pub(super) const RECORDS: &str = "regatta-builds";
@@ -157,17 +158,13 @@ impl Run {
 /// The arguments with which rustc only checks; what it writes goes to `beside`.
 pub(super) fn checking(arguments: &[OsString], beside: &Path) -> Vec<OsString> {
     let mut checking: Vec<OsString> = Vec::new();
-    for argument in arguments {
-        let text = argument.to_string_lossy();
-        if text.starts_with("incremental=") {
-            // With the option before it.
-            checking.pop();
-        } else if text.starts_with("--emit=") {
+    for argument in without_cache(arguments) {
+        if argument.to_string_lossy().starts_with("--emit=") {
             checking.push("--emit=metadata".into());
         } else if checking.last().is_some_and(|last| last == "--out-dir") {
             checking.push(beside.into());
         } else {
-            checking.push(argument.clone());
+            checking.push(argument);
         }
     }
     checking

@@ -14,22 +14,30 @@ const FEW: usize = 400;
 const UNITS: &str = "codegen-units=2";
 
 /// rustc's arguments for a cell.
-pub fn for_cell(arguments: &[OsString], cell: &Mended) -> impl Iterator<Item = OsString> {
-    let few = cell.items <= FEW && !cell.maps;
-    let is_unit = |text: &str| text.starts_with("codegen-units=");
-    let is_cache = |text: &str| text.starts_with("incremental=");
+pub fn for_cell(arguments: &[OsString], cell: &Mended) -> Vec<OsString> {
+    if cell.items > FEW || cell.maps {
+        return arguments.to_vec();
+    }
+    let mut few = without_cache(arguments);
+    for argument in &mut few {
+        if argument.to_string_lossy().starts_with("codegen-units=") {
+            *argument = UNITS.into();
+        }
+    }
+    few
+}
+
+/// The arguments without the folder of what is compiled, and the option before it.
+pub fn without_cache(arguments: &[OsString]) -> Vec<OsString> {
     let mut kept: Vec<OsString> = Vec::new();
     for argument in arguments {
-        let text = argument.to_string_lossy();
-        if few && is_cache(&text) && kept.last().is_some_and(|last| last == "-C") {
+        if argument.to_string_lossy().starts_with("incremental=") {
             kept.pop();
-        } else if few && is_unit(&text) {
-            kept.push(UNITS.into());
         } else {
             kept.push(argument.clone());
         }
     }
-    kept.into_iter()
+    kept
 }
 
 #[cfg(test)]
@@ -44,7 +52,7 @@ mod tests {
         let kept = |items, maps| {
             let edits = Edits::default();
             let cell = Mended { edits, items, maps };
-            for_cell(&given, &cell).collect::<Vec<_>>()
+            for_cell(&given, &cell)
         };
         assert_eq!(kept(FEW, false), words("-C codegen-units=2 -C rpath"));
         assert_eq!(kept(FEW + 1, false), given);

@@ -5,32 +5,23 @@ use std::ffi::c_void;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use regatta_cell::host::{ChunkEnd, End, Step, ThreadsCall, ThreadsTask};
 use regatta_cell::options::MapOptions;
 
-use super::Pool;
 use super::claims::Claims;
+use super::{Pool, Shared};
 use crate::engine::begun::{Begun, Follower, Outside};
 use crate::engine::lines::Line;
 use crate::engine::{caller, host, nanoseconds, notes};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{
-    ChunkEnded, FromCaller, MapBegin, PanicInfo, Payload, Service, ThreadChunk, ThreadTold,
-    ThreadsOver, ThreadsTold, ToCaller, WireError, Workers, monotonic,
+    ChunkEnded, FIRST_ITEMS, FromCaller, MapBegin, PROGRESS, PanicInfo, Payload, Service, TIMES,
+    ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold, ToCaller, WireError, Workers, monotonic,
 };
-
-/// How often the session is told how far a map is.
-const PROGRESS: Duration = Duration::from_millis(100);
-
-/// How many of a thread's first items the map table looks at.
-const FIRST: usize = 8;
-
-/// Chunks, and items, whose times are told of one map.
-const REMEMBERED: usize = 50_000;
 
 /// The next map's number.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -119,13 +110,6 @@ struct Map {
     line: Line,
     over: Option<Step>,
 }
-
-/// A pointer of the cell's that workers share.
-struct Shared(*mut c_void);
-
-// SAFETY: the cell crate only passes pointers to data that its own bounds make `Sync`, and keeps it until all workers
-// are done.
-unsafe impl Sync for Shared {}
 
 /// What the threads of a map share with whoever follows it.
 struct Work {
@@ -232,7 +216,7 @@ impl Map {
 
     fn work(&self) -> Work {
         let size = self.pool.size;
-        let room = REMEMBERED / size as usize + 1;
+        let room = TIMES / size as usize + 1;
         let worker = || {
             let worker = Worker::default();
             worker.done().room = (room, room);
@@ -273,7 +257,7 @@ impl Map {
             }
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
-                let message = FromCaller::Threads(Box::new(work.told(None)));
+                let message = FromCaller::Threads(Box::new(work.told()));
                 if let Err(error) = self.outside.send(&message, &Payload::None) {
                     break Err(error);
                 }
@@ -303,7 +287,7 @@ impl Map {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let why = error.as_ref().map(|(_, panic)| panic.message.clone());
-        let mut told = work.told(None);
+        let mut told = work.told();
         let items: u64 = told.threads.iter().map(|thread| thread.items).sum();
         let stopped = error.is_none() && items < self.call.items;
         told.over = Some(ThreadsOver {
@@ -386,7 +370,7 @@ impl Work {
         self.stop();
     }
 
-    fn told(&self, over: Option<ThreadsOver>) -> ThreadsTold {
+    fn told(&self) -> ThreadsTold {
         let mut chunks = Vec::new();
         let look = |worker: &Worker| {
             let mut done = worker.done();
@@ -404,7 +388,7 @@ impl Work {
         ThreadsTold {
             threads,
             chunks,
-            over,
+            over: None,
         }
     }
 }
@@ -415,7 +399,7 @@ impl Done {
         self.told.chunks += 1;
         self.told.failed += ended.failed;
         self.told.busy += ended.busy;
-        let wanted = FIRST.saturating_sub(self.first_items.len());
+        let wanted = FIRST_ITEMS.saturating_sub(self.first_items.len());
         self.first_items
             .extend((first..first + ended.done).take(wanted));
         let mut items = if timed {

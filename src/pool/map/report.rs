@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Map, PROGRESS, REMEMBERED, Worker};
+use super::{Map, Worker};
 use crate::ids::EngineId;
 use crate::outcome::{
     ChunkSpan, Deaths, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, Timeline,
 };
 use crate::pool::JobRecord;
 use crate::pool::dispatch::Health;
+use crate::wire::{PROGRESS, TIMES};
 
 impl Map {
     /// The live table's content, some ten times a second. `look` tells item and memory of an engine.
@@ -68,6 +69,8 @@ impl Map {
     pub fn record(&self) -> JobRecord {
         let state = match (&self.failure, self.cancelled, self.closing) {
             (Some(_), _, _) => JobState::Failed,
+            // Its caller has ended in the middle of it.
+            (None, _, false) if self.closed => JobState::Failed,
             (None, true, true) => JobState::Cancelled,
             (None, true, false) => JobState::Stopping {
                 left: Duration::ZERO,
@@ -165,7 +168,7 @@ impl Map {
             pool: self.pool.clone(),
             engines: self.workers.len() as u32,
             wall: self.elapsed(),
-            cut: chunks.len() >= REMEMBERED,
+            cut: chunks.len() >= TIMES,
             chunks,
         }
     }

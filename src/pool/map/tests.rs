@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use super::*;
 use crate::ids::ArtifactId;
 use crate::outcome::EngineActivity;
-use crate::wire::{EAGER, FunctionAddress, MapBegin, Workers};
+use crate::wire::{EAGER, FunctionAddress, MapBegin, PROGRESS, Workers};
 
 fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
     let (ours, theirs) = UnixStream::pair().unwrap();

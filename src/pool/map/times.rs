@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Map, REMEMBERED};
+use super::Map;
 use crate::ids::Rank;
 use crate::outcome::{ChunkSpan, ItemRow};
-use crate::wire::{ChunkEnded, monotonic};
-
-/// How many of an engine's first items the map table looks at.
-const FIRST: usize = 8;
+use crate::wire::{ChunkEnded, FIRST_ITEMS, TIMES, monotonic};
 
 impl Map {
     /// The worker at `place` has ended a chunk, whose items `first..first + done` are done.
@@ -30,7 +27,7 @@ impl Map {
         worker.chunks += 1;
         worker.busy += busy;
         self.served += busy.as_secs_f64();
-        let wanted = FIRST.saturating_sub(worker.first_items.len());
+        let wanted = FIRST_ITEMS.saturating_sub(worker.first_items.len());
         worker
             .first_items
             .extend((first..first + done).take(wanted));
@@ -61,7 +58,7 @@ impl Map {
             failed: ended.error.is_some(),
         });
         for (index, (began, took)) in (first..).zip(&ended.items) {
-            if self.items.len() < REMEMBERED {
+            if self.items.len() < TIMES {
                 self.items.push(ItemRow {
                     index,
                     input: String::new(),
@@ -100,7 +97,7 @@ impl Map {
     }
 
     fn remember_chunk(&mut self, span: ChunkSpan) {
-        if self.spans.len() < REMEMBERED {
+        if self.spans.len() < TIMES {
             self.spans.push(span);
         }
     }
