@@ -453,7 +453,7 @@ mod tests {
 
     #[test]
     fn the_function_is_found_in_the_name_of_its_check() {
-        let label = "evaluation of `regatta_cell::remote::mapping::<(), {closure@regatta_cell::pool::Pool::map<u64, \
+        let label = "evaluation of `regatta_cell::remote::mapping::<(), {closure@regatta_cell::pool::PoolView::map<u64, \
                      fn(u8) -> u8, {closure@src/lib.rs:2:9: 2:12}>::{closure#0}}, {closure@src/lib.rs:2:9: 2:12}, \
                      u64, u64>::{constant#0}` failed here";
         let types = generics(label);

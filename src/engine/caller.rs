@@ -11,7 +11,7 @@ use regatta_cell::options::{MapOptions, Schedule};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::begun::{Begun, Follower, Outside};
-use super::lines::Line;
+use super::connections::Connection;
 use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds, notes};
@@ -28,7 +28,7 @@ struct Caller {
     outside: Arc<Outside>,
     ctx: Callbacks,
     captures: Option<Captures>,
-    line: Line,
+    connection: Connection,
     /// Both sides have said so.
     closed: bool,
     /// A result could not be decoded.
@@ -76,8 +76,9 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
     let hashed = |captures| hashed(captures, &options.captures);
     let info = captures.as_ref().map(hashed).transpose()?;
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let line = Line::take(Service::Map, options.background).map_err(|error| trouble(&error))?;
-    let outside = Outside::new(Some(line.writer.clone()));
+    let connection =
+        Connection::take(Service::Map, options.background).map_err(|error| trouble(&error))?;
+    let outside = Outside::new(Some(connection.writer.clone()));
     let mut caller = Caller {
         outside: outside.clone(),
         ctx: Callbacks {
@@ -87,7 +88,7 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
             failed: call.failed,
         },
         captures,
-        line,
+        connection,
         closed: false,
         undecodable: false,
         silent: options.function.is_empty() && !options.quiet && !options.background,
@@ -114,11 +115,11 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
             captures: info,
         },
     }));
-    let queued = caller.line.writer().queue(&begin, &Payload::None);
+    let queued = caller.connection.writer().queue(&begin, &Payload::None);
     queued
         .and_then(|()| match eager {
             Some(items) => caller.give(items, EAGER),
-            None => Ok(caller.line.writer().flush()?),
+            None => Ok(caller.connection.writer().flush()?),
         })
         .map_err(|error| trouble(&error))?;
     caller.awake = Instant::now() + AWAKE;
@@ -160,7 +161,7 @@ fn hashed(captures: &Captures, variables: &[(String, String)]) -> Result<Capture
 impl Caller {
     /// Encodes further inputs, as many chunks as are asked for or there are.
     fn give(&mut self, items: u64, chunks: u32) -> Result<(), WireError> {
-        let mut writer = self.line.writer();
+        let mut writer = self.connection.writer();
         for _ in 0..chunks {
             let since = Instant::now();
             let mut inputs = Outgoing::default();
@@ -195,7 +196,7 @@ impl Caller {
 
     fn try_step(&mut self, wait: i64) -> Result<Step, WireError> {
         let (message, payload) = loop {
-            let reader = &mut self.line.reader;
+            let reader = &mut self.connection.reader;
             if let Some(frame) = reader.next_frame()? {
                 break frame;
             }
@@ -271,9 +272,9 @@ impl Caller {
                     decode: self.decode,
                 };
                 // A session that is gone will end this process.
-                let _ = self.line.writer().queue(&closed, &Payload::None);
+                let _ = self.connection.writer().queue(&closed, &Payload::None);
                 if !self.silent {
-                    let _ = self.line.writer().flush();
+                    let _ = self.connection.writer().flush();
                 }
                 self.closed = true;
                 // The session may hear of it only now.
@@ -327,7 +328,7 @@ impl Follower for Caller {
 
     fn end(self: Box<Self>) {
         if self.closed {
-            self.line.keep();
+            self.connection.keep();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::lines::Lines;
+use super::connections::Connections;
 use super::link::Link;
 use super::outs::Kept;
 use super::shared::{Status, View};
@@ -27,7 +27,7 @@ pub fn context() -> &'static Context {
 
 pub struct Context {
     pub link: Link,
-    pub lines: Lines,
+    pub connections: Connections,
     pub status: Status,
     pub outs: Mutex<Kept>,
     id: AtomicU32,
@@ -49,7 +49,7 @@ pub struct Context {
 pub struct CellState {
     /// The one in use comes first.
     pub pools: Vec<PoolSpec>,
-    pub threads: Vec<(PoolSpec, threads::Pool)>,
+    pub threads: Vec<(PoolSpec, threads::ThreadPool)>,
     pub first_items: Vec<Vec<u64>>,
     /// What the session has given to it.
     pub data: Vec<View>,
@@ -60,7 +60,7 @@ impl Context {
     pub fn new(link: Link) -> Self {
         Self {
             link,
-            lines: Lines::default(),
+            connections: Connections::default(),
             status: Status::default(),
             outs: Mutex::default(),
             id: AtomicU32::new(0),

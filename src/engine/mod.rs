@@ -7,10 +7,10 @@
 mod begun;
 mod buffers;
 mod caller;
+mod connections;
 mod context;
 mod functions;
 mod host;
-mod lines;
 mod link;
 mod loader;
 mod notes;
@@ -157,7 +157,7 @@ impl Engine<'_> {
         self.loader.flush();
         notes::unwatch();
         context.cell_ends();
-        context.lines.flush();
+        context.connections.flush();
         let done = FromEngine::RunDone { busy, end };
         context.link.send(&done, &Payload::None)
     }

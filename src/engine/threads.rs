@@ -16,7 +16,7 @@ use crate::wire::FromEngine;
 pub use map::{alone, begin};
 
 #[derive(Clone)]
-pub struct Pool {
+pub struct ThreadPool {
     rayon: Arc<rayon::ThreadPool>,
     size: u32,
 }
@@ -28,7 +28,7 @@ struct Shared(*mut c_void);
 // are done.
 unsafe impl Sync for Shared {}
 
-impl Pool {
+impl ThreadPool {
     pub fn new(size: u32) -> Result<Self, String> {
         let rayon = rayon::ThreadPoolBuilder::new()
             .num_threads(size as usize)

@@ -3,9 +3,9 @@
 
 use regatta_cell::options::Schedule;
 
+use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
 use super::hub::State;
-use super::lines::{Line, LineId};
 use super::map::Map;
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
@@ -14,16 +14,16 @@ use crate::wire::{
 };
 
 impl State {
-    /// What is said on a line for maps while no map has it.
-    pub(super) fn hear_for_maps(&mut self, mut line: Line) {
+    /// What is said on a connection for maps while no map has it.
+    pub(super) fn hear_for_maps(&mut self, mut connection: Connection) {
         loop {
-            match line.channel.next_frame() {
+            match connection.channel.next_frame() {
                 Ok(Some((FromCaller::Begin(begin), _))) => {
-                    return self.begin_map(line.owner, line.channel, *begin);
+                    return self.begin_map(connection.owner, connection.channel, *begin);
                 }
                 // What was on its way when the last map ended.
                 Ok(Some(_)) => {}
-                Ok(None) => return self.wait_for(line),
+                Ok(None) => return self.wait_for(connection),
                 Err(_) => return,
             }
         }
@@ -53,7 +53,7 @@ impl State {
                 // A caller that is gone needs no answer.
                 let _ = channel.queue(&over, &Payload::None);
                 let _ = channel.flush();
-                return self.hear_for_maps(Line::new(caller, Service::Map, channel));
+                return self.hear_for_maps(Connection::new(caller, Service::Map, channel));
             }
         };
         let job = JobId(self.next_job);
@@ -178,14 +178,14 @@ impl State {
 
     /// What was said on maps' connections before this engine spoke on its own.
     pub(super) fn hear_callers_in(&mut self, engine: EngineId) {
-        let lines: Vec<LineId> = self
-            .lines
+        let connections: Vec<ConnectionId> = self
+            .connections
             .iter()
-            .filter(|(_, line)| line.owner == engine)
-            .map(|(line, _)| *line)
+            .filter(|(_, connection)| connection.owner == engine)
+            .map(|(connection, _)| *connection)
             .collect();
-        for line in lines {
-            self.line_ready(line);
+        for connection in connections {
+            self.connection_ready(connection);
         }
         let jobs: Vec<JobId> = self
             .maps

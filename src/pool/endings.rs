@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::connections::Connection;
 use super::engine::Engine;
 use super::hub::State;
-use super::lines::Line;
 use super::map::Map;
 use super::{EndEarly, JobRecord, MapFailure, MapFault, PoolEvent, WhichMaps};
 use crate::ids::{EngineId, JobId};
@@ -36,7 +36,7 @@ impl State {
         self.tell_end(&mut map);
         let caller = map.caller;
         if let Some(channel) = map.into_channel() {
-            self.hear_for_maps(Line::new(caller, Service::Map, channel));
+            self.hear_for_maps(Connection::new(caller, Service::Map, channel));
         }
     }
 
@@ -219,7 +219,8 @@ impl State {
                 record.held = false;
             }
         }
-        self.lines.retain(|_, line| line.owner != caller);
+        self.connections
+            .retain(|_, connection| connection.owner != caller);
         for job in self.maps.keys().copied().collect::<Vec<_>>() {
             if self.maps.get(&job).is_some_and(|map| map.caller == caller)
                 && let Some(mut map) = self.maps.remove(&job)

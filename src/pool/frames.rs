@@ -78,7 +78,7 @@ impl State {
                     value: payload,
                 },
             ),
-            FromEngine::Line { service } => self.add_line(engine, service, payload),
+            FromEngine::Connect { service } => self.add_connection(engine, service, payload),
             FromEngine::JobDropped { job } => {
                 // Its end may have been said before.
                 self.hear_callers_in(engine);

@@ -13,8 +13,8 @@ use nix::sys::eventfd::EventFd;
 
 use super::artifacts::Artifacts;
 use super::captures::Captures;
+use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
-use super::lines::{Line, LineId};
 use super::link::Launcher;
 use super::map::Map;
 use super::{Command, Happening, JobRecord, Notify, PoolEvent, PoolUse, Work};
@@ -64,7 +64,7 @@ pub fn serve(mut hub: State, commands: &Receiver<Command>, wake: &EventFd) {
 #[derive(Default)]
 struct Ready {
     jobs: Vec<JobId>,
-    lines: Vec<LineId>,
+    connections: Vec<ConnectionId>,
     engines: Vec<EngineId>,
     printing: Vec<EngineId>,
 }
@@ -74,7 +74,7 @@ enum Source {
     Engine(EngineId),
     Print(EngineId),
     Job(JobId),
-    Line(LineId),
+    Connection(ConnectionId),
 }
 
 pub(super) struct State {
@@ -86,8 +86,8 @@ pub(super) struct State {
     pub(super) room: Arc<AtomicUsize>,
     pub(super) maps: BTreeMap<JobId, Map>,
     /// Lines that nobody uses now.
-    pub(super) lines: BTreeMap<LineId, Line>,
-    pub(super) next_line: u64,
+    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    pub(super) next_connection: u64,
     /// Maps of which chunks have ended in this round.
     pub(super) due: BTreeSet<JobId>,
     /// The cells that have begun the maps which run or are remembered.
@@ -124,8 +124,8 @@ impl State {
             finished: VecDeque::new(),
             captures: Captures::default(),
             artifacts: Artifacts::default(),
-            lines: BTreeMap::new(),
-            next_line: 0,
+            connections: BTreeMap::new(),
+            next_connection: 0,
             due: BTreeSet::new(),
             countdowns: BTreeMap::new(),
             late: BTreeMap::new(),
@@ -167,9 +167,9 @@ impl State {
             fds.push(PollFd::new(map.socket(), flags(map.wants_to_write())));
             sources.push(Source::Job(*job));
         }
-        for (id, line) in &self.lines {
-            fds.push(PollFd::new(line.channel.socket(), PollFlags::POLLIN));
-            sources.push(Source::Line(*id));
+        for (id, connection) in &self.connections {
+            fds.push(PollFd::new(connection.channel.socket(), PollFlags::POLLIN));
+            sources.push(Source::Connection(*id));
         }
         // A full reader is looked at again soon: it does not wake this thread when it has made room.
         let timeout = if full {
@@ -199,7 +199,7 @@ impl State {
                 Source::Engine(engine) => ready.engines.push(engine),
                 Source::Print(engine) => ready.printing.push(engine),
                 Source::Job(job) => ready.jobs.push(job),
-                Source::Line(line) => ready.lines.push(line),
+                Source::Connection(connection) => ready.connections.push(connection),
             }
         }
         ready
@@ -262,8 +262,8 @@ impl State {
         for job in ready.jobs {
             self.hear_caller(job);
         }
-        for line in ready.lines {
-            self.line_ready(line);
+        for connection in ready.connections {
+            self.connection_ready(connection);
         }
         for engine in ready.printing {
             if self.room.load(Ordering::Relaxed) < ROOM {

@@ -5,7 +5,7 @@ use super::dispatch::Elsewhere;
 use super::engine::Engine;
 use super::hub::State;
 use super::map::{Map, Step};
-use super::turns::{self, Jobs, Party};
+use super::turns::{self, ActiveJob, Jobs};
 use crate::ids::{EngineId, JobId};
 use crate::outcome::DeathCause;
 use crate::wire::{Payload, Runs, ToEngine, monotonic};
@@ -29,10 +29,10 @@ impl State {
             (Some(map), None) => map,
             _ => return false,
         };
-        let party = map.party();
-        let mut workers = party.engines.iter().enumerate();
+        let active = map.active();
+        let mut workers = active.engines.iter().enumerate();
         workers
-            .all(|(worker, engine)| self.given(*engine) == party.assignment.ledger().held(worker))
+            .all(|(worker, engine)| self.given(*engine) == active.assignment.ledger().held(worker))
     }
 
     /// Goes on with the maps to which something has happened, and gives engines that are free to whichever map
@@ -165,8 +165,8 @@ impl Jobs for State {
         maps.map(|(job, _)| *job).collect()
     }
 
-    fn party(&self, job: JobId) -> Option<Party<'_>> {
-        self.maps.get(&job).map(Map::party)
+    fn active(&self, job: JobId) -> Option<ActiveJob<'_>> {
+        self.maps.get(&job).map(Map::active)
     }
 
     fn served(&self, job: JobId) -> f64 {

@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use super::assignment::{Assignment, Next};
 use super::dispatch::{Decision, Elsewhere};
 use super::ledger::GivenUp;
-use super::turns::Party;
+use super::turns::ActiveJob;
 use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{ChunkSpan, DeathCause, ItemRow, Spent};
@@ -129,8 +129,8 @@ impl Map {
     }
 
     /// Itself beside other jobs.
-    pub fn party(&self) -> Party<'_> {
-        Party {
+    pub fn active(&self) -> ActiveJob<'_> {
+        ActiveJob {
             assignment: &self.assignment,
             engines: &self.engines,
         }

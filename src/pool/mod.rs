@@ -12,13 +12,14 @@
 //! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub; threads that take them themselves |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 //! | `wire::Runs` | what a chunk runs | a function of an artifact |
-//! | `lines::Line` | a service that user code reaches from any engine | maps |
+//! | `connections::Connection` | a service that user code reaches from any engine | maps |
 
 mod artifacts;
 mod assignment;
 mod callers;
 mod captures;
 mod commands;
+mod connections;
 mod deaths;
 mod dispatch;
 mod endings;
@@ -29,7 +30,6 @@ mod hub;
 mod inside;
 mod jobs;
 mod ledger;
-mod lines;
 mod link;
 mod map;
 mod prints;

@@ -11,7 +11,7 @@ use crate::ids::{EngineId, JobId};
 
 /// A job beside others.
 #[derive(Clone, Copy)]
-pub struct Party<'a> {
+pub struct ActiveJob<'a> {
     pub assignment: &'a Assignment,
     /// By worker.
     pub engines: &'a [EngineId],
@@ -20,7 +20,7 @@ pub struct Party<'a> {
 /// The jobs under way, as their owner has them.
 pub trait Jobs {
     fn numbers(&self) -> Vec<JobId>;
-    fn party(&self, job: JobId) -> Option<Party<'_>>;
+    fn active(&self, job: JobId) -> Option<ActiveJob<'_>>;
     /// Seconds of engines that it has had.
     fn served(&self, job: JobId) -> f64;
     /// The cells and chunks, of whatever job, that an engine has.
@@ -32,10 +32,11 @@ pub trait Jobs {
 /// Lets the jobs decide to which something has happened, and those that wait for an engine: whichever has had
 /// the least of them comes first.
 pub fn round(jobs: &mut impl Jobs, due: &BTreeSet<JobId>) {
-    let is_waiting =
-        |jobs: &_, job| Jobs::party(jobs, job).is_some_and(|party| party.assignment.is_waiting());
+    let is_waiting = |jobs: &_, job| {
+        Jobs::active(jobs, job).is_some_and(|active| active.assignment.is_waiting())
+    };
     let numbers = jobs.numbers();
-    let mut turns = Turns::of(numbers.iter().filter_map(|job| jobs.party(*job)));
+    let mut turns = Turns::of(numbers.iter().filter_map(|job| jobs.active(*job)));
     for (engine, load) in &mut turns.loads {
         load.other = jobs.given(*engine).saturating_sub(load.chunks);
     }
@@ -47,14 +48,14 @@ pub fn round(jobs: &mut impl Jobs, due: &BTreeSet<JobId>) {
     order.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
     let mut waits = false;
     for (_, job) in order {
-        let Some(party) = jobs.party(job) else {
+        let Some(active) = jobs.active(job) else {
             continue;
         };
-        if due.contains(&job) || turns.is_room(party) {
-            let elsewhere = turns.elsewhere(party, waits);
+        if due.contains(&job) || turns.is_room(active) {
+            let elsewhere = turns.elsewhere(active, waits);
             jobs.go_on(job, &elsewhere);
-            if let Some(party) = jobs.party(job) {
-                turns.add(party);
+            if let Some(active) = jobs.active(job) {
+                turns.add(active);
             }
         }
         waits |= is_waiting(&*jobs, job);
@@ -66,7 +67,7 @@ pub fn round(jobs: &mut impl Jobs, due: &BTreeSet<JobId>) {
 struct Load {
     /// Cells, and chunks of jobs that are over.
     other: usize,
-    /// Chunks of the parties; those of them whose length nobody knows; seconds of the rest.
+    /// Chunks of the jobs; those of them whose length nobody knows; seconds of the rest.
     chunks: usize,
     unknown: usize,
     ahead: f64,
@@ -80,22 +81,21 @@ struct Turns {
 }
 
 impl Turns {
-    fn of<'a>(parties: impl Iterator<Item = Party<'a>>) -> Self {
+    fn of<'a>(jobs: impl Iterator<Item = ActiveJob<'a>>) -> Self {
         let mut turns = Self {
             loads: FxHashMap::default(),
         };
-        for party in parties {
-            turns.add(party);
+        for job in jobs {
+            turns.add(job);
         }
         turns
     }
 
-    /// What a party has to know of the others, itself left out of the account until it is added again.
-    fn elsewhere(&mut self, party: Party<'_>, waits: bool) -> Elsewhere {
-        self.remove(party);
+    /// What a job has to know of the others, itself left out of the account until it is added again.
+    fn elsewhere(&mut self, job: ActiveJob<'_>, waits: bool) -> Elsewhere {
+        self.remove(job);
         let loads = || {
-            party
-                .engines
+            job.engines
                 .iter()
                 .filter_map(|engine| self.loads.get(engine))
         };
@@ -106,14 +106,14 @@ impl Turns {
         }
     }
 
-    /// Whether an engine of the party's could begin something at once.
-    fn is_room(&self, party: Party<'_>) -> bool {
+    /// Whether an engine of the job's could begin something at once.
+    fn is_room(&self, job: ActiveJob<'_>) -> bool {
         let load = |engine| self.loads.get(engine).map_or(0.0, Load::seconds);
-        party.engines.iter().any(|engine| load(engine) <= SHORT)
+        job.engines.iter().any(|engine| load(engine) <= SHORT)
     }
 
-    fn add(&mut self, party: Party<'_>) {
-        self.count(party, |load, chunks, ahead, waiting| {
+    fn add(&mut self, job: ActiveJob<'_>) {
+        self.count(job, |load, chunks, ahead, waiting| {
             load.chunks += chunks;
             if ahead.is_finite() {
                 load.ahead += ahead;
@@ -124,8 +124,8 @@ impl Turns {
         });
     }
 
-    fn remove(&mut self, party: Party<'_>) {
-        self.count(party, |load, chunks, ahead, waiting| {
+    fn remove(&mut self, job: ActiveJob<'_>) {
+        self.count(job, |load, chunks, ahead, waiting| {
             load.chunks -= chunks;
             if ahead.is_finite() {
                 load.ahead -= ahead;
@@ -136,13 +136,13 @@ impl Turns {
         });
     }
 
-    fn count(&mut self, party: Party<'_>, change: impl Fn(&mut Load, usize, f64, usize)) {
-        let waiting = usize::from(party.assignment.is_waiting());
-        for (worker, engine) in party.engines.iter().enumerate() {
+    fn count(&mut self, job: ActiveJob<'_>, change: impl Fn(&mut Load, usize, f64, usize)) {
+        let waiting = usize::from(job.assignment.is_waiting());
+        for (worker, engine) in job.engines.iter().enumerate() {
             let load = self.loads.entry(*engine).or_default();
             let (chunks, ahead) = (
-                party.assignment.ledger().held(worker),
-                party.assignment.ahead(worker),
+                job.assignment.ledger().held(worker),
+                job.assignment.ahead(worker),
             );
             change(load, chunks, ahead, waiting);
         }

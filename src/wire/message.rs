@@ -90,7 +90,7 @@ pub struct Function {
     pub captures: Option<u128>,
 }
 
-/// What a line to the hub is for. Any engine may open one; the hub has a file for each service.
+/// What a connection to the hub is for. Any engine may open one; the hub has a file for each service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Service {
     /// Maps, one after the other.
@@ -171,7 +171,7 @@ pub enum FromEngine {
         ended: ChunkEnded,
     },
     /// A connection of its own to a service of the hub. Payload: the connection.
-    Line { service: Service },
+    Connect { service: Service },
     /// No variable of user code has this job any more.
     JobDropped { job: JobId },
     /// A `%px` on a thread pool is over: how each thread ended, with its nanoseconds.

@@ -18,7 +18,7 @@ use crate::host::{
 use crate::options::MapOptions;
 
 /// What comes back.
-pub(crate) enum News<'a> {
+pub(crate) enum Outcome<'a> {
     /// The encoded results of the inputs `first..first + count`, from the engine of this rank.
     Results {
         first: u64,
@@ -31,7 +31,7 @@ pub(crate) enum News<'a> {
 }
 
 /// Takes what comes back; false when it can't be decoded.
-pub(crate) type Take<'a> = Box<dyn FnMut(News<'_>) -> bool + 'a>;
+pub(crate) type OutcomeSink<'a> = Box<dyn FnMut(Outcome<'_>) -> bool + 'a>;
 
 /// Hands over the bytes of captured variables.
 pub(crate) type Feed<'a> = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + 'a>;
@@ -145,7 +145,7 @@ pub(crate) struct Plan<'a> {
     pub request: Request,
     pub feed: Feed<'a>,
     pub source: Box<dyn Source + 'a>,
-    pub take: Take<'a>,
+    pub take: OutcomeSink<'a>,
 }
 
 /// What is asked for, whatever the inputs are.
@@ -165,11 +165,11 @@ pub(crate) struct Exchange<'a> {
     // Dropped first: it works on the other.
     hosted: Hosted,
     #[expect(dead_code, reason = "it is kept for the host")]
-    party: Kept<'a>,
+    callbacks: Kept<'a>,
 }
 
 /// What the host's calls work on, in a box of its own.
-struct Kept<'a>(*mut Party<'a>);
+struct Kept<'a>(*mut Callbacks<'a>);
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
@@ -178,9 +178,9 @@ impl Drop for Kept<'_> {
     }
 }
 
-struct Party<'a> {
+struct Callbacks<'a> {
     source: Box<dyn Source + 'a>,
-    take: Take<'a>,
+    take: OutcomeSink<'a>,
     feed: Feed<'a>,
     captures: Option<Captures>,
     /// Where results are taken in the order of their inputs.
@@ -236,7 +236,7 @@ impl<'a> Exchange<'a> {
     /// Begins a map; an error says why it was refused.
     pub fn begin(plan: Plan<'a>) -> Result<Self, String> {
         let request = plan.request;
-        let party = Kept(Box::into_raw(Box::new(Party {
+        let callbacks = Kept(Box::into_raw(Box::new(Callbacks {
             source: plan.source,
             take: plan.take,
             feed: plan.feed,
@@ -244,10 +244,10 @@ impl<'a> Exchange<'a> {
             order: request.ordered.then(Order::default),
         })));
         // SAFETY: nobody else knows of it yet.
-        let mine = unsafe { &mut *party.0 };
+        let mine = unsafe { &mut *callbacks.0 };
         if !request.options.captures.is_empty() {
             mine.captures = Some(Captures {
-                ctx: party.0.cast_const().cast(),
+                ctx: callbacks.0.cast_const().cast(),
                 feed,
             });
         }
@@ -263,13 +263,13 @@ impl<'a> Exchange<'a> {
             items: request.items,
             describe: request.describe,
             captures,
-            ctx: party.0.cast(),
+            ctx: callbacks.0.cast(),
             pull,
             put,
             failed,
         };
         let hosted = Hosted::of((host().map_begin)(&raw const call))?;
-        Ok(Self { hosted, party })
+        Ok(Self { hosted, callbacks })
     }
 
     pub fn hosted(&mut self) -> &mut Hosted {
@@ -328,18 +328,18 @@ pub(crate) trait Movable: Send {
 }
 
 /// A map whose every part may move to another thread, and goes with it.
-pub(crate) struct Moving(Exchange<'static>);
+pub(crate) struct MovableExchange(Exchange<'static>);
 
 // SAFETY: `begin`, the only way to make one, asks for parts that are `Send`; and the host may be asked to step a map
 // from any thread, one at a time, which is whoever has this.
-unsafe impl Send for Moving {}
+unsafe impl Send for MovableExchange {}
 
-impl Moving {
+impl MovableExchange {
     pub fn begin(
         request: Request,
         feed: MovingFeed,
         source: Box<dyn Source + Send>,
-        take: Box<dyn FnMut(News<'_>) -> bool + Send>,
+        take: Box<dyn FnMut(Outcome<'_>) -> bool + Send>,
     ) -> Result<Self, String> {
         Exchange::begin(Plan {
             request,
@@ -351,16 +351,16 @@ impl Moving {
     }
 }
 
-impl Movable for Moving {
+impl Movable for MovableExchange {
     fn hosted(&mut self) -> &mut Hosted {
         self.0.hosted()
     }
 }
 
-impl Party<'_> {
+impl Callbacks<'_> {
     fn results(&mut self, first: u64, count: u64, rank: u32, bytes: &[u8]) -> bool {
-        let mut news = |first, count, bytes: &[u8]| {
-            (self.take)(News::Results {
+        let mut outcome = |first, count, bytes: &[u8]| {
+            (self.take)(Outcome::Results {
                 first,
                 count,
                 rank,
@@ -368,18 +368,18 @@ impl Party<'_> {
             })
         };
         let Some(Order { next, early }) = &mut self.order else {
-            return news(first, count, bytes);
+            return outcome(first, count, bytes);
         };
         if first > *next {
             early.insert(first, (count, bytes.to_vec()));
             return true;
         }
         *next += count;
-        let mut taken = news(first, count, bytes);
+        let mut taken = outcome(first, count, bytes);
         while let Some((count, bytes)) = early.remove(next) {
             let first = *next;
             *next += count;
-            taken &= news(first, count, &bytes);
+            taken &= outcome(first, count, &bytes);
         }
         taken
     }
@@ -398,26 +398,26 @@ fn exact(hint: (usize, Option<usize>), most: u64) -> u64 {
     }
 }
 
-/// The party that a call of the host's is for.
+/// The callbacks that a call of the host's is for.
 ///
 /// # Safety
 /// `ctx` must be what [`Exchange::begin`] gave to a map that is still under way.
-unsafe fn party<'a>(ctx: *mut c_void) -> &'a mut Party<'a> {
+unsafe fn callbacks<'a>(ctx: *mut c_void) -> &'a mut Callbacks<'a> {
     // SAFETY: promised by the caller; the host calls from the thread that steps the map alone.
-    unsafe { &mut *ctx.cast::<Party<'a>>() }
+    unsafe { &mut *ctx.cast::<Callbacks<'a>>() }
 }
 
 extern "C" fn feed(ctx: *const c_void, to: *mut c_void, write: WriteOf) -> bool {
     // SAFETY: the host hands back what it was given.
-    let party = unsafe { party(ctx.cast_mut()) };
+    let callbacks = unsafe { callbacks(ctx.cast_mut()) };
     let mut fed = false;
     let mut out = |variable, bytes: &[u8]| write(to, variable, Bytes::of(bytes));
-    caught(&mut || fed = (party.feed)(&mut out)) && fed
+    caught(&mut || fed = (callbacks.feed)(&mut out)) && fed
 }
 
 extern "C" fn pull(ctx: *mut c_void, max: u64, most: u64, to: *mut c_void, write: Write) -> Pulled {
     // SAFETY: as in `feed`.
-    let party = unsafe { party(ctx) };
+    let callbacks = unsafe { callbacks(ctx) };
     let mut inputs = Inputs {
         pulled: Pulled {
             count: 0,
@@ -431,7 +431,7 @@ extern "C" fn pull(ctx: *mut c_void, max: u64, most: u64, to: *mut c_void, write
         to,
         write,
     };
-    if !caught(&mut || party.source.pull(&mut inputs)) {
+    if !caught(&mut || callbacks.source.pull(&mut inputs)) {
         inputs.pulled.how = End::Panicked;
     }
     inputs.hand_on();
@@ -440,14 +440,14 @@ extern "C" fn pull(ctx: *mut c_void, max: u64, most: u64, to: *mut c_void, write
 
 extern "C" fn put(ctx: *mut c_void, first: u64, count: u64, rank: u32, results: Bytes) -> bool {
     // SAFETY: as in `feed`; the host lends the bytes for this call.
-    let (party, bytes) = unsafe { (party(ctx), results.as_slice()) };
+    let (callbacks, bytes) = unsafe { (callbacks(ctx), results.as_slice()) };
     let mut taken = false;
-    caught(&mut || taken = party.results(first, count, rank, bytes)) && taken
+    caught(&mut || taken = callbacks.results(first, count, rank, bytes)) && taken
 }
 
 extern "C" fn failed(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
     // SAFETY: as in `put`.
-    let (party, why) = unsafe { (party(ctx), why.as_slice()) };
+    let (callbacks, why) = unsafe { (callbacks(ctx), why.as_slice()) };
     let cause = String::from_utf8_lossy(why).into_owned();
     let error = match fault {
         Fault::Crashed => ItemError::Crashed { item, cause },
@@ -457,6 +457,6 @@ extern "C" fn failed(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
     };
     // A result whose `drop` panics must not unwind into the host.
     caught(&mut || {
-        (party.take)(News::Failed(&error));
+        (callbacks.take)(Outcome::Failed(&error));
     });
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::ItemError;
-use crate::exchange::{Handle, Movable, News};
+use crate::exchange::{Handle, Movable, Outcome};
 use crate::host::{Progress, Step, host};
 use crate::waiting::Bell;
 
@@ -81,7 +81,7 @@ struct Over {
 pub(crate) type Decode<O> = Box<dyn Fn(u64, &mut &[u8]) -> Option<O> + Send + Sync>;
 
 /// Takes what comes back, on whichever thread; false when it can't be decoded.
-pub(crate) type Take = Box<dyn Fn(News<'_>) -> bool + Send + Sync>;
+pub(crate) type SharedSink = Box<dyn Fn(Outcome<'_>) -> bool + Send + Sync>;
 
 /// How results are decoded, and how an error becomes one where errors are collected.
 pub(crate) type How<O> = (Decode<O>, Option<fn(ItemError) -> O>);
@@ -90,9 +90,9 @@ const UNDECODABLE: &str = "a result could not be decoded";
 
 impl<O> Shared<O> {
     /// Takes what comes back.
-    fn take(&self, news: News<'_>) -> bool {
-        let (first, count, came) = match news {
-            News::Results {
+    fn take(&self, outcome: Outcome<'_>) -> bool {
+        let (first, count, came) = match outcome {
+            Outcome::Results {
                 first,
                 count,
                 rank,
@@ -101,10 +101,10 @@ impl<O> Shared<O> {
                 let bytes = bytes.into();
                 (first, count, Came::Results { count, rank, bytes })
             }
-            News::Failed(error) if self.how.1.is_some() => {
+            Outcome::Failed(error) if self.how.1.is_some() => {
                 (error.item(), 1, Came::Failed(error.clone()))
             }
-            News::Failed(_) => return true,
+            Outcome::Failed(_) => return true,
         };
         let mut state = self.lock();
         state.done += count;
@@ -185,7 +185,7 @@ impl<O: Send + 'static> Job<O> {
     pub(crate) fn begin<M: Movable + 'static>(
         items: u64,
         how: How<O>,
-        begin: impl FnOnce(Take) -> Result<M, String>,
+        begin: impl FnOnce(SharedSink) -> Result<M, String>,
     ) -> Result<Self, String> {
         let shared = Arc::new(Shared {
             how,
@@ -197,7 +197,7 @@ impl<O: Send + 'static> Job<O> {
             started: Instant::now(),
         });
         let to = shared.clone();
-        let mut moving = begin(Box::new(move |news: News<'_>| to.take(news)))?;
+        let mut moving = begin(Box::new(move |outcome: Outcome<'_>| to.take(outcome)))?;
         let hosted = moving.hosted();
         // The session's number comes first.
         let number = |handle: &Handle| handle.progress().map_or(0, |progress| progress.job);

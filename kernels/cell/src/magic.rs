@@ -16,7 +16,7 @@ use crate::codec;
 use crate::host::{Bytes, End, Write, host, text_of};
 use crate::job::Job;
 use crate::options::MapOptions;
-use crate::pool::Pool;
+use crate::pool::PoolView;
 pub use crate::resident::{Borrowed, Copied, Resident};
 use crate::threads::Copies;
 use crate::value::{CellValue as _, debug_text, show, whole_text};
@@ -26,12 +26,12 @@ use crate::value::{CellValue as _, debug_text, show, whole_text};
 /// # Panics
 /// When there are none.
 #[must_use]
-pub fn asked(number: u64) -> Pool {
+pub fn asked(number: u64) -> PoolView {
     assert!(number < (host().received)(), "the session gave no options");
     // SAFETY: the host keeps the bytes until the cell ends.
     let bytes = unsafe { (host().receive)(number).as_slice() };
     let options = MapOptions::from_bytes(bytes).expect("what was encoded can be decoded");
-    Pool { options }
+    PoolView { options }
 }
 
 /// A captured variable's copy, for a job on a thread pool.
@@ -143,7 +143,7 @@ const LONGEST_FIELD: usize = 200;
 
 /// A map without engines, for `%compare`.
 pub fn serially<I, O>(
-    how: &Pool,
+    how: &PoolView,
     inputs: impl IntoIterator<Item = I>,
     f: impl Fn(I) -> O,
 ) -> Vec<O> {

@@ -1,5 +1,5 @@
 //! How a map is to run: the one record of its options. What asks for a map fills it (a magic, or code through
-//! [`crate::pool::Pool`]), and whoever serves the map reads it: the cell, the hub, the engines. Between them it
+//! [`crate::pool::PoolView`]), and whoever serves the map reads it: the cell, the hub, the engines. Between them it
 //! travels as bytes, so that no option stands in generated code and none has a name of its own on the way.
 
 use std::time::Duration;

@@ -31,7 +31,7 @@ where
     O: Exchanged + Send + Sync,
     F: Fn(I) -> O + Sync,
 {
-    Pool::default().map(inputs, f)
+    PoolView::default().map(inputs, f)
 }
 
 /// As [`map`], with a value that all items share: it goes to each engine once, and again only when it has
@@ -44,7 +44,7 @@ where
     O: Exchanged + Send + Sync,
     F: Fn(&S, I) -> O + Sync,
 {
-    Pool::default().map_with(shared, inputs, f)
+    PoolView::default().map_with(shared, inputs, f)
 }
 
 /// Applies `f` to every input and combines the results with `op`, in input order; `None` without inputs.
@@ -57,7 +57,7 @@ where
     F: Fn(I) -> O + Sync,
     P: Fn(O, O) -> O + Sync,
 {
-    Pool::default().reduce(inputs, f, op)
+    PoolView::default().reduce(inputs, f, op)
 }
 
 /// Applies `f` to every input for what it does.
@@ -67,7 +67,7 @@ where
     I: Exchanged + Send,
     F: Fn(I) + Sync,
 {
-    Pool::default().for_each(inputs, f);
+    PoolView::default().for_each(inputs, f);
 }
 
 /// The results as they arrive, each with the index of its input. Process pools only.
@@ -80,24 +80,24 @@ where
     O: Exchanged + 'a,
     F: Fn(It::Item) -> O,
 {
-    Pool::default().map_iter(inputs, f)
+    PoolView::default().map_iter(inputs, f)
 }
 
 /// The pool of this name, and how a map is to run on it.
 #[must_use]
-pub fn pool(name: &str) -> Pool {
-    let mut pool = Pool::default();
+pub fn pool(name: &str) -> PoolView {
+    let mut pool = PoolView::default();
     pool.options.pool = (!name.is_empty()).then(|| name.to_owned());
     pool
 }
 
 /// How a map is to run: which pool, and the options of `%map`.
 #[derive(Clone, Debug, Default)]
-pub struct Pool {
+pub struct PoolView {
     pub(crate) options: MapOptions,
 }
 
-impl Pool {
+impl PoolView {
     /// Only the engines with these ranks.
     #[must_use]
     pub fn targets(mut self, ranks: &[u32]) -> Self {

@@ -12,13 +12,15 @@ use crate::captures::{Captured, Kept};
 use crate::checks::Exchanged;
 use crate::codec;
 use crate::error::ItemError;
-use crate::exchange::{Exchange, Iterated, Moving, News, Plan, Request, Take, length, tagged};
+use crate::exchange::{
+    Exchange, Iterated, MovableExchange, Outcome, OutcomeSink, Plan, Request, length, tagged,
+};
 use crate::host::{Describe, PoolKind, Step};
 use crate::job::{How, Job};
-use crate::pool::Pool;
+use crate::pool::PoolView;
 use crate::remote::{mapping, reducing};
 
-impl Pool {
+impl PoolView {
     /// A map as it will be asked for; results are taken in the order of their inputs.
     fn request<It, O>(&self, inputs: &It, describe: Describe) -> Request
     where
@@ -39,7 +41,7 @@ impl Pool {
         captured: C,
         inputs: It,
         describe: Describe,
-        take: Take<'a>,
+        take: OutcomeSink<'a>,
     ) -> Plan<'a>
     where
         C: Captured + 'a,
@@ -73,11 +75,11 @@ impl Pool {
         let describe = described::<C, _, _, I, O>(maker);
         let inputs = inputs.into_iter();
         let mut results = Vec::with_capacity(room(length(&inputs, &self.options)));
-        let take = |news: News<'_>| match news {
-            News::Results {
+        let take = |outcome: Outcome<'_>| match outcome {
+            Outcome::Results {
                 count, mut bytes, ..
             } => codec::take_many(count as usize, &mut bytes, &mut results).is_ok(),
-            News::Failed(_) => true,
+            Outcome::Failed(_) => true,
         };
         let mut plan = self.plan::<_, _, O>(captured, inputs, describe, Box::new(take));
         plan.request.ordered = !self.options.unordered;
@@ -105,8 +107,8 @@ impl Pool {
         let mut results = Vec::new();
         let mut arrived = Vec::new();
         let unordered = self.options.unordered;
-        let take = |news: News<'_>| match news {
-            News::Results {
+        let take = |outcome: Outcome<'_>| match outcome {
+            Outcome::Results {
                 first,
                 count,
                 mut bytes,
@@ -116,7 +118,7 @@ impl Pool {
                 let result = tagged(item, &mut bytes);
                 result.is_some_and(|result| place(&mut results, item, result))
             }),
-            News::Failed(error) => {
+            Outcome::Failed(error) => {
                 arrived.extend(unordered.then_some(error.item()));
                 place(&mut results, error.item(), Err(error.clone()))
             }
@@ -178,9 +180,11 @@ impl Pool {
         std::mem::forget(maker);
         // One of each chunk, in order.
         let mut parts: Vec<O> = Vec::new();
-        let take = |news: News<'_>| match news {
-            News::Results { mut bytes, .. } => codec::take_many(1, &mut bytes, &mut parts).is_ok(),
-            News::Failed(_) => true,
+        let take = |outcome: Outcome<'_>| match outcome {
+            Outcome::Results { mut bytes, .. } => {
+                codec::take_many(1, &mut bytes, &mut parts).is_ok()
+            }
+            Outcome::Failed(_) => true,
         };
         let describe = reducing::<C, M, F, P, I, O>;
         follow(self.plan::<_, _, O>(captured, inputs.into_iter(), describe, Box::new(take)));
@@ -214,8 +218,8 @@ impl Pool {
             captured,
             inputs.into_iter(),
             describe,
-            Box::new(move |news| {
-                each(news, &mut |item, result| {
+            Box::new(move |outcome| {
+                each(outcome, &mut |item, result| {
                     to.borrow_mut().push_back((item, result))
                 })
             }),
@@ -294,7 +298,7 @@ impl Pool {
         let source = Box::new(Iterated::new(inputs, &self.options));
         request.ordered = false;
         let items = request.items;
-        let begin = |take| Moving::begin(request, feed, source, Box::new(take));
+        let begin = |take| MovableExchange::begin(request, feed, source, Box::new(take));
         match Job::begin(items, how, begin) {
             Ok(job) => job,
             Err(why) => panic!("{why}"),
@@ -349,13 +353,13 @@ fn follow(plan: Plan<'_>) {
 }
 
 /// Decodes results one by one, each with the index of its input.
-fn each<O: DeserializeOwned>(news: News<'_>, to: &mut dyn FnMut(u64, O)) -> bool {
-    let News::Results {
+fn each<O: DeserializeOwned>(outcome: Outcome<'_>, to: &mut dyn FnMut(u64, O)) -> bool {
+    let Outcome::Results {
         first,
         count,
         mut bytes,
         ..
-    } = news
+    } = outcome
     else {
         return true;
     };

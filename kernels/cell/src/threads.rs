@@ -10,14 +10,14 @@ use std::time::Instant;
 
 use crate::catch::caught;
 use crate::error::ItemError;
-use crate::exchange::{Hosted, Movable, News, panicked};
+use crate::exchange::{Hosted, Movable, Outcome, panicked};
 use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, text_of};
-use crate::job::{Decode, Job, Take};
+use crate::job::{Decode, Job, SharedSink};
 use crate::options::MapOptions;
-use crate::pool::Pool;
+use crate::pool::PoolView;
 use crate::processes::known;
 
-impl Pool {
+impl PoolView {
     /// A map on a thread pool.
     #[doc(hidden)]
     #[track_caller]
@@ -188,7 +188,7 @@ impl Pool {
             work.take = Some(take);
             let work = Arc::new(work);
             let hosted = work.begin(&options)?;
-            Ok(Moving { hosted, work })
+            Ok(MovableWork { hosted, work })
         });
         match begun {
             Ok(job) => job,
@@ -225,7 +225,7 @@ struct Work<I, O, F> {
     seeded: bool,
     timed: bool,
     /// Is told what has come of a job.
-    take: Option<Take>,
+    take: Option<SharedSink>,
 }
 
 impl<I, O, F> Work<I, O, F>
@@ -238,7 +238,7 @@ where
         options: &MapOptions,
         inputs: impl IntoIterator<Item = I>,
         f: F,
-        take: Option<Take>,
+        take: Option<SharedSink>,
     ) -> Self {
         let most = usize::try_from(options.most()).unwrap_or(usize::MAX);
         let inputs = inputs.into_iter().take(most);
@@ -272,7 +272,7 @@ where
 }
 
 /// A map in the background, with what its workers work on.
-struct Moving<I, O, F> {
+struct MovableWork<I, O, F> {
     // Dropped first: it works on the other.
     hosted: Hosted,
     #[expect(dead_code, reason = "it is kept for the workers")]
@@ -281,9 +281,9 @@ struct Moving<I, O, F> {
 
 // SAFETY: what the workers share may be sent, as the bounds say, and the host may be asked to step a map from any
 // thread, one at a time, which is whoever has this.
-unsafe impl<I: Send, O: Send + Sync, F: Send + Sync> Send for Moving<I, O, F> {}
+unsafe impl<I: Send, O: Send + Sync, F: Send + Sync> Send for MovableWork<I, O, F> {}
 
-impl<I: Send, O: Send + Sync, F: Send + Sync> Movable for Moving<I, O, F> {
+impl<I: Send, O: Send + Sync, F: Send + Sync> Movable for MovableWork<I, O, F> {
     fn hosted(&mut self) -> &mut Hosted {
         &mut self.hosted
     }
@@ -348,7 +348,7 @@ where
     }
     ended.busy = nanoseconds(start);
     if let Some(take) = work.take.as_ref().filter(|_| ended.done > 0) {
-        take(News::Results {
+        take(Outcome::Results {
             first: task.first,
             count: ended.done,
             rank: task.rank,

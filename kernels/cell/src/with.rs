@@ -5,9 +5,9 @@ use crate::codec;
 use crate::error::ItemError;
 use crate::host::PoolKind;
 use crate::job::Job;
-use crate::pool::{MapIter, Pool};
+use crate::pool::{MapIter, PoolView};
 
-/// As [`Pool::map_iter_with`] on the pool in use.
+/// As [`PoolView::map_iter_with`] on the pool in use.
 #[track_caller]
 pub fn map_iter_with<'a, S, It, O, F>(shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
 where
@@ -18,7 +18,7 @@ where
     O: Exchanged + 'a,
     F: Fn(&S, It::Item) -> O,
 {
-    Pool::default().map_iter_with(shared, inputs, f)
+    PoolView::default().map_iter_with(shared, inputs, f)
 }
 
 /// Runs `f` once, on whichever engine of the pool in use is free first, and does not wait for it:
@@ -29,7 +29,7 @@ where
     O: Exchanged + Send + Sync + 'static,
     F: Fn() -> O + Send + Sync + 'static,
 {
-    Pool::default().submit(f)
+    PoolView::default().submit(f)
 }
 
 /// As [`submit`], with a value that `f` needs.
@@ -40,10 +40,10 @@ where
     O: Exchanged + Send + Sync + 'static,
     F: Fn(&S) -> O + Send + Sync + 'static,
 {
-    Pool::default().submit_with(shared, f)
+    PoolView::default().submit_with(shared, f)
 }
 
-impl Pool {
+impl PoolView {
     /// What the plan calls the value.
     pub(crate) fn sharing<S>(&self) -> Self {
         self.sharing_one(std::any::type_name::<S>())
@@ -55,7 +55,7 @@ impl Pool {
         pool
     }
 
-    /// As [`Pool::try_map`], with a value that all items share.
+    /// As [`PoolView::try_map`], with a value that all items share.
     #[track_caller]
     pub fn try_map_with<S, I, O, F>(
         &self,
@@ -79,7 +79,7 @@ impl Pool {
         }
     }
 
-    /// As [`Pool::map_iter`], with a value that all items share.
+    /// As [`PoolView::map_iter`], with a value that all items share.
     #[track_caller]
     pub fn map_iter_with<'a, S, It, O, F>(&self, shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
     where
@@ -95,7 +95,7 @@ impl Pool {
             .iter_on_processes((shared,), inputs, maker)
     }
 
-    /// As [`Pool::start`], with a value that all items share; it is copied now.
+    /// As [`PoolView::start`], with a value that all items share; it is copied now.
     #[track_caller]
     pub fn start_with<S, It, O, F>(&self, shared: &S, inputs: It, f: F) -> Job<O>
     where

@@ -94,9 +94,8 @@ fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> 
         let name = options.pool.clone().unwrap_or_default();
         // A job goes on when the cell's threads end.
         let (name, pool) = match options.background {
-            true => {
-                spec_of(&name).and_then(|spec| Ok((spec.name, threads::Pool::new(spec.size)?)))?
-            }
+            true => spec_of(&name)
+                .and_then(|spec| Ok((spec.name, threads::ThreadPool::new(spec.size)?)))?,
             false => threads_of(&name)?,
         };
         return threads::begin(call, options, name, pool);
@@ -160,13 +159,13 @@ pub(super) extern "C" fn broadcast(ctx: *mut c_void, pool: Bytes, run: RunOnThre
 }
 
 /// A thread pool of the cell's, built now if this cell has not needed it before.
-fn threads_of(name: &str) -> Result<(PoolName, threads::Pool), String> {
+fn threads_of(name: &str) -> Result<(PoolName, threads::ThreadPool), String> {
     let spec = spec_of(name)?;
     let mut cell = cell();
     let built = cell.threads.iter().find(|(other, _)| *other == spec);
     let pool = match built {
         Some((_, pool)) => pool.clone(),
-        None => threads::Pool::new(spec.size)
+        None => threads::ThreadPool::new(spec.size)
             .inspect(|pool| cell.threads.push((spec.clone(), pool.clone())))?,
     };
     Ok((spec.name, pool))

@@ -13,9 +13,9 @@ use regatta_cell::host::{ChunkEnd, End, Step, ThreadsCall, ThreadsTask};
 use regatta_cell::options::MapOptions;
 
 use super::claims::Claims;
-use super::{Pool, Shared};
+use super::{Shared, ThreadPool};
 use crate::engine::begun::{Begun, Follower, Outside};
-use crate::engine::lines::Line;
+use crate::engine::connections::Connection;
 use crate::engine::{caller, host, nanoseconds, notes};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{
@@ -31,18 +31,19 @@ pub fn begin(
     call: &ThreadsCall,
     options: MapOptions,
     name: PoolName,
-    pool: Pool,
+    pool: ThreadPool,
 ) -> Result<Begun, String> {
     let trouble = |error: &dyn std::fmt::Display| format!("the map cannot begin: {error}");
-    let line = Line::take(Service::Map, options.background).map_err(|error| trouble(&error))?;
-    let outside = Outside::new(Some(line.writer.clone()));
+    let connection =
+        Connection::take(Service::Map, options.background).map_err(|error| trouble(&error))?;
+    let outside = Outside::new(Some(connection.writer.clone()));
     let map = Map {
         outside: outside.clone(),
         number: NEXT.fetch_add(1, Ordering::Relaxed),
         pool,
         call: *call,
         options,
-        line,
+        connection,
         over: None,
     };
     let begin = FromCaller::Begin(Box::new(MapBegin {
@@ -104,10 +105,10 @@ impl Follower for Alone {
 struct Map {
     outside: Arc<Outside>,
     number: u64,
-    pool: Pool,
+    pool: ThreadPool,
     call: ThreadsCall,
     options: MapOptions,
-    line: Line,
+    connection: Connection,
     over: Option<Step>,
 }
 
@@ -168,14 +169,14 @@ impl Follower for Map {
 
     fn end(self: Box<Self>) {
         if self.over.is_some() {
-            self.line.keep();
+            self.connection.keep();
         }
     }
 }
 
 impl Map {
     fn hear(&mut self) -> Result<Step, WireError> {
-        let (message, _) = self.line.reader.receive::<ToCaller>()?;
+        let (message, _) = self.connection.reader.receive::<ToCaller>()?;
         if let ToCaller::Job { job: JobId(job) } = message {
             self.outside.lock_progress().job = job;
         }
@@ -247,12 +248,12 @@ impl Map {
             let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
             let mut fds = [
                 PollFd::new(done.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.line.reader.socket(), PollFlags::POLLIN),
+                PollFd::new(self.connection.reader.socket(), PollFlags::POLLIN),
             ];
             // An interrupted wait is a short one.
             let _ = poll(&mut fds, patience);
             let has_come = fds[1].revents().is_some_and(|events| !events.is_empty());
-            if has_come && let Some(error) = self.line.reader.fill() {
+            if has_come && let Some(error) = self.connection.reader.fill() {
                 break Err(error);
             }
             if told.elapsed() >= PROGRESS {
@@ -271,7 +272,7 @@ impl Map {
     }
 
     fn hear_stop(&mut self, work: &Work) -> Result<(), WireError> {
-        while let Some((message, _)) = self.line.reader.next_frame::<ToCaller>()? {
+        while let Some((message, _)) = self.connection.reader.next_frame::<ToCaller>()? {
             // Others may be for a map before this one.
             if message == (ToCaller::Stop { map: self.number }) {
                 work.stop();

@@ -64,13 +64,13 @@ impl Jobs for Machine {
         jobs.map(|(number, _)| *number).collect()
     }
 
-    fn party(&self, job: JobId) -> Option<Party<'_>> {
+    fn active(&self, job: JobId) -> Option<ActiveJob<'_>> {
         let Simulated {
             assignment,
             engines,
             ..
         } = self.jobs.get(&job)?;
-        Some(Party {
+        Some(ActiveJob {
             assignment,
             engines,
         })

@@ -1,5 +1,5 @@
 //! Engines without processes: a link that records what it is sent and says what the test wants, a launcher of
-//! such links, and the caller of a map at the other end of its line.
+//! such links, and the caller of a map at the other end of its connection.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -47,7 +47,7 @@ impl Desk {
     pub fn opens_line(&mut self, socket: UnixStream) {
         let socket = Payload::file(socket.into());
         self.says.push((
-            FromEngine::Line {
+            FromEngine::Connect {
                 service: Service::Map,
             },
             socket,

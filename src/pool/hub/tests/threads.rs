@@ -112,10 +112,10 @@ impl World {
         self.caller.queue(message, &Payload::None).unwrap();
         self.caller.flush().unwrap();
         let jobs = self.state.maps.keys().copied().collect();
-        let lines = self.state.lines.keys().copied().collect();
+        let connections = self.state.connections.keys().copied().collect();
         self.round(Ready {
             jobs,
-            lines,
+            connections,
             ..Ready::default()
         });
     }
@@ -262,7 +262,7 @@ impl World {
         };
         let ends: Vec<&PoolEvent> = self.done.iter().filter(ends).collect();
         if self.is_gone {
-            assert!(self.state.lines.is_empty());
+            assert!(self.state.connections.is_empty());
             return;
         }
         let finished = self.items() == ITEMS && !self.panicked;
@@ -285,7 +285,7 @@ impl World {
             JobState::Failed => assert!(self.panicked || self.wished),
             other => panic!("{other:?}"),
         }
-        assert_eq!(self.state.lines.len(), 1, "it waits for another map");
+        assert_eq!(self.state.connections.len(), 1, "it waits for another map");
     }
 }
 
@@ -349,7 +349,7 @@ fn a_plan_is_not_a_map() {
         ..MapOptions::default()
     });
     assert!(world.state.maps.is_empty());
-    assert_eq!(world.state.lines.len(), 1);
+    assert_eq!(world.state.connections.len(), 1);
     let plan = world.done.iter().find_map(|event| match event {
         PoolEvent::MapPlanned(plan) => Some(plan),
         _ => None,

@@ -150,9 +150,9 @@ impl World {
     fn begins(&mut self) {
         self.caller.begins(options(self.plan));
         self.caller.sends();
-        let lines = self.state.lines.keys().copied().collect();
+        let connections = self.state.connections.keys().copied().collect();
         self.round(Ready {
-            lines,
+            connections,
             ..Ready::default()
         });
     }
@@ -387,7 +387,7 @@ impl World {
         );
         let map = self.state.maps.get(&MAP);
         if self.caller_is_gone {
-            assert!(map.is_none() && self.state.lines.is_empty());
+            assert!(map.is_none() && self.state.connections.is_empty());
         } else if map.is_none() {
             assert!(
                 self.caller.over.is_some(),
@@ -436,9 +436,9 @@ impl World {
             assert_eq!(self.caller.told, vec![1; self.plan.items as usize]);
         }
         self.happens(Event::CallerCloses);
-        assert_eq!(self.state.lines.len(), 1, "it waits for another map");
+        assert_eq!(self.state.connections.len(), 1, "it waits for another map");
         self.trouble(Trouble::CallerDies);
-        assert!(self.state.lines.is_empty() && self.state.maps.is_empty());
+        assert!(self.state.connections.is_empty() && self.state.maps.is_empty());
         let held = self.state.finished.iter().any(|(record, _)| record.held);
         assert!(!held, "nobody holds results of a caller that is gone");
     }
@@ -468,7 +468,7 @@ impl World {
         engines.sort();
         let mut digest = engines.concat();
         if let Some(map) = self.state.maps.get(&MAP) {
-            let assignment = map.party().assignment;
+            let assignment = map.active().assignment;
             digest.extend(assignment.ledger().state(|_| false));
             digest.extend([u64::from(map.is_over()), u64::from(map.is_stopping())]);
         }

@@ -1,4 +1,4 @@
-//! Lines to the services of the hub, such as maps. Each is used by one of them at a time and kept for the next
+//! Connections to the services of the hub, such as maps. Each is used by one of them at a time and kept for the next
 //! one: making one costs more than a short map.
 
 use std::os::unix::net::UnixStream;
@@ -16,8 +16,8 @@ const KEPT: usize = 4;
 const SPARE: u64 = 40;
 
 #[derive(Default)]
-pub struct Lines {
-    idle: Mutex<Vec<Line>>,
+pub struct Connections {
+    idle: Mutex<Vec<Connection>>,
     counts: Mutex<Counts>,
     fewer: Condvar,
 }
@@ -29,19 +29,19 @@ struct Counts {
     followed: u64,
 }
 
-impl Lines {
+impl Connections {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends what waits for the next map to go along with it.
     pub fn flush(&self) {
-        for line in self.idle().iter() {
-            line.flush();
+        for connection in self.idle().iter() {
+            connection.flush();
         }
     }
 }
@@ -58,7 +58,7 @@ fn most() -> u64 {
     (files.saturating_sub(SPARE) / 2).max(4)
 }
 
-pub struct Line {
+pub struct Connection {
     service: Service,
     /// For the thread that follows the map.
     pub reader: Channel,
@@ -67,28 +67,32 @@ pub struct Line {
     /// Somebody follows it, whatever the cell does.
     followed: bool,
     /// Where it is counted, and kept.
-    lines: &'static Lines,
+    connections: &'static Connections,
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.set_followed(false);
-        self.lines.counts().all -= 1;
-        self.lines.fewer.notify_all();
+        self.connections.counts().all -= 1;
+        self.connections.fewer.notify_all();
     }
 }
 
-impl Line {
+impl Connection {
     /// One that no map uses, or a new one; when there are too many, the next that a job in the background leaves.
     pub fn take(service: Service, followed: bool) -> Result<Self, WireError> {
-        let Context { link, lines, .. } = context();
+        let Context {
+            link, connections, ..
+        } = context();
         loop {
-            let known = lines.idle().pop_if(|line| line.service == service);
-            if let Some(mut line) = known {
-                line.set_followed(followed);
-                return Ok(line);
+            let known = connections
+                .idle()
+                .pop_if(|connection| connection.service == service);
+            if let Some(mut connection) = known {
+                connection.set_followed(followed);
+                return Ok(connection);
             }
-            let mut counts = lines.counts();
+            let mut counts = connections.counts();
             if counts.all < most() {
                 counts.all += 1;
                 break;
@@ -98,15 +102,16 @@ impl Line {
                 return Err(WireError::Io(error));
             }
             let patience = std::time::Duration::from_millis(50);
-            drop(lines.fewer.wait_timeout(counts, patience));
+            drop(connections.fewer.wait_timeout(counts, patience));
         }
-        let mut line = Self::new(service, link, lines).inspect_err(|_| lines.counts().all -= 1)?;
-        line.set_followed(followed);
-        Ok(line)
+        let mut connection =
+            Self::new(service, link, connections).inspect_err(|_| connections.counts().all -= 1)?;
+        connection.set_followed(followed);
+        Ok(connection)
     }
 
     fn set_followed(&mut self, followed: bool) {
-        let mut counts = self.lines.counts();
+        let mut counts = self.connections.counts();
         match (self.followed, followed) {
             (false, true) => counts.followed += 1,
             (true, false) => counts.followed -= 1,
@@ -115,27 +120,34 @@ impl Line {
         self.followed = followed;
     }
 
-    fn new(service: Service, link: &Link, lines: &'static Lines) -> Result<Self, WireError> {
+    fn new(
+        service: Service,
+        link: &Link,
+        connections: &'static Connections,
+    ) -> Result<Self, WireError> {
         let (ours, theirs) = UnixStream::pair()?;
-        link.send(&FromEngine::Line { service }, &Payload::file(theirs.into()))?;
+        link.send(
+            &FromEngine::Connect { service },
+            &Payload::file(theirs.into()),
+        )?;
         let writer = Channel::new(ours);
         Ok(Self {
             service,
             reader: writer.twin(),
             writer: Arc::new(Mutex::new(writer)),
             followed: false,
-            lines,
+            connections,
         })
     }
 
     /// For the next map; its last one was over for both sides.
     pub fn keep(mut self) {
         self.set_followed(false);
-        let lines = self.lines;
-        let mut idle = lines.idle();
+        let connections = self.connections;
+        let mut idle = connections.idle();
         if idle.len() < KEPT {
             idle.push(self);
-            lines.fewer.notify_all();
+            connections.fewer.notify_all();
             return;
         }
         drop(idle);

@@ -1,0 +1,61 @@
+//! Connections that engines open to a service of the hub, beside their own to the hub: user code reaches the service
+//! through them, from any engine. A service has one to itself while it is in use; otherwise it waits here.
+
+use super::hub::State;
+use crate::ids::EngineId;
+use crate::wire::{Channel, Payload, Service};
+
+/// One that waits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionId(u64);
+
+pub struct Connection {
+    pub owner: EngineId,
+    pub service: Service,
+    pub channel: Channel,
+}
+
+impl Connection {
+    pub fn new(owner: EngineId, service: Service, channel: Channel) -> Self {
+        Self {
+            owner,
+            service,
+            channel,
+        }
+    }
+}
+
+impl State {
+    /// An engine has opened a connection.
+    pub(super) fn add_connection(&mut self, owner: EngineId, service: Service, payload: Payload) {
+        // Without an answer it is told by the connection's end.
+        if let Some(socket) = payload.into_file() {
+            let channel = Channel::new(socket.into());
+            if channel.set_nonblocking().is_ok() {
+                self.hear_connection(Connection::new(owner, service, channel));
+            }
+        }
+    }
+
+    pub(super) fn connection_ready(&mut self, id: ConnectionId) {
+        if let Some(mut connection) = self.connections.remove(&id)
+            && connection.channel.fill().is_none()
+        {
+            self.hear_connection(connection);
+        }
+    }
+
+    /// Its service goes on with it.
+    fn hear_connection(&mut self, connection: Connection) {
+        match connection.service {
+            Service::Map => self.hear_for_maps(connection),
+        }
+    }
+
+    /// Nothing has been said on it.
+    pub(super) fn wait_for(&mut self, connection: Connection) {
+        let id = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        self.connections.insert(id, connection);
+    }
+}
