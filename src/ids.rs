@@ -42,7 +42,6 @@ impl CellId {
     pub const STARTUP: Self = Self(0);
 
     /// What places in it begin with: `In [3]`.
-    #[must_use]
     pub fn name(self) -> String {
         if self == Self::STARTUP {
             "init.md".to_owned()

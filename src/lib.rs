@@ -94,7 +94,7 @@
 )]
 
 mod assist;
-pub mod cell;
+mod cell;
 pub mod cli;
 mod compiler;
 #[allow(
@@ -115,4 +115,4 @@ mod vocabulary;
 mod wire;
 
 // What the tests of the documentation and of the examples read.
-pub use magic::{ALL, readme_table};
+pub use magic::{examples, readme_table};

@@ -75,7 +75,6 @@ pub enum ValueKind {
 
 impl Vocabulary {
     /// The magic of this name.
-    #[must_use]
     pub fn magic(&self, name: &str) -> Option<&MagicWord> {
         self.magics.iter().find(|magic| magic.name == name)
     }

@@ -47,7 +47,6 @@ pub struct Candidate {
 
 /// The candidates for the word at `cursor` (in bytes), and where that word starts. `ask` gives the names that
 /// can stand at a place in code, or nothing in time.
-#[must_use]
 pub fn complete(
     text: &str,
     cursor: usize,

@@ -23,7 +23,6 @@ pub(super) enum Place<'v> {
 }
 
 /// Whether the word at `cursor` is a file name; the caller then asks the file system.
-#[must_use]
 pub fn is_file_place(text: &str, cursor: usize, vocabulary: &Vocabulary) -> bool {
     matches!(
         place(text, cursor, vocabulary).0,

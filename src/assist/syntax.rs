@@ -41,7 +41,6 @@ const PRIMITIVES: &[&str] = &[
 ];
 
 /// Splits the text into classified spans.
-#[must_use]
 pub fn classify(text: &str) -> Vec<Span> {
     let mut spans = Spans(Vec::new());
     let mut at = 0;

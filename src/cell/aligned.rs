@@ -7,7 +7,6 @@ use std::collections::HashMap;
 const REACH: usize = 200;
 
 /// For each line of `generated` the line of `code`, from 1.
-#[must_use]
 pub fn aligned(generated: &str, code: &str) -> Vec<Option<usize>> {
     let lines: Vec<&str> = code.lines().map(str::trim).collect();
     let mut exact: HashMap<&str, Vec<usize>> = HashMap::new();

@@ -13,7 +13,6 @@ use super::words::format_names;
 
 /// The variables, out of `variables`, that `function` uses without binding them itself, in the order of
 /// their first use. Fields, methods, paths, names of macros and of a struct literal's fields are no uses.
-#[must_use]
 pub fn captured(function: &str, variables: &[String]) -> Vec<String> {
     let uses = |tree: &Tree| {
         let mut reader = Reader {
@@ -28,7 +27,6 @@ pub fn captured(function: &str, variables: &[String]) -> Vec<String> {
 }
 
 /// The closure at the start of a text.
-#[must_use]
 pub fn closure(text: &str) -> &str {
     let first = |tree: &Tree| {
         let mut nodes = tree.root().descendants();
@@ -42,7 +40,6 @@ pub fn closure(text: &str) -> &str {
 }
 
 /// The names that a cell binds anywhere: by `let`, in parameters and patterns.
-#[must_use]
 pub fn bound(text: &str) -> Vec<String> {
     let mut names = read(text, |tree| pattern_names(tree.root())).unwrap_or_default();
     // A pattern's constants begin with a capital.

@@ -19,7 +19,6 @@ pub enum Completeness {
 
 /// Looks at the whole text of the cell, without the newline that Enter would add. Two empty lines end what is
 /// incomplete, unless they stand in a string or a comment.
-#[must_use]
 pub fn completeness(text: &str) -> Completeness {
     // Whatever it asks about, such as `match`, it asks for nothing more.
     if super::question(text).is_some() {
@@ -80,7 +79,6 @@ fn ends_finished(tree: &Tree) -> bool {
 
 /// Whether the line below a finished cell can only go on with it, as rustfmt breaks lines: `.len()`, `+ 1`,
 /// `else {`, `where T: Copy`. `None` when the line is blank or a comment, so that the next one says.
-#[must_use]
 pub fn goes_on(cell: &str, line: &str) -> Option<bool> {
     let of_line = |text: &str| -> Vec<Tok> {
         let tokens = Lexer::new(text, 0).filter(|tok| tok.is_significant() && !tok.is_comment());

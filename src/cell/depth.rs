@@ -9,7 +9,6 @@ use super::token::{Lexer, Tok};
 pub const DEEPEST: usize = 2000;
 
 /// Whether code nests too deeply to be read by any parser.
-#[must_use]
 pub fn nests_too_deeply(code: &str) -> bool {
     levels(code) > DEEPEST
 }

@@ -8,11 +8,6 @@ use std::ops::Range;
 pub struct Edits(Vec<(Range<usize>, String)>);
 
 impl Edits {
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn insert(&mut self, at: usize, text: impl Into<String>) {
         self.replace(at..at, text);
     }
@@ -40,7 +35,6 @@ impl Edits {
         }
     }
 
-    #[must_use]
     pub fn apply(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len() + 64 * self.0.len());
         let mut copied = 0;
@@ -55,7 +49,6 @@ impl Edits {
 
     /// The column, from 1 and in characters, at which something on a line of the changed text stands in `old`.
     /// What stands in an insertion gets the column at which it was inserted.
-    #[must_use]
     pub fn column_back(&self, old: &str, line: usize, column: usize) -> usize {
         let starts: Vec<usize> = std::iter::once(0)
             .chain(old.match_indices('\n').map(|(at, _)| at + 1))

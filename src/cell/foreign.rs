@@ -17,7 +17,6 @@ pub struct Foreign {
 }
 
 /// What is no Rust in a text, in order; also in the body of a `%%` cell.
-#[must_use]
 pub fn foreign(text: &str) -> Vec<Foreign> {
     let (mut found, body) = in_cell(text);
     if let Some(body) = body {

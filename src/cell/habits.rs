@@ -7,7 +7,6 @@ const COMMANDS: [&str; 14] = [
 ];
 
 /// The command that a line begins with, and what to write instead of the line.
-#[must_use]
 pub fn shell_habit(line: &str) -> Option<(&str, String)> {
     let line = line.trim().trim_end_matches(';').trim_end();
     let (command, rest) = line.split_once(' ').unwrap_or((line, ""));

@@ -40,7 +40,6 @@ pub struct Associated {
 }
 
 /// What an `impl` is; `None` for other text.
-#[must_use]
 pub fn implementation(item: &str) -> Option<Impl> {
     let look = |tree: &Tree| {
         let found = tree.statements().find_map(ast::Impl::cast)?;
@@ -133,7 +132,6 @@ fn spelled(node: &SyntaxNode, parameters: &BTreeSet<String>, seen: &mut Vec<Stri
 impl Impl {
     /// What is left of this one, which was written as `text`, when `later` is there: all of it (`None`), nothing
     /// (an empty text), or what `later` has not. Its lines stay where they are.
-    #[must_use]
     pub fn left_by(&self, text: &str, later: &Self) -> Option<String> {
         if self.header != later.header || self.of_trait != later.of_trait {
             return None;

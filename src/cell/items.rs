@@ -39,13 +39,11 @@ pub struct ItemText {
 }
 
 /// The items that a cell defines, in order.
-#[must_use]
 pub fn defines_items(code: &str) -> Vec<ItemText> {
     split_items(code).0
 }
 
 /// The items, and what is left without them: the statements, on the same lines and columns as before.
-#[must_use]
 pub fn split_items(code: &str) -> (Vec<ItemText>, String) {
     let lines = Lines::new(code);
     let found = read(code, found).unwrap_or_default();
@@ -109,7 +107,6 @@ fn item(node: &SyntaxNode) -> Option<(ItemKind, Option<String>)> {
 }
 
 /// Whether a function can be called while types are made.
-#[must_use]
 pub fn is_const_fn(item: &str) -> bool {
     let is_const = |tree: &Tree| {
         let function = tree.statements().find_map(ast::Fn::cast);

@@ -14,7 +14,6 @@ use super::syntax::{Tree, called_macro, read};
 use super::words::normalised;
 
 /// The edits that turn such calls in `code` into items. `at_top` looks at the top level alone.
-#[must_use]
 pub fn lifted(code: &str, at_top: bool) -> Edits {
     if !code.contains("thread_local") && !code.contains("lazy_static") {
         return Edits::default();

@@ -29,7 +29,6 @@ const OF_ITEMS: [&str; 13] = [
 
 /// The edits that put what a call makes in its place, for each call at the top level of `code` whose macro is one
 /// of `known` or of the code's own, and that makes nothing but items. `expanded` expands a call with the given macros.
-#[must_use]
 pub fn made_items<'a>(
     code: &str,
     known: impl Iterator<Item = &'a ItemText>,

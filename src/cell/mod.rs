@@ -21,7 +21,6 @@ mod over;
 mod parameters;
 mod question;
 pub mod ranges;
-mod returns;
 mod scan;
 mod statement;
 mod supply;
@@ -51,7 +50,6 @@ pub use over::{over, position, with};
 pub use parameters::{Inputs, Parameters, arguments_of, closure_parameters, inputs};
 pub use question::{asks_behind, question};
 pub use ranges::{CellRange, cell_ranges};
-pub use returns::returns_at_top;
 pub use supply::{boxed_closure, call_of_main, with_pointers, with_semicolon};
 pub use syntax::{bound_at_top, lacks_a_pattern, let_of};
 pub use tail::tail;
@@ -133,7 +131,6 @@ pub struct Binding {
 
 impl Binding {
     /// `let mut f: Vec<u64> = `
-    #[must_use]
     pub fn opening(&self) -> String {
         match &self.ty {
             Some(ty) => format!("let {}: {ty} = ", self.pattern),
@@ -161,20 +158,8 @@ pub struct CellError {
 /// # Errors
 /// Where a magic or a shell command can only be meant but isn't written as one. Rust that isn't Rust is
 /// no error here: the compiler tells it better.
-pub fn parse(text: &str) -> Result<Cell, CellError> {
-    taken_apart(scan::scan(text, None))
-}
-
-/// Takes a cell apart in a session.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_knowing(text: &str, known: &dyn Known) -> Result<Cell, CellError> {
-    taken_apart(scan::scan(text, Some(known)))
-}
-
-fn taken_apart(scan: Result<scan::Scan, scan::Stop>) -> Result<Cell, CellError> {
-    match scan {
+pub fn parse(text: &str, known: Option<&dyn Known>) -> Result<Cell, CellError> {
+    match scan::scan(text, known) {
         Ok(scan) => Ok(Cell {
             segments: scan.segments,
             negations: scan.negations,

@@ -112,7 +112,6 @@ fn skip_blanks(text: &str, at: usize) -> usize {
 }
 
 /// Whether a list is not over with this word.
-#[must_use]
 pub fn goes_on(list: &str) -> bool {
     list.ends_with(',') || list.contains('[') && !list.ends_with(']')
 }

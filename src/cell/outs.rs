@@ -27,7 +27,6 @@ pub enum Mention {
 }
 
 /// The last expression of a cell, when its value can be kept.
-#[must_use]
 pub fn shown(code: &str) -> Option<Shown> {
     let look = |tree: &Tree| {
         if !tree.errors().is_empty() {
@@ -123,7 +122,6 @@ const TAKE_VALUES: &[&str] = &[
 ];
 
 /// Where a cell speaks of earlier values, in order. `variables` are the user's own, which go before.
-#[must_use]
 pub fn mentions(code: &str, variables: &[String]) -> Vec<(Range<usize>, Mention)> {
     if !code.contains('_') && !code.contains("Out") {
         return Vec::new();
@@ -216,7 +214,6 @@ fn is_value(underscore: &SyntaxNode) -> bool {
 }
 
 /// A part of the code with each mention in it replaced.
-#[must_use]
 pub fn replaced(code: &str, part: Range<usize>, mentions: &[(Range<usize>, String)]) -> String {
     let mut out = String::with_capacity(part.len());
     let mut copied = part.start;

@@ -7,13 +7,11 @@ use ra_ap_syntax::{SyntaxToken, T};
 use super::syntax::{Tree, read};
 
 /// The byte ranges of the function and of the inputs, both without surrounding white space.
-#[must_use]
 pub fn over(text: &str) -> Option<(Range<usize>, Range<usize>)> {
     divided(text, "over")
 }
 
 /// The byte ranges of a reduction's inputs and of its operation, as of `0..10 with |a, b| a + b`.
-#[must_use]
 pub fn with(text: &str) -> Option<(Range<usize>, Range<usize>)> {
     divided(text, "with")
 }
@@ -54,7 +52,6 @@ fn divided(text: &str, word: &str) -> Option<(Range<usize>, Range<usize>)> {
 }
 
 /// Line and column behind `text`, which begins at `at`.
-#[must_use]
 pub fn position(text: &str, at: (usize, usize)) -> (usize, usize) {
     match text.rsplit_once('\n') {
         Some((before, last)) => (

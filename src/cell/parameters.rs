@@ -19,7 +19,6 @@ pub struct Parameters {
 }
 
 /// The parameters of the closure that a text is; `None` when it is none.
-#[must_use]
 pub fn closure_parameters(text: &str) -> Option<Parameters> {
     let text_end = text.trim_end().len();
     read(text, |tree| {
@@ -43,7 +42,6 @@ pub fn closure_parameters(text: &str) -> Option<Parameters> {
 }
 
 /// How many arguments the function of this definition takes.
-#[must_use]
 pub fn arguments_of(definition: &str) -> Option<usize> {
     read(definition, |tree| {
         let function = |node: SyntaxNode| ast::Fn::cast(node);
@@ -64,7 +62,6 @@ pub enum Inputs {
 }
 
 /// The iterables behind `over`.
-#[must_use]
 pub fn inputs(text: &str) -> Inputs {
     const OPENING: &str = "f(";
     let parts = |tree: &Tree, call: &ast::CallExpr| -> Vec<Range<usize>> {

@@ -4,7 +4,6 @@ use super::MagicCall;
 
 /// The call that a cell means which is nothing but a question. A name in front of the question mark may also be
 /// Rust, which only who knows its type can tell: see [`asks_behind`].
-#[must_use]
 pub fn question(text: &str) -> Option<MagicCall> {
     let text = text.trim();
     if text.contains('\n') {
@@ -36,7 +35,6 @@ pub fn question(text: &str) -> Option<MagicCall> {
 }
 
 /// The variable or item that a question mark stands behind, as Rust's operator does.
-#[must_use]
 pub fn asks_behind(text: &str) -> Option<&str> {
     let name = text.trim().trim_end_matches('?');
     (name.len() < text.trim().len() && super::is_variable_name(name)).then_some(name)

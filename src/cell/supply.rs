@@ -10,7 +10,6 @@ use super::captured;
 use super::syntax::{Tree, missing_semicolon, pattern_names, read};
 
 /// The code with the semicolon that its last statement lacks.
-#[must_use]
 pub fn with_semicolon(code: &str) -> Cow<'_, str> {
     match missing_semicolon(code) {
         Some(at) => Cow::Owned(format!("{};{}", &code[..at], &code[at..])),
@@ -21,7 +20,6 @@ pub fn with_semicolon(code: &str) -> Cow<'_, str> {
 /// The code with each closure that captures nothing kept as a function pointer, `let f: fn(_) -> _ = f;`
 /// behind its `let`: a closure's own type has no name, so no later cell could know the variable. `None` when
 /// there is none such.
-#[must_use]
 pub fn with_pointers(code: &str, variables: &[String]) -> Option<String> {
     let pointers = read(code, |tree| pointers(tree, code, variables))?;
     let mut pieces = String::new();
@@ -36,7 +34,6 @@ pub fn with_pointers(code: &str, variables: &[String]) -> Option<String> {
 }
 
 /// What calls the `main` that a Rust file defines; `None` when it defines none.
-#[must_use]
 pub fn call_of_main(code: &str) -> Option<String> {
     let call = |tree: &Tree| {
         let mut functions = tree.statements().filter_map(ast::Fn::cast);
@@ -66,7 +63,6 @@ fn is_result(kind: &ast::Type) -> bool {
 }
 
 /// How the first closure that a `let` of the code binds and that captures is written so that it can be kept.
-#[must_use]
 pub fn boxed_closure(code: &str, variables: &[String]) -> Option<String> {
     let boxed = |tree: &Tree| {
         let found = closures(tree, code, variables).into_iter();

@@ -277,13 +277,11 @@ pub(super) fn pattern_names(pattern: &SyntaxNode) -> Vec<String> {
 }
 
 /// The variables that a cell binds at its top level, as they are written.
-#[must_use]
 pub fn bound_at_top(code: &str) -> Vec<String> {
     read(code, Tree::bound).unwrap_or_default()
 }
 
 /// Where a `let` binds a name first.
-#[must_use]
 pub fn let_of(code: &str, name: &str) -> Option<Range<usize>> {
     read(code, |tree| {
         let lets = tree.root().descendants().filter_map(ast::LetStmt::cast);
@@ -302,7 +300,6 @@ pub fn let_of(code: &str, name: &str) -> Option<Range<usize>> {
 }
 
 /// Whether a `let` of the cell's own names nothing: `let;`, `let = 1`.
-#[must_use]
 pub fn lacks_a_pattern(code: &str) -> bool {
     let lacks = |tree: &Tree| {
         let mut lets = tree.root().descendants().filter_map(ast::LetStmt::cast);
@@ -312,13 +309,11 @@ pub fn lacks_a_pattern(code: &str) -> bool {
 }
 
 /// Where the last statement lacks its semicolon, as a byte offset of the code.
-#[must_use]
 pub fn missing_semicolon(code: &str) -> Option<usize> {
     read(code, Tree::missing_semicolon).flatten()
 }
 
 /// Whether code reads as Rust without an error, but for a missing semicolon at its end.
-#[must_use]
 pub fn is_rust(code: &str) -> bool {
     read(code, Tree::is_sound).unwrap_or(false)
 }

@@ -6,7 +6,6 @@ use ra_ap_syntax::ast::{self, AstNode as _};
 use super::syntax::read;
 
 /// The byte offset at which the code's last expression begins; `None` when a semicolon or an item ends it.
-#[must_use]
 pub fn tail(code: &str) -> Option<usize> {
     read(code, |tree| {
         let list = tree.root().descendants().find_map(ast::StmtList::cast)?;

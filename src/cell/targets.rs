@@ -44,13 +44,11 @@ fn engines(size: u32) -> String {
 
 impl Targets {
     /// Every engine of the pool.
-    #[must_use]
     pub fn all() -> Self {
         Self(vec![Part::All])
     }
 
     /// These engines.
-    #[must_use]
     pub fn of(ranks: &[Rank]) -> Self {
         let index = |rank: &Rank| Part::Index(rank.0.into());
         Self(ranks.iter().map(index).collect())

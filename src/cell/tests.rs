@@ -33,7 +33,7 @@ fn shown(segment: Segment) -> String {
 }
 
 fn show(text: &str) -> Vec<String> {
-    match parse(text) {
+    match parse(text, None) {
         Ok(cell) => cell.segments.into_iter().map(shown).collect(),
         Err(error) => panic!("{text:?}: {error:?}"),
     }
@@ -47,7 +47,7 @@ fn check(table: &[(&str, &[&str])]) {
 }
 
 fn error(text: &str) -> CellError {
-    parse(text).expect_err(text)
+    parse(text, None).expect_err(text)
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_cell_magic_takes_all_that_follows() {
 
 #[test]
 fn places_count_characters_from_one() {
-    let call = |text: &str| match parse(text).map(|mut cell| cell.segments.pop()) {
+    let call = |text: &str| match parse(text, None).map(|mut cell| cell.segments.pop()) {
         Ok(Some(Segment {
             kind: SegmentKind::Magic(call),
             ..
@@ -338,12 +338,12 @@ fn a_bang_negates_where_rust_can_read_it_and_no_command_is_meant() {
             "",
         ),
     ] {
-        let cell = parse_knowing(text, &Machine).expect(text);
+        let cell = parse(text, Some(&Machine)).expect(text);
         let shown: Vec<String> = cell.segments.into_iter().map(shown).collect();
         assert_eq!(shown, [format!("1 {segments}")], "{text:?}");
         assert_eq!(cell.negations.join("|"), negations, "{text:?}");
     }
-    let both = parse_knowing("let a = 1;\nlet out = !ls\nout", &Machine).expect("a cell");
+    let both = parse("let a = 1;\nlet out = !ls\nout", Some(&Machine)).expect("a cell");
     assert_eq!(both.segments.len(), 3);
 }
 

@@ -4,7 +4,6 @@ use ra_ap_syntax::ast::{self, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile};
 
 /// Name and full path of everything that the `use` items in `text` import by name.
-#[must_use]
 pub fn imported(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for item in SourceFile::parse(text, Edition::Edition2024).tree().items() {

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind, is_id_continue, is_ident};
 
-pub use super::items::{ItemKind, ItemText, defines_items, split_items};
 use super::token::{Brackets, Lexer, Tok, significant};
 
 /// Rust's keywords, strict and reserved ones that a user types.
@@ -18,7 +17,6 @@ pub const KEYWORDS: &[&str] = &[
 ];
 
 /// Whether a variable can have this name; `r#type` and `größe` are names, `_` and `type` are none.
-#[must_use]
 pub fn is_variable_name(text: &str) -> bool {
     let name = text.strip_prefix("r#");
     let is_raw = name.is_some();
@@ -28,7 +26,6 @@ pub fn is_variable_name(text: &str) -> bool {
 }
 
 /// The first name of the path that code begins with: `a` of `::a::b(c)`.
-#[must_use]
 pub fn root_of_path(code: &str) -> Option<&str> {
     let mut tokens = Lexer::new(code, 0).filter(Tok::is_significant);
     let first = tokens.find(|tok| tok.kind != TokenKind::Colon)?;
@@ -37,7 +34,6 @@ pub fn root_of_path(code: &str) -> Option<&str> {
 
 /// The identifiers in Rust code, keywords among them, `r#x` as `x`. Those in strings and comments don't
 /// count, but what a string in a macro call captures does: `println!("{x:?}")` uses `x`.
-#[must_use]
 pub fn identifiers(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut brackets = Brackets::default();
@@ -70,7 +66,6 @@ pub fn identifiers(code: &str) -> BTreeSet<String> {
 }
 
 /// Where code says a name first: as a word, or else in a string, which may be a format's.
-#[must_use]
 pub fn place_of(code: &str, name: &str) -> Option<Range<usize>> {
     let tokens = || Lexer::new(code, 0).filter(|tok| !tok.is_comment());
     let word = tokens().find(|tok| tok.text(code).trim_start_matches("r#") == name);
@@ -137,7 +132,6 @@ pub(super) fn format_names(literal: &str) -> Vec<String> {
 
 /// Where a text that is no Rust has `{name}` or `{name:…}` with a known name, as bytes of the text. A `$` or a
 /// brace in front makes it another's.
-#[must_use]
 pub fn format_fields(text: &str, known: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
     let opened = text.match_indices('{').filter_map(|(at, _)| {
         let rest = &text[at + 1..];
@@ -161,7 +155,6 @@ fn last_word(text: &str) -> &str {
 /// The tokens of Rust code, one blank between any two but those that make up an operator: equal for texts
 /// that differ in plain comments and layout alone. Documentation stays, as macros see it. Mind that equal
 /// texts can still differ in the lines that `line!()` and panics name.
-#[must_use]
 pub fn normalised(code: &str) -> String {
     let mut text = String::with_capacity(code.len());
     let mut last: Option<Tok> = None;

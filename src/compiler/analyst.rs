@@ -48,7 +48,6 @@ impl Analyst {
     }
 
     /// The names that can stand at a place; `None` when they are not known within `patience`.
-    #[must_use]
     pub fn names(&self, place: Place, patience: Duration) -> Option<Vec<Name>> {
         let (answer, incoming) = channel();
         self.home()?
@@ -57,7 +56,6 @@ impl Analyst {
     }
 
     /// Begins to look something up. The first time all libraries are read, which takes seconds.
-    #[must_use]
     pub fn docs(&self, question: Question) -> Receiver<Result<Found, String>> {
         let (answer, incoming) = channel();
         // Without a compiler, the answer's channel closes.

@@ -80,12 +80,10 @@ struct StateHandle {
 
 impl State {
     /// Whether these are clones of one state.
-    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    #[must_use]
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.0.variables
     }
@@ -182,14 +180,12 @@ impl Compiler {
         }
     }
 
-    #[must_use]
     pub fn warmth(&self) -> Warmth {
         let failed = || Warmth::Failed(self.why_not.clone());
         self.home.as_ref().map_or_else(failed, |home| home.warmth())
     }
 
     /// Whether its process has died, by itself or by somebody's hand.
-    #[must_use]
     pub fn has_died(&self) -> bool {
         self.home.as_ref().is_some_and(|home| home.ended())
     }
@@ -235,7 +231,6 @@ impl Compiler {
     }
 
     /// Whether the compiler that there is now knows the state.
-    #[must_use]
     pub fn knows(&self, state: &State) -> bool {
         let home = self.home.as_ref().map(Arc::downgrade);
         home.is_some_and(|home| home.ptr_eq(&state.0.home))
@@ -274,19 +269,16 @@ impl Compiler {
     }
 
     /// Who knows names and their documentation.
-    #[must_use]
     pub fn analyst(&self) -> &Analyst {
         &self.analyst
     }
 
     /// The crates that are built.
-    #[must_use]
     pub fn building(&self) -> &Building {
         &self.building
     }
 
     /// Changes when the sources of a crate in a folder of the user's have changed since.
-    #[must_use]
     pub fn local_sources(&self) -> u64 {
         match self.folder() {
             Some(folder) if self.has_local_crates => local_crates::stamp(folder),
@@ -295,13 +287,11 @@ impl Compiler {
     }
 
     /// The version with which cells are built of a package, when cargo has locked one.
-    #[must_use]
     pub fn locked(&self, package: &str) -> Option<String> {
         locked::version(&locked::lock(self.folder()?), package)
     }
 
     /// A folder for files that are gone with the session, however it ends.
-    #[must_use]
     pub fn temporary(&self) -> Option<PathBuf> {
         self.folder().map(|folder| folder.join(builds::SESSION))
     }

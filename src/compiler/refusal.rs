@@ -48,7 +48,6 @@ const FULL: [&str; 3] = [
 ];
 
 /// Whether a tool's message is about a disk that is full.
-#[must_use]
 pub fn is_full(message: &str) -> bool {
     FULL.iter().any(|full| message.contains(full))
 }

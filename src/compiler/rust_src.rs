@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CRATES: [&str; 4] = ["core", "alloc", "std", "proc_macro"];
 
 /// Where a toolchain keeps the sources.
-#[must_use]
 pub fn sources(sysroot: &Path) -> PathBuf {
     sysroot.join("lib/rustlib/src/rust/library")
 }

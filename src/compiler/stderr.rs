@@ -14,7 +14,6 @@ pub struct Building(Arc<Mutex<Vec<String>>>);
 
 impl Building {
     /// How many crates there were since the last [`Building::restart`], and the newest one.
-    #[must_use]
     pub fn so_far(&self) -> (usize, Option<String>) {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (names.len(), names.last().cloned())

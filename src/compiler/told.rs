@@ -43,7 +43,6 @@ struct Let {
 }
 
 impl Lets {
-    #[must_use]
     pub fn of(code: &str) -> Self {
         let [before, after] = AROUND;
         let file = SourceFile::parse(&format!("{before}{code}{after}"), Edition::Edition2024);
@@ -84,7 +83,6 @@ impl Lets {
     }
 
     /// Whether a type has to be found out.
-    #[must_use]
     pub fn ask(&self) -> bool {
         self.0
             .iter()
@@ -93,7 +91,6 @@ impl Lets {
 
     /// The cell with a statement before the first one whose type nobody can tell: evcxr refuses it, and leaves
     /// what it would have analysed.
-    #[must_use]
     pub fn refused(&self, code: &str) -> String {
         let at = self.0.first().map_or(0, |first| first.start);
         format!("{}{UNKNOWN}{}", &code[..at], &code[at..])
@@ -101,7 +98,6 @@ impl Lets {
 
     /// The cell with the types of its variables: `types` are those of each `let` in order. `None` when one is not
     /// known, which evcxr has words for.
-    #[must_use]
     pub fn told(&self, code: &str, types: &[Vec<Bound>]) -> Option<Told> {
         let mut edits = Edits::default();
         let mut names = Vec::new();
@@ -159,7 +155,6 @@ pub fn bindings(pattern: &ast::Pat) -> impl Iterator<Item = ast::IdentPat> {
 }
 
 /// Whether a text is a type without gaps.
-#[must_use]
 pub fn is_type(text: &str) -> bool {
     let file = SourceFile::parse(&format!("const _: {text} = f();"), Edition::Edition2024);
     let gap = |kind| {
@@ -216,7 +211,6 @@ impl Told {
 }
 
 /// A text without what was inserted; its lines stay where they are.
-#[must_use]
 pub fn taken_out(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;

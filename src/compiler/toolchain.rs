@@ -28,7 +28,6 @@ pub const PATH_VARIABLE: &str = "REGATTA_PATH";
 pub const CARGO_HOME_VARIABLE: &str = "REGATTA_CARGO_HOME";
 
 /// The folder for temporary files as the user has it: that of sessions' folders, and of files that outlive them.
-#[must_use]
 pub fn users_temp_dir() -> PathBuf {
     std::env::var_os(TMPDIR_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from)
 }
@@ -45,26 +44,22 @@ fn users_path() -> Option<OsString> {
 }
 
 /// The PATH as the user has it, behind other folders.
-#[must_use]
 pub fn users_path_after(folders: &[&Path]) -> OsString {
     path_with(folders, users_path())
 }
 
 /// `CARGO_HOME` as the user has it.
-#[must_use]
 pub fn users_cargo_home() -> Option<OsString> {
     users("CARGO_HOME", CARGO_HOME_VARIABLE)
 }
 
 /// Where cargo keeps what it fetched, and the user's configuration of it.
-#[must_use]
 pub fn cargo_home() -> Option<PathBuf> {
     let set = users_cargo_home().map(PathBuf::from);
     set.or_else(|| Some(dirs::home_dir()?.join(".cargo")))
 }
 
 /// Which toolchain is in this folder: what is built or kept for one is no good for another.
-#[must_use]
 pub fn stamp(sysroot: &Path) -> ToolchainStamp {
     let mut hasher = Xxh3::new();
     sysroot.hash(&mut hasher);
@@ -146,14 +141,12 @@ impl Toolchain {
     }
 
     /// Where rust-analyzer reads the standard library.
-    #[must_use]
     pub fn std_sources(&self) -> Option<PathBuf> {
         let found = self.no_sources.is_none();
         found.then(|| std_sources::place(&self.sysroot))
     }
 
     /// `rustc 1.95.0`.
-    #[must_use]
     pub fn version(&self) -> String {
         let output = Command::new(self.sysroot.join("bin/rustc"))
             .arg("--version")
@@ -168,7 +161,6 @@ impl Toolchain {
 }
 
 /// The user's cache directory for this program.
-#[must_use]
 pub fn cache_dir() -> PathBuf {
     let usual = dirs::cache_dir().map(|folder| folder.join("regatta"));
     let writable = |folder: &PathBuf| {

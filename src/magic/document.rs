@@ -16,6 +16,12 @@ use crate::outcome::PoolKind;
 use crate::session::Session;
 use crate::vocabulary::{MagicWord, OptionWord, ValueKind, Vocabulary};
 
+/// What the help of each magic shows as its examples: what is typed, and a part of what it shows.
+pub fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = ALL.iter().flat_map(|magic| magic.examples);
+    all.map(|example| (example.input, example.shows))
+}
+
 /// Everything that completion knows now.
 pub fn vocabulary(session: &Session) -> Vocabulary {
     let magics: Vec<MagicWord> = ALL

@@ -54,7 +54,7 @@ pub fn run_text(
         let (run, call) = prepare(&call)?;
         return run(&call, session, sink);
     }
-    let parsed = cell::parse_knowing(text, &session.known());
+    let parsed = cell::parse(text, Some(&session.known()));
     let mut parsed = parsed.map_err(|error| unreadable(error, text, name.clone()))?;
     for line in &parsed.negations {
         sink.send(Event::Notice(format!(

@@ -61,7 +61,7 @@ mod writefile;
 
 pub use call::Call;
 pub use declared::Declared;
-pub use document::{readme_table, vocabulary};
+pub use document::{examples, readme_table, vocabulary};
 pub use evaluate::evaluate;
 
 use crate::outcome::Sink;

@@ -19,7 +19,7 @@ use crate::session::{MapRequest, PxOptions};
 
 /// The only magic of a cell, before its options are read.
 fn written(text: &str) -> MagicCall {
-    let cell = parse(text).expect("a cell");
+    let cell = parse(text, None).expect("a cell");
     let [segment] = cell.segments.as_slice() else {
         panic!("one segment in {text}");
     };

@@ -25,7 +25,6 @@ pub enum Verdict {
 
 /// Compares an output with what was expected of it, both masked as [`mask`] says. A line of `expected` that
 /// consists of `…` alone stands for any number of lines, also none; a `…` within a line is itself.
-#[must_use]
 pub fn compare(expected: &str, actual: &str) -> Verdict {
     let (expected, actual) = (mask(expected), mask(actual));
     let expected: Vec<&str> = expected.lines().collect();

@@ -57,7 +57,6 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// The text with everything masked that differs from run to run. Lines stay lines: line 3 of the result is
 /// line 3 of `text`. Masking twice changes nothing more, so an expected output may hold masks itself.
-#[must_use]
 pub fn mask(text: &str) -> String {
     let mut table: Option<Columns> = None;
     let masked: Vec<String> = lines(text)

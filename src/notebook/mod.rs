@@ -60,7 +60,6 @@ struct Place {
 
 impl Notebook {
     /// Finds the cells of a Markdown text. Every text is a notebook; many have no cells.
-    #[must_use]
     pub fn parse(text: &str) -> Self {
         let body = text.strip_prefix('\u{feff}').unwrap_or(text);
         let offset = text.len() - body.len();
@@ -100,7 +99,6 @@ impl Notebook {
     }
 
     /// The cells in the order of the file.
-    #[must_use]
     pub fn cells(&self) -> &[NotebookCell] {
         &self.cells
     }

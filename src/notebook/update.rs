@@ -9,7 +9,6 @@ impl Notebook {
     /// A fence that says the same already stays as it is, also one that says it with `…`; an empty output removes the fence, and the blank
     /// lines above it. Cells beyond the end of `outputs` (a run that stopped early) keep what they have.
     /// Trailing spaces, trailing blank lines and carriage returns of an output are not written.
-    #[must_use]
     pub fn with_outputs(&self, outputs: &[String]) -> String {
         let mut updated = String::with_capacity(self.text.len());
         let mut copied = 0;

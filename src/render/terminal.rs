@@ -57,7 +57,6 @@ impl<W: Write> Terminal<W> {
     }
 
     /// Whether cells are shown as they start (`In [1]: …`): yes where nobody typed them.
-    #[must_use]
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
         self

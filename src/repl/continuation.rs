@@ -11,7 +11,6 @@ use std::borrow::Cow;
 pub const PAD: char = '\u{1680}';
 
 /// The text with a margin of `width` pads after each line break. Existing pads are replaced.
-#[must_use]
 pub fn pad(text: &str, width: usize) -> Cow<'_, str> {
     let text = strip(text);
     if width == 0 || !text.contains('\n') {
@@ -21,7 +20,6 @@ pub fn pad(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// The text without any pads: what the user meant.
-#[must_use]
 pub fn strip(text: &str) -> Cow<'_, str> {
     if text.contains(PAD) {
         Cow::Owned(text.chars().filter(|&c| c != PAD).collect())
@@ -31,13 +29,11 @@ pub fn strip(text: &str) -> Cow<'_, str> {
 }
 
 /// Bytes of pads in `text`: the difference between a place in the buffer and in the stripped text.
-#[must_use]
 pub fn pad_bytes(text: &str) -> usize {
     text.chars().filter(|&c| c == PAD).count() * PAD.len_utf8()
 }
 
 /// A line break and the margin of the line that it begins.
-#[must_use]
 pub fn line_break(width: usize) -> String {
     let mut text = String::from("\n");
     text.extend(std::iter::repeat_n(PAD, width));
@@ -45,7 +41,6 @@ pub fn line_break(width: usize) -> String {
 }
 
 /// What is painted over a margin: `   ...: `, right-aligned in `width` columns like the prompt's colon.
-#[must_use]
 pub fn marker(width: usize) -> String {
     const DOTS: &str = "...: ";
     if width < DOTS.len() {

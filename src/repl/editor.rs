@@ -47,7 +47,6 @@ pub enum EditorError {
 
 impl EditorError {
     /// Whether the process has as many files open as it may.
-    #[must_use]
     pub fn is_out_of_files(&self) -> bool {
         let code = match self {
             Self::Terminal(ReadlineError::Io(error)) | Self::Input(error) => error.raw_os_error(),

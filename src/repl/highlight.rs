@@ -10,7 +10,6 @@ const BRACKET: &str = "\x1b[1;4m";
 
 /// The text with colours, if wanted, continuation prompts over its margins, and, where the cursor (in
 /// bytes) is at a bracket, that bracket and its partner marked.
-#[must_use]
 pub fn paint(text: &str, cursor: Option<usize>, colour: bool) -> String {
     let spans = classify(text);
     let pair = cursor

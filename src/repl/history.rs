@@ -28,7 +28,6 @@ pub struct CellHistory {
 
 impl CellHistory {
     /// A history with what the file holds. The second value says why the file cannot be used, if so.
-    #[must_use]
     pub fn open(path: Option<PathBuf>, margin: Arc<AtomicUsize>) -> (Self, Option<String>) {
         let mut history = Self {
             cells: Vec::new(),
@@ -194,7 +193,6 @@ impl History for CellHistory {
 }
 
 /// The rest of the last cell that begins with what is typed; nothing while the cursor is within it.
-#[must_use]
 pub fn suggestion(history: &dyn History, before: usize, line: &str, pos: usize) -> Option<String> {
     let typed = continuation::strip(line);
     if typed.trim().is_empty() || pos < line.len() {

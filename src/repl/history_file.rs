@@ -12,7 +12,6 @@ const TAIL: u64 = 4 << 20;
 const HEADER: &str = "#V2";
 
 /// `regatta/history.txt` in the user's data directory, if the user has one.
-#[must_use]
 pub fn default_path() -> Option<PathBuf> {
     Some(dirs::data_dir()?.join("regatta").join("history.txt"))
 }

@@ -33,7 +33,6 @@ enum Key {
 const INDENT: &str = "    ";
 
 /// All bindings, for `Editor::bind_sequence`. `margin` is the width of the continuation margin.
-#[must_use]
 pub fn bindings(margin: &Arc<AtomicUsize>) -> Vec<(Event, EventHandler)> {
     let plain = |code| KeyEvent(code, Modifiers::NONE);
     let vi = |c| KeyEvent(KeyCode::Char(c), Modifiers::NONE);

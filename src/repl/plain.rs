@@ -64,7 +64,6 @@ impl<R: Read> Lines<R> {
 }
 
 /// The cell without the line breaks that ended it.
-#[must_use]
 pub fn finished(mut cell: String) -> String {
     cell.truncate(cell.trim_end_matches(['\n', '\r']).len());
     cell

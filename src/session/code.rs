@@ -33,14 +33,12 @@ impl Code {
     }
 
     /// Adds generated text.
-    #[must_use]
     pub fn generated(mut self, text: &str) -> Self {
         self.text.push_str(text);
         self
     }
 
     /// Adds the user's text, on lines of its own; `at` is its line and column in the cell.
-    #[must_use]
     pub fn user(mut self, text: &str, at: (usize, usize)) -> Self {
         // In front of the first line of Rust, evcxr takes `!ok` and `::f()` for commands of its own.
         let commands = |line: &str| line.trim_start().starts_with(['!', ':']);
@@ -63,7 +61,6 @@ impl Code {
 
     /// Adds a part of the user's text in which other expressions stand for some; `at` is where all of the text
     /// begins. What is around them keeps its place.
-    #[must_use]
     pub fn user_part(
         mut self,
         text: &str,

@@ -28,24 +28,20 @@ impl Interrupt {
     }
 
     /// Whether Ctrl-C was pressed since this was last asked.
-    #[must_use]
     pub fn take(&self) -> bool {
         self.pressed.swap(false, Ordering::Relaxed)
     }
 
     /// Whether Ctrl-C is waiting to be taken.
-    #[must_use]
     pub fn is_pressed(&self) -> bool {
         self.pressed.load(Ordering::Relaxed) || self.is_ended()
     }
 
     /// Whether the session was told to end.
-    #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    #[must_use]
     pub fn ended_flag(&self) -> Arc<AtomicBool> {
         self.ended.clone()
     }

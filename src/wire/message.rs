@@ -334,7 +334,6 @@ pub struct Facts {
 
 impl Facts {
     /// Whether the cell came to its end, or to a `return`.
-    #[must_use]
     pub fn ran_through(&self) -> bool {
         !(self.panicked || self.errored || self.panicked_at_end) && self.changed.is_empty()
     }
@@ -352,14 +351,12 @@ pub struct PanicInfo {
 
 impl PanicInfo {
     /// ` at In [3]:2`, or nothing when that is not in the user's cells.
-    #[must_use]
     pub fn at(&self) -> String {
         self.place
             .map_or_else(String::new, |place| format!(" at {place}"))
     }
 
     /// One without a place.
-    #[must_use]
     pub fn plain(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),

@@ -42,7 +42,6 @@ pub enum WireError {
 }
 
 /// The twelve bytes of the greeting.
-#[must_use]
 pub fn greeting() -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&GREETING);
@@ -60,7 +59,6 @@ pub fn check_greeting(bytes: [u8; 12]) -> Result<(), WireError> {
 }
 
 /// The machine's monotonic clock, nanoseconds: the same for all processes.
-#[must_use]
 pub fn monotonic() -> u64 {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |time| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();

@@ -25,13 +25,11 @@ impl fmt::Display for Place {
 }
 
 /// The file of an artifact's places, beside its own file `so`.
-#[must_use]
 pub fn file_of(artifact: ArtifactId, so: &Path) -> PathBuf {
     so.with_file_name(format!("{artifact}.places"))
 }
 
 /// What the file says: the lines of the source, from 1, and what they are.
-#[must_use]
 pub fn written(places: impl Iterator<Item = (usize, Place)>) -> String {
     places
         .map(|(line, place)| format!("{line} {} {}\n", place.cell, place.line))
@@ -39,7 +37,6 @@ pub fn written(places: impl Iterator<Item = (usize, Place)>) -> String {
 }
 
 /// The place of a line of the source.
-#[must_use]
 pub fn find(text: &str, line: u32) -> Option<Place> {
     text.lines().find_map(|entry| {
         let mut numbers = entry.split(' ').map(str::parse::<u32>);

@@ -10,7 +10,6 @@ const WRONG: &str = "Expansion had errors";
 
 /// The expansion of `call`, which begins with its macro's name and stands where items do; calls in it of `macros`
 /// are expanded too, others stay. `None` when there is none: rustc tells why.
-#[must_use]
 pub fn expanded(macros: &str, call: &str) -> Option<String> {
     // It needs a stack, and its panics are told to nobody.
     let work = || expanded_here(macros, call);

@@ -110,7 +110,6 @@ fn place(tool: Tool) -> PathBuf {
 }
 
 /// The folder of the tools that stand in.
-#[must_use]
 pub fn bin(folder: &Path) -> PathBuf {
     folder.join(FOLDER)
 }
@@ -127,7 +126,6 @@ pub fn make(folder: &Path) -> io::Result<()> {
 }
 
 /// The tool as which this process was started.
-#[must_use]
 pub fn role() -> Option<Tool> {
     // A session's children alone know its folder.
     std::env::var_os(relay::FOLDER_VARIABLE)?;

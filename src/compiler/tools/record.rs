@@ -61,7 +61,6 @@ pub struct Record {
 }
 
 /// Whether the build in this folder is recorded, as it is now.
-#[must_use]
 pub fn is_recorded(folder: &Path) -> bool {
     fs::read_dir(folder.join("target").join(RECORDS))
         .is_ok_and(|mut records| records.next().is_some())

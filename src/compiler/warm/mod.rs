@@ -29,7 +29,6 @@ pub const SAME: usize = 2;
 pub const ALL: usize = 4;
 
 /// How long a compiler waits for a session.
-#[must_use]
 pub fn patience() -> Duration {
     let seconds = std::env::var(PATIENCE_VARIABLE).ok();
     let seconds = seconds.and_then(|seconds| seconds.parse().ok());

@@ -28,7 +28,6 @@ pub enum Use {
 
 impl Use {
     /// Waits for so long from now on.
-    #[must_use]
     pub fn waits(patience: Duration) -> Self {
         let until = now() + patience;
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
@@ -43,7 +42,6 @@ fn now() -> Duration {
 
 impl Record {
     /// When it ends without a session.
-    #[must_use]
     pub fn ends_in(&self) -> Option<Duration> {
         match self.usage {
             Use::Session | Use::Forgets => None,
@@ -52,7 +50,6 @@ impl Record {
     }
 
     /// Resident memory in bytes.
-    #[must_use]
     pub fn memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let line = status

@@ -11,7 +11,6 @@ use crate::cell::{
 /// How the names begin under which `impl`s are kept that stand behind no item of their own type.
 const CARRIER: &str = "_REGATTA_";
 
-#[must_use]
 pub fn is_carrier(name: &str) -> bool {
     name.starts_with(CARRIER)
 }
@@ -184,7 +183,6 @@ fn carrier(name: &str) -> String {
 }
 
 /// The carriers that a cell's `impl`s need, as edits of the code that `items` were read from.
-#[must_use]
 pub fn carriers(items: &[ItemText]) -> Edits {
     let mut edits = Edits::default();
     for (item, owner) in items.iter().zip(owners(items)) {
@@ -196,7 +194,6 @@ pub fn carriers(items: &[ItemText]) -> Edits {
 }
 
 /// Items one after the other, with the carriers that they need.
-#[must_use]
 pub fn carried_by(items: &[ItemText]) -> String {
     let mut text = String::new();
     for (item, owner) in items.iter().zip(owners(items)) {
