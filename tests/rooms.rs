@@ -165,6 +165,17 @@ fn no_room_imports_one_above_it() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The workshop waits on the crew, which goes on meanwhile; so the crew knows no workshop.
+#[test]
+fn the_crew_knows_no_workshop() {
+    let crew = rust_files(&Path::new(SOURCES).join("session/crew"));
+    assert!(crew.len() > 5, "the crew is read");
+    for path in crew {
+        let text = code(&fs::read_to_string(&path).expect("a source")).to_lowercase();
+        assert!(!text.contains("workshop"), "{}", path.display());
+    }
+}
+
 #[test]
 fn only_the_compilers_room_knows_evcxr_and_its_analysis() {
     for path in rust_files(Path::new(SOURCES)) {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::workshop::{Meanwhile, Namespace, Ready, Workshop};
+use super::namespace::Namespace;
+use super::workshop::{Meanwhile, Ready, Workshop};
 use super::{Code, Failed, Record, Session};
 use crate::ids::{CellId, EngineId};
 use crate::outcome::Sink;

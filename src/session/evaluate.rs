@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::crew::{Batch, Ended, Flight, Hold, Leg, Why, is_ours};
-use super::workshop::{Namespace, Ready, external_crate};
+use super::namespace::Namespace;
+use super::workshop::{Ready, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{bound_at_top, identifiers, lacks_a_pattern, normalised, split_items};
 use crate::ids::{EngineId, Rank};

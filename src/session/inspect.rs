@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::crew::{Awaited, Crew, is_ours};
-use super::workshop::Namespace;
+use super::namespace::Namespace;
 use super::{Code, Failed, Session, TICK, explain};
 use crate::compiler::Analyst;
 use crate::compiler::analysis::{Found, Question, Scene, Scenes};

@@ -16,6 +16,7 @@ mod jobs;
 mod map;
 mod marks;
 mod names;
+mod namespace;
 mod outs;
 mod past;
 mod places;

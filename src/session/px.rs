@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::{Followed, Hold, OnInterrupt, Wait};
+use super::namespace::Namespace;
 use super::px_out::Values;
 use super::px_outcome::Outcome;
-use super::workshop::Namespace;
 use super::{Code, Failed, Session};
 use crate::cell::Targets;
 use crate::compiler::Artifact;

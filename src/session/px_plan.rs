@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::crew::Batch;
+use super::namespace::Namespace;
 use super::px::{Asked, Plan, Planned};
 use super::px_out::{OUT, sending, sent_type};
-use super::workshop::{Namespace, Ready};
+use super::workshop::Ready;
 use super::{Code, Failed, Pool, Session};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};

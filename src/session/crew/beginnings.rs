@@ -8,7 +8,7 @@ use crate::ids::EngineId;
 use crate::outcome::{DeathCause, ErrorKind, Report, Sink};
 use crate::session::Failed;
 use crate::session::explain::interrupted;
-use crate::session::workshop::Namespace;
+use crate::session::namespace::Namespace;
 
 /// How long engines may take to answer for the first time.
 const START_PATIENCE: Duration = Duration::from_secs(20);

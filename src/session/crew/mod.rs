@@ -27,7 +27,7 @@ pub use pump::Awaited;
 pub use screen::ValueStyle;
 
 use super::Interrupt;
-use super::workshop::Namespace;
+use super::namespace::Namespace;
 use crate::ids::{CellId, EngineId, PoolName};
 use crate::pool::{Hub, Init};
 use moved::Moved;

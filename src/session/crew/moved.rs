@@ -7,7 +7,7 @@ use super::Crew;
 use crate::ids::{CellId, EngineId};
 use crate::outcome::Cause;
 use crate::session::Failed;
-use crate::session::workshop::Namespace;
+use crate::session::namespace::Namespace;
 
 /// By variable the last cell after which it was gone, and why.
 pub type Moved = BTreeMap<String, (CellId, Why)>;

@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::Workshop;
 use super::blocks::carriers;
 use super::cache::Key;
-use super::namespace::Namespace;
 use super::waiting::Meanwhile;
 use crate::cell::{
     Edits, boxed_closure, lifted, made_items, nests_too_deeply, split_items, with_pointers,
@@ -16,6 +15,7 @@ use crate::cell::{
 use crate::compiler::analysis::expanded;
 use crate::compiler::{Artifact, CompileError, Source};
 use crate::outcome::ErrorKind;
+use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 use crate::wire::places::Place;
 

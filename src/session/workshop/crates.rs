@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 
 use super::Workshop;
-use super::namespace::Namespace;
 use super::waiting::Meanwhile;
 use crate::outcome::Report;
+use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 
 impl Workshop {

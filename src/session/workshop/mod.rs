@@ -5,7 +5,7 @@ mod blocks;
 mod cache;
 mod compile;
 mod crates;
-mod namespace;
+mod definitions;
 mod places;
 mod retold;
 mod waiting;
@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use compile::Ready;
-pub use namespace::{Definitions, Namespace, external_crate};
+pub use definitions::{Definitions, external_crate};
 pub use waiting::Meanwhile;
 
 use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{Analyst, Compiler, Setting, State, Warmth};
+use crate::session::namespace::Namespace;
 use cache::Cache;
 
 pub struct Workshop {

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use super::Workshop;
-use super::namespace::Namespace;
 use super::waiting::Meanwhile;
 use crate::compiler::{CompileError, Compiled, Source, State};
 use crate::outcome::Event;
+use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 
 impl Workshop {

@@ -1,4 +1,4 @@
-//! Namespaces: what an engine's variables are, and the definitions that all engines share.
+//! The definitions that all engines share, and what each of them changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,22 +8,8 @@ use crate::cell::{
     Associated, ItemKind, ItemText, identifiers, implementation, imported, is_const_fn, normalised,
     split_items,
 };
-use crate::compiler::State;
+use crate::session::namespace::Namespace;
 use crate::wire::places::Place;
-
-/// The variables of one or several engines, as the compiler knows them.
-#[derive(Clone, Debug)]
-pub struct Namespace {
-    pub state: State,
-    /// How many entries of the definitions' log the state contains.
-    pub seen: usize,
-}
-
-impl Namespace {
-    pub fn variables(&self) -> &BTreeMap<String, String> {
-        self.state.variables()
-    }
-}
 
 /// Every definition of the session in the order of its cells. A namespace that has not seen the newest ones
 /// gets them in front of its next cell.
