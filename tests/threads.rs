@@ -138,10 +138,42 @@ fn items_are_stopped_between_two_of_them() {
     lacks(&shown, &["restarted"]);
     contains(&session.cell("kept"), &["7"]);
 
-    // One that does not end in time ends with the local engine.
+    // Those under way come to their end, however long that takes.
+    session.enter("%map nap over [5_000u64, 5_000, 1, 1]");
+    session.taken(PATIENCE);
+    session.shows("busy", PATIENCE);
+    session.press_interrupt();
+    session.shows("waiting for 2 items under way", PATIENCE);
+    let shown = session.prompt(PATIENCE);
+    contains(
+        &shown,
+        &["the map was interrupted", "2 of 4 items were done"],
+    );
+    lacks(&shown, &["restarted"]);
+    contains(&session.cell("kept"), &["7"]);
+
+    // A cell that goes on without the map is ended as any other; another Ctrl-C ends the items by force.
+    session.enter(
+        "let _ = pool::pool(\"t0\").try_map([1_500u64, 1_500, 1], nap); println!(\"on\"); nap(60_000);",
+    );
+    session.taken(PATIENCE);
+    session.shows("busy", PATIENCE);
+    session.press_interrupt();
+    session.shows("waiting for 2 items", PATIENCE);
+    session.shows("on", PATIENCE);
+    contains(
+        &session.prompt(4 * SECOND),
+        &["the local engine was restarted", "`kept`"],
+    );
+    session.cells(&["let kept = 8;"]);
     session.enter("%map nap over [60_000u64, 60_000]");
     session.taken(PATIENCE);
     session.shows("busy", PATIENCE);
+    session.press_interrupt();
+    session.shows(
+        "Ctrl-C again ends the local engine and loses its variables",
+        PATIENCE,
+    );
     let since = Instant::now();
     contains(
         &session.interrupt(),

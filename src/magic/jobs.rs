@@ -110,7 +110,10 @@ fn state(state: JobState) -> String {
     match state {
         JobState::Waiting => "waiting".to_owned(),
         JobState::Running => "running".to_owned(),
-        JobState::Stopping { left } => format!("stopping, {:.0} s left", left.as_secs_f64().ceil()),
+        JobState::Stopping { left: None } => "stopping".to_owned(),
+        JobState::Stopping { left: Some(left) } => {
+            format!("stopping, {:.0} s left", left.as_secs_f64().ceil())
+        }
         JobState::Done => "done".to_owned(),
         JobState::Failed => "failed".to_owned(),
         JobState::Cancelled => "cancelled".to_owned(),
@@ -154,7 +157,7 @@ mod tests {
             ]
         );
         status.state = JobState::Stopping {
-            left: Duration::from_millis(2100),
+            left: Some(Duration::from_millis(2100)),
         };
         (status.done, status.total, status.bytes) = (0, None, 0);
         let rows = table(&[status]).rows;

@@ -98,9 +98,10 @@ pub enum JobState {
     /// Its engines have other jobs to do first.
     Waiting,
     Running,
-    /// No new chunks are sent; so long until engines that are still busy are killed.
+    /// No new items begin. So long until engines that are still busy are killed; `None`: those under way are
+    /// waited for.
     Stopping {
-        left: Duration,
+        left: Option<Duration>,
     },
     Done,
     Failed,

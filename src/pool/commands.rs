@@ -39,7 +39,7 @@ impl State {
             }
             Command::Maps(verb, which, answer) => {
                 let jobs = self.jobs(which);
-                let _ = answer.send(!jobs.is_empty());
+                let _ = answer.send(jobs.clone());
                 for job in jobs {
                     if let Some(map) = self.maps.get_mut(&job) {
                         map.awaited = matches!(which, WhichMaps::Job(_));

@@ -143,7 +143,8 @@ impl State {
         match how {
             EndEarly::Cancel => {
                 let steps = map.cancel();
-                if map.is_stopping() && map.may_be_killed() {
+                // Threads are waited for: to kill them is to lose the session's variables.
+                if map.is_stopping() && !map.is_on_threads() {
                     self.countdowns
                         .entry(job)
                         .or_insert_with(|| Instant::now() + COUNTDOWN);
@@ -194,9 +195,10 @@ impl State {
                 .countdowns
                 .get(job)
                 .map(|at| at.saturating_duration_since(now));
-            let shown = !map.options.background && !map.options.quiet;
-            let long = map.elapsed() >= LIVE_AFTER || left.is_some();
-            if shown && long {
+            let stops = map.is_stopping();
+            // Whoever has pressed Ctrl-C hears what is waited for.
+            let shown = !map.options.background && (!map.options.quiet || stops && left.is_none());
+            if shown && (map.elapsed() >= LIVE_AFTER || stops) {
                 let look = |engine: EngineId| {
                     let process = self.engines.get(&engine);
                     let item = process.and_then(|process| process.link.at(*job));

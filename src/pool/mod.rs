@@ -203,8 +203,8 @@ enum Command {
     /// Ends engines without a `Died` event.
     Stop(Vec<EngineId>),
     Signal(Vec<EngineId>, Signal),
-    /// Answers whether there was one.
-    Maps(EndEarly, WhichMaps, Sender<bool>),
+    /// Answers which ones there were.
+    Maps(EndEarly, WhichMaps, Sender<Vec<JobId>>),
     Jobs(Sender<Vec<JobRecord>>),
     Timeline(JobId, Sender<Option<Timeline>>),
     /// A finished job is not listed any more.
@@ -280,11 +280,11 @@ impl Hub {
         self.tell(Command::Signal(engines, signal));
     }
 
-    /// Ends maps early; whether there was one. The cell that waits goes on with an error.
-    pub fn end_maps(&self, which: WhichMaps, how: EndEarly) -> bool {
+    /// Ends maps early, and tells which ones. The cell that waits goes on with an error.
+    pub fn end_maps(&self, which: WhichMaps, how: EndEarly) -> Vec<JobId> {
         let (answer, incoming) = channel();
         self.tell(Command::Maps(how, which, answer));
-        incoming.recv().unwrap_or(false)
+        incoming.recv().unwrap_or_default()
     }
 
     /// All maps that run or are remembered, the oldest first.

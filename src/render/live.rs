@@ -1,6 +1,8 @@
 //! The table of a job under way: its lines, from successive views of the job. It decides what stands where;
 //! `below` decides when, and draws it.
 
+mod stopping;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -97,7 +99,7 @@ impl Live {
         };
         let mut below = vec![total(&self.view, style)];
         if let JobState::Stopping { left } = self.view.state {
-            below.push(style.warning(&stopping(&self.view, left, style)));
+            below.push(style.warning(&stopping::line(&self.view, left, style)));
         }
         // One row of the screen is left for what was there before.
         let room = style.height.saturating_sub(below.len() + 1);
@@ -238,50 +240,10 @@ fn total(view: &JobView, style: &Style) -> String {
     style.spell(text::cut(&line, style.width))
 }
 
-/// What happens to items that still run, as long as it fits.
-fn stopping(view: &JobView, left: Duration, style: &Style) -> String {
-    let busy = view
-        .engines
-        .iter()
-        .filter(|engine| engine.activity == EngineActivity::Busy)
-        .count() as u64;
-    if busy == 0 {
-        return text::cut("stopping: no item runs any more", style.width);
-    }
-    let verb = if busy == 1 { "runs" } else { "run" };
-    let still = format!("stopping: {} still {verb}", units::counted(busy, "items"));
-    let whose = if busy == 1 {
-        "its engine is"
-    } else {
-        "their engines are"
-    };
-    let choices = if left.is_zero() {
-        [
-            format!("{still} · {whose} killed now"),
-            format!("{still} · killed now"),
-            still,
-        ]
-    } else {
-        let seconds = left.as_secs_f64();
-        let long = format!("{still} · {whose} killed in {seconds:.1} s");
-        [
-            format!(
-                "{long} · Ctrl-C again kills {} now",
-                if busy == 1 { "it" } else { "them" }
-            ),
-            long,
-            format!("stopping: {busy} still {verb} · killed in {seconds:.1} s"),
-        ]
-    };
-    let fits = choices.iter().find(|text| text::width(text) <= style.width);
-    let line = fits.unwrap_or(&choices[2]);
-    style.spell(text::cut(line, style.width))
-}
-
 /// What is said once, where nothing can be redrawn, when the job begins to stop.
 pub(crate) fn stopping_line(view: &JobView, style: &Style) -> Option<String> {
     match view.state {
-        JobState::Stopping { left } => Some(stopping(view, left, style)),
+        JobState::Stopping { left } => Some(stopping::line(view, left, style)),
         _ => None,
     }
 }

@@ -223,12 +223,9 @@ impl Session {
         if status.state.is_over() {
             return Err(Report::usage(format!("job {job} is over: {}", counted(&status))).into());
         }
-        if !self
-            .crew
-            .hub()
-            .end_maps(WhichMaps::Job(job), EndEarly::Cancel)
-            && self.cancel_px_job(job, sink)?
-        {
+        let hub = self.crew.hub();
+        let maps = hub.end_maps(WhichMaps::Job(job), EndEarly::Cancel);
+        if maps.is_empty() && self.cancel_px_job(job, sink)? {
             sink.send(Event::Text(format!("job {job} is cancelled")));
             return Ok(());
         }

@@ -221,13 +221,18 @@ impl Session {
     /// Ctrl-C, and the prompt within a second or so; gives what was shown since the cell was entered.
     pub fn interrupt(&mut self) -> String {
         let pressed = Instant::now();
-        self.keys
-            .write_all(b"\x03")
-            .expect("a terminal that takes keys");
+        self.press_interrupt();
         let shown = self.prompt(PATIENCE);
         let took = pressed.elapsed();
         assert!(took < SECOND, "Ctrl-C took {took:?}: {shown}");
         shown
+    }
+
+    /// Ctrl-C; it waits for nothing.
+    pub fn press_interrupt(&mut self) {
+        self.keys
+            .write_all(b"\x03")
+            .expect("a terminal that takes keys");
     }
 
     pub fn pid(&self) -> i32 {

@@ -46,9 +46,9 @@ impl Map {
             job: self.job,
             what: self.what(),
             pool: self.pool.clone(),
-            state: match left {
-                Some(left) => JobState::Stopping { left },
-                None => JobState::Running,
+            state: match self.is_stopping() {
+                true => JobState::Stopping { left },
+                false => JobState::Running,
             },
             done: self.assignment.ledger().settled(),
             total: self.assignment.ledger().total(),
@@ -72,9 +72,7 @@ impl Map {
             // Its caller has ended in the middle of it.
             (None, _, false) if self.closed => JobState::Failed,
             (None, true, true) => JobState::Cancelled,
-            (None, true, false) => JobState::Stopping {
-                left: Duration::ZERO,
-            },
+            (None, true, false) => JobState::Stopping { left: None },
             (None, false, true) => JobState::Done,
             (None, false, false) => JobState::Running,
         };

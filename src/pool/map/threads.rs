@@ -20,15 +20,10 @@ impl Map {
         }
     }
 
-    /// Whether whoever is busy with it is killed when that does not end. Not for a job on threads: all of the
-    /// user's variables are where they are.
-    pub fn may_be_killed(&self) -> bool {
-        !(self.is_on_threads() && self.options.background)
-    }
-
-    /// The engine whose threads are busy with it, as far as it may be killed.
+    /// The engine whose threads are busy with it, as far as it may be killed: all of the user's variables are there,
+    /// so nobody does that for a job in the background.
     pub(super) fn threads_engine(&self) -> Vec<EngineId> {
-        let caller = self.may_be_killed().then_some(self.caller);
+        let caller = (!self.options.background).then_some(self.caller);
         caller.into_iter().collect()
     }
 

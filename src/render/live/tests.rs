@@ -12,10 +12,12 @@ fn at(width: usize) -> String {
 }
 
 fn stopping(left: u64) -> JobView {
+    stopping_in(Some(Duration::from_millis(left)))
+}
+
+fn stopping_in(left: Option<Duration>) -> JobView {
     JobView {
-        state: JobState::Stopping {
-            left: Duration::from_millis(left),
-        },
+        state: JobState::Stopping { left },
         ..samples::job()
     }
 }
@@ -133,6 +135,37 @@ fn a_stopping_job_says_what_comes_next() {
         "stopping: no item runs any more"
     );
     assert_eq!(stopping_line(&samples::job(), &Style::plain(80)), None);
+}
+
+/// Threads cannot be killed one by one.
+#[test]
+fn a_job_that_waits_for_its_items_says_what_it_waits_for() {
+    let last = |view: &JobView, width| {
+        let mut lines = show(view.clone(), &Style::plain(width));
+        lines.pop().expect("a line")
+    };
+    let mut view = stopping_in(None);
+    assert_eq!(
+        last(&view, 100),
+        "waiting for 2 items under way · Ctrl-C again ends the local engine and loses its variables"
+    );
+    assert_eq!(
+        last(&view, 80),
+        "waiting for 2 items under way · Ctrl-C again loses the session's variables"
+    );
+    assert_eq!(
+        last(&view, 60),
+        "waiting for 2 items · Ctrl-C again loses all variables"
+    );
+    assert_eq!(last(&view, 40), "waiting for 2 items under way");
+    view.engines.truncate(1);
+    assert_eq!(
+        stopping_line(&view, &Style::plain(100)).expect("a line"),
+        "waiting for 1 item under way · Ctrl-C again ends the local engine and loses its variables"
+    );
+    // What they are at is told now and then.
+    view.engines.clear();
+    assert_eq!(last(&view, 40), "waiting for the items under way");
 }
 
 #[test]

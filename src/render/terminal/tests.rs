@@ -364,7 +364,7 @@ fn where_nothing_can_be_redrawn_a_job_is_told_in_plain_lines() {
         let mut job = samples::job();
         job.elapsed = Duration::from_millis(7000 + millis);
         job.state = JobState::Stopping {
-            left: Duration::from_millis(1000 - millis),
+            left: Some(Duration::from_millis(1000 - millis)),
         };
         Event::Live(Some((About::default(), job)))
     };

@@ -8,7 +8,7 @@ use super::Crew;
 use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
-use crate::ids::{CellId, EngineId};
+use crate::ids::{CellId, EngineId, JobId};
 use crate::outcome::{DeathCause, EngineChange, Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
@@ -68,6 +68,8 @@ const KILLS: u32 = 10;
 #[derive(Debug, Default)]
 struct Interruption {
     presses: u32,
+    /// Maps on threads whose items are waited for. Nothing is killed meanwhile.
+    waits_for: Vec<JobId>,
     /// When what still runs is killed.
     deadline: Option<Instant>,
     kills: u32,
@@ -241,6 +243,10 @@ impl Awaited for FlightEnd {
         if self.wait.on_interrupt == OnInterrupt::Nothing && self.interruption.presses > 0 {
             return Ok(Some(None));
         }
+        if !self.interruption.waits_for.is_empty() {
+            self.interruption.waits_for = crew.still_on_threads(&self.interruption.waits_for);
+            self.interruption.deadline = Some(Instant::now() + MAP_GRACE);
+        }
         let flight = crew.flights.get_mut(&self.id);
         let Some(flight) = flight.filter(|flight| !flight.is_over()) else {
             return Ok(Some(Some(std::mem::take(&mut self.interruption))));
@@ -264,8 +270,9 @@ impl Awaited for FlightEnd {
         Ok(None)
     }
 
-    /// A map is told to stop; its engines are killed at the second Ctrl-C, and it is given up at the third. A
-    /// cell without one gets its signal, and is killed when that does not end it.
+    /// A map is told to stop; its engines are killed at the second Ctrl-C, and it is given up at the third. On
+    /// threads the items under way are waited for until then: the session's variables would end with them. A cell
+    /// without a map gets its signal, and is killed when that does not end it.
     fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed> {
         self.interruption.presses += 1;
         let OnInterrupt::Signal(signal) = self.wait.on_interrupt else {
@@ -281,9 +288,17 @@ impl Awaited for FlightEnd {
             return Ok(());
         };
         let now = Instant::now();
-        if flight.has(crew.local) && crew.hub.end_maps(WhichMaps::Foreground, how) {
+        let maps = match flight.has(crew.local) {
+            true => crew.hub.end_maps(WhichMaps::Foreground, how),
+            false => Vec::new(),
+        };
+        if !maps.is_empty() {
             // The map's own countdown comes first.
             self.interruption.deadline = Some(now + MAP_GRACE);
+            self.interruption.waits_for = match how {
+                EndEarly::Cancel => crew.still_on_threads(&maps),
+                EndEarly::Kill | EndEarly::Abandon => Vec::new(),
+            };
         } else if self.interruption.presses == 1 {
             self.interruption.killed.extend(flight.flying());
             crew.hub.signal(flight.flying(), signal);

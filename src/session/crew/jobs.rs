@@ -160,6 +160,17 @@ impl Crew {
         self.hub.jobs().into_iter().filter(runs)
     }
 
+    /// Those of these maps that are under way on threads of the local engine.
+    pub fn still_on_threads(&self, maps: &[JobId]) -> Vec<JobId> {
+        let runs = |record: &JobRecord| {
+            maps.contains(&record.job)
+                && record.kind == PoolKind::Threads
+                && !record.state.is_over()
+        };
+        let jobs = self.hub.jobs().into_iter().filter(runs);
+        jobs.map(|record| record.job).collect()
+    }
+
     /// Whether a `%px` in the background has come down, and is to be settled.
     pub fn is_due(&self) -> bool {
         let down = |job: &PxJob| match &job.stage {

@@ -26,7 +26,6 @@ enum Event {
     /// The caller tells the end: as it is, or because of a panic.
     Over,
     Panics,
-    TimeIsUp,
     CallerCancels,
     Ends(EndEarly),
     CallerDies,
@@ -41,6 +40,8 @@ struct World {
     told: ThreadsTold,
     stopped: bool,
     wished: bool,
+    /// The map was to end by force.
+    forced: bool,
     panicked: bool,
     is_gone: bool,
     done: Vec<PoolEvent>,
@@ -75,6 +76,7 @@ impl World {
             told,
             stopped: false,
             wished: false,
+            forced: false,
             panicked: false,
             is_gone: false,
             done: Vec::new(),
@@ -150,13 +152,13 @@ impl World {
         if self.items() == ITEMS || self.stopped {
             events.push(Event::Over);
         }
-        if self.state.countdowns.contains_key(&MAP) {
-            events.push(Event::TimeIsUp);
-        }
         if !self.wished && !map.is_over() {
             let ways = [EndEarly::Cancel, EndEarly::Kill, EndEarly::Abandon];
             events.extend(ways.map(Event::Ends));
             events.extend([Event::CallerCancels, Event::CallerDies]);
+        } else if !self.forced && !map.is_over() {
+            // Another Ctrl-C.
+            events.push(Event::Ends(EndEarly::Kill));
         }
         if self.office.with(LOCAL, |desk| desk.is_killed) {
             events.push(Event::CallerDies);
@@ -192,17 +194,13 @@ impl World {
                 self.panicked = true;
                 self.over(Some((self.items(), PanicInfo::plain("as wanted"))));
             }
-            Event::TimeIsUp => {
-                self.state.countdowns.insert(MAP, Instant::now());
-                self.state.tick();
-                self.round(Ready::default());
-            }
             Event::CallerCancels => {
                 self.wished = true;
                 self.sends(&FromCaller::Cancel);
             }
             Event::Ends(how) => {
                 self.wished = true;
+                self.forced |= how == EndEarly::Kill;
                 let (answer, answers) = channel();
                 let which = if self.options.background {
                     WhichMaps::Job(MAP)
@@ -210,7 +208,7 @@ impl World {
                     WhichMaps::Foreground
                 };
                 self.state.command(Command::Maps(how, which, answer));
-                assert!(answers.recv().unwrap());
+                assert_eq!(answers.recv().unwrap(), [MAP]);
                 self.round(Ready::default());
             }
             Event::CallerDies => {
@@ -237,10 +235,9 @@ impl World {
 
     fn check(&self) {
         let is_killed = self.office.with(LOCAL, |desk| desk.is_killed);
-        assert!(
-            !(is_killed && self.options.background),
-            "the user's variables"
-        );
+        let by_force = self.forced && !self.options.background;
+        assert_eq!(is_killed, by_force, "the user's variables");
+        assert!(self.state.countdowns.is_empty(), "threads are waited for");
         let record = match self.state.maps.get(&MAP) {
             Some(map) => map.record(),
             None => self.state.finished[0].0.clone(),
@@ -253,7 +250,7 @@ impl World {
     }
 
     fn check_end(&self, state: JobState) {
-        assert!(self.state.countdowns.is_empty() && self.state.due.is_empty());
+        assert!(self.state.due.is_empty());
         let timeline = &self.state.finished[0].1;
         assert_eq!(timeline.chunks.len() as u64, self.items());
         assert_eq!(timeline.engines, 2);

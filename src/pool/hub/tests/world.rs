@@ -349,7 +349,7 @@ impl World {
                 let (answer, answers) = channel();
                 let which = WhichMaps::Foreground;
                 self.state.command(Command::Maps(how, which, answer));
-                assert!(answers.recv().unwrap());
+                assert_eq!(answers.recv().unwrap(), [MAP]);
                 self.round(Ready::default());
             }
             Trouble::CallerDies => {
