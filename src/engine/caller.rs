@@ -15,6 +15,7 @@ use super::connections::Connection;
 use super::outgoing::Outgoing;
 use super::shared::View;
 use super::{host, loader, nanoseconds, notes};
+use crate::ids::Rank;
 use crate::wire::{
     AWAKE, CapturesInfo, EAGER, FromCaller, ItemFault, MapBegin, PanicInfo, Payload, Service,
     ToCaller, WireError, Workers,
@@ -216,40 +217,18 @@ impl Caller {
 
     fn take(&mut self, message: ToCaller, payload: Payload) -> Result<Step, WireError> {
         match message {
-            ToCaller::Job { job } => {
-                self.outside.lock_progress().job = job.0;
-            }
-            ToCaller::WantCaptures => {
-                let captures = self.captures();
-                match captures {
-                    Some(captures) => self.outside.send(&FromCaller::Captures, &captures)?,
-                    None => self
-                        .outside
-                        .send(&FromCaller::Undecodable, &Payload::None)?,
-                }
-            }
+            ToCaller::Job { job } => self.outside.lock_progress().job = job.0,
+            ToCaller::WantCaptures => match self.captures() {
+                Some(captures) => self.outside.send(&FromCaller::Captures, &captures)?,
+                None => self
+                    .outside
+                    .send(&FromCaller::Undecodable, &Payload::None)?,
+            },
             ToCaller::Pull { items, chunks } => self.give(items, chunks)?,
             ToCaller::Results { first, count, rank } => {
-                let since = Instant::now();
-                let view = View::of(payload)?;
-                let bytes = Bytes::of(view.bytes());
-                if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) && !self.undecodable {
-                    self.undecodable = true;
-                    self.outside
-                        .send(&FromCaller::Undecodable, &Payload::None)?;
-                }
-                view.release();
-                self.decode += nanoseconds(since);
+                self.put(first, count, rank, payload)?;
             }
-            ToCaller::Failed { item, fault } => {
-                let (fault, why) = match fault {
-                    ItemFault::Crashed(cause) => (Fault::Crashed, cause),
-                    ItemFault::Lost(cause) => (Fault::Lost, cause),
-                    ItemFault::TimedOut => (Fault::TimedOut, String::new()),
-                    ItemFault::Cancelled => (Fault::Cancelled, String::new()),
-                };
-                (self.ctx.failed)(self.ctx.ctx, item, fault, Bytes::of(why.as_bytes()));
-            }
+            ToCaller::Failed { item, fault } => self.item_failed(item, fault),
             // For threads.
             ToCaller::Stop { .. } => {}
             ToCaller::Over {
@@ -268,30 +247,65 @@ impl Caller {
                     let mut progress = self.outside.lock_progress();
                     (progress.wall, progress.serial) = (wall, serial);
                 }
-                let closed = FromCaller::Closed {
-                    decode: self.decode,
-                };
-                // A session that is gone will end this process.
-                let _ = self.connection.writer().queue(&closed, &Payload::None);
-                if !self.silent {
-                    let _ = self.connection.writer().flush();
-                }
-                self.closed = true;
-                // The session may hear of it only now.
-                let lost = self
-                    .undecodable
-                    .then(|| "a result could not be decoded".to_owned());
-                let error = error.or(lost);
-                let how = match (&error, cancelled) {
-                    (_, true) => Step::Cancelled,
-                    (Some(_), false) => Step::Failed,
-                    (None, false) => Step::Finished,
-                };
-                *self.outside.lock_failure() = error.unwrap_or_default();
-                return Ok(how);
+                return Ok(self.close(error, cancelled));
             }
         }
         Ok(Step::Going)
+    }
+
+    fn put(
+        &mut self,
+        first: u64,
+        count: u64,
+        rank: Rank,
+        results: Payload,
+    ) -> Result<(), WireError> {
+        let since = Instant::now();
+        let view = View::of(results)?;
+        let bytes = Bytes::of(view.bytes());
+        if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) && !self.undecodable {
+            self.undecodable = true;
+            self.outside
+                .send(&FromCaller::Undecodable, &Payload::None)?;
+        }
+        view.release();
+        self.decode += nanoseconds(since);
+        Ok(())
+    }
+
+    fn item_failed(&mut self, item: u64, fault: ItemFault) {
+        let (fault, why) = match fault {
+            ItemFault::Crashed(cause) => (Fault::Crashed, cause),
+            ItemFault::Lost(cause) => (Fault::Lost, cause),
+            ItemFault::TimedOut => (Fault::TimedOut, String::new()),
+            ItemFault::Cancelled => (Fault::Cancelled, String::new()),
+        };
+        (self.ctx.failed)(self.ctx.ctx, item, fault, Bytes::of(why.as_bytes()));
+    }
+
+    /// The map is over; how.
+    fn close(&mut self, error: Option<String>, cancelled: bool) -> Step {
+        let closed = FromCaller::Closed {
+            decode: self.decode,
+        };
+        // A session that is gone will end this process.
+        let _ = self.connection.writer().queue(&closed, &Payload::None);
+        if !self.silent {
+            let _ = self.connection.writer().flush();
+        }
+        self.closed = true;
+        // The session may hear of it only now.
+        let lost = self
+            .undecodable
+            .then(|| "a result could not be decoded".to_owned());
+        let error = error.or(lost);
+        let how = match (&error, cancelled) {
+            (_, true) => Step::Cancelled,
+            (Some(_), false) => Step::Failed,
+            (None, false) => Step::Finished,
+        };
+        *self.outside.lock_failure() = error.unwrap_or_default();
+        how
     }
 
     fn captures(&self) -> Option<Payload> {

@@ -10,7 +10,8 @@ use super::map::Map;
 use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::wire::{
-    Channel, FromCaller, MapBegin, Payload, Service, ToCaller, ToEngine, Workers, monotonic,
+    Channel, FromCaller, MapBegin, PanicInfo, Payload, Service, ToCaller, ToEngine, Workers,
+    monotonic,
 };
 
 impl State {
@@ -30,31 +31,10 @@ impl State {
     }
 
     /// A map that a caller asks for.
-    fn begin_map(&mut self, caller: EngineId, mut channel: Channel, begin: MapBegin) {
+    fn begin_map(&mut self, caller: EngineId, channel: Channel, begin: MapBegin) {
         let (pool, engines) = match self.engines_for(&begin) {
             Ok(found) => found,
-            Err(why) => {
-                self.emit(
-                    caller,
-                    PoolEvent::MapFailed(MapFailure {
-                        rank: None,
-                        item: None,
-                        what: MapFault::Inputs(why.clone()),
-                        died: Vec::new(),
-                    }),
-                );
-                let over = ToCaller::Over {
-                    error: Some(why),
-                    cancelled: false,
-                    wall: 0,
-                    serial: 0,
-                    first_items: Vec::new(),
-                };
-                // A caller that is gone needs no answer.
-                let _ = channel.queue(&over, &Payload::None);
-                let _ = channel.flush();
-                return self.hear_for_maps(Connection::new(caller, Service::Map, channel));
-            }
+            Err(why) => return self.refuse_map(caller, channel, why),
         };
         let job = JobId(self.next_job);
         self.next_job += 1;
@@ -91,20 +71,29 @@ impl State {
         if map.options.plan_only {
             let _ = map.fail(None, None, MapFault::PlanOnly);
             map.plan_told();
-            self.emit_of(
-                job,
-                PoolEvent::MapFailed(MapFailure {
-                    rank: None,
-                    item: None,
-                    what: MapFault::PlanOnly,
-                    died: Vec::new(),
-                }),
-            );
+            let failure = MapFailure::of_whole(MapFault::PlanOnly);
+            self.emit_of(job, PoolEvent::MapFailed(failure));
         } else if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
             map.tell(&ToCaller::WantCaptures, &Payload::None);
         }
         self.maps.insert(job, map);
         self.answer_heard(job);
+    }
+
+    fn refuse_map(&mut self, caller: EngineId, mut channel: Channel, why: String) {
+        let failure = MapFailure::of_whole(MapFault::Inputs(why.clone()));
+        self.emit(caller, PoolEvent::MapFailed(failure));
+        let over = ToCaller::Over {
+            error: Some(why),
+            cancelled: false,
+            wall: 0,
+            serial: 0,
+            first_items: Vec::new(),
+        };
+        // A caller that is gone needs no answer.
+        let _ = channel.queue(&over, &Payload::None);
+        let _ = channel.flush();
+        self.hear_for_maps(Connection::new(caller, Service::Map, channel));
     }
 
     /// Pool, engines, their ranks and whether they live.
@@ -206,12 +195,7 @@ impl State {
             FromCaller::Inputs {
                 error: Some(error), ..
             } => {
-                let fault = if error.file.is_empty() {
-                    MapFault::Inputs(error.message)
-                } else {
-                    MapFault::InputsPanicked(*error)
-                };
-                let step = map.fail(None, None, fault);
+                let step = map.fail(None, None, fault_of_inputs(*error));
                 self.take(job, vec![step]);
             }
             FromCaller::Inputs {
@@ -220,16 +204,7 @@ impl State {
                 encode,
                 ..
             } => map.inputs(count, exhausted, encode, payload),
-            FromCaller::Captures => {
-                if let Some(hash) = map.captures() {
-                    let names = map.options.captures.iter();
-                    let names = names.map(|(name, _)| name.clone()).collect();
-                    let needed = self.needed();
-                    for hash in self.captures.keep(hash, names, payload, &needed) {
-                        self.forget_capture(hash);
-                    }
-                }
-            }
+            FromCaller::Captures => self.keep_captures(job, payload),
             FromCaller::Undecodable => {
                 let what = MapFault::Inputs("a result could not be decoded".to_owned());
                 let step = map.fail(None, None, what);
@@ -243,6 +218,20 @@ impl State {
             FromCaller::Closed { decode } => map.close(decode),
             // One map at a time.
             FromCaller::Begin(_) => {}
+        }
+    }
+
+    fn keep_captures(&mut self, job: JobId, payload: Payload) {
+        let Some(map) = self.maps.get(&job) else {
+            return;
+        };
+        if let Some(hash) = map.captures() {
+            let names = map.options.captures.iter();
+            let names = names.map(|(name, _)| name.clone()).collect();
+            let needed = self.needed();
+            for hash in self.captures.keep(hash, names, payload, &needed) {
+                self.forget_capture(hash);
+            }
         }
     }
 
@@ -268,5 +257,13 @@ impl State {
                 self.send(engine, &ToEngine::ForgetCapture { hash }, &Payload::None);
             }
         }
+    }
+}
+
+fn fault_of_inputs(error: PanicInfo) -> MapFault {
+    if error.file.is_empty() {
+        MapFault::Inputs(error.message)
+    } else {
+        MapFault::InputsPanicked(error)
     }
 }

@@ -1,35 +1,21 @@
 //! What the session has the hub do.
 
+use std::sync::mpsc::Sender;
+
 use super::deaths::LAST_BREATH;
 use super::engine::Engine;
 use super::hub::State;
 use super::map::Map;
-use super::{Command, PoolEvent, PoolUse, Run, WhichMaps, Work};
+use super::{Command, EndEarly, JobRecord, Launch, PoolEvent, PoolUse, Run, WhichMaps, Work};
 use crate::ids::{EngineId, JobId};
-use crate::outcome::DeathCause;
+use crate::outcome::{DeathCause, Timeline};
 use crate::wire::{Payload, ToEngine};
 use nix::sys::signal::Signal;
 
 impl State {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::Launch(launch) => {
-                let engine = launch.id;
-                match self.launcher.launch(&launch) {
-                    Ok(link) => {
-                        self.engines.insert(engine, Engine::new(launch, link));
-                    }
-                    Err(error) => {
-                        self.emit(
-                            engine,
-                            PoolEvent::NotStarted {
-                                engine,
-                                why: error.to_string(),
-                            },
-                        );
-                    }
-                }
-            }
+            Command::Launch(launch) => self.launch(launch),
             Command::Run(run) => self.run(run),
             Command::Stop(engines) => self.stop(engines),
             Command::Signal(engines, signal) => {
@@ -37,46 +23,23 @@ impl State {
                     process.link.signal(signal);
                 }
             }
-            Command::Maps(verb, which, answer) => {
-                let jobs = self.jobs(which);
-                let _ = answer.send(jobs.clone());
-                for job in jobs {
-                    if let Some(map) = self.maps.get_mut(&job) {
-                        map.awaited = matches!(which, WhichMaps::Job(_));
-                    }
-                    self.end_early(job, verb);
-                }
-            }
+            Command::Maps(verb, which, answer) => self.end_maps(verb, which, &answer),
+            // Who asked and is gone needs no answer.
             Command::Jobs(answer) => {
-                let over = self.finished.iter().map(|(record, _)| record.clone());
-                let running = self.maps.values().map(Map::record);
-                let _ = answer.send(over.chain(running).collect());
+                let _ = answer.send(self.job_records());
             }
             Command::Timeline(job, answer) => {
-                let running = self.maps.get(&job).map(Map::timeline);
-                let over = self.finished.iter().find(|(record, _)| record.job == job);
-                let _ = answer.send(running.or_else(|| over.map(|(_, timeline)| timeline.clone())));
+                let _ = answer.send(self.timeline(job));
             }
             Command::Number(answer) => {
                 let _ = answer.send(JobId(self.next_job));
                 self.next_job += 1;
             }
-            Command::Forget(job) => {
-                for (record, _) in &mut self.finished {
-                    // Its timeline stays for a while, as that of any map.
-                    record.background &= record.job != job;
-                    record.held &= record.job != job;
-                }
+            Command::Status(answer) => {
+                let _ = answer.send(self.engines.values().map(Engine::status).collect());
             }
-            Command::Resized(engines, size) => {
-                for engine in engines {
-                    if let Some(process) = self.engines.get_mut(&engine) {
-                        // Also for those that will stand in for it.
-                        process.launch.size = size;
-                    }
-                    self.send(engine, &ToEngine::Resized { size }, &Payload::None);
-                }
-            }
+            Command::Forget(job) => self.forget_job(job),
+            Command::Resized(engines, size) => self.resized(engines, size),
             Command::Environment(name, value) => {
                 self.launcher.set_environment(&name, value.as_deref());
                 self.tell_all(&ToEngine::Environment { name, value });
@@ -90,12 +53,62 @@ impl State {
                 }
             }
             Command::LetGo(variables) => self.let_go_of(&variables),
-            Command::Status(answer) => {
-                let all = self.engines.values().map(Engine::status).collect();
-                let _ = answer.send(all);
-            }
             Command::Notify(notify) => self.notify = Some(notify),
             Command::Quit => {}
+        }
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let engine = launch.id;
+        match self.launcher.launch(&launch) {
+            Ok(link) => {
+                self.engines.insert(engine, Engine::new(launch, link));
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.emit(engine, PoolEvent::NotStarted { engine, why });
+            }
+        }
+    }
+
+    /// The answer is which ones there were.
+    fn end_maps(&mut self, verb: EndEarly, which: WhichMaps, answer: &Sender<Vec<JobId>>) {
+        let jobs = self.jobs(which);
+        let _ = answer.send(jobs.clone());
+        for job in jobs {
+            if let Some(map) = self.maps.get_mut(&job) {
+                map.awaited = matches!(which, WhichMaps::Job(_));
+            }
+            self.end_early(job, verb);
+        }
+    }
+
+    fn job_records(&self) -> Vec<JobRecord> {
+        let over = self.finished.iter().map(|(record, _)| record.clone());
+        over.chain(self.maps.values().map(Map::record)).collect()
+    }
+
+    fn timeline(&self, job: JobId) -> Option<Timeline> {
+        let running = self.maps.get(&job).map(Map::timeline);
+        let over = self.finished.iter().find(|(record, _)| record.job == job);
+        running.or_else(|| over.map(|(_, timeline)| timeline.clone()))
+    }
+
+    fn forget_job(&mut self, job: JobId) {
+        for (record, _) in &mut self.finished {
+            // Its timeline stays for a while, as that of any map.
+            record.background &= record.job != job;
+            record.held &= record.job != job;
+        }
+    }
+
+    fn resized(&mut self, engines: Vec<EngineId>, size: u32) {
+        for engine in engines {
+            if let Some(process) = self.engines.get_mut(&engine) {
+                // Also for those that will stand in for it.
+                process.launch.size = size;
+            }
+            self.send(engine, &ToEngine::Resized { size }, &Payload::None);
         }
     }
 

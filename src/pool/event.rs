@@ -108,6 +108,18 @@ pub struct MapFailure {
     pub died: Vec<Deaths>,
 }
 
+impl MapFailure {
+    /// No item of it has run.
+    pub fn of_whole(what: MapFault) -> Self {
+        Self {
+            rank: None,
+            item: None,
+            what,
+            died: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapFault {
     Panicked(PanicInfo),

@@ -4,55 +4,23 @@ use std::time::Duration;
 
 use super::hub::State;
 use super::{EngineState, PoolEvent};
-use crate::ids::EngineId;
+use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::Value;
-use crate::wire::{FromEngine, Payload};
+use crate::wire::{FromEngine, PanicInfo, Payload, RunEnd};
 
 impl State {
     pub(super) fn frame(&mut self, engine: EngineId, message: FromEngine, payload: Payload) {
         match message {
             FromEngine::WantArtifact { artifact } => self.give_artifact(engine, artifact),
-            FromEngine::Ready => {
-                if let Some(process) = self.engines.get_mut(&engine) {
-                    process.answered = true;
-                    process.state = EngineState::Idle;
-                }
-                self.emit(engine, PoolEvent::Up { engine });
-                self.revived(engine);
-            }
+            FromEngine::Ready => self.engine_ready(engine),
             FromEngine::Shown {
                 rank,
                 mime,
                 type_name,
-            } => {
-                // A map that was over before it is told before it.
-                self.hear_callers_in(engine);
-                let text = String::from_utf8_lossy(&payload.copied()).into_owned();
-                let value = Value {
-                    content: vec![(mime, text)],
-                    type_name,
-                    ..Value::default()
-                };
-                self.emit(
-                    engine,
-                    PoolEvent::Shown {
-                        engine,
-                        rank,
-                        value,
-                    },
-                );
-            }
-            FromEngine::RunDone { busy, end } => {
-                self.hear_callers_in(engine);
-                self.pass_on_all_prints();
-                let busy = Duration::from_nanos(busy);
-                self.rest(engine, busy, 1);
-                self.engine_is_free(engine);
-                self.emit(engine, PoolEvent::RunDone { engine, busy, end });
-                self.renew_if_spent(engine);
-            }
+            } => self.value_shown(engine, rank, mime, type_name, &payload),
+            FromEngine::RunDone { busy, end } => self.run_done(engine, busy, end),
             FromEngine::ChunkDone { job, chunk, ended } => {
-                self.rest(engine, Duration::from_nanos(ended.busy), 1);
+                self.rest(engine, Duration::from_nanos(ended.busy));
                 self.chunk_done(engine, job, chunk, &ended, payload);
                 self.renew_if_spent(engine);
             }
@@ -71,32 +39,13 @@ impl State {
                     dropped,
                 },
             ),
-            FromEngine::Data => self.emit(
-                engine,
-                PoolEvent::Data {
-                    engine,
-                    value: payload,
-                },
-            ),
+            FromEngine::Data => {
+                let value = payload;
+                self.emit(engine, PoolEvent::Data { engine, value });
+            }
             FromEngine::Connect { service } => self.add_connection(engine, service, payload),
-            FromEngine::JobDropped { job } => {
-                // Its end may have been said before.
-                self.hear_callers_in(engine);
-                let record = self.finished.iter_mut().map(|(record, _)| record);
-                for record in record.filter(|record| record.job == job) {
-                    record.held = false;
-                }
-                if let Some(map) = self.maps.get_mut(&job) {
-                    map.held = false;
-                }
-            }
-            FromEngine::BroadcastDone { threads } => {
-                let threads = threads
-                    .into_iter()
-                    .map(|(busy, panic)| (Duration::from_nanos(busy), panic))
-                    .collect();
-                self.emit(engine, PoolEvent::Broadcast { threads });
-            }
+            FromEngine::JobDropped { job } => self.job_dropped(engine, job),
+            FromEngine::BroadcastDone { threads } => self.broadcast_done(engine, threads),
             FromEngine::ItemTexts { first, texts } => {
                 self.hear_callers_in(engine);
                 self.emit(engine, PoolEvent::ItemTexts { first, texts });
@@ -112,11 +61,76 @@ impl State {
         }
     }
 
-    fn rest(&mut self, engine: EngineId, busy: Duration, tasks: u64) {
+    fn engine_ready(&mut self, engine: EngineId) {
+        if let Some(process) = self.engines.get_mut(&engine) {
+            process.answered = true;
+            process.state = EngineState::Idle;
+        }
+        self.emit(engine, PoolEvent::Up { engine });
+        self.revived(engine);
+    }
+
+    fn value_shown(
+        &mut self,
+        engine: EngineId,
+        rank: Option<Rank>,
+        mime: String,
+        type_name: String,
+        text: &Payload,
+    ) {
+        // A map that was over before it is told before it.
+        self.hear_callers_in(engine);
+        let text = String::from_utf8_lossy(&text.copied()).into_owned();
+        let value = Value {
+            content: vec![(mime, text)],
+            type_name,
+            ..Value::default()
+        };
+        self.emit(
+            engine,
+            PoolEvent::Shown {
+                engine,
+                rank,
+                value,
+            },
+        );
+    }
+
+    fn run_done(&mut self, engine: EngineId, busy: u64, end: RunEnd) {
+        self.hear_callers_in(engine);
+        self.pass_on_all_prints();
+        let busy = Duration::from_nanos(busy);
+        self.rest(engine, busy);
+        self.engine_is_free(engine);
+        self.emit(engine, PoolEvent::RunDone { engine, busy, end });
+        self.renew_if_spent(engine);
+    }
+
+    fn job_dropped(&mut self, engine: EngineId, job: JobId) {
+        // Its end may have been said before.
+        self.hear_callers_in(engine);
+        for (record, _) in &mut self.finished {
+            record.held &= record.job != job;
+        }
+        if let Some(map) = self.maps.get_mut(&job) {
+            map.held = false;
+        }
+    }
+
+    fn broadcast_done(&mut self, engine: EngineId, threads: Vec<(u64, Option<PanicInfo>)>) {
+        let threads = threads
+            .into_iter()
+            .map(|(busy, panic)| (Duration::from_nanos(busy), panic))
+            .collect();
+        self.emit(engine, PoolEvent::Broadcast { threads });
+    }
+
+    /// A cell or a chunk has taken so much of the engine's time.
+    fn rest(&mut self, engine: EngineId, busy: Duration) {
         if let Some(process) = self.engines.get_mut(&engine) {
             process.ends();
             process.busy += busy;
-            process.tasks += tasks;
+            process.tasks += 1;
         }
     }
 }
