@@ -144,5 +144,23 @@ fn a_map_is_not_compiled_again_for_other_options() {
         let shown = known(&mut session, &compare(options));
         assert_eq!(shown.matches('✓').count(), 3, "{shown}");
     }
+
+    // Once for all numbers of engines, and not again for others.
+    let scaling = |options: &str| format!("%scaling |x: u64| x * k over 0..50u64 {options}");
+    let before = compilations(&session);
+    contains(
+        &session.cell(&scaling("--engines 2,3 --kind processes")),
+        &["serial fraction"],
+    );
+    assert_eq!(compilations(&session), before + 1);
+    for options in [
+        "--engines 4 --kind processes",
+        "--repeat 1 -c 2 --kind processes",
+    ] {
+        contains(
+            &known(&mut session, &scaling(options)),
+            &["serial fraction"],
+        );
+    }
     assert_eq!(session.end(), 0);
 }

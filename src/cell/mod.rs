@@ -44,7 +44,7 @@ pub use impls::{Associated, Impl, implementation};
 pub use items::{ItemKind, ItemText, defines_items, is_const_fn, split_items};
 pub use lifted::lifted;
 pub use made::made_items;
-pub use options::{OptionError, ValueCount, goes_on, split_options};
+pub use options::{OptionError, ValueCount, goes_on, options_behind, split_options};
 pub use outs::{Mention, Shown, mentions, replaced, shown};
 pub use over::{over, position, with};
 pub use parameters::{Inputs, Parameters, arguments_of, closure_parameters, inputs};

@@ -1,6 +1,10 @@
 //! The options in front of a magic's code, as in `%px -t 0 --verbose x[1] + 1`. The code is Rust and must
 //! never be split or unquoted the way a shell would; so only the words that are options are taken.
 
+use ra_ap_rustc_lexer::TokenKind;
+
+use super::token::{Brackets, Lexer, Tok};
+
 /// How many values an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueCount {
@@ -67,6 +71,28 @@ pub fn split_options(
         }
     }
     Ok((words, at))
+}
+
+/// Where options begin that stand behind the code: the first `--name` outside of brackets that `is_option`, given
+/// `--name`, knows. In Rust it would be what is subtracted from what is before it, twice negated.
+pub fn options_behind(code: &str, is_option: &dyn Fn(&str) -> bool) -> Option<usize> {
+    let mut brackets = Brackets::default();
+    let tokens: Vec<Tok> = Lexer::new(code, 0).collect();
+    for (at, tok) in tokens.iter().enumerate() {
+        brackets.step(tok);
+        let stands_alone = code[..tok.start].ends_with(char::is_whitespace);
+        let dashes = tok.kind == TokenKind::Minus
+            && tokens
+                .get(at + 1)
+                .is_some_and(|next| next.kind == TokenKind::Minus);
+        if dashes && stands_alone && brackets.depth() == 0 {
+            let word = code[tok.start..].split(|c: char| c.is_whitespace() || c == '=');
+            if word.take(1).any(is_option) {
+                return Some(tok.start);
+            }
+        }
+    }
+    None
 }
 
 /// The option that a word names, how many values it takes, and whether one is attached.
@@ -195,6 +221,28 @@ mod tests {
                 (found, &args[at..]),
                 (words.iter().map(ToString::to_string).collect(), code)
             );
+        }
+    }
+
+    #[test]
+    fn options_behind_the_code_are_found() {
+        let is_option = |word: &str| matches!(word, "--engines" | "--svg");
+        for (code, options) in [
+            ("f over xs --engines 1,2", Some("--engines 1,2")),
+            (
+                "f over 0..9 --svg=a.svg --engines 1",
+                Some("--svg=a.svg --engines 1"),
+            ),
+            ("f over [1]\n  --engines 1", Some("--engines 1")),
+            ("f over xs", None),
+            ("f over a --b", None),
+            ("f over a--engines", None),
+            ("|x| \"a --engines 1\" over xs", None),
+            ("f over (x --engines) // --svg", None),
+            ("f over 0..x - --engines", Some("--engines")),
+        ] {
+            let found = options_behind(code, &is_option).map(|at| &code[at..]);
+            assert_eq!(found, options, "{code}");
         }
     }
 

@@ -7,11 +7,12 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgMatches, Command};
 
 use super::declared::Run;
+use super::scaling::Counts;
 use super::suggest::{self, nearest};
 use super::{ALL, Declared, Takes, find_for_pool};
 use crate::cell::{
-    Binding, MagicCall, OptionError, Targets, ValueCount, goes_on, position, shell_habit,
-    split_options,
+    Binding, MagicCall, OptionError, Targets, ValueCount, goes_on, options_behind, position,
+    shell_habit, split_options,
 };
 use crate::outcome::Report;
 use crate::session::Code;
@@ -131,8 +132,21 @@ fn words_and_code<'a>(
             (words, &call.args[from..], at)
         }
         Takes::Code => {
-            let (words, from) = options(command, call)?;
-            let rest = &call.args[from..];
+            let (mut words, from) = options(command, call, &call.args)?;
+            let mut rest = &call.args[from..];
+            if magic.options_behind {
+                let is_option = |word: &str| named(command, word).is_some();
+                let behind = options_behind(rest, &is_option).unwrap_or(rest.len());
+                let trailing = rest[behind..].trim_end().trim_end_matches(';');
+                rest = rest[..behind].trim_end();
+                let (more, end) = options(command, call, trailing)?;
+                if let Some(stray) = trailing[end..].split_whitespace().next() {
+                    let what = format!("%{}: `{stray}` is no option", call.name);
+                    return Err(Report::usage(what)
+                        .hint("options stand in front of the code, or all of them behind it"));
+                }
+                words.extend(more);
+            }
             match &call.body {
                 None => (words, rest, position(&call.args[..from], call.args_at)),
                 Some(_) if !rest.trim().is_empty() => {
@@ -149,16 +163,16 @@ fn words_and_code<'a>(
 fn split_words(text: &str, name: &str, command: &Command) -> Result<Vec<String>, Report> {
     let words = shell_words::split(text)
         .map_err(|_| Report::usage(format!("%{name}: a quote is not closed")))?;
-    Ok(joined_targets(words, command))
+    Ok(joined_lists(words, command))
 }
 
 /// `-t 0, 1` and `-t [0, 2]` are one word each.
-fn joined_targets(words: Vec<String>, command: &Command) -> Vec<String> {
-    let takes_targets = |word: &str| named(command, word).is_some_and(takes_targets);
+fn joined_lists(words: Vec<String>, command: &Command) -> Vec<String> {
+    let takes_list = |word: &str| named(command, word).is_some_and(takes_list);
     let mut joined: Vec<String> = Vec::new();
     let mut open = false;
     for word in words {
-        let is_option = short_or_long(&word).is_some_and(takes_targets);
+        let is_option = short_or_long(&word).is_some_and(takes_list);
         match joined.last_mut().filter(|_| open) {
             Some(last) => last.push_str(&word),
             None => joined.push(word),
@@ -167,7 +181,7 @@ fn joined_targets(words: Vec<String>, command: &Command) -> Vec<String> {
         let follows = joined
             .len()
             .checked_sub(2)
-            .is_some_and(|at| takes_targets(&joined[at]));
+            .is_some_and(|at| takes_list(&joined[at]));
         open = (is_option || follows || open) && goes_on(value);
     }
     joined
@@ -197,8 +211,10 @@ fn named<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
         })
 }
 
-fn takes_targets(argument: &Arg) -> bool {
-    argument.get_value_parser().type_id() == TypeId::of::<Targets>()
+/// Whether its value may go on over blanks: `0, 1`.
+fn takes_list(argument: &Arg) -> bool {
+    let id = argument.get_value_parser().type_id();
+    id == TypeId::of::<Targets>() || id == TypeId::of::<Counts>()
 }
 
 /// What stands before a `--` of its own, and where the code behind it begins.
@@ -224,17 +240,21 @@ fn binding_magics() -> String {
     }
 }
 
-/// The option words in front of the code, and where the code begins.
-fn options(command: &Command, call: &MagicCall) -> Result<(Vec<String>, usize), Report> {
+/// The option words that `text` begins with, and where the code begins.
+fn options(
+    command: &Command,
+    call: &MagicCall,
+    text: &str,
+) -> Result<(Vec<String>, usize), Report> {
     let takes_value = |word: &str| {
         let argument = named(command, word)?;
         Some(match argument.get_action().takes_values() {
-            true if takes_targets(argument) => ValueCount::List,
+            true if takes_list(argument) => ValueCount::List,
             true => ValueCount::One,
             false => ValueCount::None,
         })
     };
-    split_options(&call.args, &takes_value).map_err(|error| {
+    split_options(text, &takes_value).map_err(|error| {
         let report = Report::usage(format!("%{}: {error}", call.name));
         let OptionError::Unknown { option } = &error else {
             return report.hint(format!("`%help {}` shows the options", call.name));

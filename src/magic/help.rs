@@ -92,7 +92,7 @@ fn explain(magic: &Declared) -> String {
     let command = magic.command();
     let name = format!("%{}", command.get_name());
     let mut text = match (magic.takes, magic.has_cell_form) {
-        (Takes::Code, cell_form) if !magic.binds => {
+        (Takes::Code, cell_form) if !says_its_usage(&command) => {
             let options = if command.get_arguments().next().is_some() {
                 " [OPTIONS]"
             } else {
@@ -122,6 +122,11 @@ fn explain(magic: &Declared) -> String {
         text.push_str(&format!("\n  {line}"));
     }
     text
+}
+
+/// Whether it says itself how it is written.
+fn says_its_usage(command: &Command) -> bool {
+    command.clone().render_usage().to_string().contains('%')
 }
 
 fn page(command: &Command, name: &str) -> String {

@@ -40,6 +40,7 @@ mod reset;
 mod result;
 mod run;
 mod save;
+mod scaling;
 mod scatter;
 mod script;
 mod show;
@@ -92,6 +93,8 @@ pub trait Magic: clap::Args + 'static {
     const TAKES: Takes = Takes::Words;
     /// Whether there is a form `%%name` with a body.
     const HAS_CELL_FORM: bool = false;
+    /// Whether its options may stand behind the code too.
+    const OPTIONS_BEHIND: bool = false;
     /// Whether `let name = %magic …` binds something.
     const BINDS: bool = false;
     /// Whether `%name_POOL` is the magic for that pool.
@@ -141,6 +144,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<reduce::Reduce>(),
     Declared::of::<submit::Submit>(),
     Declared::of::<compare::Compare>(),
+    Declared::of::<scaling::Scaling>(),
     Declared::of::<jobs::Jobs>(),
     Declared::of::<wait::Wait>(),
     Declared::of::<result::TakeResult>(),

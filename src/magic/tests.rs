@@ -13,9 +13,10 @@ use super::map::Map;
 use super::pool::Pools;
 use super::px::Px;
 use super::reduce::Reduce;
+use super::scaling::Scaling;
 use crate::cell::{MagicCall, SegmentKind, parse};
-use crate::outcome::{GroupOutputs, Report, Schedule};
-use crate::session::{MapRequest, PxOptions};
+use crate::outcome::{GroupOutputs, PoolKind, Report, Schedule};
+use crate::session::{MapRequest, PxOptions, ScalingRequest};
 
 /// The only magic of a cell, before its options are read.
 fn written(text: &str) -> MagicCall {
@@ -391,4 +392,79 @@ fn a_comparison_names_pools_and_options_before_the_dashes() {
     ] {
         assert_eq!(refusal(read(text)), error, "{text}");
     }
+}
+
+#[test]
+fn a_scaling_has_options_on_both_sides_of_its_code() {
+    let read = |text: &str| -> Result<ScalingRequest, Report> {
+        reading(text, |scaling: Scaling, call| {
+            scaling.request(call, Some(PoolKind::Threads))
+        })
+    };
+    let request = read("%scaling |x| x - -1 over 0..4 --engines 4, 1, 2 --repeat 5;").expect("one");
+    assert_eq!(request.counts, [4, 1, 2]);
+    assert_eq!((request.repeat, request.kind), (5, PoolKind::Threads));
+    assert_eq!(request.map.function, "|x| x - -1");
+    assert_eq!(
+        (request.map.inputs.as_str(), request.map.inputs_at),
+        ("0..4", (1, 26))
+    );
+    let request = read("%scaling -n 2,8 --kind processes -c 4 f over xs --seed 1").expect("one");
+    assert_eq!(
+        (request.counts, request.kind),
+        (vec![2, 8], PoolKind::Processes)
+    );
+    let options = request.map.options;
+    assert_eq!((options.chunk, options.seed), (Some(4), Some(1)));
+    let request = read("%%scaling --engines=1,2\nf\nover xs\n").expect("one");
+    assert_eq!((request.counts, request.repeat), (vec![1, 2], 3));
+    assert_eq!(request.map.inputs_at, (3, 6));
+    let hint = "numbers of engines are written `--engines 1,2,4,8`";
+    for (options, error) in [
+        ("--engines 0", format!("--engines 0: a pool of 0 engines cannot work · {hint}")),
+        ("--engines 1,x", format!("--engines 1,x: `x` is no number of engines · {hint}")),
+        ("--engines -2", format!("--engines -2: `-2` is no number of engines · {hint}")),
+        ("--engines 1,,2", format!("--engines 1,,2: a number is missing · {hint}")),
+        ("--engines 1,2,", format!("--engines 1,2,: a number is missing · {hint}")),
+        (
+            "--engines 1",
+            format!("--engines 1: there is nothing to compare one engine with · {hint}"),
+        ),
+        (
+            "--engines 2,4,2",
+            "--engines 2,4,2: 2 stands there twice · each number of engines is measured once; \
+             `--repeat` says how often"
+                .to_owned(),
+        ),
+        (
+            "--repeat 0",
+            "--repeat 0: each pool runs the map at least once · `--repeat 3`, the default: of each pool \
+             the best of 3 runs"
+                .to_owned(),
+        ),
+        (
+            "--repeat often",
+            "--repeat often: not a number of runs · `--repeat 3`, the default: of each pool the best of \
+             3 runs"
+                .to_owned(),
+        ),
+        ("--kind thread", "%scaling: invalid value 'thread' for '--kind <KIND>' · did you mean threads?".to_owned()),
+        (
+            "--engines 1,2 xs",
+            "%scaling: `xs` is no option · options stand in front of the code, or all of them behind it".to_owned(),
+        ),
+    ] {
+        assert_eq!(refusal(read(&format!("%scaling f over xs {options}"))), error);
+    }
+    let many = refusal(read("%scaling -n 1000 f over xs"));
+    assert!(many.starts_with(
+        "--engines 1000: too many for one machine · the most is 256; this machine has"
+    ));
+    // What is no option of its own is the code's.
+    let request = read("%scaling f over a --b").expect("one");
+    assert_eq!(request.map.inputs, "a --b");
+    assert_eq!(
+        refusal(read("%scaling f xs --engines 1,2")),
+        "%scaling needs `F over EXPR` · for example `%scaling fib over [30, 31, 32] --engines 1,2,4`"
+    );
 }

@@ -1,5 +1,6 @@
 //! `%timeline`: which engine worked on what when, as a chart or as a file.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use clap::{Args, ValueHint};
@@ -49,17 +50,29 @@ impl Magic for Timeline {
 
 /// Writes a file that the user named, and says so.
 pub fn written(file: &str, text: &str) -> Result<Event, Report> {
-    std::fs::write(file, text).map_err(|error| {
-        let report = Report::usage(format!("cannot write {file}: {error}"));
-        let folder = Path::new(file)
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        match folder {
-            Some(folder) => report.hint(format!("there is no folder {}", folder.display())),
-            None => report.hint("the path is relative to the folder in which regatta was started"),
-        }
-    })?;
+    std::fs::write(file, text).map_err(|error| unwritten(file, &error))?;
     Ok(Event::Text(format!("wrote {file}")))
+}
+
+/// For what takes its time before it writes: whether there is a place for the file.
+pub fn writable(file: &str) -> Result<(), Report> {
+    let folder = Path::new(file).parent();
+    match folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        _ if Path::new(file).is_dir() => Err(unwritten(file, &ErrorKind::IsADirectory.into())),
+        Some(folder) if !folder.is_dir() => Err(unwritten(file, &ErrorKind::NotFound.into())),
+        _ => Ok(()),
+    }
+}
+
+fn unwritten(file: &str, error: &std::io::Error) -> Report {
+    let report = Report::usage(format!("cannot write {file}: {error}"));
+    let folder = Path::new(file)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    match folder {
+        Some(folder) => report.hint(format!("there is no folder {}", folder.display())),
+        None => report.hint("the path is relative to the folder in which regatta was started"),
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +93,8 @@ mod tests {
         );
 
         let lost = path("no/chart.svg");
+        assert!(writable(&there).is_ok() && writable("chart.svg").is_ok());
+        assert!(writable(&lost).is_err() && writable(&path("")).is_err());
         let report = written(&lost, "").expect_err("no such folder");
         assert!(
             report.what.starts_with(&format!("cannot write {lost}: ")),

@@ -9,10 +9,12 @@
 //! | addresses of 8 digits or more: `0x7f12ab34` | ⟨addr⟩ |
 //! | `speedup 1.97 of 2` | speedup ⟨n⟩ of 2 |
 //! | `efficiency 98 %` | efficiency ⟨n⟩ % |
+//! | `serial fraction 1.2 %` | serial fraction ⟨n⟩ % |
 //! | `1,200,000 loops each` | ⟨n⟩ loops each |
 //! | `pid 1234` | pid ⟨pid⟩ |
 //! | numbers in the column `pid` of a table | ⟨pid⟩ |
-//! | numbers in the columns `speedup` and `efficiency` of a table | ⟨n⟩ |
+//! | numbers in the columns `speedup`, `efficiency` and `serial fraction` of a table | ⟨n⟩ |
+//! | what is drawn in a chart below `speedup over engines: …` | nothing |
 //! | numbers in the column `engine`, in a table with the column `item` | ⋯ |
 //! | every cell outside `engine`, in a table with the columns `engine` and `share` | ⋯ |
 //! | spaces in a row: in the lines of a table, and beside a masked value | one space |
@@ -37,8 +39,9 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             "⟨time⟩",
         ),
         (r"\b0x[0-9a-fA-F]{8,}\b", "⟨addr⟩"),
-        (r"\bspeedup #", "speedup ⟨n⟩"),
+        (r"\bspeedup (?:#|∞)", "speedup ⟨n⟩"),
         (r"\befficiency # ?%", "efficiency ⟨n⟩ %"),
+        (r"\bserial fraction -?# ?%", "serial fraction ⟨n⟩ %"),
         (r"\b\d[\d,]* loops? each\b", "⟨n⟩ loops each"),
         (r"\b(pid[ :=]+)\d+\b", "${1}⟨pid⟩"),
         // Right-aligned figures outside of tables: `  6 ms` and ` 16 ms` are to look the same.
@@ -55,16 +58,30 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .into()
 });
 
+/// What stands above a chart of measured speedups.
+const OVER_ENGINES: &str = "speedup over engines:";
+
+/// Its rows: a number at the axis or none, the axis, and what is drawn.
+static CHART_ROW: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^( *[\d.]* ?[┤│])[\u{2800}-\u{28ff}● ]*$").expect("the pattern is a constant")
+});
+
 /// The text with everything masked that differs from run to run. Lines stay lines: line 3 of the result is
 /// line 3 of `text`. Masking twice changes nothing more, so an expected output may hold masks itself.
 pub fn mask(text: &str) -> String {
     let mut table: Option<Columns> = None;
+    let mut in_chart = false;
     let masked: Vec<String> = lines(text)
         .into_iter()
         .map(|line| match Row::parse(line.trim()) {
             None => {
                 table = None;
-                mask_values(line)
+                let row = CHART_ROW.captures(line).filter(|_| in_chart);
+                in_chart = row.is_some() || line.starts_with(OVER_ENGINES);
+                match row {
+                    Some(row) => row[1].to_owned(),
+                    None => mask_values(line),
+                }
             }
             Some(Row::Border(first)) => {
                 if first != '├' && first != '╞' {
@@ -127,12 +144,17 @@ mod tests {
         ("addresses of 8 digits or more: `0x7f12ab34`", "⟨addr⟩"),
         ("`speedup 1.97 of 2`", "speedup ⟨n⟩ of 2"),
         ("`efficiency 98 %`", "efficiency ⟨n⟩ %"),
+        ("`serial fraction 1.2 %`", "serial fraction ⟨n⟩ %"),
         ("`1,200,000 loops each`", "⟨n⟩ loops each"),
         ("`pid 1234`", "pid ⟨pid⟩"),
         ("numbers in the column `pid` of a table", "⟨pid⟩"),
         (
-            "numbers in the columns `speedup` and `efficiency` of a table",
+            "numbers in the columns `speedup`, `efficiency` and `serial fraction` of a table",
             "⟨n⟩",
+        ),
+        (
+            "what is drawn in a chart below `speedup over engines: …`",
+            "nothing",
         ),
         (
             "numbers in the column `engine`, in a table with the column `item`",
@@ -207,6 +229,39 @@ mod tests {
 │ p0 │ 2 │ ⟨time⟩ │ ⟨n⟩ │ ⟨n⟩ │ ✓ │";
         assert_eq!(mask(comparison), masked);
         assert_eq!(mask(masked), masked);
+    }
+
+    #[test]
+    fn measured_speedups_hold_still() {
+        let scaling = "\
+│ engines │    wall │ speedup │ efficiency │ serial fraction │
+│       1 │ 0.650 s │    1.00 │      100 % │                 │
+│       2 │ 0.350 s │    1.86 │       93 % │          -0.1 % │
+serial fraction -0.1 % by Amdahl's law: speedup ∞ at most
+speedup over engines: ● measured
+2.0 ┤      ●⠉
+    │ ⠒⠒
+  0 ┤
+    └┬──────┬
+     1      2
+2.0 ┤      ●⠉
+";
+        let masked = "\
+│ engines │ wall │ speedup │ efficiency │ serial fraction │
+│ 1 │ ⟨time⟩ │ ⟨n⟩ │ ⟨n⟩ │ │
+│ 2 │ ⟨time⟩ │ ⟨n⟩ │ ⟨n⟩ │ ⟨n⟩ │
+serial fraction ⟨n⟩ % by Amdahl's law: speedup ⟨n⟩ at most
+speedup over engines: ● measured
+2.0 ┤
+    │
+  0 ┤
+ └┬─┬
+     1      2
+2.0 ┤      ●⠉";
+        assert_eq!(mask(scaling), masked);
+        assert_eq!(mask(masked), masked);
+        let other = scaling.replace(" ⠒⠒", "⠉").replace("-0.1 %", "4.2 %");
+        assert_eq!(mask(&other), masked);
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub struct Columns {
     map_engine: Option<usize>,
     /// The column `engine` of a table of items: scheduling decides it.
     item_engine: Option<usize>,
-    /// The columns `speedup` and `efficiency`.
-    ratios: [Option<usize>; 2],
+    /// The columns `speedup`, `efficiency` and `serial fraction`.
+    ratios: [Option<usize>; 3],
 }
 
 impl Columns {
@@ -51,7 +51,7 @@ impl Columns {
             pid: find("pid"),
             map_engine: find("share").and_then(|_| find("engine")),
             item_engine: find("item").and_then(|_| find("engine")),
-            ratios: [find("speedup"), find("efficiency")],
+            ratios: ["speedup", "efficiency", "serial fraction"].map(find),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod engines;
 mod map;
+mod scaling;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
 };
+pub use scaling::{Scaling, ScalingRow, amdahl};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -82,6 +84,8 @@ pub enum Event {
     Timeline(Timeline),
     /// `%compare`.
     Compare(Compare),
+    /// `%scaling`.
+    Scaling(Scaling),
     /// Timings of `%time` and `%timeit`.
     Timing(Timing),
     /// `%doc`.

@@ -10,6 +10,7 @@
 //! | `map_finished` | `job`, `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
 //! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
+//! | `scaling` | `function`, `kind` (`threads`, `processes`), `items`, `cores` (of this machine), `rows` (each `engines`, `walls` (one per run), `wall` (the best), `speedup` and `efficiency` against the first row, which has one engine, `serial_fraction` by Karp and Flatt, `null` on one engine), `serial_fraction` (by Amdahl's law, fitted), `fitted` (the engines of the rows that it is from) |
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
 //! | `docs` | `path` (where it is defined), `signature` (Rust), `text` (Markdown), `imports` (paths, when a `use` is needed), `source` (`null`, or `place` and `code`) |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
@@ -125,6 +126,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Progress(_) | Event::Live(_) => {}
             Event::Timeline(it) => self.write(&record_job::timeline(it)),
             Event::Compare(it) => self.write(&record_job::compare(it)),
+            Event::Scaling(it) => self.write(&record_job::scaling(it)),
             Event::MapFinished(_, report) => self.write(&record_job::map_finished(report)),
             Event::Timing(timing) => self.write(&record::timing(timing)),
             Event::Docs(it) => self.write(&record::docs(it)),
@@ -295,15 +297,20 @@ mod tests {
         let mut compare = samples::comparison();
         compare.rows.truncate(1);
         compare.rows[0].spent = Spent::default();
+        let mut scaling = samples::scaling();
+        scaling.rows[1].walls = vec![Duration::from_millis(750)];
+        scaling.rows[2].walls = vec![Duration::from_millis(300)];
         let events = vec![
             Event::MapPlan(About::default(), plan),
             Event::Live(Some((About::default(), samples::job()))),
             Event::Timeline(timeline),
             Event::Compare(compare),
+            Event::Scaling(scaling),
         ];
         let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"captures_there":false,"pool":"p0","kind":"processes","engines":2}
 {"event":"timeline","job":3,"function":"f","pool":"p0","engines":3,"wall":2.41,"chunks":[{"engine":0,"first":32,"items":8,"sent":0.6,"began":0.602,"ended":0.8,"failed":true}],"cut":false}
 {"event":"compare","function":"fib","rows":[{"pool":"serial","kind":null,"engines":1,"items":100,"wall":1.21,"speedup":1.0,"efficiency":1.0,"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.0},"same":true}]}
+{"event":"scaling","function":"fib","kind":"threads","items":100,"cores":2,"rows":[{"engines":1,"walls":[1.3,1.2],"wall":1.2,"speedup":1.0,"efficiency":1.0,"serial_fraction":null},{"engines":2,"walls":[0.75],"wall":0.75,"speedup":1.5999999999999999,"efficiency":0.7999999999999999,"serial_fraction":0.25},{"engines":4,"walls":[0.3],"wall":0.3,"speedup":4.0,"efficiency":1.0,"serial_fraction":0.0}],"serial_fraction":0.25,"fitted":[2]}
 "#;
         assert_eq!(lines(events), expected);
     }

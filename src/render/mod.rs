@@ -3,7 +3,7 @@
 //!
 //! `terminal` and `json` are the two sinks; `below` keeps what is redrawn in place at the terminal's end. One
 //! file per block (`px`, `map`, `value`, `tables`, `report`, `timing`, `progress`, `live`, `timeline`,
-//! `compare`) makes text from values, on top of `grid`, `text`, `units` and `style`.
+//! `compare`, `scaling`, `plot`) makes text from values, on top of `grid`, `text`, `units` and `style`.
 
 mod below;
 mod compare;
@@ -29,6 +29,7 @@ mod record_job;
 mod report;
 #[cfg(test)]
 mod samples;
+pub mod scaling;
 mod style;
 mod tables;
 mod terminal;

@@ -3,7 +3,10 @@
 
 mod svg;
 
+pub(super) use svg::picture;
 pub use svg::svg;
+
+use std::collections::BTreeSet;
 
 use super::{Style, text};
 use crate::outcome::Plot;
@@ -14,9 +17,9 @@ const ROWS: usize = 15;
 const WIDEST: usize = 100;
 
 /// What the axes span, and how a point lies in it.
-struct Frame {
-    x: (f64, f64),
-    y: (f64, f64),
+pub(super) struct Frame {
+    pub x: (f64, f64),
+    pub y: (f64, f64),
 }
 
 impl Frame {
@@ -96,30 +99,69 @@ fn label(value: f64, step: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// How the points of a layer are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    /// Each joined with the next.
+    Line,
+    /// The same with a dot here and there.
+    Dashes,
+    Dots,
+    /// As a sign of their own.
+    Signs,
+}
+
+/// Points of one kind; where one is not finite there is a gap.
+pub(super) struct Layer<'a> {
+    pub points: &'a [(f64, f64)],
+    pub ink: Ink,
+}
+
+/// Layers, the upper ones last, with the axes that they share.
+pub(super) struct Chart<'a> {
+    pub frame: Frame,
+    /// The values below the horizontal axis; round ones when empty.
+    pub below: Vec<(f64, String)>,
+    pub layers: Vec<Layer<'a>>,
+}
+
 /// The chart with its axes.
 pub(crate) fn chart(plot: &Plot, style: &Style) -> String {
     let points = finite(plot);
     if points.is_empty() {
         return String::new();
     }
-    let frame = Frame::of(&points);
+    let layer = Layer {
+        points: &plot.points,
+        ink: if plot.joined { Ink::Line } else { Ink::Dots },
+    };
+    let mut out = drawn(
+        &Chart {
+            frame: Frame::of(&points),
+            below: Vec::new(),
+            layers: vec![layer],
+        },
+        style,
+    );
+    let gone = plot.points.len() - points.len();
+    if gone > 0 {
+        out.push_str(&format!(
+            "{gone} of {} points are not finite\n",
+            plot.points.len()
+        ));
+    }
+    out
+}
+
+/// A chart in the terminal.
+pub(super) fn drawn(chart: &Chart<'_>, style: &Style) -> String {
+    let Chart { frame, layers, .. } = chart;
     let y_ticks = ticks(frame.y, 5);
     let margin = y_ticks.iter().map(|tick| tick.1.len()).max().unwrap_or(0);
     let columns = style.width.min(WIDEST).saturating_sub(margin + 3).max(8);
     let mut canvas = Canvas::new(columns, ROWS);
-    let mut last = None;
-    for point in &plot.points {
-        if !point.0.is_finite() || !point.1.is_finite() {
-            // A gap.
-            last = None;
-            continue;
-        }
-        let at = canvas.place(frame.at(*point));
-        match last.filter(|_| plot.joined) {
-            Some(from) => canvas.line(from, at),
-            None => canvas.dot(at.0, at.1),
-        }
-        last = Some(at);
+    for layer in layers {
+        canvas.layer(layer, frame);
     }
     let row_of = |value: f64| {
         let (_, y) = canvas.place(frame.at((frame.x.0, value)));
@@ -131,14 +173,7 @@ pub(crate) fn chart(plot: &Plot, style: &Style) -> String {
         let (label, mark) = tick.map_or(("", "│"), |tick| (tick.1.as_str(), "┤"));
         out.push_str(&format!("{label:>margin$} {mark}{}\n", cells.trim_end()));
     }
-    out.push_str(&x_axis(&frame, margin, columns));
-    let gone = plot.points.len() - points.len();
-    if gone > 0 {
-        out.push_str(&format!(
-            "{gone} of {} points are not finite\n",
-            plot.points.len()
-        ));
-    }
+    out.push_str(&x_axis(chart, margin, columns));
     let spelled = style.spell(out);
     if style.unicode {
         spelled
@@ -148,11 +183,16 @@ pub(crate) fn chart(plot: &Plot, style: &Style) -> String {
 }
 
 /// The line below the chart, and the labels below that.
-fn x_axis(frame: &Frame, margin: usize, columns: usize) -> String {
+fn x_axis(chart: &Chart<'_>, margin: usize, columns: usize) -> String {
+    let frame = &chart.frame;
     let mut axis = vec!["─"; columns];
     let mut labels = String::new();
     let wide = label(frame.x.1, frame.x.1 - frame.x.0).len().max(4) + 4;
-    for (value, name) in ticks(frame.x, (columns / wide).clamp(1, 10)) {
+    let ticks = match chart.below.as_slice() {
+        [] => ticks(frame.x, (columns / wide).clamp(1, 10)),
+        told => told.to_vec(),
+    };
+    for (value, name) in ticks {
         let share = frame.at((value, frame.y.0)).0;
         #[expect(
             clippy::cast_possible_truncation,
@@ -176,7 +216,12 @@ struct Canvas {
     columns: usize,
     rows: usize,
     cells: Vec<u8>,
+    /// The cells that have a sign instead of dots.
+    signs: BTreeSet<usize>,
 }
+
+/// Of a line of dashes every so many dots are drawn.
+const DASH: usize = 4;
 
 impl Canvas {
     fn new(columns: usize, rows: usize) -> Self {
@@ -184,6 +229,7 @@ impl Canvas {
             columns,
             rows,
             cells: vec![0; columns * rows],
+            signs: BTreeSet::new(),
         }
     }
 
@@ -211,13 +257,43 @@ impl Canvas {
         }
     }
 
-    /// A straight line of dots (Bresenham's).
-    fn line(&mut self, from: (i64, i64), to: (i64, i64)) {
+    fn layer(&mut self, layer: &Layer<'_>, frame: &Frame) {
+        let mut last = None;
+        for point in layer.points {
+            if !point.0.is_finite() || !point.1.is_finite() {
+                // A gap.
+                last = None;
+                continue;
+            }
+            let at = self.place(frame.at(*point));
+            match (layer.ink, last) {
+                (Ink::Line, Some(from)) => self.line(from, at, 1),
+                (Ink::Dashes, Some(from)) => self.line(from, at, DASH),
+                (Ink::Signs, _) => self.sign(at.0, at.1),
+                (Ink::Line | Ink::Dashes | Ink::Dots, _) => self.dot(at.0, at.1),
+            }
+            last = Some(at);
+        }
+    }
+
+    fn sign(&mut self, x: i64, y: i64) {
+        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
+            return;
+        };
+        if x / 2 < self.columns && y / 4 < self.rows {
+            self.signs.insert(y / 4 * self.columns + x / 2);
+        }
+    }
+
+    /// A straight line of dots (Bresenham's), or of every so many of them.
+    fn line(&mut self, from: (i64, i64), to: (i64, i64), every: usize) {
         let (dx, dy) = ((to.0 - from.0).abs(), -(to.1 - from.1).abs());
         let (step_x, step_y) = ((to.0 - from.0).signum(), (to.1 - from.1).signum());
         let (mut x, mut y, mut error) = (from.0, from.1, dx + dy);
-        loop {
-            self.dot(x, y);
+        for step in 0_usize.. {
+            if step.is_multiple_of(every) {
+                self.dot(x, y);
+            }
             if (x, y) == to {
                 return;
             }
@@ -235,15 +311,22 @@ impl Canvas {
 
     /// The rows from the top, in braille or in stars.
     fn rows(&self, unicode: bool) -> impl Iterator<Item = String> {
-        let glyph = move |dots: &u8| match *dots {
+        let glyph = move |(at, dots): (usize, &u8)| match *dots {
+            _ if self.signs.contains(&at) => sign(unicode),
             0 => ' ',
             _ if !unicode => '*',
             dots => char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' '),
         };
-        self.cells
-            .chunks(self.columns)
-            .map(move |row| row.iter().map(glyph).collect())
+        (0..self.rows).map(move |row| {
+            let cells = row * self.columns..(row + 1) * self.columns;
+            cells.clone().zip(&self.cells[cells]).map(glyph).collect()
+        })
     }
+}
+
+/// What stands for a point of [`Ink::Signs`].
+pub(super) fn sign(unicode: bool) -> char {
+    if unicode { '●' } else { 'o' }
 }
 
 #[cfg(test)]

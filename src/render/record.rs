@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::record_error::Error;
-use super::record_job::{Compare, MapFinished, MapPlan, Timeline};
+use super::record_job::{Compare, MapFinished, MapPlan, Scaling, Timeline};
 use super::timing as statistics;
 use crate::ids::{CellId, Rank};
 use crate::outcome::{Docs, Field, Plot, PoolKind, Rows, Stream, Table, Timing, Value};
@@ -36,6 +36,7 @@ pub(crate) enum Line<'a> {
     MapFinished(MapFinished<'a>),
     Timeline(Timeline<'a>),
     Compare(Compare<'a>),
+    Scaling(Scaling<'a>),
     Timing {
         per_loop: &'a [f64],
         loops: u64,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::record::{Line, kind_name};
 use super::{compare as ratios, map};
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{self, ChunkSpan, CompareRow, ItemRow, MapReport, Schedule};
+use crate::outcome::{self, ChunkSpan, CompareRow, ItemRow, MapReport, ScalingRow, Schedule};
 
 #[derive(Serialize)]
 pub(crate) struct MapPlan<'a> {
@@ -120,6 +120,27 @@ struct Compared<'a> {
     efficiency: Option<f64>,
     spent: Spent,
     same: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Scaling<'a> {
+    function: &'a str,
+    kind: &'static str,
+    items: u64,
+    cores: u32,
+    rows: Vec<Scaled>,
+    serial_fraction: Option<f64>,
+    fitted: Vec<u32>,
+}
+
+#[derive(Serialize)]
+struct Scaled {
+    engines: u32,
+    walls: Vec<f64>,
+    wall: f64,
+    speedup: Option<f64>,
+    efficiency: Option<f64>,
+    serial_fraction: Option<f64>,
 }
 
 pub(crate) fn map_plan(plan: &outcome::MapPlan) -> Line<'_> {
@@ -245,4 +266,24 @@ fn compared<'a>(compare: &outcome::Compare, row: &'a CompareRow) -> Compared<'a>
         spent: spent(&row.spent),
         same: row.same,
     }
+}
+
+pub(crate) fn scaling(scaling: &outcome::Scaling) -> Line<'_> {
+    let row = |row: &ScalingRow| Scaled {
+        engines: row.engines,
+        walls: row.walls.iter().map(Duration::as_secs_f64).collect(),
+        wall: row.best().as_secs_f64(),
+        speedup: scaling.speedup(row),
+        efficiency: scaling.efficiency(row),
+        serial_fraction: scaling.serial_fraction_of(row),
+    };
+    Line::Scaling(Scaling {
+        function: &scaling.function,
+        kind: kind_name(scaling.kind),
+        items: scaling.items,
+        cores: scaling.cores,
+        rows: scaling.rows.iter().map(row).collect(),
+        serial_fraction: scaling.serial_fraction(),
+        fitted: scaling.fitted_rows().map(|row| row.engines).collect(),
+    })
 }

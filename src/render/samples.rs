@@ -6,7 +6,8 @@ use crate::ids::{CellId, PoolName, Rank};
 use crate::outcome::{
     ChunkSpan, Compare, CompareRow, DeathCause, Deaths, EngineActivity, EngineOutcome, EngineView,
     ErrorKind, GroupOutputs, ItemRow, JobState, JobView, MapPlan, MapReport, MapRow, Mark,
-    PoolKind, PxReport, PxRow, Report, Schedule, Snippet, Spent, Timeline, Value,
+    PoolKind, PxReport, PxRow, Report, Scaling, ScalingRow, Schedule, Snippet, Spent, Timeline,
+    Value,
 };
 
 pub(crate) fn done(text: &str) -> EngineOutcome {
@@ -206,6 +207,25 @@ pub(crate) fn comparison() -> Compare {
             row("t0", Some(PoolKind::Threads), 2, 612, 0),
             row("p0", Some(PoolKind::Processes), 2, 650, 123),
         ],
+    }
+}
+
+/// Two runs each on one, two and four engines, of which two cores are there.
+pub(crate) fn scaling() -> Scaling {
+    let row = |engines, millis: u64| ScalingRow {
+        engines,
+        walls: vec![
+            Duration::from_millis(millis + 100),
+            Duration::from_millis(millis),
+        ],
+    };
+    Scaling {
+        function: "fib".to_owned(),
+        kind: PoolKind::Threads,
+        items: 100,
+        repeat: 2,
+        cores: 2,
+        rows: vec![row(1, 1200), row(2, 630), row(4, 620)],
     }
 }
 

@@ -7,7 +7,7 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, compare, docs, engines, map, output, pager, plot, progress, px, report, tables,
+    Style, compare, docs, engines, map, output, pager, plot, progress, px, report, scaling, tables,
     timeline, timing, value,
 };
 use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
@@ -85,6 +85,7 @@ impl<W: Write> Terminal<W> {
             | Event::Progress(_)
             | Event::Live(_) => String::new(),
             Event::Compare(it) => compare::compare(it, style),
+            Event::Scaling(it) => scaling::scaling(it, style),
             Event::Timeline(it) => timeline::chart(it, style),
             Event::Output {
                 origin: Origin::Local,

@@ -45,7 +45,7 @@ impl Session {
             one.bind = None;
             let alone = (PoolKind::Threads, 1);
             let written = Written {
-                number,
+                place: number.to_string().into(),
                 ..self.to_write(&one, kind.unwrap_or(alone).0)
             };
             options.push(written.options()?);

@@ -176,7 +176,7 @@ impl Session {
     }
 
     /// The map with variables in the place of `_` and `Out[3]`.
-    fn with_values<'a>(
+    pub(super) fn with_values<'a>(
         &mut self,
         request: &'a MapRequest,
         sink: &mut dyn Sink,
@@ -226,11 +226,12 @@ impl Session {
             request,
             kind,
             ranks: Vec::new(),
-            number: 0,
+            place: "0".into(),
             captures: self.captures(request),
             residents: Vec::new(),
             job: "",
             collected: false,
+            cloned: false,
             unpacked: self.arguments(request),
             kept: true,
             own_grid: self.variables().iter().any(|(name, _)| is_grid(name))
@@ -262,7 +263,7 @@ impl Session {
         }
     }
 
-    fn refused_arguments(&self, request: &MapRequest) -> Result<(), Report> {
+    pub(super) fn refused_arguments(&self, request: &MapRequest) -> Result<(), Report> {
         match (self.known_arguments(request), side_by_side(request)) {
             (Some(arguments), Some(inputs)) if arguments > 1 && arguments != inputs => {
                 Err(Report::usage(format!(

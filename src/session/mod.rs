@@ -29,6 +29,7 @@ mod px_plan;
 mod px_result;
 mod px_threads;
 mod results;
+mod scaling;
 mod shell;
 mod surroundings;
 mod types;
@@ -41,7 +42,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use code::{Code, Failed};
-pub use crew::{OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts};
+pub use crew::{
+    MOST as MOST_ENGINES, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts, cores,
+};
 pub use data::{DataRequest, DataVerb};
 pub use history::{CellTiming, Record};
 pub use interrupt::Interrupt;
@@ -49,6 +52,7 @@ pub use jobs::JobStatus;
 pub use map::MapRequest;
 pub use px::PxOptions;
 pub use px_result::PxWanted;
+pub use scaling::ScalingRequest;
 pub use shell::ShellRequest;
 
 use crate::compiler::toolchain::Toolchain;

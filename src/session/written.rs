@@ -1,5 +1,7 @@
 //! A map on its way to become code: the call of the cell crate that it is written out as.
 
+use std::borrow::Cow;
+
 use regatta_cell::options::MapOptions;
 
 use super::map::MapRequest;
@@ -49,8 +51,8 @@ pub(super) struct Written<'a> {
     pub request: &'a MapRequest,
     pub kind: PoolKind,
     pub ranks: Vec<u32>,
-    /// Its options' place among the data of the cell.
-    pub number: usize,
+    /// Its options' place among the data of the cell, as code.
+    pub place: Cow<'a, str>,
     pub captures: Vec<Capture>,
     /// Variables that the engines have.
     pub residents: Vec<Capture>,
@@ -58,6 +60,8 @@ pub(super) struct Written<'a> {
     pub job: &'a str,
     /// The inputs are collected first.
     pub collected: bool,
+    /// Inputs that are a variable stay there.
+    pub cloned: bool,
     /// The inputs are tuples of so many arguments.
     pub unpacked: Option<usize>,
     /// A name of the user's is `grid`.
@@ -138,7 +142,7 @@ impl Written<'_> {
 
     /// Where the code finds it.
     pub fn asked(&self) -> String {
-        format!("::regatta_cell::magic::asked({})", self.number)
+        format!("::regatta_cell::magic::asked({})", self.place)
     }
 
     /// The call itself.
@@ -224,7 +228,8 @@ impl Written<'_> {
             _ => {
                 let code = code.user(text.trim_end().trim_end_matches(','), *at);
                 // A plan takes nothing.
-                let kept = self.request.options.plan_only && is_variable_name(text.trim());
+                let kept = self.request.options.plan_only || self.cloned;
+                let kept = kept && is_variable_name(text.trim());
                 return if kept {
                     code.generated(".clone()")
                 } else {

@@ -34,6 +34,12 @@ pub fn asked(number: u64) -> PoolView {
     PoolView { options }
 }
 
+/// For how many maps the session has given options to this cell.
+#[must_use]
+pub fn given() -> u64 {
+    (host().received)()
+}
+
 /// A captured variable's copy, for a job on a thread pool.
 pub fn copied<T: Copies>(value: &T) -> T {
     value.clone()

@@ -91,7 +91,7 @@ pub enum Shown {
 pub struct Hold {
     pub values: bool,
     pub output: bool,
-    /// Of the maps that the cell waits for, which then have no tables.
+    /// Of the maps that the cell waits for, which then show neither plan nor table.
     pub reports: bool,
 }
 

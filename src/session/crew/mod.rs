@@ -22,7 +22,7 @@ pub use follow::{Batch, Flown, Followed, OnInterrupt, Wait, entry_of};
 pub use jobs::{End, Jobs, MapJob, PxJob, Stage, is_ours};
 pub use moved::Why;
 pub use outs::{Out, Outs, Whereabouts, is_out, variable};
-pub use pools::{Pool, PoolRequest};
+pub use pools::{MOST, Pool, PoolRequest, cores};
 pub use pump::Awaited;
 pub use screen::ValueStyle;
 

@@ -11,7 +11,7 @@ use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, WhichMap
 use crate::session::{Code, Failed};
 
 /// More engines than this are a slip of the finger.
-const MOST: u32 = 256;
+pub const MOST: u32 = 256;
 
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -116,7 +116,7 @@ impl Crew {
             init,
             items,
         } = request;
-        let size = checked_size(size.unwrap_or_else(cores))?;
+        let size = checked_size(size.unwrap_or_else(|| cores().into()))?;
         let mut pool = Pool {
             name: self.free_name(name.as_deref(), kind)?,
             kind,
@@ -395,6 +395,8 @@ fn checked_size(size: i64) -> Result<u32, Report> {
     }
 }
 
-fn cores() -> i64 {
-    std::thread::available_parallelism().map_or(1, |n| n.get() as i64)
+/// How many engines this machine runs at once.
+pub fn cores() -> u32 {
+    let cores = std::thread::available_parallelism();
+    cores.map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }

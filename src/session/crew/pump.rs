@@ -129,7 +129,9 @@ impl Crew {
             | PoolEvent::Died { engine, .. } => *engine,
             // Cells that map run in the local engine.
             PoolEvent::MapFailed(_) | PoolEvent::Broadcast { .. } => self.local,
-            PoolEvent::MapDone { .. } if self.collects_reports() => self.local,
+            PoolEvent::MapPlanned(_) | PoolEvent::MapDone { .. } if self.collects_reports() => {
+                self.local
+            }
             _ => return None,
         };
         self.flights
