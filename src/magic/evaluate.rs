@@ -3,7 +3,7 @@
 use super::call::{Call, prepare};
 use super::declared::Run;
 use crate::cell::{self, CellError, Completeness, SegmentKind, ShellCall};
-use crate::outcome::{Event, Mark, Report, Sink, Snippet};
+use crate::outcome::{About, Event, Mark, Notice, Report, Sink, Snippet};
 use crate::session::{Code, Failed, Session, ShellRequest};
 
 /// Cells that run others, as `%run` does, may do so to this depth.
@@ -57,9 +57,9 @@ pub fn run_text(
     let parsed = cell::parse(text, Some(&session.known()));
     let mut parsed = parsed.map_err(|error| unreadable(error, text, name.clone()))?;
     for line in &parsed.negations {
-        sink.send(Event::Notice(format!(
-            "`{line}` is read as Rust: there is no such command"
-        )));
+        let line = line.clone();
+        let about = About::cell(session.cell());
+        sink.send(Event::Notice(about, Notice::ReadAsRust { line }));
     }
     for segment in &mut parsed.segments {
         segment.line += line - 1;

@@ -3,6 +3,7 @@
 
 mod engines;
 mod map;
+mod notice;
 mod scaling;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
 };
+pub use notice::Notice;
 pub use scaling::{Scaling, ScalingRow, amdahl};
 
 use clap::ValueEnum;
@@ -45,6 +47,15 @@ pub enum Stream {
 pub struct About {
     pub cell: Option<CellId>,
     pub job: Option<JobId>,
+}
+
+impl About {
+    pub fn cell(cell: CellId) -> Self {
+        Self {
+            cell: Some(cell),
+            job: None,
+        }
+    }
 }
 
 /// Something that happens while a cell runs, in the order in which it happens.
@@ -99,9 +110,9 @@ pub enum Event {
     /// A magic's plain text, such as `%history`, or one line such as `pool p0: 2 process engines, up in 6 ms`.
     Text(String),
     /// Something the user should know that is not an error: a lost variable, a compiler warning.
-    Notice(String),
+    Notice(About, Notice),
     /// The same of engines.
-    Engines(EngineChange),
+    Engines(About, EngineChange),
     /// A job in the background for which nobody has waited.
     JobOver(About, JobEnd),
     Error(Report),

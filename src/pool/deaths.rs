@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::hub::State;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
 use crate::ids::EngineId;
-use crate::outcome::{DeathCause, EngineChange, Event};
+use crate::outcome::{About, DeathCause, EngineChange, Event};
 use crate::wire::{Payload, VERSION, WireError};
 
 /// How long an engine that closed its connection may take to end.
@@ -74,10 +74,11 @@ impl State {
         );
         // After the event: whoever reads this line may type the next cell at once.
         if let Some(notify) = self.notify.as_mut().filter(|_| announced && !replaced) {
-            notify(&Event::Engines(EngineChange::DiedIdle {
+            let died = EngineChange::DiedIdle {
                 engine: place,
                 cause: cause.clone(),
-            }));
+            };
+            notify(&Event::Engines(About::default(), died));
         }
         self.died_in_maps(engine, &cause, at, replaced);
         let local = |process: &Engine| process.launch.pool.is_none();

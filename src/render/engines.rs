@@ -4,6 +4,7 @@ use std::fmt;
 
 use nix::sys::signal::Signal;
 
+use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{DeathCause, Deaths, EngineChange, Event, JobEnd, JobState, JobWork};
 
@@ -53,7 +54,7 @@ pub(crate) fn death(cause: &DeathCause, lost: &[String]) -> String {
 /// What an event of an engine's or a job's says, in one line; nothing of other events.
 pub fn sentence(event: &Event) -> Option<String> {
     match event {
-        Event::Engines(change) => Some(change_words(change)),
+        Event::Engines(_, change) => Some(change_words(change)),
         Event::JobOver(_, end) => Some(end_words(end)),
         _ => None,
     }
@@ -90,7 +91,7 @@ pub(crate) fn change_words(change: &EngineChange) -> String {
         EngineChange::LocalDied { cause, lost } => {
             format!(
                 "the local engine died while idle: {cause}; {}",
-                quoted(lost)
+                lost_words(lost)
             )
         }
         EngineChange::Replaced {
@@ -134,15 +135,14 @@ fn were_dead(pool: &PoolName, dead: &[(Rank, DeathCause)]) -> String {
     }
 }
 
-fn quoted(lost: &[String]) -> String {
-    let quoted: Vec<String> = lost.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.as_slice() {
+pub(super) fn lost_words(lost: &[String]) -> String {
+    match lost {
         [] => "no variables were lost".to_owned(),
-        quoted => format!("lost: {}", quoted.join(", ")),
+        lost => format!("lost: {}", quoted(lost)),
     }
 }
 
-fn numbers<'a>(ranks: impl Iterator<Item = &'a Rank>) -> String {
+pub(super) fn numbers<'a>(ranks: impl Iterator<Item = &'a Rank>) -> String {
     let numbers: Vec<String> = ranks.map(ToString::to_string).collect();
     numbers.join(",")
 }

@@ -1,13 +1,15 @@
 //! Events as JSON, one object per event and line, flushed at once. The fields are a promise to other
 //! programs: new ones may come, none changes its meaning. Times are in seconds. Progress and live tables are not emitted.
+//! Every line has `cell`, the number of the cell that it belongs to (`null`: none), and `job` when it belongs to one: what a
+//! job in the background has to say comes among the lines of another cell.
 //!
 //! | `event` | fields |
 //! |---|---|
-//! | `cell_started` | `cell`, `code` |
-//! | `output` | `cell`, `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
-//! | `result` | `cell`, `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
+//! | `cell_started` | `code` |
+//! | `output` | `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
+//! | `result` | `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
 //! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `schedule` (`dynamic`, `static`, `guided`), `captures` (each `name`, `type`, `bytes`), `captures_there` (every engine has them already), `pool`, `kind` (`threads`, `processes`), `engines` |
-//! | `map_finished` | `job`, `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
+//! | `map_finished` | `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
 //! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
 //! | `scaling` | `function`, `kind` (`threads`, `processes`), `items`, `cores` (of this machine), `rows` (each `engines`, `walls` (one per run), `wall` (the best), `speedup` and `efficiency` against the first row, which has one engine, `serial_fraction` by Karp and Flatt, `null` on one engine), `serial_fraction` (by Amdahl's law, fitted), `fitted` (the engines of the rows that it is from) |
@@ -16,17 +18,17 @@
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
 //! | `plot` | `title`, `x`, `y` (`null` where there is no finite number) |
 //! | `text`, `notice` | `text` |
-//! | `error` | `cell`, `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px` |
-//! | `cell_finished` | `cell`, `ok`, `compile`, `run` |
+//! | `error` | `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px` |
+//! | `cell_finished` | `ok`, `compile`, `run` |
 
 use std::io::Write;
 
 use serde::Serialize;
 
-use super::record::{self, Line};
-use super::{engines, output, record_error, record_job};
+use super::record::{self, Line, Told};
+use super::{engines, notices, output, record_error, record_job};
 use crate::ids::CellId;
-use crate::outcome::{EngineOutcome, Event, Origin, PxReport, Sink};
+use crate::outcome::{About, EngineOutcome, Event, Origin, PxReport, Sink};
 
 /// Events as JSON lines, for programs.
 pub struct JsonLines<W: Write> {
@@ -65,17 +67,28 @@ impl<W: Write> JsonLines<W> {
         self.broken = written.is_err();
     }
 
+    /// What belongs to the cell under way.
+    fn tell(&mut self, line: Line<'_>) {
+        self.tell_of(About::default(), line);
+    }
+
+    /// What may belong to another cell than the one under way, or to a job.
+    fn tell_of(&mut self, about: About, line: Line<'_>) {
+        let cell = about.cell.or(self.cell);
+        let job = about.job;
+        self.write(&Told { line, cell, job });
+    }
+
     /// Held-back output, then each engine's value or failure.
     fn px(&mut self, report: &PxReport) {
-        let cell = Some(report.cell);
         for (rank, stream, text) in output::held_back(report) {
             let stream = record::stream_name(stream);
-            self.write(&Line::Output {
-                cell,
+            let output = Line::Output {
                 engine: Some(rank),
                 stream,
                 text,
-            });
+            };
+            self.tell_of(About::cell(report.cell), output);
         }
         for row in &report.engines {
             match &row.outcome {
@@ -111,36 +124,46 @@ impl<W: Write> Sink for JsonLines<W> {
                     Origin::Local => None,
                     Origin::Engine(rank) => Some(*rank),
                 };
-                self.write(&Line::Output {
-                    cell: about.cell.or(cell),
+                let stream = record::stream_name(*stream);
+                let output = Line::Output {
                     engine,
-                    stream: record::stream_name(*stream),
+                    stream,
                     text,
-                });
+                };
+                self.tell_of(*about, output);
             }
             Event::Result { cell, value } | Event::Whole { cell, value } => {
                 self.write(&record::result(*cell, None, value))
             }
             Event::Px(report) => self.px(report),
-            Event::MapPlan(_, plan) => self.write(&record_job::map_plan(plan)),
+            Event::MapPlan(about, plan) => self.tell_of(*about, record_job::map_plan(plan)),
             Event::Progress(_) | Event::Live(_) => {}
-            Event::Timeline(it) => self.write(&record_job::timeline(it)),
-            Event::Compare(it) => self.write(&record_job::compare(it)),
-            Event::Scaling(it) => self.write(&record_job::scaling(it)),
-            Event::MapFinished(_, report) => self.write(&record_job::map_finished(report)),
-            Event::Timing(timing) => self.write(&record::timing(timing)),
-            Event::Docs(it) => self.write(&record::docs(it)),
-            Event::Table(table) => self.write(&record::table(table)),
-            Event::Rows(rows) => self.write(&record::rows(rows)),
-            Event::Plot(plot) => self.write(&record::plot(plot)),
-            Event::Text(text) => self.write(&Line::Text { text }),
-            Event::Notice(text) => self.write(&Line::Notice { text }),
-            Event::Engines(change) => self.write(&Line::Notice {
-                text: &engines::change_words(change),
-            }),
-            Event::JobOver(_, end) => self.write(&Line::Text {
-                text: &engines::end_words(end),
-            }),
+            Event::Timeline(it) => self.tell(record_job::timeline(it)),
+            Event::Compare(it) => self.tell(record_job::compare(it)),
+            Event::Scaling(it) => self.tell(record_job::scaling(it)),
+            Event::MapFinished(about, report) => {
+                let job = Some(report.job);
+                let about = About { job, ..*about };
+                self.tell_of(about, record_job::map_finished(report));
+            }
+            Event::Timing(timing) => self.tell(record::timing(timing)),
+            Event::Docs(it) => self.tell(record::docs(it)),
+            Event::Table(table) => self.tell(record::table(table)),
+            Event::Rows(rows) => self.tell(record::rows(rows)),
+            Event::Plot(plot) => self.tell(record::plot(plot)),
+            Event::Text(text) => self.tell(Line::Text { text }),
+            Event::Notice(about, it) => {
+                let text = &notices::words(it);
+                self.tell_of(*about, Line::Notice { text });
+            }
+            Event::Engines(about, change) => {
+                let text = &engines::change_words(change);
+                self.tell_of(*about, Line::Notice { text });
+            }
+            Event::JobOver(about, end) => {
+                let text = &engines::end_words(end);
+                self.tell_of(*about, Line::Text { text });
+            }
             Event::Error(report) => self.write(&Line::Error(record_error::error(cell, report))),
             Event::CellFinished {
                 cell,
@@ -169,7 +192,8 @@ mod tests {
     use super::*;
     use crate::ids::{JobId, Rank};
     use crate::outcome::{
-        About, CaptureSize, Field, Schedule, Spent, Stream, Table, Timing, Value,
+        About, CaptureSize, DeathCause, EngineChange, Field, Notice, Schedule, Spent, Stream,
+        Table, Timing, Value,
     };
 
     fn lines(events: Vec<Event>) -> String {
@@ -220,8 +244,8 @@ mod tests {
             },
         ];
         let expected = r#"{"event":"cell_started","cell":3,"code":"1\n"}
-{"event":"output","cell":3,"engine":null,"stream":"stdout","text":"é\n"}
-{"event":"output","cell":2,"engine":1,"stream":"stdout","text":"a\n"}
+{"event":"output","engine":null,"stream":"stdout","text":"é\n","cell":3}
+{"event":"output","engine":1,"stream":"stdout","text":"a\n","cell":2,"job":1}
 {"event":"result","cell":3,"engine":null,"mime":{"text/plain":"1"},"value":"1","type":"i32"}
 {"event":"error","cell":3,"kind":"compile","engine":null,"message":"mismatched types","code":"E0308","place":"In [3]","line":2,"column":13,"notes":["a note"],"hint":"a hint"}
 {"event":"cell_finished","cell":3,"ok":false,"compile":0.2,"run":0.05}
@@ -270,17 +294,25 @@ mod tests {
             loops: 10,
             compile: None,
         };
+        let started = Event::CellStarted {
+            cell: CellId(4),
+            code: String::new(),
+        };
         let events = vec![
-            Event::MapFinished(About::default(), map),
+            started,
+            // Of a job that another cell has begun.
+            Event::MapFinished(About::cell(CellId(2)), map),
             Event::Table(table),
             Event::Timing(timing),
         ];
-        let expected = r#"{"event":"map_finished","job":1,"pool":"p0","engines":[{"engine":0,"items":3,"chunks":3,"busy":0.12},{"engine":1,"items":3,"chunks":3,"busy":0.119}],"wall":0.125,"serial":0.25,"speedup":2.0,"efficiency":1.0,"failed":0,"died":[{"engine":1,"cause":"killed by SIGKILL"}],"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.5},"items":[{"item":0,"input":"0","result":"Point { x: 0, name: 'a longer text' }","engine":0,"queued":0.000045,"busy":0.012}]}
-{"event":"table","title":null,"columns":["a","b","c","d","e"],"rows":[[1,0.5,9,"x",null]]}
-{"event":"timing","per_loop":[1.0,3.0],"loops":10,"mean":2.0,"deviation":1.0,"best":1.0,"compile":null}
+        let expected = r#"{"event":"cell_started","cell":4,"code":""}
+{"event":"map_finished","pool":"p0","engines":[{"engine":0,"items":3,"chunks":3,"busy":0.12},{"engine":1,"items":3,"chunks":3,"busy":0.119}],"wall":0.125,"serial":0.25,"speedup":2.0,"efficiency":1.0,"failed":0,"died":[{"engine":1,"cause":"killed by SIGKILL"}],"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.5},"items":[{"item":0,"input":"0","result":"Point { x: 0, name: 'a longer text' }","engine":0,"queued":0.000045,"busy":0.012}],"cell":2,"job":1}
+{"event":"table","title":null,"columns":["a","b","c","d","e"],"rows":[[1,0.5,9,"x",null]],"cell":4}
+{"event":"timing","per_loop":[1.0,3.0],"loops":10,"mean":2.0,"deviation":1.0,"best":1.0,"compile":null,"cell":4}
 "#;
         assert_eq!(lines(events), expected);
     }
+
     #[test]
     fn plans_timelines_and_comparisons_are_told() {
         let mut plan = samples::plan();
@@ -300,17 +332,29 @@ mod tests {
         let mut scaling = samples::scaling();
         scaling.rows[1].walls = vec![Duration::from_millis(750)];
         scaling.rows[2].walls = vec![Duration::from_millis(300)];
+        let about = About {
+            job: Some(JobId(3)),
+            ..About::cell(CellId(2))
+        };
+        let died = EngineChange::DiedIdle {
+            engine: None,
+            cause: DeathCause::Exit(1),
+        };
         let events = vec![
-            Event::MapPlan(About::default(), plan),
+            Event::MapPlan(about, plan),
+            Event::Notice(about, Notice::MapInterrupted),
+            Event::Engines(About::default(), died),
             Event::Live(Some((About::default(), samples::job()))),
             Event::Timeline(timeline),
             Event::Compare(compare),
             Event::Scaling(scaling),
         ];
-        let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"captures_there":false,"pool":"p0","kind":"processes","engines":2}
-{"event":"timeline","job":3,"function":"f","pool":"p0","engines":3,"wall":2.41,"chunks":[{"engine":0,"first":32,"items":8,"sent":0.6,"began":0.602,"ended":0.8,"failed":true}],"cut":false}
-{"event":"compare","function":"fib","rows":[{"pool":"serial","kind":null,"engines":1,"items":100,"wall":1.21,"speedup":1.0,"efficiency":1.0,"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.0},"same":true}]}
-{"event":"scaling","function":"fib","kind":"threads","items":100,"cores":2,"rows":[{"engines":1,"walls":[1.3,1.2],"wall":1.2,"speedup":1.0,"efficiency":1.0,"serial_fraction":null},{"engines":2,"walls":[0.75],"wall":0.75,"speedup":1.5999999999999999,"efficiency":0.7999999999999999,"serial_fraction":0.25},{"engines":4,"walls":[0.3],"wall":0.3,"speedup":4.0,"efficiency":1.0,"serial_fraction":0.0}],"serial_fraction":0.25,"fitted":[2]}
+        let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"captures_there":false,"pool":"p0","kind":"processes","engines":2,"cell":2,"job":3}
+{"event":"notice","text":"the map was interrupted: what was done is kept, the rest are errors","cell":2,"job":3}
+{"event":"notice","text":"the local engine died while idle: ended itself with exit status 1","cell":null}
+{"event":"timeline","job":3,"function":"f","pool":"p0","engines":3,"wall":2.41,"chunks":[{"engine":0,"first":32,"items":8,"sent":0.6,"began":0.602,"ended":0.8,"failed":true}],"cut":false,"cell":null}
+{"event":"compare","function":"fib","rows":[{"pool":"serial","kind":null,"engines":1,"items":100,"wall":1.21,"speedup":1.0,"efficiency":1.0,"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.0},"same":true}],"cell":null}
+{"event":"scaling","function":"fib","kind":"threads","items":100,"cores":2,"rows":[{"engines":1,"walls":[1.3,1.2],"wall":1.2,"speedup":1.0,"efficiency":1.0,"serial_fraction":null},{"engines":2,"walls":[0.75],"wall":0.75,"speedup":1.5999999999999999,"efficiency":0.7999999999999999,"serial_fraction":0.25},{"engines":4,"walls":[0.3],"wall":0.3,"speedup":4.0,"efficiency":1.0,"serial_fraction":0.0}],"serial_fraction":0.25,"fitted":[2],"cell":null}
 "#;
         assert_eq!(lines(events), expected);
     }

@@ -18,6 +18,7 @@ mod json;
 mod live;
 mod map;
 mod markdown;
+mod notices;
 mod output;
 mod pager;
 pub mod plot;
@@ -71,11 +72,12 @@ pub fn transcript(events: &[Event], width: usize) -> String {
 mod tests {
     use super::*;
     use crate::ids::{CellId, Rank};
-    use crate::outcome::{About, Origin, Stream, Value};
+    use crate::outcome::{About, Notice, Origin, Stream, Value};
 
     #[test]
     fn a_transcript_holds_what_belongs_below_the_cell() {
         let cell = CellId(2);
+        let name = "x".to_owned();
         let output = |origin, text: &str| Event::Output {
             about: About::default(),
             origin,
@@ -94,9 +96,10 @@ mod tests {
                 cell,
                 value: Value::plain("7", "u64"),
             },
-            Event::Notice("x is lost".to_owned()),
+            Event::Notice(About::default(), Notice::Redefined { name }),
         ];
-        let shown = "[stdout:1] hi\nno line end\nOut[2]: 7\nnote: x is lost\n";
+        let shown = "[stdout:1] hi\nno line end\nOut[2]: 7\n\
+                     note: the variable `x` is lost: its type was redefined\n";
         assert_eq!(transcript(&events, 80), shown);
     }
 }

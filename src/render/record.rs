@@ -8,8 +8,18 @@ use serde::Serialize;
 use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Scaling, Timeline};
 use super::timing as statistics;
-use crate::ids::{CellId, Rank};
+use crate::ids::{CellId, JobId, Rank};
 use crate::outcome::{Docs, Field, Plot, PoolKind, Rows, Stream, Table, Timing, Value};
+
+/// A line, and the cell and the job that it belongs to.
+#[derive(Serialize)]
+pub(crate) struct Told<'a> {
+    #[serde(flatten)]
+    pub line: Line<'a>,
+    pub cell: Option<CellId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+}
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -19,7 +29,6 @@ pub(crate) enum Line<'a> {
         code: &'a str,
     },
     Output {
-        cell: Option<CellId>,
         engine: Option<Rank>,
         stream: &'static str,
         text: &'a str,

@@ -35,7 +35,6 @@ struct Capture<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct MapFinished<'a> {
-    job: JobId,
     pool: &'a PoolName,
     engines: Vec<Engine>,
     wall: f64,
@@ -181,7 +180,6 @@ pub(crate) fn map_finished(report: &MapReport) -> Line<'_> {
         cause: deaths.to_string(),
     });
     Line::MapFinished(MapFinished {
-        job: report.job,
         pool: &report.pool,
         engines: engines.collect(),
         wall: report.wall.as_secs_f64(),

@@ -7,8 +7,8 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, compare, docs, engines, map, output, pager, plot, progress, px, report, scaling, tables,
-    timeline, timing, value,
+    Style, compare, docs, engines, map, notices, output, pager, plot, progress, px, report,
+    scaling, tables, timeline, timing, value,
 };
 use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
 
@@ -109,8 +109,8 @@ impl<W: Write> Terminal<W> {
             Event::Rows(rows) => tables::rows(rows, style),
             Event::Plot(it) => plot::chart(it, style),
             Event::Text(text) => ended(text.clone()),
-            Event::Notice(text) => notice(text, style),
-            Event::Engines(change) => notice(&engines::change_words(change), style),
+            Event::Notice(_, it) => notice(&notices::words(it), style),
+            Event::Engines(_, change) => notice(&engines::change_words(change), style),
             Event::JobOver(_, end) => ended(engines::end_words(end)),
             Event::Error(error) => report::report(error, style),
         }

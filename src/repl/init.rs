@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::magic::evaluate;
 use crate::notebook::Notebook;
-use crate::outcome::{Event, Report, Sink};
+use crate::outcome::{About, Event, Notice, Report, Sink};
 use crate::session::Session;
 
 /// The notebook, read and not yet run.
@@ -49,7 +49,10 @@ impl Startup {
             // Places count the lines of the file.
             let code = "\n".repeat(cell.line - 1) + &cell.code;
             if !evaluate(session, &code, &mut Quiet { onward: sink }) {
-                sink.send(Event::Notice(ended(cell.line, cells.len() - number)));
+                let left = cells.len() - number;
+                let line = cell.line;
+                let failed = Notice::StartupFailed { line, left };
+                sink.send(Event::Notice(About::default(), failed));
                 ok = false;
             }
             if !ok || session.quitting || session.interrupt().is_ended() {
@@ -66,16 +69,6 @@ fn path() -> Option<PathBuf> {
     Some(dirs::config_dir()?.join("regatta").join("init.md"))
 }
 
-/// `line` is where the cell that failed begins, `left` how many stand below it.
-fn ended(line: usize, left: usize) -> String {
-    let rest = match left {
-        0 => String::new(),
-        1 => "; the cell below it was not run".to_owned(),
-        _ => format!("; the {left} cells below it were not run"),
-    };
-    format!("the cell at line {line} of init.md failed{rest}")
-}
-
 /// Passes on what is worth reading.
 struct Quiet<'a> {
     onward: &'a mut dyn Sink,
@@ -86,8 +79,8 @@ impl Sink for Quiet<'_> {
         let wanted = match &event {
             Event::Error(_)
             | Event::Output { .. }
-            | Event::Notice(_)
-            | Event::Engines(_)
+            | Event::Notice(..)
+            | Event::Engines(..)
             | Event::Progress(_) => true,
             Event::Px(report) => !report.is_ok(),
             // Results and what magics say of their success are not asked for.
@@ -95,28 +88,6 @@ impl Sink for Quiet<'_> {
         };
         if wanted {
             self.onward.send(event);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ended;
-
-    #[test]
-    fn what_was_not_run_is_told() {
-        for (left, told) in [
-            (0, "the cell at line 7 of init.md failed"),
-            (
-                1,
-                "the cell at line 7 of init.md failed; the cell below it was not run",
-            ),
-            (
-                2,
-                "the cell at line 7 of init.md failed; the 2 cells below it were not run",
-            ),
-        ] {
-            assert_eq!(ended(7, left), told);
         }
     }
 }

@@ -16,7 +16,7 @@ use super::editor::{Editor, EditorError, EditorOptions, Read};
 use super::init::Startup;
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
-use crate::outcome::{Event, Sink};
+use crate::outcome::{About, Event, Notice, Sink};
 use crate::render::{Style, Terminal, pager, sentence};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
@@ -49,9 +49,11 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
     let mut editor = match Editor::new(options, words.clone(), analyst.clone()) {
         Ok(editor) => editor,
         Err(error) => {
-            screen.send(Event::Notice(format!(
-                "the line editor does not start: {error}"
-            )));
+            let why = error.to_string();
+            screen.send(Event::Notice(
+                About::default(),
+                Notice::NoLineEditor { why },
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -97,8 +99,9 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         ok &= startup.run(&mut session, &mut screen);
     }
     while !session.quitting && !session.interrupt().is_ended() {
-        if let Some(warning) = editor.history_warning() {
-            screen.send(Event::Notice(warning));
+        if let Some(why) = editor.history_warning() {
+            let warning = Notice::HistoryFile { why };
+            screen.send(Event::Notice(About::default(), warning));
         }
         *words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&session);
         let prompt = prompt(&session);
@@ -286,7 +289,10 @@ impl Sink for Above {
     fn send(&mut self, event: Event) {
         match event {
             Event::Progress(_) | Event::Live(_) => {}
-            Event::Text(text) => self.screen.send(Event::Notice(text)),
+            Event::Text(text) => {
+                let said = Notice::Said { text };
+                self.screen.send(Event::Notice(About::default(), said));
+            }
             other => self.screen.send(other),
         }
     }

@@ -8,7 +8,7 @@ use super::workshop::{Ready, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{bound_at_top, identifiers, lacks_a_pattern, normalised, split_items};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{ErrorKind, Event, MapReport, Origin, Report, Sink, Value};
+use crate::outcome::{ErrorKind, MapReport, Notice, Origin, Report, Sink, Value};
 use crate::pool::{MapFailure, MapFault, Payload};
 use crate::wire::PanicInfo;
 
@@ -35,10 +35,6 @@ struct Run {
     /// Why the last map of the cell failed.
     map_failure: Option<MapFailure>,
     interrupted: bool,
-}
-
-fn lost_by_redefinition(name: &str) -> String {
-    format!("the variable `{name}` is lost: its type was redefined")
 }
 
 impl Session {
@@ -196,7 +192,8 @@ impl Session {
     /// Variables of the local engine whose types were redefined.
     fn tell_redefined(&mut self, names: &[String], sink: &mut dyn Sink) {
         for name in names {
-            sink.send(Event::Notice(lost_by_redefinition(name)));
+            let name = name.clone();
+            self.notice(Notice::Redefined { name }, sink);
         }
         let names = names.iter().map(String::as_str);
         self.crew.note_gone(names, Why::Redefined);
@@ -231,12 +228,11 @@ impl Session {
                 self.crew.note_moved(&ready.before, &ready.after);
                 self.let_go(&ready.before, &ready.after, code);
                 if !lost.is_empty() {
-                    sink.send(Event::Notice(explain::returned_early(lost)));
+                    let names = lost.to_vec();
+                    self.notice(Notice::ReturnedEarly { names }, sink);
                 }
                 if interrupted && code.collects {
-                    let kept =
-                        "the map was interrupted: what was done is kept, the rest are errors";
-                    sink.send(Event::Notice(kept.to_owned()));
+                    self.notice(Notice::MapInterrupted, sink);
                 }
                 return Ok(());
             }

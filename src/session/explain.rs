@@ -159,15 +159,6 @@ pub fn lost(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| format!("lost: {}", quoted.join(", ")))
 }
 
-/// A `return` at the top level ended the cell before what it bound was stored.
-pub fn returned_early(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!(
-        "the cell returned before its end, so what it bound is not kept: {}",
-        quoted.join(", ")
-    )
-}
-
 pub fn local_death(cause: &DeathCause, interrupted: bool, lost: &[&str]) -> Report {
     let mut report = if interrupted {
         Report::new(

@@ -58,7 +58,7 @@ pub use shell::ShellRequest;
 use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{Setting, Warmth};
 use crate::ids::{CellId, PoolName, Rank};
-use crate::outcome::{Event, Sink};
+use crate::outcome::{About, Event, Notice, Sink};
 use crate::pool::{EngineStatus, Hub};
 use crew::Crew;
 use history::History;
@@ -151,10 +151,14 @@ impl Session {
     /// Tells what the user should know before the first cell.
     pub fn begin(&self, sink: &mut dyn Sink) {
         if let Some(why) = &self.workshop.toolchain().no_sources {
-            sink.send(Event::Notice(format!(
-                "the sources of Rust's standard library are missing, so only variables with a written type can be kept; {why}"
-            )));
+            let why = why.to_string();
+            sink.send(Event::Notice(About::default(), Notice::NoSources { why }));
         }
+    }
+
+    /// Tells something of the cell under way.
+    fn notice(&self, notice: Notice, sink: &mut dyn Sink) {
+        sink.send(Event::Notice(About::cell(self.cell()), notice));
     }
 
     /// Begins a cell.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::crew::entry_of;
 use super::{Code, Failed, Pool, PoolRequest, Session};
 use crate::cell::Targets;
-use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{EngineChange, Event, PoolKind, Report, Sink};
+use crate::ids::{CellId, EngineId, PoolName, Rank};
+use crate::outcome::{About, EngineChange, Event, PoolKind, Report, Sink};
 use crate::pool::Init;
 
 /// What engines begin with has not run through on all of them.
@@ -130,7 +130,7 @@ impl Session {
     pub(super) fn replace(&mut self, killed: &[EngineId], sink: &mut dyn Sink) {
         for (pool, ranks) in self.crew.ranks_of(killed) {
             let lost = self.restart(&pool, &ranks, sink);
-            sink.send(restarted(&pool, &ranks, lost));
+            sink.send(restarted(self.cell(), &pool, &ranks, lost));
         }
     }
 
@@ -148,7 +148,8 @@ impl Session {
         match self.restart(&name, &ranks, sink) {
             Ok(lost) => {
                 let pool = name;
-                sink.send(Event::Engines(EngineChange::Revived { pool, dead, lost }));
+                let revived = EngineChange::Revived { pool, dead, lost };
+                sink.send(Event::Engines(About::cell(self.cell()), revived));
             }
             // They are still dead, which their rows tell.
             Err(failed) => failed.tell(sink),
@@ -171,7 +172,7 @@ impl Session {
             };
             let lost = self.crew.renew(pool, &killed, sink);
             let is_up = lost.is_ok();
-            sink.send(restarted(pool, &killed, lost));
+            sink.send(restarted(self.cell(), pool, &killed, lost));
             if !is_up {
                 break;
             }
@@ -207,10 +208,16 @@ impl Session {
     }
 }
 
-fn restarted(pool: &PoolName, ranks: &[Rank], lost: Result<Vec<String>, Failed>) -> Event {
-    Event::Engines(EngineChange::Restarted {
+fn restarted(
+    cell: CellId,
+    pool: &PoolName,
+    ranks: &[Rank],
+    lost: Result<Vec<String>, Failed>,
+) -> Event {
+    let restarted = EngineChange::Restarted {
         pool: pool.clone(),
         ranks: ranks.to_vec(),
         lost: lost.ok(),
-    })
+    };
+    Event::Engines(About::cell(cell), restarted)
 }

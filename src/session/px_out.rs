@@ -3,7 +3,7 @@
 use super::{Code, Failed, Session, types};
 use crate::cell::{position, tail};
 use crate::ids::Rank;
-use crate::outcome::{Event, Report, Sink};
+use crate::outcome::{Notice, PoolKind, Report, Sink};
 use crate::pool::Payload;
 
 /// What a cell that sends its value binds for a moment, so that the compiler tells the value's type.
@@ -85,27 +85,27 @@ impl Session {
                 .hint("`-t` takes the engines on which it is the same")
                 .into());
         };
-        let missing: Vec<String> = values
+        let missing: Vec<Rank> = values
             .came
             .iter()
             .filter(|(_, came)| !came)
-            .map(|(rank, _)| rank.to_string())
+            .map(|(rank, _)| *rank)
             .collect();
         if missing.len() == values.came.len() {
-            sink.send(Event::Notice(format!(
-                "`{name}` is not bound: no engine gave a value"
-            )));
+            let (name, kind) = (name.to_owned(), PoolKind::Processes);
+            self.notice(Notice::NotBound { name, kind }, sink);
             return Ok(());
         }
         let code = if missing.is_empty() {
             format!("let {name}: Vec<{kind}> = regatta_cell::magic::received();\n")
         } else {
             let came: Vec<bool> = values.came.iter().map(|(_, came)| *came).collect();
-            let short = types::shorten(kind);
-            sink.send(Event::Notice(format!(
-                "`{name}` is Vec<Option<{short}>>: engine {} gave no value",
-                missing.join(", ")
-            )));
+            let partly = Notice::PartlyBound {
+                name: name.to_owned(),
+                value_type: types::shorten(kind),
+                missing,
+            };
+            self.notice(partly, sink);
             format!(
                 "let {name}: Vec<Option<{kind}>> = regatta_cell::magic::received_from(&{came:?});\n"
             )

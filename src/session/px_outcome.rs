@@ -6,9 +6,9 @@ use super::crew::{Ended, Flight, Flown, Leg};
 use super::places::panic_place;
 use super::px::{Plan, Planned};
 use super::px_out::Values;
-use super::{Failed, Session, explain};
+use super::{Failed, Session};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink};
+use crate::outcome::{About, EngineOutcome, Event, Notice, PoolKind, PxReport, PxRow, Sink};
 use crate::pool::Payload;
 
 /// What a flight of a `%px` came to.
@@ -105,14 +105,15 @@ impl Session {
             if let Some(Ended::ChangedTypes(names)) = &leg.ended {
                 let settled = self.forget(&planned.before, names.clone(), sink)?;
                 self.crew.has_now(engine, settled);
-                sink.send(Event::Notice(format!(
-                    "engine {rank}: lost {}: the type was redefined",
-                    names.join(", ")
-                )));
+                let redefined = Notice::RedefinedOn {
+                    ranks: vec![rank],
+                    names: names.clone(),
+                };
+                sink.send(Event::Notice(About::cell(asked.cell), redefined));
                 again.push(rank);
                 continue;
             }
-            self.settle_engine(engine, planned, &leg, sink)?;
+            self.settle_engine(engine, planned, &leg, About::cell(asked.cell), sink)?;
             sent.push((rank, std::mem::take(&mut leg.sent)));
             let lost = self.crew.lost_there(engine);
             rows.push(row(rank, leg, lost, interrupted));
@@ -145,6 +146,7 @@ impl Session {
         engine: EngineId,
         planned: &Planned,
         leg: &Leg,
+        about: About,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         // An engine that was stopped meanwhile has no namespace any more.
@@ -160,9 +162,10 @@ impl Session {
         if leg.ended == Some(Ended::Returned) {
             self.crew.note_moved(before, after);
         }
-        let lost = self.settle(engine, before, after, leg, sink)?;
-        if let Some(lost) = explain::lost(&lost) {
-            sink.send(Event::Notice(format!("engine {rank} has {lost}")));
+        let names = self.settle(engine, before, after, leg, sink)?;
+        if !names.is_empty() {
+            let rank = Some(*rank);
+            sink.send(Event::Notice(about, Notice::Lost { rank, names }));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::px_out::{OUT, sending, sent_type};
 use super::workshop::Ready;
 use super::{Code, Failed, Pool, Session};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{EngineOutcome, Event, Origin, PxRow, Sink};
+use crate::outcome::{About, EngineOutcome, Event, Notice, Origin, PxRow, Sink};
 
 /// Engines whose variables are the same.
 type Group = (Namespace, Vec<(Rank, EngineId)>);
@@ -111,7 +111,9 @@ impl Session {
         }
         let ranks: Vec<Rank> = engines.iter().map(|(rank, _)| *rank).collect();
         if !lost.is_empty() {
-            sink.send(Event::Notice(lost_there(&lost, &ranks)));
+            let (ranks, names) = (ranks.clone(), lost.to_vec());
+            let about = About::cell(plan.asked.cell);
+            sink.send(Event::Notice(about, Notice::RedefinedOn { ranks, names }));
         }
         self.workshop.leave_places(&artifact, code, self.cell());
         for (rank, engine) in &engines {
@@ -204,18 +206,6 @@ impl Session {
             }
         }
     }
-}
-
-fn lost_there(names: &[String], ranks: &[Rank]) -> String {
-    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-    let engines = if ranks.len() == 1 {
-        "engine"
-    } else {
-        "engines"
-    };
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let (names, ranks) = (names.join(", "), ranks.join(","));
-    format!("lost on {engines} {ranks}: {names}: the type was redefined")
 }
 
 fn skipped(rank: Rank, why: &str) -> PxRow {

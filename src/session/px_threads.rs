@@ -8,7 +8,7 @@ use super::px_out::Values;
 use super::{Code, Failed, Pool, PxOptions, Session};
 use crate::cell::split_items;
 use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, Event, PoolKind, PxReport, PxRow, Sink, Value};
+use crate::outcome::{EngineOutcome, Notice, PoolKind, PxReport, PxRow, Sink, Value};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -63,9 +63,8 @@ impl Session {
             verbose: options.verbose,
         };
         if let (Some(name), false) = (&options.out, report.is_ok()) {
-            sink.send(Event::Notice(format!(
-                "`{name}` is not bound: not every thread gave a value"
-            )));
+            let (name, kind) = (name.clone(), PoolKind::Threads);
+            self.notice(Notice::NotBound { name, kind }, sink);
         }
         self.show_px(report, Values::default(), sink)
     }

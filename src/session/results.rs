@@ -1,12 +1,12 @@
 //! The results of jobs as variables: of those that magics began, and of those that code did, which are found
 //! in the user's own variables.
 
-use super::jobs::{counted, failed};
+use super::jobs::failed;
 use super::types::shorten;
 use super::{Code, Failed, PxWanted, Session};
 use crate::cell::Binding;
 use crate::ids::JobId;
-use crate::outcome::{ErrorKind, Event, JobState, Report, Sink};
+use crate::outcome::{About, ErrorKind, Event, JobState, Notice, Report, Sink};
 use crate::pool::JobRecord;
 
 impl Session {
@@ -48,10 +48,12 @@ impl Session {
             (false, _) => "partly",
         };
         if give == "partly" {
-            sink.send(Event::Notice(format!(
-                "job {job} was cancelled: these are the {} that were done, each with the index of its input",
-                counted(&status)
-            )));
+            let (done, total) = (status.done, status.total);
+            let about = About {
+                job: Some(job),
+                ..About::cell(self.cell())
+            };
+            sink.send(Event::Notice(about, Notice::PartOfJob { job, done, total }));
         }
         let open = bind.map_or_else(String::new, Binding::opening);
         let close = if bind.is_some() { ";" } else { "" };

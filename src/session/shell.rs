@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::crew::{Awaited, Crew};
 use super::{Code, Failed, Session, TICK, explain};
 use crate::cell::{Binding, Known, format_fields};
-use crate::outcome::{About, ErrorKind, Event, Origin, Report, Sink, Stream};
+use crate::outcome::{About, ErrorKind, Event, Notice, Origin, Report, Sink, Stream};
 use crate::pool::Payload;
 
 /// Which shell runs the text, and what takes its output.
@@ -42,17 +42,20 @@ impl Session {
         };
         let mut kept = request.bind.map(|_| String::new());
         let status = self.run_shell(request.shell, text, kept.as_mut(), sink)?;
-        let failed = (!status.success()).then(|| format!("the command ended with {status}"));
+        let failed = (!status.success()).then(|| status.to_string());
         if let (Some(bind), Some(kept)) = (request.bind, kept) {
             // A search that finds nothing ends so too: its lines are what was asked for.
-            if let Some(what) = failed {
-                sink.send(Event::Notice(what));
+            if let Some(status) = failed {
+                self.notice(Notice::CommandFailed { status }, sink);
             }
             let lines: Vec<&str> = kept.lines().collect();
             return self.bind_lines(bind, &lines, sink);
         }
         match failed {
-            Some(what) => Err(Report::new(ErrorKind::Error, what).into()),
+            Some(status) => {
+                let what = format!("the command ended with {status}");
+                Err(Report::new(ErrorKind::Error, what).into())
+            }
             None => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use super::super::samples;
 use super::super::vt::Vt;
 use super::*;
 use crate::ids::{CellId, Rank};
-use crate::outcome::{About, Stream, Value};
+use crate::outcome::{About, Notice, Stream, Value};
 
 const ERASE: &str = "\u{1b}[1G\u{1b}[2K";
 const LINE: &str = "map ▕█████     ▏ 1 / 2 items · 1.0 items/s · 0:01 left";
@@ -123,7 +123,8 @@ fn where_nothing_can_be_redrawn_progress_is_rare_and_has_no_codes() {
 
 #[test]
 fn colour_only_on_request() {
-    let events = || vec![Event::Notice("x is lost".to_owned()), progress(1)];
+    let notice = || Event::Notice(About::default(), Notice::MapInterrupted);
+    let events = || vec![notice(), progress(1)];
     assert!(!shown(Style::plain(80), events()).contains('\u{1b}'));
     crossterm::style::force_color_output(true);
     let coloured = shown(
@@ -133,7 +134,10 @@ fn colour_only_on_request() {
         },
         events(),
     );
-    assert_eq!(coloured, "\u{1b}[38;5;11mnote: x is lost\u{1b}[39m\n");
+    assert_eq!(
+        coloured,
+        "\u{1b}[38;5;11mnote: the map was interrupted: what was done is kept, the rest are errors\u{1b}[39m\n"
+    );
 }
 
 #[test]

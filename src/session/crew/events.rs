@@ -7,10 +7,9 @@ use super::moved::Why;
 use super::prints::{Prints, Told};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, DeathCause, EngineChange, Event, JobEnd, Origin, Sink, Stream, Timing, Value,
+    About, DeathCause, EngineChange, Event, JobEnd, Notice, Origin, Sink, Stream, Timing, Value,
 };
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
-use crate::session::explain;
 use crate::wire::RunEnd;
 
 impl Crew {
@@ -69,21 +68,23 @@ impl Crew {
                 cause,
                 replaced: true,
                 ..
-            } => self.note_replaced(engine, cause, sink),
+            } => self.note_replaced(about, engine, cause, sink),
             PoolEvent::Died {
                 engine,
                 cause,
                 announced,
                 ..
-            } => self.note_death(engine, cause, announced, sink),
+            } => self.note_death(about, engine, cause, announced, sink),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
-            PoolEvent::NotStarted { engine, why } => self.note_not_started(engine, &why, sink),
+            PoolEvent::NotStarted { engine, why } => {
+                self.note_not_started(about, engine, why, sink)
+            }
             PoolEvent::Output {
                 engine,
                 stream,
                 bytes,
             } => self.stray_print(about, engine, stream, bytes.as_slice(), sink),
-            PoolEvent::RunDone { engine, end, .. } => self.note_begun(engine, &end, sink),
+            PoolEvent::RunDone { engine, end, .. } => self.note_begun(about, engine, &end, sink),
             PoolEvent::Up { .. }
             | PoolEvent::Shown { .. }
             | PoolEvent::Data { .. }
@@ -100,15 +101,14 @@ impl Crew {
     }
 
     /// Of a pool that was given up for it, nobody need hear the same of each further engine.
-    fn note_not_started(&self, engine: EngineId, why: &str, sink: &mut dyn Sink) {
+    fn note_not_started(&self, about: About, engine: EngineId, why: String, sink: &mut dyn Sink) {
         if engine == self.local || self.place(engine).is_some() {
-            let why = why.to_owned();
-            sink.send(Event::Engines(EngineChange::NotStarted { why }));
+            sink.send(Event::Engines(about, EngineChange::NotStarted { why }));
         }
     }
 
     /// An engine that stands in for another has run what its pool begins with.
-    fn note_begun(&mut self, engine: EngineId, end: &RunEnd, sink: &mut dyn Sink) {
+    fn note_begun(&mut self, about: About, engine: EngineId, end: &RunEnd, sink: &mut dyn Sink) {
         self.unready.remove(&engine);
         let Some(after) = self.begun_with.get(&engine) else {
             return;
@@ -116,7 +116,7 @@ impl Crew {
         if matches!(end, RunEnd::Returned { facts, .. } if facts.ran_through()) {
             self.namespaces.insert(engine, after.clone());
         } else if let Some((pool, rank)) = self.place(engine) {
-            sink.send(Event::Engines(EngineChange::NotBegun { pool, rank }));
+            sink.send(Event::Engines(about, EngineChange::NotBegun { pool, rank }));
         }
     }
 
@@ -124,6 +124,7 @@ impl Crew {
     /// is told here.
     pub(super) fn note_replaced(
         &mut self,
+        about: About,
         engine: EngineId,
         cause: DeathCause,
         sink: &mut dyn Sink,
@@ -134,17 +135,21 @@ impl Crew {
             self.unready.insert(engine);
         }
         if let (Some((pool, rank)), false) = (self.place(engine), lost.is_empty()) {
-            sink.send(Event::Engines(EngineChange::Replaced {
-                pool,
-                rank,
-                cause,
-                lost,
-            }));
+            sink.send(Event::Engines(
+                about,
+                EngineChange::Replaced {
+                    pool,
+                    rank,
+                    cause,
+                    lost,
+                },
+            ));
         }
     }
 
     fn note_death(
         &mut self,
+        about: About,
         engine: EngineId,
         cause: DeathCause,
         announced: bool,
@@ -158,20 +163,27 @@ impl Crew {
         if let Some((pool, rank)) = self.place(engine) {
             let cause = (!announced).then_some(cause);
             if cause.is_some() || !lost.is_empty() {
-                sink.send(Event::Engines(EngineChange::Died {
-                    pool,
-                    rank,
-                    cause,
-                    lost,
-                }));
+                sink.send(Event::Engines(
+                    about,
+                    EngineChange::Died {
+                        pool,
+                        rank,
+                        cause,
+                        lost,
+                    },
+                ));
             }
         } else if engine == self.local {
             self.launch_local();
             self.note_gone(lost.iter().map(String::as_str), Why::Died);
             if !announced {
-                sink.send(Event::Engines(EngineChange::LocalDied { cause, lost }));
-            } else if let Some(lost) = explain::lost(&lost) {
-                sink.send(Event::Notice(lost));
+                sink.send(Event::Engines(
+                    about,
+                    EngineChange::LocalDied { cause, lost },
+                ));
+            } else if !lost.is_empty() {
+                let rank = None;
+                sink.send(Event::Notice(about, Notice::Lost { rank, names: lost }));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId, JobId};
-use crate::outcome::{DeathCause, EngineChange, Event, Origin, Progress, Sink};
+use crate::outcome::{About, DeathCause, EngineChange, Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
 
@@ -205,10 +205,11 @@ impl FlightEnd {
             if let (Origin::Engine(rank), true) = (&leg.origin, waits)
                 && self.told.insert(*engine)
             {
-                sink.send(Event::Engines(EngineChange::DiedInCell {
+                let died = EngineChange::DiedInCell {
                     rank: *rank,
                     cause: cause.clone(),
-                }));
+                };
+                sink.send(Event::Engines(About::cell(flight.cell), died));
             }
         }
     }

@@ -99,7 +99,7 @@ impl Crew {
                     engine,
                     cause,
                     replaced: true,
-                } => self.note_replaced(engine, cause, sink),
+                } => self.note_replaced(About::cell(cell), engine, cause, sink),
                 Shown::Died { engine, .. } => self.bury(engine),
             }
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Workshop;
 use super::waiting::Meanwhile;
 use crate::compiler::{CompileError, Compiled, Source, State};
-use crate::outcome::Event;
+use crate::outcome::Notice;
 use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 
@@ -46,9 +46,7 @@ impl Workshop {
         let how = self.compiler.start_again();
         self.root = None;
         self.retellings.clear();
-        meanwhile.sink.send(Event::Notice(format!(
-            "the compiler's process has died{how}; it is started again, and variables and definitions stay"
-        )));
+        meanwhile.notice(Notice::CompilerDied { how });
     }
 
     /// The variables and definitions of an engine that has run nothing, once the compiler is warm.
@@ -88,14 +86,11 @@ impl Workshop {
             let Ok(before) = &state else { break };
             match self.declare("", &[variable], &before.after, meanwhile) {
                 Ok(after) => state = Ok(after),
-                Err(_) => lost.push(variable.0.as_str()),
+                Err(_) => lost.push(variable.0.clone()),
             }
         }
         if !lost.is_empty() {
-            meanwhile.sink.send(Event::Notice(format!(
-                "the new compiler cannot be told of {}: cells no longer know of it",
-                lost.join(", ")
-            )));
+            meanwhile.notice(Notice::CompilerLacks { names: lost });
         }
         state.map(|state| state.after).map_err(|error| {
             let (code, cell) = (Code::default(), meanwhile.cell.cell);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::compiler::{CompileError, Compiled, Compiler, Pending, State, Warmth};
-use crate::outcome::{Event, Progress, Sink};
+use crate::outcome::{About, Event, Notice, Progress, Sink};
 use crate::session::crew::{Awaited, Crew};
 use crate::session::{Failed, GRACE, Grace, Record, TICK, explain};
 
@@ -20,6 +20,12 @@ pub struct Meanwhile<'a> {
 impl Meanwhile<'_> {
     pub fn until<A: Awaited>(&mut self, awaited: A) -> Result<A::Outcome, Failed> {
         self.crew.until(awaited, self.sink)
+    }
+
+    /// Tells something of the cell.
+    pub fn notice(&mut self, notice: Notice) {
+        self.sink
+            .send(Event::Notice(About::cell(self.cell.cell), notice));
     }
 
     /// The rest of the warm-up.

@@ -1,0 +1,82 @@
+//! What the user should know that is no error, as data: the renderer makes words of it.
+
+use super::PoolKind;
+use crate::ids::{JobId, Rank};
+
+/// Something the user should know that is not an error. Names are those of variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A line that begins with `!` and is no command.
+    ReadAsRust {
+        line: String,
+    },
+    /// A command whose lines are bound. `status`: `exit status: 1`.
+    CommandFailed {
+        status: String,
+    },
+    /// The type of a variable of the local engine was redefined.
+    Redefined {
+        name: String,
+    },
+    /// The same on engines of a pool.
+    RedefinedOn {
+        ranks: Vec<Rank>,
+        names: Vec<String>,
+    },
+    /// Lost with what the local engine (`None`) or an engine ran.
+    Lost {
+        rank: Option<Rank>,
+        names: Vec<String>,
+    },
+    /// A `return` at the top level ended the cell before what it bound was stored.
+    ReturnedEarly {
+        names: Vec<String>,
+    },
+    /// A map that Ctrl-C has ended and whose results are collected one by one.
+    MapInterrupted,
+    /// The name of `--out`, when not every thread or no engine process gave a value.
+    NotBound {
+        name: String,
+        kind: PoolKind,
+    },
+    /// The name of `--out`, when some engines gave no value; `value_type` of one engine's.
+    PartlyBound {
+        name: String,
+        value_type: String,
+        missing: Vec<Rank>,
+    },
+    /// What `%result` gives of a job that was cancelled.
+    PartOfJob {
+        job: JobId,
+        done: u64,
+        total: Option<u64>,
+    },
+    /// The compiler's process has ended by itself; `how`: ` (killed by SIGKILL)` or nothing.
+    CompilerDied {
+        how: String,
+    },
+    /// What cannot be told to the compiler that stands in for another.
+    CompilerLacks {
+        names: Vec<String>,
+    },
+    /// The standard library's sources; `why` says what is to be done.
+    NoSources {
+        why: String,
+    },
+    /// The startup notebook: `line` is where the cell that failed begins, `left` how many stand below it.
+    StartupFailed {
+        line: usize,
+        left: usize,
+    },
+    NoLineEditor {
+        why: String,
+    },
+    /// The file of the lines that were typed; `why` says which and what happens now.
+    HistoryFile {
+        why: String,
+    },
+    /// What a job in the background has to say while the prompt waits, as it stands.
+    Said {
+        text: String,
+    },
+}

@@ -1,0 +1,179 @@
+//! The words of notices.
+
+use super::engines::{lost_words, numbers};
+use crate::ids::Rank;
+use crate::outcome::{Notice, PoolKind};
+
+/// One line, no full stop.
+pub(crate) fn words(notice: &Notice) -> String {
+    match notice {
+        Notice::ReadAsRust { line } => {
+            format!("`{line}` is read as Rust: there is no such command")
+        }
+        Notice::CommandFailed { status } => format!("the command ended with {status}"),
+        Notice::Redefined { name } => {
+            format!("the variable `{name}` is lost: its type was redefined")
+        }
+        Notice::RedefinedOn { ranks, names } => {
+            let (engines, names) = (engines(ranks), quoted(names));
+            format!("lost on {engines}: {names}: the type was redefined")
+        }
+        Notice::Lost { rank: None, names } => lost_words(names),
+        Notice::Lost {
+            rank: Some(rank),
+            names,
+        } => format!("engine {rank} has {}", lost_words(names)),
+        Notice::ReturnedEarly { names } => format!(
+            "the cell returned before its end, so what it bound is not kept: {}",
+            quoted(names)
+        ),
+        Notice::MapInterrupted => {
+            "the map was interrupted: what was done is kept, the rest are errors".to_owned()
+        }
+        Notice::NotBound { name, kind } => {
+            let why = match kind {
+                PoolKind::Threads => "not every thread gave a value",
+                PoolKind::Processes => "no engine gave a value",
+            };
+            format!("`{name}` is not bound: {why}")
+        }
+        Notice::PartlyBound {
+            name,
+            value_type,
+            missing,
+        } => {
+            let engines = engines(missing);
+            format!("`{name}` is Vec<Option<{value_type}>>: {engines} gave no value")
+        }
+        Notice::PartOfJob { job, done, total } => {
+            let items = match total {
+                Some(total) => format!("{done} of {total} items"),
+                None => format!("{done} items"),
+            };
+            format!(
+                "job {job} was cancelled: these are the {items} that were done, each with the index of its input"
+            )
+        }
+        Notice::CompilerDied { how } => format!(
+            "the compiler's process has died{how}; it is started again, and variables and definitions stay"
+        ),
+        Notice::CompilerLacks { names } => format!(
+            "the new compiler cannot be told of {}: cells no longer know of it",
+            names.join(", ")
+        ),
+        Notice::NoSources { why } => format!(
+            "the sources of Rust's standard library are missing, so only variables with a written type can be kept; {why}"
+        ),
+        Notice::StartupFailed { line, left } => {
+            let rest = match left {
+                0 => String::new(),
+                1 => "; the cell below it was not run".to_owned(),
+                _ => format!("; the {left} cells below it were not run"),
+            };
+            format!("the cell at line {line} of init.md failed{rest}")
+        }
+        Notice::NoLineEditor { why } => format!("the line editor does not start: {why}"),
+        Notice::HistoryFile { why } => why.clone(),
+        Notice::Said { text } => text.clone(),
+    }
+}
+
+pub(super) fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// `engine 1`, `engines 0,2`
+fn engines(ranks: &[Rank]) -> String {
+    let engines = match ranks.len() {
+        1 => "engine",
+        _ => "engines",
+    };
+    format!("{engines} {}", numbers(ranks.iter()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JobId;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn one_and_several_are_told_apart() {
+        let (one, two) = (vec![Rank(1)], vec![Rank(0), Rank(2)]);
+        let lost = names(&["a", "b"]);
+        let partly = |missing: &[Rank]| Notice::PartlyBound {
+            name: "v".to_owned(),
+            value_type: "u64".to_owned(),
+            missing: missing.to_vec(),
+        };
+        let startup = |left| Notice::StartupFailed { line: 7, left };
+        let part = |total| Notice::PartOfJob {
+            job: JobId(3),
+            done: 4,
+            total,
+        };
+        let not_bound = |kind| Notice::NotBound {
+            name: "v".to_owned(),
+            kind,
+        };
+        let redefined = |ranks: &[Rank]| Notice::RedefinedOn {
+            ranks: ranks.to_vec(),
+            names: lost.clone(),
+        };
+        let gone = |rank| Notice::Lost {
+            rank,
+            names: lost.clone(),
+        };
+        for (notice, told) in [
+            (
+                redefined(&one),
+                "lost on engine 1: `a`, `b`: the type was redefined",
+            ),
+            (
+                redefined(&two),
+                "lost on engines 0,2: `a`, `b`: the type was redefined",
+            ),
+            (gone(None), "lost: `a`, `b`"),
+            (gone(Some(Rank(1))), "engine 1 has lost: `a`, `b`"),
+            (
+                partly(&one),
+                "`v` is Vec<Option<u64>>: engine 1 gave no value",
+            ),
+            (
+                partly(&two),
+                "`v` is Vec<Option<u64>>: engines 0,2 gave no value",
+            ),
+            (
+                not_bound(PoolKind::Threads),
+                "`v` is not bound: not every thread gave a value",
+            ),
+            (
+                not_bound(PoolKind::Processes),
+                "`v` is not bound: no engine gave a value",
+            ),
+            (
+                part(Some(9)),
+                "job 3 was cancelled: these are the 4 of 9 items that were done, each with the index of its input",
+            ),
+            (
+                part(None),
+                "job 3 was cancelled: these are the 4 items that were done, each with the index of its input",
+            ),
+            (startup(0), "the cell at line 7 of init.md failed"),
+            (
+                startup(1),
+                "the cell at line 7 of init.md failed; the cell below it was not run",
+            ),
+            (
+                startup(2),
+                "the cell at line 7 of init.md failed; the 2 cells below it were not run",
+            ),
+        ] {
+            assert_eq!(words(&notice), told);
+        }
+    }
+}
