@@ -7,7 +7,7 @@ use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
 use super::hub::State;
 use super::map::Map;
-use super::{EndEarly, MapFailure, MapFault, PoolEvent, PoolUse, Work};
+use super::{EndEarly, MapFailure, MapFault, MapRefusal, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::wire::{
     Channel, FromCaller, MapBegin, PanicInfo, Payload, Service, ToCaller, ToEngine, Workers,
@@ -80,11 +80,12 @@ impl State {
         self.answer_heard(job);
     }
 
-    fn refuse_map(&mut self, caller: EngineId, mut channel: Channel, why: String) {
-        let failure = MapFailure::of_whole(MapFault::Inputs(why.clone()));
+    fn refuse_map(&mut self, caller: EngineId, mut channel: Channel, why: MapRefusal) {
+        let failure = MapFailure::of_whole(MapFault::Refused(why));
+        let error = Some(failure.to_string());
         self.emit(caller, PoolEvent::MapFailed(failure));
         let over = ToCaller::Over {
-            error: Some(why),
+            error,
             cancelled: false,
             wall: 0,
             serial: 0,
@@ -101,7 +102,7 @@ impl State {
     fn engines_for(
         &self,
         begin: &MapBegin,
-    ) -> Result<(PoolName, Vec<(EngineId, Rank, bool)>), String> {
+    ) -> Result<(PoolName, Vec<(EngineId, Rank, bool)>), MapRefusal> {
         if let Workers::Threads { pool, .. } = &begin.workers {
             return Ok((pool.clone(), Vec::new()));
         }
@@ -115,19 +116,13 @@ impl State {
             _ => None,
         });
         let Some((name, engines)) = found else {
-            return Err(match wanted {
-                Some(wanted) => format!("there is no process pool `{wanted}`"),
-                None => "no process pool is started: `%pool start`".to_owned(),
-            });
+            return Err(MapRefusal::NoPool(wanted.map(str::to_owned)));
         };
         if begin.options.schedule == Schedule::Static
             && begin.options.chunk.is_none()
             && begin.items.is_none()
         {
-            return Err(
-                "a static schedule deals all inputs before the start, and this iterator does not say how many it has: collect it first, or give a chunk size"
-                    .to_owned(),
-            );
+            return Err(MapRefusal::NotCounted);
         }
         let ranks = &begin.options.ranks;
         let chosen: Vec<(EngineId, Rank, bool)> = (0..)
@@ -139,10 +134,11 @@ impl State {
             })
             .collect();
         if let Some(rank) = ranks.iter().find(|rank| **rank as usize >= engines.len()) {
-            return Err(format!(
-                "{name} has no engine {rank}: its ranks are 0 to {}",
-                engines.len().saturating_sub(1)
-            ));
+            return Err(MapRefusal::NoRank {
+                pool: name.clone(),
+                rank: *rank,
+                engines: engines.len(),
+            });
         }
         Ok((name.clone(), chosen))
     }
@@ -206,8 +202,7 @@ impl State {
             } => map.inputs(count, exhausted, encode, payload),
             FromCaller::Captures => self.keep_captures(job, payload),
             FromCaller::Undecodable => {
-                let what = MapFault::Inputs("a result could not be decoded".to_owned());
-                let step = map.fail(None, None, what);
+                let step = map.fail(None, None, MapFault::Undecodable);
                 self.take(job, vec![step]);
             }
             FromCaller::Threads(told) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::ids::{EngineId, Rank};
+use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{
     About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
 };
@@ -136,10 +136,28 @@ pub enum MapFault {
     },
     /// Nothing was to run.
     PlanOnly,
-    /// The inputs themselves failed, or something could not be encoded.
+    /// It cannot begin.
+    Refused(MapRefusal),
+    /// What a caller got cannot be decoded.
+    Undecodable,
+    /// The inputs themselves failed, or something could not be encoded: what serde says.
     Inputs(String),
     /// The iterator of the inputs did.
     InputsPanicked(PanicInfo),
+}
+
+/// Why a map cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapRefusal {
+    /// No process pool, or none of this name.
+    NoPool(Option<String>),
+    NoRank {
+        pool: PoolName,
+        rank: u32,
+        engines: usize,
+    },
+    /// A static schedule over inputs that do not say how many they are.
+    NotCounted,
 }
 
 /// Printed bytes on their way to the renderer. Dropping them makes room for more: an engine that prints

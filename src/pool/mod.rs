@@ -51,7 +51,7 @@ use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, Event, JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
-pub use event::{Happening, MapFailure, MapFault, PoolEvent, Printed};
+pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed};
 
 /// Which engine to start.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pool::{MapFailure, MapFault};
+use crate::pool::{MapFailure, MapFault, MapRefusal};
 
 impl fmt::Display for MapFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,10 +20,33 @@ impl fmt::Display for MapFailure {
             MapFault::NoEngineLeft => f.write_str("no engine is left"),
             MapFault::Interrupted { .. } => f.write_str("it was interrupted"),
             MapFault::PlanOnly => f.write_str("only the plan was wanted"),
+            MapFault::Refused(why) => why.fmt(f),
+            MapFault::Undecodable => f.write_str("a result could not be decoded"),
             MapFault::Inputs(why) => f.write_str(why),
             MapFault::InputsPanicked(panic) => {
                 write!(f, "the inputs panicked{}: {}", panic.at(), panic.message)
             }
+        }
+    }
+}
+
+impl fmt::Display for MapRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool(Some(wanted)) => write!(f, "there is no process pool `{wanted}`"),
+            Self::NoPool(None) => f.write_str("no process pool is started: `%pool start`"),
+            Self::NoRank {
+                pool,
+                rank,
+                engines,
+            } => write!(
+                f,
+                "{pool} has no engine {rank}: its ranks are 0 to {}",
+                engines.saturating_sub(1)
+            ),
+            Self::NotCounted => f.write_str(
+                "a static schedule deals all inputs before the start, and this iterator does not say how many it has: collect it first, or give a chunk size",
+            ),
         }
     }
 }

@@ -57,7 +57,9 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
             let report = Report::new(ErrorKind::Map, what);
             history.placed(report, panic)
         }
-        MapFault::Inputs(why) => Report::new(ErrorKind::Map, format!("the map failed: {why}")),
+        MapFault::Refused(_) | MapFault::Undecodable | MapFault::Inputs(_) => {
+            Report::new(ErrorKind::Map, format!("the map failed: {failure}"))
+        }
     };
     for deaths in &failure.died {
         let rank = deaths.rank;
