@@ -59,6 +59,11 @@ pub enum Notice {
     CompilerLacks {
         names: Vec<String>,
     },
+    /// Numbers of engines, each of which is more than there are cores.
+    SharedCores {
+        engines: Vec<u32>,
+        cores: u32,
+    },
     /// The standard library's sources; `why` says what is to be done.
     NoSources {
         why: String,

@@ -61,6 +61,14 @@ pub(crate) fn words(notice: &Notice) -> String {
             "the new compiler cannot be told of {}: cells no longer know of it",
             names.join(", ")
         ),
+        Notice::SharedCores { engines, cores } => {
+            let cores = match cores {
+                1 => "1 core".to_owned(),
+                cores => format!("{cores} cores"),
+            };
+            let engines = listed(engines);
+            format!("{engines} engines share the {cores} of this machine")
+        }
         Notice::NoSources { why } => format!(
             "the sources of Rust's standard library are missing, so only variables with a written type can be kept; {why}"
         ),
@@ -81,6 +89,17 @@ pub(crate) fn words(notice: &Notice) -> String {
 pub(super) fn quoted(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
+}
+
+/// `2, 4 and 8`
+fn listed(numbers: &[u32]) -> String {
+    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    match texts.split_last() {
+        Some((last, before)) if !before.is_empty() => {
+            format!("{} and {last}", before.join(", "))
+        }
+        _ => texts.concat(),
+    }
 }
 
 /// `engine 1`, `engines 0,2`
@@ -124,6 +143,10 @@ mod tests {
             ranks: ranks.to_vec(),
             names: lost.clone(),
         };
+        let shared = |engines: &[u32], cores| Notice::SharedCores {
+            engines: engines.to_vec(),
+            cores,
+        };
         let gone = |rank| Notice::Lost {
             rank,
             names: lost.clone(),
@@ -162,6 +185,14 @@ mod tests {
             (
                 part(None),
                 "job 3 was cancelled: these are the 4 items that were done, each with the index of its input",
+            ),
+            (
+                shared(&[8], 4),
+                "8 engines share the 4 cores of this machine",
+            ),
+            (
+                shared(&[2, 4, 8], 1),
+                "2, 4 and 8 engines share the 1 core of this machine",
             ),
             (startup(0), "the cell at line 7 of init.md failed"),
             (

@@ -10,7 +10,7 @@ use super::map::{MapRequest, refused_on_threads};
 use super::written::Written;
 use super::{Code, Failed, Pool, PoolRequest, Session, explain};
 use crate::outcome::{
-    ErrorKind, Event, MapReport, PoolKind, Progress, Report, Scaling, ScalingRow, Sink,
+    ErrorKind, Event, MapReport, Notice, PoolKind, Progress, Report, Scaling, ScalingRow, Sink,
 };
 use crate::pool::Payload;
 
@@ -39,8 +39,10 @@ impl Session {
         }
         let cores = cores();
         let counts = counts(&request.counts, cores);
-        if let Some(note) = shared_cores(&counts, cores) {
-            sink.send(Event::Notice(note));
+        let more: Vec<u32> = counts.iter().copied().filter(|it| *it > cores).collect();
+        if !more.is_empty() {
+            let engines = more;
+            self.notice(Notice::SharedCores { engines, cores }, sink);
         }
         let map = &self.with_values(&request.map, sink)?.into_owned();
         self.refused_arguments(map)?;
@@ -201,25 +203,6 @@ fn counts(wanted: &[u32], cores: u32) -> Vec<u32> {
     counts
 }
 
-/// Which counts are more than there are cores.
-fn shared_cores(counts: &[u32], cores: u32) -> Option<String> {
-    let more: Vec<String> = counts
-        .iter()
-        .filter(|count| **count > cores)
-        .map(ToString::to_string)
-        .collect();
-    let (last, before) = more.split_last()?;
-    let which = match before {
-        [] => last.clone(),
-        before => format!("{} and {last}", before.join(", ")),
-    };
-    let cores = match cores {
-        1 => "1 core".to_owned(),
-        cores => format!("{cores} cores"),
-    };
-    Some(format!("{which} engines share the {cores} of this machine"))
-}
-
 /// What is said of a map is said of one that runs several times, on pools that are gone.
 fn several(mut failed: Failed) -> Failed {
     for report in &mut failed.0 {
@@ -254,16 +237,5 @@ mod tests {
         ] {
             assert_eq!(counts(&[], cores), wanted, "{cores} cores");
         }
-    }
-
-    #[test]
-    fn engines_that_share_cores_are_told() {
-        assert_eq!(shared_cores(&[1, 2], 2), None);
-        let told = |cores| shared_cores(&[1, 2, 4, 8], cores).unwrap_or_default();
-        assert_eq!(told(4), "8 engines share the 4 cores of this machine");
-        assert_eq!(
-            told(1),
-            "2, 4 and 8 engines share the 1 core of this machine"
-        );
     }
 }
