@@ -113,7 +113,41 @@ fn every_error_has_its_place_and_a_way_on() {
         &session.cell("r[2].clone().unwrap_err().to_string()"),
         &["bad two", "]:2"],
     );
+    what_never_ends_runs(&mut session);
+    mistyped_variables_get_the_nearest_one(&mut session);
     session.end();
+}
+
+/// A variable of what never comes to its end has no type, and the cell runs all the same.
+fn what_never_ends_runs(session: &mut Session) {
+    for (code, says) in [
+        ("let (a, b) = (1, panic!());", "panicked: explicit panic"),
+        ("let never = panic!(\"now\");", "panicked: now"),
+        (
+            "let never = Some(todo!());",
+            "panicked: not yet implemented",
+        ),
+    ] {
+        let shown = session.cell(code);
+        contains(&shown, &[says, ":1:1"]);
+        lacks(&shown, &["unreachable", "unused"]);
+    }
+}
+
+fn mistyped_variables_get_the_nearest_one(session: &mut Session) {
+    session.cells(&["let local_one = 1;", "%px let theirs = 2;"]);
+    for (code, says) in [
+        ("%px thiers", "did you mean `theirs`?"),
+        ("%px local_one", "`%push local_one` gives it to them"),
+        (
+            "%px local_oen",
+            "did you mean `local_one`? `local_one` lives in the local engine",
+        ),
+    ] {
+        contains(&session.cell(code), &["cannot find value", says]);
+    }
+    session.cells(&["%push local_one", "%px local_one"]);
+    lacks(&session.cell("%px utterly_unknown"), &["help"]);
 }
 
 #[test]

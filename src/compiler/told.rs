@@ -118,6 +118,7 @@ impl Lets {
                     return None;
                 };
                 let mutable = if *mutable { "mut " } else { "" };
+                let kind = without_never(kind);
                 if one.initialised {
                     edits.insert(
                         one.end,
@@ -166,6 +167,24 @@ pub fn is_type(text: &str) -> bool {
             .syntax_node()
             .descendants()
             .any(|node| gap(node.kind()))
+}
+
+/// A type in which `()` stands for `!`, of which no variable can be: what never comes to its end is kept as nothing.
+fn without_never(kind: &str) -> String {
+    let before = "const _: ";
+    let file = SourceFile::parse(&format!("{before}{kind} = f();"), Edition::Edition2024);
+    let never = file.syntax_node().descendants().filter(|node| {
+        let returned = node
+            .parent()
+            .is_some_and(|it| it.kind() == SyntaxKind::RET_TYPE);
+        node.kind() == SyntaxKind::NEVER_TYPE && !returned
+    });
+    let mut edits = Edits::default();
+    for node in never {
+        let at = usize::from(node.text_range().start()) - before.len();
+        edits.replace(at..at + 1, "()");
+    }
+    edits.apply(kind)
 }
 
 /// A cell with the types of its variables.
@@ -304,6 +323,20 @@ mod tests {
         (place.start, place.end) = ((1, inserted), (1, inserted + 1));
         told.back(&mut place, 1);
         assert_eq!((place.start, place.end), ((1, 5), (1, 6)));
+    }
+
+    #[test]
+    fn what_never_ends_is_kept_as_nothing() {
+        let code = "let (a, b) = (1, panic!());";
+        let types = [[bound("a", "i32"), bound("b", "!")].concat()];
+        let told = Lets::of(code).told(code, &types).unwrap().code;
+        assert!(
+            told.contains("b: () = b") && told.contains("a: i32 = a"),
+            "{told}"
+        );
+        assert_eq!(taken_out(&told), code);
+        assert_eq!(without_never("Option<!>"), "Option<()>");
+        assert_eq!(without_never("fn(u8) -> !"), "fn(u8) -> !");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::any::TypeId;
 use std::error::Error as _;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
 use super::declared::Run;
 use super::scaling::Counts;
-use super::suggest::{self, nearest};
+use super::suggest;
 use super::{ALL, Declared, Takes, find_for_pool};
 use crate::cell::{
     Binding, MagicCall, OptionError, Targets, ValueCount, goes_on, options_behind, position,
@@ -16,6 +16,7 @@ use crate::cell::{
 };
 use crate::outcome::Report;
 use crate::session::Code;
+use crate::vocabulary::nearest;
 
 pub struct Call<'a> {
     /// The words behind the name, for [`Takes::Line`]; the code, for [`Takes::Code`].
@@ -64,10 +65,15 @@ pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, ArgMatches, C
         return Err(Report::usage(format!("{percent}{} needs code", call.name))
             .hint(format!("`%help {}` shows examples", call.name)));
     }
+    let verb = words.first().and_then(|word| command.find_subcommand(word));
+    let verb = verb.unwrap_or(&command).clone();
     let matches = command
         .no_binary_name(true)
         .try_get_matches_from(words)
-        .map_err(|error| refused(&error, &call.name))?;
+        .map_err(|error| match mistyped(&error, &verb) {
+            Some(name) => refused(&error, &call.name).hint(format!("did you mean {name}?")),
+            None => refused(&error, &call.name),
+        })?;
     let call = Call {
         text,
         at,
@@ -259,11 +265,7 @@ fn options(
         let OptionError::Unknown { option } = &error else {
             return report.hint(format!("`%help {}` shows the options", call.name));
         };
-        let longs: Vec<String> = command
-            .get_arguments()
-            .filter_map(|a| a.get_long().map(|l| format!("--{l}")))
-            .collect();
-        match nearest(option, longs.iter().map(String::as_str)) {
+        match meant(command, option) {
             Some(name) => report.hint(format!("did you mean {name}?")),
             None => report.hint(format!(
                 "`%help {}` shows the options; code that begins with `-` stands behind `--`",
@@ -271,6 +273,39 @@ fn options(
             )),
         }
     })
+}
+
+/// The option that clap does not know, as the one that is most likely meant.
+fn mistyped(error: &clap::Error, command: &Command) -> Option<String> {
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(typed) if error.kind() == ErrorKind::UnknownArgument => {
+            meant(command, typed)
+        }
+        _ => None,
+    }
+}
+
+/// The option that a mistyped one most likely means: one dash too many or too few, or a slip.
+fn meant(command: &Command, typed: &str) -> Option<String> {
+    let bare = typed.trim_start_matches('-');
+    let options = || command.get_arguments();
+    let short = options()
+        .filter_map(Arg::get_short)
+        .find(|short| typed.starts_with("--") && bare.chars().eq([*short]));
+    if let Some(short) = short {
+        return Some(format!("-{short}"));
+    }
+    if !typed.starts_with("--") && bare.chars().count() == 1 {
+        return None;
+    }
+    let longs: Vec<String> = options()
+        .filter_map(|option| option.get_long().map(|long| format!("--{long}")))
+        .collect();
+    let dashed = format!("--{bare}");
+    if longs.contains(&dashed) {
+        return Some(dashed);
+    }
+    nearest(&dashed, longs.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// clap's error in our form; a value that one of our own types refuses has said why already.

@@ -6,11 +6,11 @@ use regatta_cell::options::MapOptions;
 use super::document::kind_word;
 use super::map_options::{Chunks, Tries};
 use super::parts::{Form, request};
-use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
 use crate::ids::PoolName;
 use crate::outcome::{Event, PoolKind, Report, Sink};
 use crate::session::{Failed, MapRequest, Pool, PoolRequest, Session};
+use crate::vocabulary::nearest;
 
 /// One after the other in the local engine.
 const SERIAL: &str = "serial";

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use super::{Call, Example, Magic, Takes, suggest::nearest};
+use super::{Call, Example, Magic, Takes};
 use crate::compiler::analysis::{Found, Question};
 use crate::outcome::{Docs, Event, Report, Sink};
 use crate::session::{Failed, Session};
+use crate::vocabulary::nearest;
 
 /// tells what a name is: signature, type, documentation; also `?name` and `name?`
 #[derive(Args)]

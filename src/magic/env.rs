@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::suggest::nearest;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Failed, Session};
+use crate::vocabulary::nearest;
 
 /// lists, shows or sets variables of the environment
 #[derive(Args)]

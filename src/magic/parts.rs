@@ -5,10 +5,10 @@ use std::ops::Range;
 use regatta_cell::options::MapOptions;
 
 use super::Call;
-use super::suggest::nearest;
 use crate::cell::{Binding, Targets, over, position, with};
 use crate::outcome::Report;
 use crate::session::MapRequest;
+use crate::vocabulary::nearest;
 
 /// How a magic's code is written.
 pub struct Form {

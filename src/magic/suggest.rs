@@ -1,4 +1,6 @@
-//! "Did you mean": the known name nearest to a mistyped one.
+//! "Did you mean": the magic nearest to a mistyped or foreign name.
+
+use crate::vocabulary::nearest;
 
 /// What other programs call a magic of ours.
 const ALIASES: [(&str, &str); 12] = [
@@ -27,31 +29,9 @@ pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
     Some(alias(meant).map_or(meant, |(_, name)| name))
 }
 
-/// The nearest of `known`, when it is near enough to be meant; never what was typed.
-pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
-        .filter(|(distance, _)| *distance > 0)
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3 && *distance < name.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ALIASES, magic, nearest};
-
-    #[test]
-    fn a_slip_is_recognised_and_nonsense_is_not() {
-        let known = ["pool", "px", "map", "timeit", "time"];
-        assert_eq!(nearest("pol", known), Some("pool"));
-        assert_eq!(nearest("mpa", known), Some("map"));
-        assert_eq!(nearest("timit", known), Some("timeit"));
-        assert_eq!(nearest("frobnicate", known), None);
-        assert_eq!(nearest("time", known), Some("timeit"));
-        assert_eq!(nearest("pool", ["pool"]), None, "what was typed");
-    }
+    use super::{ALIASES, magic};
 
     #[test]
     fn the_names_of_other_programs_lead_to_ours() {

@@ -240,6 +240,23 @@ fn the_options_of_px_stand_on_defaults() {
 fn a_mistyped_word_gets_the_nearest_one() {
     let read = |text: &str| reading(text, |_: Pools, _| Ok(()));
     assert!(refusal(read("%pool strat -n 2")).ends_with("did you mean start?"));
+    for (text, meant) in [
+        ("%pool start --n 2", "-n"),
+        ("%pool start --nmae a", "--name"),
+    ] {
+        let hint = format!("did you mean {meant}?");
+        let refused = refusal(read(text));
+        assert!(refused.ends_with(&hint), "{text}: {refused}");
+    }
+    let px = |text: &str| refusal(reading(text, |_: Px, _| Ok(())));
+    assert_eq!(
+        px("%px --t 0 x"),
+        "%px: unknown option `--t` · did you mean -t?"
+    );
+    assert_eq!(
+        px("%px -verbose x"),
+        "%px: unknown option `-verbose` · did you mean --verbose?"
+    );
     assert_eq!(
         refusal(read("%pool start 4")),
         "%pool: invalid value '4' for '[KIND]' · the number of engines is an option: `-n 4`"

@@ -5,6 +5,7 @@ use crate::cell::{Binding, Targets};
 use crate::ids::Rank;
 use crate::outcome::{Event, PoolKind, Report, Sink};
 use crate::pool::Payload;
+use crate::vocabulary::nearest;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataVerb {
@@ -194,11 +195,8 @@ impl Session {
         let found = variables.iter().find(|(other, _)| other == name);
         found.map(|(_, kind)| kind.clone()).ok_or_else(|| {
             let report = Report::usage(format!("there is no variable `{name}`"));
-            let near = variables
-                .iter()
-                .find(|(other, _)| strsim::jaro(other, name) > 0.8);
-            match near {
-                Some((near, _)) => report.hint(format!("did you mean `{near}`?")),
+            match nearest(name, variables.iter().map(|(name, _)| name.as_str())) {
+                Some(near) => report.hint(format!("did you mean `{near}`?")),
                 None => report.hint("`%who` lists the session's variables"),
             }
         })

@@ -11,6 +11,7 @@ use super::workshop::Ready;
 use super::{Code, Failed, Pool, Session};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{About, EngineOutcome, Event, Notice, Origin, PxRow, Sink};
+use crate::vocabulary::nearest;
 
 /// Engines whose variables are the same.
 type Group = (Namespace, Vec<(Rank, EngineId)>);
@@ -191,10 +192,8 @@ impl Session {
             .map(|(rank, _): (u32, _)| rank.to_string())
             .collect();
         match ranks.as_slice() {
-            [] if has(&self.crew.local()) => Some(format!(
-                "`{name}` lives in the local engine; engines have variables of their own: define it with %px too"
-            )),
-            [] => None,
+            [] if has(&self.crew.local()) => Some(lives_here(name)),
+            [] => self.meant_variable(name, namespace),
             [rank] => Some(format!(
                 "`{name}` is not defined there (only on engine {rank})"
             )),
@@ -206,6 +205,23 @@ impl Session {
             }
         }
     }
+
+    /// The variable that an unknown name most likely means: one of the engines', or else one of the session's.
+    fn meant_variable(&self, typed: &str, namespace: &Namespace) -> Option<String> {
+        let engines = namespace.variables().keys().map(String::as_str);
+        if let Some(near) = nearest(typed, engines) {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        let local = self.variables();
+        let near = nearest(typed, local.iter().map(|(name, _)| name.as_str()))?;
+        Some(format!("did you mean `{near}`? {}", lives_here(near)))
+    }
+}
+
+fn lives_here(name: &str) -> String {
+    format!(
+        "`{name}` lives in the local engine; engines have variables of their own: `%push {name}` gives it to them"
+    )
 }
 
 fn skipped(rank: Rank, why: &str) -> PxRow {
