@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Stdout, Write as _};
+use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// Reads cells and runs them until the user leaves.
 /// `startup`: whether the user's startup notebook is run; in the background of the first prompt.
-pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> ExitCode {
+pub fn run(session: Session, vi: bool, startup: bool, messages: &File) -> ExitCode {
     let style = Style::detect();
     let mut screen = Terminal::new(std::io::stdout(), style);
     let words = Arc::new(Mutex::new(Vocabulary::default()));
@@ -45,8 +46,7 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
         colour: style.colour,
         ..EditorOptions::default()
     };
-    let analyst = session.analyst().clone();
-    let mut editor = match Editor::new(options, words.clone(), analyst.clone()) {
+    let editor = match Editor::new(options, words.clone(), session.analyst().clone()) {
         Ok(editor) => editor,
         Err(error) => {
             let why = error.to_string();
@@ -57,142 +57,211 @@ pub fn run(mut session: Session, vi: bool, startup: bool, messages: &File) -> Ex
             return ExitCode::FAILURE;
         }
     };
-    if editor.is_terminal() {
-        session.remember();
-    }
     let terminal = tcgetattr(std::io::stdin()).ok();
     leave_at_the_end(&session, terminal.clone());
-    if let Some(mut quiet) = terminal.clone() {
-        // `^C` would stand in the middle of the next line.
-        quiet.local_flags.remove(LocalFlags::ECHOCTL);
-        if editor_echoes() {
-            // What is typed while a cell runs would stand in its output and in the live table. The line
-            // editor shows it when its turn comes.
-            quiet
-                .local_flags
-                .remove(LocalFlags::ECHO | LocalFlags::ECHONL);
+    if let Some(terminal) = terminal.clone() {
+        quieten(terminal);
+    }
+    let prompting = Prompting {
+        session,
+        editor,
+        screen,
+        terminal,
+        style,
+        words,
+        above: None,
+        startup: None,
+        ok: true,
+    };
+    prompting.run(startup).unwrap_or_else(|error| {
+        let _ = writeln!(&*messages, "regatta: the terminal cannot be read: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// What is typed while a cell runs would stand in its output, and `^C` in the middle of the next line.
+fn quieten(mut terminal: Termios) {
+    terminal.local_flags.remove(LocalFlags::ECHOCTL);
+    if editor_echoes() {
+        // The line editor shows it when its turn comes.
+        terminal
+            .local_flags
+            .remove(LocalFlags::ECHO | LocalFlags::ECHONL);
+    }
+    let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &terminal);
+}
+
+/// A session at its prompt.
+struct Prompting {
+    session: Session,
+    editor: Editor,
+    screen: Terminal<Stdout>,
+    /// As it was found.
+    terminal: Option<Termios>,
+    style: Style,
+    words: Arc<Mutex<Vocabulary>>,
+    above: Option<Sender<String>>,
+    /// What the first prompt runs in its background.
+    startup: Option<Startup>,
+    /// Whether no cell has failed.
+    ok: bool,
+}
+
+impl Prompting {
+    /// An error is the terminal's.
+    fn run(mut self, startup: bool) -> Result<ExitCode, EditorError> {
+        self.begin(startup);
+        let left = self.prompt();
+        if let Some(terminal) = &self.terminal {
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, terminal);
         }
-        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &quiet);
+        left?;
+        if self.session.interrupt().is_ended() {
+            return Ok(ExitCode::from(TERMINATED));
+        }
+        if !self.style.live && !self.session.quitting {
+            self.ok &= self.session.finish_jobs(&mut self.screen);
+        }
+        // Piped input is a script: it succeeds when all its cells do, and their output has arrived.
+        Ok(
+            match (self.ok && !self.screen.broken()) || self.style.live {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            },
+        )
     }
-    if style.live {
-        screen.send(Event::Text(banner(&session)));
-    }
-    session.begin(&mut screen);
-    let above = print_above(&mut editor).ok();
-    if let Some(above) = above.clone() {
-        session.hub().notify(Box::new(move |event| {
-            if let Some(text) = sentence(event) {
-                let _ = above.send(format!("note: {text}\n"));
+
+    /// One prompt after the other, until the user leaves.
+    fn prompt(&mut self) -> Result<(), EditorError> {
+        while !self.session.quitting && !self.session.interrupt().is_ended() {
+            let read = self.next()?;
+            if self.act(read).is_break() {
+                break;
             }
-        }));
+        }
+        Ok(())
     }
-    let mut ok = true;
-    let mut tries = 0;
-    let found = startup.then(Startup::find).unwrap_or(Ok(None));
-    let mut startup = found.unwrap_or_else(|why| {
-        screen.send(Event::Error(why));
-        None
-    });
-    if (!style.live || above.is_none())
-        && let Some(startup) = startup.take()
-    {
-        ok &= startup.run(&mut session, &mut screen);
+
+    /// What comes before the first prompt.
+    fn begin(&mut self, startup: bool) {
+        if self.editor.is_terminal() {
+            self.session.remember();
+        }
+        if self.style.live {
+            self.screen.send(Event::Text(banner(&self.session)));
+        }
+        self.session.begin(&mut self.screen);
+        self.above = print_above(&mut self.editor).ok();
+        if let Some(above) = self.above.clone() {
+            self.session.hub().notify(Box::new(move |event| {
+                if let Some(text) = sentence(event) {
+                    let _ = above.send(format!("note: {text}\n"));
+                }
+            }));
+        }
+        let found = startup.then(Startup::find).unwrap_or(Ok(None));
+        let startup = found.unwrap_or_else(|why| {
+            self.screen.send(Event::Error(why));
+            None
+        });
+        if self.style.live && self.above.is_some() {
+            self.startup = startup;
+        } else if let Some(startup) = startup {
+            self.ok &= startup.run(&mut self.session, &mut self.screen);
+        }
     }
-    while !session.quitting && !session.interrupt().is_ended() {
-        if let Some(why) = editor.history_warning() {
+
+    /// Prompts until something is read, also when no file descriptor is left for a while: those of engines that were
+    /// just stopped come back.
+    fn next(&mut self) -> Result<Read, EditorError> {
+        let mut tries = 0;
+        loop {
+            let begin = self.prepare();
+            let read = self.read(&begin);
+            self.session.hub().set_prompting(false);
+            match &read {
+                Err(error) if error.is_out_of_files() && tries < TRIES => {
+                    tries += 1;
+                    self.session.next_inputs.push_front(begin);
+                    std::thread::sleep(AGAIN);
+                }
+                _ => return read,
+            }
+        }
+    }
+
+    /// What the next prompt begins with.
+    fn prepare(&mut self) -> String {
+        if let Some(why) = self.editor.history_warning() {
             let warning = Notice::HistoryFile { why };
-            screen.send(Event::Notice(About::default(), warning));
+            self.screen.send(Event::Notice(About::default(), warning));
         }
-        *words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&session);
-        let prompt = prompt(&session);
-        session.hub().set_prompting(style.live);
-        if !editor.is_terminal() {
-            for code in session.next_inputs.drain(..) {
-                screen.send(Event::Text(code));
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&self.session);
+        self.session.hub().set_prompting(self.style.live);
+        if !self.editor.is_terminal() {
+            for code in self.session.next_inputs.drain(..) {
+                self.screen.send(Event::Text(code));
             }
         }
-        let begin = session.next_inputs.pop_front().unwrap_or_default();
         // What is never asked for by a key is not loaded.
-        if style.live {
-            analyst.set_scenes(session.scenes());
+        if self.style.live {
+            let analyst = self.session.analyst();
+            analyst.set_scenes(self.session.scenes());
             analyst.prompt();
         }
-        let read = if let Some(above) = &above
-            && let Some(startup) = startup.take()
-        {
-            read_starting_up(
-                &mut editor,
-                &prompt,
-                &begin,
-                &mut session,
-                &startup,
-                &mut screen,
-                above.clone(),
-            )
-        } else if let Some(above) = &above
-            && style.live
-            && session.has_px_under_way()
-        {
-            let above = Above {
-                screen: Terminal::new(Printed(above.clone()), style),
-            };
-            read_meanwhile(&mut editor, &prompt, &begin, &mut session, above)
-        } else {
-            editor.read(&prompt, &begin)
+        self.session.next_inputs.pop_front().unwrap_or_default()
+    }
+
+    fn read(&mut self, begin: &str) -> Result<Read, EditorError> {
+        let prompt = prompt(&self.session);
+        let Some(above) = self.above.clone() else {
+            return self.editor.read(&prompt, begin);
         };
-        session.hub().set_prompting(false);
-        if let Err(error) = &read
-            && error.is_out_of_files()
-            && tries < TRIES
-        {
-            // Those of engines that were just stopped come back.
-            tries += 1;
-            session.next_inputs.push_front(begin);
-            std::thread::sleep(AGAIN);
-            continue;
+        if let Some(startup) = self.startup.take() {
+            read_starting_up(
+                &mut self.editor,
+                &prompt,
+                begin,
+                &mut self.session,
+                &startup,
+                &mut self.screen,
+                above,
+            )
+        } else if self.style.live && self.session.has_px_under_way() {
+            let above = Above {
+                screen: Terminal::new(Printed(above), self.style),
+            };
+            read_meanwhile(&mut self.editor, &prompt, begin, &mut self.session, above)
+        } else {
+            self.editor.read(&prompt, begin)
         }
-        tries = 0;
-        match read {
-            Ok(Read::Cell(text)) => {
-                screen.set_style(Style::detect());
-                screen.set_pager(pager(session.environment_variable("PAGER").as_deref()));
-                ok &= evaluate(&mut session, &text, &mut screen);
-                if screen.broken() {
-                    break;
-                }
+    }
+
+    /// Does what was typed; whether that was the last.
+    fn act(&mut self, read: Read) -> ControlFlow<()> {
+        let leaves = match read {
+            Read::Cell(text) => {
+                self.screen.set_style(Style::detect());
+                let wanted = self.session.environment_variable("PAGER");
+                self.screen.set_pager(pager(wanted.as_deref()));
+                self.ok &= evaluate(&mut self.session, &text, &mut self.screen);
+                self.screen.broken()
             }
-            Ok(Read::Interrupted) => {
+            Read::Interrupted => {
                 // Who does not want one of several loaded cells wants none of the rest.
-                session.next_inputs.clear();
-                let _ = session.interrupt().take();
+                self.session.next_inputs.clear();
+                let _ = self.session.interrupt().take();
+                false
             }
-            Ok(Read::Eof) => {
-                if !session.has_background()
-                    || editor.confirm("a job still runs; leave all the same?")
-                {
-                    break;
-                }
+            Read::Eof => {
+                let question = "a job still runs; leave all the same?";
+                !self.session.has_background() || self.editor.confirm(question)
             }
-            Err(error) => {
-                let _ = writeln!(&*messages, "regatta: the terminal cannot be read: {error}");
-                return ExitCode::FAILURE;
-            }
+        };
+        match leaves {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
-    }
-    if let Some(terminal) = &terminal {
-        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, terminal);
-    }
-    if session.interrupt().is_ended() {
-        return ExitCode::from(TERMINATED);
-    }
-    if !style.live && !session.quitting {
-        ok &= session.finish_jobs(&mut screen);
-    }
-    // Piped input is a script: it succeeds when all its cells do, and their output has arrived.
-    if (ok && !screen.broken()) || style.live {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     }
 }
 
