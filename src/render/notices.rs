@@ -1,7 +1,7 @@
 //! The words of notices.
 
-use super::engines::{lost_words, numbers};
-use crate::ids::Rank;
+use super::engines::lost_words;
+use super::text::engines;
 use crate::outcome::{Notice, PoolKind};
 
 /// One line, no full stop.
@@ -102,19 +102,10 @@ fn listed(numbers: &[u32]) -> String {
     }
 }
 
-/// `engine 1`, `engines 0,2`
-fn engines(ranks: &[Rank]) -> String {
-    let engines = match ranks.len() {
-        1 => "engine",
-        _ => "engines",
-    };
-    format!("{engines} {}", numbers(ranks.iter()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::JobId;
+    use crate::ids::{JobId, Rank};
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

@@ -9,6 +9,9 @@ use annotate_snippets::{
 use super::Style;
 use crate::outcome::{Mark, Origin, Report, Snippet};
 
+/// Columns in front of a note's text: `  = note: `.
+const FOOT: usize = 10;
+
 /// The report's lines.
 pub(crate) fn report(report: &Report, style: &Style) -> String {
     let name = match report.origin {
@@ -31,11 +34,21 @@ fn marked(report: &Report, name: String, snippet: &Snippet, style: &Style) -> St
         title = title.id(code.as_str());
     }
     let mut group = Group::with_title(title).element(source(snippet));
+    // The margin has the number of the source's last line.
+    let lines = snippet.source.lines().count();
+    let margin = Style {
+        width: style.width.saturating_sub(lines.to_string().len() + 10),
+        ..*style
+    };
+    let fitting = |text: &str| match style.live {
+        true => margin.wrapped(&normalize_untrusted_str(text.trim_end()), 0, 0),
+        false => normalize_untrusted_str(text.trim_end()),
+    };
     for note in &report.notes {
-        group = group.element(Level::NOTE.message(normalize_untrusted_str(note.trim_end())));
+        group = group.element(Level::NOTE.message(fitting(note)));
     }
     if let Some(hint) = &report.hint {
-        group = group.element(Level::HELP.message(normalize_untrusted_str(hint.trim_end())));
+        group = group.element(Level::HELP.message(fitting(hint)));
     }
     let renderer = if style.colour {
         Renderer::styled()
@@ -58,13 +71,19 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
         .map(|code| format!("[{code}]"))
         .unwrap_or_default();
     let what = normalize_untrusted_str(report.what.trim_end());
-    let mut out = format!("{}: {what}\n", style.failure(&format!("{name}{code}")));
+    let name = format!("{name}{code}");
+    let what = match style.live {
+        true => style.wrapped(&what, name.len() + 2, 2),
+        false => what,
+    };
+    let mut out = format!("{}: {what}\n", style.failure(&name));
     if let Some(snippet) = snippet {
         out.push_str(&format!(" {} {}\n", style.faint("-->"), snippet.name));
     }
     let notes = report.notes.iter().map(|note| ("note", note));
     for (kind, text) in notes.chain(report.hint.iter().map(|hint| ("help", hint))) {
-        let text = normalize_untrusted_str(text.trim_end()).replace('\n', "\n          ");
+        let text = normalize_untrusted_str(text.trim_end());
+        let text = style.wrapped(&text, FOOT, FOOT);
         out.push_str(&format!("  = {}: {text}\n", style.prompt(kind)));
     }
     out
@@ -140,6 +159,25 @@ mod tests {
         for width in [40, 80, 200] {
             assert_eq!(report(&samples::mismatch(), &Style::plain(width)), shown);
         }
+    }
+
+    #[test]
+    fn words_stay_whole_on_a_narrow_terminal() {
+        let narrow = Style {
+            live: true,
+            ..Style::plain(40)
+        };
+        let told = "a hint that names `a_long_name` and goes on";
+        let error = Report::usage("what happened is told in so many words").hint(told);
+        let shown = "error: what happened is told in so many\n  words\n\
+                     \x20 = help: a hint that names\n          `a_long_name` and goes on\n";
+        assert_eq!(report(&error, &narrow), shown);
+        let marked = samples::mismatch().hint(told);
+        let shown = report(&marked, &narrow);
+        let foot = "  = help: a hint that names\n          `a_long_name` and goes on\n";
+        assert!(shown.ends_with(foot), "{shown}");
+        let whole = report(&marked, &Style::plain(40));
+        assert!(whole.ends_with(&format!("  = help: {told}\n")), "{whole}");
     }
 
     #[test]

@@ -95,6 +95,27 @@ impl Style {
         text.chars().map(ascii).collect()
     }
 
+    /// Prose broken between words where it would break within one: only on a terminal, as what reads a file or a pipe
+    /// wants lines whole. `first` columns of its first line are taken, and the others begin with `indent` blanks.
+    pub(crate) fn wrapped(&self, text: &str, first: usize, indent: usize) -> String {
+        if !self.live {
+            return text.replace('\n', &format!("\n{}", " ".repeat(indent)));
+        }
+        let (first, indent) = (" ".repeat(first), " ".repeat(indent));
+        let mut options = textwrap::Options::new(self.width)
+            .initial_indent(&first)
+            .subsequent_indent(&indent)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            lines.extend(textwrap::wrap(line, &options));
+            options = options.initial_indent(&indent);
+        }
+        let text = lines.join("\n");
+        text.strip_prefix(&first).map(str::to_owned).unwrap_or(text)
+    }
+
     pub(crate) fn faint(&self, text: &str) -> String {
         if self.colour {
             text.dim().to_string()
