@@ -100,7 +100,9 @@ pub fn by_place(one: &Diagnostic, other: &Diagnostic) -> std::cmp::Ordering {
 pub fn diagnostic(error: &CompilationError, prefix_lines: usize, source: &str) -> Diagnostic {
     let mut places: Vec<Place> = Vec::new();
     let told = error.message();
+    // A help to remove something has nothing that stands in its place.
     let helps = error.help_spanned().iter();
+    let helps = helps.filter(|help| !help.label.ends_with(": ``"));
     for (message, primary) in error
         .spanned_messages()
         .iter()
