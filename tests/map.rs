@@ -384,7 +384,7 @@ fn a_capturing_closure_in_code_is_told(session: &mut Session) {
                 told,
                 "^",
                 "pool::map_with",
-                "%pool start threads",
+                "on a thread pool",
             ],
         );
         assert_eq!(shown.matches("error").count(), 1, "said once: {shown}");

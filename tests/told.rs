@@ -115,6 +115,8 @@ fn every_error_has_its_place_and_a_way_on() {
     );
     what_never_ends_runs(&mut session);
     mistyped_variables_get_the_nearest_one(&mut session);
+    what_cannot_be_shown_is_named(&mut session);
+    what_a_job_or_a_map_in_code_needs_is_told(&mut session);
     session.end();
 }
 
@@ -129,9 +131,85 @@ fn what_never_ends_runs(session: &mut Session) {
         ),
     ] {
         let shown = session.cell(code);
-        contains(&shown, &[says, ":1:1"]);
+        contains(&in_one_line(&shown), &[says, ":1:1"]);
         lacks(&shown, &["unreachable", "unused"]);
     }
+}
+
+/// The type that lacks `Debug`, in whatever it stands; what shows a value is no business of the user's.
+fn what_cannot_be_shown_is_named(session: &mut Session) {
+    session.cells(&["struct Bare { x: u64 }", "struct Of<T>(T);"]);
+    session.cells(&["let bare = vec![Bare { x: 1 }]; let other = 1;"]);
+    let bare = "cannot be shown: `Bare` has no `Debug`";
+    let end = "add #[derive(Debug)] to `Bare`, or end the cell with `;`";
+    let bind = "add #[derive(Debug)] to `Bare`, or bind the results: `let r = %map …`";
+    for (code, place, says, hint) in [
+        ("vec![Bare { x: 1 }]", ":1:1", bare, end),
+        ("(1, Some(&bare))", ":1:1", bare, end),
+        ("%px Bare { x: 1 }", ":1:5", bare, end),
+        (
+            "vec![Of(1)]",
+            ":1:1",
+            "cannot be shown: `Of<{integer}>` has no `Debug`",
+            "add #[derive(Debug)] to `Of`,",
+        ),
+        ("vec![|x: u8| x]", ":1:1", "it is a closure", "call it"),
+        (
+            "%px -o sent Bare { x: 1 }",
+            ":1:13",
+            "`Bare` cannot travel to other processes",
+            "needs `#[derive(Serialize, Deserialize)]`",
+        ),
+        ("%pool start threads -n 2", "t", "2 thread", "engines"),
+        ("%map |x: u64| Bare { x } over 0..3u64", ":1:6", bare, bind),
+        (
+            "%map |x: u64| (x, Some(Bare { x })) over 0..3u64",
+            ":1:6",
+            bare,
+            bind,
+        ),
+    ] {
+        let shown = session.cell(code);
+        contains(&in_one_line(&shown), &[place, says, hint]);
+        lacks(&shown, &["Vec<", "Option<", "E0599", "evcxr", "regatta_"]);
+    }
+    session.cells(&["let bares = %map |x: u64| Bare { x } over 0..3u64"]);
+    contains(&session.cell("bares[2].x + bare[0].x"), &["]: 3"]);
+}
+
+/// On a thread pool: what a map in code captures is refused there too, and a job owns its inputs.
+fn what_a_job_or_a_map_in_code_needs_is_told(session: &mut Session) {
+    session.cells(&[
+        "let k = 3u64; let v = vec![1u64, 2];",
+        "fn f(x: &u64) -> u64 { x + 1 }",
+    ]);
+    let shown = session.cell("pool::map(0..3u64, |x| x * k)");
+    contains(
+        &in_one_line(&shown),
+        &["captures `k`", "pools of either kind", "pool::map_with"],
+    );
+    lacks(&shown, &["%pool start threads"]);
+    contains(
+        &session.cell("pool::map_with(&k, 0..3u64, |k, x| x * k)"),
+        &["[0, 3, 6]"],
+    );
+    contains(&session.cell("%map |x| x * k over 0..3u64"), &["[0, 3, 6]"]);
+    for inputs in ["&v", "v.iter()"] {
+        let shown = session.cell(&format!("%map -a f over {inputs}"));
+        contains(
+            &in_one_line(&shown),
+            &[
+                ":1:16",
+                "goes on after its cell",
+                "borrow `v`",
+                "`over v.clone()`",
+            ],
+        );
+        lacks(&shown, &["E0505", "E0597"]);
+    }
+    session.cells(&["let job = %map -a |x| f(&x) over v.clone()"]);
+    contains(&session.cell("job.get()"), &["Ok([2, 3])"]);
+    contains(&session.cell("%map f over &v"), &["[2, 3]"]);
 }
 
 fn mistyped_variables_get_the_nearest_one(session: &mut Session) {
@@ -144,10 +222,18 @@ fn mistyped_variables_get_the_nearest_one(session: &mut Session) {
             "did you mean `local_one`? `local_one` lives in the local engine",
         ),
     ] {
-        contains(&session.cell(code), &["cannot find value", says]);
+        contains(
+            &in_one_line(&session.cell(code)),
+            &["cannot find value", says],
+        );
     }
     session.cells(&["%push local_one", "%px local_one"]);
     lacks(&session.cell("%px utterly_unknown"), &["help"]);
+}
+
+/// A text whose lines were broken for the terminal.
+fn in_one_line(shown: &str) -> String {
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

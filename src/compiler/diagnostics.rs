@@ -13,6 +13,9 @@ pub const ELSEWHERE: &str = "regatta_elsewhere";
 /// What rustc found, where it expected something else behind the user's code.
 pub const CELL_END: &str = "the end of the cell";
 
+/// How rustc's message on a type without it ends.
+pub const NO_DEBUG: &str = " doesn't implement `Debug`";
+
 /// Why evcxr cannot keep a variable, in the user's terms.
 pub const HOLDS_REFERENCE: &str = "holds a reference, which cannot outlive its cell";
 
@@ -229,8 +232,15 @@ fn label(text: &str) -> String {
 
 /// Words of the generated code that a message may contain, in the user's terms.
 fn readable(message: &str) -> String {
-    if message.contains("evcxr_display") {
-        return "the value of this expression cannot be shown: its type has no `Debug`".to_owned();
+    // What shows a value is a method of what has `Debug`.
+    if let Some(kind) = between(
+        message,
+        "the method `evcxr_display` exists for ",
+        ", but its trait bounds",
+    ) {
+        let kind = kind.split_once('`').map_or(kind, |(_, kind)| kind);
+        let kind = kind.trim_end_matches('`').trim_start_matches('&');
+        return format!("`{kind}`{NO_DEBUG}");
     }
     // What follows the user's code is generated.
     if let Some((expected, _)) = message.split_once(", found keyword `fn`") {

@@ -51,7 +51,7 @@ use serde::{Deserialize, Serialize};
 pub use analyst::Analyst;
 pub use artifact::Artifact;
 use connection::{Awaited, Connection};
-pub use diagnostics::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE, Place};
+pub use diagnostics::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE, NO_DEBUG, Place};
 use message::{Beginning, Id, StateId, ToCompiler};
 pub use refusal::is_full;
 pub use stderr::Building;

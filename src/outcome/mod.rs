@@ -363,12 +363,14 @@ pub struct Report {
 pub enum Cause {
     #[default]
     Other,
+    /// What stands around the user's code, and none of it.
+    Around,
     /// rustc's parser expected other words.
     Syntax,
     /// No value of this name is known.
     NoValue(String),
-    /// A value that is to be shown has no `Debug`.
-    NoDebug,
+    /// This type, of a value that is to be shown or a part of it, has no `Debug`.
+    NoDebug(String),
     /// What is to be kept is a closure, whose type has no name.
     IsClosure,
     /// The function of a map captures where none can.

@@ -234,10 +234,6 @@ fn stuck(mut failed: Failed, name: &str) -> Failed {
         if explain::stuck_type(report).is_some() {
             report.what = format!("`{name}` cannot travel to other processes: {}", report.what);
             report.snippet = None;
-            report.hint = Some(
-                "its type needs `#[derive(Serialize, Deserialize)]`, and so do all its fields"
-                    .to_owned(),
-            );
         }
     }
     failed

@@ -7,7 +7,8 @@ mod unkept;
 
 use std::collections::BTreeMap;
 
-pub(super) use maps::{map_failure, only_stuck, stuck_type};
+pub(super) use maps::{borrowing, borrows, map_failure, only_stuck, stuck_type};
+pub(super) use refused::{Showing, unshown};
 pub(super) use unkept::wants_sources;
 
 use self::captures::{captures, capturing};
@@ -52,10 +53,11 @@ pub fn compile_error(
                     reports.push(report);
                 }
             }
-            let travels = |report: &Report| matches!(report.cause, Cause::NotExchanged(_));
+            let travels =
+                |report: &Report| matches!(report.cause, Cause::NotExchanged(_) | Cause::Stuck(_));
             if reports.iter().any(travels) {
                 // That it cannot be shown either is for later.
-                reports.retain(|report| report.cause != Cause::NoDebug);
+                reports.retain(|report| !matches!(report.cause, Cause::NoDebug(_)));
             }
             if let (Some((command, hint)), Some(first)) = (shell_habit(source), reports.first_mut())
                 && !variables.contains_key(command)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use regatta_cell::options::MapOptions;
 
-use super::explain;
+use super::explain::{self, Showing};
 use super::outs::cannot_be_kept;
 use super::written::{Capture, NOTHING_TO_REDUCE, Written};
 use super::{Code, Failed, Pool, Session, types};
@@ -31,9 +31,6 @@ pub struct MapRequest {
     /// The session fills in what it knows itself: ranks, names, captures.
     pub options: MapOptions,
 }
-
-/// Errors of the borrow checker: what a job in the background is given does not live long enough.
-const BORROWED: [&str; 5] = ["E0505", "E0506", "E0521", "E0597", "E0716"];
 
 impl Session {
     /// Runs a map; its results become a local variable or the cell's value.
@@ -92,11 +89,8 @@ impl Session {
             };
             ran = run(unkept.code(), sink);
         }
-        let borrowed = |failed: &Failed| {
-            let codes = failed.0.iter().filter_map(|report| report.code.as_deref());
-            codes.into_iter().any(|code| BORROWED.contains(&code))
-        };
-        if request.options.background && ran.as_ref().is_err_and(borrowed) {
+        let borrows = |failed: &Failed| failed.0.iter().any(explain::borrows);
+        if request.options.background && ran.as_ref().is_err_and(borrows) {
             // Inputs that borrow from variables are collected first.
             let collected = Written {
                 collected: true,
@@ -307,9 +301,10 @@ impl Session {
         }
         if let (Some(arguments), None) = (self.arguments(request), side_by_side(request)) {
             for report in &mut failed.0 {
-                let is_pattern = report.snippet.is_none()
-                    && report.notes.iter().any(|note| note.contains("found tuple"));
-                if report.code.as_deref() == Some("E0631") || is_pattern {
+                // Of a closure's arguments the tuple around them is refused.
+                let code = report.code.as_deref();
+                let is_pattern = code == Some("E0308") && report.cause == Cause::Around;
+                if code == Some("E0631") || is_pattern {
                     report.code = None;
                     report.what = format!(
                         "the function takes {arguments} arguments, and the inputs are no tuples of {arguments}"
@@ -322,6 +317,10 @@ impl Session {
                 }
             }
         }
+        if request.options.background {
+            let names: Vec<String> = self.variables().into_iter().map(|(name, _)| name).collect();
+            explain::borrowing(&mut failed, request, &names);
+        }
         failed.0.dedup_by(|one, other| one.what == other.what);
         let [report] = failed.0.as_mut_slice() else {
             return failed;
@@ -333,7 +332,15 @@ impl Session {
                 .into();
         }
         let captures = report.cause == Cause::Captures;
-        if !captures && (report.kind != ErrorKind::Compile || report.snippet.is_some()) {
+        let unshown = match report.cause.clone() {
+            Cause::NoDebug(kind) => {
+                explain::unshown(report, &kind, Showing::Results);
+                true
+            }
+            _ => false,
+        };
+        if !captures && !unshown && (report.kind != ErrorKind::Compile || report.snippet.is_some())
+        {
             return failed;
         }
         let used = identifiers(&request.function);
@@ -348,6 +355,7 @@ impl Session {
         }
         let pool = self.pool_named(request.options.pool.as_deref());
         let where_it_runs = match pool.map(|pool| pool.kind) {
+            _ if unshown => "",
             Ok(PoolKind::Threads) => "runs in other threads",
             _ => "runs in other processes",
         };

@@ -8,7 +8,7 @@ use super::names::nameable;
 use super::types::shorten;
 use super::{Code, Failed, Session};
 use crate::cell::{Mention, Shown, mentions, replaced, shown};
-use crate::outcome::{Report, Sink};
+use crate::outcome::{Cause, Report, Sink};
 
 impl Session {
     /// Runs a cell's Rust: `_` and `Out[3]` in it mean earlier values, and its own value is kept.
@@ -173,17 +173,13 @@ pub(super) const KEPT: (&str, &str) = (
 
 /// Whether code was refused for what stands around it.
 pub(super) fn cannot_be_kept(failed: &Failed) -> bool {
-    failed.0.iter().any(is_ours)
-}
-
-fn is_ours(report: &Report) -> bool {
-    let told = |text: &str| text.contains("evcxr_display") || text.contains("regatta_value");
-    let labels = report.snippet.iter().flat_map(|snippet| &snippet.marks);
-    // What never returns has no type that a variable could have.
-    report.code.as_deref() == Some("E0282")
-        || told(&report.what)
-        || report.notes.iter().any(|note| told(note))
-        || labels.into_iter().any(|mark| told(&mark.label))
+    // What never returns has no type that a variable could have; of which part of a type has no `Debug`, rustc
+    // speaks where nothing is kept.
+    let around = |report: &Report| {
+        matches!(report.cause, Cause::Around | Cause::NoDebug(_))
+            || report.code.as_deref() == Some("E0282")
+    };
+    failed.0.iter().any(around)
 }
 
 /// The code with its last expression's value shown and then kept.

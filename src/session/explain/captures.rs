@@ -10,7 +10,10 @@ use crate::ids::CellId;
 use crate::outcome::{Mark, Report, Snippet};
 use crate::session::types;
 
-pub(super) const CAPTURES_HINT: &str = "share a value by `pool::map_with(&value, inputs, |value, x| …)`, or write `%map`, which takes variables along; on a thread pool functions borrow: `%pool start threads`";
+/// Why a map in code refuses it, whatever pool is in use: its kind is known when the code runs.
+pub(super) const CAPTURES_WHY: &str = "maps in code are compiled for pools of either kind, and in another process these variables are not";
+
+pub(super) const CAPTURES_HINT: &str = "share a value by `pool::map_with(&value, inputs, |value, x| …)`, or write `%map`, which takes variables along, and on a thread pool borrows them";
 
 /// Whether the cell crate's check says so.
 pub fn captures(diagnostic: &Diagnostic) -> bool {

@@ -1,9 +1,10 @@
 //! Why a map has no results, and what of it cannot travel.
 
-use crate::outcome::{Cause, ErrorKind, Origin, Report};
+use crate::cell::{captured, position};
+use crate::outcome::{Cause, ErrorKind, Mark, Origin, Report};
 use crate::pool::{MapFailure, MapFault};
-use crate::session::Failed;
 use crate::session::history::History;
+use crate::session::{Failed, MapRequest};
 
 /// A map without its results.
 pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
@@ -70,6 +71,58 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
     }
     report
 }
+/// Errors of the borrow checker: what a job in the background is given does not live long enough.
+const BORROWED: [&str; 5] = ["E0505", "E0506", "E0521", "E0597", "E0716"];
+
+/// Whether rustc's borrow checker says so.
+pub fn borrows(report: &Report) -> bool {
+    report
+        .code
+        .as_deref()
+        .is_some_and(|code| BORROWED.contains(&code))
+}
+
+/// Says of a job whose inputs borrow from variables what it needs; a job goes on when its cell is over.
+pub fn borrowing(failed: &mut Failed, request: &MapRequest, variables: &[String]) {
+    let from = request.inputs_at;
+    let to = position(&request.inputs, from);
+    let of_inputs = |report: &Report| {
+        let marks = report.snippet.iter().flat_map(|snippet| &snippet.marks);
+        let mut primary = marks.filter(|mark| mark.primary);
+        borrows(report) && primary.any(|mark| from <= mark.start && mark.start < to)
+    };
+    let Some(mut report) = failed.0.iter().find(|report| of_inputs(report)).cloned() else {
+        return;
+    };
+    let names = captured(&request.inputs, variables);
+    report.code = None;
+    report.notes.clear();
+    report.what = match names.as_slice() {
+        [] => {
+            "a job goes on after its cell, and its inputs borrow what ends with the cell".to_owned()
+        }
+        names => format!(
+            "a job goes on after its cell, and its inputs borrow `{}`",
+            names.join("`, `")
+        ),
+    };
+    report.hint = Some(match names.as_slice() {
+        [name] => format!(
+            "`over {name}.clone()` gives the job inputs of its own, which a function of references takes as `|x| f(&x)`; without `-a` threads borrow"
+        ),
+        _ => "give the job inputs of its own, `.iter().cloned()`, which a function of references takes as `|x| f(&x)`; without `-a` threads borrow".to_owned(),
+    });
+    if let Some(snippet) = &mut report.snippet {
+        snippet.marks = vec![Mark {
+            start: from,
+            end: to,
+            label: "borrowed".to_owned(),
+            primary: true,
+        }];
+    }
+    failed.0 = vec![report];
+}
+
 /// The type that a report says cannot travel, of a captured variable or a sent value.
 pub fn stuck_type(report: &Report) -> Option<&str> {
     match &report.cause {

@@ -2,9 +2,9 @@
 
 use regatta_cell::checks;
 
-use super::captures::{CAPTURES_HINT, captures};
+use super::captures::{CAPTURES_HINT, CAPTURES_WHY, captures};
 use crate::cell::root_of_path;
-use crate::compiler::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE};
+use crate::compiler::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE, NO_DEBUG};
 use crate::ids::CellId;
 use crate::outcome::{Cause, ErrorKind, Mark, Report, Snippet};
 use crate::session::Code;
@@ -17,6 +17,9 @@ const NOISE: [&str; 4] = [
     "consider using `--verbose`",
     "changes to Rust's type-inference algorithm",
 ];
+
+pub const SERDE_HINT: &str =
+    "its type needs `#[derive(Serialize, Deserialize)]`, and so do all its fields";
 
 const TRAVEL_HINT: &str = "add #[derive(Serialize, Deserialize)] to the type (serde is there), or map on a thread pool, where nothing is encoded: `%pool start threads`";
 
@@ -72,10 +75,13 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
         marks.retain(|mark| mark.primary || !mark.label.contains(hint.as_str()));
     }
     report.cause = cause;
+    if report.cause == Cause::Other && !marks.iter().any(|mark| mark.primary) {
+        report.cause = Cause::Around;
+    }
     if report.cause == Cause::Captures {
         "the function of a map on a process pool captures variables".clone_into(&mut report.what);
         report.code = None;
-        report.notes = vec!["it runs in another process, where these variables are not".to_owned()];
+        report.notes = vec![CAPTURES_WHY.to_owned()];
         report.snippet = word(source, "map").map(|mark| Snippet {
             source: source.to_owned(),
             name: cell.name(),
@@ -101,6 +107,9 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
     }
     if let Cause::Stuck(kind) = &report.cause {
         report.what = checks::NOT_TRAVELLING.replace("{Self}", kind);
+        report.code = None;
+        report.hint = Some(SERDE_HINT.to_owned());
+        marks = last_line(source, code).into_iter().collect();
     }
     if let Cause::NotExchanged(kind) = &report.cause {
         report.what = checks::NOT_EXCHANGED.replace("{Self}", kind);
@@ -108,23 +117,9 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
         report.notes.clear();
         report.hint = Some(exchangeable(kind));
     }
-    if let Some(kind) = report.what.strip_suffix("` doesn't implement `Debug`") {
-        let kind = kind.trim_start_matches('`').to_owned();
-        report.what = format!("the value cannot be shown: `{kind}` has no `Debug`");
-        report.cause = Cause::NoDebug;
+    if let Cause::NoDebug(kind) = report.cause.clone() {
+        unshown(&mut report, &kind, Showing::Value);
         report.notes.clear();
-        if kind.starts_with("{closure@") {
-            "the value cannot be shown: it is a closure".clone_into(&mut report.what);
-        }
-        report.hint = Some(if is_own_type(&kind) {
-            format!("add #[derive(Debug)] to `{kind}`, or end the cell with `;`")
-        } else if kind.starts_with("{closure@") || kind.starts_with("fn(") {
-            "call it, or name it: `let f = …;`".to_owned()
-        } else if kind.starts_with("impl Future") {
-            "`.await` waits for its value".to_owned()
-        } else {
-            "show a part of it that has `Debug`, or end the cell with `;`".to_owned()
-        });
         marks = last_line(source, code).into_iter().collect();
     }
     if report.what.starts_with("cannot find") {
@@ -168,6 +163,39 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
     report
 }
 
+/// What is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// The cell's value.
+    Value,
+    /// The results of a map.
+    Results,
+}
+
+/// Says of a value or of results that this type of theirs has no `Debug`.
+pub fn unshown(report: &mut Report, kind: &str, what: Showing) {
+    let (whole, instead) = match what {
+        Showing::Value => ("the value", "end the cell with `;`"),
+        Showing::Results => ("the results", "bind the results: `let r = %map …`"),
+    };
+    let closure = kind.starts_with("{closure@");
+    report.what = match (what, closure) {
+        (Showing::Value, true) => "the value cannot be shown: it is a closure".to_owned(),
+        (Showing::Results, true) => "the results cannot be shown: they are closures".to_owned(),
+        (_, false) => format!("{whole} cannot be shown: `{kind}` has no `Debug`"),
+    };
+    report.hint = Some(if is_own_type(kind) {
+        let name = kind.split('<').next().unwrap_or(kind);
+        format!("add #[derive(Debug)] to `{name}`, or {instead}")
+    } else if closure || kind.starts_with("fn(") {
+        "call it, or name it: `let f = …;`".to_owned()
+    } else if kind.starts_with("impl Future") {
+        "`.await` waits for its value".to_owned()
+    } else {
+        format!("show a part of it that has `Debug`, or {instead}")
+    });
+}
+
 /// What rustc's error is about.
 fn cause(diagnostic: &Diagnostic, code: &Code) -> Cause {
     let told = diagnostic.message.as_str();
@@ -184,6 +212,8 @@ fn cause(diagnostic: &Diagnostic, code: &Code) -> Cause {
         wanted(kind.to_owned())
     } else if told.starts_with(NOT_GENERAL) && calls_a_map(diagnostic, code) {
         Cause::NotExchanged("&str".to_owned())
+    } else if let Some(kind) = told.strip_suffix(NO_DEBUG) {
+        Cause::NoDebug(kind.trim_matches('`').to_owned())
     } else if diagnostic.code.is_none() && told.starts_with("expected ") {
         Cause::Syntax
     } else if let Some(name) = told.strip_prefix("cannot find value `") {
