@@ -327,10 +327,6 @@ fn refused_in_the_background(session: &mut Session) {
         &session.cell("pool::pool(\"t0\").retries(1).map(0..2u64, |x| x)"),
         &["cannot be tried again", "a process pool can do it"],
     );
-    contains(
-        &session.cell("%map -u |x: u64| x over 0..3u64"),
-        &["`--unordered` does not work on a thread pool"],
-    );
     // A plan takes nothing away.
     session.cells(&["let list = vec![1u64, 2]", "%map --plan |x| x over list"]);
     contains(&session.cell("list"), &["[1, 2]"]);

@@ -33,7 +33,7 @@ struct Caller {
     /// Both sides have said so.
     closed: bool,
     /// A result could not be decoded.
-    undecodable: bool,
+    undecodable: Option<String>,
     /// It shows nothing, so that nobody waits for word of its end.
     silent: bool,
     /// Its table is to show what each engine's first results are.
@@ -91,7 +91,7 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
         captures,
         connection,
         closed: false,
-        undecodable: false,
+        undecodable: None,
         silent: options.function.is_empty() && !options.quiet && !options.background,
         shows_results: shows_results(&options),
         background: options.background,
@@ -220,9 +220,10 @@ impl Caller {
             ToCaller::Job { job } => self.outside.lock_progress().job = job.0,
             ToCaller::WantCaptures => match self.captures() {
                 Some(captures) => self.outside.send(&FromCaller::Captures, &captures)?,
-                None => self
-                    .outside
-                    .send(&FromCaller::Undecodable, &Payload::None)?,
+                None => {
+                    let fault = FromCaller::Undecodable { panic: None };
+                    self.outside.send(&fault, &Payload::None)?;
+                }
             },
             ToCaller::Pull { items, chunks } => self.give(items, chunks)?,
             ToCaller::Results { first, count, rank } => {
@@ -263,10 +264,16 @@ impl Caller {
         let since = Instant::now();
         let view = View::of(results)?;
         let bytes = Bytes::of(view.bytes());
-        if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) && !self.undecodable {
-            self.undecodable = true;
+        if !(self.ctx.put)(self.ctx.ctx, first, count, rank.0, bytes) && self.undecodable.is_none()
+        {
+            // The user's own code may have panicked over it.
+            let panic = notes::take_panic();
+            let why = |it: &PanicInfo| format!(": {}{}", it.message, it.at());
+            let why = panic.as_ref().map_or_else(String::new, why);
+            self.undecodable = Some(format!("a result could not be decoded{why}"));
+            let panic = panic.map(Box::new);
             self.outside
-                .send(&FromCaller::Undecodable, &Payload::None)?;
+                .send(&FromCaller::Undecodable { panic }, &Payload::None)?;
         }
         view.release();
         self.decode += nanoseconds(since);
@@ -295,10 +302,7 @@ impl Caller {
         }
         self.closed = true;
         // The session may hear of it only now.
-        let lost = self
-            .undecodable
-            .then(|| "a result could not be decoded".to_owned());
-        let error = error.or(lost);
+        let error = error.or(self.undecodable.take());
         let how = match (&error, cancelled) {
             (_, true) => Step::Cancelled,
             (Some(_), false) => Step::Failed,

@@ -112,9 +112,12 @@ impl Functions {
             End::Panicked => {
                 Some(notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked")))
             }
-            End::NotEncodable => Some(PanicInfo::plain(
-                "serde could not carry the input or the result between the processes",
-            )),
+            // The user's own code may have panicked over it.
+            End::NotEncodable => Some(notes::take_panic().unwrap_or_else(|| {
+                PanicInfo::plain(
+                    "serde could not carry the input or the result between the processes",
+                )
+            })),
         };
         let mut ended = ChunkEnded {
             done: end.done,

@@ -172,12 +172,6 @@ impl Shown {
                 "`--items` has a row per input; with `-u` nobody knows which result is whose",
             ),
             (
-                options.unordered && self.noblock,
-                "-u",
-                "-a",
-                "a job's results are in the order of its inputs; its `arriving()` gives them as they come",
-            ),
-            (
                 self.noblock && items,
                 ITEMS,
                 "-a",

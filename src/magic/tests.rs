@@ -319,12 +319,6 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
                 .to_owned(),
         ),
         (
-            "-u -a",
-            "%map: -u and -a exclude each other · a job's results are in the order of its inputs; its `arriving()` \
-             gives them as they come"
-                .to_owned(),
-        ),
-        (
             "-a --items",
             "%map: --items and -a exclude each other · `--items` shows a table at the map's end, which `-a` does \
              not wait for"

@@ -201,8 +201,9 @@ impl State {
                 ..
             } => map.inputs(count, exhausted, encode, payload),
             FromCaller::Captures => self.keep_captures(job, payload),
-            FromCaller::Undecodable => {
-                let step = map.fail(None, None, MapFault::Undecodable);
+            FromCaller::Undecodable { panic } => {
+                let fault = MapFault::Undecodable(panic.map(|panic| *panic));
+                let step = map.fail(None, None, fault);
                 self.take(job, vec![step]);
             }
             FromCaller::Threads(told) => {

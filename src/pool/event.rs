@@ -138,8 +138,8 @@ pub enum MapFault {
     PlanOnly,
     /// It cannot begin.
     Refused(MapRefusal),
-    /// What a caller got cannot be decoded.
-    Undecodable,
+    /// What a caller got cannot be decoded; the panic of the user's code over it.
+    Undecodable(Option<PanicInfo>),
     /// The inputs themselves failed, or something could not be encoded: what serde says.
     Inputs(String),
     /// The iterator of the inputs did.

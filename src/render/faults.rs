@@ -21,7 +21,13 @@ impl fmt::Display for MapFailure {
             MapFault::Interrupted { .. } => f.write_str("it was interrupted"),
             MapFault::PlanOnly => f.write_str("only the plan was wanted"),
             MapFault::Refused(why) => why.fmt(f),
-            MapFault::Undecodable => f.write_str("a result could not be decoded"),
+            MapFault::Undecodable(None) => f.write_str("a result could not be decoded"),
+            MapFault::Undecodable(Some(panic)) => write!(
+                f,
+                "a result could not be decoded: {}{}",
+                panic.message,
+                panic.at()
+            ),
             MapFault::Inputs(why) => f.write_str(why),
             MapFault::InputsPanicked(panic) => {
                 write!(f, "the inputs panicked{}: {}", panic.at(), panic.message)

@@ -398,10 +398,5 @@ pub(super) fn refused_on_threads(options: &MapOptions) -> Result<(), Report> {
         let what = "`--retries` does not work on a thread pool: its inputs are moved into the function, not copied";
         return Err(Report::usage(what).hint(hint));
     }
-    if options.unordered {
-        let what =
-            "threads put each result in its place, so `--unordered` does not work on a thread pool";
-        return Err(Report::usage(what).hint(hint));
-    }
     Ok(())
 }

@@ -294,8 +294,10 @@ pub enum FromCaller {
         error: Option<Box<PanicInfo>>,
         encode: u64,
     },
-    /// Results could not be decoded, so the map cannot end well.
-    Undecodable,
+    /// Results could not be decoded, so the map cannot end well; the panic of the user's code over it.
+    Undecodable {
+        panic: Option<Box<PanicInfo>>,
+    },
     /// How far the threads of a map are, some ten times a second, and at its end.
     Threads(Box<ThreadsTold>),
     Cancel,

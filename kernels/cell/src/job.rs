@@ -37,6 +37,8 @@ impl Drop for Held {
 
 struct Shared<O> {
     how: How<O>,
+    /// All results are given in the order of their arrival.
+    unordered: bool,
     state: Mutex<State>,
     changed: Condvar,
     started: Instant,
@@ -140,10 +142,12 @@ impl<O> Shared<O> {
 
     /// All that is there, in the order of the inputs.
     fn all(&self, came: &BTreeMap<u64, Came>, to: &mut dyn FnMut(u64, O)) -> Result<(), String> {
-        match came
-            .iter()
-            .all(|(first, came)| self.decode(*first, came, to))
-        {
+        came.iter()
+            .try_for_each(|(first, came)| self.one(*first, came, to))
+    }
+
+    fn one(&self, first: u64, came: &Came, to: &mut dyn FnMut(u64, O)) -> Result<(), String> {
+        match self.decode(first, came, to) {
             true => Ok(()),
             false => Err(UNDECODABLE.to_owned()),
         }
@@ -185,10 +189,12 @@ impl<O: Send + 'static> Job<O> {
     pub(crate) fn begin<M: Movable + 'static>(
         items: u64,
         how: How<O>,
+        unordered: bool,
         begin: impl FnOnce(SharedSink) -> Result<M, String>,
     ) -> Result<Self, String> {
         let shared = Arc::new(Shared {
             how,
+            unordered,
             state: Mutex::new(State {
                 total: (items != u64::MAX).then_some(items),
                 ..State::default()
@@ -311,7 +317,8 @@ impl<O> Job<O> {
         Some(self.serial_time()?.as_secs_f64() / self.wall_time()?.as_secs_f64())
     }
 
-    /// Waits for the end and gives all results in input order, or why there are not all of them.
+    /// Waits for the end and gives all results, in input order unless it was begun
+    /// [`unordered`](crate::pool::PoolView::unordered), or why there are not all of them.
     ///
     /// # Errors
     /// The reason for which the map failed, or that it was cancelled.
@@ -327,10 +334,17 @@ impl<O> Job<O> {
             _ => {
                 // Decoding is the user's code: it may look at the job itself.
                 let came = state.came.clone();
+                let order = self.shared.unordered.then(|| state.order.clone());
                 let mut results = Vec::with_capacity(state.done as usize);
                 drop(state);
-                self.shared
-                    .all(&came, &mut |_, result| results.push(result))?;
+                let mut add = |_, result| results.push(result);
+                match order {
+                    None => self.shared.all(&came, &mut add)?,
+                    Some(order) => order
+                        .iter()
+                        .filter_map(|first| came.get_key_value(first))
+                        .try_for_each(|(first, came)| self.shared.one(*first, came, &mut add))?,
+                }
                 Ok(results)
             }
         }

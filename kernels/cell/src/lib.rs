@@ -7,6 +7,7 @@
 //!
 //! It is compiled by users, in every session: keep it small.
 
+mod arriving;
 mod captures;
 mod catch;
 pub mod checks;

@@ -70,15 +70,16 @@ where
     PoolView::default().for_each(inputs, f);
 }
 
-/// The results as they arrive, each with the index of its input. Process pools only.
+/// The results as they arrive, each with the index of its input. Inputs are taken while results are, no further
+/// ahead than the engines need: there may be any number of them.
 #[track_caller]
 pub fn map_iter<'a, It, O, F>(inputs: It, f: F) -> MapIter<'a, O>
 where
     It: IntoIterator,
     It::IntoIter: 'a,
-    It::Item: Exchanged,
-    O: Exchanged + 'a,
-    F: Fn(It::Item) -> O,
+    It::Item: Exchanged + Send + 'static,
+    O: Exchanged + Send + 'static,
+    F: Fn(It::Item) -> O + Send + Sync + 'static,
 {
     PoolView::default().map_iter(inputs, f)
 }
@@ -268,11 +269,14 @@ impl PoolView {
     where
         It: IntoIterator,
         It::IntoIter: 'a,
-        It::Item: Exchanged,
-        O: Exchanged + 'a,
-        F: Fn(It::Item) -> O,
+        It::Item: Exchanged + Send + 'static,
+        O: Exchanged + Send + 'static,
+        F: Fn(It::Item) -> O + Send + Sync + 'static,
     {
-        self.iter_on_processes((), inputs, move |()| f)
+        match self.kind() {
+            PoolKind::Threads => MapIter(self.iter_on_threads(inputs.into_iter(), f)),
+            _ => self.iter_on_processes((), inputs, move |()| f),
+        }
     }
 
     /// Begins a map and does not wait for it.

@@ -15,7 +15,7 @@ use crate::error::ItemError;
 use crate::exchange::{
     Exchange, Iterated, MovableExchange, Outcome, OutcomeSink, Plan, Request, length, tagged,
 };
-use crate::host::{Describe, PoolKind, Step};
+use crate::host::{Describe, Step};
 use crate::job::{How, Job};
 use crate::pool::PoolView;
 use crate::remote::{mapping, reducing};
@@ -140,23 +140,7 @@ impl PoolView {
             }
             _ => known(exchange.hosted().handle().failure()),
         }
-        let whole =
-            |(item, result): (u64, Option<_>)| result.unwrap_or(Err(ItemError::Cancelled { item }));
-        if !unordered {
-            return (0..).zip(results).map(whole).collect();
-        }
-        let mut missing: Vec<u64> = (0..)
-            .zip(&results)
-            .filter(|(_, result)| result.is_none())
-            .map(|(item, _)| item)
-            .collect();
-        // What did not arrive comes last.
-        arrived.append(&mut missing);
-        arrived
-            .into_iter()
-            .filter_map(|item| Some((item, results.get_mut(usize::try_from(item).ok()?)?.take())))
-            .map(whole)
-            .collect()
+        whole(results, unordered.then_some(arrived))
     }
 
     /// A reduction on a process pool; `maker` makes both functions.
@@ -208,9 +192,6 @@ impl PoolView {
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {
-        if self.kind() == PoolKind::Threads {
-            panic!("the results of a thread pool come all at once: `pool::map`");
-        }
         let describe = described::<C, _, _, It::Item, O>(maker);
         let arrived = Rc::new(RefCell::new(VecDeque::new()));
         let to = arrived.clone();
@@ -225,11 +206,11 @@ impl PoolView {
             }),
         );
         plan.request.ordered = false;
-        MapIter {
+        MapIter(Box::new(Arriving {
             exchange: begun(plan),
             arrived,
             over: false,
-        }
+        }))
     }
 
     /// A map in the background; `maker` makes the function from the captured variables.
@@ -299,7 +280,7 @@ impl PoolView {
         request.ordered = false;
         let items = request.items;
         let begin = |take| MovableExchange::begin(request, feed, source, Box::new(take));
-        match Job::begin(items, how, begin) {
+        match Job::begin(items, how, self.options.unordered, begin) {
             Ok(job) => job,
             Err(why) => panic!("{why}"),
         }
@@ -314,6 +295,29 @@ const ROOM: u64 = 1 << 24;
 
 fn room(items: u64) -> usize {
     if items < ROOM { items as usize } else { 0 }
+}
+
+/// What has come of all inputs, by their index; in the order of their arrival where that is given.
+pub(crate) fn whole<O>(
+    mut results: Vec<Option<Result<O, ItemError>>>,
+    arrived: Option<Vec<u64>>,
+) -> Vec<Result<O, ItemError>> {
+    let whole =
+        |(item, result): (u64, Option<_>)| result.unwrap_or(Err(ItemError::Cancelled { item }));
+    let Some(mut arrived) = arrived else {
+        return (0..).zip(results).map(whole).collect();
+    };
+    let missing = (0..)
+        .zip(&results)
+        .filter(|(_, result)| result.is_none())
+        .map(|(item, _)| item);
+    // What did not arrive comes last.
+    arrived.extend(missing);
+    arrived
+        .into_iter()
+        .filter_map(|item| Some((item, results.get_mut(usize::try_from(item).ok()?)?.take())))
+        .map(whole)
+        .collect()
 }
 
 /// How other processes find the function that `maker` makes.
@@ -384,13 +388,26 @@ fn place<R>(results: &mut Vec<Option<R>>, item: u64, result: R) -> bool {
 }
 
 /// The results of a map as they arrive; see [`crate::pool::map_iter`].
-pub struct MapIter<'a, O> {
+pub struct MapIter<'a, O>(pub(crate) Box<dyn Iterator<Item = (u64, O)> + 'a>);
+
+impl<O> Iterator for MapIter<'_, O> {
+    type Item = (u64, O);
+
+    fn next(&mut self) -> Option<(u64, O)> {
+        self.0.next()
+    }
+}
+
+impl<O> FusedIterator for MapIter<'_, O> {}
+
+/// The results of a map on a process pool as they arrive.
+struct Arriving<'a, O> {
     exchange: Exchange<'a>,
     arrived: Rc<RefCell<VecDeque<(u64, O)>>>,
     over: bool,
 }
 
-impl<O> Iterator for MapIter<'_, O> {
+impl<O> Iterator for Arriving<'_, O> {
     type Item = (u64, O);
 
     fn next(&mut self) -> Option<(u64, O)> {
@@ -407,5 +424,3 @@ impl<O> Iterator for MapIter<'_, O> {
         }
     }
 }
-
-impl<O> FusedIterator for MapIter<'_, O> {}

@@ -4,8 +4,9 @@
 use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::catch::caught;
@@ -15,7 +16,7 @@ use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, te
 use crate::job::{Decode, Job, SharedSink};
 use crate::options::MapOptions;
 use crate::pool::PoolView;
-use crate::processes::known;
+use crate::processes::{known, whole};
 
 impl PoolView {
     /// A map on a thread pool.
@@ -64,7 +65,9 @@ impl PoolView {
         F: Fn(I) -> O + Sync,
         P: Fn(O, O) -> O,
     {
-        self.on_threads(inputs, f).into_iter().reduce(combine)
+        let mut ordered = self.clone();
+        ordered.options.unordered = false;
+        ordered.on_threads(inputs, f).into_iter().reduce(combine)
     }
 
     #[track_caller]
@@ -93,12 +96,13 @@ impl PoolView {
             _ => known(hosted.handle().failure()),
         }
         drop(hosted);
-        let whole = |(item, result): (u64, OnceLock<_>)| {
-            let result = result.into_inner();
-            result.unwrap_or(Err(ItemError::Cancelled { item }))
-        };
         let results = Arc::into_inner(work.results).unwrap_or_default();
-        (0..).zip(results).map(whole).collect()
+        let results: Vec<Option<_>> = results.into_iter().map(OnceLock::into_inner).collect();
+        let arrived = work.arrived.map(|arrived| {
+            let chunks = arrived.into_inner().unwrap_or_else(PoisonError::into_inner);
+            chunks.into_iter().flatten().collect()
+        });
+        whole(results, arrived)
     }
 
     /// A map on a thread pool in the background.
@@ -184,11 +188,11 @@ impl PoolView {
         let items = work.inputs.len() as u64;
         // Its errors stand among its results.
         let how = (look(work.results.clone()), None);
-        let begun = Job::begin(items, how, |take| {
+        let begun = Job::begin(items, how, options.unordered, |take| {
             work.take = Some(take);
             let work = Arc::new(work);
             let hosted = work.begin(&options)?;
-            Ok(MovableWork { hosted, work })
+            Ok(Moving { hosted, work })
         });
         match begun {
             Ok(job) => job,
@@ -224,6 +228,8 @@ struct Work<I, O, F> {
     collect: bool,
     seeded: bool,
     timed: bool,
+    /// The items of each chunk in the order in which they were done, where that is the order of the results.
+    arrived: Option<Mutex<Vec<Range<u64>>>>,
     /// Is told what has come of a job.
     take: Option<SharedSink>,
 }
@@ -252,6 +258,7 @@ where
             collect: options.collect,
             seeded: options.seed.is_some(),
             timed: options.items,
+            arrived: options.unordered.then(Mutex::default),
             take,
         }
     }
@@ -272,18 +279,17 @@ where
 }
 
 /// A map in the background, with what its workers work on.
-struct MovableWork<I, O, F> {
+pub(crate) struct Moving<W> {
     // Dropped first: it works on the other.
-    hosted: Hosted,
-    #[expect(dead_code, reason = "it is kept for the workers")]
-    work: Arc<Work<I, O, F>>,
+    pub hosted: Hosted,
+    pub work: Arc<W>,
 }
 
 // SAFETY: what the workers share may be sent, as the bounds say, and the host may be asked to step a map from any
 // thread, one at a time, which is whoever has this.
-unsafe impl<I: Send, O: Send + Sync, F: Send + Sync> Send for MovableWork<I, O, F> {}
+unsafe impl<W: Send + Sync> Send for Moving<W> {}
 
-impl<I: Send, O: Send + Sync, F: Send + Sync> Movable for MovableWork<I, O, F> {
+impl<W: Send + Sync> Movable for Moving<W> {
     fn hosted(&mut self) -> &mut Hosted {
         &mut self.hosted
     }
@@ -347,6 +353,10 @@ where
         ended.failed += 1;
     }
     ended.busy = nanoseconds(start);
+    if let Some(arrived) = &work.arrived {
+        let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        arrived.push(task.first..task.first + ended.done);
+    }
     if let Some(take) = work.take.as_ref().filter(|_| ended.done > 0) {
         take(Outcome::Results {
             first: task.first,
@@ -358,6 +368,6 @@ where
     ended
 }
 
-fn nanoseconds(since: Instant) -> u64 {
+pub(crate) fn nanoseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

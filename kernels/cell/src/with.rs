@@ -11,12 +11,12 @@ use crate::pool::{MapIter, PoolView};
 #[track_caller]
 pub fn map_iter_with<'a, S, It, O, F>(shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
 where
-    S: Exchanged,
+    S: Exchanged + Send + Sync + 'static,
     It: IntoIterator,
     It::IntoIter: 'a,
-    It::Item: Exchanged,
-    O: Exchanged + 'a,
-    F: Fn(&S, It::Item) -> O,
+    It::Item: Exchanged + Send + 'static,
+    O: Exchanged + Send + 'static,
+    F: Fn(&S, It::Item) -> O + Send + Sync + 'static,
 {
     PoolView::default().map_iter_with(shared, inputs, f)
 }
@@ -83,16 +83,25 @@ impl PoolView {
     #[track_caller]
     pub fn map_iter_with<'a, S, It, O, F>(&self, shared: &'a S, inputs: It, f: F) -> MapIter<'a, O>
     where
-        S: Exchanged,
+        S: Exchanged + Send + Sync + 'static,
         It: IntoIterator,
         It::IntoIter: 'a,
-        It::Item: Exchanged,
-        O: Exchanged + 'a,
-        F: Fn(&S, It::Item) -> O,
+        It::Item: Exchanged + Send + 'static,
+        O: Exchanged + Send + 'static,
+        F: Fn(&S, It::Item) -> O + Send + Sync + 'static,
     {
-        let maker = move |(shared,)| move |input| f(&shared, input);
-        self.sharing::<S>()
-            .iter_on_processes((shared,), inputs, maker)
+        match self.kind() {
+            PoolKind::Threads => {
+                let shared = copied(shared);
+                let f = move |input| f(&shared, input);
+                MapIter(self.iter_on_threads(inputs.into_iter(), f))
+            }
+            _ => {
+                let maker = move |(shared,)| move |input| f(&shared, input);
+                self.sharing::<S>()
+                    .iter_on_processes((shared,), inputs, maker)
+            }
+        }
     }
 
     /// As [`PoolView::start`], with a value that all items share; it is copied now.

@@ -79,6 +79,10 @@ fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> 
             true => {
                 Err("a map inside the function of a map cannot go on in the background".to_owned())
             }
+            false if call.items == u64::MAX => Err(
+                "a map inside the function of a map gives its results all at once: `pool::map`"
+                    .to_owned(),
+            ),
             false => Ok(threads::alone(call)),
         };
     }
@@ -88,12 +92,10 @@ fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> 
         "items on a thread pool cannot be tried again: their inputs are moved into the function, not copied"
     } else if !options.ranks.is_empty() {
         "a thread pool has no targets: its threads share the work"
-    } else if options.unordered {
-        "threads put each result in its place, so a thread pool has no order of arrival"
     } else {
         let name = options.pool.clone().unwrap_or_default();
-        // A job goes on when the cell's threads end.
-        let (name, pool) = match options.background {
+        // A job goes on when the cell's threads end, and so may what is given one by one.
+        let (name, pool) = match options.background || call.items == u64::MAX {
             true => spec_of(&name)
                 .and_then(|spec| Ok((spec.name, threads::ThreadPool::new(spec.size)?)))?,
             false => threads_of(&name)?,

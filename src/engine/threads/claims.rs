@@ -26,7 +26,12 @@ pub struct Dealt {
 }
 
 impl Claims {
-    pub fn new(kind: Schedule, fixed: Option<u64>, threads: u32, items: u64) -> Self {
+    /// `items`: `None` when nobody knows how many there are; then each is taken before it is there.
+    pub fn new(kind: Schedule, fixed: Option<u64>, threads: u32, items: Option<u64>) -> Self {
+        let (kind, fixed, items) = match items {
+            Some(items) => (kind, fixed, items),
+            None => (Schedule::Dynamic, fixed.or(Some(1)), NONE),
+        };
         Self {
             kind,
             // More than all of them is all of them: what is counted must not wrap.
@@ -119,7 +124,7 @@ mod tests {
                 Some(u64::MAX),
             ] {
                 for (threads, items) in [(1, 0), (1, 7), (2, 1), (3, 10), (4, 1000), (7, 5)] {
-                    let claims = Claims::new(kind, fixed, threads, items);
+                    let claims = Claims::new(kind, fixed, threads, Some(items));
                     let mut taken = vec![0; items as usize];
                     std::thread::scope(|scope| {
                         let claims = &claims;
@@ -142,16 +147,16 @@ mod tests {
 
     #[test]
     fn what_is_fixed_is_kept_and_what_adapts_shrinks() {
-        let dynamic = Claims::new(Schedule::Dynamic, Some(4), 2, 10);
+        let dynamic = Claims::new(Schedule::Dynamic, Some(4), 2, Some(10));
         assert_eq!(chunks(&dynamic, 0), [(0, 4), (4, 8), (8, 10)]);
-        let block = Claims::new(Schedule::Static, None, 3, 10);
+        let block = Claims::new(Schedule::Static, None, 3, Some(10));
         assert_eq!(
             [0, 1, 2].map(|rank| chunks(&block, rank)),
             [[(0, 3)], [(3, 6)], [(6, 10)]]
         );
-        let dealt = Claims::new(Schedule::Static, Some(2), 2, 7);
+        let dealt = Claims::new(Schedule::Static, Some(2), 2, Some(7));
         assert_eq!(chunks(&dealt, 1), [(2, 4), (6, 7)]);
-        let guided = chunks(&Claims::new(Schedule::Guided, None, 2, 160), 0);
+        let guided = chunks(&Claims::new(Schedule::Guided, None, 2, Some(160)), 0);
         assert_eq!((guided[0], guided.last()), ((0, 10), Some(&(159, 160))));
         assert!(guided.is_sorted_by_key(|(from, to)| std::cmp::Reverse(to - from)));
     }
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn nothing_is_taken_once_it_is_closed() {
         for kind in KINDS {
-            let claims = Claims::new(kind, Some(1), 2, 10);
+            let claims = Claims::new(kind, Some(1), 2, Some(10));
             let mut dealt = claims.dealt(0);
             assert_eq!(claims.next(&mut dealt), Some((0, 1)));
             claims.close();

@@ -50,7 +50,7 @@ pub fn begin(
         options: map.options.clone(),
         input_type: host::text(call.input_type),
         output_type: host::text(call.output_type),
-        items: Some(call.items),
+        items: map.items(),
         workers: Workers::Threads {
             pool: name,
             size: map.pool.size,
@@ -116,6 +116,10 @@ struct Map {
 struct Work {
     claims: Claims,
     stop: AtomicBool,
+    /// A thread has ended before its items.
+    stopped: AtomicBool,
+    /// A thread has waited for an item that does not come.
+    exhausted: AtomicBool,
     failed: Mutex<Option<(u64, PanicInfo)>>,
     workers: Vec<Worker>,
     /// Threads that are not done.
@@ -215,6 +219,11 @@ impl Map {
         self.ended(work, wall)
     }
 
+    /// How many there are; `None` while they are given one by one.
+    fn items(&self) -> Option<u64> {
+        (self.call.items != u64::MAX).then_some(self.call.items)
+    }
+
     fn work(&self) -> Work {
         let size = self.pool.size;
         let room = TIMES / size as usize + 1;
@@ -225,8 +234,10 @@ impl Map {
         };
         let (kind, fixed) = (self.options.schedule, self.options.chunk);
         Work {
-            claims: Claims::new(kind, fixed, size, self.call.items),
+            claims: Claims::new(kind, fixed, size, self.items()),
             stop: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            exhausted: AtomicBool::new(false),
             failed: Mutex::new(None),
             workers: std::iter::repeat_with(worker).take(size as usize).collect(),
             left: AtomicUsize::new(size as usize),
@@ -290,7 +301,14 @@ impl Map {
         let why = error.as_ref().map(|(_, panic)| panic.message.clone());
         let mut told = work.told();
         let items: u64 = told.threads.iter().map(|thread| thread.items).sum();
-        let stopped = error.is_none() && items < self.call.items;
+        let stopped = match self.items() {
+            Some(all) => items < all,
+            None => {
+                let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+                is(&work.stopped) || is(&work.stop) && !is(&work.exhausted)
+            }
+        };
+        let stopped = stopped && error.is_none();
         told.over = Some(ThreadsOver {
             wall,
             stopped,
@@ -347,15 +365,26 @@ impl Work {
             };
             let began = monotonic();
             let ended = run(ctx.0, &raw const task);
+            let is_last = ended.how != End::Finished || ended.done < end - first;
             let mut done = worker.done();
             worker.at.store(0, Ordering::Relaxed);
-            done.add(rank, first, began, &ended, self.timed);
+            // One that waited for an item that does not come was no chunk.
+            if ended.done > 0 || ended.how == End::Panicked {
+                // It may have waited for its items.
+                let began = began.max(monotonic().saturating_sub(ended.busy));
+                done.add(rank, first, began, &ended, self.timed);
+            }
             drop(done);
+            match ended.how {
+                End::Stopped => self.stopped.store(true, Ordering::Relaxed),
+                End::Finished if is_last => self.exhausted.store(true, Ordering::Relaxed),
+                _ => {}
+            }
             if ended.how == End::Panicked {
                 let panic = notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
                 self.fail(first + ended.done, panic);
             }
-            if ended.how != End::Finished {
+            if is_last {
                 break;
             }
         }

@@ -58,7 +58,7 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
             let report = Report::new(ErrorKind::Map, what);
             history.placed(report, panic)
         }
-        MapFault::Refused(_) | MapFault::Undecodable | MapFault::Inputs(_) => {
+        MapFault::Refused(_) | MapFault::Undecodable(_) | MapFault::Inputs(_) => {
             Report::new(ErrorKind::Map, format!("the map failed: {failure}"))
         }
     };
