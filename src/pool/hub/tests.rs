@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::*;
 use crate::ids::ArtifactId;
 use crate::pool::{EndEarly, EntryPoint};
-use world::{Event, Plan, Trouble, World};
+use world::{Event, PLAN, Plan, Trouble, World};
 
 struct Tried {
     plan: Plan,
@@ -88,22 +88,34 @@ fn every_order(plan: Plan) {
 #[test]
 fn one_trouble_of_any_kind_at_every_step() {
     every_order(Plan {
-        items: 4,
-        collect: false,
         slow_caller: true,
-        troubles: 1,
-        wanted: |_| true,
+        ..PLAN
     });
 }
 
 #[test]
 fn one_trouble_of_any_kind_while_errors_are_collected() {
     every_order(Plan {
-        items: 4,
         collect: true,
-        slow_caller: false,
-        troubles: 1,
-        wanted: |_| true,
+        ..PLAN
+    });
+}
+
+#[test]
+fn one_trouble_of_any_kind_in_the_background() {
+    every_order(Plan {
+        background: true,
+        ..PLAN
+    });
+}
+
+#[test]
+fn one_trouble_of_any_kind_while_nobody_knows_how_many_inputs_there_are() {
+    every_order(Plan {
+        collect: true,
+        unsaid: true,
+        slow_caller: true,
+        ..PLAN
     });
 }
 
@@ -112,9 +124,9 @@ fn two_engines_die_in_any_way() {
     every_order(Plan {
         items: 3,
         collect: true,
-        slow_caller: false,
         troubles: 2,
         wanted: |trouble| matches!(trouble, Trouble::Dies { .. } | Trouble::IsSlow(_)),
+        ..PLAN
     });
 }
 
@@ -123,13 +135,12 @@ fn two_engines_die_in_any_way() {
 fn every_engine_is_replaced() {
     every_order(Plan {
         items: 2,
-        collect: false,
-        slow_caller: false,
         troubles: 3,
         wanted: |trouble| match trouble {
             Trouble::Dies { at, replaced, .. } => at && replaced,
             _ => false,
         },
+        ..PLAN
     });
 }
 
@@ -137,14 +148,13 @@ fn every_engine_is_replaced() {
 fn a_map_is_ended_while_an_engine_dies() {
     every_order(Plan {
         items: 3,
-        collect: false,
-        slow_caller: false,
         troubles: 2,
         wanted: |trouble| match trouble {
             Trouble::Dies { at, replaced, .. } => at && replaced,
             Trouble::IsSlow(_) | Trouble::Ends(EndEarly::Cancel | EndEarly::Kill) => true,
             _ => false,
         },
+        ..PLAN
     });
 }
 
@@ -152,10 +162,9 @@ fn a_map_is_ended_while_an_engine_dies() {
 fn an_engine_that_lacks_an_artifact_gets_it_open() {
     let mut world = World::new(Plan {
         items: 1,
-        collect: false,
-        slow_caller: false,
         troubles: 0,
         wanted: |_| false,
+        ..PLAN
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("code.so");

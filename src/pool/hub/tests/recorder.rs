@@ -190,6 +190,7 @@ impl Launcher for Office {
 pub struct Caller {
     channel: Channel,
     items: u64,
+    unsaid: bool,
     given: u64,
     /// Chunks that were asked for, by their size.
     pub asked: VecDeque<u64>,
@@ -205,12 +206,13 @@ pub struct Over {
 }
 
 impl Caller {
-    pub fn new(socket: UnixStream, items: u64) -> Self {
+    pub fn new(socket: UnixStream, items: u64, unsaid: bool) -> Self {
         let channel = Channel::new(socket);
         channel.set_nonblocking().unwrap();
         Self {
             channel,
             items,
+            unsaid,
             given: 0,
             asked: VecDeque::new(),
             told: vec![0; items as usize],
@@ -226,7 +228,7 @@ impl Caller {
             options,
             input_type: "u8".to_owned(),
             output_type: "u8".to_owned(),
-            items: Some(self.items),
+            items: (!self.unsaid).then_some(self.items),
             workers: Workers::Engines {
                 function: FunctionAddress {
                     artifact: ArtifactId::default(),

@@ -33,6 +33,8 @@ enum Event {
 
 struct World {
     options: MapOptions,
+    /// Whether it is said how many items there are.
+    said: bool,
     state: State,
     office: Office,
     events: Receiver<Happening>,
@@ -48,7 +50,7 @@ struct World {
 }
 
 impl World {
-    fn new(options: MapOptions) -> Self {
+    fn new(options: MapOptions, said: bool) -> Self {
         let office = Office::default();
         let (out, events) = channel();
         let mut state = State::new(Box::new(office.clone()), out, Arc::default());
@@ -69,6 +71,7 @@ impl World {
         };
         let mut world = Self {
             options,
+            said,
             state,
             office,
             events,
@@ -92,7 +95,7 @@ impl World {
             options: self.options.clone(),
             input_type: "u8".to_owned(),
             output_type: "u8".to_owned(),
-            items: Some(ITEMS),
+            items: self.said.then_some(ITEMS),
             workers: Workers::Threads {
                 pool: PoolName("t0".to_owned()),
                 size: 2,
@@ -242,7 +245,10 @@ impl World {
             Some(map) => map.record(),
             None => self.state.finished[0].0.clone(),
         };
-        assert_eq!((record.done, record.total), (self.items(), Some(ITEMS)));
+        assert_eq!(
+            (record.done, record.total),
+            (self.items(), self.said.then_some(ITEMS))
+        );
         if self.state.maps.contains_key(&MAP) {
             return;
         }
@@ -286,11 +292,11 @@ impl World {
     }
 }
 
-fn every_order(options: &MapOptions) {
+fn every_order(options: &MapOptions, said: bool) {
     let mut paths = vec![Vec::new()];
     let mut ends = 0;
     while let Some(path) = paths.pop() {
-        let mut world = World::new(options.clone());
+        let mut world = World::new(options.clone(), said);
         for event in &path {
             world.happens(*event);
         }
@@ -313,12 +319,17 @@ fn every_order(options: &MapOptions) {
 fn in_every_order() {
     for background in [false, true] {
         for collect in [false, true] {
-            every_order(&MapOptions {
+            let options = MapOptions {
                 function: "f".to_owned(),
                 background,
                 collect,
                 ..MapOptions::default()
-            });
+            };
+            every_order(&options, true);
+            if !background {
+                // Its results are taken one by one.
+                every_order(&options, false);
+            }
         }
     }
 }
@@ -326,7 +337,7 @@ fn in_every_order() {
 /// What is said late of one map is not the next one's.
 #[test]
 fn the_next_map_on_the_connection_is_another() {
-    let mut world = World::new(MapOptions::default());
+    let mut world = World::new(MapOptions::default(), true);
     for event in [Event::Done(0), Event::Done(1), Event::Done(1), Event::Over] {
         world.happens(event);
     }
@@ -340,11 +351,12 @@ fn the_next_map_on_the_connection_is_another() {
 /// The plan alone is told, and nothing is waited for.
 #[test]
 fn a_plan_is_not_a_map() {
-    let world = World::new(MapOptions {
+    let options = MapOptions {
         function: "f".to_owned(),
         plan_only: true,
         ..MapOptions::default()
-    });
+    };
+    let world = World::new(options, true);
     assert!(world.state.maps.is_empty());
     assert_eq!(world.state.connections.len(), 1);
     let plan = world.done.iter().find_map(|event| match event {

@@ -57,10 +57,25 @@ pub struct Plan {
     pub collect: bool,
     /// The caller's inputs are events of their own; otherwise they come at once.
     pub slow_caller: bool,
+    /// Nobody waits for it.
+    pub background: bool,
+    /// How many inputs there are is not said before they have all come.
+    pub unsaid: bool,
     pub troubles: usize,
     /// Which of them.
     pub wanted: fn(Trouble) -> bool,
 }
+
+/// One trouble of any kind at every step.
+pub const PLAN: Plan = Plan {
+    items: 4,
+    collect: false,
+    slow_caller: false,
+    background: false,
+    unsaid: false,
+    troubles: 1,
+    wanted: |_| true,
+};
 
 pub struct World {
     plan: Plan,
@@ -78,6 +93,7 @@ fn options(plan: Plan) -> MapOptions {
     MapOptions {
         function: "f".to_owned(),
         collect: plan.collect,
+        background: plan.background,
         // So short that whoever is looked at twice at the same item is late.
         timeout: Some(Duration::from_nanos(1)),
         ..MapOptions::default()
@@ -106,7 +122,7 @@ impl World {
             state,
             office,
             events,
-            caller: Caller::new(theirs, plan.items),
+            caller: Caller::new(theirs, plan.items, plan.unsaid),
             troubles: 0,
             caller_is_gone: false,
             ends: 0,
@@ -347,7 +363,10 @@ impl World {
             }
             Trouble::Ends(how) => {
                 let (answer, answers) = channel();
-                let which = WhichMaps::Foreground;
+                let which = match self.plan.background {
+                    true => WhichMaps::Job(MAP),
+                    false => WhichMaps::Foreground,
+                };
                 self.state.command(Command::Maps(how, which, answer));
                 assert_eq!(answers.recv().unwrap(), [MAP]);
                 self.round(Ready::default());
@@ -393,7 +412,9 @@ impl World {
                 self.caller.over.is_some(),
                 "a map whose end nobody was told"
             );
-            assert_eq!(self.ends, 1, "the session is told once");
+            // Of a job the session asks itself.
+            let told = usize::from(!self.plan.background);
+            assert_eq!(self.ends, told, "the session is told once");
         }
         if map.is_none() {
             assert!(self.state.countdowns.is_empty() && self.state.due.is_empty());
