@@ -36,6 +36,7 @@
 //! | `notebook_run` | notebooks and single cells without a terminal |
 //! | [`magic`] | one file per magic; help, completion and docs derive from their declarations |
 //! | [`session`] | composes the workshop (compiler, definitions, settings) and the crew (hub, pools, who has what); one pump |
+//! | [`c`] | C to shared objects and the Rust functions that call them: parsed, wrapped, compiled by the user's `cc` |
 //! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
 //! | [`pool`] | the hub thread: engines and where they come from, maps, their ledger and dispatch (pure) |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
@@ -94,6 +95,7 @@
 )]
 
 mod assist;
+mod c;
 mod cell;
 pub mod cli;
 mod compiler;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["repl", "notebook_run"],
     &["magic"],
     &["session", "render", "notebook", "assist"],
-    &["compiler", "pool"],
+    &["compiler", "pool", "c"],
     &["cell", "engine", "vocabulary"],
     &["wire", "outcome"],
     &["ids"],

@@ -10,7 +10,7 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{link, monotonic, notes, outs};
+use super::{libraries, link, monotonic, notes, outs};
 use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
@@ -29,7 +29,7 @@ pub fn keep_first_items(items: Vec<Vec<u64>>) {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v6() -> *const Host {
+pub extern "C" fn regatta_host_v7() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -66,6 +66,7 @@ pub extern "C" fn regatta_host_v6() -> *const Host {
         keep: outs::keep,
         take_kept: outs::take_kept,
         drop_kept: outs::drop_kept,
+        library_function: libraries::library_function,
     };
     &raw const TABLE
 }

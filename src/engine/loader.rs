@@ -129,7 +129,7 @@ impl Loader {
 }
 
 /// The system's own words, which the library keeps behind its own.
-fn reason(error: &libloading::Error) -> String {
+pub fn reason(error: &libloading::Error) -> String {
     use std::error::Error as _;
     error
         .source()
@@ -142,7 +142,7 @@ fn loaded() -> std::sync::MutexGuard<'static, BTreeMap<usize, ArtifactId>> {
 
 /// The name by which a library is loaded: that of its file, by which debuggers and backtraces find it too. A file
 /// that has none here must stay open, because the loader takes two of one name for the same.
-fn named(file: OwnedFd) -> (PathBuf, Option<OwnedFd>) {
+pub fn named(file: OwnedFd) -> (PathBuf, Option<OwnedFd>) {
     let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let number = |path: &PathBuf| {
         let about = nix::sys::stat::stat(path).ok()?;

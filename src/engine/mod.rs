@@ -11,6 +11,7 @@ mod connections;
 mod context;
 mod functions;
 mod host;
+mod libraries;
 mod link;
 mod loader;
 mod notes;

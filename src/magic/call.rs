@@ -28,6 +28,8 @@ pub struct Call<'a> {
     pub suffix: Option<&'a str>,
     /// The lines below a `%%name`.
     pub body: Option<&'a str>,
+    /// The line of the cell at which they begin.
+    pub body_at: usize,
 }
 
 impl Call<'_> {
@@ -80,6 +82,7 @@ pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, ArgMatches, C
         bind: call.bind.as_ref(),
         suffix,
         body: call.body.as_deref(),
+        body_at: call.body_line,
     };
     Ok((magic, matches, call))
 }

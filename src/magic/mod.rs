@@ -2,6 +2,7 @@
 //! parser, help, completion and the README's table follow from it. It returns data and prints nothing.
 
 mod autopx;
+mod c;
 mod call;
 mod cancel;
 mod cd;
@@ -132,6 +133,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<env::Env>(),
     Declared::of::<script::Bash>(),
     Declared::of::<script::Sh>(),
+    Declared::of::<c::C>(),
     Declared::of::<opt::Opt>(),
     Declared::of::<dep::Dep>(),
     Declared::of::<toolchain::Toolchain>(),

@@ -341,7 +341,7 @@ pub enum ErrorKind {
 }
 
 /// An error as the user sees it: what happened, where, what to do now.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Report {
     pub kind: ErrorKind,

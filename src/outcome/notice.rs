@@ -1,11 +1,13 @@
 //! What the user should know that is no error, as data: the renderer makes words of it.
 
-use super::PoolKind;
+use super::{PoolKind, Report};
 use crate::ids::{JobId, Rank};
 
 /// Something the user should know that is not an error. Names are those of variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// Of a C compiler.
+    Warning(Box<Report>),
     /// A line that begins with `!` and is no command.
     ReadAsRust {
         line: String,

@@ -30,6 +30,11 @@ impl State {
         }
     }
 
+    /// Engines may ask for this one from now on.
+    pub(super) fn know(&mut self, artifact: ArtifactId, file: PathBuf) {
+        self.artifacts.0.insert(artifact, file);
+    }
+
     /// The answer to an engine that lacks an artifact.
     pub(super) fn give_artifact(&mut self, engine: EngineId, artifact: ArtifactId) {
         let opened = match self.artifacts.0.get(&artifact) {

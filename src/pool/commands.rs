@@ -44,6 +44,7 @@ impl State {
                 self.launcher.set_environment(&name, value.as_deref());
                 self.tell_all(&ToEngine::Environment { name, value });
             }
+            Command::Library(library, file) => self.know(library, file),
             Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
             Command::Init(engines, init) => {
                 for engine in engines {

@@ -213,6 +213,8 @@ enum Command {
     Number(Sender<JobId>),
     Resized(Vec<EngineId>, u32),
     Environment(String, Option<String>),
+    /// Where a library lies that artifacts call.
+    Library(ArtifactId, PathBuf),
     Folder(PathBuf),
     Init(Vec<EngineId>, Init),
     /// Variables that are gone, or have another value.
@@ -321,6 +323,11 @@ impl Hub {
     pub fn set_environment(&self, name: &str, value: Option<&str>) {
         let value = value.map(str::to_owned);
         self.tell(Command::Environment(name.to_owned(), value));
+    }
+
+    /// Says where a library lies, for engines that come to call it.
+    pub fn library(&self, library: ArtifactId, file: PathBuf) {
+        self.tell(Command::Library(library, file));
     }
 
     /// Changes the working folder of the engines that there are; later ones begin in this process's.

@@ -2,11 +2,18 @@
 
 use super::engines::lost_words;
 use super::text::engines;
-use crate::outcome::{Notice, PoolKind};
+use crate::outcome::{Notice, PoolKind, Snippet};
 
 /// One line, no full stop.
 pub(crate) fn words(notice: &Notice) -> String {
     match notice {
+        Notice::Warning(report) => match &report.snippet {
+            Some(Snippet { name, marks, .. }) => {
+                let line = marks.first().map_or(0, |mark| mark.start.0);
+                format!("{name}:{line}: {}", report.what)
+            }
+            None => report.what.clone(),
+        },
         Notice::ReadAsRust { line } => {
             format!("`{line}` is read as Rust: there is no such command")
         }

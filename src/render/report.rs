@@ -18,18 +18,31 @@ pub(crate) fn report(report: &Report, style: &Style) -> String {
         Origin::Local => "error".to_owned(),
         Origin::Engine(rank) => format!("error on engine {rank}"),
     };
+    of_level(Level::ERROR, report, name, style)
+}
+
+/// The same of a warning.
+pub(crate) fn warning(report: &Report, style: &Style) -> String {
+    of_level(Level::WARNING, report, "warning".to_owned(), style)
+}
+
+fn of_level(level: Level<'_>, report: &Report, name: String, style: &Style) -> String {
     match &report.snippet {
         Some(snippet) if !snippet.marks.is_empty() && !snippet.source.trim().is_empty() => {
-            marked(report, name, snippet, style)
+            marked(level, report, name, snippet, style)
         }
         snippet => unmarked(report, &name, snippet.as_ref(), style),
     }
 }
 
-fn marked(report: &Report, name: String, snippet: &Snippet, style: &Style) -> String {
-    let mut title = Level::ERROR
-        .with_name(name)
-        .primary_title(report.what.trim_end());
+fn marked(
+    level: Level<'_>,
+    report: &Report,
+    name: String,
+    snippet: &Snippet,
+    style: &Style,
+) -> String {
+    let mut title = level.with_name(name).primary_title(report.what.trim_end());
     if let Some(code) = &report.code {
         title = title.id(code.as_str());
     }

@@ -10,7 +10,7 @@ use super::{
     Style, compare, docs, engines, map, notices, output, pager, plot, progress, px, report,
     scaling, tables, timeline, timing, value,
 };
-use crate::outcome::{Event, JobState, JobView, Origin, Progress, Sink};
+use crate::outcome::{Event, JobState, JobView, Notice, Origin, Progress, Sink};
 
 /// Events as text, for people.
 #[expect(
@@ -109,6 +109,7 @@ impl<W: Write> Terminal<W> {
             Event::Rows(rows) => tables::rows(rows, style),
             Event::Plot(it) => plot::chart(it, style),
             Event::Text(text) => ended(text.clone()),
+            Event::Notice(_, Notice::Warning(it)) => report::warning(it, style),
             Event::Notice(_, it) => notice(&notices::words(it), style),
             Event::Engines(_, change) => notice(&engines::change_words(change), style),
             Event::JobOver(_, end) => ended(engines::end_words(end)),

@@ -1,6 +1,7 @@
 //! The session: composes a workshop, which turns text into artifacts, and a crew, which runs them. It renders
 //! nothing: events go to a [`Sink`].
 
+mod c;
 mod code;
 mod compare;
 mod compiling;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+pub use c::CRequest;
 pub use code::{Code, Failed};
 pub use crew::{
     MOST as MOST_ENGINES, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts, cores,
@@ -74,6 +76,7 @@ pub struct Session {
     workshop: Workshop,
     crew: Crew,
     history: History,
+    c_definitions: c::CDefinitions,
     px_settings: px::Settings,
     pub autopx: Option<PxOptions>,
     last_px: Option<px::LastPx>,
@@ -98,6 +101,7 @@ impl Session {
             workshop: Workshop::start(toolchain, outlives),
             crew: Crew::start(interrupt)?,
             history: History::default(),
+            c_definitions: c::CDefinitions::default(),
             px_settings: px::Settings::default(),
             autopx: None,
             last_px: None,
@@ -227,6 +231,7 @@ impl Session {
     /// Forgets all variables and definitions, local and on engines; pools stay.
     pub fn reset(&mut self, sink: &mut dyn Sink) {
         self.workshop.forget_all();
+        self.c_definitions = c::CDefinitions::default();
         self.crew.restart_local();
         self.restart_all_pools(sink);
     }

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v6";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v7";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -331,6 +331,9 @@ pub struct Host {
     /// Gives a kept value away; null when it is gone or has another stamp.
     pub take_kept: extern "C" fn(number: u64, stamp: u64) -> *mut c_void,
     pub drop_kept: extern "C" fn(number: u64),
+    /// The address of a function in the C library with this content, its upper half first; null when it is not
+    /// there, see `failure`.
+    pub library_function: extern "C" fn(upper: u64, lower: u64, name: Bytes) -> *mut c_void,
 }
 
 unsafe extern "C" {

@@ -8,6 +8,7 @@
 //! It is compiled by users, in every session: keep it small.
 
 mod arriving;
+pub mod c;
 mod captures;
 mod catch;
 pub mod checks;

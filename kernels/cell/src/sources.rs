@@ -6,6 +6,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../Cargo.toml")),
     ("src/lib.rs", include_str!("../src/lib.rs")),
     ("src/arriving.rs", include_str!("../src/arriving.rs")),
+    ("src/c.rs", include_str!("../src/c.rs")),
     ("src/captures.rs", include_str!("../src/captures.rs")),
     ("src/catch.rs", include_str!("../src/catch.rs")),
     ("src/checks.rs", include_str!("../src/checks.rs")),

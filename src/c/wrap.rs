@@ -1,0 +1,420 @@
+//! The Rust functions that stand for those of C: safe ones where C's types say enough, and `unsafe` ones in
+//! `kernels_raw` for the rest.
+
+use super::parse::{Function as Parsed, Unit};
+use super::types::{CHAR, Parameter, Type, Used, identifier};
+use crate::ids::ArtifactId;
+
+/// A function as Rust sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name in Rust.
+    pub name: String,
+    /// As the user sees it: `fn norm(x: &[f64]) -> f64`.
+    pub signature: String,
+    /// The whole of it.
+    pub text: String,
+    /// Why it is `unsafe`, and in `kernels_raw`; `None`: it is safe.
+    pub raw: Option<String>,
+    /// Structs that it is given or gives, by value or not.
+    pub structs: Vec<String>,
+}
+
+/// How a parameter of C's is made of what Rust gives.
+struct Argument {
+    /// `x: &[f64]`; `None` for a length, which its slice has.
+    taken: Option<String>,
+    /// What is passed.
+    passed: String,
+}
+
+/// The Rust function for one of C's; an error says why there is none.
+pub fn function(
+    parsed: &Parsed,
+    unit: &Unit,
+    used: &mut Used,
+    library: ArtifactId,
+) -> Result<Function, String> {
+    if parsed.variadic {
+        return Err("its number of arguments varies".to_owned());
+    }
+    if parsed.name == "main" {
+        return Err("`main` is a program's, not a function to call".to_owned());
+    }
+    let inputs = named(&parsed.inputs);
+    let mut structs = Used::new();
+    let mut kinds = Vec::new();
+    for input in &inputs {
+        kinds.push(input.kind.rust(&mut structs)?);
+    }
+    let output = match &parsed.output {
+        Type::Void => String::new(),
+        output => format!(" -> {}", output.rust(&mut structs)?),
+    };
+    for name in &structs {
+        match unit.fields(name) {
+            Some(Ok(_)) => {}
+            Some(Err(why)) => return Err(why.clone()),
+            None => return Err(format!("`struct {name}` is only declared")),
+        }
+    }
+    used.extend(structs.iter().cloned());
+    let name = identifier(&parsed.name);
+    let called = format!(
+        "::regatta_cell::c_function!({:#034x}, {:?}, unsafe extern \"C\" fn({}){output})",
+        library.content,
+        parsed.name,
+        kinds.join(", ")
+    );
+    let doc = format!("#[doc = {:?}]\n", format!("`{}`, in C.", parsed.head));
+    let structs: Vec<String> = structs.into_iter().collect();
+    let safe = arguments(&parsed.name, &inputs, &mut Used::new())
+        .and_then(|arguments| Ok((arguments, given(&parsed.output)?)));
+    let (arguments, (output, before, behind)) = match safe {
+        Ok(safe) => safe,
+        Err(why) => {
+            let taken: Vec<String> = inputs
+                .iter()
+                .zip(&kinds)
+                .map(|(input, kind)| format!("{}: {kind}", identifier(&input.name)))
+                .collect();
+            let passed: Vec<String> = inputs.iter().map(|it| identifier(&it.name)).collect();
+            let head = format!("fn {name}({}){output}", taken.join(", "));
+            let text = format!(
+                "{doc}#[inline] pub unsafe {head} {{ unsafe {{ ({called})({}) }} }}\n",
+                passed.join(", ")
+            );
+            return Ok(Function {
+                signature: format!("unsafe fn kernels_raw::{}", &head["fn ".len()..]),
+                name,
+                text,
+                raw: Some(why),
+                structs,
+            });
+        }
+    };
+    let taken: Vec<&str> = arguments.taken.iter().map(String::as_str).collect();
+    let head = format!("fn {name}({}){output}", taken.join(", "));
+    let text = format!(
+        "{doc}#[inline] #[track_caller] pub {head} {{ {}{}{before}unsafe {{ ({called})({}) }}{behind} }}\n",
+        sizes(&structs, unit),
+        arguments.checks,
+        arguments.passed.join(", ")
+    );
+    Ok(Function {
+        name,
+        signature: head,
+        text,
+        raw: None,
+        structs,
+    })
+}
+
+/// That the structs are still as long as C has them: they can be defined anew in Rust.
+fn sizes(structs: &[String], unit: &Unit) -> String {
+    let mut checks = String::new();
+    for name in structs {
+        if let Some((size, _)) = layout(&Type::Struct(name.clone()), unit) {
+            checks.push_str(&format!(
+                "::regatta_cell::c::same_size::<{}>({size}, {name:?}); ",
+                identifier(name)
+            ));
+        }
+    }
+    checks
+}
+
+/// The size and alignment of a type in bytes, as C lays it out here.
+fn layout(kind: &Type, unit: &Unit) -> Option<(u64, u64)> {
+    let word = size_of::<usize>() as u64;
+    Some(match kind {
+        Type::Number(name) => {
+            let size = match *name {
+                "bool" | "i8" | "u8" => 1,
+                "i16" | "u16" => 2,
+                "i32" | "u32" | "f32" => 4,
+                "isize" | "usize" => word,
+                _ => 8,
+            };
+            (size, size)
+        }
+        Type::Char => (1, 1),
+        Type::Size => (word, word),
+        Type::Array(of, count) => {
+            let (size, align) = layout(of, unit)?;
+            (size.checked_mul(*count)?, align)
+        }
+        Type::Struct(name) => {
+            let fields = unit.fields(name)?.as_ref().ok()?;
+            let (mut end, mut most) = (0_u64, 1);
+            for (_, field) in fields {
+                let (size, align) = layout(field, unit)?;
+                end = end.next_multiple_of(align).checked_add(size)?;
+                most = most.max(align);
+            }
+            (end.next_multiple_of(most), most)
+        }
+        _ => return None,
+    })
+}
+
+/// The parameters, each with a name of its own.
+fn named(inputs: &[Parameter]) -> Vec<Parameter> {
+    let mut named = inputs.to_vec();
+    for (at, input) in named.iter_mut().enumerate() {
+        if input.name.is_empty() {
+            input.name = format!("a{at}");
+        }
+    }
+    named
+}
+
+/// What a safe function takes and passes.
+#[derive(Default)]
+struct Arguments {
+    taken: Vec<String>,
+    passed: Vec<String>,
+    checks: String,
+}
+
+/// A pointer to items, which can be a slice.
+struct Slice<'a> {
+    name: String,
+    of: &'a Type,
+    constant: bool,
+    length: Option<&'a str>,
+}
+
+impl Slice<'_> {
+    fn is_text(&self) -> bool {
+        self.constant && *self.of == Type::Char
+    }
+
+    fn taken(&self, used: &mut Used) -> Result<String, String> {
+        // Characters are bytes in Rust.
+        let of = match self.of {
+            Type::Char => "u8".to_owned(),
+            of => of.rust(used)?,
+        };
+        let by = if self.constant { "&" } else { "&mut " };
+        Ok(format!("{}: {by}[{of}]", self.name))
+    }
+
+    fn passed(&self) -> String {
+        let name = &self.name;
+        let cast = match self.of {
+            Type::Char if CHAR != "u8" => ".cast()",
+            _ => "",
+        };
+        if self.constant {
+            format!("{name}.as_ptr(){cast}")
+        } else {
+            format!("{name}.as_mut_ptr(){cast}")
+        }
+    }
+}
+
+fn slice(input: &Parameter) -> Option<Slice<'_>> {
+    match &input.kind {
+        Type::Pointer {
+            to,
+            constant,
+            length,
+        } if to.is_item() => Some(Slice {
+            name: identifier(&input.name),
+            of: to,
+            constant: *constant,
+            length: length.as_deref(),
+        }),
+        _ => None,
+    }
+}
+
+fn arguments(function: &str, inputs: &[Parameter], used: &mut Used) -> Result<Arguments, String> {
+    let mut made: Vec<Option<Argument>> = inputs.iter().map(|_| None).collect();
+    let mut checks = String::new();
+    // Which parameter is the length of which.
+    let mut lengths: Vec<(usize, Vec<usize>)> = Vec::new();
+    for (at, input) in inputs.iter().enumerate() {
+        if input.kind != Type::Size {
+            continue;
+        }
+        // `double x[n]` names its length, wherever that stands.
+        let names_it = |other: &Parameter| {
+            slice(other).is_some_and(|it| it.length == Some(input.name.as_str()))
+        };
+        let mut counted: Vec<usize> = (0..inputs.len())
+            .filter(|it| names_it(&inputs[*it]))
+            .collect();
+        if counted.is_empty() {
+            let before = inputs[..at].iter().enumerate().rev();
+            counted = before
+                .map_while(|(at, it)| slice(it).filter(|it| it.length.is_none()).map(|_| at))
+                .collect();
+            counted.reverse();
+            // Text that stands with numbers ends by itself.
+            let text = |at: &usize| slice(&inputs[*at]).is_some_and(|it| it.is_text());
+            if !counted.iter().all(text) {
+                counted.retain(|at| !text(at));
+            }
+        }
+        if !counted.is_empty() {
+            lengths.push((at, counted));
+        }
+    }
+    for (length, counted) in &lengths {
+        let mut names = Vec::new();
+        for at in counted {
+            let slice = slice(&inputs[*at]).ok_or("no slice")?;
+            made[*at] = Some(Argument {
+                taken: Some(slice.taken(used)?),
+                passed: slice.passed(),
+            });
+            names.push(slice.name);
+        }
+        let first = names.first().cloned().unwrap_or_default();
+        made[*length] = Some(Argument {
+            taken: None,
+            passed: format!("{first}.len()"),
+        });
+        if names.len() > 1 {
+            let other: Vec<String> = names[1..]
+                .iter()
+                .map(|name| format!("{first}.len() != {name}.len()"))
+                .collect();
+            let told: Vec<String> = names
+                .iter()
+                .map(|name| format!("({:?}, {name}.len())", name.trim_start_matches("r#")))
+                .collect();
+            checks.push_str(&format!(
+                "if {} {{ ::regatta_cell::c::lengths_differ({function:?}, {:?}, &[{}]) }} ",
+                other.join(" || "),
+                inputs[*length].name,
+                told.join(", ")
+            ));
+        }
+    }
+    for (at, input) in inputs.iter().enumerate() {
+        if made[at].is_some() {
+            continue;
+        }
+        let name = identifier(&input.name);
+        let text = slice(input).is_some_and(|it| it.is_text());
+        made[at] = Some(if input.kind.is_plain() {
+            Argument {
+                taken: Some(format!("{name}: {}", input.kind.rust(used)?)),
+                passed: name,
+            }
+        } else if text {
+            checks.push_str(&format!(
+                "let {name} = ::regatta_cell::c::text({name}, {function:?}, {:?}); ",
+                input.name
+            ));
+            Argument {
+                taken: Some(format!("{name}: &str")),
+                passed: format!("{name}.as_ptr()"),
+            }
+        } else {
+            return Err(no_safe_form(input));
+        });
+    }
+    let made: Vec<Argument> = made.into_iter().flatten().collect();
+    Ok(Arguments {
+        taken: made.iter().filter_map(|it| it.taken.clone()).collect(),
+        passed: made.into_iter().map(|it| it.passed).collect(),
+        checks,
+    })
+}
+
+fn no_safe_form(input: &Parameter) -> String {
+    let name = &input.name;
+    match &input.kind {
+        Type::Pointer { to, .. } => match &**to {
+            Type::Function { .. } => format!("`{name}` is a callback"),
+            Type::Void => format!("what `{name}` points to has no type"),
+            to if to.is_item() => {
+                format!("how long `{name}` is, no `size_t` behind it says")
+            }
+            _ => format!("what `{name}` points to is no number"),
+        },
+        _ => format!("`{name}` has no safe form"),
+    }
+}
+
+/// The output of a safe function, and what stands before and behind the call.
+fn given(output: &Type) -> Result<(String, &'static str, &'static str), String> {
+    match output {
+        Type::Void => Ok((String::new(), "", "")),
+        output if output.is_plain() => {
+            Ok((format!(" -> {}", output.rust(&mut Used::new())?), "", ""))
+        }
+        Type::Pointer {
+            to, constant: true, ..
+        } if **to == Type::Char => Ok((
+            " -> String".to_owned(),
+            "let text = ",
+            "; unsafe { ::regatta_cell::c::copied(text) }",
+        )),
+        _ => Err("whose memory it gives is not known".to_owned()),
+    }
+}
+
+/// Rust's types and constants for what the functions use.
+pub fn items(unit: &Unit, used: &Used) -> Vec<(String, String)> {
+    let mut items: Vec<(String, String)> = Vec::new();
+    let mut open: Vec<String> = used.iter().rev().cloned().collect();
+    while let Some(name) = open.pop() {
+        let Some(Ok(fields)) = unit.fields(&name) else {
+            continue;
+        };
+        if items.iter().any(|(other, _)| *other == name) {
+            continue;
+        }
+        let mut inside = Used::new();
+        let mut small = true;
+        let mut text = String::new();
+        for (field, kind) in fields {
+            let Ok(rust) = kind.rust(&mut inside) else {
+                continue;
+            };
+            small &= !matches!(kind, Type::Array(_, count) if *count > 32);
+            text.push_str(&format!("pub {}: {rust}, ", identifier(field)));
+        }
+        // The traits of longer arrays are not there.
+        let more = if small {
+            ", Default, Serialize, Deserialize"
+        } else {
+            ""
+        };
+        let known = identifier(&name);
+        items.push((
+            name.clone(),
+            format!(
+                "#[allow(non_camel_case_types, non_snake_case)]\n#[repr(C)] #[derive(Clone, Copy, Debug, PartialEq{more})]\npub struct {known} {{ {}}}\n",
+                text
+            ),
+        ));
+        for alias in unit.aliases(&name) {
+            items.push((
+                alias.to_owned(),
+                format!("pub type {} = {known};\n", identifier(alias)),
+            ));
+        }
+        open.extend(inside);
+    }
+    for (name, value) in unit.constants() {
+        let kind = if i32::try_from(value).is_ok() {
+            "i32"
+        } else {
+            "i64"
+        };
+        items.push((
+            name.to_owned(),
+            format!(
+                "#[allow(non_upper_case_globals)] pub const {}: {kind} = {value};\n",
+                identifier(name)
+            ),
+        ));
+    }
+    items
+}
