@@ -120,6 +120,9 @@ pub fn main() -> ExitCode {
         let session = of.to_str().and_then(|pid| pid.parse().ok());
         return ended(engine::main(session).is_ok());
     }
+    if role == engine::guard::ROLE {
+        return ended(engine::guard::main(&of.to_string_lossy()).is_ok());
+    }
     if role == process::ROLE {
         return process::main(&std::env::args_os().skip(2).collect::<Vec<_>>());
     }

@@ -10,6 +10,7 @@ pub mod completeness;
 mod depth;
 mod edits;
 mod foreign;
+pub mod gnu;
 mod habits;
 mod impls;
 pub mod items;

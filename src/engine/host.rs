@@ -10,7 +10,7 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{libraries, link, monotonic, notes, outs};
+use super::{commands, libraries, link, monotonic, notes, outs};
 use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
@@ -67,11 +67,12 @@ pub extern "C" fn regatta_host_v7() -> *const Host {
         take_kept: outs::take_kept,
         drop_kept: outs::drop_kept,
         library_function: libraries::library_function,
+        command: commands::command,
     };
     &raw const TABLE
 }
 
-extern "C" fn rank() -> u32 {
+pub extern "C" fn rank() -> u32 {
     notes::worker().map_or_else(|| context().rank(), |worker| worker.rank)
 }
 

@@ -7,6 +7,7 @@
 mod begun;
 mod buffers;
 mod caller;
+mod commands;
 mod connections;
 mod context;
 mod functions;
@@ -42,6 +43,8 @@ use link::Link;
 use loader::{LoadError, Loader};
 use shared::View;
 use tasks::Tasks;
+
+pub use commands::guard;
 
 /// The first command line argument of an engine process.
 pub const ROLE: &str = "__engine";

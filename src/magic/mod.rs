@@ -26,6 +26,7 @@ mod map;
 mod map_options;
 mod opt;
 mod out;
+mod parallel;
 mod parts;
 mod plot;
 mod pool;
@@ -145,6 +146,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<map::Map>(),
     Declared::of::<reduce::Reduce>(),
     Declared::of::<submit::Submit>(),
+    Declared::of::<parallel::Parallel>(),
     Declared::of::<compare::Compare>(),
     Declared::of::<scaling::Scaling>(),
     Declared::of::<jobs::Jobs>(),

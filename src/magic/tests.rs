@@ -351,7 +351,7 @@ fn wrong_options_of_a_map_are_refused_with_a_hint() {
         ("%map -c 8", "%map needs code · `%help map` shows examples"),
         (
             "let j = %jobs",
-            "%jobs gives no value to bind to `j` · %bash, %sh, %pxresult, %map, %reduce, %submit, %result, %pull and %gather give one",
+            "%jobs gives no value to bind to `j` · %bash, %sh, %pxresult, %map, %reduce, %submit, %parallel, %result, %pull and %gather give one",
         ),
     ] {
         assert_eq!(refusal(mapped(text)), error, "{text}");

@@ -60,7 +60,7 @@ impl Session {
         }
     }
 
-    fn run_shell(
+    pub(super) fn run_shell(
         &mut self,
         shell: &str,
         text: &str,

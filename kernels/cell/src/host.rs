@@ -334,6 +334,8 @@ pub struct Host {
     /// The address of a function in the C library with this content, its upper half first; null when it is not
     /// there, see `failure`.
     pub library_function: extern "C" fn(upper: u64, lower: u64, name: Bytes) -> *mut c_void,
+    /// Runs a [`crate::shell::Command`], and writes its `Result<ShellResult, String>`, both as they travel.
+    pub command: extern "C" fn(command: Bytes, to: *mut c_void, write: Write),
 }
 
 unsafe extern "C" {

@@ -27,6 +27,7 @@ pub mod pool;
 mod processes;
 mod remote;
 mod resident;
+pub mod shell;
 #[cfg(feature = "sources")]
 pub mod sources;
 pub mod store;
@@ -42,7 +43,8 @@ pub use pool::pool;
 /// What every cell has in scope without asking.
 pub mod prelude {
     pub use crate::pool::{ItemError, Job};
+    pub use crate::shell::ShellResult;
     pub use crate::value::CellValue;
-    pub use crate::{engine, pool};
+    pub use crate::{engine, pool, shell};
     pub use serde::{Deserialize, Serialize};
 }

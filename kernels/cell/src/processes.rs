@@ -103,6 +103,25 @@ impl PoolView {
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
+        self.try_on_processes_seen(captured, inputs, maker, &mut |_, _| {})
+    }
+
+    /// The same; `seen` is shown each as it comes, with the index of its input.
+    #[track_caller]
+    pub(crate) fn try_on_processes_seen<C, I, O, M, F>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+        seen: &mut dyn FnMut(u64, &Result<O, ItemError>),
+    ) -> Vec<Result<O, ItemError>>
+    where
+        C: Captured,
+        I: Exchanged,
+        O: Exchanged,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(I) -> O,
+    {
         let describe = described::<C, _, _, I, O>(maker);
         let mut results = Vec::new();
         let mut arrived = Vec::new();
@@ -116,11 +135,16 @@ impl PoolView {
             } => (first..first + count).all(|item| {
                 arrived.extend(unordered.then_some(item));
                 let result = tagged(item, &mut bytes);
-                result.is_some_and(|result| place(&mut results, item, result))
+                result.is_some_and(|result| {
+                    seen(item, &result);
+                    place(&mut results, item, result)
+                })
             }),
             Outcome::Failed(error) => {
                 arrived.extend(unordered.then_some(error.item()));
-                place(&mut results, error.item(), Err(error.clone()))
+                let result = Err(error.clone());
+                seen(error.item(), &result);
+                place(&mut results, error.item(), result)
             }
         };
         let mut plan = self.plan::<_, _, O>(captured, inputs.into_iter(), describe, Box::new(take));

@@ -25,6 +25,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/processes.rs", include_str!("../src/processes.rs")),
     ("src/remote.rs", include_str!("../src/remote.rs")),
     ("src/resident.rs", include_str!("../src/resident.rs")),
+    ("src/shell.rs", include_str!("../src/shell.rs")),
     ("src/sources.rs", include_str!("../src/sources.rs")),
     ("src/store.rs", include_str!("../src/store.rs")),
     ("src/threads.rs", include_str!("../src/threads.rs")),

@@ -1,0 +1,418 @@
+//! Shell commands from code: [`run`] runs one here, [`map`] runs many on the engines of the pool in use, each a
+//! [`Command`] whose outcome is a [`ShellResult`]. A command that fails is a result like any other.
+//!
+//! The engine's process runs them (`sh -c`, a process group each); here is only what crosses to it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write as _;
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::error::ItemError;
+use crate::host::{Bytes, PoolKind, append, host};
+use crate::pool::PoolView;
+
+/// Stands in a command for the number of the engine that runs it, from 1: `{%}`.
+pub const SLOT: char = '\u{f8ff}';
+
+/// A command on its way to an engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// What `sh -c` is given.
+    pub text: String,
+    /// Its standard input; none when empty.
+    pub input: Output,
+    /// Or a part of a file.
+    pub range: Option<Range>,
+    /// What stands in front of each line that it prints.
+    pub tag: Option<String>,
+    pub how: How,
+    /// The folder for its `stdout`, `stderr` and `seq`.
+    pub folder: Option<String>,
+}
+
+/// Bytes of a file, from `from` up to `to`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    pub path: String,
+    pub from: u64,
+    pub to: u64,
+}
+
+/// How commands are run; the same for all of one call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct How {
+    /// The most that one may take, seconds.
+    pub timeout: Option<f64>,
+    /// The same in parts of the median of those that went well.
+    pub timeout_share: Option<f64>,
+    /// How often it is run until it goes well.
+    pub tries: u32,
+    pub prints: Prints,
+    /// A file that gets a line for each that is over.
+    pub log: Option<String>,
+    /// A page of numbers that all engines share, see [`board`].
+    pub board: Option<String>,
+    /// The least time between two that begin, seconds.
+    pub delay: f64,
+    pub halt: Option<Halt>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// When no more commands are begun.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Halt {
+    /// Those under way are ended too.
+    pub now: bool,
+    /// It counts those that go well, not those that fail.
+    pub success: bool,
+    pub count: u64,
+    /// The same in parts of all.
+    pub share: Option<f64>,
+}
+
+/// What becomes of what a command prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Prints {
+    /// It is kept, and shown in the order of the commands.
+    #[default]
+    Grouped,
+    /// It is kept, and each line is shown at once.
+    Lines,
+    /// It is shown at once, and not kept.
+    Ungrouped,
+}
+
+/// The places of the eight-byte numbers on the page that the engines share.
+pub mod board {
+    /// Commands that failed.
+    pub const FAILED: usize = 0;
+    /// Commands that went well.
+    pub const WENT_WELL: usize = 1;
+    /// 1: no more are begun; 2: those under way are ended.
+    pub const HALTED: usize = 2;
+    /// When the last one began, on the machine's monotonic clock; nanoseconds.
+    pub const BEGAN: usize = 3;
+    /// Where the nanoseconds of those that went well begin, a ring of [`TIMES`] numbers.
+    pub const FIRST_TIME: usize = 8;
+    pub const TIMES: usize = 256;
+    /// Bytes of the page.
+    pub const LENGTH: u64 = 4096;
+}
+
+/// What a command has printed: bytes, which are text nearly always.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Output(pub Vec<u8>);
+
+impl Output {
+    /// As text; what is no UTF-8 becomes `�`.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+}
+
+impl Deref for Output {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().fmt(f)
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl Serialize for Output {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Output {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Output;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Output, E> {
+                Ok(Output(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Output, E> {
+                Ok(Output(bytes))
+            }
+        }
+        from.deserialize_byte_buf(Visitor)
+    }
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShellResult {
+    pub command: String,
+    /// Its exit code; `None` when a signal ended it, or it never ran.
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    pub stdout: Output,
+    pub stderr: Output,
+    /// From its begin to its end, of the last try.
+    pub seconds: f64,
+    /// The rank of the engine that ran it.
+    pub engine: u32,
+    /// How often it was run; 0: it was never begun.
+    pub tries: u32,
+    /// It took longer than it was allowed to.
+    pub timed_out: bool,
+}
+
+impl ShellResult {
+    /// Whether it ended with exit code 0.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    /// Its standard output as text.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        self.stdout.text()
+    }
+}
+
+/// What the session is told of commands that did not go well.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub ran: u64,
+    /// Never begun.
+    pub left: u64,
+    pub failed: u64,
+    /// The first of them, each with its number and the end of its standard error.
+    pub failures: Vec<(u64, ShellResult)>,
+}
+
+/// Of how many failures the session is told.
+const MOST_TOLD: usize = 100;
+/// Bytes of standard error that go with each.
+const MOST_SAID: usize = 2000;
+
+/// Runs a command by `sh -c` in this engine, and waits for it.
+#[must_use]
+pub fn run(command: impl Into<String>) -> ShellResult {
+    work(Command {
+        seq: 1,
+        text: command.into(),
+        ..Command::default()
+    })
+}
+
+/// Runs commands on the engines of the pool in use; results in their order.
+#[track_caller]
+pub fn map<C: Into<String>>(commands: impl IntoIterator<Item = C>) -> Vec<ShellResult> {
+    let commands = (1..).zip(commands).map(|(seq, command)| Command {
+        seq,
+        text: command.into(),
+        ..Command::default()
+    });
+    PoolView::default().map(commands.collect::<Vec<_>>(), work)
+}
+
+/// The function of such a map.
+#[doc(hidden)]
+#[must_use]
+pub fn work(command: Command) -> ShellResult {
+    let mut encoded = Vec::new();
+    let mut bytes = Vec::<u8>::new();
+    if codec::append(&command, codec::Form::Serde, &mut encoded).is_ok() {
+        (host().command)(Bytes::of(&encoded), (&raw mut bytes).cast(), append);
+    }
+    match codec::take(&mut &bytes[..], codec::Form::Serde) {
+        Ok(Ok(result)) => result,
+        Ok(Err(why)) => {
+            let why: String = why;
+            panic!("{why}")
+        }
+        Err(_) => panic!("the command's outcome did not come back from the engine"),
+    }
+}
+
+/// Values as they stand in commands.
+#[doc(hidden)]
+pub fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().map(|value| value.to_string()).collect()
+}
+
+/// The commands that the session has given to this cell.
+fn given(number: u64) -> Vec<Command> {
+    // SAFETY: the host keeps the bytes until the cell ends.
+    let mut bytes = unsafe { (host().receive)(number).as_slice() };
+    codec::take(&mut bytes, codec::Form::Serde).expect("what was encoded can be decoded")
+}
+
+/// Runs the commands that the session has given beside the options of the map. `work` is [`work`] by way of a closure
+/// of the artifact's: functions of maps are found in artifacts.
+#[doc(hidden)]
+#[track_caller]
+pub fn all<F>(view: &PoolView, number: u64, work: F) -> Vec<ShellResult>
+where
+    F: Fn(Command) -> ShellResult + Sync,
+{
+    let commands = given(number);
+    let texts: Vec<(u64, String, Option<String>, Prints)> = commands
+        .iter()
+        .map(|one| (one.seq, one.text.clone(), one.tag.clone(), one.how.prints))
+        .collect();
+    let mut waiting = std::collections::BTreeMap::new();
+    let mut next = 0;
+    let print = |at: u64, result: &ShellResult| {
+        if let Some((_, _, tag, Prints::Grouped)) = texts.get(at as usize) {
+            printed(tag.as_deref(), result);
+        }
+    };
+    let results = match view.kind() {
+        PoolKind::Threads => {
+            let results = view.try_on_threads(commands, work);
+            for (at, result) in (0..).zip(&results) {
+                if let Ok(result) = result {
+                    print(at, result);
+                }
+            }
+            results
+        }
+        _ => view.try_on_processes_seen((), commands, move |()| work, &mut |at, result| {
+            waiting.insert(at, result.as_ref().ok().cloned());
+            while let Some(result) = waiting.remove(&next) {
+                if let Some(result) = result {
+                    print(next, &result);
+                }
+                next += 1;
+            }
+        }),
+    };
+    let whole = |(text, result): (&(u64, String, _, _), Result<ShellResult, ItemError>)| {
+        result.unwrap_or_else(|error| ShellResult {
+            command: text.1.clone(),
+            stderr: Output(error.to_string().into_bytes()),
+            tries: u32::from(!matches!(error, ItemError::Cancelled { .. })),
+            ..ShellResult::default()
+        })
+    };
+    let results: Vec<ShellResult> = texts.iter().zip(results).map(whole).collect();
+    tell(
+        &results,
+        &texts.iter().map(|text| text.0).collect::<Vec<_>>(),
+    );
+    results
+}
+
+/// The same, without waiting.
+#[doc(hidden)]
+#[track_caller]
+pub fn start<F>(view: &PoolView, number: u64, work: F) -> crate::job::Job<ShellResult>
+where
+    F: Fn(Command) -> ShellResult + Send + Sync + 'static,
+{
+    view.start(given(number), work)
+}
+
+/// What a command has printed, on this engine's streams.
+fn printed(tag: Option<&str>, result: &ShellResult) {
+    let tagged = |bytes: &[u8], to: &mut dyn std::io::Write| {
+        let Some(tag) = tag else {
+            return to.write_all(bytes);
+        };
+        bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .try_for_each(|line| {
+                to.write_all(tag.as_bytes())?;
+                to.write_all(b"\t")?;
+                to.write_all(line)
+            })
+    };
+    // A stream that is closed has no reader.
+    let mut out = std::io::stdout().lock();
+    let _ = tagged(&result.stdout, &mut out);
+    let _ = out.flush();
+    let _ = tagged(&result.stderr, &mut std::io::stderr().lock());
+}
+
+fn tell(results: &[ShellResult], numbers: &[u64]) {
+    let mut told = Told::default();
+    for (seq, result) in numbers.iter().zip(results) {
+        if result.tries == 0 {
+            told.left += 1;
+            continue;
+        }
+        told.ran += 1;
+        if result.ok() {
+            continue;
+        }
+        told.failed += 1;
+        if told.failures.len() < MOST_TOLD {
+            let said = &result.stderr[result.stderr.len().saturating_sub(MOST_SAID)..];
+            let result = ShellResult {
+                stdout: Output::default(),
+                stderr: Output(said.to_vec()),
+                ..result.clone()
+            };
+            told.failures.push((*seq, result));
+        }
+    }
+    crate::magic::send(&told);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, How, Output, ShellResult};
+    use crate::codec::{self, Form};
+
+    #[test]
+    fn commands_and_their_outcomes_travel() {
+        let command = Command {
+            seq: 7,
+            text: "echo hello".to_owned(),
+            input: Output(vec![0, 255, 10]),
+            how: How {
+                timeout: Some(1.5),
+                ..How::default()
+            },
+            ..Command::default()
+        };
+        let mut bytes = Vec::new();
+        codec::append(&command, Form::Serde, &mut bytes).unwrap();
+        let came: Command = codec::take(&mut &bytes[..], Form::Serde).unwrap();
+        assert_eq!(came, command);
+    }
+
+    #[test]
+    fn a_result_shows_text() {
+        let result = ShellResult {
+            status: Some(0),
+            stdout: Output(b"a\xffb\n".to_vec()),
+            ..ShellResult::default()
+        };
+        assert!(result.ok());
+        assert_eq!(result.text(), "a\u{fffd}b\n");
+        assert!(format!("{result:?}").contains("stdout: \"a\u{fffd}b\\n\""));
+    }
+}

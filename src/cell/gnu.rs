@@ -1,0 +1,528 @@
+//! GNU parallel's language: where values come from (`:::`, `::::`, `:::+`), how several sources combine, and what
+//! stands for them in a command (`{}`, `{.}`, `{2/}` …). Pure: files are read and words are split elsewhere.
+
+use std::path::Path;
+
+/// A list of values, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub from: From,
+    /// `:::+`: each of its values belongs to one of the source before it.
+    pub linked: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// `::: a b c`
+    Words(Vec<String>),
+    /// `:::: file`: its lines.
+    File(String),
+}
+
+/// The words of the command in front of the first source, and the sources.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn sources(words: Vec<String>) -> Result<(Vec<String>, Vec<Source>), String> {
+    let mut command = Vec::new();
+    let mut sources: Vec<Source> = Vec::new();
+    // Of the words that follow: whether they are files, and whether they are linked.
+    let mut mode: Option<(bool, bool, String)> = None;
+    for word in words {
+        let next = match word.as_str() {
+            ":::" => Some((false, false)),
+            ":::+" => Some((false, true)),
+            "::::" => Some((true, false)),
+            "::::+" => Some((true, true)),
+            _ => None,
+        };
+        if let Some((files, linked)) = next {
+            if linked && mode.is_none() {
+                return Err(format!(
+                    "`{word}` links its values with those of a source before it, and there is none"
+                ));
+            }
+            if !files {
+                sources.push(Source {
+                    from: From::Words(Vec::new()),
+                    linked,
+                });
+            }
+            mode = Some((files, linked, word));
+            continue;
+        }
+        match (&mode, sources.last_mut()) {
+            (None, _) => command.push(word),
+            (Some((true, linked, _)), _) => sources.push(Source {
+                from: From::File(word),
+                linked: *linked,
+            }),
+            (
+                Some((false, ..)),
+                Some(Source {
+                    from: From::Words(values),
+                    ..
+                }),
+            ) => values.push(word),
+            (Some((false, ..)), _) => {}
+        }
+    }
+    match mode {
+        Some((true, _, word))
+            if !matches!(
+                sources.last(),
+                Some(Source {
+                    from: From::File(_),
+                    ..
+                })
+            ) =>
+        {
+            Err(format!("`{word}` needs a file"))
+        }
+        _ => Ok((command, sources)),
+    }
+}
+
+/// The arguments of each job: every combination of the sources' values, the last one fastest. `true`: linked.
+/// `wraps`: all are linked, and shorter ones begin anew (`--link`).
+#[must_use]
+pub fn combined(sources: &[(Vec<String>, bool)], wraps: bool) -> Vec<Vec<String>> {
+    if wraps {
+        let longest = sources
+            .iter()
+            .map(|(values, _)| values.len())
+            .max()
+            .unwrap_or(0);
+        let value = |values: &[String], at: usize| match values.len() {
+            0 => String::new(),
+            count => values[at % count].clone(),
+        };
+        return (0..longest)
+            .map(|at| {
+                sources
+                    .iter()
+                    .map(|(values, _)| value(values, at))
+                    .collect()
+            })
+            .collect();
+    }
+    // Linked ones side by side first.
+    let mut groups: Vec<Vec<Vec<String>>> = Vec::new();
+    for (values, linked) in sources {
+        match groups.last_mut().filter(|_| *linked) {
+            Some(group) => {
+                group.truncate(values.len());
+                for (row, value) in group.iter_mut().zip(values) {
+                    row.push(value.clone());
+                }
+            }
+            None => groups.push(values.iter().map(|value| vec![value.clone()]).collect()),
+        }
+    }
+    let mut groups = groups.into_iter();
+    let first = groups.next().unwrap_or_default();
+    groups.fold(first, |rows, group| {
+        let crossed = rows
+            .iter()
+            .flat_map(|row| group.iter().map(move |more| [&row[..], &more[..]].concat()));
+        crossed.collect()
+    })
+}
+
+/// `-N`: so many values for each job; with 0 each job has one that its command does not name.
+#[must_use]
+pub fn grouped(rows: Vec<Vec<String>>, count: usize) -> Vec<Vec<String>> {
+    match count {
+        0 => rows.iter().map(|_| Vec::new()).collect(),
+        _ => {
+            let values: Vec<String> = rows.into_iter().flatten().collect();
+            values.chunks(count).map(<[String]>::to_vec).collect()
+        }
+    }
+}
+
+/// What stands between two braces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part<'a> {
+    Text(&'a str),
+    /// `{}`, `{2}`, `{-1/}`: of all values, or of one, the last ones counted from the end.
+    Value {
+        which: Option<i64>,
+        form: Form,
+    },
+    /// `{#}`
+    Number,
+    /// `{%}`
+    Slot,
+}
+
+/// What of a value is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    WithoutExtension,
+    Name,
+    Folder,
+    NameWithoutExtension,
+}
+
+impl Form {
+    fn of(self, value: &str) -> String {
+        let name = |value: &str| value.rsplit('/').next().unwrap_or_default().to_owned();
+        let without = |value: &str| match value.rfind('.') {
+            Some(dot) if dot + 1 < value.len() && !value[dot..].contains('/') => {
+                value[..dot].to_owned()
+            }
+            _ => value.to_owned(),
+        };
+        match self {
+            Self::Whole => value.to_owned(),
+            Self::WithoutExtension => without(value),
+            Self::Name => name(value),
+            Self::NameWithoutExtension => without(&name(value)),
+            Self::Folder => match Path::new(value).parent() {
+                None if value.starts_with('/') => "/".to_owned(),
+                None => ".".to_owned(),
+                Some(folder) if folder.as_os_str().is_empty() => ".".to_owned(),
+                Some(folder) => folder.to_string_lossy().into_owned(),
+            },
+        }
+    }
+}
+
+/// A command with places for values.
+#[derive(Clone, Debug)]
+pub struct Template {
+    text: String,
+    /// The values are commands themselves.
+    bare: bool,
+}
+
+impl Template {
+    /// Without any place for values they stand at the end.
+    #[must_use]
+    pub fn of(words: &[String]) -> Self {
+        let mut text = words.join(" ");
+        let bare = text.is_empty();
+        if bare {
+            "{}".clone_into(&mut text);
+        } else if parts(&text)
+            .iter()
+            .all(|part| matches!(part, Part::Text(_)))
+        {
+            text.push_str(" {}");
+        }
+        Self { text, bare }
+    }
+
+    /// One that takes no values: its input is its standard input.
+    #[must_use]
+    pub fn without_values(words: &[String]) -> Self {
+        Self {
+            text: words.join(" "),
+            bare: false,
+        }
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The command of the job with this number, from 1. `slot` stands for the engine.
+    #[must_use]
+    pub fn command(&self, number: u64, values: &[String], slot: &str) -> String {
+        let quoted = |value: &str| {
+            if self.bare {
+                value.to_owned()
+            } else {
+                quoted(value)
+            }
+        };
+        filled(&self.text, number, values, slot, &quoted)
+    }
+}
+
+/// The values as `--tag` puts them in front of lines.
+#[must_use]
+pub fn tag(values: &[String]) -> String {
+    values.join(" ")
+}
+
+fn filled(
+    text: &str,
+    number: u64,
+    values: &[String],
+    slot: &str,
+    quoted: &dyn Fn(&str) -> String,
+) -> String {
+    let mut out = String::new();
+    for part in parts(text) {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Number => out.push_str(&number.to_string()),
+            Part::Slot => out.push_str(slot),
+            Part::Value { which: None, form } => {
+                let all: Vec<String> = values.iter().map(|value| quoted(&form.of(value))).collect();
+                out.push_str(&all.join(" "));
+            }
+            Part::Value {
+                which: Some(which),
+                form,
+            } => {
+                let at = if which < 0 {
+                    values.len() as i64 + which
+                } else {
+                    which - 1
+                };
+                let value = usize::try_from(at).ok().and_then(|at| values.get(at));
+                if let Some(value) = value {
+                    out.push_str(&quoted(&form.of(value)));
+                }
+            }
+        }
+    }
+    out
+}
+
+fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let (mut from, mut at) = (0, 0);
+    while let Some(open) = text[at..].find('{').map(|open| at + open) {
+        let place = text[open..]
+            .find('}')
+            .and_then(|close| Some((open + close, place(&text[open + 1..open + close])?)));
+        match place {
+            Some((close, part)) => {
+                parts.push(Part::Text(&text[from..open]));
+                parts.push(part);
+                (from, at) = (close + 1, close + 1);
+            }
+            None => at = open + 1,
+        }
+    }
+    parts.push(Part::Text(&text[from..]));
+    parts.retain(|part| *part != Part::Text(""));
+    parts
+}
+
+fn place(inside: &str) -> Option<Part<'static>> {
+    match inside {
+        "#" => return Some(Part::Number),
+        "%" => return Some(Part::Slot),
+        _ => {}
+    }
+    let digits = |c: char| c.is_ascii_digit() || c == '-';
+    let end = inside.find(|c| !digits(c)).unwrap_or(inside.len());
+    let which = match &inside[..end] {
+        "" => None,
+        number => Some(number.parse().ok().filter(|which| *which != 0)?),
+    };
+    let form = match &inside[end..] {
+        "" => Form::Whole,
+        "." => Form::WithoutExtension,
+        "/" => Form::Name,
+        "//" => Form::Folder,
+        "/." => Form::NameWithoutExtension,
+        _ => return None,
+    };
+    Some(Part::Value { which, form })
+}
+
+/// A value as a word of the shell's, quoted as GNU parallel does it.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+/".contains(c);
+    if value.is_empty() {
+        return "''".to_owned();
+    }
+    if value.chars().all(plain) {
+        return value.to_owned();
+    }
+    let text = format!("'{}'", value.replace('\'', "'\"'\"'"));
+    let text = text.strip_prefix("''").unwrap_or(&text);
+    text.strip_suffix("''").unwrap_or(text).to_owned()
+}
+
+/// A value as a part of a path, for `--results`.
+#[must_use]
+pub fn in_path(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('\t', "\\t")
+        .replace('\0', "\\0")
+        .replace('/', "\\_")
+}
+
+/// The first character of a command line that the shell would take for itself, as a pipe or a redirection: outside
+/// of quotation marks and substitutions.
+#[must_use]
+pub fn for_the_shell(text: &str) -> Option<char> {
+    outside(text)
+        .find(|(_, c)| "|;&<>()\n".contains(*c))
+        .map(|(_, c)| c)
+}
+
+/// Where ` over ` divides a command and an expression.
+#[must_use]
+pub fn over_at(text: &str) -> Option<usize> {
+    outside(text).map(|(at, _)| at).find(|at| {
+        text[*at..].starts_with("over")
+            && text[..*at].ends_with(char::is_whitespace)
+            && text[at + 4..].starts_with(char::is_whitespace)
+    })
+}
+
+/// The characters that stand neither in quotation marks nor in substitutions.
+fn outside(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut found = Vec::new();
+    let (mut quote, mut depth) = (None, 0_usize);
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (Some('\''), '\'') | (Some('"'), '"') | (Some('`'), '`') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => {
+                chars.next();
+            }
+            (Some(_), _) => {}
+            (None, '\'' | '"' | '`') => quote = Some(c),
+            (None, '(') if depth > 0 || text[..at].ends_with('$') => depth += 1,
+            (None, ')') if depth > 0 => depth -= 1,
+            (None, _) if depth > 0 => {}
+            (None, _) => found.push((at, c)),
+        }
+    }
+    found.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn jobs(line: &str) -> Vec<String> {
+        let (command, sources) = sources(words(line)).unwrap();
+        let values = |source: Source| match source.from {
+            From::Words(values) => (values, source.linked),
+            From::File(_) => panic!("no file is read here"),
+        };
+        let rows = combined(&sources.into_iter().map(values).collect::<Vec<_>>(), false);
+        let template = Template::of(&command);
+        (1..)
+            .zip(rows)
+            .map(|(number, row)| template.command(number, &row, "1"))
+            .collect()
+    }
+
+    #[test]
+    fn places_take_values() {
+        for (line, expected) in [
+            ("echo {} ::: a b", &["echo a", "echo b"][..]),
+            ("echo ::: a b", &["echo a", "echo b"]),
+            ("echo {#} {%} ::: a b", &["echo 1 1", "echo 2 1"]),
+            ("echo {#} ::: a", &["echo 1"]),
+            (
+                "cp {} {.}.bak ::: d/a.tar.gz",
+                &["cp d/a.tar.gz d/a.tar.bak"],
+            ),
+            (
+                "echo {/} {//} {/.} ::: /d/e/a.b.c x",
+                &["echo a.b.c /d/e a.b", "echo x . x"],
+            ),
+            (
+                "echo {.} ::: a.d/b .hid a.",
+                &["echo a.d/b", "echo ''", "echo a."],
+            ),
+            (
+                "echo {2} {1} ::: A B ::: C D",
+                &["echo C A", "echo D A", "echo C B", "echo D B"],
+            ),
+            ("echo ::: A B ::: C", &["echo A C", "echo B C"]),
+            ("echo {1/.} {2//} ::: p/q.r ::: s/t", &["echo q s"]),
+            ("echo {-1} {-2} {3}. ::: a ::: b", &["echo b a ."]),
+            ("echo {1}-{2} ::: a b c :::+ x y", &["echo a-x", "echo b-y"]),
+            (
+                "echo ::: a b :::+ x y ::: 1 2",
+                &["echo a x 1", "echo a x 2", "echo b y 1", "echo b y 2"],
+            ),
+            ("::: true false", &["true", "false"]),
+            ("awk '{print}' {} ::: f", &["awk '{print}' f"]),
+            ("echo {x} {0} {} ::: f", &["echo {x} {0} f"]),
+            ("echo", &[]),
+            ("echo :::", &[]),
+        ] {
+            assert_eq!(jobs(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn values_are_words_of_the_shell() {
+        for (value, expected) in [
+            ("a", "a"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\"'\"'s'"),
+            ("'x", "\"'\"'x'"),
+            ("x'", "'x'\"'\""),
+            ("$HOME;*", "'$HOME;*'"),
+            ("a/b-c_d.e+f", "a/b-c_d.e+f"),
+            ("ä", "'ä'"),
+            ("a\nb", "'a\nb'"),
+        ] {
+            assert_eq!(quoted(value), expected);
+        }
+    }
+
+    #[test]
+    fn sources_say_what_is_wrong() {
+        assert!(
+            sources(words("echo :::+ a"))
+                .unwrap_err()
+                .contains("there is none")
+        );
+        assert!(
+            sources(words("echo ::::"))
+                .unwrap_err()
+                .contains("needs a file")
+        );
+        let (_, found) = sources(words("echo :::: f g ::: a")).unwrap();
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[1].from, From::File("g".to_owned()));
+    }
+
+    #[test]
+    fn several_values_go_to_one_job() {
+        let rows = |text: &str| {
+            words(text)
+                .into_iter()
+                .map(|word| vec![word])
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(grouped(rows("1 2 3"), 2), [words("1 2"), words("3")]);
+        assert_eq!(grouped(rows("1 2"), 0), [words(""), words("")]);
+        assert_eq!(
+            combined(&[(words("1 2 3"), false), (words("a b"), false)], true)[2],
+            words("3 a")
+        );
+    }
+
+    #[test]
+    fn what_the_shell_would_take_is_found() {
+        for (text, found) in [
+            ("echo {} ::: a | wc", Some('|')),
+            ("'echo {} | wc' ::: a", None),
+            ("echo {} ::: $(seq 3) `ls; ls`", None),
+            ("echo \"a;b\" ::: c\\;d", None),
+            ("echo {} > x ::: a", Some('>')),
+        ] {
+            assert_eq!(for_the_shell(text), found, "{text}");
+        }
+        assert_eq!(over_at("'say over it' over xs"), Some(14));
+        assert_eq!(over_at("'say over it'"), None);
+    }
+}

@@ -1,0 +1,433 @@
+//! `%parallel`: a command line of GNU parallel's becomes commands, and these the inputs of a map whose function runs
+//! them.
+
+mod input;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+
+use regatta_cell::options::MapOptions;
+use regatta_cell::shell::{Command, Halt, How, Prints, SLOT, ShellResult, Told, board};
+
+use super::crew::Hold;
+use super::{Code, Failed, Pool, PoolRequest, Session};
+use crate::cell::{Binding, Targets, gnu};
+use crate::outcome::{ErrorKind, Event, Field, PoolKind, Report, Sink, Table};
+use crate::pool::Payload;
+
+/// A call as it was written.
+#[derive(Clone, Debug)]
+pub struct ParallelRequest {
+    /// The command and the sources of values.
+    pub text: String,
+    pub at: (usize, usize),
+    pub bind: Option<Binding>,
+    /// The engines of a pool of its own.
+    pub jobs: Option<i64>,
+    pub targets: Option<Targets>,
+    pub options: MapOptions,
+    pub tries: u32,
+    pub timeout: Option<Limit>,
+    pub delay: f64,
+    pub halt: Option<Halt>,
+    pub prints: Prints,
+    pub tag: bool,
+    pub dry_run: bool,
+    pub log: Option<String>,
+    pub resume: Resume,
+    pub results: Option<String>,
+    pub columns: Option<regex::Regex>,
+    pub values_each: Option<usize>,
+    pub link: bool,
+    /// Standard input is cut into blocks of about so many bytes.
+    pub block: Option<u64>,
+}
+
+/// The most that a command may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    Seconds(f64),
+    /// In parts of the median.
+    Share(f64),
+}
+
+/// Which commands of an earlier call are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    #[default]
+    Nothing,
+    /// Those that have ended.
+    Ended,
+    /// Those that went well.
+    WentWell,
+}
+
+/// The function of the map, in the artifact.
+const WORK: &str = "|command| ::regatta_cell::shell::work(command)";
+
+/// The pool of a call, and what is done with it afterwards.
+struct Borrowed {
+    pool: Pool,
+    own: bool,
+    /// The one that was in use before.
+    before: Option<String>,
+}
+
+impl Session {
+    /// Runs commands on the engines of a pool; those that fail are told, and make the cell fail.
+    pub fn parallel(
+        &mut self,
+        request: &ParallelRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let (template, mut commands) = self.commands(request, sink)?;
+        let done = already(request)?;
+        if request.dry_run {
+            for command in commands.iter().filter(|one| !done.contains(&one.seq)) {
+                sink.send(Event::Text(command.text.replace(SLOT, "1")));
+            }
+            return Ok(());
+        }
+        commands.retain(|command| !done.contains(&command.seq));
+        if let Some(path) = &request.log {
+            begin_log(path, request.resume != Resume::Nothing)?;
+        }
+        let page =
+            board_page().map_err(|error| system("no memory for what engines share", &error))?;
+        let (timeout, timeout_share) = match request.timeout {
+            None => (None, None),
+            Some(Limit::Seconds(seconds)) => (Some(seconds), None),
+            Some(Limit::Share(share)) => (None, Some(share)),
+        };
+        let how = How {
+            timeout,
+            timeout_share,
+            tries: request.tries,
+            prints: request.prints,
+            log: request.log.as_deref().map(absolute),
+            board: Some(format!(
+                "/proc/{}/fd/{}",
+                std::process::id(),
+                page.as_raw_fd()
+            )),
+            delay: request.delay,
+            halt: request.halt,
+            total: commands.len() as u64,
+        };
+        for command in &mut commands {
+            command.how = how.clone();
+        }
+        let borrowed = self.borrow_pool(request, sink)?;
+        let ran = self.run_commands(request, &borrowed.pool, template, &commands, sink);
+        if borrowed.own {
+            let _ = self.stop_pool(Some(&borrowed.pool.name.0), false, sink);
+            if let Some(before) = &borrowed.before {
+                let _ = self.use_pool(before);
+            }
+        }
+        drop(page);
+        ran
+    }
+
+    /// The pool that it is for: its own, where it says how many engines or there is no other.
+    fn borrow_pool(
+        &mut self,
+        request: &ParallelRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<Borrowed, Failed> {
+        let before = self.current_pool().map(|pool| pool.name.0.clone());
+        let named = request.options.pool.is_some();
+        if named || request.jobs.is_none() && before.is_some() {
+            let pool = self.pool_named(request.options.pool.as_deref())?.clone();
+            self.revive(&pool.name, &pool.all_ranks(), sink);
+            return Ok(Borrowed {
+                pool,
+                own: false,
+                before,
+            });
+        }
+        if request.options.background {
+            return Err(Report::usage(
+                "%parallel: a pool of its own ends with the call, and `-a` does not wait for it",
+            )
+            .hint("`%pool start -n 8` starts a pool that stays; then without `-j`")
+            .into());
+        }
+        let pool = PoolRequest {
+            kind: PoolKind::Processes,
+            size: request.jobs,
+            name: None,
+            init: None,
+            items: None,
+        };
+        let (pool, _) = self.start_pool(pool, sink)?;
+        Ok(Borrowed {
+            pool,
+            own: true,
+            before,
+        })
+    }
+
+    fn run_commands(
+        &mut self,
+        request: &ParallelRequest,
+        pool: &Pool,
+        template: String,
+        commands: &[Command],
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let ranks = match &request.targets {
+            Some(_) if pool.kind == PoolKind::Threads => {
+                return Err(Report::usage("a thread pool has no targets").into());
+            }
+            Some(targets) => pool.ranks(targets)?.iter().map(|rank| rank.0).collect(),
+            None => Vec::new(),
+        };
+        let options = MapOptions {
+            function: if request.options.quiet {
+                String::new()
+            } else {
+                template
+            },
+            pool: Some(pool.name.0.clone()),
+            ranks,
+            chunk: Some(1),
+            collect: !request.options.background,
+            ..request.options.clone()
+        };
+        let no_room = |error: &dyn std::fmt::Display| system("no memory for the commands", error);
+        let bytes = postcard::to_stdvec(commands).map_err(|error| no_room(&error))?;
+        let data = vec![
+            Payload::of(options.to_bytes()).map_err(|error| no_room(&error))?,
+            Payload::of(bytes).map_err(|error| no_room(&error))?,
+        ];
+        let bind = request.bind.as_ref();
+        let asked = "::regatta_cell::magic::asked(0)";
+        if options.background {
+            let job = self.next_job_variable();
+            let mut code =
+                format!("let {job} = ::regatta_cell::shell::start(&{asked}, 1, {WORK});\n");
+            if let Some(bind) = bind {
+                code += &format!("{}{job}.clone();\n", bind.opening());
+            }
+            self.run_local_with(&Code::default().generated(&code), data, sink)?;
+            self.job_begun(&job, sink);
+            return Ok(());
+        }
+        let all = format!("::regatta_cell::shell::all(&{asked}, 1, {WORK})");
+        let code = match bind {
+            Some(bind) => format!("{}{all};\n", bind.opening()),
+            None => format!("drop({all});\n"),
+        };
+        let mut code = Code::default().generated(&code);
+        code.collects = true;
+        let (produced, ran) = self.run(&code, data.clone(), Hold::default(), sink);
+        data.iter().for_each(Payload::release);
+        let told = produced
+            .sent
+            .first()
+            .and_then(|sent| postcard::from_bytes::<Told>(&sent.copied()).ok());
+        produced.sent.iter().for_each(Payload::release);
+        ran?;
+        match told {
+            Some(told) if told.failed > 0 || told.left > 0 => {
+                sink.send(Event::Table(failures(&told)));
+                Err(summary(&told, request).into())
+            }
+            Some(_) => Ok(()),
+            None => Err(Report::new(
+                ErrorKind::System,
+                "what became of the commands did not come back",
+            )
+            .into()),
+        }
+    }
+
+    /// The commands of a call, and how its command was written.
+    fn commands(
+        &mut self,
+        request: &ParallelRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<(String, Vec<Command>), Failed> {
+        let (words, sources) = self.sources(request, sink)?;
+        if let Some(block) = request.block {
+            let template = gnu::Template::without_values(&words);
+            let commands = input::blocks(&template, &sources, block)?;
+            return Ok((template.text().to_owned(), commands));
+        }
+        let template = gnu::Template::of(&words);
+        let rows = match &request.columns {
+            None => gnu::combined(&sources, request.link),
+            Some(columns) => {
+                let rows = gnu::combined(&sources, request.link).into_iter();
+                let apart =
+                    |value: String| columns.split(&value).map(str::to_owned).collect::<Vec<_>>();
+                rows.map(|row| row.into_iter().flat_map(apart).collect())
+                    .collect()
+            }
+        };
+        let rows = match request.values_each {
+            None => rows,
+            Some(count) => gnu::grouped(rows, count),
+        };
+        let slot = SLOT.to_string();
+        let folder = |values: &[String]| {
+            let root = absolute(request.results.as_deref()?);
+            let parts = (1..)
+                .zip(values)
+                .map(|(at, value)| format!("/{at}/{}", gnu::in_path(value)));
+            Some(root + &parts.collect::<String>())
+        };
+        let commands = (1..).zip(rows).map(|(seq, values)| Command {
+            seq,
+            text: template.command(seq, &values, &slot),
+            tag: request.tag.then(|| gnu::tag(&values)),
+            folder: folder(&values),
+            ..Command::default()
+        });
+        Ok((template.text().to_owned(), commands.collect()))
+    }
+}
+
+fn system(what: &str, error: &dyn std::fmt::Display) -> Report {
+    Report::new(ErrorKind::System, format!("{what}: {error}"))
+}
+
+/// Engines may be in another folder by the time they write.
+fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or_else(
+        |_| path.to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
+}
+
+fn board_page() -> std::io::Result<File> {
+    let page = crate::wire::memory_file()?;
+    page.set_len(board::LENGTH)?;
+    Ok(page)
+}
+
+/// The numbers of the commands that an earlier call has done.
+fn already(request: &ParallelRequest) -> Result<BTreeSet<u64>, Report> {
+    if request.resume == Resume::Nothing {
+        return Ok(BTreeSet::new());
+    }
+    let Some(path) = &request.log else {
+        return Err(Report::usage("%parallel: nothing says what has been done")
+            .hint("`--resume` reads the file of `--joblog FILE`"));
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(system(&format!("{path} cannot be read"), &error)),
+    };
+    // The last line of each number counts.
+    let mut ended: BTreeMap<u64, bool> = BTreeMap::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [seq, _, _, _, _, _, code, signal, ..] = fields[..] else {
+            continue;
+        };
+        if let Ok(seq) = seq.parse() {
+            ended.insert(seq, code == "0" && signal == "0");
+        }
+    }
+    let skipped = |ok: bool| ok || request.resume == Resume::Ended;
+    Ok(ended
+        .into_iter()
+        .filter(|(_, ok)| skipped(*ok))
+        .map(|(seq, _)| seq)
+        .collect())
+}
+
+/// The heads of GNU parallel's columns.
+const LOG: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+fn begin_log(path: &str, goes_on: bool) -> Result<(), Report> {
+    let begun = if goes_on {
+        File::options().append(true).create(true).open(path)
+    } else {
+        File::create(path)
+    };
+    begun
+        .and_then(|mut file| match file.metadata()?.len() {
+            0 => file.write_all(LOG.as_bytes()),
+            _ => Ok(()),
+        })
+        .map_err(|error| Report::usage(format!("--joblog {path} cannot be written: {error}")))
+}
+
+/// How a command ended, in a word or two.
+fn ending(result: &ShellResult) -> String {
+    match (result.status, result.signal) {
+        _ if result.timed_out => "timed out".to_owned(),
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => crate::pool::Signal::try_from(signal).map_or_else(
+            |_| format!("signal {signal}"),
+            |signal| signal.as_str().to_owned(),
+        ),
+        (None, None) => "lost".to_owned(),
+    }
+}
+
+/// A row for each command that failed.
+fn failures(told: &Told) -> Table {
+    let last = |result: &ShellResult| {
+        let said = result.stderr.text().into_owned();
+        let lines: Vec<&str> = said
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        lines[lines.len().saturating_sub(2)..].join(" ⏎ ")
+    };
+    let row = |(seq, result): &(u64, ShellResult)| {
+        vec![
+            Field::Count(*seq),
+            Field::Text(ending(result)),
+            Field::Count(u64::from(result.engine)),
+            if result.tries > 1 {
+                Field::Count(u64::from(result.tries))
+            } else {
+                Field::Empty
+            },
+            Field::Seconds(result.seconds),
+            Field::Text(result.command.clone()),
+            Field::Text(last(result)),
+        ]
+    };
+    Table {
+        title: None,
+        columns: vec![
+            "job",
+            "ended",
+            "engine",
+            "tries",
+            "took",
+            "command",
+            "said last",
+        ],
+        rows: told.failures.iter().map(row).collect(),
+    }
+}
+
+fn summary(told: &Told, request: &ParallelRequest) -> Report {
+    let all = told.ran + told.left;
+    let mut what = format!(
+        "{} of {all} {} failed",
+        told.failed,
+        if all == 1 { "job" } else { "jobs" }
+    );
+    if told.left > 0 {
+        what += &format!(", {} never began", told.left);
+    }
+    let report = Report::new(ErrorKind::Error, what);
+    match (&request.log, &request.bind) {
+        (Some(_), _) => report.hint("`--resume-failed` with the same line runs them again"),
+        (None, Some(bind)) => report.hint(format!("`{}` has all results, theirs too", bind.name)),
+        (None, None) => {
+            report.hint("`let done = %parallel …` keeps all results, `--retries 3` tries again")
+        }
+    }
+}

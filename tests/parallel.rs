@@ -1,0 +1,168 @@
+//! `%parallel` and `shell::map`: commands, their outcomes, and that nothing is left of them.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use rexpect::process::Signal;
+use support::{PATIENCE, Session, contains, lacks};
+
+/// Until everything is gone, on a busy machine.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The processes whose command line has this in it.
+fn running(text: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("processes");
+    let lines = processes
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines
+        .filter(|line| {
+            String::from_utf8_lossy(line)
+                .replace('\0', " ")
+                .contains(text)
+        })
+        .count()
+}
+
+fn gone(text: &str) {
+    let until = Instant::now() + SOON;
+    while running(text) > 0 {
+        assert!(Instant::now() < until, "`{text}` still runs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn begun(text: &str, count: usize) {
+    let until = Instant::now() + SOON;
+    while running(text) < count {
+        assert!(Instant::now() < until, "`{text}` does not run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn commands_run_on_engines() {
+    let mut session = Session::start();
+    // Without a pool it has one for the time.
+    let shown = session.cell("%parallel -j 2 'echo {} has {#} of {%}' ::: apple \"big fig\"");
+    contains(
+        &shown,
+        &["apple has 1 of", "big fig has 2 of", "2 items", "engine"],
+    );
+    lacks(&session.cell("%pool list"), &["p0"]);
+    session.cells(&["%pool start -n 2"]);
+    let shown =
+        session.cell("let done = %parallel 'echo out {}; echo err {} >&2; exit {}' ::: 0 3");
+    contains(
+        &shown,
+        &[
+            "out 0\nout 3",
+            "exit 3",
+            "err 3",
+            "error: 1 of 2 jobs failed",
+            "`done` has all results",
+        ],
+    );
+    let shown = session
+        .cell("(done[1].status, done[1].stderr.text().into_owned(), done[0].ok(), done[1].tries)");
+    contains(&shown, &["(Some(3), \"err 3\\n\", true, 1)"]);
+    // Values of the session's, which stay.
+    session.cells(&["let xs = vec![\"a b\".to_owned(), \"$HOME\".to_owned()];"]);
+    contains(
+        &session.cell("%parallel -q printf %s. over xs"),
+        &["a b.$HOME."],
+    );
+    contains(&session.cell("xs.len()"), &["2"]);
+    // A signal, a limit, tries.
+    contains(
+        &session.cell("%parallel 'kill -9 $$' ::: 1"),
+        &["SIGKILL", "1 of 1 job failed"],
+    );
+    contains(
+        &session.cell("%parallel --timeout 0.2 'sleep {}' ::: 0 4321"),
+        &["timed out", "1 of 2"],
+    );
+    gone("sleep 4321");
+    let shown = session
+        .cell("let r = %parallel -q --retries 3 'echo x >> {}; test $(wc -l < {}) = 3' ::: tries");
+    lacks(&shown, &["error"]);
+    contains(&session.cell("(r[0].tries, r[0].ok())"), &["(3, true)"]);
+    session.cells(&["!rm tries"]);
+    // Wrong input says what to do.
+    contains(
+        &session.cell("%parallel echo {} ::: a | wc"),
+        &[
+            "'|' stands outside of quotation marks",
+            "put the command between",
+        ],
+    );
+    contains(
+        &session.cell("%parallel echo"),
+        &["needs inputs", "over EXPR"],
+    );
+    contains(
+        &session.cell("%parallel cat :::: no-such-file"),
+        &["no-such-file cannot be read"],
+    );
+    contains(
+        &session.cell("%parallel --halt often echo ::: 1"),
+        &["not a way to halt", "soon,fail=1"],
+    );
+    contains(
+        &session.cell("%parallel --resume echo ::: 1"),
+        &["--joblog FILE"],
+    );
+    contains(
+        &session.cell("%parallel 'no-such-command {}' ::: 1"),
+        &["exit 127", "not found"],
+    );
+    // From code.
+    contains(
+        &session.cell("shell::run(\"echo hi; exit 4\").status"),
+        &["Some(4)"],
+    );
+    let shown = session.cell("shell::map([\"echo a\", \"echo b\"]).iter().map(|r| r.text().into_owned()).collect::<String>()");
+    contains(&shown, &["\"a\\nb\\n\""]);
+    // In the background.
+    session.cells(&[
+        "%parallel -a 'sleep 0.{}; echo {}' ::: 2 1",
+        "let later = %result",
+    ]);
+    contains(
+        &session.cell("later.iter().map(|r| r.text().into_owned()).collect::<String>()"),
+        &["\"2\\n1\\n\""],
+    );
+    // On threads.
+    session.cells(&["%pool start threads -n 2"]);
+    contains(&session.cell("%parallel -q echo ::: t1 t2"), &["t1\nt2"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn nothing_is_left_of_commands() {
+    let mut session = Session::start();
+    session.cells(&["let kept = 5;", "%pool start -n 2"]);
+    // Ctrl-C ends grandchildren too, also those in groups of their own.
+    session.enter("%parallel 'sh -c \"sleep {}; true\"; true' ::: 7001.1 7001.2");
+    begun("sleep 7001", 2);
+    session.interrupt();
+    gone("sleep 7001");
+    contains(&session.cell("kept"), &["5"]);
+    // One that ignores the polite signal.
+    session.enter("%parallel 'trap \"\" TERM; sleep {}; sleep {}' ::: 7002.1");
+    begun("sleep 7002", 1);
+    session.interrupt();
+    gone("sleep 7002");
+    // `%cancel` of a job in the background.
+    session.cells(&["%parallel -a 'sleep {}; true' ::: 7003.1 7003.2"]);
+    begun("sleep 7003", 2);
+    session.cell("%cancel");
+    gone("sleep 7003");
+    // A session that is killed takes them along, also those in sessions of their own.
+    session.enter("%parallel 'setsid sleep {} & sleep {}; true' ::: 7004.1 7004.2");
+    begun("sleep 7004", 4);
+    session.signal(Signal::SIGKILL);
+    assert!(session.ended(PATIENCE).is_some());
+    gone("sleep 7004");
+}
