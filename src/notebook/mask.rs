@@ -15,7 +15,7 @@
 //! | numbers in the column `pid` of a table | ⟨pid⟩ |
 //! | numbers in the columns `speedup`, `efficiency` and `serial fraction` of a table | ⟨n⟩ |
 //! | what is drawn in a chart below `speedup over engines: …` | nothing |
-//! | numbers in the column `engine`, in a table with the column `item` | ⋯ |
+//! | numbers in the column `engine`, in a table with the column `item` or `ended` | ⋯ |
 //! | every cell outside `engine`, in a table with the columns `engine` and `share` | ⋯ |
 //! | spaces in a row: in the lines of a table, and beside a masked value | one space |
 //! | `─` in a row, in the lines of a table | one `─` |
@@ -157,7 +157,7 @@ mod tests {
             "nothing",
         ),
         (
-            "numbers in the column `engine`, in a table with the column `item`",
+            "numbers in the column `engine`, in a table with the column `item` or `ended`",
             "⋯",
         ),
         (

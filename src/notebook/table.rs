@@ -37,7 +37,7 @@ pub struct Columns {
     pid: Option<usize>,
     /// The column `engine` of a map's table, whose other columns depend on scheduling.
     map_engine: Option<usize>,
-    /// The column `engine` of a table of items: scheduling decides it.
+    /// The column `engine` of a table of items, or of commands that failed: scheduling decides it.
     item_engine: Option<usize>,
     /// The columns `speedup`, `efficiency` and `serial fraction`.
     ratios: [Option<usize>; 3],
@@ -50,7 +50,7 @@ impl Columns {
             count: header.len(),
             pid: find("pid"),
             map_engine: find("share").and_then(|_| find("engine")),
-            item_engine: find("item").and_then(|_| find("engine")),
+            item_engine: find("item").or(find("ended")).and_then(|_| find("engine")),
             ratios: ["speedup", "efficiency", "serial fraction"].map(find),
         }
     }
