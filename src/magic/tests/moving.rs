@@ -137,7 +137,7 @@ fn what_cannot_be_moved_is_refused_with_a_hint() {
         ),
         (
             "let p = %push x",
-            "%push gives no value to bind to `p` · %bash, %sh, %pxresult, %map, %reduce, %submit, %result, %pull and %gather give one",
+            "%push gives no value to bind to `p` · %bash, %sh, %pxresult, %map, %reduce, %submit, %parallel, %result, %pull and %gather give one",
         ),
         (
             "%gather x --cyclc",
