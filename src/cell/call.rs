@@ -74,6 +74,10 @@ pub(super) fn line_form(
 /// Where the line ends on which all that was opened since `from` is closed. Brackets that don't match say
 /// that the arguments aren't code, or are broken: then they end with the line.
 fn args_end(text: &str, lines: &Lines, from: usize) -> Result<usize, Stop> {
+    let line = text[from..].split('\n').next().unwrap_or_default();
+    if super::gnu::is_for_the_shell(line) {
+        return Ok(from + line.len());
+    }
     let mut brackets = Brackets::default();
     for tok in Lexer::new(text, from) {
         if let Some(what) = tok.unterminated(text) {

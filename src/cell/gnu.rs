@@ -22,6 +22,13 @@ pub enum From {
     File(String),
 }
 
+/// Whether a line has values behind a `:::`, which no Rust has: then it is the shell's, to its end.
+#[must_use]
+pub fn is_for_the_shell(line: &str) -> bool {
+    line.split_whitespace()
+        .any(|word| matches!(word, ":::" | "::::" | ":::+" | "::::+"))
+}
+
 /// The words of the command in front of the first source, and the sources.
 ///
 /// # Errors
@@ -173,9 +180,7 @@ impl Form {
     fn of(self, value: &str) -> String {
         let name = |value: &str| value.rsplit('/').next().unwrap_or_default().to_owned();
         let without = |value: &str| match value.rfind('.') {
-            Some(dot) if dot + 1 < value.len() && !value[dot..].contains('/') => {
-                value[..dot].to_owned()
-            }
+            Some(dot) if !value[dot..].contains('/') => value[..dot].to_owned(),
             _ => value.to_owned(),
         };
         match self {

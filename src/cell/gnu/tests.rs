@@ -37,7 +37,7 @@ fn places_take_values() {
         ),
         (
             "echo {.} ::: a.d/b .hid a.",
-            &["echo a.d/b", "echo ''", "echo a."],
+            &["echo a.d/b", "echo ''", "echo a"],
         ),
         (
             "echo {2} {1} ::: A B ::: C D",
@@ -125,4 +125,11 @@ fn what_the_shell_would_take_is_found() {
     }
     assert_eq!(over_at("'say over it' over xs"), Some(14));
     assert_eq!(over_at("'say over it'"), None);
+}
+
+#[test]
+fn a_line_with_values_is_no_rust() {
+    let text = "%parallel 'cp {} {//}' ::: \"it's\"\n1 + 1";
+    let cell = crate::cell::parse(text, None).unwrap();
+    assert_eq!(cell.segments.len(), 2);
 }
