@@ -91,7 +91,8 @@ fn law(scaling: &Scaling) -> Vec<String> {
         return vec!["the map took no time that could be measured".to_owned()];
     };
     let most = if serial > 0.0 {
-        format!("{:.1}", 1.0 / serial)
+        // One engine is always there to take.
+        format!("{:.1}", (1.0 / serial).max(1.0))
     } else {
         "∞".to_owned()
     };
@@ -99,6 +100,10 @@ fn law(scaling: &Scaling) -> Vec<String> {
         "serial fraction {} by Amdahl's law: speedup {most} at most",
         percent(serial)
     )];
+    if serial > 1.0 {
+        let slower = "more engines make it slower: handing out and collecting takes longer than what is saved";
+        lines.push(slower.to_owned());
+    }
     let beside_one = scaling.rows.iter().filter(|row| row.engines > 1);
     let left_out = beside_one.count() - scaling.fitted_rows().count();
     if left_out > 0 {
@@ -252,6 +257,18 @@ speedup over engines: ● measured, ⠒⠒ Amdahl's law, ⠐ ⠐ one per en…
             assert!(wall == 1 || scaling(&odd, &ascii).is_ascii(), "{shown}");
             assert!(svg(&odd).ends_with("</svg>\n"));
         }
+    }
+
+    #[test]
+    fn sharing_that_does_not_pay_is_told() {
+        let mut slower = samples::scaling();
+        slower.rows[1].walls = vec![slower.rows[0].best() * 2];
+        let shown = scaling(&slower, &Style::plain(100));
+        assert!(
+            shown.contains("speedup 1.0 at most\nmore engines make it slower: "),
+            "{shown}"
+        );
+        assert!(!scaling(&samples::scaling(), &Style::plain(100)).contains("slower"));
     }
 
     #[test]
