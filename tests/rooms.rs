@@ -195,6 +195,40 @@ fn only_the_compilers_room_knows_evcxr_and_its_analysis() {
     }
 }
 
+/// Words are the renderer's: what the hub has to tell is data. Attributes say why a lint is off or what an error is.
+#[test]
+fn the_hub_makes_no_words() {
+    // An engine's loader is told it, as it is told the system's own errors.
+    let told_to_engines = "the session knows of no such artifact";
+    let (mut read, mut wrong) = (0, Vec::new());
+    for path in rust_files(&Path::new(SOURCES).join("pool")) {
+        if path
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a source");
+        let text = text.split("#[cfg(test)]").next().expect("a beginning");
+        let lines = text.lines().map(str::trim_start);
+        let lines = lines.filter(|line| {
+            !["//", "#[", "reason ="]
+                .iter()
+                .any(|no| line.starts_with(no))
+        });
+        for literal in lines.flat_map(|line| line.split('"').skip(1).step_by(2)) {
+            read += 1;
+            let words = literal.split(' ').filter(|word| word.len() > 1);
+            let words = words.filter(|word| word.chars().all(char::is_alphabetic));
+            if words.count() > 1 && literal != told_to_engines {
+                wrong.push(format!("{}: {literal}", path.display()));
+            }
+        }
+    }
+    assert!(read > 5, "the hub is read");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn unsafe_code_stands_in_two_rooms() {
     let kernels = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/compute/src");

@@ -116,3 +116,25 @@ pub enum JobWork {
         failed: Option<String>,
     },
 }
+
+/// What `%wait` and `%cancel` say of a job that has come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobAnswer {
+    pub job: JobId,
+    /// It has just been cancelled; otherwise it was waited for.
+    pub cancelled_now: bool,
+    pub state: JobState,
+    pub counted: Counted,
+    /// Why it failed.
+    pub why: Option<String>,
+}
+
+/// How much of a job is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub done: u64,
+    /// `None` when the inputs don't say how many they are.
+    pub total: Option<u64>,
+    /// What is counted: `items`, `engines`.
+    pub unit: &'static str,
+}

@@ -8,7 +8,7 @@ mod scaling;
 
 use std::time::Duration;
 
-pub use engines::{DeathCause, Deaths, EngineChange, JobEnd, JobWork};
+pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
@@ -115,6 +115,8 @@ pub enum Event {
     Engines(About, EngineChange),
     /// A job in the background for which nobody has waited.
     JobOver(About, JobEnd),
+    /// What `%wait` or `%cancel` has to say of a job.
+    JobAnswer(JobAnswer),
     Error(Report),
     CellFinished {
         cell: CellId,

@@ -6,7 +6,9 @@ use nix::sys::signal::Signal;
 
 use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
-use crate::outcome::{DeathCause, Deaths, EngineChange, Event, JobEnd, JobState, JobWork};
+use crate::outcome::{
+    Counted, DeathCause, Deaths, EngineChange, Event, JobAnswer, JobEnd, JobState, JobWork,
+};
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
 impl fmt::Display for DeathCause {
@@ -170,7 +172,14 @@ pub(crate) fn end_words(end: &JobEnd) -> String {
                 (JobState::Done, true) => format!(
                     "job {job} finished: {items} in {time}; `let r = %result {job}` gives the results"
                 ),
-                (JobState::Cancelled, _) => format!("job {job} was cancelled after {items}"),
+                (JobState::Cancelled, _) => {
+                    let counted = Counted {
+                        done: *done,
+                        total: *total,
+                        unit: "items",
+                    };
+                    format!("job {job} was cancelled{}", until(&counted))
+                }
                 _ => format!("job {job} failed after {items}: `%result {job}` tells why"),
             }
         }
@@ -188,9 +197,128 @@ pub(crate) fn end_words(end: &JobEnd) -> String {
     }
 }
 
+/// ``job 3 is cancelled: 3 of 4 items done; `%result 3` gives them``
+pub(crate) fn answer_words(answer: &JobAnswer) -> String {
+    let JobAnswer {
+        job,
+        cancelled_now,
+        state,
+        counted,
+        why,
+    } = answer;
+    let is_px = counted.unit == "engines";
+    let magic = if is_px { "pxresult" } else { "result" };
+    let amount = amount(counted);
+    if *cancelled_now && is_px {
+        return format!("job {job} is cancelled");
+    }
+    let next = format!("`%{magic} {job}`");
+    match (state, cancelled_now) {
+        (JobState::Done, true) => {
+            format!("job {job} was done before it could be cancelled: {amount}; {next} gives them")
+        }
+        (JobState::Failed, _) => {
+            let why = why.as_ref().map(|why| format!(": {why}"));
+            let why = why.unwrap_or_default();
+            format!("job {job} has failed: {amount}{why}; {next} tells more")
+        }
+        (_, true) if counted.done == 0 => format!("job {job} is cancelled{}", until(counted)),
+        (_, true) => format!(
+            "job {job} is cancelled{}; {next} gives them",
+            until(counted)
+        ),
+        (JobState::Cancelled, false) => {
+            format!(
+                "job {job} was cancelled{}; {next} gives what was done",
+                until(counted)
+            )
+        }
+        (_, false) if is_px => format!("job {job} is done: {amount}; {next} shows the results"),
+        (_, false) => format!("job {job} is done: {amount}; {next} gives the results"),
+    }
+}
+
+/// How far a job came that was cancelled: `: 3 of 4 items done`.
+fn until(counted: &Counted) -> String {
+    match counted.total {
+        Some(total) if total == counted.done => {
+            let all = match total {
+                1 => format!("its 1 {} is", counted.unit.trim_end_matches('s')),
+                total => format!("all {total} {} are", counted.unit),
+            };
+            format!(", but {all} done")
+        }
+        _ => format!(": {} done", amount(counted)),
+    }
+}
+
+/// `3 of 4 items`
+fn amount(counted: &Counted) -> String {
+    let Counted { done, total, unit } = counted;
+    match total {
+        Some(total) => format!("{done} of {total} {unit}"),
+        None => format!("{done} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::JobId;
+
+    #[test]
+    fn what_was_cancelled_too_late_is_not_told_as_a_part() {
+        let said = |cancelled_now, state, done, total| {
+            answer_words(&JobAnswer {
+                job: JobId(3),
+                cancelled_now,
+                state,
+                counted: Counted {
+                    done,
+                    total,
+                    unit: "items",
+                },
+                why: None,
+            })
+        };
+        let cancelled = JobState::Cancelled;
+        for (said, words) in [
+            (
+                said(true, cancelled, 3, Some(4)),
+                "job 3 is cancelled: 3 of 4 items done; `%result 3` gives them",
+            ),
+            (
+                said(true, cancelled, 4, Some(4)),
+                "job 3 is cancelled, but all 4 items are done; `%result 3` gives them",
+            ),
+            (
+                said(true, cancelled, 1, Some(1)),
+                "job 3 is cancelled, but its 1 item is done; `%result 3` gives them",
+            ),
+            (
+                said(true, cancelled, 0, Some(4)),
+                "job 3 is cancelled: 0 of 4 items done",
+            ),
+            (
+                said(true, JobState::Done, 4, Some(4)),
+                "job 3 was done before it could be cancelled: 4 of 4 items; `%result 3` gives them",
+            ),
+            (
+                said(false, cancelled, 3, None),
+                "job 3 was cancelled: 3 items done; `%result 3` gives what was done",
+            ),
+            (
+                said(false, cancelled, 4, Some(4)),
+                "job 3 was cancelled, but all 4 items are done; `%result 3` gives what was done",
+            ),
+            (
+                said(false, JobState::Done, 4, Some(4)),
+                "job 3 is done: 4 of 4 items; `%result 3` gives the results",
+            ),
+        ] {
+            assert_eq!(said, words);
+        }
+    }
 
     #[test]
     fn deaths_have_causes() {

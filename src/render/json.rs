@@ -164,6 +164,14 @@ impl<W: Write> Sink for JsonLines<W> {
                 let text = &engines::end_words(end);
                 self.tell_of(*about, Line::Text { text });
             }
+            Event::JobAnswer(it) => {
+                let about = About {
+                    job: Some(it.job),
+                    cell,
+                };
+                let text = &engines::answer_words(it);
+                self.tell_of(about, Line::Text { text });
+            }
             Event::Error(report) => self.write(&Line::Error(record_error::error(cell, report))),
             Event::CellFinished {
                 cell,

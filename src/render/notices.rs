@@ -54,12 +54,11 @@ pub(crate) fn words(notice: &Notice) -> String {
         }
         Notice::PartOfJob { job, done, total } => {
             let items = match total {
-                Some(total) => format!("{done} of {total} items"),
-                None => format!("{done} items"),
+                Some(total) if total == done => format!("all {done} items"),
+                Some(total) => format!("the {done} of {total} items that were done"),
+                None => format!("the {done} items that were done"),
             };
-            format!(
-                "job {job} was cancelled: these are the {items} that were done, each with the index of its input"
-            )
+            format!("job {job} was cancelled: these are {items}, each with the index of its input")
         }
         Notice::CompilerDied { how } => format!(
             "the compiler's process has died{how}; it is started again, and variables and definitions stay"
@@ -179,6 +178,10 @@ mod tests {
             (
                 part(Some(9)),
                 "job 3 was cancelled: these are the 4 of 9 items that were done, each with the index of its input",
+            ),
+            (
+                part(Some(4)),
+                "job 3 was cancelled: these are all 4 items, each with the index of its input",
             ),
             (
                 part(None),

@@ -113,6 +113,7 @@ impl<W: Write> Terminal<W> {
             Event::Notice(_, it) => notice(&notices::words(it), style),
             Event::Engines(_, change) => notice(&engines::change_words(change), style),
             Event::JobOver(_, end) => ended(engines::end_words(end)),
+            Event::JobAnswer(it) => ended(engines::answer_words(it)),
             Event::Error(error) => report::report(error, style),
         }
     }

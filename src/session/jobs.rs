@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::crew::{Awaited, Crew, MapJob};
 use super::{Code, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
-use crate::outcome::{ErrorKind, Event, JobState, Progress, Report, Sink, Timeline};
+use crate::outcome::{
+    Counted, ErrorKind, Event, JobAnswer, JobState, Progress, Report, Sink, Timeline,
+};
 use crate::pool::{EndEarly, JobRecord, WhichMaps};
 
 /// A job of the session, under way or with results that are kept.
@@ -162,27 +164,7 @@ impl Session {
         let job = self.status(job, sink)?.job;
         self.await_job(job, timeout, sink)?;
         let status = self.status(Some(job), sink)?;
-        let ended = match status.state {
-            JobState::Failed => match &status.why {
-                Some(why) => format!("has failed: {}: {why}", counted(&status)),
-                None => format!("has failed: {}", counted(&status)),
-            },
-            JobState::Cancelled => format!("was cancelled: {}", counted(&status)),
-            _ => format!("is done: {}", counted(&status)),
-        };
-        let next = match (status.unit, status.state) {
-            (_, JobState::Failed) => "tells more",
-            ("engines", _) => "shows the results",
-            (_, JobState::Cancelled) => "gives what was done",
-            _ => "gives the results",
-        };
-        let magic = match status.unit {
-            "engines" => "pxresult",
-            _ => "result",
-        };
-        sink.send(Event::Text(format!(
-            "job {job} {ended}; `%{magic} {job}` {next}"
-        )));
+        sink.send(Event::JobAnswer(answer(status, false)));
         Ok(())
     }
 
@@ -226,7 +208,7 @@ impl Session {
         let hub = self.crew.hub();
         let maps = hub.end_maps(WhichMaps::Job(job), EndEarly::Cancel);
         if maps.is_empty() && self.cancel_px_job(job, sink)? {
-            sink.send(Event::Text(format!("job {job} is cancelled")));
+            sink.send(Event::JobAnswer(answer(status, true)));
             return Ok(());
         }
         let over = JobOver {
@@ -237,14 +219,7 @@ impl Session {
         };
         self.await_end(over, sink)?;
         let status = self.status(Some(job), sink)?;
-        let next = match status.done {
-            0 => String::new(),
-            _ => format!("; `%result {job}` gives them"),
-        };
-        sink.send(Event::Text(format!(
-            "job {job} is cancelled: {} done{next}",
-            counted(&status)
-        )));
+        sink.send(Event::JobAnswer(answer(status, true)));
         Ok(())
     }
 
@@ -319,6 +294,21 @@ pub(super) fn counted(status: &JobStatus) -> String {
     match status.total {
         Some(total) => format!("{} of {total} {}", status.done, status.unit),
         None => format!("{} {}", status.done, status.unit),
+    }
+}
+
+/// What there is to say of a job that has come to its end.
+fn answer(status: JobStatus, cancelled_now: bool) -> JobAnswer {
+    JobAnswer {
+        job: status.job,
+        cancelled_now,
+        state: status.state,
+        counted: Counted {
+            done: status.done,
+            total: status.total,
+            unit: status.unit,
+        },
+        why: status.why,
     }
 }
 
