@@ -71,7 +71,7 @@ pub fn shows_results(options: &MapOptions) -> bool {
 pub fn begin(call: &MapCall) -> Result<Begun, String> {
     let function = loader::address_of(call.describe as *const c_void)
         .ok_or("the function is in no artifact")?;
-    // SAFETY: null, or what the cell crate keeps until `map_end`.
+    // SAFETY: null, or what the cell crate lends for the call.
     let captures = unsafe { call.captures.as_ref() }.copied();
     let options = options(call.options)?;
     let hashed = |captures| hashed(captures, &options.captures);

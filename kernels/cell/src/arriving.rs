@@ -15,7 +15,7 @@ use crate::exchange::Hosted;
 use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host};
 use crate::pool::PoolView;
 use crate::processes::known;
-use crate::threads::{Moving, nanoseconds};
+use crate::threads::{MovableWork, nanoseconds};
 
 /// A thread that waits for an input looks this often whether it should still.
 const LOOK: Duration = Duration::from_millis(50);
@@ -46,7 +46,7 @@ impl PoolView {
             came: Condvar::new(),
         });
         let begun = work.begin(self).and_then(|hosted| {
-            let mut moving = Moving {
+            let mut moving = MovableWork {
                 hosted,
                 work: work.clone(),
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::catch::caught;
 use crate::chunk::VALUE;
@@ -15,6 +15,7 @@ use crate::host::{
     Bytes, Captures, Describe, End, Fault, MapCall, Progress, Pulled, Step, Write, WriteOf, host,
     text_of,
 };
+use crate::inputs::{Inputs, Source};
 use crate::options::MapOptions;
 
 /// What comes back.
@@ -36,8 +37,10 @@ pub(crate) type OutcomeSink<'a> = Box<dyn FnMut(Outcome<'_>) -> bool + 'a>;
 /// Hands over the bytes of captured variables.
 pub(crate) type Feed<'a> = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + 'a>;
 
-/// The same from any thread.
-pub(crate) type MovingFeed = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + Send>;
+/// Hands over captured variables, gives inputs and takes results on whichever thread steps the map.
+pub(crate) type MovableFeed = Box<dyn Fn(&mut dyn FnMut(u64, &[u8])) -> bool + Send>;
+pub(crate) type MovableSource = Box<dyn Source + Send>;
+pub(crate) type MovableSink = Box<dyn FnMut(Outcome<'_>) -> bool + Send>;
 
 /// A result of a map that collects errors.
 pub(crate) fn tagged<O: DeserializeOwned>(
@@ -63,90 +66,16 @@ pub(crate) fn panicked(item: u64, why: &str) -> ItemError {
     }
 }
 
-/// Gives inputs.
-pub(crate) trait Source {
-    fn pull(&mut self, to: &mut Inputs);
-}
-
-/// Those of an iterator.
-pub(crate) struct Iterated<It> {
-    inputs: It,
-    /// At most so many more.
-    left: u64,
-}
-
-impl<It> Iterated<It> {
-    pub fn new(inputs: It, options: &MapOptions) -> Self {
-        let left = options.most();
-        Self { inputs, left }
-    }
-}
-
-impl<It: Iterator> Source for Iterated<It>
-where
-    It::Item: Serialize,
-{
-    fn pull(&mut self, to: &mut Inputs) {
-        let form = codec::form::<It::Item>();
-        while to.wants_more() {
-            let next = if self.left > 0 {
-                self.inputs.next()
-            } else {
-                None
-            };
-            let Some(input) = next else {
-                to.pulled.exhausted = true;
-                return;
-            };
-            self.left -= 1;
-            if codec::append(&input, form, &mut to.bytes).is_err() {
-                to.pulled.how = End::NotEncodable;
-                return;
-            }
-            to.pulled.count += 1;
-        }
-        to.pulled.exhausted = self.left == 0 || self.inputs.size_hint() == (0, Some(0));
-    }
-}
-
-/// Encoded inputs on their way to the host.
-pub(crate) struct Inputs {
-    pulled: Pulled,
-    bytes: Vec<u8>,
-    written: u64,
-    /// How many are wanted, and the bytes that are enough.
-    max: u64,
-    most: u64,
-    to: *mut c_void,
-    write: Write,
-}
-
-/// Encoded bytes are handed on in parts of about this size.
-const PART: usize = 1 << 20;
-
-impl Inputs {
-    #[inline]
-    fn wants_more(&mut self) -> bool {
-        if self.bytes.len() > PART {
-            self.hand_on();
-        }
-        self.pulled.count < self.max && self.written + (self.bytes.len() as u64) < self.most
-    }
-
-    fn hand_on(&mut self) {
-        (self.write)(self.to, Bytes::of(&self.bytes));
-        self.written += self.bytes.len() as u64;
-        self.bytes.clear();
-    }
-}
-
-/// A map as it is asked for.
-pub(crate) struct Plan<'a> {
+/// A map as it is asked for: what feeds it, where its inputs come from, what takes its results.
+pub(crate) struct PlanOf<F, S, T> {
     pub request: Request,
-    pub feed: Feed<'a>,
-    pub source: Box<dyn Source + 'a>,
-    pub take: OutcomeSink<'a>,
+    pub feed: F,
+    pub source: S,
+    pub take: T,
 }
+
+pub(crate) type Plan<'a> = PlanOf<Feed<'a>, Box<dyn Source + 'a>, OutcomeSink<'a>>;
+pub(crate) type MovablePlan = PlanOf<MovableFeed, MovableSource, MovableSink>;
 
 /// What is asked for, whatever the inputs are.
 pub(crate) struct Request {
@@ -160,29 +89,42 @@ pub(crate) struct Request {
     pub ordered: bool,
 }
 
-/// A map under way: the host's own part, and what is still to be pulled and has come back.
-pub(crate) struct Exchange<'a> {
+/// A map under way: the host's own part, and what is still to be pulled and has come back. Whether it may move to
+/// another thread follows from its parts.
+pub(crate) struct ExchangeOf<F, S, T> {
     // Dropped first: it works on the other.
     hosted: Hosted,
     #[expect(dead_code, reason = "it is kept for the host")]
-    callbacks: Kept<'a>,
+    callbacks: Lent<Callbacks<F, S, T>>,
 }
 
-/// What the host's calls work on, in a box of its own.
-struct Kept<'a>(*mut Callbacks<'a>);
+pub(crate) type Exchange<'a> = ExchangeOf<Feed<'a>, Box<dyn Source + 'a>, OutcomeSink<'a>>;
+pub(crate) type MovableExchange = ExchangeOf<MovableFeed, MovableSource, MovableSink>;
 
-impl Drop for Kept<'_> {
+/// A value in a box of its own, which the host's calls work on: a `Box` that others may point into.
+struct Lent<T>(*mut T);
+
+// SAFETY: it owns its value as a `Box` does, and the host works on it from the thread that steps the map alone, which
+// has what this stands in.
+unsafe impl<T: Send> Send for Lent<T> {}
+
+impl<T> Lent<T> {
+    fn new(value: T) -> Self {
+        Self(Box::into_raw(Box::new(value)))
+    }
+}
+
+impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
-        // SAFETY: `Exchange::begin` made it, and the host has done with it.
+        // SAFETY: `new` made it, and the host has done with it.
         drop(unsafe { Box::from_raw(self.0) });
     }
 }
 
-struct Callbacks<'a> {
-    source: Box<dyn Source + 'a>,
-    take: OutcomeSink<'a>,
-    feed: Feed<'a>,
-    captures: Option<Captures>,
+struct Callbacks<F, S, T> {
+    feed: F,
+    source: S,
+    take: T,
     /// Where results are taken in the order of their inputs.
     order: Option<Order>,
 }
@@ -232,29 +174,42 @@ impl Handle {
     }
 }
 
-impl<'a> Exchange<'a> {
+impl Exchange<'_> {
     /// Begins a map; an error says why it was refused.
-    pub fn begin(plan: Plan<'a>) -> Result<Self, String> {
+    pub fn begin(plan: Plan<'_>) -> Result<Exchange<'_>, String> {
+        ExchangeOf::of(plan)
+    }
+}
+
+impl MovableExchange {
+    /// The same of parts that may move to another thread.
+    pub fn begin_movable(plan: MovablePlan) -> Result<Self, String> {
+        Self::of(plan)
+    }
+}
+
+impl<F, S, T> ExchangeOf<F, S, T>
+where
+    F: Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
+    S: Source,
+    T: FnMut(Outcome<'_>) -> bool,
+{
+    fn of(plan: PlanOf<F, S, T>) -> Result<Self, String> {
         let request = plan.request;
-        let callbacks = Kept(Box::into_raw(Box::new(Callbacks {
+        let callbacks = Lent::new(Callbacks {
+            feed: plan.feed,
             source: plan.source,
             take: plan.take,
-            feed: plan.feed,
-            captures: None,
             order: request.ordered.then(Order::default),
-        })));
-        // SAFETY: nobody else knows of it yet.
-        let mine = unsafe { &mut *callbacks.0 };
-        if !request.options.captures.is_empty() {
-            mine.captures = Some(Captures {
-                ctx: callbacks.0.cast_const().cast(),
-                feed,
-            });
-        }
-        let captures = mine
-            .captures
-            .as_ref()
-            .map_or(std::ptr::null(), std::ptr::from_ref);
+        });
+        let captures = Captures {
+            ctx: callbacks.0.cast_const().cast(),
+            feed: feed::<F, S, T>,
+        };
+        let captures = match request.options.captures.is_empty() {
+            true => std::ptr::null(),
+            false => &raw const captures,
+        };
         let options = request.options.to_bytes();
         let call = MapCall {
             options: Bytes::of(&options),
@@ -264,14 +219,16 @@ impl<'a> Exchange<'a> {
             describe: request.describe,
             captures,
             ctx: callbacks.0.cast(),
-            pull,
-            put,
-            failed,
+            pull: pull::<F, S, T>,
+            put: put::<F, S, T>,
+            failed: failed::<F, S, T>,
         };
         let hosted = Hosted::of((host().map_begin)(&raw const call))?;
         Ok(Self { hosted, callbacks })
     }
+}
 
+impl<F, S, T> ExchangeOf<F, S, T> {
     pub fn hosted(&mut self) -> &mut Hosted {
         &mut self.hosted
     }
@@ -282,6 +239,10 @@ pub(crate) struct Hosted {
     map: *mut c_void,
     handle: Handle,
 }
+
+// SAFETY: the host may be asked to step a map, and to end it, from any thread, one at a time: both take the only
+// `Hosted` there is of it.
+unsafe impl Send for Hosted {}
 
 impl Hosted {
     /// What the host gives for a map that begins; an error says why it was refused.
@@ -327,37 +288,13 @@ pub(crate) trait Movable: Send {
     fn hosted(&mut self) -> &mut Hosted;
 }
 
-/// A map whose every part may move to another thread, and goes with it.
-pub(crate) struct MovableExchange(Exchange<'static>);
-
-// SAFETY: `begin`, the only way to make one, asks for parts that are `Send`; and the host may be asked to step a map
-// from any thread, one at a time, which is whoever has this.
-unsafe impl Send for MovableExchange {}
-
-impl MovableExchange {
-    pub fn begin(
-        request: Request,
-        feed: MovingFeed,
-        source: Box<dyn Source + Send>,
-        take: Box<dyn FnMut(Outcome<'_>) -> bool + Send>,
-    ) -> Result<Self, String> {
-        Exchange::begin(Plan {
-            request,
-            feed,
-            source,
-            take,
-        })
-        .map(Self)
-    }
-}
-
-impl Movable for MovableExchange {
+impl<F: Send, S: Send, T: Send> Movable for ExchangeOf<F, S, T> {
     fn hosted(&mut self) -> &mut Hosted {
-        self.0.hosted()
+        &mut self.hosted
     }
 }
 
-impl Callbacks<'_> {
+impl<F, S, T: FnMut(Outcome<'_>) -> bool> Callbacks<F, S, T> {
     fn results(&mut self, first: u64, count: u64, rank: u32, bytes: &[u8]) -> bool {
         let mut outcome = |first, count, bytes: &[u8]| {
             (self.take)(Outcome::Results {
@@ -385,69 +322,64 @@ impl Callbacks<'_> {
     }
 }
 
-/// How many inputs a map has; `u64::MAX` when the iterator does not say.
-pub(crate) fn length(inputs: &impl Iterator, options: &MapOptions) -> u64 {
-    exact(inputs.size_hint(), options.most())
-}
-
-fn exact(hint: (usize, Option<usize>), most: u64) -> u64 {
-    match hint {
-        (low, _) if low as u64 >= most => most,
-        (low, Some(high)) if low == high => low as u64,
-        _ => u64::MAX,
-    }
-}
-
 /// The callbacks that a call of the host's is for.
 ///
 /// # Safety
-/// `ctx` must be what [`Exchange::begin`] gave to a map that is still under way.
-unsafe fn callbacks<'a>(ctx: *mut c_void) -> &'a mut Callbacks<'a> {
+/// `ctx` must be what [`ExchangeOf::of`] gave, for parts of these types, to a map that is still under way.
+unsafe fn callbacks<'a, F, S, T>(ctx: *mut c_void) -> &'a mut Callbacks<F, S, T> {
     // SAFETY: promised by the caller; the host calls from the thread that steps the map alone.
-    unsafe { &mut *ctx.cast::<Callbacks<'a>>() }
+    unsafe { &mut *ctx.cast::<Callbacks<F, S, T>>() }
 }
 
-extern "C" fn feed(ctx: *const c_void, to: *mut c_void, write: WriteOf) -> bool {
+extern "C" fn feed<F, S, T>(ctx: *const c_void, to: *mut c_void, write: WriteOf) -> bool
+where
+    F: Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
+{
     // SAFETY: the host hands back what it was given.
-    let callbacks = unsafe { callbacks(ctx.cast_mut()) };
+    let callbacks = unsafe { callbacks::<F, S, T>(ctx.cast_mut()) };
     let mut fed = false;
     let mut out = |variable, bytes: &[u8]| write(to, variable, Bytes::of(bytes));
     caught(&mut || fed = (callbacks.feed)(&mut out)) && fed
 }
 
-extern "C" fn pull(ctx: *mut c_void, max: u64, most: u64, to: *mut c_void, write: Write) -> Pulled {
+extern "C" fn pull<F, S: Source, T>(
+    ctx: *mut c_void,
+    max: u64,
+    most: u64,
+    to: *mut c_void,
+    write: Write,
+) -> Pulled {
     // SAFETY: as in `feed`.
-    let callbacks = unsafe { callbacks(ctx) };
-    let mut inputs = Inputs {
-        pulled: Pulled {
-            count: 0,
-            exhausted: false,
-            how: End::Finished,
-        },
-        bytes: Vec::new(),
-        written: 0,
-        max,
-        most,
-        to,
-        write,
-    };
+    let callbacks = unsafe { callbacks::<F, S, T>(ctx) };
+    let mut inputs = Inputs::new(max, most, to, write);
     if !caught(&mut || callbacks.source.pull(&mut inputs)) {
-        inputs.pulled.how = End::Panicked;
+        inputs.fail(End::Panicked);
     }
-    inputs.hand_on();
-    inputs.pulled
+    inputs.pulled()
 }
 
-extern "C" fn put(ctx: *mut c_void, first: u64, count: u64, rank: u32, results: Bytes) -> bool {
+extern "C" fn put<F, S, T>(
+    ctx: *mut c_void,
+    first: u64,
+    count: u64,
+    rank: u32,
+    results: Bytes,
+) -> bool
+where
+    T: FnMut(Outcome<'_>) -> bool,
+{
     // SAFETY: as in `feed`; the host lends the bytes for this call.
-    let (callbacks, bytes) = unsafe { (callbacks(ctx), results.as_slice()) };
+    let (callbacks, bytes) = unsafe { (callbacks::<F, S, T>(ctx), results.as_slice()) };
     let mut taken = false;
     caught(&mut || taken = callbacks.results(first, count, rank, bytes)) && taken
 }
 
-extern "C" fn failed(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
+extern "C" fn failed<F, S, T>(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes)
+where
+    T: FnMut(Outcome<'_>) -> bool,
+{
     // SAFETY: as in `put`.
-    let (callbacks, why) = unsafe { (callbacks(ctx), why.as_slice()) };
+    let (callbacks, why) = unsafe { (callbacks::<F, S, T>(ctx), why.as_slice()) };
     let cause = String::from_utf8_lossy(why).into_owned();
     let error = match fault {
         Fault::Crashed => ItemError::Crashed { item, cause },
@@ -459,4 +391,30 @@ extern "C" fn failed(ctx: *mut c_void, item: u64, fault: Fault, why: Bytes) {
     caught(&mut || {
         (callbacks.take)(Outcome::Failed(&error));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a type may move to another thread is part of what it promises: rustc finds two answers where it may,
+    /// and does not compile the call.
+    trait StaysOnItsThread<Ambiguous> {
+        fn stays() {}
+    }
+
+    impl<T: ?Sized> StaysOnItsThread<()> for T {}
+    impl<T: ?Sized + Send> StaysOnItsThread<u8> for T {}
+
+    fn moves<T: Send>() {}
+
+    #[test]
+    fn a_map_moves_to_another_thread_when_its_parts_do() {
+        moves::<MovableExchange>();
+        <Exchange<'static> as StaysOnItsThread<_>>::stays();
+        type Part = std::rc::Rc<u8>;
+        <ExchangeOf<Part, MovableSource, MovableSink> as StaysOnItsThread<_>>::stays();
+        <ExchangeOf<MovableFeed, Part, MovableSink> as StaysOnItsThread<_>>::stays();
+        <ExchangeOf<MovableFeed, MovableSource, Part> as StaysOnItsThread<_>>::stays();
+    }
 }

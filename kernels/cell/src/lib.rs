@@ -19,6 +19,7 @@ pub mod entry;
 mod error;
 mod exchange;
 pub mod host;
+mod inputs;
 mod job;
 pub mod magic;
 pub mod options;

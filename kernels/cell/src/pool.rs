@@ -18,7 +18,6 @@ pub use crate::job::Job;
 use crate::options::MapOptions;
 pub use crate::options::Schedule;
 pub use crate::processes::MapIter;
-use crate::remote::again;
 pub use crate::together::{Grid, Zip, grid, zip};
 pub use crate::waiting::{Until, Waited, as_completed, first_done, first_error, join, wait};
 pub use crate::with::{map_iter_with, submit, submit_with};
@@ -245,11 +244,7 @@ impl PoolView {
     {
         match self.kind() {
             PoolKind::Threads => self.reduce_on_threads(inputs, f, op),
-            _ => {
-                // SAFETY: the maker takes `op` along, and is forgotten.
-                let combine = unsafe { again::<P>() };
-                self.reduce_on_processes((), inputs, move |()| (f, op), combine)
-            }
+            _ => self.reduce_both_on_processes(inputs, move |()| (f, op)),
         }
     }
 

@@ -13,9 +13,10 @@ use crate::checks::Exchanged;
 use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::{
-    Exchange, Iterated, MovableExchange, Outcome, OutcomeSink, Plan, Request, length, tagged,
+    Exchange, MovableExchange, MovablePlan, Outcome, OutcomeSink, Plan, Request, tagged,
 };
 use crate::host::{Describe, Step};
+use crate::inputs::{Iterated, length};
 use crate::job::{How, Job};
 use crate::pool::PoolView;
 use crate::remote::{mapping, reducing};
@@ -186,6 +187,41 @@ impl PoolView {
         P: Fn(O, O) -> O,
     {
         std::mem::forget(maker);
+        self.reduced::<C, I, O>(captured, inputs, reducing::<C, M, F, P, I, O>, combine)
+    }
+
+    /// As [`Self::reduce_on_processes`] with nothing captured: what combines on the engines combines here too.
+    #[track_caller]
+    pub(crate) fn reduce_both_on_processes<I, O, M, F, P>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        maker: M,
+    ) -> Option<O>
+    where
+        I: Exchanged,
+        O: Exchanged,
+        M: FnOnce(()) -> (F, P),
+        F: Fn(I) -> O,
+        P: Fn(O, O) -> O,
+    {
+        let (f, combine) = maker(());
+        std::mem::forget(f);
+        self.reduced::<(), I, O>((), inputs, reducing::<(), M, F, P, I, O>, combine)
+    }
+
+    #[track_caller]
+    fn reduced<C, I, O>(
+        &self,
+        captured: C,
+        inputs: impl IntoIterator<Item = I>,
+        describe: Describe,
+        combine: impl Fn(O, O) -> O,
+    ) -> Option<O>
+    where
+        C: Captured,
+        I: Exchanged,
+        O: Exchanged,
+    {
         // One of each chunk, in order.
         let mut parts: Vec<O> = Vec::new();
         let take = |outcome: Outcome<'_>| match outcome {
@@ -194,7 +230,6 @@ impl PoolView {
             }
             Outcome::Failed(_) => true,
         };
-        let describe = reducing::<C, M, F, P, I, O>;
         follow(self.plan::<_, _, O>(captured, inputs.into_iter(), describe, Box::new(take)));
         parts.into_iter().reduce(combine)
     }
@@ -303,7 +338,14 @@ impl PoolView {
         let source = Box::new(Iterated::new(inputs, &self.options));
         request.ordered = false;
         let items = request.items;
-        let begin = |take| MovableExchange::begin(request, feed, source, Box::new(take));
+        let begin = |take| {
+            MovableExchange::begin_movable(MovablePlan {
+                request,
+                feed,
+                source,
+                take: Box::new(take),
+            })
+        };
         match Job::begin(items, how, self.options.unordered, begin) {
             Ok(job) => job,
             Err(why) => panic!("{why}"),

@@ -1,5 +1,31 @@
 //! What runs on the other engine: makes the function from its captured variables, and applies it to a chunk, item by
 //! item.
+//!
+//! The functions of a map on a process pool hold nothing, which is checked when a cell is compiled:
+//!
+//! ```no_run
+//! use regatta_cell::pool;
+//! let squares = pool::map(0..4_u64, |x| x * x);
+//! let sum = pool::reduce(0..4_u64, |x| x * x, |a, b| a + b);
+//! ```
+//!
+//! ```compile_fail
+//! # use regatta_cell::pool;
+//! let factor = 3;
+//! let squares = pool::map(0..4_u64, move |x| x * factor);
+//! ```
+//!
+//! ```compile_fail
+//! # use regatta_cell::pool;
+//! let factor = 3;
+//! let sum = pool::reduce(0..4_u64, move |x| x * factor, |a, b| a + b);
+//! ```
+//!
+//! ```compile_fail
+//! # use regatta_cell::pool;
+//! let factor = 3;
+//! let sum = pool::reduce(0..4_u64, |x| x * x, move |a, b| a + b * factor);
+//! ```
 
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -35,7 +61,8 @@ where
     }
 }
 
-/// The functions of a reduction: one for the items, one that combines.
+/// The functions of a reduction: one for the items, one that combines. `M` alone must have no bytes: it is had again
+/// from nothing. `F` and `P` are what it makes, which may hold captured variables, and are kept as any value is.
 pub(crate) extern "C" fn reducing<C, M, F, P, I, O>() -> *const Function
 where
     C: Captured,
@@ -64,7 +91,7 @@ extern "C" fn make<C: Captured, M: FnOnce(C::Owned) -> W, W>(captures: Bytes) ->
     let mut bytes = unsafe { captures.as_slice() };
     let made = value_of(|| {
         let owned = C::own(&mut bytes)?;
-        // SAFETY: one existed where the map was begun, and was forgotten there.
+        // SAFETY: the cell that begins the map had one, and forgot it or called it for the same functions.
         let maker = unsafe { again::<M>() };
         Some(Box::into_raw(Box::new(maker(owned))).cast())
     });
@@ -74,12 +101,14 @@ extern "C" fn make<C: Captured, M: FnOnce(C::Owned) -> W, W>(captures: Bytes) ->
 /// A value of a type that has no bytes, such as a function that captures nothing.
 ///
 /// # Safety
-/// There was one that was forgotten, whose place this takes.
+/// One was had when the map was begun, so that the type has values, and whoever began it gave up its own: each
+/// engine has it again. What rustc cannot check: that the function captures no witness without bytes, a type of the user's
+/// whose values mean that something was done in this process.
 ///
 /// # Panics
 /// When it has bytes. What the user's code gives is checked before it runs, in [`mapping`] and [`reducing`], where
 /// the error can name the function.
-pub(crate) unsafe fn again<T>() -> T {
+unsafe fn again<T>() -> T {
     assert!(size_of::<T>() == 0, "a function that captures variables");
     // SAFETY: it has no bytes, so reading it touches no memory; that it may be had is promised by the caller.
     unsafe { std::ptr::NonNull::dangling().read() }
@@ -195,6 +224,13 @@ mod tests {
         let mut results = Vec::new();
         codec::take_many(end.done as usize, &mut &bytes[..], &mut results).unwrap();
         (end, results)
+    }
+
+    #[test]
+    #[should_panic(expected = "a function that captures variables")]
+    fn a_function_with_bytes_is_not_had_again() {
+        // SAFETY: it has bytes, so none is made.
+        unsafe { again::<(fn(u8) -> u8, u8)>() };
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/error.rs", include_str!("../src/error.rs")),
     ("src/exchange.rs", include_str!("../src/exchange.rs")),
     ("src/host.rs", include_str!("../src/host.rs")),
+    ("src/inputs.rs", include_str!("../src/inputs.rs")),
     ("src/job.rs", include_str!("../src/job.rs")),
     ("src/magic.rs", include_str!("../src/magic.rs")),
     ("src/options.rs", include_str!("../src/options.rs")),

@@ -192,7 +192,7 @@ impl PoolView {
             work.take = Some(take);
             let work = Arc::new(work);
             let hosted = work.begin(&options)?;
-            Ok(Moving { hosted, work })
+            Ok(MovableWork { hosted, work })
         });
         match begun {
             Ok(job) => job,
@@ -212,17 +212,17 @@ pub trait Copies: Clone + Send + Sync + 'static {}
 impl<T: Clone + Send + Sync + 'static> Copies for T {}
 
 /// An input that exactly one worker takes out.
-struct Cell<I>(UnsafeCell<Option<I>>);
+struct Input<I>(UnsafeCell<Option<I>>);
 
 // SAFETY: the host hands each index to exactly one worker, so no two threads touch the same input.
-unsafe impl<I: Send> Sync for Cell<I> {}
+unsafe impl<I: Send> Sync for Input<I> {}
 
 /// By index, what has come of the inputs.
 type Slots<O> = Arc<Vec<OnceLock<Result<O, ItemError>>>>;
 
 /// What the workers of a map share.
 struct Work<I, O, F> {
-    inputs: Vec<Cell<I>>,
+    inputs: Vec<Input<I>>,
     results: Slots<O>,
     f: F,
     collect: bool,
@@ -248,8 +248,8 @@ where
     ) -> Self {
         let most = usize::try_from(options.most()).unwrap_or(usize::MAX);
         let inputs = inputs.into_iter().take(most);
-        let inputs: Vec<Cell<I>> = inputs
-            .map(|input| Cell(UnsafeCell::new(Some(input))))
+        let inputs: Vec<Input<I>> = inputs
+            .map(|input| Input(UnsafeCell::new(Some(input))))
             .collect();
         Self {
             results: Arc::new(inputs.iter().map(|_| OnceLock::new()).collect()),
@@ -279,17 +279,13 @@ where
 }
 
 /// A map in the background, with what its workers work on.
-pub(crate) struct Moving<W> {
+pub(crate) struct MovableWork<W> {
     // Dropped first: it works on the other.
     pub hosted: Hosted,
     pub work: Arc<W>,
 }
 
-// SAFETY: what the workers share may be sent, as the bounds say, and the host may be asked to step a map from any
-// thread, one at a time, which is whoever has this.
-unsafe impl<W: Send + Sync> Send for Moving<W> {}
-
-impl<W: Send + Sync> Movable for Moving<W> {
+impl<W: Send + Sync> Movable for MovableWork<W> {
     fn hosted(&mut self) -> &mut Hosted {
         &mut self.hosted
     }
