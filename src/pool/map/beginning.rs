@@ -12,7 +12,9 @@ use crate::pool::assignment::Assignment;
 use crate::pool::dispatch::Dispatch;
 use crate::pool::inside::Inside;
 use crate::pool::schedule::Schedule;
-use crate::wire::{Channel, EAGER, Function, MapBegin, Runs, Task, Workers, monotonic};
+use crate::wire::{
+    CapturesInfo, Channel, EAGER, Function, MapBegin, Runs, Task, Workers, monotonic,
+};
 
 impl Map {
     /// A map for some engines, with its plan.
@@ -49,12 +51,6 @@ impl Map {
             ),
         };
         let mut assignment = Assignment::new(items, ranks.len(), dispatch);
-        let capture = |((name, kind), bytes): (&(String, String), &u64)| CaptureSize {
-            name: name.clone(),
-            type_name: kind.clone(),
-            bytes: *bytes,
-        };
-        let sizes = captures.iter().flat_map(|info| &info.sizes);
         let plan = MapPlan {
             function: options.function.clone(),
             input_type,
@@ -62,7 +58,7 @@ impl Map {
             items,
             chunks: assignment.planned_chunks(),
             schedule: options.schedule,
-            captures: options.captures.iter().zip(sizes).map(capture).collect(),
+            captures: sizes(&options, captures.as_ref()),
             captures_there: false,
             pool: pool.clone(),
             kind: match threads {
@@ -71,20 +67,7 @@ impl Map {
             },
             engines: ranks.len() as u32,
         };
-        let worker = |rank| Worker {
-            rank,
-            told: false,
-            items: 0,
-            chunks: 0,
-            busy: Duration::ZERO,
-            first_items: Vec::new(),
-            deaths: Vec::new(),
-            sent: FxHashMap::default(),
-            free: 0,
-            at: None,
-            thread_at: None,
-        };
-        let workers: Vec<Worker> = ranks.into_iter().map(worker).collect();
+        let workers: Vec<Worker> = ranks.into_iter().map(Worker::new).collect();
         for (place, (.., alive)) in engines.iter().enumerate() {
             if !alive {
                 assignment.died(place, None, false, false);
@@ -99,21 +82,8 @@ impl Map {
         } else {
             output_type
         };
-        let captured = captures.as_ref().map(|info| info.hash);
-        let task = function.map(|function| Task {
-            runs: Runs::Function(Function {
-                address: function,
-                captures: captured,
-            }),
-            // Engines know nothing of names.
-            options: MapOptions {
-                function: String::new(),
-                pool: None,
-                ranks: Vec::new(),
-                captures: Vec::new(),
-                ..options.clone()
-            },
-        });
+        let captures = captures.map(|info| info.hash);
+        let task = function.map(|address| task(Function { address, captures }, &options));
         let map = Self {
             job,
             caller,
@@ -147,5 +117,51 @@ impl Map {
             gone: false,
         };
         (map, plan)
+    }
+}
+
+impl Worker {
+    /// One that has been given nothing yet.
+    fn new(rank: Rank) -> Self {
+        Self {
+            rank,
+            told: false,
+            items: 0,
+            chunks: 0,
+            busy: Duration::ZERO,
+            first_items: Vec::new(),
+            deaths: Vec::new(),
+            sent: FxHashMap::default(),
+            free: 0,
+            at: None,
+            thread_at: None,
+        }
+    }
+}
+
+/// The captured variables with their sizes.
+fn sizes(options: &MapOptions, captures: Option<&CapturesInfo>) -> Vec<CaptureSize> {
+    let sizes = captures.into_iter().flat_map(|info| &info.sizes);
+    let named = options.captures.iter().zip(sizes);
+    named
+        .map(|((name, kind), bytes)| CaptureSize {
+            name: name.clone(),
+            type_name: kind.clone(),
+            bytes: *bytes,
+        })
+        .collect()
+}
+
+/// What engines are told of the map; they know nothing of names.
+fn task(function: Function, options: &MapOptions) -> Task {
+    Task {
+        runs: Runs::Function(function),
+        options: MapOptions {
+            function: String::new(),
+            pool: None,
+            ranks: Vec::new(),
+            captures: Vec::new(),
+            ..options.clone()
+        },
     }
 }
