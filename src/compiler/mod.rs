@@ -19,6 +19,7 @@ mod diagnostics;
 mod generated;
 mod local_crates;
 mod locked;
+mod meaning;
 mod message;
 pub mod process;
 mod refusal;

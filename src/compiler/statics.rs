@@ -5,6 +5,8 @@
 //! The symbol is made of the item in which the static stands and of whatever has changed under the names that
 //! the item uses: a static that was redefined, or whose type was, is a new one. Statics in a cell's own
 //! statements belong to that cell and keep to it.
+//!
+//! The table of a function in `%%memo` goes by the function's meaning instead (`super::meaning`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,6 +14,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
+use super::meaning::{Meanings, keeps_results};
 use crate::cell::Edits;
 
 /// What all symbols of shared statics begin with.
@@ -50,6 +53,7 @@ pub fn shared(source: &str, changes: &Changes) -> Edits {
     let items: Vec<ast::Item> = file.items().filter(|item| !is_generated(item)).collect();
     let mut given: BTreeSet<String> = BTreeSet::new();
     let mut names = None;
+    let mut meanings = None;
     for item in &items {
         for (ordinal, found) in item
             .syntax()
@@ -72,6 +76,14 @@ pub fn shared(source: &str, changes: &Changes) -> Edits {
             (tokens(item.syntax()), ordinal).hash(&mut hasher);
             names.changes(item.syntax(), changes).hash(&mut hasher);
             let mut symbol = format!("{SYMBOL}{:016x}_{}", hasher.finish(), name.text());
+            if keeps_results(&found) {
+                let names = meanings.get_or_insert_with(|| Meanings::of(&items));
+                symbol = format!(
+                    "{SYMBOL}{:016x}_{}",
+                    names.meaning(item, changes),
+                    name.text()
+                );
+            }
             // Two items of the same text, such as `const _`.
             while !given.insert(symbol.clone()) {
                 symbol.push('_');
@@ -132,7 +144,7 @@ fn after_attributes(found: &ast::Static) -> usize {
 }
 
 /// The text without what only lays it out.
-fn tokens(node: &SyntaxNode) -> Vec<String> {
+pub(super) fn tokens(node: &SyntaxNode) -> Vec<String> {
     node.descendants_with_tokens()
         .filter_map(ra_ap_syntax::NodeOrToken::into_token)
         .filter(|token| !matches!(token.kind(), SyntaxKind::WHITESPACE | SyntaxKind::COMMENT))
@@ -140,7 +152,7 @@ fn tokens(node: &SyntaxNode) -> Vec<String> {
         .collect()
 }
 
-fn identifiers(node: &SyntaxNode) -> impl Iterator<Item = String> {
+pub(super) fn identifiers(node: &SyntaxNode) -> impl Iterator<Item = String> {
     node.descendants_with_tokens()
         .filter_map(ra_ap_syntax::NodeOrToken::into_token)
         .filter(|token| token.kind() == SyntaxKind::IDENT)

@@ -24,6 +24,7 @@ mod jobs;
 mod load;
 mod map;
 mod map_options;
+mod memo;
 mod opt;
 mod out;
 mod parallel;
@@ -147,6 +148,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<reduce::Reduce>(),
     Declared::of::<submit::Submit>(),
     Declared::of::<parallel::Parallel>(),
+    Declared::of::<memo::Memo>(),
     Declared::of::<compare::Compare>(),
     Declared::of::<scaling::Scaling>(),
     Declared::of::<jobs::Jobs>(),

@@ -22,6 +22,7 @@ pub mod host;
 mod inputs;
 mod job;
 pub mod magic;
+pub mod memo;
 pub mod options;
 pub mod out;
 pub mod pool;
@@ -46,6 +47,6 @@ pub mod prelude {
     pub use crate::pool::{ItemError, Job};
     pub use crate::shell::ShellResult;
     pub use crate::value::CellValue;
-    pub use crate::{engine, pool, shell};
+    pub use crate::{engine, memo, pool, shell};
     pub use serde::{Deserialize, Serialize};
 }

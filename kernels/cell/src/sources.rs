@@ -20,6 +20,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/inputs.rs", include_str!("../src/inputs.rs")),
     ("src/job.rs", include_str!("../src/job.rs")),
     ("src/magic.rs", include_str!("../src/magic.rs")),
+    ("src/memo.rs", include_str!("../src/memo.rs")),
     ("src/options.rs", include_str!("../src/options.rs")),
     ("src/out.rs", include_str!("../src/out.rs")),
     ("src/pool.rs", include_str!("../src/pool.rs")),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::cell::identifiers;
+use crate::cell::{Keeps, identifiers};
 use crate::compiler::{Artifact, Compiled};
 
 /// How many compiled cells are remembered.
@@ -19,6 +19,8 @@ pub struct Cache {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub code: String,
+    /// What its functions keep.
+    pub memo: Option<Keeps>,
     /// Of the definitions, crates and settings.
     pub version: (u64, u64),
 }

@@ -9,12 +9,12 @@ use super::blocks::carriers;
 use super::cache::Key;
 use super::waiting::Meanwhile;
 use crate::cell::{
-    Edits, boxed_closure, lifted, made_items, nests_too_deeply, split_items, with_pointers,
-    with_semicolon,
+    Edits, boxed_closure, lifted, made_items, memoised, nests_too_deeply, split_items,
+    with_pointers, with_semicolon,
 };
 use crate::compiler::analysis::expanded;
 use crate::compiler::{Artifact, CompileError, Source};
-use crate::outcome::ErrorKind;
+use crate::outcome::{ErrorKind, Report};
 use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 use crate::wire::places::Place;
@@ -120,12 +120,22 @@ impl Workshop {
         let version = (self.definitions.version(), self.settings_version);
         let key = Key {
             code: code.text.clone(),
+            memo: code.memo,
             version,
         };
         let made = self.made(&code.text);
         let unlifted = made.apply(&code.text);
         let lifted = lifted(&unlifted, true);
-        let text = lifted.apply(&unlifted);
+        let plain = lifted.apply(&unlifted);
+        let memo = match code.memo {
+            Some(keeps) => {
+                memoised(&plain, keeps)
+                    .map_err(|why| Report::usage(why.to_string()))?
+                    .0
+            }
+            None => Edits::default(),
+        };
+        let text = memo.apply(&plain);
         let (items, _) = split_items(&text);
         let carriers = carriers(&items);
         let lost = self.definitions.outdated(namespace, &items);
@@ -160,6 +170,7 @@ impl Workshop {
                     for place in told.iter_mut().flat_map(|one| &mut one.places) {
                         for (line, column) in [&mut place.start, &mut place.end] {
                             *column = carriers.column_back(&text, *line, *column);
+                            *column = memo.column_back(&plain, *line, *column);
                             *column = lifted.column_back(&unlifted, *line, *column);
                             *column = made.column_back(&code.text, *line, *column);
                         }
@@ -178,6 +189,7 @@ impl Workshop {
         self.cache.keep(
             Key {
                 code: code.text.clone(),
+                memo: code.memo,
                 version,
             },
             namespace.variables(),
