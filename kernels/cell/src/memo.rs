@@ -403,7 +403,7 @@ mod tests {
             .iter()
             .enumerate()
         {
-            let place = memo.find(&key(text, *n)).err().expect("new");
+            let place = memo.find(&key(text, *n)).expect_err("new");
             place.keep(at);
         }
         assert_eq!(memo.find(&key(&long, 2)).ok(), Some(2));
