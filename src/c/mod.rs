@@ -6,6 +6,7 @@
 //! what comes of it ([`parse`]), says how they look in Rust ([`wrap`]), and compiles ([`tool`]), unless the same was
 //! compiled before. What the compiler complains of comes back with lines of the user's ([`messages`]).
 
+mod constants;
 mod messages;
 mod parse;
 #[cfg(test)]

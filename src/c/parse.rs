@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tree_sitter::{Node, Parser, Tree};
 
+use super::constants::{self, Constant};
 use super::types::{Parameter, Type, number};
 
 /// A function that others can call.
@@ -34,8 +35,7 @@ struct Names {
     structs: HashMap<String, Fields>,
     /// Further names of structs.
     aliases: Vec<(String, String)>,
-    /// Constants of enums, with whether the user's own text has them.
-    constants: Vec<(String, i64, bool)>,
+    constants: Vec<Constant>,
 }
 
 impl Unit {
@@ -74,8 +74,8 @@ impl Unit {
 
     /// Constants of enums in the user's own text.
     pub fn constants(&self) -> impl Iterator<Item = (&str, i64)> {
-        let own = self.names.constants.iter().filter(|(.., own)| *own);
-        own.map(|(name, value, _)| (name.as_str(), *value))
+        let own = self.names.constants.iter().filter(|it| it.own);
+        own.map(|it| (it.name.as_str(), it.value))
     }
 
     fn read(&mut self, tree: &Tree, text: &str, is_own: &[bool]) {
@@ -365,59 +365,18 @@ impl<'a> Reader<'a> {
                     continue;
                 };
                 if let Some(value) = one.child_by_field_name("value") {
-                    next = self.value(value);
+                    next = constants::value(value, self.text, &self.names.constants);
                 }
                 if let Some(value) = next {
                     let name = self.of(name).to_owned();
-                    self.names.constants.push((name, value, self.own));
+                    let own = self.own;
+                    self.names.constants.push(Constant { name, value, own });
                 }
                 next = next.and_then(|value| value.checked_add(1));
             }
         }
         // One without negative values is unsigned for some compilers; both are passed alike.
         Type::Number("i32")
-    }
-
-    /// The value of a constant.
-    fn value(&self, node: Node<'_>) -> Option<i64> {
-        let text = self.of(node);
-        let inside = |name| node.child_by_field_name(name).and_then(|it| self.value(it));
-        match node.kind() {
-            "number_literal" => literal(text),
-            "identifier" => {
-                let known = self.names.constants.iter().rev();
-                let mut known = known.filter(|(name, ..)| name == text);
-                known.next().map(|(_, value, _)| *value)
-            }
-            "parenthesized_expression" => node.named_child(0).and_then(|it| self.value(it)),
-            "unary_expression" => {
-                let value = inside("argument")?;
-                match text.trim_start().chars().next()? {
-                    '-' => value.checked_neg(),
-                    '~' => Some(!value),
-                    '+' => Some(value),
-                    _ => None,
-                }
-            }
-            "binary_expression" => {
-                let (left, right) = (inside("left")?, inside("right")?);
-                let operator = node.child_by_field_name("operator")?;
-                match self.of(operator) {
-                    "+" => left.checked_add(right),
-                    "-" => left.checked_sub(right),
-                    "*" => left.checked_mul(right),
-                    "/" => left.checked_div(right),
-                    "%" => left.checked_rem(right),
-                    "|" => Some(left | right),
-                    "&" => Some(left & right),
-                    "^" => Some(left ^ right),
-                    "<<" => left.checked_shl(u32::try_from(right).ok()?),
-                    ">>" => left.checked_shr(u32::try_from(right).ok()?),
-                    _ => None,
-                }
-            }
-            _ => None,
-        }
     }
 
     /// A declarator around its name, from the outside in: `*(*f)(int)`.
@@ -434,7 +393,8 @@ impl<'a> Reader<'a> {
             }
             "array_declarator" => {
                 let size = node.child_by_field_name("size");
-                let count = size.and_then(|size| self.value(size));
+                let count =
+                    size.and_then(|size| constants::value(size, self.text, &self.names.constants));
                 let counted = count.and_then(|count| u64::try_from(count).ok());
                 match counted {
                     Some(count) => (Type::Array(Box::new(kind), count), constant),
@@ -525,21 +485,6 @@ fn pointer(to: Type, constant: bool, length: Option<String>) -> Type {
         to: Box::new(to),
         constant,
         length,
-    }
-}
-
-fn literal(text: &str) -> Option<i64> {
-    let text = text.trim_end_matches(['u', 'U', 'l', 'L']);
-    let lower = text.to_ascii_lowercase();
-    if let Some(hex) = lower.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).ok();
-    }
-    if let Some(binary) = lower.strip_prefix("0b") {
-        return i64::from_str_radix(binary, 2).ok();
-    }
-    match lower.strip_prefix('0') {
-        Some(octal) if !octal.is_empty() => i64::from_str_radix(octal, 8).ok(),
-        _ => lower.parse().ok(),
     }
 }
 

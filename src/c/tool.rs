@@ -163,7 +163,10 @@ impl Tool {
         command.env("LC_ALL", "C");
         match &source.file {
             Some(file) => command.args(["-x", "c"]).arg(file),
-            None => command.args(["-x", "c", "-"]),
+            // The words of a kernel's head are there without asking.
+            None => command.args([
+                "-include", "stddef.h", "-include", "stdint.h", "-x", "c", "-",
+            ]),
         };
         command.args(["-x", "none"]);
         command
