@@ -325,7 +325,7 @@ fn place(inside: &str) -> Option<Part<'static>> {
     let end = inside.find(|c| !digits(c)).unwrap_or(inside.len());
     let which = match &inside[..end] {
         "" => None,
-        number => Some(number.parse().ok().filter(|which| *which != 0)?),
+        number => Some(number.parse().ok()?),
     };
     let form = match &inside[end..] {
         "" => Form::Whole,

@@ -264,9 +264,12 @@ fn size(text: &str) -> Result<u64, Report> {
     };
     let unit: Option<u64> = match unit {
         "" => Some(1),
-        "k" | "K" => Some(1 << 10),
-        "m" | "M" => Some(MEBIBYTE),
-        "g" | "G" => Some(1 << 30),
+        "k" => Some(1000),
+        "K" => Some(1 << 10),
+        "m" => Some(1_000_000),
+        "M" => Some(MEBIBYTE),
+        "g" => Some(1_000_000_000),
+        "G" => Some(1 << 30),
         _ => None,
     };
     let size = number

@@ -280,7 +280,15 @@ where
     let commands = given(number);
     let texts: Vec<(u64, String, Option<String>, Prints)> = commands
         .iter()
-        .map(|one| (one.seq, one.text.clone(), one.tag.clone(), one.how.prints))
+        .map(|one| {
+            // What goes to files is not shown.
+            let prints = if one.folder.is_some() {
+                Prints::Ungrouped
+            } else {
+                one.how.prints
+            };
+            (one.seq, one.text.clone(), one.tag.clone(), prints)
+        })
         .collect();
     let mut waiting = std::collections::BTreeMap::new();
     let mut next = 0;

@@ -53,7 +53,7 @@ fn places_take_values() {
         ),
         ("::: true false", &["true", "false"]),
         ("awk '{print}' {} ::: f", &["awk '{print}' f"]),
-        ("echo {x} {0} {} ::: f", &["echo {x} {0} f"]),
+        ("echo {x} {0}{} ::: f", &["echo {x} f"]),
         ("echo", &[]),
         ("echo :::", &[]),
     ] {
