@@ -115,6 +115,7 @@ fn every_error_has_its_place_and_a_way_on() {
     );
     what_never_ends_runs(&mut session);
     mistyped_variables_get_the_nearest_one(&mut session);
+    the_users_words_decide_nothing(&mut session);
     what_cannot_be_shown_is_named(&mut session);
     what_a_job_or_a_map_in_code_needs_is_told(&mut session);
     session.end();
@@ -210,6 +211,55 @@ fn what_a_job_or_a_map_in_code_needs_is_told(session: &mut Session) {
     session.cells(&["let job = %map -a |x| f(&x) over v.clone()"]);
     contains(&session.cell("job.get()"), &["Ok([2, 3])"]);
     contains(&session.cell("%map f over &v"), &["[2, 3]"]);
+}
+
+/// What a panic says is the user's, whatever it says.
+fn the_users_words_decide_nothing(session: &mut Session) {
+    for code in [
+        "panic!(\"it cannot unwind\")",
+        "%px panic!(\"it cannot unwind\")",
+        "%map |x: u64| -> u64 { panic!(\"it cannot unwind\") } over 0..1",
+    ] {
+        let shown = session.cell(code);
+        contains(&shown, &["it cannot unwind", "In ["]);
+        lacks(&shown, &["died", "stderr"]);
+    }
+    let shown = session.cell(
+        "%reduce |x: u64| if x == 1 { panic!(\"%reduce needs at least one input\") } else { x } over 0..2 with |a, b| a + b",
+    );
+    contains(&shown, &["item 1 panicked", "needs at least one input"]);
+    lacks(&shown, &["neutral value"]);
+    let shown = session.cell("%reduce |x: u64| x over 0..0 with |a, b| a + b");
+    contains(
+        &shown,
+        &["error: %reduce needs at least one input", "neutral value"],
+    );
+    lacks(&shown, &["panicked"]);
+    // Two cells of the same text are one artifact; each panic is told of the cell that ran.
+    for code in [
+        "%px panic!(\"again\")",
+        "%map |x: u64| -> u64 { panic!(\"again\") } over 0..1",
+    ] {
+        session.cell(code);
+        let first = session.cell("engine::rank()");
+        let first: u32 = number_of(&first);
+        let shown = session.cell(code);
+        contains(
+            &in_one_line(&shown),
+            &["again", &format!("In [{}]:1", first + 1)],
+        );
+    }
+}
+
+/// The number of a cell that has shown its value.
+fn number_of(shown: &str) -> u32 {
+    let number = shown
+        .rsplit("Out[")
+        .next()
+        .and_then(|rest| rest.split(']').next());
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a value")
 }
 
 fn mistyped_variables_get_the_nearest_one(session: &mut Session) {

@@ -1,7 +1,9 @@
 //! rustc's errors as data: the user's own lines, never generated ones.
 
+use std::path::Path;
+
 use evcxr::CompilationError;
-use regatta_cell::checks::CAPTURES_CHECKED_IN;
+use regatta_cell::checks::{CAPTURES_CHECKED_IN, OWN_PREFIX};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -264,13 +266,25 @@ fn notes(error: &CompilationError) -> Vec<String> {
         .filter(|child| child["level"].as_str() == Some("note"))
         .filter_map(|child| {
             let message = child["message"].as_str()?;
-            let shown = !is_generated(message) && !message.contains("#[warn(");
+            let shown = !is_generated(message) && !is_of_cell_crate(child);
             shown.then(|| match line_elsewhere(child) {
                 Some(line) => format!("{message}: `{line}`"),
                 None => message.to_owned(),
             })
         })
         .collect()
+}
+
+/// Whether a note points into the cell crate: what its functions ask for is told otherwise.
+fn is_of_cell_crate(note: &Value) -> bool {
+    let spans = note["spans"].as_array();
+    let files = spans
+        .into_iter()
+        .flatten()
+        .filter_map(|span| span["file_name"].as_str());
+    files
+        .filter_map(|file| Path::new(file).parent())
+        .any(|folder| folder.ends_with("cell/src"))
 }
 
 /// "required for `K` to implement `a::T`"
@@ -374,7 +388,8 @@ fn import(instead: &[String]) -> Option<String> {
 
 /// Whether a text names what evcxr generates.
 fn is_generated(text: &str) -> bool {
-    text.contains("evcxr") || text.contains("Evcxr") || text.contains("regatta_")
+    let names = ["evcxr", "Evcxr", OWN_PREFIX];
+    names.iter().any(|name| text.contains(name))
 }
 
 /// The marked lines of the cell's crate, those of the error itself.

@@ -17,7 +17,7 @@ use maps::{
     map_progress, map_step, note_items, note_results, pool_kind, threads_begin,
 };
 pub use told::text;
-use told::{panicked, place, show, take_panic_text, tell, timing};
+use told::{panicked, place, show, take_panic, tell, timing};
 
 fn cell() -> MutexGuard<'static, CellState> {
     context().cell()
@@ -39,7 +39,7 @@ pub extern "C" fn regatta_host_v7() -> *const Host {
         show,
         tell,
         panicked,
-        take_panic: take_panic_text,
+        take_panic,
         place,
         pool_kind,
         map_begin,

@@ -2,10 +2,9 @@
 //! may still be needed), known by their content. One that is not here is asked for, and comes as an open file.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -158,8 +157,6 @@ pub fn named(file: OwnedFd) -> (PathBuf, Option<OwnedFd>) {
 pub struct Home {
     /// The load address.
     pub base: usize,
-    /// Its file, as it was loaded.
-    pub file: PathBuf,
     /// `None`: it is no artifact's.
     pub artifact: Option<ArtifactId>,
 }
@@ -174,15 +171,9 @@ pub fn home_of(address: *const c_void) -> Option<Home> {
         }
         info.assume_init()
     };
-    if info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: a non-null `dli_fname` is a C string that lives as long as the library, which is for ever.
-    let file = unsafe { CStr::from_ptr(info.dli_fname) };
     let base = info.dli_fbase as usize;
     Some(Home {
         base,
-        file: PathBuf::from(OsStr::from_bytes(file.to_bytes())),
         artifact: loaded().get(&base).copied(),
     })
 }

@@ -36,7 +36,7 @@ use nix::unistd::{Pid, dup2_stdin, getppid};
 
 use crate::ids::{ArtifactId, JobId};
 use crate::wire::{
-    FromEngine, INLINE, Payload, PoolSpec, RunEnd, Span, ToEngine, WireError, monotonic,
+    FromEngine, INLINE, Payload, PoolSpec, RunEnd, Runs, Span, ToEngine, WireError, monotonic,
 };
 use context::Context;
 use link::Link;
@@ -123,12 +123,20 @@ impl Engine<'_> {
                 artifact,
                 entry,
                 pools,
-            } => self.run(artifact, &entry, pools)?,
+                places,
+            } => {
+                places::know(artifact, places);
+                self.run(artifact, &entry, pools)?;
+            }
             // Nobody waits for it.
             ToEngine::Artifact { .. } => {}
             ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,
             ToEngine::ForgetCapture { hash } => self.tasks.functions.forget_capture(hash),
-            ToEngine::Task { job, task } => self.tasks.add_job(job, task),
+            ToEngine::Task { job, task, places } => {
+                let Runs::Function(function) = task.runs;
+                places::know(function.address.artifact, places);
+                self.tasks.add_job(job, task);
+            }
             ToEngine::JobOver { job } => self.tasks.remove_job(job),
             ToEngine::Chunk { job, span } => self.run_chunk(job, span, payload)?,
         }

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::link::Link;
 use super::serve;
 use crate::ids::{ArtifactId, EngineId, JobId, Rank, ToolchainStamp};
+use crate::wire::places::Places;
 use crate::wire::{
     Channel, FromEngine, Function, FunctionAddress, Payload, RunEnd, Runs, Span, Task, ToEngine,
     WireError, greeting, memory_file,
@@ -64,6 +65,7 @@ fn run() -> ToEngine {
         artifact: ARTIFACT,
         entry: "run_user_code_0".to_owned(),
         pools: Vec::new(),
+        places: Places::default(),
     }
 }
 
@@ -95,6 +97,7 @@ fn function(job: u32) -> ToEngine {
     ToEngine::Task {
         job: JobId(job),
         task,
+        places: Places::default(),
     }
 }
 

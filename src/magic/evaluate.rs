@@ -2,7 +2,7 @@
 
 use super::call::{Call, prepare};
 use super::declared::Run;
-use crate::cell::{self, CellError, Completeness, SegmentKind, ShellCall};
+use crate::cell::{self, CellError, Completeness, Kind, SegmentKind, ShellCall};
 use crate::outcome::{About, Event, Mark, Notice, Report, Sink, Snippet};
 use crate::session::{Code, Failed, Session, ShellRequest};
 
@@ -149,9 +149,10 @@ fn is_operator(session: &Session, text: &str) -> bool {
     let kind = variables
         .iter()
         .find(|(other, _)| Some(other.as_str()) == name);
-    kind.is_some_and(|(_, kind)| {
-        let outer = kind.split('<').next().unwrap_or_default();
-        outer.ends_with("Result")
+    // Libraries have their own: `io::Result`, `LocalResult`.
+    kind.is_some_and(|(_, kind)| match Kind::of(kind) {
+        Kind::Named { name, .. } => name.ends_with("Result"),
+        _ => false,
     })
 }
 

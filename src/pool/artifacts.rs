@@ -7,12 +7,19 @@ use std::path::PathBuf;
 
 use super::EntryPoint;
 use super::hub::State;
-use crate::ids::{ArtifactId, EngineId};
-use crate::wire::{Payload, PoolSpec, ToEngine};
+use crate::ids::{ArtifactId, EngineId, JobId};
+use crate::wire::places::Places;
+use crate::wire::{Payload, PoolSpec, Runs, Task, ToEngine};
 
 /// All that were run: what an older one holds, a later cell may call.
 #[derive(Default)]
-pub struct Artifacts(HashMap<ArtifactId, PathBuf>);
+pub struct Artifacts(HashMap<ArtifactId, Known>);
+
+struct Known {
+    file: PathBuf,
+    /// As the cell has them that ran it last.
+    places: Places,
+}
 
 impl State {
     /// What tells an engine to run the function.
@@ -21,24 +28,41 @@ impl State {
             artifact,
             file,
             symbol,
+            places,
         } = entry;
-        self.artifacts.0.insert(artifact, file);
+        let known = Known {
+            file,
+            places: places.clone(),
+        };
+        self.artifacts.0.insert(artifact, known);
         ToEngine::Run {
             artifact,
             entry: symbol,
             pools,
+            places,
         }
     }
 
     /// Engines may ask for this one from now on.
     pub(super) fn know(&mut self, artifact: ArtifactId, file: PathBuf) {
-        self.artifacts.0.insert(artifact, file);
+        let places = Places::default();
+        self.artifacts.0.insert(artifact, Known { file, places });
+    }
+
+    /// What tells an engine what the chunks of a job run.
+    pub(super) fn task_message(&self, job: JobId, task: Task) -> ToEngine {
+        let Runs::Function(function) = task.runs;
+        let known = self.artifacts.0.get(&function.address.artifact);
+        let places = known.map_or_else(Places::default, |known| known.places.clone());
+        ToEngine::Task { job, task, places }
     }
 
     /// The answer to an engine that lacks an artifact.
     pub(super) fn give_artifact(&mut self, engine: EngineId, artifact: ArtifactId) {
         let opened = match self.artifacts.0.get(&artifact) {
-            Some(file) => File::open(file).map_err(|error| format!("{}: {error}", file.display())),
+            Some(Known { file, .. }) => {
+                File::open(file).map_err(|error| format!("{}: {error}", file.display()))
+            }
             None => Err("the session knows of no such artifact".to_owned()),
         };
         let (payload, why) = match opened {

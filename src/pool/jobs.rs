@@ -82,7 +82,8 @@ impl State {
                     {
                         self.send(engine, &ToEngine::JobOver { job }, &Payload::None);
                     }
-                    self.send(engine, &ToEngine::Task { job, task }, &Payload::None);
+                    let task = self.task_message(job, task);
+                    self.send(engine, &task, &Payload::None);
                 }
                 Step::Stop(engines) => self.stop_items(job, &engines),
                 Step::Failed(failure) => {

@@ -51,6 +51,7 @@ use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, Event, JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
+use crate::wire::places::Places;
 pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed};
 
 /// Which engine to start.
@@ -75,6 +76,8 @@ pub struct EntryPoint {
     pub file: PathBuf,
     /// The function's symbol.
     pub symbol: String,
+    /// Where the artifact's lines stand in the cells of the user's.
+    pub places: Places,
 }
 
 /// A cell that an engine begins with.

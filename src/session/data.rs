@@ -1,7 +1,7 @@
 //! Moving variables between the local engine and the engines of a pool.
 
 use super::{Code, Failed, Pool, PxOptions, Session, explain, types};
-use crate::cell::{Binding, Targets};
+use crate::cell::{Binding, Kind, Targets};
 use crate::ids::Rank;
 use crate::outcome::{Event, PoolKind, Report, Sink};
 use crate::pool::Payload;
@@ -204,17 +204,11 @@ impl Session {
 }
 
 /// The element's type of a `Vec` or an array.
-fn element_of(kind: &str) -> Option<&str> {
-    let vec = kind
-        .split_once("Vec<")
-        .filter(|(path, _)| path.is_empty() || path.ends_with("::") && !path.contains('<'))
-        .and_then(|(_, rest)| rest.strip_suffix('>'));
-    let array = || {
-        kind.strip_prefix('[')?
-            .rsplit_once(';')
-            .map(|(element, _)| element.trim())
-    };
-    vec.or_else(array)
+fn element_of(kind: &str) -> Option<String> {
+    match Kind::of(kind) {
+        Kind::Array(element) => Some(element),
+        vec => vec.only_argument("Vec").map(str::to_owned),
+    }
 }
 
 fn cannot_scatter(name: &str, kind: &str) -> Report {
@@ -241,13 +235,13 @@ fn stuck(mut failed: Failed, name: &str) -> Failed {
 
 #[cfg(test)]
 mod tests {
-    use super::element_of;
-
     #[test]
     fn elements_of_vecs_and_arrays() {
-        assert_eq!(element_of("Vec<f64>"), Some("f64"));
-        assert_eq!(element_of("std::vec::Vec<Vec<u8>>"), Some("Vec<u8>"));
-        assert_eq!(element_of("[f64; 3]"), Some("f64"));
+        let element_of = |kind| super::element_of(kind);
+        let some = |kind: &str| Some(kind.to_owned());
+        assert_eq!(element_of("Vec<f64>"), some("f64"));
+        assert_eq!(element_of("std::vec::Vec<Vec<u8>>"), some("Vec<u8>"));
+        assert_eq!(element_of("[f64; 3]"), some("f64"));
         assert_eq!(element_of("String"), None);
         assert_eq!(element_of("HashMap<u8, Vec<u8>>"), None);
     }

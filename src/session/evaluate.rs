@@ -144,10 +144,11 @@ impl Session {
             }
             self.tell_redefined(&ready.lost, sink);
             self.crew.has_now(local, ready.before.clone());
-            let mut batch = Batch::new(vec![(local, Origin::Local)], ready.artifact.clone());
-            batch.data = vec![data.clone()];
             let cell = self.cell();
-            self.workshop.leave_places(&ready.artifact, code, cell);
+            let places = self.workshop.places(&ready.artifact, code, cell);
+            let origins = vec![(local, Origin::Local)];
+            let mut batch = Batch::new(origins, ready.artifact.clone(), places);
+            batch.data = vec![data.clone()];
             let flown = self.crew.fly(cell, &[batch], hold, sink)?;
             let Some((leg, map_failure)) = produced.take(flown.flight) else {
                 return Ok(());
@@ -252,6 +253,7 @@ impl Session {
             (Some(Ended::Panicked(panic)), None) => {
                 self.history.panic_report(&panic, Origin::Local)
             }
+            (Some(Ended::NothingToReduce), None) => explain::nothing_to_reduce(),
             (Some(Ended::PanickedAtEnd(panic)), None) => {
                 let note = "it panicked while a value was dropped at the cell's end; the cell's variables are kept";
                 self.history.panic_report(&panic, Origin::Local).note(note)
@@ -277,7 +279,7 @@ impl Session {
     ) -> Result<Vec<String>, Failed> {
         let namespace = match leg.ended {
             Some(Ended::Returned | Ended::PanickedAtEnd(_)) => after,
-            Some(Ended::Panicked(_) | Ended::Errored(_)) => before,
+            Some(Ended::Panicked(_) | Ended::NothingToReduce | Ended::Errored(_)) => before,
             _ => return Ok(Vec::new()),
         };
         let mut lost: Vec<String> = namespace.variables().keys().cloned().collect();

@@ -7,7 +7,7 @@ mod unkept;
 
 use std::collections::BTreeMap;
 
-pub(super) use maps::{borrowing, borrows, map_failure, only_stuck, stuck_type};
+pub(super) use maps::{borrowing, borrows, map_failure, nothing_to_reduce, only_stuck, stuck_type};
 pub(super) use refused::{Showing, unshown};
 pub(super) use unkept::wants_sources;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::crew::{Awaited, Crew, MapJob};
+use super::crew::{Awaited, Crew, JOB_VARIABLE, MapJob};
 use super::{Code, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{
@@ -40,7 +40,11 @@ pub(super) fn goes_on(job: JobId) -> Report {
 impl Session {
     /// The name of the next background map's variable.
     pub(super) fn next_job_variable(&self) -> String {
-        format!("regatta_job_{}_{}", self.cell(), self.crew.jobs.maps.len())
+        format!(
+            "{JOB_VARIABLE}{}_{}",
+            self.cell(),
+            self.crew.jobs.maps.len()
+        )
     }
 
     /// Whether the local engine still has a job's variable.

@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use regatta_cell::options::MapOptions;
+use regatta_cell::options::{MapOptions, NeedsProcesses, PROCESSES_CAN};
 
 use super::explain::{self, Showing};
 use super::outs::cannot_be_kept;
-use super::written::{Capture, NOTHING_TO_REDUCE, Written};
+use super::written::{Capture, Written};
 use super::{Code, Failed, Pool, Session, types};
 use crate::cell::{
     Binding, Inputs, Targets, arguments_of, captured, closure_parameters, identifiers, inputs,
@@ -43,9 +43,8 @@ impl Session {
         let ranks = match &request.targets {
             None => Vec::new(),
             Some(_) if kind == PoolKind::Threads => {
-                return Err(Report::usage("a thread pool has no targets")
-                    .hint("its threads share the work; a process pool has: `%pool start`")
-                    .into());
+                let what = NeedsProcesses::Targets.to_string();
+                return Err(Report::usage(what).hint(PROCESSES_CAN).into());
             }
             Some(targets) => pool.ranks(targets)?,
         };
@@ -325,12 +324,6 @@ impl Session {
         let [report] = failed.0.as_mut_slice() else {
             return failed;
         };
-        if report.what.ends_with(NOTHING_TO_REDUCE) {
-            let report = Report::usage(NOTHING_TO_REDUCE);
-            return report
-                .hint("put a neutral value in front: `std::iter::once(…).chain(inputs)`, or `pool::reduce`, whose result is an Option")
-                .into();
-        }
         let captures = report.cause == Cause::Captures;
         let unshown = match report.cause.clone() {
             Cause::NoDebug(kind) => {
@@ -389,14 +382,8 @@ fn side_by_side(request: &MapRequest) -> Option<usize> {
 
 /// Options that need an engine which can be replaced, and inputs that are still there after a panic.
 pub(super) fn refused_on_threads(options: &MapOptions) -> Result<(), Report> {
-    let hint = "a process pool can do it: `%pool start`";
-    if options.timeout.is_some() {
-        let what = "a thread cannot be stopped, so `--timeout` does not work on a thread pool";
-        return Err(Report::usage(what).hint(hint));
-    }
-    if options.retries > 0 {
-        let what = "`--retries` does not work on a thread pool: its inputs are moved into the function, not copied";
-        return Err(Report::usage(what).hint(hint));
+    if let Some(need) = options.needs_processes() {
+        return Err(Report::usage(need.to_string()).hint(PROCESSES_CAN));
     }
     Ok(())
 }

@@ -59,6 +59,8 @@ pub use px_result::PxWanted;
 pub use scaling::ScalingRequest;
 pub use shell::ShellRequest;
 
+use regatta_cell::checks::OWN_PREFIX;
+
 use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{Setting, Warmth};
 use crate::ids::{CellId, PoolName, Rank};
@@ -216,7 +218,7 @@ impl Session {
         self.workshop
             .definitions()
             .names()
-            .filter(|(name, _)| !name.starts_with("regatta_"))
+            .filter(|(name, _)| !name.starts_with(OWN_PREFIX))
             .map(|(name, kind)| (name.to_owned(), kind))
             .collect()
     }

@@ -198,8 +198,9 @@ impl Session {
         let begun = self.px_init(name, ranks, &code, &mut killed, sink);
         let begun = begun.map_err(|failed| NotBegun { failed, killed })?;
         for (engine, artifact, after) in begun {
+            let places = self.workshop.places(&artifact, &code, cell);
             let init = Init {
-                entry: entry_of(&artifact),
+                entry: entry_of(&artifact, places),
                 cell,
             };
             self.crew.begins_with(engine, init, after);

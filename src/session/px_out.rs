@@ -1,7 +1,7 @@
 //! `%px -o`: the engines' values on their way to a variable of the session. The engines keep nothing of it.
 
 use super::{Code, Failed, Session, types};
-use crate::cell::{position, tail};
+use crate::cell::{Kind, position, tail};
 use crate::ids::Rank;
 use crate::outcome::{Notice, PoolKind, Report, Sink};
 use crate::pool::Payload;
@@ -58,8 +58,9 @@ pub(super) fn sending(code: &Code) -> Code {
 
 /// The type that was sent, from the type of [`OUT`].
 pub(super) fn sent_type(kind: &str) -> Option<String> {
-    let (_, inner) = kind.split_once("PhantomData<")?;
-    inner.strip_suffix('>').map(str::to_owned)
+    Kind::of(kind)
+        .only_argument("PhantomData")
+        .map(str::to_owned)
 }
 
 impl Session {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::crew::{Ended, Flight, Flown, Leg};
+use super::explain;
 use super::places::panic_place;
 use super::px::{Plan, Planned};
 use super::px_out::Values;
@@ -182,6 +183,10 @@ fn row(rank: Rank, leg: Leg, lost: &[String], interrupted: bool) -> PxRow {
                 place,
             }
         }
+        Some(Ended::NothingToReduce) => EngineOutcome::Panicked {
+            message: explain::nothing_to_reduce().what,
+            place: None,
+        },
         Some(Ended::Errored(message)) => EngineOutcome::Errored { message },
         Some(Ended::Died(_)) if interrupted => EngineOutcome::Interrupted,
         Some(Ended::Died(cause)) => EngineOutcome::Died {

@@ -116,7 +116,7 @@ impl Session {
             let about = About::cell(plan.asked.cell);
             sink.send(Event::Notice(about, Notice::RedefinedOn { ranks, names }));
         }
-        self.workshop.leave_places(&artifact, code, self.cell());
+        let places = self.workshop.places(&artifact, code, self.cell());
         for (rank, engine) in &engines {
             self.crew.has_now(*engine, before.clone());
             let planned = Planned {
@@ -129,7 +129,7 @@ impl Session {
         }
         let origins = engines.iter();
         let origins = origins.map(|(rank, engine)| (*engine, Origin::Engine(*rank)));
-        Ok(Some(Batch::new(origins.collect(), artifact)))
+        Ok(Some(Batch::new(origins.collect(), artifact, places)))
     }
 
     /// The living engines by their variables.

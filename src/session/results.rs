@@ -4,7 +4,7 @@
 use super::jobs::failed;
 use super::types::shorten;
 use super::{Code, Failed, PxWanted, Session};
-use crate::cell::Binding;
+use crate::cell::{Binding, Kind};
 use crate::ids::JobId;
 use crate::outcome::{About, ErrorKind, Event, JobState, Notice, Report, Sink};
 use crate::pool::JobRecord;
@@ -77,7 +77,7 @@ impl Session {
             .into());
         }
         let variables = self.variables();
-        let found: Vec<(&str, &str)> = variables
+        let found: Vec<(&str, String)> = variables
             .iter()
             .filter_map(|(name, kind)| Some((name.as_str(), result_type(kind)?)))
             .filter(|(_, kind)| shorten(kind) == shorten(&record.output))
@@ -101,17 +101,15 @@ impl Session {
 }
 
 /// What the jobs give that a variable of this type has: `u64` of `Vec<Job<u64>>`.
-fn result_type(kind: &str) -> Option<&str> {
-    let kind = kind.trim();
-    if let Some(array) = kind.strip_prefix('[') {
-        let (item, _) = array.rsplit_once(';')?;
-        return result_type(item);
-    }
-    let (path, inner) = kind.strip_suffix('>')?.split_once('<')?;
-    match path.rsplit("::").next()? {
-        "Job" => Some(inner),
-        "Vec" | "Option" => result_type(inner),
-        _ => None,
+fn result_type(kind: &str) -> Option<String> {
+    let kind = Kind::of(kind);
+    let inner = |name| kind.only_argument(name);
+    match &kind {
+        Kind::Array(item) => result_type(item),
+        _ => match inner("Job") {
+            Some(result) => Some(result.to_owned()),
+            None => result_type(inner("Vec").or_else(|| inner("Option"))?),
+        },
     }
 }
 
@@ -136,7 +134,7 @@ mod tests {
             ("u64", None),
             ("(Job<u8>, Job<u8>)", None),
         ] {
-            assert_eq!(result_type(kind), result, "{kind}");
+            assert_eq!(result_type(kind).as_deref(), result, "{kind}");
         }
     }
 }

@@ -13,8 +13,6 @@ use crate::cell::{
 use crate::outcome::{ErrorKind, PoolKind, Report};
 use crate::pool::Payload;
 
-pub(super) const NOTHING_TO_REDUCE: &str = "%reduce needs at least one input";
-
 /// Captured variables that stand in one tuple.
 const TOGETHER: usize = 8;
 
@@ -169,7 +167,13 @@ impl Written<'_> {
             .filter(|capture| processes && !capture.is_text())
             .map(|capture| format!("::regatta_cell::pool::travels(&{}); ", capture.name))
             .collect();
-        let mut code = code.generated(&format!("{{ {checks}{}.{method}(", self.asked()));
+        let reduces = self.request.combine.is_some();
+        let reduced = if reduces {
+            "::regatta_cell::magic::reduced("
+        } else {
+            ""
+        };
+        let mut code = code.generated(&format!("{{ {checks}{reduced}{}.{method}(", self.asked()));
         code.collects |= options.collect && !options.background;
         if processes {
             let lent = self.captures.iter().map(Capture::lent).collect::<Vec<_>>();
@@ -189,11 +193,7 @@ impl Written<'_> {
         if let Some((combine, at)) = &self.request.combine {
             code = code.generated(",\n").user(combine, *at);
         }
-        code = code.generated(")");
-        if self.request.combine.is_some() {
-            code = code.generated(&format!(".expect({NOTHING_TO_REDUCE:?})"));
-        }
-        code.generated(" }")
+        code.generated(if reduces { ")) }" } else { ") }" })
     }
 
     pub fn inputs(&self, code: Code) -> Code {

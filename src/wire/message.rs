@@ -6,7 +6,7 @@ use std::time::Duration;
 use regatta_cell::options::MapOptions;
 use serde::{Deserialize, Serialize};
 
-use super::places::Place;
+use super::places::{Place, Places};
 use crate::ids::{ArtifactId, EngineId, JobId, PoolName, Rank};
 
 /// From the session to an engine.
@@ -25,6 +25,8 @@ pub enum ToEngine {
         entry: String,
         /// What its maps may use; the pool in use comes first.
         pools: Vec<PoolSpec>,
+        /// Of the artifact's lines.
+        places: Places,
     },
     /// One more value that the next cell takes from the session. Payload: its bytes.
     Data,
@@ -45,6 +47,8 @@ pub enum ToEngine {
     Task {
         job: JobId,
         task: Task,
+        /// Of the lines of the function's artifact.
+        places: Places,
     },
     /// A chunk of a map. Payload: the encoded inputs.
     Chunk {
@@ -326,6 +330,8 @@ pub struct Facts {
     pub panicked: bool,
     /// A `?` returned early.
     pub errored: bool,
+    /// It panicked because a reduction had nothing to reduce.
+    pub nothing_to_reduce: bool,
     /// The drop of a value panicked after all was stored.
     pub panicked_at_end: bool,
     /// Variables whose types were redefined; the cell has not run.

@@ -1,6 +1,9 @@
 //! What this crate's compile-time checks say, for whoever tells it to a user in other words: rustc passes on nothing
 //! but these texts.
 
+/// What names begin with that generated code has of its own; a user's names should not.
+pub const OWN_PREFIX: &str = "regatta_";
+
 /// A function of a map on a process pool has bytes of its own.
 pub const CAPTURES: &str = "regatta: the function of a map on a process pool captures variables (or is a function pointer)";
 

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::catch::caught;
 use crate::codec::{self, Form};
-use crate::host::{Bytes, ChunkEnd, End, Task, host, text_of};
+use crate::host::{Bytes, ChunkEnd, End, Task, host, take_panic};
 
 /// Tags of results in a map that collects errors.
 pub(crate) const VALUE: u8 = 0;
@@ -256,7 +256,7 @@ impl Chunk<'_> {
                 tries += 1;
                 self.how = End::Finished;
                 self.rest = input;
-                drop(text_of(|to, write| (host().take_panic)(to, write)));
+                take_panic();
                 continue;
             }
             tries = 0;
@@ -265,7 +265,7 @@ impl Chunk<'_> {
             }
             if self.how == End::Panicked && task.collect {
                 self.how = End::Finished;
-                let why = text_of(|to, write| (host().take_panic)(to, write));
+                let why = take_panic();
                 self.out.push(ERROR);
                 self.failed += 1;
                 match codec::append(&why, Form::Serde, &mut self.out) {

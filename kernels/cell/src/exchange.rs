@@ -52,17 +52,16 @@ pub(crate) fn tagged<O: DeserializeOwned>(
     if *tag == VALUE {
         return codec::take(bytes, codec::form::<O>()).ok().map(Ok);
     }
-    let why: String = codec::take(bytes, codec::Form::Serde).ok()?;
-    Some(Err(panicked(item, &why)))
+    let why = codec::take(bytes, codec::Form::Serde).ok()?;
+    Some(Err(panicked(item, why)))
 }
 
-/// The error of a panic as [`crate::host::Host::take_panic`] tells it.
-pub(crate) fn panicked(item: u64, why: &str) -> ItemError {
-    let (message, place) = why.rsplit_once('\u{1f}').unwrap_or((why, ""));
+/// The error of a panic as [`crate::host::take_panic`] gives it.
+pub(crate) fn panicked(item: u64, (message, place): (String, String)) -> ItemError {
     ItemError::Panicked {
         item,
-        message: message.to_owned(),
-        place: place.to_owned(),
+        message,
+        place,
     }
 }
 

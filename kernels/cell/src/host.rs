@@ -6,6 +6,8 @@
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use serde::{Serialize, de::DeserializeOwned};
+
 /// The symbol of the engine executable that returns its [`Host`] table.
 pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v7";
 
@@ -38,6 +40,19 @@ impl Bytes {
         // SAFETY: promised by the caller.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
+}
+
+/// Plain data as it crosses the table.
+#[must_use]
+pub fn packed(data: &impl Serialize) -> Vec<u8> {
+    // Plain fields in memory: there is nothing that could fail.
+    postcard::to_allocvec(data).unwrap_or_default()
+}
+
+/// From what [`packed`] made; the default for anything else.
+#[must_use]
+pub fn unpacked<T: DeserializeOwned + Default>(bytes: &[u8]) -> T {
+    postcard::from_bytes(bytes).unwrap_or_default()
 }
 
 /// Takes bytes; `to` is the caller's own.
@@ -246,8 +261,10 @@ pub enum Fact {
     ChangedType = 2,
     /// The drop of a value panicked after the cell had run and its variables were stored.
     PanickedAtEnd = 3,
-    /// The variables in the store, `name\u{1f}` of each.
+    /// The variables in the store: their names, [`packed`].
     Variables = 4,
+    /// A reduction has nothing to reduce, and panics.
+    NothingToReduce = 5,
 }
 
 /// A value that outlives its cell.
@@ -275,10 +292,10 @@ pub struct Host {
     /// A value of the user's, to be shown: its MIME type, its text and its Rust type.
     pub show: extern "C" fn(mime: Bytes, text: Bytes, type_name: Bytes),
     /// How the cell goes.
-    pub tell: extern "C" fn(fact: Fact, text: Bytes),
+    pub tell: extern "C" fn(fact: Fact, what: Bytes),
     /// Notes a panic of this thread; false when the host has no use for it, so that it should be printed.
     pub panicked: extern "C" fn(message: Bytes, file: Bytes, line: u32, column: u32) -> bool,
-    /// Takes the noted panic of this thread: `message\u{1f}place`.
+    /// Takes the noted panic of this thread: message and place, [`packed`].
     pub take_panic: extern "C" fn(to: *mut c_void, write: Write),
     /// The user's name for a line of an artifact's source, such as `In [3]:2`; `file` as a panic's location has
     /// it, in the artifact's own memory.
@@ -311,9 +328,9 @@ pub struct Host {
     pub item_ran: extern "C" fn(began: u64, took: u64),
     /// The input index at which a rank's first results stand, up to `max` of them: for the map table.
     pub first_items: extern "C" fn(rank: u32, to: *mut u64, max: u64) -> u64,
-    /// The `Debug` texts of a rank's first results.
+    /// The `Debug` texts of a rank's first results, [`packed`].
     pub note_results: extern "C" fn(rank: u32, texts: Bytes),
-    /// `Debug` texts of inputs and results from an index on, `input\u{1f}result\u{1f}` of each.
+    /// `Debug` texts of inputs and results from an index on, [`packed`] pairs.
     pub note_items: extern "C" fn(first: u64, texts: Bytes),
     /// Shows timings: seconds per loop and run.
     pub timing: extern "C" fn(per_loop: *const f64, runs: u64, loops: u64),
@@ -380,9 +397,19 @@ pub extern "C" fn append(to: *mut c_void, bytes: Bytes) {
     unsafe { (*to.cast::<Vec<u8>>()).extend_from_slice(bytes.as_slice()) }
 }
 
-/// What a host function writes, as text.
-pub(crate) fn text_of(fetch: impl FnOnce(*mut c_void, Write)) -> String {
+/// What a host function writes.
+fn bytes_of(fetch: impl FnOnce(*mut c_void, Write)) -> Vec<u8> {
     let mut bytes = Vec::<u8>::new();
     fetch((&raw mut bytes).cast(), append);
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
+}
+
+/// The same as text.
+pub(crate) fn text_of(fetch: impl FnOnce(*mut c_void, Write)) -> String {
+    String::from_utf8_lossy(&bytes_of(fetch)).into_owned()
+}
+
+/// Message and place of the panic that was noted of this thread.
+pub(crate) fn take_panic() -> (String, String) {
+    unpacked(&bytes_of(|to, write| (host().take_panic)(to, write)))
 }

@@ -13,7 +13,7 @@ pub use crate::captures::Both;
 use crate::catch::caught;
 use crate::checks::Travels;
 use crate::codec;
-use crate::host::{Bytes, End, Write, host, text_of};
+use crate::host::{Bytes, End, Fact, Write, host, packed, text_of};
 use crate::job::Job;
 use crate::options::MapOptions;
 use crate::pool::PoolView;
@@ -65,6 +65,17 @@ pub fn result<O>(job: &Job<O>) -> O {
         Ok(result) => result,
         Err(why) => panic!("{why}"),
     }
+}
+
+/// The result of a reduction.
+///
+/// # Panics
+/// When there was nothing to reduce.
+pub fn reduced<O>(result: Option<O>) -> O {
+    result.unwrap_or_else(|| {
+        (host().tell)(Fact::NothingToReduce, Bytes::of(&[]));
+        panic!("there is nothing to reduce")
+    })
 }
 
 /// What is done of a job that was cancelled, each with the index of its input.
@@ -125,18 +136,17 @@ impl Inputs {
 
     pub fn note(&self, results: &[impl Debug]) {
         let inputs = self.0.borrow();
-        let texts: String = inputs
-            .iter()
-            .zip(results)
-            .map(|(input, result)| format!("{input}\u{1f}{}\u{1f}", one_line(result)))
+        let texts = inputs.iter().zip(results);
+        let texts: Vec<(&String, String)> = texts
+            .map(|(input, result)| (input, one_line(result)))
             .collect();
-        (host().note_items)(0, Bytes::of(texts.as_bytes()));
+        (host().note_items)(0, Bytes::of(&packed(&texts)));
     }
 }
 
 /// A `Debug` text that is one field of a list.
 fn one_line(value: &impl Debug) -> String {
-    let mut text = debug_text(value).replace('\u{1f}', " ");
+    let mut text = debug_text(value);
     if let Some((end, _)) = text.char_indices().nth(LONGEST_FIELD) {
         text.truncate(end);
         text.push('…');
@@ -252,9 +262,9 @@ impl<O: Debug> NoteDebug for Results<'_, O> {
             let texts: Vec<String> = items[..count as usize]
                 .iter()
                 .filter_map(|&index| self.0.get(usize::try_from(index).ok()?))
-                .map(|result| debug_text(result).replace('\u{1f}', " "))
+                .map(debug_text)
                 .collect();
-            (host().note_results)(rank, Bytes::of(texts.join("\u{1f}").as_bytes()));
+            (host().note_results)(rank, Bytes::of(&packed(&texts)));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! [`crate::pool::PoolView`]), and whoever serves the map reads it: the cell, the hub, the engines. Between them it
 //! travels as bytes, so that no option stands in generated code and none has a name of its own on the way.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,27 @@ pub struct MapOptions {
     pub captures: Vec<(String, String)>,
 }
 
+/// What a map on a thread pool cannot do, which a process pool can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedsProcesses {
+    Timeout,
+    Retries,
+    Targets,
+}
+
+impl fmt::Display for NeedsProcesses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "a thread cannot be stopped, so `timeout` does not work on a thread pool",
+            Self::Retries => "`retries` does not work on a thread pool: its inputs are moved into the function, not copied",
+            Self::Targets => "a thread pool has no targets: its threads share the work",
+        })
+    }
+}
+
+/// What to do instead.
+pub const PROCESSES_CAN: &str = "a process pool can do it: `%pool start`";
+
 /// How chunks are given to engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Schedule {
@@ -68,6 +90,18 @@ impl MapOptions {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         postcard::from_bytes(bytes).ok()
+    }
+
+    /// For what it needs a process pool.
+    #[must_use]
+    pub fn needs_processes(&self) -> Option<NeedsProcesses> {
+        [
+            (self.timeout.is_some(), NeedsProcesses::Timeout),
+            (self.retries > 0, NeedsProcesses::Retries),
+            (!self.ranks.is_empty(), NeedsProcesses::Targets),
+        ]
+        .into_iter()
+        .find_map(|(asked, need)| asked.then_some(need))
     }
 
     /// Inputs beyond which none is taken.

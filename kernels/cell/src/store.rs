@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crate::catch::{caught, value_of};
-use crate::host::{Bytes, Fact, host};
+use crate::host::{Bytes, Fact, host, packed};
 
 /// What evcxr's own value in the store is called, for `await`; not one of the user's variables.
 const OWN: &str = "evcxr_tokio_runtime";
@@ -107,13 +107,10 @@ impl VariableStore {
         caught(&mut || drop(old.take()));
     }
 
-    /// The names of the user's variables, each with a `\u{1f}` behind it.
-    fn names(&self) -> String {
+    /// The names of the user's variables.
+    fn names(&self) -> Vec<&String> {
         let names = self.variables.keys();
-        names
-            .filter(|name| *name != OWN)
-            .flat_map(|name| [name, "\u{1f}"])
-            .collect()
+        names.filter(|name| *name != OWN).collect()
     }
 }
 
@@ -139,7 +136,8 @@ pub unsafe fn run(
         tell(Fact::PanickedAtEnd, "");
     }
     // SAFETY: made by `create_variable_store`, never freed, and used by one cell at a time.
-    tell(Fact::Variables, &unsafe { &*store }.names());
+    let names = packed(&unsafe { &*store }.names());
+    (host().tell)(Fact::Variables, Bytes::of(&names));
     store
 }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::catch::caught;
 use crate::error::ItemError;
 use crate::exchange::{Hosted, Movable, Outcome, panicked};
-use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, text_of};
+use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, take_panic};
 use crate::job::{Decode, Job, SharedSink};
 use crate::options::MapOptions;
 use crate::pool::PoolView;
@@ -343,8 +343,7 @@ where
         if work.timed {
             (host().item_ran)(0, nanoseconds(began));
         }
-        let why = text_of(|to, write| (host().take_panic)(to, write));
-        let _ = work.results[item as usize].set(Err(panicked(item, &why)));
+        let _ = work.results[item as usize].set(Err(panicked(item, take_panic())));
         ended.done += 1;
         ended.failed += 1;
     }

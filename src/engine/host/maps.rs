@@ -3,9 +3,9 @@
 use std::ffi::c_void;
 
 use regatta_cell::host::{
-    Bytes, MapCall, PoolKind, Progress, RunOnThread, Step, ThreadsCall, Write,
+    Bytes, MapCall, PoolKind, Progress, RunOnThread, Step, ThreadsCall, Write, unpacked,
 };
-use regatta_cell::options::MapOptions;
+use regatta_cell::options::{MapOptions, PROCESSES_CAN};
 
 use super::cell;
 use super::told::text;
@@ -86,25 +86,18 @@ fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> 
             false => Ok(threads::alone(call)),
         };
     }
-    let why_not = if options.timeout.is_some() {
-        "a thread cannot be stopped, so items on a thread pool have no timeout"
-    } else if options.retries > 0 {
-        "items on a thread pool cannot be tried again: their inputs are moved into the function, not copied"
-    } else if !options.ranks.is_empty() {
-        "a thread pool has no targets: its threads share the work"
-    } else {
-        let name = options.pool.clone().unwrap_or_default();
-        // A job goes on when the cell's threads end, and so may what is given one by one.
-        let (name, pool) = match options.background || call.items == u64::MAX {
-            true => spec_of(&name)
-                .and_then(|spec| Ok((spec.name, threads::ThreadPool::new(spec.size)?)))?,
-            false => threads_of(&name)?,
-        };
-        return threads::begin(call, options, name, pool);
+    if let Some(need) = options.needs_processes() {
+        return Err(format!("{need}; {PROCESSES_CAN}"));
+    }
+    let name = options.pool.clone().unwrap_or_default();
+    // A job goes on when the cell's threads end, and so may what is given one by one.
+    let (name, pool) = match options.background || call.items == u64::MAX {
+        true => {
+            spec_of(&name).and_then(|spec| Ok((spec.name, threads::ThreadPool::new(spec.size)?)))?
+        }
+        false => threads_of(&name)?,
     };
-    Err(format!(
-        "{why_not}; a process pool can do it: `%pool start`"
-    ))
+    threads::begin(call, options, name, pool)
 }
 
 pub(super) extern "C" fn map_step(map: *mut c_void, wait: i64) -> Step {
@@ -191,22 +184,14 @@ pub(super) extern "C" fn first_items(rank: u32, to: *mut u64, max: u64) -> u64 {
 }
 
 pub(super) extern "C" fn note_results(rank: u32, texts: Bytes) {
-    let texts = text(texts);
-    let texts = texts
-        .split('\u{1f}')
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
-        .collect();
+    // SAFETY: the cell crate lends the bytes for the call.
+    let texts = unpacked(unsafe { texts.as_slice() });
     let rank = Rank(rank);
     let _ = link::send(&FromEngine::FirstResults { rank, texts }, &Payload::None);
 }
 
 pub(super) extern "C" fn note_items(first: u64, texts: Bytes) {
-    let texts = text(texts);
-    let mut parts = texts.split('\u{1f}').map(str::to_owned);
-    let mut texts = Vec::new();
-    while let (Some(input), Some(result)) = (parts.next(), parts.next()) {
-        texts.push((input, result));
-    }
+    // SAFETY: as above.
+    let texts = unpacked(unsafe { texts.as_slice() });
     let _ = link::send(&FromEngine::ItemTexts { first, texts }, &Payload::None);
 }

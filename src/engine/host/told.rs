@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use regatta_cell::host::{Bytes, Fact, Write};
+use regatta_cell::host::{Bytes, Fact, Write, packed, unpacked};
 
 use super::cell;
 use crate::engine::{link, notes, places};
@@ -10,13 +10,12 @@ use crate::ids::Rank;
 use crate::wire::places::Place;
 use crate::wire::{FromEngine, PanicInfo, Payload};
 
-pub(super) extern "C" fn take_panic_text(to: *mut c_void, write: Write) {
+pub(super) extern "C" fn take_panic(to: *mut c_void, write: Write) {
     let panic = notes::take_panic().unwrap_or_else(|| PanicInfo::plain("it panicked"));
     let place = panic
         .place
         .map_or_else(String::new, |place| place.to_string());
-    let text = format!("{}\u{1f}{place}", panic.message);
-    write(to, Bytes::of(text.as_bytes()));
+    write(to, Bytes::of(&packed(&(panic.message, place))));
 }
 
 pub(super) extern "C" fn place(file: Bytes, line: u32, to: *mut c_void, write: Write) {
@@ -53,19 +52,25 @@ pub(super) extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
 }
 
 pub(super) extern "C" fn tell(fact: Fact, what: Bytes) {
-    let what = text(what);
     let facts = &mut cell().facts;
     match fact {
         Fact::Panicked => facts.panicked = true,
         Fact::Errored => facts.errored = true,
-        Fact::ChangedType => facts.changed.push(what),
+        Fact::ChangedType => facts.changed.push(text(what)),
         Fact::PanickedAtEnd => facts.panicked_at_end = true,
-        Fact::Variables => {
-            let names = what.split('\u{1f}').filter(|name| !name.is_empty());
-            facts.variables = names.map(str::to_owned).collect();
-        }
+        // SAFETY: as in `text`.
+        Fact::Variables => facts.variables = unpacked(unsafe { what.as_slice() }),
+        Fact::NothingToReduce => facts.nothing_to_reduce = true,
     }
 }
+
+/// What the standard library says of a panic that ends the process, and where: a panic of the user's stands in no file
+/// of that name. That it cannot unwind is not among what a hook is told of it.
+const FATAL: [&str; 2] = [
+    "panic in a function that cannot unwind",
+    "panic in a destructor during cleanup",
+];
+const FATAL_IN: &str = "core/src/panicking.rs";
 
 pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column: u32) -> bool {
     if !notes::is_watched() {
@@ -78,8 +83,7 @@ pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column
         column,
         place: place_of(file, line),
     };
-    let fatal =
-        panic.message.contains("cannot unwind") || panic.message.contains("in a destructor");
+    let fatal = FATAL.contains(&panic.message.as_str()) && panic.file.ends_with(FATAL_IN);
     notes::note_panic(panic, fatal)
 }
 

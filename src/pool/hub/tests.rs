@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use super::*;
 use crate::ids::ArtifactId;
 use crate::pool::{EndEarly, EntryPoint};
+use crate::wire::places::Places;
 use world::{Event, PLAN, Plan, Trouble, World};
 
 struct Tried {
@@ -177,6 +178,7 @@ fn an_engine_that_lacks_an_artifact_gets_it_open() {
         artifact: artifact(content),
         file: file.to_owned(),
         symbol: "run".to_owned(),
+        places: Places::default(),
     };
     world.runs(run(1, &file));
     world.runs(run(2, &folder.path().join("none.so")));

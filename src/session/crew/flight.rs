@@ -17,6 +17,8 @@ use crate::wire::{PanicInfo, RunEnd};
 pub enum Ended {
     Returned,
     Panicked(PanicInfo),
+    /// A reduction had nothing to reduce.
+    NothingToReduce,
     /// The drop of a value panicked after the cell had run; its variables were stored.
     PanickedAtEnd(PanicInfo),
     /// A `?` returned early; what it printed last on standard error.
@@ -360,7 +362,9 @@ fn ended(leg: &mut Leg, end: RunEnd) -> (Ended, Option<PanicInfo>) {
                 return (Ended::ChangedTypes(facts.changed), panic);
             }
             leg.variables = facts.variables;
-            if facts.panicked {
+            if facts.panicked && facts.nothing_to_reduce {
+                (Ended::NothingToReduce, None)
+            } else if facts.panicked {
                 (Ended::Panicked(panic.unwrap_or_default()), None)
             } else if facts.panicked_at_end {
                 (Ended::PanickedAtEnd(panic.unwrap_or_default()), None)

@@ -12,21 +12,25 @@ use crate::ids::{CellId, EngineId, JobId};
 use crate::outcome::{About, DeathCause, EngineChange, Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
+use crate::wire::places::Places;
 
 /// Engines that run the same artifact.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub engines: Vec<(EngineId, Origin)>,
     pub artifact: Arc<Artifact>,
+    /// Where its lines stand in the cells of the user's.
+    pub places: Places,
     /// Per engine the values that the cell takes from the crew.
     pub data: Vec<Vec<Payload>>,
 }
 
 impl Batch {
-    pub fn new(engines: Vec<(EngineId, Origin)>, artifact: Arc<Artifact>) -> Self {
+    pub fn new(engines: Vec<(EngineId, Origin)>, artifact: Arc<Artifact>, places: Places) -> Self {
         Self {
             engines,
             artifact,
+            places,
             data: Vec::new(),
         }
     }
@@ -93,8 +97,9 @@ pub struct Flown {
 }
 
 /// What engines are told to run.
-pub fn entry_of(artifact: &Artifact) -> EntryPoint {
+pub fn entry_of(artifact: &Artifact, places: Places) -> EntryPoint {
     EntryPoint {
+        places,
         artifact: artifact.id,
         file: artifact.so.clone(),
         symbol: artifact.entry.clone(),
@@ -124,7 +129,7 @@ impl Crew {
         for batch in runs {
             self.hub.run(Run {
                 engines: batch.engines.iter().map(|(engine, _)| *engine).collect(),
-                entry: entry_of(&batch.artifact),
+                entry: entry_of(&batch.artifact, batch.places.clone()),
                 cell,
                 pools: self.pools_in_use(),
                 data: batch.data.clone(),

@@ -146,9 +146,12 @@ impl Jobs {
     }
 }
 
+/// What the name of a job's variable begins with.
+pub const JOB_VARIABLE: &str = "regatta_job_";
+
 /// Whether a variable is a job's or a cell's value, of which the user sees the number only.
 pub fn is_ours(variable: &str) -> bool {
-    variable.starts_with("regatta_job_") || is_out(variable)
+    variable.starts_with(JOB_VARIABLE) || is_out(variable)
 }
 
 impl Crew {

@@ -71,6 +71,11 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
     }
     report
 }
+pub fn nothing_to_reduce() -> Report {
+    Report::usage("%reduce needs at least one input")
+        .hint("put a neutral value in front: `std::iter::once(…).chain(inputs)`, or `pool::reduce`, whose result is an Option")
+}
+
 /// Errors of the borrow checker: what a job in the background is given does not live long enough.
 const BORROWED: [&str; 5] = ["E0505", "E0506", "E0521", "E0597", "E0716"];
 

@@ -3,7 +3,7 @@
 use regatta_cell::checks;
 
 use super::captures::{CAPTURES_HINT, CAPTURES_WHY, captures};
-use crate::cell::root_of_path;
+use crate::cell::{Kind, root_of_path};
 use crate::compiler::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE, NO_DEBUG};
 use crate::ids::CellId;
 use crate::outcome::{Cause, ErrorKind, Mark, Report, Snippet};
@@ -11,8 +11,9 @@ use crate::session::Code;
 use crate::session::marks::{end, found, last_line, mark, word};
 
 /// Notes about rustc's own affairs.
-const NOISE: [&str; 4] = [
+const NOISE: [&str; 5] = [
     "on by default",
+    "implied by `#[",
     "the full name for the type has been written to",
     "consider using `--verbose`",
     "changes to Rust's type-inference algorithm",
@@ -60,11 +61,9 @@ pub fn refused(diagnostic: Diagnostic, code: &Code, cell: CellId, source: &str) 
     }
     report.code = diagnostic.code;
     report.notes = diagnostic.notes;
-    let ours = ["on_processes", "on_threads", "show_value"];
-    let ours = ours.iter().chain(&NOISE);
     report
         .notes
-        .retain(|note| !ours.clone().any(|name| note.contains(name)));
+        .retain(|note| !NOISE.iter().any(|words| note.contains(words)));
     let carried = [checks::TRAVELS, checks::EXCHANGED].map(|name| format!("to implement `{name}`"));
     report
         .notes
@@ -184,8 +183,7 @@ pub fn unshown(report: &mut Report, kind: &str, what: Showing) {
         (Showing::Results, true) => "the results cannot be shown: they are closures".to_owned(),
         (_, false) => format!("{whole} cannot be shown: `{kind}` has no `Debug`"),
     };
-    report.hint = Some(if is_own_type(kind) {
-        let name = kind.split('<').next().unwrap_or(kind);
+    report.hint = Some(if let Some(name) = own_type(kind) {
         format!("add #[derive(Debug)] to `{name}`, or {instead}")
     } else if closure || kind.starts_with("fn(") {
         "call it, or name it: `let f = …;`".to_owned()
@@ -292,11 +290,14 @@ fn exchangeable(kind: &str) -> String {
     }
 }
 
-/// Whether a type can be one of the session's: it has a plain name, of its own or of a generic.
-fn is_own_type(kind: &str) -> bool {
-    let name = kind.split('<').next().unwrap_or_default();
-    let mut chars = name.chars();
-    chars.next().is_some_and(char::is_uppercase) && chars.all(|c| c.is_alphanumeric() || c == '_')
+/// The name of a type that can be one of the session's: a plain one, of its own or of a generic.
+fn own_type(kind: &str) -> Option<String> {
+    match Kind::of(kind) {
+        Kind::Named { name, .. } if name.starts_with(char::is_uppercase) => {
+            kind.starts_with(&name).then_some(name)
+        }
+        _ => None,
+    }
 }
 
 /// The crate that rustc would add to a manifest: "use `cargo add NAME` to add it to your `Cargo.toml`".

@@ -7,22 +7,13 @@ use crate::cell::{ItemKind, aligned, defines_items};
 use crate::compiler::Artifact;
 use crate::ids::CellId;
 use crate::session::Code;
-use crate::wire::places::{self, Place};
+use crate::wire::places::{Place, Places};
 
 impl Workshop {
-    /// Leaves the places of an artifact's lines beside it, before engines run it as `code` of the acting cell.
-    pub fn leave_places(&self, artifact: &Artifact, code: &Code, cell: CellId) {
-        let places = self.places(&artifact.source, code, cell);
-        let file = places::file_of(artifact.id, &artifact.so);
-        let new = file.with_extension("places-new");
-        // Whoever reads it meanwhile reads the old one. Without it, panics are told without their places.
-        let _ = std::fs::write(&new, places::written(places.into_iter()))
-            .and_then(|()| std::fs::rename(&new, &file));
-    }
-
-    /// The user's lines in a generated source, which has the session's definitions as they were written and the
-    /// code's statements inside of the entry function.
-    fn places(&self, source: &str, code: &Code, cell: CellId) -> Vec<(usize, Place)> {
+    /// The user's lines in an artifact's source, which has the session's definitions as they were written and the
+    /// statements of `code`, of this cell, inside of the entry function.
+    pub fn places(&self, artifact: &Artifact, code: &Code, cell: CellId) -> Places {
+        let source = &artifact.source;
         let homes: HashMap<&str, Place> = self.definitions.homes().collect();
         let mut found = Vec::new();
         for item in defines_items(source) {
@@ -43,7 +34,8 @@ impl Workshop {
                 }));
             }
         }
-        found
+        let numbered = |(line, place)| Some((u32::try_from(line).ok()?, place));
+        found.into_iter().filter_map(numbered).collect()
     }
 }
 

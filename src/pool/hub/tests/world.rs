@@ -10,6 +10,7 @@ use super::*;
 use crate::ids::{ArtifactId, CellId, PoolName, Rank};
 use crate::pool::{EntryPoint, Launch, Run, WhichMaps};
 use crate::wire::FromCaller;
+use crate::wire::places::Places;
 
 const LOCAL: EngineId = EngineId(0);
 const ENGINES: [EngineId; 3] = [EngineId(1), EngineId(2), EngineId(3)];
@@ -134,6 +135,7 @@ impl World {
             artifact: ArtifactId::default(),
             file: "code.so".into(),
             symbol: "run".to_owned(),
+            places: Places::default(),
         });
         world.says(LOCAL, |desk| desk.opens_line(ours));
         world.begins();
