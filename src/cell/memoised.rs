@@ -145,13 +145,13 @@ mod tests {
         assert_eq!(
             written(code, Keeps::All),
             "let a = 1;\nfn f(n: u64, mut by: &[f64]) -> Vec<f64> { static REGATTA_MEMO: \
-             ::regatta_cell::memo::Memo<Vec<f64>> = ::regatta_cell::memo::Memo::new(); match REGATTA_MEMO\
+             ::regatta_cell::memo::Memo<Vec < f64 >> = ::regatta_cell::memo::Memo::new(); match REGATTA_MEMO\
              .find(&::regatta_cell::memo::Key::new().and(&n).and(&by)) { Ok(kept) => kept, Err(place) => \
-             place.keep((|| -> Vec<f64> {\n    g(n) // why\n})()) } }\na"
+             place.keep((|| -> Vec < f64 > {\n    g(n) // why\n})()) } }\na"
         );
         let good = written("fn f() -> Option<u8> { None }", Keeps::Good);
         assert!(
-            good.contains("Memo<<Option<u8> as ::regatta_cell::memo::Outcome>::Good>"),
+            good.contains("Memo<<Option < u8 > as ::regatta_cell::memo::Outcome>::Good>"),
             "{good}"
         );
         assert!(good.contains("place.keep_good("), "{good}");
