@@ -279,6 +279,9 @@ fn ctrl_c_gives_the_prompt_back() {
     session.cells(&["%pool start threads -n 2"]);
     session.enter(&format!("%map |x: u64| {{ {sleep}; x }} over 0..10u64"));
     session.shows("10 items", PATIENCE);
+    // Threads come to the end of their items, unless Ctrl-C is pressed once more.
+    session.press_interrupt();
+    session.shows("Ctrl-C again", PATIENCE);
     contains(&session.interrupt(), &["interrupted", "`kept`"]);
     contains(
         &session.cell("%map |x: u64| x + 1 over 0..3u64"),

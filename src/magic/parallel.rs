@@ -106,7 +106,7 @@ impl Magic for Parallel {
             shows: "8",
         },
         Example {
-            input: "%parallel --dry-run 'convert {} {.}.{2}' ::: a.jpg b.jpg ::: png gif",
+            input: "%parallel --dry-run 'convert {1} {1.}.{2}' ::: a.jpg b.jpg ::: png gif",
             shows: "convert b.jpg b.gif",
         },
     ];
