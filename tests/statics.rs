@@ -243,7 +243,10 @@ fn crates_keep_their_statics_and_an_edited_one_is_built_anew() {
     write_crate(folder.path(), "keeps", &source(70));
     // One engine has a value of the old crate's and runs the cell again; what the other one gave is kept.
     let shown = session.cell("%px -o both engine::rank() + 10");
-    contains(&shown, &["lost kept", " 0 │     10 ", " 1 │     11 "]);
+    contains(
+        &shown,
+        &["lost on engine 0: `kept`", " 0 │     10 ", " 1 │     11 "],
+    );
     contains(&session.cell("both"), &["[10, 11]"]);
     session.cells(&["%pool stop"]);
     contains(&session.cell("keeps::answer()"), &[": 70\n"]);
