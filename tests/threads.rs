@@ -296,9 +296,9 @@ fn maps_go_on_in_the_background() {
     session.cells(&["%env A=1", "%pool start threads -n 2"]);
     // And with the engine that it runs in.
     session.cells(&[
-        "let gone = %map -a |x: u64| { if x == 2 { std::process::exit(3) } nap(x) } over 0..4u64",
+        "let gone = %map -a |x: u64| { if x == 2 { nap(1_000); std::process::exit(3) } nap(x) } over 0..4u64",
     ]);
-    contains(&session.cell("%wait"), &["has failed", "0 of 4"]);
+    contains(&session.cell("%wait"), &["has failed", "3 of 4"]);
     contains(&session.cell("%jobs"), &["failed"]);
     session.cells(&["%map -a nap over [60_000u64, 60_000]"]);
     session.type_keys("\x04");
