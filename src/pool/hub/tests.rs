@@ -3,6 +3,7 @@
 
 mod recorder;
 mod threads;
+mod trouble;
 mod world;
 
 use std::fs::File;
