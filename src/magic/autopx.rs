@@ -5,7 +5,7 @@ use clap::Args;
 use super::px::PxArgs;
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// runs later plain cells on the engines; again: ends that
 #[derive(Args)]
@@ -22,12 +22,7 @@ impl Magic for Autopx {
         shows: "%autopx off",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let said = if session.autopx.is_some() {
             session.autopx = None;
             "%autopx off: plain cells run in the local engine again"

@@ -5,7 +5,7 @@ use clap::{Args, ValueHint};
 use super::cells::{path, read};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
-use crate::session::{CRequest, Failed, Session};
+use crate::session::{CRequest, Done, Session};
 
 /// compiles C, and defines its functions for all later cells
 #[derive(Args)]
@@ -100,12 +100,7 @@ impl Magic for C {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let arguments = self.arguments()?;
         let body = call.body.filter(|body| !body.trim().is_empty());
         let file = self.file.as_deref().map(|typed| (path(typed), typed));

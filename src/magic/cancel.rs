@@ -6,7 +6,7 @@ use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::{JobState, Report, Sink};
-use crate::session::{Failed, JobStatus, Session};
+use crate::session::{Done, JobStatus, Session};
 
 /// stops a job; items that finished keep their results
 #[derive(Args)]
@@ -23,7 +23,7 @@ impl Magic for Cancel {
         shows: "cancel",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let running =
             |status: &JobStatus| matches!(status.state, JobState::Running | JobState::Waiting);
         let job = match self.job {

@@ -4,7 +4,7 @@ use clap::{Args, ValueHint};
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// goes to another folder, with all engines
 #[derive(Args)]
@@ -22,7 +22,7 @@ impl Magic for Cd {
         shows: "/",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let to = self.folder.map(|to| session.filled_in(&to, sink));
         let to = to.transpose()?;
         let there = session.change_folder(to.as_deref())?;

@@ -6,7 +6,7 @@ use super::evaluate;
 use crate::cell::cell_ranges;
 use crate::notebook::Notebook;
 use crate::outcome::{Report, Sink};
-use crate::session::{Failed, Record, Session};
+use crate::session::{Done, Failed, Record, Session};
 
 /// A cell, with how many sessions back it is.
 pub type Past = (u32, Record);
@@ -123,7 +123,7 @@ pub fn run_all(
     cells: impl IntoIterator<Item = String>,
     session: &mut Session,
     sink: &mut dyn Sink,
-) -> Result<(), Failed> {
+) -> Done {
     for cell in cells {
         if !evaluate(session, &cell, sink) {
             return Err(Failed::default());

@@ -9,7 +9,7 @@ use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
 use crate::ids::PoolName;
 use crate::outcome::{Event, PoolKind, Report, Sink};
-use crate::session::{Failed, MapRequest, Pool, PoolRequest, Session};
+use crate::session::{Done, Failed, MapRequest, Pool, PoolRequest, Session};
 use crate::vocabulary::nearest;
 
 /// One after the other in the local engine.
@@ -47,12 +47,7 @@ impl Magic for Compare {
         shows: "serial",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let started: Vec<(String, PoolKind)> = session
             .pools()
             .iter()

@@ -4,10 +4,10 @@ use clap::{ArgMatches, Command};
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// A magic whose options are read: what is left is to run it.
-pub(super) type Run = Box<dyn FnOnce(&Call<'_>, &mut Session, &mut dyn Sink) -> Result<(), Failed>>;
+pub(super) type Run = Box<dyn FnOnce(&Call<'_>, &mut Session, &mut dyn Sink) -> Done>;
 
 pub struct Declared {
     pub name: &'static str,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Field, Report, Sink, Table};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// adds a crate: `%dep NAME = "1"`, `%dep kernels`; lists them
 #[derive(Args)]
@@ -30,12 +30,7 @@ impl Magic for Dep {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if call.text.trim().is_empty() {
             let rows = session.crates().into_iter();
             sink.send(Event::Table(Table {

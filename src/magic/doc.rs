@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Call, Example, Magic, Takes};
 use crate::compiler::analysis::{Found, Question};
 use crate::outcome::{Docs, Event, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 use crate::vocabulary::nearest;
 
 /// tells what a name is: signature, type, documentation; also `?name` and `name?`
@@ -33,12 +33,7 @@ impl Magic for Doc {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let name = call.text.trim().to_owned();
         let question = Question {
             name: name.clone(),

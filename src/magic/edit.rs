@@ -5,7 +5,7 @@ use clap::{Args, ValueHint};
 use super::cells::{is_range, path, read};
 use super::{Call, Example, Magic, evaluate, load};
 use crate::outcome::{ErrorKind, Event, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Failed, Session};
 
 /// opens $EDITOR on a file or on cells, and runs what it leaves
 #[derive(Args)]
@@ -23,7 +23,7 @@ impl Magic for Edit {
     const NAME: &'static str = "edit";
     const EXAMPLES: &'static [Example] = &[];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let system = |error: std::io::Error| {
             Report::new(
                 ErrorKind::System,

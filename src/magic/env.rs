@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Field, Report, Sink, Table};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 use crate::vocabulary::nearest;
 
 /// lists, shows or sets variables of the environment
@@ -25,12 +25,7 @@ impl Magic for Env {
         shows: "Ok(\"hello\")",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let text = call.text.trim().trim_end_matches(';').trim_end();
         if text.is_empty() {
             let rows = session.environment_variables().into_iter();

@@ -4,7 +4,7 @@ use super::call::{Call, prepare};
 use super::declared::Run;
 use crate::cell::{self, CellError, Completeness, Kind, SegmentKind, ShellCall};
 use crate::outcome::{About, Event, Mark, Notice, Report, Sink, Snippet};
-use crate::session::{Code, Failed, Session, ShellRequest};
+use crate::session::{Code, Done, Failed, Session, ShellRequest};
 
 /// Cells that run others, as `%run` does, may do so to this depth.
 const DEEPEST: usize = 16;
@@ -43,12 +43,7 @@ enum Step<'a> {
 }
 
 /// Runs text that stands in the cell from `line` on.
-pub fn run_text(
-    session: &mut Session,
-    text: &str,
-    line: usize,
-    sink: &mut dyn Sink,
-) -> Result<(), Failed> {
+pub fn run_text(session: &mut Session, text: &str, line: usize, sink: &mut dyn Sink) -> Done {
     let name = session.cell().name();
     if let Some(call) = cell::question(text).filter(|_| !is_operator(session, text)) {
         let (run, call) = prepare(&call)?;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Docs, ErrorKind, Event, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// explains an error code of the compiler
 #[derive(Args)]
@@ -22,7 +22,7 @@ impl Magic for Explain {
         shows: "moved",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let code = self.code;
         let explained = session.toolchain().explain(&code).map_err(|error| {
             let what = format!("rustc cannot be run: {error}");

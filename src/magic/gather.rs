@@ -6,7 +6,7 @@ use super::data_words::{EnginesWord, Layout, data_name};
 use super::values::OnTargets;
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
-use crate::session::{DataRequest, DataVerb, Failed, Session};
+use crate::session::{DataRequest, DataVerb, Done, Session};
 
 /// joins the parts of the engines into one collection
 #[derive(Args)]
@@ -31,12 +31,7 @@ impl Magic for Gather {
         shows: "[1, 2, 3, 4]",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         session.move_data(&self.request(call)?, sink)
     }
 }

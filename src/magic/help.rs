@@ -4,7 +4,7 @@ use clap::{Args, Command};
 
 use super::{ALL, Call, Declared, Example, Magic, Takes, find, suggest};
 use crate::outcome::{Event, Field, Report, Sink, Table};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// What is asked for, as it was typed.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Magic for Help {
         shows: "start",
     }];
 
-    fn run(self, _: &Call<'_>, _: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, _: &mut Session, sink: &mut dyn Sink) -> Done {
         let Some(MagicName(name)) = self.name else {
             let row = |magic: &Declared| {
                 vec![

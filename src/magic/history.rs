@@ -6,7 +6,7 @@ use super::cells::{Past, matches, named};
 use super::{Call, Example, Magic};
 use crate::ids::CellId;
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// shows the cells of this session, and of earlier ones
 #[derive(Args)]
@@ -37,7 +37,7 @@ impl Magic for History {
         },
     ];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let own = session.history().iter().map(|record| (0, record.clone()));
         let own = own.filter(|(_, record)| record.cell != CellId::STARTUP);
         let mut cells: Vec<Past> = match (&self.cells[..], &self.grep) {

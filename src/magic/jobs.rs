@@ -6,7 +6,7 @@ use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::{Event, Field, JobState, Report, Sink, Table};
-use crate::session::{Failed, JobStatus, Session};
+use crate::session::{Done, JobStatus, Session};
 
 /// lists the jobs, or drops the results of finished ones
 #[derive(Args)]
@@ -23,7 +23,7 @@ impl Magic for Jobs {
         shows: "done",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if let Some(which) = self.drop {
             let which = match which {
                 Which::All => None,

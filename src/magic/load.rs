@@ -5,7 +5,7 @@ use clap::{Args, ValueHint};
 use super::cells::{is_range, named, of_file};
 use super::{Call, Example, Magic};
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Failed, Session};
 
 /// puts a file, or earlier cells, into the next prompts
 #[derive(Args)]
@@ -25,7 +25,7 @@ impl Magic for Load {
         shows: "",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, _: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, _: &mut dyn Sink) -> Done {
         session.next_inputs = codes(session, &self.what)?.into();
         Ok(())
     }

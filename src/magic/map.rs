@@ -7,7 +7,7 @@ use super::map_options::{Chunks, Out, Shown, Tries, Where, binding};
 use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Report, Sink};
-use crate::session::{Failed, MapRequest, Session};
+use crate::session::{Done, MapRequest, Session};
 
 const FORM: Form = Form {
     magic: Map::NAME,
@@ -85,12 +85,7 @@ impl Magic for Map {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         session.map(&self.request(call)?, sink)
     }
 }

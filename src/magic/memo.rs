@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Call, Example, Magic, Takes};
 use crate::cell::{Keeps, memoised};
 use crate::outcome::{Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// defines functions whose results are kept
 #[derive(Args)]
@@ -32,12 +32,7 @@ impl Magic for Memo {
         shows: "",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let keeps = if self.ok { Keeps::Good } else { Keeps::All };
         let (_, names) =
             memoised(call.text, keeps).map_err(|why| Report::usage(why.to_string()))?;

@@ -69,7 +69,7 @@ pub use document::{examples, readme_table, vocabulary};
 pub use evaluate::evaluate;
 
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// What stands behind a magic's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +104,7 @@ pub trait Magic: clap::Args + 'static {
     const TAKES_SUFFIX: bool = false;
     const EXAMPLES: &'static [Example];
 
-    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink)
-    -> Result<(), Failed>;
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done;
 }
 
 /// Every magic.

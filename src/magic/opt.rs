@@ -6,7 +6,7 @@ use super::values::Switch;
 use super::{Call, Example, Magic};
 use crate::compiler::Setting;
 use crate::outcome::{Event, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// sets the optimisation of later cells, their checks, and the lines of a value
 #[derive(Args)]
@@ -29,7 +29,7 @@ impl Magic for Opt {
         shows: "opt-level 2",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if let Some(level) = self.level {
             session.configure(Setting::OptLevel(level));
         }

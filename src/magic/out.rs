@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Report, Sink, Table};
-use crate::session::{Failed, Out, Session, Whereabouts};
+use crate::session::{Done, Out, Session, Whereabouts};
 
 /// lists the values that cells have shown, or drops kept ones
 #[derive(Args)]
@@ -41,7 +41,7 @@ impl Magic for Outs {
         },
     ];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let cell = self.cell;
         if !self.drop {
             return Ok(list(cell, session, sink)?);

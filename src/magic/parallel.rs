@@ -8,7 +8,7 @@ use super::map_options::{Out, Where, binding};
 use super::values::seconds;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Report, Sink};
-use crate::session::{Failed, Limit, ParallelRequest, Resume, Session, cores};
+use crate::session::{Done, Limit, ParallelRequest, Resume, Session, cores};
 
 /// runs many shell commands, in GNU parallel's language
 #[derive(Args)]
@@ -111,12 +111,7 @@ impl Magic for Parallel {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         session.parallel(&self.request(call)?, sink)
     }
 }

@@ -8,7 +8,7 @@ use crate::cell::syntax::is_rust;
 use crate::outcome::{Event, Plot as Chart, Report, Sink, Value};
 use crate::render::debug::{columns, points};
 use crate::render::plot::svg;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// draws numbers as a chart: `%plot ys`, `%plot xs ys`
 #[derive(Args)]
@@ -34,12 +34,7 @@ impl Magic for Plot {
         shows: "0.5 ┤",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let text = call.text.trim_end().trim_end_matches(';');
         let points = match halves(text) {
             None => of_value(&session.whole_value(text, call.at, sink)?)?,

@@ -15,7 +15,7 @@ use crate::cell::position;
 use crate::ids::PoolName;
 use crate::outcome::{Event, Field, PoolKind, Report, Sink, Table};
 use crate::pool::{EngineState, Work};
-use crate::session::{Code, Failed, Pool, PoolRequest, Session};
+use crate::session::{Code, Done, Failed, Pool, PoolRequest, Session};
 
 /// starts, stops, lists, resizes, restarts pools of engines
 #[derive(Args)]
@@ -128,12 +128,7 @@ impl Magic for Pools {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let said = match self.verb {
             None | Some(Verb::List) => return list(session, sink),
             Some(Verb::Start(start)) => start.run(call, session, sink)?,
@@ -252,7 +247,7 @@ fn milliseconds(time: Duration) -> String {
     format!("{} ms", time.as_millis().max(1))
 }
 
-fn list(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+fn list(session: &mut Session, sink: &mut dyn Sink) -> Done {
     let current = session.current_pool().map(|pool| pool.name.clone());
     let mut rows = Vec::new();
     for (pool, rank, status) in session.engines(sink) {

@@ -6,7 +6,7 @@ use super::data_words::{EnginesWord, data_names};
 use super::values::OnTargets;
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
-use crate::session::{DataRequest, DataVerb, Failed, Session};
+use crate::session::{DataRequest, DataVerb, Done, Session};
 
 /// takes a variable of the engines, a Vec by rank
 #[derive(Args)]
@@ -27,12 +27,7 @@ impl Magic for Pull {
         shows: "[0, 1]",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         for request in self.requests(call)? {
             session.move_data(&request, sink)?;
         }

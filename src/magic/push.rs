@@ -6,7 +6,7 @@ use super::data_words::{VariableWord, data_names};
 use super::values::{OnTargets, variable};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
-use crate::session::{DataRequest, DataVerb, Failed, Session};
+use crate::session::{DataRequest, DataVerb, Done, Session};
 
 /// gives variables to the engines
 #[derive(Args)]
@@ -29,12 +29,7 @@ impl Magic for Push {
         shows: "300",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         for request in self.requests(call)? {
             session.move_data(&request, sink)?;
         }

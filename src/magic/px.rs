@@ -9,7 +9,7 @@ use super::{Call, Example, Magic, Takes};
 use crate::ids::PoolName;
 use crate::outcome::{GroupOutputs, Report, Sink};
 use crate::pool::Signal;
-use crate::session::{Failed, OnInterrupt, PxOptions, Session};
+use crate::session::{Done, Failed, OnInterrupt, PxOptions, Session};
 
 /// runs code on every engine of the pool in use
 #[derive(Args)]
@@ -193,12 +193,7 @@ impl Magic for Px {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let options = self.px.on_defaults(call, session)?;
         session.px(&call.code(), &options, sink)
     }

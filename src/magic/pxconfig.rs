@@ -5,7 +5,7 @@ use clap::Args;
 use super::px::PxArgs;
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Sink, Table};
-use crate::session::{Failed, OnInterrupt, Session};
+use crate::session::{Done, OnInterrupt, Session};
 
 /// sets and shows defaults for the options of %px
 #[derive(Args)]
@@ -25,12 +25,7 @@ impl Magic for Pxconfig {
         shows: "progress-after",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let pool = self.px.pool(call)?;
         if pool.is_some() {
             session.pool_named(pool.as_deref())?;

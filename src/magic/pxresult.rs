@@ -8,7 +8,7 @@ use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::Sink;
-use crate::session::{Failed, PxWanted, Session};
+use crate::session::{Done, PxWanted, Session};
 
 /// waits for `%px -a`, or shows the last result again
 #[derive(Args)]
@@ -29,12 +29,7 @@ impl Magic for Pxresult {
         shows: "6",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if call.suffix.is_some() {
             session.pool_named(call.suffix)?;
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::cells::{matches, named, run_all};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// runs earlier cells once more
 #[derive(Args)]
@@ -24,7 +24,7 @@ impl Magic for Rerun {
     const NAME: &'static str = "rerun";
     const EXAMPLES: &'static [Example] = &[];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let mut cells = named(session, &self.cells)?;
         if let Some(pattern) = self.grep {
             let is_wanted = |code: &str| matches(&pattern, code) && !code.starts_with("%rerun");

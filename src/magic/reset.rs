@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// forgets all variables and definitions
 #[derive(Args)]
@@ -17,7 +17,7 @@ impl Magic for Reset {
         shows: "forgotten",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         session.reset(sink);
         let text = "all variables and definitions are forgotten; crates, pools and history stay";
         sink.send(Event::Text(text.to_owned()));

@@ -6,7 +6,7 @@ use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// gives the results of a job, waiting for them if need be; the job keeps them
 #[derive(Args)]
@@ -25,12 +25,7 @@ impl Magic for TakeResult {
         shows: "[10, 20, 30]",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         session.job_result(self.job, call.bind, sink)
     }
 }

@@ -6,7 +6,7 @@ use super::cells::{is_notebook, of_file, run_all};
 use super::{Call, Example, Magic};
 use crate::cell::call_of_main;
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// runs a notebook (.md), or a Rust file as one cell and its `main`
 #[derive(Args)]
@@ -21,7 +21,7 @@ impl Magic for Run {
     const NAME: &'static str = "run";
     const EXAMPLES: &'static [Example] = &[];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let mut cells = of_file(&self.file)?;
         if let [code] = &mut cells[..]
             && !is_notebook(&self.file)

@@ -5,7 +5,7 @@ use clap::{Args, ValueHint};
 use super::cells::{CELL, is_notebook, named, path, write};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// writes cells into a file: a notebook (.md) or Rust
 #[derive(Args)]
@@ -30,7 +30,7 @@ impl Magic for Save {
         shows: "1 cell",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let file = self.file.as_str();
         let cells = named(session, &self.cells)?;
         if !self.append && !self.force && path(file).exists() {

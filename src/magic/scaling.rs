@@ -11,7 +11,7 @@ use super::timeline::{writable, written};
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, PoolKind, Report, Sink};
 use crate::render::scaling::svg;
-use crate::session::{Failed, MOST_ENGINES, ScalingRequest, Session, cores};
+use crate::session::{Done, MOST_ENGINES, ScalingRequest, Session, cores};
 
 const FORM: Form = Form {
     magic: Scaling::NAME,
@@ -68,12 +68,7 @@ impl Magic for Scaling {
         },
     ];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let file = self.svg.clone();
         if let Some(file) = &file {
             writable(file)?;

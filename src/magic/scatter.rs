@@ -6,7 +6,7 @@ use super::data_words::{Layout, VariableWord, data_name};
 use super::values::{OnTargets, variable};
 use super::{Call, Example, Magic};
 use crate::outcome::{Report, Sink};
-use crate::session::{DataRequest, DataVerb, Failed, Session};
+use crate::session::{DataRequest, DataVerb, Done, Session};
 
 /// divides a collection among the engines
 #[derive(Args)]
@@ -31,12 +31,7 @@ impl Magic for Scatter {
         shows: "7",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         session.move_data(&self.request(call)?, sink)
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
-use crate::session::{Failed, Session, ShellRequest};
+use crate::session::{Done, Session, ShellRequest};
 
 const BINDING: &str = "`let lines = %bash …` takes what it prints, a `Vec<String>` of lines.";
 
@@ -28,12 +28,7 @@ impl Magic for Bash {
         shows: "6",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         run_in(Self::NAME, call, session, sink)
     }
 }
@@ -48,12 +43,7 @@ impl Magic for Sh {
         shows: "two",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         run_in(Self::NAME, call, session, sink)
     }
 }
@@ -63,7 +53,7 @@ fn run_in(
     call: &Call<'_>,
     session: &mut Session,
     sink: &mut dyn Sink,
-) -> Result<(), Failed> {
+) -> Done {
     let request = ShellRequest {
         shell,
         text: call.text,

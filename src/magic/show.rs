@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// shows the whole of a value, through a pager
 #[derive(Args)]
@@ -21,12 +21,7 @@ impl Magic for Show {
         shows: "100,",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let expression = call.text.trim_end().trim_end_matches(';');
         let value = session.whole_value(expression, call.at, sink)?;
         let cell = session.cell();

@@ -6,7 +6,7 @@ use regatta_cell::options::MapOptions;
 use super::map_options::{Out, Tries, Where, binding};
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::Sink;
-use crate::session::{Failed, MapRequest, Session};
+use crate::session::{Done, MapRequest, Session};
 
 /// evaluates an expression on whichever engine is free first, and does not wait for it
 #[derive(Args)]
@@ -35,12 +35,7 @@ impl Magic for Submit {
         shows: "Ok(42)",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let bind = binding(call.bind, self.out.out, Self::NAME)?;
         let (options, targets) = self.at.of(self.tries.of(MapOptions {
             background: true,

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Report, Rows, Sink};
 use crate::render::debug::columns;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// Rows that are shown of a long list.
 const ROWS: usize = 20;
@@ -30,12 +30,7 @@ impl Magic for Table {
         shows: "│ two │ 4.0 │",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let expression = call.text.trim_end().trim_end_matches(';');
         let value = session.whole_value(expression, call.at, sink)?;
         let Some(mut all) = columns(value.text()) else {

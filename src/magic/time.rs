@@ -5,7 +5,7 @@ use clap::Args;
 use super::evaluate::run_text;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Sink, Timing};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// runs code once and tells how long that took
 #[derive(Args)]
@@ -20,12 +20,7 @@ impl Magic for Time {
         shows: "wall",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let before = session.timing();
         // On its own lines, so that columns in errors are the cell's.
         let text = " ".repeat(call.at.1.saturating_sub(1)) + call.text;

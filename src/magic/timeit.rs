@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Report, Sink};
-use crate::session::{Code, Failed, Session};
+use crate::session::{Code, Done, Session};
 
 /// measures an expression over many loops
 #[derive(Args)]
@@ -19,12 +19,7 @@ impl Magic for Timeit {
         shows: "per loop",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if call.text.trim_start().starts_with(['%', '!']) {
             return Err(Report::usage("%timeit measures Rust code only")
                 .hint("`%time` also takes magics")

@@ -10,7 +10,7 @@ use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::{Event, Report, Sink};
 use crate::render::timeline::{svg, trace};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// shows which engine worked on what when
 #[derive(Args)]
@@ -33,7 +33,7 @@ impl Magic for Timeline {
         shows: "engine",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let timeline = session.timeline(self.job)?;
         if let Some(file) = &self.svg {
             sink.send(written(file, &svg(&timeline))?);

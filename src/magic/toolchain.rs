@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// Packages on which the ways of a value between cells and engines depend.
 const CARRIERS: [&str; 3] = ["regatta-cell", "serde", "postcard"];
@@ -24,7 +24,7 @@ impl Magic for Toolchain {
         shows: "rustc",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let toolchain = session.toolchain();
         let said = toolchain.description().map_err(|error| {
             Report::new(ErrorKind::System, format!("rustc cannot be run: {error}"))

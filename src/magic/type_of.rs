@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// tells an expression's type without running it
 #[derive(Args)]
@@ -18,12 +18,7 @@ impl Magic for TypeOf {
         shows: "Vec<f64>",
     }];
 
-    fn run(
-        self,
-        call: &Call<'_>,
-        session: &mut Session,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let text = call.text.trim_end().trim_end_matches(';');
         let kind = session.type_of(text, call.at, sink)?;
         sink.send(Event::Text(kind));

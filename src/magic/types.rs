@@ -5,7 +5,7 @@ use clap::Args;
 use super::values::Switch;
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// shows each value of a cell with its type; again: ends that
 #[derive(Args)]
@@ -26,7 +26,7 @@ impl Magic for Types {
         shows: ": f64 = 1.5",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let style = session.value_style();
         style.types = self.state.map_or(!style.types, |state| state == Switch::On);
         let said = if style.types {

@@ -8,7 +8,7 @@ use super::values::{job, seconds};
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::Sink;
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// waits for jobs
 #[derive(Args)]
@@ -33,7 +33,7 @@ impl Magic for Wait {
         shows: "[1, 2, 3, 4]",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if self.jobs.is_empty() {
             return session.wait_job(None, self.timeout, sink);
         }

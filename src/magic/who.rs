@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Call, Example, Magic};
 use crate::cell::ItemKind;
 use crate::outcome::{Event, Field, Sink, Table};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// names the session's variables, functions and types
 #[derive(Args)]
@@ -27,7 +27,7 @@ impl Magic for Who {
         },
     ];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let mut names: Vec<String> = session.whereabouts().into_iter().map(|row| row.0).collect();
         names.sort();
         names.dedup();
@@ -64,7 +64,7 @@ impl Magic for Whos {
         shows: "i32",
     }];
 
-    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let rows = session
             .whereabouts()
             .into_iter()

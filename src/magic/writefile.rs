@@ -5,7 +5,7 @@ use clap::{Args, ValueHint};
 use super::cells::{path, write};
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Report, Sink};
-use crate::session::{Failed, Session};
+use crate::session::{Done, Session};
 
 /// writes the lines below into a file
 #[derive(Args)]
@@ -27,7 +27,7 @@ impl Magic for Writefile {
         shows: "regatta-example.txt",
     }];
 
-    fn run(self, call: &Call<'_>, _: &mut Session, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn run(self, call: &Call<'_>, _: &mut Session, sink: &mut dyn Sink) -> Done {
         let file = self.file.as_str();
         let Some(body) = call.body else {
             return Err(Report::usage("%writefile needs lines below it")

@@ -97,6 +97,9 @@ impl Code {
     }
 }
 
+/// How a part of a cell ended, with what it made.
+pub type Done<T = ()> = Result<T, Failed>;
+
 /// A cell that did not end well; the reports say why.
 #[derive(Debug, Default)]
 pub struct Failed(pub Vec<Report>);

@@ -44,7 +44,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use c::CRequest;
-pub use code::{Code, Failed};
+pub use code::{Code, Done, Failed};
 pub use crew::{
     MOST as MOST_ENGINES, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts, cores,
 };
