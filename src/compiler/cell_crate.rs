@@ -34,17 +34,18 @@ pub fn own(cache: &Path) -> io::Result<[(&'static str, String); 2]> {
 
 /// The lines that a manifest has for them, and for the kernels.
 pub fn lines(cache: &Path) -> io::Result<Vec<String>> {
-    let kernels = format!("kernels = {}", kernels_config(cache)?);
+    let kernels = format!("kernels = {}", kernels_config(cache, "")?);
     let own = own(cache)?.into_iter();
     let own = own.map(|(name, config)| format!("{name} = {config}"));
     Ok(own.chain([kernels]).collect())
 }
 
-/// What stands in a manifest behind the name of the compute kernels.
-pub fn kernels_config(cache: &Path) -> io::Result<String> {
+/// What stands in a manifest behind the name of the compute kernels: `more` too, such as their features.
+pub fn kernels_config(cache: &Path, more: &str) -> io::Result<String> {
     let folder = kernels(cache)?;
+    let comma = if more.trim().is_empty() { "" } else { "," };
     Ok(format!(
-        "{{ package = \"regatta-kernels\", path = {folder:?} }}"
+        "{{ package = \"regatta-kernels\", path = {folder:?}{comma}{more} }}"
     ))
 }
 

@@ -1,6 +1,9 @@
 //! The crates of which cells are built: cargo's lock file and the manifest that evcxr writes.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::message::Beginning;
 use super::{cell_crate, toolchain};
@@ -46,11 +49,48 @@ pub(super) fn add_all(
         .try_for_each(|(name, config)| add(name, config).map_err(|error| error.to_string()))
 }
 
-/// `%dep kernels` means the compute kernels that this binary carries.
+/// `%dep kernels` means the compute kernels that this binary carries, and so does a table that names no other place:
+/// `{ features = ["c"] }`.
 pub(super) fn config(name: &str, config: &str) -> Result<String, String> {
-    if name != "kernels" || config != "\"*\"" {
+    let more = match config {
+        "\"*\"" => Some(""),
+        table => table
+            .trim()
+            .strip_prefix('{')
+            .and_then(|table| table.strip_suffix('}'))
+            .filter(|table| !names_a_place(table)),
+    };
+    let Some(more) = more.filter(|_| name == "kernels") else {
         return Ok(config.to_owned());
-    }
-    cell_crate::kernels_config(&toolchain::cache_dir())
+    };
+    cell_crate::kernels_config(&toolchain::cache_dir(), more)
         .map_err(|error| format!("cannot write the kernels' sources: {error}"))
+}
+
+/// Whether an entry of a manifest says where the crate comes from.
+fn names_a_place(table: &str) -> bool {
+    static PLACE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(^|,)\s*(path|git|version|registry|package)\s*=").ok());
+    PLACE.as_ref().is_some_and(|place| place.is_match(table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::config;
+
+    #[test]
+    fn the_kernels_are_ours_unless_another_place_is_named() {
+        let ours = |given| config("kernels", given).unwrap();
+        assert!(ours("\"*\"").contains("regatta-kernels"));
+        let with_c = ours(r#"{ features = ["c"] }"#);
+        assert!(with_c.contains("regatta-kernels") && with_c.contains(r#"features = ["c"]"#));
+        for other in [
+            r#""1""#,
+            r#"{ path = "mine" }"#,
+            r#"{ features = ["version"], git="x" }"#,
+        ] {
+            assert_eq!(ours(other), other);
+        }
+        assert_eq!(config("rand", "\"*\"").as_deref(), Ok("\"*\""));
+    }
 }

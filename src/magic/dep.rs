@@ -11,7 +11,7 @@ use crate::session::{Done, Session};
 #[command(
     override_usage = "%dep [NAME [= VERSION OR TABLE]]",
     after_help = "Alone it lists the crates with their versions. `%dep kernels` adds regatta's own compute \
-                  kernels. `:dep NAME = \"1\"` works too. The part behind `=` is what Cargo.toml takes: a \
+                  kernels, and `%dep kernels = { features = [\"c\"] }` the same in C as well, in `kernels::c`. `:dep NAME = \"1\"` works too. The part behind `=` is what Cargo.toml takes: a \
                   version or `{ version = \"1\", features = [\"full\"] }`."
 )]
 pub struct Dep;

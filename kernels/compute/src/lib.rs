@@ -8,7 +8,11 @@
 //! | [`count_primes`] | a range of numbers | nearly even for ranges of one length |
 //! | [`monte_carlo_pi`] | a number of samples and a seed | even |
 //! | [`mandelbrot_row`] | a row of a picture | uneven, and where is not known beforehand |
+//!
+//! With the feature `c` the same four are there in C too, in the module `c`.
 
+#[cfg(feature = "c")]
+pub mod c;
 mod fib;
 mod mandelbrot;
 mod pi;

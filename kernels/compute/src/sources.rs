@@ -4,6 +4,13 @@
 /// Paths below this crate's folder, and what stands in them.
 pub const FILES: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../Cargo.toml")),
+    ("build.rs", include_str!("../build.rs")),
+    ("c/kernels.h", include_str!("../c/kernels.h")),
+    ("c/fib.c", include_str!("../c/fib.c")),
+    ("c/mandelbrot.c", include_str!("../c/mandelbrot.c")),
+    ("c/pi.c", include_str!("../c/pi.c")),
+    ("c/primes.c", include_str!("../c/primes.c")),
+    ("src/c.rs", include_str!("../src/c.rs")),
     ("src/lib.rs", include_str!("../src/lib.rs")),
     ("src/fib.rs", include_str!("../src/fib.rs")),
     ("src/mandelbrot.rs", include_str!("../src/mandelbrot.rs")),
@@ -22,11 +29,13 @@ mod tests {
     /// A file that is missing here is missing in every session.
     #[test]
     fn every_source_file_is_carried() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut there: Vec<String> = fs::read_dir(folder)
-            .unwrap()
-            .map(|file| format!("src/{}", file.unwrap().file_name().display()))
-            .chain(["Cargo.toml".to_owned()])
+        let files = |folder: &'static str| {
+            let there = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+            there.map(move |file| format!("{folder}/{}", file.unwrap().file_name().display()))
+        };
+        let mut there: Vec<String> = files("src")
+            .chain(files("c"))
+            .chain(["Cargo.toml", "build.rs"].map(str::to_owned))
             .collect();
         let mut carried: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
         there.sort();
