@@ -231,11 +231,14 @@ fn the_hub_makes_no_words() {
 
 #[test]
 fn unsafe_code_stands_in_two_rooms() {
-    let kernels = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/compute/src");
+    let kernels = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/compute/src"));
+    // Functions in C are declared there, and called.
+    let in_c = kernels.join("c.rs");
     let mut seen = 0;
     for path in rust_files(Path::new(SOURCES))
         .into_iter()
-        .chain(rust_files(Path::new(kernels)))
+        .chain(rust_files(kernels))
+        .filter(|path| *path != in_c)
     {
         let text = code(&fs::read_to_string(&path).expect("a source"));
         let words = text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
