@@ -57,12 +57,18 @@ fn commands_run_on_engines() {
     contains(
         &shown,
         &[
-            "out 0\nout 3",
+            "(2 engines)\nout 0\nerr 0\nout 3\nerr 3\n┌",
             "exit 3",
-            "err 3",
             "error: 1 of 2 jobs failed",
             "`done` has all results",
         ],
+    );
+    // The first is the last to end.
+    let shown = session
+        .cell("%parallel 'sleep 0.{}; echo out {}; echo err {} >&2; printf end{}' ::: 2 0 1");
+    contains(
+        &shown,
+        &["(2 engines)\nout 2\nend2err 2\nout 0\nend0err 0\nout 1\nend1err 1\n┌"],
     );
     let shown = session
         .cell("(done[1].status, done[1].stderr.text().into_owned(), done[0].ok(), done[1].tries)");
@@ -135,7 +141,8 @@ fn commands_run_on_engines() {
     );
     // On threads.
     session.cells(&["%pool start threads -n 2"]);
-    contains(&session.cell("%parallel -q echo ::: t1 t2"), &["t1\nt2"]);
+    let shown = session.cell("%parallel 'sleep 0.{}; echo {}; echo err >&2' ::: 1 0");
+    contains(&shown, &["(2 threads)\n1\nerr\n0\nerr\n┌"]);
     assert_eq!(session.end(), 0);
 }
 

@@ -73,6 +73,16 @@ impl Outside {
         let _ = self.send(&FromCaller::Cancel, &Payload::None);
     }
 
+    pub fn print(&self, stdout: &[u8], stderr: &[u8]) {
+        let message = FromCaller::Printed {
+            out: stdout.len() as u64,
+        };
+        if let Ok(payload) = Payload::of([stdout, stderr].concat()) {
+            // As above.
+            let _ = self.send(&message, &payload);
+        }
+    }
+
     pub fn progress(&self) -> Progress {
         *self.lock_progress()
     }

@@ -14,7 +14,7 @@ use super::{commands, libraries, link, monotonic, notes, outs};
 use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
-    map_progress, map_step, note_items, note_results, pool_kind, threads_begin,
+    map_print, map_progress, map_step, note_items, note_results, pool_kind, threads_begin,
 };
 pub use told::text;
 use told::{panicked, place, show, take_panic, tell, timing};
@@ -29,7 +29,7 @@ pub fn keep_first_items(items: Vec<Vec<u64>>) {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v7() -> *const Host {
+pub extern "C" fn regatta_host_v8() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -46,6 +46,7 @@ pub extern "C" fn regatta_host_v7() -> *const Host {
         threads_begin,
         map_step,
         map_cancel,
+        map_print,
         map_progress,
         map_failure,
         map_end,

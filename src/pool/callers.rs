@@ -210,6 +210,10 @@ impl State {
                 let steps = map.threads_told(*told);
                 self.take(job, steps);
             }
+            FromCaller::Printed { out } => {
+                let caller = map.caller;
+                self.caller_printed(caller, out, &payload);
+            }
             FromCaller::Cancel => self.end_early(job, EndEarly::Cancel),
             FromCaller::Closed { decode } => map.close(decode),
             // One map at a time.

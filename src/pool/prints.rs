@@ -6,6 +6,7 @@ use super::hub::State;
 use super::{PoolEvent, Printed};
 use crate::ids::EngineId;
 use crate::outcome::Stream;
+use crate::wire::Payload;
 
 impl State {
     /// Passes on what all engines have printed by now.
@@ -36,21 +37,38 @@ impl State {
                 return;
             };
             let bytes = process.take_printed(stream);
-            if !bytes.is_empty() {
-                self.room.fetch_add(bytes.len(), Ordering::Relaxed);
-                let bytes = Printed {
-                    bytes,
-                    room: self.room.clone(),
-                };
-                self.emit(
-                    engine,
-                    PoolEvent::Output {
-                        engine,
-                        stream,
-                        bytes,
-                    },
-                );
-            }
+            self.show(engine, stream, bytes);
         }
+    }
+
+    /// What the caller of a map has printed in its name: the first `out` bytes on standard output, then the others on
+    /// standard error.
+    pub(super) fn caller_printed(&mut self, caller: EngineId, out: u64, bytes: &Payload) {
+        self.pass_on_prints(caller, usize::MAX);
+        let mut stdout = bytes.copied();
+        bytes.release();
+        let out = usize::try_from(out).unwrap_or(usize::MAX);
+        let stderr = stdout.split_off(out.min(stdout.len()));
+        self.show(caller, Stream::Stdout, stdout);
+        self.show(caller, Stream::Stderr, stderr);
+    }
+
+    fn show(&mut self, engine: EngineId, stream: Stream, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.room.fetch_add(bytes.len(), Ordering::Relaxed);
+        let bytes = Printed {
+            bytes,
+            room: self.room.clone(),
+        };
+        self.emit(
+            engine,
+            PoolEvent::Output {
+                engine,
+                stream,
+                bytes,
+            },
+        );
     }
 }

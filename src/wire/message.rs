@@ -305,6 +305,11 @@ pub enum FromCaller {
     /// How far the threads of a map are, some ten times a second, and at its end.
     Threads(Box<ThreadsTold>),
     Cancel,
+    /// What the caller prints in the map's time: before its table. Payload: what goes to standard output, the first
+    /// `out` bytes, and what then goes to standard error.
+    Printed {
+        out: u64,
+    },
     /// The answer to `Over`: nanoseconds of decoding. The next map may begin on this connection.
     Closed {
         decode: u64,

@@ -158,6 +158,14 @@ impl Handle {
         }
     }
 
+    /// Prints before the map's table, in the order of these calls; nothing when the map is gone.
+    pub fn print(&self, stdout: &[u8], stderr: &[u8]) {
+        let map = self.lock();
+        if !map.0.is_null() {
+            (host().map_print)(map.0, Bytes::of(stdout), Bytes::of(stderr));
+        }
+    }
+
     /// Nothing when the map is gone.
     pub fn progress(&self) -> Option<Progress> {
         let map = self.lock();

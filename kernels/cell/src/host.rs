@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v7";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v8";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -310,6 +310,9 @@ pub struct Host {
     pub map_step: extern "C" fn(map: *mut c_void, wait: i64) -> Step,
     /// May be called from any thread.
     pub map_cancel: extern "C" fn(map: *mut c_void),
+    /// Prints on standard output, then on standard error: in the order of these calls, and before the map's table.
+    /// May be called from any thread.
+    pub map_print: extern "C" fn(map: *mut c_void, stdout: Bytes, stderr: Bytes),
     pub map_progress: extern "C" fn(map: *mut c_void) -> Progress,
     pub map_failure: extern "C" fn(map: *mut c_void, to: *mut c_void, write: Write),
     /// Ends a map that is over, or drops one that is not.

@@ -13,7 +13,7 @@ use crate::checks::Exchanged;
 use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::{
-    Exchange, MovableExchange, MovablePlan, Outcome, OutcomeSink, Plan, Request, tagged,
+    Exchange, Handle, MovableExchange, MovablePlan, Outcome, OutcomeSink, Plan, Request, tagged,
 };
 use crate::host::{Describe, Step};
 use crate::inputs::{Iterated, length};
@@ -104,16 +104,18 @@ impl PoolView {
         M: FnOnce(C::Owned) -> F,
         F: Fn(I) -> O,
     {
-        self.try_on_processes_seen(captured, inputs, maker, &mut |_, _| {})
+        self.try_on_processes_seen(captured, inputs, maker, &|_| {}, &mut |_, _| {})
     }
 
-    /// The same; `seen` is shown each as it comes, with the index of its input.
+    /// The same; `begun` is given the map when it has begun, `seen` each result as it comes, with the index of its
+    /// input.
     #[track_caller]
     pub(crate) fn try_on_processes_seen<C, I, O, M, F>(
         &self,
         captured: C,
         inputs: impl IntoIterator<Item = I>,
         maker: M,
+        begun: &dyn Fn(&Handle),
         seen: &mut dyn FnMut(u64, &Result<O, ItemError>),
     ) -> Vec<Result<O, ItemError>>
     where
@@ -152,7 +154,8 @@ impl PoolView {
         plan.request.options.collect = true;
         plan.request.ordered = false;
         let all = plan.request.items;
-        let mut exchange = begun(plan);
+        let mut exchange = self::begun(plan);
+        begun(exchange.hosted().handle());
         match exchange.hosted().run() {
             Step::Finished => drop(exchange),
             // What is done is kept, and the rest is told to be missing.

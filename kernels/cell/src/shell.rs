@@ -4,14 +4,16 @@
 //! The engine's process runs them (`sh -c`, a process group each); here is only what crosses to it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
 use std::ops::Deref;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::ItemError;
+use crate::exchange::Handle;
 use crate::host::{Bytes, PoolKind, append, host};
 use crate::pool::PoolView;
 
@@ -278,59 +280,112 @@ where
     F: Fn(Command) -> ShellResult + Sync,
 {
     let commands = given(number);
-    let texts: Vec<(u64, String, Option<String>, Prints)> = commands
-        .iter()
-        .map(|one| {
-            // What goes to files is not shown.
-            let prints = if one.folder.is_some() {
-                Prints::Ungrouped
-            } else {
-                one.how.prints
-            };
-            (one.seq, one.text.clone(), one.tag.clone(), prints)
-        })
-        .collect();
-    let mut waiting = std::collections::BTreeMap::new();
-    let mut next = 0;
-    let print = |at: u64, result: &ShellResult| {
-        if let Some((_, _, tag, Prints::Grouped)) = texts.get(at as usize) {
-            printed(tag.as_deref(), result);
-        }
+    let known: Vec<Known> = commands.iter().map(Known::of).collect();
+    let screen = Screen {
+        known: &known,
+        map: OnceLock::new(),
+        waiting: Mutex::default(),
+    };
+    let begun = |map: &Handle| {
+        let _ = screen.map.set(map.clone());
     };
     let results = match view.kind() {
         PoolKind::Threads => {
-            let results = view.try_on_threads(commands, work);
-            for (at, result) in (0..).zip(&results) {
-                if let Ok(result) = result {
-                    print(at, result);
-                }
-            }
-            results
+            let run = |command: Command| {
+                // Their numbers rise.
+                let at = known.partition_point(|known| known.seq < command.seq);
+                let mut turn = Turn(&screen, at as u64, None);
+                let result = work(command);
+                turn.2 = Some(result.clone());
+                result
+            };
+            view.try_on_threads_begun(commands, run, &begun)
         }
-        _ => view.try_on_processes_seen((), commands, move |()| work, &mut |at, result| {
-            waiting.insert(at, result.as_ref().ok().cloned());
-            while let Some(result) = waiting.remove(&next) {
-                if let Some(result) = result {
-                    print(next, &result);
-                }
-                next += 1;
-            }
-        }),
+        _ => {
+            let seen = &mut |at, result: &Result<ShellResult, _>| {
+                screen.seen(at, result.as_ref().ok());
+            };
+            view.try_on_processes_seen((), commands, move |()| work, &begun, seen)
+        }
     };
-    let whole = |(text, result): (&(u64, String, _, _), Result<ShellResult, ItemError>)| {
+    let whole = |(known, result): (&Known, Result<ShellResult, ItemError>)| {
         result.unwrap_or_else(|error| ShellResult {
-            command: text.1.clone(),
+            command: known.text.clone(),
             stderr: Output(error.to_string().into_bytes()),
             tries: u32::from(!matches!(error, ItemError::Cancelled { .. })),
             ..ShellResult::default()
         })
     };
-    let results: Vec<ShellResult> = texts.iter().zip(results).map(whole).collect();
-    tell(
-        &results,
-        &texts.iter().map(|text| text.0).collect::<Vec<_>>(),
-    );
+    let results: Vec<ShellResult> = known.iter().zip(results).map(whole).collect();
+    tell(&results, &known);
     results
+}
+
+/// What is known of a command while it is elsewhere.
+struct Known {
+    seq: u64,
+    text: String,
+    tag: Option<String>,
+    /// What it has printed is shown when its turn comes.
+    shown: bool,
+}
+
+impl Known {
+    fn of(command: &Command) -> Self {
+        Self {
+            seq: command.seq,
+            text: command.text.clone(),
+            tag: command.tag.clone(),
+            // What goes to files is not shown.
+            shown: command.folder.is_none() && command.how.prints == Prints::Grouped,
+        }
+    }
+}
+
+/// Shows what commands have printed, in their order.
+struct Screen<'a> {
+    known: &'a [Known],
+    map: OnceLock<Handle>,
+    /// The next one to be shown, and those that have ended before their turn.
+    waiting: Mutex<(u64, BTreeMap<u64, Option<ShellResult>>)>,
+}
+
+impl Screen<'_> {
+    /// The command at this place has ended.
+    fn seen(&self, at: u64, result: Option<&ShellResult>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, early) = &mut *waiting;
+        if at != *next {
+            early.insert(at, result.cloned());
+            return;
+        }
+        self.show(at, result);
+        *next += 1;
+        while let Some(result) = early.remove(next) {
+            self.show(*next, result.as_ref());
+            *next += 1;
+        }
+    }
+
+    fn show(&self, at: u64, result: Option<&ShellResult>) {
+        let known = self.known.get(at as usize).filter(|known| known.shown);
+        let (Some(known), Some(result), Some(map)) = (known, result, self.map.get()) else {
+            return;
+        };
+        if !(result.stdout.is_empty() && result.stderr.is_empty()) {
+            let tag = known.tag.as_deref();
+            map.print(&tagged(tag, &result.stdout), &tagged(tag, &result.stderr));
+        }
+    }
+}
+
+/// A command on a thread: it has had its turn when this is dropped, also by a panic.
+struct Turn<'a>(&'a Screen<'a>, u64, Option<ShellResult>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.seen(self.1, self.2.as_ref());
+    }
 }
 
 /// The same, without waiting.
@@ -343,30 +398,19 @@ where
     view.start(given(number), work)
 }
 
-/// What a command has printed, on this engine's streams.
-fn printed(tag: Option<&str>, result: &ShellResult) {
-    let tagged = |bytes: &[u8], to: &mut dyn std::io::Write| {
-        let Some(tag) = tag else {
-            return to.write_all(bytes);
-        };
-        bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .try_for_each(|line| {
-                to.write_all(tag.as_bytes())?;
-                to.write_all(b"\t")?;
-                to.write_all(line)
-            })
+/// The lines with the tag in front of each.
+fn tagged<'a>(tag: Option<&str>, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    let Some(tag) = tag else {
+        return Cow::Borrowed(bytes);
     };
-    // A stream that is closed has no reader.
-    let mut out = std::io::stdout().lock();
-    let _ = tagged(&result.stdout, &mut out);
-    let _ = out.flush();
-    let _ = tagged(&result.stderr, &mut std::io::stderr().lock());
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let tagged = lines.flat_map(|line| [tag.as_bytes(), b"\t", line]);
+    tagged.flatten().copied().collect()
 }
 
-fn tell(results: &[ShellResult], numbers: &[u64]) {
+fn tell(results: &[ShellResult], known: &[Known]) {
     let mut told = Told::default();
-    for (seq, result) in numbers.iter().zip(results) {
+    for (Known { seq, .. }, result) in known.iter().zip(results) {
         if result.tries == 0 {
             told.left += 1;
             continue;

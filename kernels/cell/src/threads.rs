@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::catch::caught;
 use crate::error::ItemError;
-use crate::exchange::{Hosted, Movable, Outcome, panicked};
+use crate::exchange::{Handle, Hosted, Movable, Outcome, panicked};
 use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, take_panic};
 use crate::job::{Decode, Job, SharedSink};
 use crate::options::MapOptions;
@@ -28,7 +28,7 @@ impl PoolView {
         O: Send + Sync,
         F: Fn(I) -> O + Sync,
     {
-        self.threads(false, inputs, &f)
+        self.threads(false, inputs, &f, &|_| {})
             .into_iter()
             .map(|result| result.expect("a map that does not collect errors has none"))
             .collect()
@@ -47,7 +47,23 @@ impl PoolView {
         O: Send + Sync,
         F: Fn(I) -> O + Sync,
     {
-        self.threads(true, inputs, &f)
+        self.try_on_threads_begun(inputs, f, &|_| {})
+    }
+
+    /// The same; `begun` is given the map before its first item.
+    #[track_caller]
+    pub(crate) fn try_on_threads_begun<I, O, F>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        f: F,
+        begun: &dyn Fn(&Handle),
+    ) -> Vec<Result<O, ItemError>>
+    where
+        I: Send,
+        O: Send + Sync,
+        F: Fn(I) -> O + Sync,
+    {
+        self.threads(true, inputs, &f, begun)
     }
 
     /// A reduction on a thread pool.
@@ -76,6 +92,7 @@ impl PoolView {
         collect: bool,
         inputs: impl IntoIterator<Item = I>,
         f: &F,
+        begun: &dyn Fn(&Handle),
     ) -> Vec<Result<O, ItemError>>
     where
         I: Send,
@@ -89,6 +106,7 @@ impl PoolView {
             Ok(hosted) => hosted,
             Err(why) => panic!("{why}"),
         };
+        begun(hosted.handle());
         match hosted.run() {
             Step::Finished => {}
             // What is done is kept, and the rest is told to be missing.

@@ -119,6 +119,13 @@ pub(super) extern "C" fn map_cancel(map: *mut c_void) {
     unsafe { begun(map) }.outside.cancel();
 }
 
+pub(super) extern "C" fn map_print(map: *mut c_void, stdout: Bytes, stderr: Bytes) {
+    // SAFETY: the cell crate lends the bytes for the call.
+    let (stdout, stderr) = unsafe { (stdout.as_slice(), stderr.as_slice()) };
+    // SAFETY: as in `map_cancel`.
+    unsafe { begun(map) }.outside.print(stdout, stderr);
+}
+
 pub(super) extern "C" fn map_progress(map: *mut c_void) -> Progress {
     // SAFETY: as in `map_cancel`.
     unsafe { begun(map) }.outside.progress()
