@@ -61,7 +61,8 @@ pub use tail::tail;
 pub use targets::{TargetError, Targets};
 pub use uses::imported;
 pub use words::{
-    KEYWORDS, format_fields, identifiers, is_variable_name, normalised, place_of, root_of_path,
+    KEYWORDS, calls_macro, format_fields, identifiers, is_variable_name, normalised, place_of,
+    root_of_path,
 };
 
 /// One input, taken apart in the order in which it runs.

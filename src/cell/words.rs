@@ -65,6 +65,16 @@ pub fn identifiers(code: &str) -> BTreeSet<String> {
     names
 }
 
+/// Whether code calls one of these macros, also in the input of another one.
+pub fn calls_macro(code: &str, names: &[&str]) -> bool {
+    let tokens: Vec<Tok> = Lexer::new(code, 0)
+        .filter(|tok| !tok.is_comment() && tok.is_significant())
+        .collect();
+    tokens.windows(2).any(|pair| {
+        names.contains(&pair[0].text(code)) && is_macro_call([Some(pair[0]), Some(pair[1])], code)
+    })
+}
+
 /// Where code says a name first: as a word, or else in a string, which may be a format's.
 pub fn place_of(code: &str, name: &str) -> Option<Range<usize>> {
     let tokens = || Lexer::new(code, 0).filter(|tok| !tok.is_comment());
@@ -200,6 +210,15 @@ fn joins(left: TokenKind, right: TokenKind) -> bool {
 mod tests {
 
     use super::*;
+
+    #[test]
+    fn a_macro_s_call_is_no_word_in_a_comment_or_a_string() {
+        let calls = |code| calls_macro(code, &["env", "include_str"]);
+        assert!(calls("let a = include_str! (\"a.txt\");"));
+        assert!(calls("println!(\"{}\", std::env![\"PATH\"]);"));
+        assert!(!calls("// included via include_str!() then\nlet a = env;"));
+        assert!(!calls("let a = \"env!(\\\"PATH\\\")\"; a != 1"));
+    }
 
     #[test]
     fn identifiers_are_those_that_the_code_uses() {

@@ -7,6 +7,7 @@ use regatta_cell::checks::{CAPTURES_CHECKED_IN, OWN_PREFIX};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::generated::ENTRY;
 use super::similar::is_far_fetched;
 
 /// Where a note has its spans when they are not on the lines of its error.
@@ -68,13 +69,10 @@ impl Extract {
     pub fn is_generated(&self) -> bool {
         self.lines.first().is_some_and(|(line, ..)| {
             let line = line.trim();
-            let made = [
-                ")",
-                "}",
-                "#[unsafe(no_mangle)]",
-                "pub extern \"C\" fn run_user_code_",
-            ];
-            is_generated(line) || made.iter().any(|start| line.starts_with(start))
+            let made = [")", "}", "#[unsafe(no_mangle)]"];
+            is_generated(line)
+                || line.contains(ENTRY)
+                || made.iter().any(|start| line.starts_with(start))
         })
     }
 }
@@ -360,7 +358,7 @@ fn help_of(child: &Value, told: &str) -> Option<String> {
     let instead = instead(span);
     // A generic parameter would be added to what evcxr makes of the cell.
     let line = span["text"][0]["text"].as_str().unwrap_or_default();
-    if line.contains("fn run_user_code_") {
+    if line.contains(ENTRY) {
         return None;
     }
     let one_line = !instead.is_empty() && !instead.contains('\n');

@@ -18,7 +18,8 @@ const CATCHING: &str = "match std::panic::catch_unwind(\n  std::panic::AssertUnw
 const GUARDING: &str =
     "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n";
 const RUNTIME: &str = "evcxr_internal_runtime";
-const ENTRY: &str = "run_user_code_";
+/// What the name of every cell's entry function begins with.
+pub const ENTRY: &str = "run_user_code_";
 
 /// The cell crate's rooms in which maps are.
 const MAPS: [&str; 2] = ["magic", "pool"];
@@ -59,10 +60,8 @@ pub fn mended(source: &str) -> Option<Mended> {
                     .self_ty()
                     .is_some_and(|kind| kind.syntax().text() == ERROR_TYPE) =>
             {
-                if let Some(at) = text.find(ERRORED) {
-                    let at = start + at;
-                    edits.replace(at..at + ERRORED.len(), "::regatta_cell::store::errored();");
-                }
+                let at = start + text.find(ERRORED)?;
+                edits.replace(at..at + ERRORED.len(), "::regatta_cell::store::errored();");
             }
             ast::Item::Fn(function) => match function.name() {
                 Some(name) if name.text().starts_with(ENTRY) => {
@@ -91,13 +90,11 @@ pub fn mended(source: &str) -> Option<Mended> {
         edits.replace(at..at + CATCHING.len(), GUARDING);
     }
     // evcxr's own is behind all of the user's.
-    if let Some(at) = source.get(body..end)?.rfind(PANICKED) {
-        let at = body + at;
-        edits.replace(
-            at..at + PANICKED.len(),
-            "::regatta_cell::store::panicked();",
-        );
-    }
+    let at = body + source.get(body..end)?.rfind(PANICKED)?;
+    edits.replace(
+        at..at + PANICKED.len(),
+        "::regatta_cell::store::panicked();",
+    );
     edits.insert(
         source.len(),
         format!(

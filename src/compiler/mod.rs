@@ -53,6 +53,7 @@ pub use analyst::Analyst;
 pub use artifact::Artifact;
 use connection::{Awaited, Connection};
 pub use diagnostics::{CELL_END, Diagnostic, Extract, HOLDS_REFERENCE, NO_DEBUG, Place};
+pub use generated::ENTRY;
 use message::{Beginning, Id, StateId, ToCompiler};
 pub use refusal::is_full;
 pub use stderr::Building;
@@ -119,8 +120,8 @@ pub struct Source {
     pub prefix: String,
     /// The user's code.
     pub code: String,
-    /// How often the names of definitions have changed: `name=count` each, with commas between them.
-    pub changes: String,
+    /// How often the names of definitions have changed.
+    pub changes: BTreeMap<String, u64>,
 }
 
 /// A setting of all later compilations.

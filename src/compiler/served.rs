@@ -188,7 +188,8 @@ impl<'a, S: Clone> Served<'a, S> {
             return Err(CompileError::Trouble("the state is gone".to_owned()));
         };
         self.set(&mut before);
-        (self.ways.set_env)(&mut before, wrapper::CHANGES_VARIABLE, &source.changes);
+        let changes = serde_json::to_string(&source.changes).unwrap_or_default();
+        (self.ways.set_env)(&mut before, wrapper::CHANGES_VARIABLE, &changes);
         let prefix_lines = source.prefix.lines().count();
         let full = whole(source);
         let told = self.types(&full, &before);

@@ -8,12 +8,13 @@
 //!
 //! The table of a function in `%%memo` goes by the function's meaning instead (`super::meaning`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
+use super::generated::ENTRY;
 use super::meaning::{Meanings, keeps_results};
 use crate::cell::Edits;
 
@@ -29,18 +30,8 @@ const ELSEWHERE: [&str; 2] = ["link_name", "thread_local"];
 /// that never changed may be missing.
 #[derive(Debug, Default)]
 pub struct Changes {
-    pub definitions: HashMap<String, u64>,
+    pub definitions: BTreeMap<String, u64>,
     pub crates: HashMap<String, u64>,
-}
-
-impl Changes {
-    /// `name=2,other=1`
-    pub fn parse(text: &str) -> HashMap<String, u64> {
-        text.split(',')
-            .filter_map(|one| one.split_once('='))
-            .filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?)))
-            .collect()
-    }
 }
 
 /// The edits that give a symbol to each static of `source`, the whole of a cell's generated source.
@@ -106,7 +97,7 @@ fn is_generated(item: &ast::Item) -> bool {
     };
     name.is_some_and(|name| {
         let name = name.text();
-        name.starts_with("run_user_code_") || name.starts_with("evcxr_")
+        name.starts_with(ENTRY) || name.starts_with("evcxr_")
     })
 }
 
@@ -239,8 +230,8 @@ impl Names {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            let of = |counts: &HashMap<String, u64>| counts.get(&name).copied().unwrap_or(0);
-            let counts = (of(&changes.definitions), of(&changes.crates));
+            let definitions = changes.definitions.get(&name).copied().unwrap_or(0);
+            let counts = (definitions, changes.crates.get(&name).copied().unwrap_or(0));
             if counts != (0, 0) {
                 found.insert((name.clone(), counts.0, counts.1));
             }
@@ -292,7 +283,7 @@ mod tests {
         assert_eq!(first, one("// why\nstatic N :\n u8 = 1;\nfn g() {}", &none));
         assert_ne!(first, one("static N: u8 = 2;", &none));
         let again = Changes {
-            definitions: Changes::parse("N=2,other=1"),
+            definitions: [("N".to_owned(), 2), ("other".to_owned(), 1)].into(),
             ..Changes::default()
         };
         assert_ne!(first, one("static N: u8 = 1;", &again));
@@ -300,20 +291,20 @@ mod tests {
         let made_of =
             "static G: Option<W> = None;\nstruct W(Rt);\nuse dep::sub::{Runtime as Rt, Other};";
         let unrelated = Changes {
-            definitions: Changes::parse("Other=3"),
-            crates: Changes::parse("log=1"),
+            definitions: [("Other".to_owned(), 3)].into(),
+            crates: [("log".to_owned(), 1)].into(),
         };
         assert_eq!(one(made_of, &none), one(made_of, &unrelated));
-        for crates in ["dep=1", "dep=2"] {
+        for rebuilt in [1, 2] {
             let changed = Changes {
-                crates: Changes::parse(crates),
+                crates: [("dep".to_owned(), rebuilt)].into(),
                 ..Changes::default()
             };
             assert_ne!(one(made_of, &none), one(made_of, &changed));
             assert_ne!(first, one("static N: u8 = 1;\nuse dep::*;", &changed));
         }
         let aliased = Changes {
-            definitions: Changes::parse("Rt=1"),
+            definitions: [("Rt".to_owned(), 1)].into(),
             ..Changes::default()
         };
         assert_ne!(one(made_of, &none), one(made_of, &aliased));
@@ -324,7 +315,7 @@ mod tests {
         let source = "#[unsafe(no_mangle)]\npub static OWN: [u8; 3] = [1; 3];";
         assert!(symbols(source, &Changes::default()).is_empty());
         let changed = Changes {
-            definitions: Changes::parse("OWN=1"),
+            definitions: [("OWN".to_owned(), 1)].into(),
             ..Changes::default()
         };
         assert_eq!(symbols(source, &changed).len(), 1);

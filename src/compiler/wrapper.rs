@@ -231,7 +231,7 @@ impl Cell {
         let linked = bundle::linked(rustc, arguments)?;
         let definitions = std::env::var(CHANGES_VARIABLE).unwrap_or_default();
         let changes = Changes {
-            definitions: Changes::parse(&definitions),
+            definitions: serde_json::from_str(&definitions).unwrap_or_default(),
             crates: linked.rebuilt,
         };
         Ok(Some(Self {

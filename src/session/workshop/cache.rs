@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::cell::{Keeps, identifiers};
+use crate::cell::{Keeps, calls_macro, identifiers};
 use crate::compiler::{Artifact, Compiled};
 
 /// How many compiled cells are remembered.
@@ -33,19 +33,17 @@ struct Entry {
 }
 
 /// What reads files or the environment while it is compiled: its text does not tell what it gives.
-const READS: [&str; 4] = ["include!", "include_str!", "include_bytes!", "env!"];
-
-fn reads(source: &str) -> bool {
-    let called = |at: usize| source.get(at..).unwrap_or_default().trim_start();
-    READS.iter().any(|name| {
-        let mut found = source.match_indices(name);
-        found.any(|(at, _)| called(at + name.len()).starts_with(['(', '[', '{']))
-    })
-}
+const READS: [&str; 5] = [
+    "include",
+    "include_str",
+    "include_bytes",
+    "env",
+    "option_env",
+];
 
 impl Cache {
     pub fn keep(&mut self, key: Key, before: &BTreeMap<String, String>, compiled: &Compiled) {
-        if reads(&compiled.artifact.source) {
+        if calls_macro(&compiled.artifact.source, &READS) {
             return;
         }
         let entry = Entry {
@@ -87,17 +85,5 @@ impl Cache {
 
     pub fn clear(&mut self) {
         *self = Self::default();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reads;
-
-    #[test]
-    fn what_reads_while_it_is_compiled_is_told_by_the_calls() {
-        assert!(reads("let a = include_str! (\"a.txt\");"));
-        assert!(reads("const P: &str = option_env![\"PATH\"].unwrap();"));
-        assert!(!reads("// included via include_str! then\nlet a = 1;"));
     }
 }

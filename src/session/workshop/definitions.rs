@@ -159,18 +159,13 @@ impl Definitions {
         names
     }
 
-    /// How often each name will have changed with these definitions, for the compiler: `name=count` each, with
-    /// commas between them.
-    pub fn changes_with(&self, items: &[ItemText]) -> String {
+    /// How often each name will have changed with these definitions, for the compiler.
+    pub fn changes_with(&self, items: &[ItemText]) -> BTreeMap<String, u64> {
         let mut changes = self.changes.clone();
         for name in self.redefined_by(items) {
             *changes.entry(name).or_default() += 1;
         }
-        let changes: Vec<String> = changes
-            .iter()
-            .map(|(name, count)| format!("{name}={count}"))
-            .collect();
-        changes.join(",")
+        changes
     }
 
     /// The variables of a namespace that cannot be kept: their types have changed since it was up to date,
@@ -387,6 +382,12 @@ mod tests {
 
     #[test]
     fn it_is_counted_how_often_a_name_has_changed() {
+        let counts = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
+            counts
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect()
+        };
         let mut definitions = Definitions::default();
         let mut define = |cell: &str| {
             let items = defines_items(cell);
@@ -395,11 +396,23 @@ mod tests {
             assert_eq!(definitions.changes_with(&[]), changes, "{cell}");
             changes
         };
-        assert_eq!(define("static N: u8 = 1;\nfn f() {}\nuse a::S;"), "");
-        assert_eq!(define("static N: u8 = 2;"), "N=1");
-        assert_eq!(define("static  N : u8 = 2;\nfn f() {}"), "N=1");
-        assert_eq!(define("static N: u8 = 1;"), "N=2");
-        assert_eq!(define("fn f() { }\nfn f() -> u8 { 1 }"), "N=2,f=1");
-        assert_eq!(define("use b::{S, T};"), "N=2,S=1,f=1");
+        assert_eq!(
+            define("static N: u8 = 1;\nfn f() {}\nuse a::S;"),
+            BTreeMap::new()
+        );
+        assert_eq!(define("static N: u8 = 2;"), counts(&[("N", 1)]));
+        assert_eq!(
+            define("static  N : u8 = 2;\nfn f() {}"),
+            counts(&[("N", 1)])
+        );
+        assert_eq!(define("static N: u8 = 1;"), counts(&[("N", 2)]));
+        assert_eq!(
+            define("fn f() { }\nfn f() -> u8 { 1 }"),
+            counts(&[("N", 2), ("f", 1)])
+        );
+        assert_eq!(
+            define("use b::{S, T};"),
+            counts(&[("N", 2), ("S", 1), ("f", 1)])
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Workshop;
 use crate::cell::{ItemKind, aligned, defines_items};
-use crate::compiler::Artifact;
+use crate::compiler::{Artifact, ENTRY};
 use crate::ids::CellId;
 use crate::session::Code;
 use crate::wire::places::{Place, Places};
@@ -40,5 +40,5 @@ impl Workshop {
 }
 
 fn is_entry(name: Option<&str>) -> bool {
-    name.is_some_and(|name| name.starts_with("run_user_code_"))
+    name.is_some_and(|name| name.starts_with(ENTRY))
 }
