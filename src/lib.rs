@@ -108,7 +108,7 @@ mod ids;
 mod magic;
 mod notebook;
 mod notebook_run;
-pub mod outcome;
+mod outcome;
 mod pool;
 mod render;
 mod repl;

@@ -40,7 +40,6 @@ pub struct MapPlan {
 pub struct MapReport {
     pub job: JobId,
     pub pool: PoolName,
-    pub kind: PoolKind,
     pub engines: Vec<MapRow>,
     /// From the first chunk sent until the last result was back.
     pub wall: Duration,

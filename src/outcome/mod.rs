@@ -217,7 +217,6 @@ pub enum GroupOutputs {
 pub struct PxReport {
     pub cell: CellId,
     pub pool: PoolName,
-    pub kind: PoolKind,
     pub engines: Vec<PxRow>,
     pub group: GroupOutputs,
     /// Show time, outcome and type per engine even where there is no value.

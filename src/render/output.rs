@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::ids::{CellId, PoolName};
-    use crate::outcome::{EngineOutcome, PoolKind};
+    use crate::outcome::EngineOutcome;
 
     #[test]
     fn every_line_names_its_engine() {
@@ -90,7 +90,6 @@ mod tests {
         let mut report = PxReport {
             cell: CellId(1),
             pool: PoolName("p0".to_owned()),
-            kind: PoolKind::Processes,
             engines: vec![
                 row(1, &[(Stream::Stderr, "c"), (Stream::Stdout, "d")]),
                 row(0, &[(Stream::Stdout, "a"), (Stream::Stderr, "b")]),

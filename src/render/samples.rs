@@ -40,7 +40,6 @@ pub(crate) fn px(outcomes: Vec<EngineOutcome>) -> PxReport {
     PxReport {
         cell: CellId(5),
         pool: PoolName("p0".to_owned()),
-        kind: PoolKind::Processes,
         engines: engines.collect(),
         group: GroupOutputs::Type,
         verbose: false,
@@ -63,7 +62,6 @@ pub(crate) fn map() -> MapReport {
         spent: Spent::default(),
         items: Vec::new(),
         pool: PoolName("p0".to_owned()),
-        kind: PoolKind::Processes,
         engines: vec![
             row(0, 120, &["39088169", "9227465", "5702887"]),
             row(1, 119, &["24157817", "14930352", "3524578"]),

@@ -9,7 +9,7 @@ use super::px::{Plan, Planned};
 use super::px_out::Values;
 use super::{Failed, Session};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{About, EngineOutcome, Event, Notice, PoolKind, PxReport, PxRow, Sink};
+use crate::outcome::{About, EngineOutcome, Event, Notice, PxReport, PxRow, Sink};
 use crate::pool::Payload;
 
 /// What a flight of a `%px` came to.
@@ -123,7 +123,6 @@ impl Session {
         let report = PxReport {
             cell: asked.cell,
             pool: asked.pool,
-            kind: PoolKind::Processes,
             engines: rows,
             group: asked.options.group_outputs,
             verbose: asked.options.verbose,

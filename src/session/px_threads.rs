@@ -57,7 +57,6 @@ impl Session {
         let report = PxReport {
             cell: self.cell(),
             pool: pool.name.clone(),
-            kind: PoolKind::Threads,
             engines: rows,
             group: options.group_outputs,
             verbose: options.verbose,

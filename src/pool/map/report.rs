@@ -137,7 +137,6 @@ impl Map {
         MapReport {
             job: self.job,
             pool: self.pool.clone(),
-            kind: self.kind(),
             engines: self.workers.iter().map(row).collect(),
             wall: self.elapsed(),
             serial: self.serial(),

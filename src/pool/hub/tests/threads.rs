@@ -278,7 +278,6 @@ impl World {
             "{ends:?}"
         );
         if let [PoolEvent::MapDone { report, .. }] = ends[..] {
-            assert_eq!(report.kind, PoolKind::Threads);
             assert_eq!(report.serial, Duration::from_nanos(5 * self.items()));
             assert_eq!(report.wall, Duration::from_nanos(10));
         }
