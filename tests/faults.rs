@@ -123,6 +123,31 @@ fn killed_engines_are_told_and_their_work_is_not_lost() {
         &["true"],
     );
     contains(&session.cell("%map slow over 0..4u64"), &["[0, 1, 4, 9]"]);
+
+    // A map in code brings dead ones back, by whatever name it is called.
+    session.cells(&[
+        "use pool as crew;",
+        "fn tripled() -> Vec<u64> { crew::map(0..3u64, |x| x * 3) }",
+        "%px let a = 1;",
+    ]);
+    for call in ["tripled()", "shell::map([\"echo 0\"]).len()"] {
+        kill_engine(engine(&mut session, 1));
+        listed_as_dead(&mut session);
+        let shown = session.cell(call);
+        let told = "engine 1 of p0 was dead (killed by SIGKILL) and started again";
+        contains(&shown, &[told, "Out["]);
+        lacks(&shown, &["error"]);
+        assert_eq!(shown.contains("[0, 3, 6]"), call == "tripled()", "{shown}");
+        assert_eq!(
+            shown.contains("lost there: a"),
+            call == "tripled()",
+            "{shown}"
+        );
+        contains(
+            &session.cell("%px engine::size()"),
+            &["│    0-2 │      3 │"],
+        );
+    }
     assert_eq!(session.end(), 0);
 }
 

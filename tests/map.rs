@@ -225,6 +225,33 @@ fn what_threads_can_too(session: &mut Session, pool: &str) {
     contains(&shown, &["error[E0308]", "^"]);
     lacks(&shown, &["evcxr", "regatta_cell"]);
     contains(&session.cell("f"), &["[6765, 4181, 2584, 1597]"]);
+    odd_texts(session);
+}
+
+/// Types and panics of the user's that leave nothing to show, or too much.
+fn odd_texts(session: &mut Session) {
+    session.cells(&[
+        "#[derive(serde::Serialize, serde::Deserialize)] struct Shy(u8);",
+        "impl std::fmt::Debug for Shy { fn fmt(&self, _: &mut std::fmt::Formatter) -> std::fmt::Result { panic!(\"no look\") } }",
+    ]);
+    // The table beside the results is no reason to lose them.
+    let shown = session.cell("let shy = %map --items |x: u8| Shy(x) over 0..3u8");
+    contains(&shown, &["(its `Debug` panicked: no look)", "wall"]);
+    lacks(&shown, &["error"]);
+    contains(&session.cell("shy"), &["error: panicked: no look"]);
+    contains(&session.cell("shy.len() + 40"), &["43"]);
+    // Of a message the screen gets what it has room for.
+    for cell in [
+        "%map |x: u64| -> u64 { panic!(\"{}{x}\", \"y\".repeat(5_000_000)) } over 7..8u64",
+        "%px panic!(\"{}7\", \"y\".repeat(5_000_000))",
+        "panic!(\"{}7\", \"y\".repeat(5_000_000))",
+    ] {
+        let shown = session.cell(cell);
+        contains(&shown, &["panicked: yyyy", " more characters"]);
+        assert!(shown.len() < 20_000, "{} bytes", shown.len());
+    }
+    let shown = session.cell("%map |x: u64| -> u64 { std::panic::panic_any(x) } over 0..1u64");
+    contains(&shown, &["item 0 panicked: Box<dyn Any>"]);
 }
 
 fn no_pool(session: &mut Session) {
@@ -399,8 +426,11 @@ fn a_capturing_closure_in_code_is_told(session: &mut Session) {
             ],
         );
     }
-    // In an earlier cell's function.
-    session.cells(&["fn shifted(by: u32) -> Vec<u32> { pool::map(0..3u32, |x| x + by) }"]);
+    // In an earlier cell's function. A warning is no error, whatever else there is.
+    session.cells(&[
+        "const lower: u32 = 1;",
+        "fn shifted(by: u32) -> Vec<u32> { pool::map(0..3u32, |x| x + by) }",
+    ]);
     contains(
         &session.cell("shifted(3)"),
         &["error: the function", "earlier cell", "|x| x + by"],

@@ -306,6 +306,10 @@ impl Cell {
             // Not the user's mistake: better a static of the cell's own.
             return self.compile_with(rustc, arguments, false);
         }
+        if !status.success() {
+            // evcxr takes a warning about the user's code for more than an error that is elsewhere.
+            lines.retain(|line| !is_warning(line));
+        }
         Ok(Compiled { status, lines })
     }
 
@@ -374,6 +378,12 @@ impl Cell {
         let wanted = usize::try_from(to.saturating_sub(from) + 1).unwrap_or(usize::MAX);
         self.source.lines().skip(skipped).take(wanted).collect()
     }
+}
+
+/// Whether a line of rustc's is a message of this level.
+fn is_warning(line: &str) -> bool {
+    let level = |message: Value| message["level"] == "warning";
+    line.contains("warning") && serde_json::from_str(line).is_ok_and(level)
 }
 
 /// evcxr shows a note in place of its error when it takes the error's line for a generated one, such as that of

@@ -41,7 +41,10 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b0x[0-9a-fA-F]{8,}\b", "⟨addr⟩"),
         (r"\bspeedup (?:#|∞)", "speedup ⟨n⟩"),
         (r"\befficiency # ?%", "efficiency ⟨n⟩ %"),
-        (r"\bserial fraction -?# ?%", "serial fraction ⟨n⟩ %"),
+        (
+            r"\bserial fraction # ?%(?: \(below 0: [a-z ]+\))?",
+            "serial fraction ⟨n⟩ %",
+        ),
         (r"\b\d[\d,]* loops? each\b", "⟨n⟩ loops each"),
         (r"\b(pid[ :=]+)\d+\b", "${1}⟨pid⟩"),
         // Right-aligned figures outside of tables: `  6 ms` and ` 16 ms` are to look the same.
@@ -236,8 +239,8 @@ mod tests {
         let scaling = "\
 │ engines │    wall │ speedup │ efficiency │ serial fraction │
 │       1 │ 0.650 s │    1.00 │      100 % │                 │
-│       2 │ 0.350 s │    1.86 │       93 % │          -0.1 % │
-serial fraction -0.1 % by Amdahl's law: speedup ∞ at most
+│       2 │ 0.350 s │    1.86 │       93 % │           0.0 % │
+serial fraction 0.0 % (below 0: noise) by Amdahl's law: speedup ∞ at most
 speedup over engines: ● measured
 2.0 ┤      ●⠉
     │ ⠒⠒

@@ -32,7 +32,7 @@ impl State {
 
     /// A map that a caller asks for.
     fn begin_map(&mut self, caller: EngineId, channel: Channel, begin: MapBegin) {
-        let (pool, engines) = match self.engines_for(&begin) {
+        let (pool, mut engines) = match self.engines_for(&begin) {
             Ok(found) => found,
             Err(why) => return self.refuse_map(caller, channel, why),
         };
@@ -41,6 +41,9 @@ impl State {
         let begun = self.engines.get(&caller).and_then(Engine::work);
         if let Some(Work::Cell(cell)) = begun {
             self.cells.insert(job, cell);
+        }
+        if !begin.options.plan_only {
+            self.revive(caller, &mut engines);
         }
         let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
         let now = monotonic();

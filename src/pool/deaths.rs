@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::engine::Engine;
 use super::hub::State;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
-use crate::ids::EngineId;
+use crate::ids::{EngineId, Rank};
 use crate::outcome::{About, DeathCause, EngineChange, Event};
 use crate::wire::{Payload, VERSION, WireError};
 
@@ -121,6 +121,23 @@ impl State {
             }
         } else {
             self.died_in_maps(engine, &cause, None, false);
+        }
+    }
+
+    /// Starts other processes in the place of those that are dead when a map begins, and tells so.
+    pub(super) fn revive(&mut self, caller: EngineId, engines: &mut [(EngineId, Rank, bool)]) {
+        let mut dead = Vec::new();
+        for (engine, _, alive) in engines.iter_mut().filter(|(.., alive)| !alive) {
+            let state = self.engines.get(engine).map(|process| &process.state);
+            if let Some(EngineState::Dead(cause)) = state.cloned()
+                && self.replace(*engine)
+            {
+                *alive = true;
+                dead.push((*engine, cause));
+            }
+        }
+        if !dead.is_empty() {
+            self.emit(caller, PoolEvent::Revived { dead });
         }
     }
 

@@ -53,6 +53,10 @@ pub enum PoolEvent {
         /// Another process has started in its place.
         replaced: bool,
     },
+    /// A map called from code found them dead: other processes have started in their place.
+    Revived {
+        dead: Vec<(EngineId, DeathCause)>,
+    },
     /// The engine keeps the value of its cell, and has dropped others for it.
     Kept {
         engine: EngineId,

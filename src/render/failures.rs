@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use annotate_snippets::normalize_untrusted_str;
+
 use super::engines::death;
 use super::{Style, text};
 use crate::ids::Rank;
@@ -23,7 +25,10 @@ pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) ->
         _ => style.failure(&head),
     };
     let colon = if detail.is_empty() { "" } else { ": " };
-    let mut out = format!("{head}{colon}{}\n", detail.trim_end());
+    let mut out = format!(
+        "{head}{colon}{}\n",
+        normalize_untrusted_str(&text::screenful(detail.trim_end()))
+    );
     match outcome {
         EngineOutcome::Panicked {
             place: Some(place), ..

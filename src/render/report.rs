@@ -6,7 +6,7 @@ use annotate_snippets::{
     AnnotationKind, Group, Level, Renderer, Snippet as Source, normalize_untrusted_str,
 };
 
-use super::Style;
+use super::{Style, text};
 use crate::outcome::{Mark, Origin, Report, Snippet};
 
 /// Columns in front of a note's text: `  = note: `.
@@ -42,7 +42,8 @@ fn marked(
     snippet: &Snippet,
     style: &Style,
 ) -> String {
-    let mut title = level.with_name(name).primary_title(report.what.trim_end());
+    let what = text::screenful(report.what.trim_end());
+    let mut title = level.with_name(name).primary_title(what.as_ref());
     if let Some(code) = &report.code {
         title = title.id(code.as_str());
     }
@@ -54,8 +55,12 @@ fn marked(
         ..*style
     };
     let fitting = |text: &str| match style.live {
-        true => margin.wrapped(&normalize_untrusted_str(text.trim_end()), 0, 0),
-        false => normalize_untrusted_str(text.trim_end()),
+        true => margin.wrapped(
+            &normalize_untrusted_str(&text::screenful(text.trim_end())),
+            0,
+            0,
+        ),
+        false => normalize_untrusted_str(&text::screenful(text.trim_end())),
     };
     for note in &report.notes {
         group = group.element(Level::NOTE.message(fitting(note)));
@@ -83,7 +88,7 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
         .as_ref()
         .map(|code| format!("[{code}]"))
         .unwrap_or_default();
-    let what = normalize_untrusted_str(report.what.trim_end());
+    let what = normalize_untrusted_str(&text::screenful(report.what.trim_end()));
     let name = format!("{name}{code}");
     let what = match style.live {
         true => style.wrapped(&what, name.len() + 2, 2),
@@ -95,7 +100,7 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
     }
     let notes = report.notes.iter().map(|note| ("note", note));
     for (kind, text) in notes.chain(report.hint.iter().map(|hint| ("help", hint))) {
-        let text = normalize_untrusted_str(text.trim_end());
+        let text = normalize_untrusted_str(&text::screenful(text.trim_end()));
         let text = style.wrapped(&text, FOOT, FOOT);
         out.push_str(&format!("  = {}: {text}\n", style.prompt(kind)));
     }

@@ -96,8 +96,15 @@ fn law(scaling: &Scaling) -> Vec<String> {
     } else {
         "∞".to_owned()
     };
+    let word = match serial {
+        // Shown as it is.
+        _ if serial > -0.0005 => "",
+        // Up to this it is what times differ from run to run.
+        _ if serial > 1.0 - SLACK => " (below 0: noise)",
+        _ => " (below 0: more cache)",
+    };
     let mut lines = vec![format!(
-        "serial fraction {} by Amdahl's law: speedup {most} at most",
+        "serial fraction {}{word} by Amdahl's law: speedup {most} at most",
         percent(serial)
     )];
     if serial > 1.0 {
@@ -116,14 +123,9 @@ fn law(scaling: &Scaling) -> Vec<String> {
     lines
 }
 
+/// A share of the work: none is less than nothing, whatever was measured.
 fn percent(share: f64) -> String {
-    // What is left of zero by rounding is zero.
-    let shown = format!("{:.1} %", share * 100.0);
-    if shown == "-0.0 %" {
-        "0.0 %".to_owned()
-    } else {
-        shown
-    }
+    format!("{:.1} %", share.max(0.0) * 100.0)
 }
 
 /// What the chart shows.
@@ -155,7 +157,7 @@ impl Lines {
         });
         let curve = (0..=CURVE).map(|at| 1.0 + (most - 1.0) * f64::from(at) / f64::from(CURVE));
         let law = |serial: f64| {
-            let at = |engines| (engines, amdahl(serial, engines));
+            let at = |engines| (engines, amdahl(serial.max(0.0), engines));
             let drawn = |point: &(f64, f64)| (0.0..=highest).contains(&point.1);
             curve.map(at).filter(drawn).collect()
         };
@@ -237,7 +239,7 @@ speedup over engines: ● measured, ⠒⠒ Amdahl's law, ⠐ ⠐ one per en…
         for (wall, says) in [
             (0, "the map took no time that could be measured\n"),
             // Faster than the engines are many.
-            (1, "speedup ∞ at most\n"),
+            (1, "serial fraction 0.0 % (below 0: more cache)"),
             (u64::MAX / 1_000_000, "serial fraction"),
         ] {
             odd.rows[1].walls = vec![std::time::Duration::from_millis(wall)];
@@ -256,6 +258,25 @@ speedup over engines: ● measured, ⠒⠒ Amdahl's law, ⠐ ⠐ one per en…
             assert!(shown.contains(says), "{shown}");
             assert!(wall == 1 || scaling(&odd, &ascii).is_ascii(), "{shown}");
             assert!(svg(&odd).ends_with("</svg>\n"));
+        }
+    }
+
+    #[test]
+    fn a_serial_fraction_is_never_less_than_nothing() {
+        for (millis, says) in [
+            (
+                595,
+                "serial fraction 0.0 % (below 0: noise) by Amdahl's law: speedup ∞ at most\n",
+            ),
+            (400, "0.0 % (below 0: more cache) by"),
+            (600, "serial fraction 0.0 % by Amdahl's law"),
+        ] {
+            let mut fast = samples::scaling();
+            fast.rows.truncate(2);
+            fast.rows[1].walls = vec![std::time::Duration::from_millis(millis)];
+            let shown = scaling(&fast, &Style::plain(100));
+            assert!(shown.contains(says), "{shown}");
+            assert!(!shown.contains("-0.") && !shown.contains("-1"), "{shown}");
         }
     }
 

@@ -1,12 +1,18 @@
 //! Text that has to fit: escaping, measuring in terminal columns, cutting, lists of ranks. It never looks at
 //! what the text means.
 
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthStr;
 
 use crate::ids::Rank;
 
 /// Longer texts are cut before they are measured; no terminal is wider.
 const LONGEST_CELL: usize = 2_000;
+
+/// Of a message, so many characters and so many lines are shown.
+const LONGEST_MESSAGE: usize = 4_000;
+const MOST_LINES: usize = 60;
 
 /// Terminal columns that `text` takes.
 pub(crate) fn width(text: &str) -> usize {
@@ -52,6 +58,19 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
         .last()
         .unwrap_or(0);
     format!("{}…", text[..end].trim_end_matches('\u{200d}'))
+}
+
+/// As much of a message of the user's code as a screen has room for; what is left out is counted.
+pub(crate) fn screenful(message: &str) -> Cow<'_, str> {
+    let lines = message.match_indices('\n').nth(MOST_LINES - 1);
+    let end = lines.map_or(message.len(), |(at, _)| at);
+    let longest = message[..end].char_indices().nth(LONGEST_MESSAGE);
+    let end = longest.map_or(end, |(at, _)| at);
+    if message[end..].trim_end().is_empty() {
+        return Cow::Borrowed(message);
+    }
+    let more = message[end..].chars().count();
+    format!("{}… {more} more characters", &message[..end]).into()
 }
 
 /// Parts in a row; where the next one doesn't fit, it goes on below. `end` closes a line that goes on.
@@ -182,6 +201,17 @@ mod tests {
         let line = one_line("a\nb\tc\u{1b}[2Jd\r\u{202e}e\u{9b}");
         assert_eq!(line, "a⏎b\\tc\\u{1b}[2Jd\\r\\u{202e}e\\u{9b}");
         assert!(one_line(&"x".repeat(10_000)).chars().count() < 2_100);
+    }
+
+    #[test]
+    fn messages_fill_no_more_than_a_screen() {
+        assert_eq!(screenful("a\nb\n"), "a\nb\n");
+        let (shown, more) = ("é".repeat(4_000), "é".repeat(1_000));
+        assert_eq!(screenful(&shown), shown);
+        let cut = format!("{shown}… 1000 more characters");
+        assert_eq!(screenful(&(shown + &more)), cut);
+        let lines = screenful(&"x\n".repeat(100)).into_owned();
+        assert!(lines.lines().count() == 60 && lines.ends_with("x… 81 more characters"));
     }
 
     #[test]

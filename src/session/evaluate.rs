@@ -6,7 +6,7 @@ use super::crew::{Batch, Ended, Flight, Hold, Leg, Why, is_ours};
 use super::namespace::Namespace;
 use super::workshop::{Ready, external_crate};
 use super::{Code, Failed, Session, explain};
-use crate::cell::{bound_at_top, identifiers, lacks_a_pattern, normalised, split_items};
+use crate::cell::{bound_at_top, lacks_a_pattern, normalised, split_items};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{ErrorKind, MapReport, Notice, Origin, Report, Sink, Value};
 use crate::pool::{MapFailure, MapFault, Payload};
@@ -181,11 +181,6 @@ impl Session {
         let (items, _) = split_items(&code.text);
         for name in items.iter().filter_map(external_crate) {
             self.add_crate(name, "\"*\"", sink)?;
-        }
-        if self.crew.any_dead() && identifiers(&code.text).contains("pool") {
-            for pool in self.pools().to_vec() {
-                self.revive(&pool.name, &pool.all_ranks(), sink);
-            }
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::any::{TypeId, type_name};
 use std::fmt::{self, Debug, Write as _};
 
-use crate::host::{Bytes, host};
+use crate::catch::caught;
+use crate::host::{Bytes, host, take_panic};
 
 /// The most that one value's text may take, in bytes; the rest is counted, not shown.
 const LONGEST: usize = 256 * 1024;
@@ -42,9 +43,21 @@ pub(crate) fn show(text: &str, type_name: &str) {
 }
 
 /// The `Debug` text, cut at [`LONGEST`] bytes so that a huge value neither fills memory nor the screen. What
-/// was left out of a list is counted as far as that is cheap: `[0, 1, … 9998 more]`.
+/// was left out of a list is counted as far as that is cheap: `[0, 1, … 9998 more]`. For what stands beside values: a
+/// `Debug` that panics is told in it, and ends nothing.
 pub(crate) fn debug_text<T: Debug + ?Sized>(value: &T) -> String {
-    text_up_to(&value, LONGEST, length(value))
+    text_beside(&value, length(value))
+}
+
+#[inline(never)]
+fn text_beside(value: &dyn Debug, length: Option<usize>) -> String {
+    let mut text = None;
+    caught(&mut || text = Some(text_up_to(value, LONGEST, length)));
+    text.unwrap_or_else(|| {
+        // It is told with this.
+        let (message, _) = take_panic();
+        format!("(its `Debug` panicked: {message})")
+    })
 }
 
 /// The `Debug` text, for somebody who asked for all of it.

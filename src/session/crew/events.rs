@@ -75,6 +75,7 @@ impl Crew {
                 announced,
                 ..
             } => self.note_death(about, engine, cause, announced, sink),
+            PoolEvent::Revived { dead } => self.note_revived(about, dead, sink),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
             PoolEvent::NotStarted { engine, why } => {
                 self.note_not_started(about, engine, why, sink)
@@ -144,6 +145,33 @@ impl Crew {
                     lost,
                 },
             ));
+        }
+    }
+
+    /// A map called from code found engines of its pool dead, and they have been started again.
+    fn note_revived(
+        &mut self,
+        about: About,
+        engines: Vec<(EngineId, DeathCause)>,
+        sink: &mut dyn Sink,
+    ) {
+        let (mut of, mut dead, mut lost) = (None, Vec::new(), Vec::new());
+        for (engine, cause) in engines {
+            self.dead.remove(&engine);
+            lost.extend(self.graves.remove(&engine).unwrap_or_default());
+            if self.begun_with.contains_key(&engine) {
+                self.unready.insert(engine);
+            }
+            if let Some((pool, rank)) = self.place(engine) {
+                of = Some(pool);
+                dead.push((rank, cause));
+            }
+        }
+        lost.sort();
+        lost.dedup();
+        if let Some(pool) = of {
+            let revived = EngineChange::Revived { pool, dead, lost };
+            sink.send(Event::Engines(about, revived));
         }
     }
 

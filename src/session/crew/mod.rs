@@ -136,10 +136,6 @@ impl Crew {
         self.dead.contains(&engine)
     }
 
-    pub fn any_dead(&self) -> bool {
-        !self.dead.is_empty()
-    }
-
     /// What was lost with an engine that has died.
     pub fn lost_there(&self, engine: EngineId) -> &[String] {
         self.graves.get(&engine).map_or(&[], Vec::as_slice)

@@ -162,7 +162,7 @@ fn owners(items: &[ItemText]) -> Vec<Option<String>> {
             if before.as_ref().is_none_or(|name| !names.contains(name)) {
                 let mut hasher = DefaultHasher::new();
                 normalised(&item.text).hash(&mut hasher);
-                before = Some(format!("{CARRIER}{:x}", hasher.finish()));
+                before = Some(format!("{CARRIER}{:X}", hasher.finish()));
             }
             before.clone()
         }
