@@ -2,7 +2,7 @@
 
 use crate::magic::evaluate;
 use crate::notebook::{Notebook, Verdict, compare};
-use crate::outcome::{ErrorKind, Event, Report, Sink};
+use crate::outcome::{ErrorKind, Event, Note, Report, Sink};
 use crate::render::transcript;
 use crate::session::Session;
 
@@ -105,7 +105,7 @@ pub fn notebook(
                     cell.line
                 );
                 let mut report = Report::new(ErrorKind::Error, what);
-                report.notes = diff.lines().map(str::to_owned).collect();
+                report.notes = diff.lines().map(Note::from).collect();
                 sink.send(Event::Error(
                     report.hint("`regatta run --update` writes the new outputs"),
                 ));

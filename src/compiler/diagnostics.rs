@@ -8,19 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::generated::ENTRY;
+use super::phrases::{CELL_END, FOUND, HOLDS_REFERENCE, NO_DEBUG};
 use super::similar::is_far_fetched;
 
 /// Where a note has its spans when they are not on the lines of its error.
 pub const ELSEWHERE: &str = "regatta_elsewhere";
-
-/// What rustc found, where it expected something else behind the user's code.
-pub const CELL_END: &str = "the end of the cell";
-
-/// How rustc's message on a type without it ends.
-pub const NO_DEBUG: &str = " doesn't implement `Debug`";
-
-/// Why evcxr cannot keep a variable, in the user's terms.
-pub const HOLDS_REFERENCE: &str = "holds a reference, which cannot outlive its cell";
 
 /// One error of rustc's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,7 +236,7 @@ fn readable(message: &str) -> String {
     }
     // What follows the user's code is generated.
     if let Some((expected, _)) = message.split_once(", found keyword `fn`") {
-        return format!("{expected}, found {CELL_END}");
+        return format!("{expected}{FOUND}{CELL_END}");
     }
     if let Some(name) = between(message, "The variable `", "` contains a reference") {
         return format!("the variable `{name}` {HOLDS_REFERENCE}");

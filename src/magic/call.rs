@@ -95,7 +95,7 @@ fn unknown(call: &MagicCall) -> Report {
     let percent = percent(call);
     let report = Report::usage(format!("unknown magic {percent}{}", call.name));
     if let Some((_, hint)) = shell_habit(&format!("{} {}", call.name, call.args)) {
-        return report.hint(hint);
+        return report.hint(hint.as_str());
     }
     match suggest::magic(&call.name, ALL.iter().map(|magic| magic.name)) {
         Some(name) => report.hint(format!("did you mean {percent}{name}?")),
@@ -321,7 +321,7 @@ pub(super) fn refused(error: &clap::Error, name: &str) -> Report {
     let what = first.strip_prefix("error: ").unwrap_or(first);
     let report = Report::usage(format!("%{name}: {what}"));
     if let Some(ContextValue::String(hint)) = error.get(ContextKind::Custom) {
-        return report.hint(hint);
+        return report.hint(hint.as_str());
     }
     let suggestion = [
         ContextKind::SuggestedArg,

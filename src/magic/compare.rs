@@ -179,15 +179,17 @@ mod tests {
             ("p0".to_owned(), PoolKind::Processes),
             ("p1".to_owned(), PoolKind::Processes),
         ];
-        let meant = |word: &str| pool(word, &started).map_err(|report| (report.what, report.hint));
+        let meant = |word: &str| {
+            pool(word, &started).map_err(|report| report.hint.map(|hint| hint.to_string()))
+        };
         let named = |name: &str| Ok(Meant::Named(name.to_owned()));
         assert_eq!(meant("p1"), named("p1"));
         assert_eq!(meant("serial"), named("serial"));
         assert_eq!(meant("processes"), named("p0"));
         assert_eq!(meant("threads"), Ok(Meant::Missing(PoolKind::Threads)));
-        let (_, hint) = meant("seriel").expect_err("a slip");
+        let hint = meant("seriel").expect_err("a slip");
         assert_eq!(hint.as_deref(), Some("did you mean serial?"));
-        let (_, hint) = meant("workstation").expect_err("unknown");
+        let hint = meant("workstation").expect_err("unknown");
         assert_eq!(
             hint.as_deref(),
             Some("one of p0, p1, serial, threads, processes")

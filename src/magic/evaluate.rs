@@ -126,12 +126,7 @@ fn continuation(code: &str, line: usize, source: &str, name: &str) -> Report {
     report.snippet = Some(Snippet {
         source: source.to_owned(),
         name: name.to_owned(),
-        marks: vec![Mark {
-            start: (line, column),
-            end: (line, column + 1),
-            label: String::new(),
-            primary: true,
-        }],
+        marks: vec![Mark::primary((line, column), (line, column + 1))],
     });
     report.hint("a cell is entered whole: Alt-Enter breaks a line within it, and so does Enter in an open bracket")
 }
@@ -157,10 +152,8 @@ fn unfinished(code: &str, line: usize, source: &str, name: &str) -> Report {
     let line = line + code.trim_end().matches('\n').count();
     let end = last.chars().count() + 1;
     let mark = Mark {
-        start: (line, end.saturating_sub(1).max(1)),
-        end: (line, end),
-        label: "it ends here".to_owned(),
-        primary: true,
+        label: "it ends here".into(),
+        ..Mark::primary((line, end.saturating_sub(1).max(1)), (line, end))
     };
     let mut report = Report::usage("the cell is not finished");
     let name = name.to_owned();
@@ -180,17 +173,13 @@ fn unreadable(error: CellError, source: &str, name: String) -> Failed {
         .nth(error.line.saturating_sub(1))
         .unwrap_or_default();
     let end = line.trim_end().chars().count() + 1;
-    let mark = Mark {
-        start: (error.line, error.column),
-        end: (error.line, end.max(error.column + 1)),
-        label: String::new(),
-        primary: true,
-    };
+    let end = end.max(error.column + 1);
+    let mark = Mark::primary((error.line, error.column), (error.line, end));
     report.snippet = Some(Snippet {
         source: source.to_owned(),
         name,
         marks: vec![mark],
     });
-    report.hint = error.hint;
+    report.hint = error.hint.map(Into::into);
     report.into()
 }

@@ -58,7 +58,10 @@ fn options(text: &str) -> MapOptions {
 fn refusal<T>(read: Result<T, Report>) -> String {
     match read {
         Ok(_) => "accepted".to_owned(),
-        Err(report) => format!("{} · {}", report.what, report.hint.unwrap_or_default()),
+        Err(report) => {
+            let hint = report.hint.as_ref().map(ToString::to_string);
+            format!("{report} · {}", hint.unwrap_or_default())
+        }
     }
 }
 

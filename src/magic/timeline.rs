@@ -97,20 +97,22 @@ mod tests {
         assert!(writable(&lost).is_err() && writable(&path("")).is_err());
         let report = written(&lost, "").expect_err("no such folder");
         assert!(
-            report.what.starts_with(&format!("cannot write {lost}: ")),
+            report
+                .to_string()
+                .starts_with(&format!("cannot write {lost}: ")),
             "{}",
-            report.what
+            report
         );
         assert_eq!(
             report.hint,
-            Some(format!("there is no folder {}", path("no")))
+            Some(format!("there is no folder {}", path("no")).into())
         );
 
         let report = written(&path(""), "").expect_err("a folder is no file");
         assert!(
             report
                 .hint
-                .is_some_and(|hint| hint.starts_with("the path is relative"))
+                .is_some_and(|hint| hint.to_string().starts_with("the path is relative"))
         );
     }
 }

@@ -80,7 +80,7 @@ mod tests {
         for text in ["-1", "nan", "inf", "1e300", "2s", ""] {
             let report = seconds("--timeout", text).expect_err(text);
             assert_eq!(
-                report.what,
+                report.to_string(),
                 format!("--timeout {text}: not a time in seconds")
             );
         }

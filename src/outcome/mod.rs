@@ -2,18 +2,25 @@
 //! touches an engine; the renderers turn these values into a terminal's text or into JSON lines.
 
 mod engines;
+mod explained;
 mod map;
 mod notice;
+mod report;
 mod scaling;
 
 use std::time::Duration;
 
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
+pub use explained::{
+    Cause, CodeCause, Doing, Gone, Help, Label, MapCause, Missing, NotExchanged, Note,
+    SessionCause, Showing, Stuck, Unkept, Unshown,
+};
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
 };
 pub use notice::Notice;
+pub use report::{ErrorKind, Mark, Report, Snippet};
 pub use scaling::{Scaling, ScalingRow, amdahl};
 
 use clap::ValueEnum;
@@ -322,113 +329,6 @@ pub enum Field {
     Bytes(u64),
     /// Nothing to show here; a column of nothing but these is hidden.
     Empty,
-}
-
-/// What kind of failure an error report tells of; the `kind` of JSON's error event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The cell doesn't parse as a cell: a magic's name, option or target.
-    Usage,
-    Compile,
-    Panic,
-    /// A `?` at top level.
-    Error,
-    EngineDied,
-    Interrupted,
-    /// The map has items without a result.
-    Map,
-    /// The session's own trouble: disk full, no compiler, …
-    System,
-}
-
-/// An error as the user sees it: what happened, where, what to do now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub struct Report {
-    pub kind: ErrorKind,
-    /// What happened, one line, no full stop: `unknown magic %pol`.
-    pub what: String,
-    /// rustc's code, `E0308`.
-    pub code: Option<String>,
-    pub origin: Origin,
-    pub snippet: Option<Snippet>,
-    /// Further facts, one line each.
-    pub notes: Vec<String>,
-    /// What to do now: `did you mean %pool?`
-    pub hint: Option<String>,
-    pub cause: Cause,
-}
-
-/// What an error is about, where more follows from it than that it is told: words are for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Cause {
-    #[default]
-    Other,
-    /// What stands around the user's code, and none of it.
-    Around,
-    /// rustc's parser expected other words.
-    Syntax,
-    /// No value of this name is known.
-    NoValue(String),
-    /// This type, of a value that is to be shown or a part of it, has no `Debug`.
-    NoDebug(String),
-    /// What is to be kept is a closure, whose type has no name.
-    IsClosure,
-    /// The function of a map captures where none can.
-    Captures,
-    /// The type of a captured variable or a sent value that serde cannot carry.
-    Stuck(String),
-    /// The type of a map's inputs or results that serde cannot carry.
-    NotExchanged(String),
-}
-
-impl Report {
-    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self {
-            kind,
-            what: what.into(),
-            code: None,
-            origin: Origin::Local,
-            snippet: None,
-            notes: Vec::new(),
-            hint: None,
-            cause: Cause::Other,
-        }
-    }
-
-    /// What the user wrote cannot be done so.
-    pub fn usage(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Usage, what)
-    }
-
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
-        self
-    }
-}
-
-/// Lines of the user's own code with places marked in them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snippet {
-    /// The whole cell.
-    pub source: String,
-    /// What the cell is called in the margin: `In [3]`.
-    pub name: String,
-    pub marks: Vec<Mark>,
-}
-
-/// A marked place. Lines and columns count from 1, columns in characters; the end column is exclusive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    pub start: (usize, usize),
-    pub end: (usize, usize),
-    pub label: String,
-    pub primary: bool,
 }
 
 /// Where events go: a terminal, JSON lines, a notebook's transcript.

@@ -144,7 +144,7 @@ pub(super) fn lost_words(lost: &[String]) -> String {
     }
 }
 
-fn numbers<'a>(ranks: impl Iterator<Item = &'a Rank>) -> String {
+pub(super) fn numbers<'a>(ranks: impl Iterator<Item = &'a Rank>) -> String {
     let numbers: Vec<String> = ranks.map(ToString::to_string).collect();
     numbers.join(",")
 }

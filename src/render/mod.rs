@@ -10,6 +10,7 @@ mod compare;
 pub mod debug;
 mod docs;
 mod engines;
+mod explained;
 mod failures;
 mod faults;
 mod grid;

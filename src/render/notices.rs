@@ -10,9 +10,9 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::Warning(report) => match &report.snippet {
             Some(Snippet { name, marks, .. }) => {
                 let line = marks.first().map_or(0, |mark| mark.start.0);
-                format!("{name}:{line}: {}", report.what)
+                format!("{name}:{line}: {report}")
             }
-            None => report.what.clone(),
+            None => report.to_string(),
         },
         Notice::ReadAsRust { line } => {
             format!("`{line}` is read as Rust: there is no such command")

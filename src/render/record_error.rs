@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::engines::death;
+use super::explained;
 use crate::ids::{CellId, Rank};
 use crate::outcome::{EngineOutcome, ErrorKind, Origin, Report};
 
@@ -18,8 +19,8 @@ pub(crate) struct Error<'a> {
     place: Option<&'a str>,
     line: Option<usize>,
     column: Option<usize>,
-    notes: &'a [String],
-    hint: Option<&'a str>,
+    notes: Vec<String>,
+    hint: Option<String>,
 }
 
 pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
@@ -42,13 +43,13 @@ pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
             Origin::Local => None,
             Origin::Engine(rank) => Some(rank),
         },
-        message: report.what.as_str().into(),
+        message: report.to_string().into(),
         code: report.code.as_deref(),
         place: snippet.map(|snippet| snippet.name.as_str()),
         line: mark.map(|mark| mark.start.0),
         column: mark.map(|mark| mark.start.1),
-        notes: &report.notes,
-        hint: report.hint.as_deref(),
+        notes: explained::notes(report),
+        hint: explained::hint(report),
     }
 }
 

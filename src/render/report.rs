@@ -6,7 +6,7 @@ use annotate_snippets::{
     AnnotationKind, Group, Level, Renderer, Snippet as Source, normalize_untrusted_str,
 };
 
-use super::{Style, text};
+use super::{Style, explained, text};
 use crate::outcome::{Mark, Origin, Report, Snippet};
 
 /// Columns in front of a note's text: `  = note: `.
@@ -42,7 +42,8 @@ fn marked(
     snippet: &Snippet,
     style: &Style,
 ) -> String {
-    let what = text::screenful(report.what.trim_end());
+    let what = report.to_string();
+    let what = text::screenful(what.trim_end());
     let mut title = level.with_name(name).primary_title(what.as_ref());
     if let Some(code) = &report.code {
         title = title.id(code.as_str());
@@ -62,11 +63,11 @@ fn marked(
         ),
         false => normalize_untrusted_str(&text::screenful(text.trim_end())),
     };
-    for note in &report.notes {
-        group = group.element(Level::NOTE.message(fitting(note)));
+    for note in explained::notes(report) {
+        group = group.element(Level::NOTE.message(fitting(&note)));
     }
-    if let Some(hint) = &report.hint {
-        group = group.element(Level::HELP.message(fitting(hint)));
+    if let Some(hint) = explained::hint(report) {
+        group = group.element(Level::HELP.message(fitting(&hint)));
     }
     let renderer = if style.colour {
         Renderer::styled()
@@ -88,7 +89,7 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
         .as_ref()
         .map(|code| format!("[{code}]"))
         .unwrap_or_default();
-    let what = normalize_untrusted_str(&text::screenful(report.what.trim_end()));
+    let what = normalize_untrusted_str(&text::screenful(report.to_string().trim_end()));
     let name = format!("{name}{code}");
     let what = match style.live {
         true => style.wrapped(&what, name.len() + 2, 2),
@@ -98,8 +99,10 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
     if let Some(snippet) = snippet {
         out.push_str(&format!(" {} {}\n", style.faint("-->"), snippet.name));
     }
-    let notes = report.notes.iter().map(|note| ("note", note));
-    for (kind, text) in notes.chain(report.hint.iter().map(|hint| ("help", hint))) {
+    let notes = explained::notes(report).into_iter();
+    let hint = explained::hint(report).into_iter();
+    let told = notes.map(|note| ("note", note));
+    for (kind, text) in told.chain(hint.map(|hint| ("help", hint))) {
         let text = normalize_untrusted_str(&text::screenful(text.trim_end()));
         let text = style.wrapped(&text, FOOT, FOOT);
         out.push_str(&format!("  = {}: {text}\n", style.prompt(kind)));
@@ -121,7 +124,7 @@ fn source(snippet: &Snippet) -> Source<'_, annotate_snippets::Annotation<'_>> {
         } else {
             AnnotationKind::Context
         };
-        let label = Some(mark.label.as_str()).filter(|label| !label.is_empty());
+        let label = Some(explained::label(&mark.label)).filter(|label| !label.is_empty());
         kind.span(span(&snippet.source, mark)).label(label)
     });
     Source::source(snippet.source.as_str())

@@ -232,7 +232,7 @@ pub(crate) fn mismatch() -> Report {
     let mark = |start, end, label: &str, primary| Mark {
         start,
         end,
-        label: label.to_owned(),
+        label: label.into(),
         primary,
     };
     Report {

@@ -10,7 +10,7 @@ use super::crew::{Awaited, Crew};
 use super::{Code, Failed, Session, explain};
 use crate::c::{self, BuildError, Built, Function, Message, Severity, Source, Stop, Tool};
 use crate::compiler::toolchain::cache_dir;
-use crate::outcome::{ErrorKind, Event, Mark, Notice, Report, Sink, Snippet};
+use crate::outcome::{Doing, ErrorKind, Event, Label, Mark, Notice, Report, Sink, Snippet};
 
 /// What a `%%c` cell asks for.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Session {
             BuildError::Failed(_) => Report::new(ErrorKind::System, what)
                 .hint("make room there, or set XDG_CACHE_HOME to another folder, and run the cell again")
                 .into(),
-            BuildError::Stopped => explain::interrupted("compiling C").into(),
+            BuildError::Stopped => explain::interrupted(Doing::CompilingC).into(),
         }
     }
 
@@ -202,7 +202,7 @@ impl Session {
                     let mark = here.then(|| mark(message, &self.text_of(source), false));
                     match (mark, &mut last.snippet) {
                         (Some(mark), Some(snippet)) => snippet.marks.push(mark),
-                        _ => last.notes.push(message.text.clone()),
+                        _ => last.notes.push(message.text.as_str().into()),
                     }
                 }
                 (severity, _) => {
@@ -221,9 +221,9 @@ impl Session {
                     } else if message.line > 0 {
                         report
                             .notes
-                            .push(format!("in {}:{}", message.file, message.line));
+                            .push(format!("in {}:{}", message.file, message.line).into());
                     }
-                    report.hint = hint(&message.text);
+                    report.hint = hint(&message.text).map(Into::into);
                     reports.push(report);
                 }
             }
@@ -264,10 +264,9 @@ fn mark(message: &Message, text: &str, primary: bool) -> Mark {
     Mark {
         start: (message.line, column),
         end: (message.line, column + word.max(1)),
-        label: if primary {
-            String::new()
-        } else {
-            message.text.clone()
+        label: match primary {
+            true => Label::default(),
+            false => message.text.as_str().into(),
         },
         primary,
     }

@@ -3,7 +3,7 @@
 use super::{Code, Failed, Pool, PxOptions, Session, explain, types};
 use crate::cell::{Binding, Kind, Targets};
 use crate::ids::Rank;
-use crate::outcome::{Event, PoolKind, Report, Sink};
+use crate::outcome::{Event, PoolKind, Report, Sink, Stuck};
 use crate::pool::Payload;
 use crate::vocabulary::nearest;
 
@@ -223,13 +223,7 @@ fn cannot_scatter(name: &str, kind: &str) -> Report {
 
 /// What cannot travel is named.
 fn stuck(mut failed: Failed, name: &str) -> Failed {
-    explain::only_stuck(&mut failed);
-    for report in &mut failed.0 {
-        if explain::stuck_type(report).is_some() {
-            report.what = format!("`{name}` cannot travel to other processes: {}", report.what);
-            report.snippet = None;
-        }
-    }
+    explain::only_stuck(&mut failed, |_| Stuck::Variable(name.to_owned()));
     failed
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::crew::{Batch, Ended, Flight, Hold, Leg, Why, is_ours};
+use super::crew::{Batch, Ended, Flight, Hold, Leg, is_ours};
 use super::namespace::Namespace;
 use super::workshop::{Ready, external_crate};
 use super::{Code, Failed, Session, explain};
 use crate::cell::{bound_at_top, lacks_a_pattern, normalised, split_items};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{ErrorKind, MapReport, Notice, Origin, Report, Sink, Value};
+use crate::outcome::{ErrorKind, Gone, MapReport, Note, Notice, Origin, Report, Sink, Value};
 use crate::pool::{MapFailure, MapFault, Payload};
 use crate::wire::PanicInfo;
 
@@ -192,7 +192,7 @@ impl Session {
             self.notice(Notice::Redefined { name }, sink);
         }
         let names = names.iter().map(String::as_str);
-        self.crew.note_gone(names, Why::Redefined);
+        self.crew.note_gone(names, Gone::Redefined);
     }
 
     /// What has become of the values that cells have shown.
@@ -236,8 +236,9 @@ impl Session {
                 self.crew.launch_local();
                 let names = ready.before.variables().keys().map(String::as_str);
                 let lost: Vec<&str> = names.filter(|name| !is_ours(name)).collect();
-                self.crew.note_gone(lost.iter().copied(), Why::Died);
-                return Err(explain::local_death(&cause, interrupted, &lost).into());
+                self.crew.note_gone(lost.iter().copied(), Gone::Died);
+                let lost = lost.into_iter().map(str::to_owned).collect();
+                return Err(explain::local_death(cause, interrupted, lost).into());
             }
             (Some(Ended::NotLoaded(why)), _) => {
                 let what = format!("the compiled cell cannot be loaded: {why}");
@@ -255,9 +256,11 @@ impl Session {
             }
             (Some(Ended::Errored(_)), None) => explain::errored(),
         };
-        report.notes.extend(explain::lost(lost));
+        if !lost.is_empty() {
+            report.notes.push(Note::Lost(lost.to_vec()));
+        }
         let lost = lost.iter().map(String::as_str);
-        self.crew.note_gone(lost, Why::Panicked);
+        self.crew.note_gone(lost, Gone::Panicked);
         Err(report.into())
     }
 

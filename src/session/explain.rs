@@ -1,27 +1,32 @@
-//! From typed failures to reports: what happened, where, what to do now. The one place for these words.
+//! From typed failures to their causes, as data: what happened, where, what more is known of it. The renderer makes
+//! words of them; here are none.
 
 mod captures;
 mod maps;
 mod refused;
-mod unkept;
+mod trouble;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
 
-pub(super) use maps::{borrowing, borrows, map_failure, nothing_to_reduce, only_stuck, stuck_type};
-pub(super) use refused::{Showing, unshown};
-pub(super) use unkept::wants_sources;
+pub(super) use maps::{borrowing, borrows, map_failure, no_tuples, nothing_to_reduce, only_stuck};
+pub(super) use refused::unshown;
+pub(super) use trouble::wants_sources;
 
 use self::captures::{captures, capturing};
 use self::refused::refused;
-use self::unkept::trouble;
-use super::full_disk::full_disk;
+use self::trouble::trouble;
 use super::marks::word;
 use super::{Code, Failed, Record};
 use crate::cell::{DEEPEST, shell_habit};
-use crate::compiler::CompileError;
 use crate::compiler::toolchain::users_temp_dir;
+use crate::compiler::{CompileError, Diagnostic, is_full, phrases};
 use crate::ids::CellId;
-use crate::outcome::{Cause, DeathCause, ErrorKind, Report, Snippet};
+use crate::outcome::{
+    Cause, CodeCause, DeathCause, Doing, ErrorKind, Help, MapCause, Missing, Note, Report,
+    SessionCause, Snippet,
+};
 
 /// Errors of the compiler's, with the user's own lines; `variables` are those that the cell was compiled with.
 pub fn compile_error(
@@ -33,84 +38,127 @@ pub fn compile_error(
 ) -> Failed {
     match error {
         CompileError::Refused(diagnostics) => {
-            let mut reports: Vec<Report> = Vec::new();
             if let Some(captures) = diagnostics.iter().find(|one| captures(one)) {
                 // What follows it are the generic function's own lines.
-                let report = refused(captures.clone(), code, cell, source);
-                return capturing(report, captures, cell, source, variables).into();
+                return capturing(captures, cell, source, variables).into();
             }
-            for diagnostic in diagnostics {
-                let report = refused(diagnostic, code, cell, source);
-                let same = |other: &Report| {
-                    other.what == report.what
-                        && (other.snippet == report.snippet || report.snippet.is_none())
-                };
-                // The suggestion to import a name comes beside the error itself, or in its place.
-                let repeated = report.code.is_none()
-                    && report.what.starts_with("cannot find `")
-                    && !reports.is_empty();
-                if !repeated && !reports.iter().any(same) {
-                    reports.push(report);
-                }
-            }
-            let travels =
-                |report: &Report| matches!(report.cause, Cause::NotExchanged(_) | Cause::Stuck(_));
-            if reports.iter().any(travels) {
-                // That it cannot be shown either is for later.
-                reports.retain(|report| !matches!(report.cause, Cause::NoDebug(_)));
-            }
-            if let (Some((command, hint)), Some(first)) = (shell_habit(source), reports.first_mut())
-                && !variables.contains_key(command)
-                && (first.cause == Cause::Syntax
-                    || first.cause == Cause::NoValue(command.to_owned()))
-            {
-                first.hint = Some(hint);
-                // The rest is about its arguments.
-                reports.truncate(1);
-            }
-            Failed(reports)
+            all_refused(diagnostics, code, cell, source, variables)
         }
         CompileError::Trouble(message) => trouble(&message, cell, source).into(),
-        CompileError::Interrupted => interrupted("compiling").into(),
-        CompileError::Unavailable(why) => died(&why).into(),
+        CompileError::Interrupted => interrupted(Doing::Compiling).into(),
+        CompileError::Unavailable(why) => {
+            Report::new(ErrorKind::System, SessionCause::CompilerDied { why }).into()
+        }
     }
 }
 
-fn died(why: &str) -> Report {
-    let what = format!("the compiler did not finish this cell: {why}");
-    Report::new(ErrorKind::System, what)
-        .hint("enter the cell again: another compiler is started; variables and definitions stay")
+/// Each error of rustc's once, and of those that follow from others none.
+fn all_refused(
+    diagnostics: Vec<Diagnostic>,
+    code: &Code,
+    cell: CellId,
+    source: &str,
+    variables: &BTreeMap<String, String>,
+) -> Failed {
+    let mut reports: Vec<Report> = Vec::new();
+    for diagnostic in diagnostics {
+        // The suggestion to import a name comes beside the error itself, or in its place.
+        let repeated = diagnostic.code.is_none()
+            && diagnostic.message.starts_with(phrases::NO_IMPORT)
+            && !reports.is_empty();
+        let report = refused(diagnostic, code, cell, source);
+        let same = |other: &Report| {
+            other.cause == report.cause
+                && (other.snippet == report.snippet || report.snippet.is_none())
+        };
+        if !repeated && !reports.iter().any(same) {
+            reports.push(report);
+        }
+    }
+    let travels = |report: &Report| {
+        let Cause::Map(cause) = &report.cause else {
+            return false;
+        };
+        matches!(
+            cause,
+            MapCause::NotExchanged { .. } | MapCause::Stuck { .. }
+        )
+    };
+    if reports.iter().any(travels) {
+        // That it cannot be shown either is for later.
+        reports.retain(|report| no_debug(report).is_none());
+    }
+    if let (Some((command, hint)), Some(first)) = (shell_habit(source), reports.first_mut())
+        && !variables.contains_key(command)
+        && (matches!(first.cause, Cause::Code(CodeCause::Syntax(_)))
+            || no_value(first) == Some(command))
+    {
+        first.hint = Some(hint.into());
+        // The rest is about its arguments.
+        reports.truncate(1);
+    }
+    Failed(reports)
+}
+
+/// The name of which a report says that it is not found.
+pub fn not_found(report: &Report) -> Option<&str> {
+    match &report.cause {
+        Cause::Code(CodeCause::NotFound { name, .. }) => Some(name),
+        _ => None,
+    }
+}
+
+/// The name of which a report says that it is no value's.
+pub fn no_value(report: &Report) -> Option<&str> {
+    match &report.cause {
+        Cause::Code(CodeCause::NotFound { name, what, .. }) => {
+            (*what == Missing::Value).then_some(name)
+        }
+        _ => None,
+    }
+}
+
+/// The type of which a report says that it has no `Debug`.
+pub fn no_debug(report: &Report) -> Option<&str> {
+    match &report.cause {
+        Cause::Code(CodeCause::NoDebug { kind, .. }) => Some(kind),
+        _ => None,
+    }
+}
+
+/// Whether what was to be kept is a closure.
+pub fn is_closure(report: &Report) -> bool {
+    matches!(report.cause, Cause::Code(CodeCause::IsClosure(_)))
 }
 
 pub fn no_compiler(why: &str) -> Report {
     if let Some(report) = full_disk(why, &users_temp_dir(), true) {
         return report;
     }
-    let mut lines = why.lines().filter(|line| !line.trim().is_empty());
-    let mut report = Report::new(
-        ErrorKind::System,
-        format!(
-            "the compiler did not start: {}",
-            lines.next().unwrap_or("no reason given")
-        ),
-    );
-    report.notes = lines.take(20).map(str::to_owned).collect();
-    report.hint("`%quit`, mend it and start again; magics that need no compiler still work")
+    let lines = why.lines().filter(|line| !line.trim().is_empty());
+    let mut lines = lines.map(str::to_owned);
+    let why = lines.next();
+    let mut report = Report::new(ErrorKind::System, SessionCause::NoCompiler { why });
+    report.notes = lines.take(20).map(Note::Told).collect();
+    report
+}
+
+/// That cells cannot be built for want of room, if that is what a tool's message says: once, in place of the tools'
+/// own many lines.
+pub fn full_disk(message: &str, folder: &Path, starting: bool) -> Option<Report> {
+    let folder = folder.to_owned();
+    let full = SessionCause::FullDisk { folder, starting };
+    is_full(message).then(|| Report::new(ErrorKind::System, full))
 }
 
 /// A `let` without a name.
 pub fn no_pattern(record: Option<&Record>) -> Report {
-    let mut report = Report::new(ErrorKind::Compile, "expected a name after `let`");
-    if let Some(record) = record {
+    let mut report = Report::new(ErrorKind::Compile, CodeCause::NoPattern);
+    report.snippet = record.map(|record| {
         let marks = word(&record.code, "let").into_iter().collect();
-        let name = record.cell.name();
-        report.snippet = Some(Snippet {
-            source: record.code.clone(),
-            name,
-            marks,
-        });
-    }
-    report.hint("`let name = value;`")
+        Snippet::of(record.cell, &record.code, marks)
+    });
+    report
 }
 
 /// A closure that borrows a variable of an earlier cell: kept, it has to own it.
@@ -119,66 +167,62 @@ pub fn closure_borrows(mut failed: Failed, boxed: impl Fn() -> Option<String>) -
     if let Some(report) = failed.0.iter_mut().find(outlives)
         && let Some(boxed) = boxed()
     {
-        report.hint = Some(format!("what captures is kept boxed: `{boxed}`"));
+        report.hint = Some(Help::Boxed(boxed));
     }
     failed
 }
 
 /// A variable that stands in text and has no `Display`.
-pub fn not_displayed(failed: Failed, text: &str, fields: &[std::ops::Range<usize>]) -> Failed {
-    let what = failed.0.into_iter().map(|report| report.what).next();
-    let fields: Vec<&str> = fields.iter().map(|field| &text[field.clone()]).collect();
-    let why = what.unwrap_or_default();
-    let name = fields
-        .first()
-        .map_or("", |field| field.trim_matches(['{', '}']));
-    Report::usage(format!(
-        "{} cannot be written out: {why}",
-        fields.join(", ")
-    ))
-    .hint(format!("`{{{name}:?}}` writes what has only `Debug`"))
-    .into()
+pub fn not_displayed(failed: &Failed, text: &str, fields: &[Range<usize>]) -> Failed {
+    let fields = fields.iter().map(|field| text[field.clone()].to_owned());
+    let fields = fields.collect();
+    let told = failed.0.first().map(ToString::to_string);
+    let told = told.unwrap_or_default();
+    Report::usage(CodeCause::NotDisplayed { fields, told }).into()
 }
 
 /// Code that would overflow the stack of any parser.
 pub fn too_deep() -> Report {
-    let what = format!("the cell nests more than {DEEPEST} levels deep");
-    Report::usage(what)
-        .hint("take it apart with `let`; long data stand better in an array or a file")
+    Report::usage(CodeCause::TooDeep { most: DEEPEST })
 }
 
-pub fn interrupted(what: &str) -> Report {
-    Report::new(ErrorKind::Interrupted, format!("interrupted while {what}"))
+pub fn interrupted(doing: Doing) -> Report {
+    Report::new(ErrorKind::Interrupted, SessionCause::Interrupted(doing))
 }
 
 /// The error itself has been printed by then.
 pub fn errored() -> Report {
-    Report::new(ErrorKind::Error, "a `?` ended the cell with this error")
+    Report::new(ErrorKind::Error, SessionCause::Errored)
 }
 
-pub fn lost(names: &[String]) -> Option<String> {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    (!names.is_empty()).then(|| format!("lost: {}", quoted.join(", ")))
-}
-
-pub fn local_death(cause: &DeathCause, interrupted: bool, lost: &[&str]) -> Report {
-    let mut report = if interrupted {
-        Report::new(
-            ErrorKind::Interrupted,
-            "interrupted; the local engine was restarted",
-        )
-    } else {
-        Report::new(
-            ErrorKind::EngineDied,
-            format!("the local engine died: {cause}"),
-        )
+pub fn local_death(cause: DeathCause, interrupted: bool, lost: Vec<String>) -> Report {
+    let kind = match interrupted {
+        true => ErrorKind::Interrupted,
+        false => ErrorKind::EngineDied,
     };
-    let lost: Vec<String> = lost.iter().map(|name| (*name).to_owned()).collect();
-    report
-        .notes
-        .push(self::lost(&lost).unwrap_or_else(|| "no variables were lost".to_owned()));
-    report
-        .notes
-        .push("functions, types and crates are still there".to_owned());
-    report
+    let cause = SessionCause::LocalDied {
+        cause,
+        interrupted,
+        lost,
+    };
+    Report::new(kind, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_in_one_line() {
+        let told = "Compilation failed\nrustc-LLVM ERROR: IO failure: No space left on device (os error 28)";
+        let report = full_disk(told, Path::new("/tmp"), false).expect("a report");
+        assert_eq!(
+            report.to_string(),
+            "there is no room to build cells in /tmp: the disk is full"
+        );
+        assert_eq!(report.kind, ErrorKind::System);
+        assert!(report.notes.is_empty());
+        assert!(full_disk("Disk quota exceeded", Path::new("/tmp"), true).is_some());
+        assert!(full_disk("mismatched types", Path::new("/tmp"), true).is_none());
+    }
 }

@@ -10,7 +10,7 @@ use super::namespace::Namespace;
 use super::{Code, Failed, Session, TICK, explain};
 use crate::compiler::Analyst;
 use crate::compiler::analysis::{Found, Question, Scene, Scenes};
-use crate::outcome::{Cause, ErrorKind, Event, Progress, Report, Sink};
+use crate::outcome::{Doing, ErrorKind, Event, Progress, Report, Sink};
 
 impl Session {
     /// Every variable with its type and where it lives, such as `local` or `p0: 0,2`.
@@ -114,12 +114,7 @@ impl Session {
                 let kind = ready.after.variables().get(NAME);
                 Ok(kind.cloned().unwrap_or_else(|| "unknown".to_owned()))
             }
-            Err(failed)
-                if failed
-                    .0
-                    .iter()
-                    .any(|report| report.cause == Cause::IsClosure) =>
-            {
+            Err(failed) if failed.0.iter().any(explain::is_closure) => {
                 Ok("a closure, whose type has no name".to_owned())
             }
             Err(failed) => Err(failed),
@@ -159,6 +154,6 @@ impl Awaited for LookedUp {
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(explain::interrupted("reading documentation").into())
+        Err(explain::interrupted(Doing::ReadingDocs).into())
     }
 }

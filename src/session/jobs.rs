@@ -7,7 +7,7 @@ use super::crew::{Awaited, Crew, JOB_VARIABLE, MapJob};
 use super::{Code, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{
-    Counted, ErrorKind, Event, JobAnswer, JobState, Progress, Report, Sink, Timeline,
+    Counted, Doing, ErrorKind, Event, JobAnswer, JobState, Progress, Report, Sink, Timeline,
 };
 use crate::pool::{EndEarly, JobRecord, WhichMaps};
 
@@ -34,7 +34,7 @@ pub struct JobStatus {
 
 /// Ctrl-C ended the wait for a job.
 pub(super) fn goes_on(job: JobId) -> Report {
-    explain::interrupted("waiting").hint(format!("job {job} goes on; `%cancel {job}` ends it"))
+    explain::interrupted(Doing::Waiting).hint(format!("job {job} goes on; `%cancel {job}` ends it"))
 }
 
 impl Session {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use regatta_cell::options::{MapOptions, NeedsProcesses, PROCESSES_CAN};
 
-use super::explain::{self, Showing};
+use super::explain;
 use super::outs::cannot_be_kept;
 use super::written::{Capture, Written};
 use super::{Code, Failed, Pool, Session, types};
@@ -13,7 +13,9 @@ use crate::cell::{
     Binding, Inputs, Targets, arguments_of, captured, closure_parameters, identifiers, inputs,
     position, replaced,
 };
-use crate::outcome::{Cause, ErrorKind, Event, Mark, PoolKind, Report, Sink, Snippet};
+use crate::outcome::{
+    Cause, ErrorKind, Event, Label, MapCause, Mark, PoolKind, Report, Showing, Sink, Snippet, Stuck,
+};
 
 /// A map as the user wrote it; positions are lines and columns in the cell.
 #[derive(Clone, Debug)]
@@ -268,14 +270,10 @@ impl Session {
         }
     }
 
-    /// Marks the function in an error that has no place of its own, and names what cannot travel.
+    /// Names what cannot travel, and what of the inputs cannot be.
     pub(super) fn explained(&self, mut failed: Failed, request: &MapRequest) -> Failed {
         let captures = self.captures(request);
-        explain::only_stuck(&mut failed);
-        for report in &mut failed.0 {
-            let Some(stuck) = explain::stuck_type(report) else {
-                continue;
-            };
+        explain::only_stuck(&mut failed, |stuck| {
             let short = types::shorten(stuck);
             let kind_of = |capture: &Capture| types::shorten(&capture.kind).replace("'static ", "");
             let is_it = |capture: &&Capture| kind_of(capture) == short;
@@ -284,91 +282,60 @@ impl Session {
                 .iter()
                 .find(is_it)
                 .or_else(|| captures.iter().find(has_it));
-            if let Some(Capture { name, kind }) = name {
-                report.what = format!(
-                    "`{name}`: {} cannot travel to other processes",
-                    types::shorten(kind)
-                );
-            }
-            report.code = None;
-            report.snippet = None;
-            report.notes.clear();
-            report.hint = Some(
-                "capture plain data instead: `let` what the function needs of it in a variable of its own, or use a thread pool, whose threads borrow (`%pool start threads`)"
-                    .to_owned(),
-            );
-        }
+            let with_type = |it: &Capture| (it.name.clone(), types::shorten(&it.kind));
+            Stuck::Captured(name.map(with_type))
+        });
         if let (Some(arguments), None) = (self.arguments(request), side_by_side(request)) {
-            for report in &mut failed.0 {
-                // Of a closure's arguments the tuple around them is refused.
-                let code = report.code.as_deref();
-                let is_pattern = code == Some("E0308") && report.cause == Cause::Around;
-                if code == Some("E0631") || is_pattern {
-                    report.code = None;
-                    report.what = format!(
-                        "the function takes {arguments} arguments, and the inputs are no tuples of {arguments}"
-                    );
-                    report.notes.clear();
-                    report.hint = Some(
-                        "`over xs, ys` goes over several side by side, `over grid(xs, ys)` over all their combinations"
-                            .to_owned(),
-                    );
-                }
-            }
+            explain::no_tuples(&mut failed, arguments);
         }
         if request.options.background {
             let names: Vec<String> = self.variables().into_iter().map(|(name, _)| name).collect();
             explain::borrowing(&mut failed, request, &names);
         }
-        failed.0.dedup_by(|one, other| one.what == other.what);
-        let [report] = failed.0.as_mut_slice() else {
-            return failed;
-        };
-        let captures = report.cause == Cause::Captures;
-        let unshown = match report.cause.clone() {
-            Cause::NoDebug(kind) => {
-                explain::unshown(report, &kind, Showing::Results);
-                true
-            }
-            _ => false,
-        };
-        if !captures && !unshown && (report.kind != ErrorKind::Compile || report.snippet.is_some())
-        {
-            return failed;
+        failed.0.dedup_by(|one, other| one.cause == other.cause);
+        if let [report] = failed.0.as_mut_slice() {
+            self.mark_function(report, request);
         }
-        let used = identifiers(&request.function);
-        let names: Vec<String> = self
-            .variables()
-            .into_iter()
-            .filter(|(name, _)| used.contains(name))
-            .map(|(name, kind)| format!("`{name}`: {kind}"))
-            .collect();
-        if captures && !names.is_empty() {
-            report.what = format!("the function captures {}", names.join(", "));
-        }
-        let pool = self.pool_named(request.options.pool.as_deref());
-        let where_it_runs = match pool.map(|pool| pool.kind) {
-            _ if unshown => "",
-            Ok(PoolKind::Threads) => "runs in other threads",
-            _ => "runs in other processes",
-        };
-        let mark = Mark {
-            start: request.function_at,
-            end: position(&request.function, request.function_at),
-            label: where_it_runs.to_owned(),
-            primary: true,
-        };
-        let source = self
-            .history()
-            .last()
-            .map_or_else(String::new, |record| record.code.clone());
-        let name = self.cell().name();
-        report.snippet = Some(Snippet {
-            source,
-            name,
-            marks: vec![mark],
-        });
         failed
+    }
+
+    /// Marks the function in an error that has no place of its own, or is about it.
+    fn mark_function(&self, report: &mut Report, request: &MapRequest) {
+        let unshown =
+            explain::no_debug(report).map(|kind| explain::unshown(kind, Showing::Results));
+        let label = match (&mut report.cause, unshown) {
+            (cause, Some(unshown)) => {
+                *cause = unshown.into();
+                Label::default()
+            }
+            (Cause::Map(MapCause::Captures { variables, .. }), None) => {
+                let used = identifiers(&request.function);
+                let ours = self.variables().into_iter();
+                let ours = ours.filter(|(name, _)| used.contains(name));
+                let ours: Vec<_> = ours.map(|(name, kind)| (name, Some(kind))).collect();
+                if !ours.is_empty() {
+                    *variables = ours;
+                }
+                self.where_it_runs(request)
+            }
+            _ if report.kind != ErrorKind::Compile || report.snippet.is_some() => return,
+            _ => self.where_it_runs(request),
+        };
+        let (start, name) = (request.function_at, self.cell());
+        let mark = Mark {
+            label,
+            ..Mark::primary(start, position(&request.function, start))
+        };
+        let source = self.history().last();
+        let source = source.map_or("", |record| &record.code);
+        report.snippet = Some(Snippet::of(name, source, vec![mark]));
+    }
+
+    fn where_it_runs(&self, request: &MapRequest) -> Label {
+        match self.pool_named(request.options.pool.as_deref()) {
+            Ok(pool) if pool.kind == PoolKind::Threads => Label::RunsInThreads,
+            _ => Label::RunsInProcesses,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where in the user's cell an error stands: from places of the compiled code, or from its lines.
 
+use std::ops::Range;
+
 use super::Code;
 use crate::cell::{place_of, position};
 use crate::compiler::{Extract, Place};
@@ -44,22 +46,20 @@ pub fn mark(place: &Place, code: &Code) -> Option<Mark> {
     Some(Mark {
         start,
         end,
-        label: place.label.clone(),
+        label: place.label.as_str().into(),
         primary: place.primary,
     })
 }
 
+/// A part of the cell.
+pub fn marked(source: &str, part: Range<usize>) -> Mark {
+    let start = position(&source[..part.start], (1, 1));
+    Mark::primary(start, position(&source[part], start))
+}
+
 /// Where a name stands in the cell.
 pub fn word(source: &str, name: &str) -> Option<Mark> {
-    let place = place_of(source, name)?;
-    let start = position(&source[..place.start], (1, 1));
-    let end = position(&source[place], start);
-    Some(Mark {
-        start,
-        end,
-        label: String::new(),
-        primary: true,
-    })
+    Some(marked(source, place_of(source, name)?))
 }
 
 /// The last line of a cell, from where the code in it begins: its value.
@@ -72,12 +72,7 @@ pub fn last_line(source: &str, code: &Code) -> Option<Mark> {
     let blank = |c: &char| c.is_whitespace();
     let start = before + last.chars().skip(before).take_while(blank).count() + 1;
     let end = last.chars().count() + 1;
-    Some(Mark {
-        start: (line, start),
-        end: (line, end),
-        label: String::new(),
-        primary: true,
-    })
+    Some(Mark::primary((line, start), (line, end)))
 }
 
 /// Where an extract of the generated source stands in the cell: evcxr copies the user's lines as they are.

@@ -9,7 +9,6 @@ mod crew;
 mod data;
 mod evaluate;
 mod explain;
-mod full_disk;
 mod history;
 mod inspect;
 mod interrupt;

@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::crew::{Out, Whereabouts, is_out, variable};
 use super::names::nameable;
 use super::types::shorten;
-use super::{Code, Failed, Session};
+use super::{Code, Failed, Session, explain};
 use crate::cell::{Mention, Shown, mentions, replaced, shown};
-use crate::outcome::{Cause, Report, Sink};
+use crate::outcome::{Cause, CodeCause, Report, Sink};
 
 impl Session {
     /// Runs a cell's Rust: `_` and `Out[3]` in it mean earlier values, and its own value is kept.
@@ -97,7 +97,7 @@ impl Session {
             Whereabouts::Engine(number) => {
                 self.take_out(cell, number, &out.type_name, sink)
                     .map_err(|failed| {
-                        let why = failed.0.first().map_or("", |report| report.what.as_str());
+                        let why = failed.0.first().map_or_else(String::new, Report::to_string);
                         let kind = shorten(&out.type_name);
                         gone(written, cell, &format!("no cell can name its type {kind}")).note(why)
                     })?;
@@ -176,8 +176,8 @@ pub(super) fn cannot_be_kept(failed: &Failed) -> bool {
     // What never returns has no type that a variable could have; of which part of a type has no `Debug`, rustc
     // speaks where nothing is kept.
     let around = |report: &Report| {
-        matches!(report.cause, Cause::Around | Cause::NoDebug(_))
-            || report.code.as_deref() == Some("E0282")
+        let around = matches!(report.cause, Cause::Code(CodeCause::Around(_)));
+        around || explain::no_debug(report).is_some() || report.code.as_deref() == Some("E0282")
     };
     failed.0.iter().any(around)
 }

@@ -1,7 +1,7 @@
 //! Panics with their places in the user's cells.
 
 use super::history::History;
-use crate::outcome::{ErrorKind, Mark, Origin, Report, Snippet};
+use crate::outcome::{ErrorKind, Mark, Note, Origin, Report, Snippet};
 use crate::wire::PanicInfo;
 use crate::wire::places::{Place, SOURCE};
 
@@ -24,7 +24,7 @@ impl History {
         if report.snippet.is_none()
             && let Some(place) = panic_place(panic)
         {
-            report.notes.push(format!("at {place}"));
+            report.notes.push(Note::At(place));
         }
         report
     }
@@ -42,17 +42,9 @@ impl History {
             .filter_map(|record| Some((record, record.code.lines().nth(above)?)))
             .find(|(_, text)| !text.trim().is_empty())?;
         let start = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
-        let mark = Mark {
-            start: (line, start),
-            end: (line, text.trim_end().chars().count() + 1),
-            label: String::new(),
-            primary: true,
-        };
-        Some(Snippet {
-            source: record.code.clone(),
-            name: record.cell.name(),
-            marks: vec![mark],
-        })
+        let end = text.trim_end().chars().count() + 1;
+        let mark = Mark::primary((line, start), (line, end));
+        Some(Snippet::of(record.cell, &record.code, vec![mark]))
     }
 }
 

@@ -183,7 +183,7 @@ fn row(rank: Rank, leg: Leg, lost: &[String], interrupted: bool) -> PxRow {
             }
         }
         Some(Ended::NothingToReduce) => EngineOutcome::Panicked {
-            message: explain::nothing_to_reduce().what,
+            message: explain::nothing_to_reduce().to_string(),
             place: None,
         },
         Some(Ended::Errored(message)) => EngineOutcome::Errored { message },

@@ -8,7 +8,7 @@ use super::namespace::Namespace;
 use super::px::{Asked, Plan, Planned};
 use super::px_out::{OUT, sending, sent_type};
 use super::workshop::Ready;
-use super::{Code, Failed, Pool, Session};
+use super::{Code, Failed, Pool, Session, explain};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{About, EngineOutcome, Event, Notice, Origin, PxRow, Sink};
 use crate::vocabulary::nearest;
@@ -62,7 +62,7 @@ impl Session {
         match refused {
             Some((mut failed, elsewhere)) if batches.is_empty() => {
                 if let (Some(report), Some(why)) = (failed.0.first_mut(), elsewhere) {
-                    report.hint = Some(why);
+                    report.hint = Some(why.into());
                 }
                 Err(failed)
             }
@@ -173,11 +173,7 @@ impl Session {
 
     /// When the code is refused for a variable that lives elsewhere: where.
     fn elsewhere(&self, failed: &Failed, pool: &Pool, namespace: &Namespace) -> Option<String> {
-        let unknown = failed
-            .0
-            .iter()
-            .find(|report| report.code.as_deref() == Some("E0425"))?;
-        let name = unknown.what.split('`').nth(1)?;
+        let name = failed.0.iter().find_map(explain::not_found)?;
         if namespace.variables().contains_key(name) {
             return None;
         }

@@ -10,7 +10,8 @@ use super::map::{MapRequest, refused_on_threads};
 use super::written::Written;
 use super::{Code, Failed, Pool, PoolRequest, Session, explain};
 use crate::outcome::{
-    ErrorKind, Event, MapReport, Notice, PoolKind, Progress, Report, Scaling, ScalingRow, Sink,
+    Doing, ErrorKind, Event, MapReport, Notice, PoolKind, Progress, Report, Scaling, ScalingRow,
+    Sink,
 };
 use crate::pool::Payload;
 
@@ -109,7 +110,7 @@ impl Session {
         stopped?;
         // What was pressed when the last run was over is meant for all of them.
         if self.interrupt().take() {
-            return Err(explain::interrupted("measuring").into());
+            return Err(explain::interrupted(Doing::Measuring).into());
         }
         Ok(reports)
     }
@@ -216,7 +217,7 @@ fn several(mut failed: Failed) -> Failed {
             }
             _ => continue,
         };
-        report.hint = Some(hint.to_owned());
+        report.hint = Some(hint.into());
     }
     failed
 }

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::crew::{Awaited, Crew};
 use super::{Code, Failed, Session, TICK, explain};
 use crate::cell::{Binding, Known, format_fields};
-use crate::outcome::{About, ErrorKind, Event, Notice, Origin, Report, Sink, Stream};
+use crate::outcome::{About, Doing, ErrorKind, Event, Notice, Origin, Report, Sink, Stream};
 use crate::pool::Payload;
 
 /// Which shell runs the text, and what takes its output.
@@ -91,7 +91,7 @@ impl Session {
         };
         let (status, interrupted) = self.until(running, sink)?;
         if interrupted {
-            return Err(explain::interrupted("running the command").into());
+            return Err(explain::interrupted(Doing::RunningCommand).into());
         }
         Ok(status)
     }
@@ -172,7 +172,7 @@ impl Session {
         );
         let sent = self
             .sent_by(&Code::default().generated(&code), sink)
-            .map_err(|failed| explain::not_displayed(failed, text, &fields))?;
+            .map_err(|failed| explain::not_displayed(&failed, text, &fields))?;
         let values: Vec<String> = sent
             .first()
             .and_then(|value| postcard::from_bytes(&value.copied()).ok())

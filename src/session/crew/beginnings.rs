@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Crew;
 use super::pump::Awaited;
 use crate::ids::EngineId;
-use crate::outcome::{DeathCause, ErrorKind, Report, Sink};
+use crate::outcome::{DeathCause, Doing, ErrorKind, Report, Sink};
 use crate::session::Failed;
 use crate::session::explain::interrupted;
 use crate::session::namespace::Namespace;
@@ -92,7 +92,7 @@ impl Awaited for AllUp<'_> {
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(interrupted("starting engines").into())
+        Err(interrupted(Doing::StartingEngines).into())
     }
 }
 
@@ -110,6 +110,6 @@ impl Awaited for Begun<'_> {
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(interrupted("starting engines").into())
+        Err(interrupted(Doing::StartingEngines).into())
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Crew;
-use super::moved::Why;
 use super::prints::{Prints, Told};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, DeathCause, EngineChange, Event, JobEnd, Notice, Origin, Sink, Stream, Timing, Value,
+    About, DeathCause, EngineChange, Event, Gone, JobEnd, Notice, Origin, Sink, Stream, Timing,
+    Value,
 };
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::wire::RunEnd;
@@ -203,7 +203,7 @@ impl Crew {
             }
         } else if engine == self.local {
             self.launch_local();
-            self.note_gone(lost.iter().map(String::as_str), Why::Died);
+            self.note_gone(lost.iter().map(String::as_str), Gone::Died);
             if !announced {
                 sink.send(Event::Engines(
                     about,

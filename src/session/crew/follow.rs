@@ -9,7 +9,7 @@ use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId, JobId};
-use crate::outcome::{About, DeathCause, EngineChange, Event, Origin, Progress, Sink};
+use crate::outcome::{About, DeathCause, Doing, EngineChange, Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
 use crate::wire::places::Places;
@@ -118,7 +118,7 @@ impl Crew {
         let id = self.take_off(cell, runs, hold);
         match self.follow(id, Wait::default(), sink)? {
             Followed::Over(flown) => Ok(*flown),
-            Followed::Left(_) => Err(crate::session::explain::interrupted("waiting").into()),
+            Followed::Left(_) => Err(crate::session::explain::interrupted(Doing::Waiting).into()),
         }
     }
 

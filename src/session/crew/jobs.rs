@@ -69,7 +69,7 @@ impl End {
     /// Why it failed, in a few words.
     pub fn why(&self) -> Option<String> {
         if let Some(report) = self.failed.first() {
-            return Some(report.what.clone());
+            return Some(report.to_string());
         }
         let rows = self.report.iter().flat_map(|report| &report.engines);
         let mut failures = rows.filter(|row| !row.outcome.is_ok());

@@ -20,7 +20,6 @@ pub use beginnings::Beginning;
 pub use flight::{Ended, Flight, FlightId, Hold, Leg};
 pub use follow::{Batch, Flown, Followed, OnInterrupt, Wait, entry_of};
 pub use jobs::{End, JOB_VARIABLE, Jobs, MapJob, PxJob, Stage, is_ours};
-pub use moved::Why;
 pub use outs::{Out, Outs, Whereabouts, is_out, variable};
 pub use pools::{MOST, Pool, PoolRequest, cores};
 pub use pump::Awaited;

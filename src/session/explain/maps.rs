@@ -1,79 +1,54 @@
 //! Why a map has no results, and what of it cannot travel.
 
 use crate::cell::{captured, position};
-use crate::outcome::{Cause, ErrorKind, Mark, Origin, Report};
+use crate::outcome::{
+    Cause, CodeCause, ErrorKind, Label, MapCause, Mark, Note, Origin, Report, Stuck,
+};
 use crate::pool::{MapFailure, MapFault};
 use crate::session::history::History;
 use crate::session::{Failed, MapRequest};
 
 /// A map without its results.
 pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
-    let item = failure
-        .item
-        .map_or_else(String::new, |item| format!("item {item}"));
-    let mut report = match &failure.what {
+    let item = failure.item.unwrap_or_default();
+    let why = || failure.to_string();
+    let (cause, panic) = match failure.what.clone() {
         MapFault::Panicked(panic) => {
-            let report = Report::new(
-                ErrorKind::Map,
-                format!("{item} panicked: {}", panic.message),
-            );
-            history
-                .placed(report, panic)
-                .hint("the map stops at its first failure; the other engines are free again")
+            let message = panic.message.clone();
+            (MapCause::Panicked { item, message }, Some(panic))
         }
-        MapFault::Crashed(cause) => Report::new(
-            ErrorKind::Map,
-            format!("{item} ended three engines; the last one: {cause}"),
-        )
-        .hint("try that input in a plain cell; `--on-error collect` keeps the other results"),
-        MapFault::Lost(cause) => Report::new(
-            ErrorKind::Map,
-            format!("ten engines ended before they came to {item}; the last one: {cause}"),
-        )
-        .hint(
-            "what the function captures, or an earlier input, may end them: try it in a plain cell",
-        ),
-        MapFault::TimedOut => Report::new(
-            ErrorKind::Map,
-            format!("{item} took longer than `--timeout` allows; its engine was replaced"),
-        )
-        .hint("`--on-error collect` keeps the other results"),
-        MapFault::NoEngineLeft => Report::new(
-            ErrorKind::Map,
-            "no engine of the pool is left to run the map",
-        )
-        .hint("the next %px or map starts them again"),
-        MapFault::Interrupted { done, total } => {
-            let total = total.map_or_else(String::new, |total| format!(" of {total}"));
-            let done = format!("{done}{total} items were done");
-            Report::new(
-                ErrorKind::Interrupted,
-                format!("the map was interrupted; {done}"),
-            )
-            .hint("`--on-error collect` keeps what is done, and so does a job: `%map -a`")
-        }
-        MapFault::PlanOnly => Report::new(ErrorKind::Map, "only the plan was wanted"),
+        MapFault::Crashed(last) => (MapCause::Crashed { item, last }, None),
+        MapFault::Lost(last) => (MapCause::Lost { item, last }, None),
+        MapFault::TimedOut => (MapCause::TimedOut { item }, None),
+        MapFault::NoEngineLeft => (MapCause::NoEngineLeft, None),
+        MapFault::Interrupted { done, total } => (MapCause::Interrupted { done, total }, None),
         MapFault::InputsPanicked(panic) => {
-            let what = format!("the inputs panicked: {}", panic.message);
-            let report = Report::new(ErrorKind::Map, what);
-            history.placed(report, panic)
+            let message = panic.message.clone();
+            (MapCause::InputsPanicked { message }, Some(panic))
         }
-        MapFault::Refused(_) | MapFault::Undecodable(_) | MapFault::Inputs(_) => {
-            Report::new(ErrorKind::Map, format!("the map failed: {failure}"))
-        }
+        MapFault::PlanOnly
+        | MapFault::Refused(_)
+        | MapFault::Undecodable(_)
+        | MapFault::Inputs(_) => (MapCause::Failed { why: why() }, None),
     };
-    for deaths in &failure.died {
-        let rank = deaths.rank;
-        report.notes.push(format!("engine {rank} died: {deaths}"));
+    let kind = match cause {
+        MapCause::Interrupted { .. } => ErrorKind::Interrupted,
+        _ => ErrorKind::Map,
+    };
+    let mut report = Report::new(kind, cause);
+    if let Some(panic) = panic {
+        report = history.placed(report, &panic);
     }
+    let died = failure.died.iter().cloned();
+    report.notes.extend(died.map(Note::EngineDied));
     if let Some(rank) = failure.rank {
         report.origin = Origin::Engine(rank);
     }
     report
 }
+
 pub fn nothing_to_reduce() -> Report {
-    Report::usage("%reduce needs at least one input")
-        .hint("put a neutral value in front: `std::iter::once(…).chain(inputs)`, or `pool::reduce`, whose result is an Option")
+    Report::usage(MapCause::NothingToReduce)
 }
 
 /// Errors of the borrow checker: what a job in the background is given does not live long enough.
@@ -96,50 +71,58 @@ pub fn borrowing(failed: &mut Failed, request: &MapRequest, variables: &[String]
         let mut primary = marks.filter(|mark| mark.primary);
         borrows(report) && primary.any(|mark| from <= mark.start && mark.start < to)
     };
-    let Some(mut report) = failed.0.iter().find(|report| of_inputs(report)).cloned() else {
+    let Some(refused) = failed.0.iter().find(|report| of_inputs(report)) else {
         return;
     };
     let names = captured(&request.inputs, variables);
-    report.code = None;
-    report.notes.clear();
-    report.what = match names.as_slice() {
-        [] => {
-            "a job goes on after its cell, and its inputs borrow what ends with the cell".to_owned()
-        }
-        names => format!(
-            "a job goes on after its cell, and its inputs borrow `{}`",
-            names.join("`, `")
-        ),
-    };
-    report.hint = Some(match names.as_slice() {
-        [name] => format!(
-            "`over {name}.clone()` gives the job inputs of its own, which a function of references takes as `|x| f(&x)`; without `-a` threads borrow"
-        ),
-        _ => "give the job inputs of its own, `.iter().cloned()`, which a function of references takes as `|x| f(&x)`; without `-a` threads borrow".to_owned(),
-    });
+    let mut report = Report::new(refused.kind, MapCause::Borrows(names));
+    report.snippet = refused.snippet.clone();
     if let Some(snippet) = &mut report.snippet {
         snippet.marks = vec![Mark {
-            start: from,
-            end: to,
-            label: "borrowed".to_owned(),
-            primary: true,
+            label: Label::Borrowed,
+            ..Mark::primary(from, to)
         }];
     }
     failed.0 = vec![report];
 }
 
+/// Of a closure's arguments rustc refuses the tuple around them: inputs that are no tuples.
+pub fn no_tuples(failed: &mut Failed, arguments: usize) {
+    for report in &mut failed.0 {
+        let code = report.code.as_deref();
+        let around = matches!(report.cause, Cause::Code(CodeCause::Around(_)));
+        if code == Some("E0631") || (code == Some("E0308") && around) {
+            report.code = None;
+            report.cause = MapCause::NoTuples { arguments }.into();
+            report.notes.clear();
+            report.hint = None;
+        }
+    }
+}
+
 /// The type that a report says cannot travel, of a captured variable or a sent value.
 pub fn stuck_type(report: &Report) -> Option<&str> {
     match &report.cause {
-        Cause::Stuck(kind) => Some(kind),
+        Cause::Map(MapCause::Stuck { kind, .. }) => Some(kind),
         _ => None,
     }
 }
 
-/// When something cannot travel, the rest of the errors says so again of every use.
-pub fn only_stuck(failed: &mut Failed) {
-    let stuck = |report: &Report| stuck_type(report).is_some();
-    if failed.0.iter().any(stuck) {
-        failed.0.retain(stuck);
+/// When something cannot travel, the rest of the errors says so again of every use: says what `of` finds it to be.
+pub fn only_stuck(failed: &mut Failed, of: impl Fn(&str) -> Stuck) {
+    if !failed.0.iter().any(|report| stuck_type(report).is_some()) {
+        return;
     }
+    failed.0.retain_mut(|report| {
+        let Some(kind) = stuck_type(report).map(str::to_owned) else {
+            return false;
+        };
+        let of = of(&kind);
+        if matches!(of, Stuck::Captured(_)) {
+            report.notes.clear();
+        }
+        report.cause = MapCause::Stuck { kind, of }.into();
+        report.snippet = None;
+        true
+    });
 }

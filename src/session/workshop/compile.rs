@@ -14,7 +14,7 @@ use crate::cell::{
 };
 use crate::compiler::analysis::expanded;
 use crate::compiler::{Artifact, CompileError, Source};
-use crate::outcome::{ErrorKind, Report};
+use crate::outcome::{ErrorKind, Note, Report};
 use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 use crate::wire::places::Place;
@@ -221,7 +221,7 @@ impl Workshop {
         let (cell, variables) = (meanwhile.cell, namespace.variables());
         let mut failed = explain::compile_error(error, code, cell.cell, &cell.code, variables);
         for report in &mut failed.0 {
-            report.notes.extend(without.clone());
+            report.notes.extend(without.clone().map(Note::Told));
         }
         failed
     }

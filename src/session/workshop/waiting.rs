@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::compiler::{CompileError, Compiled, Compiler, Pending, State, Warmth};
-use crate::outcome::{About, Event, Notice, Progress, Sink};
+use crate::outcome::{About, Doing, Event, Notice, Progress, Sink};
 use crate::session::crew::{Awaited, Crew};
 use crate::session::{Failed, GRACE, Grace, Record, TICK, explain};
 
@@ -69,7 +69,7 @@ impl Meanwhile<'_> {
             grace: Grace(None),
         };
         self.until(answer).unwrap_or_else(|failed| {
-            let why = failed.0.into_iter().next().map(|report| report.what);
+            let why = failed.0.into_iter().next().map(|report| report.to_string());
             Err(CompileError::Unavailable(why.unwrap_or_default()))
         })
     }
@@ -116,7 +116,7 @@ impl Awaited for Warm<'_> {
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(explain::interrupted("waiting for the compiler").into())
+        Err(explain::interrupted(Doing::WaitingForCompiler).into())
     }
 }
 

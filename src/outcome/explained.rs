@@ -1,0 +1,309 @@
+//! What errors are about, as data: one variant for each cause, with the names, types and places that its words need.
+//! Those are the renderer's; what others have worded (rustc, tools, the system, magics) stands as they told it.
+
+use std::path::PathBuf;
+
+use super::{DeathCause, Deaths};
+use crate::ids::{CellId, PoolName, Rank};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// One line, no full stop: `unknown magic %pol`.
+    Told(String),
+    Code(CodeCause),
+    Map(MapCause),
+    Session(SessionCause),
+}
+
+/// Why code is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeCause {
+    /// What stands around the user's code, and none of it.
+    Around(String),
+    /// rustc's parser expected other words.
+    Syntax(String),
+    NotFound {
+        name: String,
+        what: Missing,
+        told: String,
+    },
+    /// What is to be kept is a closure, whose type has no name.
+    IsClosure(String),
+    /// A function that threads share changes a variable: rustc's message.
+    Shared(String),
+    /// This type, of what is to be shown or a part of it, has no `Debug`.
+    NoDebug {
+        kind: String,
+        shown: Showing,
+        is: Unshown,
+    },
+    /// The variable cannot be kept.
+    Unkept { name: String, why: Unkept },
+    /// Nobody says why.
+    Unexplained,
+    /// A `let` without a name.
+    NoPattern,
+    /// It would overflow the stack of any parser.
+    TooDeep { most: usize },
+    /// Variables that stand in text, `{name}`, and have no `Display`; what rustc says.
+    NotDisplayed { fields: Vec<String>, told: String },
+}
+
+/// What rustc cannot find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Value,
+    Crate,
+    Other,
+}
+
+/// What is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// The cell's value.
+    Value,
+    /// The results of a map.
+    Results,
+}
+
+/// What a type without `Debug` is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unshown {
+    Closure,
+    Function,
+    Future,
+    /// It can be one of the session's own.
+    Named(String),
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unkept {
+    Closure,
+    /// Its type cannot be written down.
+    Unnamed,
+    /// Its type cannot be told.
+    Unknown,
+}
+
+/// Why a map is refused, or has no results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapCause {
+    /// The function captures where none can: variables, and their types where they are known.
+    Captures {
+        variables: Vec<(String, Option<String>)>,
+        /// It may capture nothing and be a function pointer.
+        pointer: bool,
+    },
+    /// serde cannot carry this type of what travels.
+    Stuck {
+        kind: String,
+        of: Stuck,
+    },
+    /// serde cannot carry this type of the inputs or results.
+    NotExchanged {
+        kind: String,
+        is: NotExchanged,
+    },
+    /// A job's inputs borrow from these variables.
+    Borrows(Vec<String>),
+    /// The function takes so many arguments, and the inputs are no tuples of them.
+    NoTuples {
+        arguments: usize,
+    },
+    NothingToReduce,
+    Panicked {
+        item: u64,
+        message: String,
+    },
+    /// It ended three engines.
+    Crashed {
+        item: u64,
+        last: DeathCause,
+    },
+    /// Ten engines ended before they came to it.
+    Lost {
+        item: u64,
+        last: DeathCause,
+    },
+    TimedOut {
+        item: u64,
+    },
+    NoEngineLeft,
+    Interrupted {
+        done: u64,
+        total: Option<u64>,
+    },
+    InputsPanicked {
+        message: String,
+    },
+    Failed {
+        why: String,
+    },
+}
+
+/// What it is that cannot travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// A value without a name.
+    Value,
+    /// The value of this variable.
+    Variable(String),
+    /// What the function of a map captures: the variable with its type, where it is known.
+    Captured(Option<(String, String)>),
+}
+
+/// What a type that cannot be exchanged is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotExchanged {
+    Never,
+    Reference,
+    /// One of the standard library's.
+    Standard,
+    Other,
+}
+
+/// The session's own trouble, and how cells end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionCause {
+    CompilerDied {
+        why: String,
+    },
+    NoCompiler {
+        why: Option<String>,
+    },
+    /// Nothing can be built in this folder.
+    FullDisk {
+        folder: PathBuf,
+        /// The compiler has not started yet.
+        starting: bool,
+    },
+    Interrupted(Doing),
+    /// A `?` ended the cell; the error has been printed by then.
+    Errored,
+    LocalDied {
+        cause: DeathCause,
+        interrupted: bool,
+        lost: Vec<String>,
+    },
+}
+
+/// What was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Compiling,
+    CompilingC,
+    Measuring,
+    ReadingDocs,
+    RunningCommand,
+    StartingEngines,
+    Waiting,
+    WaitingForCompiler,
+}
+
+/// A further fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    Told(String),
+    /// Variables that are gone.
+    Lost(Vec<String>),
+    /// The error is in code of an earlier cell, in this line.
+    EarlierCell(String),
+    /// In a map; others took its place.
+    EngineDied(Deaths),
+    /// `In [3]:2`, or a place in another crate's file.
+    At(String),
+    /// The variable is gone since that cell.
+    Gone {
+        name: String,
+        cell: CellId,
+        why: Gone,
+    },
+    /// These engines have the variable.
+    There {
+        name: String,
+        pool: PoolName,
+        ranks: Vec<Rank>,
+    },
+}
+
+/// Why a variable is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    Moved,
+    Redefined,
+    Panicked,
+    Died,
+}
+
+/// What to do now, where the cause alone does not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Help {
+    /// `did you mean %pool?`
+    Told(String),
+    /// A variable holds a reference, which cannot outlive its cell.
+    KeepOwner,
+    /// Perhaps this crate is meant.
+    AddCrate(String),
+    /// The closure boxed, as code.
+    Boxed(String),
+    /// The variable is gone; `moved`: it need not have been.
+    MakeAnew {
+        name: String,
+        moved: bool,
+    },
+    /// Engines have the variable.
+    UseThere {
+        name: String,
+    },
+    /// To leave, to see the magics, the variables: as it is done here.
+    Quit,
+    ListMagics,
+    ListVariables,
+}
+
+/// What is written below a marked place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// Empty: nothing.
+    Told(String),
+    RunsInThreads,
+    RunsInProcesses,
+    Borrowed,
+}
+
+impl Default for Label {
+    fn default() -> Self {
+        Self::Told(String::new())
+    }
+}
+
+/// What is told becomes this, and each kind of cause a cause.
+macro_rules! told {
+    ($($of:ident)*) => {$(
+        impl From<String> for $of {
+            fn from(told: String) -> Self {
+                Self::Told(told)
+            }
+        }
+
+        impl From<&str> for $of {
+            fn from(told: &str) -> Self {
+                Self::Told(told.to_owned())
+            }
+        }
+    )*};
+}
+told!(Cause Help Label Note);
+
+macro_rules! causes {
+    ($($kind:ident: $of:ident)*) => {$(
+        impl From<$of> for Cause {
+            fn from(cause: $of) -> Self {
+                Self::$kind(cause)
+            }
+        }
+    )*};
+}
+causes!(Code: CodeCause Map: MapCause Session: SessionCause);
