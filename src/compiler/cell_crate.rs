@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 type Files = &'static [(&'static str, &'static str)];
 
 const CELL: Files = regatta_cell::sources::FILES;
+/// The name under which the compute kernels are published.
+pub const KERNELS_PACKAGE: &str = "regatta-kernels";
 const KERNELS: Files = regatta_kernels::sources::FILES;
 
 /// The versions that this binary was built with: a session's first build then needs nothing from the
@@ -34,23 +36,17 @@ pub fn own(cache: &Path) -> io::Result<[(&'static str, String); 2]> {
 
 /// The lines that a manifest has for them, and for the kernels.
 pub fn lines(cache: &Path) -> io::Result<Vec<String>> {
-    let kernels = format!("kernels = {}", kernels_config(cache, "")?);
+    let kernels = format!(
+        "kernels = {{ package = {KERNELS_PACKAGE:?}, path = {:?} }}",
+        kernels(cache)?
+    );
     let own = own(cache)?.into_iter();
     let own = own.map(|(name, config)| format!("{name} = {config}"));
     Ok(own.chain([kernels]).collect())
 }
 
-/// What stands in a manifest behind the name of the compute kernels: `more` too, such as their features.
-pub fn kernels_config(cache: &Path, more: &str) -> io::Result<String> {
-    let folder = kernels(cache)?;
-    let comma = if more.trim().is_empty() { "" } else { "," };
-    Ok(format!(
-        "{{ package = \"regatta-kernels\", path = {folder:?}{comma}{more} }}"
-    ))
-}
-
 /// Where the sources of `regatta-kernels` are.
-fn kernels(cache: &Path) -> io::Result<PathBuf> {
+pub fn kernels(cache: &Path) -> io::Result<PathBuf> {
     unpack(cache, "compute", KERNELS)
 }
 

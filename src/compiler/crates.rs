@@ -1,10 +1,8 @@
 //! The crates of which cells are built: cargo's lock file and the manifest that evcxr writes.
 
 use std::path::Path;
-use std::sync::LazyLock;
 
-use regex::Regex;
-
+use super::dependency::Dependency;
 use super::message::Beginning;
 use super::{cell_crate, toolchain};
 
@@ -52,26 +50,16 @@ pub(super) fn add_all(
 /// `%dep kernels` means the compute kernels that this binary carries, and so does a table that names no other place:
 /// `{ features = ["c"] }`.
 pub(super) fn config(name: &str, config: &str) -> Result<String, String> {
-    let more = match config {
-        "\"*\"" => Some(""),
-        table => table
-            .trim()
-            .strip_prefix('{')
-            .and_then(|table| table.strip_suffix('}'))
-            .filter(|table| !names_a_place(table)),
-    };
-    let Some(more) = more.filter(|_| name == "kernels") else {
+    let ours = Dependency::parse(config).ok().filter(|_| name == "kernels");
+    let Some(ours) = ours.and_then(Dependency::from_anywhere) else {
         return Ok(config.to_owned());
     };
-    cell_crate::kernels_config(&toolchain::cache_dir(), more)
-        .map_err(|error| format!("cannot write the kernels' sources: {error}"))
-}
-
-/// Whether an entry of a manifest says where the crate comes from.
-fn names_a_place(table: &str) -> bool {
-    static PLACE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(^|,)\s*(path|git|version|registry|package)\s*=").ok());
-    PLACE.as_ref().is_some_and(|place| place.is_match(table))
+    let folder = cell_crate::kernels(&toolchain::cache_dir())
+        .map_err(|error| format!("cannot write the kernels' sources: {error}"))?;
+    Ok(ours
+        .of_package(cell_crate::KERNELS_PACKAGE)
+        .at(&folder)
+        .to_string())
 }
 
 #[cfg(test)]
@@ -84,11 +72,7 @@ mod tests {
         assert!(ours("\"*\"").contains("regatta-kernels"));
         let with_c = ours(r#"{ features = ["c"] }"#);
         assert!(with_c.contains("regatta-kernels") && with_c.contains(r#"features = ["c"]"#));
-        for other in [
-            r#""1""#,
-            r#"{ path = "mine" }"#,
-            r#"{ features = ["version"], git="x" }"#,
-        ] {
+        for other in [r#""1""#, r#"{ path = "mine" }"#, "no table"] {
             assert_eq!(ours(other), other);
         }
         assert_eq!(config("rand", "\"*\"").as_deref(), Ok("\"*\""));

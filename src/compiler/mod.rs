@@ -15,6 +15,7 @@ mod cell_crate;
 pub mod cleaner;
 mod connection;
 mod crates;
+mod dependency;
 mod diagnostics;
 mod generated;
 mod local_crates;
@@ -52,8 +53,10 @@ use serde::{Deserialize, Serialize};
 
 pub use analyst::Analyst;
 pub use artifact::Artifact;
+pub use cell_crate::KERNELS_PACKAGE;
 use connection::{Awaited, Connection};
 pub use diagnostics::{Diagnostic, Extract, Place};
+pub use dependency::Dependency;
 pub use generated::ENTRY;
 use message::{Beginning, Id, StateId, ToCompiler};
 pub use refusal::is_full;
@@ -261,7 +264,8 @@ impl Compiler {
 
     /// Begins to add a crate for all namespaces; the answer is a new root state.
     pub fn add_crate(&mut self, name: String, config: String) -> Pending {
-        self.has_local_crates |= config.contains("path");
+        let read = Dependency::parse(&config);
+        self.has_local_crates |= read.is_ok_and(|it| it.path().is_some());
         self.ask(|id| ToCompiler::AddCrate { id, name, config })
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-
-use regex::Regex;
 
 use super::Workshop;
 use super::waiting::Meanwhile;
+use crate::compiler::{Dependency, KERNELS_PACKAGE};
 use crate::outcome::Report;
 use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
@@ -21,17 +19,21 @@ impl Workshop {
         config: &str,
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<Duration, Failed> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let read = Dependency::parse(config).map_err(|why| {
+            Report::usage(format!("`{config}` does not say which {name}: {why}"))
+                .hint("write it as in Cargo.toml: `%dep serde_json = \"1\"`")
+        })?;
+        let placed = with_whole_path(read, &here).map_err(|missing| {
+            let what = format!("there is no crate in {missing}");
+            let hint = "`path` is the folder of its Cargo.toml, from the working folder on";
+            Report::usage(what).hint(hint)
+        })?;
         self.see_to_the_compiler(meanwhile);
         self.warm_root(meanwhile)?;
         let since = Instant::now();
         self.compiler.building().restart();
-        let here = std::env::current_dir().unwrap_or_default();
-        let placed = with_whole_path(config, &here).map_err(|missing| {
-            let what = format!("there is no crate in {missing}");
-            let hint = "`path` is the folder of its Cargo.toml, from the working folder on";
-            Report::usage(what).hint(hint.to_owned())
-        })?;
-        let pending = self.compiler.add_crate(name.to_owned(), placed);
+        let pending = self.compiler.add_crate(name.to_owned(), placed.to_string());
         let answer = meanwhile.answered(pending, &format!("adding {name}"), &self.compiler);
         self.spent += since.elapsed();
         let compiled = answer.map_err(|error| {
@@ -59,8 +61,9 @@ impl Workshop {
         let asked = asked.map(|(name, config)| (name.as_str(), config.as_str()));
         let own = (!self.crates.contains_key(own.0)).then_some(own);
         let row = |(name, config): (&str, &str)| {
-            let package = match (name, package(config)) {
-                ("kernels", None) => "regatta-kernels",
+            let read = Dependency::parse(config).ok();
+            let package = match (name, read.as_ref().and_then(Dependency::package)) {
+                ("kernels", None) => KERNELS_PACKAGE,
                 (name, renamed) => renamed.unwrap_or(name),
             };
             let version = self.locked(package);
@@ -71,44 +74,26 @@ impl Workshop {
     }
 }
 
-/// The configuration with its `path = "…"` from the root on: the compiler has a working folder of its own. The path
+/// The entry with its `path = "…"` from the root on: the compiler has a working folder of its own. The path
 /// as it is when there is no crate.
-fn with_whole_path(config: &str, here: &Path) -> Result<String, String> {
-    static PATH: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"(\bpath\s*=\s*)"((?:[^"\\]|\\.)*)""#).ok());
-    let Some(found) = PATH.as_ref().and_then(|path| path.captures(config)) else {
-        return Ok(config.to_owned());
+fn with_whole_path(read: Dependency, here: &Path) -> Result<Dependency, String> {
+    let Some(path) = read.path().map(str::to_owned) else {
+        return Ok(read);
     };
-    let (all, key, path) = (&found[0], &found[1], &found[2]);
-    let whole = here.join(path);
+    let whole = here.join(&path);
     if !whole.join("Cargo.toml").exists() {
-        return Err(path.to_owned());
+        return Err(path);
     }
     // Without `..` and links.
     let whole = whole.canonicalize().unwrap_or(whole);
-    let quoted = whole
-        .to_string_lossy()
-        .replace('\\', r"\\")
-        .replace('"', "\\\"");
-    Ok(config.replacen(all, &format!("{key}\"{quoted}\""), 1))
-}
-
-/// The name under which a crate is published, where that is another: `{ package = "rand", … }`.
-fn package(config: &str) -> Option<&str> {
-    let (_, rest) = config.split_once("package")?;
-    rest.trim_start()
-        .strip_prefix('=')?
-        .trim_start()
-        .strip_prefix('"')?
-        .split('"')
-        .next()
+    Ok(read.at(&whole))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::{package, with_whole_path};
+    use super::{Dependency, with_whole_path};
 
     #[test]
     fn a_path_begins_at_the_root() {
@@ -116,22 +101,15 @@ mod tests {
         let own = here.path().canonicalize().unwrap().join("own");
         fs::create_dir(&own).unwrap();
         fs::write(own.join("Cargo.toml"), "").unwrap();
-        let placed = |config: &str| with_whole_path(config, here.path());
+        let read = |config: &str| Dependency::parse(config).unwrap();
+        let placed = |config: &str| with_whole_path(read(config), here.path());
         assert_eq!(
             placed(r#"{ path = "./own", features = ["a"] }"#),
-            Ok(format!(r#"{{ path = {own:?}, features = ["a"] }}"#))
+            Ok(read(&format!(r#"{{ features = ["a"], path = {own:?} }}"#)))
         );
         for kept in ["\"1\"", &format!("{{ path={own:?} }}"), r#"{ git = "x" }"#] {
-            assert_eq!(placed(kept).as_deref(), Ok(kept));
+            assert_eq!(placed(kept), Ok(read(kept)));
         }
         assert_eq!(placed(r#"{ path = "../own" }"#), Err("../own".to_owned()));
-    }
-
-    #[test]
-    fn a_crate_may_be_published_under_another_name() {
-        let renamed = r#"{ version = "1", package = "rand" }"#;
-        assert_eq!(package(renamed), Some("rand"));
-        assert_eq!(package("\"1\""), None);
-        assert_eq!(package("{ path = \"packages/x\" }"), None);
     }
 }
