@@ -2,7 +2,7 @@
 //! a tool of the toolchain's, rustc's wrapper, an engine, the session's compiler, its cleaner.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -313,41 +313,14 @@ fn sink(format: Format) -> Box<dyn Sink> {
 }
 
 fn notebook(run: &Run, init: bool, mut session: Session, mut original: File) -> ExitCode {
-    let refuse = |original: &mut File, report: Report| {
+    let refused = |original: &mut File, report: Report| {
         let mut terminal = Terminal::new(original, Style::detect());
         terminal.send(Event::Error(report));
         ExitCode::from(2)
     };
-    let usage = |original: &mut File, what: String| refuse(original, Report::usage(what));
-    if run.file.extension().is_some_and(|end| end == "rs") {
-        let what = format!("{} is no notebook", run.file.display());
-        let report = Report::usage(what);
-        let instead = run_instead(&run.file.to_string_lossy()).unwrap_or_default();
-        return refuse(
-            &mut original,
-            report.hint(format!("`{instead}` runs it as one cell, and its `main`")),
-        );
-    }
-    let text = if run.file.as_os_str() == "-" {
-        if run.update {
-            return usage(
-                &mut original,
-                "--update needs a file to write to, not `-`".to_owned(),
-            );
-        }
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(&run.file)
-    };
-    let text = match text {
+    let text = match text_of(run) {
         Ok(text) => text,
-        Err(error) => {
-            return usage(
-                &mut original,
-                format!("cannot read {}: {error}", run.file.display()),
-            );
-        }
+        Err(report) => return refused(&mut original, report),
     };
     let mode = if run.check {
         Mode::Check
@@ -386,12 +359,30 @@ fn notebook(run: &Run, init: bool, mut session: Session, mut original: File) -> 
         && updated != text
         && let Err(error) = std::fs::write(&run.file, updated)
     {
-        return usage(
-            &mut original,
-            format!("cannot write {}: {error}", run.file.display()),
-        );
+        let what = format!("cannot write {}: {error}", run.file.display());
+        return refused(&mut original, Report::usage(what));
     }
     ended(outcome.ok && !broken)
+}
+
+/// The notebook's text, from its file or from standard input.
+fn text_of(run: &Run) -> Result<String, Report> {
+    let file = &run.file;
+    if file.extension().is_some_and(|end| end == "rs") {
+        let instead = run_instead(&file.to_string_lossy()).unwrap_or_default();
+        return Err(Report::usage(format!("{} is no notebook", file.display()))
+            .hint(format!("`{instead}` runs it as one cell, and its `main`")));
+    }
+    let is_input = file.as_os_str() == "-";
+    if is_input && run.update {
+        let what = "--update needs a file to write to, not `-`";
+        return Err(Report::usage(what));
+    }
+    let read = match is_input {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    read.map_err(|error| Report::usage(format!("cannot read {}: {error}", file.display())))
 }
 
 #[cfg(test)]

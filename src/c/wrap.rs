@@ -233,96 +233,117 @@ fn slice(input: &Parameter) -> Option<Slice<'_>> {
 fn arguments(function: &str, inputs: &[Parameter], used: &mut Used) -> Result<Arguments, String> {
     let mut made: Vec<Option<Argument>> = inputs.iter().map(|_| None).collect();
     let mut checks = String::new();
-    // Which parameter is the length of which.
-    let mut lengths: Vec<(usize, Vec<usize>)> = Vec::new();
-    for (at, input) in inputs.iter().enumerate() {
-        if input.kind != Type::Size {
-            continue;
-        }
-        // `double x[n]` names its length, wherever that stands.
-        let names_it = |other: &Parameter| {
-            slice(other).is_some_and(|it| it.length == Some(input.name.as_str()))
-        };
-        let mut counted: Vec<usize> = (0..inputs.len())
-            .filter(|it| names_it(&inputs[*it]))
-            .collect();
-        if counted.is_empty() {
-            let before = inputs[..at].iter().enumerate().rev();
-            counted = before
-                .map_while(|(at, it)| slice(it).filter(|it| it.length.is_none()).map(|_| at))
-                .collect();
-            counted.reverse();
-            // Text that stands with numbers ends by itself.
-            let text = |at: &usize| slice(&inputs[*at]).is_some_and(|it| it.is_text());
-            if !counted.iter().all(text) {
-                counted.retain(|at| !text(at));
-            }
-        }
-        if !counted.is_empty() {
-            lengths.push((at, counted));
-        }
-    }
-    for (length, counted) in &lengths {
+    for (length, counted) in lengths(inputs) {
         let mut names = Vec::new();
         for at in counted {
-            let slice = slice(&inputs[*at]).ok_or("no slice")?;
-            made[*at] = Some(Argument {
+            let slice = slice(&inputs[at]).ok_or("no slice")?;
+            made[at] = Some(Argument {
                 taken: Some(slice.taken(used)?),
                 passed: slice.passed(),
             });
             names.push(slice.name);
         }
         let first = names.first().cloned().unwrap_or_default();
-        made[*length] = Some(Argument {
+        made[length] = Some(Argument {
             taken: None,
             passed: format!("{first}.len()"),
         });
-        if names.len() > 1 {
-            let other: Vec<String> = names[1..]
-                .iter()
-                .map(|name| format!("{first}.len() != {name}.len()"))
-                .collect();
-            let told: Vec<String> = names
-                .iter()
-                .map(|name| format!("({:?}, {name}.len())", name.trim_start_matches("r#")))
-                .collect();
-            checks.push_str(&format!(
-                "if {} {{ ::regatta_cell::c::lengths_differ({function:?}, {:?}, &[{}]) }} ",
-                other.join(" || "),
-                inputs[*length].name,
-                told.join(", ")
-            ));
-        }
+        checks.push_str(&lengths_checked(function, &inputs[length].name, &names));
     }
-    for (at, input) in inputs.iter().enumerate() {
-        if made[at].is_some() {
-            continue;
-        }
-        let name = identifier(&input.name);
-        let text = slice(input).is_some_and(|it| it.is_text());
-        made[at] = Some(if input.kind.is_plain() {
-            Argument {
-                taken: Some(format!("{name}: {}", input.kind.rust(used)?)),
-                passed: name,
-            }
-        } else if text {
-            checks.push_str(&format!(
-                "let {name} = ::regatta_cell::c::text({name}, {function:?}, {:?}); ",
-                input.name
-            ));
-            Argument {
-                taken: Some(format!("{name}: &str")),
-                passed: format!("{name}.as_ptr()"),
-            }
-        } else {
-            return Err(no_safe_form(input));
-        });
+    for (made, input) in made
+        .iter_mut()
+        .zip(inputs)
+        .filter(|(made, _)| made.is_none())
+    {
+        *made = Some(alone(function, input, used, &mut checks)?);
     }
     let made: Vec<Argument> = made.into_iter().flatten().collect();
     Ok(Arguments {
         taken: made.iter().filter_map(|it| it.taken.clone()).collect(),
         passed: made.into_iter().map(|it| it.passed).collect(),
         checks,
+    })
+}
+
+/// Which parameter is the length of which: the places of both.
+fn lengths(inputs: &[Parameter]) -> Vec<(usize, Vec<usize>)> {
+    let is_length = |(_, input): &(usize, &Parameter)| input.kind == Type::Size;
+    let sizes = inputs.iter().enumerate().filter(is_length);
+    let counted = sizes.map(|(at, input)| (at, counted_by(at, input, inputs)));
+    counted.filter(|(_, counted)| !counted.is_empty()).collect()
+}
+
+/// The pointers whose length a parameter is.
+fn counted_by(at: usize, input: &Parameter, inputs: &[Parameter]) -> Vec<usize> {
+    // `double x[n]` names its length, wherever that stands.
+    let names_it =
+        |other: &Parameter| slice(other).is_some_and(|it| it.length == Some(input.name.as_str()));
+    let named: Vec<usize> = (0..inputs.len())
+        .filter(|it| names_it(&inputs[*it]))
+        .collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let before = inputs[..at].iter().enumerate().rev();
+    let mut counted: Vec<usize> = before
+        .map_while(|(at, it)| slice(it).filter(|it| it.length.is_none()).map(|_| at))
+        .collect();
+    counted.reverse();
+    // Text that stands with numbers ends by itself.
+    let text = |at: &usize| slice(&inputs[*at]).is_some_and(|it| it.is_text());
+    if !counted.iter().all(text) {
+        counted.retain(|at| !text(at));
+    }
+    counted
+}
+
+/// Code that sees to it that the slices of one length are equally long.
+fn lengths_checked(function: &str, length: &str, names: &[String]) -> String {
+    let [first, others @ ..] = names else {
+        return String::new();
+    };
+    if others.is_empty() {
+        return String::new();
+    }
+    let differ = others
+        .iter()
+        .map(|name| format!("{first}.len() != {name}.len()"));
+    let differ: Vec<String> = differ.collect();
+    let told: Vec<String> = names
+        .iter()
+        .map(|name| format!("({:?}, {name}.len())", name.trim_start_matches("r#")))
+        .collect();
+    format!(
+        "if {} {{ ::regatta_cell::c::lengths_differ({function:?}, {length:?}, &[{}]) }} ",
+        differ.join(" || "),
+        told.join(", ")
+    )
+}
+
+/// A parameter that no other one measures, and that measures no other.
+fn alone(
+    function: &str,
+    input: &Parameter,
+    used: &mut Used,
+    checks: &mut String,
+) -> Result<Argument, String> {
+    let name = identifier(&input.name);
+    if input.kind.is_plain() {
+        return Ok(Argument {
+            taken: Some(format!("{name}: {}", input.kind.rust(used)?)),
+            passed: name,
+        });
+    }
+    if !slice(input).is_some_and(|it| it.is_text()) {
+        return Err(no_safe_form(input));
+    }
+    checks.push_str(&format!(
+        "let {name} = ::regatta_cell::c::text({name}, {function:?}, {:?}); ",
+        input.name
+    ));
+    Ok(Argument {
+        taken: Some(format!("{name}: &str")),
+        passed: format!("{name}.as_ptr()"),
     })
 }
 

@@ -33,6 +33,7 @@ mod report;
 mod samples;
 pub mod scaling;
 mod style;
+mod svg;
 mod tables;
 mod terminal;
 mod text;

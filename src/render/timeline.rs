@@ -7,7 +7,6 @@ mod trace;
 
 use std::time::Duration;
 
-pub(crate) use svg::escaped;
 pub use svg::svg;
 pub use trace::trace;
 

@@ -1,9 +1,8 @@
 //! The chart as an SVG picture that needs nothing beside it: a browser shows each chunk's numbers as a tooltip.
 
-use std::fmt::Write as _;
-
 use super::{axis, idle, lanes, span, title};
 use crate::outcome::{ChunkSpan, Timeline};
+use crate::render::svg::{Picture, escaped};
 use crate::render::{text, units};
 
 const WIDTH: f64 = 1000.0;
@@ -17,9 +16,7 @@ const LONGEST_FUNCTION: usize = 60;
 /// A chunk is never invisible.
 const THINNEST: f64 = 0.5;
 
-const LOOKS: &str = "text{font:13px sans-serif;fill:#222}.title{font-size:15px;font-weight:bold}\
-.lane{fill:#eef0f3}.a{fill:#2f6fab}.b{fill:#7fb2dd}.failed{fill:#c8372d}\
-.grid{stroke:#c9ced6;stroke-width:1}.end{text-anchor:end}.middle{text-anchor:middle}";
+const LOOKS: &str = ".lane{fill:#eef0f3}.a{fill:#2f6fab}.b{fill:#7fb2dd}.failed{fill:#c8372d}";
 
 /// The timeline as a picture: a lane per engine, a block per chunk with a tooltip, a time axis, and each
 /// engine's idle share.
@@ -34,34 +31,21 @@ pub fn svg(timeline: &Timeline) -> String {
     #[expect(clippy::cast_precision_loss, reason = "engines are few")]
     let bottom = TOP + LANE * lanes.len() as f64;
     let height = bottom + 34.0;
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\">\n<style>{LOOKS}</style>\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
-         <text class=\"title\" x=\"10\" y=\"24\">{}</text>\n",
-        escaped(&heading(timeline))
-    );
+    let mut out = Picture::new(WIDTH, height, LOOKS, &heading(timeline));
     for tick in axis::ticks(span, 10) {
         let x = LEFT + tick.at * (WIDTH - LEFT - RIGHT);
-        let _ = writeln!(
-            out,
-            "<line class=\"grid\" x1=\"{x:.2}\" y1=\"{TOP}\" x2=\"{x:.2}\" y2=\"{bottom}\"/>\
-             <text class=\"middle\" x=\"{x:.2}\" y=\"{:.2}\">{}</text>",
-            bottom + 18.0,
-            escaped(&tick.label)
-        );
+        out.column(x, (TOP, bottom), &tick.label);
     }
     let mut y = TOP;
     for lane in &lanes {
         let (top, middle) = (y + (LANE - BLOCK) / 2.0, y + LANE / 2.0 + 4.5);
-        let _ = writeln!(
-            out,
+        out.add(format_args!(
             "<text class=\"end\" x=\"{:.2}\" y=\"{middle:.2}\">engine {}</text>\
              <rect class=\"lane\" x=\"{LEFT}\" y=\"{top:.2}\" width=\"{:.2}\" height=\"{BLOCK}\"/>",
             LEFT - 8.0,
             lane.rank,
             WIDTH - LEFT - RIGHT
-        );
+        ));
         for (index, chunk) in lane.chunks.iter().enumerate() {
             let class = match (chunk.failed, index % 2) {
                 (true, _) => "failed",
@@ -70,26 +54,23 @@ pub fn svg(timeline: &Timeline) -> String {
             };
             let x = LEFT + chunk.began.as_secs_f64() * scale;
             let width = chunk.ended.saturating_sub(chunk.began).as_secs_f64() * scale;
-            let _ = writeln!(
-                out,
-                "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{top:.2}\" width=\"{:.2}\" height=\"{BLOCK}\">\
+            out.add(format_args!(
+"<rect class=\"{class}\" x=\"{x:.2}\" y=\"{top:.2}\" width=\"{:.2}\" height=\"{BLOCK}\">\
                  <title>{}</title></rect>",
                 width.max(THINNEST),
                 escaped(&tooltip(chunk))
-            );
+            ));
         }
         if !timeline.cut {
-            let _ = writeln!(
-                out,
+            out.add(format_args!(
                 "<text x=\"{:.2}\" y=\"{middle:.2}\">{:.0} % idle</text>",
                 WIDTH - RIGHT + 8.0,
                 idle(lane, span)
-            );
+            ));
         }
         y += LANE;
     }
-    out.push_str("</svg>\n");
-    out
+    out.end()
 }
 
 /// The title on one line of the picture; what is too long of the function is cut.
@@ -119,22 +100,4 @@ pub(super) fn items(chunk: &ChunkSpan) -> String {
     }
     let last = chunk.first.saturating_add(chunk.items.saturating_sub(1));
     format!("items {} to {last}", chunk.first)
-}
-
-/// Text for XML, which has no way at all to write most control characters.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(char),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
