@@ -51,7 +51,7 @@ pub(super) fn add_all(
 /// `{ features = ["c"] }`.
 pub(super) fn config(name: &str, config: &str) -> Result<String, String> {
     let ours = Dependency::parse(config).ok().filter(|_| name == "kernels");
-    let Some(ours) = ours.and_then(Dependency::from_anywhere) else {
+    let Some(ours) = ours.and_then(Dependency::placeless) else {
         return Ok(config.to_owned());
     };
     let folder = cell_crate::kernels(&toolchain::cache_dir())

@@ -59,7 +59,7 @@ impl Dependency {
     }
 
     /// Without a word about where it comes from, but for any version.
-    pub fn from_anywhere(mut self) -> Option<Self> {
+    pub fn placeless(mut self) -> Option<Self> {
         if self.text("version") == Some("*") {
             self.0.remove("version");
         }
@@ -120,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_place_is_from_anywhere() {
-        let from = |config| read(config).from_anywhere().map(|it| it.to_string());
+    fn what_names_no_place_is_told() {
+        let from = |config| read(config).placeless().map(|it| it.to_string());
         assert_eq!(from("\"*\"").as_deref(), Some("{}"));
         assert!(from(r#"{ features = ["version"] }"#).is_some());
         for placed in [
