@@ -44,8 +44,11 @@ fn killed_engines_are_told_and_their_work_is_not_lost() {
     // Idle: told above the prompt.
     let pid = engine(&mut session, 1);
     kill_engine(pid);
-    session.shows("SIGKILL", SECOND);
-    contains(&session.shown(), &["engine 1", "p0", "killed by SIGKILL"]);
+    session.shows("starts it again", SECOND);
+    contains(
+        &session.shown(),
+        &["engine 1 of p0 died: killed by SIGKILL; lost there: a;"],
+    );
     listed_as_dead(&mut session);
     contains(&session.cell("mine"), &["5"]);
     // It comes back with the next cell that needs it, and what it had is named.
@@ -225,10 +228,11 @@ fn a_crash_loses_variables_by_name_and_nothing_else() {
         .max()
         .expect("the youngest is the local engine");
     kill_engine(local);
-    let told = session.shows("SIGKILL", SECOND);
+    let told = session.shows("`counted`", SECOND);
+    contains(&told, &["local engine died while idle: killed by SIGKILL"]);
     let next = session.cell("inc(2)");
     contains(&next, &["3"]);
-    contains(&(told + &next), &["local engine", "`counted`"]);
+    lacks(&next, &["lost"]);
     contains(&session.cell("%px there"), &["7"]);
     // A crash on an engine is that engine's.
     session.cells(&["let kept = 1;", "%pool start -n 2"]);

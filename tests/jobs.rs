@@ -93,6 +93,13 @@ fn maps_in_the_background() {
     session.type_keys("2\r");
     contains(&session.prompt(PATIENCE), &["22"]);
 
+    // What happens while the prompt waits is shown as it happens.
+    session.cell(
+        "std::thread::spawn(|| { std::thread::sleep(std::time::Duration::from_millis(700)); println!(\"land in sight\") });",
+    );
+    session.echoes("land in sight", PATIENCE);
+    contains(&session.cell("mine + 3"), &["23"]);
+
     // `%result` waits by itself.
     contains(
         &session.cell(&format!("%result {job}")),

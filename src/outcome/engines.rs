@@ -49,16 +49,10 @@ pub enum EngineChange {
         rank: Rank,
         cause: DeathCause,
     },
-    /// While it had nothing to do, which is told at once. `engine`: `None` is the local one.
-    DiedIdle {
-        engine: Option<(PoolName, Rank)>,
-        cause: DeathCause,
-    },
-    /// `cause`: `None` when that has been told.
     Died {
         pool: PoolName,
         rank: Rank,
-        cause: Option<DeathCause>,
+        cause: DeathCause,
         lost: Vec<String>,
     },
     /// The local engine, for which another one stands in.

@@ -25,9 +25,9 @@ pub enum Notice {
         ranks: Vec<Rank>,
         names: Vec<String>,
     },
-    /// Lost with what the local engine (`None`) or an engine ran.
+    /// Lost with what an engine ran.
     Lost {
-        rank: Option<Rank>,
+        rank: Rank,
         names: Vec<String>,
     },
     /// A `return` at the top level ended the cell before what it bound was stored.

@@ -54,7 +54,6 @@ impl State {
                 }
             }
             Command::LetGo(variables) => self.let_go_of(&variables),
-            Command::Notify(notify) => self.notify = Some(notify),
             Command::Quit => {}
         }
     }
@@ -132,7 +131,6 @@ impl State {
                     PoolEvent::Died {
                         engine,
                         cause: DeathCause::EndedBefore,
-                        announced: false,
                         replaced: false,
                     },
                 ),

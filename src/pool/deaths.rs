@@ -1,7 +1,6 @@
 //! Engines that end: buried, told of, and another one started in their place where maps need it.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -10,7 +9,7 @@ use super::engine::Engine;
 use super::hub::State;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{About, DeathCause, EngineChange, Event};
+use crate::outcome::DeathCause;
 use crate::wire::{Payload, VERSION, WireError};
 
 /// How long an engine that closed its connection may take to end.
@@ -49,12 +48,7 @@ impl State {
             .maps
             .keys()
             .find_map(|job| process.link.at(*job).map(|(item, _)| (*job, item)));
-        // The owner of a cell tells how it ended.
-        let idle = !matches!(process.state, EngineState::Busy(Work::Cell(_)));
         process.state = EngineState::Dead(cause.clone());
-        let place = process.launch.pool.clone();
-        let place = place.map(|pool| (pool, process.launch.rank));
-        let announced = idle && self.prompting.load(Ordering::Relaxed) && self.notify.is_some();
         let ready = process.answered;
         let used = self
             .maps
@@ -68,18 +62,9 @@ impl State {
             PoolEvent::Died {
                 engine,
                 cause: cause.clone(),
-                announced: announced && !replaced,
                 replaced,
             },
         );
-        // After the event: whoever reads this line may type the next cell at once.
-        if let Some(notify) = self.notify.as_mut().filter(|_| announced && !replaced) {
-            let died = EngineChange::DiedIdle {
-                engine: place,
-                cause: cause.clone(),
-            };
-            notify(&Event::Engines(About::default(), died));
-        }
         self.died_in_maps(engine, &cause, at, replaced);
         let local = |process: &Engine| process.launch.pool.is_none();
         if self.engines.get(&engine).is_some_and(local) {
@@ -111,7 +96,6 @@ impl State {
             PoolEvent::Died {
                 engine,
                 cause: cause.clone(),
-                announced: false,
                 replaced,
             },
         );

@@ -2,7 +2,6 @@
 //! remembered of them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connections::Connection;
@@ -11,7 +10,7 @@ use super::hub::State;
 use super::map::Map;
 use super::{EndEarly, JobRecord, MapFailure, MapFault, PoolEvent, WhichMaps};
 use crate::ids::{EngineId, JobId};
-use crate::outcome::{Event, JobEnd, JobState, JobWork, Timeline};
+use crate::outcome::{JobEnd, JobState, JobWork, Timeline};
 use crate::wire::Service;
 
 /// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
@@ -75,14 +74,7 @@ impl State {
             if map.awaited || unasked {
                 return;
             }
-            let about = self.about_job(job);
-            // Above the prompt, or among what a cell shows.
-            match &mut self.notify {
-                Some(notify) if self.prompting.load(Ordering::Relaxed) => {
-                    notify(&Event::JobOver(about, end));
-                }
-                _ => self.emit_of(job, PoolEvent::JobOver(end)),
-            }
+            self.emit_of(job, PoolEvent::JobOver(end));
             return;
         }
         let silent = map.options.function.is_empty() && !map.options.quiet;

@@ -1,7 +1,9 @@
 //! What the hub tells the session.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::task::Wake;
 use std::time::Duration;
 
 use crate::ids::{EngineId, PoolName, Rank};
@@ -48,8 +50,6 @@ pub enum PoolEvent {
     Died {
         engine: EngineId,
         cause: DeathCause,
-        /// The user has been told already.
-        announced: bool,
         /// Another process has started in its place.
         replaced: bool,
     },
@@ -99,6 +99,39 @@ pub enum PoolEvent {
         per_loop: Vec<f64>,
         loops: u64,
     },
+    /// Nothing of the hub's: what the session waits for may be there.
+    Woken,
+}
+
+/// Ends a wait for events, from any thread.
+pub(super) struct Bell {
+    events: Sender<Happening>,
+    /// It was rung, and nobody has heard it yet.
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new(events: Sender<Happening>) -> Self {
+        Self {
+            events,
+            rung: AtomicBool::new(false),
+        }
+    }
+
+    /// What is there by now will be looked at.
+    pub(super) fn heard(&self) {
+        self.rung.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            let (about, event) = (About::default(), PoolEvent::Woken);
+            // A session that is gone waits for nothing.
+            let _ = self.events.send(Happening { about, event });
+        }
+    }
 }
 
 /// Why a map ended without its results.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
 use super::link::Launcher;
 use super::map::Map;
-use super::{Command, Happening, JobRecord, Notify, PoolEvent, PoolUse, Work};
+use super::{Command, Happening, JobRecord, PoolEvent, PoolUse, Work};
 use crate::ids::{CellId, EngineId, JobId};
 use crate::outcome::{About, Stream, Timeline};
 use crate::wire::{FromEngine, Payload, ToEngine};
@@ -103,17 +103,10 @@ pub(super) struct State {
     pub(super) next_job: u32,
     /// What the cell under way may map over; the pool in use comes first.
     pub(super) pools: Vec<PoolUse>,
-    pub(super) notify: Option<Notify>,
-    /// The prompt waits.
-    pub(super) prompting: Arc<AtomicBool>,
 }
 
 impl State {
-    pub(super) fn new(
-        launcher: Box<dyn Launcher>,
-        events: Sender<Happening>,
-        prompting: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(launcher: Box<dyn Launcher>, events: Sender<Happening>) -> Self {
         Self {
             launcher,
             engines: BTreeMap::new(),
@@ -131,8 +124,6 @@ impl State {
             late: BTreeMap::new(),
             next_job: 1,
             pools: Vec::new(),
-            notify: None,
-            prompting,
         }
     }
 

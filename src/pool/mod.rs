@@ -40,18 +40,20 @@ mod turns;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Waker;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
 use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{DeathCause, Event, JobState, PoolKind, Timeline};
+use crate::outcome::{DeathCause, JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 use crate::wire::places::Places;
+use event::Bell;
 pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed};
 
 /// Which engine to start.
@@ -223,20 +225,16 @@ enum Command {
     /// Variables that are gone, or have another value.
     LetGo(Vec<String>),
     Status(Sender<Vec<EngineStatus>>),
-    Notify(Notify),
     Quit,
 }
-
-/// Tells the user at once, while the prompt waits: of an engine that died, of a job that is over.
-pub type Notify = Box<dyn FnMut(&Event) + Send>;
 
 /// The session's end of the hub thread.
 pub struct Hub {
     commands: Sender<Command>,
     wake: Arc<EventFd>,
     events: Receiver<Happening>,
-    prompting: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    bell: Arc<Bell>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Hub {
@@ -247,18 +245,18 @@ impl Hub {
         )?);
         let (commands, incoming) = channel();
         let (out, events) = channel();
-        let prompting = Arc::new(AtomicBool::new(false));
+        let bell = Arc::new(Bell::new(out.clone()));
         let thread = std::thread::Builder::new().name("hub".to_owned()).spawn({
             let wake = wake.clone();
             let launcher = Box::new(process::Forks::default());
-            let state = hub::State::new(launcher, out, prompting.clone());
+            let state = hub::State::new(launcher, out);
             move || hub::serve(state, &incoming, &wake)
         })?;
         Ok(Self {
             commands,
             wake,
             events,
-            prompting,
+            bell,
             thread: Some(thread),
         })
     }
@@ -357,21 +355,30 @@ impl Hub {
         incoming.recv().unwrap_or_default()
     }
 
-    pub fn notify(&self, notify: Notify) {
-        self.tell(Command::Notify(notify));
+    /// Ends a wait for the next event.
+    pub fn waker(&self) -> Waker {
+        self.bell.clone().into()
     }
 
-    /// Whether the prompt waits, so that deaths are told through [`Hub::notify`].
-    pub fn set_prompting(&self, prompting: bool) {
-        self.prompting.store(prompting, Ordering::Relaxed);
-    }
-
-    /// The next event, when there is one within `patience`.
+    /// The next event, when there is one within `patience`, and before somebody ends the wait.
     pub fn event(&self, patience: Duration) -> Result<Option<Happening>, HubGone> {
-        match self.events.recv_timeout(patience) {
-            Ok(event) => Ok(Some(event)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(HubGone),
+        loop {
+            match self.events.recv_timeout(patience) {
+                Ok(Happening {
+                    event: PoolEvent::Woken,
+                    ..
+                }) => {
+                    self.bell.heard();
+                    if !patience.is_zero() {
+                        return Ok(None);
+                    }
+                }
+                Ok(event) => return Ok(Some(event)),
+                Err(_) if self.thread.as_ref().is_none_or(JoinHandle::is_finished) => {
+                    return Err(HubGone);
+                }
+                Err(_) => return Ok(None),
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
-    Counted, DeathCause, Deaths, EngineChange, Event, JobAnswer, JobEnd, JobState, JobWork,
+    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -53,27 +53,11 @@ pub(crate) fn death(cause: &DeathCause, lost: &[String]) -> String {
     }
 }
 
-/// What an event of an engine's or a job's says, in one line; nothing of other events.
-pub fn sentence(event: &Event) -> Option<String> {
-    match event {
-        Event::Engines(_, change) => Some(change_words(change)),
-        Event::JobOver(_, end) => Some(end_words(end)),
-        _ => None,
-    }
-}
-
 pub(crate) fn change_words(change: &EngineChange) -> String {
     match change {
         EngineChange::NotStarted { why } => format!("an engine could not be started: {why}"),
         EngineChange::DiedInCell { rank, cause } => {
             format!("engine {rank} died: {cause}; the others go on")
-        }
-        EngineChange::DiedIdle { engine, cause } => {
-            let name = match engine {
-                Some((pool, rank)) => format!("engine {rank} of {pool}"),
-                None => "the local engine".to_owned(),
-            };
-            format!("{name} died while idle: {cause}")
         }
         EngineChange::Died {
             pool,
@@ -81,14 +65,11 @@ pub(crate) fn change_words(change: &EngineChange) -> String {
             cause,
             lost,
         } => {
-            let died = cause.as_ref();
-            let died = died.map(|cause| format!("engine {rank} of {pool} died: {cause}; "));
-            let gone = match lost.as_slice() {
-                [] => String::new(),
-                lost => format!("lost with engine {rank} of {pool}: {}; ", lost.join(", ")),
-            };
             let next = "the next %px or map starts it again";
-            format!("{}{gone}{next}", died.unwrap_or_default())
+            format!(
+                "engine {rank} of {pool} died: {}; {next}",
+                death(cause, lost)
+            )
         }
         EngineChange::LocalDied { cause, lost } => {
             format!(
@@ -341,25 +322,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_not_told_again() {
-        let died = |cause, lost: &[&str]| {
+    fn a_death_names_what_was_lost() {
+        let died = |lost: &[&str]| {
             change_words(&EngineChange::Died {
                 pool: PoolName("p0".to_owned()),
                 rank: Rank(1),
-                cause,
+                cause: DeathCause::Exit(3),
                 lost: lost.iter().map(|name| (*name).to_owned()).collect(),
             })
         };
         let next = "the next %px or map starts it again";
+        let cause = "ended itself with exit status 3";
+        assert_eq!(died(&[]), format!("engine 1 of p0 died: {cause}; {next}"));
         assert_eq!(
-            died(Some(DeathCause::Exit(3)), &["a", "b"]),
-            format!(
-                "engine 1 of p0 died: ended itself with exit status 3; lost with engine 1 of p0: a, b; {next}"
-            )
-        );
-        assert_eq!(
-            died(None, &["a"]),
-            format!("lost with engine 1 of p0: a; {next}")
+            died(&["a", "b"]),
+            format!("engine 1 of p0 died: {cause}; lost there: a, b; {next}")
         );
     }
 }

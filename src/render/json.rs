@@ -344,9 +344,9 @@ mod tests {
             job: Some(JobId(3)),
             ..About::cell(CellId(2))
         };
-        let died = EngineChange::DiedIdle {
-            engine: None,
+        let died = EngineChange::LocalDied {
             cause: DeathCause::Exit(1),
+            lost: Vec::new(),
         };
         let events = vec![
             Event::MapPlan(about, plan),
@@ -359,7 +359,7 @@ mod tests {
         ];
         let expected = r#"{"event":"map_plan","function":"fib","input_type":"u64","output_type":"u64","items":6,"chunks":null,"schedule":"guided","captures":[{"name":"k","type":"f64","bytes":8}],"captures_there":false,"pool":"p0","kind":"processes","engines":2,"cell":2,"job":3}
 {"event":"notice","text":"the map was interrupted: what was done is kept, the rest are errors","cell":2,"job":3}
-{"event":"notice","text":"the local engine died while idle: ended itself with exit status 1","cell":null}
+{"event":"notice","text":"the local engine died while idle: ended itself with exit status 1; no variables were lost","cell":null}
 {"event":"timeline","job":3,"function":"f","pool":"p0","engines":3,"wall":2.41,"chunks":[{"engine":0,"first":32,"items":8,"sent":0.6,"began":0.602,"ended":0.8,"failed":true}],"cut":false,"cell":null}
 {"event":"compare","function":"fib","rows":[{"pool":"serial","kind":null,"engines":1,"items":100,"wall":1.21,"speedup":1.0,"efficiency":1.0,"spent":{"encode":0.0,"send":0.0,"queue":0.0,"run":0.0,"decode":0.0},"same":true}],"cell":null}
 {"event":"scaling","function":"fib","kind":"threads","items":100,"cores":2,"rows":[{"engines":1,"walls":[1.3,1.2],"wall":1.2,"speedup":1.0,"efficiency":1.0,"serial_fraction":null},{"engines":2,"walls":[0.75],"wall":0.75,"speedup":1.5999999999999999,"efficiency":0.7999999999999999,"serial_fraction":0.25},{"engines":4,"walls":[0.3],"wall":0.3,"speedup":4.0,"efficiency":1.0,"serial_fraction":0.0}],"serial_fraction":0.25,"fitted":[2],"cell":null}

@@ -44,7 +44,6 @@ mod value;
 #[cfg(test)]
 mod vt;
 
-pub use engines::sentence;
 pub use json::JsonLines;
 pub use pager::pager;
 pub use style::Style;

@@ -25,11 +25,7 @@ pub(crate) fn words(notice: &Notice) -> String {
             let (engines, names) = (engines(ranks), quoted(names));
             format!("lost on {engines}: {names}: the type was redefined")
         }
-        Notice::Lost { rank: None, names } => lost_words(names),
-        Notice::Lost {
-            rank: Some(rank),
-            names,
-        } => format!("engine {rank} has {}", lost_words(names)),
+        Notice::Lost { rank, names } => format!("engine {rank} has {}", lost_words(names)),
         Notice::ReturnedEarly { names } => format!(
             "the cell returned before its end, so what it bound is not kept: {}",
             quoted(names)
@@ -144,8 +140,8 @@ mod tests {
             engines: engines.to_vec(),
             cores,
         };
-        let gone = |rank| Notice::Lost {
-            rank,
+        let gone = Notice::Lost {
+            rank: Rank(1),
             names: lost.clone(),
         };
         for (notice, told) in [
@@ -157,8 +153,7 @@ mod tests {
                 redefined(&two),
                 "lost on engines 0,2: `a`, `b`: the type was redefined",
             ),
-            (gone(None), "lost: `a`, `b`"),
-            (gone(Some(Rank(1))), "engine 1 has lost: `a`, `b`"),
+            (gone, "engine 1 has lost: `a`, `b`"),
             (
                 partly(&one),
                 "`v` is Vec<Option<u64>>: engine 1 gave no value",

@@ -62,10 +62,6 @@ impl<W: Write> Terminal<W> {
         self
     }
 
-    pub fn style(&self) -> &Style {
-        &self.style
-    }
-
     /// For a window that was resized.
     pub fn set_style(&mut self, style: Style) {
         self.style = style;

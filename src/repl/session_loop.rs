@@ -1,12 +1,12 @@
 //! The read–evaluate–render loop.
 
 use std::fs::File;
-use std::io::{Stdout, Write as _};
+use std::io::{ErrorKind, Stdout, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::init::Startup;
 use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
 use crate::outcome::{About, Event, Notice, Sink};
-use crate::render::{Style, Terminal, pager, sentence};
+use crate::render::{Style, Terminal, pager};
 use crate::session::Session;
 use crate::vocabulary::Vocabulary;
 
@@ -30,6 +30,9 @@ const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// Between two looks at what ends the session.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long what is to be shown above the prompt waits until what came before it is.
+const BREATH: Duration = Duration::from_millis(2);
 
 /// How often and how long after one another a terminal is tried for which no file descriptor is left.
 const TRIES: u32 = 100;
@@ -100,7 +103,7 @@ struct Prompting {
     terminal: Option<Termios>,
     style: Style,
     words: Arc<Mutex<Vocabulary>>,
-    above: Option<Sender<String>>,
+    above: Option<SyncSender<String>>,
     /// What the first prompt runs in its background.
     startup: Option<Startup>,
     /// Whether no cell has failed.
@@ -152,13 +155,6 @@ impl Prompting {
         }
         self.session.begin(&mut self.screen);
         self.above = print_above(&mut self.editor).ok();
-        if let Some(above) = self.above.clone() {
-            self.session.hub().notify(Box::new(move |event| {
-                if let Some(text) = sentence(event) {
-                    let _ = above.send(format!("note: {text}\n"));
-                }
-            }));
-        }
         let found = startup.then(Startup::find).unwrap_or(Ok(None));
         let startup = found.unwrap_or_else(|why| {
             self.screen.send(Event::Error(why));
@@ -178,7 +174,6 @@ impl Prompting {
         loop {
             let begin = self.prepare();
             let read = self.read(&begin);
-            self.session.hub().set_prompting(false);
             match &read {
                 Err(error) if error.is_out_of_files() && tries < TRIES => {
                     tries += 1;
@@ -197,7 +192,6 @@ impl Prompting {
             self.screen.send(Event::Notice(About::default(), warning));
         }
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = vocabulary(&self.session);
-        self.session.hub().set_prompting(self.style.live);
         if !self.editor.is_terminal() {
             for code in self.session.next_inputs.drain(..) {
                 self.screen.send(Event::Text(code));
@@ -212,29 +206,48 @@ impl Prompting {
         self.session.next_inputs.pop_front().unwrap_or_default()
     }
 
+    /// Reads a cell. On a live terminal the session goes on meanwhile, with the startup notebook and with whatever
+    /// happens to jobs and engines: what it says stands above the prompt, or on the screen when the cell waits for it.
     fn read(&mut self, begin: &str) -> Result<Read, EditorError> {
         let prompt = prompt(&self.session);
-        let Some(above) = self.above.clone() else {
+        let above = self.above.clone().filter(|_| self.style.live);
+        let Some(lines) = above else {
             return self.editor.read(&prompt, begin);
         };
-        if let Some(startup) = self.startup.take() {
-            read_starting_up(
-                &mut self.editor,
-                &prompt,
-                begin,
-                &mut self.session,
-                &startup,
-                &mut self.screen,
-                above,
-            )
-        } else if self.style.live && self.session.has_px_under_way() {
-            let above = Above {
-                screen: Terminal::new(Printed(above), self.style),
+        let (session, startup) = (&mut self.session, self.startup.take());
+        let (interrupt, waker) = (session.interrupt().clone(), session.waker());
+        let (is_read, starts_up) = (AtomicBool::new(false), AtomicBool::new(startup.is_some()));
+        let mut sink = AboveOrOn {
+            above: Above {
+                screen: Terminal::new(Printed(lines, &is_read), self.style),
+            },
+            screen: &mut self.screen,
+            is_read: &is_read,
+        };
+        let read = std::thread::scope(|scope| {
+            let goes_on = || {
+                if let Some(startup) = &startup {
+                    startup.run(session, &mut sink);
+                    starts_up.store(false, Ordering::Relaxed);
+                }
+                session.idle(&|| is_read.load(Ordering::Relaxed), &mut sink);
             };
-            read_meanwhile(&mut self.editor, &prompt, begin, &mut self.session, above)
-        } else {
-            self.editor.read(&prompt, begin)
+            // Where no thread is left, what happens is told with the next cell.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, goes_on);
+            let read = self.editor.read(&prompt, begin);
+            is_read.store(true, Ordering::Relaxed);
+            // Whoever drops the prompt means the startup notebook too.
+            if starts_up.load(Ordering::Relaxed) && !matches!(read, Ok(Read::Cell(_))) {
+                interrupt.press();
+            }
+            waker.wake();
+            read
+        });
+        if starts_up.into_inner() {
+            // It has not begun.
+            self.startup = startup;
         }
+        read
     }
 
     /// Does what was typed; whether that was the last.
@@ -268,9 +281,9 @@ impl Prompting {
 /// Where lines go that are to stand above the prompt. The line editor takes one of them when it looks for keys and
 /// lets whoever has the next one wait, also when the prompt has just ended: so a thread has them, and nobody else
 /// waits for the next prompt.
-fn print_above(editor: &mut Editor) -> Result<Sender<String>, EditorError> {
+fn print_above(editor: &mut Editor) -> Result<SyncSender<String>, EditorError> {
     let mut printer = editor.printer()?;
-    let (lines, printed) = channel();
+    let (lines, printed) = sync_channel(1);
     let print = move || {
         for line in printed {
             // Without a terminal to print above, the next cell tells it.
@@ -283,58 +296,9 @@ fn print_above(editor: &mut Editor) -> Result<Sender<String>, EditorError> {
     Ok(lines)
 }
 
-/// Reads a cell while the `%px` cells in the background go on; what they say stands above the prompt.
-fn read_meanwhile(
-    editor: &mut Editor,
-    prompt: &str,
-    begin: &str,
-    session: &mut Session,
-    mut above: Above,
-) -> Result<Read, EditorError> {
-    let enough = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| session.idle(&|| enough.load(Ordering::Relaxed), &mut above));
-        let read = editor.read(prompt, begin);
-        enough.store(true, Ordering::Relaxed);
-        read
-    })
-}
-
-/// Reads the first cell while the startup notebook runs; what it says stands above the prompt, or on the screen
-/// when the cell waits for it. Whoever drops the prompt means it too.
-fn read_starting_up(
-    editor: &mut Editor,
-    prompt: &str,
-    begin: &str,
-    session: &mut Session,
-    startup: &Startup,
-    screen: &mut Terminal<Stdout>,
-    above: Sender<String>,
-) -> Result<Read, EditorError> {
-    let style = *screen.style();
-    let is_read = AtomicBool::new(false);
-    let mut sink = AboveOrOn {
-        above: Above {
-            screen: Terminal::new(Printed(above), style),
-        },
-        screen,
-        is_read: &is_read,
-    };
-    let interrupt = session.interrupt().clone();
-    std::thread::scope(|scope| {
-        let running = scope.spawn(|| startup.run(session, &mut sink));
-        let read = editor.read(prompt, begin);
-        is_read.store(true, Ordering::Relaxed);
-        if !matches!(read, Ok(Read::Cell(_))) && !running.is_finished() {
-            interrupt.press();
-        }
-        read
-    })
-}
-
 /// Above the prompt while there is one.
 struct AboveOrOn<'a> {
-    above: Above,
+    above: Above<'a>,
     screen: &'a mut Terminal<Stdout>,
     is_read: &'a AtomicBool,
 }
@@ -350,12 +314,13 @@ impl Sink for AboveOrOn<'_> {
 }
 
 /// What is shown while the prompt waits: nothing that moves.
-struct Above {
-    screen: Terminal<Printed>,
+struct Above<'a> {
+    screen: Terminal<Printed<'a>>,
 }
 
-impl Sink for Above {
+impl Sink for Above<'_> {
     fn send(&mut self, event: Event) {
+        self.screen.set_style(Style::detect());
         match event {
             Event::Progress(_) | Event::Live(_) => {}
             Event::Text(text) => {
@@ -367,14 +332,25 @@ impl Sink for Above {
     }
 }
 
-/// Above the prompt.
-struct Printed(Sender<String>);
+/// Above the prompt, as fast as the line editor shows it: whoever prints without end is slowed down.
+struct Printed<'a>(SyncSender<String>, &'a AtomicBool);
 
-impl std::io::Write for Printed {
+impl std::io::Write for Printed<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // The renderer writes whole lines, each at once.
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        self.0.send(text).map_err(std::io::Error::other)?;
+        let mut text = String::from_utf8_lossy(bytes).into_owned();
+        while let Err(error) = self.0.try_send(text) {
+            match error {
+                TrySendError::Full(back) if !self.1.load(Ordering::Relaxed) => text = back,
+                // The prompt is gone, and with it whoever would take them.
+                TrySendError::Full(back) => {
+                    std::io::stdout().write_all(back.as_bytes())?;
+                    break;
+                }
+                TrySendError::Disconnected(_) => return Err(ErrorKind::BrokenPipe.into()),
+            }
+            std::thread::sleep(BREATH);
+        }
         Ok(bytes.len())
     }
 

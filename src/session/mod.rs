@@ -40,6 +40,7 @@ mod written;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 pub use c::CRequest;
@@ -64,7 +65,7 @@ use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{Setting, Warmth};
 use crate::ids::{CellId, PoolName, Rank};
 use crate::outcome::{About, Event, Notice, Sink};
-use crate::pool::{EngineStatus, Hub};
+use crate::pool::EngineStatus;
 use crew::Crew;
 use history::History;
 use workshop::Workshop;
@@ -123,8 +124,9 @@ impl Session {
         self.crew.interrupt()
     }
 
-    pub fn hub(&self) -> &Hub {
-        self.crew.hub()
+    /// Ends what [`Session::idle`] waits for, from any thread.
+    pub fn waker(&self) -> Waker {
+        self.crew.hub().waker()
     }
 
     pub fn warmth(&self) -> Warmth {

@@ -15,8 +15,8 @@ use crate::outcome::{About, Event, JobEnd, JobWork, Report, Sink};
 /// Jobs whose outcome is kept; the oldest are forgotten.
 const KEPT: usize = 64;
 
-/// How often events are looked at while the prompt waits.
-const IDLE: Duration = Duration::from_millis(5);
+/// How long the prompt may wait for an event: whatever it waits for wakes it.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What a job can do next.
 enum Step {
@@ -199,12 +199,8 @@ impl Session {
         }
     }
 
-    /// Whether a `%px` in the background is not over.
-    pub fn has_px_under_way(&self) -> bool {
-        self.crew.jobs.has_px_under_way()
-    }
-
-    /// Lets `%px` cells in the background go on while the prompt waits, until `enough`.
+    /// Takes what happens while the prompt waits, and lets `%px` cells in the background go on, until `enough`.
+    /// Whoever makes it so wakes the session.
     pub fn idle(&mut self, enough: &dyn Fn() -> bool, sink: &mut dyn Sink) {
         // A hub that is gone is told by the next cell.
         let _ = self.until(Enough(enough), sink);
@@ -315,7 +311,7 @@ impl Awaited for Free<'_> {
     }
 }
 
-/// The prompt has been answered, or nothing goes on behind it.
+/// The prompt has been answered.
 struct Enough<'a>(&'a dyn Fn() -> bool);
 
 impl Awaited for Enough<'_> {
@@ -325,9 +321,8 @@ impl Awaited for Enough<'_> {
         IDLE
     }
 
-    fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        let enough = (self.0)() || !crew.jobs.has_px_under_way();
-        Ok(enough.then_some(()))
+    fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        Ok((self.0)().then_some(()))
     }
 
     /// The prompt's.

@@ -164,7 +164,7 @@ impl Session {
         }
         let names = self.settle(engine, before, after, leg, sink)?;
         if !names.is_empty() {
-            let rank = Some(*rank);
+            let rank = *rank;
             sink.send(Event::Notice(about, Notice::Lost { rank, names }));
         }
         Ok(())

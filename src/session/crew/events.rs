@@ -6,8 +6,7 @@ use super::Crew;
 use super::prints::{Prints, Told};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, DeathCause, EngineChange, Event, Gone, JobEnd, Notice, Origin, Sink, Stream, Timing,
-    Value,
+    About, DeathCause, EngineChange, Event, Gone, JobEnd, Origin, Sink, Stream, Timing, Value,
 };
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::wire::RunEnd;
@@ -69,12 +68,7 @@ impl Crew {
                 replaced: true,
                 ..
             } => self.note_replaced(about, engine, cause, sink),
-            PoolEvent::Died {
-                engine,
-                cause,
-                announced,
-                ..
-            } => self.note_death(about, engine, cause, announced, sink),
+            PoolEvent::Died { engine, cause, .. } => self.note_death(about, engine, cause, sink),
             PoolEvent::Revived { dead } => self.note_revived(about, dead, sink),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
             PoolEvent::NotStarted { engine, why } => {
@@ -91,6 +85,7 @@ impl Crew {
             | PoolEvent::Data { .. }
             | PoolEvent::Kept { .. }
             | PoolEvent::Broadcast { .. }
+            | PoolEvent::Woken
             | PoolEvent::MapFailed(_) => {}
         }
     }
@@ -180,7 +175,6 @@ impl Crew {
         about: About,
         engine: EngineId,
         cause: DeathCause,
-        announced: bool,
         sink: &mut dyn Sink,
     ) {
         let lost = self.lost_with(engine);
@@ -188,32 +182,21 @@ impl Crew {
         if self.interrupting {
             return;
         }
-        if let Some((pool, rank)) = self.place(engine) {
-            let cause = (!announced).then_some(cause);
-            if cause.is_some() || !lost.is_empty() {
-                sink.send(Event::Engines(
-                    about,
-                    EngineChange::Died {
-                        pool,
-                        rank,
-                        cause,
-                        lost,
-                    },
-                ));
+        let died = if let Some((pool, rank)) = self.place(engine) {
+            EngineChange::Died {
+                pool,
+                rank,
+                cause,
+                lost,
             }
         } else if engine == self.local {
             self.launch_local();
             self.note_gone(lost.iter().map(String::as_str), Gone::Died);
-            if !announced {
-                sink.send(Event::Engines(
-                    about,
-                    EngineChange::LocalDied { cause, lost },
-                ));
-            } else if !lost.is_empty() {
-                let rank = None;
-                sink.send(Event::Notice(about, Notice::Lost { rank, names: lost }));
-            }
-        }
+            EngineChange::LocalDied { cause, lost }
+        } else {
+            return;
+        };
+        sink.send(Event::Engines(about, died));
     }
 
     /// The value of a cell in the local engine.

@@ -53,7 +53,7 @@ impl World {
     fn new(options: MapOptions, said: bool) -> Self {
         let office = Office::default();
         let (out, events) = channel();
-        let mut state = State::new(Box::new(office.clone()), out, Arc::default());
+        let mut state = State::new(Box::new(office.clone()), out);
         state.command(Command::Launch(Launch {
             id: LOCAL,
             rank: Rank(0),

@@ -71,7 +71,7 @@ impl World {
     pub fn new(plan: Plan) -> Self {
         let office = Office::default();
         let (out, events) = channel();
-        let mut state = State::new(Box::new(office.clone()), out, Arc::default());
+        let mut state = State::new(Box::new(office.clone()), out);
         let pool = PoolName("p0".to_owned());
         for (place, id) in (0..).zip([LOCAL].into_iter().chain(ENGINES)) {
             state.command(Command::Launch(Launch {
