@@ -1,7 +1,10 @@
 //! Which engine has which inputs of a map: its ledger, its engines' seats, and the dispatch that brings them
 //! together. The pure half of a map: no clock, no socket, no payload.
 
+use std::ops::Range;
 use std::time::Duration;
+
+use regatta_cell::options::Chunks;
 
 use super::dispatch::{Decision, Dispatch, Elsewhere, Health, Seat};
 use super::ledger::{GivenUp, Ledger, Piece};
@@ -10,9 +13,18 @@ use super::ledger::{GivenUp, Ledger, Piece};
 pub struct Assignment {
     ledger: Ledger,
     seats: Vec<Seat>,
-    dispatch: Box<dyn Dispatch>,
+    supply: Supply,
     /// The workers' processes may do a limited number of items each.
     limited: bool,
+}
+
+/// How inputs come to workers.
+#[derive(Debug)]
+enum Supply {
+    /// They are sent what this decides.
+    Sent(Box<dyn Dispatch>),
+    /// They claim them by this rule, each as soon as it is free: there is nothing to decide, only to be told.
+    Claimed(Chunks),
 }
 
 /// How it goes on.
@@ -28,14 +40,23 @@ pub enum Next {
 impl Assignment {
     /// For so many workers, all of them alive; `total` when the number of inputs is known.
     pub fn new(total: Option<u64>, workers: usize, dispatch: Box<dyn Dispatch>) -> Self {
+        Self::supplied(Ledger::new(total, workers), Supply::Sent(dispatch))
+    }
+
+    /// For workers that claim inputs themselves.
+    pub fn claimed(total: Option<u64>, workers: usize, chunks: Chunks) -> Self {
+        Self::supplied(Ledger::claimed(total, workers), Supply::Claimed(chunks))
+    }
+
+    fn supplied(ledger: Ledger, supply: Supply) -> Self {
         let seat = Seat {
             health: Health::Alive,
             left: u64::MAX,
         };
         Self {
-            ledger: Ledger::new(total, workers),
-            seats: vec![seat; workers],
-            dispatch,
+            seats: vec![seat; ledger.workers()],
+            ledger,
+            supply,
             limited: false,
         }
     }
@@ -52,18 +73,25 @@ impl Assignment {
 
     /// How many chunks there will be, when that is fixed before the start.
     pub fn planned_chunks(&self) -> Option<u64> {
-        self.dispatch.planned_chunks(&self.ledger)
+        match &self.supply {
+            Supply::Sent(dispatch) => dispatch.planned_chunks(&self.ledger),
+            Supply::Claimed(chunks) => chunks.planned(self.ledger.total()?),
+        }
     }
 
     /// So many chunks come before they were asked for.
     pub fn eager(&mut self, chunks: u32) {
-        self.dispatch.eager(chunks);
+        if let Supply::Sent(dispatch) = &mut self.supply {
+            dispatch.eager(chunks);
+        }
     }
 
     /// One process may do so many items: larger chunks would be sent in parts.
     pub fn pull_at_most(&mut self, items: u64) {
         self.limited = true;
-        self.dispatch.pull_at_most(items);
+        if let Supply::Sent(dispatch) = &mut self.supply {
+            dispatch.pull_at_most(items);
+        }
     }
 
     pub fn is_limited(&self) -> bool {
@@ -79,7 +107,10 @@ impl Assignment {
 
     /// The caller gave `count` inputs; their chunk's number, unless there were none.
     pub fn pulled(&mut self, count: u64, exhausted: bool) -> Option<u32> {
-        let home = self.dispatch.offered(count, &self.seats);
+        let home = match &mut self.supply {
+            Supply::Sent(dispatch) => dispatch.offered(count, &self.seats),
+            Supply::Claimed(_) => None,
+        };
         self.ledger.came(count, exhausted, home)
     }
 
@@ -92,13 +123,20 @@ impl Assignment {
         busy: Duration,
     ) -> Option<Piece> {
         let piece = self.ledger.finished(worker, piece, done)?;
-        self.dispatch.ended(done, busy);
+        if let Supply::Sent(dispatch) = &mut self.supply {
+            dispatch.ended(done, busy);
+        }
         Some(piece)
     }
 
     /// As [`Ledger::ran`].
-    pub fn ran(&mut self, items: u64) {
-        self.ledger.ran(items);
+    pub fn ran(&mut self, inputs: &[Range<u64>]) -> u64 {
+        self.ledger.ran(inputs)
+    }
+
+    /// As [`Ledger::claims_end`].
+    pub fn claims_end(&mut self, exhausted: bool) {
+        self.ledger.claims_end(exhausted);
     }
 
     /// A worker is gone; `replaced`: another one starts in its place. The rest is as in [`Ledger::lost`].
@@ -146,9 +184,9 @@ impl Assignment {
 
     /// Seconds of work that the worker has, at most; infinite while nothing is known of its length.
     pub fn ahead(&self, worker: usize) -> f64 {
-        match self.ledger.items_held(worker) {
-            0 => 0.0,
-            items => self.dispatch.seconds(items),
+        match (self.ledger.items_held(worker), &self.supply) {
+            (items @ 1.., Supply::Sent(dispatch)) => dispatch.seconds(items),
+            _ => 0.0,
         }
     }
 
@@ -164,9 +202,9 @@ impl Assignment {
         if self.seats.iter().all(is_dead) {
             return Next::Stranded;
         }
-        Next::Do(
-            self.dispatch
-                .decide(&mut self.ledger, &mut self.seats, elsewhere),
-        )
+        Next::Do(match &mut self.supply {
+            Supply::Sent(dispatch) => dispatch.decide(&mut self.ledger, &mut self.seats, elsewhere),
+            Supply::Claimed(_) => Vec::new(),
+        })
     }
 }

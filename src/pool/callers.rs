@@ -47,7 +47,7 @@ impl State {
         }
         let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
         let now = monotonic();
-        let others = self.maps.values().filter(|map| !map.is_on_threads());
+        let others = self.maps.values().filter(|map| map.has_engines());
         let served = others.map(|map| map.served(now));
         map.join_at(served.reduce(f64::min).unwrap_or_default());
         let limits = engines
@@ -73,7 +73,6 @@ impl State {
         }
         if map.options.plan_only {
             let _ = map.fail(None, None, MapFault::PlanOnly);
-            map.plan_told();
             let failure = MapFailure::of_whole(MapFault::PlanOnly);
             self.emit_of(job, PoolEvent::MapFailed(failure));
         } else if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
@@ -210,7 +209,7 @@ impl State {
                 self.take(job, vec![step]);
             }
             FromCaller::Threads(told) => {
-                let steps = map.threads_told(*told);
+                let steps = map.claims_told(*told);
                 self.take(job, steps);
             }
             FromCaller::Printed { out } => {

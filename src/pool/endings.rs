@@ -40,7 +40,7 @@ impl State {
     }
 
     fn tell_end(&mut self, map: &mut Map) {
-        let (job, caller) = (map.job, map.caller);
+        let job = map.job;
         self.countdowns.remove(&job);
         let engines = map.engines();
         let record = map.record();
@@ -80,8 +80,7 @@ impl State {
         let silent = map.options.function.is_empty() && !map.options.quiet;
         if !silent {
             // Not its caller's, who may have gone on.
-            let threads = map.is_on_threads().then_some(caller);
-            for engine in map.engines().into_iter().chain(threads) {
+            for engine in map.processes() {
                 self.pass_on_prints(engine, usize::MAX);
             }
         }
@@ -136,7 +135,7 @@ impl State {
             EndEarly::Cancel => {
                 let steps = map.cancel();
                 // Threads are waited for: to kill them is to lose the session's variables.
-                if map.is_stopping() && !map.is_on_threads() {
+                if map.is_stopping() && map.has_engines() {
                     self.countdowns
                         .entry(job)
                         .or_insert_with(|| Instant::now() + COUNTDOWN);
@@ -145,7 +144,7 @@ impl State {
             }
             EndEarly::Kill => {
                 let steps = map.cancel();
-                let busy = map.busy_engines();
+                let busy = map.busy_processes();
                 self.take(job, steps);
                 self.countdowns.remove(&job);
                 for process in busy.iter().filter_map(|engine| self.engines.get(engine)) {

@@ -23,7 +23,7 @@ impl State {
 
     /// One map, whose engines have nothing else: there is nothing to weigh. Threads are nobody else's.
     fn is_alone(&self) -> bool {
-        let mut maps = self.maps.values().filter(|map| !map.is_on_threads());
+        let mut maps = self.maps.values().filter(|map| map.has_engines());
         let map = match (maps.next(), maps.next()) {
             (None, _) => return true,
             (Some(map), None) => map,
@@ -162,7 +162,7 @@ impl State {
 
 impl Jobs for State {
     fn numbers(&self) -> Vec<JobId> {
-        let maps = self.maps.iter().filter(|(_, map)| !map.is_on_threads());
+        let maps = self.maps.iter().filter(|(_, map)| map.has_engines());
         maps.map(|(job, _)| *job).collect()
     }
 

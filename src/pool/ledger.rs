@@ -6,6 +6,7 @@
 //! divides it.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
@@ -72,6 +73,10 @@ pub struct Ledger {
     failed: u64,
     exhausted: bool,
     stopped: bool,
+    /// What workers that claim inputs themselves have done: ranges that do not touch, in order.
+    ran: Vec<Range<u64>>,
+    /// There are such workers, and they are not done.
+    claiming: bool,
 }
 
 impl Ledger {
@@ -90,6 +95,16 @@ impl Ledger {
             failed: 0,
             exhausted: total == Some(0),
             stopped: false,
+            ran: Vec::new(),
+            claiming: false,
+        }
+    }
+
+    /// For workers that claim inputs themselves.
+    pub fn claimed(total: Option<u64>, workers: usize) -> Self {
+        Self {
+            claiming: true,
+            ..Self::new(total, workers)
         }
     }
 
@@ -123,8 +138,13 @@ impl Ledger {
 
     /// Every input has its result or its failure, or the map was stopped and nothing runs any more.
     pub fn is_over(&self) -> bool {
-        self.stopped && self.held.iter().all(VecDeque::is_empty)
-            || self.exhausted && self.pieces.is_empty()
+        let is_idle = !self.claiming && self.held.iter().all(VecDeque::is_empty);
+        is_idle && (self.stopped || self.is_complete())
+    }
+
+    /// Every input has its result or its failure.
+    pub fn is_complete(&self) -> bool {
+        self.exhausted && self.settled() == self.pulled
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -234,11 +254,32 @@ impl Ledger {
         Some(piece)
     }
 
-    /// Workers that take inputs without being sent any have done so many of them by now.
-    pub fn ran(&mut self, items: u64) {
-        self.pulled = items.min(self.total.unwrap_or(u64::MAX));
-        self.done = self.pulled;
-        self.exhausted = Some(self.done) == self.total;
+    /// A worker has done inputs that it had claimed; how many of them had no result before.
+    pub fn ran(&mut self, inputs: &[Range<u64>]) -> u64 {
+        let most = self.total.unwrap_or(u64::MAX);
+        let inputs = inputs.iter().map(|range| range.start..range.end.min(most));
+        self.ran.extend(inputs.filter(|range| !range.is_empty()));
+        // Of two lists in order it makes one.
+        self.ran.sort_by_key(|range| range.start);
+        self.ran.dedup_by(|next, last| {
+            let touches = next.start <= last.end;
+            if touches {
+                last.end = last.end.max(next.end);
+            }
+            touches
+        });
+        let before = self.done;
+        self.done = self.ran.iter().map(|range| range.end - range.start).sum();
+        self.pulled = self.ran.last().map_or(0, |range| range.end);
+        self.exhausted |= Some(self.pulled) == self.total;
+        self.done - before
+    }
+
+    /// Workers that claim are done. `exhausted`: there was nothing more to claim; otherwise it is not wanted.
+    pub fn claims_end(&mut self, exhausted: bool) {
+        self.claiming = false;
+        self.exhausted |= exhausted && self.total.is_none();
+        self.stopped |= !self.is_complete();
     }
 
     /// A worker is gone; what it had is to run elsewhere, before anything new. `at`: the item that it was at.

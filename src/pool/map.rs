@@ -3,9 +3,9 @@
 
 mod beginning;
 mod caller;
+mod claims;
 mod ending;
 mod report;
-mod threads;
 mod times;
 
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::ledger::GivenUp;
 use super::turns::ActiveJob;
 use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{ChunkSpan, DeathCause, ItemRow, Spent};
+use crate::outcome::{ChunkSpan, DeathCause, ItemRow, PoolKind, Spent};
 use crate::wire::{
     AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Runs, Task, ToCaller, ToEngine,
     monotonic,
@@ -34,10 +34,7 @@ pub struct Map {
     pool: PoolName,
     /// The type of a result.
     output: String,
-    /// What its engines run; `None` on threads.
-    task: Option<Task>,
-    /// On threads: the caller's number of it.
-    on_threads: Option<u64>,
+    runners: Runners,
     assignment: Assignment,
     workers: Vec<Worker>,
     /// By worker; none on threads.
@@ -70,6 +67,23 @@ pub struct Map {
     gone: bool,
 }
 
+/// Who runs its items.
+enum Runners {
+    /// Engines, and what they run.
+    Engines(Box<Task>),
+    /// Threads of the caller's process; its number of the map.
+    Threads { map: u64 },
+}
+
+impl Runners {
+    fn kind(&self) -> PoolKind {
+        match self {
+            Self::Engines(_) => PoolKind::Processes,
+            Self::Threads { .. } => PoolKind::Threads,
+        }
+    }
+}
+
 struct Worker {
     rank: Rank,
     /// The function was sent.
@@ -84,8 +98,8 @@ struct Worker {
     free: u64,
     /// The item that it was at, as a number that changes with each, and since when.
     at: Option<(u64, Instant)>,
-    /// The item that a thread is at.
-    thread_at: Option<u64>,
+    /// The item that it is at, of those that it claimed.
+    claimed: Option<u64>,
 }
 
 /// What the hub is to do.
@@ -107,7 +121,7 @@ pub enum Step {
 impl Map {
     /// Its next event may come before this thread would have been woken for it.
     pub fn is_young(&self) -> bool {
-        !self.is_on_threads() && self.started.elapsed() < AWAKE
+        self.has_engines() && self.started.elapsed() < AWAKE
     }
 
     /// How long it has been under way, or was.
@@ -124,7 +138,10 @@ impl Map {
     }
 
     pub fn captures(&self) -> Option<u128> {
-        let Runs::Function(function) = self.task.as_ref()?.runs;
+        let Runners::Engines(task) = &self.runners else {
+            return None;
+        };
+        let Runs::Function(function) = task.runs;
         function.captures
     }
 
@@ -184,7 +201,7 @@ impl Map {
     /// What to do now; to be called after each of the events below.
     pub fn steps(&mut self, elsewhere: &Elsewhere) -> Vec<Step> {
         let mut steps = Vec::new();
-        if self.closing || self.is_on_threads() {
+        if self.closing {
             return steps;
         }
         let now = monotonic();
@@ -214,9 +231,9 @@ impl Map {
         let Some(found) = self.assignment.ledger().piece(piece) else {
             return;
         };
-        let (Some(payload), Some(task), Some(engine), Some(worker)) = (
+        let (Some(payload), Runners::Engines(task), Some(engine), Some(worker)) = (
             self.payloads.get(&found.source),
-            &self.task,
+            &self.runners,
             self.engines.get(worker).copied(),
             self.workers.get_mut(worker),
         ) else {
@@ -226,7 +243,7 @@ impl Map {
             worker.told = true;
             steps.push(Step::Prepare {
                 engine,
-                task: task.clone(),
+                task: Task::clone(task),
             });
         }
         worker.sent.insert(piece, now);
@@ -393,17 +410,31 @@ impl Map {
         self.engines.clone()
     }
 
-    /// Engines that have chunks of it.
-    pub fn busy_engines(&self) -> Vec<EngineId> {
-        if self.is_on_threads() {
-            return self.threads_engine();
+    /// Whether it is engines that run its items: they can be killed, and other jobs wait for them.
+    pub fn has_engines(&self) -> bool {
+        matches!(self.runners, Runners::Engines(_))
+    }
+
+    /// The processes in which its items run.
+    pub fn processes(&self) -> Vec<EngineId> {
+        match self.runners {
+            Runners::Engines(_) => self.engines(),
+            Runners::Threads { .. } => vec![self.caller],
         }
-        self.engines
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| self.assignment.ledger().held(*place) > 0)
-            .map(|(_, engine)| *engine)
-            .collect()
+    }
+
+    /// Those of them that are busy with it, as far as they may be killed.
+    pub fn busy_processes(&self) -> Vec<EngineId> {
+        match self.runners {
+            Runners::Engines(_) => (0..)
+                .zip(&self.engines)
+                .filter(|(place, _)| self.assignment.ledger().held(*place) > 0)
+                .map(|(_, engine)| *engine)
+                .collect(),
+            // All of the user's variables are there.
+            Runners::Threads { .. } if self.options.background => Vec::new(),
+            Runners::Threads { .. } => vec![self.caller],
+        }
     }
 }
 

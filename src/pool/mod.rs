@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `link::Link` | one engine as the hub sees it | a process on this host; a recorder for tests |
 //! | `link::Launcher` | where engines come from | fork and exec |
-//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub; threads that take them themselves |
+//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 //! | `wire::Runs` | what a chunk runs | a function of an artifact |
 //! | `connections::Connection` | a service that user code reaches from any engine | maps |
@@ -27,7 +27,6 @@ mod engine;
 mod event;
 mod frames;
 mod hub;
-mod inside;
 mod jobs;
 mod ledger;
 mod link;

@@ -1,5 +1,6 @@
 //! The only serde types of the protocol.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -399,7 +400,7 @@ pub struct ChunkEnded {
 /// What the threads of a map have done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadsTold {
-    /// By rank, since the beginning.
+    /// By rank; counts are since the beginning.
     pub threads: Vec<ThreadTold>,
     /// Chunks that have ended since this was last told; not all of very many.
     pub chunks: Vec<ThreadChunk>,
@@ -409,7 +410,8 @@ pub struct ThreadsTold {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadTold {
-    pub items: u64,
+    /// Inputs that it has done since this was last told, neighbours as one; also of a chunk that it is still at.
+    pub done: Vec<Range<u64>>,
     pub chunks: u64,
     /// Of the items, errors.
     pub failed: u64,
@@ -432,8 +434,8 @@ pub struct ThreadChunk {
 pub struct ThreadsOver {
     /// Nanoseconds.
     pub wall: u64,
-    /// It was told to stop before all items were done.
-    pub stopped: bool,
+    /// There was nothing more to claim.
+    pub exhausted: bool,
     /// The item that failed, and how.
     pub error: Option<(u64, PanicInfo)>,
 }

@@ -78,6 +78,50 @@ pub enum Schedule {
     Guided,
 }
 
+/// How many items the threads of a pool claim at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunks {
+    pub schedule: Schedule,
+    /// Items per chunk; `None`: it adapts.
+    pub fixed: Option<u64>,
+    pub threads: u64,
+}
+
+impl Chunks {
+    /// How many whoever is free claims of so many that are left: an eighth of a fair share, unless it is fixed.
+    #[must_use]
+    pub fn claimed(&self, left: u64) -> u64 {
+        let adapted = || (left / (8 * self.threads)).max(1);
+        self.fixed.unwrap_or_else(adapted).min(left)
+    }
+
+    /// What is dealt to a thread before the start: its first item, how many at once, and how far it is from one
+    /// chunk to the next.
+    #[must_use]
+    pub fn dealt(&self, rank: u64, items: u64) -> (u64, u64, u64) {
+        if let Some(fixed) = self.fixed {
+            // More than all of them is all of them: what is counted must not wrap.
+            let size = fixed.min(items.max(1));
+            return (size * rank, size, size * self.threads);
+        }
+        let (from, to) = (
+            items * rank / self.threads,
+            items * (rank + 1) / self.threads,
+        );
+        (from, to - from, items.max(1))
+    }
+
+    /// How many chunks there will be, when that is known before the start.
+    #[must_use]
+    pub fn planned(&self, items: u64) -> Option<u64> {
+        match (self.schedule, self.fixed) {
+            (_, Some(fixed)) => Some(items.div_ceil(fixed)),
+            (Schedule::Static, None) => Some(items.min(self.threads)),
+            _ => (self.claimed(items) <= 1).then_some(items),
+        }
+    }
+}
+
 impl MapOptions {
     /// As it travels.
     #[must_use]

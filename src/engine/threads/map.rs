@@ -2,6 +2,7 @@
 //! session how far they are, and tells them when to stop.
 
 use std::ffi::c_void;
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use regatta_cell::host::{ChunkEnd, End, Step, ThreadsCall, ThreadsTask};
-use regatta_cell::options::MapOptions;
+use regatta_cell::options::{Chunks, MapOptions};
 
 use super::claims::Claims;
 use super::{Shared, ThreadPool};
@@ -138,9 +139,11 @@ struct Worker {
 
 #[derive(Default)]
 struct Done {
+    items: u64,
+    /// What is to be told.
     told: ThreadTold,
-    /// The items of the chunk that it is at.
-    chunk: (u64, u64),
+    /// The items of the chunk that it is at, without those of which it was told that they are done.
+    chunk: Range<u64>,
     first_items: Vec<u64>,
     chunks: Vec<ThreadChunk>,
     /// Chunks and items whose times it may still tell.
@@ -232,9 +235,13 @@ impl Map {
             worker.done().room = (room, room);
             worker
         };
-        let (kind, fixed) = (self.options.schedule, self.options.chunk);
+        let chunks = Chunks {
+            schedule: self.options.schedule,
+            fixed: self.options.chunk,
+            threads: size.into(),
+        };
         Work {
-            claims: Claims::new(kind, fixed, size, self.items()),
+            claims: Claims::new(chunks, self.items()),
             stop: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
@@ -300,18 +307,17 @@ impl Map {
             .take();
         let why = error.as_ref().map(|(_, panic)| panic.message.clone());
         let mut told = work.told();
-        let items: u64 = told.threads.iter().map(|thread| thread.items).sum();
-        let stopped = match self.items() {
-            Some(all) => items < all,
+        let items: u64 = work.workers.iter().map(|worker| worker.done().items).sum();
+        let exhausted = match self.items() {
+            Some(all) => items == all,
             None => {
                 let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-                is(&work.stopped) || is(&work.stop) && !is(&work.exhausted)
+                !is(&work.stopped) && (is(&work.exhausted) || !is(&work.stop))
             }
         };
-        let stopped = stopped && error.is_none();
         told.over = Some(ThreadsOver {
             wall,
-            stopped,
+            exhausted,
             error,
         });
         {
@@ -329,10 +335,10 @@ impl Map {
         }
         self.outside
             .send(&FromCaller::Threads(Box::new(told)), &Payload::None)?;
-        let how = match (&why, stopped) {
+        let how = match (&why, exhausted) {
             (Some(_), _) => Step::Failed,
-            (None, true) => Step::Cancelled,
-            (None, false) => Step::Finished,
+            (None, false) => Step::Cancelled,
+            (None, true) => Step::Finished,
         };
         *self.outside.lock_failure() = why.unwrap_or_default();
         Ok(how)
@@ -355,7 +361,7 @@ impl Work {
         let worker = &self.workers[rank as usize];
         let mut dealt = self.claims.dealt(rank);
         while let Some((first, end)) = self.claims.next(&mut dealt) {
-            worker.done().chunk = (first, end);
+            worker.done().chunk = first..end;
             let task = ThreadsTask {
                 first,
                 end,
@@ -405,14 +411,16 @@ impl Work {
         let look = |worker: &Worker| {
             let mut done = worker.done();
             chunks.append(&mut done.chunks);
-            let mut told = done.told.clone();
             let at = worker.at.load(Ordering::Relaxed).checked_sub(1);
-            let (first, end) = done.chunk;
-            if let Some(at) = at.filter(|at| (first..end).contains(at)) {
-                told.items += at - first;
-                told.at = Some(at);
+            let at = at.filter(|at| done.chunk.contains(at));
+            if let Some(at) = at {
+                done.ran_to(at);
             }
-            told
+            ThreadTold {
+                at,
+                done: std::mem::take(&mut done.told.done),
+                ..done.told
+            }
         };
         let threads = self.workers.iter().map(look).collect();
         ThreadsTold {
@@ -424,8 +432,19 @@ impl Work {
 }
 
 impl Done {
+    /// The items of its chunk before this one are done.
+    fn ran_to(&mut self, item: u64) {
+        let from = std::mem::replace(&mut self.chunk.start, item);
+        match self.told.done.last_mut() {
+            _ if from == item => {}
+            Some(last) if last.end == from => last.end = item,
+            _ => self.told.done.push(from..item),
+        }
+    }
+
     fn add(&mut self, rank: u32, first: u64, began: u64, ended: &ChunkEnd, timed: bool) {
-        self.told.items += ended.done;
+        self.ran_to(first + ended.done);
+        self.items += ended.done;
         self.told.chunks += 1;
         self.told.failed += ended.failed;
         self.told.busy += ended.busy;

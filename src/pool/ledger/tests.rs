@@ -288,3 +288,61 @@ fn what_is_lost_ten_times_is_given_up() {
     assert_eq!(given_up, [0, 1, 2].map(lost));
     assert_eq!((times, ledger.settled()), (10, 3));
 }
+
+fn ran(ledger: &mut Ledger, inputs: Range<u64>) -> u64 {
+    ledger.ran(std::slice::from_ref(&inputs))
+}
+
+/// Inputs that workers claim themselves, told in any order and by whichever of them.
+#[test]
+fn what_is_claimed_has_one_result_each() {
+    let parts = [0..2, 2..3, 3..6, 6..7];
+    let orders = (0..parts.len()).fold(vec![Vec::new()], |orders, _| {
+        let longer = |order: Vec<usize>| {
+            let left: Vec<usize> = (0..parts.len()).filter(|i| !order.contains(i)).collect();
+            left.into_iter().map(move |i| [&order[..], &[i]].concat())
+        };
+        orders.into_iter().flat_map(longer).collect()
+    });
+    assert_eq!(orders.len(), 24);
+    for (order, total) in orders
+        .iter()
+        .flat_map(|order| [(order, Some(7)), (order, None)])
+    {
+        let mut ledger = Ledger::claimed(total, 2);
+        let mut done = 0;
+        for part in order {
+            assert!(!ledger.is_complete(), "{order:?}");
+            let items = parts[*part].end - parts[*part].start;
+            assert_eq!(ran(&mut ledger, parts[*part].clone()), items);
+            // What is told again, and what was never there.
+            assert_eq!(ran(&mut ledger, parts[*part].clone()), 0);
+            assert!(total.is_none() || ran(&mut ledger, 7..9) == 0);
+            done += items;
+            assert_eq!((ledger.settled(), ledger.is_over()), (done, false));
+        }
+        ledger.claims_end(true);
+        assert!(ledger.is_over() && ledger.is_complete() && !ledger.is_stopped());
+    }
+}
+
+/// Whoever claims may say what it likes.
+#[test]
+fn what_was_claimed_and_not_done_is_not_complete() {
+    for (total, exhausted) in [
+        (Some(7), true),
+        (Some(7), false),
+        (None, true),
+        (None, false),
+    ] {
+        let mut ledger = Ledger::claimed(total, 2);
+        assert_eq!(ledger.ran(&[0..1, 4..7]), 4);
+        assert_eq!(ledger.ran(&[6..7, 0..2]), 1);
+        ledger.stop();
+        assert!(!ledger.is_over(), "they are still at it");
+        assert_eq!(ran(&mut ledger, 2..3), 1);
+        ledger.claims_end(exhausted);
+        assert!(ledger.is_over() && !ledger.is_complete());
+        assert_eq!(ledger.settled(), 6);
+    }
+}

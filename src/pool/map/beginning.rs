@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use regatta_cell::options::{MapOptions, Schedule as Kind};
+use regatta_cell::options::{Chunks, MapOptions, Schedule as Kind};
 use rustc_hash::FxHashMap;
 
-use super::{Map, Worker};
+use super::{Map, Runners, Worker};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{CaptureSize, MapPlan, PoolKind, Spent};
+use crate::outcome::{CaptureSize, MapPlan, Spent};
 use crate::pool::assignment::Assignment;
-use crate::pool::dispatch::Dispatch;
-use crate::pool::inside::Inside;
 use crate::pool::schedule::Schedule;
 use crate::wire::{
-    CapturesInfo, Channel, EAGER, Function, MapBegin, Runs, Task, Workers, monotonic,
+    CapturesInfo, Channel, EAGER, Function, FunctionAddress, MapBegin, Runs, Task, Workers,
+    monotonic,
 };
 
 impl Map {
@@ -33,24 +32,31 @@ impl Map {
             items,
             workers,
         } = begin;
+        let began = match workers {
+            Workers::Engines { .. } => monotonic(),
+            Workers::Threads { began, .. } => began,
+        };
         let (kind, fixed) = (options.schedule, options.chunk);
-        let (function, captures, threads) = match workers {
-            Workers::Engines { function, captures } => (Some(function), captures, None),
-            Workers::Threads {
-                size, map, began, ..
-            } => (None, None, Some((size, map, began))),
+        let (runners, mut assignment, ranks, captures) = match workers {
+            Workers::Engines { function, captures } => {
+                let ranks: Vec<Rank> = engines.iter().map(|(_, rank, _)| *rank).collect();
+                let dispatch = Box::new(Schedule::new(kind, fixed));
+                let assignment = Assignment::new(items, ranks.len(), dispatch);
+                let hash = captures.as_ref().map(|info| info.hash);
+                let runners = Runners::Engines(Box::new(task(function, hash, &options)));
+                (runners, assignment, ranks, captures)
+            }
+            Workers::Threads { size, map, .. } => {
+                let ranks: Vec<Rank> = (0..size).map(Rank).collect();
+                let chunks = Chunks {
+                    schedule: kind,
+                    fixed,
+                    threads: size.into(),
+                };
+                let assignment = Assignment::claimed(items, ranks.len(), chunks);
+                (Runners::Threads { map }, assignment, ranks, None)
+            }
         };
-        let (dispatch, ranks): (Box<dyn Dispatch>, Vec<Rank>) = match threads {
-            None => (
-                Box::new(Schedule::new(kind, fixed)),
-                engines.iter().map(|(_, rank, _)| *rank).collect(),
-            ),
-            Some((size, ..)) => (
-                Box::new(Inside::new(kind, fixed)),
-                (0..size).map(Rank).collect(),
-            ),
-        };
-        let mut assignment = Assignment::new(items, ranks.len(), dispatch);
         let plan = MapPlan {
             function: options.function.clone(),
             input_type,
@@ -61,10 +67,7 @@ impl Map {
             captures: sizes(&options, captures.as_ref()),
             captures_there: false,
             pool: pool.clone(),
-            kind: match threads {
-                None => PoolKind::Processes,
-                Some(_) => PoolKind::Threads,
-            },
+            kind: runners.kind(),
             engines: ranks.len() as u32,
         };
         let workers: Vec<Worker> = ranks.into_iter().map(Worker::new).collect();
@@ -73,7 +76,7 @@ impl Map {
                 assignment.died(place, None, false, false);
             }
         }
-        if threads.is_none() && kind == Kind::Dynamic && !options.plan_only {
+        if kind == Kind::Dynamic && !options.plan_only {
             // The caller sends its first inputs along.
             assignment.eager(EAGER);
         }
@@ -82,8 +85,6 @@ impl Map {
         } else {
             output_type
         };
-        let captures = captures.map(|info| info.hash);
-        let task = function.map(|address| task(Function { address, captures }, &options));
         let map = Self {
             job,
             caller,
@@ -91,15 +92,14 @@ impl Map {
             channel,
             pool,
             output,
-            task,
+            runners,
             assignment,
             workers,
             engines: engines.iter().map(|(engine, ..)| *engine).collect(),
             served: 0.0,
             payloads: FxHashMap::default(),
             started: Instant::now(),
-            began: threads.map_or_else(monotonic, |(.., began)| began),
-            on_threads: threads.map(|(_, map, _)| map),
+            began,
             told: Instant::now(),
             spans: Vec::new(),
             items: Vec::new(),
@@ -134,7 +134,7 @@ impl Worker {
             sent: FxHashMap::default(),
             free: 0,
             at: None,
-            thread_at: None,
+            claimed: None,
         }
     }
 }
@@ -153,9 +153,9 @@ fn sizes(options: &MapOptions, captures: Option<&CapturesInfo>) -> Vec<CaptureSi
 }
 
 /// What engines are told of the map; they know nothing of names.
-fn task(function: Function, options: &MapOptions) -> Task {
+fn task(address: FunctionAddress, captures: Option<u128>, options: &MapOptions) -> Task {
     Task {
-        runs: Runs::Function(function),
+        runs: Runs::Function(Function { address, captures }),
         options: MapOptions {
             function: String::new(),
             pool: None,

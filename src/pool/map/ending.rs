@@ -16,7 +16,7 @@ impl Map {
         }
         self.cancelled = true;
         self.assignment.stop();
-        self.stop_threads();
+        self.stop_claims();
         let mut steps = vec![Step::Stop(self.engines())];
         steps.extend(self.steps(&Elsewhere::default()));
         steps
@@ -54,19 +54,20 @@ impl Map {
         self.payloads.clear();
         let wall = self.started.elapsed();
         self.wall = Some(wall);
-        if self.is_on_threads() {
-            // Their caller knows better.
-            self.closing = true;
-            return;
+        // Whoever runs them itself knows better.
+        if self.has_engines() {
+            let message = ToCaller::Over {
+                error,
+                cancelled: self.cancelled,
+                wall: nanoseconds(wall),
+                serial: nanoseconds(self.serial()),
+                first_items: self.first_items(),
+            };
+            self.tell(&message, &Payload::None);
+        } else {
+            // Of what was only planned they say nothing.
+            self.closed |= self.options.plan_only;
         }
-        let message = ToCaller::Over {
-            error,
-            cancelled: self.cancelled,
-            wall: nanoseconds(wall),
-            serial: nanoseconds(self.serial()),
-            first_items: self.first_items(),
-        };
-        self.tell(&message, &Payload::None);
         self.closing = true;
     }
 }

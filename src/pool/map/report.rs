@@ -24,7 +24,7 @@ impl Map {
         self.told = Instant::now();
         let view = |(place, worker): (usize, &Worker)| {
             let engine = self.engines.get(place);
-            let (item, memory) = engine.map_or((worker.thread_at, None), |engine| look(*engine));
+            let (item, memory) = engine.map_or((worker.claimed, None), |engine| look(*engine));
             EngineView {
                 rank: worker.rank,
                 activity: match self.assignment.health(place) {
@@ -33,7 +33,7 @@ impl Map {
                     Health::Alive if self.assignment.ledger().held(place) > 0 => {
                         EngineActivity::Busy
                     }
-                    Health::Alive if worker.thread_at.is_some() => EngineActivity::Busy,
+                    Health::Alive if worker.claimed.is_some() => EngineActivity::Busy,
                     Health::Alive => EngineActivity::Idle,
                 },
                 item,
@@ -85,7 +85,7 @@ impl Map {
             total: self.assignment.ledger().total(),
             elapsed: self.elapsed(),
             pool: self.pool.clone(),
-            kind: self.kind(),
+            kind: self.runners.kind(),
             bytes: self.bytes,
             output: self.output.clone(),
             single: self.options.single,

@@ -1,5 +1,6 @@
 //! A map on two threads of the local engine, in every order of what its caller can tell and the session can wish.
 
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -9,7 +10,7 @@ use super::recorder::Office;
 use super::*;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{JobState, PoolKind};
-use crate::pool::{Launch, WhichMaps};
+use crate::pool::{Launch, MapFault, WhichMaps};
 use crate::wire::{
     Channel, ChunkEnded, FromCaller, MapBegin, PanicInfo, ThreadChunk, ThreadTold, ThreadsOver,
     ThreadsTold, ToCaller, Workers,
@@ -17,15 +18,18 @@ use crate::wire::{
 
 const LOCAL: EngineId = EngineId(0);
 const MAP: JobId = JobId(1);
+/// Two chunks, of which the second can be done before the first.
 const ITEMS: u64 = 3;
+const CHUNK: u64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
-    /// Another item of this thread is told to be done.
+    /// Another item of this thread is told to be done; it claims a chunk when it has none.
     Done(u32),
-    /// The caller tells the end: as it is, or because of a panic.
+    /// The caller tells the end.
     Over,
-    Panics,
+    /// The same, because of a panic in the next item of this thread.
+    Panics(u32),
     CallerCancels,
     Ends(EndEarly),
     CallerDies,
@@ -39,12 +43,17 @@ struct World {
     office: Office,
     events: Receiver<Happening>,
     caller: Channel,
+    /// Where the next claim is, and what is left of each thread's.
+    next: u64,
+    claims: [Range<u64>; 2],
+    /// By index, how often it was done.
+    ran: [u64; ITEMS as usize],
     told: ThreadsTold,
     stopped: bool,
     wished: bool,
     /// The map was to end by force.
     forced: bool,
-    panicked: bool,
+    panicked: Option<u64>,
     is_gone: bool,
     done: Vec<PoolEvent>,
 }
@@ -76,11 +85,14 @@ impl World {
             office,
             events,
             caller,
+            next: 0,
+            claims: [0..0, 0..0],
+            ran: [0; ITEMS as usize],
             told,
             stopped: false,
             wished: false,
             forced: false,
-            panicked: false,
+            panicked: None,
             is_gone: false,
             done: Vec::new(),
         };
@@ -141,7 +153,29 @@ impl World {
     }
 
     fn items(&self) -> u64 {
-        self.told.threads.iter().map(|thread| thread.items).sum()
+        self.ran.iter().sum()
+    }
+
+    /// The next item of this thread, unless there is none.
+    fn item(&self, rank: u32) -> Option<u64> {
+        let claim = &self.claims[rank as usize];
+        let next = match (claim.is_empty(), self.stopped) {
+            (false, _) => claim.start,
+            (true, false) => self.next,
+            (true, true) => ITEMS,
+        };
+        (next < ITEMS).then_some(next)
+    }
+
+    fn runs(&mut self, rank: u32) -> u64 {
+        let item = self.item(rank).unwrap();
+        let claim = &mut self.claims[rank as usize];
+        if claim.is_empty() {
+            *claim = item..(item + CHUNK).min(ITEMS);
+            self.next = claim.end;
+        }
+        claim.start += 1;
+        item
     }
 
     fn possible(&self) -> Vec<Event> {
@@ -149,8 +183,10 @@ impl World {
             return Vec::new();
         };
         let mut events = Vec::new();
-        if self.items() < ITEMS {
-            events.extend([Event::Done(0), Event::Done(1), Event::Panics]);
+        for rank in [0, 1] {
+            if self.item(rank).is_some() {
+                events.extend([Event::Done(rank), Event::Panics(rank)]);
+            }
         }
         if self.items() == ITEMS || self.stopped {
             events.push(Event::Over);
@@ -172,9 +208,10 @@ impl World {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Done(rank) => {
-                let first = self.items();
+                let first = self.runs(rank);
+                self.ran[first as usize] += 1;
                 let thread = &mut self.told.threads[rank as usize];
-                thread.items += 1;
+                thread.done.push(first..first + 1);
                 thread.chunks += 1;
                 thread.busy += 5;
                 self.told.chunks = vec![ThreadChunk {
@@ -191,11 +228,13 @@ impl World {
                     },
                 }];
                 self.sends(&FromCaller::Threads(Box::new(self.told.clone())));
+                self.told.threads[rank as usize].done.clear();
             }
             Event::Over => self.over(None),
-            Event::Panics => {
-                self.panicked = true;
-                self.over(Some((self.items(), PanicInfo::plain("as wanted"))));
+            Event::Panics(rank) => {
+                let item = self.runs(rank);
+                self.panicked = Some(item);
+                self.over(Some((item, PanicInfo::plain("as wanted"))));
             }
             Event::CallerCancels => {
                 self.wished = true;
@@ -223,12 +262,11 @@ impl World {
     }
 
     fn over(&mut self, error: Option<(u64, PanicInfo)>) {
-        let stopped = error.is_none() && self.items() < ITEMS;
         let told = ThreadsTold {
             chunks: Vec::new(),
             over: Some(ThreadsOver {
                 wall: 10,
-                stopped,
+                exhausted: self.items() == ITEMS,
                 error,
             }),
             ..self.told.clone()
@@ -268,7 +306,7 @@ impl World {
             assert!(self.state.connections.is_empty());
             return;
         }
-        let finished = self.items() == ITEMS && !self.panicked;
+        let finished = self.ran == [1; ITEMS as usize];
         if finished && state == JobState::Done {
             assert!(self.options.background || matches!(ends[..], [PoolEvent::MapDone { .. }]));
         }
@@ -281,10 +319,15 @@ impl World {
             assert_eq!(report.serial, Duration::from_nanos(5 * self.items()));
             assert_eq!(report.wall, Duration::from_nanos(10));
         }
+        if let [PoolEvent::MapFailed(failure)] = ends[..]
+            && let MapFault::Panicked(_) = failure.what
+        {
+            assert_eq!(failure.item, self.panicked);
+        }
         match state {
             JobState::Done => assert!(finished),
             JobState::Cancelled => assert!(self.wished && self.items() < ITEMS),
-            JobState::Failed => assert!(self.panicked || self.wished),
+            JobState::Failed => assert!(self.panicked.is_some() || self.wished),
             other => panic!("{other:?}"),
         }
         assert_eq!(self.state.connections.len(), 1, "it waits for another map");
@@ -337,7 +380,7 @@ fn in_every_order() {
 #[test]
 fn the_next_map_on_the_connection_is_another() {
     let mut world = World::new(MapOptions::default(), true);
-    for event in [Event::Done(0), Event::Done(1), Event::Done(1), Event::Over] {
+    for event in [Event::Done(0), Event::Done(1), Event::Done(0), Event::Over] {
         world.happens(event);
     }
     world.sends(&FromCaller::Cancel);
