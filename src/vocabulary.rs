@@ -13,6 +13,8 @@ pub struct Vocabulary {
     pub variables: Vec<String>,
     /// Names of the variables that engines of the current pool have.
     pub engines_variables: Vec<String>,
+    /// Functions whose results are kept.
+    pub memos: Vec<String>,
     /// The jobs, by number, and what each of them is.
     pub jobs: Vec<(String, String)>,
     /// Whether plain cells run on the engines of the current pool.
@@ -65,6 +67,8 @@ pub enum ValueKind {
     Variable,
     /// A variable of the current pool's engines.
     EnginesVariable,
+    /// A function whose results are kept.
+    Memo,
     /// The name of a magic.
     Magic,
     Choice(Vec<String>),

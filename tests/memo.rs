@@ -12,6 +12,9 @@ fn functions_keep_what_they_computed() {
     what_is_kept_and_what_is_not(&mut session);
     engines_and_threads(&mut session);
     what_cannot_be_kept_is_refused_by_name(&mut session);
+    what_is_kept_is_listed_and_dropped(&mut session);
+    values_are_kept_by_a_name_and_a_key(&mut session);
+    a_result_is_good_for_a_time(&mut session);
     assert_eq!(session.end(), 0);
 }
 
@@ -114,4 +117,107 @@ fn what_cannot_be_kept_is_refused_by_name(session: &mut Session) {
         &["missing", "2:31"],
     );
     contains(&session.cell("fib(10)"), &[": 55\n"]);
+}
+
+fn what_is_kept_is_listed_and_dropped(session: &mut Session) {
+    session.cell("%memo clear");
+    session
+        .cell("%%memo\nfn listed(n: u64) -> u64 {\n    println!(\"listing {n}\");\n    n + 1\n}");
+    assert_eq!(row(&session.cell("%memo"), "listed")[..3], ["0", "0", "0"]);
+    session.cell("for n in [1, 2, 1, 1] { listed(n); }");
+    assert_eq!(row(&session.cell("%memo"), "listed")[..3], ["2", "2", "2"]);
+    // What engines have kept adds up, and goes with them.
+    session.cell("%px_p listed(5) + listed(5)");
+    assert_eq!(row(&session.cell("%memo"), "listed")[..3], ["4", "4", "4"]);
+    session.cell("%pool stop p");
+    assert_eq!(row(&session.cell("%memo"), "listed")[..3], ["4", "4", "2"]);
+    let table = session.cell("%memo");
+    contains(
+        &table,
+        &[
+            "function",
+            "hits",
+            "misses",
+            "entries",
+            "size",
+            "time saved",
+        ],
+    );
+
+    contains(
+        &session.cell("%memo clear listed"),
+        &["dropped 2 results of listed"],
+    );
+    assert_eq!(row(&session.cell("%memo"), "listed")[..3], ["0", "0", "0"]);
+    contains(&session.cell("listed(1)"), &["listing 1"]);
+    lacks(&session.cell("listed(1) + 0"), &["listing"]);
+    contains(
+        &session.cell("%memo clear listd"),
+        &["no function `listd`", "did you mean listed?"],
+    );
+    contains(&session.cell("%memo clear"), &["functions"]);
+
+    contains(
+        &session.cell("%memo fn on_one_line() {}"),
+        &["%memo: ", "`%%memo`"],
+    );
+    contains(
+        &session.cell("%memo --ok"),
+        &["its options stand with `%%memo`"],
+    );
+    contains(&session.cell("%memo claer"), &["did you mean clear?"]);
+}
+
+/// The numbers of a function's row.
+fn row(table: &str, function: &str) -> Vec<String> {
+    let cells = |line: &str| {
+        line.split('│')
+            .map(|cell| cell.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let rows = table.lines().map(cells);
+    let mut found = rows.filter(|cells| cells.get(1).is_some_and(|name| name == function));
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {function} in {table}"))[2..]
+        .to_vec()
+}
+
+fn values_are_kept_by_a_name_and_a_key(session: &mut Session) {
+    let call = |key: &str| {
+        format!("memo::cached(\"squares\", &{key}, || {{ println!(\"squaring\"); 49_u64 }})")
+    };
+    contains(&session.cell(&call("7")), &["squaring", ": 49\n"]);
+    let again = session.cell(&format!("{} + 0", call("7")));
+    contains(&again, &[": 49\n"]);
+    lacks(&again, &["squaring"]);
+    contains(&session.cell(&call("(7, \"x\")")), &["squaring"]);
+    contains(
+        &session.cell(&format!("memo::fresh(|| {})", call("7"))),
+        &["squaring"],
+    );
+    // Results of another type are others.
+    let text = "memo::cached(\"squares\", &7, || String::from(\"seven\"))";
+    contains(&session.cell(text), &["\"seven\""]);
+    session.cell("#[derive(Serialize, Deserialize, Debug)] struct Point { x: u8 }");
+    let point = "memo::cached(\"point\", &1, || Point { x: 3 })";
+    contains(&session.cell(point), &["x: 3"]);
+    session.cell("#[derive(Serialize, Deserialize, Debug)] struct Point { x: f64, y: f64 }");
+    let point = "memo::cached(\"point\", &1, || Point { x: 3.5, y: 1.0 })";
+    contains(&session.cell(point), &["x: 3.5"]);
+    contains(&session.cell("%memo"), &["squares", "point"]);
+}
+
+fn a_result_is_good_for_a_time(session: &mut Session) {
+    session.cell(
+        "%%memo --ttl 600ms\nfn short(n: u64) -> u64 {\n    println!(\"anew {n}\");\n    n\n}",
+    );
+    let twice = session.cell("short(1); short(1);");
+    assert_eq!(twice.matches("anew").count(), 1, "{twice}");
+    let later = session.cell("std::thread::sleep(std::time::Duration::from_millis(700)); short(1)");
+    contains(&later, &["anew 1"]);
+    contains(
+        &session.cell("%%memo --ttl 5\nfn f() {}"),
+        &["--ttl 5: not a time", "`1h`"],
+    );
 }

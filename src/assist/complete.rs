@@ -17,6 +17,8 @@ const BUILTINS: &[&str] = &[
     "engine::id()",
     "engine::rank()",
     "engine::size()",
+    "memo::cached(",
+    "memo::fresh(",
     "pool::map(",
 ];
 
@@ -167,6 +169,7 @@ fn values(kind: &ValueKind, vocabulary: &Vocabulary) -> Vec<Candidate> {
             let names = vocabulary.engines_variables.iter();
             names.cloned().map(bare).collect()
         }
+        ValueKind::Memo => vocabulary.memos.iter().cloned().map(bare).collect(),
         ValueKind::Magic => {
             let magics = vocabulary.magics.iter();
             magics
@@ -297,6 +300,17 @@ mod tests {
                     &[],
                 ),
                 magic(
+                    "memo",
+                    true,
+                    vec![option("ok", None, ValueKind::None)],
+                    &[magic(
+                        "clear",
+                        false,
+                        vec![option("", None, ValueKind::Memo)],
+                        &[],
+                    )],
+                ),
+                magic(
                     "pull",
                     false,
                     vec![several(ValueKind::EnginesVariable)],
@@ -319,6 +333,7 @@ mod tests {
             engines: 2,
             variables: words(&["fibs", "total"]),
             engines_variables: words(&["part", "total"]),
+            memos: words(&["fib", "slow"]),
             jobs: vec![
                 ("1".to_owned(), "fib".to_owned()),
                 ("12".to_owned(), "%px".to_owned()),
@@ -391,6 +406,8 @@ mod tests {
         assert_eq!(at_end("%push ").1, ["fibs", "total"]);
         assert_eq!(at_end("%push fibs, t").1, ["total"]);
         assert_eq!(at_end("let p = %pull p").1, ["part"]);
+        assert_eq!(at_end("%memo c").1, ["clear"]);
+        assert_eq!(at_end("%memo clear s").1, ["slow"]);
         assert_eq!(at_end("%timeline 1").1, ["1", "12"]);
         assert!(at_end("%timeline f").1.is_empty(), "no code stands there");
         assert_eq!(at_end("%weigh ").1, ["p0", "workers"]);

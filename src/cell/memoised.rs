@@ -8,12 +8,13 @@ use super::edits::Edits;
 use super::syntax::{Tree, read};
 use super::words::normalised;
 
-/// Which results are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Keeps {
-    All,
-    /// The good ones: `Ok` and `Some`.
-    Good,
+/// Which results are kept, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Keeping {
+    /// The good ones alone: `Ok` and `Some`.
+    pub good: bool,
+    /// Milliseconds for which a result is good; for ever without it.
+    pub ttl: Option<u64>,
 }
 
 /// A function whose results cannot be kept.
@@ -28,7 +29,7 @@ pub struct NotKept {
 ///
 /// # Errors
 /// The first function that no table can stand for.
-pub fn memoised(code: &str, keeps: Keeps) -> Result<(Edits, Vec<String>), NotKept> {
+pub fn memoised(code: &str, keeps: Keeping) -> Result<(Edits, Vec<String>), NotKept> {
     let look = |tree: &Tree| {
         let (mut edits, mut names) = (Edits::default(), Vec::new());
         for function in tree.statements().filter_map(ast::Fn::cast) {
@@ -45,7 +46,7 @@ pub fn memoised(code: &str, keeps: Keeps) -> Result<(Edits, Vec<String>), NotKep
     read(code, look).unwrap_or_else(|| Ok((Edits::default(), Vec::new())))
 }
 
-fn one(tree: &Tree, function: &ast::Fn, keeps: Keeps, edits: &mut Edits) -> Result<(), String> {
+fn one(tree: &Tree, function: &ast::Fn, keeps: Keeping, edits: &mut Edits) -> Result<(), String> {
     for (there, what) in [
         (function.async_token().is_some(), "async"),
         (function.const_token().is_some(), "const"),
@@ -109,9 +110,9 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeps, edits: &mut Edits) -> Resu
         // The compiler says what is wrong with it.
         return Ok(());
     };
-    let (kept, found, keep) = match keeps {
-        Keeps::All => (result.clone(), "kept".to_owned(), "keep"),
-        Keeps::Good => {
+    let (kept, found, keep) = match keeps.good {
+        false => (result.clone(), "kept".to_owned(), "keep"),
+        true => {
             let outcome = format!("<{result} as ::regatta_cell::memo::Outcome>");
             (
                 format!("{outcome}::Good"),
@@ -120,10 +121,15 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeps, edits: &mut Edits) -> Resu
             )
         }
     };
+    let name = function.name().map(|name| name.text().to_string());
+    let name = name.unwrap_or_default();
+    let name = name.trim_start_matches("r#");
+    let ttl = keeps.ttl.unwrap_or(0);
     edits.insert(
         tree.range(open.text_range()).end,
         format!(
-            " static REGATTA_MEMO: ::regatta_cell::memo::Memo<{kept}> = ::regatta_cell::memo::Memo::new(); \
+            " static REGATTA_MEMO: ::regatta_cell::memo::Memo<{kept}> = ::regatta_cell::memo::Memo::new()\
+             .of({name:?}, {ttl}); \
              match REGATTA_MEMO.find(&{key}) {{ Ok(kept) => {found}, Err(place) => place.{keep}((|| -> {result} {{"
         ),
     );
@@ -135,7 +141,7 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeps, edits: &mut Edits) -> Resu
 mod tests {
     use super::*;
 
-    fn written(code: &str, keeps: Keeps) -> String {
+    fn written(code: &str, keeps: Keeping) -> String {
         memoised(code, keeps).unwrap().0.apply(code)
     }
 
@@ -143,18 +149,23 @@ mod tests {
     fn a_function_looks_its_arguments_up_first() {
         let code = "let a = 1;\nfn f(n: u64, mut by: &[f64]) -> Vec<f64> {\n    g(n) // why\n}\na";
         assert_eq!(
-            written(code, Keeps::All),
+            written(code, Keeping::default()),
             "let a = 1;\nfn f(n: u64, mut by: &[f64]) -> Vec<f64> { static REGATTA_MEMO: \
-             ::regatta_cell::memo::Memo<Vec < f64 >> = ::regatta_cell::memo::Memo::new(); match REGATTA_MEMO\
+             ::regatta_cell::memo::Memo<Vec < f64 >> = ::regatta_cell::memo::Memo::new().of(\"f\", 0); match REGATTA_MEMO\
              .find(&::regatta_cell::memo::Key::new().and(&n).and(&by)) { Ok(kept) => kept, Err(place) => \
              place.keep((|| -> Vec < f64 > {\n    g(n) // why\n})()) } }\na"
         );
-        let good = written("fn f() -> Option<u8> { None }", Keeps::Good);
+        let good = Keeping {
+            good: true,
+            ttl: Some(2000),
+        };
+        let good = written("fn f() -> Option<u8> { None }", good);
         assert!(
             good.contains("Memo<<Option < u8 > as ::regatta_cell::memo::Outcome>::Good>"),
             "{good}"
         );
         assert!(good.contains("place.keep_good("), "{good}");
+        assert!(good.contains(".of(\"f\", 2000);"), "{good}");
     }
 
     #[test]
@@ -190,7 +201,7 @@ mod tests {
                 "its result `&'a str` is borrowed; give an owned one",
             ),
         ] {
-            let error = memoised(code, Keeps::All).unwrap_err();
+            let error = memoised(code, Keeping::default()).unwrap_err();
             assert_eq!(
                 (error.name.as_str(), error.why.as_str()),
                 ("f", why),

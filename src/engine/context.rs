@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::connections::Connections;
 use super::link::Link;
+use super::memo::Memos;
 use super::outs::Kept;
 use super::shared::{Status, View};
 use super::threads;
@@ -30,6 +31,7 @@ pub struct Context {
     pub connections: Connections,
     pub status: Status,
     pub outs: Mutex<Kept>,
+    pub memos: Memos,
     id: AtomicU32,
     rank: AtomicU32,
     size: AtomicU32,
@@ -63,6 +65,7 @@ impl Context {
             connections: Connections::default(),
             status: Status::default(),
             outs: Mutex::default(),
+            memos: Memos::default(),
             id: AtomicU32::new(0),
             rank: AtomicU32::new(0),
             size: AtomicU32::new(1),

@@ -10,7 +10,7 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{commands, libraries, link, monotonic, notes, outs};
+use super::{commands, libraries, link, memo, monotonic, notes, outs};
 use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
@@ -69,6 +69,7 @@ pub extern "C" fn regatta_host_v8() -> *const Host {
         drop_kept: outs::drop_kept,
         library_function: libraries::library_function,
         command: commands::command,
+        memo_open: memo::open,
     };
     &raw const TABLE
 }

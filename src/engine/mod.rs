@@ -15,6 +15,7 @@ mod host;
 mod libraries;
 mod link;
 mod loader;
+mod memo;
 mod notes;
 mod outgoing;
 mod outs;
@@ -96,6 +97,7 @@ impl Engine<'_> {
     /// Sends what is queued, and first what user code has printed: it belongs before.
     fn send_answers(&mut self) -> Result<(), WireError> {
         self.loader.flush();
+        self.context.memos.tell(self.context)?;
         self.context.link.flush()
     }
 
@@ -128,6 +130,7 @@ impl Engine<'_> {
                 places::know(artifact, places);
                 self.run(artifact, &entry, pools)?;
             }
+            ToEngine::ClearMemo { function } => context.memos.clear(function.as_deref()),
             // Nobody waits for it.
             ToEngine::Artifact { .. } => {}
             ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,
@@ -170,6 +173,7 @@ impl Engine<'_> {
         notes::unwatch();
         context.cell_ends();
         context.connections.flush();
+        context.memos.tell(context)?;
         let done = FromEngine::RunDone { busy, end };
         context.link.send(&done, &Payload::None)
     }

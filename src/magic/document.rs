@@ -8,6 +8,7 @@ use super::data_words::{EnginesWord, VariableWord};
 use super::declared::about;
 use super::help::MagicName;
 use super::jobs::Which;
+use super::memo::MemoName;
 use super::values::TargetsPart;
 use super::{ALL, Takes};
 use crate::cell::Targets;
@@ -54,6 +55,7 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
             .map(|(name, _)| name)
             .collect(),
         engines_variables: session.engines_variables(),
+        memos: session.memo_names().map(str::to_owned).collect(),
         jobs: session
             .statuses()
             .into_iter()
@@ -139,6 +141,7 @@ fn value(argument: &clap::Arg) -> ValueKind {
         (TypeId::of::<VariableWord>(), ValueKind::Variable),
         (TypeId::of::<EnginesWord>(), ValueKind::EnginesVariable),
         (TypeId::of::<MagicName>(), ValueKind::Magic),
+        (TypeId::of::<MemoName>(), ValueKind::Memo),
     ];
     let id = argument.get_value_parser().type_id();
     let known = of_types.into_iter().find(|(kind, _)| id == *kind);

@@ -1,49 +1,206 @@
-//! `%%memo`: functions whose results are kept.
+//! `%%memo`: functions whose results are kept; `%memo`: what they have kept.
 
-use clap::Args;
+use std::time::Duration;
 
-use super::{Call, Example, Magic, Takes};
-use crate::cell::{Keeps, memoised};
-use crate::outcome::{Report, Sink};
-use crate::session::{Done, Session};
+use clap::{Args, Subcommand};
 
-/// defines functions whose results are kept
+use super::values::time;
+use super::{Call, Example, Magic};
+use crate::cell::{Keeping, memoised};
+use crate::outcome::{Event, Field, Report, Sink, Table};
+use crate::session::{Code, Done, MemoRow, Session};
+use crate::vocabulary::nearest;
+
+/// defines functions whose results are kept; lists what they have kept
 #[derive(Args)]
 #[command(
-    override_usage = "%%memo [OPTIONS], the functions on the lines below",
+    override_usage = "%%memo [OPTIONS], the functions on the lines below  ·  %memo  ·  %memo clear [NAME]",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "Each function keeps its name and signature, and looks its arguments up first: in plain cells, in %px, \
                   and on the engines of a map, in each process for itself. Arguments are Serialize, results Serialize, \
                   DeserializeOwned and Clone. With another definition of the function, or of what it uses, it computes \
-                  anew; with the old one its results are there again. `memo::fresh(|| f(3))` computes anew once. A \
-                  function keeps up to 64 MiB in a process: the least recently used results go. Panics are not kept."
+                  anew; with the old one its results are there again. A function keeps up to 64 MiB in a process: the \
+                  least recently used results go. Panics are not kept. `memo::fresh(|| f(3))` computes anew once; \
+                  `memo::cached(\"name\", &key, || …)` keeps the value of any expression under a name and a key."
 )]
 pub struct Memo {
-    /// Keep only `Ok(…)` and `Some(…)`
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// keep only `Ok(…)` and `Some(…)`
     #[arg(long)]
     ok: bool,
+    /// how long a result is good: `90s`, `1h`, `7d`
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    ttl: Option<Duration>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// drops what a function has kept, or all of them have
+    Clear {
+        /// which; all without it
+        #[arg(value_name = "NAME")]
+        function: Option<MemoName>,
+    },
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+const VERBS: [&str; 1] = ["clear"];
+
+/// The name of a function whose results are kept.
+#[derive(Clone)]
+pub struct MemoName(String);
+
+impl From<&str> for MemoName {
+    fn from(word: &str) -> Self {
+        Self(word.trim_end_matches("()").to_owned())
+    }
+}
+
+fn ttl(text: &str) -> Result<Duration, Report> {
+    time("--ttl", text)
 }
 
 impl Magic for Memo {
     const NAME: &'static str = "memo";
-    const TAKES: Takes = Takes::Code;
     const HAS_CELL_FORM: bool = true;
-    const EXAMPLES: &'static [Example] = &[Example {
-        input: "%%memo\nfn fibonacci(n: u64) -> u64 { if n < 2 { n } else { fibonacci(n - 1) + fibonacci(n - 2) } }\n",
-        shows: "",
-    }];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "%%memo\nfn fibonacci(n: u64) -> u64 { if n < 2 { n } else { fibonacci(n - 1) + fibonacci(n - 2) } }\n",
+            shows: "",
+        },
+        Example {
+            input: "fibonacci(90);\n%memo",
+            shows: "fibonacci",
+        },
+        Example {
+            input: "%memo clear fibonacci",
+            shows: "dropped 91 results of fibonacci",
+        },
+    ];
 
     fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        let keeps = if self.ok { Keeps::Good } else { Keeps::All };
-        let (_, names) =
-            memoised(call.text, keeps).map_err(|why| Report::usage(why.to_string()))?;
-        if names.is_empty() {
-            let what = "%%memo needs a function";
-            return Err(Report::usage(what)
-                .hint("`fn name(…) -> … { … }` stands on the lines below it")
-                .into());
+        if call.body.is_some() {
+            return self.define(call, session, sink);
         }
-        let mut code = call.code();
+        if self.ok || self.ttl.is_some() {
+            let what = "%memo defines nothing: its options stand with `%%memo`";
+            return Err(Report::usage(what).hint(BELOW).into());
+        }
+        match self.verb {
+            None => list(session, sink),
+            Some(Verb::Clear { function }) => {
+                let name = function.as_ref().map(|name| name.0.as_str());
+                let rows = session.clear_memo(name, sink)?;
+                sink.send(Event::Text(cleared(&rows, name)));
+            }
+            Some(Verb::Other(words)) => return Err(unknown(&words).into()),
+        }
+        Ok(())
+    }
+}
+
+const BELOW: &str =
+    "`%%memo` stands on a line of its own, and `fn name(…) -> … { … }` on the lines below it";
+
+impl Memo {
+    fn define(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        if self.verb.is_some() {
+            return Err(
+                Report::usage("`clear` stands with `%memo`, which has no lines below").into(),
+            );
+        }
+        let keeps = Keeping {
+            good: self.ok,
+            ttl: self
+                .ttl
+                .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let text = call.body.unwrap_or_default();
+        let (_, names) = memoised(text, keeps).map_err(|why| Report::usage(why.to_string()))?;
+        if names.is_empty() {
+            return Err(Report::usage("%%memo needs a function").hint(BELOW).into());
+        }
+        let mut code = Code::verbatim(text, call.body_at);
         code.memo = Some(keeps);
-        session.run_local(&code, sink)
+        session.define_memo(&code, names, sink)
+    }
+}
+
+/// Something else behind `%memo`.
+fn unknown(words: &[String]) -> Report {
+    let word = words.first().map_or("", String::as_str);
+    let report = Report::usage(format!("%memo: there is no `%memo {word}`"));
+    match nearest(word, VERBS) {
+        _ if ["fn", "pub"].contains(&word) => report.hint(BELOW),
+        Some(verb) => report.hint(format!("did you mean {verb}?")),
+        None => report.hint("`%help memo` shows how it is written"),
+    }
+}
+
+fn list(session: &mut Session, sink: &mut dyn Sink) {
+    let rows = session.memos(sink);
+    sink.send(if rows.is_empty() {
+        Event::Text("no function keeps its results: `%%memo` defines one that does".to_owned())
+    } else {
+        Event::Table(table(&rows))
+    });
+}
+
+fn table(rows: &[MemoRow]) -> Table {
+    let row = |row: &MemoRow| {
+        vec![
+            Field::Text(row.function.clone()),
+            Field::Count(row.hits),
+            Field::Count(row.misses),
+            Field::Count(row.entries),
+            Field::Bytes(row.bytes),
+            Field::Seconds(row.saved.as_secs_f64()),
+        ]
+    };
+    Table {
+        title: None,
+        columns: vec![
+            "function",
+            "hits",
+            "misses",
+            "entries",
+            "size",
+            "time saved",
+        ],
+        rows: rows.iter().map(row).collect(),
+    }
+}
+
+fn cleared(rows: &[MemoRow], name: Option<&str>) -> String {
+    let entries: u64 = rows.iter().map(|row| row.entries).sum();
+    let results = if entries == 1 { "result" } else { "results" };
+    match (name, rows.len()) {
+        (Some(name), _) => format!("dropped {entries} {results} of {name}"),
+        (None, 1) => format!("dropped {entries} {results} of {}", rows[0].function),
+        (None, functions) => format!("dropped {entries} {results} of {functions} functions"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_said() {
+        let row = |function: &str, entries| MemoRow {
+            function: function.to_owned(),
+            hits: 0,
+            misses: 0,
+            entries,
+            bytes: 0,
+            saved: Duration::ZERO,
+        };
+        let (f, g) = (row("f", 1), row("g", 2));
+        assert_eq!(cleared(&[f.clone()], Some("f")), "dropped 1 result of f");
+        assert_eq!(cleared(&[f.clone()], None), "dropped 1 result of f");
+        assert_eq!(cleared(&[f, g], None), "dropped 3 results of 2 functions");
     }
 }

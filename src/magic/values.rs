@@ -28,6 +28,28 @@ pub fn seconds(option: &str, text: &str) -> Result<Duration, Report> {
         })
 }
 
+/// A time with a unit: `90s`, `1h`, `500ms`; at least a millisecond.
+pub fn time(option: &str, text: &str) -> Result<Duration, Report> {
+    const UNITS: [(&str, f64); 5] = [
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("d", 86400.0),
+    ];
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = UNITS
+        .iter()
+        .find(|(name, _)| *name == &text[number.len()..]);
+    let time = number.parse::<f64>().ok().zip(unit);
+    time.and_then(|(number, (_, unit))| Duration::try_from_secs_f64(number * unit).ok())
+        .filter(|time| time.as_millis() > 0)
+        .ok_or_else(|| {
+            Report::usage(format!("{option} {text}: not a time"))
+                .hint("a time is written `500ms`, `90s`, `10m`, `1h` or `7d`")
+        })
+}
+
 /// A job's number.
 pub fn job(text: &str) -> Result<JobId, Report> {
     text.parse().map(JobId).map_err(|_| {
@@ -83,6 +105,22 @@ mod tests {
                 report.to_string(),
                 format!("--timeout {text}: not a time in seconds")
             );
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, milliseconds) in [
+            ("1h", 3_600_000),
+            ("1.5s", 1500),
+            ("20ms", 20),
+            ("2d", 172_800_000),
+        ] {
+            let time = time("--ttl", text).ok().map(|time| time.as_millis());
+            assert_eq!(time, Some(milliseconds), "{text}");
+        }
+        for text in ["", "1", "h", "-1s", "1x", "1 h", "0s", "nans", "1e300d"] {
+            assert!(time("--ttl", text).is_err(), "{text}");
         }
     }
 

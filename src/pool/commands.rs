@@ -46,6 +46,7 @@ impl State {
             }
             Command::Library(library, file) => self.know(library, file),
             Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
+            Command::ClearMemo(function) => self.tell_all(&ToEngine::ClearMemo { function }),
             Command::Init(engines, init) => {
                 for engine in engines {
                     if let Some(process) = self.engines.get_mut(&engine) {

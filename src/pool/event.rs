@@ -10,7 +10,7 @@ use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{
     About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
 };
-use crate::wire::{PanicInfo, Payload, RunEnd};
+use crate::wire::{MemoTold, PanicInfo, Payload, RunEnd};
 
 /// What happens, and to which cell and job it belongs.
 #[derive(Debug)]
@@ -101,6 +101,11 @@ pub enum PoolEvent {
     },
     /// Nothing of the hub's: what the session waits for may be there.
     Woken,
+    /// What functions whose results are kept have done in an engine since this was last told.
+    Memo {
+        engine: EngineId,
+        functions: Vec<MemoTold>,
+    },
 }
 
 /// Ends a wait for events, from any thread.

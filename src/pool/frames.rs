@@ -58,6 +58,9 @@ impl State {
                 let per_loop = per_loop.into_iter().map(f64::from_bits).collect();
                 self.emit(engine, PoolEvent::Timing { per_loop, loops });
             }
+            FromEngine::Memo { functions } => {
+                self.emit(engine, PoolEvent::Memo { engine, functions });
+            }
         }
     }
 

@@ -220,6 +220,8 @@ enum Command {
     /// Where a library lies that artifacts call.
     Library(ArtifactId, PathBuf),
     Folder(PathBuf),
+    /// Engines drop what a function has kept, or all of them.
+    ClearMemo(Option<String>),
     Init(Vec<EngineId>, Init),
     /// Variables that are gone, or have another value.
     LetGo(Vec<String>),
@@ -333,6 +335,11 @@ impl Hub {
     /// Changes the working folder of the engines that there are; later ones begin in this process's.
     pub fn change_folder(&self, path: PathBuf) {
         self.tell(Command::Folder(path));
+    }
+
+    /// Lets every engine drop the results that a function has kept in memory, or that all of them have.
+    pub fn clear_memo(&self, function: Option<String>) {
+        self.tell(Command::ClearMemo(function));
     }
 
     /// Says what processes that stand in for these engines run first.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cell::{Keeps, position};
+use crate::cell::{Keeping, position};
 use crate::outcome::{Event, Report, Sink};
 
 /// Rust code with the places in the cell that its lines come from.
@@ -13,7 +13,7 @@ pub struct Code {
     /// A map in it gives what is done when it is interrupted, and errors for the rest.
     pub collects: bool,
     /// The results of its functions that are kept.
-    pub memo: Option<Keeps>,
+    pub memo: Option<Keeping>,
 }
 
 /// Lines of the code that stand in the cell.

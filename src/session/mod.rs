@@ -15,6 +15,7 @@ mod interrupt;
 mod jobs;
 mod map;
 mod marks;
+mod memo;
 mod names;
 mod namespace;
 mod outs;
@@ -46,7 +47,8 @@ use std::time::{Duration, Instant};
 pub use c::CRequest;
 pub use code::{Code, Done, Failed};
 pub use crew::{
-    MOST as MOST_ENGINES, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts, cores,
+    MOST as MOST_ENGINES, MemoRow, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts,
+    cores,
 };
 pub use data::{DataRequest, DataVerb};
 pub use history::{CellTiming, Record};

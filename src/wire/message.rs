@@ -69,6 +69,10 @@ pub enum ToEngine {
         name: String,
         value: Option<String>,
     },
+    /// Drop the results that this function, or every one, has kept in memory.
+    ClearMemo {
+        function: Option<String>,
+    },
     /// The working folder is another.
     Folder {
         path: PathBuf,
@@ -192,6 +196,23 @@ pub enum FromEngine {
     },
     /// Seconds per loop of `%timeit`, as bits.
     Timing { per_loop: Vec<u64>, loops: u64 },
+    /// What the functions whose results are kept have done, when that has changed.
+    Memo { functions: Vec<MemoTold> },
+}
+
+/// What the functions of one name whose results are kept have done in an engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoTold {
+    pub name: String,
+    /// Calls since this was last told that found their result in memory.
+    pub hits: u64,
+    /// Calls that computed.
+    pub misses: u64,
+    /// Nanoseconds that computing took for what was found.
+    pub saved: u64,
+    /// Results that are in memory now, and the bytes that they take there.
+    pub entries: u64,
+    pub bytes: u64,
 }
 
 /// How many values of cells an engine keeps for `_` and `Out[n]`, and how many bytes they may take together.

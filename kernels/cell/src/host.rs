@@ -279,6 +279,30 @@ pub struct Out {
     pub bytes: u64,
 }
 
+/// A function whose results are kept.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MemoCall {
+    pub name: Bytes,
+}
+
+/// What is counted of it in this process. But for `cleared` only the function's own code writes, which has a lock.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct MemoCounts {
+    /// Calls that found their result in memory.
+    pub hits: AtomicU64,
+    /// Calls that computed.
+    pub misses: AtomicU64,
+    /// Nanoseconds that computing took for what was found.
+    pub saved: AtomicU64,
+    /// Results in memory, and the bytes that they take there.
+    pub entries: AtomicU64,
+    pub bytes: AtomicU64,
+    /// How often the host wanted all results dropped.
+    pub cleared: AtomicU64,
+}
+
 /// The services of the engine process.
 #[repr(C)]
 pub struct Host {
@@ -356,6 +380,8 @@ pub struct Host {
     pub library_function: extern "C" fn(upper: u64, lower: u64, name: Bytes) -> *mut c_void,
     /// Runs a [`crate::shell::Command`], and writes its `Result<ShellResult, String>`, both as they travel.
     pub command: extern "C" fn(command: Bytes, to: *mut c_void, write: Write),
+    /// The numbers of a function whose results are kept; they live as long as the process.
+    pub memo_open: extern "C" fn(call: *const MemoCall) -> *const MemoCounts,
 }
 
 unsafe extern "C" {

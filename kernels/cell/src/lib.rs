@@ -21,6 +21,8 @@ mod exchange;
 pub mod host;
 mod inputs;
 mod job;
+mod kept;
+mod key;
 pub mod magic;
 pub mod memo;
 pub mod options;

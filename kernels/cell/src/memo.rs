@@ -4,13 +4,21 @@
 //! A thread that wants what another one computes waits for it, unless it computes something kept itself: so
 //! nobody waits for one who waits.
 
+use std::any::type_name;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use postcard::ser_flavors::{Flavor, Size};
+use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::host::{Bytes, MemoCall, MemoCounts, host};
+use crate::kept::Kept as Table;
+use crate::key::Fold;
+pub use crate::key::Key;
 
 /// An argument that can be looked up.
 #[diagnostic::on_unimplemented(
@@ -65,13 +73,8 @@ impl<T: Kept, E> Outcome for Result<T, E> {
     }
 }
 
-/// Bytes of encoded arguments that need no heap.
-const SHORT: usize = 96;
-
-/// Bytes of encoded keys and results that one function keeps; the least recently used go.
-const LIMIT: usize = 64 << 20;
-/// What an entry takes besides, about.
-const OVERHEAD: usize = 96;
+/// Bytes of encoded keys and results that one function keeps in memory; the least recently used go.
+const MEMORY: usize = 64 << 20;
 
 thread_local! {
     /// Kept results that this thread is computing.
@@ -96,127 +99,101 @@ impl Drop for Before {
     }
 }
 
-/// Encoded arguments.
-pub struct Key {
-    short: [u8; SHORT],
-    len: usize,
-    /// All of them, once they are longer.
-    long: Vec<u8>,
+/// Looks `key` up among the results that are kept under `name`, or computes and keeps one. What it means is for the
+/// caller to say: another computation needs another name. A result of another type is another one.
+///
+/// # Panics
+/// When `key` cannot be encoded, and as `compute` does; then nothing is kept.
+pub fn cached<K: Argument + ?Sized, V: Serialize + DeserializeOwned>(
+    name: &str,
+    key: &K,
+    compute: impl FnOnce() -> V,
+) -> V {
+    let memo = named(name, type_name::<V>());
+    let key = Key::new().and(key);
+    let found = memo.find(&key);
+    let place = match found {
+        Ok(kept) => match postcard::from_bytes(&kept) {
+            Ok(value) => return value,
+            // Of a type that had this name.
+            Err(_) => match fresh(|| memo.find(&key)) {
+                Ok(_) => return compute(),
+                Err(place) => place,
+            },
+        },
+        Err(place) => place,
+    };
+    let value = compute();
+    if let Ok(bytes) = postcard::to_allocvec(&value) {
+        place.keep(bytes);
+    }
+    value
 }
 
-impl Key {
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "generated code begins one")]
-    pub const fn new() -> Self {
-        Self {
-            short: [0; SHORT],
-            len: 0,
-            long: Vec::new(),
-        }
-    }
-
-    /// Adds an argument.
-    ///
-    /// # Panics
-    /// When its own `Serialize` fails.
-    #[must_use]
-    pub fn and<T: Argument + ?Sized>(mut self, argument: &T) -> Self {
-        if let Err(why) = postcard::serialize_with_flavor(argument, Encoder(&mut self)) {
-            panic!(
-                "%%memo cannot encode an argument of type {}: {why}",
-                std::any::type_name::<T>()
-            );
-        }
-        self
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.long.is_empty() {
-            &self.short[..self.len]
-        } else {
-            &self.long
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        if self.long.is_empty() && end <= SHORT {
-            self.short[self.len..end].copy_from_slice(bytes);
-            self.len = end;
-        } else {
-            if self.long.is_empty() {
-                self.long.extend_from_slice(&self.short[..self.len]);
-            }
-            self.long.extend_from_slice(bytes);
-        }
-    }
+/// The table of this name for results of a type; as bytes, since the type may be redefined.
+fn named(name: &str, kind: &'static str) -> &'static Memo<Vec<u8>> {
+    type Named = HashMap<(Box<str>, &'static str), &'static Memo<Vec<u8>>>;
+    static NAMED: LazyLock<Mutex<Named>> = LazyLock::new(Mutex::default);
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    named.entry((name.into(), kind)).or_insert_with(|| {
+        let about = About {
+            name: String::from(name).leak(),
+            ..About::NOBODY
+        };
+        Box::leak(Box::new(Memo {
+            about,
+            ..Memo::new()
+        }))
+    })
 }
 
-struct Encoder<'a>(&'a mut Key);
-
-impl Flavor for Encoder<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(&[byte]);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.push(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
+/// What is told of a function to the host.
+#[derive(Clone, Copy)]
+struct About {
+    /// Empty: the host hears nothing of it.
+    name: &'static str,
+    /// Milliseconds for which a result is good; 0: for ever.
+    ttl: u64,
 }
 
-/// A multiplying hash of eight bytes at a time: a table's own, of keys that nobody else chooses.
-#[derive(Default)]
-pub struct Fold(u64);
+impl About {
+    const NOBODY: Self = Self { name: "", ttl: 0 };
 
-impl Hasher for Fold {
-    fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            self.write_u64(u64::from_le_bytes(word));
+    fn counts(&self) -> Option<&'static MemoCounts> {
+        if self.name.is_empty() {
+            return None;
         }
+        let call = MemoCall {
+            name: Bytes::of(self.name.as_bytes()),
+        };
+        // SAFETY: the host's numbers live as long as the process.
+        unsafe { (host().memo_open)(&raw const call).as_ref() }
     }
-
-    fn write_u64(&mut self, word: u64) {
-        let wide = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-        self.0 = (wide as u64) ^ (wide >> 64) as u64;
-    }
-
-    fn write_usize(&mut self, length: usize) {
-        self.write_u64(length as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-type Table<T> = HashMap<Box<[u8]>, T, BuildHasherDefault<Fold>>;
-
-struct Entry<V> {
-    value: V,
-    /// When it was last looked up, counted in look-ups.
-    used: u64,
-    bytes: usize,
 }
 
 struct State<V> {
-    kept: Table<Entry<V>>,
+    kept: Table<V>,
     computing: HashSet<Box<[u8]>, BuildHasherDefault<Fold>>,
-    clock: u64,
-    bytes: usize,
+    /// `None` inside: it goes by no name.
+    counts: Option<Option<&'static MemoCounts>>,
+    /// How often all results were dropped.
+    cleared: u64,
+}
+
+impl<V> State<V> {
+    /// Adds to the numbers of this function, which only who holds its lock changes.
+    fn count(&self, add: impl FnOnce(&MemoCounts)) {
+        if let Some(Some(counts)) = self.counts {
+            add(counts);
+            counts.entries.store(self.kept.len() as u64, Relaxed);
+            counts.bytes.store(self.kept.bytes() as u64, Relaxed);
+        }
+    }
 }
 
 /// The kept results of one function.
 pub struct Memo<V> {
+    about: About,
     state: Mutex<State<V>>,
     /// Something was computed.
     computed: Condvar,
@@ -227,20 +204,25 @@ impl<V: Kept> Memo<V> {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "statics are made of it")]
     pub const fn new() -> Self {
-        Self::within(LIMIT)
-    }
-
-    const fn within(limit: usize) -> Self {
         Self {
+            about: About::NOBODY,
             state: Mutex::new(State {
-                kept: HashMap::with_hasher(BuildHasherDefault::new()),
+                kept: Table::new(),
                 computing: HashSet::with_hasher(BuildHasherDefault::new()),
-                clock: 0,
-                bytes: 0,
+                counts: None,
+                cleared: 0,
             }),
             computed: Condvar::new(),
-            limit,
+            limit: MEMORY,
         }
+    }
+
+    /// The same of the function of this name, whose results are good for so many milliseconds; 0: for ever.
+    #[must_use]
+    pub const fn of(mut self, name: &'static str, ttl: u64) -> Self {
+        self.about.name = name;
+        self.about.ttl = ttl;
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State<V>> {
@@ -255,15 +237,28 @@ impl<V: Kept> Memo<V> {
     pub fn find(&self, key: &Key) -> Result<V, Place<'_, V>> {
         let bytes = key.bytes();
         let fresh = FRESH.get();
+        // Dropped behind the lock: a value's `drop` may be anything.
+        let _gone;
         let mut state = self.state();
+        let counts = *state.counts.get_or_insert_with(|| self.about.counts());
+        if let Some(counts) = counts {
+            let cleared = counts.cleared.load(Relaxed);
+            if cleared != state.cleared {
+                state.cleared = cleared;
+                _gone = std::mem::replace(&mut state.kept, Table::new());
+            }
+        }
         loop {
-            if !fresh {
-                state.clock += 1;
-                let now = state.clock;
-                if let Some(entry) = state.kept.get_mut(bytes) {
-                    entry.used = now;
-                    return Ok(entry.value.clone());
+            if !fresh && let Some(entry) = state.kept.get(bytes) {
+                if self.about.ttl == 0 || now() < entry.made + self.about.ttl {
+                    let (value, took) = (entry.value.clone(), entry.took);
+                    if let Some(counts) = counts {
+                        add(&counts.hits, 1);
+                        add(&counts.saved, took);
+                    }
+                    return Ok(value);
                 }
+                drop(state.kept.remove(bytes));
             }
             if COMPUTING.get() > 0 || !state.computing.contains(bytes) {
                 break;
@@ -274,6 +269,7 @@ impl<V: Kept> Memo<V> {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         let owner = state.computing.insert(bytes.into());
+        state.count(|counts| add(&counts.misses, 1));
         drop(state);
         COMPUTING.set(COMPUTING.get() + 1);
         FRESH.set(false);
@@ -282,43 +278,32 @@ impl<V: Kept> Memo<V> {
             key: bytes.into(),
             owner,
             fresh,
+            since: Instant::now(),
         })
     }
 
-    fn keep(&self, key: Box<[u8]>, value: V) {
+    fn keep(&self, key: Box<[u8]>, value: V, took: Duration) {
         let size = postcard::serialize_with_flavor(&value, Size::default()).unwrap_or(0);
-        let bytes = key.len() + size + OVERHEAD;
-        // What goes is dropped behind the lock: a value's `drop` may be anything.
-        let mut gone = Vec::new();
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let made = if self.about.ttl == 0 { 0 } else { now() };
         let mut state = self.state();
-        state.clock += 1;
-        let used = state.clock;
-        let entry = Entry { value, used, bytes };
-        state.bytes += bytes;
-        gone.extend(state.kept.insert(key, entry));
-        state.bytes -= gone.iter().map(|old| old.bytes).sum::<usize>();
-        if state.bytes > self.limit {
-            // Some more than needed, so that not every call looks for the oldest.
-            let mut ages: Vec<(u64, usize)> = state
-                .kept
-                .values()
-                .map(|entry| (entry.used, entry.bytes))
-                .collect();
-            ages.sort_unstable();
-            let (mut left, mut last) = (state.bytes, 0);
-            for (used, bytes) in ages {
-                if left <= self.limit / 8 * 7 {
-                    break;
-                }
-                left -= bytes;
-                last = used;
-            }
-            let old = state.kept.extract_if(|_, entry| entry.used <= last);
-            gone.extend(old.map(|(_, entry)| entry));
-            state.bytes = left;
-        }
+        let gone = state
+            .kept
+            .insert(key, (value, size), (took, made), self.limit);
+        state.count(|_| ());
         drop(state);
+        drop(gone);
     }
+}
+
+fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 /// The place of a result that this thread computes. Dropped without one (a panic), somebody else takes over.
@@ -328,6 +313,7 @@ pub struct Place<'a, V: Kept> {
     /// Others wait for this thread.
     owner: bool,
     fresh: bool,
+    since: Instant,
 }
 
 impl<V: Kept> Place<'_, V> {
@@ -345,9 +331,10 @@ impl<V: Kept> Place<'_, V> {
     }
 
     fn keep_this(&mut self, value: &V) {
+        let took = self.since.elapsed();
         // A clone may panic, and the key is needed after that.
         let value = value.clone();
-        self.memo.keep(self.key.clone(), value);
+        self.memo.keep(self.key.clone(), value, took);
     }
 }
 
@@ -369,6 +356,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::key::SHORT;
 
     fn call<V: Kept>(memo: &Memo<V>, n: u64, compute: impl FnOnce() -> V) -> V {
         match memo.find(&Key::new().and(&n)) {
@@ -408,23 +396,6 @@ mod tests {
         }
         assert_eq!(memo.find(&key(&long, 2)).ok(), Some(2));
         assert_eq!(memo.find(&key("a", 1)).ok(), Some(4));
-    }
-
-    #[test]
-    fn the_least_recently_used_go_and_memory_is_bounded() {
-        let memo = Memo::within(100 * (OVERHEAD + 2));
-        for n in 0..100_u64 {
-            call(&memo, n, || 1_u8);
-            call(&memo, 0, || unreachable!("just used"));
-        }
-        for n in 100..120 {
-            call(&memo, n, || 1_u8);
-        }
-        assert!(has(&memo, 0) && has(&memo, 119) && !has(&memo, 1));
-        let state = memo.state();
-        assert!(state.bytes <= 100 * (OVERHEAD + 2) && state.kept.len() > 80);
-        let counted: usize = state.kept.values().map(|entry| entry.bytes).sum();
-        assert_eq!(counted, state.bytes);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/host.rs", include_str!("../src/host.rs")),
     ("src/inputs.rs", include_str!("../src/inputs.rs")),
     ("src/job.rs", include_str!("../src/job.rs")),
+    ("src/kept.rs", include_str!("../src/kept.rs")),
+    ("src/key.rs", include_str!("../src/key.rs")),
     ("src/magic.rs", include_str!("../src/magic.rs")),
     ("src/memo.rs", include_str!("../src/memo.rs")),
     ("src/options.rs", include_str!("../src/options.rs")),

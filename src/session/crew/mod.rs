@@ -6,6 +6,7 @@ mod events;
 mod flight;
 mod follow;
 mod jobs;
+mod memos;
 mod moved;
 mod outs;
 mod pools;
@@ -20,6 +21,7 @@ pub use beginnings::Beginning;
 pub use flight::{Ended, Flight, FlightId, Hold, Leg};
 pub use follow::{Batch, Flown, Followed, OnInterrupt, Wait, entry_of};
 pub use jobs::{End, JOB_VARIABLE, Jobs, MapJob, PxJob, Stage, is_ours};
+pub use memos::{MemoRow, Memos};
 pub use outs::{Out, Outs, Whereabouts, is_out, variable};
 pub use pools::{MOST, Pool, PoolRequest, cores};
 pub use pump::Awaited;
@@ -46,6 +48,7 @@ pub struct Crew {
     flights: BTreeMap<FlightId, Flight>,
     next_flight: u64,
     pub jobs: Jobs,
+    pub memos: Memos,
     /// Engines whose beginning is waited for.
     starting: HashMap<EngineId, Beginning>,
     /// Engines die because the session kills them.
@@ -82,6 +85,7 @@ impl Crew {
             flights: BTreeMap::new(),
             next_flight: 0,
             jobs: Jobs::default(),
+            memos: Memos::default(),
             starting: HashMap::new(),
             interrupting: false,
             graves: HashMap::new(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::cell::{Keeps, calls_macro, identifiers};
+use crate::cell::{Keeping, calls_macro, identifiers};
 use crate::compiler::{Artifact, Compiled};
 
 /// How many compiled cells are remembered.
@@ -20,7 +20,7 @@ pub struct Cache {
 pub struct Key {
     pub code: String,
     /// What its functions keep.
-    pub memo: Option<Keeps>,
+    pub memo: Option<Keeping>,
     /// Of the definitions, crates and settings.
     pub version: (u64, u64),
 }

@@ -1,0 +1,113 @@
+//! Encoded arguments, by which kept results are looked up, and the hash of them.
+
+use std::hash::Hasher;
+
+use postcard::ser_flavors::Flavor;
+
+use crate::memo::Argument;
+
+/// Bytes of encoded arguments that need no heap.
+pub(crate) const SHORT: usize = 96;
+
+/// Encoded arguments.
+pub struct Key {
+    short: [u8; SHORT],
+    len: usize,
+    /// All of them, once they are longer.
+    long: Vec<u8>,
+}
+
+impl Key {
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "generated code begins one")]
+    pub const fn new() -> Self {
+        Self {
+            short: [0; SHORT],
+            len: 0,
+            long: Vec::new(),
+        }
+    }
+
+    /// Adds an argument.
+    ///
+    /// # Panics
+    /// When its own `Serialize` fails.
+    #[must_use]
+    pub fn and<T: Argument + ?Sized>(mut self, argument: &T) -> Self {
+        if let Err(why) = postcard::serialize_with_flavor(argument, Encoder(&mut self)) {
+            panic!(
+                "%%memo cannot encode an argument of type {}: {why}",
+                std::any::type_name::<T>()
+            );
+        }
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.long.is_empty() {
+            &self.short[..self.len]
+        } else {
+            &self.long
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if self.long.is_empty() && end <= SHORT {
+            self.short[self.len..end].copy_from_slice(bytes);
+            self.len = end;
+        } else {
+            if self.long.is_empty() {
+                self.long.extend_from_slice(&self.short[..self.len]);
+            }
+            self.long.extend_from_slice(bytes);
+        }
+    }
+}
+
+struct Encoder<'a>(&'a mut Key);
+
+impl Flavor for Encoder<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(&[byte]);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.push(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// A multiplying hash of eight bytes at a time: a table's own, of keys that nobody else chooses.
+#[derive(Default)]
+pub struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let wide = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+        self.0 = (wide as u64) ^ (wide >> 64) as u64;
+    }
+
+    fn write_usize(&mut self, length: usize) {
+        self.write_u64(length as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
