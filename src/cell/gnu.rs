@@ -139,15 +139,15 @@ pub fn combined(sources: &[(Vec<String>, bool)], wraps: bool) -> Vec<Vec<String>
     })
 }
 
-/// `-N`: so many values for each job; with 0 each job has one that its command does not name.
+/// What one job is about: rows of values, one of each source; several with `-N`.
+pub type Rows = Vec<Vec<String>>;
+
+/// `-N`: so many rows for each job; with 0 each job has one that its command does not name.
 #[must_use]
-pub fn grouped(rows: Vec<Vec<String>>, count: usize) -> Vec<Vec<String>> {
+pub fn grouped(rows: Rows, count: usize) -> Vec<Rows> {
     match count {
         0 => rows.iter().map(|_| Vec::new()).collect(),
-        _ => {
-            let values: Vec<String> = rows.into_iter().flatten().collect();
-            values.chunks(count).map(<[String]>::to_vec).collect()
-        }
+        _ => rows.chunks(count).map(<[Vec<String>]>::to_vec).collect(),
     }
 }
 
@@ -240,58 +240,107 @@ impl Template {
 
     /// The command of the job with this number, from 1. `slot` stands for the engine.
     #[must_use]
-    pub fn command(&self, number: u64, values: &[String], slot: &str) -> String {
-        let quoted = |value: &str| {
-            if self.bare {
-                value.to_owned()
-            } else {
-                quoted(value)
-            }
+    pub fn command(&self, number: u64, rows: &[Vec<String>], slot: &str) -> String {
+        let filling = Filling {
+            number,
+            values: rows.iter().flatten().map(String::as_str).collect(),
+            slot,
+            bare: self.bare,
         };
-        filled(&self.text, number, values, slot, &quoted)
+        if rows.len() <= 1 {
+            return filling.filled(&self.text, &filling.values);
+        }
+        // A word with `{}` in it is there once for each value.
+        let mut out = String::new();
+        for word in words_and_blanks(&self.text) {
+            let of_all = |part: &Part<'_>| matches!(part, Part::Value { which: None, .. });
+            if !parts(word).iter().any(of_all) {
+                out.push_str(&filling.filled(word, &[]));
+                continue;
+            }
+            let each = filling.values.iter();
+            let filled = each.map(|value| filling.filled(word, &[value]));
+            out.push_str(&filled.collect::<Vec<_>>().join(" "));
+        }
+        out
     }
+}
+
+/// A text cut where blanks begin and end.
+fn words_and_blanks(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let blank = rest.chars().next()?.is_whitespace();
+        let end = rest
+            .find(|c: char| c.is_whitespace() != blank)
+            .unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        Some(word)
+    })
 }
 
 /// The values as `--tag` puts them in front of lines.
 #[must_use]
-pub fn tag(values: &[String]) -> String {
-    values.join(" ")
+pub fn tag(rows: &[Vec<String>]) -> String {
+    rows.concat().join(" ")
 }
 
-fn filled(
-    text: &str,
+/// What stands in the places of a command.
+struct Filling<'a> {
     number: u64,
-    values: &[String],
-    slot: &str,
-    quoted: &dyn Fn(&str) -> String,
-) -> String {
-    let mut out = String::new();
-    for part in parts(text) {
-        match part {
-            Part::Text(text) => out.push_str(text),
-            Part::Number => out.push_str(&number.to_string()),
-            Part::Slot => out.push_str(slot),
-            Part::Value { which: None, form } => {
-                let all: Vec<String> = values.iter().map(|value| quoted(&form.of(value))).collect();
-                out.push_str(&all.join(" "));
-            }
-            Part::Value {
-                which: Some(which),
-                form,
-            } => {
-                let at = if which < 0 {
-                    values.len() as i64 + which
-                } else {
-                    which - 1
-                };
-                let value = usize::try_from(at).ok().and_then(|at| values.get(at));
-                if let Some(value) = value {
-                    out.push_str(&quoted(&form.of(value)));
+    values: Vec<&'a str>,
+    slot: &'a str,
+    /// The values are not quoted.
+    bare: bool,
+}
+
+impl Filling<'_> {
+    fn quoted(&self, value: &str) -> String {
+        if self.bare {
+            value.to_owned()
+        } else {
+            quoted(value)
+        }
+    }
+
+    /// The text with `all` in place of `{}`.
+    fn filled(&self, text: &str, all: &[&str]) -> String {
+        let mut out = String::new();
+        for part in parts(text) {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Number => out.push_str(&self.number.to_string()),
+                Part::Slot => out.push_str(self.slot),
+                Part::Value { which: None, form } => {
+                    let all = all.iter().map(|value| self.quoted(&form.of(value)));
+                    out.push_str(&all.collect::<Vec<_>>().join(" "));
+                }
+                Part::Value {
+                    which: Some(which),
+                    form,
+                } => {
+                    if let Some(value) = self.value(which) {
+                        out.push_str(&self.quoted(&form.of(value)));
+                    }
                 }
             }
         }
+        out
     }
-    out
+
+    /// The value that a number means: from 1, or from the end when it is negative. What is in front of the first begins
+    /// at the end once more.
+    fn value(&self, which: i64) -> Option<&str> {
+        let count = self.values.len() as i64;
+        let at = if which < 0 {
+            count.checked_add(which)?
+        } else {
+            which - 1
+        };
+        let at = if at < 0 { at + count } else { at };
+        self.values.get(usize::try_from(at).ok()?).copied()
+    }
 }
 
 fn parts(text: &str) -> Vec<Part<'_>> {
@@ -325,7 +374,8 @@ fn place(inside: &str) -> Option<Part<'static>> {
     let end = inside.find(|c| !digits(c)).unwrap_or(inside.len());
     let which = match &inside[..end] {
         "" => None,
-        number => Some(number.parse().ok()?),
+        // All of them, as with `{}`.
+        number => Some(number.parse().ok()?).filter(|number| *number != 0),
     };
     let form = match &inside[end..] {
         "" => Form::Whole,

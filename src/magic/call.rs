@@ -213,7 +213,10 @@ fn named<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
     command
         .get_arguments()
         .find(|argument| match word.strip_prefix("--") {
-            Some(long) => argument.get_long() == Some(long),
+            Some(long) => {
+                let aliases = argument.get_all_aliases().unwrap_or_default();
+                argument.get_long() == Some(long) || aliases.contains(&long)
+            }
             None => argument
                 .get_short()
                 .is_some_and(|short| word == format!("-{short}")),

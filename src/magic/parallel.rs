@@ -1,14 +1,16 @@
 //! `%parallel 'command {}' ::: values`: many shell commands on the engines of a pool, in GNU parallel's language.
 
+mod words;
+
 use clap::Args;
 use regatta_cell::options::MapOptions;
-use regatta_cell::shell::{Halt, Prints};
+use regatta_cell::shell::Prints;
 
 use super::map_options::{Out, Where, binding};
-use super::values::seconds;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Report, Sink};
-use crate::session::{Done, Limit, ParallelRequest, Resume, Session, cores};
+use crate::session::{Done, Limit, ParallelRequest, Resume, Session};
+use words::{HaltAt, MEBIBYTE, columns, delay, halt, jobs, limit, size};
 
 /// runs many shell commands, in GNU parallel's language
 #[derive(Args)]
@@ -38,21 +40,22 @@ pub struct Parallel {
     #[arg(long)]
     tag: bool,
     /// show the commands and run none
-    #[arg(long)]
+    #[arg(long, alias = "dryrun")]
     dry_run: bool,
     /// how often a command is run until it goes well (1)
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     retries: Option<u32>,
-    /// per command: then its processes are ended; seconds, or a part of the median as `200%`
+    /// per command: then its processes are ended; seconds, `2m`, or a part of the median as `200%`
     #[arg(long, value_name = "SECS|N%", allow_hyphen_values = true, value_parser = limit)]
     timeout: Option<Limit>,
     /// the least time between two that begin
     #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = delay)]
     delay: Option<f64>,
-    /// `soon,fail=1`: no more begin; `now,fail=10%`: those under way end too; `success=` counts those that went well
+    /// `soon,fail=1`: no more begin; `now,fail=10%`: those under way end too; `success=` counts those that go well and is
+    /// reached well, `done=` both
     #[arg(long, value_name = "HOW", allow_hyphen_values = true, value_parser = halt)]
     halt: Option<HaltAt>,
-    /// a file that gets a line for each command that is over, in GNU parallel's columns
+    /// a file that gets a line for each command that is over, in GNU parallel's columns; `+FILE` goes on with it
     #[arg(long, value_name = "FILE")]
     joblog: Option<String>,
     /// leave out what has a line in the job log
@@ -65,9 +68,9 @@ pub struct Parallel {
     #[arg(long, value_name = "DIR")]
     results: Option<String>,
     /// cuts values into columns {1}, {2} …; a regular expression
-    #[arg(long, value_name = "REGEX", allow_hyphen_values = true, value_parser = columns)]
+    #[arg(short = 'C', long, value_name = "REGEX", allow_hyphen_values = true, value_parser = columns)]
     colsep: Option<regex::Regex>,
-    /// so many values for each command
+    /// so many values for each command; with --pipe, lines
     #[arg(short = 'N', long = "max-replace-args", value_name = "N")]
     values: Option<usize>,
     /// all sources side by side, shorter ones anew
@@ -77,7 +80,7 @@ pub struct Parallel {
     #[arg(long)]
     pipe: bool,
     /// bytes of a block: `1M` without it, `100k`, `10M`
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, alias = "block-size", value_name = "SIZE", value_parser = size)]
     block: Option<u64>,
     #[command(flatten)]
     out: Out,
@@ -88,9 +91,6 @@ pub struct Parallel {
     #[arg(short = 'a', long)]
     noblock: bool,
 }
-
-/// Never, or at a number of outcomes.
-type HaltAt = Option<Halt>;
 
 impl Magic for Parallel {
     const NAME: &'static str = "parallel";
@@ -135,6 +135,13 @@ impl Parallel {
             )
             .hint("`%parallel --pipe --block 10M wc -l :::: FILE`"));
         }
+        let (log, goes_on) = match self.joblog {
+            Some(log) => match log.strip_prefix('+') {
+                Some(file) => (Some(file.to_owned()), true),
+                None => (Some(log), self.resume || self.resume_failed),
+            },
+            None => (None, false),
+        };
         Ok(ParallelRequest {
             text: call.text.to_owned(),
             at: call.at,
@@ -153,7 +160,8 @@ impl Parallel {
             },
             tag: self.tag,
             dry_run: self.dry_run,
-            log: self.joblog,
+            log,
+            log_goes_on: goes_on,
             resume: match (self.resume_failed, self.resume) {
                 (true, _) => Resume::WentWell,
                 (_, true) => Resume::Ended,
@@ -166,113 +174,4 @@ impl Parallel {
             block: self.pipe.then(|| self.block.unwrap_or(MEBIBYTE)),
         })
     }
-}
-
-const MEBIBYTE: u64 = 1 << 20;
-
-fn jobs(text: &str) -> Result<i64, Report> {
-    let wrong = || {
-        Report::usage(format!("-j {text}: not a number of engines"))
-            .hint("`-j 8`, or `-j 200%` for two per core")
-    };
-    let number = match text.strip_suffix('%') {
-        Some(share) => {
-            let share: f64 = share.parse().map_err(|_| wrong())?;
-            ((share / 100.0 * f64::from(cores())).round() as i64).max(1)
-        }
-        None => text.parse().map_err(|_| wrong())?,
-    };
-    if number < 1 { Err(wrong()) } else { Ok(number) }
-}
-
-fn delay(text: &str) -> Result<f64, Report> {
-    Ok(seconds("--delay", text)?.as_secs_f64())
-}
-
-/// A part of a whole, as `30%`.
-fn share(text: &str) -> Option<f64> {
-    let share: f64 = text.strip_suffix('%')?.parse().ok()?;
-    (share.is_finite() && share > 0.0).then_some(share / 100.0)
-}
-
-fn limit(text: &str) -> Result<Limit, Report> {
-    if let Some(share) = share(text) {
-        return Ok(Limit::Share(share));
-    }
-    let limit = seconds("--timeout", text)?.as_secs_f64();
-    if limit == 0.0 {
-        return Err(Report::usage("--timeout 0: no command can be that fast")
-            .hint("leave `--timeout` out to let each command take its time"));
-    }
-    Ok(Limit::Seconds(limit))
-}
-
-fn halt(text: &str) -> Result<HaltAt, Report> {
-    let wrong = || {
-        Report::usage(format!("--halt {text}: not a way to halt"))
-            .hint("`never`, `soon,fail=1`, `now,fail=10%`, `now,success=1`")
-    };
-    if text == "never" {
-        return Ok(None);
-    }
-    let (when, what) = text.split_once(',').ok_or_else(wrong)?;
-    let (outcome, count) = what.split_once('=').ok_or_else(wrong)?;
-    let now = match when {
-        "now" => true,
-        "soon" => false,
-        _ => return Err(wrong()),
-    };
-    let success = match outcome {
-        "success" => true,
-        "fail" => false,
-        _ => return Err(wrong()),
-    };
-    let share = share(count);
-    let count = match share {
-        Some(_) => 0,
-        None => count
-            .parse()
-            .ok()
-            .filter(|count| *count > 0)
-            .ok_or_else(wrong)?,
-    };
-    Ok(Some(Halt {
-        now,
-        success,
-        count,
-        share,
-    }))
-}
-
-fn columns(text: &str) -> Result<regex::Regex, Report> {
-    // The shell would leave `\t` as it is too.
-    regex::Regex::new(text).map_err(|_| {
-        Report::usage(format!("--colsep {text}: not a regular expression"))
-            .hint("`--colsep ,` or `--colsep '\\t'`")
-    })
-}
-
-fn size(text: &str) -> Result<u64, Report> {
-    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => text.split_at(at),
-        None => (text, ""),
-    };
-    let unit: Option<u64> = match unit {
-        "" => Some(1),
-        "k" => Some(1000),
-        "K" => Some(1 << 10),
-        "m" => Some(1_000_000),
-        "M" => Some(MEBIBYTE),
-        "g" => Some(1_000_000_000),
-        "G" => Some(1 << 30),
-        _ => None,
-    };
-    let size = number
-        .parse::<u64>()
-        .ok()
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit));
-    size.filter(|size| *size > 0).ok_or_else(|| {
-        Report::usage(format!("--block {text}: not a size")).hint("`100k`, `10M`, `1G`")
-    })
 }

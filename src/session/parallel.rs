@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 
 use regatta_cell::options::MapOptions;
-use regatta_cell::shell::{Command, Halt, How, Prints, SLOT, ShellResult, Told, board};
+use regatta_cell::shell::{Command, Counted, Halt, How, Prints, SLOT, ShellResult, Told, board};
 
 use super::crew::Hold;
 use super::{Code, Failed, Pool, PoolRequest, Session};
@@ -36,6 +36,8 @@ pub struct ParallelRequest {
     pub tag: bool,
     pub dry_run: bool,
     pub log: Option<String>,
+    /// What stands in it stays.
+    pub log_goes_on: bool,
     pub resume: Resume,
     pub results: Option<String>,
     pub columns: Option<regex::Regex>,
@@ -86,13 +88,15 @@ impl Session {
         let done = already(request)?;
         if request.dry_run {
             for command in commands.iter().filter(|one| !done.contains(&one.seq)) {
-                sink.send(Event::Text(command.text.replace(SLOT, "1")));
+                let text = command.text.replace(SLOT, "1");
+                let tag = command.tag.as_ref().map(|tag| format!("{tag}\t"));
+                sink.send(Event::Text(tag.unwrap_or_default() + &text));
             }
             return Ok(());
         }
         commands.retain(|command| !done.contains(&command.seq));
         if let Some(path) = &request.log {
-            begin_log(path, request.resume != Resume::Nothing)?;
+            begin_log(path, request.log_goes_on)?;
         }
         let page =
             board_page().map_err(|error| system("no memory for what engines share", &error))?;
@@ -232,6 +236,8 @@ impl Session {
         produced.sent.iter().for_each(Payload::release);
         ran?;
         match told {
+            // As many went well as were to.
+            Some(told) if has_succeeded(request, &told) => Ok(()),
             Some(told) if told.failed > 0 || told.left > 0 => {
                 sink.send(Event::Table(failures(&told)));
                 Err(summary(&told, request).into())
@@ -254,7 +260,12 @@ impl Session {
         let (words, sources) = self.sources(request, sink)?;
         if let Some(block) = request.block {
             let template = gnu::Template::without_values(&words);
-            let commands = input::blocks(&template, &sources, block)?;
+            let how = input::Blocks {
+                bytes: block,
+                lines: request.values_each,
+                tag: request.tag,
+            };
+            let commands = input::blocks(&template, &sources, &how)?;
             return Ok((template.text().to_owned(), commands));
         }
         let template = gnu::Template::of(&words);
@@ -268,23 +279,19 @@ impl Session {
                     .collect()
             }
         };
-        let rows = match request.values_each {
-            None => rows,
-            Some(count) => gnu::grouped(rows, count),
-        };
+        let groups = gnu::grouped(rows, request.values_each.unwrap_or(1));
         let slot = SLOT.to_string();
-        let folder = |values: &[String]| {
+        let folder = |rows: &[Vec<String>]| {
             let root = absolute(request.results.as_deref()?);
-            let parts = (1..)
-                .zip(values)
-                .map(|(at, value)| format!("/{at}/{}", gnu::in_path(value)));
+            let parts = rows.iter().flat_map(|row| (1..).zip(row));
+            let parts = parts.map(|(at, value)| format!("/{at}/{}", gnu::in_path(value)));
             Some(root + &parts.collect::<String>())
         };
-        let commands = (1..).zip(rows).map(|(seq, values)| Command {
+        let commands = (1..).zip(groups).map(|(seq, rows)| Command {
             seq,
-            text: template.command(seq, &values, &slot),
-            tag: request.tag.then(|| gnu::tag(&values)),
-            folder: folder(&values),
+            text: template.command(seq, &rows, &slot),
+            tag: request.tag.then(|| gnu::tag(&rows)),
+            folder: folder(&rows),
             ..Command::default()
         });
         Ok((template.text().to_owned(), commands.collect()))
@@ -409,6 +416,18 @@ fn failures(told: &Told) -> Table {
             "said last",
         ],
         rows: told.failures.iter().map(row).collect(),
+    }
+}
+
+/// Whether it has halted because enough commands went well.
+fn has_succeeded(request: &ParallelRequest, told: &Told) -> bool {
+    let Some(halt) = request.halt.filter(|it| it.counted == Counted::WentWell) else {
+        return false;
+    };
+    let went_well = told.ran - told.failed;
+    match halt.share {
+        Some(share) => went_well as f64 >= share * (told.ran + told.left) as f64,
+        None => went_well >= halt.count,
     }
 }
 

@@ -72,11 +72,19 @@ pub struct How {
 pub struct Halt {
     /// Those under way are ended too.
     pub now: bool,
-    /// It counts those that go well, not those that fail.
-    pub success: bool,
+    pub counted: Counted,
     pub count: u64,
     /// The same in parts of all.
     pub share: Option<f64>,
+}
+
+/// Which outcomes count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counted {
+    Failed,
+    WentWell,
+    /// Both.
+    Ended,
 }
 
 /// What becomes of what a command prints.

@@ -16,7 +16,7 @@ fn jobs(line: &str) -> Vec<String> {
     let template = Template::of(&command);
     (1..)
         .zip(rows)
-        .map(|(number, row)| template.command(number, &row, "1"))
+        .map(|(number, row)| template.command(number, &[row], "1"))
         .collect()
 }
 
@@ -46,6 +46,7 @@ fn places_take_values() {
         ("echo ::: A B ::: C", &["echo A C", "echo B C"]),
         ("echo {1/.} {2//} ::: p/q.r ::: s/t", &["echo q s"]),
         ("echo {-1} {-2} {3}. ::: a ::: b", &["echo b a ."]),
+        ("echo {0} {-3} {-4} {-5}. ::: a ::: b", &["echo a b b a ."]),
         ("echo {1}-{2} ::: a b c :::+ x y", &["echo a-x", "echo b-y"]),
         (
             "echo ::: a b :::+ x y ::: 1 2",
@@ -53,7 +54,7 @@ fn places_take_values() {
         ),
         ("::: true false", &["true", "false"]),
         ("awk '{print}' {} ::: f", &["awk '{print}' f"]),
-        ("echo {x} {0}{} ::: f", &["echo {x} f"]),
+        ("echo {x} {0}{} ::: f", &["echo {x} ff"]),
         ("echo", &[]),
         ("echo :::", &[]),
     ] {
@@ -104,8 +105,23 @@ fn several_values_go_to_one_job() {
             .map(|word| vec![word])
             .collect::<Vec<_>>()
     };
-    assert_eq!(grouped(rows("1 2 3"), 2), [words("1 2"), words("3")]);
-    assert_eq!(grouped(rows("1 2"), 0), [words(""), words("")]);
+    assert_eq!(grouped(rows("1 2 3"), 2), [rows("1 2"), rows("3")]);
+    assert_eq!(grouped(rows("1 2"), 0), [rows(""), rows("")]);
+    let pair = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+    let crossed = vec![pair("p/a.x", "1"), pair("b", "2")];
+    for (text, expected) in [
+        ("echo a{}b {#}", "echo ap/a.xb a1b abb a2b 1"),
+        (
+            "echo a{}b;echo {/.}",
+            "echo ap/a.xb;echo a1b;echo abb;echo a2b;echo a 1 b 2",
+        ),
+        ("echo  {1}-{3}\t{4}{4}", "echo  p/a.x-b\t22"),
+        ("echo x{#}{/}", "echo x1a.x x11 x1b x12"),
+    ] {
+        let template = Template::of(&[text.to_owned()]);
+        assert_eq!(template.command(1, &crossed, "1"), expected, "{text}");
+    }
+    assert_eq!(tag(&crossed), "p/a.x 1 b 2");
     assert_eq!(
         combined(&[(words("1 2 3"), false), (words("a b"), false)], true)[2],
         words("3 a")

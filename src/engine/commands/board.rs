@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::mman::{ProtFlags, munmap};
-use regatta_cell::shell::{Halt, How, board};
+use regatta_cell::shell::{Counted, Halt, How, board};
 
 use super::LOOK;
 use crate::engine::shared::map;
@@ -127,8 +127,16 @@ impl Board {
             let place = board::FIRST_TIME + before as usize % board::TIMES;
             self.word(place).store(took.as_nanos() as u64, SeqCst);
         }
-        if let Some(halt) = how.halt.filter(|halt| halt.success == ok)
-            && is_enough(&halt, before + 1, how.total)
+        let count = |halt: &Halt| match (halt.counted, ok) {
+            (Counted::Failed, false) | (Counted::WentWell, true) => Some(before + 1),
+            (Counted::Failed, true) | (Counted::WentWell, false) => None,
+            (Counted::Ended, _) => {
+                let ended = [board::WENT_WELL, board::FAILED].map(|it| self.word(it).load(SeqCst));
+                Some(ended.iter().sum())
+            }
+        };
+        if let Some(halt) = how.halt
+            && count(&halt).is_some_and(|count| is_enough(&halt, count, how.total))
         {
             let word = if halt.now { 2 } else { 1 };
             self.word(board::HALTED).fetch_max(word, SeqCst);
@@ -164,7 +172,7 @@ mod tests {
         let board = Board::open(&path).unwrap();
         let halt = Halt {
             now: false,
-            success: false,
+            counted: Counted::Failed,
             count: 2,
             share: None,
         };
@@ -192,6 +200,20 @@ mod tests {
             Duration::ZERO,
         );
         assert_eq!(board.halted(), 2);
+        let (_page, path) = tests::board();
+        let board = Board::open(&path).unwrap();
+        let done = Halt {
+            counted: Counted::Ended,
+            ..halt
+        };
+        let how = How {
+            halt: Some(done),
+            ..How::default()
+        };
+        board.note(&how, false, Duration::ZERO);
+        assert_eq!(board.halted(), 0);
+        board.note(&how, true, Duration::ZERO);
+        assert_eq!(board.halted(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where the values of `%parallel` come from: words, as bash reads them; the lines of files; an expression.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt as _;
 
 use regatta_cell::shell::{Command, Range};
@@ -114,16 +115,29 @@ fn lines(path: &str) -> Result<Vec<String>, Report> {
     Ok(text.split_terminator('\n').map(str::to_owned).collect())
 }
 
+/// How standard input is cut.
+pub(super) struct Blocks {
+    /// At most so many, unless a line has more.
+    pub bytes: u64,
+    /// Or just so many lines.
+    pub lines: Option<usize>,
+    /// The commands' lines are tagged, with nothing.
+    pub tag: bool,
+}
+
 /// The blocks of files, cut behind lines: each the standard input of one command.
 pub(super) fn blocks(
     template: &gnu::Template,
     sources: &[(Vec<String>, bool)],
-    size: u64,
+    how: &Blocks,
 ) -> Result<Vec<Command>, Report> {
     let mut commands = Vec::new();
     let slot = regatta_cell::shell::SLOT.to_string();
     for path in sources.iter().flat_map(|(paths, _)| paths) {
-        let cut = || cuts(&File::open(path)?, size);
+        let cut = || match how.lines {
+            Some(lines) => cuts_of_lines(&File::open(path)?, lines),
+            None => cuts(&File::open(path)?, how.bytes),
+        };
         let cuts = cut().map_err(|error| system(&format!("{path} cannot be read"), &error))?;
         let path = absolute(path);
         for ends in cuts.windows(2) {
@@ -136,6 +150,7 @@ pub(super) fn blocks(
                     from: ends[0],
                     to: ends[1],
                 }),
+                tag: how.tag.then(String::new),
                 ..Command::default()
             });
         }
@@ -187,11 +202,35 @@ fn cuts(file: &File, size: u64) -> std::io::Result<Vec<u64>> {
     Ok(cuts)
 }
 
+/// The same, so many lines each.
+fn cuts_of_lines(file: &File, lines: usize) -> std::io::Result<Vec<u64>> {
+    let lines = lines.max(1);
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut cuts, mut at, mut count) = (vec![0], 0, 0);
+    loop {
+        let read = reader.skip_until(b'\n')? as u64;
+        if read == 0 {
+            break;
+        }
+        at += read;
+        count += 1;
+        if count % lines == 0 {
+            cuts.push(at);
+        }
+    }
+    if cuts.last() != Some(&at) {
+        cuts.push(at);
+    }
+    Ok(cuts)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
-    use super::cuts;
+    use std::io::Seek as _;
+
+    use super::{cuts, cuts_of_lines};
 
     #[test]
     fn files_are_cut_behind_lines() {
@@ -201,5 +240,11 @@ mod tests {
         assert_eq!(cuts(&file, 1).unwrap(), [0, 3, 6, 17, 18]);
         assert_eq!(cuts(&file, 100).unwrap(), [0, 18]);
         assert_eq!(cuts(&tempfile::tempfile().unwrap(), 5).unwrap(), [0]);
+        for (lines, expected) in [(1, &[0, 3, 6, 17, 18][..]), (2, &[0, 6, 18]), (9, &[0, 18])] {
+            file.rewind().unwrap();
+            assert_eq!(cuts_of_lines(&file, lines).unwrap(), expected);
+        }
+        let empty = tempfile::tempfile().unwrap();
+        assert_eq!(cuts_of_lines(&empty, 2).unwrap(), [0]);
     }
 }
