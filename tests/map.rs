@@ -29,6 +29,7 @@ fn maps_on_processes() {
     the_type_cannot_travel(&mut session);
     captured_variables_travel(&mut session);
     what_cannot_travel_is_refused_by_name(&mut session);
+    odd_serde(&mut session);
     session.cells(&["fn twice(x: u32) -> u32 { 2 * x }"]);
     a_capturing_closure_in_code_is_told(&mut session);
     maps_within_maps(&mut session, false);
@@ -252,6 +253,58 @@ fn odd_texts(session: &mut Session) {
     }
     let shown = session.cell("%map |x: u64| -> u64 { std::panic::panic_any(x) } over 0..1u64");
     contains(&shown, &["item 0 panicked: Box<dyn Any>"]);
+}
+
+/// Serde code of the user's that refuses or panics: it is told why, and what is not concerned has its result.
+fn odd_serde(session: &mut Session) {
+    session.cells(&[
+        "use serde::{Deserializer, Serializer};",
+        "#[derive(Debug, Clone)] struct Odd(u8);",
+        "impl Serialize for Odd { fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {\n\
+         if self.0 == 2 { return Err(serde::ser::Error::custom(\"never 2\")); }\n self.0.to_string().serialize(s) } }",
+        "impl<'de> Deserialize<'de> for Odd { fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {\n\
+         match String::deserialize(d)?.parse().unwrap() { 3 => Err(serde::de::Error::custom(\"never 3\")), 4 => panic!(\"never 4\"), n => Ok(Odd(n)) } } }",
+        "#[derive(Debug, Clone, Serialize, Deserialize)] #[serde(untagged)] enum Either { One(u8), Other(String) }",
+    ]);
+    let encode = "serde could not encode a value: its type's own code refused it";
+    let decode = "serde could not decode a value: its type's own code refused it";
+    for (cell, says) in [
+        ("%map |x: u8| Odd(x) over [1, 2]", encode),
+        ("%map |x: u8| Odd(x) over [1, 3]", decode),
+        ("%map |x: u8| Odd(x) over [1, 4]", "never 4 at In ["),
+        ("%map |x: Odd| x.0 over [Odd(1), Odd(2)]", encode),
+        ("%map |x: Odd| x.0 over [Odd(1), Odd(3)]", decode),
+        (
+            "%map |x: Odd| x.0 over [Odd(1), Odd(4)]",
+            "item 1 panicked: never 4",
+        ),
+        (
+            "%map |x: Either| 1u8 over [Either::One(1)]",
+            "as `#[serde(untagged)]` and",
+        ),
+        ("let odd = Odd(2);\n%push odd", encode),
+        ("let odd = Odd(3);\n%push odd", decode),
+        (
+            "%px let odd = Odd(engine::rank() as u8 + 3);\n%pull odd",
+            decode,
+        ),
+    ] {
+        let shown = session.cell(cell);
+        let line = shown.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        contains(&line, &[says]);
+        lacks(&line, &["cell/src", "NotEncodable"]);
+    }
+    // One that cannot be decoded, among others of the same chunk.
+    session.cells(&[
+        "let some = pool(\"p0\").chunk(6).try_map([1, 3, 4, 5].map(Odd), |x| x.0);",
+        "let made = pool(\"p0\").chunk(6).try_map([1, 2, 5], |x| Odd(x));",
+    ]);
+    let shown = session.cell("some.iter().flatten().collect::<Vec<_>>()");
+    contains(&shown, &["[1, 5]"]);
+    let shown = session.cell("made.iter().flatten().map(|odd| odd.0).collect::<Vec<_>>()");
+    contains(&shown, &["[1, 5]"]);
+    let shown = session.cell("some[1].clone().unwrap_err().to_string().replace(' ', \"\")");
+    contains(&shown, &["item1panicked:serdecouldnotdecode"]);
 }
 
 fn no_pool(session: &mut Session) {

@@ -224,6 +224,35 @@ fn the_users_words_decide_nothing(session: &mut Session) {
         contains(&shown, &["it cannot unwind", "In ["]);
         lacks(&shown, &["died", "stderr"]);
     }
+    // Nor is a panic told that the user's code has caught; one that it carries on is.
+    for (escapes, says) in [
+        ("panic!(\"real\")", "panicked: real"),
+        (
+            "std::panic::resume_unwind(Box::new(\"carried\"))",
+            "panicked: carried",
+        ),
+        ("std::panic::panic_any(7)", "panicked: Box<dyn Any>"),
+    ] {
+        let code =
+            format!("{{ let _ = std::panic::catch_unwind(|| panic!(\"handled\")); {escapes} }}");
+        for cell in [
+            code.clone(),
+            format!("let x: u8 = {code};"),
+            format!("%px {code}"),
+            format!("%map |x: u64| -> u64 {code} over 0..1"),
+            format!(
+                "pool::try_map(0..1u64, |_| -> u64 {code})[0].clone().map_err(|e| e.to_string()).unwrap()"
+            ),
+        ] {
+            let shown = session.cell(&cell);
+            contains(&in_one_line(&shown), &[says]);
+            assert_eq!(
+                shown.matches("handled").count(),
+                shown.matches("catch_unwind").count(),
+                "{shown}"
+            );
+        }
+    }
     let shown = session.cell(
         "%reduce |x: u64| if x == 1 { panic!(\"%reduce needs at least one input\") } else { x } over 0..2 with |a, b| a + b",
     );

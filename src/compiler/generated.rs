@@ -14,9 +14,15 @@ const ERRORED: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCUR
 const ERROR_TYPE: &str = "EvcxrUserCodeError";
 /// What evcxr writes in front of the user's code: word for word, so that no `catch_unwind` of the user's own is taken for
 /// it where there is none of evcxr's.
-const CATCHING: &str = "match std::panic::catch_unwind(\n  std::panic::AssertUnwindSafe(||{\n";
-const GUARDING: &str =
-    "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n";
+const CATCHING: [&str; 2] = [
+    "match std::panic::catch_unwind(\n  std::panic::AssertUnwindSafe(||{\n",
+    // Of a cell without variables.
+    "if std::panic::catch_unwind(||{\n",
+];
+const GUARDING: [&str; 2] = [
+    "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n",
+    "if ::regatta_cell::store::guarded_alone(||{\n",
+];
 const RUNTIME: &str = "evcxr_internal_runtime";
 /// What the name of every cell's entry function begins with.
 pub const ENTRY: &str = "run_user_code_";
@@ -85,16 +91,22 @@ pub fn mended(source: &str) -> Option<Mended> {
     let signature = format!("pub extern \"C\" fn {name}(");
     let at = start + words.find(&signature)?;
     edits.replace(at..at + signature.len(), format!("fn {BODY}("));
-    if let Some(at) = source.get(body..end)?.find(CATCHING) {
+    let inside = source.get(body..end)?;
+    let mut forms = CATCHING.iter().zip(GUARDING);
+    if let Some((at, catching, guarding)) =
+        forms.find_map(|(catching, guarding)| Some((inside.find(catching)?, catching, guarding)))
+    {
         let at = body + at;
-        edits.replace(at..at + CATCHING.len(), GUARDING);
+        edits.replace(at..at + catching.len(), guarding);
     }
-    // evcxr's own is behind all of the user's.
-    let at = body + source.get(body..end)?.rfind(PANICKED)?;
-    edits.replace(
-        at..at + PANICKED.len(),
-        "::regatta_cell::store::panicked();",
-    );
+    // evcxr's own is behind all of the user's; a cell of definitions alone has none.
+    if let Some(at) = inside.rfind(PANICKED) {
+        let at = body + at;
+        edits.replace(
+            at..at + PANICKED.len(),
+            "::regatta_cell::store::panicked();",
+        );
+    }
     edits.insert(
         source.len(),
         format!(
@@ -164,7 +176,20 @@ mod tests {
             &format!("{evcxr}{own}\n"),
         );
         let text = mended(&source).unwrap().edits.apply(&source);
-        assert!(text.contains(own) && !text.contains("guarded"), "{text}");
+        assert!(text.contains(own), "{text}");
+        let guarding = "if ::regatta_cell::store::guarded_alone(||{\n";
+        assert!(text.contains(guarding) && !text.contains(evcxr), "{text}");
+    }
+
+    #[test]
+    fn a_cell_of_definitions_alone_is_mended_too() {
+        let body = SOURCE.find("match std::panic::catch_unwind(\n").unwrap();
+        let text = mended(&format!("{}s\n}}\n", &SOURCE[..body]))
+            .unwrap()
+            .edits;
+        let text = text.apply(&format!("{}s\n}}\n", &SOURCE[..body]));
+        assert!(text.contains("fn evcxr_regatta_body("), "{text}");
+        assert!(!text.contains("::store::panicked()"), "{text}");
     }
 
     #[test]

@@ -172,7 +172,10 @@ impl Caller {
                 End::Panicked => Some(
                     notes::take_panic().unwrap_or_else(|| PanicInfo::plain("the inputs panicked")),
                 ),
-                End::NotEncodable => Some(PanicInfo::plain("serde could not encode an input")),
+                End::NotEncodable => Some(
+                    notes::take_panic()
+                        .unwrap_or_else(|| PanicInfo::plain("serde could not encode an input")),
+                ),
                 End::Finished | End::Stopped => None,
             };
             let inputs = inputs.finish().unwrap_or_else(|trouble| {
@@ -268,9 +271,11 @@ impl Caller {
         {
             // The user's own code may have panicked over it.
             let panic = notes::take_panic();
-            let why = |it: &PanicInfo| format!(": {}{}", it.message, it.at());
-            let why = panic.as_ref().map_or_else(String::new, why);
-            self.undecodable = Some(format!("a result could not be decoded{why}"));
+            self.undecodable = Some(match &panic {
+                None => "a result could not be decoded".to_owned(),
+                Some(why) if why.file.is_empty() => format!("a result is lost: {}", why.message),
+                Some(why) => format!("a result could not be decoded: {}{}", why.message, why.at()),
+            });
             let panic = panic.map(Box::new);
             self.outside
                 .send(&FromCaller::Undecodable { panic }, &Payload::None)?;

@@ -17,7 +17,7 @@ use maps::{
     map_print, map_progress, map_step, note_items, note_results, pool_kind, threads_begin,
 };
 pub use told::text;
-use told::{panicked, place, show, take_panic, tell, timing};
+use told::{escaped, panicked, place, show, take_panic, tell, timing};
 
 fn cell() -> MutexGuard<'static, CellState> {
     context().cell()
@@ -29,7 +29,7 @@ pub fn keep_first_items(items: Vec<Vec<u64>>) {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v8() -> *const Host {
+pub extern "C" fn regatta_host_v9() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -39,6 +39,7 @@ pub extern "C" fn regatta_host_v8() -> *const Host {
         show,
         tell,
         panicked,
+        escaped,
         take_panic,
         place,
         pool_kind,

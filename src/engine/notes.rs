@@ -2,6 +2,7 @@
 //! thread's own is here; what is the process's is the [`context`](super::context).
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::Write as _;
 
 use crate::wire::PanicInfo;
@@ -9,8 +10,8 @@ use crate::wire::PanicInfo;
 struct Notes {
     /// Whether it runs user code whose panics the session reports.
     watched: Cell<bool>,
-    /// The first panic since it was last taken: a later one tends to be its consequence.
-    panic: RefCell<Option<PanicInfo>>,
+    /// The last panics since they were last taken. User code may have caught some of them itself.
+    panics: RefCell<VecDeque<PanicInfo>>,
     /// What it is in a thread pool, while it works.
     worker: Cell<Option<Worker>>,
     /// The index of the item that it works on there.
@@ -30,11 +31,14 @@ pub struct Worker {
     pub seed: Option<u64>,
 }
 
+/// So many panics are kept in mind.
+const MOST_PANICS: usize = 16;
+
 thread_local! {
     static NOTES: Notes = const {
         Notes {
             watched: Cell::new(false),
-            panic: RefCell::new(None),
+            panics: RefCell::new(VecDeque::new()),
             worker: Cell::new(None),
             item: Cell::new(None),
             items: RefCell::new(Vec::new()),
@@ -62,19 +66,38 @@ pub fn is_watched() -> bool {
 /// `fatal`.
 pub fn note_panic(panic: PanicInfo, fatal: bool) -> bool {
     NOTES.with(|notes| {
-        let mut first = notes.panic.borrow_mut();
-        if !fatal {
-            first.get_or_insert(panic);
-        } else if let Some(first) = &*first {
-            // What led to it would be lost, and nobody is left to hear of a failure to write.
-            let _ = writeln!(std::io::stderr(), "panicked: {}", first.message);
+        let mut panics = notes.panics.borrow_mut();
+        if fatal {
+            for panic in &*panics {
+                // What led to it would be lost, and nobody is left to hear of a failure to write.
+                let _ = writeln!(std::io::stderr(), "panicked: {}", panic.message);
+            }
+            return false;
         }
-        !fatal
+        if panics.len() == MOST_PANICS {
+            panics.pop_front();
+        }
+        panics.push_back(panic);
+        true
     })
 }
 
+/// Of the noted panics it is the one with this message that user code has not caught; of an empty one, the last.
+pub fn note_escaped(message: &str) {
+    NOTES.with(|notes| {
+        let mut panics = notes.panics.borrow_mut();
+        let is_it = |panic: &&PanicInfo| message.is_empty() || panic.message == message;
+        let noted = panics.iter().rev().find(is_it).cloned();
+        // Another thread's, carried on: of it no more is known.
+        let escaped = noted.unwrap_or_else(|| PanicInfo::plain(message));
+        panics.clear();
+        panics.push_back(escaped);
+    });
+}
+
+/// The one that has escaped, or else the last.
 pub fn take_panic() -> Option<PanicInfo> {
-    NOTES.with(|notes| notes.panic.take())
+    NOTES.with(|notes| notes.panics.take().pop_back())
 }
 
 /// Runs `work` as a worker of a thread pool: its panics are noted, its rank is the thread's.

@@ -22,6 +22,9 @@ impl fmt::Display for MapFailure {
             MapFault::PlanOnly => f.write_str("only the plan was wanted"),
             MapFault::Refused(why) => why.fmt(f),
             MapFault::Undecodable(None) => f.write_str("a result could not be decoded"),
+            MapFault::Undecodable(Some(why)) if why.file.is_empty() => {
+                write!(f, "a result is lost: {}", why.message)
+            }
             MapFault::Undecodable(Some(panic)) => write!(
                 f,
                 "a result could not be decoded: {}{}",

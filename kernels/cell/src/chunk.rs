@@ -82,6 +82,10 @@ pub(crate) struct Chunk<'a> {
 }
 
 pub(crate) fn run(task: &Task, types: Types, reduces: bool, steps: Steps<'_>) -> ChunkEnd {
+    let types = Types {
+        input: types.input.among_errors(task.collect),
+        ..types
+    };
     let mut chunk = Chunk {
         task,
         types,
@@ -151,6 +155,10 @@ impl Chunk<'_> {
     /// The next input; `None` when it is only passed over, or can't be decoded.
     #[inline]
     pub fn input<I: DeserializeOwned>(&mut self) -> Option<I> {
+        if self.item < self.task.from && self.types.input == Form::Framed {
+            self.pass_over();
+            return None;
+        }
         let Ok(input) = codec::take::<I>(&mut self.rest, self.types.input) else {
             self.how = End::NotEncodable;
             return None;
@@ -160,6 +168,13 @@ impl Chunk<'_> {
             return None;
         }
         Some(input)
+    }
+
+    fn pass_over(&mut self) {
+        match codec::pass(&mut self.rest) {
+            Ok(()) => self.item += 1,
+            Err(_) => self.how = End::NotEncodable,
+        }
     }
 
     /// The user's function begins.
@@ -238,7 +253,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// Item by item: each is timed, tried again, and its panic may be its result.
+    /// Item by item: each is timed, tried again, and its panic, or serde's refusal, may be its result.
     fn run_carefully(&mut self, steps: Steps<'_>) {
         let task = self.task;
         self.run_until(task.from, steps);
@@ -263,7 +278,7 @@ impl Chunk<'_> {
             if task.timed && self.how != End::Stopped {
                 (host().item_ran)(0, self.busy - busy);
             }
-            if self.how == End::Panicked && task.collect {
+            if matches!(self.how, End::Panicked | End::NotEncodable) && task.collect {
                 self.how = End::Finished;
                 let why = take_panic();
                 self.out.push(ERROR);

@@ -7,9 +7,42 @@ use std::mem::{MaybeUninit, size_of, size_of_val};
 use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::catch::escaped;
+
 /// A value could not be encoded or decoded by its own serde code.
 #[derive(Debug)]
 pub(crate) struct NotEncodable;
+
+/// Tells why a value could not be encoded.
+#[inline(never)]
+fn not_encoded(error: postcard::Error) -> NotEncodable {
+    escaped(&format!("serde could not encode a value: {}", why(&error)));
+    NotEncodable
+}
+
+/// The same of one that could not be decoded.
+#[inline(never)]
+fn not_decoded(error: postcard::Error) -> NotEncodable {
+    escaped(&format!("serde could not decode a value: {}", why(&error)));
+    NotEncodable
+}
+
+/// In the terms of whoever wrote the type.
+fn why(error: &postcard::Error) -> &'static str {
+    use postcard::Error;
+    match error {
+        Error::WontImplement => {
+            "its type asks what comes next, as `#[serde(untagged)]` and `serde_json::Value` do, and numbers, texts and lists travel unmarked"
+        }
+        Error::SerializeSeqLengthUnknown => {
+            "its type does not say how many parts it has, as with `#[serde(flatten)]`"
+        }
+        Error::SerdeSerCustom | Error::SerdeDeCustom => "its type's own code refused it",
+        _ => {
+            "its type does not read what it writes, as with `#[serde(skip_serializing_if)]` or a `Serialize` and `Deserialize` that differ"
+        }
+    }
+}
 
 macro_rules! numbers {
     ($($number:ty),+) => {
@@ -103,7 +136,7 @@ pub(crate) fn write<T: Serialize>(
         out(&(bytes.len() as u64).to_le_bytes());
         out(bytes);
     } else {
-        out(&postcard::to_allocvec(value).map_err(|_| NotEncodable)?);
+        out(&postcard::to_allocvec(value).map_err(not_encoded)?);
     }
     Ok(())
 }
@@ -120,7 +153,7 @@ pub(crate) fn write_slice<T: Serialize>(
         out(&(size_of_val(values) as u64).to_le_bytes());
         out(bytes);
     } else {
-        out(&postcard::to_allocvec(values).map_err(|_| NotEncodable)?);
+        out(&postcard::to_allocvec(values).map_err(not_encoded)?);
     }
     Ok(())
 }
@@ -138,6 +171,23 @@ pub(crate) enum Form {
     Number,
     Vec,
     Serde,
+    /// By serde, behind the number of bytes: what cannot be decoded can be passed over.
+    Framed,
+}
+
+impl Form {
+    /// The same of the inputs of a map that may collect errors: one that cannot be decoded is one of them.
+    pub fn among_errors(self, collects: bool) -> Self {
+        match self {
+            Self::Serde if collects => Self::Framed,
+            other => other,
+        }
+    }
+}
+
+/// Passes over the first value, which is framed.
+pub(crate) fn pass(bytes: &mut &[u8]) -> Result<(), NotEncodable> {
+    framed(bytes).map(drop)
 }
 
 pub(crate) fn form<T>() -> Form {
@@ -188,11 +238,19 @@ fn append_other<T: Serialize>(value: &T, form: Form, to: &mut Vec<u8>) -> Result
         append_vec(vec_bytes(value), to)
     } else {
         let length = to.len();
+        if form == Form::Framed {
+            to.extend_from_slice(&[0; LENGTH]);
+        }
         // What a failed encoding has written is taken back.
-        postcard::serialize_with_flavor(value, Tail(to)).map_err(|_| {
+        if let Err(error) = postcard::serialize_with_flavor(value, Tail(to)) {
             to.truncate(length);
-            NotEncodable
-        })
+            return Err(not_encoded(error));
+        }
+        if form == Form::Framed {
+            let bytes = (to.len() - length - LENGTH) as u64;
+            to[length..length + LENGTH].copy_from_slice(&bytes.to_le_bytes());
+        }
+        Ok(())
     }
 }
 
@@ -202,6 +260,9 @@ fn append_vec(bytes: Option<&[u8]>, to: &mut Vec<u8>) -> Result<(), NotEncodable
     to.extend_from_slice(bytes);
     Ok(())
 }
+
+/// Bytes of a length.
+const LENGTH: usize = size_of::<u64>();
 
 /// Where postcard writes to.
 struct Tail<'a>(&'a mut Vec<u8>);
@@ -238,9 +299,12 @@ pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8], form: Form) -> Result
 #[inline(never)]
 fn take_other<T: DeserializeOwned>(bytes: &mut &[u8], form: Form) -> Result<T, NotEncodable> {
     if form == Form::Vec {
-        return vec_from(numbers_in(bytes)?).ok_or(NotEncodable);
+        return vec_from(framed(bytes)?).ok_or(NotEncodable);
     }
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| NotEncodable)?;
+    if form == Form::Framed {
+        return postcard::from_bytes(framed(bytes)?).map_err(not_decoded);
+    }
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(not_decoded)?;
     *bytes = rest;
     Ok(value)
 }
@@ -253,9 +317,9 @@ fn front<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], NotEncodabl
     Ok(taken)
 }
 
-/// Takes the memory of a `Vec` of numbers off the front.
-fn numbers_in<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], NotEncodable> {
-    let (length, rest) = bytes.split_first_chunk::<8>().ok_or(NotEncodable)?;
+/// Takes what stands behind its length off the front: the memory of a `Vec` of numbers, or a framed value.
+fn framed<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], NotEncodable> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH>().ok_or(NotEncodable)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| NotEncodable)?;
     *bytes = rest;
     front(bytes, length)
@@ -293,7 +357,7 @@ pub(crate) fn take_vec<T: DeserializeOwned>(
     to: &mut Vec<T>,
 ) -> Result<(), NotEncodable> {
     if is_number::<T>() {
-        let mut numbers = numbers_in(bytes)?;
+        let mut numbers = framed(bytes)?;
         return take_many(numbers.len() / size_of::<T>(), &mut numbers, to);
     }
     to.append(&mut take::<Vec<T>>(bytes, Form::Serde)?);
@@ -327,6 +391,21 @@ mod tests {
         there_and_back(&vec![3_u8; 1000]);
         there_and_back(&(1_u8, "two".to_owned(), vec![3.0_f32]));
         there_and_back(&Some(vec![vec![1_i32], vec![]]));
+    }
+
+    #[test]
+    fn what_is_framed_can_be_passed_over() {
+        let mut bytes = Vec::new();
+        for value in ["one", "", "three"] {
+            append(&value.to_owned(), Form::Framed, &mut bytes).unwrap();
+        }
+        let mut rest = &bytes[..];
+        pass(&mut rest).unwrap();
+        assert_eq!(take::<String>(&mut rest, Form::Framed).unwrap(), "");
+        // A failure ends behind the value too.
+        assert!(take::<(String, u8)>(&mut rest, Form::Framed).is_err());
+        assert!(rest.is_empty() && pass(&mut rest).is_err());
+        assert_eq!(form::<u8>().among_errors(true), Form::Number);
     }
 
     #[test]

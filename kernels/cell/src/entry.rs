@@ -3,12 +3,13 @@
 
 use std::io::Write as _;
 
+use crate::catch::NO_TEXT;
 use crate::host::{Bytes, host, text_of};
 
 /// Installs the panic hook. Called once per engine: the shared standard library is one for all artifacts.
 pub fn attach() {
     std::panic::set_hook(Box::new(|info| {
-        let message = info.payload_as_str().unwrap_or("Box<dyn Any>");
+        let message = info.payload_as_str().unwrap_or(NO_TEXT);
         let (file, line, column) = info
             .location()
             .map_or(("", 0, 0), |at| (at.file(), at.line(), at.column()));

@@ -126,6 +126,8 @@ struct Callbacks<F, S, T> {
     take: T,
     /// Where results are taken in the order of their inputs.
     order: Option<Order>,
+    /// Errors may stand in the place of results.
+    collects: bool,
 }
 
 /// Which results come next, and those that came before their turn: by the first index, how many, their bytes.
@@ -208,6 +210,7 @@ where
             source: plan.source,
             take: plan.take,
             order: request.ordered.then(Order::default),
+            collects: request.options.collect,
         });
         let captures = Captures {
             ctx: callbacks.0.cast_const().cast(),
@@ -358,7 +361,7 @@ extern "C" fn pull<F, S: Source, T>(
 ) -> Pulled {
     // SAFETY: as in `feed`.
     let callbacks = unsafe { callbacks::<F, S, T>(ctx) };
-    let mut inputs = Inputs::new(max, most, to, write);
+    let mut inputs = Inputs::new(max, most, callbacks.collects, to, write);
     if !caught(&mut || callbacks.source.pull(&mut inputs)) {
         inputs.fail(End::Panicked);
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v8";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v9";
 
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
@@ -319,6 +319,8 @@ pub struct Host {
     pub tell: extern "C" fn(fact: Fact, what: Bytes),
     /// Notes a panic of this thread; false when the host has no use for it, so that it should be printed.
     pub panicked: extern "C" fn(message: Bytes, file: Bytes, line: u32, column: u32) -> bool,
+    /// Of the noted panics of this thread, the one with this message has escaped the user's code; of an empty one, the last.
+    pub escaped: extern "C" fn(message: Bytes),
     /// Takes the noted panic of this thread: message and place, [`packed`].
     pub take_panic: extern "C" fn(to: *mut c_void, write: Write),
     /// The user's name for a line of an artifact's source, such as `In [3]:2`; `file` as a panic's location has
@@ -394,29 +396,36 @@ unsafe extern "C" {
 /// When the code runs outside a regatta engine.
 #[must_use]
 pub fn host() -> &'static Host {
+    match host_if_any() {
+        Some(host) => host,
+        None => panic!("this code runs inside a regatta engine only"),
+    }
+}
+
+/// The same; `None` outside of an engine.
+pub(crate) fn host_if_any() -> Option<&'static Host> {
     // Found once: it is the same for all artifacts.
     static FOUND: std::sync::OnceLock<Found> = std::sync::OnceLock::new();
     FOUND.get_or_init(|| Found(find())).0
 }
 
-struct Found(&'static Host);
+struct Found(Option<&'static Host>);
 
 // SAFETY: the table is constant, and its functions may be called from any thread.
 unsafe impl Sync for Found {}
 // SAFETY: as above.
 unsafe impl Send for Found {}
 
-fn find() -> &'static Host {
+fn find() -> Option<&'static Host> {
     // SAFETY: `dlsym` with the null handle (RTLD_DEFAULT) and a C string looks up a global symbol.
     let symbol = unsafe { dlsym(std::ptr::null_mut(), SYMBOL.as_ptr()) };
-    assert!(
-        !symbol.is_null(),
-        "this code runs inside a regatta engine only"
-    );
+    if symbol.is_null() {
+        return None;
+    }
     // SAFETY: the engine executable defines this versioned symbol with exactly this type.
     let table: extern "C" fn() -> *const Host = unsafe { std::mem::transmute(symbol) };
     // SAFETY: it returns a static.
-    unsafe { &*table() }
+    Some(unsafe { &*table() })
 }
 
 /// A [`Write`] that appends to a `Vec<u8>` behind `to`.

@@ -38,7 +38,7 @@ where
     It::Item: Serialize,
 {
     fn pull(&mut self, to: &mut Inputs) {
-        let form = codec::form::<It::Item>();
+        let form = codec::form::<It::Item>().among_errors(to.collects);
         while to.wants_more() {
             let next = if self.left > 0 {
                 self.inputs.next()
@@ -67,6 +67,8 @@ pub(crate) struct Inputs {
     /// How many are wanted, and the bytes that are enough.
     max: u64,
     most: u64,
+    /// Errors may stand in the place of results.
+    collects: bool,
     to: *mut c_void,
     write: Write,
 }
@@ -84,7 +86,7 @@ impl Inputs {
     }
 
     /// None so far: at the most `max`, and few more bytes than `most`.
-    pub fn new(max: u64, most: u64, to: *mut c_void, write: Write) -> Self {
+    pub fn new(max: u64, most: u64, collects: bool, to: *mut c_void, write: Write) -> Self {
         Self {
             pulled: Pulled {
                 count: 0,
@@ -95,6 +97,7 @@ impl Inputs {
             written: 0,
             max,
             most,
+            collects,
             to,
             write,
         }

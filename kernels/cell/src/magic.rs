@@ -1,7 +1,7 @@
 //! What the code that magics generate calls. Not for users: it may change with any version.
 
 use std::any::type_name;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt::Debug;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use crate::captures::Both;
-use crate::catch::caught;
+use crate::catch::{caught, give_up};
 use crate::checks::Travels;
 use crate::codec;
 use crate::host::{Bytes, End, Fact, Write, host, packed, text_of};
@@ -278,18 +278,22 @@ pub fn send<T: Travels>(value: &T) {
 
 type Encode<'a> = &'a dyn Fn(&mut dyn FnMut(&[u8])) -> bool;
 
-/// Gives the session the bytes that `encode` writes.
+/// What `encode` has come to stands beside it.
+type Encoding<'a> = (Encode<'a>, Cell<bool>);
+
+/// Gives the session the bytes that `encode` writes; when it cannot, the cell ends with the reason.
 fn hand_over(encode: Encode<'_>) {
     extern "C" fn feed(encode: *const c_void, to: *mut c_void, write: Write) {
         // SAFETY: it is the one that the `hand_over` call below borrows.
-        let encode = unsafe { *encode.cast::<Encode<'_>>() };
+        let (encode, encoded) = unsafe { &*encode.cast::<Encoding<'_>>() };
         let mut out = |bytes: &[u8]| write(to, Bytes::of(bytes));
-        // An encoder that panics or fails leaves too few bytes, which the other side tells.
-        caught(&mut || {
-            encode(&mut out);
-        });
+        caught(&mut || encoded.set(encode(&mut out)));
     }
-    (host().send)((&raw const encode).cast(), feed);
+    let encoding: Encoding<'_> = (encode, Cell::new(false));
+    (host().send)((&raw const encoding).cast(), feed);
+    if !encoding.1.get() {
+        give_up();
+    }
 }
 
 /// Sends one block of a slice for each of `parts` engines; their lengths differ by at most one.
@@ -328,7 +332,7 @@ pub fn gather_blocks<T: Travels>() -> Vec<T> {
         all.reserve_exact(bytes / size_of::<T>());
     }
     for mut part in parts {
-        codec::take_vec(&mut part, &mut all).expect("what was encoded can be decoded");
+        codec::take_vec(&mut part, &mut all).unwrap_or_else(|_| give_up());
     }
     all
 }
@@ -395,7 +399,7 @@ pub fn received<T: Travels>() -> Vec<T> {
         .map(|index| {
             // SAFETY: the host keeps the bytes until the cell ends.
             let mut bytes = unsafe { (host().receive)(index).as_slice() };
-            codec::take(&mut bytes, codec::form::<T>()).expect("what was encoded can be decoded")
+            codec::take(&mut bytes, codec::form::<T>()).unwrap_or_else(|_| give_up())
         })
         .collect()
 }

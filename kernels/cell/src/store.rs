@@ -147,6 +147,15 @@ pub unsafe fn run(
 /// When it panicked.
 #[expect(clippy::result_unit_err, reason = "generated code asks no more")]
 pub fn guarded<R, F: FnOnce() -> R>(AssertUnwindSafe(run): AssertUnwindSafe<F>) -> Result<(), ()> {
+    guarded_alone(run)
+}
+
+/// The same of a cell that has no variables.
+///
+/// # Errors
+/// As [`guarded`].
+#[expect(clippy::result_unit_err, reason = "generated code asks no more")]
+pub fn guarded_alone<R, F: FnOnce() -> R>(run: F) -> Result<(), ()> {
     value_of(run).map(drop).ok_or(())
 }
 

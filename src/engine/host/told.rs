@@ -77,7 +77,7 @@ pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column
         return false;
     }
     let panic = PanicInfo {
-        message: text(message),
+        message: message_of(message),
         file: text(file),
         line,
         column,
@@ -85,6 +85,24 @@ pub(super) extern "C" fn panicked(message: Bytes, file: Bytes, line: u32, column
     };
     let fatal = FATAL.contains(&panic.message.as_str()) && panic.file.ends_with(FATAL_IN);
     notes::note_panic(panic, fatal)
+}
+
+pub(super) extern "C" fn escaped(message: Bytes) {
+    notes::note_escaped(&message_of(message));
+}
+
+/// Of a panic's message so many bytes are kept.
+const LONGEST: usize = 64 * 1024;
+
+fn message_of(message: Bytes) -> String {
+    // SAFETY: as in `text`.
+    let bytes = unsafe { message.as_slice() };
+    let Some(kept) = bytes.get(..LONGEST) else {
+        return text(message);
+    };
+    let mut kept = String::from_utf8_lossy(kept).into_owned();
+    kept.push_str(&format!("… {} bytes in all", bytes.len()));
+    kept
 }
 
 pub(super) extern "C" fn timing(per_loop: *const f64, runs: u64, loops: u64) {
