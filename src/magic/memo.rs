@@ -199,8 +199,14 @@ mod tests {
             saved: Duration::ZERO,
         };
         let (f, g) = (row("f", 1), row("g", 2));
-        assert_eq!(cleared(&[f.clone()], Some("f")), "dropped 1 result of f");
-        assert_eq!(cleared(&[f.clone()], None), "dropped 1 result of f");
+        assert_eq!(
+            cleared(std::slice::from_ref(&f), Some("f")),
+            "dropped 1 result of f"
+        );
+        assert_eq!(
+            cleared(std::slice::from_ref(&f), None),
+            "dropped 1 result of f"
+        );
         assert_eq!(cleared(&[f, g], None), "dropped 3 results of 2 functions");
     }
 }
