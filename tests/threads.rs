@@ -210,22 +210,29 @@ fn maps_go_on_in_the_background() {
     let shown = session.cell("%timeline 1");
     contains(&shown, &["job 1", "chunks on 2 engines"]);
 
+    // What its items show is no value of the cell under way.
+    session.cells(&["%map -a |x: u64| { nap(30); x.evcxr_display(); } over 0..200u64"]);
+    let shown = session.cell("%px nap(300);");
+    contains(&shown, &["[stdout:0] ", "[stdout:1] "]);
+    lacks(&shown, &["result", "Out["]);
+    session.cells(&["%cancel"]);
+
     // Cancelled between two items: what is done stays, and so does everything else.
     let shown = session.cell("%map -a |x: u64| nap(100) + x over 0..1000u64");
-    contains(&shown, &["job 3"]);
+    contains(&shown, &["job 4"]);
     thread::sleep(Duration::from_millis(700));
     let jobs = session.cell("%jobs");
     contains(&jobs, &["running", "/1000", "t0"]);
     lacks(&jobs, &[" 0/1000"]);
     let since = Instant::now();
-    let shown = session.cell("%cancel 3");
+    let shown = session.cell("%cancel 4");
     contains(
         &shown,
-        &["job 3 is cancelled", "of 1000 items", "%result 3"],
+        &["job 4 is cancelled", "of 1000 items", "%result 4"],
     );
     assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
     contains(
-        &session.cell("let pairs = %result 3"),
+        &session.cell("let pairs = %result 4"),
         &["was cancelled", "index"],
     );
     contains(

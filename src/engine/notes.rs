@@ -27,7 +27,8 @@ struct Notes {
 pub struct Worker {
     pub rank: u32,
     pub size: u32,
-    /// Of the map that it works on.
+    /// The map that it works on, and its seed.
+    pub map: Option<u64>,
     pub seed: Option<u64>,
 }
 

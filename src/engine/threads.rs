@@ -51,6 +51,7 @@ impl ThreadPool {
                 Worker {
                     rank,
                     size,
+                    map: None,
                     seed: None,
                 },
                 || {

@@ -36,10 +36,11 @@ pub enum PoolEvent {
         stream: Stream,
         bytes: Printed,
     },
-    /// `rank`: of a thread in a thread pool.
+    /// `rank`: of a thread in a thread pool, `in_map`: while it works on a map.
     Shown {
         engine: EngineId,
         rank: Option<Rank>,
+        in_map: bool,
         value: Value,
     },
     RunDone {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::hub::State;
+use super::map::Map;
 use super::{EngineState, PoolEvent};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::Value;
@@ -15,9 +16,18 @@ impl State {
             FromEngine::Ready => self.engine_ready(engine),
             FromEngine::Shown {
                 rank,
+                map,
                 mime,
                 type_name,
-            } => self.value_shown(engine, rank, mime, type_name, &payload),
+            } => {
+                let text = String::from_utf8_lossy(&payload.copied()).into_owned();
+                let value = Value {
+                    content: vec![(mime, text)],
+                    type_name,
+                    ..Value::default()
+                };
+                self.value_shown(engine, rank, map, value);
+            }
             FromEngine::RunDone { busy, end } => self.run_done(engine, busy, end),
             FromEngine::ChunkDone { job, chunk, ended } => {
                 self.rest(engine, Duration::from_nanos(ended.busy));
@@ -77,26 +87,27 @@ impl State {
         &mut self,
         engine: EngineId,
         rank: Option<Rank>,
-        mime: String,
-        type_name: String,
-        text: &Payload,
+        map: Option<u64>,
+        value: Value,
     ) {
+        let job = |state: &Self| {
+            let is_it = |(_, it): &(_, &Map)| map.is_some_and(|map| it.is_on_threads_of(engine, map));
+            state.maps.iter().find(is_it).map(|(job, _)| *job)
+        };
+        let begun = job(self);
         // A map that was over before it is told before it.
         self.hear_callers_in(engine);
-        let text = String::from_utf8_lossy(&text.copied()).into_owned();
-        let value = Value {
-            content: vec![(mime, text)],
-            type_name,
-            ..Value::default()
-        };
-        self.emit(
+        let shown = PoolEvent::Shown {
             engine,
-            PoolEvent::Shown {
-                engine,
-                rank,
-                value,
-            },
-        );
+            rank,
+            in_map: map.is_some(),
+            value,
+        };
+        // Its caller may run another cell meanwhile.
+        match begun.or_else(|| job(self)) {
+            Some(job) => self.emit_of(job, shown),
+            None => self.emit(engine, shown),
+        }
     }
 
     fn run_done(&mut self, engine: EngineId, busy: u64, end: RunEnd) {

@@ -156,9 +156,10 @@ pub enum FromEngine {
     Ready,
     /// It lacks an artifact that it is to run, and waits for it.
     WantArtifact { artifact: ArtifactId },
-    /// A value to show. Payload: its text. `rank`: a thread of a thread pool.
+    /// A value to show. Payload: its text. `rank`: a thread of a thread pool, `map`: the one that it works on there.
     Shown {
         rank: Option<Rank>,
+        map: Option<u64>,
         mime: String,
         type_name: String,
     },

@@ -37,9 +37,10 @@ pub fn text(bytes: Bytes) -> String {
 }
 
 pub(super) extern "C" fn show(mime: Bytes, value: Bytes, type_name: Bytes) {
-    let rank = notes::worker().map(|worker| Rank(worker.rank));
+    let worker = notes::worker();
     let message = FromEngine::Shown {
-        rank,
+        rank: worker.map(|worker| Rank(worker.rank)),
+        map: worker.and_then(|worker| worker.map),
         mime: text(mime),
         type_name: text(type_name),
     };

@@ -200,16 +200,20 @@ impl Map {
         let work = self.work();
         let ctx = Shared(self.call.ctx);
         let (rayon, size, call) = (self.pool.rayon.clone(), self.pool.size, self.call);
-        let seed = self.options.seed;
+        let (map, seed) = (Some(self.number), self.options.seed);
         // Written to when all threads are done.
         let done = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(std::io::Error::from)?;
         let followed = rayon.in_place_scope(|scope| {
             let (work, ctx, done) = (&work, &ctx, &done);
             scope.spawn_broadcast(move |_, worker| {
                 let rank = worker.index() as u32;
-                notes::as_worker(notes::Worker { rank, size, seed }, || {
-                    work.run(rank, call.run, ctx)
-                });
+                let worker = notes::Worker {
+                    rank,
+                    size,
+                    map,
+                    seed,
+                };
+                notes::as_worker(worker, || work.run(rank, call.run, ctx));
                 if work.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     // It is looked at from time to time anyway.
                     let _ = done.write(1);

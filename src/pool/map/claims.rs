@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Map, Runners, Step};
+use crate::ids::EngineId;
 use crate::pool::MapFault;
 use crate::pool::dispatch::Elsewhere;
 use crate::wire::{Payload, ThreadsOver, ThreadsTold, ToCaller};
@@ -14,6 +15,11 @@ impl Map {
         if let Runners::Threads { map } = self.runners {
             self.tell(&ToCaller::Stop { map }, &Payload::None);
         }
+    }
+
+    /// Whether it is the one on threads that `caller` calls by this number.
+    pub fn is_on_threads_of(&self, caller: EngineId, number: u64) -> bool {
+        self.caller == caller && matches!(self.runners, Runners::Threads { map } if map == number)
     }
 
     /// What has become of the inputs that they had claimed.

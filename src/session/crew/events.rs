@@ -80,9 +80,19 @@ impl Crew {
                 stream,
                 bytes,
             } => self.stray_print(about, engine, stream, bytes.as_slice(), sink),
+            PoolEvent::Shown {
+                engine,
+                rank,
+                value,
+                ..
+            } => {
+                let origin = rank.map_or_else(|| self.origin_of(engine), Origin::Engine);
+                let text = format!("{}\n", value.text());
+                self.screen
+                    .output(about, origin, Stream::Stdout, text, sink);
+            }
             PoolEvent::RunDone { engine, end, .. } => self.note_begun(about, engine, &end, sink),
             PoolEvent::Up { .. }
-            | PoolEvent::Shown { .. }
             | PoolEvent::Data { .. }
             | PoolEvent::Kept { .. }
             | PoolEvent::Broadcast { .. }

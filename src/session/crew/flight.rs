@@ -200,6 +200,7 @@ impl Flight {
                 engine,
                 rank,
                 mut value,
+                ..
             } => {
                 value.type_name = shorten(&value.type_name);
                 self.value(engine, rank, value)

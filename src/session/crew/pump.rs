@@ -122,7 +122,11 @@ impl Crew {
     fn flight_of(&mut self, event: &PoolEvent) -> Option<&mut Flight> {
         let engine = match event {
             PoolEvent::Output { engine, .. }
-            | PoolEvent::Shown { engine, .. }
+            | PoolEvent::Shown {
+                engine,
+                in_map: false,
+                ..
+            }
             | PoolEvent::RunDone { engine, .. }
             | PoolEvent::Data { engine, .. }
             | PoolEvent::Kept { engine, .. }
