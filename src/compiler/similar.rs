@@ -1,7 +1,7 @@
 //! Which names rustc calls similar that nobody would. Pure: text in, yes or no out.
 
 /// The names in a message, without their paths.
-fn quoted(message: &str) -> impl Iterator<Item = &str> {
+fn names_in(message: &str) -> impl Iterator<Item = &str> {
     let quoted = message.split('`').skip(1).step_by(2);
     quoted.filter_map(|path| path.rsplit("::").next())
 }
@@ -9,8 +9,8 @@ fn quoted(message: &str) -> impl Iterator<Item = &str> {
 /// Whether a help or a label calls a name similar that is like none of the error's own.
 pub fn is_far_fetched(label: &str, told: &str) -> bool {
     let says = label.contains("similar name exists") || label.starts_with("similarly named");
-    let like = |known: &str| quoted(told).any(|name| similar(name, known));
-    says && !quoted(label).next().is_some_and(like)
+    let like = |known: &str| names_in(told).any(|name| similar(name, known));
+    says && !names_in(label).next().is_some_and(like)
 }
 
 /// Whether one name can be a slip for the other; to rustc all names of one letter are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use regatta_cell::host::{Bytes, Captures, End, Fault, MapCall, Pull, Put, Step};
+use regatta_cell::host::{Bytes, Captures, End, Fault, MapCall, Pull, Put, Step, UNDECODABLE};
 use regatta_cell::options::{MapOptions, Schedule};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -271,11 +271,8 @@ impl Caller {
         {
             // The user's own code may have panicked over it.
             let panic = notes::take_panic();
-            self.undecodable = Some(match &panic {
-                None => "a result could not be decoded".to_owned(),
-                Some(why) if why.file.is_empty() => format!("a result is lost: {}", why.message),
-                Some(why) => format!("a result could not be decoded: {}{}", why.message, why.at()),
-            });
+            let told = panic.as_ref().map(PanicInfo::undecodable);
+            self.undecodable = Some(told.unwrap_or_else(|| UNDECODABLE.to_owned()));
             let panic = panic.map(Box::new);
             self.outside
                 .send(&FromCaller::Undecodable { panic }, &Payload::None)?;

@@ -91,7 +91,8 @@ impl State {
         value: Value,
     ) {
         let job = |state: &Self| {
-            let is_it = |(_, it): &(_, &Map)| map.is_some_and(|map| it.is_on_threads_of(engine, map));
+            let is_it =
+                |(_, it): &(_, &Map)| map.is_some_and(|map| it.is_on_threads_of(engine, map));
             state.maps.iter().find(is_it).map(|(job, _)| *job)
         };
         let begun = job(self);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use regatta_cell::host::UNDECODABLE;
+
 use crate::pool::{MapFailure, MapFault, MapRefusal};
 
 impl fmt::Display for MapFailure {
@@ -21,16 +23,8 @@ impl fmt::Display for MapFailure {
             MapFault::Interrupted { .. } => f.write_str("it was interrupted"),
             MapFault::PlanOnly => f.write_str("only the plan was wanted"),
             MapFault::Refused(why) => why.fmt(f),
-            MapFault::Undecodable(None) => f.write_str("a result could not be decoded"),
-            MapFault::Undecodable(Some(why)) if why.file.is_empty() => {
-                write!(f, "a result is lost: {}", why.message)
-            }
-            MapFault::Undecodable(Some(panic)) => write!(
-                f,
-                "a result could not be decoded: {}{}",
-                panic.message,
-                panic.at()
-            ),
+            MapFault::Undecodable(None) => f.write_str(UNDECODABLE),
+            MapFault::Undecodable(Some(why)) => f.write_str(&why.undecodable()),
             MapFault::Inputs(why) => f.write_str(why),
             MapFault::InputsPanicked(panic) => {
                 write!(f, "the inputs panicked{}: {}", panic.at(), panic.message)

@@ -55,13 +55,9 @@ fn marked(
         width: style.width.saturating_sub(lines.to_string().len() + 10),
         ..*style
     };
-    let fitting = |text: &str| match style.live {
-        true => margin.wrapped(
-            &normalize_untrusted_str(&text::screenful(text.trim_end())),
-            0,
-            0,
-        ),
-        false => normalize_untrusted_str(&text::screenful(text.trim_end())),
+    let fitting = |text: &str| {
+        let text = normalize_untrusted_str(&text::screenful(text.trim_end()));
+        margin.wrapped(&text, 0, 0)
     };
     for note in explained::notes(report) {
         group = group.element(Level::NOTE.message(fitting(&note)));
@@ -91,10 +87,7 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
         .unwrap_or_default();
     let what = normalize_untrusted_str(&text::screenful(report.to_string().trim_end()));
     let name = format!("{name}{code}");
-    let what = match style.live {
-        true => style.wrapped(&what, name.len() + 2, 2),
-        false => what,
-    };
+    let what = style.wrapped(&what, name.len() + 2, 2);
     let mut out = format!("{}: {what}\n", style.failure(&name));
     if let Some(snippet) = snippet {
         out.push_str(&format!(" {} {}\n", style.faint("-->"), snippet.name));
@@ -104,7 +97,11 @@ fn unmarked(report: &Report, name: &str, snippet: Option<&Snippet>, style: &Styl
     let told = notes.map(|note| ("note", note));
     for (kind, text) in told.chain(hint.map(|hint| ("help", hint))) {
         let text = normalize_untrusted_str(&text::screenful(text.trim_end()));
-        let text = style.wrapped(&text, FOOT, FOOT);
+        let text = match style.live {
+            true => style.wrapped(&text, FOOT, FOOT),
+            // What goes on below stands in its column all the same.
+            false => text.replace('\n', &format!("\n{:FOOT$}", "")),
+        };
         out.push_str(&format!("  = {}: {text}\n", style.prompt(kind)));
     }
     out

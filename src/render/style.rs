@@ -99,7 +99,7 @@ impl Style {
     /// wants lines whole. `first` columns of its first line are taken, and the others begin with `indent` blanks.
     pub(crate) fn wrapped(&self, text: &str, first: usize, indent: usize) -> String {
         if !self.live {
-            return text.replace('\n', &format!("\n{}", " ".repeat(indent)));
+            return text.to_owned();
         }
         let (first, indent) = (" ".repeat(first), " ".repeat(indent));
         let mut options = textwrap::Options::new(self.width)

@@ -269,10 +269,7 @@ impl<W: Write> Drop for Terminal<W> {
 }
 
 fn notice(text: &str, style: &Style) -> String {
-    let text = match style.live {
-        true => style.wrapped(text.trim_end(), 6, 2),
-        false => text.trim_end().to_owned(),
-    };
+    let text = style.wrapped(text.trim_end(), 6, 2);
     let note = style.spell(format!("note: {text}"));
     ended(style.warning(&note))
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regatta_cell::host::UNDECODABLE;
 use regatta_cell::options::MapOptions;
 use serde::{Deserialize, Serialize};
 
@@ -390,6 +391,14 @@ impl PanicInfo {
     pub fn at(&self) -> String {
         self.place
             .map_or_else(String::new, |place| format!(" at {place}"))
+    }
+
+    /// What is told of a result that could not be decoded for it; serde's own refusals have no place.
+    pub fn undecodable(&self) -> String {
+        match self.file.is_empty() {
+            true => format!("a result is lost: {}", self.message),
+            false => format!("{UNDECODABLE}: {}{}", self.message, self.at()),
+        }
     }
 
     /// One without a place.

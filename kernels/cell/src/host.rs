@@ -11,6 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The symbol of the engine executable that returns its [`Host`] table.
 pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v9";
 
+/// What a caller is told that cannot read a result of its map.
+pub const UNDECODABLE: &str = "a result could not be decoded";
+
 /// Borrowed bytes on their way through the table, valid for the call alone.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::ItemError;
 use crate::exchange::{Handle, Movable, Outcome};
-use crate::host::{Progress, Step, host};
+use crate::host::{Progress, Step, UNDECODABLE, host};
 use crate::waiting::Bell;
 
 /// A map that runs while the cell goes on. Its results stay, encoded as they came, until it and its clones are
@@ -87,8 +87,6 @@ pub(crate) type SharedSink = Box<dyn Fn(Outcome<'_>) -> bool + Send + Sync>;
 
 /// How results are decoded, and how an error becomes one where errors are collected.
 pub(crate) type How<O> = (Decode<O>, Option<fn(ItemError) -> O>);
-
-const UNDECODABLE: &str = "a result could not be decoded";
 
 impl<O> Shared<O> {
     /// Takes what comes back.

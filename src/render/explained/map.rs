@@ -3,6 +3,7 @@
 use regatta_cell::checks;
 
 use crate::outcome::{MapCause, NotExchanged, Stuck};
+use crate::render::notices::quoted;
 
 pub(super) fn what(cause: &MapCause) -> String {
     match cause {
@@ -20,7 +21,7 @@ pub(super) fn what(cause: &MapCause) -> String {
         MapCause::Borrows(names) => {
             let borrowed = match names.as_slice() {
                 [] => "what ends with the cell".to_owned(),
-                names => format!("`{}`", names.join("`, `")),
+                names => quoted(names),
             };
             format!("a job goes on after its cell, and its inputs borrow {borrowed}")
         }
