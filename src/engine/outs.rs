@@ -18,8 +18,13 @@ pub struct Kept {
     outs: VecDeque<(u64, Out)>,
 }
 
-// SAFETY: cells alone touch the values, and all of an engine's cells run on its main thread, one by one.
+// SAFETY: the values are touched on the engine's main thread alone, on which its cells run one by one: whoever asks on
+// another one gives and gets none (`on_the_cells_thread`).
 unsafe impl Send for Kept {}
+
+fn on_the_cells_thread() -> bool {
+    nix::unistd::gettid() == nix::unistd::getpid()
+}
 
 fn kept() -> MutexGuard<'static, Kept> {
     context()
@@ -66,6 +71,9 @@ pub extern "C" fn heap() -> u64 {
 }
 
 pub extern "C" fn keep(out: Out, type_name: Bytes) {
+    if !on_the_cells_thread() {
+        return (out.drop)(out.value);
+    }
     // SAFETY: the caller's bytes live for the call.
     let type_name = String::from_utf8_lossy(unsafe { type_name.as_slice() }).into_owned();
     let bytes = out.bytes;
@@ -86,12 +94,13 @@ pub extern "C" fn keep(out: Out, type_name: Bytes) {
 }
 
 pub extern "C" fn take_kept(number: u64, stamp: u64) -> *mut c_void {
-    let out = kept().remove(number, |out| out.stamp == stamp);
+    let wanted = |out: &Out| out.stamp == stamp && on_the_cells_thread();
+    let out = kept().remove(number, wanted);
     out.map_or(std::ptr::null_mut(), |out| out.value)
 }
 
 pub extern "C" fn drop_kept(number: u64) {
-    let out = kept().remove(number, |_| true);
+    let out = kept().remove(number, |_| on_the_cells_thread());
     if let Some(out) = out {
         (out.drop)(out.value);
     }

@@ -306,7 +306,8 @@ pub struct MemoCounts {
     pub cleared: AtomicU64,
 }
 
-/// The services of the engine process.
+/// The services of the engine process. Its functions take pointers on trust, so this crate alone gets at the table:
+/// each of its calls hands over what the function's description says.
 #[repr(C)]
 pub struct Host {
     pub rank: extern "C" fn() -> u32,
@@ -398,7 +399,7 @@ unsafe extern "C" {
 /// # Panics
 /// When the code runs outside a regatta engine.
 #[must_use]
-pub fn host() -> &'static Host {
+pub(crate) fn host() -> &'static Host {
     match host_if_any() {
         Some(host) => host,
         None => panic!("this code runs inside a regatta engine only"),

@@ -95,7 +95,9 @@ pub fn take<T>(number: u64) -> T {
         "the value is no {}, or no longer there",
         type_name::<T>()
     );
-    // SAFETY: it is what `hand_over` made of a box of this very type, and the host has given it away.
+    // SAFETY: it is what `hand_over` made of a box of this type, by its stamp, and the host has given it away, to the
+    // thread that it came from. The stamp knows no lifetimes, but a type that is kept has none (`is_owned`), so there
+    // is none in which this `T` could differ from it.
     unsafe {
         let boxed = Box::from_raw(boxed.cast::<Boxed>());
         *Box::from_raw(boxed.value.cast::<T>())
