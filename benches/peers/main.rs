@@ -4,6 +4,7 @@
 //! fails ends it with a message and exit status 1.
 
 mod alone;
+mod c;
 mod compiling;
 mod data;
 mod driver;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 13] = [
+    let measures: [(&str, Measure); 15] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -60,6 +61,8 @@ fn bench() -> Outcome<String> {
         ("threads", efficiency::threads),
         ("balance", efficiency::balance),
         ("compile", compiling::compile),
+        ("calls", c::calls),
+        ("c", c::cell),
     ];
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args()
