@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{DeathCause, Deaths};
+use super::{DeathCause, Deaths, EngineOutcome};
 use crate::ids::{CellId, PoolName, Rank};
 
 /// What happened.
@@ -13,6 +13,7 @@ pub enum Cause {
     Told(String),
     Code(CodeCause),
     Map(MapCause),
+    Pool(PoolCause),
     Session(SessionCause),
 }
 
@@ -164,6 +165,74 @@ pub enum NotExchanged {
     Other,
 }
 
+/// Why there is no pool, or no such one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolCause {
+    /// Threads end with each cell.
+    ThreadsEnd,
+    /// They have nothing of their own to begin with.
+    ThreadsBorrow,
+    NoneStarted,
+    Unknown {
+        name: String,
+        /// Those that there are.
+        others: Vec<PoolName>,
+    },
+    /// It cannot name a pool.
+    NoName(String),
+    Taken(String),
+    TooFew {
+        size: i64,
+        cores: u32,
+    },
+    TooMany {
+        size: u32,
+        most: u32,
+        cores: u32,
+    },
+    NotStarted {
+        why: String,
+    },
+    DiedAtStart(DeathCause),
+    NoAnswer {
+        engines: u32,
+        seconds: u64,
+    },
+}
+
+/// Why a value that a cell has shown is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotKept {
+    /// Its type shows itself.
+    ShowsItself,
+    /// No cell could write its type.
+    NoName(String),
+    /// A value of this type may borrow from others.
+    Borrows(String),
+    /// It is not the value of a plain expression.
+    NotPlain,
+    /// More is kept than this: so many values, so many megabytes; `large`: by the value alone.
+    NoRoom {
+        large: bool,
+        values: usize,
+        megabytes: u64,
+    },
+    /// It went with the session's other variables.
+    WithOthers,
+    /// Its type was redefined.
+    Redefined,
+    Moved(CellId),
+    Dropped,
+}
+
+/// How engines failed in a cell, in a few words: the first, and how many more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstFailure<'a> {
+    pub rank: Rank,
+    pub outcome: &'a EngineOutcome,
+    pub more: usize,
+}
+
 /// The session's own trouble, and how cells end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionCause {
@@ -306,4 +375,4 @@ macro_rules! causes {
         }
     )*};
 }
-causes!(Code: CodeCause Map: MapCause Session: SessionCause);
+causes!(Code: CodeCause Map: MapCause Pool: PoolCause Session: SessionCause);

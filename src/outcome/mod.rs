@@ -12,8 +12,8 @@ use std::time::Duration;
 
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use explained::{
-    Cause, CodeCause, Doing, Gone, Help, Label, MapCause, Missing, NotExchanged, Note,
-    SessionCause, Showing, Stuck, Unkept, Unshown,
+    Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, NotExchanged,
+    NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept, Unshown,
 };
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,

@@ -2,6 +2,7 @@
 
 mod code;
 mod map;
+mod pool;
 mod session;
 
 use std::fmt;
@@ -22,6 +23,7 @@ impl fmt::Display for Cause {
             Self::Told(told) => f.write_str(told),
             Self::Code(cause) => f.write_str(&code::what(cause)),
             Self::Map(cause) => f.write_str(&map::what(cause)),
+            Self::Pool(cause) => f.write_str(&pool::what(cause)),
             Self::Session(cause) => f.write_str(&session::what(cause)),
         }
     }
@@ -32,7 +34,7 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
     let of_cause = match &report.cause {
         Cause::Map(cause) => map::notes(cause),
         Cause::Session(cause) => session::notes(cause),
-        Cause::Told(_) | Cause::Code(_) => Vec::new(),
+        Cause::Told(_) | Cause::Code(_) | Cause::Pool(_) => Vec::new(),
     };
     let notes = report.notes.iter().map(note);
     notes.chain(of_cause).collect()
@@ -74,6 +76,7 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
         (None, Cause::Told(_)) => None,
         (None, Cause::Code(cause)) => code::hint(cause),
         (None, Cause::Map(cause)) => map::hint(cause),
+        (None, Cause::Pool(cause)) => pool::hint(cause),
         (None, Cause::Session(cause)) => session::hint(cause).map(str::to_owned),
     }
 }

@@ -8,7 +8,7 @@ use super::names::nameable;
 use super::types::shorten;
 use super::{Code, Failed, Session, explain};
 use crate::cell::{Mention, Shown, mentions, replaced, shown};
-use crate::outcome::{Cause, CodeCause, Report, Sink};
+use crate::outcome::{Cause, CodeCause, NotKept, Report, Sink};
 
 impl Session {
     /// Runs a cell's Rust: `_` and `Out[3]` in it mean earlier values, and its own value is kept.
@@ -93,7 +93,7 @@ impl Session {
         match out.place {
             Whereabouts::Variable => Ok(variable(cell)),
             Whereabouts::Place(expression) => Ok(format!("({expression}).clone()")),
-            Whereabouts::Gone(why) => Err(gone(written, cell, &why).into()),
+            Whereabouts::Gone(why) => Err(gone(written, cell, &why.to_string()).into()),
             Whereabouts::Engine(number) => {
                 self.take_out(cell, number, &out.type_name, sink)
                     .map_err(|failed| {
@@ -149,10 +149,8 @@ impl Session {
         }
         self.run_local(&Code::default().generated(&variables), sink)?;
         for cell in &cells {
-            let why = "it was dropped by `%out --drop`";
-            self.crew
-                .outs
-                .moves_to(*cell, Whereabouts::Gone(why.to_owned()));
+            let dropped = Whereabouts::Gone(NotKept::Dropped);
+            self.crew.outs.moves_to(*cell, dropped);
         }
         Ok(cells.len())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Crew;
 use super::pump::Awaited;
 use crate::ids::EngineId;
-use crate::outcome::{DeathCause, Doing, ErrorKind, Report, Sink};
+use crate::outcome::{DeathCause, Doing, ErrorKind, PoolCause, Report, Sink};
 use crate::session::Failed;
 use crate::session::explain::interrupted;
 use crate::session::namespace::Namespace;
@@ -69,24 +69,23 @@ impl Awaited for AllUp<'_> {
         for engine in self.engines {
             match crew.starting.get(engine) {
                 Some(Beginning::NotStarted(why)) => {
-                    return Err(Report::new(
-                        ErrorKind::System,
-                        format!("an engine could not be started: {why}"),
-                    )
-                    .hint("fewer engines need fewer processes and file descriptors: `-n N`")
-                    .into());
+                    let cause = PoolCause::NotStarted { why: why.clone() };
+                    return Err(Report::new(ErrorKind::System, cause).into());
                 }
                 Some(Beginning::Died(cause)) => {
-                    let what = format!("an engine died while it started: {cause}");
-                    return Err(Report::new(ErrorKind::EngineDied, what).into());
+                    let cause = PoolCause::DiedAtStart(cause.clone());
+                    return Err(Report::new(ErrorKind::EngineDied, cause).into());
                 }
                 Some(Beginning::Awaited) => missing += 1,
                 Some(Beginning::Up) | None => {}
             }
         }
         if missing > 0 && self.since.elapsed() >= START_PATIENCE {
-            let what = format!("{missing} engines did not answer within 20 s");
-            return Err(Report::new(ErrorKind::System, what).into());
+            let cause = PoolCause::NoAnswer {
+                engines: missing,
+                seconds: START_PATIENCE.as_secs(),
+            };
+            return Err(Report::new(ErrorKind::System, cause).into());
         }
         Ok((missing == 0).then_some(()))
     }

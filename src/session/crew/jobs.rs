@@ -8,7 +8,7 @@ use super::Crew;
 use super::flight::FlightId;
 use super::outs::is_out;
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{EngineOutcome, JobState, PoolKind, PxReport, Report};
+use crate::outcome::{FirstFailure, JobState, PoolKind, PxReport, Report};
 use crate::pool::JobRecord;
 use crate::session::JobStatus;
 use crate::session::px::{Asked, Plan};
@@ -74,19 +74,12 @@ impl End {
         let rows = self.report.iter().flat_map(|report| &report.engines);
         let mut failures = rows.filter(|row| !row.outcome.is_ok());
         let first = failures.next()?;
-        let what = match &first.outcome {
-            EngineOutcome::Panicked { message, .. } => format!("panicked: {message}"),
-            EngineOutcome::Errored { message } => message.clone(),
-            EngineOutcome::Died { cause, .. } => format!("died: {cause}"),
-            EngineOutcome::Skipped { why } => why.clone(),
-            EngineOutcome::Interrupted => "was interrupted".to_owned(),
-            EngineOutcome::Done(_) => return None,
+        let first = FirstFailure {
+            rank: first.rank,
+            outcome: &first.outcome,
+            more: failures.count(),
         };
-        let more = match failures.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        Some(format!("engine {}{more}: {what}", first.rank))
+        Some(first.to_string())
     }
 }
 

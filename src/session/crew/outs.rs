@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Crew;
 use crate::cell::Mention;
 use crate::ids::CellId;
+use crate::outcome::NotKept;
 use crate::session::types::shorten;
 use crate::wire::{KEPT_BYTES, KEPT_VALUES};
 
@@ -21,7 +22,7 @@ pub enum Whereabouts {
     /// It is the value of an expression that names it, such as `x`.
     Place(String),
     /// Why it is not there.
-    Gone(String),
+    Gone(NotKept),
 }
 
 /// A value that a cell has shown.
@@ -95,14 +96,10 @@ impl Outs {
         let large = note.bytes > KEPT_BYTES;
         for out in self.all.values_mut() {
             if matches!(out.place, Whereabouts::Engine(number) if note.dropped.contains(&number)) {
-                let limits = format!(
-                    "the last {KEPT_VALUES} values are kept, of {} MB in all",
-                    KEPT_BYTES >> 20
-                );
-                out.place = Whereabouts::Gone(if large {
-                    format!("it was too large: {limits}")
-                } else {
-                    format!("newer values took its room: {limits}")
+                out.place = Whereabouts::Gone(NotKept::NoRoom {
+                    large,
+                    values: KEPT_VALUES,
+                    megabytes: KEPT_BYTES >> 20,
                 });
             }
         }
@@ -125,8 +122,7 @@ impl Outs {
     pub fn engine_gone(&mut self) {
         for out in self.all.values_mut() {
             if !matches!(out.place, Whereabouts::Gone(_)) {
-                let why = "it went with the session's other variables";
-                out.place = Whereabouts::Gone(why.to_owned());
+                out.place = Whereabouts::Gone(NotKept::WithOthers);
             }
         }
     }
@@ -137,7 +133,7 @@ impl Outs {
             let words = crate::cell::identifiers(&out.type_name);
             let concerned = names.iter().any(|name| words.contains(name));
             if concerned && matches!(out.place, Whereabouts::Engine(_) | Whereabouts::Variable) {
-                out.place = Whereabouts::Gone("its type was redefined".to_owned());
+                out.place = Whereabouts::Gone(NotKept::Redefined);
             }
         }
     }
@@ -146,7 +142,7 @@ impl Outs {
     pub fn check_variables(&mut self, cell: CellId, has: impl Fn(&str) -> bool) {
         for (number, out) in &mut self.all {
             if out.place == Whereabouts::Variable && !has(&variable(*number)) {
-                out.place = Whereabouts::Gone(format!("it was moved in In [{cell}]"));
+                out.place = Whereabouts::Gone(NotKept::Moved(cell));
             }
         }
     }
@@ -180,20 +176,19 @@ impl Outs {
 }
 
 /// Why a value of this type is not kept.
-fn why_not(type_name: &str) -> String {
+fn why_not(type_name: &str) -> NotKept {
+    let kind = || shorten(type_name);
     if type_name.is_empty() {
-        return "its type shows itself, and only plain values are kept".to_owned();
-    }
-    let kind = shorten(type_name);
-    if type_name.contains('{') {
-        format!("the type {kind} has no name that a cell could write")
+        NotKept::ShowsItself
+    } else if type_name.contains('{') {
+        NotKept::NoName(kind())
     } else if type_name.contains(['\'', '&', '*'])
         || type_name.contains("dyn ")
         || is_part(type_name)
     {
-        format!("a value of the type {kind} may borrow from others")
+        NotKept::Borrows(kind())
     } else {
-        "only values of plain expressions are kept".to_owned()
+        NotKept::NotPlain
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use super::{Crew, is_ours};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{DeathCause, PoolKind, Report, Sink};
+use crate::outcome::{DeathCause, PoolCause, PoolKind, Report, Sink};
 use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, WhichMaps};
 use crate::session::{Code, Failed};
 
@@ -47,14 +47,10 @@ impl PoolRequest {
             return Ok(());
         }
         if self.items.is_some() {
-            let what = "the threads of a pool end with each cell anyway";
-            return Err(Report::usage(what)
-                .hint("`--tasks-per-engine` is for process engines: `%pool start processes`"));
+            return Err(Report::usage(PoolCause::ThreadsEnd));
         }
         if self.init.is_some() {
-            let what = "the threads of a pool have nothing of their own to begin with";
-            return Err(Report::usage(what)
-                .hint("they borrow the session's variables: run the code as a cell"));
+            return Err(Report::usage(PoolCause::ThreadsBorrow));
         }
         Ok(())
     }
@@ -88,21 +84,16 @@ impl Crew {
     /// The pool with this name, or the one in use.
     pub fn pool_named(&self, name: Option<&str>) -> Result<&Pool, Report> {
         let Some(name) = name else {
-            return self.current_pool().ok_or_else(|| {
-                Report::usage("no pool is started")
-                    .hint("`%pool start` starts one process engine per core")
-            });
+            let none = || Report::usage(PoolCause::NoneStarted);
+            return self.current_pool().ok_or_else(none);
         };
         self.pools
             .iter()
             .find(|pool| pool.name.0 == name)
             .ok_or_else(|| {
-                let names: Vec<&str> = self.pools.iter().map(|pool| pool.name.0.as_str()).collect();
-                let report = Report::usage(format!("there is no pool `{name}`"));
-                match names.as_slice() {
-                    [] => report.hint("no pool is started: `%pool start`"),
-                    names => report.hint(format!("there is {}", names.join(", "))),
-                }
+                let (name, pools) = (name.to_owned(), self.pools.iter());
+                let others = pools.map(|pool| pool.name.clone()).collect();
+                Report::usage(PoolCause::Unknown { name, others })
             })
     }
 
@@ -157,12 +148,10 @@ impl Crew {
         if let Some(name) = name {
             let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || !name.chars().all(letters) {
-                return Err(Report::usage(format!("`{name}` cannot name a pool"))
-                    .hint("a name has letters, digits, `-` and `_`"));
+                return Err(Report::usage(PoolCause::NoName(name.to_owned())));
             }
             if taken(name) {
-                return Err(Report::usage(format!("there is already a pool `{name}`"))
-                    .hint(format!("`%pool stop {name}` first, or choose another name")));
+                return Err(Report::usage(PoolCause::Taken(name.to_owned())));
             }
             return Ok(PoolName(name.to_owned()));
         }
@@ -376,21 +365,10 @@ impl Crew {
 }
 
 fn checked_size(size: i64) -> Result<u32, Report> {
+    let (most, cores) = (MOST, cores());
     match u32::try_from(size) {
-        Ok(0) | Err(_) => Err(
-            Report::usage(format!("a pool of {size} engines cannot work")).hint(format!(
-                "this machine has {} cores: `-n {}`",
-                cores(),
-                cores()
-            )),
-        ),
-        Ok(size) if size > MOST => {
-            Err(
-                Report::usage(format!("{size} engines are too many for one machine")).hint(
-                    format!("the most is {MOST}; this machine has {} cores", cores()),
-                ),
-            )
-        }
+        Ok(0) | Err(_) => Err(Report::usage(PoolCause::TooFew { size, cores })),
+        Ok(size) if size > MOST => Err(Report::usage(PoolCause::TooMany { size, most, cores })),
         Ok(size) => Ok(size),
     }
 }

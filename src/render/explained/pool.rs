@@ -1,0 +1,110 @@
+//! The words for pools that cannot be, and for what engines and cells have not left.
+
+use std::fmt;
+
+use crate::outcome::{EngineOutcome, FirstFailure, NotKept, PoolCause};
+
+pub(super) fn what(cause: &PoolCause) -> String {
+    match cause {
+        PoolCause::ThreadsEnd => "the threads of a pool end with each cell anyway".to_owned(),
+        PoolCause::ThreadsBorrow => {
+            "the threads of a pool have nothing of their own to begin with".to_owned()
+        }
+        PoolCause::NoneStarted => "no pool is started".to_owned(),
+        PoolCause::Unknown { name, .. } => format!("there is no pool `{name}`"),
+        PoolCause::NoName(name) => format!("`{name}` cannot name a pool"),
+        PoolCause::Taken(name) => format!("there is already a pool `{name}`"),
+        PoolCause::TooFew { size, .. } => format!("a pool of {size} engines cannot work"),
+        PoolCause::TooMany { size, .. } => {
+            format!("{size} engines are too many for one machine")
+        }
+        PoolCause::NotStarted { why } => format!("an engine could not be started: {why}"),
+        PoolCause::DiedAtStart(cause) => format!("an engine died while it started: {cause}"),
+        PoolCause::NoAnswer { engines, seconds } => {
+            format!("{engines} engines did not answer within {seconds} s")
+        }
+    }
+}
+
+pub(super) fn hint(cause: &PoolCause) -> Option<String> {
+    Some(match cause {
+        PoolCause::ThreadsEnd => {
+            "`--tasks-per-engine` is for process engines: `%pool start processes`".to_owned()
+        }
+        PoolCause::ThreadsBorrow => {
+            "they borrow the session's variables: run the code as a cell".to_owned()
+        }
+        PoolCause::NoneStarted => "`%pool start` starts one process engine per core".to_owned(),
+        PoolCause::Unknown { others, .. } if others.is_empty() => {
+            "no pool is started: `%pool start`".to_owned()
+        }
+        PoolCause::Unknown { others, .. } => {
+            let names: Vec<&str> = others.iter().map(|name| name.0.as_str()).collect();
+            format!("there is {}", names.join(", "))
+        }
+        PoolCause::NoName(_) => "a name has letters, digits, `-` and `_`".to_owned(),
+        PoolCause::Taken(name) => format!("`%pool stop {name}` first, or choose another name"),
+        PoolCause::TooFew { cores, .. } => format!("this machine has {cores} cores: `-n {cores}`"),
+        PoolCause::TooMany { most, cores, .. } => {
+            format!("the most is {most}; this machine has {cores} cores")
+        }
+        PoolCause::NotStarted { .. } => {
+            "fewer engines need fewer processes and file descriptors: `-n N`".to_owned()
+        }
+        PoolCause::DiedAtStart(_) | PoolCause::NoAnswer { .. } => return None,
+    })
+}
+
+/// Behind `Out[3] is not kept: `.
+impl fmt::Display for NotKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShowsItself => {
+                f.write_str("its type shows itself, and only plain values are kept")
+            }
+            Self::NoName(kind) => {
+                write!(f, "the type {kind} has no name that a cell could write")
+            }
+            Self::Borrows(kind) => {
+                write!(f, "a value of the type {kind} may borrow from others")
+            }
+            Self::NotPlain => f.write_str("only values of plain expressions are kept"),
+            Self::NoRoom {
+                large,
+                values,
+                megabytes,
+            } => {
+                let why = match large {
+                    true => "it was too large",
+                    false => "newer values took its room",
+                };
+                write!(
+                    f,
+                    "{why}: the last {values} values are kept, of {megabytes} MB in all"
+                )
+            }
+            Self::WithOthers => f.write_str("it went with the session's other variables"),
+            Self::Redefined => f.write_str("its type was redefined"),
+            Self::Moved(cell) => write!(f, "it was moved in In [{cell}]"),
+            Self::Dropped => f.write_str("it was dropped by `%out --drop`"),
+        }
+    }
+}
+
+/// `engine 1 (and 2 more): panicked: oh`
+impl fmt::Display for FirstFailure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "engine {}", self.rank)?;
+        if self.more > 0 {
+            write!(f, " (and {} more)", self.more)?;
+        }
+        match self.outcome {
+            EngineOutcome::Panicked { message, .. } => write!(f, ": panicked: {message}"),
+            EngineOutcome::Errored { message } => write!(f, ": {message}"),
+            EngineOutcome::Died { cause, .. } => write!(f, ": died: {cause}"),
+            EngineOutcome::Skipped { why } => write!(f, ": {why}"),
+            EngineOutcome::Interrupted => f.write_str(": was interrupted"),
+            EngineOutcome::Done(_) => Ok(()),
+        }
+    }
+}
