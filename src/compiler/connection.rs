@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 
 use super::analysis::{Found, Name};
 use super::message::{FromCompiler, Id, Made, StateId, ToCompiler};
@@ -48,12 +49,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Begins to read what comes through the channel, which is on `socket`. `begun`: what the compiler has said of itself already.
+    /// Begins to read what comes through the channel, which is on `socket`. `begun`: what the compiler has said of itself
+    /// already. `waker`: of whoever waits for what comes.
     pub fn start(
         channel_in: Channel,
         socket: UnixStream,
         begun: Option<Taken>,
         building: Building,
+        waker: Waker,
     ) -> std::io::Result<Arc<Self>> {
         let (root_out, root) = channel();
         let about = OnceLock::new();
@@ -78,6 +81,7 @@ impl Connection {
             connection: Arc::downgrade(&connection),
             root_out,
             building,
+            waker,
         };
         std::thread::Builder::new()
             .name("compiler".to_owned())
@@ -174,6 +178,7 @@ struct Reader {
     connection: Weak<Connection>,
     root_out: Sender<State>,
     building: Building,
+    waker: Waker,
 }
 
 impl Reader {
@@ -183,6 +188,7 @@ impl Reader {
                 return;
             };
             self.take(&connection, message, payload);
+            self.waker.wake_by_ref();
         }
         let Some(connection) = self.connection.upgrade() else {
             return;
@@ -196,6 +202,7 @@ impl Reader {
         let awaited = std::mem::take(&mut standing.awaited);
         drop(standing);
         drop(awaited);
+        self.waker.wake();
     }
 
     fn take(&self, connection: &Arc<Connection>, message: FromCompiler, payload: Payload) {

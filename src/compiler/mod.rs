@@ -45,8 +45,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Child;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, PoisonError, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,8 @@ pub struct Compiler {
     settings: Vec<Setting>,
     outlives: bool,
     building: Building,
+    /// Of whoever waits for answers.
+    waker: Waker,
     child: Option<Child>,
     /// A crate is in a folder of the user's, who may be editing it.
     has_local_crates: bool,
@@ -164,11 +167,11 @@ pub struct Compiler {
 
 impl Compiler {
     /// Takes over a process that waits, or starts one, which is warm some seconds later. With `outlives` it may
-    /// serve other sessions later.
-    pub fn start(toolchain: &Toolchain, outlives: bool) -> Self {
+    /// serve other sessions later. `waker`: of whoever waits for answers.
+    pub fn start(toolchain: &Toolchain, outlives: bool, waker: Waker) -> Self {
         analysis::keep_panics_quiet();
         let building = Building::default();
-        let (started, why_not) = match begin(toolchain, outlives, &building) {
+        let (started, why_not) = match begin(toolchain, outlives, &building, &waker) {
             Ok(started) => (Some(started), String::new()),
             Err(error) => (None, format!("its process cannot be started: {error}")),
         };
@@ -178,6 +181,7 @@ impl Compiler {
             home,
             why_not,
             building,
+            waker,
             toolchain: toolchain.clone(),
             settings: Vec::new(),
             outlives,
@@ -233,7 +237,8 @@ impl Compiler {
             }
             None => process::start(sysroot, None, None)?,
         };
-        Ok((welcome(socket, beginning, &self.building)?, child))
+        let home = welcome(socket, beginning, &self.building, &self.waker)?;
+        Ok((home, child))
     }
 
     /// Whether the compiler that there is now knows the state.
@@ -244,10 +249,10 @@ impl Compiler {
 
     /// The state without variables and definitions from which every namespace starts; there once the
     /// compiler is warm.
-    pub fn root(&self, patience: Duration) -> Option<State> {
+    pub fn root(&self) -> Option<State> {
         let root = self.home.as_ref()?.root();
         let root = root.lock().unwrap_or_else(PoisonError::into_inner);
-        root.recv_timeout(patience).ok()
+        root.try_recv().ok()
     }
 
     /// Begins to compile `source` in a namespace.
@@ -343,6 +348,7 @@ fn begin(
     toolchain: &Toolchain,
     outlives: bool,
     building: &Building,
+    waker: &Waker,
 ) -> std::io::Result<(Arc<Connection>, Option<Child>)> {
     // Without a place to wait at, a compiler ends with its session.
     let place =
@@ -350,12 +356,18 @@ fn begin(
     if let Some((shelf, key)) = &place
         && let Some((channel, socket, taken)) = warm::take(shelf, *key)
     {
-        let home = Connection::start(channel, socket, Some(taken), building.clone())?;
+        let home = Connection::start(
+            channel,
+            socket,
+            Some(taken),
+            building.clone(),
+            waker.clone(),
+        )?;
         return Ok((home, None));
     }
     let place = place.map(|(shelf, key)| shelf.folder().join(key.to_string()));
     let (socket, child) = process::start(&toolchain.sysroot, place.as_deref(), None)?;
-    let home = welcome(socket, Beginning::default(), building)?;
+    let home = welcome(socket, Beginning::default(), building, waker)?;
     Ok((home, Some(child)))
 }
 
@@ -364,9 +376,10 @@ fn welcome(
     socket: UnixStream,
     beginning: Beginning,
     building: &Building,
+    waker: &Waker,
 ) -> std::io::Result<Arc<Connection>> {
     let channel = Channel::new(socket.try_clone()?);
-    let home = Connection::start(channel, socket, None, building.clone())?;
+    let home = Connection::start(channel, socket, None, building.clone(), waker.clone())?;
     home.tell(&ToCompiler::Begin(beginning));
     Ok(home)
 }
@@ -378,12 +391,12 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// The answer, when it is there within `patience`.
-    pub fn wait(&self, patience: Duration) -> Option<Answer> {
-        match self.incoming.recv_timeout(patience) {
+    /// The answer, when it is there.
+    pub fn answer(&self) -> Option<Answer> {
+        match self.incoming.try_recv() {
             Ok(answer) => Some(answer),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
                 Some(Err(CompileError::Unavailable(DIED.to_owned())))
             }
         }

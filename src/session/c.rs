@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use super::crew::{Awaited, Crew};
 use super::{Code, Failed, Session, explain};
@@ -155,16 +154,17 @@ impl Session {
             shelf: cache_dir().join("c"),
         };
         let stop = Stop::default();
-        let thread = std::thread::spawn({
-            let (source, stop) = (source.clone(), stop.clone());
+        let (built, answer) = channel();
+        std::thread::spawn({
+            let (source, stop, waker) = (source.clone(), stop.clone(), self.waker());
             let (arguments, libraries) = (request.arguments.clone(), request.libraries.clone());
-            move || c::build(&source, &tool, &arguments, &libraries, &stop)
+            move || {
+                // Who has gone takes no answer.
+                let _ = built.send(c::build(&source, &tool, &arguments, &libraries, &stop));
+                waker.wake();
+            }
         });
-        let building = Building {
-            thread: Some(thread),
-            stop,
-        };
-        let built = self.crew.until(building, sink)?;
+        let built = self.until(Building { answer, stop }, sink)?;
         built.map_err(|error| self.not_built(source, error))
     }
 
@@ -339,29 +339,21 @@ fn listed(built: &Built) -> String {
 
 /// The compiler at work.
 struct Building {
-    thread: Option<JoinHandle<Result<Built, BuildError>>>,
+    answer: Receiver<Result<Built, BuildError>>,
     stop: Stop,
 }
 
 impl Awaited for Building {
     type Outcome = Result<Built, BuildError>;
 
-    /// The compiler is done within some tens of milliseconds.
-    fn patience(&self) -> Duration {
-        Duration::from_millis(1)
-    }
-
     fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
-        if self
-            .thread
-            .as_ref()
-            .is_some_and(|thread| !thread.is_finished())
-        {
-            return Ok(None);
-        }
-        let lost = || Err(BuildError::Failed("it is lost".to_owned()));
-        let built = self.thread.take().map(JoinHandle::join);
-        Ok(Some(built.and_then(Result::ok).unwrap_or_else(lost)))
+        Ok(match self.answer.try_recv() {
+            Ok(built) => Some(built),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                Some(Err(BuildError::Failed("it is lost".to_owned())))
+            }
+        })
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
 
 use super::crew::{Awaited, Crew, is_ours};
 use super::namespace::Namespace;
-use super::{Code, Failed, Session, TICK, explain};
+use super::{Code, Failed, Session, explain};
 use crate::compiler::Analyst;
 use crate::compiler::analysis::{Found, Question, Scene, Scenes};
 use crate::outcome::{Doing, ErrorKind, Event, Progress, Report, Sink};
@@ -85,7 +85,7 @@ impl Session {
         self.analyst().set_scenes(self.scenes());
         let answer = self.analyst().docs(question);
         let since = Instant::now();
-        let found = self.crew.until(LookedUp { answer, since }, sink)?;
+        let found = self.until(LookedUp { answer, since }, sink)?;
         sink.send(Event::Progress(None));
         found.map_err(|why| {
             Report::new(
@@ -131,17 +131,13 @@ struct LookedUp {
 impl Awaited for LookedUp {
     type Outcome = Result<Found, String>;
 
-    fn patience(&self) -> Duration {
-        Duration::ZERO
-    }
-
     fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
-        match self.answer.recv_timeout(TICK) {
+        match self.answer.try_recv() {
             Ok(found) => return Ok(Some(found)),
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(TryRecvError::Disconnected) => {
                 return Ok(Some(Err("its process has ended".to_owned())));
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(TryRecvError::Empty) => {}
         }
         sink.send(Event::Progress(Some(Progress {
             what: "reading the libraries".to_owned(),

@@ -2,6 +2,7 @@
 //! nothing: events go to a [`Sink`].
 
 mod c;
+mod child;
 mod code;
 mod compare;
 mod compiling;
@@ -72,7 +73,7 @@ use crew::Crew;
 use history::History;
 use workshop::Workshop;
 
-/// How often flags are looked at while something is awaited.
+/// How often flags and deadlines are looked at while something is awaited.
 const TICK: Duration = Duration::from_millis(20);
 
 /// How long a Ctrl-C leaves to what it interrupts before that is killed.
@@ -103,9 +104,10 @@ impl Session {
         interrupt: Interrupt,
         outlives: bool,
     ) -> std::io::Result<Self> {
+        let crew = Crew::start(interrupt)?;
         Ok(Self {
-            workshop: Workshop::start(toolchain, outlives),
-            crew: Crew::start(interrupt)?,
+            workshop: Workshop::start(toolchain, outlives, crew.hub().waker()),
+            crew,
             history: History::default(),
             c_definitions: c::CDefinitions::default(),
             px_settings: px::Settings::default(),

@@ -88,6 +88,7 @@ impl Asked {
         Wait {
             on_interrupt: self.options.on_interrupt,
             progress_after: self.options.progress_after,
+            interrupted: false,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::crew::{Awaited, Crew, End, Flight, FlightId, Followed, Hold, OnInterrupt};
-use super::crew::{PxJob, Stage};
+use super::crew::{PxJob, Stage, Waits, until};
 use super::jobs::goes_on;
 use super::px::{Asked, Plan};
 use super::px_outcome::Outcome;
@@ -87,16 +87,10 @@ impl Session {
     /// Waits, and has the `%px` cells in the background take their turns meanwhile.
     pub(super) fn until<A: Awaited>(
         &mut self,
-        mut awaited: A,
+        awaited: A,
         sink: &mut dyn Sink,
     ) -> Result<A::Outcome, Failed> {
-        loop {
-            self.advance_px(sink);
-            let earlier = OrDue(&mut awaited);
-            if let Some(outcome) = self.crew.until(earlier, sink)? {
-                return Ok(outcome);
-            }
-        }
+        until(self, awaited, sink)
     }
 
     /// Settles the account of the `%px` cells in the background that are over, and begins those whose turn it
@@ -235,7 +229,7 @@ impl Session {
         if wait.on_interrupt == OnInterrupt::Nothing {
             wait.on_interrupt = OnInterrupt::default();
         }
-        self.interrupt().press();
+        wait.interrupted = true;
         if let Followed::Over(flown) = self.crew.follow(id, wait, sink)? {
             self.replace(&flown.killed, sink);
             let mut outcome = self.settle_px(flown.flight, *plan, flown.interrupted, sink)?;
@@ -331,26 +325,12 @@ impl Awaited for Enough<'_> {
     }
 }
 
-/// Something, or `None` when a `%px` in the background is to be settled before that.
-struct OrDue<'a, A>(&'a mut A);
-
-impl<A: Awaited> Awaited for OrDue<'_, A> {
-    type Outcome = Option<A::Outcome>;
-
-    fn patience(&self) -> Duration {
-        self.0.patience()
+impl Waits for Session {
+    fn crew(&mut self) -> &mut Crew {
+        &mut self.crew
     }
 
-    fn look(
-        &mut self,
-        crew: &mut Crew,
-        sink: &mut dyn Sink,
-    ) -> Result<Option<Self::Outcome>, Failed> {
-        let outcome = self.0.look(crew, sink)?;
-        Ok(outcome.map(Some).or_else(|| crew.is_due().then_some(None)))
-    }
-
-    fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed> {
-        self.0.interrupted(crew)
+    fn due(&mut self, sink: &mut dyn Sink) {
+        self.advance_px(sink);
     }
 }

@@ -1,20 +1,19 @@
 //! Shell commands: `!command`, `let lines = !command`, and the bodies of `%%bash`. Their output goes where
 //! cells' output goes, or into a variable.
 
-use std::io::{ErrorKind as IoError, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::task::Waker;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
+use super::child::{Said, watched};
 use super::crew::{Awaited, Crew};
-use super::{Code, Failed, Session, TICK, explain};
+use super::{Code, Failed, Session, explain};
 use crate::cell::{Binding, Known, format_fields};
 use crate::outcome::{About, Doing, ErrorKind, Event, Notice, Origin, Report, Sink, Stream};
 use crate::pool::Payload;
@@ -75,8 +74,9 @@ impl Session {
             .process_group(0)
             .spawn()
             .map_err(|error| cannot(&format!("{shell} cannot be run"), &error))?;
-        let outputs = Outputs::of(&mut child)
-            .map_err(|error| cannot("the command's output cannot be read", &error))?;
+        let waker = self.waker();
+        let said = watched(&mut child, waker.clone())
+            .map_err(|error| cannot("the command cannot be followed", &error))?;
         let about = About {
             cell: Some(self.cell()),
             job: None,
@@ -84,10 +84,10 @@ impl Session {
         let running = Running {
             about,
             child,
-            outputs,
+            said,
             kept,
-            ended: false,
             interrupted: false,
+            waker,
         };
         let (status, interrupted) = self.until(running, sink)?;
         if interrupted {
@@ -124,8 +124,14 @@ impl Session {
             command.stderr(screen.map_err(|error| cannot(&error))?);
         }
         let mut later = Later::default();
-        let ended = match command.spawn() {
-            Ok(editor) => self.crew.until(Edited(editor), &mut later)?,
+        let waker = self.waker();
+        let started = command.spawn().and_then(|mut editor| {
+            // It says nothing to us.
+            drop(watched(&mut editor, waker)?);
+            Ok(editor)
+        });
+        let ended = match started {
+            Ok(editor) => self.until(Edited(editor), &mut later)?,
             Err(error) => Err(error),
         };
         if let Some(before) = before {
@@ -221,33 +227,27 @@ fn cannot(what: &str, error: &std::io::Error) -> Report {
     Report::new(ErrorKind::System, format!("{what}: {error}"))
 }
 
-/// How long a command that has closed its output is let alone before it is asked whether it has ended.
-const AFTER_OUTPUT: Duration = Duration::from_millis(1);
-
 /// A command's end: how it ended, and whether Ctrl-C ended it.
 struct Running<'a> {
     about: About,
     child: Child,
-    outputs: Outputs,
+    said: Receiver<Said>,
     /// What takes its standard output.
     kept: Option<&'a mut String>,
-    /// All that it will say is read.
-    ended: bool,
     interrupted: bool,
+    waker: Waker,
 }
 
 impl Running<'_> {
-    fn tell(&mut self, said: Vec<(Stream, String)>, sink: &mut dyn Sink) {
-        for (stream, text) in said {
-            match &mut self.kept {
-                Some(kept) if stream == Stream::Stdout => kept.push_str(&text),
-                _ => sink.send(Event::Output {
-                    about: self.about,
-                    origin: Origin::Local,
-                    stream,
-                    text,
-                }),
-            }
+    fn tell(&mut self, (stream, text): Said, sink: &mut dyn Sink) {
+        match &mut self.kept {
+            Some(kept) if stream == Stream::Stdout => kept.push_str(&text),
+            _ => sink.send(Event::Output {
+                about: self.about,
+                origin: Origin::Local,
+                stream,
+                text,
+            }),
         }
     }
 }
@@ -255,33 +255,16 @@ impl Running<'_> {
 impl Awaited for Running<'_> {
     type Outcome = (ExitStatus, bool);
 
-    /// A command that has closed its output tells nobody of its end.
-    fn patience(&self) -> Duration {
-        if self.ended {
-            AFTER_OUTPUT
-        } else {
-            Duration::ZERO
-        }
-    }
-
     fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
-        if !self.ended {
-            // What it has written before its end is in the pipes by then; a child of its own may hold them
-            // open for longer than it lives.
-            self.ended = self.interrupted
-                || self.outputs.all_ended()
-                || matches!(self.child.try_wait(), Ok(Some(_)));
-            let said = self
-                .outputs
-                .read(if self.ended { Duration::ZERO } else { TICK });
-            self.tell(said, sink);
-            if !self.ended {
+        match self.said.try_recv() {
+            Ok(said) => {
+                self.tell(said, sink);
+                self.waker.wake_by_ref();
                 return Ok(None);
             }
-            let rest = std::mem::take(&mut self.outputs).finish();
-            self.tell(rest, sink);
+            Err(TryRecvError::Empty) => return Ok(None),
+            Err(TryRecvError::Disconnected) => {}
         }
-        // It may have closed its output and gone on.
         let status = self.child.try_wait();
         let status = status.map_err(|error| cannot("the command is lost", &error))?;
         Ok(status.map(|status| (status, self.interrupted)))
@@ -340,139 +323,5 @@ impl Known for Words<'_> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // Without a shell to ask, it is the shell that says so.
         command.status().map_or(true, |status| status.success())
-    }
-}
-
-/// The two outputs of a child, read without waiting for them.
-#[derive(Default)]
-struct Outputs(Vec<Output>);
-
-struct Output {
-    stream: Stream,
-    pipe: Box<dyn Pipe>,
-    /// The beginning of a character that is cut in two.
-    cut: Vec<u8>,
-    ended: bool,
-}
-
-trait Pipe: Read + AsFd {}
-impl<T: Read + AsFd> Pipe for T {}
-
-impl Outputs {
-    fn of(child: &mut Child) -> std::io::Result<Self> {
-        let stdout = child
-            .stdout
-            .take()
-            .map(|pipe| Box::new(pipe) as Box<dyn Pipe>);
-        let stderr = child
-            .stderr
-            .take()
-            .map(|pipe| Box::new(pipe) as Box<dyn Pipe>);
-        let mut outputs = Vec::new();
-        for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-            let Some(pipe) = pipe else { continue };
-            fcntl(&*pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            outputs.push(Output {
-                stream,
-                pipe,
-                cut: Vec::new(),
-                ended: false,
-            });
-        }
-        Ok(Self(outputs))
-    }
-
-    fn all_ended(&self) -> bool {
-        self.0.iter().all(|output| output.ended)
-    }
-
-    /// All that is there, waited for up to `within` when there is nothing.
-    fn read(&mut self, within: Duration) -> Vec<(Stream, String)> {
-        let open = self.0.iter().filter(|output| !output.ended);
-        let fds: Vec<BorrowedFd<'_>> = open.map(|output| output.pipe.as_fd()).collect();
-        let mut wanted: Vec<PollFd<'_>> = fds
-            .iter()
-            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
-            .collect();
-        let timeout = PollTimeout::try_from(within).unwrap_or(PollTimeout::ZERO);
-        // Interrupted by a signal, the caller looks at what that means.
-        let _ = poll(&mut wanted, timeout);
-        let mut texts = Vec::new();
-        for output in self.0.iter_mut().filter(|output| !output.ended) {
-            let text = output.read();
-            if !text.is_empty() {
-                texts.push((output.stream, text));
-            }
-        }
-        texts
-    }
-
-    /// What is left of characters that never came to their end.
-    fn finish(self) -> Vec<(Stream, String)> {
-        let cut = self.0.into_iter().filter(|output| !output.cut.is_empty());
-        cut.map(|output| {
-            (
-                output.stream,
-                String::from_utf8_lossy(&output.cut).into_owned(),
-            )
-        })
-        .collect()
-    }
-}
-
-impl Output {
-    fn read(&mut self) -> String {
-        /// Bytes read at once, so that a command that never stops printing can be interrupted.
-        const AT_ONCE: usize = 1 << 20;
-        let mut bytes = std::mem::take(&mut self.cut);
-        let mut buffer = [0; 16384];
-        while bytes.len() < AT_ONCE {
-            match self.pipe.read(&mut buffer) {
-                Ok(0) => self.ended = true,
-                Ok(count) => {
-                    bytes.extend_from_slice(&buffer[..count]);
-                    continue;
-                }
-                Err(error) if error.kind() == IoError::Interrupted => continue,
-                Err(error) if error.kind() == IoError::WouldBlock => {}
-                Err(_) => self.ended = true,
-            }
-            break;
-        }
-        self.cut = bytes.split_off(cut_at_end(&bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-/// The length without the beginning of a character at the end.
-fn cut_at_end(bytes: &[u8]) -> usize {
-    let last = bytes.len().saturating_sub(3);
-    let begins = |byte: &u8| *byte >= 0xC0;
-    let Some(at) = bytes[last..].iter().rposition(begins).map(|at| last + at) else {
-        return bytes.len();
-    };
-    match std::str::from_utf8(&bytes[at..]) {
-        Err(error) if error.error_len().is_none() => at,
-        _ => bytes.len(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut_at_end;
-
-    #[test]
-    fn a_character_is_cut_only_at_the_end() {
-        for (bytes, whole) in [
-            (&b"abc"[..], 3),
-            ("aé".as_bytes(), 3),
-            (&"aé".as_bytes()[..2], 1),
-            (&"a😀".as_bytes()[..4], 1),
-            (b"\xff\xffa", 3),
-            (&b"\xff\xc3"[..], 1),
-            (b"", 0),
-        ] {
-            assert_eq!(cut_at_end(bytes), whole, "{bytes:?}");
-        }
     }
 }

@@ -190,7 +190,7 @@ impl Crew {
     ) {
         let lost = self.lost_with(engine);
         self.bury(engine);
-        if self.interrupting {
+        if self.flights.values().any(|flight| flight.interrupted) {
             return;
         }
         let died = if let Some((pool, rank)) = self.place(engine) {

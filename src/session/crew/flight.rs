@@ -107,6 +107,8 @@ pub struct Flight {
     pub legs: BTreeMap<EngineId, Leg>,
     pub started: Instant,
     pub(super) hold: Hold,
+    /// Ctrl-C ends it: its engines, and those of its maps, are killed by the session.
+    pub(super) interrupted: bool,
     /// Why the last map of the cell failed.
     pub map_failure: Option<MapFailure>,
     /// How the threads of a `%px` on a thread pool ended, and how long each took.
@@ -137,6 +139,7 @@ impl Flight {
             legs,
             started: Instant::now(),
             hold,
+            interrupted: false,
             map_failure: None,
             threads: Vec::new(),
             thread_values: Vec::new(),

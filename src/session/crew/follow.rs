@@ -42,6 +42,8 @@ pub struct Wait {
     pub on_interrupt: OnInterrupt,
     /// When to begin to tell how many engines are done.
     pub progress_after: Option<Duration>,
+    /// As if Ctrl-C had been pressed at once.
+    pub interrupted: bool,
 }
 
 /// What Ctrl-C does to the engines that a cell runs on.
@@ -148,14 +150,16 @@ impl Crew {
         wait: Wait,
         sink: &mut dyn Sink,
     ) -> Result<Followed, Failed> {
-        let end = FlightEnd {
+        let mut end = FlightEnd {
             id,
             wait,
             interruption: Interruption::default(),
             told: BTreeSet::new(),
         };
+        if wait.interrupted {
+            end.interrupted(self)?;
+        }
         let followed = self.until(end, sink);
-        self.interrupting = false;
         self.finish_stray_prints(sink);
         self.screen.flush(sink);
         sink.send(Event::Progress(None));
@@ -284,15 +288,16 @@ impl Awaited for FlightEnd {
         let OnInterrupt::Signal(signal) = self.wait.on_interrupt else {
             return Ok(());
         };
-        crew.interrupting = true;
         let how = match self.interruption.presses {
             1 => EndEarly::Cancel,
             2 => EndEarly::Kill,
             _ => EndEarly::Abandon,
         };
-        let Some(flight) = crew.flights.get(&self.id) else {
+        let Some(flight) = crew.flights.get_mut(&self.id) else {
             return Ok(());
         };
+        flight.interrupted = true;
+        let flying = flight.flying();
         let now = Instant::now();
         let maps = match flight.has(crew.local) {
             true => crew.hub.end_maps(WhichMaps::Foreground, how),
@@ -306,8 +311,8 @@ impl Awaited for FlightEnd {
                 EndEarly::Kill | EndEarly::Abandon => Vec::new(),
             };
         } else if self.interruption.presses == 1 {
-            self.interruption.killed.extend(flight.flying());
-            crew.hub.signal(flight.flying(), signal);
+            self.interruption.killed.extend(&flying);
+            crew.hub.signal(flying, signal);
             self.interruption.deadline = Some(now + GRACE);
         } else {
             self.interruption.deadline = Some(now);

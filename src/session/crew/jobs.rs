@@ -167,15 +167,6 @@ impl Crew {
         jobs.map(|record| record.job).collect()
     }
 
-    /// Whether a `%px` in the background has come down, and is to be settled.
-    pub fn is_due(&self) -> bool {
-        let down = |job: &PxJob| match &job.stage {
-            Stage::Flying(id, _) => self.flights.get(id).is_none_or(|flight| flight.is_over()),
-            Stage::Queued | Stage::Over(_) => false,
-        };
-        self.jobs.px.iter().any(down)
-    }
-
     /// Every job that runs or whose results are kept, oldest first.
     pub fn statuses(&self) -> Vec<JobStatus> {
         let records = self.hub.jobs();

@@ -24,7 +24,7 @@ pub use jobs::{End, JOB_VARIABLE, Jobs, MapJob, PxJob, Stage, is_ours};
 pub use memos::{MemoRow, Memos};
 pub use outs::{Out, Outs, Whereabouts, is_out, variable};
 pub use pools::{MOST, Pool, PoolRequest, cores};
-pub use pump::Awaited;
+pub use pump::{Awaited, Waits, until};
 pub use screen::ValueStyle;
 
 use super::Interrupt;
@@ -51,8 +51,6 @@ pub struct Crew {
     pub memos: Memos,
     /// Engines whose beginning is waited for.
     starting: HashMap<EngineId, Beginning>,
-    /// Engines die because the session kills them.
-    interrupting: bool,
     /// Variables of engines that have died, until they are named.
     graves: HashMap<EngineId, Vec<String>>,
     /// What engines have that have run no more than their pool's `--init`.
@@ -87,7 +85,6 @@ impl Crew {
             jobs: Jobs::default(),
             memos: Memos::default(),
             starting: HashMap::new(),
-            interrupting: false,
             graves: HashMap::new(),
             begun_with: HashMap::new(),
             unready: HashSet::new(),

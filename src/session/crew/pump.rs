@@ -14,7 +14,7 @@ use crate::session::{Failed, TICK};
 pub trait Awaited {
     type Outcome;
 
-    /// How long the pump may wait for the next event; nothing when `look` waits itself.
+    /// How long the pump may wait for the next event. Whatever is waited for wakes it; only flags and deadlines do not.
     fn patience(&self) -> Duration {
         TICK
     }
@@ -26,27 +26,60 @@ pub trait Awaited {
         sink: &mut dyn Sink,
     ) -> Result<Option<Self::Outcome>, Failed>;
 
+    /// Whether Ctrl-C is for it; else for what is waited for next.
+    fn obeys(&self) -> bool {
+        true
+    }
+
     /// Ctrl-C: an error ends the wait, else it goes on.
     fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed>;
 }
 
+/// Whoever waits.
+pub trait Waits {
+    fn crew(&mut self) -> &mut Crew;
+
+    /// Does what has become due: jobs that take turns take theirs.
+    fn due(&mut self, sink: &mut dyn Sink);
+}
+
+/// Waits, and lets everything else go on meanwhile.
+pub fn until<A: Awaited>(
+    who: &mut impl Waits,
+    mut awaited: A,
+    sink: &mut dyn Sink,
+) -> Result<A::Outcome, Failed> {
+    loop {
+        who.due(sink);
+        let crew = who.crew();
+        if let Some(outcome) = awaited.look(crew, sink)? {
+            return Ok(outcome);
+        }
+        if awaited.obeys() && crew.interrupt.is_pressed() {
+            let _ = crew.interrupt.take();
+            awaited.interrupted(crew)?;
+        }
+        crew.turn(awaited.patience(), sink)?;
+    }
+}
+
+/// The crew alone, which has nothing that is due: a cell is in flight, or the compiler is at work.
+impl Waits for Crew {
+    fn crew(&mut self) -> &mut Crew {
+        self
+    }
+
+    fn due(&mut self, _: &mut dyn Sink) {}
+}
+
 impl Crew {
-    /// Waits, and lets everything else go on meanwhile.
+    /// Waits.
     pub fn until<A: Awaited>(
         &mut self,
-        mut awaited: A,
+        awaited: A,
         sink: &mut dyn Sink,
     ) -> Result<A::Outcome, Failed> {
-        loop {
-            if let Some(outcome) = awaited.look(self, sink)? {
-                return Ok(outcome);
-            }
-            if self.interrupt.is_pressed() {
-                let _ = self.interrupt.take();
-                awaited.interrupted(self)?;
-            }
-            self.turn(awaited.patience(), sink)?;
-        }
+        until(self, awaited, sink)
     }
 
     /// Takes the next event, or all that are there when there is no time to wait for one.
@@ -82,7 +115,7 @@ impl Crew {
             *beginning = begun;
             return;
         }
-        let Some(flight) = self.flight_of(&event) else {
+        let Some(flight) = self.flight_of(about, &event) else {
             return self.other_event(about, event, sink);
         };
         let cell = flight.cell;
@@ -118,8 +151,13 @@ impl Crew {
             .filter(|beginning| **beginning == Beginning::Awaited)
     }
 
-    /// The flight that an event belongs to: the oldest that its engine has not ended.
-    fn flight_of(&mut self, event: &PoolEvent) -> Option<&mut Flight> {
+    /// The flight that an event belongs to: the oldest that its engine has not ended, or of a map the one of the cell
+    /// that has called it.
+    fn flight_of(&mut self, about: About, event: &PoolEvent) -> Option<&mut Flight> {
+        let (local, reports) = (self.local, |flight: &Flight| flight.hold.reports);
+        let flights = self.flights.values_mut();
+        let calls =
+            |flight: &&mut Flight| Some(flight.cell) == about.cell && flight.is_flying(local);
         let engine = match event {
             PoolEvent::Output { engine, .. }
             | PoolEvent::Shown {
@@ -131,21 +169,15 @@ impl Crew {
             | PoolEvent::Data { engine, .. }
             | PoolEvent::Kept { engine, .. }
             | PoolEvent::Died { engine, .. } => *engine,
-            // Cells that map run in the local engine.
-            PoolEvent::MapFailed(_) | PoolEvent::Broadcast { .. } => self.local,
-            PoolEvent::MapPlanned(_) | PoolEvent::MapDone { .. } if self.collects_reports() => {
-                self.local
+            PoolEvent::MapFailed(_) | PoolEvent::Broadcast { .. } => {
+                return { flights }.find(calls);
+            }
+            // Where the cell wants the reports of its maps instead of their tables.
+            PoolEvent::MapPlanned(_) | PoolEvent::MapDone { .. } => {
+                return { flights }.find(calls).filter(|flight| reports(flight));
             }
             _ => return None,
         };
-        self.flights
-            .values_mut()
-            .find(|flight| flight.is_flying(engine))
-    }
-
-    /// Whether the local engine's cell wants the reports of its maps instead of their tables.
-    fn collects_reports(&self) -> bool {
-        let mut flights = self.flights.values();
-        flights.any(|flight| flight.is_flying(self.local) && flight.hold.reports)
+        { flights }.find(|flight| flight.is_flying(engine))
     }
 }

@@ -12,6 +12,7 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::task::Waker;
 use std::time::Duration;
 
 pub use compile::Ready;
@@ -45,10 +46,10 @@ pub struct Workshop {
 
 impl Workshop {
     /// Starts the compiler's warm-up, and does not wait for it. With `outlives` the compiler may have served other
-    /// sessions, and may serve others later.
-    pub fn start(toolchain: Toolchain, outlives: bool) -> Self {
+    /// sessions, and may serve others later. `waker`: of whoever waits for it.
+    pub fn start(toolchain: Toolchain, outlives: bool, waker: Waker) -> Self {
         Self {
-            compiler: Compiler::start(&toolchain, outlives),
+            compiler: Compiler::start(&toolchain, outlives, waker),
             toolchain,
             root: None,
             retellings: Vec::new(),

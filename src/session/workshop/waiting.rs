@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::compiler::{CompileError, Compiled, Compiler, Pending, State, Warmth};
 use crate::outcome::{About, Doing, Event, Notice, Progress, Sink};
 use crate::session::crew::{Awaited, Crew};
-use crate::session::{Failed, GRACE, Grace, Record, TICK, explain};
+use crate::session::{Failed, GRACE, Grace, Record, explain};
 
 /// Silence before progress is told.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -99,12 +99,8 @@ struct Warm<'a> {
 impl Awaited for Warm<'_> {
     type Outcome = State;
 
-    fn patience(&self) -> Duration {
-        Duration::ZERO
-    }
-
     fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<State>, Failed> {
-        if let Some(state) = self.compiler.root(TICK) {
+        if let Some(state) = self.compiler.root() {
             sink.send(Event::Progress(None));
             return Ok(Some(state));
         }
@@ -126,7 +122,7 @@ struct Answer<'a> {
     pending: Pending,
     what: &'a str,
     since: Instant,
-    /// Whether Ctrl-C stops the compiler; else it counts when the answer is there.
+    /// Whether Ctrl-C stops the compiler.
     stops: bool,
     pressed: bool,
     /// How long a stopped compiler may still take.
@@ -136,37 +132,31 @@ struct Answer<'a> {
 impl Awaited for Answer<'_> {
     type Outcome = Result<Compiled, CompileError>;
 
-    fn patience(&self) -> Duration {
-        Duration::ZERO
-    }
-
     fn look(
         &mut self,
         crew: &mut Crew,
         sink: &mut dyn Sink,
     ) -> Result<Option<Self::Outcome>, Failed> {
-        let answer = self.pending.wait(TICK);
+        let answer = self.pending.answer();
         if answer.is_none() && !self.grace.over() {
             tell_building(self.compiler, self.what, self.since, sink);
             return Ok(None);
         }
         sink.send(Event::Progress(None));
-        if !self.stops {
-            if self.pressed {
-                crew.interrupt().press();
-            }
-            return Ok(answer);
-        }
         // Ctrl-C in a terminal reaches cargo too, which may be quicker.
         let failed = answer.as_ref().is_none_or(Result::is_err);
-        if self.pressed || failed && crew.interrupt().take() {
+        if self.pressed || self.stops && failed && crew.interrupt().take() {
             return Ok(Some(Err(CompileError::Interrupted)));
         }
         Ok(answer)
     }
 
+    fn obeys(&self) -> bool {
+        self.stops
+    }
+
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        if self.stops && !self.pressed {
+        if !self.pressed {
             self.pending.interrupt();
             self.grace = Grace(Some(Instant::now() + GRACE));
         }

@@ -1,0 +1,204 @@
+//! Children of the session's: what they print and their end, followed by a thread that wakes whoever waits for it.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::task::Waker;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::outcome::Stream;
+
+/// Some of what a child has printed.
+pub type Said = (Stream, String);
+
+/// How much that a child has printed may wait for whoever shows it, in parts of up to [`AT_ONCE`] bytes.
+const PARTS: usize = 4;
+
+/// Bytes read at once.
+const AT_ONCE: usize = 1 << 20;
+
+/// What a child prints, where that is piped, until it has ended: then the other end closes. A child of its own may
+/// hold the pipes open for longer than it lives.
+///
+/// # Errors
+/// When the child cannot be followed; it is killed.
+pub fn watched(child: &mut Child, waker: Waker) -> std::io::Result<Receiver<Said>> {
+    let (said, heard) = sync_channel(PARTS);
+    let started = pidfd_open(rustix::process::Pid::from_child(child), PidfdFlags::empty())
+        .map_err(std::io::Error::from)
+        .and_then(|process| {
+            let outputs = Outputs::of(child)?;
+            std::thread::Builder::new()
+                .name("child".to_owned())
+                .spawn(move || {
+                    watch(&process, outputs, &said, &waker);
+                    drop(said);
+                    waker.wake();
+                })
+        });
+    if let Err(error) = started {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(error);
+    }
+    Ok(heard)
+}
+
+/// Until the child has ended, or nobody wants to hear of it any more.
+fn watch(process: &OwnedFd, mut outputs: Outputs, said: &SyncSender<Said>, waker: &Waker) {
+    loop {
+        // What it has written before its end is in the pipes by then.
+        let ended = outputs.wait(process);
+        for text in outputs.read() {
+            if said.send(text).is_err() && !ended {
+                // Its output is nobody's, its end still is.
+                outputs = Outputs(Vec::new());
+                break;
+            }
+            waker.wake_by_ref();
+        }
+        if ended {
+            for text in outputs.finish() {
+                let _ = said.send(text);
+            }
+            return;
+        }
+    }
+}
+
+/// The two outputs of a child, read without waiting for them.
+struct Outputs(Vec<Output>);
+
+struct Output {
+    stream: Stream,
+    pipe: Box<dyn Pipe + Send>,
+    /// The beginning of a character that is cut in two.
+    cut: Vec<u8>,
+    ended: bool,
+}
+
+trait Pipe: Read + AsFd {}
+impl<T: Read + AsFd> Pipe for T {}
+
+impl Outputs {
+    fn of(child: &mut Child) -> std::io::Result<Self> {
+        let stdout = child
+            .stdout
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn Pipe + Send>);
+        let stderr = child
+            .stderr
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn Pipe + Send>);
+        let mut outputs = Vec::new();
+        for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            let Some(pipe) = pipe else { continue };
+            fcntl(&*pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            outputs.push(Output {
+                stream,
+                pipe,
+                cut: Vec::new(),
+                ended: false,
+            });
+        }
+        Ok(Self(outputs))
+    }
+
+    /// Waits for more of them, or for the end of `process`; whether that has come.
+    fn wait(&self, process: &OwnedFd) -> bool {
+        let open = self.0.iter().filter(|output| !output.ended);
+        let fds: Vec<BorrowedFd<'_>> = open.map(|output| output.pipe.as_fd()).collect();
+        let mut wanted: Vec<PollFd<'_>> = fds
+            .iter()
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
+        wanted.push(PollFd::new(process.as_fd(), PollFlags::POLLIN));
+        // Interrupted by a signal, it is waited again.
+        let _ = poll(&mut wanted, PollTimeout::NONE);
+        let ended = wanted.last().and_then(PollFd::any);
+        ended.unwrap_or(false)
+    }
+
+    /// All that is there.
+    fn read(&mut self) -> Vec<Said> {
+        let mut texts = Vec::new();
+        for output in self.0.iter_mut().filter(|output| !output.ended) {
+            let text = output.read();
+            if !text.is_empty() {
+                texts.push((output.stream, text));
+            }
+        }
+        texts
+    }
+
+    /// What is left of characters that never came to their end.
+    fn finish(self) -> Vec<Said> {
+        let cut = self.0.into_iter().filter(|output| !output.cut.is_empty());
+        cut.map(|output| {
+            (
+                output.stream,
+                String::from_utf8_lossy(&output.cut).into_owned(),
+            )
+        })
+        .collect()
+    }
+}
+
+impl Output {
+    fn read(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.cut);
+        let mut buffer = [0; 16384];
+        while bytes.len() < AT_ONCE {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => self.ended = true,
+                Ok(count) => {
+                    bytes.extend_from_slice(&buffer[..count]);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => self.ended = true,
+            }
+            break;
+        }
+        self.cut = bytes.split_off(cut_at_end(&bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The length without the beginning of a character at the end.
+fn cut_at_end(bytes: &[u8]) -> usize {
+    let last = bytes.len().saturating_sub(3);
+    let begins = |byte: &u8| *byte >= 0xC0;
+    let Some(at) = bytes[last..].iter().rposition(begins).map(|at| last + at) else {
+        return bytes.len();
+    };
+    match std::str::from_utf8(&bytes[at..]) {
+        Err(error) if error.error_len().is_none() => at,
+        _ => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_at_end;
+
+    #[test]
+    fn a_character_is_cut_only_at_the_end() {
+        for (bytes, whole) in [
+            (&b"abc"[..], 3),
+            ("aé".as_bytes(), 3),
+            (&"aé".as_bytes()[..2], 1),
+            (&"a😀".as_bytes()[..4], 1),
+            (b"\xff\xffa", 3),
+            (&b"\xff\xc3"[..], 1),
+            (b"", 0),
+        ] {
+            assert_eq!(cut_at_end(bytes), whole, "{bytes:?}");
+        }
+    }
+}
