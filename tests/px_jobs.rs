@@ -145,6 +145,23 @@ fn threads(session: &mut Session) {
         &session.cell("%px -o broken if engine::rank() == 1 { panic!(\"one\") }; 1"),
         &["`broken` is not bound", "engine 1 panicked: one"],
     );
+
+    // In the background with copies of what it uses, while the session goes on; an outcome for each target.
+    session.cells(&[NAP, "let base = vec![10u32];"]);
+    contains(
+        &session.cell("%px -a -t 2,0 let own = engine::rank(); nap(400); base[0] + own"),
+        &["runs in the background", "%result"],
+    );
+    contains(&session.cell("base.len()"), &["1"]);
+    contains(&session.cell("%jobs"), &["/2"]);
+    session.cells(&["let later = %result"]);
+    contains(&session.cell("later"), &["[Ok(12), Ok(10)]"]);
+    session.cells(&["%px -a if engine::rank() == 1 { panic!(\"one\") }; engine::rank() * 2"]);
+    contains(&session.cell("%result"), &["Ok(0)", "one", "Ok(4)"]);
+    contains(
+        &session.cell("%px -a -o early 1"),
+        &["error", "`early` cannot be bound", "let early = %result"],
+    );
     session.cells(&["%pool stop crew"]);
 }
 

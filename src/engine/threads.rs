@@ -41,6 +41,10 @@ impl ThreadPool {
         })
     }
 
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
     /// Runs `run` once on every thread.
     pub fn broadcast(&self, ctx: *mut c_void, run: RunOnThread) -> Result<FromEngine, String> {
         let ctx = &Shared(ctx);

@@ -26,7 +26,7 @@ pub struct PxArgs {
     /// wait for the engines (the default)
     #[arg(short, long, overrides_with = "noblock")]
     block: bool,
-    /// do not wait; %jobs lists it, %pxresult shows the results, `-o` binds them
+    /// do not wait; %jobs lists it, %pxresult shows the results, `-o` binds them (of threads: `%result`)
     #[arg(short = 'a', long, overrides_with = "block")]
     noblock: bool,
     /// show output while it is printed (the default)

@@ -1,6 +1,6 @@
 //! Plain cells: compiled and run in the local engine, and accounted for when they stop midway.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use super::crew::{Batch, Ended, Flight, Hold, Leg, is_ours};
 use super::namespace::Namespace;
@@ -10,7 +10,6 @@ use crate::cell::{bound_at_top, lacks_a_pattern, normalised, split_items};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{ErrorKind, Gone, MapReport, Note, Notice, Origin, Report, Sink, Value};
 use crate::pool::{MapFailure, MapFault, Payload};
-use crate::wire::PanicInfo;
 
 /// How often variables are forgotten whose types have changed before a cell is given up.
 const ROUNDS: usize = 5;
@@ -22,9 +21,8 @@ pub(super) struct Produced {
     pub value: Option<Value>,
     /// Values for the session to hand on.
     pub sent: Vec<Payload>,
-    /// Of a `%px` on a thread pool: how its threads ended, how long each took, and their values.
-    pub threads: Vec<(Duration, Option<PanicInfo>)>,
-    pub thread_values: Vec<(Rank, Value)>,
+    /// Of a `%px` on a thread pool: what each thread made of it.
+    pub threads: BTreeMap<Rank, Leg>,
     /// Of its maps, where those were held back.
     pub reports: Vec<MapReport>,
 }
@@ -301,7 +299,6 @@ impl Produced {
             value: leg.value.take(),
             sent: std::mem::take(&mut leg.sent),
             threads: flight.threads,
-            thread_values: flight.thread_values,
             reports: flight.reports,
         };
         Some((leg, flight.map_failure))

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use regatta_cell::options::{MapOptions, NeedsProcesses, PROCESSES_CAN};
+use regatta_cell::options::{MapOptions, NeedsProcesses, PROCESSES_CAN, Schedule};
 
 use super::explain;
 use super::outs::cannot_be_kept;
@@ -44,7 +44,9 @@ impl Session {
         }
         let ranks = match &request.targets {
             None => Vec::new(),
-            Some(_) if kind == PoolKind::Threads => {
+            Some(_)
+                if kind == PoolKind::Threads && request.options.schedule != Schedule::Static =>
+            {
                 let what = NeedsProcesses::Targets.to_string();
                 return Err(Report::usage(what).hint(PROCESSES_CAN).into());
             }

@@ -155,20 +155,14 @@ impl Session {
     ) -> Result<(), Failed> {
         let pool = self.pool_named(options.pool.as_deref())?.clone();
         let ranks = pool.ranks(&options.targets)?;
-        if pool.kind == PoolKind::Threads && !options.block {
-            return Err(
-                Report::usage("a %px on a thread pool cannot go on in the background")
-                    .hint(
-                        "the threads belong to the local engine; a process pool can: `%pool start`",
-                    )
-                    .into(),
-            );
-        }
         if let Some(name) = &options.out {
             super::px_out::check(code, name)?;
         }
         if options.local {
             self.run_local(code, sink)?;
+        }
+        if pool.kind == PoolKind::Threads && !options.block {
+            return self.px_threads_later(code, options, sink);
         }
         if pool.kind == PoolKind::Threads {
             return self.px_threads(code, &pool, &ranks, options, sink);

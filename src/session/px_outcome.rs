@@ -172,7 +172,7 @@ impl Session {
 }
 
 /// What an engine's leg of the cell came to.
-fn row(rank: Rank, leg: Leg, lost: &[String], interrupted: bool) -> PxRow {
+pub(super) fn row(rank: Rank, leg: Leg, lost: &[String], interrupted: bool) -> PxRow {
     let outcome = match leg.ended {
         None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
         Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {

@@ -23,6 +23,10 @@ impl Session {
     /// Waits for `%px` cells in the background and shows what they came to.
     pub fn px_result(&mut self, wanted: &PxWanted, sink: &mut dyn Sink) -> Result<(), Failed> {
         self.advance_px(sink);
+        // On threads it is a map.
+        if let Some(job) = wanted.job.filter(|job| self.crew.jobs.is_map(*job)) {
+            return self.job_result(Some(job), wanted.bind.as_ref(), sink);
+        }
         let on_pool = |name: &PoolName| wanted.pool.as_ref().is_none_or(|wanted| *wanted == name.0);
         let jobs: Vec<JobId> = match wanted.job {
             Some(job) => vec![self.px_job(job)?.job],

@@ -1,14 +1,15 @@
 //! `%px` on a thread pool: once per thread, borrowing the session's variables.
 
-use std::collections::BTreeMap;
+use regatta_cell::options::{MapOptions, Schedule};
 
+use super::code::Piece;
 use super::crew::Hold;
-use super::places::panic_place;
 use super::px_out::Values;
-use super::{Code, Failed, Pool, PxOptions, Session};
-use crate::cell::split_items;
+use super::px_outcome::row;
+use super::{Code, Failed, MapRequest, Pool, PxOptions, Session};
+use crate::cell::{ItemText, split_items};
 use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, Notice, PoolKind, PxReport, PxRow, Sink, Value};
+use crate::outcome::{Notice, PoolKind, PxReport, Report, Sink, Value};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -21,39 +22,18 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let on_threads = broadcasting(code, pool, ranks, options.out.as_deref());
-        let (produced, ran) = self.run(&on_threads, Vec::new(), Hold::default(), sink);
+        let (mut produced, ran) = self.run(&on_threads, Vec::new(), Hold::default(), sink);
+        produced.threads.retain(|_, leg| leg.ended.is_some());
         if produced.threads.is_empty() {
             ran?;
         }
         let with_type = self.crew.value_style().types;
-        let values = produced.thread_values.into_iter();
-        let mut values: BTreeMap<Rank, Value> = values
-            .map(|(rank, value)| (rank, Value { with_type, ..value }))
-            .collect();
-        let ended: BTreeMap<Rank, _> = (0..).map(Rank).zip(produced.threads).collect();
-        let ended = |rank: &Rank| Some((*rank, ended.get(rank)?.clone()));
-        let rows: Vec<PxRow> = ranks
-            .iter()
-            .filter_map(ended)
-            .map(|(rank, (busy, panic))| {
-                let outcome = match panic {
-                    Some(panic) => {
-                        let place = panic_place(&panic);
-                        EngineOutcome::Panicked {
-                            message: panic.message,
-                            place,
-                        }
-                    }
-                    None => EngineOutcome::Done(values.remove(&rank)),
-                };
-                PxRow {
-                    rank,
-                    outcome,
-                    busy,
-                    output: Vec::new(),
-                }
-            })
-            .collect();
+        let mut of_thread = |rank: &Rank| {
+            let mut leg = produced.threads.remove(rank)?;
+            leg.value = leg.value.map(|value| Value { with_type, ..value });
+            Some(row(*rank, leg, &[], false))
+        };
+        let rows = ranks.iter().filter_map(&mut of_thread).collect();
         let report = PxReport {
             cell: self.cell(),
             pool: pool.name.clone(),
@@ -67,6 +47,59 @@ impl Session {
         }
         self.show_px(report, Values::default(), sink)
     }
+
+    /// The same without waiting: a map whose items are the targets, each dealt to its thread, with copies of the
+    /// variables that the cell uses.
+    pub(super) fn px_threads_later(
+        &mut self,
+        code: &Code,
+        options: &PxOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        if let Some(name) = &options.out {
+            let what = format!("`{name}` cannot be bound before the threads are done");
+            return Err(Report::usage(what)
+                .hint(format!(
+                    "`let {name} = %result` waits for them and binds it"
+                ))
+                .into());
+        }
+        let Some(piece) = code.pieces.first() else {
+            return Ok(());
+        };
+        let (items, statements) = split_items(&code.text);
+        self.run_local(&outside(&items, piece), sink)?;
+        if statements.trim().is_empty() {
+            return Ok(());
+        }
+        let at = (piece.cell_line, piece.column + 1);
+        let request = MapRequest {
+            function: statements,
+            function_at: at,
+            inputs: String::new(),
+            inputs_at: at,
+            is_one_call: true,
+            combine: None,
+            bind: None,
+            targets: Some(options.targets.clone()),
+            options: MapOptions {
+                pool: options.pool.clone(),
+                schedule: Schedule::Static,
+                chunk: Some(1),
+                background: true,
+                collect: true,
+                ..MapOptions::default()
+            },
+        };
+        self.map(&request, sink)
+    }
+}
+
+/// The definitions of a cell, where later cells find them.
+fn outside(items: &[ItemText], piece: &Piece) -> Code {
+    let line = |item: &ItemText| piece.cell_line + item.line - 1;
+    let add = |code: Code, item: &ItemText| code.user(&item.text, (line(item), 1));
+    items.iter().fold(Code::default(), add)
 }
 
 /// The code as one closure for all threads; definitions stay outside, where later cells find them.
@@ -75,10 +108,7 @@ fn broadcasting(code: &Code, pool: &Pool, ranks: &[Rank], out: Option<&str>) -> 
         return code.clone();
     };
     let (items, statements) = split_items(&code.text);
-    let mut whole = Code::default();
-    for item in items {
-        whole = whole.user(&item.text, (piece.cell_line + item.line - 1, 1));
-    }
+    let whole = outside(&items, piece);
     let at = (piece.cell_line, piece.column + 1);
     let (name, numbers) = (&pool.name.0, numbers(ranks));
     if let Some(out) = out {

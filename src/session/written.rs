@@ -149,6 +149,7 @@ impl Written<'_> {
         let processes = self.processes();
         let method = match (processes, &self.request.combine) {
             (true, _) if self.request.is_one_call => "submit_on_processes",
+            (false, _) if self.request.is_one_call && !self.ranks.is_empty() => "each_on_threads",
             (false, _) if self.request.is_one_call => "submit_on_threads",
             (true, Some(_)) => "reduce_on_processes",
             (false, Some(_)) => "reduce_on_threads",

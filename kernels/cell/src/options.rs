@@ -58,7 +58,7 @@ impl fmt::Display for NeedsProcesses {
         f.write_str(match self {
             Self::Timeout => "a thread cannot be stopped, so `timeout` does not work on a thread pool",
             Self::Retries => "`retries` does not work on a thread pool: its inputs are moved into the function, not copied",
-            Self::Targets => "a thread pool has no targets: its threads share the work",
+            Self::Targets => "a thread pool has no targets: its threads share the work, unless it is dealt to them (`--schedule static`)",
         })
     }
 }
@@ -79,15 +79,33 @@ pub enum Schedule {
 }
 
 /// How many items the threads of a pool claim at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Chunks {
     pub schedule: Schedule,
     /// Items per chunk; `None`: it adapts.
     pub fixed: Option<u64>,
     pub threads: u64,
+    /// The threads that items are dealt to; all when empty.
+    pub ranks: Vec<u32>,
 }
 
 impl Chunks {
+    /// For a pool of so many threads.
+    #[must_use]
+    pub fn of(options: &MapOptions, threads: u32) -> Self {
+        let ranks = options.ranks.clone();
+        Self {
+            schedule: options.schedule,
+            fixed: options.chunk,
+            threads: if ranks.is_empty() {
+                threads.into()
+            } else {
+                ranks.len() as u64
+            },
+            ranks,
+        }
+    }
+
     /// How many whoever is free claims of so many that are left: an eighth of a fair share, unless it is fixed.
     #[must_use]
     pub fn claimed(&self, left: u64) -> u64 {
@@ -98,15 +116,20 @@ impl Chunks {
     /// What is dealt to a thread before the start: its first item, how many at once, and how far it is from one
     /// chunk to the next.
     #[must_use]
-    pub fn dealt(&self, rank: u64, items: u64) -> (u64, u64, u64) {
+    pub fn dealt(&self, rank: u32, items: u64) -> (u64, u64, u64) {
+        let place = match self.ranks.iter().position(|other| *other == rank) {
+            Some(place) => place as u64,
+            None if self.ranks.is_empty() => rank.into(),
+            None => return (items, 0, 0),
+        };
         if let Some(fixed) = self.fixed {
             // More than all of them is all of them: what is counted must not wrap.
             let size = fixed.min(items.max(1));
-            return (size * rank, size, size * self.threads);
+            return (size * place, size, size * self.threads);
         }
         let (from, to) = (
-            items * rank / self.threads,
-            items * (rank + 1) / self.threads,
+            items * place / self.threads,
+            items * (place + 1) / self.threads,
         );
         (from, to - from, items.max(1))
     }
@@ -139,10 +162,12 @@ impl MapOptions {
     /// For what it needs a process pool.
     #[must_use]
     pub fn needs_processes(&self) -> Option<NeedsProcesses> {
+        // What is dealt before the start is dealt to whichever threads are meant.
+        let has_targets = !self.ranks.is_empty() && self.schedule != Schedule::Static;
         [
             (self.timeout.is_some(), NeedsProcesses::Timeout),
             (self.retries > 0, NeedsProcesses::Retries),
-            (!self.ranks.is_empty(), NeedsProcesses::Targets),
+            (has_targets, NeedsProcesses::Targets),
         ]
         .into_iter()
         .find_map(|(asked, need)| asked.then_some(need))

@@ -162,6 +162,17 @@ impl PoolView {
         self.clone().single().start_on_threads([()], move |()| f())
     }
 
+    /// One call on each of these threads of a pool, in the background.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn each_on_threads<O, F>(&self, f: F) -> Job<Result<O, ItemError>>
+    where
+        O: Copies,
+        F: Fn() -> O + Send + Sync + 'static,
+    {
+        self.try_start_on_threads(self.options.ranks.clone(), move |_| f())
+    }
+
     /// A map on a thread pool in the background. Each look at its results is at copies of them.
     #[track_caller]
     pub(crate) fn start_copying<It, O, F>(

@@ -97,6 +97,10 @@ fn on_threads(call: &ThreadsCall, options: MapOptions) -> Result<Begun, String> 
         }
         false => threads_of(&name)?,
     };
+    if let Some(rank) = options.ranks.iter().find(|rank| **rank >= pool.size()) {
+        let size = pool.size();
+        return Err(format!("{name} has no thread {rank}: it has {size}"));
+    }
     threads::begin(call, options, name, pool)
 }
 

@@ -44,7 +44,7 @@ impl Claims {
     /// What is dealt to a thread: a block, or every so-manieth chunk.
     pub fn dealt(&self, rank: u32) -> Dealt {
         let (at, size, step) = match self.chunks.schedule {
-            Schedule::Static => self.chunks.dealt(rank.into(), self.items),
+            Schedule::Static => self.chunks.dealt(rank, self.items),
             _ => (0, 0, 0),
         };
         Dealt { at, size, step }
@@ -81,6 +81,8 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
+    use regatta_cell::options::MapOptions;
+
     use super::*;
 
     const KINDS: [Schedule; 3] = [Schedule::Dynamic, Schedule::Static, Schedule::Guided];
@@ -91,6 +93,7 @@ mod tests {
             schedule,
             fixed,
             threads,
+            ranks: Vec::new(),
         };
         Claims::new(chunks, Some(items))
     }
@@ -152,6 +155,28 @@ mod tests {
         let guided = chunks(&new(Schedule::Guided, None, 2, 160), 0);
         assert_eq!((guided[0], guided.last()), ((0, 10), Some(&(159, 160))));
         assert!(guided.is_sorted_by_key(|(from, to)| std::cmp::Reverse(to - from)));
+    }
+
+    /// In the order in which the threads were named.
+    #[test]
+    fn what_is_dealt_to_some_is_theirs_alone() {
+        let options = MapOptions {
+            schedule: Schedule::Static,
+            ranks: vec![3, 1],
+            ..MapOptions::default()
+        };
+        for (chunk, third, first) in [
+            (Some(1), vec![(0, 1), (2, 3)], vec![(1, 2), (3, 4)]),
+            (None, vec![(0, 2)], vec![(2, 4)]),
+        ] {
+            let options = MapOptions {
+                chunk,
+                ..options.clone()
+            };
+            let claims = Claims::new(Chunks::of(&options, 4), Some(4));
+            let all = [0, 1, 2, 3].map(|rank| chunks(&claims, rank));
+            assert_eq!(all, [vec![], first, vec![], third]);
+        }
     }
 
     #[test]

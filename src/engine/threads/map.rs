@@ -239,11 +239,7 @@ impl Map {
             worker.done().room = (room, room);
             worker
         };
-        let chunks = Chunks {
-            schedule: self.options.schedule,
-            fixed: self.options.chunk,
-            threads: size.into(),
-        };
+        let chunks = Chunks::of(&self.options, size);
         Work {
             claims: Claims::new(chunks, self.items()),
             stop: AtomicBool::new(false),

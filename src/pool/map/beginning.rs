@@ -48,11 +48,7 @@ impl Map {
             }
             Workers::Threads { size, map, .. } => {
                 let ranks: Vec<Rank> = (0..size).map(Rank).collect();
-                let chunks = Chunks {
-                    schedule: kind,
-                    fixed,
-                    threads: size.into(),
-                };
+                let chunks = Chunks::of(&options, size);
                 let assignment = Assignment::claimed(items, ranks.len(), chunks);
                 (Runners::Threads { map }, assignment, ranks, None)
             }

@@ -111,9 +111,8 @@ pub struct Flight {
     pub(super) interrupted: bool,
     /// Why the last map of the cell failed.
     pub map_failure: Option<MapFailure>,
-    /// How the threads of a `%px` on a thread pool ended, and how long each took.
-    pub threads: Vec<(Duration, Option<PanicInfo>)>,
-    pub thread_values: Vec<(Rank, Value)>,
+    /// Of a `%px` on a thread pool: what each thread made of it.
+    pub threads: BTreeMap<Rank, Leg>,
     pub reports: Vec<MapReport>,
 }
 
@@ -141,8 +140,7 @@ impl Flight {
             hold,
             interrupted: false,
             map_failure: None,
-            threads: Vec::new(),
-            thread_values: Vec::new(),
+            threads: BTreeMap::new(),
             reports: Vec::new(),
         }
     }
@@ -247,12 +245,21 @@ impl Flight {
                 Vec::new()
             }
             PoolEvent::Broadcast { threads } => {
-                self.threads = threads;
+                for (rank, (busy, panic)) in (0..).map(Rank).zip(threads) {
+                    let leg = self.thread(rank);
+                    leg.busy = busy;
+                    leg.ended = Some(panic.map_or(Ended::Returned, Ended::Panicked));
+                }
                 Vec::new()
             }
             // Of no engine in particular.
             _ => Vec::new(),
         }
+    }
+
+    fn thread(&mut self, rank: Rank) -> &mut Leg {
+        let leg = || Leg::new(Origin::Engine(rank));
+        self.threads.entry(rank).or_insert_with(leg)
     }
 
     fn printed(&mut self, engine: EngineId, stream: Stream, bytes: &[u8]) -> Vec<Shown> {
@@ -309,7 +316,7 @@ impl Flight {
             return Vec::new();
         }
         if let Some(thread) = rank {
-            self.thread_values.push((thread, value));
+            self.thread(thread).value = Some(value);
         } else if self.hold.values {
             leg.value = Some(value);
         } else {
