@@ -139,6 +139,23 @@ fn commands_run_on_engines() {
         &session.cell("later.iter().map(|r| r.text().into_owned()).collect::<String>()"),
         &["\"2\\n1\\n\""],
     );
+    // One that failed is told when it is waited for.
+    session.cells(&["%parallel -a 'echo no >&2; exit {}' ::: 0 3"]);
+    let shown = session.cell("%wait");
+    contains(&shown, &["exit 3", "│ no", "1 of 2 jobs failed", "%result"]);
+    lacks(&session.cell("%wait"), &["exit 3"]);
+    // The command is the shell's, what stands behind `over` is Rust.
+    let shown = session.cell("%parallel -q 'echo {//} {/.}' over [\"a/b.c\"] // one");
+    contains(&shown, &["a b"]);
+    // Standard input from a variable, and from what no input can be made of.
+    session.cells(&["let lines: Vec<String> = (1..=2000).map(|n| n.to_string()).collect();"]);
+    let shown = session.cell("%parallel -q --pipe --block 4k wc -l over lines");
+    contains(&shown, &["1026\n800\n174"]);
+    contains(&session.cell("lines.len()"), &["2000"]);
+    contains(
+        &session.cell("%parallel --pipe cat over 5"),
+        &["`{integer}` cannot be the standard input of commands"],
+    );
     // On threads.
     session.cells(&["%pool start threads -n 2"]);
     let shown = session.cell("%parallel 'sleep 0.{}; echo {}; echo err >&2' ::: 1 0");
@@ -166,6 +183,19 @@ fn nothing_is_left_of_commands() {
     begun("sleep 7003", 2);
     session.cell("%cancel");
     gone("sleep 7003");
+    // What a command has left running ends with its engine.
+    session.cells(&["%parallel -q 'setsid sleep {} & true' ::: 7006.1"]);
+    begun("sleep 7006", 1);
+    session.cells(&["%pool stop p0"]);
+    gone("sleep 7006");
+    // Threads stay, and all variables, when their commands are ended.
+    session.cells(&["%pool start threads -n 2"]);
+    session.enter("%parallel 'sh -c \"sleep {}; true\"; true' ::: 7005.1 7005.2 7005.3");
+    begun("sleep 7005", 2);
+    session.interrupt();
+    gone("sleep 7005");
+    contains(&session.cell("kept"), &["5"]);
+    session.cells(&["%pool start -n 2"]);
     // A session that is killed takes them along, also those in sessions of their own.
     session.enter("%parallel 'setsid sleep {} & sleep {}; true' ::: 7004.1 7004.2");
     begun("sleep 7004", 4);

@@ -32,6 +32,7 @@ pub fn peers() -> Outcome<Programs> {
     let regatta = regatta
         .canonicalize()
         .map_err(|error| Failure(format!("{}: {error}", regatta.display())))?;
+    crate::shell::install()?;
     Ok(Programs {
         regatta,
         evcxr: evcxr(&peers)?,

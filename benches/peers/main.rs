@@ -19,6 +19,7 @@ mod pools;
 mod repls;
 mod roundtrip;
 mod session;
+mod shell;
 mod table;
 
 use std::io::{self, Write};
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 15] = [
+    let measures: [(&str, Measure); 17] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -63,6 +64,8 @@ fn bench() -> Outcome<String> {
         ("compile", compiling::compile),
         ("calls", c::calls),
         ("c", c::cell),
+        ("shell", shell::commands),
+        ("pipe", shell::pipe),
     ];
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args()

@@ -52,9 +52,15 @@ pub(super) fn line_form(
 ) -> Result<Call, Stop> {
     let name = name(&text[at..]);
     let after_name = at + name.len();
-    let end = args_end(text, lines, after_name)?;
+    let mut from = after_name;
+    if name == "parallel" {
+        // In front of `over` stands a command, which is the shell's.
+        let line = text[from..].split('\n').next().unwrap_or_default();
+        from += super::gnu::over_at(line).unwrap_or_default();
+    }
+    let end = args_end(text, lines, from)?;
     // A `let` statement's semicolon isn't part of what the magic is asked to do.
-    let to = match (&bind, last_semicolon(text, after_name, end)) {
+    let to = match (&bind, last_semicolon(text, from, end)) {
         (Some(_), Some(semicolon)) => semicolon,
         _ => end,
     };

@@ -4,6 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wire::PanicInfo;
 
@@ -14,6 +16,8 @@ struct Notes {
     panics: RefCell<VecDeque<PanicInfo>>,
     /// What it is in a thread pool, while it works.
     worker: Cell<Option<Worker>>,
+    /// Set when the map that it works on there is to end.
+    stop: RefCell<Option<Arc<AtomicBool>>>,
     /// The index of the item that it works on there.
     item: Cell<Option<u64>>,
     /// When items began and how long they took.
@@ -41,6 +45,7 @@ thread_local! {
             watched: Cell::new(false),
             panics: RefCell::new(VecDeque::new()),
             worker: Cell::new(None),
+            stop: RefCell::new(None),
             item: Cell::new(None),
             items: RefCell::new(Vec::new()),
             failure: RefCell::new(String::new()),
@@ -112,12 +117,23 @@ pub fn as_worker<R>(worker: Worker, work: impl FnOnce() -> R) -> R {
     NOTES.with(|notes| {
         notes.watched.set(false);
         notes.worker.set(None);
+        notes.stop.replace(None);
     });
     result
 }
 
 pub fn worker() -> Option<Worker> {
     NOTES.with(|notes| notes.worker.get())
+}
+
+/// The map that this thread works on ends early when this is set.
+pub fn ends_with(stop: Arc<AtomicBool>) {
+    NOTES.with(|notes| notes.stop.replace(Some(stop)));
+}
+
+/// Whether the map that this thread works on is to end; `None` when it works on none.
+pub fn is_to_end() -> Option<bool> {
+    NOTES.with(|notes| Some(notes.stop.borrow().as_ref()?.load(Ordering::Relaxed)))
 }
 
 pub fn begin_item(item: u64) {

@@ -45,6 +45,26 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Notes what a command has said last: as much of the line's end as there is room for. Whoever looks at the moment
+    /// may see half of it.
+    pub fn say(&self, place: usize, line: &[u8]) {
+        if self.page.load(Ordering::Acquire).is_null() || place >= status::SAID_PLACES {
+            return;
+        }
+        let from = status::SAID + place * status::SAID_WORDS;
+        let room = 8 * (status::SAID_WORDS - 1);
+        let line = &line[line.len().saturating_sub(room)..];
+        for (at, bytes) in (from + 1..).zip(line.chunks(8)) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            self.word(at)
+                .store(u64::from_ne_bytes(word), Ordering::Relaxed);
+        }
+        self.word(from).store(line.len() as u64, Ordering::Relaxed);
+    }
+}
+
 /// Maps a file with all its pages.
 pub fn map(
     file: BorrowedFd<'_>,

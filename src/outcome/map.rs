@@ -147,7 +147,9 @@ pub struct EngineView {
     pub done: u64,
     /// Resident memory in bytes.
     pub memory: Option<u64>,
-    /// The last line it printed.
+    /// The shell command that it runs.
+    pub command: String,
+    /// The last line it, or its command, printed.
     pub last_line: String,
 }
 

@@ -324,6 +324,8 @@ pub struct Plot {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Field {
     Text(String),
+    /// How it failed: the row is one of trouble.
+    Failure(String),
     Count(u64),
     Seconds(f64),
     Bytes(u64),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::connections::Connection;
 use super::engine::Engine;
 use super::hub::State;
-use super::map::Map;
+use super::map::{Map, Seen};
 use super::{EndEarly, JobRecord, MapFailure, MapFault, PoolEvent, WhichMaps};
 use crate::ids::{EngineId, JobId};
 use crate::outcome::{JobEnd, JobState, JobWork, Timeline};
@@ -190,11 +190,14 @@ impl State {
             // Whoever has pressed Ctrl-C hears what is waited for.
             let shown = !map.options.background && (!map.options.quiet || stops && left.is_none());
             if shown && (map.elapsed() >= LIVE_AFTER || stops) {
-                let look = |engine: EngineId| {
+                let look = |engine: EngineId, thread| {
                     let process = self.engines.get(&engine);
                     let item = process.and_then(|process| process.link.at(*job));
-                    let memory = process.and_then(Engine::memory);
-                    (item.map(|(item, _)| item), memory)
+                    Seen {
+                        item: item.map(|(item, _)| item),
+                        memory: process.and_then(Engine::memory),
+                        said: process.map_or_else(String::new, |it| it.link.said(thread)),
+                    }
                 };
                 views.extend(map.view(look, left));
             }

@@ -45,6 +45,9 @@ pub trait Link: Send {
     /// The item of this job that the engine is at, and a number that changes with each item.
     fn at(&self, job: JobId) -> Option<(u64, u64)>;
 
+    /// The last line that a command of the engine's has printed; on threads that of the thread with this number.
+    fn said(&self, place: usize) -> String;
+
     /// Tells the engine to end the chunks of a job after their current item.
     fn stop_job(&self, job: JobId);
 

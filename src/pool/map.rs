@@ -8,6 +8,8 @@ mod ending;
 mod report;
 mod times;
 
+pub use report::Seen;
+
 use std::time::{Duration, Instant};
 
 use regatta_cell::options::MapOptions;

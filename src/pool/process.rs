@@ -189,6 +189,19 @@ impl Link for Process {
         Some((item, self.word(status::BEGUN)))
     }
 
+    fn said(&self, place: usize) -> String {
+        let mut bytes = [0; 8 * status::SAID_WORDS];
+        let from = status::SAID + place * status::SAID_WORDS;
+        if place >= status::SAID_PLACES
+            || rustix::io::pread(&self.page, &mut bytes, 8 * from as u64) != Ok(bytes.len())
+        {
+            return String::new();
+        }
+        let (length, text) = bytes.split_at(8);
+        let length = length.try_into().map_or(0, u64::from_ne_bytes) as usize;
+        String::from_utf8_lossy(&text[..length.min(text.len())]).into_owned()
+    }
+
     fn stop_job(&self, job: JobId) {
         let bytes = u64::from(job.0).to_ne_bytes();
         // An engine that does not hear of it is killed later.

@@ -3,7 +3,8 @@
 //! not cut: where even numbers don't fit, columns are left out and named.
 
 use comfy_table::{
-    Attribute, Cell, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, TableStyle,
+    Attribute, Cell, CellAlignment, Color, ContentArrangement, ContentLineStyle, LineStyle,
+    TableStyle,
 };
 
 use super::{Style, text};
@@ -23,6 +24,8 @@ const BORDERS: TableStyle = TableStyle::new()
 #[derive(Default)]
 pub(crate) struct Grid {
     columns: Vec<Column>,
+    /// By row, whether it is one of trouble, which stands out; none when empty.
+    pub(crate) failed: Vec<bool>,
 }
 
 struct Column {
@@ -114,7 +117,7 @@ impl Grid {
             return String::new();
         }
         let widths = fit(columns, style.width);
-        let mut out = style.spell(lay_out(columns, &widths, style.colour));
+        let mut out = style.spell(lay_out(columns, &widths, &self.failed, style.colour));
         out.push('\n');
         let names: Vec<_> = hidden.iter().map(|column| column.head.as_str()).collect();
         out.push_str(&no_room(&names, style));
@@ -154,7 +157,7 @@ fn fit(columns: &[Column], room: usize) -> Vec<usize> {
     widths
 }
 
-fn lay_out(columns: &[Column], widths: &[usize], colour: bool) -> String {
+fn lay_out(columns: &[Column], widths: &[usize], failed: &[bool], colour: bool) -> String {
     let mut table = comfy_table::Table::new();
     table
         .load_style(BORDERS)
@@ -182,11 +185,14 @@ fn lay_out(columns: &[Column], widths: &[usize], colour: bool) -> String {
         .unwrap_or(0)
     {
         let cells = columns.iter().enumerate();
-        table.add_row(
-            cells.map(|(index, column)| {
-                cell(column.cells.get(row).map_or("", String::as_str), index)
-            }),
-        );
+        table.add_row(cells.map(|(index, column)| {
+            let cell = cell(column.cells.get(row).map_or("", String::as_str), index);
+            if failed.get(row) == Some(&true) {
+                cell.fg(Color::Red)
+            } else {
+                cell
+            }
+        }));
     }
     table.to_string()
 }

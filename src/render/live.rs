@@ -13,6 +13,8 @@ use crate::outcome::{EngineActivity, EngineView, JobState, JobView, Progress};
 
 /// Columns that give way in a narrow terminal, the least useful first.
 const GIVE_WAY: &[&str] = &["last line", "memory", "rate", "item", "done"];
+/// The same of a job of shell commands: the engine's own memory says nothing of them.
+const COMMANDS_GIVE_WAY: &[&str] = &["memory", "rate", "item", "last line", "done"];
 /// Cells of the total bar where there is room for it.
 const BAR: usize = 20;
 const LEAST_BAR: usize = 5;
@@ -121,7 +123,11 @@ impl Live {
         }
         let (rows, rest) = engines.split_at(shown);
         let mut grid = self.grid(rows);
-        grid.give_way(GIVE_WAY, style.width);
+        let give_way = match rows.iter().all(|row| row.command.is_empty()) {
+            true => GIVE_WAY,
+            false => COMMANDS_GIVE_WAY,
+        };
+        grid.give_way(give_way, style.width);
         let mut lines: Vec<String> = grid.draw(style).lines().map(str::to_owned).collect();
         // Where even the least doesn't fit, the grid says so in one more line.
         lines.truncate(FRAME + shown);
@@ -160,6 +166,7 @@ impl Live {
             true,
             column(&|row| row.memory.map_or_else(String::new, units::bytes)),
         );
+        grid.push("command", false, column(&|row| row.command.clone()));
         grid.push("last line", false, column(&|row| last_line(&row.last_line)));
         grid
     }

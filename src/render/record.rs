@@ -142,7 +142,7 @@ pub(crate) fn timing(timing: &Timing) -> Line<'_> {
 
 fn cell(field: &Field) -> Cell<'_> {
     match field {
-        Field::Text(word) => Cell::Text(word),
+        Field::Text(word) | Field::Failure(word) => Cell::Text(word),
         Field::Count(number) | Field::Bytes(number) => Cell::Whole(*number),
         Field::Seconds(seconds) => Cell::Real(*seconds),
         Field::Empty => Cell::Empty,

@@ -80,6 +80,7 @@ pub(crate) fn job() -> JobView {
         item,
         done,
         memory,
+        command: String::new(),
         last_line: last_line.to_owned(),
     };
     JobView {

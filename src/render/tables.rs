@@ -31,6 +31,7 @@ pub(crate) fn table(table: &Table, style: &Style) -> String {
         };
         let numbers = fields().all(|field| match field {
             Field::Text(word) => word.is_empty() || text::is_number(word),
+            Field::Failure(_) => false,
             _ => true,
         });
         grid.push(
@@ -39,6 +40,9 @@ pub(crate) fn table(table: &Table, style: &Style) -> String {
             fields().map(field).collect(),
         );
     }
+    let is_failure = |field: &Field| matches!(field, Field::Failure(_));
+    let failed = shown.iter().map(|row| row.iter().any(is_failure));
+    grid.failed = failed.collect();
     out.push_str(&grid.draw(style));
     if shown.len() < table.rows.len() {
         let left_out = (table.rows.len() - shown.len()) as u64;
@@ -75,7 +79,7 @@ pub(crate) fn rows(rows: &Rows, style: &Style) -> String {
 
 fn field(field: &Field) -> String {
     match field {
-        Field::Text(word) => word.clone(),
+        Field::Text(word) | Field::Failure(word) => word.clone(),
         Field::Count(number) => units::count(*number),
         Field::Seconds(seconds) => units::seconds(*seconds),
         Field::Bytes(bytes) => units::bytes(*bytes),
@@ -114,6 +118,29 @@ mod tests {
                 ),
             ],
         }
+    }
+
+    #[test]
+    fn a_row_of_a_failure_is_red() {
+        let row = |ended: Field| vec![Field::Count(1), ended];
+        let listing = Table {
+            title: None,
+            columns: vec!["job", "ended"],
+            rows: vec![
+                row(Field::Text("exit 0".to_owned())),
+                row(Field::Failure("exit 3".to_owned())),
+            ],
+        };
+        let style = Style {
+            colour: true,
+            ..Style::plain(80)
+        };
+        let shown = table(&listing, &style);
+        let red: Vec<bool> = shown
+            .lines()
+            .map(|line| line.contains("\u{1b}[38;5;9m"))
+            .collect();
+        assert_eq!(red, [false, false, false, true, false], "{shown}");
     }
 
     #[test]

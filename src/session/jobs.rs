@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::crew::{Awaited, Crew, JOB_VARIABLE, MapJob};
-use super::{Code, Failed, PxWanted, Session, explain};
+use super::{Code, Done, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{
     Counted, Doing, ErrorKind, Event, JobAnswer, JobState, Progress, Report, Sink, Timeline,
@@ -67,6 +67,7 @@ impl Session {
         self.crew.jobs.maps.push(MapJob {
             job,
             variable: variable.to_owned(),
+            commands: None,
         });
         sink.send(Event::Text(format!(
             "job {job} runs in the background: `%jobs` lists it, `let r = %result {job}` waits for its results"
@@ -108,6 +109,7 @@ impl Session {
                         true => self.map_went_well(job),
                         false => Ok(()),
                     })
+                    .and_then(|()| self.tell_commands_of(job, sink))
             };
             if let Err(Failed(reports)) = finished {
                 ok = false;
@@ -169,7 +171,17 @@ impl Session {
         self.await_job(job, timeout, sink)?;
         let status = self.status(Some(job), sink)?;
         sink.send(Event::JobAnswer(answer(status, false)));
-        Ok(())
+        self.tell_commands_of(job, sink)
+    }
+
+    /// Of a job that has come to its end.
+    pub(super) fn tell_commands_of(&mut self, job: JobId, sink: &mut dyn Sink) -> Done {
+        let all = self.crew.statuses();
+        let is_done = |status: &&JobStatus| status.job == job && status.state == JobState::Done;
+        match all.iter().find(is_done) {
+            Some(_) => self.tell_commands(job, sink),
+            None => Ok(()),
+        }
     }
 
     /// Waits until a job is over.

@@ -2,19 +2,22 @@
 //! them.
 
 mod input;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
 
 use regatta_cell::options::MapOptions;
-use regatta_cell::shell::{Command, Counted, Halt, How, Prints, SLOT, ShellResult, Told, board};
+use regatta_cell::shell::{Command, Halt, How, Prints, SLOT, Told, board};
 
 use super::crew::Hold;
 use super::{Code, Failed, Pool, PoolRequest, Session};
 use crate::cell::{Binding, Targets, gnu};
-use crate::outcome::{ErrorKind, Event, Field, PoolKind, Report, Sink, Table};
+use crate::ids::JobId;
+use crate::outcome::{ErrorKind, Event, PoolKind, Report, Sink};
 use crate::pool::Payload;
 
 /// A call as it was written.
@@ -69,6 +72,17 @@ pub enum Resume {
 /// The function of the map, in the artifact.
 const WORK: &str = "|command| ::regatta_cell::shell::work(command)";
 
+/// What is known of the commands of a job in the background, until those that failed are told.
+#[derive(Clone, Debug)]
+pub struct JobCommands {
+    numbers: Vec<u64>,
+    halt: Option<Halt>,
+    logged: bool,
+    /// What its engines look at while it runs.
+    #[expect(dead_code, reason = "they are to stay open")]
+    files: Arc<Vec<File>>,
+}
+
 /// The pool of a call, and what is done with it afterwards.
 struct Borrowed {
     pool: Pool,
@@ -84,7 +98,7 @@ impl Session {
         request: &ParallelRequest,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let (template, mut commands) = self.commands(request, sink)?;
+        let (template, mut commands, mut files) = self.commands(request, sink)?;
         let done = already(request)?;
         if request.dry_run {
             for command in commands.iter().filter(|one| !done.contains(&one.seq)) {
@@ -124,14 +138,20 @@ impl Session {
             command.how = how.clone();
         }
         let borrowed = self.borrow_pool(request, sink)?;
-        let ran = self.run_commands(request, &borrowed.pool, template, &commands, sink);
+        files.push(page);
+        let files = Arc::new(files);
+        let shown = commands.iter().map(|command| command.text.clone());
+        self.crew.runs_commands(shown.collect());
+        let ran = self.run_commands(request, &borrowed.pool, template, &commands, &files, sink);
+        self.crew.runs_commands(Vec::new());
         if borrowed.own {
             let _ = self.stop_pool(Some(&borrowed.pool.name.0), false, sink);
             if let Some(before) = &borrowed.before {
                 let _ = self.use_pool(before);
             }
         }
-        drop(page);
+        // Until then engines look at them.
+        drop(files);
         ran
     }
 
@@ -180,6 +200,7 @@ impl Session {
         pool: &Pool,
         template: String,
         commands: &[Command],
+        files: &Arc<Vec<File>>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let ranks = match &request.targets {
@@ -218,6 +239,15 @@ impl Session {
             }
             self.run_local_with(&Code::default().generated(&code), data, sink)?;
             self.job_begun(&job, sink);
+            let last = self.crew.jobs.maps.last_mut();
+            if let Some(map) = last.filter(|map| map.variable == job) {
+                map.commands = Some(JobCommands {
+                    numbers: commands.iter().map(|command| command.seq).collect(),
+                    halt: request.halt,
+                    logged: request.log.is_some(),
+                    files: files.clone(),
+                });
+            }
             return Ok(());
         }
         let all = format!("::regatta_cell::shell::all(&{asked}, 1, {WORK})");
@@ -235,29 +265,52 @@ impl Session {
             .and_then(|sent| postcard::from_bytes::<Told>(&sent.copied()).ok());
         produced.sent.iter().for_each(Payload::release);
         ran?;
-        match told {
-            // As many went well as were to.
-            Some(told) if has_succeeded(request, &told) => Ok(()),
-            Some(told) if told.failed > 0 || told.left > 0 => {
-                sink.send(Event::Table(failures(&told)));
-                Err(summary(&told, request).into())
-            }
-            Some(_) => Ok(()),
-            None => Err(Report::new(
-                ErrorKind::System,
-                "what became of the commands did not come back",
-            )
-            .into()),
-        }
+        let told = told.ok_or_else(|| {
+            let what = "what became of the commands did not come back";
+            Report::new(ErrorKind::System, what)
+        })?;
+        let name = bind.map(|bind| bind.name.as_str());
+        tell(&told, request.halt, request.log.is_some(), name, sink)
     }
 
-    /// The commands of a call, and how its command was written.
+    /// Tells once of the commands of a job in the background that did not go well.
+    pub(super) fn tell_commands(&mut self, job: JobId, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let ours = self.crew.jobs.maps.iter_mut().find(|map| map.job == job);
+        let Some((variable, commands)) =
+            ours.and_then(|map| Some((map.variable.clone(), map.commands.take()?)))
+        else {
+            return Ok(());
+        };
+        if !self.has_variable(&variable) {
+            return Ok(());
+        }
+        let code = format!("::regatta_cell::shell::tell_of(&{variable});\n");
+        let sent = self.sent_by(&Code::default().generated(&code), sink)?;
+        let told = sent
+            .first()
+            .and_then(|sent| postcard::from_bytes::<Told>(&sent.copied()).ok());
+        sent.iter().for_each(Payload::release);
+        let mut told = told.unwrap_or_default();
+        for (number, _) in &mut told.failures {
+            // They are counted from 1; others may have been left out.
+            let place = number
+                .checked_sub(1)
+                .and_then(|at| usize::try_from(at).ok());
+            if let Some(seq) = place.and_then(|at| commands.numbers.get(at)) {
+                *number = *seq;
+            }
+        }
+        let name = format!("let done = %result {job}");
+        tell(&told, commands.halt, commands.logged, Some(&name), sink)
+    }
+
+    /// The commands of a call, how its command was written, and the files that they need.
     fn commands(
         &mut self,
         request: &ParallelRequest,
         sink: &mut dyn Sink,
-    ) -> Result<(String, Vec<Command>), Failed> {
-        let (words, sources) = self.sources(request, sink)?;
+    ) -> Result<(String, Vec<Command>, Vec<File>), Failed> {
+        let (words, sources, files) = self.sources(request, sink)?;
         if let Some(block) = request.block {
             let template = gnu::Template::without_values(&words);
             let how = input::Blocks {
@@ -266,7 +319,7 @@ impl Session {
                 tag: request.tag,
             };
             let commands = input::blocks(&template, &sources, &how)?;
-            return Ok((template.text().to_owned(), commands));
+            return Ok((template.text().to_owned(), commands, files));
         }
         let template = gnu::Template::of(&words);
         let rows = match &request.columns {
@@ -294,7 +347,7 @@ impl Session {
             folder: folder(&rows),
             ..Command::default()
         });
-        Ok((template.text().to_owned(), commands.collect()))
+        Ok((template.text().to_owned(), commands.collect(), files))
     }
 }
 
@@ -366,87 +419,18 @@ fn begin_log(path: &str, goes_on: bool) -> Result<(), Report> {
         .map_err(|error| Report::usage(format!("--joblog {path} cannot be written: {error}")))
 }
 
-/// How a command ended, in a word or two.
-fn ending(result: &ShellResult) -> String {
-    match (result.status, result.signal) {
-        _ if result.timed_out => "timed out".to_owned(),
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => crate::pool::Signal::try_from(signal).map_or_else(
-            |_| format!("signal {signal}"),
-            |signal| signal.as_str().to_owned(),
-        ),
-        (None, None) => "lost".to_owned(),
+/// Tells of those that did not go well; then the cell fails.
+fn tell(
+    told: &Told,
+    halt: Option<Halt>,
+    logged: bool,
+    name: Option<&str>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failed> {
+    // As many went well as were to.
+    if told::has_succeeded(halt, told) || told.failed == 0 && told.left == 0 {
+        return Ok(());
     }
-}
-
-/// A row for each command that failed.
-fn failures(told: &Told) -> Table {
-    let last = |result: &ShellResult| {
-        let said = result.stderr.text().into_owned();
-        let lines: Vec<&str> = said
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect();
-        lines[lines.len().saturating_sub(2)..].join(" ⏎ ")
-    };
-    let row = |(seq, result): &(u64, ShellResult)| {
-        vec![
-            Field::Count(*seq),
-            Field::Text(ending(result)),
-            Field::Count(u64::from(result.engine)),
-            if result.tries > 1 {
-                Field::Count(u64::from(result.tries))
-            } else {
-                Field::Empty
-            },
-            Field::Seconds(result.seconds),
-            Field::Text(result.command.clone()),
-            Field::Text(last(result)),
-        ]
-    };
-    Table {
-        title: None,
-        columns: vec![
-            "job",
-            "ended",
-            "engine",
-            "tries",
-            "took",
-            "command",
-            "said last",
-        ],
-        rows: told.failures.iter().map(row).collect(),
-    }
-}
-
-/// Whether it has halted because enough commands went well.
-fn has_succeeded(request: &ParallelRequest, told: &Told) -> bool {
-    let Some(halt) = request.halt.filter(|it| it.counted == Counted::WentWell) else {
-        return false;
-    };
-    let went_well = told.ran - told.failed;
-    match halt.share {
-        Some(share) => went_well as f64 >= share * (told.ran + told.left) as f64,
-        None => went_well >= halt.count,
-    }
-}
-
-fn summary(told: &Told, request: &ParallelRequest) -> Report {
-    let all = told.ran + told.left;
-    let mut what = format!(
-        "{} of {all} {} failed",
-        told.failed,
-        if all == 1 { "job" } else { "jobs" }
-    );
-    if told.left > 0 {
-        what += &format!(", {} never began", told.left);
-    }
-    let report = Report::new(ErrorKind::Error, what);
-    match (&request.log, &request.bind) {
-        (Some(_), _) => report.hint("`--resume-failed` with the same line runs them again"),
-        (None, Some(bind)) => report.hint(format!("`{}` has all results, theirs too", bind.name)),
-        (None, None) => {
-            report.hint("`let done = %parallel …` keeps all results, `--retries 3` tries again")
-        }
-    }
+    sink.send(Event::Table(told::failures(told)));
+    Err(told::summary(told, logged, name).into())
 }

@@ -58,7 +58,8 @@ impl Session {
         let open = bind.map_or_else(String::new, Binding::opening);
         let close = if bind.is_some() { ";" } else { "" };
         let code = format!("{open}regatta_cell::magic::{give}(&{place}){close}\n");
-        self.run_local(&Code::default().generated(&code), sink)
+        self.run_local(&Code::default().generated(&code), sink)?;
+        self.tell_commands_of(job, sink)
     }
 
     /// An expression of the local engine's that is the job.

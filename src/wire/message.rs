@@ -130,6 +130,11 @@ pub mod status {
     pub const STOP: usize = 2;
     /// Items begun since the engine started.
     pub const BEGUN: usize = 3;
+    /// Where the last line that the command under way has printed stands: its length in bytes, and then the bytes. There
+    /// are several places, for threads; each takes so many numbers.
+    pub const SAID: usize = 64;
+    pub const SAID_WORDS: usize = 32;
+    pub const SAID_PLACES: usize = 14;
     /// Length of the page in bytes.
     pub const LENGTH: u64 = 4096;
 }

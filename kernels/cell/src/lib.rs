@@ -27,6 +27,7 @@ pub mod magic;
 pub mod memo;
 pub mod options;
 pub mod out;
+mod piped;
 pub mod pool;
 mod processes;
 mod remote;

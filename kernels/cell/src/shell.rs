@@ -15,6 +15,7 @@ use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::Handle;
 use crate::host::{Bytes, PoolKind, append, host};
+pub use crate::piped::{Input, input};
 use crate::pool::PoolView;
 
 /// Stands in a command for the number of the engine that runs it, from 1: `{%}`.
@@ -325,7 +326,8 @@ where
         })
     };
     let results: Vec<ShellResult> = known.iter().zip(results).map(whole).collect();
-    tell(&results, &known);
+    let numbers = known.iter().map(|known| known.seq);
+    tell(numbers.zip(&results), 0);
     results
 }
 
@@ -416,9 +418,13 @@ fn tagged<'a>(tag: Option<&str>, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     tagged.flatten().copied().collect()
 }
 
-fn tell(results: &[ShellResult], known: &[Known]) {
-    let mut told = Told::default();
-    for (Known { seq, .. }, result) in known.iter().zip(results) {
+/// Tells the session of results, each with its number, and of as many as were left.
+fn tell<'a>(results: impl Iterator<Item = (u64, &'a ShellResult)>, left: u64) {
+    let mut told = Told {
+        left,
+        ..Told::default()
+    };
+    for (seq, result) in results {
         if result.tries == 0 {
             told.left += 1;
             continue;
@@ -435,10 +441,19 @@ fn tell(results: &[ShellResult], known: &[Known]) {
                 stderr: Output(said.to_vec()),
                 ..result.clone()
             };
-            told.failures.push((*seq, result));
+            told.failures.push((seq, result));
         }
     }
     crate::magic::send(&told);
+}
+
+/// Tells the session how the commands of a job went.
+#[doc(hidden)]
+pub fn tell_of(job: &crate::job::Job<ShellResult>) {
+    let results = job.partial();
+    let (done, all) = job.progress();
+    let left = all.unwrap_or(done).saturating_sub(results.len() as u64);
+    tell(results.iter().map(|(at, result)| (at + 1, result)), left);
 }
 
 #[cfg(test)]

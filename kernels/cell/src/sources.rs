@@ -25,6 +25,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/memo.rs", include_str!("../src/memo.rs")),
     ("src/options.rs", include_str!("../src/options.rs")),
     ("src/out.rs", include_str!("../src/out.rs")),
+    ("src/piped.rs", include_str!("../src/piped.rs")),
     ("src/pool.rs", include_str!("../src/pool.rs")),
     ("src/processes.rs", include_str!("../src/processes.rs")),
     ("src/remote.rs", include_str!("../src/remote.rs")),

@@ -14,12 +14,17 @@ use nix::unistd::Pid;
 use regatta_cell::shell::{Command, Prints};
 
 use super::{LOOK, guard};
+use crate::engine::context::context;
+use crate::engine::notes;
 
 /// So long a command that was asked to end may take for it.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// What a pipe holds, bytes.
 const PIPE: usize = 64 * 1024;
+
+/// Bytes of a line that are looked at.
+const LINE: usize = 1024;
 
 /// When a command is ended.
 pub struct Watch<'a> {
@@ -117,8 +122,14 @@ impl<R: Read + AsFd> Pipe<R> {
         })
     }
 
-    /// Takes what is there.
-    fn drain(&mut self) {
+    /// Takes what is there; whether that was anything.
+    fn drain(&mut self) -> bool {
+        let had = self.read.len();
+        self.take();
+        self.read.len() > had
+    }
+
+    fn take(&mut self) {
         let Some(from) = &mut self.from else {
             return;
         };
@@ -160,6 +171,28 @@ impl<R: Read + AsFd> Pipe<R> {
             let _ = to.flush();
         }
     }
+}
+
+/// What the live table shows of the command.
+fn say(line: &[u8]) {
+    let place = notes::worker().map_or(0, |worker| worker.rank);
+    context().status.say(place as usize, line);
+}
+
+/// The last line with anything in it, or the end of a long one.
+fn last_line(bytes: &[u8]) -> &[u8] {
+    let end = bytes.len()
+        - bytes
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
+    let text = &bytes[end.saturating_sub(LINE)..end];
+    let from = text
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    &text[from..]
 }
 
 fn does_not_block(pipe: &impl AsFd) -> std::io::Result<()> {
@@ -266,11 +299,11 @@ impl<'a> Running<'a> {
         }
         // What it has written before its end is in the pipes by then.
         self.over |= ready[0];
-        if ready[1] || ready[0] {
-            self.stdout.drain();
+        if (ready[1] || ready[0]) && self.stdout.drain() {
+            say(last_line(&self.stdout.read));
         }
-        if ready[2] || ready[0] {
-            self.stderr.drain();
+        if (ready[2] || ready[0]) && self.stderr.drain() {
+            say(last_line(&self.stderr.read));
         }
         self.show(false);
         Ok(())
@@ -306,6 +339,26 @@ impl<'a> Running<'a> {
         self.stdout.drain();
         self.stderr.drain();
         self.show(true);
+        say(b"");
         (self.stdout.read, self.stderr.read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_line;
+
+    #[test]
+    fn the_last_line_has_something_in_it() {
+        for (text, line) in [
+            ("", ""),
+            ("one", "one"),
+            ("one\ntwo\n", "two"),
+            ("one\r\n \n\n", "one"),
+            ("\n", ""),
+        ] {
+            assert_eq!(last_line(text.as_bytes()), line.as_bytes(), "{text:?}");
+        }
+        assert_eq!(last_line(&[b'x'; 5000]).len(), super::LINE);
     }
 }

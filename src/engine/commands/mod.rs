@@ -16,6 +16,7 @@ use regatta_cell::shell::{Command, Output, SLOT, ShellResult};
 
 use super::context::context;
 use super::host::rank;
+use super::notes;
 use crate::wire::status;
 use board::Board;
 use child::{Ended, Watch};
@@ -35,8 +36,11 @@ pub extern "C" fn command(command: Bytes, to: *mut c_void, write: Write) {
     }
 }
 
-/// Whether the job under way is to end.
+/// Whether the job under way is to end: on a thread of a pool its map, else what the session says.
 fn is_stopped() -> bool {
+    if let Some(ends) = notes::is_to_end() {
+        return ends;
+    }
     let word = |index| context().status.word(index).load(Relaxed);
     let job = word(status::JOB);
     job != 0 && word(status::STOP) == job

@@ -116,7 +116,7 @@ struct Map {
 /// What the threads of a map share with whoever follows it.
 struct Work {
     claims: Claims,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     /// A thread has ended before its items.
     stopped: AtomicBool,
     /// A thread has waited for an item that does not come.
@@ -242,7 +242,7 @@ impl Map {
         let chunks = Chunks::of(&self.options, size);
         Work {
             claims: Claims::new(chunks, self.items()),
-            stop: AtomicBool::new(false),
+            stop: Arc::default(),
             stopped: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
             failed: Mutex::new(None),
@@ -359,6 +359,7 @@ impl Work {
         ctx: &Shared,
     ) {
         let worker = &self.workers[rank as usize];
+        notes::ends_with(self.stop.clone());
         let mut dealt = self.claims.dealt(rank);
         while let Some((first, end)) = self.claims.next(&mut dealt) {
             worker.done().chunk = first..end;
@@ -367,7 +368,7 @@ impl Work {
                 end,
                 rank,
                 at: &raw const worker.at,
-                stop: &raw const self.stop,
+                stop: Arc::as_ptr(&self.stop),
             };
             let began = monotonic();
             let ended = run(ctx.0, &raw const task);

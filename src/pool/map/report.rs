@@ -11,11 +11,22 @@ use crate::pool::JobRecord;
 use crate::pool::dispatch::Health;
 use crate::wire::{PROGRESS, TIMES};
 
+/// What an engine is seen to be at.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub item: Option<u64>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// The last line of its command.
+    pub said: String,
+}
+
 impl Map {
-    /// The live table's content, some ten times a second. `look` tells item and memory of an engine.
+    /// The live table's content, some ten times a second. `look` tells of an engine, and of one of its threads where it
+    /// has any.
     pub fn view(
         &mut self,
-        look: impl Fn(EngineId) -> (Option<u64>, Option<u64>),
+        look: impl Fn(EngineId, usize) -> Seen,
         left: Option<Duration>,
     ) -> Option<JobView> {
         if self.told.elapsed() < PROGRESS || self.closing {
@@ -23,8 +34,14 @@ impl Map {
         }
         self.told = Instant::now();
         let view = |(place, worker): (usize, &Worker)| {
-            let engine = self.engines.get(place);
-            let (item, memory) = engine.map_or((worker.claimed, None), |engine| look(*engine));
+            let Seen { item, memory, said } = match self.engines.get(place) {
+                Some(engine) => look(*engine, 0),
+                None => Seen {
+                    item: worker.claimed,
+                    memory: None,
+                    ..look(self.caller, place)
+                },
+            };
             EngineView {
                 rank: worker.rank,
                 activity: match self.assignment.health(place) {
@@ -39,7 +56,8 @@ impl Map {
                 item,
                 done: worker.items,
                 memory,
-                last_line: String::new(),
+                command: String::new(),
+                last_line: said,
             }
         };
         Some(JobView {

@@ -35,7 +35,7 @@ fn what_is_dead_does_not_start() {
     map.died(EngineId(2), &DeathCause::Signal(9), None, false, false);
     map.died(EngineId(3), &DeathCause::Signal(9), None, false, true);
     map.told -= 2 * PROGRESS;
-    let view = map.view(|_| (None, None), None).unwrap();
+    let view = map.view(|_, _| Seen::default(), None).unwrap();
     let shown: Vec<_> = view.engines.into_iter().map(|one| one.activity).collect();
     use EngineActivity::{Dead, Idle, Starting};
     assert_eq!(shown, [Dead, Dead, Starting, Idle]);

@@ -64,6 +64,7 @@ fn nothing_is_wider_or_higher_than_the_terminal() {
             item: Some(987_654_320),
             done: 87_654_321,
             memory: Some(u64::MAX),
+            command: String::new(),
             last_line: "漢字 👩‍👩‍👧‍👦 \u{7}".repeat(20),
         });
     }
@@ -225,4 +226,23 @@ fn ascii_stands_in() {
     let mut view = stopping(500);
     view.engines.truncate(1);
     assert!(show(view, &style).join("\n").is_ascii());
+}
+
+#[test]
+fn commands_stand_with_what_they_have_said() {
+    let mut view = samples::job();
+    for engine in &mut view.engines {
+        engine.command = format!("sort {}", engine.rank);
+        engine.last_line = "half of it".to_owned();
+    }
+    let lines = show(view, &Style::plain(60));
+    assert!(
+        lines[1].contains("command") && lines[1].contains("last line"),
+        "{lines:#?}"
+    );
+    assert!(!lines[1].contains("memory"), "{lines:#?}");
+    assert!(
+        lines[3].contains("sort 0") && lines[3].contains("half of it"),
+        "{lines:#?}"
+    );
 }

@@ -11,6 +11,7 @@ use crate::ids::{JobId, PoolName, Rank};
 use crate::outcome::{FirstFailure, JobState, PoolKind, PxReport, Report};
 use crate::pool::JobRecord;
 use crate::session::JobStatus;
+use crate::session::parallel::JobCommands;
 use crate::session::px::{Asked, Plan};
 use crate::session::px_out::Values;
 
@@ -29,6 +30,8 @@ pub struct Jobs {
 pub struct MapJob {
     pub job: JobId,
     pub variable: String,
+    /// What it runs when these are commands, until it is told how they went.
+    pub commands: Option<JobCommands>,
 }
 
 /// A `%px` that nobody waits for.

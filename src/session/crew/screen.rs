@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use regatta_cell::shell::SLOT;
+
+use super::Crew;
 use super::prints::Prints;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{About, Event, JobView, LINES, MapPlan, MapReport, Origin, Sink, Stream};
@@ -15,6 +18,8 @@ pub struct Screen {
     pub(super) stray: HashMap<(EngineId, Stream), (About, Prints)>,
     /// The last line that each engine has printed in a map.
     last_lines: HashMap<(PoolName, Rank), String>,
+    /// The commands that the map under way runs, by item.
+    commands: Vec<String>,
     pub(super) style: ValueStyle,
 }
 
@@ -33,6 +38,13 @@ impl Default for ValueStyle {
             lines: LINES,
             types: false,
         }
+    }
+}
+
+impl Crew {
+    /// The items of the next map are these commands, which its live table shows.
+    pub fn runs_commands(&mut self, commands: Vec<String>) {
+        self.screen.commands = commands;
     }
 }
 
@@ -104,8 +116,14 @@ impl Screen {
 
     pub fn live(&self, about: About, mut view: JobView, sink: &mut dyn Sink) {
         for engine in &mut view.engines {
-            if let Some(line) = self.last_lines.get(&(view.pool.clone(), engine.rank)) {
+            let printed = self.last_lines.get(&(view.pool.clone(), engine.rank));
+            if let Some(line) = printed.filter(|_| engine.last_line.is_empty()) {
                 engine.last_line.clone_from(line);
+            }
+            let item = engine.item.and_then(|item| usize::try_from(item).ok());
+            if let Some(command) = item.and_then(|item| self.commands.get(item)) {
+                let slot = (engine.rank.0 + 1).to_string();
+                engine.command = command.replace(SLOT, &slot);
             }
         }
         sink.send(Event::Live(Some((about, view))));

@@ -1,10 +1,11 @@
 //! Where the values of `%parallel` come from: words, as bash reads them; the lines of files; an expression.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
-use regatta_cell::shell::{Command, Range};
+use regatta_cell::shell::{Command, Output, Range};
 
 use super::{ParallelRequest, Session, absolute, system};
 use crate::cell::gnu::{self, From};
@@ -13,8 +14,8 @@ use crate::outcome::{ErrorKind, Report, Sink};
 use crate::pool::Payload;
 use crate::session::{Code, Failed};
 
-/// The words of the command, and each source's values.
-type Sources = (Vec<String>, Vec<(Vec<String>, bool)>);
+/// The words of the command, each source's values, and the files without a name among them.
+type Sources = (Vec<String>, Vec<(Vec<String>, bool)>, Vec<File>);
 
 impl Session {
     pub(super) fn sources(
@@ -28,8 +29,14 @@ impl Session {
             let words = self.words(&text[..at], sink)?;
             let from = at + "over".len();
             let expression = &text[from..];
-            let values = self.values_of(expression, position(&text[..from], request.at), sink)?;
-            return Ok((words, vec![(values, false)]));
+            let at = position(&text[..from], request.at);
+            if request.block.is_some() {
+                let file = self.input_of(expression, at, sink)?;
+                let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+                return Ok((words, vec![(vec![path], false)], vec![file]));
+            }
+            let values = self.values_of(expression, at, sink)?;
+            return Ok((words, vec![(values, false)], Vec::new()));
         }
         let words = self.words(text, sink)?;
         let (command, sources) =
@@ -47,7 +54,7 @@ impl Session {
         let values = sources
             .into_iter()
             .map(|source| Ok((read(source.from)?, source.linked)));
-        Ok((command, values.collect::<Result<_, Report>>()?))
+        Ok((command, values.collect::<Result<_, Report>>()?, Vec::new()))
     }
 
     /// The words of a command line, as bash makes them: quotation marks, globs, braces, variables.
@@ -89,17 +96,46 @@ impl Session {
         at: (usize, usize),
         sink: &mut dyn Sink,
     ) -> Result<Vec<String>, Failed> {
+        // A variable stays the user's.
+        let around = match is_variable_name(expression.trim()) {
+            true => ("texts(\n", ".clone())"),
+            false => ("texts(\n", ")"),
+        };
+        self.evaluated(around, expression, at, sink)
+    }
+
+    /// The value of an expression as the standard input of commands: a file in memory.
+    fn input_of(
+        &mut self,
+        expression: &str,
+        at: (usize, usize),
+        sink: &mut dyn Sink,
+    ) -> Result<File, Failed> {
+        let Output(bytes) = self.evaluated(("input(&(\n", "))"), expression, at, sink)?;
+        let file = crate::wire::memory_file().and_then(|mut file| {
+            file.write_all(&bytes)?;
+            Ok(file)
+        });
+        Ok(file.map_err(|error| system("no memory for the standard input", &error))?)
+    }
+
+    /// What a function of the cell crate makes of an expression.
+    fn evaluated<T: serde::de::DeserializeOwned>(
+        &mut self,
+        (open, close): (&str, &str),
+        expression: &str,
+        at: (usize, usize),
+        sink: &mut dyn Sink,
+    ) -> Result<T, Failed> {
         let start = expression.len() - expression.trim_start().len();
         let place = position(&expression[..start], at);
-        let expression = expression.trim();
-        let code =
-            Code::default().generated("regatta_cell::magic::send(&regatta_cell::shell::texts(\n");
-        let mut code = code.user(expression, place);
-        if is_variable_name(expression) {
-            // It stays the user's.
-            code = code.generated(".clone()");
-        }
-        let sent = self.sent_by(&code.generated("));\n"), sink)?;
+        let code = Code::default()
+            .generated(&format!(
+                "regatta_cell::magic::send(&regatta_cell::shell::{open}"
+            ))
+            .user(expression.trim(), place)
+            .generated(&format!("{close});\n"));
+        let sent = self.sent_by(&code, sink)?;
         let values = sent
             .first()
             .and_then(|value| postcard::from_bytes(&value.copied()).ok());
@@ -226,9 +262,7 @@ fn cuts_of_lines(file: &File, lines: usize) -> std::io::Result<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use std::io::Seek as _;
+    use std::io::{Seek as _, Write as _};
 
     use super::{cuts, cuts_of_lines};
 
