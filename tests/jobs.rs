@@ -182,6 +182,15 @@ fn cancelling_keeps_what_is_done() {
         &["error", "is over"],
     );
     contains(&session.cell("%jobs --drop all"), &["dropped"]);
+    // Of one whose engines are started anew or stopped it is told.
+    for end in ["%pool restart", "%pool stop"] {
+        session.cells(&[
+            "let job = %map -a |x: u64| -> u64 { loop { std::hint::black_box(x); } } over 0..4u64",
+        ]);
+        lacks(&session.cell(end), &["error"]);
+        let shown = session.cell("job.get()");
+        contains(&shown, &["Err(", "its engines were stopped"]);
+    }
     assert_eq!(session.end(), 0);
 }
 

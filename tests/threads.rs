@@ -34,6 +34,52 @@ fn cells_on_threads_borrow() {
     contains(&shown, &["from 0", "from 1", "from 2"]);
     contains(&session.cell("base.iter().sum::<u64>()"), &["60"]);
 
+    // What threads must not share is told by name and once, and what can be in its place.
+    session.cells(&[
+        "use std::{cell::Cell, rc::Rc};",
+        "let rc = Rc::new(5u64);",
+        "let cell = Cell::new(3u64);",
+    ]);
+    for (cell, says, instead) in [
+        (
+            "pool::map(0..4u64, |x| x + *rc)",
+            "`rc` of type `Rc<u64>` cannot be shared",
+            "`std::sync::Arc`",
+        ),
+        (
+            "%map |x: u64| x + *rc over 0..4",
+            "`rc` of type `Rc<u64>` cannot be shared",
+            "`std::sync::Arc`",
+        ),
+        (
+            "%map |x: u64| x + cell.get() over 0..4",
+            "`cell` of type `Cell<u64>` cannot be shared",
+            "a `Mutex`",
+        ),
+        (
+            "%map |x: u64| Rc::new(x) over 0..4",
+            "`Rc<u64>` cannot be sent",
+            "`std::sync::Arc`",
+        ),
+        (
+            "pool::map(vec![Rc::new(1u64)], |x| *x)",
+            "`Rc<u64>` cannot be sent",
+            "`std::sync::Arc`",
+        ),
+        (
+            "let all = pool::map(0.., |x: u64| x);",
+            "the inputs never end",
+            "`pool::map_iter`",
+        ),
+    ] {
+        let shown = session.cell(cell);
+        contains(&shown, &["In [", says]);
+        contains(&shown, &[instead]);
+        lacks(&shown, &["lib.rs", "travel"]);
+        assert_eq!(shown.matches("error").count(), 1, "{shown}");
+    }
+    contains(&session.cell("*rc + cell.get()"), &["8"]);
+
     // Pools beside each other.
     for wrong in [
         "%pool use p9",

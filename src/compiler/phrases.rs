@@ -29,6 +29,10 @@ pub const CARGO_ADD: &str = "`cargo add ";
 /// What it calls a variable that a function changes which threads share.
 pub const SHARED: &str = "a captured variable in a `Fn` closure";
 
+/// How it ends on a type that must not be used by several threads, or leave its own.
+pub const NOT_SHARED: &str = " cannot be shared between threads safely";
+pub const NOT_SENT: &str = " cannot be sent between threads safely";
+
 /// Of a reference that would have to outlive what it was decoded from, rustc only says where.
 pub const NOT_GENERAL: &str = "implementation of `Deserialize` is not general enough";
 

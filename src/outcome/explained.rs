@@ -33,6 +33,14 @@ pub enum CodeCause {
     IsClosure(String),
     /// A function that threads share changes a variable: rustc's message.
     Shared(String),
+    /// Several threads would use a value of this type, or it would go from one to another (`sent`); the variables
+    /// of the session that are of it.
+    NotForThreads {
+        kind: String,
+        sent: bool,
+        variables: Vec<String>,
+        is: NotForThreads,
+    },
     /// This type, of what is to be shown or a part of it, has no `Debug`.
     NoDebug {
         kind: String,
@@ -49,6 +57,15 @@ pub enum CodeCause {
     TooDeep { most: usize },
     /// Variables that stand in text, `{name}`, and have no `Display`; what rustc says.
     NotDisplayed { fields: Vec<String>, told: String },
+}
+
+/// What may not be used by several threads, by what can be in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotForThreads {
+    Rc,
+    /// One of `std::cell`.
+    Cell,
+    Other,
 }
 
 /// What rustc cannot find.

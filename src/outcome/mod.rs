@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, NotExchanged,
-    NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept, Unshown,
+    NotForThreads, NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept, Unshown,
 };
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use regatta_cell::host::UNDECODABLE;
 
+use crate::outcome::{DeathCause, Deaths};
 use crate::pool::{MapFailure, MapFault, MapRefusal};
 
 impl fmt::Display for MapFailure {
@@ -19,7 +20,13 @@ impl fmt::Display for MapFailure {
                 write!(f, "ten engines ended before they came to {place}: {cause}")
             }
             MapFault::TimedOut => write!(f, "{place} took longer than allowed"),
-            MapFault::NoEngineLeft => f.write_str("no engine is left"),
+            MapFault::NoEngineLeft => {
+                let stopped = |deaths: &Deaths| deaths.last == DeathCause::Stopped;
+                f.write_str(match self.died.as_slice() {
+                    died @ [_, ..] if died.iter().all(stopped) => "its engines were stopped",
+                    _ => "no engine is left",
+                })
+            }
             MapFault::Interrupted { .. } => f.write_str("it was interrupted"),
             MapFault::PlanOnly => f.write_str("only the plan was wanted"),
             MapFault::Refused(why) => why.fmt(f),

@@ -19,7 +19,7 @@ use self::refused::refused;
 use self::trouble::trouble;
 use super::marks::word;
 use super::{Code, Failed, Record};
-use crate::cell::{DEEPEST, shell_habit};
+use crate::cell::{DEEPEST, identifiers, shell_habit};
 use crate::compiler::toolchain::users_temp_dir;
 use crate::compiler::{CompileError, Diagnostic, is_full, phrases};
 use crate::ids::CellId;
@@ -88,6 +88,7 @@ fn all_refused(
         // That it cannot be shown either is for later.
         reports.retain(|report| no_debug(report).is_none());
     }
+    only_not_for_threads(&mut reports, source, variables);
     if let (Some((command, hint)), Some(first)) = (shell_habit(source), reports.first_mut())
         && !variables.contains_key(command)
         && (matches!(first.cause, Cause::Code(CodeCause::Syntax(_)))
@@ -98,6 +99,34 @@ fn all_refused(
         reports.truncate(1);
     }
     Failed(reports)
+}
+
+/// Of a type that is not for threads, the first error says all; names the variables that are of it.
+fn only_not_for_threads(reports: &mut Vec<Report>, source: &str, types: &BTreeMap<String, String>) {
+    let first = reports
+        .iter_mut()
+        .find_map(|report| match &mut report.cause {
+            Cause::Code(CodeCause::NotForThreads {
+                kind, variables, ..
+            }) => Some((kind, variables)),
+            _ => None,
+        });
+    let Some((of, variables)) = first else {
+        return;
+    };
+    let used = identifiers(source);
+    let names = types.iter().filter(|(name, whole)| {
+        used.contains(*name) && super::types::shorten(whole).contains(of.as_str())
+    });
+    variables.extend(names.map(|(name, _)| name.clone()));
+    let (of, mut told) = (of.clone(), false);
+    reports.retain(|report| match &report.cause {
+        Cause::Code(CodeCause::NotForThreads { kind, .. }) => {
+            *kind != of || !std::mem::replace(&mut told, true)
+        }
+        Cause::Map(MapCause::NotExchanged { kind, .. }) => *kind != of,
+        _ => true,
+    });
 }
 
 /// The name of which a report says that it is not found.

@@ -125,6 +125,19 @@ pub(crate) fn length(inputs: &impl Iterator, options: &MapOptions) -> u64 {
     exact(inputs.size_hint(), options.most())
 }
 
+/// Refuses inputs that say themselves that they never end, of a map that wants all of them.
+///
+/// # Panics
+/// When they do.
+#[track_caller]
+pub(crate) fn must_end(inputs: &impl Iterator, options: &MapOptions) {
+    if options.most() == u64::MAX && inputs.size_hint().0 == usize::MAX {
+        panic!("{ENDLESS}");
+    }
+}
+
+const ENDLESS: &str = "the inputs never end: `.take(n)` takes the first ones, `pool::map_iter` as many as are asked for";
+
 fn exact(hint: (usize, Option<usize>), most: u64) -> u64 {
     match hint {
         (low, _) if low as u64 >= most => most,

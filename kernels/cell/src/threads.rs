@@ -13,6 +13,7 @@ use crate::catch::caught;
 use crate::error::ItemError;
 use crate::exchange::{Handle, Hosted, Movable, Outcome, panicked};
 use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, take_panic};
+use crate::inputs::must_end;
 use crate::job::{Decode, Job, SharedSink};
 use crate::options::MapOptions;
 use crate::pool::PoolView;
@@ -101,6 +102,8 @@ impl PoolView {
     {
         let mut options = self.options.clone();
         options.collect = collect;
+        let inputs = inputs.into_iter();
+        must_end(&inputs, &options);
         let work = Work::new(&options, inputs, f, None);
         let mut hosted = match work.begin(&options) {
             Ok(hosted) => hosted,
@@ -213,6 +216,8 @@ impl PoolView {
         let mut options = self.options.clone();
         options.collect = collect;
         options.background = true;
+        let inputs = inputs.into_iter();
+        must_end(&inputs, &options);
         let mut work = Work::new(&options, inputs, f, None);
         let items = work.inputs.len() as u64;
         // Its errors stand among its results.

@@ -1,7 +1,7 @@
 //! The words for code that is refused.
 
 use crate::compiler::phrases::SHARED;
-use crate::outcome::{CodeCause, Showing, Unkept, Unshown};
+use crate::outcome::{CodeCause, NotForThreads, Showing, Unkept, Unshown};
 
 pub(super) fn what(cause: &CodeCause) -> String {
     match cause {
@@ -10,6 +10,19 @@ pub(super) fn what(cause: &CodeCause) -> String {
         | CodeCause::NotFound { told, .. }
         | CodeCause::IsClosure(told) => told.clone(),
         CodeCause::Shared(told) => told.replace(SHARED, "a variable that all threads share"),
+        CodeCause::NotForThreads {
+            kind,
+            sent,
+            variables,
+            ..
+        } => {
+            let what = match variables.as_slice() {
+                [] => format!("`{kind}`"),
+                names => format!("`{}` of type `{kind}`", names.join("`, `")),
+            };
+            let done = if *sent { "sent" } else { "shared" };
+            format!("{what} cannot be {done} between threads")
+        }
         CodeCause::NoDebug { kind, shown, is } => match (shown, is) {
             (Showing::Value, Unshown::Closure) => {
                 "the value cannot be shown: it is a closure".to_owned()
@@ -50,6 +63,16 @@ pub(super) fn hint(cause: &CodeCause) -> Option<String> {
         CodeCause::Shared(_) => {
             "use an atomic or a Mutex, or return a value from each thread".to_owned()
         }
+        CodeCause::NotForThreads { kind, is, .. } => match is {
+            NotForThreads::Rc => "`std::sync::Arc` in the place of `Rc` can be".to_owned(),
+            NotForThreads::Cell => format!(
+                "an atomic, a `Mutex` or a `RwLock` of `std::sync` in the place of `{}` can be",
+                kind.split('<').next().unwrap_or_default()
+            ),
+            NotForThreads::Other => {
+                "give the threads plain values that are made of it before".to_owned()
+            }
+        },
         CodeCause::NoDebug { shown, is, .. } => unshown(*shown, is),
         CodeCause::Unkept { name, why } => match why {
             Unkept::Closure => format!(

@@ -5,13 +5,14 @@ use regatta_cell::checks;
 use crate::cell::{Kind, root_of_path};
 use crate::compiler::phrases::{
     CARGO_ADD, CELL_END, EXPECTED, FOUND, FUTURE, HOLDS_REFERENCE, NO_CRATE, NO_DEBUG,
-    NO_TRAIT_FOR, NO_VALUE, NOISE, NOT_FOUND, NOT_GENERAL, SERDE, SHARED, TO_IMPLEMENT,
+    NO_TRAIT_FOR, NO_VALUE, NOISE, NOT_FOUND, NOT_GENERAL, NOT_SENT, NOT_SHARED, SERDE, SHARED,
+    TO_IMPLEMENT,
 };
 use crate::compiler::{Diagnostic, Extract};
 use crate::ids::CellId;
 use crate::outcome::{
-    Cause, CodeCause, ErrorKind, Help, Label, MapCause, Mark, Missing, NotExchanged, Note, Report,
-    Showing, Snippet, Stuck, Unshown,
+    Cause, CodeCause, ErrorKind, Help, Label, MapCause, Mark, Missing, NotExchanged, NotForThreads,
+    Note, Report, Showing, Snippet, Stuck, Unshown,
 };
 use crate::session::Code;
 use crate::session::marks::{end, found, last_line, mark, word};
@@ -117,6 +118,15 @@ fn in_other_words(report: &mut Report, marks: &mut Vec<Mark>, code: &Code, sourc
             report.hint = None;
             report.notes.clear();
         }
+        Cause::Code(CodeCause::NotForThreads { .. }) => {
+            report.hint = None;
+            report.notes.clear();
+            // rustc names the closure by a place in the generated source.
+            marks.retain(|mark| mark.primary);
+            marks
+                .iter_mut()
+                .for_each(|mark| mark.label = Label::default());
+        }
         Cause::Told(told) | Cause::Code(CodeCause::Around(told))
             if told.ends_with(HOLDS_REFERENCE) =>
         {
@@ -180,11 +190,34 @@ fn cause(diagnostic: &Diagnostic, code: &Code) -> Cause {
         let (name, told) = (told.split('`').nth(1).unwrap_or_default(), told.to_owned());
         let name = name.to_owned();
         CodeCause::NotFound { name, what, told }.into()
+    } else if let Some(kind) = told.strip_suffix(NOT_SHARED) {
+        not_for_threads(kind, false)
+    } else if let Some(kind) = told.strip_suffix(NOT_SENT) {
+        not_for_threads(kind, true)
     } else if told.contains(SHARED) {
         CodeCause::Shared(told.to_owned()).into()
     } else {
         told.into()
     }
+}
+
+fn not_for_threads(kind: &str, sent: bool) -> Cause {
+    let kind = kind.trim_matches('`').to_owned();
+    let cells = ["Cell<", "RefCell<", "OnceCell<", "UnsafeCell<"];
+    let is = if kind.starts_with("Rc<") {
+        NotForThreads::Rc
+    } else if cells.iter().any(|start| kind.starts_with(start)) {
+        NotForThreads::Cell
+    } else {
+        NotForThreads::Other
+    };
+    CodeCause::NotForThreads {
+        kind,
+        sent,
+        variables: Vec::new(),
+        is,
+    }
+    .into()
 }
 
 fn stuck(kind: &str) -> Cause {
