@@ -372,12 +372,12 @@ fn what_cannot_travel_ends_its_item_alone(session: &mut Session) {
     for (code, why) in [
         ("pool::map([Odd(0), Odd(1)], |x| x.0)", "encode"),
         ("pool::map([Odd(0), Odd(2)], |x| x.0)", "not like this"),
-        ("pool::map([0u8, 1], |x| Odd(x))", "serde could not carry"),
+        ("pool::map([0u8, 1], |x| Odd(x))", "serde could not encode"),
         ("pool::map([0u8, 2], |x| Odd(x))", "not like this"),
         ("pool::map([0u8, 3], |x| Odd(x))", "exit"),
         (
             "pool::map([Odd(0), Odd(11)], |x| x.0)",
-            "serde could not carry",
+            "serde could not decode",
         ),
         ("pool::map([Odd(0), Odd(12)], |x| x.0)", "nor like that"),
         ("pool::map([0u8, 11], |x| Odd(x))", "decode"),
