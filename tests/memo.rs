@@ -209,12 +209,15 @@ fn values_are_kept_by_a_name_and_a_key(session: &mut Session) {
 }
 
 fn a_result_is_good_for_a_time(session: &mut Session) {
-    session.cell(
-        "%%memo --ttl 600ms\nfn short(n: u64) -> u64 {\n    println!(\"anew {n}\");\n    n\n}",
-    );
+    let define = |ttl: &str| {
+        format!("%%memo --ttl {ttl}\nfn short(n: u64) -> u64 {{\n    println!(\"anew {{n}}\");\n    n\n}}")
+    };
+    session.cell(&define("1h"));
     let twice = session.cell("short(1); short(1);");
     assert_eq!(twice.matches("anew").count(), 1, "{twice}");
-    let later = session.cell("std::thread::sleep(std::time::Duration::from_millis(700)); short(1)");
+    session.cell(&define("1ms"));
+    session.cell("short(1);");
+    let later = session.cell("std::thread::sleep(std::time::Duration::from_millis(20)); short(1)");
     contains(&later, &["anew 1"]);
     contains(
         &session.cell("%%memo --ttl 5\nfn f() {}"),
