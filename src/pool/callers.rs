@@ -96,7 +96,8 @@ impl State {
         // A caller that is gone needs no answer.
         let _ = channel.queue(&over, &Payload::None);
         let _ = channel.flush();
-        self.hear_for_maps(Connection::new(caller, Service::Map, channel));
+        let connection = Connection::new(caller, Service::Map, channel);
+        self.unheard.push_back(connection);
     }
 
     /// Pool, engines, their ranks and whether they live.
@@ -150,6 +151,7 @@ impl State {
         if let Some(map) = self.maps.get_mut(&job) {
             map.fill();
             self.answer_heard(job);
+            self.hear_due();
         }
     }
 

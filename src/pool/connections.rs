@@ -32,7 +32,7 @@ impl State {
         if let Some(socket) = payload.into_file() {
             let channel = Channel::new(socket.into());
             if channel.set_nonblocking().is_ok() {
-                self.hear_connection(Connection::new(owner, service, channel));
+                self.hear(Connection::new(owner, service, channel));
             }
         }
     }
@@ -41,14 +41,22 @@ impl State {
         if let Some(mut connection) = self.connections.remove(&id)
             && connection.channel.fill().is_none()
         {
-            self.hear_connection(connection);
+            self.hear(connection);
         }
     }
 
-    /// Its service goes on with it.
-    fn hear_connection(&mut self, connection: Connection) {
-        match connection.service {
-            Service::Map => self.hear_for_maps(connection),
+    fn hear(&mut self, connection: Connection) {
+        self.unheard.push_back(connection);
+        self.hear_due();
+    }
+
+    /// What was said on connections that have just been opened, have something to say or are free again: their services
+    /// go on with them.
+    pub(super) fn hear_due(&mut self) {
+        while let Some(connection) = self.unheard.pop_front() {
+            match connection.service {
+                Service::Map => self.hear_for_maps(connection),
+            }
         }
     }
 

@@ -35,7 +35,8 @@ impl State {
         self.tell_end(&mut map);
         let caller = map.caller;
         if let Some(channel) = map.into_channel() {
-            self.hear_for_maps(Connection::new(caller, Service::Map, channel));
+            let connection = Connection::new(caller, Service::Map, channel);
+            self.unheard.push_back(connection);
         }
     }
 

@@ -88,6 +88,8 @@ pub(super) struct State {
     /// Lines that nobody uses now.
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) next_connection: u64,
+    /// Those on which what was said is due to be heard.
+    pub(super) unheard: VecDeque<Connection>,
     /// Maps of which chunks have ended in this round.
     pub(super) due: BTreeSet<JobId>,
     /// The cells that have begun the maps which run or are remembered.
@@ -119,6 +121,7 @@ impl State {
             artifacts: Artifacts::default(),
             connections: BTreeMap::new(),
             next_connection: 0,
+            unheard: VecDeque::new(),
             due: BTreeSet::new(),
             countdowns: BTreeMap::new(),
             late: BTreeMap::new(),
