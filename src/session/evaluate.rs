@@ -46,10 +46,7 @@ impl Session {
             values: true,
             ..Hold::default()
         };
-        let shown = self.crew.outs.last();
         let (produced, ran) = self.run(code, Vec::new(), hold, sink);
-        // It was not shown to the user.
-        self.crew.outs.restore(shown);
         ran?;
         Ok(produced.value)
     }
@@ -157,7 +154,7 @@ impl Session {
                 interrupted: flown.interrupted,
             };
             let lost = self.settle(local, &ready.before, &ready.after, &run.leg, sink)?;
-            self.note_outs(&run.leg);
+            self.note_outs(&run.leg, hold);
             if let Some(Ended::ChangedTypes(names)) = &run.leg.ended {
                 self.tell_redefined(names, sink);
                 let before = self.forget(&ready.before, names.clone(), sink)?;
@@ -194,10 +191,13 @@ impl Session {
     }
 
     /// What has become of the values that cells have shown.
-    fn note_outs(&mut self, leg: &Leg) {
+    fn note_outs(&mut self, leg: &Leg, hold: Hold) {
         let cell = self.cell();
-        if let Some(note) = &leg.kept {
-            self.crew.outs.kept(cell, note);
+        match &leg.kept {
+            // It was not shown to the user.
+            Some(note) if hold.values => self.crew.outs.dropped(note),
+            Some(note) => self.crew.outs.kept(cell, note),
+            None => {}
         }
         self.crew.check_outs(cell);
     }

@@ -93,6 +93,11 @@ impl Outs {
     pub fn kept(&mut self, cell: CellId, note: &KeptNote) {
         let (place, bytes) = (Whereabouts::Engine(note.number), Some(note.bytes));
         self.insert(cell, &note.type_name, bytes, place);
+        self.dropped(note);
+    }
+
+    /// What the engine has dropped for the sake of a value.
+    pub fn dropped(&mut self, note: &KeptNote) {
         let large = note.bytes > KEPT_BYTES;
         for out in self.all.values_mut() {
             if matches!(out.place, Whereabouts::Engine(number) if note.dropped.contains(&number)) {
@@ -103,19 +108,6 @@ impl Outs {
                 });
             }
         }
-    }
-
-    /// What is known of the last value, to go back to.
-    pub fn last(&self) -> Option<(u32, Out)> {
-        let (cell, out) = self.all.last_key_value()?;
-        Some((*cell, out.clone()))
-    }
-
-    /// Forgets what was shown since.
-    pub fn restore(&mut self, last: Option<(u32, Out)>) {
-        let since = last.as_ref().map_or(0, |(cell, _)| *cell + 1);
-        self.all.split_off(&since);
-        self.all.extend(last);
     }
 
     /// The engine is gone and has taken its values and variables along.
