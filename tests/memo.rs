@@ -210,7 +210,9 @@ fn values_are_kept_by_a_name_and_a_key(session: &mut Session) {
 
 fn a_result_is_good_for_a_time(session: &mut Session) {
     let define = |ttl: &str| {
-        format!("%%memo --ttl {ttl}\nfn short(n: u64) -> u64 {{\n    println!(\"anew {{n}}\");\n    n\n}}")
+        format!(
+            "%%memo --ttl {ttl}\nfn short(n: u64) -> u64 {{\n    println!(\"anew {{n}}\");\n    n\n}}"
+        )
     };
     session.cell(&define("1h"));
     let twice = session.cell("short(1); short(1);");
