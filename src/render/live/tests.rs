@@ -242,7 +242,7 @@ fn commands_stand_with_what_they_have_said() {
     );
     assert!(!lines[1].contains("memory"), "{lines:#?}");
     assert!(
-        lines[3].contains("sort 0") && lines[3].contains("half of it"),
+        lines[2].contains("sort 0") && lines[2].contains("half of it"),
         "{lines:#?}"
     );
 }
