@@ -116,7 +116,7 @@ pub fn cached<K: Argument + ?Sized, V: Serialize + DeserializeOwned>(
         Ok(kept) => match postcard::from_bytes(&kept) {
             Ok(value) => return value,
             // Of a type that had this name.
-            Err(_) => match fresh(|| memo.find(&key)) {
+            Err(_) => match memo.find_unless(true, &key) {
                 Ok(_) => return compute(),
                 Err(place) => place,
             },
@@ -235,8 +235,12 @@ impl<V: Kept> Memo<V> {
     /// # Errors
     /// The place: whoever gets it computes.
     pub fn find(&self, key: &Key) -> Result<V, Place<'_, V>> {
+        self.find_unless(FRESH.get(), key)
+    }
+
+    /// The same, or the place in any case when it is to be computed anew.
+    fn find_unless(&self, anew: bool, key: &Key) -> Result<V, Place<'_, V>> {
         let bytes = key.bytes();
-        let fresh = FRESH.get();
         // Dropped behind the lock: a value's `drop` may be anything.
         let _gone;
         let mut state = self.state();
@@ -249,7 +253,7 @@ impl<V: Kept> Memo<V> {
             }
         }
         loop {
-            if !fresh && let Some(entry) = state.kept.get(bytes) {
+            if !anew && let Some(entry) = state.kept.get(bytes) {
                 if self.about.ttl == 0 || now() < entry.made + self.about.ttl {
                     let (value, took) = (entry.value.clone(), entry.took);
                     if let Some(counts) = counts {
@@ -272,12 +276,11 @@ impl<V: Kept> Memo<V> {
         state.count(|counts| add(&counts.misses, 1));
         drop(state);
         COMPUTING.set(COMPUTING.get() + 1);
-        FRESH.set(false);
         Err(Place {
             memo: self,
             key: bytes.into(),
             owner,
-            fresh,
+            fresh: FRESH.replace(false),
             since: Instant::now(),
         })
     }
@@ -380,6 +383,10 @@ mod tests {
         assert_eq!(call(&memo, 4, || 16), 16);
         assert_eq!(fresh(|| call(&memo, 3, || 10)), 10);
         assert_eq!(call(&memo, 3, || unreachable!("kept")), 10);
+        // What one call wants anew is no wish of the next.
+        let place = memo.find_unless(true, &Key::new().and(&3_u64));
+        assert_eq!(place.err().map(|place| place.keep(11)), Some(11));
+        assert_eq!(call(&memo, 3, || unreachable!("kept")), 11);
     }
 
     #[test]
