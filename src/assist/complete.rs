@@ -358,8 +358,8 @@ mod tests {
     #[test]
     fn magic_names_at_the_start_of_a_statement() {
         assert_eq!(at_end("%po"), ("%po", vec!["%pool".into()]));
-        assert_eq!(at_end("%%"), ("%%", vec!["%%memo".into(), "%%px".into()]));
-        assert_eq!(at_end("%").1.last().map(String::as_str), Some("%%px"));
+        assert_eq!(at_end("%%"), ("%%", vec!["%%px".into(), "%%memo".into()]));
+        assert_eq!(at_end("%").1.last().map(String::as_str), Some("%%memo"));
         assert_eq!(at_end("let f = %m"), ("%m", vec!["%map".into()]));
         assert_eq!(at_end("x;\n%%"), ("%%", vec![]));
         assert_eq!(
