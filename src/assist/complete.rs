@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(at_end("%po"), ("%po", vec!["%pool".into()]));
         assert_eq!(at_end("%%"), ("%%", vec!["%%px".into(), "%%memo".into()]));
         assert_eq!(at_end("%").1.last().map(String::as_str), Some("%%memo"));
-        assert_eq!(at_end("let f = %m"), ("%m", vec!["%map".into()]));
+        assert_eq!(at_end("let f = %ma"), ("%ma", vec!["%map".into()]));
         assert_eq!(at_end("x;\n%%"), ("%%", vec![]));
         assert_eq!(
             at_end("a %p"),
