@@ -21,24 +21,11 @@ pub fn commands(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     let values = format!("$(seq {COMMANDS})");
     let cell = format!("let done = %parallel -q 'true {{}}' ::: {values}");
     let check = format!("assert!(done.len() == {COMMANDS} && done.iter().all(|it| it.ok()));");
-    let (mut gnu, mut xargs) = (Vec::new(), Vec::new());
-    let rounds = session::alternate(
-        programs,
-        &["%pool start -n 2".to_owned()],
-        ROUNDS,
-        |_| vec![cell.clone(), check.clone()],
-        &mut |round| {
-            let theirs = timed(programs, &format!("parallel -j2 true {{}} ::: {values}"))?;
-            let plain = "xargs -P2 -I{} sh -c 'true {}'";
-            let plain = timed(programs, &format!("seq {COMMANDS} | {plain}"))?;
-            if round > 0 {
-                gnu.push(theirs);
-                xargs.push(plain);
-            }
-            Ok(())
-        },
-    )?;
-    let ours: Vec<f64> = rounds.iter().map(|round| round[0].run).collect();
+    let theirs = [
+        format!("parallel -j2 true {{}} ::: {values}"),
+        format!("seq {COMMANDS} | xargs -P2 -I{{}} sh -c 'true {{}}'"),
+    ];
+    let [ours, gnu, xargs] = alternating(programs, &[&cell, &check], &theirs)?;
     let rows = vec![
         Row::against(
             "1 000 shell commands, 2 engines",
@@ -74,25 +61,13 @@ pub fn pipe(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     let check = format!(
         "assert_eq!(counted.iter().map(|it| it.text().trim().parse::<usize>().unwrap()).sum::<usize>(), {LINES});"
     );
-    let (mut gnu, mut plain) = (Vec::new(), Vec::new());
-    let rounds = session::alternate(
-        programs,
-        &["%pool start -n 2".to_owned()],
-        ROUNDS,
-        |_| vec![cell.clone(), check.clone()],
-        &mut |round| {
-            let theirs = timed(programs, "parallel -j2 --pipe --block 10M wc -l < lines")?;
-            let one = timed(programs, "cat lines | wc -l")?;
-            if round > 0 {
-                gnu.push(theirs);
-                plain.push(one);
-            }
-            Ok(())
-        },
-    )?;
+    let theirs = [
+        "parallel -j2 --pipe --block 10M wc -l < lines".to_owned(),
+        "cat lines | wc -l".to_owned(),
+    ];
+    let [ours, gnu, plain] = alternating(programs, &[&cell, &check], &theirs)?;
     // It is large.
     let _ = fs::remove_file(&file);
-    let ours: Vec<f64> = rounds.iter().map(|round| round[0].run).collect();
     let rows = vec![
         Row::against(
             "100 MB through --pipe, 2 engines",
@@ -111,6 +86,31 @@ pub fn pipe(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     ];
     let note = format!("--pipe: the `run` of the cell `{cell}`, {ROUNDS} alternating rounds.");
     Ok((rows, note))
+}
+
+/// Seconds of the first of these cells on two engines, and of two scripts, in alternating rounds.
+fn alternating(
+    programs: &Programs,
+    cells: &[&str],
+    theirs: &[String; 2],
+) -> Outcome<[Vec<f64>; 3]> {
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    let rounds = session::alternate(
+        programs,
+        &["%pool start -n 2".to_owned()],
+        ROUNDS,
+        |_| cells.iter().map(|cell| (*cell).to_owned()).collect(),
+        &mut |round| {
+            let times = [timed(programs, &theirs[0])?, timed(programs, &theirs[1])?];
+            if round > 0 {
+                one.push(times[0]);
+                other.push(times[1]);
+            }
+            Ok(())
+        },
+    )?;
+    let ours = rounds.iter().map(|round| round[0].run).collect();
+    Ok([ours, one, other])
 }
 
 /// Seconds of a script.
