@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use regatta_cell::host::{MemoCall, MemoCounts};
+use regatta_cell::host::{Bytes, MemoCounts};
 
 use super::context::{Context, context};
 use super::host::text;
@@ -103,10 +103,8 @@ impl Memos {
     }
 }
 
-pub extern "C" fn open(call: *const MemoCall) -> *const MemoCounts {
-    // SAFETY: the cell crate passes a live call.
-    let call = unsafe { &*call };
-    context().memos.open(text(call.name))
+pub extern "C" fn open(name: Bytes) -> *const MemoCounts {
+    context().memos.open(text(name))
 }
 
 #[cfg(test)]

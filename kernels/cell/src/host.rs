@@ -282,13 +282,6 @@ pub struct Out {
     pub bytes: u64,
 }
 
-/// A function whose results are kept.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct MemoCall {
-    pub name: Bytes,
-}
-
 /// What is counted of it in this process. But for `cleared` only the function's own code writes, which has a lock.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -387,7 +380,7 @@ pub struct Host {
     /// Runs a [`crate::shell::Command`], and writes its `Result<ShellResult, String>`, both as they travel.
     pub command: extern "C" fn(command: Bytes, to: *mut c_void, write: Write),
     /// The numbers of a function whose results are kept; they live as long as the process.
-    pub memo_open: extern "C" fn(call: *const MemoCall) -> *const MemoCounts,
+    pub memo_open: extern "C" fn(name: Bytes) -> *const MemoCounts,
 }
 
 unsafe extern "C" {

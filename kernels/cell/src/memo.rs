@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::host::{Bytes, MemoCall, MemoCounts, host};
+use crate::host::{Bytes, MemoCounts, host};
 use crate::kept::Kept as Table;
 use crate::key::Fold;
 pub use crate::key::Key;
@@ -163,11 +163,9 @@ impl About {
         if self.name.is_empty() {
             return None;
         }
-        let call = MemoCall {
-            name: Bytes::of(self.name.as_bytes()),
-        };
+        let name = Bytes::of(self.name.as_bytes());
         // SAFETY: the host's numbers live as long as the process.
-        unsafe { (host().memo_open)(&raw const call).as_ref() }
+        unsafe { (host().memo_open)(name).as_ref() }
     }
 }
 
