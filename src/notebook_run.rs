@@ -97,6 +97,8 @@ pub fn notebook(
         let output = transcript(&recorder.events, WIDTH);
         let expected = cell.expected.as_deref();
         let verdict = compare(expected.unwrap_or_default(), &output);
+        // What differs in masked values alone is left as it stands, with its `…` lines.
+        let same = matches!(verdict, Verdict::Same);
         match (mode, verdict) {
             (Mode::Check, Verdict::Different { diff }) if expected.is_some() => {
                 ok = false;
@@ -112,11 +114,6 @@ pub fn notebook(
             }
             _ => {}
         }
-        // What differs in masked values alone is left as it stands, with its `…` lines.
-        let same = matches!(
-            compare(expected.unwrap_or_default(), &output),
-            Verdict::Same
-        );
         outputs.push(if same {
             expected.unwrap_or_default().to_owned()
         } else {

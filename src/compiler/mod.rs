@@ -268,9 +268,9 @@ impl Compiler {
     }
 
     /// Begins to add a crate for all namespaces; the answer is a new root state.
-    pub fn add_crate(&mut self, name: String, config: String) -> Pending {
-        let read = Dependency::parse(&config);
-        self.has_local_crates |= read.is_ok_and(|it| it.path().is_some());
+    pub fn add_crate(&mut self, name: String, wanted: &Dependency) -> Pending {
+        self.has_local_crates |= wanted.path().is_some();
+        let config = wanted.to_string();
         self.ask(|id| ToCompiler::AddCrate { id, name, config })
     }
 

@@ -33,7 +33,7 @@ impl Workshop {
         self.warm_root(meanwhile)?;
         let since = Instant::now();
         self.compiler.building().restart();
-        let pending = self.compiler.add_crate(name.to_owned(), placed.to_string());
+        let pending = self.compiler.add_crate(name.to_owned(), &placed);
         let answer = meanwhile.answered(pending, &format!("adding {name}"), &self.compiler);
         self.spent += since.elapsed();
         let compiled = answer.map_err(|error| {
