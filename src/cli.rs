@@ -123,6 +123,9 @@ pub fn main() -> ExitCode {
     if role == engine::guard::ROLE {
         return ended(engine::guard::main(&of.to_string_lossy()).is_ok());
     }
+    if role == engine::disk::ROLE {
+        return ended(engine::disk::check(Path::new(&of)).is_ok());
+    }
     if role == process::ROLE {
         return process::main(&std::env::args_os().skip(2).collect::<Vec<_>>());
     }

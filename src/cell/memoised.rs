@@ -15,6 +15,8 @@ pub struct Keeping {
     pub good: bool,
     /// Milliseconds for which a result is good; for ever without it.
     pub ttl: Option<u64>,
+    /// Bytes that its results may take on disk; 0: none are kept there.
+    pub limit: u64,
 }
 
 /// A function whose results cannot be kept.
@@ -124,12 +126,12 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeping, edits: &mut Edits) -> Re
     let name = function.name().map(|name| name.text().to_string());
     let name = name.unwrap_or_default();
     let name = name.trim_start_matches("r#");
-    let ttl = keeps.ttl.unwrap_or(0);
+    let (limit, ttl) = (keeps.limit, keeps.ttl.unwrap_or(0));
     edits.insert(
         tree.range(open.text_range()).end,
         format!(
             " static REGATTA_MEMO: ::regatta_cell::memo::Memo<{kept}> = ::regatta_cell::memo::Memo::new()\
-             .of({name:?}, {ttl}); \
+             .of({name:?}, {limit}, {ttl}); \
              match REGATTA_MEMO.find(&{key}) {{ Ok(kept) => {found}, Err(place) => place.{keep}((|| -> {result} {{"
         ),
     );
@@ -151,13 +153,14 @@ mod tests {
         assert_eq!(
             written(code, Keeping::default()),
             "let a = 1;\nfn f(n: u64, mut by: &[f64]) -> Vec<f64> { static REGATTA_MEMO: \
-             ::regatta_cell::memo::Memo<Vec < f64 >> = ::regatta_cell::memo::Memo::new().of(\"f\", 0); match REGATTA_MEMO\
+             ::regatta_cell::memo::Memo<Vec < f64 >> = ::regatta_cell::memo::Memo::new().of(\"f\", 0, 0); match REGATTA_MEMO\
              .find(&::regatta_cell::memo::Key::new().and(&n).and(&by)) { Ok(kept) => kept, Err(place) => \
              place.keep((|| -> Vec < f64 > {\n    g(n) // why\n})()) } }\na"
         );
         let good = Keeping {
             good: true,
             ttl: Some(2000),
+            limit: 70,
         };
         let good = written("fn f() -> Option<u8> { None }", good);
         assert!(
@@ -165,7 +168,7 @@ mod tests {
             "{good}"
         );
         assert!(good.contains("place.keep_good("), "{good}");
-        assert!(good.contains(".of(\"f\", 2000);"), "{good}");
+        assert!(good.contains(".of(\"f\", 70, 2000);"), "{good}");
     }
 
     #[test]

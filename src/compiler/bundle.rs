@@ -15,8 +15,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::is_full;
 use super::wrapper::Rustc;
+use super::{is_full, locked};
 
 /// Beside the crates: what each bundle contains.
 const RECORD: &str = "regatta_bundles.json";
@@ -105,6 +105,23 @@ fn arguments_for(folder: &Path, number: usize) -> [OsString; 2] {
         "--extern".into(),
         format!("{NAME}{number}={}", file.display()).into(),
     ]
+}
+
+/// The version of each crate that a cell may name: as cargo has locked it, or which build it is where it is no
+/// published one. The cell crate is left out: it is this program's own.
+pub fn versions(arguments: &[OsString]) -> HashMap<String, String> {
+    let lock = fs::read_to_string("Cargo.lock").unwrap_or_default();
+    let others = externs(arguments)
+        .into_iter()
+        .filter(|(name, _)| name != "regatta_cell");
+    let version = |(name, path): (String, PathBuf)| {
+        let version = locked::published(&lock, &name).or_else(|| {
+            let build = stamped(&name, &path).ok()?;
+            Some(format!("{} {} {}", build.file, build.bytes, build.built))
+        });
+        Some((name, version?))
+    };
+    others.filter_map(version).collect()
 }
 
 /// The rlibs among `--extern name=path`.

@@ -9,6 +9,7 @@ const CELL: &str = "ctx";
 struct Package<'a> {
     name: &'a str,
     version: &'a str,
+    source: Option<&'a str>,
     /// `name`, or `name version` where there are several of that name.
     dependencies: Vec<&'a str>,
 }
@@ -35,6 +36,17 @@ pub(super) fn version(lock: &str, package: &str) -> Option<String> {
     named.next().is_none().then_some(version)
 }
 
+/// The same of a package that comes from a registry or a repository.
+pub(super) fn published(lock: &str, package: &str) -> Option<String> {
+    let version = version(lock, package)?;
+    let same = |one: &Package<'_>| {
+        one.version == version && one.name.replace('-', "_") == package.replace('-', "_")
+    };
+    let packages = packages(lock);
+    let source = packages.iter().find(|one| same(one))?.source?;
+    Some(format!("{version} {source}"))
+}
+
 fn packages(lock: &str) -> Vec<Package<'_>> {
     lock.split("[[package]]")
         .skip(1)
@@ -50,6 +62,7 @@ fn packages(lock: &str) -> Vec<Package<'_>> {
             Some(Package {
                 name: of("name = ")?,
                 version: of("version = ")?,
+                source: of("source = "),
                 dependencies: listed.collect(),
             })
         })
@@ -58,7 +71,7 @@ fn packages(lock: &str) -> Vec<Package<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{published, version};
 
     const LOCK: &str = r#"version = 4
 
@@ -102,5 +115,8 @@ version = "2.0.0"
         assert_eq!(version(LOCK, "twice"), None, "cells use neither");
         assert_eq!(version(LOCK, "none"), None);
         assert_eq!(version("", "rand"), None);
+        let registry = "0.8.5 registry+somewhere";
+        assert_eq!(published(LOCK, "rand").as_deref(), Some(registry));
+        assert_eq!(published(LOCK, "serde_json"), None, "it lies in a folder");
     }
 }

@@ -5,16 +5,15 @@
 //! Types are not known here, so more may be reached than is used: then something is computed again that need not
 //! be, never the other way round.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use ra_ap_syntax::ast::{self, HasName};
 use ra_ap_syntax::{AstNode as _, SyntaxNode};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::statics::{Changes, identifiers, tokens};
 
 /// What tables of kept results are called by the code that `%%memo` writes out.
-const TABLE: &str = "REGATTA_MEMO";
+pub const TABLE: &str = "REGATTA_MEMO";
 
 /// Whether a static is a table of kept results.
 pub fn keeps_results(found: &ast::Static) -> bool {
@@ -63,10 +62,12 @@ impl<'a> Meanings<'a> {
         found
     }
 
-    /// The same for the same definitions, in whatever order and layout they stand.
-    pub fn meaning(&self, item: &ast::Item, changes: &Changes) -> u64 {
-        let mut reached: BTreeSet<Vec<String>> = BTreeSet::from([tokens(item.syntax())]);
-        let mut crates: BTreeSet<(String, u64)> = BTreeSet::new();
+    /// The same for the same definitions, in whatever order and layout they stand, in every session with the same
+    /// compiler and crates.
+    pub fn meaning(&self, item: &ast::Item, changes: &Changes) -> u128 {
+        let own = meant(item.syntax());
+        let mut reached: BTreeSet<Vec<String>> = BTreeSet::from([own.clone()]);
+        let mut crates: BTreeSet<Vec<String>> = BTreeSet::new();
         let mut seen: HashSet<usize> = HashSet::new();
         let mut names: HashSet<String> = HashSet::new();
         let mut open: Vec<String> = identifiers(item.syntax()).collect();
@@ -74,7 +75,7 @@ impl<'a> Meanings<'a> {
         loop {
             while let Some(at) = next.pop() {
                 if seen.insert(at) {
-                    reached.insert(tokens(self.items[at].syntax()));
+                    reached.insert(meant(self.items[at].syntax()));
                     open.extend(identifiers(self.items[at].syntax()));
                     // A format string and a macro's literal name what they capture.
                     open.extend(words_of_literals(self.items[at].syntax()));
@@ -82,17 +83,39 @@ impl<'a> Meanings<'a> {
             }
             let Some(name) = open.pop() else { break };
             if names.insert(name.clone()) {
-                if let Some(count) = changes.crates.get(&name) {
-                    crates.insert((name.clone(), *count));
+                if let Some(version) = changes.versions.get(&name) {
+                    crates.insert(vec![name.clone(), version.clone()]);
                 }
                 next.extend(self.named.get(&name).into_iter().flatten());
             }
         }
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Xxh3::new();
         // The function is told from another one that reaches the same.
-        (tokens(item.syntax()), reached, crates).hash(&mut hasher);
-        hasher.finish()
+        let lists = [&own].into_iter().chain(&reached).chain(&crates);
+        for list in lists {
+            hasher.update(&(list.len() as u64).to_le_bytes());
+            for text in list {
+                hasher.update(&(text.len() as u64).to_le_bytes());
+                hasher.update(text.as_bytes());
+            }
+        }
+        hasher.update(changes.rustc.as_bytes());
+        hasher.digest128()
     }
+}
+
+/// An item's tokens, but for how much is kept of its results and how long.
+fn meant(item: &SyntaxNode) -> Vec<String> {
+    let mut all = tokens(item);
+    let mut statics = item.descendants().filter_map(ast::Static::cast);
+    if let Some(table) = statics.find(keeps_results) {
+        let about = tokens(table.syntax());
+        let found = all.windows(about.len()).position(|some| some == about);
+        if let Some(at) = found {
+            all.drain(at..at + about.len());
+        }
+    }
+    all
 }
 
 /// The names of an item and of what is defined in it.
@@ -153,7 +176,7 @@ mod tests {
     use super::*;
 
     /// The meaning of `f`.
-    fn of(source: &str) -> u64 {
+    fn of(source: &str) -> u128 {
         let file = SourceFile::parse(source, Edition::Edition2024).tree();
         let items: Vec<ast::Item> = file.items().collect();
         let f = items
@@ -203,5 +226,30 @@ mod tests {
             of(&whole),
             of(&whole.replace("g(n).area()", "1 + g(n).area()"))
         );
+    }
+    #[test]
+    fn what_is_kept_how_long_is_no_part_of_it_and_crates_and_the_compiler_are() {
+        let f = |table: &str| {
+            format!("fn f() -> u8 {{ static REGATTA_MEMO: Memo<u8> = {table}; rand::random() }}")
+        };
+        let own = f("Memo::new().of(\"f\", 1, 0)");
+        assert_eq!(of(&own), of(&f("Memo::new().of(\"f\", 9, 50)")));
+        let meaning = |changes: &Changes| {
+            let file = SourceFile::parse(&own, Edition::Edition2024).tree();
+            let items: Vec<ast::Item> = file.items().collect();
+            Meanings::of(&items).meaning(&items[0], changes)
+        };
+        let with = |name: &str, version: &str, rustc: &str| {
+            meaning(&Changes {
+                versions: [(name.to_owned(), version.to_owned())].into(),
+                rustc: rustc.to_owned(),
+                ..Changes::default()
+            })
+        };
+        let one = with("rand", "1.0", "1.95");
+        assert_eq!(one, with("rand", "1.0", "1.95"));
+        assert_ne!(one, with("rand", "1.1", "1.95"));
+        assert_ne!(one, with("rand", "1.0", "1.96"));
+        assert_eq!(with("other", "1", "1.95"), with("other", "2", "1.95"));
     }
 }

@@ -32,6 +32,10 @@ const ELSEWHERE: [&str; 2] = ["link_name", "thread_local"];
 pub struct Changes {
     pub definitions: BTreeMap<String, u64>,
     pub crates: HashMap<String, u64>,
+    /// Which version of each crate cells are built with, and by which compiler: the same in all sessions. Known where a
+    /// function keeps its results.
+    pub versions: HashMap<String, String>,
+    pub rustc: String,
 }
 
 /// The edits that give a symbol to each static of `source`, the whole of a cell's generated source.
@@ -69,11 +73,20 @@ pub fn shared(source: &str, changes: &Changes) -> Edits {
             let mut symbol = format!("{SYMBOL}{:016x}_{}", hasher.finish(), name.text());
             if keeps_results(&found) {
                 let names = meanings.get_or_insert_with(|| Meanings::of(&items));
+                let meaning = names.meaning(item, changes);
+                let mut hasher = DefaultHasher::new();
+                // With how much is kept, and how long.
+                tokens(found.syntax()).hash(&mut hasher);
                 symbol = format!(
-                    "{SYMBOL}{:016x}_{}",
-                    names.meaning(item, changes),
+                    "{SYMBOL}{meaning:032x}_{:016x}_{}",
+                    hasher.finish(),
                     name.text()
                 );
+                if let Some(end) = found.semicolon_token() {
+                    let (upper, lower) = ((meaning >> 64) as u64, meaning as u64);
+                    let end = end.text_range().start().into();
+                    edits.insert(end, format!(".meaning({upper}, {lower})"));
+                }
             }
             // Two items of the same text, such as `const _`.
             while !given.insert(symbol.clone()) {
@@ -293,6 +306,7 @@ mod tests {
         let unrelated = Changes {
             definitions: [("Other".to_owned(), 3)].into(),
             crates: [("log".to_owned(), 1)].into(),
+            ..Changes::default()
         };
         assert_eq!(one(made_of, &none), one(made_of, &unrelated));
         for rebuilt in [1, 2] {

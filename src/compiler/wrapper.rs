@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::diagnostics::ELSEWHERE;
 use super::generated::Mended;
+use super::meaning::TABLE;
 use super::statics::{self, Changes};
 use super::told::taken_out;
 use super::tools::linker::Linker;
@@ -80,6 +81,14 @@ pub fn main() -> ExitCode {
     }
     let _ = Command::new(rustc).args(rest).exec();
     ExitCode::FAILURE
+}
+
+/// Which compiler it is: another one may give other results.
+fn stamp(rustc: &Path) -> String {
+    let about = fs::metadata(rustc).ok();
+    let changed = about.as_ref().and_then(|about| about.modified().ok());
+    let length = about.map_or(0, |about| about.len());
+    format!("{} {length} {changed:?}", rustc.display())
 }
 
 /// Tells cargo how it went.
@@ -230,10 +239,15 @@ impl Cell {
         };
         let linked = bundle::linked(rustc, arguments)?;
         let definitions = std::env::var(CHANGES_VARIABLE).unwrap_or_default();
-        let changes = Changes {
+        let mut changes = Changes {
             definitions: serde_json::from_str(&definitions).unwrap_or_default(),
             crates: linked.rebuilt,
+            ..Changes::default()
         };
+        if between.contains(TABLE) {
+            changes.versions = bundle::versions(arguments);
+            changes.rustc = stamp(Path::new(&rustc.path));
+        }
         Ok(Some(Self {
             statics: statics::shared(&between, &changes),
             file,

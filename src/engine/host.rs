@@ -71,6 +71,9 @@ pub extern "C" fn regatta_host_v9() -> *const Host {
         library_function: libraries::library_function,
         command: commands::command,
         memo_open: memo::open,
+        memo_find: memo::find,
+        memo_keep: memo::keep,
+        memo_leave: memo::leave,
     };
     &raw const TABLE
 }

@@ -46,6 +46,7 @@ use shared::View;
 use tasks::Tasks;
 
 pub use commands::guard;
+pub use memo::disk;
 
 /// The first command line argument of an engine process.
 pub const ROLE: &str = "__engine";
@@ -130,7 +131,10 @@ impl Engine<'_> {
                 places::know(artifact, places);
                 self.run(artifact, &entry, pools)?;
             }
-            ToEngine::ClearMemo { function } => context.memos.clear(function.as_deref()),
+            ToEngine::ClearMemo { function } => {
+                let on_disk = context.is_local();
+                context.memos.clear(function.as_deref(), on_disk);
+            }
             // Nobody waits for it.
             ToEngine::Artifact { .. } => {}
             ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,

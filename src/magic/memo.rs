@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::values::time;
+use super::values::{size, time};
 use super::{Call, Example, Magic};
 use crate::cell::{Keeping, memoised};
 use crate::outcome::{Event, Field, Report, Sink, Table};
@@ -18,11 +18,13 @@ use crate::vocabulary::nearest;
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Each function keeps its name and signature, and looks its arguments up first: in plain cells, in %px, \
-                  and on the engines of a map, in each process for itself. Arguments are Serialize, results Serialize, \
-                  DeserializeOwned and Clone. With another definition of the function, or of what it uses, it computes \
-                  anew; with the old one its results are there again. A function keeps up to 64 MiB in a process: the \
-                  least recently used results go. Panics are not kept. `memo::fresh(|| f(3))` computes anew once; \
-                  `memo::cached(\"name\", &key, || …)` keeps the value of any expression under a name and a key."
+                  and on the engines of a map. Results are kept in memory and on disk, for all engines and for later \
+                  sessions; processes that want the same one at once compute it once. Arguments are Serialize, results \
+                  Serialize, DeserializeOwned and Clone. With another definition of the function, of what it uses, with \
+                  another crate's version or compiler, it computes anew; with the old one its results are there again. A \
+                  function keeps up to 64 MiB in a process: the least recently used results go. Panics are not kept. \
+                  `memo::fresh(|| f(3))` computes anew once; `memo::cached(\"name\", &key, || …)` keeps the value of any \
+                  expression under a name and a key. $REGATTA_MEMO names another folder than the cache's."
 )]
 pub struct Memo {
     #[command(subcommand)]
@@ -33,6 +35,12 @@ pub struct Memo {
     /// how long a result is good: `90s`, `1h`, `7d`
     #[arg(long, value_name = "TIME", value_parser = ttl)]
     ttl: Option<Duration>,
+    /// what the results of a function may take on disk; the oldest go
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = limit)]
+    limit: u64,
+    /// keep nothing on disk: for what computes in microseconds
+    #[arg(long)]
+    no_disk: bool,
 }
 
 #[derive(Subcommand)]
@@ -57,6 +65,10 @@ impl From<&str> for MemoName {
     fn from(word: &str) -> Self {
         Self(word.trim_end_matches("()").to_owned())
     }
+}
+
+fn limit(text: &str) -> Result<u64, Report> {
+    size("--limit", text)
 }
 
 fn ttl(text: &str) -> Result<Duration, Report> {
@@ -85,7 +97,7 @@ impl Magic for Memo {
         if call.body.is_some() {
             return self.define(call, session, sink);
         }
-        if self.ok || self.ttl.is_some() {
+        if self.ok || self.ttl.is_some() || self.no_disk {
             let what = "%memo defines nothing: its options stand with `%%memo`";
             return Err(Report::usage(what).hint(BELOW).into());
         }
@@ -114,10 +126,13 @@ impl Memo {
         }
         let keeps = Keeping {
             good: self.ok,
+            limit: 0,
             ttl: self
                 .ttl
                 .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
+        let limit = if self.no_disk { 0 } else { self.limit };
+        let keeps = Keeping { limit, ..keeps };
         let text = call.body.unwrap_or_default();
         let (_, names) = memoised(text, keeps).map_err(|why| Report::usage(why.to_string()))?;
         if names.is_empty() {
@@ -154,6 +169,7 @@ fn table(rows: &[MemoRow]) -> Table {
         vec![
             Field::Text(row.function.clone()),
             Field::Count(row.hits),
+            Field::Count(row.disk_hits),
             Field::Count(row.misses),
             Field::Count(row.entries),
             Field::Bytes(row.bytes),
@@ -165,6 +181,7 @@ fn table(rows: &[MemoRow]) -> Table {
         columns: vec![
             "function",
             "hits",
+            "from disk",
             "misses",
             "entries",
             "size",
@@ -193,6 +210,7 @@ mod tests {
         let row = |function: &str, entries| MemoRow {
             function: function.to_owned(),
             hits: 0,
+            disk_hits: 0,
             misses: 0,
             entries,
             bytes: 0,

@@ -28,6 +28,33 @@ pub fn seconds(option: &str, text: &str) -> Result<Duration, Report> {
         })
 }
 
+/// A number of bytes: `500KB`, `1GB`, `1.5 GiB`; at least one.
+pub fn size(option: &str, text: &str) -> Result<u64, Report> {
+    const UNITS: [(&str, f64); 9] = [
+        ("B", 1.0),
+        ("KB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("TB", 1e12),
+        ("KIB", 1024.0),
+        ("MIB", 1_048_576.0),
+        ("GIB", 1_073_741_824.0),
+        ("", 1.0),
+    ];
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[number.len()..].to_uppercase();
+    let unit = UNITS.iter().find(|(name, _)| *name == unit);
+    let bytes = number.trim().parse::<f64>().ok().zip(unit);
+    bytes
+        .map(|(number, (_, unit))| number * unit)
+        .filter(|bytes| bytes.is_finite() && *bytes >= 1.0)
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| {
+            Report::usage(format!("{option} {text}: not a size"))
+                .hint("a size is written `500KB`, `100MB` or `2GB`")
+        })
+}
+
 /// A time with a unit: `90s`, `1h`, `500ms`; at least a millisecond.
 pub fn time(option: &str, text: &str) -> Result<Duration, Report> {
     const UNITS: [(&str, f64); 5] = [
@@ -105,6 +132,21 @@ mod tests {
                 report.to_string(),
                 format!("--timeout {text}: not a time in seconds")
             );
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        for (text, bytes) in [
+            ("1GB", 1_000_000_000),
+            ("1.5kb", 1500),
+            ("2MiB", 2 << 20),
+            ("7", 7),
+        ] {
+            assert_eq!(size("--limit", text).ok(), Some(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1GB", "1X", "0", "nanGB", "1e400"] {
+            assert!(size("--limit", text).is_err(), "{text}");
         }
     }
 

@@ -82,6 +82,14 @@ pub enum Notice {
     HistoryFile {
         why: String,
     },
+    /// The file of kept results was damaged; it lies there now.
+    MemoSetAside {
+        file: String,
+    },
+    /// Results are not kept on disk; `why` is what the system says.
+    MemoOff {
+        why: String,
+    },
     /// What a job in the background has to say while the prompt waits, as it stands.
     Said {
         text: String,

@@ -68,6 +68,9 @@ impl State {
                 let per_loop = per_loop.into_iter().map(f64::from_bits).collect();
                 self.emit(engine, PoolEvent::Timing { per_loop, loops });
             }
+            FromEngine::MemoTrouble { trouble } => {
+                self.emit(engine, PoolEvent::MemoTrouble(trouble));
+            }
             FromEngine::Memo { functions } => {
                 self.emit(engine, PoolEvent::Memo { engine, functions });
             }

@@ -84,6 +84,12 @@ pub(crate) fn words(notice: &Notice) -> String {
         }
         Notice::NoLineEditor { why } => format!("the line editor does not start: {why}"),
         Notice::HistoryFile { why } => why.clone(),
+        Notice::MemoSetAside { file } => format!(
+            "the file of kept results was damaged, and is now {file}; they are computed anew"
+        ),
+        Notice::MemoOff { why } => {
+            format!("results are kept in memory alone, not on disk for later sessions: {why}")
+        }
         Notice::Said { text } => text.clone(),
     }
 }

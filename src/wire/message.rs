@@ -205,6 +205,17 @@ pub enum FromEngine {
     Timing { per_loop: Vec<u64>, loops: u64 },
     /// What the functions whose results are kept have done, when that has changed.
     Memo { functions: Vec<MemoTold> },
+    /// Results cannot be kept on disk, or those that were there are lost.
+    MemoTrouble { trouble: MemoTrouble },
+}
+
+/// What is wrong with the results on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemoTrouble {
+    /// Their file was damaged, and is this one now.
+    SetAside { file: String },
+    /// Nothing is written to it; the system's words.
+    Off { why: String },
 }
 
 /// What the functions of one name whose results are kept have done in an engine.
@@ -213,6 +224,8 @@ pub struct MemoTold {
     pub name: String,
     /// Calls since this was last told that found their result in memory.
     pub hits: u64,
+    /// Calls that found it on disk.
+    pub disk_hits: u64,
     /// Calls that computed.
     pub misses: u64,
     /// Nanoseconds that computing took for what was found.
@@ -220,6 +233,8 @@ pub struct MemoTold {
     /// Results that are in memory now, and the bytes that they take there.
     pub entries: u64,
     pub bytes: u64,
+    /// The same on disk, of all processes; `None` when nothing is kept there.
+    pub on_disk: Option<(u64, u64)>,
 }
 
 /// How many values of cells an engine keeps for `_` and `Out[n]`, and how many bytes they may take together.

@@ -93,6 +93,7 @@ impl Session {
             .env("XDG_DATA_HOME", folder.path().join("data"))
             // Without a startup notebook.
             .env("XDG_CONFIG_HOME", folder.path().join("config"))
+            .env("REGATTA_MEMO", folder.path().join("memo"))
             .env("TMPDIR", folder.path().join("tmp"))
             .env("NO_COLOR", "1")
             .env("TERM", "xterm")
@@ -296,6 +297,7 @@ pub fn regatta(arguments: &[&str], input: &[u8]) -> Ran {
         .args(arguments)
         .env("XDG_DATA_HOME", folder.path())
         .env("XDG_CONFIG_HOME", folder.path())
+        .env("REGATTA_MEMO", folder.path().join("memo"))
         .env("NO_COLOR", "1")
         .env("COLUMNS", "100")
         .stdin(Stdio::piped())

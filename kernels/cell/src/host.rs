@@ -282,12 +282,54 @@ pub struct Out {
     pub bytes: u64,
 }
 
+/// A function whose results are kept.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MemoCall {
+    pub name: Bytes,
+    /// The type of its results, where that and the name are all that it goes by.
+    pub kind: Bytes,
+    /// A hash of what it means; zero without one.
+    pub meaning: [u64; 2],
+    /// Bytes that its results may take on disk; 0: none are kept there.
+    pub limit: u64,
+    /// Milliseconds for which a result is good; 0: for ever.
+    pub ttl: u64,
+}
+
+/// What becomes of a result that is not on disk and that another process may be computing.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flight {
+    /// Another thread of this process sees to that.
+    None = 0,
+    /// Others are to wait for this process, which waits for nobody.
+    Leads = 1,
+    /// The other process is waited for.
+    Waits = 2,
+}
+
+/// What the host knows of a result.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct MemoFound {
+    /// It was written; else whoever asks computes.
+    pub is_there: bool,
+    /// No other process computes it until [`Host::memo_leave`] is called.
+    pub locked: bool,
+    /// When it was computed, milliseconds since 1970, and how many nanoseconds that took.
+    pub made: u64,
+    pub took: u64,
+}
+
 /// What is counted of it in this process. But for `cleared` only the function's own code writes, which has a lock.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct MemoCounts {
     /// Calls that found their result in memory.
     pub hits: AtomicU64,
+    /// Calls that found it on disk.
+    pub disk_hits: AtomicU64,
     /// Calls that computed.
     pub misses: AtomicU64,
     /// Nanoseconds that computing took for what was found.
@@ -297,6 +339,8 @@ pub struct MemoCounts {
     pub bytes: AtomicU64,
     /// How often the host wanted all results dropped.
     pub cleared: AtomicU64,
+    /// Results are kept on disk too.
+    pub on_disk: AtomicBool,
 }
 
 /// The services of the engine process. Its functions take pointers on trust, so this crate alone gets at the table:
@@ -380,7 +424,19 @@ pub struct Host {
     /// Runs a [`crate::shell::Command`], and writes its `Result<ShellResult, String>`, both as they travel.
     pub command: extern "C" fn(command: Bytes, to: *mut c_void, write: Write),
     /// The numbers of a function whose results are kept; they live as long as the process.
-    pub memo_open: extern "C" fn(name: Bytes) -> *const MemoCounts,
+    pub memo_open: extern "C" fn(call: *const MemoCall) -> *const MemoCounts,
+    /// Looks for a result on disk.
+    pub memo_find: extern "C" fn(
+        of: *const MemoCounts,
+        key: Bytes,
+        flight: Flight,
+        to: *mut c_void,
+        write: Write,
+    ) -> MemoFound,
+    /// Keeps a result on disk, which took so many nanoseconds.
+    pub memo_keep: extern "C" fn(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64),
+    /// Lets other processes compute it, or find it.
+    pub memo_leave: extern "C" fn(of: *const MemoCounts, key: Bytes),
 }
 
 unsafe extern "C" {

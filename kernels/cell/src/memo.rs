@@ -10,12 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::host::{Bytes, MemoCounts, host};
+use crate::host::{Bytes, Flight, MemoCall, MemoCounts, append, host};
 use crate::kept::Kept as Table;
 use crate::key::Fold;
 pub use crate::key::Key;
@@ -75,6 +75,8 @@ impl<T: Kept, E> Outcome for Result<T, E> {
 
 /// Bytes of encoded keys and results that one function keeps in memory; the least recently used go.
 const MEMORY: usize = 64 << 20;
+/// The same on disk, of values that go by a name.
+const DISK: u64 = 1 << 30;
 
 thread_local! {
     /// Kept results that this thread is computing.
@@ -138,6 +140,8 @@ fn named(name: &str, kind: &'static str) -> &'static Memo<Vec<u8>> {
     named.entry((name.into(), kind)).or_insert_with(|| {
         let about = About {
             name: String::from(name).leak(),
+            kind,
+            limit: DISK,
             ..About::NOBODY
         };
         Box::leak(Box::new(Memo {
@@ -152,20 +156,34 @@ fn named(name: &str, kind: &'static str) -> &'static Memo<Vec<u8>> {
 struct About {
     /// Empty: the host hears nothing of it.
     name: &'static str,
-    /// Milliseconds for which a result is good; 0: for ever.
+    kind: &'static str,
+    meaning: [u64; 2],
+    limit: u64,
     ttl: u64,
 }
 
 impl About {
-    const NOBODY: Self = Self { name: "", ttl: 0 };
+    const NOBODY: Self = Self {
+        name: "",
+        kind: "",
+        meaning: [0; 2],
+        limit: 0,
+        ttl: 0,
+    };
 
     fn counts(&self) -> Option<&'static MemoCounts> {
         if self.name.is_empty() {
             return None;
         }
-        let name = Bytes::of(self.name.as_bytes());
+        let call = MemoCall {
+            name: Bytes::of(self.name.as_bytes()),
+            kind: Bytes::of(self.kind.as_bytes()),
+            meaning: self.meaning,
+            limit: self.limit,
+            ttl: self.ttl,
+        };
         // SAFETY: the host's numbers live as long as the process.
-        unsafe { (host().memo_open)(name).as_ref() }
+        unsafe { (host().memo_open)(&raw const call).as_ref() }
     }
 }
 
@@ -215,11 +233,20 @@ impl<V: Kept> Memo<V> {
         }
     }
 
-    /// The same of the function of this name, whose results are good for so many milliseconds; 0: for ever.
+    /// The same of the function of this name. Its results take up to `limit` bytes on disk (0: none are kept there),
+    /// and are good for `ttl` milliseconds (0: for ever).
     #[must_use]
-    pub const fn of(mut self, name: &'static str, ttl: u64) -> Self {
+    pub const fn of(mut self, name: &'static str, limit: u64, ttl: u64) -> Self {
         self.about.name = name;
+        self.about.limit = limit;
         self.about.ttl = ttl;
+        self
+    }
+
+    /// The same with what the function means; results are kept on disk by it.
+    #[must_use]
+    pub const fn meaning(mut self, upper: u64, lower: u64) -> Self {
+        self.about.meaning = [upper, lower];
         self
     }
 
@@ -271,22 +298,30 @@ impl<V: Kept> Memo<V> {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         let owner = state.computing.insert(bytes.into());
-        state.count(|counts| add(&counts.misses, 1));
         drop(state);
+        let flight = match (owner, COMPUTING.get()) {
+            (false, _) => Flight::None,
+            (true, 0) => Flight::Waits,
+            (true, _) => Flight::Leads,
+        };
         COMPUTING.set(COMPUTING.get() + 1);
-        Err(Place {
+        let mut place = Place {
             memo: self,
             key: bytes.into(),
+            disk: counts.filter(|counts| counts.on_disk.load(Relaxed)),
             owner,
+            locked: false,
             fresh: FRESH.replace(false),
             since: Instant::now(),
-        })
+        };
+        if !anew && let Some(value) = place.on_disk(flight) {
+            return Ok(value);
+        }
+        self.state().count(|counts| add(&counts.misses, 1));
+        Err(place)
     }
 
-    fn keep(&self, key: Box<[u8]>, value: V, took: Duration) {
-        let size = postcard::serialize_with_flavor(&value, Size::default()).unwrap_or(0);
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let made = if self.about.ttl == 0 { 0 } else { now() };
+    fn keep(&self, key: Box<[u8]>, (value, size): (V, usize), (took, made): (u64, u64)) {
         let mut state = self.state();
         let gone = state
             .kept
@@ -313,6 +348,9 @@ pub struct Place<'a, V: Kept> {
     key: Box<[u8]>,
     /// Others wait for this thread.
     owner: bool,
+    /// Another process may wait for this one.
+    locked: bool,
+    disk: Option<&'static MemoCounts>,
     fresh: bool,
     since: Instant,
 }
@@ -332,10 +370,43 @@ impl<V: Kept> Place<'_, V> {
     }
 
     fn keep_this(&mut self, value: &V) {
-        let took = self.since.elapsed();
+        let took = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // A clone may panic, and the key is needed after that.
-        let value = value.clone();
-        self.memo.keep(self.key.clone(), value, took);
+        let copy = value.clone();
+        let size = match self.disk {
+            Some(counts) => postcard::to_allocvec(value).map(|bytes| {
+                let (key, value) = (Bytes::of(&self.key), Bytes::of(&bytes));
+                (host().memo_keep)(counts, key, value, took);
+                bytes.len()
+            }),
+            None => postcard::serialize_with_flavor(value, Size::default()),
+        };
+        let made = if self.memo.about.ttl == 0 { 0 } else { now() };
+        let key = self.key.clone();
+        self.memo.keep(key, (copy, size.unwrap_or(0)), (took, made));
+    }
+
+    /// The result that is on disk, or comes there while this thread waits.
+    fn on_disk(&mut self, flight: Flight) -> Option<V> {
+        let counts = self.disk?;
+        let mut bytes = Vec::<u8>::new();
+        let to = (&raw mut bytes).cast();
+        let found = (host().memo_find)(counts, Bytes::of(&self.key), flight, to, append);
+        self.locked = found.locked;
+        if !found.is_there {
+            self.since = Instant::now();
+            return None;
+        }
+        // Of a type that had this name, perhaps.
+        let value: V = postcard::from_bytes(&bytes).ok()?;
+        let entry = (value.clone(), bytes.len());
+        let memo = self.memo;
+        memo.keep(self.key.clone(), entry, (found.took, found.made));
+        memo.state().count(|counts| {
+            add(&counts.disk_hits, 1);
+            add(&counts.saved, found.took);
+        });
+        Some(value)
     }
 }
 
@@ -343,6 +414,9 @@ impl<V: Kept> Drop for Place<'_, V> {
     fn drop(&mut self) {
         COMPUTING.set(COMPUTING.get() - 1);
         FRESH.set(self.fresh);
+        if let Some(counts) = self.disk.filter(|_| self.locked) {
+            (host().memo_leave)(counts, Bytes::of(&self.key));
+        }
         if self.owner {
             self.memo.state().computing.remove(&self.key);
             self.memo.computed.notify_all();

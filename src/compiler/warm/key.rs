@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use crate::compiler::toolchain::{self, Toolchain};
 
 /// Variables of the environment that differ from one terminal to the next and say nothing to a compiler.
-const VARYING: [&str; 22] = [
+const VARYING: [&str; 23] = [
     "PWD",
     "OLDPWD",
     "SHLVL",
@@ -35,6 +35,8 @@ const VARYING: [&str; 22] = [
     // cargo reads anew for each crate that it fetches.
     "XDG_DATA_HOME",
     "XDG_CONFIG_HOME",
+    // Where engines keep results.
+    "REGATTA_MEMO",
 ];
 
 /// The same, by how their names begin.

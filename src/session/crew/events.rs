@@ -70,6 +70,12 @@ impl Crew {
             } => self.note_replaced(about, engine, cause, sink),
             PoolEvent::Died { engine, cause, .. } => self.note_death(about, engine, cause, sink),
             PoolEvent::Revived { dead } => self.note_revived(about, dead, sink),
+            PoolEvent::MemoTrouble(trouble) => {
+                // Every engine may come upon it.
+                if let Some(notice) = self.memos.trouble(trouble) {
+                    sink.send(Event::Notice(about, notice));
+                }
+            }
             PoolEvent::Memo { engine, functions } => self.memos.told(engine, functions),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
             PoolEvent::NotStarted { engine, why } => {

@@ -5,18 +5,24 @@ use std::time::Duration;
 
 use super::Crew;
 use crate::ids::EngineId;
+use crate::outcome::Notice;
 use crate::pool::EngineState;
-use crate::wire::MemoTold;
+use crate::wire::{MemoTold, MemoTrouble};
 
 #[derive(Default)]
 pub struct Memos {
     functions: BTreeMap<String, Function>,
+    /// What was said of the results on disk.
+    troubles: Vec<MemoTrouble>,
 }
 
 #[derive(Default)]
 struct Function {
     hits: u64,
+    disk_hits: u64,
     misses: u64,
+    /// On disk: results and bytes.
+    on_disk: Option<(u64, u64)>,
     /// Nanoseconds.
     saved: u64,
     /// What each engine has in memory: results and bytes.
@@ -29,9 +35,11 @@ pub struct MemoRow {
     pub function: String,
     /// Calls that found their result in the memory of their process.
     pub hits: u64,
+    /// Calls that found it on disk.
+    pub disk_hits: u64,
     /// Calls that computed.
     pub misses: u64,
-    /// Results that are kept in memory, and their bytes.
+    /// Results that are kept on disk, or else in memory, and their bytes.
     pub entries: u64,
     pub bytes: u64,
     /// The time that computing took for what was found.
@@ -50,10 +58,24 @@ impl Memos {
         for told in functions {
             let function = self.functions.entry(told.name).or_default();
             function.hits += told.hits;
+            function.disk_hits += told.disk_hits;
+            function.on_disk = told.on_disk;
             function.misses += told.misses;
             function.saved = function.saved.saturating_add(told.saved);
             function.memory.insert(engine, (told.entries, told.bytes));
         }
+    }
+
+    /// What is to be said of it; each thing once in a session.
+    pub fn trouble(&mut self, trouble: MemoTrouble) -> Option<Notice> {
+        if self.troubles.contains(&trouble) {
+            return None;
+        }
+        self.troubles.push(trouble.clone());
+        Some(match trouble {
+            MemoTrouble::SetAside { file } => Notice::MemoSetAside { file },
+            MemoTrouble::Off { why } => Notice::MemoOff { why },
+        })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -74,9 +96,11 @@ impl Memos {
             let living = function.memory.iter().filter(|(engine, _)| lives(**engine));
             let (entries, bytes) =
                 living.fold((0, 0), |sum, (_, one)| (sum.0 + one.0, sum.1 + one.1));
+            let (entries, bytes) = function.on_disk.unwrap_or((entries, bytes));
             MemoRow {
                 function: name.clone(),
                 hits: function.hits,
+                disk_hits: function.disk_hits,
                 misses: function.misses,
                 entries,
                 bytes,
@@ -109,6 +133,8 @@ mod tests {
         let told = |hits, entries| MemoTold {
             name: "f".to_owned(),
             hits,
+            disk_hits: 0,
+            on_disk: None,
             misses: 1,
             saved: 10,
             entries,

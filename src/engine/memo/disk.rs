@@ -1,0 +1,605 @@
+//! Kept results on disk: one LMDB file in the user's cache folder for all processes of all sessions. A process that
+//! is killed leaves the file as it was before its write. Every value has a checksum, and whoever opens the file while
+//! nobody else has it open has it read through by a process of its own first: LMDB trusts its pages, and a file that
+//! was cut or overwritten ends whoever reads it. A bad file is set aside, and a new one begun.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use heed::types::Bytes;
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The first argument of the process that reads a file through.
+pub const ROLE: &str = "__memo";
+
+const FILE: &str = "data.mdb";
+/// Held shared by every process that has the file open.
+const GUARD: &str = "guard";
+/// What the file looked like when it was last known to be good.
+const SEAL: &str = "seal";
+/// A bad file, for who wants to look.
+const ASIDE: &str = "data.mdb.bad";
+
+/// How far the file may grow; only what is used takes room.
+const MAP: usize = 64 << 30;
+/// Processes and threads that may read at once.
+const READERS: u32 = 1024;
+/// Checksum, when it was computed (milliseconds since 1970), how long that took (nanoseconds).
+const HEAD: usize = 24;
+/// A file with less than LMDB's two first pages is none.
+const LEAST: u64 = 8192;
+
+pub type Key = [u8; 32];
+
+/// A result as it is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    pub value: Vec<u8>,
+    /// Milliseconds since 1970.
+    pub made: u64,
+    /// Nanoseconds.
+    pub took: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The file is not what it was when it was opened: cut, replaced or deleted.
+    #[error("it was changed by another program")]
+    Changed,
+    #[error("it is damaged: {0}")]
+    Bad(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<heed::Error> for DiskError {
+    fn from(error: heed::Error) -> Self {
+        match &error {
+            heed::Error::Mdb(
+                MdbError::PageNotFound
+                | MdbError::Corrupted
+                | MdbError::Panic
+                | MdbError::VersionMismatch
+                | MdbError::Invalid
+                | MdbError::Incompatible
+                | MdbError::PageFull
+                | MdbError::CursorFull
+                | MdbError::BadDbi
+                | MdbError::Problem,
+            ) => Self::Bad(error.to_string()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for DiskError {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// What a function has on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    pub entries: u64,
+    pub bytes: u64,
+}
+
+pub struct Disk {
+    env: Env<WithoutTls>,
+    /// By function and arguments.
+    values: Database<Bytes, Bytes>,
+    /// By function: its entries, their bytes, its name.
+    functions: Database<Bytes, Bytes>,
+    folder: PathBuf,
+    path: PathBuf,
+    inode: u64,
+    /// It never gets shorter.
+    length: AtomicU64,
+    written: AtomicBool,
+    _guard: File,
+}
+
+/// A file that was opened, and whether a bad one was set aside for it.
+pub struct Opened {
+    pub disk: Disk,
+    pub aside: Option<PathBuf>,
+}
+
+impl Disk {
+    /// Opens the file in `folder`. `checks` reads a file through in another process, and says what is wrong.
+    pub fn open(
+        folder: &Path,
+        checks: impl Fn(&Path) -> Result<(), String>,
+    ) -> Result<Opened, DiskError> {
+        fs::create_dir_all(folder)?;
+        let open = || {
+            File::options()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(folder.join(GUARD))
+        };
+        let guard = open()?;
+        let mut aside = None;
+        match guard.try_lock() {
+            Ok(()) => {
+                let path = folder.join(FILE);
+                if path.exists() && !is_sealed(folder) && checks(folder).is_err() {
+                    aside = Some(set_aside(folder)?);
+                }
+                let disk = Self::with(folder, guard)?;
+                disk._guard.lock_shared()?;
+                Ok(Opened { disk, aside })
+            }
+            Err(TryLockError::WouldBlock) => {
+                // Others have it, or one of them is reading it through.
+                guard.lock_shared()?;
+                let disk = Self::with(folder, guard)?;
+                Ok(Opened { disk, aside })
+            }
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    fn with(folder: &Path, guard: File) -> Result<Self, DiskError> {
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(MAP).max_readers(READERS).max_dbs(2);
+        // SAFETY: the file is changed through LMDB alone, as far as that is in our hands. Without a wait for the disk a
+        // write is safe from the end of its process, and what the end of the machine leaves is read through first.
+        let env = unsafe {
+            options.flags(EnvFlags::NO_SYNC | EnvFlags::NO_READ_AHEAD);
+            options.open(folder)?
+        };
+        let _ = env.clear_stale_readers();
+        let mut write = env.write_txn()?;
+        let values = env.create_database(&mut write, Some("values"))?;
+        let functions = env.create_database(&mut write, Some("functions"))?;
+        write.commit()?;
+        let path = folder.join(FILE);
+        let about = fs::metadata(&path)?;
+        Ok(Self {
+            env,
+            values,
+            functions,
+            folder: folder.to_owned(),
+            path,
+            inode: about.ino(),
+            length: AtomicU64::new(about.len()),
+            written: AtomicBool::new(false),
+            _guard: guard,
+        })
+    }
+
+    /// Whether the file at its place is this one.
+    pub fn is_its_own(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|about| about.ino() == self.inode)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the file is still the one that was opened, as long as it was.
+    fn is_there(&self) -> Result<(), DiskError> {
+        let about = fs::metadata(&self.path).map_err(|_| DiskError::Changed)?;
+        if about.ino() != self.inode
+            || about.len() < self.length.fetch_max(about.len(), Relaxed)
+            || about.len() < LEAST
+        {
+            return Err(DiskError::Changed);
+        }
+        Ok(())
+    }
+
+    pub fn get(&self, key: &Key) -> Result<Option<Found>, DiskError> {
+        self.is_there()?;
+        let read = match self.env.read_txn() {
+            // Readers that were killed hold their places.
+            Err(heed::Error::Mdb(MdbError::ReadersFull)) => {
+                self.env.clear_stale_readers()?;
+                self.env.read_txn()?
+            }
+            read => read?,
+        };
+        let Some(bytes) = self.values.get(&read, key)? else {
+            return Ok(None);
+        };
+        let found = found(key, bytes)
+            .ok_or_else(|| DiskError::Bad("a value does not have its checksum".to_owned()))?;
+        Ok(Some(found))
+    }
+
+    /// Keeps a result; when the function has more than `limit` bytes, its oldest results go.
+    pub fn put(&self, key: &Key, name: &str, found: &Found, limit: u64) -> Result<(), DiskError> {
+        let size = (key.len() + HEAD + found.value.len()) as u64;
+        if size > limit {
+            return Ok(());
+        }
+        self.is_there()?;
+        let mut write = self.env.write_txn()?;
+        let function = &key[..16];
+        let mut share = self
+            .functions
+            .get(&write, function)?
+            .map_or_else(Share::default, share);
+        if let Some(old) = self.values.get(&write, key)? {
+            share.entries = share.entries.saturating_sub(1);
+            share.bytes = share.bytes.saturating_sub((key.len() + old.len()) as u64);
+        }
+        self.values.put(&mut write, key, &bytes(key, found))?;
+        share.entries += 1;
+        share.bytes += size;
+        if share.bytes > limit {
+            let mut ages = Vec::new();
+            for entry in self.values.prefix_iter(&write, function)? {
+                let (other, value) = entry?;
+                if other != key {
+                    ages.push((
+                        number(value, 8),
+                        other.to_vec(),
+                        (other.len() + value.len()) as u64,
+                    ));
+                }
+            }
+            ages.sort_unstable();
+            // Some more than must, so that not every write looks for the oldest.
+            for (_, other, size) in ages {
+                if share.bytes <= limit / 8 * 7 {
+                    break;
+                }
+                self.values.delete(&mut write, &other)?;
+                share.entries = share.entries.saturating_sub(1);
+                share.bytes = share.bytes.saturating_sub(size);
+            }
+        }
+        let mut record = Vec::with_capacity(16 + name.len());
+        record.extend(share.entries.to_le_bytes());
+        record.extend(share.bytes.to_le_bytes());
+        record.extend(name.as_bytes());
+        self.functions.put(&mut write, function, &record)?;
+        write.commit()?;
+        self.written.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// What the functions of each name have here, whichever they meant.
+    pub fn shares(&self) -> Result<Vec<(String, Share)>, DiskError> {
+        self.is_there()?;
+        let read = self.env.read_txn()?;
+        let mut found: Vec<(String, Share)> = Vec::new();
+        for entry in self.functions.iter(&read)? {
+            let (_, record) = entry?;
+            let (name, one) = (name(record), share(record));
+            match found.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, sum)) => {
+                    sum.entries += one.entries;
+                    sum.bytes += one.bytes;
+                }
+                None => found.push((name, one)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Drops the results of the functions of this name, or all.
+    pub fn clear(&self, wanted: Option<&str>) -> Result<(), DiskError> {
+        self.is_there()?;
+        let mut write = self.env.write_txn()?;
+        if wanted.is_none() {
+            self.values.clear(&mut write)?;
+            self.functions.clear(&mut write)?;
+        }
+        let mut functions = Vec::new();
+        for entry in self.functions.iter(&write)? {
+            let (function, record) = entry?;
+            if wanted.is_some_and(|wanted| wanted == name(record)) {
+                functions.push(function.to_vec());
+            }
+        }
+        for function in functions {
+            self.functions.delete(&mut write, &function)?;
+            let (mut from, mut to) = ([0; 32], [0xff; 32]);
+            from[..16].copy_from_slice(&function);
+            to[..16].copy_from_slice(&function);
+            let range = (Bound::Included(&from[..]), Bound::Included(&to[..]));
+            self.values.delete_range(&mut write, &range)?;
+        }
+        write.commit()?;
+        self.written.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Notes that the file is good as it is now, if this process has written to it.
+    pub fn seal(&self) {
+        if self.written.swap(false, Relaxed)
+            && let Some(now) = looks(&self.folder)
+        {
+            // Without it, the next one to open it has it read through.
+            let _ = fs::write(self.folder.join(SEAL), now);
+        }
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
+    word.map_or(0, u64::from_le_bytes)
+}
+
+fn share(record: &[u8]) -> Share {
+    Share {
+        entries: number(record, 0),
+        bytes: number(record, 8),
+    }
+}
+
+fn name(record: &[u8]) -> String {
+    String::from_utf8_lossy(record.get(16..).unwrap_or_default()).into_owned()
+}
+
+fn bytes(key: &Key, found: &Found) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD + found.value.len());
+    bytes.extend([0; 8]);
+    bytes.extend(found.made.to_le_bytes());
+    bytes.extend(found.took.to_le_bytes());
+    bytes.extend(&found.value);
+    let sum = checksum(key, &bytes[8..]);
+    bytes[..8].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+fn checksum(key: &[u8], bytes: &[u8]) -> u64 {
+    // A value under another key is wrong too.
+    xxh3_64(bytes) ^ xxh3_64(key)
+}
+
+fn found(key: &[u8], bytes: &[u8]) -> Option<Found> {
+    let value = bytes.get(HEAD..)?;
+    (number(bytes, 0) == checksum(key, &bytes[8..])).then(|| Found {
+        value: value.to_vec(),
+        made: number(bytes, 8),
+        took: number(bytes, 16),
+    })
+}
+
+/// Length and times of the file, and when the machine was started.
+fn looks(folder: &Path) -> Option<String> {
+    let about = fs::metadata(folder.join(FILE)).ok()?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(format!(
+        "{} {} {}.{:09} {}.{:09} {}",
+        about.ino(),
+        about.len(),
+        about.mtime(),
+        about.mtime_nsec(),
+        about.ctime(),
+        about.ctime_nsec(),
+        boot.trim()
+    ))
+}
+
+fn is_sealed(folder: &Path) -> bool {
+    let sealed = fs::read_to_string(folder.join(SEAL)).ok();
+    sealed.is_some() && sealed == looks(folder)
+}
+
+/// Puts a bad file out of the way, in the place of an earlier one.
+pub fn set_aside(folder: &Path) -> io::Result<PathBuf> {
+    let aside = folder.join(ASIDE);
+    // First the locks, which a new file must not share with the old one.
+    let _ = fs::remove_file(folder.join("lock.mdb"));
+    fs::rename(folder.join(FILE), &aside)?;
+    Ok(aside)
+}
+
+/// Has the file of a folder read through by another process, which a bad one may end.
+pub fn checked(folder: &Path) -> Result<(), String> {
+    let mut child = Command::new("/proc/self/exe")
+        .arg(ROLE)
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let since = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(status.to_string()),
+            // A bad file may be read for ever.
+            Ok(None) if since.elapsed() < Duration::from_secs(60) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(None) | Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("it takes too long to read".to_owned());
+            }
+        }
+    }
+}
+
+/// Reads a file through, and writes to it.
+pub fn check(folder: &Path) -> Result<(), DiskError> {
+    if fs::metadata(folder.join(FILE))?.len() < LEAST {
+        return Err(DiskError::Changed);
+    }
+    let disk = Disk::with(folder, File::open(folder.join(GUARD))?)?;
+    let read = disk.env.read_txn()?;
+    let mut counted: Vec<(Vec<u8>, u64)> = Vec::new();
+    for entry in disk.values.iter(&read)? {
+        let (key, value) = entry?;
+        if key.len() != 32 || found(key, value).is_none() {
+            return Err(DiskError::Bad(
+                "a value does not have its checksum".to_owned(),
+            ));
+        }
+        match counted
+            .last_mut()
+            .filter(|(function, _)| function == &key[..16])
+        {
+            Some((_, count)) => *count += 1,
+            None => counted.push((key[..16].to_vec(), 1)),
+        }
+    }
+    for (function, count) in counted {
+        let record = disk.functions.get(&read, &function)?;
+        if record.map(|record| share(record).entries) != Some(count) {
+            return Err(DiskError::Bad("values are missing".to_owned()));
+        }
+    }
+    drop(read);
+    // What is free is looked at when something is written.
+    let mut write = disk.env.write_txn()?;
+    disk.values.put(&mut write, &[0; 32], &[0; 5000])?;
+    disk.values.delete(&mut write, &[0; 32])?;
+    write.commit()?;
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> Opened {
+        // In a process of its own it would be this test's.
+        Disk::open(folder, |folder| {
+            check(folder).map_err(|error| error.to_string())
+        })
+        .unwrap()
+    }
+
+    fn key(function: u8, n: u32) -> Key {
+        let mut key = [function; 32];
+        key[16..20].copy_from_slice(&n.to_be_bytes());
+        key
+    }
+
+    fn result(value: &[u8], made: u64) -> Found {
+        Found {
+            value: value.to_vec(),
+            made,
+            took: 5,
+        }
+    }
+
+    const LIMIT: u64 = 1 << 30;
+
+    #[test]
+    fn results_are_there_for_the_next_one_who_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = open(folder.path()).disk;
+        let big = vec![7; 100_000];
+        disk.put(&key(1, 1), "f", &result(b"one", 3), LIMIT)
+            .unwrap();
+        disk.put(&key(1, 2), "f", &result(&big, 4), LIMIT).unwrap();
+        disk.put(&key(2, 1), "g", &result(b"", 4), LIMIT).unwrap();
+        disk.put(&key(1, 1), "f", &result(b"anew", 5), LIMIT)
+            .unwrap();
+        drop(disk);
+        let opened = open(folder.path());
+        assert_eq!(opened.aside, None);
+        let disk = opened.disk;
+        assert_eq!(disk.get(&key(1, 1)).unwrap(), Some(result(b"anew", 5)));
+        assert_eq!(disk.get(&key(1, 2)).unwrap(), Some(result(&big, 4)));
+        assert_eq!(disk.get(&key(2, 2)).unwrap(), None);
+        let of = |entries, bytes| Share { entries, bytes };
+        let shares = disk.shares().unwrap();
+        assert_eq!(
+            shares,
+            [
+                ("f".to_owned(), of(2, 2 * 56 + 4 + 100_000)),
+                ("g".to_owned(), of(1, 56))
+            ]
+        );
+        disk.clear(Some("f")).unwrap();
+        assert_eq!(disk.get(&key(1, 1)).unwrap(), None);
+        assert_eq!(disk.get(&key(2, 1)).unwrap(), Some(result(b"", 4)));
+        disk.clear(None).unwrap();
+        assert_eq!(disk.shares().unwrap(), []);
+    }
+
+    #[test]
+    fn the_oldest_results_go_when_a_function_has_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = open(folder.path()).disk;
+        disk.put(&key(2, 0), "other", &result(&[0; 100], 0), LIMIT)
+            .unwrap();
+        let limit = 100 * 156;
+        for n in 0..150 {
+            let made = u64::from(1000 + n);
+            disk.put(&key(1, n), "f", &result(&[0; 100], made), limit)
+                .unwrap();
+            let share = disk.shares().unwrap()[0].1;
+            assert!(share.bytes <= limit && share.bytes == 156 * share.entries);
+        }
+        let has = |n| disk.get(&key(1, n)).unwrap().is_some();
+        assert!(has(149) && has(100) && !has(0));
+        assert!(disk.get(&key(2, 0)).unwrap().is_some());
+        disk.put(&key(1, 999), "f", &result(&vec![0; 20_000], 9), limit)
+            .unwrap();
+        assert!(!has(999) && has(149), "it is more than all may take");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_replaced_or_deleted_is_noticed_while_it_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        let harms: [&dyn Fn(); 3] = [
+            &|| {
+                File::options()
+                    .write(true)
+                    .open(&file)
+                    .unwrap()
+                    .set_len(5000)
+                    .unwrap()
+            },
+            &|| fs::remove_file(&file).unwrap(),
+            &|| {
+                fs::copy(&file, folder.path().join("copy")).unwrap();
+                fs::rename(folder.path().join("copy"), &file).unwrap();
+            },
+        ];
+        for harm in harms {
+            let disk = open(folder.path()).disk;
+            for n in 0..100 {
+                disk.put(&key(1, n), "f", &result(&[1; 500], 1), LIMIT)
+                    .unwrap();
+            }
+            harm();
+            assert!(matches!(disk.get(&key(1, 1)), Err(DiskError::Changed)));
+            let put = disk.put(&key(1, 1), "f", &result(b"", 1), LIMIT);
+            assert!(matches!(put, Err(DiskError::Changed)));
+        }
+    }
+
+    #[test]
+    fn a_seal_fits_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = open(folder.path()).disk;
+        disk.put(&key(1, 1), "f", &result(b"one", 3), LIMIT)
+            .unwrap();
+        assert!(!is_sealed(folder.path()));
+        disk.seal();
+        assert!(is_sealed(folder.path()));
+        std::thread::sleep(Duration::from_millis(20));
+        disk.put(&key(1, 2), "f", &result(b"two", 3), LIMIT)
+            .unwrap();
+        assert!(!is_sealed(folder.path()));
+    }
+}

@@ -1,0 +1,274 @@
+//! Functions whose results are kept in this process and on disk: what is counted of them and told to the session, and
+//! what the C table does for them.
+
+pub mod disk;
+mod flight;
+mod shelf;
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use regatta_cell::host::{Bytes, Flight, MemoCall, MemoCounts, MemoFound, Write};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::context::{Context, context};
+use super::host::text;
+use crate::wire::{FromEngine, MemoTold, Payload, WireError};
+use disk::{Found, Key, now};
+use shelf::Shelf;
+
+/// The functions that this process has called.
+#[derive(Default)]
+pub struct Memos {
+    functions: Mutex<Vec<&'static Function>>,
+    shelf: Shelf,
+}
+
+/// One of them.
+#[repr(C)]
+struct Function {
+    /// First: the cell crate knows the function by them.
+    counts: MemoCounts,
+    name: String,
+    meaning: [u8; 16],
+    limit: u64,
+    ttl: u64,
+    /// As it was told.
+    told: Mutex<Told>,
+}
+
+impl Function {
+    fn key(&self, arguments: &[u8]) -> Key {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&self.meaning);
+        key[16..].copy_from_slice(&xxh3_128(arguments).to_le_bytes());
+        key
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Told {
+    hits: u64,
+    disk_hits: u64,
+    misses: u64,
+    saved: u64,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Told {
+    fn of(counts: &MemoCounts) -> Self {
+        Self {
+            hits: counts.hits.load(Relaxed),
+            disk_hits: counts.disk_hits.load(Relaxed),
+            misses: counts.misses.load(Relaxed),
+            saved: counts.saved.load(Relaxed),
+            entries: counts.entries.load(Relaxed),
+            bytes: counts.bytes.load(Relaxed),
+        }
+    }
+}
+
+impl Memos {
+    fn functions(&self) -> MutexGuard<'_, Vec<&'static Function>> {
+        self.functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, function: Function) -> &'static MemoCounts {
+        // A table stays as long as the code that it is a static of: to the end of the process.
+        let function: &'static Function = Box::leak(Box::new(function));
+        self.functions().push(function);
+        &function.counts
+    }
+
+    /// Drops the results of a function, or all; on disk too, if it is this engine's to do.
+    pub fn clear(&self, function: Option<&str>, on_disk: bool) {
+        for one in self.functions().iter() {
+            if function.is_none_or(|name| name == one.name) {
+                one.counts.cleared.fetch_add(1, Relaxed);
+                // Its own code drops them when it is next called.
+                one.counts.entries.store(0, Relaxed);
+                one.counts.bytes.store(0, Relaxed);
+            }
+        }
+        if on_disk {
+            self.shelf.with(|disk| disk.clear(function));
+        }
+    }
+
+    /// Queues what has changed since it was last told, for the session.
+    pub fn tell(&self, context: &Context) -> Result<(), WireError> {
+        for trouble in self.shelf.take_troubles() {
+            let message = FromEngine::MemoTrouble { trouble };
+            context.link.queue(&message, &Payload::None)?;
+        }
+        let mut functions = self.changes();
+        if functions.is_empty() {
+            return Ok(());
+        }
+        self.shelf.seal();
+        for (name, share) in self.shelf.shares() {
+            if let Some(told) = functions.iter_mut().find(|told| told.name == name) {
+                told.on_disk = Some((share.entries, share.bytes));
+            }
+        }
+        context
+            .link
+            .queue(&FromEngine::Memo { functions }, &Payload::None)?;
+        Ok(())
+    }
+
+    /// By name; several functions may have had it.
+    fn changes(&self) -> Vec<MemoTold> {
+        let functions = self.functions();
+        if functions
+            .iter()
+            .all(|one| *one.told() == Told::of(&one.counts))
+        {
+            return Vec::new();
+        }
+        let mut found: BTreeMap<String, MemoTold> = BTreeMap::new();
+        for one in functions.iter() {
+            let now = Told::of(&one.counts);
+            let before = std::mem::replace(&mut *one.told(), now);
+            let told = found.entry(one.name.clone()).or_default();
+            told.name.clone_from(&one.name);
+            told.hits += now.hits - before.hits;
+            told.disk_hits += now.disk_hits - before.disk_hits;
+            told.misses += now.misses - before.misses;
+            told.saved = told
+                .saved
+                .saturating_add(now.saved.wrapping_sub(before.saved));
+            told.entries += now.entries;
+            told.bytes += now.bytes;
+        }
+        found.into_values().collect()
+    }
+
+    fn find(&self, function: &Function, arguments: &[u8], flight: Flight) -> (Option<Found>, bool) {
+        let key = function.key(arguments);
+        let look = || {
+            let found = self.shelf.with(|disk| disk.get(&key)).flatten();
+            let good = |found: &Found| function.ttl == 0 || now() < found.made + function.ttl;
+            found.filter(good)
+        };
+        if let Some(found) = look() {
+            return (Some(found), false);
+        }
+        if flight == Flight::None || !self.shelf.take(&key, flight == Flight::Waits) {
+            return (None, false);
+        }
+        // Whoever had it may have computed it.
+        (look(), true)
+    }
+}
+
+fn function_of(counts: *const MemoCounts) -> &'static Function {
+    // SAFETY: the numbers that the cell crate has are the first field of a leaked function.
+    unsafe { &*counts.cast() }
+}
+
+pub extern "C" fn open(call: *const MemoCall) -> *const MemoCounts {
+    // SAFETY: the cell crate passes a live call.
+    let call = unsafe { &*call };
+    let (name, kind) = (text(call.name), text(call.kind));
+    let meaning = match call.meaning {
+        [0, 0] if kind.is_empty() => None,
+        [0, 0] => Some(xxh3_128(format!("{name}\0{kind}").as_bytes()).to_le_bytes()),
+        [upper, lower] => Some((u128::from(upper) << 64 | u128::from(lower)).to_le_bytes()),
+    };
+    let counts = MemoCounts::default();
+    counts
+        .on_disk
+        .store(meaning.is_some() && call.limit > 0, Relaxed);
+    context().memos.open(Function {
+        counts,
+        name,
+        meaning: meaning.unwrap_or_default(),
+        limit: call.limit,
+        ttl: call.ttl,
+        told: Mutex::default(),
+    })
+}
+
+pub extern "C" fn find(
+    of: *const MemoCounts,
+    key: Bytes,
+    flight: Flight,
+    to: *mut c_void,
+    write: Write,
+) -> MemoFound {
+    // SAFETY: the cell crate lends them for the time of the call.
+    let arguments = unsafe { key.as_slice() };
+    let (found, locked) = context().memos.find(function_of(of), arguments, flight);
+    let mut answer = MemoFound {
+        locked,
+        ..MemoFound::default()
+    };
+    if let Some(found) = found {
+        write(to, Bytes::of(&found.value));
+        answer.is_there = true;
+        (answer.made, answer.took) = (found.made, found.took);
+    }
+    answer
+}
+
+pub extern "C" fn keep(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64) {
+    let function = function_of(of);
+    // SAFETY: as above.
+    let (arguments, value) = unsafe { (key.as_slice(), value.as_slice()) };
+    let (key, value, made) = (function.key(arguments), value.to_vec(), now());
+    let found = Found { value, made, took };
+    let shelf = &context().memos.shelf;
+    shelf.with_writes(|disk| disk.put(&key, &function.name, &found, function.limit));
+}
+
+pub extern "C" fn leave(of: *const MemoCounts, key: Bytes) {
+    // SAFETY: as above.
+    let arguments = unsafe { key.as_slice() };
+    context().memos.shelf.leave(&function_of(of).key(arguments));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_changed_is_told_once_and_by_name() {
+        let memos = Memos::default();
+        let function = || Function {
+            counts: MemoCounts::default(),
+            name: "f".to_owned(),
+            meaning: [0; 16],
+            limit: 0,
+            ttl: 0,
+            told: Mutex::default(),
+        };
+        let (old, new) = (memos.open(function()), memos.open(function()));
+        assert!(memos.changes().is_empty());
+        for (counts, hits) in [(old, 2), (new, 1)] {
+            counts.hits.store(hits, Relaxed);
+            counts.entries.store(5, Relaxed);
+        }
+        let told = memos.changes();
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].hits, told[0].entries), (3, 10));
+        assert!(memos.changes().is_empty());
+        new.hits.store(2, Relaxed);
+        assert_eq!(memos.changes()[0].hits, 1);
+
+        memos.clear(Some("g"), false);
+        assert_eq!(new.cleared.load(Relaxed), 0);
+        memos.clear(Some("f"), false);
+        assert_eq!(new.cleared.load(Relaxed), 1);
+        assert_eq!(memos.changes()[0].entries, 0);
+    }
+}
