@@ -27,7 +27,7 @@ fn define(session: &mut Session, log: &Path, options: &str) {
     let said = session.cell(&format!(
         "%%memo {options}\nfn noted(n: u64) -> u64 {{\n    \
          let mut log = std::fs::File::options().create(true).append(true).open({log:?}).unwrap();\n    \
-         writeln!(log, \"{{n}}\").unwrap();\n    n * n\n}}"
+         log.write_all(format!(\"{{n}}\\n\").as_bytes()).unwrap();\n    n * n\n}}"
     ));
     lacks(&said, &["error"]);
 }
@@ -92,7 +92,7 @@ fn eight_processes_compute_a_thousand_results_once() {
     define(&mut session, &log, "");
     session.cell("%pool start processes -n 8");
     let said = session.cell("%px (0..1000).map(noted).sum::<u64>()");
-    assert_eq!(said.matches("332833500").count(), 8, "{said}");
+    contains(&said, &["│    0-7 │ 332833500 │"]);
     let mut found = computed(&log);
     assert_eq!(found.len(), 1000);
     found.sort_unstable();
@@ -141,7 +141,7 @@ fn a_kill_during_writes_loses_no_other_result() {
     define(&mut session, &log, "");
     session.cell(&format!(
         "fn all(from: u64) {{\n    let mut done = std::fs::File::options().create(true).append(true).open({done:?}).unwrap();\n    \
-         for n in from.. {{ noted(n); writeln!(done, \"{{n}}\").unwrap(); }}\n}}"
+         for n in from.. {{ noted(n); done.write_all(format!(\"{{n}}\\n\").as_bytes()).unwrap(); }}\n}}"
     ));
     for round in 0..3 {
         session.cell(&format!("%pool start processes -n 3 --name p{round}"));
@@ -211,9 +211,9 @@ fn a_harmed_file_is_set_aside_with_one_notice() {
         define(&mut session, &log, "");
         session.cell("%pool start processes -n 3");
         let mut said = session.cell("%px (0..500).map(noted).sum::<u64>()");
+        contains(&said, &["│    0-2 │ 41541750 │"]);
         said += &session.cell("noted(7)");
         said += &session.cell("1 + 1");
-        assert_eq!(said.matches("41541750").count(), 3, "{said}");
         assert_eq!(said.matches(DAMAGED).count(), 1, "{said}");
         assert_eq!(computed(&log).len(), 500);
         assert_eq!(session.end(), 0);
@@ -227,11 +227,11 @@ fn a_harmed_file_is_set_aside_with_one_notice() {
     cut(4);
     let mut said = session.cell("%px (2000..2100).map(noted).sum::<u64>()");
     said += &session.cell("noted(8)");
-    contains(&said, &["420328350"]);
+    contains(&said, &["420128350"]);
     assert_eq!(said.matches(DAMAGED).count(), 1, "{said}");
     fs::remove_dir_all(&memo).expect("a folder");
     let said = session.cell("%px (3000..3100).map(noted).sum::<u64>()");
-    contains(&said, &["930328350"]);
+    contains(&said, &["930028350"]);
     lacks(&said, &["error", "died"]);
     assert_eq!(session.end(), 0);
 }
@@ -264,7 +264,7 @@ fn no_room_and_no_folder_cost_a_notice() {
     small.prompt(PATIENCE);
     let _ = fs::remove_file(&log);
     define(&mut small, &log, "");
-    small.cell("%%memo\nfn large(n: u64) -> Vec<u64> { vec![n; 4000] }");
+    small.cell("%%memo\nfn large(n: u64) -> Vec<u64> { vec![n; 40_000] }");
     let mut said = small.cell("(0..50).map(|n| large(n)[0]).sum::<u64>()");
     said += &small.cell("(0..50).map(|n| large(n)[0]).sum::<u64>() + noted(5)");
     said += &small.cell("noted(5)");
