@@ -82,6 +82,35 @@ fn later_sessions_and_other_processes_find_what_was_computed() {
     let both = second.cell("%px passing(1)");
     assert_eq!(both.matches("passing 1").count(), 2, "{both}");
     assert_eq!(second.end(), 0);
+
+    // A session that has called nothing lists what others have, and drops it when it is told to.
+    let mut third = session(&memo);
+    contains(&third.cell("%memo"), &["no function keeps its results"]);
+    contains(
+        &third.cell("%memo clear"),
+        &["dropped 0 results of 0 functions"],
+    );
+    let all = third.cell("%memo --all");
+    contains(&all, &["noted", "by name"]);
+    lacks(&all, &["passing"]);
+    define(&mut third, &log, "");
+    let table = third.cell("%memo");
+    contains(
+        &table,
+        &["│ noted    │    0 │         0 │      0 │       1 │"],
+    );
+    contains(
+        &third.cell("%memo clear by"),
+        &["no function `by` keeps results"],
+    );
+    contains(
+        &third.cell("%memo clear --all"),
+        &["dropped 2 results of 2 functions"],
+    );
+    lacks(&third.cell("%memo --all"), &["by name"]);
+    third.cell("noted(4)");
+    assert_eq!(computed(&log), [3, 4, 3, 4, 4]);
+    assert_eq!(third.end(), 0);
 }
 
 #[test]

@@ -131,10 +131,11 @@ impl Engine<'_> {
                 places::know(artifact, places);
                 self.run(artifact, &entry, pools)?;
             }
-            ToEngine::ClearMemo { function } => {
+            ToEngine::ClearMemo { functions } => {
                 let on_disk = context.is_local();
-                context.memos.clear(function.as_deref(), on_disk);
+                context.memos.clear(functions.as_deref(), on_disk);
             }
+            ToEngine::AskMemo => context.memos.tell_shelf(context)?,
             // Nobody waits for it.
             ToEngine::Artifact { .. } => {}
             ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,

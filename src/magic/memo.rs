@@ -8,13 +8,13 @@ use super::values::{size, time};
 use super::{Call, Example, Magic};
 use crate::cell::{Keeping, memoised};
 use crate::outcome::{Event, Field, Report, Sink, Table};
-use crate::session::{Code, Done, MemoRow, Session};
+use crate::session::{Code, Done, Kept, MemoRow, Session};
 use crate::vocabulary::nearest;
 
 /// defines functions whose results are kept; lists what they have kept
 #[derive(Args)]
 #[command(
-    override_usage = "%%memo [OPTIONS], the functions on the lines below  ·  %memo  ·  %memo clear [NAME]",
+    override_usage = "%%memo [OPTIONS], the functions on the lines below  ·  %memo [--all]  ·  %memo clear [NAME | --all]",
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Each function keeps its name and signature, and looks its arguments up first: in plain cells, in %px, \
@@ -35,27 +35,36 @@ pub struct Memo {
     /// how long a result is good: `90s`, `1h`, `7d`
     #[arg(long, value_name = "TIME", value_parser = ttl)]
     ttl: Option<Duration>,
-    /// what the results of a function may take on disk; the oldest go
-    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = limit)]
-    limit: u64,
+    /// what the results of a function may take on disk, 1GB without it; the oldest go
+    #[arg(long, value_name = "SIZE", value_parser = limit, conflicts_with = "no_disk")]
+    limit: Option<u64>,
     /// keep nothing on disk: for what computes in microseconds
     #[arg(long)]
     no_disk: bool,
+    /// list what other sessions have on disk too
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Subcommand)]
 enum Verb {
-    /// drops what a function has kept, or all of them have
+    /// drops what a function has kept, in memory and on disk
     Clear {
-        /// which; all without it
+        /// which; without it all that this session has called
         #[arg(value_name = "NAME")]
         function: Option<MemoName>,
+        /// all that is kept, of other sessions too
+        #[arg(long, conflicts_with = "function")]
+        all: bool,
     },
     #[command(external_subcommand)]
     Other(Vec<String>),
 }
 
 const VERBS: [&str; 1] = ["clear"];
+
+/// Bytes that the results of a function may take on disk.
+const LIMIT: u64 = 1_000_000_000;
 
 /// The name of a function whose results are kept.
 #[derive(Clone)]
@@ -97,16 +106,20 @@ impl Magic for Memo {
         if call.body.is_some() {
             return self.define(call, session, sink);
         }
-        if self.ok || self.ttl.is_some() || self.no_disk {
+        if self.ok || self.ttl.is_some() || self.no_disk || self.limit.is_some() {
             let what = "%memo defines nothing: its options stand with `%%memo`";
             return Err(Report::usage(what).hint(BELOW).into());
         }
         match self.verb {
-            None => list(session, sink),
-            Some(Verb::Clear { function }) => {
-                let name = function.as_ref().map(|name| name.0.as_str());
-                let rows = session.clear_memo(name, sink)?;
-                sink.send(Event::Text(cleared(&rows, name)));
+            None => list(self.all, session, sink)?,
+            Some(Verb::Clear { function, all }) => {
+                let which = match function {
+                    Some(MemoName(name)) => Kept::Of(name),
+                    None if all => Kept::All,
+                    None => Kept::Session,
+                };
+                let rows = session.clear_memo(&which, sink)?;
+                sink.send(Event::Text(cleared(&rows)));
             }
             Some(Verb::Other(words)) => return Err(unknown(&words).into()),
         }
@@ -119,20 +132,21 @@ const BELOW: &str =
 
 impl Memo {
     fn define(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        if self.verb.is_some() {
-            return Err(
-                Report::usage("`clear` stands with `%memo`, which has no lines below").into(),
-            );
+        if self.verb.is_some() || self.all {
+            let what = if self.all { "--all" } else { "clear" };
+            let what = format!("`{what}` stands with `%memo`, which has no lines below");
+            return Err(Report::usage(what).into());
         }
         let keeps = Keeping {
             good: self.ok,
-            limit: 0,
+            limit: match self.no_disk {
+                true => 0,
+                false => self.limit.unwrap_or(LIMIT),
+            },
             ttl: self
                 .ttl
                 .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
-        let limit = if self.no_disk { 0 } else { self.limit };
-        let keeps = Keeping { limit, ..keeps };
         let text = call.body.unwrap_or_default();
         let (_, names) = memoised(text, keeps).map_err(|why| Report::usage(why.to_string()))?;
         if names.is_empty() {
@@ -155,13 +169,17 @@ fn unknown(words: &[String]) -> Report {
     }
 }
 
-fn list(session: &mut Session, sink: &mut dyn Sink) {
-    let rows = session.memos(sink);
+fn list(all: bool, session: &mut Session, sink: &mut dyn Sink) -> Done {
+    let (mut rows, others) = session.memos(sink)?;
+    if all {
+        rows.extend(others);
+    }
     sink.send(if rows.is_empty() {
         Event::Text("no function keeps its results: `%%memo` defines one that does".to_owned())
     } else {
         Event::Table(table(&rows))
     });
+    Ok(())
 }
 
 fn table(rows: &[MemoRow]) -> Table {
@@ -191,13 +209,12 @@ fn table(rows: &[MemoRow]) -> Table {
     }
 }
 
-fn cleared(rows: &[MemoRow], name: Option<&str>) -> String {
+fn cleared(rows: &[MemoRow]) -> String {
     let entries: u64 = rows.iter().map(|row| row.entries).sum();
     let results = if entries == 1 { "result" } else { "results" };
-    match (name, rows.len()) {
-        (Some(name), _) => format!("dropped {entries} {results} of {name}"),
-        (None, 1) => format!("dropped {entries} {results} of {}", rows[0].function),
-        (None, functions) => format!("dropped {entries} {results} of {functions} functions"),
+    match rows {
+        [one] => format!("dropped {entries} {results} of {}", one.function),
+        _ => format!("dropped {entries} {results} of {} functions", rows.len()),
     }
 }
 
@@ -217,14 +234,7 @@ mod tests {
             saved: Duration::ZERO,
         };
         let (f, g) = (row("f", 1), row("g", 2));
-        assert_eq!(
-            cleared(std::slice::from_ref(&f), Some("f")),
-            "dropped 1 result of f"
-        );
-        assert_eq!(
-            cleared(std::slice::from_ref(&f), None),
-            "dropped 1 result of f"
-        );
-        assert_eq!(cleared(&[f, g], None), "dropped 3 results of 2 functions");
+        assert_eq!(cleared(std::slice::from_ref(&f)), "dropped 1 result of f");
+        assert_eq!(cleared(&[f, g]), "dropped 3 results of 2 functions");
     }
 }

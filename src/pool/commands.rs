@@ -46,7 +46,10 @@ impl State {
             }
             Command::Library(library, file) => self.know(library, file),
             Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
-            Command::ClearMemo(function) => self.tell_all(&ToEngine::ClearMemo { function }),
+            Command::ClearMemo(functions) => self.tell_all(&ToEngine::ClearMemo { functions }),
+            Command::AskMemo(engine) => {
+                self.send(engine, &ToEngine::AskMemo, &Payload::None);
+            }
             Command::Init(engines, init) => {
                 for engine in engines {
                     if let Some(process) = self.engines.get_mut(&engine) {

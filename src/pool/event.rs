@@ -10,7 +10,7 @@ use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{
     About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
 };
-use crate::wire::{MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd};
+use crate::wire::{MemoShare, MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd};
 
 /// What happens, and to which cell and job it belongs.
 #[derive(Debug)]
@@ -107,6 +107,8 @@ pub enum PoolEvent {
         engine: EngineId,
         functions: Vec<MemoTold>,
     },
+    /// What functions have on disk.
+    MemoShelf(Vec<MemoShare>),
     /// Something is wrong with the results on disk.
     MemoTrouble(MemoTrouble),
 }

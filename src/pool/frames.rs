@@ -71,6 +71,7 @@ impl State {
             FromEngine::MemoTrouble { trouble } => {
                 self.emit(engine, PoolEvent::MemoTrouble(trouble));
             }
+            FromEngine::MemoShelf { shares } => self.emit(engine, PoolEvent::MemoShelf(shares)),
             FromEngine::Memo { functions } => {
                 self.emit(engine, PoolEvent::Memo { engine, functions });
             }

@@ -220,8 +220,10 @@ enum Command {
     /// Where a library lies that artifacts call.
     Library(ArtifactId, PathBuf),
     Folder(PathBuf),
-    /// Engines drop what a function has kept, or all of them.
-    ClearMemo(Option<String>),
+    /// Engines drop what functions have kept, or all of them.
+    ClearMemo(Option<Vec<String>>),
+    /// An engine is asked what is kept on disk.
+    AskMemo(EngineId),
     Init(Vec<EngineId>, Init),
     /// Variables that are gone, or have another value.
     LetGo(Vec<String>),
@@ -337,9 +339,14 @@ impl Hub {
         self.tell(Command::Folder(path));
     }
 
-    /// Lets every engine drop the results that a function has kept in memory, or that all of them have.
-    pub fn clear_memo(&self, function: Option<String>) {
-        self.tell(Command::ClearMemo(function));
+    /// Lets every engine drop the results that functions of these names have kept, or that all of them have.
+    pub fn clear_memo(&self, functions: Option<Vec<String>>) {
+        self.tell(Command::ClearMemo(functions));
+    }
+
+    /// Asks an engine what is kept on disk; [`PoolEvent::MemoShelf`] comes of it.
+    pub fn ask_memo(&self, engine: EngineId) {
+        self.tell(Command::AskMemo(engine));
     }
 
     /// Says what processes that stand in for these engines run first.

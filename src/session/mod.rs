@@ -56,6 +56,7 @@ pub use history::{CellTiming, Record};
 pub use interrupt::Interrupt;
 pub use jobs::JobStatus;
 pub use map::MapRequest;
+pub use memo::Kept;
 pub use parallel::{Limit, ParallelRequest, Resume};
 pub use px::PxOptions;
 pub use px_result::PxWanted;

@@ -70,10 +70,12 @@ pub enum ToEngine {
         name: String,
         value: Option<String>,
     },
-    /// Drop the results that this function, or every one, has kept in memory.
+    /// Drop the results that functions of these names, or all, have kept; the local engine on disk too.
     ClearMemo {
-        function: Option<String>,
+        functions: Option<Vec<String>>,
     },
+    /// Say what is kept on disk.
+    AskMemo,
     /// The working folder is another.
     Folder {
         path: PathBuf,
@@ -205,6 +207,8 @@ pub enum FromEngine {
     Timing { per_loop: Vec<u64>, loops: u64 },
     /// What the functions whose results are kept have done, when that has changed.
     Memo { functions: Vec<MemoTold> },
+    /// What functions have on disk, of all sessions.
+    MemoShelf { shares: Vec<MemoShare> },
     /// Results cannot be kept on disk, or those that were there are lost.
     MemoTrouble { trouble: MemoTrouble },
 }
@@ -233,8 +237,14 @@ pub struct MemoTold {
     /// Results that are in memory now, and the bytes that they take there.
     pub entries: u64,
     pub bytes: u64,
-    /// The same on disk, of all processes; `None` when nothing is kept there.
-    pub on_disk: Option<(u64, u64)>,
+}
+
+/// What the functions of a name have on disk, whichever they meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoShare {
+    pub name: String,
+    pub entries: u64,
+    pub bytes: u64,
 }
 
 /// How many values of cells an engine keeps for `_` and `Out[n]`, and how many bytes they may take together.

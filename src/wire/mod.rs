@@ -11,9 +11,9 @@ pub mod places;
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{
     AWAKE, CapturesInfo, ChunkEnded, EAGER, FIRST_ITEMS, Facts, FromCaller, FromEngine, Function,
-    FunctionAddress, ItemFault, KEPT_BYTES, KEPT_VALUES, MapBegin, MemoTold, MemoTrouble, PROGRESS,
-    PanicInfo, PoolSpec, RunEnd, Runs, Service, Span, TIMES, Task, ThreadChunk, ThreadTold,
-    ThreadsOver, ThreadsTold, ToCaller, ToEngine, Workers, status,
+    FunctionAddress, ItemFault, KEPT_BYTES, KEPT_VALUES, MapBegin, MemoShare, MemoTold,
+    MemoTrouble, PROGRESS, PanicInfo, PoolSpec, RunEnd, Runs, Service, Span, TIMES, Task,
+    ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold, ToCaller, ToEngine, Workers, status,
 };
 
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a
@@ -21,7 +21,7 @@ pub use message::{
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

@@ -76,7 +76,7 @@ impl<T: Kept, E> Outcome for Result<T, E> {
 /// Bytes of encoded keys and results that one function keeps in memory; the least recently used go.
 const MEMORY: usize = 64 << 20;
 /// The same on disk, of values that go by a name.
-const DISK: u64 = 1 << 30;
+const DISK: u64 = 1_000_000_000;
 
 thread_local! {
     /// Kept results that this thread is computing.

@@ -3,6 +3,7 @@
 //! nobody else has it open has it read through by a process of its own first: LMDB trusts its pages, and a file that
 //! was cut or overwritten ends whoever reads it. A bad file is set aside, and a new one begun.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::Bound;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::wire::MemoShare;
 
 /// The first argument of the process that reads a file through.
 pub const ROLE: &str = "__memo";
@@ -87,9 +90,9 @@ impl From<io::Error> for DiskError {
 
 /// What a function has on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
-    pub entries: u64,
-    pub bytes: u64,
+struct Share {
+    entries: u64,
+    bytes: u64,
 }
 
 pub struct Disk {
@@ -272,26 +275,23 @@ impl Disk {
     }
 
     /// What the functions of each name have here, whichever they meant.
-    pub fn shares(&self) -> Result<Vec<(String, Share)>, DiskError> {
+    pub fn shares(&self) -> Result<Vec<MemoShare>, DiskError> {
         self.is_there()?;
         let read = self.env.read_txn()?;
-        let mut found: Vec<(String, Share)> = Vec::new();
+        let mut found: BTreeMap<String, MemoShare> = BTreeMap::new();
         for entry in self.functions.iter(&read)? {
             let (_, record) = entry?;
             let (name, one) = (name(record), share(record));
-            match found.iter_mut().find(|(other, _)| *other == name) {
-                Some((_, sum)) => {
-                    sum.entries += one.entries;
-                    sum.bytes += one.bytes;
-                }
-                None => found.push((name, one)),
-            }
+            let sum = found.entry(name.clone()).or_default();
+            sum.name = name;
+            sum.entries += one.entries;
+            sum.bytes += one.bytes;
         }
-        Ok(found)
+        Ok(found.into_values().collect())
     }
 
-    /// Drops the results of the functions of this name, or all.
-    pub fn clear(&self, wanted: Option<&str>) -> Result<(), DiskError> {
+    /// Drops the results of the functions of these names, or all.
+    pub fn clear(&self, wanted: Option<&[String]>) -> Result<(), DiskError> {
         self.is_there()?;
         let mut write = self.env.write_txn()?;
         if wanted.is_none() {
@@ -301,7 +301,7 @@ impl Disk {
         let mut functions = Vec::new();
         for entry in self.functions.iter(&write)? {
             let (function, record) = entry?;
-            if wanted.is_some_and(|wanted| wanted == name(record)) {
+            if wanted.is_some_and(|wanted| wanted.contains(&name(record))) {
                 functions.push(function.to_vec());
             }
         }
@@ -518,16 +518,14 @@ mod tests {
         assert_eq!(disk.get(&key(1, 1)).unwrap(), Some(result(b"anew", 5)));
         assert_eq!(disk.get(&key(1, 2)).unwrap(), Some(result(&big, 4)));
         assert_eq!(disk.get(&key(2, 2)).unwrap(), None);
-        let of = |entries, bytes| Share { entries, bytes };
+        let of = |name: &str, entries, bytes| MemoShare {
+            name: name.to_owned(),
+            entries,
+            bytes,
+        };
         let shares = disk.shares().unwrap();
-        assert_eq!(
-            shares,
-            [
-                ("f".to_owned(), of(2, 2 * 56 + 4 + 100_000)),
-                ("g".to_owned(), of(1, 56))
-            ]
-        );
-        disk.clear(Some("f")).unwrap();
+        assert_eq!(shares, [of("f", 2, 2 * 56 + 4 + 100_000), of("g", 1, 56)]);
+        disk.clear(Some(&["f".to_owned()])).unwrap();
         assert_eq!(disk.get(&key(1, 1)).unwrap(), None);
         assert_eq!(disk.get(&key(2, 1)).unwrap(), Some(result(b"", 4)));
         disk.clear(None).unwrap();
@@ -545,7 +543,7 @@ mod tests {
             let made = u64::from(1000 + n);
             disk.put(&key(1, n), "f", &result(&[0; 100], made), limit)
                 .unwrap();
-            let share = disk.shares().unwrap()[0].1;
+            let share = &disk.shares().unwrap()[0];
             assert!(share.bytes <= limit && share.bytes == 156 * share.entries);
         }
         let has = |n| disk.get(&key(1, n)).unwrap().is_some();

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::context::{Context, context};
 use super::host::text;
 use crate::wire::{FromEngine, MemoTold, Payload, WireError};
-use disk::{Found, Key, now};
+use disk::{Disk, Found, Key, now};
 use shelf::Shelf;
 
 /// The functions that this process has called.
@@ -89,10 +89,10 @@ impl Memos {
         &function.counts
     }
 
-    /// Drops the results of a function, or all; on disk too, if it is this engine's to do.
-    pub fn clear(&self, function: Option<&str>, on_disk: bool) {
+    /// Drops the results of functions of these names, or all; on disk too, if it is this engine's to do.
+    pub fn clear(&self, names: Option<&[String]>, on_disk: bool) {
         for one in self.functions().iter() {
-            if function.is_none_or(|name| name == one.name) {
+            if names.is_none_or(|names| names.contains(&one.name)) {
                 one.counts.cleared.fetch_add(1, Relaxed);
                 // Its own code drops them when it is next called.
                 one.counts.entries.store(0, Relaxed);
@@ -100,7 +100,7 @@ impl Memos {
             }
         }
         if on_disk {
-            self.shelf.with(|disk| disk.clear(function));
+            self.shelf.with(|disk| disk.clear(names));
         }
     }
 
@@ -110,20 +110,23 @@ impl Memos {
             let message = FromEngine::MemoTrouble { trouble };
             context.link.queue(&message, &Payload::None)?;
         }
-        let mut functions = self.changes();
+        let functions = self.changes();
         if functions.is_empty() {
             return Ok(());
         }
         self.shelf.seal();
-        for (name, share) in self.shelf.shares() {
-            if let Some(told) = functions.iter_mut().find(|told| told.name == name) {
-                told.on_disk = Some((share.entries, share.bytes));
-            }
-        }
         context
             .link
             .queue(&FromEngine::Memo { functions }, &Payload::None)?;
         Ok(())
+    }
+
+    /// Says what is on disk.
+    pub fn tell_shelf(&self, context: &Context) -> Result<(), WireError> {
+        let shares = self.shelf.with(Disk::shares).unwrap_or_default();
+        self.tell(context)?;
+        let message = FromEngine::MemoShelf { shares };
+        context.link.send(&message, &Payload::None)
     }
 
     /// By name; several functions may have had it.
@@ -265,9 +268,9 @@ mod tests {
         new.hits.store(2, Relaxed);
         assert_eq!(memos.changes()[0].hits, 1);
 
-        memos.clear(Some("g"), false);
+        memos.clear(Some(&["g".to_owned()]), false);
         assert_eq!(new.cleared.load(Relaxed), 0);
-        memos.clear(Some("f"), false);
+        memos.clear(Some(&["f".to_owned()]), false);
         assert_eq!(new.cleared.load(Relaxed), 1);
         assert_eq!(memos.changes()[0].entries, 0);
     }

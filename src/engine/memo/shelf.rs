@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-use super::disk::{Disk, DiskError, Key, Share, checked, now, set_aside};
+use super::disk::{Disk, DiskError, Key, checked, now, set_aside};
 use super::flight::Flights;
 use crate::wire::MemoTrouble;
 
@@ -150,14 +150,6 @@ impl Shelf {
     pub fn leave(&self, key: &Key) {
         if let Some(flights) = self.flights() {
             flights.leave(key);
-        }
-    }
-
-    pub fn shares(&self) -> Vec<(String, Share)> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        match &*state {
-            State::Open(disk) => disk.shares().unwrap_or_default(),
-            State::Off(_) | State::Closed => Vec::new(),
         }
     }
 

@@ -76,6 +76,7 @@ impl Crew {
                     sink.send(Event::Notice(about, notice));
                 }
             }
+            PoolEvent::MemoShelf(shares) => self.memos.told_shelf(shares),
             PoolEvent::Memo { engine, functions } => self.memos.told(engine, functions),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
             PoolEvent::NotStarted { engine, why } => {

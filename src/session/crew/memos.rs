@@ -1,17 +1,26 @@
 //! Functions whose results are kept, and what engines have told of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Crew;
+use super::pump::Awaited;
 use crate::ids::EngineId;
-use crate::outcome::Notice;
+use crate::outcome::{Notice, Sink};
 use crate::pool::EngineState;
-use crate::wire::{MemoTold, MemoTrouble};
+use crate::session::Failed;
+use crate::wire::{MemoShare, MemoTold, MemoTrouble};
+
+/// How long an engine may take to look at what is on disk, which it may have to read through first.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub struct Memos {
     functions: BTreeMap<String, Function>,
+    /// What is on disk, of all sessions, as it was last told: by name, results and bytes.
+    shelf: BTreeMap<String, (u64, u64)>,
+    /// How often it was told.
+    shelves: u64,
     /// What was said of the results on disk.
     troubles: Vec<MemoTrouble>,
 }
@@ -21,8 +30,6 @@ struct Function {
     hits: u64,
     disk_hits: u64,
     misses: u64,
-    /// On disk: results and bytes.
-    on_disk: Option<(u64, u64)>,
     /// Nanoseconds.
     saved: u64,
     /// What each engine has in memory: results and bytes.
@@ -59,11 +66,18 @@ impl Memos {
             let function = self.functions.entry(told.name).or_default();
             function.hits += told.hits;
             function.disk_hits += told.disk_hits;
-            function.on_disk = told.on_disk;
             function.misses += told.misses;
             function.saved = function.saved.saturating_add(told.saved);
             function.memory.insert(engine, (told.entries, told.bytes));
         }
+    }
+
+    pub fn told_shelf(&mut self, shares: Vec<MemoShare>) {
+        let shares = shares.into_iter();
+        self.shelf = shares
+            .map(|share| (share.name, (share.entries, share.bytes)))
+            .collect();
+        self.shelves += 1;
     }
 
     /// What is to be said of it; each thing once in a session.
@@ -78,25 +92,29 @@ impl Memos {
         })
     }
 
+    /// The names of this session's functions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.functions.keys().map(String::as_str)
     }
 
-    /// The numbers of a function begin anew, or all.
-    pub fn clear(&mut self, function: Option<&str>) {
+    /// The numbers of these functions begin anew.
+    pub fn clear(&mut self, names: &[String]) {
         for (name, one) in &mut self.functions {
-            if function.is_none_or(|wanted| wanted == name) {
+            if names.contains(name) {
                 *one = Function::default();
             }
         }
+        self.shelf.retain(|name, _| !names.contains(name));
     }
 
-    fn rows(&self, lives: impl Fn(EngineId) -> bool) -> Vec<MemoRow> {
+    /// This session's functions, by name; and those that only other sessions have called.
+    fn rows(&self, lives: impl Fn(EngineId) -> bool) -> (Vec<MemoRow>, Vec<MemoRow>) {
         let row = |(name, function): (&String, &Function)| {
             let living = function.memory.iter().filter(|(engine, _)| lives(**engine));
             let (entries, bytes) =
                 living.fold((0, 0), |sum, (_, one)| (sum.0 + one.0, sum.1 + one.1));
-            let (entries, bytes) = function.on_disk.unwrap_or((entries, bytes));
+            let on_disk = self.shelf.get(name).copied();
+            let (entries, bytes) = on_disk.unwrap_or((entries, bytes));
             MemoRow {
                 function: name.clone(),
                 hits: function.hits,
@@ -107,18 +125,53 @@ impl Memos {
                 saved: Duration::from_nanos(function.saved),
             }
         };
-        self.functions.iter().map(row).collect()
+        let elsewhere = Function::default();
+        let others = self.shelf.keys();
+        let others = others.filter(|name| !self.functions.contains_key(*name));
+        (
+            self.functions.iter().map(row).collect(),
+            others.map(|name| row((name, &elsewhere))).collect(),
+        )
     }
 }
 
 impl Crew {
-    /// The functions whose results are kept, by name.
-    pub fn memo_rows(&self) -> Vec<MemoRow> {
+    /// The functions whose results are kept, by name, and those of other sessions.
+    pub fn memo_rows(
+        &mut self,
+        sink: &mut dyn Sink,
+    ) -> Result<(Vec<MemoRow>, Vec<MemoRow>), Failed> {
+        self.hub.ask_memo(self.local);
+        let told = Told {
+            before: self.memos.shelves,
+            until: Instant::now() + PATIENCE,
+        };
+        self.until(told, sink)?;
         let all = self.hub.status();
-        self.memos.rows(|engine| {
+        Ok(self.memos.rows(|engine| {
             let status = all.iter().find(|status| status.id == engine);
             status.is_some_and(|status| !matches!(status.state, EngineState::Dead(_)))
-        })
+        }))
+    }
+}
+
+/// What is on disk was told; an engine that does not tell it is not waited for.
+struct Told {
+    before: u64,
+    until: Instant,
+}
+
+impl Awaited for Told {
+    type Outcome = ();
+
+    fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        let told = crew.memos.shelves != self.before;
+        Ok((told || Instant::now() >= self.until).then_some(()))
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        self.until = Instant::now();
+        Ok(())
     }
 }
 
@@ -134,7 +187,6 @@ mod tests {
             name: "f".to_owned(),
             hits,
             disk_hits: 0,
-            on_disk: None,
             misses: 1,
             saved: 10,
             entries,
@@ -143,7 +195,7 @@ mod tests {
         memos.told(EngineId(0), vec![told(2, 1)]);
         memos.told(EngineId(1), vec![told(3, 4)]);
         memos.told(EngineId(0), vec![told(1, 2)]);
-        let row = |memos: &Memos, dead: u32| memos.rows(|engine| engine.0 != dead).remove(0);
+        let row = |memos: &Memos, dead: u32| memos.rows(|engine| engine.0 != dead).0.remove(0);
         let all = row(&memos, 9);
         assert_eq!(
             (all.hits, all.misses, all.entries, all.bytes),
@@ -151,9 +203,19 @@ mod tests {
         );
         assert_eq!(all.saved, Duration::from_nanos(30));
         assert_eq!((row(&memos, 1).hits, row(&memos, 1).entries), (6, 2));
-        memos.clear(Some("g"));
+        memos.clear(&["g".to_owned()]);
         assert_eq!(row(&memos, 9), all);
-        memos.clear(Some("f"));
+        let share = |name: &str| MemoShare {
+            name: name.to_owned(),
+            entries: 50,
+            bytes: 5000,
+        };
+        memos.told_shelf(vec![share("f"), share("other")]);
+        assert_eq!((row(&memos, 9).hits, row(&memos, 9).entries), (6, 50));
+        let (here, others) = memos.rows(|_| true);
+        assert_eq!((here.len(), others.len()), (2, 1));
+        assert_eq!((&*others[0].function, others[0].entries), ("other", 50));
+        memos.clear(&["f".to_owned()]);
         assert_eq!((row(&memos, 9).hits, row(&memos, 9).entries), (0, 0));
         assert_eq!(memos.names().collect::<Vec<_>>(), ["f", "g"]);
     }
