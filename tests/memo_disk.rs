@@ -168,9 +168,11 @@ fn a_kill_during_writes_loses_no_other_result() {
     let done = folder.path().join("done");
     let mut session = session(&memo);
     define(&mut session, &log, "");
+    // What takes some time is on disk before the call returns.
+    session.cell("%%memo\nfn slowly(n: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(1)); noted(n) }");
     session.cell(&format!(
         "fn all(from: u64) {{\n    let mut done = std::fs::File::options().create(true).append(true).open({done:?}).unwrap();\n    \
-         for n in from.. {{ noted(n); done.write_all(format!(\"{{n}}\\n\").as_bytes()).unwrap(); }}\n}}"
+         for n in from.. {{ slowly(n); done.write_all(format!(\"{{n}}\\n\").as_bytes()).unwrap(); }}\n}}"
     ));
     for round in 0..3 {
         session.cell(&format!("%pool start processes -n 3 --name p{round}"));
@@ -192,9 +194,10 @@ fn a_kill_during_writes_loses_no_other_result() {
 
     let mut later = self::session(&memo);
     define(&mut later, &log, "");
+    later.cell("%%memo\nfn slowly(n: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(1)); noted(n) }");
     let sum: u64 = returned.iter().map(|n| n * n).sum();
     let said = later.cell(&format!(
-        "std::fs::read_to_string({done:?}).unwrap().lines().map(|n| noted(n.parse().unwrap())).sum::<u64>()"
+        "std::fs::read_to_string({done:?}).unwrap().lines().map(|n| slowly(n.parse().unwrap())).sum::<u64>()"
     ));
     contains(&said, &[&sum.to_string()]);
     lacks(&said, &[DAMAGED]);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use heed::types::Bytes;
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RwTxn, WithoutTls};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::wire::MemoShare;
@@ -49,6 +49,16 @@ pub struct Found {
     pub made: u64,
     /// Nanoseconds.
     pub took: u64,
+}
+
+/// A result that is to be kept.
+pub struct Put {
+    pub key: Key,
+    pub found: Found,
+    /// Of its function.
+    pub name: &'static str,
+    /// Bytes that the function may have here; when it has more, its oldest results go.
+    pub limit: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -221,29 +231,39 @@ impl Disk {
         Ok(Some(found))
     }
 
-    /// Keeps a result; when the function has more than `limit` bytes, its oldest results go.
-    pub fn put(&self, key: &Key, name: &str, found: &Found, limit: u64) -> Result<(), DiskError> {
-        let size = (key.len() + HEAD + found.value.len()) as u64;
-        if size > limit {
-            return Ok(());
-        }
+    /// Keeps results, all or none.
+    pub fn put(&self, puts: &[Put]) -> Result<(), DiskError> {
         self.is_there()?;
         let mut write = self.env.write_txn()?;
+        for put in puts {
+            self.put_one(&mut write, put)?;
+        }
+        write.commit()?;
+        self.written.store(true, Relaxed);
+        Ok(())
+    }
+
+    fn put_one(&self, write: &mut RwTxn<'_>, put: &Put) -> Result<(), DiskError> {
+        let Put { key, found, .. } = put;
+        let size = (key.len() + HEAD + found.value.len()) as u64;
+        if size > put.limit {
+            return Ok(());
+        }
         let function = &key[..16];
         let mut share = self
             .functions
-            .get(&write, function)?
+            .get(write, function)?
             .map_or_else(Share::default, share);
-        if let Some(old) = self.values.get(&write, key)? {
+        if let Some(old) = self.values.get(write, key)? {
             share.entries = share.entries.saturating_sub(1);
             share.bytes = share.bytes.saturating_sub((key.len() + old.len()) as u64);
         }
-        self.values.put(&mut write, key, &bytes(key, found))?;
+        self.values.put(write, key, &bytes(key, found))?;
         share.entries += 1;
         share.bytes += size;
-        if share.bytes > limit {
+        if share.bytes > put.limit {
             let mut ages = Vec::new();
-            for entry in self.values.prefix_iter(&write, function)? {
+            for entry in self.values.prefix_iter(write, function)? {
                 let (other, value) = entry?;
                 if other != key {
                     ages.push((
@@ -256,21 +276,19 @@ impl Disk {
             ages.sort_unstable();
             // Some more than must, so that not every write looks for the oldest.
             for (_, other, size) in ages {
-                if share.bytes <= limit / 8 * 7 {
+                if share.bytes <= put.limit / 8 * 7 {
                     break;
                 }
-                self.values.delete(&mut write, &other)?;
+                self.values.delete(write, &other)?;
                 share.entries = share.entries.saturating_sub(1);
                 share.bytes = share.bytes.saturating_sub(size);
             }
         }
-        let mut record = Vec::with_capacity(16 + name.len());
+        let mut record = Vec::with_capacity(16 + put.name.len());
         record.extend(share.entries.to_le_bytes());
         record.extend(share.bytes.to_le_bytes());
-        record.extend(name.as_bytes());
-        self.functions.put(&mut write, function, &record)?;
-        write.commit()?;
-        self.written.store(true, Relaxed);
+        record.extend(put.name.as_bytes());
+        self.functions.put(write, function, &record)?;
         Ok(())
     }
 
@@ -500,17 +518,30 @@ mod tests {
 
     const LIMIT: u64 = 1 << 30;
 
+    fn put(
+        disk: &Disk,
+        key: Key,
+        name: &'static str,
+        found: Found,
+        limit: u64,
+    ) -> Result<(), DiskError> {
+        disk.put(&[Put {
+            key,
+            found,
+            name,
+            limit,
+        }])
+    }
+
     #[test]
     fn results_are_there_for_the_next_one_who_opens() {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path()).disk;
         let big = vec![7; 100_000];
-        disk.put(&key(1, 1), "f", &result(b"one", 3), LIMIT)
-            .unwrap();
-        disk.put(&key(1, 2), "f", &result(&big, 4), LIMIT).unwrap();
-        disk.put(&key(2, 1), "g", &result(b"", 4), LIMIT).unwrap();
-        disk.put(&key(1, 1), "f", &result(b"anew", 5), LIMIT)
-            .unwrap();
+        put(&disk, key(1, 1), "f", result(b"one", 3), LIMIT).unwrap();
+        put(&disk, key(1, 2), "f", result(&big, 4), LIMIT).unwrap();
+        put(&disk, key(2, 1), "g", result(b"", 4), LIMIT).unwrap();
+        put(&disk, key(1, 1), "f", result(b"anew", 5), LIMIT).unwrap();
         drop(disk);
         let opened = open(folder.path());
         assert_eq!(opened.aside, None);
@@ -536,21 +567,18 @@ mod tests {
     fn the_oldest_results_go_when_a_function_has_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path()).disk;
-        disk.put(&key(2, 0), "other", &result(&[0; 100], 0), LIMIT)
-            .unwrap();
+        put(&disk, key(2, 0), "other", result(&[0; 100], 0), LIMIT).unwrap();
         let limit = 100 * 156;
         for n in 0..150 {
             let made = u64::from(1000 + n);
-            disk.put(&key(1, n), "f", &result(&[0; 100], made), limit)
-                .unwrap();
+            put(&disk, key(1, n), "f", result(&[0; 100], made), limit).unwrap();
             let share = &disk.shares().unwrap()[0];
             assert!(share.bytes <= limit && share.bytes == 156 * share.entries);
         }
         let has = |n| disk.get(&key(1, n)).unwrap().is_some();
         assert!(has(149) && has(100) && !has(0));
         assert!(disk.get(&key(2, 0)).unwrap().is_some());
-        disk.put(&key(1, 999), "f", &result(&vec![0; 20_000], 9), limit)
-            .unwrap();
+        put(&disk, key(1, 999), "f", result(&vec![0; 20_000], 9), limit).unwrap();
         assert!(!has(999) && has(149), "it is more than all may take");
     }
 
@@ -576,12 +604,11 @@ mod tests {
         for harm in harms {
             let disk = open(folder.path()).disk;
             for n in 0..100 {
-                disk.put(&key(1, n), "f", &result(&[1; 500], 1), LIMIT)
-                    .unwrap();
+                put(&disk, key(1, n), "f", result(&[1; 500], 1), LIMIT).unwrap();
             }
             harm();
             assert!(matches!(disk.get(&key(1, 1)), Err(DiskError::Changed)));
-            let put = disk.put(&key(1, 1), "f", &result(b"", 1), LIMIT);
+            let put = put(&disk, key(1, 1), "f", result(b"", 1), LIMIT);
             assert!(matches!(put, Err(DiskError::Changed)));
         }
     }
@@ -590,14 +617,12 @@ mod tests {
     fn a_seal_fits_the_file_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path()).disk;
-        disk.put(&key(1, 1), "f", &result(b"one", 3), LIMIT)
-            .unwrap();
+        put(&disk, key(1, 1), "f", result(b"one", 3), LIMIT).unwrap();
         assert!(!is_sealed(folder.path()));
         disk.seal();
         assert!(is_sealed(folder.path()));
         std::thread::sleep(Duration::from_millis(20));
-        disk.put(&key(1, 2), "f", &result(b"two", 3), LIMIT)
-            .unwrap();
+        put(&disk, key(1, 2), "f", result(b"two", 3), LIMIT).unwrap();
         assert!(!is_sealed(folder.path()));
     }
 }

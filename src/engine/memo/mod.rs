@@ -4,6 +4,7 @@
 pub mod disk;
 mod flight;
 mod shelf;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -16,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::context::{Context, context};
 use super::host::text;
 use crate::wire::{FromEngine, MemoTold, Payload, WireError};
-use disk::{Disk, Found, Key, now};
+use disk::{Disk, Found, Key, Put, now};
 use shelf::Shelf;
 
 /// The functions that this process has called.
@@ -99,6 +100,8 @@ impl Memos {
                 one.counts.bytes.store(0, Relaxed);
             }
         }
+        // Else they would come back.
+        self.shelf.flush();
         if on_disk {
             self.shelf.with(|disk| disk.clear(names));
         }
@@ -114,6 +117,7 @@ impl Memos {
         if functions.is_empty() {
             return Ok(());
         }
+        self.shelf.flush();
         self.shelf.seal();
         context
             .link
@@ -123,8 +127,8 @@ impl Memos {
 
     /// Says what is on disk.
     pub fn tell_shelf(&self, context: &Context) -> Result<(), WireError> {
-        let shares = self.shelf.with(Disk::shares).unwrap_or_default();
         self.tell(context)?;
+        let shares = self.shelf.with(Disk::shares).unwrap_or_default();
         let message = FromEngine::MemoShelf { shares };
         context.link.send(&message, &Payload::None)
     }
@@ -230,8 +234,12 @@ pub extern "C" fn keep(of: *const MemoCounts, key: Bytes, value: Bytes, took: u6
     let (arguments, value) = unsafe { (key.as_slice(), value.as_slice()) };
     let (key, value, made) = (function.key(arguments), value.to_vec(), now());
     let found = Found { value, made, took };
-    let shelf = &context().memos.shelf;
-    shelf.with_writes(|disk| disk.put(&key, &function.name, &found, function.limit));
+    context().memos.shelf.keep(Put {
+        key,
+        found,
+        name: &function.name,
+        limit: function.limit,
+    });
 }
 
 pub extern "C" fn leave(of: *const MemoCounts, key: Bytes) {

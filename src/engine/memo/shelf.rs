@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-use super::disk::{Disk, DiskError, Key, checked, now, set_aside};
+use super::disk::{Disk, DiskError, Key, Put, checked, now, set_aside};
 use super::flight::Flights;
+use super::writer::Writer;
 use crate::wire::MemoTrouble;
 
 /// Where results are kept, instead of in the cache folder; empty: nowhere on disk.
@@ -28,6 +29,7 @@ pub struct Shelf {
     troubles: Mutex<Vec<MemoTrouble>>,
     /// Nothing is written until then.
     pause: AtomicU64,
+    writer: Writer,
 }
 
 #[derive(Default)]
@@ -66,11 +68,22 @@ impl Shelf {
         None
     }
 
-    /// The same for what writes.
-    pub fn with_writes(&self, ask: impl Fn(&Disk) -> Result<(), DiskError>) {
-        if now() >= self.pause.load(Relaxed) {
-            self.with(ask);
+    /// Keeps a result, now or soon.
+    pub fn keep(&'static self, put: Put) {
+        if let Err(put) = self.writer.put(self, put) {
+            self.write(&[put]);
         }
+    }
+
+    pub(super) fn write(&self, puts: &[Put]) {
+        if !puts.is_empty() && now() >= self.pause.load(Relaxed) {
+            self.with(|disk| disk.put(puts));
+        }
+    }
+
+    /// Waits until everything is written.
+    pub fn flush(&self) {
+        self.writer.flush();
     }
 
     fn fails(&self, why: &str) {
@@ -130,7 +143,7 @@ impl Shelf {
             }
         }
         if locked {
-            self.leave(&ASIDE);
+            self.leave_now(&ASIDE);
         }
         *state = State::Closed;
     }
@@ -147,7 +160,14 @@ impl Shelf {
         flights.is_some_and(|flights| flights.take(key, waits).unwrap_or(false))
     }
 
+    /// Gives the lock of a key back, when its result can be found.
     pub fn leave(&self, key: &Key) {
+        if !self.writer.leave(*key) {
+            self.leave_now(key);
+        }
+    }
+
+    pub(super) fn leave_now(&self, key: &Key) {
         if let Some(flights) = self.flights() {
             flights.leave(key);
         }
