@@ -10,7 +10,10 @@ use std::ops::Bound;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::time::{Duration, Instant, SystemTime};
 
 use heed::types::Bytes;
@@ -203,13 +206,13 @@ impl Disk {
 
     /// Whether the file is still the one that was opened, as long as it was.
     fn is_there(&self) -> Result<(), DiskError> {
+        // As long as it was before it is looked at: other threads let it grow meanwhile.
+        let least = self.length.load(Acquire).max(LEAST);
         let about = fs::metadata(&self.path).map_err(|_| DiskError::Changed)?;
-        if about.ino() != self.inode
-            || about.len() < self.length.fetch_max(about.len(), Relaxed)
-            || about.len() < LEAST
-        {
+        if about.ino() != self.inode || about.len() < least {
             return Err(DiskError::Changed);
         }
+        self.length.fetch_max(about.len(), Release);
         Ok(())
     }
 
@@ -611,6 +614,26 @@ mod tests {
             let put = put(&disk, key(1, 1), "f", result(b"", 1), LIMIT);
             assert!(matches!(put, Err(DiskError::Changed)));
         }
+    }
+
+    #[test]
+    fn a_file_that_grows_is_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = &open(folder.path()).disk;
+        let done = &AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || {
+                    while !done.load(Relaxed) {
+                        disk.get(&key(1, 1)).unwrap();
+                    }
+                });
+            }
+            for n in 0..3000 {
+                put(disk, key(1, n), "f", result(&[1; 5000], 1), LIMIT).unwrap();
+            }
+            done.store(true, Relaxed);
+        });
     }
 
     #[test]
