@@ -433,8 +433,10 @@ pub struct Host {
         to: *mut c_void,
         write: Write,
     ) -> MemoFound,
-    /// Keeps a result on disk, which took so many nanoseconds.
-    pub memo_keep: extern "C" fn(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64),
+    /// Keeps a result on disk, which took so many nanoseconds. One that another computation waits for may be written
+    /// later than this returns.
+    pub memo_keep:
+        extern "C" fn(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64, within: bool),
     /// Lets other processes compute it, or find it.
     pub memo_leave: extern "C" fn(of: *const MemoCounts, key: Bytes),
 }

@@ -376,7 +376,7 @@ impl<V: Kept> Place<'_, V> {
         let size = match self.disk {
             Some(counts) => postcard::to_allocvec(value).map(|bytes| {
                 let (key, value) = (Bytes::of(&self.key), Bytes::of(&bytes));
-                (host().memo_keep)(counts, key, value, took);
+                (host().memo_keep)(counts, key, value, took, COMPUTING.get() > 1);
                 bytes.len()
             }),
             None => postcard::serialize_with_flavor(value, Size::default()),

@@ -62,6 +62,8 @@ pub struct Put {
     pub name: &'static str,
     /// Bytes that the function may have here; when it has more, its oldest results go.
     pub limit: u64,
+    /// It may wait for others, to be written with them.
+    pub soon: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -533,6 +535,7 @@ mod tests {
             found,
             name,
             limit,
+            soon: false,
         }])
     }
 

@@ -27,6 +27,9 @@ pub struct Memos {
     shelf: Shelf,
 }
 
+/// Nanoseconds: a result that took as long is on disk before the call returns.
+const WORTH: u64 = 200_000;
+
 /// One of them.
 #[repr(C)]
 struct Function {
@@ -228,7 +231,7 @@ pub extern "C" fn find(
     answer
 }
 
-pub extern "C" fn keep(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64) {
+pub extern "C" fn keep(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64, within: bool) {
     let function = function_of(of);
     // SAFETY: as above.
     let (arguments, value) = unsafe { (key.as_slice(), value.as_slice()) };
@@ -239,6 +242,8 @@ pub extern "C" fn keep(of: *const MemoCounts, key: Bytes, value: Bytes, took: u6
         found,
         name: &function.name,
         limit: function.limit,
+        // What took as long outlives the process that made it, whenever that dies.
+        soon: within || took < WORTH,
     });
 }
 

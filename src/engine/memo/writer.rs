@@ -1,5 +1,5 @@
-//! Results on their way to the disk. A thread of the engine writes those that took little to compute, all at once that
-//! have come together while it wrote: a write of a hundred costs as much as that of one. The lock of a key is given
+//! Results on their way to the disk. A thread of the engine writes those that may wait, all at once that have come
+//! together while it wrote: a write of a hundred costs as much as that of one. The lock of a key is given
 //! back when its result can be found.
 
 use std::sync::OnceLock;
@@ -10,12 +10,10 @@ use std::thread::Builder;
 use super::disk::{Key, Put};
 use super::shelf::Shelf;
 
-/// Nanoseconds: what took as long is written before the call returns, and so outlives the process that made it.
-const WORTH: u64 = 200_000;
 /// Bytes of a result that waits for nobody.
 const LARGE: usize = 64 << 10;
 /// Results that may wait.
-const WAITING: usize = 1024;
+const WAITING: usize = 256;
 
 enum Order {
     Put(Put),
@@ -34,7 +32,7 @@ pub struct Writer {
 impl Writer {
     /// Takes a result, or gives it back to be written at once.
     pub fn put(&'static self, shelf: &'static Shelf, put: Put) -> Result<(), Put> {
-        if put.found.took >= WORTH || put.found.value.len() >= LARGE {
+        if !put.soon || put.found.value.len() >= LARGE {
             return Err(put);
         }
         let orders = self.orders.get_or_init(|| {
