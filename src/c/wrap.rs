@@ -60,11 +60,15 @@ pub fn function(
     }
     used.extend(structs.iter().cloned());
     let name = identifier(&parsed.name);
+    let typed: Vec<String> = (0..)
+        .zip(&kinds)
+        .map(|(at, kind)| format!("a{at}: {kind}"))
+        .collect();
     let called = format!(
-        "::regatta_cell::c_function!({:#034x}, {:?}, unsafe extern \"C\" fn({}){output})",
+        "::regatta_cell::c_function!({:#034x}, {:?}, fn({}){output})",
         library.content,
         parsed.name,
-        kinds.join(", ")
+        typed.join(", ")
     );
     let doc = format!("#[doc = {:?}]\n", format!("`{}`, in C.", parsed.head));
     let structs: Vec<String> = structs.into_iter().collect();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::host::{Bytes, host, text_of};
 
-/// A function of a C library: found once, when the artifact is loaded, so that a call is a load and a call.
+/// A function of a C library: found once, when the artifact is loaded, so that a call is one indirect call.
 pub struct Function {
     library: [u64; 2],
     name: &'static str,
@@ -14,52 +14,48 @@ pub struct Function {
 }
 
 impl Function {
-    /// The function of this name in the library with this content.
+    /// The function of this name in the library with this content. `absent` is called in its place until it is found.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)]
-    pub const fn new(library: u128, name: &'static str) -> Self {
+    pub const fn new(library: u128, name: &'static str, absent: *mut c_void) -> Self {
         Self {
             library: [(library >> 64) as u64, library as u64],
             name,
-            address: AtomicPtr::new(std::ptr::null_mut()),
+            address: AtomicPtr::new(absent),
         }
     }
 
-    /// Looks it up. What is not there is told when it is called.
-    pub fn find(&self) {
+    /// Looks it up; whether it is there. What is not there is told when it is called.
+    pub fn find(&self) -> bool {
         let found = (host().library_function)(
             self.library[0],
             self.library[1],
             Bytes::of(self.name.as_bytes()),
         );
-        self.address.store(found, Ordering::Relaxed);
+        if !found.is_null() {
+            self.address.store(found, Ordering::Relaxed);
+        }
+        !found.is_null()
     }
 
-    /// Its address.
+    /// Its address, or that of what is called in its place.
+    #[inline(always)]
+    pub fn get(&self) -> *const c_void {
+        self.address.load(Ordering::Relaxed)
+    }
+
+    /// Its address, for what is called in its place.
     ///
     /// # Panics
     /// When the engine has no such library or function.
-    #[inline(always)]
-    #[track_caller]
-    pub fn get(&self) -> *const c_void {
-        let address = self.address.load(Ordering::Relaxed);
-        if address.is_null() {
-            return self.missing();
-        }
-        address
-    }
-
     #[cold]
     #[inline(never)]
-    #[track_caller]
-    fn missing(&self) -> *const c_void {
-        self.find();
-        let found = self.address.load(Ordering::Relaxed);
-        if found.is_null() {
+    pub fn found_late(&self) -> *const c_void {
+        if !self.find() {
             let why = text_of(|to, write| (host().failure)(to, write));
             panic!("the C function `{}` is not there: {why}", self.name);
         }
-        found
+        self.get()
     }
 }
 
@@ -67,8 +63,16 @@ impl Function {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! c_function {
-    ($library:literal, $name:literal, $kind:ty) => {{
-        static FUNCTION: $crate::c::Function = $crate::c::Function::new($library, $name);
+    ($library:literal, $name:literal, fn($($input:ident: $kind:ty),*) $(-> $output:ty)?) => {{
+        // A panic in its place unwinds through the call.
+        type Called = unsafe extern "C-unwind" fn($($kind),*) $(-> $output)?;
+        static FUNCTION: $crate::c::Function =
+            $crate::c::Function::new($library, $name, absent as *mut ::std::ffi::c_void);
+        extern "C-unwind" fn absent($($input: $kind),*) $(-> $output)? {
+            let found = FUNCTION.found_late();
+            // SAFETY: the type is that of the C function with this name; its caller has seen to the rest.
+            unsafe { ::std::mem::transmute::<*const ::std::ffi::c_void, Called>(found)($($input),*) }
+        }
         extern "C" fn find() {
             FUNCTION.find();
         }
@@ -76,10 +80,10 @@ macro_rules! c_function {
         #[used]
         #[unsafe(link_section = ".init_array")]
         static FIND: extern "C" fn() = find;
-        // SAFETY: the type is that of the C function with this name.
+        // SAFETY: the type is that of the C function with this name, and of what stands in its place.
         #[allow(unused_unsafe)]
         unsafe {
-            ::std::mem::transmute::<*const ::std::ffi::c_void, $kind>(FUNCTION.get())
+            ::std::mem::transmute::<*const ::std::ffi::c_void, Called>(FUNCTION.get())
         }
     }};
 }
