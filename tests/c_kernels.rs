@@ -11,6 +11,7 @@ const VECTORS: &str = "%%c -O3 --libs m
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
+#define LIMIT 12
 typedef struct point { double x, y; } Point;
 double norm(const double *x, size_t n) {
     double s = 0;
@@ -21,12 +22,14 @@ void saxpy(double a, const double *x, double *y, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 Point moved(Point p, double by) { p.x += by; return p; }
+void mirror(Point *p) { double x = p->x; p->x = p->y; p->y = x; }
 double wide(const Point *p, size_t n) { double s = 0; for (size_t i = 0; i < n; i++) s += p[i].x; return s; }
 int type(int match) { return match + 1; }
 size_t length(const char *s) { size_t n = 0; while (s[n]) n++; return n; }
 const char *word(int i) { return i ? \"one\" : \"none\"; }
 uint64_t square(uint64_t n) { return n * n; }
 static int calls;
+int open = 3;
 int counted(void) { return ++calls; }
 void say(int i) { printf(\"C says %d\\n\", i); }
 double apply(double (*f)(double), double x) { return f(x); }
@@ -44,14 +47,16 @@ fn c_functions_are_rust_functions_everywhere() {
         &[
             "fn norm(x: &[f64]) -> f64",
             "fn saxpy(a: f64, x: &[f64], y: &mut [f64])",
-            "fn moved(p: point, by: f64) -> point",
-            "fn wide(p: &[point]) -> f64",
+            "fn moved(p: Point, by: f64) -> Point",
+            "fn wide(p: &[Point]) -> f64",
+            "const LIMIT: i32 = 12;",
             "fn r#type(r#match: i32) -> i32",
             "fn length(s: &str) -> usize",
             "fn word(i: i32) -> String",
             "unsafe fn kernels_raw::apply(",
             "`f` is a callback",
             "`variadic` is left out",
+            "`open` is left out: a variable of C's",
         ],
     );
     lacks(&shown, &["fn hidden", "error", "warning"]);
@@ -72,7 +77,9 @@ fn they_are_called(session: &mut Session) {
     );
     let shown =
         session.cell("let p = moved(Point { x: 1.0, y: 2.0 }, 0.5); (p, wide(&[p, p]), r#type(4))");
-    contains(&shown, &["point { x: 1.5, y: 2.0 }, 3.0, 5"]);
+    contains(&shown, &["Point { x: 1.5, y: 2.0 }, 3.0, 5"]);
+    let shown = session.cell("let mut q = point { x: 2.0, y: 1.0 }; mirror(&mut q); (q, LIMIT)");
+    contains(&shown, &["(Point { x: 1.0, y: 2.0 }, 12)"]);
     contains(
         &session.cell("(length(\"abc\"), word(0))"),
         &["(3, \"none\")"],
@@ -84,6 +91,9 @@ fn they_are_called(session: &mut Session) {
         &session.cell("for i in 0..2 { say(i) }"),
         &["C says 0", "C says 1"],
     );
+    // In the order of the calls, as at a terminal.
+    let shown = session.cell("println!(\"one\"); say(2); println!(\"three\"); say(4);");
+    contains(&shown, &["one\nC says 2\nthree\nC says 4"]);
     let raw = "extern \"C\" fn twice(x: f64) -> f64 { 2.0 * x }\nunsafe { kernels_raw::apply(Some(twice), 4.0) }";
     contains(&session.cell(raw), &["8.0"]);
     contains(
@@ -133,10 +143,10 @@ fn they_are_replaced(session: &mut Session) {
         &["8"],
     );
     // Another struct of the same name: what was compiled with the old one must not get it.
-    session.cell("%%c\nstruct point { double x; };\ndouble only(struct point p) { return p.x; }");
-    contains(&session.cell("only(point { x: 2.5 })"), &["2.5"]);
+    session.cell("%%c\ntypedef struct { double x; } Point;\ndouble only(Point p) { return p.x; }");
+    contains(&session.cell("only(Point { x: 2.5 })"), &["2.5"]);
     contains(
-        &session.cell("moved(point { x: 1.0 }, 1.0)"),
+        &session.cell("moved(Point { x: 1.0 }, 1.0)"),
         &["compiled with another struct"],
     );
 }

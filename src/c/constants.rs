@@ -53,6 +53,24 @@ pub fn value(node: Node<'_>, source: &str, known: &[Constant]) -> Option<i64> {
     }
 }
 
+/// The value of a number with a point or an exponent.
+pub fn fraction(node: Node<'_>, source: &str) -> Option<f64> {
+    let text = source.get(node.byte_range())?;
+    match node.kind() {
+        "number_literal" => text.trim_end_matches(['f', 'F', 'l', 'L']).parse().ok(),
+        "parenthesized_expression" => fraction(node.named_child(0)?, source),
+        "unary_expression" => {
+            let value = fraction(node.child_by_field_name("argument")?, source)?;
+            match text.chars().next()? {
+                '-' => Some(-value),
+                '+' => Some(value),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 fn literal(text: &str) -> Option<i64> {
     let text = text.trim_end_matches(['u', 'U', 'l', 'L']);
     let lower = text.to_ascii_lowercase();

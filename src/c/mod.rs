@@ -7,7 +7,9 @@
 //! compiled before. What the compiler complains of comes back with lines of the user's ([`messages`]).
 
 mod constants;
+mod declarator;
 mod messages;
+mod names;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,9 @@ mod tool;
 mod types;
 mod wrap;
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use messages::{Message, Severity};
 pub use tool::{Stop, Tool};
@@ -39,14 +43,14 @@ pub struct Source {
 #[derive(Clone, Debug)]
 pub struct Built {
     pub library: ArtifactId,
-    /// The shared object.
-    pub so: PathBuf,
+    /// The shared object, which the cache may drop meanwhile.
+    pub so: Arc<OwnedFd>,
     /// Warnings and what belongs to them.
     pub messages: Vec<Message>,
     /// Rust's types and constants for those of C that its functions name: `struct Point`, text of each by its name.
     pub items: Vec<(String, String)>,
     pub functions: Vec<Function>,
-    /// Functions that Rust cannot call, and why.
+    /// What Rust cannot call, and why.
     pub left_out: Vec<(String, String)>,
 }
 
@@ -63,6 +67,8 @@ pub enum BuildError {
     #[error("interrupted")]
     Stopped,
 }
+
+const VARIABLE: &str = "a variable of C's: functions in this cell can read and set it";
 
 /// Compiles C and reads its functions. `extra` is what the user adds to the compiler's arguments, `libraries` what
 /// is linked behind the source.
@@ -89,6 +95,8 @@ pub fn build(
             Err(why) => left_out.push((function.name.clone(), why)),
         }
     }
+    let variables = unit.variables().iter();
+    left_out.extend(variables.map(|name| (name.clone(), VARIABLE.to_owned())));
     Ok(Built {
         library,
         so: made.so,

@@ -1,10 +1,9 @@
 //! Preprocessed C taken apart by tree-sitter: functions that others can call, and the types that they name.
 
-use std::collections::HashMap;
-
 use tree_sitter::{Node, Parser, Tree};
 
 use super::constants::{self, Constant};
+use super::names::{Fields, Names};
 use super::types::{Parameter, Type, number};
 
 /// A function that others can call.
@@ -14,34 +13,29 @@ pub struct Function {
     pub output: Type,
     pub inputs: Vec<Parameter>,
     pub variadic: bool,
+    /// Why Rust cannot call it, whatever its types are.
+    pub obstacle: Option<&'static str>,
     /// Its head as the user has written it, on one line.
     pub head: String,
 }
-
-/// What a struct has, in order; an error says why Rust has none.
-pub type Fields = Result<Vec<(String, Type)>, String>;
 
 /// All that a source says.
 #[derive(Debug, Default)]
 pub struct Unit {
     functions: Vec<Function>,
+    /// Variables that others could see.
+    variables: Vec<String>,
     names: Names,
-}
-
-/// What names stand for.
-#[derive(Debug, Default)]
-struct Names {
-    typedefs: HashMap<String, Type>,
-    structs: HashMap<String, Fields>,
-    /// Further names of structs.
-    aliases: Vec<(String, String)>,
-    constants: Vec<Constant>,
 }
 
 impl Unit {
     /// Reads preprocessed text; functions are taken from the lines of `own`, as its line markers name the user's text.
     pub fn of(preprocessed: &str, own: &str) -> Self {
-        let (text, is_own) = without_markers(preprocessed, own);
+        let Lines {
+            text,
+            is_own,
+            macros,
+        } = Lines::of(preprocessed, own);
         let mut unit = Self::default();
         let mut parser = Parser::new();
         if parser
@@ -54,6 +48,8 @@ impl Unit {
             return unit;
         };
         unit.read(&tree, &text, &is_own);
+        unit.names.add_macros(&macros, &mut parser);
+        unit.names.settle(&mut unit.functions);
         unit
     }
 
@@ -61,21 +57,16 @@ impl Unit {
         self.functions.clone()
     }
 
+    pub fn variables(&self) -> &[String] {
+        &self.variables
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     pub fn fields(&self, name: &str) -> Option<&Fields> {
         self.names.structs.get(name)
-    }
-
-    /// Further names of a struct.
-    pub fn aliases<'a>(&'a self, of: &'a str) -> impl Iterator<Item = &'a str> {
-        let aliases = self.names.aliases.iter();
-        let aliases = aliases.filter(move |(_, name)| name == of);
-        aliases.map(|(alias, _)| alias.as_str())
-    }
-
-    /// Constants of enums in the user's own text.
-    pub fn constants(&self) -> impl Iterator<Item = (&str, i64)> {
-        let own = self.names.constants.iter().filter(|it| it.own);
-        own.map(|it| (it.name.as_str(), it.value))
     }
 
     fn read(&mut self, tree: &Tree, text: &str, is_own: &[bool]) {
@@ -113,6 +104,10 @@ impl Unit {
                     self.functions.extend(read);
                 }
                 "type_definition" => reader.typedefs(item),
+                "declaration" => {
+                    let read = reader.variables(item);
+                    self.variables.extend(read.into_iter().filter(|_| own));
+                }
                 _ => {
                     reader.specifiers(item);
                 }
@@ -121,58 +116,69 @@ impl Unit {
     }
 }
 
-/// The text without its line markers, in which every line stays where it is, and which lines are the user's.
-fn without_markers(preprocessed: &str, own: &str) -> (String, Vec<bool>) {
-    let mut text = String::with_capacity(preprocessed.len());
-    let mut is_own = Vec::new();
-    let mut inside = false;
-    for line in preprocessed.lines() {
-        let marker = line
-            .strip_prefix("# ")
-            .or_else(|| line.strip_prefix("#line "));
-        let named = marker.and_then(|rest| {
-            let (_, rest) = rest.split_once('"')?;
-            Some(rest.rsplit_once('"')?.0)
-        });
-        match named {
-            Some(name) => inside = name.replace("\\\"", "\"").replace("\\\\", "\\") == own,
-            None if line.starts_with('#') => {}
-            None => text.push_str(line),
-        }
-        is_own.push(inside && named.is_none());
-        text.push('\n');
-    }
-    (text, is_own)
+/// Preprocessed text without its line markers, in which every line stays where it is.
+struct Lines {
+    text: String,
+    /// Which are the user's.
+    is_own: Vec<bool>,
+    /// What the user's `#define`s say.
+    macros: Vec<String>,
 }
 
-fn children(node: Node<'_>) -> Vec<Node<'_>> {
+impl Lines {
+    fn of(preprocessed: &str, own: &str) -> Self {
+        let mut lines = Self {
+            text: String::with_capacity(preprocessed.len()),
+            is_own: Vec::new(),
+            macros: Vec::new(),
+        };
+        let mut inside = false;
+        for line in preprocessed.lines() {
+            let marker = line
+                .strip_prefix("# ")
+                .or_else(|| line.strip_prefix("#line "));
+            let named = marker.and_then(|rest| {
+                let (_, rest) = rest.split_once('"')?;
+                Some(rest.rsplit_once('"')?.0)
+            });
+            match named {
+                Some(name) => inside = name.replace("\\\"", "\"").replace("\\\\", "\\") == own,
+                None if line.starts_with('#') => {
+                    let defined = line.strip_prefix("#define ").filter(|_| inside);
+                    lines.macros.extend(defined.map(str::to_owned));
+                }
+                None => lines.text.push_str(line),
+            }
+            lines.is_own.push(inside && named.is_none());
+            lines.text.push('\n');
+        }
+        lines
+    }
+}
+
+pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
     let mut cursor = node.walk();
     node.named_children(&mut cursor).collect()
 }
 
-struct Reader<'a> {
-    text: &'a str,
+pub(super) struct Reader<'a> {
+    pub text: &'a str,
     own: bool,
-    names: &'a mut Names,
+    pub names: &'a mut Names,
 }
 
 /// What stands in front of a declared name.
-struct Specified {
-    kind: Type,
-    constant: bool,
-    /// Nobody else can call it.
+pub(super) struct Specified {
+    pub kind: Type,
+    pub constant: bool,
+    /// `static`: nobody else knows of it.
     hidden: bool,
-}
-
-/// A name with its type.
-struct Declared {
-    name: String,
-    kind: Type,
-    constant: bool,
+    inline: bool,
+    external: bool,
 }
 
 impl<'a> Reader<'a> {
-    fn of(&self, node: Node<'_>) -> &'a str {
+    pub fn of(&self, node: Node<'_>) -> &'a str {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
@@ -189,20 +195,30 @@ impl<'a> Reader<'a> {
         else {
             return None;
         };
-        // Parameters that are declared behind the brackets.
-        let old = children(node)
-            .iter()
-            .any(|child| child.kind() == "declaration");
-        if before.hidden || old {
+        if before.hidden {
             return None;
         }
         let head = self.text.get(node.start_byte()..body.start_byte());
-        let words: Vec<&str> = head.unwrap_or_default().split_whitespace().collect();
+        let head = head.unwrap_or_default();
+        let words: Vec<&str> = head.split_whitespace().collect();
+        let is = |kind: &str| children(node).iter().any(|child| child.kind() == kind);
+        let obstacle = if head.contains("_Complex") {
+            Some("Rust knows no complex numbers of C's; two `double` are one")
+        } else if is("declaration") {
+            Some("its parameters are declared behind the brackets, as C had it before 1989")
+        } else if before.inline && !before.external {
+            Some("`inline` alone makes no function that others can call: leave it away")
+        } else if is("ERROR") || declarator.has_error() {
+            Some("its head is beyond what is read of C here")
+        } else {
+            None
+        };
         Some(Function {
             name: declared.name,
             output: *output,
             inputs,
             variadic,
+            obstacle,
             head: words.join(" "),
         })
     }
@@ -215,8 +231,15 @@ impl<'a> Reader<'a> {
         // A struct without a name of its own has that of the typedef.
         let first = declarators.first().map(|first| self.of(*first).to_owned());
         let before = self.specifiers_named(node, first.as_deref());
+        let attributes = self.of(node).contains("__attribute__");
         for declarator in declarators {
             let declared = self.declared(declarator, before.kind.clone(), before.constant);
+            // `typedef double four __attribute__((vector_size(32)))`
+            if attributes && self.is_laid_out(node, &declared.kind) {
+                let other = Type::Unknown(declared.name.clone());
+                self.names.typedefs.insert(declared.name, other);
+                continue;
+            }
             // `typedef struct point { … } Point`
             if let Type::Struct(name) = &declared.kind
                 && *name != declared.name
@@ -229,7 +252,45 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn specifiers(&mut self, node: Node<'_>) -> Specified {
+    /// Whether an attribute of a typedef makes another type of it.
+    fn is_laid_out(&mut self, node: Node<'_>, kind: &Type) -> bool {
+        let words = ["vector_size", "mode", "packed", "aligned"];
+        let text = self.of(node);
+        let behind = text.rsplit_once('}').map_or(text, |(_, behind)| behind);
+        let laid_out = words.iter().any(|word| behind.contains(word));
+        if let (true, Type::Struct(name)) = (laid_out, kind) {
+            let why = format!("`struct {name}` is laid out by an attribute");
+            self.names.structs.insert(name.clone(), Err(why));
+            return false;
+        }
+        laid_out
+    }
+
+    /// The variables that a declaration makes, and others could see.
+    fn variables(&mut self, node: Node<'_>) -> Vec<String> {
+        let before = self.specifiers(node);
+        if before.hidden || before.external {
+            return Vec::new();
+        }
+        let mut cursor = node.walk();
+        let declarators: Vec<Node<'_>> = node
+            .children_by_field_name("declarator", &mut cursor)
+            .collect();
+        let declared = declarators.into_iter().map(|declarator| {
+            let declarator = match declarator.kind() {
+                "init_declarator" => declarator.child_by_field_name("declarator"),
+                _ => None,
+            }
+            .unwrap_or(declarator);
+            self.declared(declarator, before.kind.clone(), before.constant)
+        });
+        declared
+            .filter(|declared| !matches!(declared.kind, Type::Function { .. }))
+            .map(|declared| declared.name)
+            .collect()
+    }
+
+    pub fn specifiers(&mut self, node: Node<'_>) -> Specified {
         self.specifiers_named(node, None)
     }
 
@@ -238,6 +299,8 @@ impl<'a> Reader<'a> {
             kind: Type::Unknown(String::new()),
             constant: false,
             hidden: false,
+            inline: false,
+            external: false,
         };
         let is_type = |node: &Node<'_>| {
             node.kind().ends_with("_specifier") && node.kind() != "storage_class_specifier"
@@ -250,11 +313,8 @@ impl<'a> Reader<'a> {
         for child in children(node) {
             match (child.kind(), self.of(child)) {
                 ("type_qualifier", "const" | "__const") => found.constant = true,
-                ("storage_class_specifier" | "type_qualifier" | "function_specifier", word)
-                    if ["static", "inline", "__inline", "__inline__"].contains(&word) =>
-                {
-                    found.hidden = true;
-                }
+                (_, "static") => found.hidden = true,
+                (_, "inline" | "__inline" | "__inline__") => found.inline = true,
                 _ => {}
             }
         }
@@ -268,9 +328,7 @@ impl<'a> Reader<'a> {
             .unwrap_or_default()
             .split_whitespace()
             .collect();
-        if words.contains(&"extern") {
-            found.hidden = false;
-        }
+        found.external = words.contains(&"extern");
         found
     }
 
@@ -377,114 +435,6 @@ impl<'a> Reader<'a> {
         }
         // One without negative values is unsigned for some compilers; both are passed alike.
         Type::Number("i32")
-    }
-
-    /// A declarator around its name, from the outside in: `*(*f)(int)`.
-    fn declared(&mut self, node: Node<'_>, kind: Type, constant: bool) -> Declared {
-        let inner = node
-            .child_by_field_name("declarator")
-            .or_else(|| children(node).into_iter().find(is_declarator));
-        let (kind, constant) = match node.kind().trim_start_matches("abstract_") {
-            "pointer_declarator" => {
-                let qualified = children(node)
-                    .into_iter()
-                    .any(|child| child.kind() == "type_qualifier" && self.of(child) == "const");
-                (pointer(kind, constant, None), qualified)
-            }
-            "array_declarator" => {
-                let size = node.child_by_field_name("size");
-                let count =
-                    size.and_then(|size| constants::value(size, self.text, &self.names.constants));
-                let counted = count.and_then(|count| u64::try_from(count).ok());
-                match counted {
-                    Some(count) => (Type::Array(Box::new(kind), count), constant),
-                    None => {
-                        let named = size.filter(|size| size.kind() == "identifier");
-                        let length = named.map(|size| self.of(size).to_owned());
-                        (pointer(kind, constant, length), false)
-                    }
-                }
-            }
-            "function_declarator" => {
-                let (inputs, variadic) = node
-                    .child_by_field_name("parameters")
-                    .map(|list| self.parameters(list))
-                    .unwrap_or_default();
-                let function = Type::Function {
-                    output: Box::new(kind),
-                    inputs,
-                    variadic,
-                };
-                (function, false)
-            }
-            "parenthesized_declarator" | "attributed_declarator" => (kind, constant),
-            _ => {
-                let name = self.of(node).to_owned();
-                return Declared {
-                    name,
-                    kind,
-                    constant,
-                };
-            }
-        };
-        match inner {
-            Some(inner) => self.declared(inner, kind, constant),
-            None => Declared {
-                name: String::new(),
-                kind,
-                constant,
-            },
-        }
-    }
-
-    fn parameters(&mut self, list: Node<'_>) -> (Vec<Parameter>, bool) {
-        let mut found = Vec::new();
-        let mut variadic = false;
-        for one in children(list) {
-            match one.kind() {
-                "variadic_parameter" => variadic = true,
-                "parameter_declaration" => {
-                    let before = self.specifiers(one);
-                    let declared = match one.child_by_field_name("declarator") {
-                        Some(declarator) => self.declared(declarator, before.kind, before.constant),
-                        None => Declared {
-                            name: String::new(),
-                            kind: before.kind,
-                            constant: before.constant,
-                        },
-                    };
-                    found.push(Parameter {
-                        name: declared.name,
-                        // Arrays and functions are passed by their address.
-                        kind: match declared.kind {
-                            Type::Array(of, _) => pointer(*of, declared.constant, None),
-                            kind @ Type::Function { .. } => pointer(kind, false, None),
-                            kind => kind,
-                        },
-                    });
-                }
-                _ => {}
-            }
-        }
-        // `f(void)`
-        if let [only] = found.as_slice()
-            && only.kind == Type::Void
-        {
-            found.clear();
-        }
-        (found, variadic)
-    }
-}
-
-fn is_declarator(node: &Node<'_>) -> bool {
-    node.kind().ends_with("declarator") || node.kind().ends_with("identifier")
-}
-
-fn pointer(to: Type, constant: bool, length: Option<String>) -> Type {
-    Type::Pointer {
-        to: Box::new(to),
-        constant,
-        length,
     }
 }
 

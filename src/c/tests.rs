@@ -133,7 +133,7 @@ fn structs_of_numbers_are_structs() {
     );
     is(
         "typedef struct point { int x; } Point; int f(Point p) {}",
-        "fn f(p: point) -> i32",
+        "fn f(p: Point) -> i32",
     );
     is(
         "struct s { unsigned a : 3; }; int f(struct s s) {}",
@@ -144,7 +144,7 @@ fn structs_of_numbers_are_structs() {
         "f: `p` of `struct s` is no number",
     );
     is(
-        "struct s; void f(struct s *s) {}",
+        "struct s; struct s f(void) {}",
         "f: `struct s` is only declared",
     );
     is(
@@ -163,6 +163,193 @@ fn structs_of_numbers_are_structs() {
         "typedef enum { A = -1, B } e; int f(e x) {}",
         "fn f(x: i32) -> i32",
     );
+}
+
+#[test]
+fn structs_are_called_as_their_first_typedef_calls_them() {
+    for source in [
+        "typedef struct point { double x; } point_t; point_t f(point_t p) {}",
+        "typedef struct point { double x; } point_t, *point_p; point_t f(struct point p) {}",
+        "struct point { double x; }; typedef struct point point_t; struct point f(point_t p) {}",
+        "typedef struct point point_t; struct point { double x; }; point_t f(point_t p) {}",
+        "typedef struct point { double x; } point_t; typedef point_t other; other f(point_t p) {}",
+    ] {
+        is(source, "fn f(p: point_t) -> point_t");
+    }
+    is(
+        "typedef struct in { int a; } in_t; typedef struct { in_t i[2]; } out_t; out_t f(const in_t *p, size_t n) {}",
+        "fn f(p: &[in_t]) -> out_t",
+    );
+    // A typedef may be called like another struct.
+    is(
+        "struct b { int y; }; typedef struct a { int x; } b; int f(struct a a) {}",
+        "fn f(a: a) -> i32",
+    );
+    let unit = Unit::of(
+        "# 1 \"In [1]\"\ntypedef struct point { double x; } point_t, Point; int f(point_t p) {}",
+        "In [1]",
+    );
+    let mut used = Used::new();
+    function(
+        &unit.functions()[0],
+        &unit,
+        &mut used,
+        ArtifactId::default(),
+    )
+    .unwrap();
+    let text: String = items(&unit, &used)
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    for part in [
+        "pub struct point_t { pub x: f64, }",
+        "pub type point = point_t;",
+        "pub type Point = point_t;",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_length_that_is_written_is_an_array_s() {
+    is(
+        "double f(const double x[3]) {}",
+        "fn f(x: &[f64; 3]) -> f64",
+    );
+    is("void f(double m[2][3]) {}", "fn f(m: &mut [[f64; 3]; 2])");
+    is("void f(double x[static 4]) {}", "fn f(x: &mut [f64; 4])");
+    is(
+        "enum { N = 8 }; void f(const int x[N * 2], int n) {}",
+        "fn f(x: &[i32; 16], n: i32)",
+    );
+    is(
+        "typedef float vec3[3]; void f(const vec3 a, vec3 b) {}",
+        "fn f(a: &[f32; 3], b: &mut [f32; 3])",
+    );
+    is("void f(char name[16]) {}", "fn f(name: &mut [u8; 16])");
+    is(
+        "void f(double m[4][4], size_t n) {}",
+        "fn f(m: &mut [[f64; 4]])",
+    );
+    // Rows whose length is not constant are no pointers.
+    for source in [
+        "void f(size_t n, size_t m, double a[n][m]) {}",
+        "void f(size_t n, size_t m, double a[][m]) {}",
+        "void f(size_t n, size_t m, double a[2][m + 1]) {}",
+    ] {
+        is(
+            source,
+            "unsafe fn kernels_raw::f(n: usize, m: usize, a: *mut f64)",
+        );
+    }
+    is(
+        "void f(double *a[2]) {}",
+        "unsafe fn kernels_raw::f(a: *mut *mut f64)",
+    );
+}
+
+#[test]
+fn a_pointer_to_a_struct_is_a_reference_where_nothing_counts() {
+    let point = "typedef struct { double x, y; } Point;";
+    is(
+        &format!("{point} double f(const Point *a, const Point *b) {{}}"),
+        "fn f(a: &Point, b: &Point) -> f64",
+    );
+    is(
+        &format!("{point} void f(Point *p, double by) {{}}"),
+        "fn f(p: &mut Point, by: f64)",
+    );
+    is(
+        &format!("{point} void f(Point *p, int n) {{}}"),
+        "unsafe fn kernels_raw::f(p: *mut Point, n: i32)",
+    );
+    is(
+        &format!("{point} Point *f(void) {{}}"),
+        "unsafe fn kernels_raw::f() -> *mut Point",
+    );
+    // What Rust does not know is behind a pointer all the same.
+    for node in [
+        "struct node;",
+        "struct node { struct node *next; int x; };",
+        "struct node { unsigned a : 3; };",
+        "typedef struct node node;",
+    ] {
+        is(
+            &format!("{node} struct node *f(const struct node *n) {{}}"),
+            "unsafe fn kernels_raw::f(n: *const ::std::ffi::c_void) -> *mut ::std::ffi::c_void",
+        );
+    }
+    is(
+        "#include <stdio.h>\ntypedef struct _IO_FILE FILE; int f(FILE *file) {}",
+        "unsafe fn kernels_raw::f(file: *mut ::std::ffi::c_void) -> i32",
+    );
+}
+
+#[test]
+fn what_cannot_be_called_is_told() {
+    is(
+        "inline int f(int x) {}",
+        "f: `inline` alone makes no function that others can call: leave it away",
+    );
+    is(
+        "int f(a) int a; {}",
+        "f: its parameters are declared behind the brackets, as C had it before 1989",
+    );
+    for complex in [
+        "double _Complex f(double _Complex a) {}",
+        "_Complex double f(double a) {}",
+        "double f(_Complex float a) {}",
+    ] {
+        is(
+            complex,
+            "f: Rust knows no complex numbers of C's; two `double` are one",
+        );
+    }
+    is(
+        "typedef double four __attribute__((vector_size(32))); four f(four a) {}",
+        "f: Rust knows no `four`",
+    );
+    is(
+        "typedef int quarter __attribute__((mode(QI))); quarter f(int a) {}",
+        "f: Rust knows no `quarter`",
+    );
+    is(
+        "typedef struct { char a; int b; } __attribute__((packed)) P; int f(P p) {}",
+        "f: `struct P` is laid out by an attribute",
+    );
+    for (name, kind) in [("wide", "__int128"), ("wide", "_Float16")] {
+        is(
+            &format!("{kind} {name}(int a) {{}}"),
+            &format!("{name}: Rust knows no `{kind}`"),
+        );
+    }
+    is(
+        "int None(int x) {}",
+        "None: all cells need that word of Rust's: give it another name",
+    );
+    let unit = Unit::of(
+        "# 1 \"In [1]\"\nint global = 3, *p, table[3];\nstatic int own;\nextern int others;\nint declared(int);\nconst double PI = 3;\nint (*hook)(int);",
+        "In [1]",
+    );
+    assert_eq!(unit.variables(), ["global", "p", "table", "PI", "hook"]);
+}
+
+#[test]
+fn attributes_of_functions_are_no_obstacle() {
+    for source in [
+        "__attribute__((noinline)) int f(int x) {}",
+        "int __attribute__((noinline, hot)) f(int x) {}",
+        "__attribute__((optimize(\"O3\"))) int f(int x) {}",
+        "_Noreturn int f(int x) {}",
+        "extern int f(int x) {}",
+        "int f(int x __attribute__((unused))) {}",
+        "extern __inline int f(int x) {}",
+        "__extension__ int f(int x) {}",
+        "int f(register int const x) {}",
+        "signed f(signed int x) {}",
+    ] {
+        is(source, "fn f(x: i32) -> i32");
+    }
 }
 
 #[test]
@@ -210,12 +397,10 @@ fn only_the_user_s_own_functions_are_there_that_others_can_call() {
     let own: [&str; 0] = [];
     for source in [
         "static int f(int x) {}",
-        "inline int f(int x) {}",
         "static inline int f(int x) {}",
         "int f(int x);",
         "extern int f(int);",
         "int f;",
-        "int f(a) int a; {}",
         "#define f(x) x",
         "# 1 \"/usr/include/x.h\" 1 3\nint f(int x) {}",
     ] {
@@ -270,6 +455,32 @@ fn types_and_constants_come_along() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+#[test]
+fn macros_that_are_numbers_are_constants() {
+    let source = "#define SIZE 4\n#define AREA (SIZE * SIZE)\n#define BB (-43)\n#define LONG 0x100000000LL\n\
+                  #define PI 3.14159\n#define EPS -1e-9f\n#define TEXT \"abc\"\n#define max(a, b) a\n#define n 4\n\
+                  #define EMPTY\n#define CAST ((int) 3)\n#define __OWN 3\nenum { RED = 2 };\n#define RED RED\n\
+                  # 1 \"/usr/include/x.h\" 1 3\n#define OTHERS 3\n";
+    let unit = Unit::of(&format!("# 1 \"In [1]\"\n{source}"), "In [1]");
+    let constants = unit.names().constants();
+    let shown: Vec<String> = constants
+        .iter()
+        .map(|(name, kind, value)| format!("{name}: {kind} = {value}"))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "RED: i32 = 2",
+            "SIZE: i32 = 4",
+            "AREA: i32 = 16",
+            "BB: i32 = -43",
+            "LONG: i64 = 4294967296",
+            "PI: f64 = 3.14159",
+            "EPS: f64 = -1e-9",
+        ]
+    );
 }
 
 #[test]

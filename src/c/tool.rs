@@ -1,13 +1,14 @@
 //! The user's C compiler: run so that it can be stopped, and not run at all for what it has compiled before.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -21,6 +22,9 @@ const SHARED: [&str; 4] = ["-fPIC", "-shared", "-Wl,-Bsymbolic", "-Wl,-z,defs"];
 
 /// How many compiled objects the cache keeps.
 const KEPT: usize = 400;
+
+/// No compiler works for so long on a cell.
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// A C compiler, and where what it makes is kept.
 #[derive(Clone, Debug)]
@@ -66,7 +70,7 @@ impl Stop {
 
 /// A compiled shared object.
 pub struct Made {
-    pub so: PathBuf,
+    pub so: Arc<OwnedFd>,
     /// The hash of its bytes.
     pub content: u128,
     pub messages: Vec<Message>,
@@ -91,7 +95,8 @@ impl Tool {
         stop: &Stop,
     ) -> Result<String, BuildError> {
         let mut command = self.command(source, extra);
-        command.arg("-E");
+        // With what macros were defined as.
+        command.args(["-E", "-dD"]);
         let said = self.run(command, source, stop)?;
         if !said.ok {
             return Err(refused(&said.err));
@@ -113,12 +118,8 @@ impl Tool {
             self.shelf.join(format!("{name}.so")),
             self.shelf.join(format!("{name}.txt")),
         );
-        if let (Ok(content), Ok(printed)) = (fs::read(&so), fs::read_to_string(&log)) {
-            return Ok(Made {
-                so,
-                content: xxh3_128(&content),
-                messages: messages(&printed),
-            });
+        if let Some(made) = kept(&so, &log) {
+            return Ok(made);
         }
         let cannot = |error: io::Error| match error.raw_os_error() {
             _ if is_full(&error.to_string()) => no_room(&self.shelf),
@@ -138,14 +139,16 @@ impl Tool {
         if !said.ok {
             return Err(refused(&said.err));
         }
-        let content = fs::read(&made).map_err(cannot)?;
-        fs::write(&log, &said.err).map_err(cannot)?;
+        let (file, content) = opened(&made).map_err(cannot)?;
+        let noted = folder.path().join("made.txt");
+        fs::write(&noted, format!("{content:032x}\n{}", said.err)).map_err(cannot)?;
+        fs::rename(&noted, &log).map_err(cannot)?;
         fs::rename(&made, &so).map_err(cannot)?;
         // What cannot be tidied is not in the way.
         let _ = keep_newest(&self.shelf);
         Ok(Made {
-            so,
-            content: xxh3_128(&content),
+            so: file,
+            content,
             messages: messages(&said.err),
         })
     }
@@ -263,6 +266,26 @@ impl Tool {
     }
 }
 
+/// What was compiled before, when it is still what was compiled then.
+fn kept(so: &Path, log: &Path) -> Option<Made> {
+    let noted = fs::read_to_string(log).ok()?;
+    let (hash, printed) = noted.split_once('\n')?;
+    let (file, content) = opened(so).ok()?;
+    (format!("{content:032x}") == hash).then(|| Made {
+        so: file,
+        content,
+        messages: messages(printed),
+    })
+}
+
+/// An open file, and the hash of its bytes.
+fn opened(path: &Path) -> io::Result<(Arc<OwnedFd>, u128)> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((Arc::new(file.into()), xxh3_128(&bytes)))
+}
+
 fn refused(printed: &str) -> BuildError {
     let mut said = messages(printed);
     if said.iter().any(|it| it.severity == Severity::Error) {
@@ -290,6 +313,7 @@ fn is_full(message: &str) -> bool {
         "No space left on device",
         "Disk quota exceeded",
         "os error 28",
+        "File size limit exceeded",
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -299,13 +323,19 @@ fn no_room(folder: &Path) -> BuildError {
     BuildError::Failed(format!("there is no room in {}", folder.display()))
 }
 
-/// Removes the oldest of what was compiled, an object with what was said of it.
+/// Removes the oldest of what was compiled, an object with what was said of it, and folders of compilers that were
+/// killed.
 fn keep_newest(shelf: &Path) -> io::Result<()> {
-    let mut there: Vec<_> = fs::read_dir(shelf)?
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|end| end == "so"))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
+    let mut there = Vec::new();
+    for entry in fs::read_dir(shelf)?.flatten() {
+        let (path, about) = (entry.path(), entry.metadata()?);
+        let changed = about.modified()?;
+        if path.extension().is_some_and(|end| end == "so") {
+            there.push((changed, path));
+        } else if about.is_dir() && changed.elapsed().is_ok_and(|age| age > ABANDONED) {
+            fs::remove_dir_all(path)?;
+        }
+    }
     there.sort();
     for (_, path) in there.iter().rev().skip(KEPT) {
         fs::remove_file(path)?;

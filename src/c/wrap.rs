@@ -38,6 +38,12 @@ pub fn function(
     if parsed.variadic {
         return Err("its number of arguments varies".to_owned());
     }
+    if let Some(obstacle) = parsed.obstacle {
+        return Err(obstacle.to_owned());
+    }
+    if ["None", "Some", "Ok", "Err"].contains(&parsed.name.as_str()) {
+        return Err("all cells need that word of Rust's: give it another name".to_owned());
+    }
     if parsed.name == "main" {
         return Err("`main` is a program's, not a function to call".to_owned());
     }
@@ -186,7 +192,10 @@ struct Slice<'a> {
     name: String,
     of: &'a Type,
     constant: bool,
+    /// The name in `x[n]`.
     length: Option<&'a str>,
+    /// The number in `x[3]`.
+    count: Option<&'a str>,
 }
 
 impl Slice<'_> {
@@ -195,13 +204,37 @@ impl Slice<'_> {
     }
 
     fn taken(&self, used: &mut Used) -> Result<String, String> {
-        // Characters are bytes in Rust.
-        let of = match self.of {
-            Type::Char => "u8".to_owned(),
-            of => of.rust(used)?,
-        };
-        let by = if self.constant { "&" } else { "&mut " };
+        let (by, of) = (self.by(), self.item(used)?);
         Ok(format!("{}: {by}[{of}]", self.name))
+    }
+
+    fn by(&self) -> &'static str {
+        if self.constant { "&" } else { "&mut " }
+    }
+
+    fn item(&self, used: &mut Used) -> Result<String, String> {
+        match self.of {
+            // Characters are bytes in Rust.
+            Type::Char => Ok("u8".to_owned()),
+            of => of.rust(used),
+        }
+    }
+
+    /// What stands for it when no other parameter says how long it is.
+    fn alone(&self, counted: bool, used: &mut Used) -> Result<Option<Argument>, String> {
+        let (name, by, of) = (&self.name, self.by(), self.item(used)?);
+        Ok(match (self.count, self.of) {
+            (Some(count), _) => Some(Argument {
+                taken: Some(format!("{name}: {by}[{of}; {count}]")),
+                passed: self.passed(),
+            }),
+            // Where nothing counts, a pointer to a struct is one to one.
+            (None, Type::Struct(_)) if !counted && self.length.is_none() => Some(Argument {
+                taken: Some(format!("{name}: {by}{of}")),
+                passed: name.clone(),
+            }),
+            _ => None,
+        })
     }
 
     fn passed(&self) -> String {
@@ -228,10 +261,15 @@ fn slice(input: &Parameter) -> Option<Slice<'_>> {
             name: identifier(&input.name),
             of: to,
             constant: *constant,
-            length: length.as_deref(),
+            length: length.as_deref().filter(|it| !is_count(it)),
+            count: length.as_deref().filter(|it| is_count(it)),
         }),
         _ => None,
     }
+}
+
+fn is_count(length: &str) -> bool {
+    length.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn arguments(function: &str, inputs: &[Parameter], used: &mut Used) -> Result<Arguments, String> {
@@ -254,12 +292,18 @@ fn arguments(function: &str, inputs: &[Parameter], used: &mut Used) -> Result<Ar
         });
         checks.push_str(&lengths_checked(function, &inputs[length].name, &names));
     }
+    let is_integer = |input: &Parameter| match &input.kind {
+        Type::Size => true,
+        Type::Number(name) => !["f32", "f64", "bool"].contains(name),
+        _ => false,
+    };
+    let counted = inputs.iter().any(is_integer);
     for (made, input) in made
         .iter_mut()
         .zip(inputs)
         .filter(|(made, _)| made.is_none())
     {
-        *made = Some(alone(function, input, used, &mut checks)?);
+        *made = Some(alone(function, input, counted, used, &mut checks)?);
     }
     let made: Vec<Argument> = made.into_iter().flatten().collect();
     Ok(Arguments {
@@ -328,6 +372,7 @@ fn lengths_checked(function: &str, length: &str, names: &[String]) -> String {
 fn alone(
     function: &str,
     input: &Parameter,
+    counted: bool,
     used: &mut Used,
     checks: &mut String,
 ) -> Result<Argument, String> {
@@ -338,8 +383,10 @@ fn alone(
             passed: name,
         });
     }
-    if !slice(input).is_some_and(|it| it.is_text()) {
-        return Err(no_safe_form(input));
+    let slice = slice(input).ok_or_else(|| no_safe_form(input))?;
+    if !slice.is_text() {
+        let argument = slice.alone(counted, used)?;
+        return argument.ok_or_else(|| no_safe_form(input));
     }
     checks.push_str(&format!(
         "let {name} = ::regatta_cell::c::text({name}, {function:?}, {:?}); ",
@@ -419,7 +466,7 @@ pub fn items(unit: &Unit, used: &Used) -> Vec<(String, String)> {
                 text
             ),
         ));
-        for alias in unit.aliases(&name) {
+        for alias in unit.names().aliases(&name) {
             items.push((
                 alias.to_owned(),
                 format!("pub type {} = {known};\n", identifier(alias)),
@@ -427,12 +474,7 @@ pub fn items(unit: &Unit, used: &Used) -> Vec<(String, String)> {
         }
         open.extend(inside);
     }
-    for (name, value) in unit.constants() {
-        let kind = if i32::try_from(value).is_ok() {
-            "i32"
-        } else {
-            "i64"
-        };
+    for (name, kind, value) in unit.names().constants() {
         items.push((
             name.to_owned(),
             format!(

@@ -127,6 +127,15 @@ impl Loader {
     }
 }
 
+/// What C prints is written line by line, as Rust's is, so that their lines stand in the order of the calls.
+pub fn print_c_by_lines() {
+    unsafe extern "C" {
+        static stdout: *mut libc::FILE;
+    }
+    // SAFETY: nothing was printed yet, and the stream makes a buffer of its own.
+    unsafe { libc::setvbuf(stdout, std::ptr::null_mut(), libc::_IOLBF, 1 << 13) };
+}
+
 /// The system's own words, which the library keeps behind its own.
 pub fn reason(error: &libloading::Error) -> String {
     use std::error::Error as _;

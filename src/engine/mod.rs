@@ -54,6 +54,7 @@ pub const ROLE: &str = "__engine";
 /// Runs as an engine until the session ends. `session` is the session's process.
 pub fn main(session: Option<i32>) -> Result<(), WireError> {
     die_with_session(session)?;
+    loader::print_c_by_lines();
     let link = Link::open(control_socket()?)?;
     serve(Context::new(link).install())
 }

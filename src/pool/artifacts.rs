@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::EntryPoint;
 use super::hub::State;
@@ -16,9 +18,16 @@ use crate::wire::{Payload, PoolSpec, Runs, Task, ToEngine};
 pub struct Artifacts(HashMap<ArtifactId, Known>);
 
 struct Known {
-    file: PathBuf,
+    file: Kept,
     /// As the cell has them that ran it last.
     places: Places,
+}
+
+enum Kept {
+    /// A cell's, in the session's own folder.
+    At(PathBuf),
+    /// In a folder that others tidy, too.
+    Open(Arc<OwnedFd>),
 }
 
 impl State {
@@ -31,7 +40,7 @@ impl State {
             places,
         } = entry;
         let known = Known {
-            file,
+            file: Kept::At(file),
             places: places.clone(),
         };
         self.artifacts.0.insert(artifact, known);
@@ -44,9 +53,12 @@ impl State {
     }
 
     /// Engines may ask for this one from now on.
-    pub(super) fn know(&mut self, artifact: ArtifactId, file: PathBuf) {
-        let places = Places::default();
-        self.artifacts.0.insert(artifact, Known { file, places });
+    pub(super) fn know(&mut self, artifact: ArtifactId, file: Arc<OwnedFd>) {
+        let known = Known {
+            file: Kept::Open(file),
+            places: Places::default(),
+        };
+        self.artifacts.0.insert(artifact, known);
     }
 
     /// What tells an engine what the chunks of a job run.
@@ -60,13 +72,20 @@ impl State {
     /// The answer to an engine that lacks an artifact.
     pub(super) fn give_artifact(&mut self, engine: EngineId, artifact: ArtifactId) {
         let opened = match self.artifacts.0.get(&artifact) {
-            Some(Known { file, .. }) => {
-                File::open(file).map_err(|error| format!("{}: {error}", file.display()))
-            }
+            Some(Known {
+                file: Kept::At(file),
+                ..
+            }) => File::open(file)
+                .map(|file| Payload::file(file.into()))
+                .map_err(|error| format!("{}: {error}", file.display())),
+            Some(Known {
+                file: Kept::Open(file),
+                ..
+            }) => Ok(Payload::Shared(Arc::clone(file))),
             None => Err("the session knows of no such artifact".to_owned()),
         };
         let (payload, why) = match opened {
-            Ok(file) => (Payload::file(file.into()), String::new()),
+            Ok(file) => (file, String::new()),
             Err(why) => (Payload::None, why),
         };
         self.send(engine, &ToEngine::Artifact { artifact, why }, &payload);

@@ -37,6 +37,7 @@ mod schedule;
 mod turns;
 
 use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -218,7 +219,7 @@ enum Command {
     Resized(Vec<EngineId>, u32),
     Environment(String, Option<String>),
     /// Where a library lies that artifacts call.
-    Library(ArtifactId, PathBuf),
+    Library(ArtifactId, Arc<OwnedFd>),
     Folder(PathBuf),
     /// Engines drop what functions have kept, or all of them.
     ClearMemo(Option<Vec<String>>),
@@ -330,7 +331,7 @@ impl Hub {
     }
 
     /// Says where a library lies, for engines that come to call it.
-    pub fn library(&self, library: ArtifactId, file: PathBuf) {
+    pub fn library(&self, library: ArtifactId, file: Arc<OwnedFd>) {
         self.tell(Command::Library(library, file));
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use super::crew::{Awaited, Crew};
@@ -121,7 +122,9 @@ impl Session {
         if built.functions.is_empty() {
             return Err(nothing(&built).into());
         }
-        self.crew.hub().library(built.library, built.so.clone());
+        self.crew
+            .hub()
+            .library(built.library, Arc::clone(&built.so));
         let before = std::mem::take(&mut self.c_definitions);
         let mut after = CDefinitions {
             functions: before.functions.clone(),
