@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RwTxn, WithoutTls};
+use nix::errno::Errno;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::wire::MemoShare;
@@ -92,6 +93,12 @@ impl From<heed::Error> for DiskError {
                 | MdbError::BadDbi
                 | MdbError::Problem,
             ) => Self::Bad(error.to_string()),
+            // LMDB's word for a write of which a part fitted.
+            heed::Error::Io(cause) if cause.raw_os_error() == Some(Errno::EIO as i32) => {
+                Self::Other(format!(
+                    "No space left, it seems: a write was cut short ({cause})"
+                ))
+            }
             _ => Self::Other(error.to_string()),
         }
     }
