@@ -41,6 +41,21 @@ fn begun(text: &str, count: usize) {
     }
 }
 
+/// Jobs that were on their way to the engine of a long one run on another.
+#[test]
+fn a_long_command_keeps_no_other_waiting() {
+    let mut session = Session::start();
+    session.cells(&["%pool start -n 2"]);
+    let values = (1..=150).map(|at| if at == 60 { "2" } else { "0" });
+    let values: Vec<&str> = values.collect();
+    let script = format!(
+        "%parallel -q --joblog log 'sleep {{}}' ::: {}\n!tail -n 1 log | cut -f 9; wc -l < log",
+        values.join(" ")
+    );
+    // It is the last one to end.
+    contains(&session.cell(&script), &["sleep 2\n151\n"]);
+}
+
 #[test]
 fn commands_run_on_engines() {
     let mut session = Session::start();

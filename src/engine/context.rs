@@ -12,7 +12,7 @@ use super::memo::Memos;
 use super::outs::Kept;
 use super::shared::{Status, View};
 use super::threads;
-use crate::ids::{EngineId, Rank};
+use crate::ids::{EngineId, JobId, Rank};
 use crate::wire::{Facts, PoolSpec, monotonic, status};
 
 /// The process's own, once `main` has a connection: before that no cell can be there to ask for it.
@@ -37,6 +37,8 @@ pub struct Context {
     size: AtomicU32,
     local: AtomicBool,
     cell: Mutex<CellState>,
+    /// The job whose shell command is under way here; 0: none.
+    commands_of: AtomicU32,
     /// The seed of the job under way, and how often a generator was asked for without one.
     seed: Mutex<Option<u64>>,
     unseeded: AtomicU64,
@@ -71,6 +73,7 @@ impl Context {
             size: AtomicU32::new(1),
             local: AtomicBool::new(false),
             cell: Mutex::default(),
+            commands_of: AtomicU32::new(0),
             seed: Mutex::new(None),
             unseeded: AtomicU64::new(0),
             variables: AtomicPtr::default(),
@@ -142,6 +145,22 @@ impl Context {
     /// What the cell's generated code has told.
     pub fn take_facts(&self) -> Facts {
         std::mem::take(&mut self.cell().facts)
+    }
+
+    /// The chunks that begin are shell commands of this job.
+    pub fn runs_commands_of(&self, job: Option<JobId>) {
+        self.commands_of
+            .store(job.map_or(0, |job| job.0), Ordering::Relaxed);
+    }
+
+    /// The command under way takes its time: what waits behind it goes elsewhere, and what came of those before it is
+    /// told.
+    pub fn command_holds_up(&self) {
+        let job = self.commands_of.load(Ordering::Relaxed);
+        if job != 0 {
+            // A hub that is gone shows when reading.
+            let _ = self.link.give_back(JobId(job));
+        }
     }
 
     /// What generators of random numbers depend on from now on.

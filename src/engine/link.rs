@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::context::context;
-use crate::ids::ArtifactId;
+use crate::ids::{ArtifactId, JobId};
 use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
 
 type Frame = (ToEngine, Payload);
@@ -70,6 +70,33 @@ impl Link {
             None => self.reader().next_frame(),
             some => Ok(some),
         }
+    }
+
+    /// Gives back the chunks of a job that have come and wait, and sends what is queued.
+    pub fn give_back(&self, job: JobId) -> Result<(), WireError> {
+        let chunks = self.take_back(job);
+        if !chunks.is_empty() {
+            self.queue(&FromEngine::GivenBack { job, chunks }, &Payload::None)?;
+        }
+        self.flush()
+    }
+
+    fn take_back(&self, job: JobId) -> Vec<u32> {
+        let (mut aside, mut reader) = (self.aside(), self.reader());
+        reader.look();
+        // What cannot be read shows to whoever reads next.
+        while let Ok(Some(frame)) = reader.next_frame() {
+            aside.push_back(frame);
+        }
+        let mut chunks = Vec::new();
+        aside.retain(|(message, _)| match message {
+            ToEngine::Chunk { job: of, span } if *of == job => {
+                chunks.push(span.chunk);
+                false
+            }
+            _ => true,
+        });
+        chunks
     }
 
     /// Waits for the next frame.

@@ -45,6 +45,7 @@ use loader::{LoadError, Loader};
 use shared::View;
 use tasks::Tasks;
 
+use commands::PATIENCE;
 pub use commands::guard;
 pub use memo::disk;
 
@@ -65,6 +66,7 @@ fn serve(context: &Context) -> Result<(), WireError> {
         context,
         loader: Loader::default(),
         tasks: Tasks::default(),
+        unsaid: None,
     };
     loop {
         // Answers to what has come together go together.
@@ -90,6 +92,8 @@ struct Engine<'a> {
     context: &'a Context,
     loader: Loader,
     tasks: Tasks,
+    /// When the first result came that is queued.
+    unsaid: Option<Instant>,
 }
 
 /// A chunk that took longer has its results sent at once.
@@ -98,6 +102,7 @@ const LONG: u64 = 100_000;
 impl Engine<'_> {
     /// Sends what is queued, and first what user code has printed: it belongs before.
     fn send_answers(&mut self) -> Result<(), WireError> {
+        self.unsaid = None;
         self.loader.flush();
         self.context.memos.tell(self.context)?;
         self.context.link.flush()
@@ -190,7 +195,11 @@ impl Engine<'_> {
             .tasks
             .run(context, &mut self.loader, job, span, inputs)?;
         notes::unwatch();
-        let long = ended.busy > LONG;
+        let since = *self.unsaid.get_or_insert_with(Instant::now);
+        let long = match self.tasks.are_commands(job) {
+            true => since.elapsed() >= PATIENCE,
+            false => ended.busy > LONG,
+        };
         let chunk = span.chunk;
         let done = FromEngine::ChunkDone { job, chunk, ended };
         let queued = context.link.queue(&done, &results)?;

@@ -25,6 +25,13 @@ impl Tasks {
         self.jobs.remove(&job);
     }
 
+    /// Whether they are shell commands.
+    pub fn are_commands(&self, job: JobId) -> bool {
+        self.jobs
+            .get(&job)
+            .is_some_and(|task| task.options.commands)
+    }
+
     /// Runs a chunk; its results.
     pub fn run(
         &mut self,
@@ -51,6 +58,8 @@ impl Tasks {
             return not_run("the job is not known here".to_owned());
         };
         context.set_seed(task.options.seed);
+        let commands = task.options.commands.then_some(job);
+        context.runs_commands_of(commands);
         notes::watch();
         let inputs = match View::of(inputs) {
             Ok(inputs) => inputs,
@@ -68,6 +77,7 @@ impl Tasks {
                 began,
             ),
         };
+        context.runs_commands_of(None);
         match ran {
             Ok(ran) => Ok(ran),
             Err(LoadError::Lost(error)) => Err(error),

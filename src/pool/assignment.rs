@@ -52,6 +52,7 @@ impl Assignment {
         let seat = Seat {
             health: Health::Alive,
             left: u64::MAX,
+            held_up: false,
         };
         Self {
             seats: vec![seat; ledger.workers()],
@@ -123,10 +124,24 @@ impl Assignment {
         busy: Duration,
     ) -> Option<Piece> {
         let piece = self.ledger.finished(worker, piece, done)?;
+        self.is_held_up(worker, false);
         if let Supply::Sent(dispatch) = &mut self.supply {
             dispatch.ended(done, busy);
         }
         Some(piece)
+    }
+
+    /// A worker gives back pieces that it has not begun, and is sent no more before it ends what it is at; how many
+    /// items these were.
+    pub fn given_back(&mut self, worker: usize, pieces: &[u32]) -> u64 {
+        self.is_held_up(worker, true);
+        self.ledger.given_back(worker, pieces)
+    }
+
+    fn is_held_up(&mut self, worker: usize, is: bool) {
+        if let Some(seat) = self.seats.get_mut(worker) {
+            seat.held_up = is;
+        }
     }
 
     /// As [`Ledger::ran`].
@@ -147,6 +162,7 @@ impl Assignment {
         give_up: bool,
         replaced: bool,
     ) -> Vec<GivenUp> {
+        self.is_held_up(worker, false);
         if replaced {
             self.set_health(worker, Health::Starting);
         } else {

@@ -62,6 +62,8 @@ pub struct Seat {
     pub health: Health,
     /// Items that it may still be sent.
     pub left: u64,
+    /// It has given back what waited behind the item that it is at.
+    pub held_up: bool,
 }
 
 /// What other jobs, and cells, have the workers do.

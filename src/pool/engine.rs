@@ -80,6 +80,12 @@ impl Engine {
         self.left = self.left.map(|left| left.saturating_sub(items));
     }
 
+    /// It has given back so many chunks, with so many items.
+    pub fn gives_back(&mut self, chunks: usize, items: u64) {
+        (0..chunks).for_each(|_| self.ends());
+        self.left = self.left.map(|left| left + items);
+    }
+
     /// Items of maps that it may still be given; `None`: any number.
     pub fn left(&self) -> Option<u64> {
         self.left

@@ -34,6 +34,7 @@ impl State {
                 self.chunk_done(engine, job, chunk, &ended, payload);
                 self.renew_if_spent(engine);
             }
+            FromEngine::GivenBack { job, chunks } => self.given_back(engine, job, &chunks),
             FromEngine::Kept {
                 number,
                 type_name,

@@ -276,8 +276,13 @@ impl State {
                 continue;
             };
             let (frames, ended) = process.link.hear();
-            let chunk = |frame: &(FromEngine, _)| matches!(frame.0, FromEngine::ChunkDone { .. });
-            if !frames.iter().all(chunk) {
+            let of_map = |(message, _): &(FromEngine, _)| {
+                matches!(
+                    message,
+                    FromEngine::ChunkDone { .. } | FromEngine::GivenBack { .. }
+                )
+            };
+            if !frames.iter().all(of_map) {
                 // What was printed before these were sent is in the pipe by now, and belongs before them. What
                 // chunks print belongs before their map's end.
                 self.read_prints(engine, usize::MAX);

@@ -127,6 +127,16 @@ impl State {
         self.due.insert(job);
     }
 
+    /// An engine gives back chunks that it has not begun.
+    pub(super) fn given_back(&mut self, engine: EngineId, job: JobId, chunks: &[u32]) {
+        let map = self.maps.get_mut(&job);
+        let items = map.map_or(0, |map| map.given_back(engine, chunks));
+        if let Some(process) = self.engines.get_mut(&engine) {
+            process.gives_back(chunks.len(), items);
+        }
+        self.due.insert(job);
+    }
+
     /// An engine is gone: its items run elsewhere.
     pub(super) fn died_in_maps(
         &mut self,

@@ -254,6 +254,31 @@ impl Ledger {
         Some(piece)
     }
 
+    /// A worker gives back pieces that it has not begun: they are the next ones again, for any worker. How many items
+    /// they have.
+    pub fn given_back(&mut self, worker: usize, numbers: &[u32]) -> u64 {
+        let Some(held) = self.held.get_mut(worker) else {
+            return 0;
+        };
+        let (back, kept) = held.iter().partition(|number| numbers.contains(number));
+        *held = kept;
+        let back: VecDeque<u32> = back;
+        let mut items = 0;
+        for number in back.into_iter().rev() {
+            let Some(piece) = self.remove(number) else {
+                continue;
+            };
+            items += piece.items();
+            if !self.stopped {
+                self.wait_in_front(Piece {
+                    home: None,
+                    ..piece
+                });
+            }
+        }
+        items
+    }
+
     /// A worker has done inputs that it had claimed; how many of them had no result before.
     pub fn ran(&mut self, inputs: &[Range<u64>]) -> u64 {
         let most = self.total.unwrap_or(u64::MAX);

@@ -311,6 +311,17 @@ impl Map {
         Vec::new()
     }
 
+    /// An engine gives back chunks that it has not begun; how many items these were.
+    pub fn given_back(&mut self, engine: EngineId, chunks: &[u32]) -> u64 {
+        let Some(place) = self.place(engine) else {
+            return 0;
+        };
+        for chunk in chunks {
+            self.workers[place].sent.remove(chunk);
+        }
+        self.assignment.given_back(place, chunks)
+    }
+
     /// Inputs of which all is settled are not kept, also when that is because they were given up.
     fn drop_inputs(&mut self) {
         let ledger = self.assignment.ledger();

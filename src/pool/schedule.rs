@@ -22,6 +22,10 @@ const GROWTH: u64 = 8;
 /// The work that waits at an engine should last so many seconds: it hides the way there.
 const AHEAD: f64 = SHORT / 2.0;
 
+/// The same of shell commands: an engine gives back what waits behind one that takes its time, so that more may wait,
+/// and more of them and of their results travels together.
+const COMMANDS_AHEAD: f64 = 0.02;
+
 /// The most chunks that wait at one engine.
 const DEEPEST: usize = 512;
 
@@ -30,6 +34,8 @@ pub struct Schedule {
     kind: Kind,
     /// Items per chunk, when that is fixed.
     fixed: Option<u64>,
+    /// Items are shell commands.
+    commands: bool,
     chunks: u64,
     /// Chunks asked for that have not come.
     pulling: u32,
@@ -47,6 +53,7 @@ impl Schedule {
         Self {
             kind,
             fixed,
+            commands: false,
             chunks: 0,
             pulling: 0,
             last_size: 0,
@@ -54,6 +61,11 @@ impl Schedule {
             seen_items: 0.0,
             seen_time: 0.0,
         }
+    }
+
+    /// The same, of items that are shell commands or not.
+    pub fn of_commands(self, commands: bool) -> Self {
+        Self { commands, ..self }
     }
 
     /// Seconds that an item takes, when that is known.
@@ -140,6 +152,7 @@ impl Schedule {
     ) -> Option<(usize, usize)> {
         let has_room = |worker: usize| {
             let seat = &seats[worker];
+            let depth = if seat.held_up { 1 } else { depth };
             seat.health == Health::Alive && seat.left > 0 && ledger.held(worker) < depth
         };
         let freest = || {
@@ -222,14 +235,19 @@ impl Schedule {
         if !dealt && (!plenty || self.fixed.is_none() && self.planned_chunks(ledger).is_some()) {
             return 1;
         }
-        let fits = (AHEAD / (per_item * size as f64)) as usize;
+        let fits = |ahead: f64| (ahead / (per_item * size as f64)) as usize;
         if wanted {
-            return fits.clamp(1, DEEPEST);
+            return fits(AHEAD).clamp(1, DEEPEST);
         }
         let share = ledger.remaining().map_or(DEEPEST, |left| {
             (left / (4 * size * ledger.workers() as u64)) as usize
         });
-        fits.min(share).clamp(2, DEEPEST)
+        if self.commands {
+            // Of long ones none waits, for then it would only go back and forth.
+            fits(COMMANDS_AHEAD).min(share).clamp(1, DEEPEST)
+        } else {
+            fits(AHEAD).min(share).clamp(2, DEEPEST)
+        }
     }
 
     /// The size of the next chunk; `None` when nothing may be pulled now.

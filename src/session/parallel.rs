@@ -219,6 +219,7 @@ impl Session {
             pool: Some(pool.name.0.clone()),
             ranks,
             chunk: Some(1),
+            commands: true,
             collect: !request.options.background,
             ..request.options.clone()
         };

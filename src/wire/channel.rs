@@ -384,6 +384,11 @@ impl Channel {
         self.wait()
     }
 
+    /// Takes what has come, and waits for nothing; an end shows to whoever waits next.
+    pub fn look(&mut self) {
+        while self.wait_with(RecvFlags::DONTWAIT).is_ok() {}
+    }
+
     fn wait_with(&mut self, flags: RecvFlags) -> Result<(), WireError> {
         match self.read(flags) {
             Ok(0) if self.reader.is_empty() => Err(WireError::Closed),

@@ -173,6 +173,8 @@ pub enum FromEngine {
     },
     /// A value for the session to keep. Payload: its bytes.
     Data,
+    /// Chunks that wait behind a shell command which takes its time, and are to run elsewhere.
+    GivenBack { job: JobId, chunks: Vec<u32> },
     /// The engine keeps the value of the cell for later cells, and has dropped older ones for it; itself when
     /// it is too large.
     Kept {

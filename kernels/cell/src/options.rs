@@ -41,6 +41,8 @@ pub struct MapOptions {
     pub background: bool,
     /// The result of its one item is the whole result.
     pub single: bool,
+    /// Its items are shell commands: what waits at an engine behind one that takes its time goes to another.
+    pub commands: bool,
     /// Name and type of each variable that travels with the function.
     pub captures: Vec<(String, String)>,
 }

@@ -245,7 +245,10 @@ pub fn map<C: Into<String>>(commands: impl IntoIterator<Item = C>) -> Vec<ShellR
         text: command.into(),
         ..Command::default()
     });
-    PoolView::default().map(commands.collect::<Vec<_>>(), work)
+    let mut view = PoolView::default();
+    // Each goes to whoever is free: of how long one takes, nothing says how long the next one will.
+    (view.options.chunk, view.options.commands) = (Some(1), true);
+    view.map(commands.collect::<Vec<_>>(), work)
 }
 
 /// The function of such a map.

@@ -1,7 +1,8 @@
 //! One command: `sh -c` in a process group of its own, its output read while it runs, ended when it takes too long or
 //! is not wanted any more.
 
-use std::io::{ErrorKind, Read, Write};
+use std::cell::RefCell;
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdin, Command as Process, Stdio};
@@ -13,7 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use regatta_cell::shell::{Command, Prints};
 
-use super::{LOOK, guard};
+use super::{HoldsUp, guard};
 use crate::engine::context::context;
 use crate::engine::notes;
 
@@ -30,6 +31,7 @@ const LINE: usize = 1024;
 pub struct Watch<'a> {
     pub limit: Option<Duration>,
     pub stops: &'a dyn Fn() -> bool,
+    pub holds_up: &'a HoldsUp,
 }
 
 /// Why it ended.
@@ -49,13 +51,14 @@ pub struct Ran {
 }
 
 pub fn run(command: &Command, engine: u32, watch: Watch<'_>) -> std::io::Result<Ran> {
-    let mut child = spawn(command, engine)?;
-    let mut running = Running::of(&mut child, command)?;
+    let (mut child, pipes) = spawn(command, engine)?;
+    let mut running = Running::of(&mut child, pipes, command)?;
     let ended = running.follow(&watch);
     let group = Pid::from_raw(child.id().cast_signed());
     let ended = match ended {
         Ok(Ended::ByItself) => Ended::ByItself,
         other => {
+            running.lets_go();
             // Its number is its own until it is waited for.
             let _ = killpg(group, Signal::SIGTERM);
             let patience = Instant::now() + GRACE;
@@ -79,69 +82,82 @@ pub fn run(command: &Command, engine: u32, watch: Watch<'_>) -> std::io::Result<
     })
 }
 
-fn spawn(command: &Command, engine: u32) -> std::io::Result<Child> {
+/// The child, and the pipes from its standard output and standard error.
+fn spawn(command: &Command, engine: u32) -> std::io::Result<(Child, [Pipe; 2])> {
     let output = || match command.how.prints {
-        Prints::Ungrouped => Stdio::inherit(),
-        Prints::Grouped | Prints::Lines => Stdio::piped(),
+        Prints::Ungrouped => Ok((Pipe::default(), Stdio::inherit())),
+        Prints::Grouped | Prints::Lines => Pipe::new(),
     };
+    let (stdout, stderr) = (output()?, output()?);
     let input = if command.input.is_empty() {
         Stdio::null()
     } else {
         Stdio::piped()
     };
     // Nothing runs between fork and exec, so that std can take the fast way, `posix_spawn`.
-    Process::new("/bin/sh")
+    let child = Process::new("/bin/sh")
         .args(["-c", &command.text])
         .env(guard::VARIABLE, guard::mark())
         .env("PARALLEL_SEQ", command.seq.to_string())
         .env("PARALLEL_JOBSLOT", (engine + 1).to_string())
         .stdin(input)
-        .stdout(output())
-        .stderr(output())
+        .stdout(stdout.1)
+        .stderr(stderr.1)
         .process_group(0)
-        .spawn()
+        .spawn()?;
+    Ok((child, [stdout.0, stderr.0]))
+}
+
+thread_local! {
+    /// What is read comes here first.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; PIPE]);
 }
 
 /// A pipe from a command.
-struct Pipe<R> {
-    from: Option<R>,
+#[derive(Default)]
+struct Pipe {
+    from: Option<PipeReader>,
+    /// Its other end, held open here too: so that a command's end is told once, by the process, and not by each of its
+    /// pipes before that.
+    held: Option<PipeWriter>,
     read: Vec<u8>,
     /// Of it, what has been shown.
     shown: usize,
 }
 
-impl<R: Read + AsFd> Pipe<R> {
-    fn of(from: Option<R>) -> std::io::Result<Self> {
-        if let Some(from) = &from {
-            does_not_block(from)?;
-        }
-        Ok(Self {
-            from,
-            read: Vec::new(),
-            shown: 0,
-        })
+impl Pipe {
+    /// A pipe, and its other end for a command.
+    fn new() -> std::io::Result<(Self, Stdio)> {
+        let (from, to) = std::io::pipe()?;
+        does_not_block(&from)?;
+        let pipe = Self {
+            from: Some(from),
+            held: Some(to.try_clone()?),
+            ..Self::default()
+        };
+        Ok((pipe, to.into()))
     }
 
     /// Takes what is there; whether that was anything.
     fn drain(&mut self) -> bool {
         let had = self.read.len();
-        self.take();
+        BUFFER.with_borrow_mut(|buffer| self.take(buffer));
         self.read.len() > had
     }
 
-    fn take(&mut self) {
+    fn take(&mut self, buffer: &mut [u8]) {
         let Some(from) = &mut self.from else {
             return;
         };
         loop {
-            let before = self.read.len();
-            self.read.resize(before + PIPE, 0);
-            let read = from.read(&mut self.read[before..]);
-            self.read.truncate(before + *read.as_ref().unwrap_or(&0));
-            match read {
+            match from.read(buffer) {
                 Ok(0) => break,
-                Ok(count) if count < PIPE => return,
-                Ok(_) => {}
+                Ok(count) => {
+                    self.read.extend_from_slice(&buffer[..count]);
+                    if count < buffer.len() {
+                        return;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => break,
@@ -209,13 +225,17 @@ struct Running<'a> {
     stdin: Option<ChildStdin>,
     /// Bytes of its input that are written.
     written: usize,
-    stdout: Pipe<std::process::ChildStdout>,
-    stderr: Pipe<std::process::ChildStderr>,
+    stdout: Pipe,
+    stderr: Pipe,
     over: bool,
 }
 
 impl<'a> Running<'a> {
-    fn of(child: &mut Child, command: &'a Command) -> std::io::Result<Self> {
+    fn of(
+        child: &mut Child,
+        [stdout, stderr]: [Pipe; 2],
+        command: &'a Command,
+    ) -> std::io::Result<Self> {
         let pid = rustix::process::Pid::from_child(child);
         let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
         let parts = process.map_err(std::io::Error::from).and_then(|process| {
@@ -228,8 +248,8 @@ impl<'a> Running<'a> {
                 process,
                 stdin,
                 written: 0,
-                stdout: Pipe::of(child.stdout.take())?,
-                stderr: Pipe::of(child.stderr.take())?,
+                stdout,
+                stderr,
                 over: false,
             })
         });
@@ -253,9 +273,15 @@ impl<'a> Running<'a> {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(Ended::TookTooLong);
             }
-            self.step(left.map_or(LOOK, |left| left.min(LOOK)))?;
+            let look_in = watch.holds_up.look_in();
+            self.step(left.map_or(look_in, |left| left.min(look_in)))?;
         }
         Ok(Ended::ByItself)
+    }
+
+    /// From now on a pipe that nobody writes to any more is at its end.
+    fn lets_go(&mut self) {
+        (self.stdout.held, self.stderr.held) = (None, None);
     }
 
     /// It has ended, and nobody can say anything any more.
@@ -285,6 +311,8 @@ impl<'a> Running<'a> {
             if let Some(pipe) = &self.stdin {
                 add(pipe.as_fd(), PollFlags::POLLOUT, 3);
             }
+            // It counts in milliseconds; a part of one is no reason to ask without end.
+            let time = Duration::from_millis(time.as_micros().div_ceil(1000) as u64);
             let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
             match poll(&mut fds, time) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}

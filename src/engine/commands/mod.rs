@@ -6,6 +6,7 @@ mod child;
 pub mod guard;
 mod log;
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,6 +24,9 @@ use child::{Ended, Watch};
 
 /// How often a command that runs, or waits for its turn, is asked about.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// So long a command holds up those that wait behind it, and what is to be told of those before it.
+pub const PATIENCE: Duration = Duration::from_millis(8);
 
 /// For the C table.
 pub extern "C" fn command(command: Bytes, to: *mut c_void, write: Write) {
@@ -46,6 +50,37 @@ fn is_stopped() -> bool {
     job != 0 && word(status::STOP) == job
 }
 
+/// A command that takes its time lets those behind it go elsewhere; also those that were on their way here meanwhile.
+pub struct HoldsUp {
+    since: Instant,
+    /// When it is looked at again.
+    due: Cell<Duration>,
+}
+
+impl Default for HoldsUp {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            due: Cell::new(PATIENCE),
+        }
+    }
+}
+
+impl HoldsUp {
+    fn look(&self) {
+        let now = self.since.elapsed();
+        if now >= self.due.get() {
+            self.due.set(now + LOOK);
+            context().command_holds_up();
+        }
+    }
+
+    /// How long until then.
+    fn look_in(&self) -> Duration {
+        self.due.get().saturating_sub(self.since.elapsed())
+    }
+}
+
 fn run(mut command: Command) -> std::io::Result<ShellResult> {
     if let Some(range) = &command.range {
         let mut bytes = vec![0; range.to.saturating_sub(range.from) as usize];
@@ -63,7 +98,11 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
         ..ShellResult::default()
     };
     let halted = || board.map_or(0, Board::halted);
-    let stops = || is_stopped() || halted() == 2;
+    let holds_up = HoldsUp::default();
+    let stops = || {
+        holds_up.look();
+        is_stopped() || halted() == 2
+    };
     while result.tries < command.how.tries.max(1) {
         let waited = board.is_none_or(|board| board.take_turn(command.how.delay, &stops));
         if !waited || stops() || result.tries == 0 && halted() != 0 {
@@ -81,6 +120,7 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
             Watch {
                 limit,
                 stops: &stops,
+                holds_up: &holds_up,
             },
         )?;
         let took = since.elapsed();

@@ -161,6 +161,21 @@ fn a_map_is_ended_while_an_engine_dies() {
 }
 
 #[test]
+fn engines_give_back_what_waits_while_one_dies() {
+    every_order(Plan {
+        items: 5,
+        dealt: true,
+        troubles: 2,
+        wanted: |trouble| match trouble {
+            Trouble::Dies { at, .. } => at,
+            Trouble::GivesBack(_) | Trouble::Ends(EndEarly::Cancel) => true,
+            _ => false,
+        },
+        ..PLAN
+    });
+}
+
+#[test]
 fn an_engine_that_lacks_an_artifact_gets_it_open() {
     let mut world = World::new(Plan {
         items: 1,

@@ -16,6 +16,8 @@ struct Sizes {
     depth: usize,
     /// How many engines may be lost.
     losses: u32,
+    /// How often what waits at an engine may be given back.
+    given_back: u32,
 }
 
 #[derive(Clone)]
@@ -25,6 +27,7 @@ struct Tried {
     /// By index, the results and errors that were told.
     told: Vec<u32>,
     losses: u32,
+    given_back: u32,
     /// Chunks that have come, also those that nobody wanted any more.
     come: u64,
     /// What an engine that was lost last had: its answer may come late.
@@ -40,6 +43,8 @@ enum Event {
     Ended(usize, u64),
     /// The worker, the item that it was at, and whether that took too long.
     Lost(usize, Option<u64>, bool),
+    /// What waits behind the worker's first piece.
+    GivenBack(usize),
     Late,
     Stopped,
 }
@@ -52,6 +57,7 @@ impl Tried {
             sizes,
             told: vec![0; total as usize],
             losses: 0,
+            given_back: 0,
             come: 0,
             late: None,
         }
@@ -83,6 +89,9 @@ impl Tried {
                 continue;
             };
             events.extend((0..=piece.items()).map(|done| Event::Ended(worker, done)));
+            if self.ledger.held(worker) > 1 && self.given_back < self.sizes.given_back {
+                events.push(Event::GivenBack(worker));
+            }
             if self.losses < self.sizes.losses {
                 events.push(Event::Lost(worker, None, false));
                 for item in piece.first()..piece.first() + piece.items() {
@@ -125,6 +134,26 @@ impl Tried {
                 self.late = self.ledger.first_held(worker).map(|piece| (worker, piece));
                 let given_up = self.ledger.lost(worker, at, give_up);
                 self.tell(given_up.into_iter().map(|one| one.item));
+            }
+            Event::GivenBack(worker) => {
+                self.given_back += 1;
+                let (first, behind) = {
+                    let held = &self.ledger.held[worker];
+                    (held[0], held.iter().skip(1).copied().collect::<Vec<_>>())
+                };
+                let items: Vec<u64> = behind
+                    .iter()
+                    .map(|number| self.ledger.pieces[number].first())
+                    .collect();
+                self.ledger.given_back(worker, &behind);
+                assert_eq!(self.ledger.held[worker], [first]);
+                let next = self.ledger.waiting.iter();
+                let next = next.map(|number| self.ledger.pieces[number].first());
+                let next: Vec<u64> = next.take(items.len()).collect();
+                assert!(
+                    self.ledger.stopped || next == items,
+                    "they come next, in their order"
+                );
             }
             Event::Late => {
                 let (worker, piece) = self.late.take().unwrap();
@@ -171,7 +200,7 @@ impl Tried {
         let late = |worker| self.late.is_some_and(|(late, _)| late == worker);
         let mut state = self.ledger.state(late);
         state.extend(self.told.iter().map(|count| u64::from(*count)));
-        state.extend([self.come, self.losses.into()]);
+        state.extend([self.come, self.losses.into(), self.given_back.into()]);
         state
     }
 }
@@ -246,6 +275,7 @@ fn four_chunks_on_three_engines_in_every_order() {
         items: 1,
         depth: 1,
         losses: 2,
+        given_back: 0,
     });
 }
 
@@ -257,6 +287,19 @@ fn an_item_may_end_three_engines_in_every_order() {
         items: 1,
         depth: 2,
         losses: 6,
+        given_back: 0,
+    });
+}
+
+#[test]
+fn what_waits_is_given_back_in_every_order() {
+    every_order(Sizes {
+        workers: 2,
+        chunks: 3,
+        items: 1,
+        depth: 3,
+        losses: 2,
+        given_back: 2,
     });
 }
 
@@ -268,6 +311,7 @@ fn chunks_are_divided_by_limits_and_deaths_in_every_order() {
         items: 2,
         depth: 1,
         losses: 2,
+        given_back: 0,
     });
 }
 

@@ -40,7 +40,7 @@ impl Map {
         let (runners, mut assignment, ranks, captures) = match workers {
             Workers::Engines { function, captures } => {
                 let ranks: Vec<Rank> = engines.iter().map(|(_, rank, _)| *rank).collect();
-                let dispatch = Box::new(Schedule::new(kind, fixed));
+                let dispatch = Box::new(Schedule::new(kind, fixed).of_commands(options.commands));
                 let assignment = Assignment::new(items, ranks.len(), dispatch);
                 let hash = captures.as_ref().map(|info| info.hash);
                 let runners = Runners::Engines(Box::new(task(function, hash, &options)));

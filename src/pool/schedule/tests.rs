@@ -10,6 +10,12 @@ fn assigned(kind: Kind, total: Option<u64>, fixed: Option<u64>, workers: usize) 
     Assignment::new(total, workers, Box::new(Schedule::new(kind, fixed)))
 }
 
+/// Shell commands, that many.
+fn commands(total: u64, workers: usize) -> Assignment {
+    let schedule = Schedule::new(Kind::Dynamic, Some(1)).of_commands(true);
+    Assignment::new(Some(total), workers, Box::new(schedule))
+}
+
 /// The decisions; `None` at the end.
 fn decide(assignment: &mut Assignment) -> Option<Vec<Decision>> {
     match assignment.next(&Elsewhere::default()) {
@@ -324,4 +330,56 @@ fn a_process_does_no_more_items_than_it_may() {
             assert_eq!(all, (0..items).collect::<Vec<_>>(), "{case}");
         }
     }
+}
+
+/// Gives inputs as they are asked for; the pieces that each worker is sent.
+fn sent(map: &mut Assignment) -> Vec<Vec<u32>> {
+    let mut sent = vec![Vec::new(); map.ledger().workers()];
+    let mut pulled = true;
+    while std::mem::take(&mut pulled) {
+        for decision in decide(map).unwrap() {
+            match decision {
+                Decision::Pull { chunks, .. } => {
+                    for _ in 0..chunks {
+                        map.pulled(1, false);
+                    }
+                    pulled = true;
+                }
+                Decision::Send { piece, worker } => sent[worker].push(piece),
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn short_commands_wait_at_engines_and_long_ones_do_not() {
+    for (milliseconds, least, most) in [(1, 12, 20), (5, 3, 4), (30, 1, 1)] {
+        let mut map = commands(1000, 2);
+        let first = sent(&mut map);
+        let took = Duration::from_millis(milliseconds);
+        map.finished(0, first[0][0], 1, took);
+        sent(&mut map);
+        for worker in 0..2 {
+            let held = map.ledger().held(worker);
+            assert!((least..=most).contains(&held), "{milliseconds} ms: {held}");
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_is_held_up_is_sent_nothing_before_its_command_ends() {
+    let mut map = commands(1000, 2);
+    let first = sent(&mut map);
+    map.finished(0, first[0][0], 1, Duration::from_millis(1));
+    let more = sent(&mut map);
+    assert!(more[1].len() > 2);
+    // The first one that it was sent goes on.
+    assert_eq!(map.given_back(1, &more[1]), more[1].len() as u64);
+    map.finished(0, more[0][0], 1, Duration::from_millis(1));
+    let moved = sent(&mut map);
+    assert!(moved[1].is_empty() && !moved[0].is_empty());
+    assert_eq!(map.ledger().held(1), 1);
+    map.finished(1, first[1][0], 1, Duration::from_millis(1));
+    assert!(!sent(&mut map)[1].is_empty());
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use regatta_cell::options::MapOptions;
+use regatta_cell::options::{MapOptions, Schedule};
 
 use super::*;
 use crate::ids::ArtifactId;
@@ -38,6 +38,8 @@ pub struct Desk {
     /// It is at the first item of its first chunk; otherwise before it.
     pub is_at: bool,
     pub stop: Option<JobId>,
+    /// Since it began its chunk.
+    pub has_given_back: bool,
 }
 
 impl Desk {
@@ -73,7 +75,16 @@ impl Desk {
         let chunk = span.chunk;
         let message = FromEngine::ChunkDone { job, chunk, ended };
         self.says.push((message, Payload::of(results).unwrap()));
-        self.is_at = false;
+        (self.is_at, self.has_given_back) = (false, false);
+    }
+
+    /// Gives back what waits behind its first chunk.
+    pub fn gives_back(&mut self) {
+        let behind = self.chunks.split_off(1);
+        let job = behind[0].0;
+        let chunks = behind.iter().map(|(_, span, _)| span.chunk).collect();
+        self.says(FromEngine::GivenBack { job, chunks });
+        self.has_given_back = true;
     }
 }
 
@@ -226,6 +237,7 @@ impl Caller {
     }
 
     pub fn begins(&mut self, options: MapOptions) {
+        let is_eager = options.schedule == Schedule::Dynamic;
         (self.given, self.over) = (0, None);
         self.told.fill(0);
         self.asked.clear();
@@ -243,7 +255,7 @@ impl Caller {
             },
         };
         self.says(&FromCaller::Begin(Box::new(begin)), &Payload::None);
-        for _ in 0..EAGER {
+        for _ in 0..if is_eager { EAGER } else { 0 } {
             self.gives(1);
         }
     }

@@ -16,6 +16,8 @@ pub enum Trouble {
     /// It dies just after it has answered.
     AnswersAndDies(EngineId),
     Panics(EngineId),
+    /// Its command takes its time: what waits behind it is to run elsewhere.
+    GivesBack(EngineId),
     /// The caller cancels; Ctrl-C; the same with force; nobody waits any longer.
     CallerCancels,
     Ends(EndEarly),

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, channel};
 
-use regatta_cell::options::MapOptions;
+use regatta_cell::options::{MapOptions, Schedule};
 
 use super::recorder::{Caller, Desk, Office};
 pub use super::trouble::{Event, Trouble};
@@ -28,6 +28,8 @@ pub struct Plan {
     pub background: bool,
     /// How many inputs there are is not said before they have all come.
     pub unsaid: bool,
+    /// They are dealt to the engines one by one, so that some wait there.
+    pub dealt: bool,
     pub troubles: usize,
     /// Which of them.
     pub wanted: fn(Trouble) -> bool,
@@ -40,6 +42,7 @@ pub const PLAN: Plan = Plan {
     slow_caller: false,
     background: false,
     unsaid: false,
+    dealt: false,
     troubles: 1,
     wanted: |_| true,
 };
@@ -61,6 +64,12 @@ fn options(plan: Plan) -> MapOptions {
         function: "f".to_owned(),
         collect: plan.collect,
         background: plan.background,
+        schedule: if plan.dealt {
+            Schedule::Static
+        } else {
+            Schedule::Dynamic
+        },
+        chunk: plan.dealt.then_some(1),
         // So short that whoever is looked at twice at the same item is late.
         timeout: Some(Duration::from_nanos(1)),
         ..MapOptions::default()
@@ -236,9 +245,10 @@ impl World {
     pub fn troubles(&self) -> Vec<Event> {
         let mut troubles = Vec::new();
         for engine in ENGINES.into_iter().filter(|engine| self.lives(*engine)) {
-            let (is_busy, is_up, is_slow) = self.office.with(engine, |desk| {
-                (!desk.chunks.is_empty(), desk.is_up, desk.is_at)
-            });
+            let (chunks, is_up, is_slow) = self
+                .office
+                .with(engine, |desk| (desk.chunks.len(), desk.is_up, desk.is_at));
+            let is_busy = chunks > 0;
             for at in [false, true]
                 .into_iter()
                 .filter(|at| !at || is_busy && is_up)
@@ -255,6 +265,9 @@ impl World {
                 troubles.push(Trouble::IsSlow(engine));
                 troubles.push(Trouble::AnswersAndDies(engine));
                 troubles.push(Trouble::Panics(engine));
+            }
+            if is_up && chunks > 1 {
+                troubles.push(Trouble::GivesBack(engine));
             }
         }
         troubles.push(Trouble::CallerDies);
@@ -325,6 +338,11 @@ impl World {
                 });
             }
             Trouble::Panics(engine) => self.says(engine, |desk| desk.ends_chunk(Some(0), true)),
+            Trouble::GivesBack(engine) => {
+                self.says(engine, Desk::gives_back);
+                let chunks = self.office.with(engine, |desk| desk.chunks.len());
+                assert_eq!(chunks, 1, "it was sent more behind what holds it up");
+            }
             Trouble::CallerCancels => {
                 self.caller.says(&FromCaller::Cancel, &Payload::None);
                 self.hear_caller();
@@ -444,6 +462,7 @@ impl World {
                         desk.is_killed,
                         desk.is_at,
                         desk.stop.is_some(),
+                        desk.has_given_back,
                         self.state.late.contains_key(&engine),
                     ];
                     let chunks = desk.chunks.iter().filter(|_| !desk.is_gone);
