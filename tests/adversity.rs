@@ -95,6 +95,37 @@ fn a_full_folder_for_temporary_files_while_warm() {
 }
 
 #[test]
+fn no_room_for_what_c_is_compiled_to() {
+    let shelf = format!("{}/regatta/c", cache());
+    let mounts = format!("mkdir -p \"{shelf}\" && mount -t tmpfs -o size=16k none \"{shelf}\"");
+    let mut session = mounted(&mounts, &[]);
+    session.prompt(PATIENCE);
+    session.cells(&["let kept = 40;"]);
+    let source = "%%c\nint plus(int x) { return x + 2; }";
+    // The first time the linker is short of room, the second time the compiler.
+    for fill in ["true", &format!("cat /dev/zero > {shelf}/fill 2>/dev/null")] {
+        session.cell(&format!("!{fill}; true"));
+        let shown = session.cell(source);
+        contains(&shown, &["there is no room in", "XDG_CACHE_HOME"]);
+        assert_eq!(shown.matches("error").count(), 1, "{shown}");
+        lacks(&shown, &RAW);
+        contains(
+            &session.cell("plus(kept)"),
+            &["cannot find function `plus`"],
+        );
+        contains(&session.cell("kept + 2"), &["42"]);
+    }
+    session.cell(&format!(
+        "!mount -o remount,size=1m {shelf}; rm {shelf}/fill; ls -A {shelf} | wc -l"
+    ));
+    contains(&session.cell(source), &["fn plus(x: i32) -> i32"]);
+    contains(&session.cell("plus(kept)"), &["42"]);
+    // The library, and what the compiler said of it.
+    contains(&session.cell(&format!("!ls -A {shelf} | wc -l")), &["2"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
 fn no_room_in_shared_memory() {
     let mut session = mounted(
         "mount -t tmpfs -o size=4k none /dev/shm && (cat /dev/zero > /dev/shm/fill 2>/dev/null; true)",

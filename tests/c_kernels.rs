@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use support::{PATIENCE, Session, contains, lacks};
@@ -245,6 +246,94 @@ fn what_the_compiler_says_is_shown_with_the_user_s_lines() {
         &["fn nm()"],
     );
     contains(&session.cell("nm()"), &["20"]);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn c_that_never_ends_is_interrupted() {
+    let mut session = Session::start();
+    let source = "%%c -fopenmp\n#include <stdio.h>\nvoid forever(void) { for (volatile long i = 0;; i++) {} }\n\
+                  void everywhere(void) {\n#pragma omp parallel\n{ for (volatile long i = 0;; i++) {} }\n}\n\
+                  void ticks(void) { puts(\"tick\"); for (volatile long i = 0;; i++) {} }\n\
+                  double sum(const double *x, size_t n) { double s = 0;\n#pragma omp parallel for reduction(+:s)\n\
+                  for (size_t i = 0; i < n; i++) s += x[i];\nreturn s; }";
+    contains(
+        &session.cell(source),
+        &[
+            "fn forever()",
+            "fn everywhere()",
+            "fn sum(x: &[f64]) -> f64",
+        ],
+    );
+    session.cell("%pool start -n 2");
+    let sum = "sum(&vec![0.5; 100_000])";
+    for code in ["forever()", "everywhere()"] {
+        session.enter(code);
+        std::thread::sleep(Duration::from_millis(500));
+        contains(
+            &session.interrupt(),
+            &["interrupted; the local engine was restarted"],
+        );
+        contains(&session.cell(sum), &["50000.0"]);
+        session.enter(&format!("%px {code}"));
+        std::thread::sleep(Duration::from_millis(500));
+        contains(&session.interrupt(), &["engines 0,1 interrupted"]);
+        contains(&session.cell(&format!("%px {sum}")), &["50000.0"]);
+    }
+    // What it has printed is there already.
+    session.enter("ticks()");
+    session.shows("tick", PATIENCE);
+    contains(&session.interrupt(), &["interrupted"]);
+    // Threads of OpenMP's beside those of a pool.
+    session.cell("%pool start threads --name t -n 2");
+    let shown = session
+        .cell("let sums = %map -q |n: usize| sum(&vec![0.5; n]) over [2usize, 40, 100_000]\nsums");
+    contains(&shown, &["[1.0, 20.0, 50000.0]"]);
+    let shown = session.cell("%pool use p0\nlet sums = %map -q |n: usize| sum(&vec![0.5; n]) over [2usize, 40, 100_000]\nsums");
+    contains(&shown, &["[1.0, 20.0, 50000.0]"]);
+    assert_eq!(session.end(), 0);
+}
+
+/// The file of the cache that holds this name.
+fn compiled(name: &str) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache"),
+        PathBuf::from,
+    );
+    let entries = fs::read_dir(cache.join("regatta/c")).expect("what was compiled");
+    let mut files = entries.flatten().map(|entry| entry.path());
+    let holds = |file: &PathBuf| {
+        let bytes = fs::read(file).unwrap_or_default();
+        let mut parts = bytes.windows(name.len());
+        file.extension().is_some_and(|end| end == "so") && parts.any(|part| part == name.as_bytes())
+    };
+    files.find(holds).expect("a library with this name")
+}
+
+#[test]
+fn what_c_was_compiled_to_outlives_its_file_and_is_checked() {
+    let mut session = Session::start();
+    let name = format!("kept_{}", std::process::id());
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("k.c");
+    fs::write(&source, format!("int {name}(int x) {{ return x + 1; }}\n")).expect("a file");
+    let source = format!("%c --file {}", source.display());
+    session.cell(&source);
+    contains(&session.cell(&format!("{name}(1)")), &["2"]);
+    fs::remove_file(compiled(&name)).expect("ours");
+    // An engine that comes later has it all the same.
+    session.cell("%pool start -n 1");
+    contains(&session.cell(&format!("%px {name}(2)")), &["3"]);
+    session.cell(&source);
+    // One that is cut short, as a machine may leave it that stops, is compiled anew.
+    let file = compiled(&name);
+    let whole = fs::read(&file).expect("a library");
+    fs::remove_file(&file).expect("ours");
+    fs::write(&file, &whole[..whole.len() / 2]).expect("half of it");
+    contains(&session.cell(&source), &[&format!("fn {name}(x: i32)")]);
+    contains(&session.cell(&format!("{name}(4)")), &["5"]);
+    let again = fs::read(&file).expect("a library");
+    assert!(again == whole, "{} bytes", again.len());
     assert_eq!(session.end(), 0);
 }
 

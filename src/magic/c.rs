@@ -14,7 +14,8 @@ use crate::session::{CRequest, Done, Session};
     after_help = "Numbers are numbers; `const T *x, size_t n` is `x: &[T]`, `T *x, size_t n` is `x: &mut [T]`, and one \
                   length serves several slices, which must have it; `const char *` is `&str`; structs of numbers are \
                   structs. What has no safe form is `unsafe`, in `kernels_raw`. `$CC` chooses the compiler, else it is \
-                  `cc`. Unless another `-O` is given it is `-O2`."
+                  `cc`. Unless another `-O` is given it is `-O2`. `#define`s in capitals that are numbers are constants. \
+                  `OMP_NUM_THREADS` counts from an engine's first OpenMP code on: `%env` it before."
 )]
 pub struct C {
     /// a library to link, such as `m`
