@@ -102,6 +102,8 @@ fn argument<'v>(
         return (Place::OptionName(magic), start);
     }
     match before.as_slice() {
+        [_] if subcommand.is_some() && magic.takes_code => (Place::First(magic), start),
+        _ if subcommand.is_some() && magic.takes_code => code_place(text, cursor),
         _ if subcommand.is_some() => (Place::Positional(magic), start),
         [] => match only_positional(magic).map(|option| &option.value) {
             Some(ValueKind::File) => (Place::File, start),

@@ -66,6 +66,7 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeping, edits: &mut Edits) -> Re
         return Err(format!("it is generic over `{generic}`; give it one type"));
     }
     let mut key = "::regatta_cell::memo::Key::new()".to_owned();
+    let mut called = String::new();
     let parameters = function.param_list().into_iter();
     for parameter in parameters.flat_map(|list| list.params()) {
         let name = match parameter.pat() {
@@ -87,7 +88,9 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeping, edits: &mut Edits) -> Re
                 "its argument `{parameter}` is no value that can be looked up"
             ));
         }
-        key.push_str(&format!(".and(&{name})"));
+        let one = format!(".and(&{name})");
+        key.push_str(&one);
+        called.push_str(&one);
     }
     let kind = function.ret_type().and_then(|kind| kind.ty());
     let mut result = "()".to_owned();
@@ -132,7 +135,8 @@ fn one(tree: &Tree, function: &ast::Fn, keeps: Keeping, edits: &mut Edits) -> Re
         format!(
             " static REGATTA_MEMO: ::regatta_cell::memo::Memo<{kept}> = ::regatta_cell::memo::Memo::new()\
              .of({name:?}, {limit}, {ttl}); \
-             match REGATTA_MEMO.find(&{key}) {{ Ok(kept) => {found}, Err(place) => place.{keep}((|| -> {result} {{"
+             match REGATTA_MEMO.find(&{key}) {{ Ok(kept) => {found}, Err(place) => place\
+             .called(|text| text{called}).{keep}((|| -> {result} {{"
         ),
     );
     edits.insert(tree.range(close.text_range()).start, "})()) } ");
@@ -155,7 +159,7 @@ mod tests {
             "let a = 1;\nfn f(n: u64, mut by: &[f64]) -> Vec<f64> { static REGATTA_MEMO: \
              ::regatta_cell::memo::Memo<Vec < f64 >> = ::regatta_cell::memo::Memo::new().of(\"f\", 0, 0); match REGATTA_MEMO\
              .find(&::regatta_cell::memo::Key::new().and(&n).and(&by)) { Ok(kept) => kept, Err(place) => \
-             place.keep((|| -> Vec < f64 > {\n    g(n) // why\n})()) } }\na"
+             place.called(|text| text.and(&n).and(&by)).keep((|| -> Vec < f64 > {\n    g(n) // why\n})()) } }\na"
         );
         let good = Keeping {
             good: true,
@@ -167,7 +171,7 @@ mod tests {
             good.contains("Memo<<Option < u8 > as ::regatta_cell::memo::Outcome>::Good>"),
             "{good}"
         );
-        assert!(good.contains("place.keep_good("), "{good}");
+        assert!(good.contains(").keep_good("), "{good}");
         assert!(good.contains(".of(\"f\", 70, 2000);"), "{good}");
     }
 

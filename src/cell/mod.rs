@@ -5,6 +5,7 @@
 mod aligned;
 mod binding;
 mod call;
+mod called;
 mod captures;
 pub mod completeness;
 mod depth;
@@ -37,6 +38,7 @@ mod uses;
 pub mod words;
 
 pub use aligned::aligned;
+pub use called::{Called, called};
 pub use captures::{bound, captured, closure};
 pub use completeness::{Completeness, completeness};
 pub use depth::{DEEPEST, nests_too_deeply};

@@ -8,9 +8,10 @@
 use ra_ap_syntax::ast::{self, HasName};
 use ra_ap_syntax::{AstNode as _, SyntaxNode};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::statics::{Changes, identifiers, tokens};
+use crate::outcome::{MadeOf, Part};
 
 /// What tables of kept results are called by the code that `%%memo` writes out.
 pub const TABLE: &str = "REGATTA_MEMO";
@@ -63,8 +64,8 @@ impl<'a> Meanings<'a> {
     }
 
     /// The same for the same definitions, in whatever order and layout they stand, in every session with the same
-    /// compiler and crates.
-    pub fn meaning(&self, item: &ast::Item, changes: &Changes) -> u128 {
+    /// compiler and crates; and what it goes by.
+    pub fn meaning(&self, item: &ast::Item, changes: &Changes) -> (u128, MadeOf) {
         let own = meant(item.syntax());
         let mut reached: BTreeSet<Vec<String>> = BTreeSet::from([own.clone()]);
         let mut crates: BTreeSet<Vec<String>> = BTreeSet::new();
@@ -100,7 +101,20 @@ impl<'a> Meanings<'a> {
             }
         }
         hasher.update(changes.rustc.as_bytes());
-        hasher.digest128()
+        let others = seen.iter().map(|at| &self.items[*at]);
+        let mut items: Vec<Part> = others.filter(|other| *other != item).map(part).collect();
+        items.sort_by(|one, other| (&one.name, one.tokens).cmp(&(&other.name, other.tokens)));
+        let made_of = MadeOf {
+            function: part(item),
+            items,
+            crates: crates
+                .into_iter()
+                .filter_map(|two| <[String; 2]>::try_from(two).ok())
+                .map(|[name, version]| (name, version))
+                .collect(),
+            rustc: changes.rustc.clone(),
+        };
+        (hasher.digest128(), made_of)
     }
 }
 
@@ -116,6 +130,56 @@ fn meant(item: &SyntaxNode) -> Vec<String> {
         }
     }
     all
+}
+
+/// An item as it is compared with what it was before.
+fn part(item: &ast::Item) -> Part {
+    let head = |node: Option<ast::Type>| node.map_or_else(String::new, |node| node.to_string());
+    let name = match item {
+        ast::Item::Impl(item) => match item.trait_() {
+            Some(of) => format!("impl {of} for {}", head(item.self_ty())),
+            None => format!("impl {}", head(item.self_ty())),
+        },
+        ast::Item::Use(item) => item.to_string().trim_end_matches(';').to_owned(),
+        other => item_name(other).map_or_else(String::new, |name| name.text().to_string()),
+    };
+    Part {
+        name,
+        tokens: xxh3_64(meant(item.syntax()).join("\0").as_bytes()),
+        text: as_written(item),
+    }
+}
+
+/// The text of an item without what `%%memo` has put around a function's body.
+fn as_written(item: &ast::Item) -> String {
+    let text = item.syntax().text().to_string();
+    let unwrapped = || {
+        let mut statics = item.syntax().descendants().filter_map(ast::Static::cast);
+        let table = statics.find(keeps_results)?.syntax().text_range().start();
+        let ast::Item::Fn(function) = item else {
+            return None;
+        };
+        let mut closures = item
+            .syntax()
+            .descendants()
+            .filter_map(ast::ClosureExpr::cast);
+        let inner = closures.find_map(|closure| {
+            let behind = closure.syntax().text_range().start() > table;
+            let body = ast::BlockExpr::cast(closure.body()?.syntax().clone())?;
+            (behind && closure.ret_type().is_some()).then(|| body.stmt_list())?
+        })?;
+        let outer = function.body()?.stmt_list()?;
+        let start = item.syntax().text_range().start();
+        let end = |token: ra_ap_syntax::SyntaxToken| usize::from(token.text_range().end() - start);
+        let begin =
+            |token: ra_ap_syntax::SyntaxToken| usize::from(token.text_range().start() - start);
+        Some(
+            text[..end(outer.l_curly_token()?)].to_owned()
+                + &text[end(inner.l_curly_token()?)..begin(inner.r_curly_token()?)]
+                + &text[begin(outer.r_curly_token()?)..],
+        )
+    };
+    unwrapped().unwrap_or(text)
 }
 
 /// The names of an item and of what is defined in it.
@@ -174,6 +238,7 @@ mod tests {
     use ra_ap_syntax::{Edition, SourceFile};
 
     use super::*;
+    use crate::cell::{Keeping, memoised};
 
     /// The meaning of `f`.
     fn of(source: &str) -> u128 {
@@ -182,7 +247,9 @@ mod tests {
         let f = items
             .iter()
             .find(|item| item_name(item).is_some_and(|name| name.text() == "f"));
-        Meanings::of(&items).meaning(f.unwrap(), &Changes::default())
+        Meanings::of(&items)
+            .meaning(f.unwrap(), &Changes::default())
+            .0
     }
 
     #[test]
@@ -237,7 +304,7 @@ mod tests {
         let meaning = |changes: &Changes| {
             let file = SourceFile::parse(&own, Edition::Edition2024).tree();
             let items: Vec<ast::Item> = file.items().collect();
-            Meanings::of(&items).meaning(&items[0], changes)
+            Meanings::of(&items).meaning(&items[0], changes).0
         };
         let with = |name: &str, version: &str, rustc: &str| {
             meaning(&Changes {
@@ -251,5 +318,26 @@ mod tests {
         assert_ne!(one, with("rand", "1.1", "1.95"));
         assert_ne!(one, with("rand", "1.0", "1.96"));
         assert_eq!(with("other", "1", "1.95"), with("other", "2", "1.95"));
+    }
+
+    #[test]
+    fn what_it_goes_by_is_told_as_the_user_wrote_it() {
+        let written =
+            "fn f(n: u64) -> u64 {\n    let by = |a: u64| -> u64 { a };\n    g(by(n)) // why\n}";
+        let (edits, _) = memoised(written, Keeping::default()).unwrap();
+        let source = edits.apply(written)
+            + "\nfn g(n: u64) -> u64 { N(n).0 }\nstruct N(u64);\nimpl N { fn m() {} }\nfn other() {}";
+        let file = SourceFile::parse(&source, Edition::Edition2024).tree();
+        let items: Vec<ast::Item> = file.items().collect();
+        let changes = Changes {
+            rustc: "rustc 1".to_owned(),
+            ..Changes::default()
+        };
+        let (_, made_of) = Meanings::of(&items).meaning(&items[0], &changes);
+        assert_eq!(made_of.function.text, written);
+        assert_eq!(made_of.function.name, "f");
+        let names = made_of.items.iter().map(|item| item.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["N", "g", "impl N"]);
+        assert_eq!(made_of.rustc, "rustc 1");
     }
 }

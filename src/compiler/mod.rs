@@ -59,6 +59,7 @@ use connection::{Awaited, Connection};
 pub use dependency::Dependency;
 pub use diagnostics::{Diagnostic, Extract, Place};
 pub use generated::ENTRY;
+pub use meaning::TABLE as MEMO_TABLE;
 use message::{Beginning, Id, StateId, ToCompiler};
 pub use refusal::is_full;
 pub use stderr::Building;

@@ -73,7 +73,7 @@ pub fn shared(source: &str, changes: &Changes) -> Edits {
             let mut symbol = format!("{SYMBOL}{:016x}_{}", hasher.finish(), name.text());
             if keeps_results(&found) {
                 let names = meanings.get_or_insert_with(|| Meanings::of(&items));
-                let meaning = names.meaning(item, changes);
+                let (meaning, made_of) = names.meaning(item, changes);
                 let mut hasher = DefaultHasher::new();
                 // With how much is kept, and how long.
                 tokens(found.syntax()).hash(&mut hasher);
@@ -85,7 +85,8 @@ pub fn shared(source: &str, changes: &Changes) -> Edits {
                 if let Some(end) = found.semicolon_token() {
                     let (upper, lower) = ((meaning >> 64) as u64, meaning as u64);
                     let end = end.text_range().start().into();
-                    edits.insert(end, format!(".meaning({upper}, {lower})"));
+                    let made_of = serde_json::to_string(&made_of).unwrap_or_default();
+                    edits.insert(end, format!(".meaning({upper}, {lower}, {made_of:?})"));
                 }
             }
             // Two items of the same text, such as `const _`.

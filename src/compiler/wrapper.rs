@@ -9,6 +9,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -83,12 +84,35 @@ pub fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Which compiler it is: another one may give other results.
-fn stamp(rustc: &Path) -> String {
-    let about = fs::metadata(rustc).ok();
+/// Which compiler it is, such as `rustc 1.95.0 (59807616e 2026-04-14) for x86_64-unknown-linux-gnu`: another one may give
+/// other results. It is asked once.
+fn version(rustc: &Rustc) -> String {
+    static KNOWN: Mutex<Vec<(Stamp, String)>> = Mutex::new(Vec::new());
+    let about = fs::metadata(&rustc.path).ok();
     let changed = about.as_ref().and_then(|about| about.modified().ok());
-    let length = about.map_or(0, |about| about.len());
-    format!("{} {length} {changed:?}", rustc.display())
+    let stamp = (rustc.path.clone(), about.map(|about| about.len()), changed);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, version)) = known.iter().find(|(other, _)| *other == stamp) {
+        return version.clone();
+    }
+    let output = rustc.command().arg("-vV").output();
+    let output = output.ok().filter(|output| output.status.success());
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let version = said
+        .as_deref()
+        .and_then(described)
+        .unwrap_or_else(|| format!("{stamp:?}"));
+    known.push((stamp, version.clone()));
+    version
+}
+
+/// A program's path, length and time.
+type Stamp = (OsString, Option<u64>, Option<SystemTime>);
+
+/// What `rustc -vV` says, as one line.
+fn described(said: &str) -> Option<String> {
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "))?;
+    Some(format!("{} for {host}", said.lines().next()?))
 }
 
 /// Tells cargo how it went.
@@ -246,7 +270,7 @@ impl Cell {
         };
         if between.contains(TABLE) {
             changes.versions = bundle::versions(arguments);
-            changes.rustc = stamp(Path::new(&rustc.path));
+            changes.rustc = version(rustc);
         }
         Ok(Some(Self {
             statics: statics::shared(&between, &changes),
@@ -449,6 +473,17 @@ mod tests {
         let steady = steady(&given);
         assert_eq!(steady[3], "metadata=regatta");
         assert_eq!(steady[5], given[5]);
+    }
+
+    #[test]
+    fn a_compiler_is_known_by_its_version_and_host() {
+        let said = "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\nrelease: 1.95.0\n";
+        let one = described(said);
+        let expected = "rustc 1.95.0 (59807616e 2026-04-14) for x86_64-unknown-linux-gnu";
+        assert_eq!(one.as_deref(), Some(expected));
+        assert_ne!(one, described(&said.replace("1.95.0", "1.96.0")));
+        assert_ne!(one, described(&said.replace("x86_64", "aarch64")));
+        assert_eq!(described("rustc 1.95.0"), None);
     }
 
     #[test]

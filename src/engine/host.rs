@@ -29,7 +29,7 @@ pub fn keep_first_items(items: Vec<Vec<u64>>) {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v9() -> *const Host {
+pub extern "C" fn regatta_host_v10() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -74,6 +74,7 @@ pub extern "C" fn regatta_host_v9() -> *const Host {
         memo_find: memo::find,
         memo_keep: memo::keep,
         memo_leave: memo::leave,
+        memo_explain: memo::explain,
     };
     &raw const TABLE
 }

@@ -115,10 +115,12 @@ impl Engine<'_> {
                 id,
                 rank,
                 size,
-                local,
+                pool,
+                session,
             } => {
                 context.status.open(&payload)?;
-                context.welcome(id, rank, size, local);
+                context.welcome(id, rank, size, pool.is_none());
+                context.memos.made_by(pool, rank, session);
                 context.link.send(&FromEngine::Ready, &Payload::None)?;
             }
             ToEngine::Resized { size } => context.resized(size),

@@ -11,7 +11,7 @@ use regatta_cell::options::MapOptions;
 use super::context::Context;
 use super::link::Link;
 use super::serve;
-use crate::ids::{ArtifactId, EngineId, JobId, Rank, ToolchainStamp};
+use crate::ids::{ArtifactId, EngineId, JobId, PoolName, Rank, ToolchainStamp};
 use crate::wire::places::Places;
 use crate::wire::{
     Channel, FromEngine, Function, FunctionAddress, Payload, RunEnd, Runs, Span, Task, ToEngine,
@@ -43,7 +43,8 @@ fn welcome() -> ToEngine {
         id: EngineId(7),
         rank: Rank(0),
         size: 2,
-        local: false,
+        pool: Some(PoolName("p0".to_owned())),
+        session: 0,
     }
 }
 

@@ -126,6 +126,10 @@ fn words_and_code<'a>(
 ) -> Result<WordsAndCode<'a>, Report> {
     Ok(match magic.takes {
         Takes::Line => (Vec::new(), call.args.as_str(), call.args_at),
+        Takes::Words if let Some((verb, from)) = verb_before_code(magic, &call.args) => {
+            let at = position(&call.args[..from], call.args_at);
+            (vec![verb.to_owned()], &call.args[from..], at)
+        }
         Takes::Words => {
             // A semicolon out of habit is no word.
             let words = split_words(call.args.trim_end_matches(';'), &call.name, command)?;
@@ -167,6 +171,14 @@ fn words_and_code<'a>(
             }
         }
     })
+}
+
+/// A subcommand behind which code stands, and where that begins.
+fn verb_before_code<'a>(magic: &Declared, args: &'a str) -> Option<(&'a str, usize)> {
+    let verb = args.split_whitespace().next()?;
+    let behind = args.trim_start().strip_prefix(verb)?;
+    let found = magic.code_behind.contains(&verb);
+    found.then(|| (verb, args.len() - behind.trim_start().len()))
 }
 
 fn split_words(text: &str, name: &str, command: &Command) -> Result<Vec<String>, Report> {

@@ -27,10 +27,16 @@ pub fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn vocabulary(session: &Session) -> Vocabulary {
     let magics: Vec<MagicWord> = ALL
         .iter()
-        .map(|magic| MagicWord {
-            cell_form: magic.has_cell_form,
-            takes_code: matches!(magic.takes, Takes::Code | Takes::WordsThenCode),
-            ..word(&magic.command())
+        .map(|magic| {
+            let mut word = word(&magic.command());
+            for sub in &mut word.subcommands {
+                sub.takes_code = magic.code_behind.contains(&sub.name.as_str());
+            }
+            MagicWord {
+                cell_form: magic.has_cell_form,
+                takes_code: matches!(magic.takes, Takes::Code | Takes::WordsThenCode),
+                ..word
+            }
         })
         .collect();
     let magics = with_pools(magics, session);

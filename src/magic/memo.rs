@@ -14,7 +14,7 @@ use crate::vocabulary::nearest;
 /// defines functions whose results are kept; lists what they have kept
 #[derive(Args)]
 #[command(
-    override_usage = "%%memo [OPTIONS], the functions on the lines below  ·  %memo [--all]  ·  %memo clear [NAME | --all]",
+    override_usage = "%%memo [OPTIONS], the functions on the lines below  ·  %memo [--all]  ·  %memo explain CALL  ·  %memo clear [NAME | --all]",
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Each function keeps its name and signature, and looks its arguments up first: in plain cells, in %px, \
@@ -24,7 +24,10 @@ use crate::vocabulary::nearest;
                   another crate's version or compiler, it computes anew; with the old one its results are there again. A \
                   function keeps up to 64 MiB in a process: the least recently used results go. Panics are not kept. \
                   `memo::fresh(|| f(3))` computes anew once; `memo::cached(\"name\", &key, || …)` keeps the value of any \
-                  expression under a name and a key. $REGATTA_MEMO names another folder than the cache's."
+                  expression under a name and a key. $REGATTA_MEMO names another folder than the cache's. \
+                  `%memo explain slow(3, 1.0)` says whether that call would find its result in the local engine or on disk, \
+                  and why not: it evaluates the arguments, with all that they do, and does not call the function. It counts \
+                  as no hit and no miss."
 )]
 pub struct Memo {
     #[command(subcommand)]
@@ -57,11 +60,14 @@ enum Verb {
         #[arg(long, conflicts_with = "function")]
         all: bool,
     },
+    /// says whether a call would find its result, and why not, without running it
+    #[command(override_usage = "%memo explain CALL")]
+    Explain,
     #[command(external_subcommand)]
     Other(Vec<String>),
 }
 
-const VERBS: [&str; 1] = ["clear"];
+const VERBS: [&str; 2] = ["clear", "explain"];
 
 /// Bytes that the results of a function may take on disk.
 const LIMIT: u64 = 1_000_000_000;
@@ -87,6 +93,7 @@ fn ttl(text: &str) -> Result<Duration, Report> {
 impl Magic for Memo {
     const NAME: &'static str = "memo";
     const HAS_CELL_FORM: bool = true;
+    const CODE_BEHIND: &'static [&'static str] = &["explain"];
     const EXAMPLES: &'static [Example] = &[
         Example {
             input: "%%memo\nfn fibonacci(n: u64) -> u64 { if n < 2 { n } else { fibonacci(n - 1) + fibonacci(n - 2) } }\n",
@@ -95,6 +102,10 @@ impl Magic for Memo {
         Example {
             input: "fibonacci(90);\n%memo",
             shows: "fibonacci",
+        },
+        Example {
+            input: "%memo explain fibonacci(90)",
+            shows: "hit",
         },
         Example {
             input: "%memo clear fibonacci",
@@ -121,6 +132,10 @@ impl Magic for Memo {
                 let rows = session.clear_memo(&which, sink)?;
                 sink.send(Event::Text(cleared(&rows)));
             }
+            Some(Verb::Explain) => {
+                let explained = session.explain_memo(call.text, call.at, sink)?;
+                sink.send(Event::Memo(explained));
+            }
             Some(Verb::Other(words)) => return Err(unknown(&words).into()),
         }
         Ok(())
@@ -132,9 +147,14 @@ const BELOW: &str =
 
 impl Memo {
     fn define(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        if self.verb.is_some() || self.all {
-            let what = if self.all { "--all" } else { "clear" };
-            let what = format!("`{what}` stands with `%memo`, which has no lines below");
+        let verb = match self.verb {
+            None => self.all.then_some("--all"),
+            Some(Verb::Clear { .. }) => Some("clear"),
+            Some(Verb::Explain) => Some("explain"),
+            Some(Verb::Other(words)) => return Err(unknown(&words).into()),
+        };
+        if let Some(verb) = verb {
+            let what = format!("`{verb}` stands with `%memo`, which has no lines below");
             return Err(Report::usage(what).into());
         }
         let keeps = Keeping {

@@ -96,6 +96,8 @@ pub trait Magic: clap::Args + 'static {
     const TAKES: Takes = Takes::Words;
     /// Whether there is a form `%%name` with a body.
     const HAS_CELL_FORM: bool = false;
+    /// Its subcommands behind which Rust code stands as it is.
+    const CODE_BEHIND: &'static [&'static str] = &[];
     /// Whether its options may stand behind the code too.
     const OPTIONS_BEHIND: bool = false;
     /// Whether `let name = %magic …` binds something.

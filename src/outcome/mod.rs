@@ -4,6 +4,7 @@
 mod engines;
 mod explained;
 mod map;
+mod memo;
 mod notice;
 mod report;
 mod scaling;
@@ -18,6 +19,10 @@ pub use explained::{
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
     JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
+};
+pub use memo::{
+    Change, Changed, DiffKind, DiffLine, Made, MadeOf, Maker, MemoDisk, MemoExplained, MemoWhy,
+    Nearest, Part,
 };
 pub use notice::Notice;
 pub use report::{ErrorKind, Mark, Report, Snippet};
@@ -104,6 +109,8 @@ pub enum Event {
     Compare(Compare),
     /// `%scaling`.
     Scaling(Scaling),
+    /// `%memo explain`.
+    Memo(MemoExplained),
     /// Timings of `%time` and `%timeit`.
     Timing(Timing),
     /// `%doc`.

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -63,6 +63,12 @@ const KEEP_MEMORY: &str =
 /// What a pipe holds, bytes.
 const PIPE: usize = 64 * 1024;
 
+/// When this session started its first engine, milliseconds since 1970.
+static BEGAN: LazyLock<u64> = LazyLock::new(|| {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+});
+
 impl Process {
     fn start(launch: &Launch, environment: &Environment) -> std::io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
@@ -114,7 +120,8 @@ impl Process {
             id: launch.id,
             rank: launch.rank,
             size: launch.size,
-            local: launch.pool.is_none(),
+            pool: launch.pool.clone(),
+            session: *BEGAN,
         };
         let page = Payload::Shared(process.page.clone());
         let channel = &mut process.channel;

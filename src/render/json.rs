@@ -13,6 +13,7 @@
 //! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
 //! | `scaling` | `function`, `kind` (`threads`, `processes`), `items`, `cores` (of this machine), `rows` (each `engines`, `walls` (one per run), `wall` (the best), `speedup` and `efficiency` against the first row, which has one engine, `serial_fraction` by Karp and Flatt, `null` on one engine), `serial_fraction` (by Amdahl's law, fitted), `fitted` (the engines of the rows that it is from) |
+//! | `memo` | `function`, `arguments`, `hit`, `why` (`there`, `never`, `changed`, `expired`, `dropped`), `on_disk` (its results are kept there and can be read), `made` (`null`, or `at`, `session` (its begin), `this_session`, `pool`, `engine`, `thread`); of a hit `in_memory`, `took`, `good_until`; `others` (results of other arguments) and `nearest` (each `arguments`, `made`); `changes` (each `what` (`body`, `item`, `added`, `gone`, `crate`, `rustc`), `name`, `cell`, `before`, `now`, `lines` that begin with `-`, `+` or a blank); `at` and `ttl` of what expired; `at`, `in_memory`, `limit` of what was dropped. `at`, `session` and `good_until` are seconds since 1970 |
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
 //! | `docs` | `path` (where it is defined), `signature` (Rust), `text` (Markdown), `imports` (paths, when a `use` is needed), `source` (`null`, or `place` and `code`) |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
@@ -26,7 +27,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::record::{self, Line, Told};
-use super::{engines, notices, output, record_error, record_job};
+use super::{engines, notices, output, record_error, record_job, record_memo};
 use crate::ids::CellId;
 use crate::outcome::{About, EngineOutcome, Event, Origin, PxReport, Sink};
 
@@ -141,6 +142,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Timeline(it) => self.tell(record_job::timeline(it)),
             Event::Compare(it) => self.tell(record_job::compare(it)),
             Event::Scaling(it) => self.tell(record_job::scaling(it)),
+            Event::Memo(it) => self.tell(record_memo::memo(it)),
             Event::MapFinished(about, report) => {
                 let job = Some(report.job);
                 let about = About { job, ..*about };

@@ -19,6 +19,7 @@ mod json;
 mod live;
 mod map;
 mod markdown;
+mod memo;
 mod notices;
 mod output;
 mod pager;
@@ -28,6 +29,7 @@ mod px;
 mod record;
 mod record_error;
 mod record_job;
+mod record_memo;
 mod report;
 #[cfg(test)]
 mod samples;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Scaling, Timeline};
+use super::record_memo::Memo;
 use super::timing as statistics;
 use crate::ids::{CellId, JobId, Rank};
 use crate::outcome::{Docs, Field, Plot, PoolKind, Rows, Stream, Table, Timing, Value};
@@ -46,6 +47,7 @@ pub(crate) enum Line<'a> {
     Timeline(Timeline<'a>),
     Compare(Compare<'a>),
     Scaling(Scaling<'a>),
+    Memo(Memo<'a>),
     Timing {
         per_loop: &'a [f64],
         loops: u64,

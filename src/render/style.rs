@@ -140,6 +140,24 @@ impl Style {
         }
     }
 
+    /// A line that is no more.
+    pub(crate) fn removed(&self, text: &str) -> String {
+        if self.colour {
+            text.red().to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A line that is new.
+    pub(crate) fn added(&self, text: &str) -> String {
+        if self.colour {
+            text.green().to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+
     pub(crate) fn strong(&self, text: &str) -> String {
         if self.colour {
             text.bold().to_string()

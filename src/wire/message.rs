@@ -19,7 +19,10 @@ pub enum ToEngine {
         id: EngineId,
         rank: Rank,
         size: u32,
-        local: bool,
+        /// `None`: the local engine.
+        pool: Option<PoolName>,
+        /// When the session began, milliseconds since 1970.
+        session: u64,
     },
     /// Run the entry function of an artifact.
     Run {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v9";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v10";
 
 /// What a caller is told that cannot read a result of its map.
 pub const UNDECODABLE: &str = "a result could not be decoded";
@@ -291,6 +291,8 @@ pub struct MemoCall {
     pub kind: Bytes,
     /// A hash of what it means; zero without one.
     pub meaning: [u64; 2],
+    /// What that is made of, as JSON; empty when it is not known.
+    pub made_of: Bytes,
     /// Bytes that its results may take on disk; 0: none are kept there.
     pub limit: u64,
     /// Milliseconds for which a result is good; 0: for ever.
@@ -320,6 +322,20 @@ pub struct MemoFound {
     /// When it was computed, milliseconds since 1970, and how many nanoseconds that took.
     pub made: u64,
     pub took: u64,
+}
+
+/// What a process's memory has of a result.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoMemory {
+    pub is_there: bool,
+    /// It went for others.
+    pub dropped: bool,
+    /// As in [`MemoFound`]; `made` is 0 where nobody has noted it.
+    pub made: u64,
+    pub took: u64,
+    /// How many other results are there.
+    pub others: u64,
 }
 
 /// What is counted of it in this process. But for `cleared` only the function's own code writes, which has a lock.
@@ -433,12 +449,21 @@ pub struct Host {
         to: *mut c_void,
         write: Write,
     ) -> MemoFound,
-    /// Keeps a result on disk, which took so many nanoseconds. One that another computation waits for may be written
-    /// later than this returns.
-    pub memo_keep:
-        extern "C" fn(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64, within: bool),
+    /// Keeps a result on disk, which took so many nanoseconds; `arguments` is how they read. One that another computation
+    /// waits for may be written later than this returns.
+    pub memo_keep: extern "C" fn(
+        of: *const MemoCounts,
+        key: Bytes,
+        arguments: Bytes,
+        value: Bytes,
+        took: u64,
+        within: bool,
+    ),
     /// Lets other processes compute it, or find it.
     pub memo_leave: extern "C" fn(of: *const MemoCounts, key: Bytes),
+    /// Tells the session why the result of these arguments is kept or not.
+    pub memo_explain:
+        extern "C" fn(of: *const MemoCounts, key: Bytes, arguments: Bytes, memory: MemoMemory),
 }
 
 unsafe extern "C" {

@@ -1,7 +1,7 @@
 //! A table of results by their encoded arguments, which takes so much memory and no more: the least recently used go.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, BuildHasherDefault};
 
 use crate::key::Fold;
 
@@ -9,6 +9,9 @@ pub(crate) type Table<T> = HashMap<Box<[u8]>, T, BuildHasherDefault<Fold>>;
 
 /// What an entry takes besides its encoded key and result, about.
 pub(crate) const OVERHEAD: usize = 96;
+
+/// So many of those that went are remembered by the hashes of their keys.
+const GONE: usize = 4096;
 
 pub(crate) struct Entry<V> {
     pub value: V,
@@ -25,6 +28,7 @@ pub(crate) struct Kept<V> {
     table: Table<Entry<V>>,
     clock: u64,
     bytes: usize,
+    gone: VecDeque<u64>,
 }
 
 impl<V> Kept<V> {
@@ -33,7 +37,18 @@ impl<V> Kept<V> {
             table: HashMap::with_hasher(BuildHasherDefault::new()),
             clock: 0,
             bytes: 0,
+            gone: VecDeque::new(),
         }
+    }
+
+    /// An entry that is not used for it.
+    pub fn peek(&self, key: &[u8]) -> Option<&Entry<V>> {
+        self.table.get(key)
+    }
+
+    /// Whether what was kept by this key went for others, not long ago.
+    pub fn went(&self, key: &[u8]) -> bool {
+        self.gone.contains(&self.table.hasher().hash_one(key))
     }
 
     pub fn len(&self) -> usize {
@@ -97,8 +112,17 @@ impl<V> Kept<V> {
             self.bytes -= bytes;
             last = used;
         }
+        let hasher = self.table.hasher().clone();
         let old = self.table.extract_if(|_, entry| entry.used <= last);
-        old.map(|(_, entry)| entry).collect()
+        let gone = &mut self.gone;
+        old.map(|(key, entry)| {
+            if gone.len() == GONE {
+                gone.pop_front();
+            }
+            gone.push_back(hasher.hash_one(&*key));
+            entry
+        })
+        .collect()
     }
 }
 
@@ -121,6 +145,7 @@ mod tests {
             );
         }
         assert!(kept.get(&[119]).is_some() && kept.get(&[1]).is_none());
+        assert!(kept.went(&[1]) && !kept.went(&[119]) && !kept.went(&[200]));
         assert!(kept.len() > 80);
         let counted = |kept: &Kept<u8>| kept.table.values().map(|entry| entry.bytes).sum::<usize>();
         assert_eq!(counted(&kept), kept.bytes());

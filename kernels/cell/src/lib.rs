@@ -7,6 +7,7 @@
 //!
 //! It is compiled by users, in every session: keep it small.
 
+mod arguments;
 mod arriving;
 pub mod c;
 mod captures;

@@ -8,6 +8,7 @@ use std::any::type_name;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -15,7 +16,8 @@ use std::time::{Instant, SystemTime};
 use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::host::{Bytes, Flight, MemoCall, MemoCounts, append, host};
+pub use crate::arguments::Arguments;
+use crate::host::{Bytes, Flight, MemoCall, MemoCounts, MemoMemory, append, host};
 use crate::kept::Kept as Table;
 use crate::key::Fold;
 pub use crate::key::Key;
@@ -81,23 +83,48 @@ const DISK: u64 = 1_000_000_000;
 thread_local! {
     /// Kept results that this thread is computing.
     static COMPUTING: Cell<u32> = const { Cell::new(0) };
-    /// The next calls compute anew.
-    static FRESH: Cell<bool> = const { Cell::new(false) };
+    /// What the next calls do.
+    static ASKED: Cell<Asked> = const { Cell::new(Asked::Kept) };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Kept,
+    /// They compute anew.
+    Anew,
+    /// The one of the function of this name, or of any, tells why its result is kept or not, and does not run.
+    Why(Option<&'static str>),
 }
 
 /// Computes anew what functions in `f` have kept, and keeps that; what these functions call themselves is
 /// looked up.
 pub fn fresh<R>(f: impl FnOnce() -> R) -> R {
-    let _before = Before(FRESH.replace(true));
+    let _before = Before(ASKED.replace(Asked::Anew));
     f()
 }
 
+/// Tells the session why the result of a call is kept or not, without running it; `name` is its function's. A call that
+/// keeps no results runs.
+pub fn explain<R>(name: Option<&'static str>, call: impl FnOnce() -> R) {
+    let before = Before(ASKED.replace(Asked::Why(name)));
+    let ended = catch_unwind(AssertUnwindSafe(call));
+    drop(before);
+    if let Err(payload) = ended
+        && !payload.is::<Explained>()
+    {
+        resume_unwind(payload);
+    }
+}
+
+/// With which a call ends that was explained.
+struct Explained;
+
 /// Puts the flag back, also when the function panics.
-struct Before(bool);
+struct Before(Asked);
 
 impl Drop for Before {
     fn drop(&mut self) {
-        FRESH.set(self.0);
+        ASKED.set(self.0);
     }
 }
 
@@ -112,6 +139,7 @@ pub fn cached<K: Argument + ?Sized, V: Serialize + DeserializeOwned>(
     compute: impl FnOnce() -> V,
 ) -> V {
     let memo = named(name, type_name::<V>());
+    let arguments = |text: Arguments| text.and(key);
     let key = Key::new().and(key);
     let found = memo.find(&key);
     let place = match found {
@@ -125,6 +153,7 @@ pub fn cached<K: Argument + ?Sized, V: Serialize + DeserializeOwned>(
         },
         Err(place) => place,
     };
+    let place = place.called(arguments);
     let value = compute();
     if let Ok(bytes) = postcard::to_allocvec(&value) {
         place.keep(bytes);
@@ -158,6 +187,8 @@ struct About {
     name: &'static str,
     kind: &'static str,
     meaning: [u64; 2],
+    /// What that is made of.
+    made_of: &'static str,
     limit: u64,
     ttl: u64,
 }
@@ -167,6 +198,7 @@ impl About {
         name: "",
         kind: "",
         meaning: [0; 2],
+        made_of: "",
         limit: 0,
         ttl: 0,
     };
@@ -179,6 +211,7 @@ impl About {
             name: Bytes::of(self.name.as_bytes()),
             kind: Bytes::of(self.kind.as_bytes()),
             meaning: self.meaning,
+            made_of: Bytes::of(self.made_of.as_bytes()),
             limit: self.limit,
             ttl: self.ttl,
         };
@@ -243,10 +276,11 @@ impl<V: Kept> Memo<V> {
         self
     }
 
-    /// The same with what the function means; results are kept on disk by it.
+    /// The same with what the function means; results are kept on disk by it. `made_of` says what that is made of.
     #[must_use]
-    pub const fn meaning(mut self, upper: u64, lower: u64) -> Self {
+    pub const fn meaning(mut self, upper: u64, lower: u64, made_of: &'static str) -> Self {
         self.about.meaning = [upper, lower];
+        self.about.made_of = made_of;
         self
     }
 
@@ -260,7 +294,42 @@ impl<V: Kept> Memo<V> {
     /// # Errors
     /// The place: whoever gets it computes.
     pub fn find(&self, key: &Key) -> Result<V, Place<'_, V>> {
-        self.find_unless(FRESH.get(), key)
+        match ASKED.get() {
+            Asked::Kept => self.find_unless(false, key),
+            Asked::Anew => self.find_unless(true, key),
+            Asked::Why(name) if name.is_none_or(|name| name == self.about.name) => {
+                Err(self.why(key))
+            }
+            Asked::Why(_) => self.find_unless(false, key),
+        }
+    }
+
+    /// The place of a result that is not computed: what is known of it is told once it is known how the arguments read.
+    #[cold]
+    fn why(&self, key: &Key) -> Place<'_, V> {
+        let bytes = key.bytes();
+        let mut state = self.state();
+        let counts = *state.counts.get_or_insert_with(|| self.about.counts());
+        let mut memory = MemoMemory::default();
+        if counts.is_none_or(|counts| counts.cleared.load(Relaxed) == state.cleared) {
+            memory.dropped = state.kept.went(bytes);
+            let entry = state.kept.peek(bytes);
+            memory.is_there = entry.is_some();
+            (memory.made, memory.took) = entry.map_or((0, 0), |entry| (entry.made, entry.took));
+            memory.others = state.kept.len() as u64 - u64::from(memory.is_there);
+        }
+        COMPUTING.set(COMPUTING.get() + 1);
+        Place {
+            memo: self,
+            key: bytes.into(),
+            disk: counts,
+            owner: false,
+            locked: false,
+            why: Some(Box::new(memory)),
+            arguments: Arguments::new(),
+            asked: ASKED.replace(Asked::Kept),
+            since: Instant::now(),
+        }
     }
 
     /// The same, or the place in any case when it is to be computed anew.
@@ -311,7 +380,9 @@ impl<V: Kept> Memo<V> {
             disk: counts.filter(|counts| counts.on_disk.load(Relaxed)),
             owner,
             locked: false,
-            fresh: FRESH.replace(false),
+            why: None,
+            arguments: Arguments::new(),
+            asked: ASKED.replace(Asked::Kept),
             since: Instant::now(),
         };
         if !anew && let Some(value) = place.on_disk(flight) {
@@ -351,11 +422,40 @@ pub struct Place<'a, V: Kept> {
     /// Another process may wait for this one.
     locked: bool,
     disk: Option<&'static MemoCounts>,
-    fresh: bool,
+    /// It is to be explained, and this is in memory.
+    why: Option<Box<MemoMemory>>,
+    /// How they read.
+    arguments: Arguments,
+    asked: Asked,
     since: Instant,
 }
 
 impl<V: Kept> Place<'_, V> {
+    /// Notes how the arguments read, where that is kept too.
+    #[must_use]
+    pub fn called(mut self, arguments: impl FnOnce(Arguments) -> Arguments) -> Self {
+        if self.disk.is_some() {
+            self.arguments = arguments(Arguments::new());
+            if let Some(memory) = self.why.take() {
+                self.explained(*memory);
+            }
+            self.since = Instant::now();
+        }
+        self
+    }
+
+    /// Ends the call with what is known of its result.
+    #[cold]
+    fn explained(self, memory: MemoMemory) -> ! {
+        if let Some(counts) = self.disk {
+            let arguments = Bytes::of(self.arguments.text().as_bytes());
+            (host().memo_explain)(counts, Bytes::of(&self.key), arguments, memory);
+        }
+        drop(self);
+        // No panic: nobody is told of it.
+        resume_unwind(Box::new(Explained));
+    }
+
     pub fn keep(mut self, value: V) -> V {
         self.keep_this(&value);
         value
@@ -376,7 +476,9 @@ impl<V: Kept> Place<'_, V> {
         let size = match self.disk {
             Some(counts) => postcard::to_allocvec(value).map(|bytes| {
                 let (key, value) = (Bytes::of(&self.key), Bytes::of(&bytes));
-                (host().memo_keep)(counts, key, value, took, COMPUTING.get() > 1);
+                let arguments = Bytes::of(self.arguments.text().as_bytes());
+                let within = COMPUTING.get() > 1;
+                (host().memo_keep)(counts, key, arguments, value, took, within);
                 bytes.len()
             }),
             None => postcard::serialize_with_flavor(value, Size::default()),
@@ -413,7 +515,7 @@ impl<V: Kept> Place<'_, V> {
 impl<V: Kept> Drop for Place<'_, V> {
     fn drop(&mut self) {
         COMPUTING.set(COMPUTING.get() - 1);
-        FRESH.set(self.fresh);
+        ASKED.set(self.asked);
         if let Some(counts) = self.disk.filter(|_| self.locked) {
             (host().memo_leave)(counts, Bytes::of(&self.key));
         }

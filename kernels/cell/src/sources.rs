@@ -5,6 +5,7 @@
 pub const FILES: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../Cargo.toml")),
     ("src/lib.rs", include_str!("../src/lib.rs")),
+    ("src/arguments.rs", include_str!("../src/arguments.rs")),
     ("src/arriving.rs", include_str!("../src/arriving.rs")),
     ("src/c.rs", include_str!("../src/c.rs")),
     ("src/captures.rs", include_str!("../src/captures.rs")),

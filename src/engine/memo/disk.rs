@@ -16,8 +16,10 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant, SystemTime};
 
+use super::traces::{Trace, Traces, origin};
+use crate::outcome::MadeOf;
 use heed::types::Bytes;
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RwTxn, WithoutTls};
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
 use nix::errno::Errno;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -38,8 +40,9 @@ const ASIDE: &str = "data.mdb.bad";
 const MAP: usize = 64 << 30;
 /// Processes and threads that may read at once.
 const READERS: u32 = 1024;
-/// Checksum, when it was computed (milliseconds since 1970), how long that took (nanoseconds).
-const HEAD: usize = 24;
+/// Checksum, when it was computed (milliseconds since 1970), how long that took (nanoseconds), how many bytes say by whom
+/// and of what; these, and the value, follow.
+const HEAD: usize = 28;
 /// A file with less than LMDB's two first pages is none.
 const LEAST: u64 = 8192;
 
@@ -61,6 +64,10 @@ pub struct Put {
     pub found: Found,
     /// Of its function.
     pub name: &'static str,
+    /// What the function is made of, as JSON.
+    pub made_of: &'static str,
+    /// By whom and of what it was made, see [`super::traces`].
+    pub origin: Vec<u8>,
     /// Bytes that the function may have here; when it has more, its oldest results go.
     pub limit: u64,
     /// It may wait for others, to be written with them.
@@ -123,6 +130,7 @@ pub struct Disk {
     values: Database<Bytes, Bytes>,
     /// By function: its entries, their bytes, its name.
     functions: Database<Bytes, Bytes>,
+    traces: Traces,
     folder: PathBuf,
     path: PathBuf,
     inode: u64,
@@ -177,7 +185,7 @@ impl Disk {
 
     fn with(folder: &Path, guard: File) -> Result<Self, DiskError> {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options.map_size(MAP).max_readers(READERS).max_dbs(2);
+        options.map_size(MAP).max_readers(READERS).max_dbs(4);
         // SAFETY: the file is changed through LMDB alone, as far as that is in our hands. Without a wait for the disk a
         // write is safe from the end of its process, and what the end of the machine leaves is read through first.
         let env = unsafe {
@@ -188,6 +196,7 @@ impl Disk {
         let mut write = env.write_txn()?;
         let values = env.create_database(&mut write, Some("values"))?;
         let functions = env.create_database(&mut write, Some("functions"))?;
+        let traces = Traces::open(&env, &mut write)?;
         write.commit()?;
         let path = folder.join(FILE);
         let about = fs::metadata(&path)?;
@@ -195,6 +204,7 @@ impl Disk {
             env,
             values,
             functions,
+            traces,
             folder: folder.to_owned(),
             path,
             inode: about.ino(),
@@ -225,16 +235,20 @@ impl Disk {
         Ok(())
     }
 
-    pub fn get(&self, key: &Key) -> Result<Option<Found>, DiskError> {
-        self.is_there()?;
-        let read = match self.env.read_txn() {
+    fn read(&self) -> Result<RoTxn<'_, WithoutTls>, DiskError> {
+        Ok(match self.env.read_txn() {
             // Readers that were killed hold their places.
             Err(heed::Error::Mdb(MdbError::ReadersFull)) => {
                 self.env.clear_stale_readers()?;
                 self.env.read_txn()?
             }
             read => read?,
-        };
+        })
+    }
+
+    pub fn get(&self, key: &Key) -> Result<Option<Found>, DiskError> {
+        self.is_there()?;
+        let read = self.read()?;
         let Some(bytes) = self.values.get(&read, key)? else {
             return Ok(None);
         };
@@ -257,20 +271,24 @@ impl Disk {
 
     fn put_one(&self, write: &mut RwTxn<'_>, put: &Put) -> Result<(), DiskError> {
         let Put { key, found, .. } = put;
-        let size = (key.len() + HEAD + found.value.len()) as u64;
+        let size = (key.len() + HEAD + put.origin.len() + found.value.len()) as u64;
         if size > put.limit {
             return Ok(());
         }
         let function = &key[..16];
-        let mut share = self
-            .functions
-            .get(write, function)?
-            .map_or_else(Share::default, share);
+        let known = self.functions.get(write, function)?.map(share);
+        if known.is_none() {
+            let made_of = put.made_of.as_bytes();
+            self.traces.made_of.put(write, function, made_of)?;
+        }
+        self.traces.is_back(write, key)?;
+        let mut share = known.unwrap_or_default();
         if let Some(old) = self.values.get(write, key)? {
             share.entries = share.entries.saturating_sub(1);
             share.bytes = share.bytes.saturating_sub((key.len() + old.len()) as u64);
         }
-        self.values.put(write, key, &bytes(key, found))?;
+        self.values
+            .put(write, key, &bytes(key, found, &put.origin))?;
         share.entries += 1;
         share.bytes += size;
         if share.bytes > put.limit {
@@ -292,6 +310,7 @@ impl Disk {
                     break;
                 }
                 self.values.delete(write, &other)?;
+                self.traces.goes(write, &other)?;
                 share.entries = share.entries.saturating_sub(1);
                 share.bytes = share.bytes.saturating_sub(size);
             }
@@ -320,6 +339,66 @@ impl Disk {
         Ok(found.into_values().collect())
     }
 
+    /// Who made a result, when and of what.
+    pub fn trace(&self, key: &Key) -> Result<Option<Trace>, DiskError> {
+        self.is_there()?;
+        let read = self.read()?;
+        Ok(self.values.get(&read, key)?.and_then(trace))
+    }
+
+    /// Looks at the results of a function, while it is wanted to go on.
+    pub fn each(
+        &self,
+        function: &[u8],
+        mut look: impl FnMut(Trace) -> bool,
+    ) -> Result<(), DiskError> {
+        self.is_there()?;
+        let read = self.read()?;
+        for entry in self.values.prefix_iter(&read, function)? {
+            let (_, value) = entry?;
+            if !trace(value).is_none_or(&mut look) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The other functions of a name, with what they are made of.
+    pub fn namesakes(&self, of: &[u8], wanted: &str) -> Result<Vec<(Key, MadeOf)>, DiskError> {
+        self.is_there()?;
+        let read = self.read()?;
+        let mut found = Vec::new();
+        for entry in self.functions.iter(&read)? {
+            let (function, record) = entry?;
+            let made_of = self.traces.made_of.get(&read, function)?;
+            let made_of = made_of.and_then(|text| serde_json::from_slice(text).ok());
+            if function != of
+                && name(record) == wanted
+                && let Some(made_of) = made_of
+            {
+                let mut key = [0; 32];
+                key[..16].copy_from_slice(function);
+                found.push((key, made_of));
+            }
+        }
+        Ok(found)
+    }
+
+    /// When a result went for others, milliseconds since 1970.
+    pub fn went(&self, key: &Key) -> Result<Option<u64>, DiskError> {
+        self.is_there()?;
+        let read = self.read()?;
+        let at = self.traces.dropped.get(&read, key)?;
+        Ok(at.map(|at| number(at, 0)))
+    }
+
+    pub fn entries(&self, function: &[u8]) -> Result<u64, DiskError> {
+        self.is_there()?;
+        let read = self.read()?;
+        let record = self.functions.get(&read, function)?;
+        Ok(record.map_or(0, |record| share(record).entries))
+    }
+
     /// Drops the results of the functions of these names, or all.
     pub fn clear(&self, wanted: Option<&[String]>) -> Result<(), DiskError> {
         self.is_there()?;
@@ -327,6 +406,7 @@ impl Disk {
         if wanted.is_none() {
             self.values.clear(&mut write)?;
             self.functions.clear(&mut write)?;
+            self.traces.clear(&mut write)?;
         }
         let mut functions = Vec::new();
         for entry in self.functions.iter(&write)? {
@@ -342,6 +422,7 @@ impl Disk {
             to[..16].copy_from_slice(&function);
             let range = (Bound::Included(&from[..]), Bound::Included(&to[..]));
             self.values.delete_range(&mut write, &range)?;
+            self.traces.forget(&mut write, &function, &range)?;
         }
         write.commit()?;
         self.written.store(true, Relaxed);
@@ -375,11 +456,13 @@ fn name(record: &[u8]) -> String {
     String::from_utf8_lossy(record.get(16..).unwrap_or_default()).into_owned()
 }
 
-fn bytes(key: &Key, found: &Found) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD + found.value.len());
+fn bytes(key: &Key, found: &Found, origin: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD + origin.len() + found.value.len());
     bytes.extend([0; 8]);
     bytes.extend(found.made.to_le_bytes());
     bytes.extend(found.took.to_le_bytes());
+    bytes.extend((origin.len() as u32).to_le_bytes());
+    bytes.extend(origin);
     bytes.extend(&found.value);
     let sum = checksum(key, &bytes[8..]);
     bytes[..8].copy_from_slice(&sum.to_le_bytes());
@@ -391,12 +474,27 @@ fn checksum(key: &[u8], bytes: &[u8]) -> u64 {
     xxh3_64(bytes) ^ xxh3_64(key)
 }
 
+/// What says by whom and of what a value was made, and the value.
+fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = bytes.split_at_checked(HEAD)?;
+    let length = u32::from_le_bytes(head[24..].try_into().ok()?);
+    rest.split_at_checked(length as usize)
+}
+
 fn found(key: &[u8], bytes: &[u8]) -> Option<Found> {
-    let value = bytes.get(HEAD..)?;
+    let (_, value) = parts(bytes)?;
     (number(bytes, 0) == checksum(key, &bytes[8..])).then(|| Found {
         value: value.to_vec(),
         made: number(bytes, 8),
         took: number(bytes, 16),
+    })
+}
+
+fn trace(bytes: &[u8]) -> Option<Trace> {
+    Some(Trace {
+        made: number(bytes, 8),
+        took: number(bytes, 16),
+        origin: origin(parts(bytes)?.0),
     })
 }
 
@@ -481,6 +579,7 @@ pub fn check(folder: &Path) -> Result<(), DiskError> {
             None => counted.push((key[..16].to_vec(), 1)),
         }
     }
+    disk.traces.check(&read)?;
     for (function, count) in counted {
         let record = disk.functions.get(&read, &function)?;
         if record.map(|record| share(record).entries) != Some(count) {
@@ -541,6 +640,8 @@ mod tests {
             key,
             found,
             name,
+            made_of: "",
+            origin: Vec::new(),
             limit,
             soon: false,
         }])
@@ -568,7 +669,7 @@ mod tests {
             bytes,
         };
         let shares = disk.shares().unwrap();
-        assert_eq!(shares, [of("f", 2, 2 * 56 + 4 + 100_000), of("g", 1, 56)]);
+        assert_eq!(shares, [of("f", 2, 2 * 60 + 4 + 100_000), of("g", 1, 60)]);
         disk.clear(Some(&["f".to_owned()])).unwrap();
         assert_eq!(disk.get(&key(1, 1)).unwrap(), None);
         assert_eq!(disk.get(&key(2, 1)).unwrap(), Some(result(b"", 4)));
@@ -581,15 +682,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path()).disk;
         put(&disk, key(2, 0), "other", result(&[0; 100], 0), LIMIT).unwrap();
-        let limit = 100 * 156;
+        let limit = 100 * 160;
         for n in 0..150 {
             let made = u64::from(1000 + n);
             put(&disk, key(1, n), "f", result(&[0; 100], made), limit).unwrap();
             let share = &disk.shares().unwrap()[0];
-            assert!(share.bytes <= limit && share.bytes == 156 * share.entries);
+            assert!(share.bytes <= limit && share.bytes == 160 * share.entries);
         }
         let has = |n| disk.get(&key(1, n)).unwrap().is_some();
         assert!(has(149) && has(100) && !has(0));
+        let went = |n| disk.went(&key(1, n)).unwrap().is_some();
+        assert!(went(0) && !went(149) && !went(999));
         assert!(disk.get(&key(2, 0)).unwrap().is_some());
         put(&disk, key(1, 999), "f", result(&vec![0; 20_000], 9), limit).unwrap();
         assert!(!has(999) && has(149), "it is more than all may take");

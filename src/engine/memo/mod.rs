@@ -2,29 +2,37 @@
 //! what the C table does for them.
 
 pub mod disk;
+mod explain;
 mod flight;
 mod shelf;
+mod traces;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use regatta_cell::host::{Bytes, Flight, MemoCall, MemoCounts, MemoFound, Write};
+use regatta_cell::host::{Bytes, Flight, MemoCall, MemoCounts, MemoFound, MemoMemory, Write};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::context::{Context, context};
 use super::host::text;
+use super::{link, notes};
+use crate::ids::{PoolName, Rank};
+use crate::outcome::Maker;
 use crate::wire::{FromEngine, MemoTold, Payload, WireError};
 use disk::{Disk, Found, Key, Put, now};
 use shelf::Shelf;
+use traces::Origin;
 
 /// The functions that this process has called.
 #[derive(Default)]
 pub struct Memos {
     functions: Mutex<Vec<&'static Function>>,
     shelf: Shelf,
+    /// Who this engine is, and when its session began.
+    maker: OnceLock<(Maker, u64)>,
 }
 
 /// Nanoseconds: a result that took as long is on disk before the call returns.
@@ -37,6 +45,8 @@ struct Function {
     counts: MemoCounts,
     name: String,
     meaning: [u8; 16],
+    /// What that is made of, as JSON.
+    made_of: String,
     limit: u64,
     ttl: u64,
     /// As it was told.
@@ -80,6 +90,21 @@ impl Told {
 }
 
 impl Memos {
+    /// Results are made by this engine of this session from now on.
+    pub fn made_by(&self, pool: Option<PoolName>, rank: Rank, session: u64) {
+        let maker = pool.map_or(Maker::Local, |pool| Maker::Engine {
+            pool: pool.0,
+            rank: rank.0,
+        });
+        let _ = self.maker.set((maker, session));
+    }
+
+    fn maker(&self) -> (Maker, u64) {
+        let (maker, session) = self.maker.get().cloned().unwrap_or_default();
+        let thread = notes::worker().map(|worker| Maker::Thread(worker.rank));
+        (thread.unwrap_or(maker), session)
+    }
+
     fn functions(&self) -> MutexGuard<'_, Vec<&'static Function>> {
         self.functions
             .lock()
@@ -203,6 +228,7 @@ pub extern "C" fn open(call: *const MemoCall) -> *const MemoCounts {
         counts,
         name,
         meaning: meaning.unwrap_or_default(),
+        made_of: text(call.made_of),
         limit: call.limit,
         ttl: call.ttl,
         told: Mutex::default(),
@@ -231,16 +257,34 @@ pub extern "C" fn find(
     answer
 }
 
-pub extern "C" fn keep(of: *const MemoCounts, key: Bytes, value: Bytes, took: u64, within: bool) {
+pub extern "C" fn keep(
+    of: *const MemoCounts,
+    key: Bytes,
+    arguments: Bytes,
+    value: Bytes,
+    took: u64,
+    within: bool,
+) {
     let function = function_of(of);
     // SAFETY: as above.
-    let (arguments, value) = unsafe { (key.as_slice(), value.as_slice()) };
-    let (key, value, made) = (function.key(arguments), value.to_vec(), now());
+    let (bytes, value) = unsafe { (key.as_slice(), value.as_slice()) };
+    let (key, value, made) = (function.key(bytes), value.to_vec(), now());
     let found = Found { value, made, took };
-    context().memos.shelf.keep(Put {
+    let memos = &context().memos;
+    let (by, session) = memos.maker();
+    let arguments = text(arguments);
+    let origin = Origin {
+        session,
+        by,
+        arguments,
+    };
+    memos.shelf.keep(Put {
         key,
         found,
         name: &function.name,
+        made_of: &function.made_of,
+        // Without it, the result is there all the same.
+        origin: postcard::to_stdvec(&origin).unwrap_or_default(),
         limit: function.limit,
         // What took as long outlives the process that made it, whenever that dies.
         soon: within || took < WORTH,
@@ -251,6 +295,20 @@ pub extern "C" fn leave(of: *const MemoCounts, key: Bytes) {
     // SAFETY: as above.
     let arguments = unsafe { key.as_slice() };
     context().memos.shelf.leave(&function_of(of).key(arguments));
+}
+
+pub extern "C" fn explain(of: *const MemoCounts, key: Bytes, arguments: Bytes, memory: MemoMemory) {
+    let function = function_of(of);
+    // SAFETY: as above.
+    let key = function.key(unsafe { key.as_slice() });
+    let explained = context()
+        .memos
+        .explain(function, &key, text(arguments), &memory);
+    // A session that is gone needs none.
+    let payload = postcard::to_stdvec(&explained).ok().map(Payload::of);
+    if let Some(Ok(payload)) = payload {
+        let _ = link::send(&FromEngine::Data, &payload);
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +322,7 @@ mod tests {
             counts: MemoCounts::default(),
             name: "f".to_owned(),
             meaning: [0; 16],
+            made_of: String::new(),
             limit: 0,
             ttl: 0,
             told: Mutex::default(),

@@ -14,7 +14,7 @@ use crate::wire::MemoTrouble;
 const FOLDER: &str = "REGATTA_MEMO";
 
 /// A version of what is written there.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Milliseconds for which nothing is written when that has failed.
 const PAUSE: u64 = 10_000;
@@ -42,6 +42,15 @@ enum State {
 }
 
 impl Shelf {
+    /// One whose file is open already.
+    #[cfg(test)]
+    pub fn of(disk: Disk) -> Self {
+        Self {
+            state: RwLock::new(State::Open(disk)),
+            ..Self::default()
+        }
+    }
+
     /// Asks the file; nothing when there is none.
     pub fn with<R>(&self, ask: impl Fn(&Disk) -> Result<R, DiskError>) -> Option<R> {
         for _ in 0..3 {
@@ -66,6 +75,11 @@ impl Shelf {
             }
         }
         None
+    }
+
+    /// Whether there is to be a file.
+    pub fn has_folder(&self) -> bool {
+        folder().is_some()
     }
 
     /// Keeps a result, now or soon.

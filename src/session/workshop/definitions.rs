@@ -8,6 +8,7 @@ use crate::cell::{
     Associated, ItemKind, ItemText, identifiers, implementation, imported, is_const_fn, normalised,
     split_items,
 };
+use crate::ids::CellId;
 use crate::session::namespace::Namespace;
 use crate::wire::places::Place;
 
@@ -248,6 +249,14 @@ impl Definitions {
     pub fn text(&self, function: &str) -> Option<&str> {
         let item = self.items.get(function)?;
         (item.kind == ItemKind::Fn).then_some(item.text.as_str())
+    }
+
+    /// The cell that has given a name another meaning, if one did.
+    pub fn changed_in(&self, name: &str) -> Option<CellId> {
+        self.changes.get(name).filter(|count| **count > 0)?;
+        let text = self.items.get(name)?.text.trim();
+        let homes = self.homes().filter(|(home, _)| *home == text);
+        homes.last().map(|(_, place)| place.cell)
     }
 
     /// Every item that has a name.
