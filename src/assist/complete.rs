@@ -248,7 +248,7 @@ mod tests {
             name: name.to_owned(),
             summary: format!("about {name}"),
             cell_form,
-            takes_code: ["map", "px", "weigh"].contains(&name),
+            takes_code: ["map", "px", "weigh", "explain"].contains(&name),
             options,
             subcommands: subcommands.to_vec(),
         };
@@ -303,12 +303,10 @@ mod tests {
                     "memo",
                     true,
                     vec![option("ok", None, ValueKind::None)],
-                    &[magic(
-                        "clear",
-                        false,
-                        vec![option("", None, ValueKind::Memo)],
-                        &[],
-                    )],
+                    &[
+                        magic("clear", false, vec![option("", None, ValueKind::Memo)], &[]),
+                        magic("explain", false, vec![], &[]),
+                    ],
                 ),
                 magic(
                     "pull",
@@ -408,6 +406,9 @@ mod tests {
         assert_eq!(at_end("let p = %pull p").1, ["part"]);
         assert_eq!(at_end("%memo c").1, ["clear"]);
         assert_eq!(at_end("%memo clear s").1, ["slow"]);
+        assert_eq!(at_end("%memo e").1, ["explain"]);
+        assert_eq!(at_end("%memo explain fib").1, ["fibs", "fib("]);
+        assert_eq!(at_end("%memo explain fib(tot").1, ["total"]);
         assert_eq!(at_end("%timeline 1").1, ["1", "12"]);
         assert!(at_end("%timeline f").1.is_empty(), "no code stands there");
         assert_eq!(at_end("%weigh ").1, ["p0", "workers"]);

@@ -281,7 +281,6 @@ impl Disk {
             let made_of = put.made_of.as_bytes();
             self.traces.made_of.put(write, function, made_of)?;
         }
-        self.traces.is_back(write, key)?;
         let mut share = known.unwrap_or_default();
         if let Some(old) = self.values.get(write, key)? {
             share.entries = share.entries.saturating_sub(1);

@@ -40,7 +40,7 @@ pub fn origin(bytes: &[u8]) -> Origin {
 pub struct Traces {
     /// By function: JSON.
     pub made_of: Database<Bytes, Bytes>,
-    /// By function and arguments: when it went, milliseconds since 1970.
+    /// By function and arguments: when it went, milliseconds since 1970. It may be back since then.
     pub dropped: Database<Bytes, Bytes>,
 }
 
@@ -69,14 +69,6 @@ impl Traces {
             for (_, key) in all {
                 self.dropped.delete(write, &key)?;
             }
-        }
-        Ok(())
-    }
-
-    /// It is there again.
-    pub fn is_back(&self, write: &mut RwTxn<'_>, key: &[u8]) -> Result<(), DiskError> {
-        if !self.dropped.is_empty(write)? {
-            self.dropped.delete(write, key)?;
         }
         Ok(())
     }
@@ -137,7 +129,5 @@ mod tests {
         assert!(has(&write, b"last") && has(&write, &(GONE - 1).to_be_bytes()));
         assert!(!has(&write, &0_u64.to_be_bytes()));
         assert!(traces.dropped.len(&write).unwrap() <= GONE / 2 + 1);
-        traces.is_back(&mut write, b"last").unwrap();
-        assert!(!has(&write, b"last"));
     }
 }
