@@ -68,7 +68,7 @@ fn commands_run_on_engines() {
     lacks(&session.cell("%pool list"), &["p0"]);
     session.cells(&["%pool start -n 2"]);
     let shown =
-        session.cell("let done = %parallel 'echo out {}; echo err {} >&2; exit {}' ::: 0 3");
+        session.cell("let done = %parallel -k 'echo out {}; echo err {} >&2; exit {}' ::: 0 3");
     contains(
         &shown,
         &[
@@ -78,6 +78,18 @@ fn commands_run_on_engines() {
             "`done` has all results",
         ],
     );
+    // A variable takes standard output.
+    let shown = session.cell("let kept = %parallel -q 'echo out {}; echo err {} >&2' ::: 1 2");
+    contains(&shown, &["err 1\nerr 2\n"]);
+    lacks(&shown, &["out"]);
+    contains(
+        &session.cell("kept.iter().map(|one| one.text()).collect::<String>()"),
+        &["\"out 1\\nout 2\\n\""],
+    );
+    // Before anything runs.
+    let shown = session.cell("!touch taken\n%parallel -q --results taken/x 'echo ran {}' ::: 1");
+    contains(&shown, &["error: --results taken/x cannot be written: "]);
+    lacks(&shown, &["ran"]);
     // The first is the last to end.
     let shown = session
         .cell("%parallel 'sleep 0.{}; echo out {}; echo err {} >&2; printf end{}' ::: 2 0 1");
@@ -88,6 +100,11 @@ fn commands_run_on_engines() {
     let shown = session
         .cell("(done[1].status, done[1].stderr.text().into_owned(), done[0].ok(), done[1].tries)");
     contains(&shown, &["(Some(3), \"err 3\\n\", true, 1)"]);
+    // Without an end.
+    session.cells(&[
+        "let r = %parallel -q --retries 0 'echo x >> {}; test $(wc -l < {}) = 7' ::: endless",
+    ]);
+    contains(&session.cell("(r[0].tries, r[0].ok())"), &["(7, true)"]);
     // Values of the session's, which stay.
     session.cells(&["let xs = vec![\"a b\".to_owned(), \"$HOME\".to_owned()];"]);
     contains(

@@ -19,7 +19,9 @@ use words::{HaltAt, MEBIBYTE, columns, delay, halt, jobs, limit, size};
                       let NAME = %parallel [OPTIONS] 'COMMAND {}' over EXPR\n       %parallel --pipe COMMAND :::: FILE",
     after_help = "{} is the value, {.} without its extension, {/} its name, {//} its folder, {/.} its name without the \
                   extension, {#} the job's number, {%} the engine's; {2} is the second source's, {2/.} its name. Sources \
-                  cross; `:::+` goes along with the one before it. Results: a Vec<ShellResult> in the order of the values."
+                  cross; `:::+` goes along with the one before it. Results: a Vec<ShellResult> in the order of the values. \
+                  `let done = %parallel …` keeps standard output and shows standard error alone, unless -k, -u or --line-buffer \
+                  is given."
 )]
 pub struct Parallel {
     #[command(flatten)]
@@ -27,7 +29,7 @@ pub struct Parallel {
     /// a pool of so many engines for the time, or of so many per 100 cores (`200%`); else the pool in use
     #[arg(short, long, value_name = "N", allow_hyphen_values = true, value_parser = jobs)]
     jobs: Option<i64>,
-    /// output in the order of the values (the default)
+    /// output in the order of the values (the default); with `let`, show it as well as keep it
     #[arg(short, long)]
     keep_order: bool,
     /// output as it comes, and not kept
@@ -42,7 +44,7 @@ pub struct Parallel {
     /// show the commands and run none
     #[arg(long, alias = "dryrun")]
     dry_run: bool,
-    /// how often a command is run until it goes well (1)
+    /// how often a command is run until it goes well (1); 0: until it does
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     retries: Option<u32>,
     /// per command: then its processes are ended; seconds, `2m`, or a part of the median as `200%`
@@ -119,6 +121,7 @@ impl Magic for Parallel {
 impl Parallel {
     fn request(self, call: &Call<'_>) -> Result<ParallelRequest, Report> {
         let bind = binding(call.bind, self.out.out, Self::NAME)?;
+        let has_name = bind.is_some();
         let (options, targets) = self.at.of(MapOptions::default());
         let options = MapOptions {
             quiet: self.quiet,
@@ -149,13 +152,19 @@ impl Parallel {
             jobs: self.jobs,
             targets,
             options,
-            tries: self.retries.unwrap_or(1).max(1),
+            tries: match self.retries {
+                None => 1,
+                Some(0) => u32::MAX,
+                Some(tries) => tries,
+            },
             timeout: self.timeout,
             delay: self.delay.unwrap_or_default(),
             halt: self.halt.flatten(),
             prints: match (self.ungroup, self.line_buffer) {
                 (true, _) => Prints::Ungrouped,
                 (_, true) => Prints::Lines,
+                // A variable takes it, as the shell's would.
+                _ if has_name && !self.keep_order => Prints::Kept,
                 _ => Prints::Grouped,
             },
             tag: self.tag,

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 
+use nix::unistd::{AccessFlags, access};
 use regatta_cell::options::MapOptions;
 use regatta_cell::shell::{Command, Halt, How, Prints, SLOT, Told, board};
 
@@ -109,6 +110,9 @@ impl Session {
             return Ok(());
         }
         commands.retain(|command| !done.contains(&command.seq));
+        if let Some(path) = &request.results {
+            begin_results(path)?;
+        }
         if let Some(path) = &request.log {
             begin_log(path, request.log_goes_on)?;
         }
@@ -401,6 +405,13 @@ fn already(request: &ParallelRequest) -> Result<BTreeSet<u64>, Report> {
         .filter(|(_, ok)| skipped(*ok))
         .map(|(seq, _)| seq)
         .collect())
+}
+
+/// Before any command runs: what one prints would be lost.
+fn begin_results(path: &str) -> Result<(), Report> {
+    std::fs::create_dir_all(path)
+        .and_then(|()| Ok(access(path, AccessFlags::W_OK | AccessFlags::X_OK)?))
+        .map_err(|error| Report::usage(format!("--results {path} cannot be written: {error}")))
 }
 
 /// The heads of GNU parallel's columns.

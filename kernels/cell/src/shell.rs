@@ -94,6 +94,9 @@ pub enum Prints {
     /// It is kept, and shown in the order of the commands.
     #[default]
     Grouped,
+    /// It is kept, and of it standard error is shown, in the order of the commands: standard output is what was asked
+    /// for.
+    Kept,
     /// It is kept, and each line is shown at once.
     Lines,
     /// It is shown at once, and not kept.
@@ -339,8 +342,9 @@ struct Known {
     seq: u64,
     text: String,
     tag: Option<String>,
-    /// What it has printed is shown when its turn comes.
+    /// What it has printed is shown when its turn comes: both, or standard error alone.
     shown: bool,
+    stdout: bool,
 }
 
 impl Known {
@@ -350,7 +354,9 @@ impl Known {
             text: command.text.clone(),
             tag: command.tag.clone(),
             // What goes to files is not shown.
-            shown: command.folder.is_none() && command.how.prints == Prints::Grouped,
+            shown: command.folder.is_none()
+                && matches!(command.how.prints, Prints::Grouped | Prints::Kept),
+            stdout: command.how.prints == Prints::Grouped,
         }
     }
 }
@@ -385,9 +391,10 @@ impl Screen<'_> {
         let (Some(known), Some(result), Some(map)) = (known, result, self.map.get()) else {
             return;
         };
-        if !(result.stdout.is_empty() && result.stderr.is_empty()) {
+        let stdout = if known.stdout { &*result.stdout } else { &[] };
+        if !(stdout.is_empty() && result.stderr.is_empty()) {
             let tag = known.tag.as_deref();
-            map.print(&tagged(tag, &result.stdout), &tagged(tag, &result.stderr));
+            map.print(&tagged(tag, stdout), &tagged(tag, &result.stderr));
         }
     }
 }

@@ -86,7 +86,7 @@ pub fn run(command: &Command, engine: u32, watch: Watch<'_>) -> std::io::Result<
 fn spawn(command: &Command, engine: u32) -> std::io::Result<(Child, [Pipe; 2])> {
     let output = || match command.how.prints {
         Prints::Ungrouped => Ok((Pipe::default(), Stdio::inherit())),
-        Prints::Grouped | Prints::Lines => Pipe::new(),
+        Prints::Grouped | Prints::Kept | Prints::Lines => Pipe::new(),
     };
     let (stdout, stderr) = (output()?, output()?);
     let input = if command.input.is_empty() {
