@@ -72,7 +72,14 @@ fn each_number_of_engines_has_a_row() {
             "%scaling fib over nothing --engines 2",
             "cannot find value `nothing`",
         ),
-        ("%scaling fib over 0..4 --engine 2", "error"),
+        (
+            "%scaling fib over 0..4 --engine 2",
+            "did you mean --engines?",
+        ),
+        (
+            "%scaling fib over Vec::<u64>::new() --engines 2",
+            "the map has no items",
+        ),
     ] {
         contains(&session.cell(cell), &[says]);
         let pools = session.cell("%pool list");

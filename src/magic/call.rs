@@ -148,7 +148,8 @@ fn words_and_code<'a>(
             let (mut words, from) = options(command, call, &call.args)?;
             let mut rest = &call.args[from..];
             if magic.options_behind {
-                let is_option = |word: &str| named(command, word).is_some();
+                let is_option =
+                    |word: &str| named(command, word).is_some() || is_nearly_one(word, command);
                 let behind = options_behind(rest, &is_option).unwrap_or(rest.len());
                 let trailing = rest[behind..].trim_end().trim_end_matches(';');
                 rest = rest[..behind].trim_end();
@@ -179,6 +180,13 @@ fn verb_before_code<'a>(magic: &Declared, args: &'a str) -> Option<(&'a str, usi
     let behind = args.trim_start().strip_prefix(verb)?;
     let found = magic.code_behind.contains(&verb);
     found.then(|| (verb, args.len() - behind.trim_start().len()))
+}
+
+/// Whether a word is an option with a slip in it, `--engine` for `--engines`.
+fn is_nearly_one(word: &str, command: &Command) -> bool {
+    let names = command.get_arguments().filter_map(Arg::get_long);
+    let typed = word.trim_start_matches('-');
+    word.starts_with("--") && typed.len() > 2 && nearest(typed, names).is_some()
 }
 
 fn split_words(text: &str, name: &str, command: &Command) -> Result<Vec<String>, Report> {

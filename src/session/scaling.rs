@@ -72,6 +72,14 @@ impl Session {
                 .map(|report| report.done)
                 .max()
                 .unwrap_or_default();
+            if items == 0 {
+                sink.send(Event::Progress(None));
+                return Err(
+                    Report::usage("the map has no items: there is nothing to measure")
+                        .hint("`over EXPR` gives some: `over 0..100`")
+                        .into(),
+                );
+            }
             rows.push(ScalingRow {
                 engines: *engines,
                 walls: reports.iter().map(|report| report.wall).collect(),
