@@ -369,6 +369,31 @@ fn c_stands_in_files_and_needs_a_compiler() {
     );
     contains(&session.cell("%c"), &["%%c needs C below it"]);
 
+    // A library in a folder of one's own: there when it is linked, when it is loaded, and not any more.
+    fs::write(
+        folder.path().join("seven.c"),
+        "int seven(void) { return 7; }\n",
+    )
+    .expect("a file");
+    let made = std::process::Command::new("cc")
+        .current_dir(folder.path())
+        .args(["-shared", "-fPIC", "-o", "libseven.so", "seven.c"])
+        .status();
+    assert!(made.expect("a compiler").success());
+    let linked = format!(
+        "%%c -L{} --libs seven\nint seven(void);\nint ten(void) {{ return seven() + 3; }}",
+        folder.path().display()
+    );
+    contains(&session.cell(&linked), &["fn ten() -> i32"]);
+    contains(&session.cell("ten()"), &["10"]);
+    fs::remove_file(folder.path().join("libseven.so")).expect("ours");
+    session.cell("%pool start -n 1");
+    contains(
+        &session.cell("%px ten()"),
+        &["the C function `ten` is not there: libseven.so"],
+    );
+    contains(&session.cell("%px 6 * 7"), &["42"]);
+
     session.cell("%env CC=/nowhere/cc");
     let shown = session.cell("%%c\nint f(int x) { return x; }");
     contains(

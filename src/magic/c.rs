@@ -72,9 +72,13 @@ impl C {
         ] {
             words.extend(values.iter().map(|value| format!("-{letter}{value}")));
         }
-        for (letter, values) in [("I", &self.include), ("L", &self.link)] {
-            let folder = |typed: &String| format!("-{letter}{}", path(typed).display());
-            words.extend(values.iter().map(folder));
+        let folders = self.include.iter().map(|typed| path(typed));
+        words.extend(folders.map(|folder| format!("-I{}", folder.display())));
+        for folder in self.link.iter().map(|typed| path(typed)) {
+            let folder = folder.display().to_string();
+            words.push(format!("-L{folder}"));
+            // Engines find it there, too.
+            words.extend(["-Xlinker", "-rpath", "-Xlinker", &folder].map(str::to_owned));
         }
         words.extend(self.standard.iter().map(|value| format!("-s{value}")));
         words.extend(self.debug.then(|| "-g".to_owned()));
