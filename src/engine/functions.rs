@@ -123,6 +123,7 @@ impl Functions {
             done: end.done,
             failed: end.failed,
             busy: end.busy,
+            lookups: end.lookups,
             began,
             error: error.map(Box::new),
             stopped: end.how == End::Stopped,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use regatta_cell::host::Lookups;
+
 use super::context::Context;
 use super::functions::Functions;
 use super::loader::{LoadError, Loader};
@@ -47,6 +49,7 @@ impl Tasks {
                 done: 0,
                 failed: 0,
                 busy: 0,
+                lookups: Lookups::default(),
                 began,
                 error: Some(Box::new(PanicInfo::plain(why))),
                 stopped: false,

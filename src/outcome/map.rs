@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use regatta_cell::host::Lookups;
 pub use regatta_cell::options::Schedule;
 
 use super::{Deaths, PoolKind};
@@ -64,6 +65,8 @@ pub struct MapRow {
     pub chunks: u64,
     /// Time spent inside user code, summed over chunks.
     pub busy: Duration,
+    /// What its items found of functions whose results are kept.
+    pub lookups: Lookups,
     /// `Debug` texts of the engine's first results, in input order; empty when the type has no `Debug`.
     pub results: Vec<String>,
 }

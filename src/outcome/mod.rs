@@ -18,7 +18,7 @@ pub use explained::{
 };
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,
-    JobView, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
+    JobView, Lookups, MapPlan, MapReport, MapRow, Schedule, Spent, Timeline,
 };
 pub use memo::{
     Change, Changed, DiffKind, DiffLine, Made, MadeOf, Maker, MemoDisk, MemoExplained, MemoWhy,

@@ -21,7 +21,7 @@ use super::ledger::GivenUp;
 use super::turns::ActiveJob;
 use super::{MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{ChunkSpan, DeathCause, ItemRow, PoolKind, Spent};
+use crate::outcome::{ChunkSpan, DeathCause, ItemRow, Lookups, PoolKind, Spent};
 use crate::wire::{
     AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Runs, Task, ToCaller, ToEngine,
     monotonic,
@@ -93,6 +93,7 @@ struct Worker {
     items: u64,
     chunks: u64,
     busy: Duration,
+    lookups: Lookups,
     first_items: Vec<u64>,
     deaths: Vec<DeathCause>,
     sent: FxHashMap<u32, u64>,

@@ -9,7 +9,7 @@
 //! | `output` | `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
 //! | `result` | `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
 //! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `schedule` (`dynamic`, `static`, `guided`), `captures` (each `name`, `type`, `bytes`), `captures_there` (every engine has them already), `pool`, `kind` (`threads`, `processes`), `engines` |
-//! | `map_finished` | `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
+//! | `map_finished` | `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`, and where the items called functions of `%%memo`, `hits` and `misses`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
 //! | `timeline` | `job`, `function`, `pool`, `engines`, `wall`, `chunks` (each `engine`, `first`, `items`, `sent`, `began`, `ended`, `failed`; times since the start), `cut` (more chunks ran) |
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
 //! | `scaling` | `function`, `kind` (`threads`, `processes`), `items`, `cores` (of this machine), `rows` (each `engines`, `walls` (one per run), `wall` (the best), `speedup` and `efficiency` against the first row, which has one engine, `serial_fraction` by Karp and Flatt, `null` on one engine), `serial_fraction` (by Amdahl's law, fitted), `fitted` (the engines of the rows that it is from) |
@@ -321,6 +321,19 @@ mod tests {
 {"event":"timing","per_loop":[1.0,3.0],"loops":10,"mean":2.0,"deviation":1.0,"best":1.0,"compile":null,"cell":4}
 "#;
         assert_eq!(lines(events), expected);
+    }
+
+    #[test]
+    fn what_items_found_of_kept_results_is_told_where_they_asked() {
+        let mut map = samples::map();
+        map.engines[1].lookups.hits = 2;
+        let told = lines(vec![Event::MapFinished(About::cell(CellId(2)), map)]);
+        for engine in [
+            r#"{"engine":0,"items":3,"chunks":3,"busy":0.12,"hits":0,"misses":0}"#,
+            r#"{"engine":1,"items":3,"chunks":3,"busy":0.119,"hits":2,"misses":0}"#,
+        ] {
+            assert!(told.contains(engine), "{told}");
+        }
     }
 
     #[test]

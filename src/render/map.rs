@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::grid::Grid;
 use super::{Style, items, text, units};
-use crate::outcome::{CaptureSize, MapPlan, MapReport, MapRow, PoolKind, Schedule};
+use crate::outcome::{CaptureSize, Lookups, MapPlan, MapReport, MapRow, PoolKind, Schedule};
 
 /// Cells of a full bar: the busiest engine's.
 const BAR: usize = 5;
@@ -12,6 +12,7 @@ const BAR: usize = 5;
 const SHORTEST_FUNCTION: usize = 16;
 /// Below this the results column is left out: it would show nothing but dots.
 const NARROWEST_RESULTS: usize = 8;
+const HITS: &str = "hits";
 /// Columns of borders and padding that one more column costs.
 const COLUMN_COST: usize = 3;
 
@@ -115,6 +116,21 @@ pub(crate) fn speedup(report: &MapReport) -> Option<(f64, f64)> {
     (wall > 0.0).then(|| (speedup, speedup / f64::from(engines)))
 }
 
+/// Whether its items called functions whose results are kept.
+pub(crate) fn reached_memo(report: &MapReport) -> bool {
+    let mut rows = report.engines.iter();
+    rows.any(|row| row.lookups != Lookups::default())
+}
+
+/// `37 of 40`: the calls that found their result, of all; nothing where there were none.
+fn hits(row: &MapRow) -> String {
+    let Lookups { hits, misses } = row.lookups;
+    match hits + misses {
+        0 => String::new(),
+        all => format!("{} of {}", units::count(hits), units::count(all)),
+    }
+}
+
 /// The table per engine, the summary line, and who died.
 pub(crate) fn report(report: &MapReport, style: &Style) -> String {
     let mut rows: Vec<&MapRow> = report.engines.iter().collect();
@@ -127,6 +143,12 @@ pub(crate) fn report(report: &MapReport, style: &Style) -> String {
         grid.push("items", true, column(&|row| units::count(row.items)));
         grid.push("chunks", true, column(&|row| units::count(row.chunks)));
         grid.push("busy", true, column(&|row| units::duration(row.busy)));
+        let hits: Vec<String> = column(&hits);
+        let widest = hits.iter().map(|hits| text::width(hits)).max();
+        let room = grid.width() + COLUMN_COST + widest.unwrap_or(0).max(HITS.len());
+        if reached_memo(report) && room <= style.width {
+            grid.push(HITS, true, hits);
+        }
         if grid.width() + COLUMN_COST + BAR <= style.width {
             grid.push("share", false, column(&|row| bar(row.busy, busiest)));
         }
@@ -335,6 +357,29 @@ mod tests {
             let shown = report(&samples::map(), &Style::plain(width));
             assert_eq!(shown, format!("{table}{SUMMARY}"), "{width}");
         }
+    }
+
+    #[test]
+    fn calls_that_found_what_was_kept_are_counted_beside_the_items() {
+        let mut map = samples::map();
+        map.engines[0].lookups = Lookups {
+            hits: 12_000,
+            misses: 340,
+        };
+        let page = "\
+┌────────┬───────┬────────┬─────────┬──────────────────┬───────┬─────────────┐
+│ engine │ items │ chunks │    busy │             hits │ share │ results     │
+│      0 │     3 │      3 │ 0.120 s │ 12,000 of 12,340 │ █████ │ 39088169, … │
+│      1 │     3 │      3 │ 0.119 s │                  │ ████▉ │ 24157817, … │
+└────────┴───────┴────────┴─────────┴──────────────────┴───────┴─────────────┘
+";
+        assert_eq!(report(&map, &Style::plain(80)), format!("{page}{SUMMARY}"));
+        map.engines[1].lookups.misses = 3;
+        let shown = report(&map, &Style::plain(60));
+        assert!(shown.contains(" hits │\n"), "{shown}");
+        assert!(shown.contains(" 0 of 3 │\n"), "{shown}");
+        let narrow = report(&map, &Style::plain(40));
+        assert_eq!(narrow, report(&samples::map(), &Style::plain(40)));
     }
 
     #[test]

@@ -53,6 +53,15 @@ struct Engine {
     items: u64,
     chunks: u64,
     busy: f64,
+    #[serde(flatten)]
+    lookups: Option<Lookups>,
+}
+
+/// Where the items reached a function whose results are kept.
+#[derive(Serialize)]
+struct Lookups {
+    hits: u64,
+    misses: u64,
 }
 
 #[derive(Serialize)]
@@ -174,6 +183,10 @@ pub(crate) fn map_finished(report: &MapReport) -> Line<'_> {
         items: row.items,
         chunks: row.chunks,
         busy: row.busy.as_secs_f64(),
+        lookups: map::reached_memo(report).then_some(Lookups {
+            hits: row.lookups.hits,
+            misses: row.lookups.misses,
+        }),
     });
     let died = report.died.iter().map(|deaths| Died {
         engine: deaths.rank,

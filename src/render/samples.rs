@@ -53,6 +53,7 @@ pub(crate) fn map() -> MapReport {
         items: 3,
         chunks: 3,
         busy: Duration::from_millis(millis),
+        lookups: Default::default(),
         results: results.iter().map(|&result| result.to_owned()).collect(),
     };
     MapReport {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regatta_cell::host::UNDECODABLE;
+use regatta_cell::host::{Lookups, UNDECODABLE};
 use regatta_cell::options::MapOptions;
 use serde::{Deserialize, Serialize};
 
@@ -453,6 +453,7 @@ pub struct ChunkEnded {
     pub failed: u64,
     /// Nanoseconds inside the user's function.
     pub busy: u64,
+    pub lookups: Lookups,
     /// When that began, on the machine's monotonic clock; nanoseconds.
     pub began: u64,
     /// Why it ended before its last item.
@@ -483,6 +484,7 @@ pub struct ThreadTold {
     pub failed: u64,
     /// Nanoseconds inside the user's function.
     pub busy: u64,
+    pub lookups: Lookups,
     /// The item that it is at.
     pub at: Option<u64>,
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::catch::caught;
 use crate::exchange::Hosted;
-use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host};
+use crate::host::{Bytes, ChunkEnd, End, Lookups, Step, ThreadsCall, ThreadsTask, host};
+use crate::memo;
 use crate::pool::PoolView;
 use crate::processes::known;
 use crate::threads::{MovableWork, nanoseconds};
@@ -208,10 +209,12 @@ where
     // SAFETY: `ctx` is the `Work` that the map was begun with, which is kept until the map has ended; so are the
     // host's words for the call.
     let (work, task) = unsafe { (&*ctx.cast::<Work<I, O, F>>(), &*task) };
+    let lookups = memo::lookups();
     let mut ended = ChunkEnd {
         done: 0,
         failed: 0,
         busy: 0,
+        lookups: Lookups::default(),
         how: End::Finished,
     };
     for item in task.first..task.end {
@@ -244,6 +247,7 @@ where
             work.came.notify_all();
         }
     }
+    ended.lookups = memo::lookups().since(lookups);
     ended
 }
 

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::catch::caught;
 use crate::codec::{self, Form};
 use crate::host::{Bytes, ChunkEnd, End, Task, host, take_panic};
+use crate::memo;
 
 /// Tags of results in a map that collects errors.
 pub(crate) const VALUE: u8 = 0;
@@ -82,6 +83,7 @@ pub(crate) struct Chunk<'a> {
 }
 
 pub(crate) fn run(task: &Task, types: Types, reduces: bool, steps: Steps<'_>) -> ChunkEnd {
+    let lookups = memo::lookups();
     let types = Types {
         input: types.input.among_errors(task.collect),
         ..types
@@ -124,6 +126,7 @@ pub(crate) fn run(task: &Task, types: Types, reduces: bool, steps: Steps<'_>) ->
         done,
         failed: chunk.failed,
         busy: chunk.busy,
+        lookups: memo::lookups().since(lookups),
         how: chunk.how,
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
 pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v10";
@@ -111,7 +111,36 @@ pub struct ChunkEnd {
     pub failed: u64,
     /// Nanoseconds inside the user's function.
     pub busy: u64,
+    pub lookups: Lookups,
     pub how: End,
+}
+
+/// Calls of functions whose results are kept; not of those that another one called to compute its own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookups {
+    /// Calls that found their result, in memory or on disk.
+    pub hits: u64,
+    /// Calls that computed.
+    pub misses: u64,
+}
+
+impl Lookups {
+    /// What has come since there were `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            hits: self.hits.wrapping_sub(before.hits),
+            misses: self.misses.wrapping_sub(before.misses),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Lookups {
+    fn add_assign(&mut self, more: Self) {
+        self.hits = self.hits.wrapping_add(more.hits);
+        self.misses = self.misses.wrapping_add(more.misses);
+    }
 }
 
 #[repr(u32)]

@@ -17,7 +17,7 @@ use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::arguments::Arguments;
-use crate::host::{Bytes, Flight, MemoCall, MemoCounts, MemoMemory, append, host};
+use crate::host::{Bytes, Flight, Lookups, MemoCall, MemoCounts, MemoMemory, append, host};
 use crate::kept::Kept as Table;
 use crate::key::Fold;
 pub use crate::key::Key;
@@ -85,6 +85,8 @@ thread_local! {
     static COMPUTING: Cell<u32> = const { Cell::new(0) };
     /// What the next calls do.
     static ASKED: Cell<Asked> = const { Cell::new(Asked::Kept) };
+    /// What came of this thread's calls.
+    static LOOKUPS: Cell<Lookups> = const { Cell::new(Lookups { hits: 0, misses: 0 }) };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,6 +96,17 @@ enum Asked {
     Anew,
     /// The one of the function of this name, or of any, tells why its result is kept or not, and does not run.
     Why(Option<&'static str>),
+}
+
+/// What came of this thread's calls of kept functions, since it began. Of calls inside a computation nothing is counted.
+pub(crate) fn lookups() -> Lookups {
+    LOOKUPS.get()
+}
+
+fn count(hits: u64, misses: u64) {
+    let mut lookups = LOOKUPS.get();
+    lookups += Lookups { hits, misses };
+    LOOKUPS.set(lookups);
 }
 
 /// Computes anew what functions in `f` have kept, and keeps that; what these functions call themselves is
@@ -354,6 +367,9 @@ impl<V: Kept> Memo<V> {
                         add(&counts.hits, 1);
                         add(&counts.saved, took);
                     }
+                    if COMPUTING.get() == 0 {
+                        count(1, 0);
+                    }
                     return Ok(value);
                 }
                 drop(state.kept.remove(bytes));
@@ -373,7 +389,7 @@ impl<V: Kept> Memo<V> {
             (true, 0) => Flight::Waits,
             (true, _) => Flight::Leads,
         };
-        COMPUTING.set(COMPUTING.get() + 1);
+        let is_counted = COMPUTING.replace(COMPUTING.get() + 1) == 0;
         let mut place = Place {
             memo: self,
             key: bytes.into(),
@@ -386,8 +402,10 @@ impl<V: Kept> Memo<V> {
             since: Instant::now(),
         };
         if !anew && let Some(value) = place.on_disk(flight) {
+            count(is_counted.into(), 0);
             return Ok(value);
         }
+        count(0, is_counted.into());
         self.state().count(|counts| add(&counts.misses, 1));
         Err(place)
     }
@@ -561,6 +579,19 @@ mod tests {
         let place = memo.find_unless(true, &Key::new().and(&3_u64));
         assert_eq!(place.err().map(|place| place.keep(11)), Some(11));
         assert_eq!(call(&memo, 3, || unreachable!("kept")), 11);
+    }
+
+    #[test]
+    fn what_a_thread_calls_itself_is_counted_and_not_what_a_computation_calls() {
+        let (memo, inner) = (Memo::new(), Memo::new());
+        let before = lookups();
+        let twice = |n| call(&memo, n, || call(&inner, n, || 2) + call(&inner, n, || 3));
+        assert_eq!((twice(1), twice(1), twice(1), twice(2)), (4, 4, 4, 4));
+        let _ = std::panic::catch_unwind(|| call(&memo, 9, || panic!("as wanted")));
+        fresh(|| twice(2));
+        call(&inner, 1, || unreachable!("kept"));
+        let counted = lookups().since(before);
+        assert_eq!((counted.hits, counted.misses), (3, 4));
     }
 
     #[test]

@@ -12,9 +12,12 @@ use std::time::Instant;
 use crate::catch::caught;
 use crate::error::ItemError;
 use crate::exchange::{Handle, Hosted, Movable, Outcome, panicked};
-use crate::host::{Bytes, ChunkEnd, End, Step, ThreadsCall, ThreadsTask, host, take_panic};
+use crate::host::{
+    Bytes, ChunkEnd, End, Lookups, Step, ThreadsCall, ThreadsTask, host, take_panic,
+};
 use crate::inputs::must_end;
 use crate::job::{Decode, Job, SharedSink};
+use crate::memo;
 use crate::options::MapOptions;
 use crate::pool::PoolView;
 use crate::processes::{known, whole};
@@ -333,10 +336,12 @@ where
     let (work, task) = unsafe { (&*ctx.cast::<Work<I, O, F>>(), &*task) };
     // SAFETY: the host's words live for the call.
     let (at, stop) = unsafe { (&*task.at, &*task.stop) };
+    let lookups = memo::lookups();
     let mut ended = ChunkEnd {
         done: 0,
         failed: 0,
         busy: 0,
+        lookups: Lookups::default(),
         how: End::Finished,
     };
     let start = Instant::now();
@@ -382,6 +387,7 @@ where
         ended.failed += 1;
     }
     ended.busy = nanoseconds(start);
+    ended.lookups = memo::lookups().since(lookups);
     if let Some(arrived) = &work.arrived {
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
         arrived.push(task.first..task.first + ended.done);

@@ -449,6 +449,7 @@ impl Done {
         self.told.chunks += 1;
         self.told.failed += ended.failed;
         self.told.busy += ended.busy;
+        self.told.lookups += ended.lookups;
         let wanted = FIRST_ITEMS.saturating_sub(self.first_items.len());
         self.first_items
             .extend((first..first + ended.done).take(wanted));
@@ -470,6 +471,7 @@ impl Done {
                 done: ended.done,
                 failed: ended.failed,
                 busy: ended.busy,
+                lookups: ended.lookups,
                 began,
                 error: (ended.how == End::Panicked).then(Box::default),
                 stopped: ended.how == End::Stopped,

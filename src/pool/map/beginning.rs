@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Map, Runners, Worker};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{CaptureSize, MapPlan, Spent};
+use crate::outcome::{CaptureSize, Lookups, MapPlan, Spent};
 use crate::pool::assignment::Assignment;
 use crate::pool::schedule::Schedule;
 use crate::wire::{
@@ -125,6 +125,7 @@ impl Worker {
             items: 0,
             chunks: 0,
             busy: Duration::ZERO,
+            lookups: Lookups::default(),
             first_items: Vec::new(),
             deaths: Vec::new(),
             sent: FxHashMap::default(),

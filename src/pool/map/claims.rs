@@ -28,6 +28,7 @@ impl Map {
             worker.items += self.assignment.ran(&thread.done);
             worker.chunks = thread.chunks;
             worker.busy = Duration::from_nanos(thread.busy);
+            worker.lookups = thread.lookups;
             worker.claimed = thread.at;
         }
         self.failed = told.threads.iter().map(|thread| thread.failed).sum();

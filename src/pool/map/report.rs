@@ -148,6 +148,7 @@ impl Map {
             items: worker.items,
             chunks: worker.chunks,
             busy: worker.busy,
+            lookups: worker.lookups,
             results: Vec::new(),
         };
         let mut items = self.items.clone();

@@ -69,6 +69,7 @@ fn nothing_is_told_after_the_end() {
             done: 1,
             failed: 0,
             busy: 1,
+            lookups: Default::default(),
             began: 1,
             error: None,
             stopped: false,

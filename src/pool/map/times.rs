@@ -26,6 +26,7 @@ impl Map {
         worker.items += done;
         worker.chunks += 1;
         worker.busy += busy;
+        worker.lookups += ended.lookups;
         self.served += busy.as_secs_f64();
         let wanted = FIRST_ITEMS.saturating_sub(worker.first_items.len());
         worker

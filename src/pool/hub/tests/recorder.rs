@@ -67,6 +67,7 @@ impl Desk {
             done,
             failed: 0,
             busy: 0,
+            lookups: Default::default(),
             began: 1,
             error: panics.then(|| Box::new(PanicInfo::plain("as wanted"))),
             stopped: false,

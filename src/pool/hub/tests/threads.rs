@@ -221,6 +221,7 @@ impl World {
                         done: 1,
                         failed: 0,
                         busy: 5,
+                        lookups: Default::default(),
                         began: 1 + first,
                         error: None,
                         stopped: false,
