@@ -4,6 +4,7 @@
 //! | what | becomes |
 //! |---|---|
 //! | durations: `0.121 s`, `6 ms`, `1.23 µs`, `2min 3s` | ⟨time⟩ |
+//! | times of day: `at 14:02`, `yesterday 14:02` | at ⟨time⟩ |
 //! | rates: `1234 items/s`, `1.2 M items/s`, `80 MiB/s` | ⟨rate⟩ |
 //! | sizes: `512 B`, `12.3 MB`, `80 MiB` | ⟨size⟩ |
 //! | addresses of 8 digits or more: `0x7f12ab34` | ⟨addr⟩ |
@@ -38,6 +39,7 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\b(?:# ?h(?: ?# ?min)?(?: ?# ?s)?|# ?min(?: ?# ?s)?|# ?(?:ns|µs|μs|us|ms|s))\b",
             "⟨time⟩",
         ),
+        (r"\b(at|yesterday) \d\d:\d\d\b", "$1 ⟨time⟩"),
         (r"\b0x[0-9a-fA-F]{8,}\b", "⟨addr⟩"),
         (r"\bspeedup (?:#|∞)", "speedup ⟨n⟩"),
         (r"\befficiency # ?%", "efficiency ⟨n⟩ %"),
@@ -139,6 +141,7 @@ mod tests {
             "durations: `0.121 s`, `6 ms`, `1.23 µs`, `2min 3s`",
             "⟨time⟩",
         ),
+        ("times of day: `at 14:02`, `yesterday 14:02`", "at ⟨time⟩"),
         (
             "rates: `1234 items/s`, `1.2 M items/s`, `80 MiB/s`",
             "⟨rate⟩",
