@@ -1,5 +1,5 @@
 //! Puts the peers under `target/peers`, so that they are there for the next run too: a Python environment
-//! with ipyparallel, joblib and Dask, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
+//! with ipyparallel, joblib, Dask and diskcache, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,14 @@ use crate::progress;
 const EVCXR: &str = "0.22.0";
 
 /// What pip installs, and what of it has to be importable.
-const PACKAGES: [&str; 4] = ["ipyparallel", "joblib", "dask[distributed]", "numpy"];
-const IMPORTS: &str = "import ipyparallel, joblib, distributed, numpy";
+const PACKAGES: [&str; 5] = [
+    "ipyparallel",
+    "joblib",
+    "dask[distributed]",
+    "numpy",
+    "diskcache",
+];
+const IMPORTS: &str = "import ipyparallel, joblib, distributed, numpy, diskcache";
 
 /// Installs what is missing.
 pub fn peers() -> Outcome<Programs> {
@@ -106,7 +112,7 @@ pub fn versions(programs: &Programs) -> Outcome<String> {
     let rustc = output(programs.command(Path::new("rustc")).arg("--version"), "")?;
     let script = format!(
         "{IMPORTS}, sys; print('Python', sys.version.split()[0], *(f'· {{it.__name__}} {{it.__version__}}' \
-         for it in (ipyparallel, joblib, distributed, numpy)))"
+         for it in (ipyparallel, joblib, distributed, numpy, diskcache)))"
     );
     let python = output(programs.command(&programs.python).args(["-c", &script]), "")?;
     let evcxr = output(programs.command(&programs.evcxr).arg("--version"), "")?;

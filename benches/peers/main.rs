@@ -14,6 +14,7 @@ mod first;
 mod gate;
 mod install;
 mod items;
+mod memo;
 mod outside;
 mod pools;
 mod repls;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 17] = [
+    let measures: [(&str, Measure); 18] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -64,6 +65,7 @@ fn bench() -> Outcome<String> {
         ("compile", compiling::compile),
         ("calls", c::calls),
         ("c", c::cell),
+        ("memo", memo::hits),
         ("shell", shell::commands),
         ("pipe", shell::pipe),
     ];
