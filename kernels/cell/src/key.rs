@@ -32,6 +32,7 @@ impl Key {
     ///
     /// # Panics
     /// When its own `Serialize` fails.
+    #[inline]
     #[must_use]
     pub fn and<T: Argument + ?Sized>(mut self, argument: &T) -> Self {
         if let Err(why) = postcard::serialize_with_flavor(argument, Encoder(&mut self)) {
@@ -43,6 +44,7 @@ impl Key {
         self
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         if self.long.is_empty() {
             &self.short[..self.len]
@@ -51,6 +53,7 @@ impl Key {
         }
     }
 
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if self.long.is_empty() && end <= SHORT {
@@ -70,11 +73,13 @@ struct Encoder<'a>(&'a mut Key);
 impl Flavor for Encoder<'_> {
     type Output = ();
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.0.push(&[byte]);
         Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         self.0.push(bytes);
         Ok(())
@@ -90,23 +95,33 @@ impl Flavor for Encoder<'_> {
 pub struct Fold(u64);
 
 impl Hasher for Fold {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            self.write_u64(u64::from_le_bytes(word));
+        // A call of `memcpy` would take longer than the rest.
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let word = rest
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte));
+            self.write_u64(word);
         }
     }
 
+    #[inline]
     fn write_u64(&mut self, word: u64) {
         let wide = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
         self.0 = (wide as u64) ^ (wide >> 64) as u64;
     }
 
+    #[inline]
     fn write_usize(&mut self, length: usize) {
         self.write_u64(length as u64);
     }
 
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
