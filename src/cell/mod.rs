@@ -50,7 +50,7 @@ pub use items::{ItemKind, ItemText, defines_items, is_const_fn, split_items};
 pub use kind::Kind;
 pub use lifted::lifted;
 pub use made::made_items;
-pub use memoised::{Keeping, memoised};
+pub use memoised::{Keeping, functions_elsewhere, memoised};
 pub use options::{OptionError, ValueCount, goes_on, options_behind, split_options};
 pub use outs::{Mention, Shown, mentions, replaced, shown};
 pub use over::{over, position, with};

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::values::{size, time};
 use super::{Call, Example, Magic};
-use crate::cell::{Keeping, memoised};
+use crate::cell::{Keeping, functions_elsewhere, memoised};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Code, Done, Kept, MemoRow, Session};
 use crate::vocabulary::nearest;
@@ -168,9 +168,19 @@ impl Memo {
                 .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
         let text = call.body.unwrap_or_default();
-        let (_, names) = memoised(text, keeps).map_err(|why| Report::usage(why.to_string()))?;
+        let (_, names) = memoised(text, keeps).map_err(|refused| {
+            let mut report = Report::usage(refused.to_string()).hint(refused.why.hint);
+            report.snippet = session.marked(text, call.body_at, refused.at);
+            report
+        })?;
         if names.is_empty() {
-            return Err(Report::usage("%%memo needs a function").hint(BELOW).into());
+            let what = "%%memo needs a function";
+            return Err(match functions_elsewhere(text) {
+                Some(place) => Report::usage(format!("{what} that does not stand in {place}"))
+                    .hint("keep the results of a `fn` beside it, which it calls"),
+                None => Report::usage(what).hint(BELOW),
+            }
+            .into());
         }
         let mut code = Code::verbatim(text, call.body_at);
         code.memo = Some(keeps);

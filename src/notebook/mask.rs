@@ -39,7 +39,7 @@ static VALUES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\b(?:# ?h(?: ?# ?min)?(?: ?# ?s)?|# ?min(?: ?# ?s)?|# ?(?:ns|µs|μs|us|ms|s))\b",
             "⟨time⟩",
         ),
-        (r"\b(at|yesterday) \d\d:\d\d\b", "$1 ⟨time⟩"),
+        (r"\b(at|yesterday) \d\d:\d\d\b", "at ⟨time⟩"),
         (r"\b0x[0-9a-fA-F]{8,}\b", "⟨addr⟩"),
         (r"\bspeedup (?:#|∞)", "speedup ⟨n⟩"),
         (r"\befficiency # ?%", "efficiency ⟨n⟩ %"),

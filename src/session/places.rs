@@ -1,6 +1,10 @@
 //! Panics with their places in the user's cells.
 
+use std::ops::Range;
+
+use super::Session;
 use super::history::History;
+use crate::cell::position;
 use crate::outcome::{ErrorKind, Mark, Note, Origin, Report, Snippet};
 use crate::wire::PanicInfo;
 use crate::wire::places::{Place, SOURCE};
@@ -44,6 +48,17 @@ impl History {
         let start = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
         let end = text.trim_end().chars().count() + 1;
         let mark = Mark::primary((line, start), (line, end));
+        Some(Snippet::of(record.cell, &record.code, vec![mark]))
+    }
+}
+
+impl Session {
+    /// A part of a magic's body, which begins at a line of the cell that runs, marked.
+    pub fn marked(&self, body: &str, line: usize, part: Range<usize>) -> Option<Snippet> {
+        let record = self.history.record()?;
+        let start = position(body.get(..part.start)?, (line, 1));
+        let end = position(body.get(part)?, start);
+        let mark = Mark::primary(start, end);
         Some(Snippet::of(record.cell, &record.code, vec![mark]))
     }
 }

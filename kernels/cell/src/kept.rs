@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, BuildHasherDefault};
+use std::mem::needs_drop;
+use std::sync::Arc;
 
 use crate::key::Fold;
 
@@ -12,6 +14,36 @@ pub(crate) const OVERHEAD: usize = 96;
 
 /// So many of those that went are remembered by the hashes of their keys.
 const GONE: usize = 4096;
+
+/// A result in a table. Its `clone` may be anything, and take long: it is called where no lock is held.
+pub(crate) enum Held<V> {
+    Plain(V),
+    Shared(Arc<V>),
+}
+
+impl<V: Clone> Held<V> {
+    pub fn of(value: V) -> Self {
+        match needs_drop::<V>() {
+            false => Self::Plain(value),
+            true => Self::Shared(Arc::new(value)),
+        }
+    }
+
+    /// The same once more, for a moment.
+    pub fn hold(&self) -> Self {
+        match self {
+            Self::Plain(value) => Self::Plain(value.clone()),
+            Self::Shared(value) => Self::Shared(Arc::clone(value)),
+        }
+    }
+
+    pub fn give(self) -> V {
+        match self {
+            Self::Plain(value) => value,
+            Self::Shared(value) => Arc::unwrap_or_clone(value),
+        }
+    }
+}
 
 pub(crate) struct Entry<V> {
     pub value: V,

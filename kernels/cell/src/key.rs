@@ -2,9 +2,8 @@
 
 use std::hash::Hasher;
 
-use postcard::ser_flavors::Flavor;
-
 use crate::memo::Argument;
+use crate::typed::Typed;
 
 /// Bytes of encoded arguments that need no heap.
 pub(crate) const SHORT: usize = 96;
@@ -34,8 +33,9 @@ impl Key {
     /// When its own `Serialize` fails.
     #[inline]
     #[must_use]
+    #[track_caller]
     pub fn and<T: Argument + ?Sized>(mut self, argument: &T) -> Self {
-        if let Err(why) = postcard::serialize_with_flavor(argument, Encoder(&mut self)) {
+        if let Err(why) = argument.serialize(Typed(&mut self)) {
             panic!(
                 "%%memo cannot encode an argument of type {}: {why}",
                 std::any::type_name::<T>()
@@ -54,7 +54,7 @@ impl Key {
     }
 
     #[inline]
-    fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if self.long.is_empty() && end <= SHORT {
             self.short[self.len..end].copy_from_slice(bytes);
@@ -65,28 +65,6 @@ impl Key {
             }
             self.long.extend_from_slice(bytes);
         }
-    }
-}
-
-struct Encoder<'a>(&'a mut Key);
-
-impl Flavor for Encoder<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(&[byte]);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.push(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
     }
 }
 

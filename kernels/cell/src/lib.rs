@@ -40,9 +40,11 @@ pub mod store;
 mod threads;
 pub mod timing;
 mod together;
+mod typed;
 pub mod value;
 mod waiting;
 mod with;
+mod written;
 
 pub use pool::pool;
 

@@ -18,9 +18,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::arguments::Arguments;
 use crate::host::{Bytes, Flight, Lookups, MemoCall, MemoCounts, MemoMemory, append, host};
-use crate::kept::Kept as Table;
+use crate::kept::{Held, Kept as Table};
 use crate::key::Fold;
 pub use crate::key::Key;
+use crate::written::{read, written};
 
 /// An argument that can be looked up.
 #[diagnostic::on_unimplemented(
@@ -156,10 +157,10 @@ pub fn cached<K: Argument + ?Sized, V: Serialize + DeserializeOwned>(
     let key = Key::new().and(key);
     let found = memo.find(&key);
     let place = match found {
-        Ok(kept) => match postcard::from_bytes(&kept) {
-            Ok(value) => return value,
+        Ok(kept) => match read(&kept) {
+            Some(value) => return value,
             // Of a type that had this name.
-            Err(_) => match memo.find_unless(true, &key) {
+            None => match memo.find_unless(true, &key) {
                 Ok(_) => return compute(),
                 Err(place) => place,
             },
@@ -168,7 +169,7 @@ pub fn cached<K: Argument + ?Sized, V: Serialize + DeserializeOwned>(
     };
     let place = place.called(arguments);
     let value = compute();
-    if let Ok(bytes) = postcard::to_allocvec(&value) {
+    if let Some(bytes) = written(&value) {
         place.keep(bytes);
     }
     value
@@ -234,7 +235,7 @@ impl About {
 }
 
 struct State<V> {
-    kept: Table<V>,
+    kept: Table<Held<V>>,
     computing: HashSet<Box<[u8]>, BuildHasherDefault<Fold>>,
     /// `None` inside: it goes by no name.
     counts: Option<Option<&'static MemoCounts>>,
@@ -262,7 +263,7 @@ pub struct Memo<V> {
     limit: usize,
 }
 
-impl<V: Kept> Memo<V> {
+impl<V> Memo<V> {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "statics are made of it")]
     pub const fn new() -> Self {
@@ -306,7 +307,10 @@ impl<V: Kept> Memo<V> {
     ///
     /// # Errors
     /// The place: whoever gets it computes.
-    pub fn find(&self, key: &Key) -> Result<V, Place<'_, V>> {
+    pub fn find(&self, key: &Key) -> Result<V, Place<'_, V>>
+    where
+        V: Kept,
+    {
         match ASKED.get() {
             Asked::Kept => self.find_unless(false, key),
             Asked::Anew => self.find_unless(true, key),
@@ -346,10 +350,14 @@ impl<V: Kept> Memo<V> {
     }
 
     /// The same, or the place in any case when it is to be computed anew.
-    fn find_unless(&self, anew: bool, key: &Key) -> Result<V, Place<'_, V>> {
+    fn find_unless(&self, anew: bool, key: &Key) -> Result<V, Place<'_, V>>
+    where
+        V: Kept,
+    {
         let bytes = key.bytes();
         // Dropped behind the lock: a value's `drop` may be anything.
         let _gone;
+        let mut old = Vec::new();
         let mut state = self.state();
         let counts = *state.counts.get_or_insert_with(|| self.about.counts());
         if let Some(counts) = counts {
@@ -361,8 +369,8 @@ impl<V: Kept> Memo<V> {
         }
         loop {
             if !anew && let Some(entry) = state.kept.get(bytes) {
-                if self.about.ttl == 0 || now() < entry.made + self.about.ttl {
-                    let (value, took) = (entry.value.clone(), entry.took);
+                if self.about.ttl == 0 || now() < entry.made.saturating_add(self.about.ttl) {
+                    let (value, took) = (entry.value.hold(), entry.took);
                     if let Some(counts) = counts {
                         add(&counts.hits, 1);
                         add(&counts.saved, took);
@@ -370,9 +378,10 @@ impl<V: Kept> Memo<V> {
                     if COMPUTING.get() == 0 {
                         count(1, 0);
                     }
-                    return Ok(value);
+                    drop(state);
+                    return Ok(value.give());
                 }
-                drop(state.kept.remove(bytes));
+                old.extend(state.kept.remove(bytes));
             }
             if COMPUTING.get() > 0 || !state.computing.contains(bytes) {
                 break;
@@ -410,11 +419,14 @@ impl<V: Kept> Memo<V> {
         Err(place)
     }
 
-    fn keep(&self, key: Box<[u8]>, (value, size): (V, usize), (took, made): (u64, u64)) {
+    fn keep(&self, key: Box<[u8]>, (value, size): (V, usize), (took, made): (u64, u64))
+    where
+        V: Kept,
+    {
         let mut state = self.state();
         let gone = state
             .kept
-            .insert(key, (value, size), (took, made), self.limit);
+            .insert(key, (Held::of(value), size), (took, made), self.limit);
         state.count(|_| ());
         drop(state);
         drop(gone);
@@ -432,7 +444,7 @@ fn now() -> u64 {
 }
 
 /// The place of a result that this thread computes. Dropped without one (a panic), somebody else takes over.
-pub struct Place<'a, V: Kept> {
+pub struct Place<'a, V> {
     memo: &'a Memo<V>,
     key: Box<[u8]>,
     /// Others wait for this thread.
@@ -448,7 +460,7 @@ pub struct Place<'a, V: Kept> {
     since: Instant,
 }
 
-impl<V: Kept> Place<'_, V> {
+impl<V> Place<'_, V> {
     /// Notes how the arguments read, where that is kept too.
     #[must_use]
     pub fn called(mut self, arguments: impl FnOnce(Arguments) -> Arguments) -> Self {
@@ -474,32 +486,41 @@ impl<V: Kept> Place<'_, V> {
         resume_unwind(Box::new(Explained));
     }
 
-    pub fn keep(mut self, value: V) -> V {
+    pub fn keep(mut self, value: V) -> V
+    where
+        V: Kept,
+    {
         self.keep_this(&value);
         value
     }
 
     /// Keeps what is good of a result.
-    pub fn keep_good<R: Outcome<Good = V>>(mut self, result: R) -> R {
+    pub fn keep_good<R: Outcome<Good = V>>(mut self, result: R) -> R
+    where
+        V: Kept,
+    {
         if let Some(good) = result.good() {
             self.keep_this(good);
         }
         result
     }
 
-    fn keep_this(&mut self, value: &V) {
+    fn keep_this(&mut self, value: &V)
+    where
+        V: Kept,
+    {
         let took = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // A clone may panic, and the key is needed after that.
         let copy = value.clone();
         let size = match self.disk {
-            Some(counts) => postcard::to_allocvec(value).map(|bytes| {
+            Some(counts) => written(value).map(|bytes| {
                 let (key, value) = (Bytes::of(&self.key), Bytes::of(&bytes));
                 let arguments = Bytes::of(self.arguments.text().as_bytes());
                 let within = COMPUTING.get() > 1;
                 (host().memo_keep)(counts, key, arguments, value, took, within);
                 bytes.len()
             }),
-            None => postcard::serialize_with_flavor(value, Size::default()),
+            None => postcard::serialize_with_flavor(value, Size::default()).ok(),
         };
         let made = if self.memo.about.ttl == 0 { 0 } else { now() };
         let key = self.key.clone();
@@ -507,7 +528,10 @@ impl<V: Kept> Place<'_, V> {
     }
 
     /// The result that is on disk, or comes there while this thread waits.
-    fn on_disk(&mut self, flight: Flight) -> Option<V> {
+    fn on_disk(&mut self, flight: Flight) -> Option<V>
+    where
+        V: Kept,
+    {
         let counts = self.disk?;
         let mut bytes = Vec::<u8>::new();
         let to = (&raw mut bytes).cast();
@@ -518,7 +542,7 @@ impl<V: Kept> Place<'_, V> {
             return None;
         }
         // Of a type that had this name, perhaps.
-        let value: V = postcard::from_bytes(&bytes).ok()?;
+        let value: V = read(&bytes)?;
         let entry = (value.clone(), bytes.len());
         let memo = self.memo;
         memo.keep(self.key.clone(), entry, (found.took, found.made));
@@ -530,7 +554,7 @@ impl<V: Kept> Place<'_, V> {
     }
 }
 
-impl<V: Kept> Drop for Place<'_, V> {
+impl<V> Drop for Place<'_, V> {
     fn drop(&mut self) {
         COMPUTING.set(COMPUTING.get() - 1);
         ASKED.set(self.asked);
@@ -561,6 +585,24 @@ mod tests {
                 place.keep(value)
             }
         }
+    }
+
+    #[test]
+    fn a_clone_may_call_what_it_is_a_result_of() {
+        static MEMO: LazyLock<Memo<Calls>> = LazyLock::new(Memo::new);
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        struct Calls(u64, String);
+        impl Clone for Calls {
+            fn clone(&self) -> Self {
+                let next = (self.0 > 0).then(|| call(&MEMO, self.0 - 1, || unreachable!("kept")));
+                Self(self.0, next.map_or_else(String::new, |one| one.1 + "x"))
+            }
+        }
+        for n in 0..3 {
+            call(&MEMO, n, || Calls(n, String::new()));
+        }
+        let kept = call(&MEMO, 2, || unreachable!("kept"));
+        assert_eq!(kept, Calls(2, "xx".to_owned()));
     }
 
     fn has<V: Kept>(memo: &Memo<V>, n: u64) -> bool {

@@ -37,9 +37,11 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/threads.rs", include_str!("../src/threads.rs")),
     ("src/timing.rs", include_str!("../src/timing.rs")),
     ("src/together.rs", include_str!("../src/together.rs")),
+    ("src/typed.rs", include_str!("../src/typed.rs")),
     ("src/value.rs", include_str!("../src/value.rs")),
     ("src/waiting.rs", include_str!("../src/waiting.rs")),
     ("src/with.rs", include_str!("../src/with.rs")),
+    ("src/written.rs", include_str!("../src/written.rs")),
 ];
 
 #[cfg(test)]
