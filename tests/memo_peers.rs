@@ -525,7 +525,7 @@ fn one_session_drops_everything_while_another_computes() {
         .spawn()
         .expect("the binary");
     let cells = format!(
-        "{NOTED}\n\n(0..20_000_u64).map(|n| memo::fresh(|| noted(n % 500))[99]).sum::<u64>()\n%memo\n"
+        "{NOTED}\n\n(0..400_000_u64).map(|n| memo::fresh(|| noted(n % 500))[99]).sum::<u64>()\n%memo\n"
     );
     let mut input = other.stdin.take().expect("a pipe");
     input.write_all(cells.as_bytes()).expect("cells");
@@ -541,7 +541,7 @@ fn one_session_drops_everything_while_another_computes() {
     assert!(rounds > 1);
     let output = other.wait_with_output().expect("its output");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    contains(&said, &[": 4990000\n", "noted"]);
+    contains(&said, &[": 99800000\n", "noted"]);
     lacks(&said, &["damaged", "not on disk", "error"]);
     session.cell("%memo clear --all");
     contains(&session.cell("noted(7)[0]"), &[": 7\n"]);

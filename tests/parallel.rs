@@ -44,7 +44,9 @@ fn begun(text: &str, count: usize) {
 /// Jobs that were on their way to the engine of a long one run on another.
 #[test]
 fn a_long_command_keeps_no_other_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
     let mut session = Session::start();
+    session.cells(&[&format!("%cd {}", folder.path().display())]);
     session.cells(&["%pool start -n 2"]);
     let values = (1..=150).map(|at| if at == 60 { "2" } else { "0" });
     let values: Vec<&str> = values.collect();
@@ -58,7 +60,9 @@ fn a_long_command_keeps_no_other_waiting() {
 
 #[test]
 fn commands_run_on_engines() {
+    let folder = tempfile::tempdir().expect("a folder");
     let mut session = Session::start();
+    session.cells(&[&format!("%cd {}", folder.path().display())]);
     // Without a pool it has one for the time.
     let shown = session.cell("%parallel -j 2 'echo {} has {#} of {%}' ::: apple \"big fig\"");
     contains(
@@ -197,7 +201,9 @@ fn commands_run_on_engines() {
 
 #[test]
 fn nothing_is_left_of_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
     let mut session = Session::start();
+    session.cells(&[&format!("%cd {}", folder.path().display())]);
     session.cells(&["let kept = 5;", "%pool start -n 2"]);
     // Ctrl-C ends grandchildren too, also those in groups of their own.
     session.enter("%parallel 'sh -c \"sleep {}; true\"; true' ::: 7001.1 7001.2");

@@ -60,6 +60,12 @@ pub fn input<T: Input + ?Sized>(value: &T) -> Output {
     Output(value.bytes())
 }
 
+/// Values as they stand in commands.
+#[doc(hidden)]
+pub fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().map(|value| value.to_string()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

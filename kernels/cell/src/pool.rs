@@ -98,6 +98,13 @@ pub struct PoolView {
 }
 
 impl PoolView {
+    /// For shell commands: each goes to whoever is free, as nothing says how long the next one will take.
+    pub(crate) fn of_commands() -> Self {
+        let mut view = Self::default();
+        (view.options.chunk, view.options.commands) = (Some(1), true);
+        view
+    }
+
     /// Only the engines with these ranks.
     #[must_use]
     pub fn targets(mut self, ranks: &[u32]) -> Self {

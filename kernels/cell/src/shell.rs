@@ -15,7 +15,7 @@ use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::Handle;
 use crate::host::{Bytes, PoolKind, append, host};
-pub use crate::piped::{Input, input};
+pub use crate::piped::{Input, input, texts};
 use crate::pool::PoolView;
 
 /// Stands in a command for the number of the engine that runs it, from 1: `{%}`.
@@ -94,8 +94,7 @@ pub enum Prints {
     /// It is kept, and shown in the order of the commands.
     #[default]
     Grouped,
-    /// It is kept, and of it standard error is shown, in the order of the commands: standard output is what was asked
-    /// for.
+    /// The same, but only standard error is shown: standard output is what was asked for.
     Kept,
     /// It is kept, and each line is shown at once.
     Lines,
@@ -248,10 +247,7 @@ pub fn map<C: Into<String>>(commands: impl IntoIterator<Item = C>) -> Vec<ShellR
         text: command.into(),
         ..Command::default()
     });
-    let mut view = PoolView::default();
-    // Each goes to whoever is free: of how long one takes, nothing says how long the next one will.
-    (view.options.chunk, view.options.commands) = (Some(1), true);
-    view.map(commands.collect::<Vec<_>>(), work)
+    PoolView::of_commands().map(commands.collect::<Vec<_>>(), work)
 }
 
 /// The function of such a map.
@@ -271,12 +267,6 @@ pub fn work(command: Command) -> ShellResult {
         }
         Err(_) => panic!("the command's outcome did not come back from the engine"),
     }
-}
-
-/// Values as they stand in commands.
-#[doc(hidden)]
-pub fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
-    values.into_iter().map(|value| value.to_string()).collect()
 }
 
 /// The commands that the session has given to this cell.
@@ -342,9 +332,8 @@ struct Known {
     seq: u64,
     text: String,
     tag: Option<String>,
-    /// What it has printed is shown when its turn comes: both, or standard error alone.
-    shown: bool,
-    stdout: bool,
+    /// What of its output is shown when its turn comes.
+    prints: Prints,
 }
 
 impl Known {
@@ -354,9 +343,10 @@ impl Known {
             text: command.text.clone(),
             tag: command.tag.clone(),
             // What goes to files is not shown.
-            shown: command.folder.is_none()
-                && matches!(command.how.prints, Prints::Grouped | Prints::Kept),
-            stdout: command.how.prints == Prints::Grouped,
+            prints: command
+                .folder
+                .as_ref()
+                .map_or(command.how.prints, |_| Prints::Ungrouped),
         }
     }
 }
@@ -387,11 +377,15 @@ impl Screen<'_> {
     }
 
     fn show(&self, at: u64, result: Option<&ShellResult>) {
-        let known = self.known.get(at as usize).filter(|known| known.shown);
+        let known = self.known.get(at as usize);
         let (Some(known), Some(result), Some(map)) = (known, result, self.map.get()) else {
             return;
         };
-        let stdout = if known.stdout { &*result.stdout } else { &[] };
+        let stdout: &[u8] = match known.prints {
+            Prints::Grouped => &result.stdout,
+            Prints::Kept => &[],
+            Prints::Lines | Prints::Ungrouped => return,
+        };
         if !(stdout.is_empty() && result.stderr.is_empty()) {
             let tag = known.tag.as_deref();
             map.print(&tagged(tag, stdout), &tagged(tag, &result.stderr));

@@ -159,7 +159,10 @@ impl Memos {
             best.clear();
             disk.each(function, |trace| {
                 let far = distance(arguments, &trace.origin.arguments);
-                let at = best.partition_point(|(other, _)| *other <= far);
+                // Of two that are as far, by their texts.
+                let this = (far, &trace.origin.arguments);
+                let at =
+                    best.partition_point(|(far, other)| (*far, &other.origin.arguments) <= this);
                 if at < NEAREST && !trace.origin.arguments.is_empty() {
                     best.insert(at, (far, trace));
                     best.truncate(NEAREST);
