@@ -29,7 +29,7 @@ pub fn own(cache: &Path) -> io::Result<[(&'static str, String); 2]> {
         ("regatta-cell", format!("{{ path = {:?} }}", cell(cache)?)),
         (
             "serde",
-            r#"{ version = "1", features = ["derive", "rc"] }"#.to_owned(),
+            r#"{ version = "1", features = ["derive"] }"#.to_owned(),
         ),
     ])
 }
