@@ -30,6 +30,7 @@ impl<V: Clone> Held<V> {
     }
 
     /// The same once more, for a moment.
+    #[inline]
     pub fn hold(&self) -> Self {
         match self {
             Self::Plain(value) => Self::Plain(value.clone()),
@@ -37,6 +38,7 @@ impl<V: Clone> Held<V> {
         }
     }
 
+    #[inline]
     pub fn give(self) -> V {
         match self {
             Self::Plain(value) => value,
@@ -92,6 +94,7 @@ impl<V> Kept<V> {
         self.bytes
     }
 
+    #[inline]
     pub fn get(&mut self, key: &[u8]) -> Option<&Entry<V>> {
         self.clock += 1;
         let entry = self.table.get_mut(key)?;

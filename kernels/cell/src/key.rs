@@ -17,6 +17,7 @@ pub struct Key {
 }
 
 impl Key {
+    #[inline]
     #[must_use]
     #[expect(clippy::new_without_default, reason = "generated code begins one")]
     pub const fn new() -> Self {
@@ -60,11 +61,29 @@ impl Key {
             self.short[self.len..end].copy_from_slice(bytes);
             self.len = end;
         } else {
-            if self.long.is_empty() {
-                self.long.extend_from_slice(&self.short[..self.len]);
-            }
-            self.long.extend_from_slice(bytes);
+            self.push_long(bytes);
         }
+    }
+
+    /// The same of so many bytes that the compiler knows the number.
+    #[inline]
+    pub(crate) fn push_array<const N: usize>(&mut self, bytes: &[u8; N]) {
+        let rest = self.short.get_mut(self.len..).unwrap_or_default();
+        match rest.first_chunk_mut() {
+            Some(place) if self.long.is_empty() => {
+                *place = *bytes;
+                self.len += N;
+            }
+            _ => self.push(bytes),
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, bytes: &[u8]) {
+        if self.long.is_empty() {
+            self.long.extend_from_slice(&self.short[..self.len]);
+        }
+        self.long.extend_from_slice(bytes);
     }
 }
 

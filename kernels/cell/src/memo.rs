@@ -104,10 +104,13 @@ pub(crate) fn lookups() -> Lookups {
     LOOKUPS.get()
 }
 
+#[inline]
 fn count(hits: u64, misses: u64) {
-    let mut lookups = LOOKUPS.get();
-    lookups += Lookups { hits, misses };
-    LOOKUPS.set(lookups);
+    LOOKUPS.with(|all| {
+        let mut lookups = all.get();
+        lookups += Lookups { hits, misses };
+        all.set(lookups);
+    });
 }
 
 /// Computes anew what functions in `f` have kept, and keeps that; what these functions call themselves is
@@ -298,6 +301,7 @@ impl<V> Memo<V> {
         self
     }
 
+    #[inline]
     fn state(&self) -> MutexGuard<'_, State<V>> {
         // A result's own `clone` may panic while it is held, which leaves the table as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -307,6 +311,7 @@ impl<V> Memo<V> {
     ///
     /// # Errors
     /// The place: whoever gets it computes.
+    #[inline]
     pub fn find(&self, key: &Key) -> Result<V, Place<'_, V>>
     where
         V: Kept,
@@ -433,6 +438,7 @@ impl<V> Memo<V> {
     }
 }
 
+#[inline]
 fn add(number: &AtomicU64, more: u64) {
     number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
 }

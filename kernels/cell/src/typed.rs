@@ -51,10 +51,12 @@ impl ser::Error for Refused {
 type Written = Result<(), Refused>;
 
 impl Typed<'_> {
+    #[inline]
     fn tag(&mut self, tag: u8) {
         self.0.push(&[tag]);
     }
 
+    #[inline]
     fn bytes(&mut self, tag: u8, bytes: &[u8]) {
         self.tag(tag);
         self.0.push(&(bytes.len() as u64).to_le_bytes());
@@ -90,10 +92,10 @@ fn is_hash_set(kind: &str) -> bool {
 
 macro_rules! numbers {
     ($($method:ident $kind:ty = $tag:literal;)*) => {
-        $(fn $method(self, number: $kind) -> Written {
+        $(#[inline] fn $method(self, number: $kind) -> Written {
             let mut bytes = [$tag; 1 + size_of::<$kind>()];
             bytes[1..].copy_from_slice(&number.to_le_bytes());
-            self.0.push(&bytes);
+            self.0.push_array(&bytes);
             Ok(())
         })*
     };
@@ -129,22 +131,26 @@ impl<'a> ser::Serializer for Typed<'a> {
         false
     }
 
+    #[inline]
     fn serialize_bool(mut self, value: bool) -> Written {
         self.tag(if value { tag::TRUE } else { tag::FALSE });
         Ok(())
     }
 
+    #[inline]
     fn serialize_char(mut self, value: char) -> Written {
         self.tag(tag::CHAR);
         self.0.push(&u32::from(value).to_le_bytes());
         Ok(())
     }
 
+    #[inline]
     fn serialize_str(mut self, value: &str) -> Written {
         self.bytes(tag::TEXT, value.as_bytes());
         Ok(())
     }
 
+    #[inline]
     fn serialize_bytes(mut self, value: &[u8]) -> Written {
         self.bytes(tag::BYTES, value);
         Ok(())
