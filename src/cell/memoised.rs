@@ -131,7 +131,6 @@ fn one(
             "give it one type, or let the generic function call one for each type",
         );
     }
-    let mut key = "::regatta_cell::memo::Key::new()".to_owned();
     let mut called = String::new();
     let mut taken_apart = String::new();
     let parameters = function.param_list().into_iter();
@@ -178,9 +177,7 @@ fn one(
         };
         // Without one it is no argument, as the compiler says.
         let Some(name) = name else { return Ok(()) };
-        let one = format!(".and(&{name})");
-        key.push_str(&one);
-        called.push_str(&one);
+        called.push_str(&format!(".and(&{name})"));
     }
     let kind = function.ret_type().and_then(|kind| kind.ty());
     let mut result = "()".to_owned();
@@ -240,7 +237,7 @@ fn one(
         format!(
             " static REGATTA_MEMO: ::regatta_cell::memo::Memo<{kept}> = ::regatta_cell::memo::Memo::new()\
              .of({name:?}, {limit}, {ttl}); \
-             match REGATTA_MEMO.find(&{key}) {{ {RESULT}::Ok({FOUND}) => {found}, {RESULT}::Err({PLACE}) => {PLACE}\
+             match REGATTA_MEMO.find(&::regatta_cell::memo::Key::new(){called}) {{ {RESULT}::Ok({FOUND}) => {found}, {RESULT}::Err({PLACE}) => {PLACE}\
              .called(|regatta_text| regatta_text{called}).{keep}((|| -> {result} {{{taken_apart}"
         ),
     );

@@ -5,9 +5,10 @@
 //! Types are not known here, so more may be reached than is used: then something is computed again that need not
 //! be, never the other way round.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use ra_ap_syntax::ast::{self, HasName};
 use ra_ap_syntax::{AstNode as _, SyntaxNode};
-use std::collections::{BTreeSet, HashMap, HashSet};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::statics::{Changes, identifiers, tokens};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use regatta_cell::memo::DISK;
 
 use super::values::{size, time};
 use super::{Call, Example, Magic};
@@ -68,9 +69,6 @@ enum Verb {
 }
 
 const VERBS: [&str; 2] = ["clear", "explain"];
-
-/// Bytes that the results of a function may take on disk.
-const LIMIT: u64 = 1_000_000_000;
 
 /// The name of a function whose results are kept.
 #[derive(Clone)]
@@ -161,7 +159,7 @@ impl Memo {
             good: self.ok,
             limit: match self.no_disk {
                 true => 0,
-                false => self.limit.unwrap_or(LIMIT),
+                false => self.limit.unwrap_or(DISK),
             },
             ttl: self
                 .ttl

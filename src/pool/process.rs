@@ -8,10 +8,11 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use regatta_cell::host::now;
 
 use super::Launch;
 use super::link::{Launcher, Link};
@@ -64,10 +65,7 @@ const KEEP_MEMORY: &str =
 const PIPE: usize = 64 * 1024;
 
 /// When this session started its first engine, milliseconds since 1970.
-static BEGAN: LazyLock<u64> = LazyLock::new(|| {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
-});
+static BEGAN: LazyLock<u64> = LazyLock::new(now);
 
 impl Process {
     fn start(launch: &Launch, environment: &Environment) -> std::io::Result<Self> {

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crossterm::style::Stylize;
+use crossterm::style::{StyledContent, Stylize as _};
 
 /// What the place that the text goes to can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,70 +116,49 @@ impl Style {
         text.strip_prefix(&first).map(str::to_owned).unwrap_or(text)
     }
 
-    pub(crate) fn faint(&self, text: &str) -> String {
-        if self.colour {
-            text.dim().to_string()
-        } else {
-            text.to_owned()
+    fn painted<'t>(
+        &self,
+        text: &'t str,
+        paint: impl FnOnce(&'t str) -> StyledContent<&'t str>,
+    ) -> String {
+        match self.colour {
+            true => paint(text).to_string(),
+            false => text.to_owned(),
         }
+    }
+
+    pub(crate) fn faint(&self, text: &str) -> String {
+        self.painted(text, |text| text.dim())
     }
 
     pub(crate) fn warning(&self, text: &str) -> String {
-        if self.colour {
-            text.yellow().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.yellow())
     }
 
     pub(crate) fn failure(&self, text: &str) -> String {
-        if self.colour {
-            text.red().bold().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.red().bold())
     }
 
     /// A line that is no more.
     pub(crate) fn removed(&self, text: &str) -> String {
-        if self.colour {
-            text.red().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.red())
     }
 
     /// A line that is new.
     pub(crate) fn added(&self, text: &str) -> String {
-        if self.colour {
-            text.green().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.green())
     }
 
     pub(crate) fn strong(&self, text: &str) -> String {
-        if self.colour {
-            text.bold().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.bold())
     }
 
     pub(crate) fn code(&self, text: &str) -> String {
-        if self.colour {
-            text.cyan().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.cyan())
     }
 
     pub(crate) fn prompt(&self, text: &str) -> String {
-        if self.colour {
-            text.cyan().bold().to_string()
-        } else {
-            text.to_owned()
-        }
+        self.painted(text, |text| text.cyan().bold())
     }
 }
 

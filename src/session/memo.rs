@@ -43,12 +43,7 @@ impl Session {
                 rows.extend(others);
                 if !rows.iter().any(|row| row.function == *name) {
                     let known = nearest(name, rows.iter().map(|row| row.function.as_str()));
-                    let report = Report::usage(format!("no function `{name}` keeps results"));
-                    let hint = match known {
-                        Some(known) => format!("did you mean {known}?"),
-                        None => "`%memo --all` lists the functions that do".to_owned(),
-                    };
-                    return Err(report.hint(hint).into());
+                    return Err(unknown(name, known, "%memo --all").into());
                 }
                 rows.retain(|row| row.function == *name);
             }
@@ -152,11 +147,7 @@ impl Session {
             return Err(report.hint("`%%memo` above its definition makes it one that does"));
         }
         let known = self.memo_names().filter(|name| keeps(name));
-        let report = Report::usage(format!("no function `{name}` keeps results"));
-        Err(report.hint(match nearest(name, known) {
-            Some(known) => format!("did you mean {known}?"),
-            None => "`%memo` lists the functions that do".to_owned(),
-        }))
+        Err(unknown(name, nearest(name, known), "%memo"))
     }
 
     /// What stands for some expressions: for a variable that is an argument, a copy, since the call would consume it.
@@ -199,6 +190,15 @@ impl Session {
     fn changed_in(&self, name: &str) -> Option<CellId> {
         self.workshop.definitions().changed_in(name)
     }
+}
+
+/// No function of this name keeps results; `listed` by are those that do.
+fn unknown(name: &str, known: Option<&str>, listed: &str) -> Report {
+    let report = Report::usage(format!("no function `{name}` keeps results"));
+    report.hint(match known {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("`{listed}` lists the functions that do"),
+    })
 }
 
 /// The code that has a call explained.

@@ -82,6 +82,14 @@ fn put(to: &mut String, text: fmt::Arguments<'_>) -> Written {
     if to.len() > MOST { Err(Full) } else { Ok(()) }
 }
 
+macro_rules! shown {
+    ($($method:ident $kind:ty;)*) => {
+        $(fn $method(self, value: $kind) -> Written {
+            self.put(format_args!("{value:?}"))
+        })*
+    };
+}
+
 impl<'a> ser::Serializer for Writer<'a> {
     type Ok = ();
     type Error = Full;
@@ -93,60 +101,21 @@ impl<'a> ser::Serializer for Writer<'a> {
     type SerializeStruct = Parts<'a>;
     type SerializeStructVariant = Parts<'a>;
 
-    fn serialize_bool(self, v: bool) -> Written {
-        self.put(format_args!("{v}"))
-    }
-
-    fn serialize_i8(self, v: i8) -> Written {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_i16(self, v: i16) -> Written {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_i32(self, v: i32) -> Written {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_i64(self, v: i64) -> Written {
-        self.put(format_args!("{v}"))
-    }
-
-    fn serialize_i128(self, v: i128) -> Written {
-        self.put(format_args!("{v}"))
-    }
-
-    fn serialize_u8(self, v: u8) -> Written {
-        self.serialize_u64(v.into())
-    }
-
-    fn serialize_u16(self, v: u16) -> Written {
-        self.serialize_u64(v.into())
-    }
-
-    fn serialize_u32(self, v: u32) -> Written {
-        self.serialize_u64(v.into())
-    }
-
-    fn serialize_u64(self, v: u64) -> Written {
-        self.put(format_args!("{v}"))
-    }
-
-    fn serialize_u128(self, v: u128) -> Written {
-        self.put(format_args!("{v}"))
-    }
-
-    fn serialize_f32(self, v: f32) -> Written {
-        self.put(format_args!("{v:?}"))
-    }
-
-    fn serialize_f64(self, v: f64) -> Written {
-        self.put(format_args!("{v:?}"))
-    }
-
-    fn serialize_char(self, v: char) -> Written {
-        self.put(format_args!("{v:?}"))
+    shown! {
+        serialize_bool bool;
+        serialize_char char;
+        serialize_i8 i8;
+        serialize_i16 i16;
+        serialize_i32 i32;
+        serialize_i64 i64;
+        serialize_i128 i128;
+        serialize_u8 u8;
+        serialize_u16 u16;
+        serialize_u32 u32;
+        serialize_u64 u64;
+        serialize_u128 u128;
+        serialize_f32 f32;
+        serialize_f64 f64;
     }
 
     fn serialize_str(self, v: &str) -> Written {
@@ -216,9 +185,9 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: &'static str,
         _: u32,
         variant: &'static str,
-        _: usize,
+        parts: usize,
     ) -> Result<Parts<'a>, Full> {
-        Parts::begin(self.0, variant, "(", ")")
+        self.serialize_tuple_struct(variant, parts)
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a>, Full> {
@@ -234,9 +203,9 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: &'static str,
         _: u32,
         variant: &'static str,
-        _: usize,
+        fields: usize,
     ) -> Result<Parts<'a>, Full> {
-        Parts::begin(self.0, variant, " { ", " }")
+        self.serialize_struct(variant, fields)
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Written {

@@ -5,6 +5,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -493,6 +494,12 @@ pub struct Host {
     /// Tells the session why the result of these arguments is kept or not.
     pub memo_explain:
         extern "C" fn(of: *const MemoCounts, key: Bytes, arguments: Bytes, memory: MemoMemory),
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 unsafe extern "C" {

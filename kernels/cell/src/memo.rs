@@ -11,13 +11,13 @@ use std::hash::BuildHasherDefault;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::arguments::Arguments;
-use crate::host::{Bytes, Flight, Lookups, MemoCall, MemoCounts, MemoMemory, append, host};
+use crate::host::{Bytes, Flight, Lookups, MemoCall, MemoCounts, MemoMemory, append, host, now};
 use crate::kept::{Held, Kept as Table};
 use crate::key::Fold;
 pub use crate::key::Key;
@@ -78,8 +78,8 @@ impl<T: Kept, E> Outcome for Result<T, E> {
 
 /// Bytes of encoded keys and results that one function keeps in memory; the least recently used go.
 const MEMORY: usize = 64 << 20;
-/// The same on disk, of values that go by a name.
-const DISK: u64 = 1_000_000_000;
+/// The same on disk, where nothing else is said.
+pub const DISK: u64 = 1_000_000_000;
 
 thread_local! {
     /// Kept results that this thread is computing.
@@ -424,15 +424,20 @@ impl<V> Memo<V> {
         Err(place)
     }
 
-    fn keep(&self, key: Box<[u8]>, (value, size): (V, usize), (took, made): (u64, u64))
-    where
+    fn keep(
+        &self,
+        key: Box<[u8]>,
+        (value, size): (V, usize),
+        (took, made): (u64, u64),
+        counted: impl FnOnce(&MemoCounts),
+    ) where
         V: Kept,
     {
         let mut state = self.state();
         let gone = state
             .kept
             .insert(key, (Held::of(value), size), (took, made), self.limit);
-        state.count(|_| ());
+        state.count(counted);
         drop(state);
         drop(gone);
     }
@@ -441,12 +446,6 @@ impl<V> Memo<V> {
 #[inline]
 fn add(number: &AtomicU64, more: u64) {
     number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 /// The place of a result that this thread computes. Dropped without one (a panic), somebody else takes over.
@@ -530,7 +529,8 @@ impl<V> Place<'_, V> {
         };
         let made = if self.memo.about.ttl == 0 { 0 } else { now() };
         let key = self.key.clone();
-        self.memo.keep(key, (copy, size.unwrap_or(0)), (took, made));
+        let entry = (copy, size.unwrap_or(0));
+        self.memo.keep(key, entry, (took, made), |_| ());
     }
 
     /// The result that is on disk, or comes there while this thread waits.
@@ -550,9 +550,8 @@ impl<V> Place<'_, V> {
         // Of a type that had this name, perhaps.
         let value: V = read(&bytes)?;
         let entry = (value.clone(), bytes.len());
-        let memo = self.memo;
-        memo.keep(self.key.clone(), entry, (found.took, found.made));
-        memo.state().count(|counts| {
+        let times = (found.took, found.made);
+        self.memo.keep(self.key.clone(), entry, times, |counts| {
             add(&counts.disk_hits, 1);
             add(&counts.saved, found.took);
         });

@@ -241,14 +241,13 @@ impl<'a> ser::Serializer for Typed<'a> {
     }
 
     fn serialize_struct_variant(
-        mut self,
+        self,
         kind: &'static str,
-        _: u32,
+        number: u32,
         name: &'static str,
-        _: usize,
+        fields: usize,
     ) -> Result<Self, Refused> {
-        self.variant(kind, name);
-        Ok(self)
+        self.serialize_tuple_variant(kind, number, name, fields)
     }
 
     fn collect_seq<I>(mut self, items: I) -> Written

@@ -16,7 +16,6 @@ use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::time::SystemTime;
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
@@ -212,6 +211,7 @@ impl Disk {
     }
 
     fn read(&self) -> Result<RoTxn<'_, WithoutTls>, DiskError> {
+        self.is_there()?;
         Ok(match self.env.read_txn() {
             // Readers that were killed hold their places.
             Err(heed::Error::Mdb(MdbError::ReadersFull)) => {
@@ -222,8 +222,12 @@ impl Disk {
         })
     }
 
-    pub fn get(&self, key: &Key) -> Result<Option<Found>, DiskError> {
+    fn write(&self) -> Result<RwTxn<'_>, DiskError> {
         self.is_there()?;
+        Ok(self.env.write_txn()?)
+    }
+
+    pub fn get(&self, key: &Key) -> Result<Option<Found>, DiskError> {
         let read = self.read()?;
         let Some(bytes) = self.values.get(&read, key)? else {
             return Ok(None);
@@ -235,8 +239,7 @@ impl Disk {
 
     /// Keeps results, all or none.
     pub fn put(&self, puts: &[Put]) -> Result<(), DiskError> {
-        self.is_there()?;
-        let mut write = self.env.write_txn()?;
+        let mut write = self.write()?;
         for put in puts {
             self.put_one(&mut write, put)?;
         }
@@ -300,8 +303,7 @@ impl Disk {
 
     /// What the functions of each name have here, whichever they meant.
     pub fn shares(&self) -> Result<Vec<MemoShare>, DiskError> {
-        self.is_there()?;
-        let read = self.env.read_txn()?;
+        let read = self.read()?;
         let mut found: BTreeMap<String, MemoShare> = BTreeMap::new();
         for entry in self.functions.iter(&read)? {
             let (_, record) = entry?;
@@ -316,7 +318,6 @@ impl Disk {
 
     /// Who made a result, when and of what.
     pub fn trace(&self, key: &Key) -> Result<Option<Trace>, DiskError> {
-        self.is_there()?;
         let read = self.read()?;
         Ok(self.values.get(&read, key)?.and_then(trace))
     }
@@ -327,7 +328,6 @@ impl Disk {
         function: &[u8],
         mut look: impl FnMut(Trace) -> bool,
     ) -> Result<(), DiskError> {
-        self.is_there()?;
         let read = self.read()?;
         for entry in self.values.prefix_iter(&read, function)? {
             let (_, value) = entry?;
@@ -340,17 +340,15 @@ impl Disk {
 
     /// The other functions of a name, with what they are made of.
     pub fn namesakes(&self, of: &[u8], wanted: &str) -> Result<Vec<(Key, MadeOf)>, DiskError> {
-        self.is_there()?;
         let read = self.read()?;
         let mut found = Vec::new();
         for entry in self.functions.iter(&read)? {
             let (function, record) = entry?;
+            if function == of || name(record) != wanted {
+                continue;
+            }
             let made_of = self.traces.made_of.get(&read, function)?;
-            let made_of = made_of.and_then(|text| serde_json::from_slice(text).ok());
-            if function != of
-                && name(record) == wanted
-                && let Some(made_of) = made_of
-            {
+            if let Some(made_of) = made_of.and_then(|text| serde_json::from_slice(text).ok()) {
                 let mut key = [0; 32];
                 key[..16].copy_from_slice(function);
                 found.push((key, made_of));
@@ -361,14 +359,12 @@ impl Disk {
 
     /// When a result went for others, milliseconds since 1970.
     pub fn went(&self, key: &Key) -> Result<Option<u64>, DiskError> {
-        self.is_there()?;
         let read = self.read()?;
         let at = self.traces.dropped.get(&read, key)?;
         Ok(at.map(|at| number(at, 0)))
     }
 
     pub fn entries(&self, function: &[u8]) -> Result<u64, DiskError> {
-        self.is_there()?;
         let read = self.read()?;
         let record = self.functions.get(&read, function)?;
         Ok(record.map_or(0, |record| share(record).entries))
@@ -376,8 +372,7 @@ impl Disk {
 
     /// Drops the results of the functions of these names, or all.
     pub fn clear(&self, wanted: Option<&[String]>) -> Result<(), DiskError> {
-        self.is_there()?;
-        let mut write = self.env.write_txn()?;
+        let mut write = self.write()?;
         if wanted.is_none() {
             self.values.clear(&mut write)?;
             self.functions.clear(&mut write)?;
@@ -403,12 +398,6 @@ impl Disk {
         self.written.store(true, Relaxed);
         Ok(())
     }
-}
-
-/// Milliseconds since 1970.
-pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

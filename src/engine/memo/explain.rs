@@ -10,7 +10,7 @@ use regatta_cell::host::MemoMemory;
 use similar::{Algorithm, DiffTag, capture_diff_slices, group_diff_ops};
 use strsim::levenshtein;
 
-use super::disk::{Key, now};
+use super::disk::Key;
 use super::traces::Trace;
 use super::{Function, Memos};
 use crate::outcome::{
@@ -54,27 +54,25 @@ impl Memos {
             by: trace.origin.by.clone(),
         };
         let trace = trace.flatten();
-        let until = |made: u64| (function.ttl > 0).then(|| made.saturating_add(function.ttl));
-        let is_good = |made: u64| until(made).is_none_or(|until| now() < until);
         let of_trace = trace.as_ref().map(made);
         let found_at = trace.as_ref().map(|trace| trace.made);
-        let why = if memory.is_there && is_good(memory.made) {
+        let why = if memory.is_there && function.is_good(memory.made) {
             MemoWhy::There {
                 in_memory: true,
                 took: memory.took,
-                good_until: until(memory.made),
+                good_until: function.good_until(memory.made),
                 made: of_trace,
             }
-        } else if let Some(trace) = trace.as_ref().filter(|trace| is_good(trace.made)) {
+        } else if let Some(trace) = trace.as_ref().filter(|trace| function.is_good(trace.made)) {
             MemoWhy::There {
                 in_memory: false,
                 took: trace.took,
-                good_until: until(trace.made),
+                good_until: function.good_until(trace.made),
                 made: of_trace,
             }
         } else if let Some(at) = found_at.or(memory.is_there.then_some(memory.made)) {
             MemoWhy::Expired {
-                at: until(at).unwrap_or(at),
+                at: function.good_until(at).unwrap_or(at),
                 ttl: function.ttl,
                 made: of_trace,
             }
@@ -339,7 +337,7 @@ fn diff(before: &str, now: &str) -> Vec<DiffLine> {
 mod tests {
     use std::sync::Mutex;
 
-    use regatta_cell::host::MemoCounts;
+    use regatta_cell::host::{MemoCounts, now};
 
     use super::super::disk::{Disk, Found, Put};
     use super::super::shelf::Shelf;

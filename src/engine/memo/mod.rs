@@ -13,7 +13,7 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use regatta_cell::host::{Bytes, Flight, MemoCall, MemoCounts, MemoFound, MemoMemory, Write};
+use regatta_cell::host::{Bytes, Flight, MemoCall, MemoCounts, MemoFound, MemoMemory, Write, now};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::context::{Context, context};
@@ -22,7 +22,7 @@ use super::{link, notes};
 use crate::ids::{PoolName, Rank};
 use crate::outcome::Maker;
 use crate::wire::{FromEngine, MemoTold, Payload, WireError};
-use disk::{Disk, Found, Key, Put, now};
+use disk::{Disk, Found, Key, Put};
 use shelf::Shelf;
 use traces::Origin;
 
@@ -59,6 +59,15 @@ impl Function {
         key[..16].copy_from_slice(&self.meaning);
         key[16..].copy_from_slice(&xxh3_128(arguments).to_le_bytes());
         key
+    }
+
+    /// Until when a result is good that was made then, in milliseconds since 1970; `None`: for ever.
+    fn good_until(&self, made: u64) -> Option<u64> {
+        (self.ttl > 0).then(|| made.saturating_add(self.ttl))
+    }
+
+    fn is_good(&self, made: u64) -> bool {
+        self.good_until(made).is_none_or(|until| now() < until)
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -192,8 +201,7 @@ impl Memos {
         let key = function.key(arguments);
         let look = || {
             let found = self.shelf.with(|disk| disk.get(&key)).flatten();
-            let good = |found: &Found| function.ttl == 0 || now() < found.made + function.ttl;
-            found.filter(good)
+            found.filter(|found| function.is_good(found.made))
         };
         if let Some(found) = look() {
             return (Some(found), false);
@@ -315,10 +323,8 @@ pub extern "C" fn explain(of: *const MemoCounts, key: Bytes, arguments: Bytes, m
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_has_changed_is_told_once_and_by_name() {
-        let memos = Memos::default();
-        let function = || Function {
+    fn function() -> Function {
+        Function {
             counts: MemoCounts::default(),
             name: "f".to_owned(),
             meaning: [0; 16],
@@ -326,7 +332,19 @@ mod tests {
             limit: 0,
             ttl: 0,
             told: Mutex::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_result_is_good_for_its_time() {
+        let good = |ttl, made| Function { ttl, ..function() }.is_good(made);
+        assert!(good(0, 0) && good(60_000, now()) && !good(1, now() - 10));
+        assert!(good(u64::MAX, now()), "longer than there are numbers for");
+    }
+
+    #[test]
+    fn what_has_changed_is_told_once_and_by_name() {
+        let memos = Memos::default();
         let (old, new) = (memos.open(function()), memos.open(function()));
         assert!(memos.changes().is_empty());
         for (counts, hits) in [(old, 2), (new, 1)] {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-use super::disk::{Disk, DiskError, Key, Put, checked, now, set_aside};
+use regatta_cell::host::now;
+
+use super::disk::{Disk, DiskError, Key, Put, checked, set_aside};
 use super::flight::Flights;
 use super::writer::Writer;
 use crate::wire::MemoTrouble;

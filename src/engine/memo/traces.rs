@@ -5,9 +5,10 @@ use std::ops::Bound;
 
 use heed::types::Bytes;
 use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
+use regatta_cell::host::now;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{DiskError, now};
+use super::disk::DiskError;
 use crate::outcome::Maker;
 
 /// So many of those that went are remembered; then the older half is forgotten.
