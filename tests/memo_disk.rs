@@ -11,16 +11,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{PATIENCE, Session, contains, lacks};
 
-/// A session whose results are in this folder.
-fn session(memo: &Path) -> Session {
-    let temporary = std::env::temp_dir();
-    let variables = [("TMPDIR", temporary.as_path()), ("REGATTA_MEMO", memo)];
-    let variables = variables.map(|(name, path)| (name, path.to_str().expect("a path")));
-    let mut session = Session::under("exec \"$0\"", &variables);
-    session.prompt(PATIENCE);
-    session
-}
-
 /// Defines `noted(n)`, which adds a line to `log` when it is computed.
 fn define(session: &mut Session, log: &Path, options: &str) {
     session.cell("use std::io::Write as _;");
@@ -44,13 +34,13 @@ const DAMAGED: &str = "the file of kept results was damaged";
 fn later_sessions_and_other_processes_find_what_was_computed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (memo, log) = (folder.path().join("memo"), folder.path().join("log"));
-    let mut first = session(&memo);
+    let mut first = Session::keeping(&memo);
     define(&mut first, &log, "");
     contains(&first.cell("noted(3) + noted(4)"), &[": 25\n"]);
     first.cell("memo::cached(\"by name\", &(1, \"x\"), || vec![1.5, 2.5])");
     assert_eq!(first.end(), 0);
 
-    let mut second = session(&memo);
+    let mut second = Session::keeping(&memo);
     define(&mut second, &log, "--limit 2GB");
     contains(&second.cell("noted(3)"), &[": 9\n"]);
     contains(
@@ -84,7 +74,7 @@ fn later_sessions_and_other_processes_find_what_was_computed() {
     assert_eq!(second.end(), 0);
 
     // A session that has called nothing lists what others have, and drops it when it is told to.
-    let mut third = session(&memo);
+    let mut third = Session::keeping(&memo);
     contains(&third.cell("%memo"), &["no function keeps its results"]);
     contains(
         &third.cell("%memo clear"),
@@ -117,7 +107,7 @@ fn later_sessions_and_other_processes_find_what_was_computed() {
 fn eight_processes_compute_a_thousand_results_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let (memo, log) = (folder.path().join("memo"), folder.path().join("log"));
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     define(&mut session, &log, "");
     session.cell("%pool start processes -n 8");
     let said = session.cell("%px (0..1000).map(noted).sum::<u64>()");
@@ -133,7 +123,7 @@ fn eight_processes_compute_a_thousand_results_once() {
 fn one_waits_for_another_and_takes_over_when_that_is_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (memo, path) = (folder.path().join("memo"), folder.path());
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     session.cell(&format!(
         "%%memo\nfn slow(n: u64) -> u64 {{\n    let begun = std::path::Path::new({path:?}).join(std::process::id().to_string());\n    \
          let first = std::fs::read_dir({path:?}).unwrap().count() == 1;\n    std::fs::write(begun, \"\").unwrap();\n    \
@@ -166,7 +156,7 @@ fn a_kill_during_writes_loses_no_other_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let (memo, log) = (folder.path().join("memo"), folder.path().join("log"));
     let done = folder.path().join("done");
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     define(&mut session, &log, "");
     // What takes some time is on disk before the call returns.
     session.cell("%%memo\nfn slowly(n: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(1)); noted(n) }");
@@ -192,7 +182,7 @@ fn a_kill_during_writes_loses_no_other_result() {
     assert!(returned.len() > 100, "{} results", returned.len());
     let before = computed(&log).len();
 
-    let mut later = self::session(&memo);
+    let mut later = Session::keeping(&memo);
     define(&mut later, &log, "");
     later.cell("%%memo\nfn slowly(n: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(1)); noted(n) }");
     let sum: u64 = returned.iter().map(|n| n * n).sum();
@@ -233,13 +223,13 @@ fn a_harmed_file_is_set_aside_with_one_notice() {
         },
     ];
     for harm in harms {
-        let mut session = session(&memo);
+        let mut session = Session::keeping(&memo);
         define(&mut session, &log, "");
         session.cell("(0..500).map(noted).sum::<u64>()");
         assert_eq!(session.end(), 0);
         harm();
         let _ = fs::remove_file(&log);
-        let mut session = self::session(&memo);
+        let mut session = Session::keeping(&memo);
         define(&mut session, &log, "");
         session.cell("%pool start processes -n 3");
         let mut said = session.cell("%px (0..500).map(noted).sum::<u64>()");
@@ -252,7 +242,7 @@ fn a_harmed_file_is_set_aside_with_one_notice() {
     }
 
     // While it is open.
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     define(&mut session, &log, "");
     session.cell("%pool start processes -n 3");
     lacks(&session.cell("%px noted(7)"), &[DAMAGED]);
@@ -275,7 +265,7 @@ fn no_room_and_no_folder_cost_a_notice() {
     // A file stands where the folder should.
     let memo = folder.path().join("file");
     fs::write(&memo, "").expect("a file");
-    let mut blocked = session(&memo);
+    let mut blocked = Session::keeping(&memo);
     define(&mut blocked, &log, "");
     blocked.cell("%pool start processes -n 2");
     let mut said = blocked.cell("noted(2)");

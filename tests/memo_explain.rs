@@ -5,22 +5,12 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use support::{PATIENCE, Session, contains, lacks, notebook};
+use support::{Session, contains, lacks, notebook};
 
-/// A session whose results are in this folder.
+/// A session whose results are in this folder, and which breaks no line.
 fn session(memo: &Path) -> Session {
-    let temporary = std::env::temp_dir();
-    // No line is broken.
-    let wide = Path::new("300");
-    let variables = [
-        ("TMPDIR", temporary.as_path()),
-        ("REGATTA_MEMO", memo),
-        ("COLUMNS", wide),
-    ];
-    let variables = variables.map(|(name, path)| (name, path.to_str().expect("a path")));
-    let mut session = Session::under("exec \"$0\"", &variables);
-    session.prompt(PATIENCE);
-    session
+    let memo = memo.to_str().expect("a path");
+    Session::taking_over(&[("REGATTA_MEMO", memo), ("COLUMNS", "300")])
 }
 
 const HELPER: &str = "fn helper(n: u64) -> f64 { n as f64 }";

@@ -11,16 +11,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{PATIENCE, Session, contains, lacks};
 
-/// A session whose results are in this folder.
-fn session(memo: &Path) -> Session {
-    let temporary = std::env::temp_dir();
-    let variables = [("TMPDIR", temporary.as_path()), ("REGATTA_MEMO", memo)];
-    let variables = variables.map(|(name, path)| (name, path.to_str().expect("a path")));
-    let mut session = Session::under("exec \"$0\"", &variables);
-    session.prompt(PATIENCE);
-    session
-}
-
 #[test]
 fn what_the_peers_keep_is_kept() {
     let mut session = Session::start();
@@ -410,7 +400,7 @@ fn begun(folder: &Path) -> Vec<i32> {
 fn who_waits_for_a_stopped_engine_can_be_freed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (memo, path) = (folder.path().join("memo"), folder.path().join("begun"));
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     define_slow(&mut session, &path);
     session.cell("%pool start processes -n 1 --name a\n%pool start processes -n 2 --name b");
     session.cell("%px_a -a slow(1)");
@@ -464,7 +454,7 @@ const NOTED: &str = "%%memo\nfn noted(n: u64) -> Vec<u64> { vec![n; 100] }";
 fn a_session_that_is_killed_in_its_writes_leaves_the_file_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let memo = folder.path().join("memo");
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     session.cells(&[NOTED, "%pool start processes -n 3"]);
     session.cell("%px -a for n in 0..1_000_000_u64 { noted(n % 1000 + n / 1000 * 10_000 + engine::rank() as u64 * 1000); }");
     session.cell("noted(1)[0]");
@@ -483,7 +473,7 @@ fn a_session_that_is_killed_in_its_writes_leaves_the_file_alone() {
     lacks(&names(&memo).join(" "), &["bad", "tmp"]);
     let before = names(&memo);
 
-    let mut next = self::session(&memo);
+    let mut next = Session::keeping(&memo);
     next.cells(&[NOTED]);
     let said = next.cell("(0..1000).map(|n| noted(n)[99]).sum::<u64>()");
     contains(&said, &[": 499500\n"]);
@@ -509,7 +499,7 @@ fn one_session_drops_everything_while_another_computes() {
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().expect("a folder");
     let memo = folder.path().join("memo");
-    let mut session = session(&memo);
+    let mut session = Session::keeping(&memo);
     session.cells(&[NOTED, "%pool start processes -n 2"]);
     let mut other = Command::new(support::BINARY)
         .env("XDG_DATA_HOME", folder.path())

@@ -49,16 +49,29 @@ pub struct Session {
 impl Session {
     /// Starts a session with an empty history, and warms it: it may take over another one's compiler.
     pub fn start() -> Self {
-        // Compilers that fit have the same folder for temporary files.
-        let temporary = std::env::temp_dir();
-        let temporary = temporary.to_str().expect("a folder");
-        let mut session = Self::under("exec \"$0\"", &[("TMPDIR", temporary)]);
-        session.prompt(PATIENCE);
+        let mut session = Self::taking_over(&[]);
         let two = session.cell("1 + 1");
         assert!(
             two.contains("Out[1]: 2"),
             "the session does not start: {two}"
         );
+        session
+    }
+
+    /// Starts a session whose kept results are in this folder: other sessions may have the same.
+    pub fn keeping(memo: &Path) -> Self {
+        Self::taking_over(&[("REGATTA_MEMO", memo.to_str().expect("a path"))])
+    }
+
+    /// Starts a session with variables of the environment, which may take over another one's compiler, and waits for
+    /// its first prompt.
+    pub fn taking_over(variables: &[(&str, &str)]) -> Self {
+        // Compilers that fit have the same folder for temporary files.
+        let temporary = std::env::temp_dir();
+        let temporary = temporary.to_str().expect("a folder");
+        let variables = [&[("TMPDIR", temporary)], variables].concat();
+        let mut session = Self::under("exec \"$0\"", &variables);
+        session.prompt(PATIENCE);
         session
     }
 
