@@ -20,8 +20,8 @@ const CATCHING: [&str; 2] = [
     "if std::panic::catch_unwind(||{\n",
 ];
 const GUARDING: [&str; 2] = [
-    "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n",
-    "if ::regatta_cell::store::guarded_alone(||{\n",
+    "match ::regatta_cell::variables::guarded(\n  std::panic::AssertUnwindSafe(||{\n",
+    "if ::regatta_cell::variables::guarded_alone(||{\n",
 ];
 const RUNTIME: &str = "evcxr_internal_runtime";
 /// What the name of every cell's entry function begins with.
@@ -58,7 +58,7 @@ pub fn mended(source: &str) -> Option<Mended> {
             {
                 let list = module.item_list()?.syntax().text_range();
                 let inside = usize::from(list.start()) + 1..usize::from(list.end()) - 1;
-                edits.insert(inside.start, "pub use ::regatta_cell::store::*;");
+                edits.insert(inside.start, "pub use ::regatta_cell::variables::*;");
                 edits.remove(source, inside);
             }
             ast::Item::Impl(of)
@@ -67,7 +67,10 @@ pub fn mended(source: &str) -> Option<Mended> {
                     .is_some_and(|kind| kind.syntax().text() == ERROR_TYPE) =>
             {
                 let at = start + text.find(ERRORED)?;
-                edits.replace(at..at + ERRORED.len(), "::regatta_cell::store::errored();");
+                edits.replace(
+                    at..at + ERRORED.len(),
+                    "::regatta_cell::variables::errored();",
+                );
             }
             ast::Item::Fn(function) => match function.name() {
                 Some(name) if name.text().starts_with(ENTRY) => {
@@ -104,14 +107,14 @@ pub fn mended(source: &str) -> Option<Mended> {
         let at = body + at;
         edits.replace(
             at..at + PANICKED.len(),
-            "::regatta_cell::store::panicked();",
+            "::regatta_cell::variables::panicked();",
         );
     }
     edits.insert(
         source.len(),
         format!(
-            "\n#[unsafe(no_mangle)] pub extern \"C\" fn {name}(store: *mut ::regatta_cell::store::VariableStore) \
-             -> *mut ::regatta_cell::store::VariableStore {{ unsafe {{ ::regatta_cell::store::run(store, \
+            "\n#[unsafe(no_mangle)] pub extern \"C\" fn {name}(store: *mut ::regatta_cell::variables::VariableStore) \
+             -> *mut ::regatta_cell::variables::VariableStore {{ unsafe {{ ::regatta_cell::variables::run(store, \
              |store| {BODY}(store.cast()).cast()) }} }}\n"
         ),
     );
@@ -147,11 +150,13 @@ mod tests {
             2,
             "{text}"
         );
-        assert!(text.contains("mod evcxr_internal_runtime {pub use ::regatta_cell::store::*;\n"));
+        assert!(
+            text.contains("mod evcxr_internal_runtime {pub use ::regatta_cell::variables::*;\n")
+        );
         assert!(!text.contains("USER_ERROR_OCCURRED") && !text.contains("pub const A"));
         assert!(text.contains("\n\nfn evcxr_regatta_body(\nmut s"), "{text}");
         assert!(text.contains(
-            "match ::regatta_cell::store::guarded(\n  std::panic::AssertUnwindSafe(||{\n"
+            "match ::regatta_cell::variables::guarded(\n  std::panic::AssertUnwindSafe(||{\n"
         ));
         assert_eq!(text.matches("catch_unwind(f)").count(), 1, "the user's own");
         let line = |text: &str| {
@@ -177,7 +182,7 @@ mod tests {
         );
         let text = mended(&source).unwrap().edits.apply(&source);
         assert!(text.contains(own), "{text}");
-        let guarding = "if ::regatta_cell::store::guarded_alone(||{\n";
+        let guarding = "if ::regatta_cell::variables::guarded_alone(||{\n";
         assert!(text.contains(guarding) && !text.contains(evcxr), "{text}");
     }
 

@@ -36,12 +36,12 @@ mod resident;
 pub mod shell;
 #[cfg(feature = "sources")]
 pub mod sources;
-pub mod store;
 mod threads;
 pub mod timing;
 mod together;
 mod typed;
 pub mod value;
+pub mod variables;
 mod waiting;
 mod with;
 mod written;

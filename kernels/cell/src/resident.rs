@@ -5,7 +5,7 @@ use std::any::type_name;
 use std::ops::Deref;
 
 use crate::host::host;
-use crate::store::VariableStore;
+use crate::variables::VariableStore;
 
 /// A variable of this engine's.
 pub struct Resident<T: 'static> {

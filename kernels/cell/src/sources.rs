@@ -33,7 +33,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/resident.rs", include_str!("../src/resident.rs")),
     ("src/shell.rs", include_str!("../src/shell.rs")),
     ("src/sources.rs", include_str!("../src/sources.rs")),
-    ("src/store.rs", include_str!("../src/store.rs")),
+    ("src/variables.rs", include_str!("../src/variables.rs")),
     ("src/threads.rs", include_str!("../src/threads.rs")),
     ("src/timing.rs", include_str!("../src/timing.rs")),
     ("src/together.rs", include_str!("../src/together.rs")),
