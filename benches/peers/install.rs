@@ -1,5 +1,5 @@
 //! Puts the peers under `target/peers`, so that they are there for the next run too: a Python environment
-//! with ipyparallel, joblib, Dask and diskcache, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
+//! with ipyparallel, joblib, Dask, diskcache and mpi4py, and evcxr's REPL. It never skips one: a peer that cannot be installed ends the bench.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,15 @@ use crate::progress;
 const EVCXR: &str = "0.22.0";
 
 /// What pip installs, and what of it has to be importable.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "ipyparallel",
     "joblib",
     "dask[distributed]",
     "numpy",
     "diskcache",
+    "mpi4py",
 ];
-const IMPORTS: &str = "import ipyparallel, joblib, distributed, numpy, diskcache";
+const IMPORTS: &str = "import ipyparallel, joblib, distributed, numpy, diskcache, mpi4py";
 
 /// Installs what is missing.
 pub fn peers() -> Outcome<Programs> {
@@ -96,6 +97,23 @@ fn evcxr(peers: &Path) -> Outcome<PathBuf> {
     Ok(program)
 }
 
+/// Debian's packages, where one of these programs is missing.
+pub fn debian(programs: &[&str], packages: &[&str]) -> Outcome<()> {
+    let is_there = |program: &&str| {
+        let mut which = Command::new("sh");
+        works(which.args(["-c", "command -v \"$0\"", program]))
+    };
+    if programs.iter().all(|program| is_there(program)) {
+        return Ok(());
+    }
+    let packages = packages.join(" ");
+    progress(&format!("installing {packages}"));
+    let script = format!(
+        "apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends {packages}"
+    );
+    install(&packages, Command::new("sh").args(["-c", &script]))
+}
+
 fn works(command: &mut Command) -> bool {
     output(command, "").is_ok()
 }
@@ -112,7 +130,7 @@ pub fn versions(programs: &Programs) -> Outcome<String> {
     let rustc = output(programs.command(Path::new("rustc")).arg("--version"), "")?;
     let script = format!(
         "{IMPORTS}, sys; print('Python', sys.version.split()[0], *(f'· {{it.__name__}} {{it.__version__}}' \
-         for it in (ipyparallel, joblib, distributed, numpy, diskcache)))"
+         for it in (ipyparallel, joblib, distributed, numpy, diskcache, mpi4py)))"
     );
     let python = output(programs.command(&programs.python).args(["-c", &script]), "")?;
     let evcxr = output(programs.command(&programs.evcxr).arg("--version"), "")?;

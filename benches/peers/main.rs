@@ -5,6 +5,7 @@
 
 mod alone;
 mod c;
+mod children;
 mod compiling;
 mod data;
 mod driver;
@@ -15,12 +16,14 @@ mod gate;
 mod install;
 mod items;
 mod memo;
+mod messages;
 mod outside;
 mod pools;
 mod repls;
 mod roundtrip;
 mod session;
 mod shell;
+mod store;
 mod table;
 
 use std::io::{self, Write};
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 18] = [
+    let measures: [(&str, Measure); 22] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -68,6 +71,10 @@ fn bench() -> Outcome<String> {
         ("memo", memo::hits),
         ("shell", shell::commands),
         ("pipe", shell::pipe),
+        ("messages", messages::messages),
+        ("mpi", messages::on_mpi),
+        ("store", store::incr),
+        ("children", children::fifty),
     ];
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args()
