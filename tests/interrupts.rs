@@ -99,3 +99,31 @@ fn a_map_that_collects_errors_keeps_what_is_done() {
     lacks(&some, &["error"]);
     assert_eq!(session.end(), 0);
 }
+
+/// Nobody waits for the items of a map whose caller is gone.
+#[test]
+fn engines_of_a_map_are_free_again_when_its_caller_has_died() {
+    let mut session = Session::start();
+    session.cells(&[
+        "fn busy(x: u64) -> u64 { loop { std::hint::black_box(x); } }",
+        "fn short(x: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(50)); x }",
+        "%pool start -n 2",
+    ]);
+    for function in ["busy", "short"] {
+        session.cell(&format!("%map -a {function} over 0..10u64"));
+        contains(
+            &session.cell("std::process::abort()"),
+            &["the local engine died"],
+        );
+        contains(
+            &session.cell("%px engine::size()"),
+            &["│    0,1 │      2 │"],
+        );
+        session.cell(&format!("%map -a {function} over 0..10u64"));
+        session.cell("std::process::abort()");
+        let next = session.cell("%map |x: u64| x + 1 over 0..3u64");
+        contains(&next, &["[1, 2, 3]"]);
+        lacks(&next, &["died"]);
+    }
+    assert_eq!(session.end(), 0);
+}

@@ -154,6 +154,7 @@ impl State {
             process.link.bury(LAST_BREATH);
         }
         for engine in engines {
+            self.unwanted.remove(&engine);
             self.drop_maps_of(engine);
             self.died_in_maps(engine, &DeathCause::Stopped, None, false);
         }

@@ -55,7 +55,8 @@ impl State {
             .values()
             .any(|map| map.caller != engine && map.involves(engine));
         // An engine that does not even start is not tried again.
-        let replaced = used && ready && self.replace(engine);
+        let unwanted = self.unwanted.remove(&engine).is_some();
+        let replaced = (used || unwanted) && ready && self.replace(engine);
         self.drop_maps_of(engine);
         self.emit(
             engine,

@@ -49,6 +49,9 @@ impl State {
             // What still runs for it is not wanted any more.
             self.stop_items(job, &engines);
         }
+        if map.is_gone() {
+            self.leave_items(map);
+        }
         for engine in engines {
             if let Some(process) = self.engines.get_mut(&engine) {
                 // Told with the next job's function: it is no reason to wake the engine.
@@ -173,6 +176,10 @@ impl State {
         for job in due {
             self.end_early(job, EndEarly::Kill);
         }
+        let overdue = self.unwanted.iter().filter(|(_, at)| **at <= now);
+        for process in overdue.filter_map(|(engine, _)| self.engines.get(engine)) {
+            process.link.signal(nix::sys::signal::Signal::SIGKILL);
+        }
         let mut views = Vec::new();
         for (job, map) in &mut self.maps {
             let at = |engine: EngineId| self.engines.get(&engine)?.link.at(*job);
@@ -224,6 +231,7 @@ impl State {
             {
                 self.countdowns.remove(&job);
                 self.stop_items(job, &map.engines());
+                self.leave_items(&map);
                 let mut record = map.record();
                 if record.state != JobState::Done {
                     record.state = JobState::Failed;
@@ -231,6 +239,26 @@ impl State {
                 let timeline = map.last_timeline();
                 self.remember(record, timeline);
             }
+        }
+    }
+
+    /// What engines are at for a map whose caller is gone may go on as long as that of a cancelled one.
+    fn leave_items(&mut self, map: &Map) {
+        let busy = map.has_engines().then(|| map.busy_processes());
+        for engine in busy.unwrap_or_default() {
+            if self.engines.contains_key(&engine) {
+                self.unwanted.insert(engine, Instant::now() + COUNTDOWN);
+                self.emit_of(map.job, PoolEvent::Unwanted { engine });
+            }
+        }
+    }
+
+    /// Whether an engine has ended the items of a caller that is gone.
+    pub(super) fn free_if_idle(&mut self, engine: EngineId) {
+        let idle = |process: &Engine| process.given() == 0;
+        if self.unwanted.contains_key(&engine) && self.engines.get(&engine).is_some_and(idle) {
+            self.unwanted.remove(&engine);
+            self.emit(engine, PoolEvent::Free { engine });
         }
     }
 

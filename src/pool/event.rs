@@ -54,6 +54,14 @@ pub enum PoolEvent {
         /// Another process has started in its place.
         replaced: bool,
     },
+    /// The engine is at an item whose map's caller is gone: it ends it soon, or another process takes its place.
+    Unwanted {
+        engine: EngineId,
+    },
+    /// It has ended it.
+    Free {
+        engine: EngineId,
+    },
     /// A map called from code found them dead: other processes have started in their place.
     Revived {
         dead: Vec<(EngineId, DeathCause)>,

@@ -152,5 +152,6 @@ impl State {
             process.busy += busy;
             process.tasks += 1;
         }
+        self.free_if_idle(engine);
     }
 }

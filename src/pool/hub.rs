@@ -100,6 +100,8 @@ pub(super) struct State {
     pub(super) artifacts: Artifacts,
     /// When the busy engines of a job that was cancelled are killed.
     pub(super) countdowns: BTreeMap<JobId, Instant>,
+    /// Engines at items of a map whose caller is gone, and when they are killed.
+    pub(super) unwanted: BTreeMap<EngineId, Instant>,
     /// Engines that were killed because of an item that took too long.
     pub(super) late: BTreeMap<EngineId, u64>,
     pub(super) next_job: u32,
@@ -124,6 +126,7 @@ impl State {
             unheard: VecDeque::new(),
             due: BTreeSet::new(),
             countdowns: BTreeMap::new(),
+            unwanted: BTreeMap::new(),
             late: BTreeMap::new(),
             next_job: 1,
             pools: Vec::new(),
@@ -201,7 +204,8 @@ impl State {
 
     /// How often the clock is looked at.
     fn tick_time(&self) -> Duration {
-        if self.countdowns.is_empty() && !self.maps.values().any(Map::has_limit) {
+        let counts = !(self.countdowns.is_empty() && self.unwanted.is_empty());
+        if !counts && !self.maps.values().any(Map::has_limit) {
             TICK
         } else {
             SHORT_TICK

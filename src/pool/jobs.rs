@@ -134,6 +134,7 @@ impl State {
         if let Some(process) = self.engines.get_mut(&engine) {
             process.gives_back(chunks.len(), items);
         }
+        self.free_if_idle(engine);
         self.due.insert(job);
     }
 

@@ -44,6 +44,11 @@ impl Map {
         self.closed
     }
 
+    /// Whether its caller is gone.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// The connection, for its caller's next map.
     pub fn into_channel(self) -> Option<Channel> {
         (!self.gone).then_some(self.channel)

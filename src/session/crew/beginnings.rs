@@ -45,7 +45,8 @@ impl Crew {
         lost
     }
 
-    /// Waits until engines that stand in for others have run what they begin with.
+    /// Waits until engines that stand in for others have run what they begin with, and until no engine is at an item of
+    /// a map whose caller is gone.
     pub fn await_beginnings(
         &mut self,
         engines: &[EngineId],
@@ -95,7 +96,7 @@ impl Awaited for AllUp<'_> {
     }
 }
 
-/// Engines have run what they begin with.
+/// Engines have run what they begin with, and are free.
 struct Begun<'a> {
     engines: &'a [EngineId],
 }

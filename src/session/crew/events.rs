@@ -99,6 +99,12 @@ impl Crew {
                     .output(about, origin, Stream::Stdout, text, sink);
             }
             PoolEvent::RunDone { engine, end, .. } => self.note_begun(about, engine, &end, sink),
+            PoolEvent::Unwanted { engine } => {
+                self.unready.insert(engine);
+            }
+            PoolEvent::Free { engine } => {
+                self.unready.remove(&engine);
+            }
             PoolEvent::Up { .. }
             | PoolEvent::Data { .. }
             | PoolEvent::Kept { .. }
@@ -145,6 +151,7 @@ impl Crew {
     ) {
         let lost = self.lost_with(engine);
         self.namespaces.remove(&engine);
+        self.unready.remove(&engine);
         if self.begun_with.contains_key(&engine) {
             self.unready.insert(engine);
         }
