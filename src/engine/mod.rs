@@ -145,7 +145,8 @@ impl Engine<'_> {
             }
             ToEngine::AskMemo => context.memos.tell_shelf(context)?,
             // Nobody waits for it.
-            ToEngine::Artifact { .. } => {}
+            ToEngine::Artifact { .. } | ToEngine::World { .. } => {}
+            ToEngine::AskMessages { .. } => {}
             ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,
             ToEngine::ForgetCapture { hash } => self.tasks.functions.forget_capture(hash),
             ToEngine::Task { job, task, places } => {

@@ -76,6 +76,7 @@ impl State {
             FromEngine::Memo { functions } => {
                 self.emit(engine, PoolEvent::Memo { engine, functions });
             }
+            FromEngine::WantWorld { .. } | FromEngine::Comm { .. } => {}
         }
     }
 

@@ -9,6 +9,7 @@ use regatta_cell::options::MapOptions;
 use serde::{Deserialize, Serialize};
 
 use super::places::{Place, Places};
+use super::world::CommTold;
 use crate::ids::{ArtifactId, EngineId, JobId, PoolName, Rank};
 
 /// From the session to an engine.
@@ -82,6 +83,17 @@ pub enum ToEngine {
     /// The working folder is another.
     Folder {
         path: PathBuf,
+    },
+    /// The answer to [`FromEngine::WantWorld`]. Payload: the world's open file; none when there is none, and `why` says
+    /// so.
+    World {
+        pool: Option<PoolName>,
+        why: String,
+    },
+    /// Say what has come for this engine's ranks of the pool and has not been received, and drop it when `clear` is set.
+    AskMessages {
+        pool: Option<PoolName>,
+        clear: bool,
     },
 }
 
@@ -216,6 +228,15 @@ pub enum FromEngine {
     MemoShelf { shares: Vec<MemoShare> },
     /// Results cannot be kept on disk, or those that were there are lost.
     MemoTrouble { trouble: MemoTrouble },
+    /// It lacks the memory through which the ranks of its pool speak, and waits for it. `pool`: a thread pool of the local
+    /// engine; `None`: the engine's own.
+    WantWorld { pool: Option<PoolName> },
+    /// What a rank tells of its messages; `pool` as above.
+    Comm {
+        pool: Option<PoolName>,
+        rank: Rank,
+        told: CommTold,
+    },
 }
 
 /// What is wrong with the results on disk.

@@ -7,6 +7,7 @@ mod channel;
 mod frame;
 mod message;
 pub mod places;
+pub mod world;
 
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
 pub use message::{

@@ -1,0 +1,390 @@
+//! The memory of a pool's *world*: the file that the hub makes and the pool's engines map, through which ranks speak with
+//! each other. Here stands where everything lies in it; who maps it is the engine's business, and the hub reads and
+//! writes single words of it (`pread`, `pwrite`).
+//!
+//! ```text
+//! header page │ one block per rank │ rings: one per pair of ranks, [to][from]
+//! ```
+//!
+//! The file is sparse: a ring takes memory once the two have spoken. All numbers are eight bytes in the machine's order;
+//! the file never leaves it.
+
+use serde::{Deserialize, Serialize};
+
+use super::places::Place;
+
+/// Of the header page: bytes from the file's begin.
+pub mod header {
+    /// [`super::MAGIC`].
+    pub const MAGIC: u64 = 0;
+    /// How many ranks there are.
+    pub const SIZE: u64 = 8;
+    /// Written by the hub: another world takes this one's place, and engines ask for it at their next call.
+    pub const RETIRED: u64 = 16;
+    /// The next number of a communicator; 0 is the world's own.
+    pub const CONTEXTS: u64 = 24;
+    /// Whoever looks for a deadlock writes its rank plus one here.
+    pub const JUDGE: u64 = 32;
+}
+
+pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm1");
+
+/// Of a rank's block: bytes from the block's begin.
+pub mod block {
+    /// The hub's word on the rank, see [`super::Word`].
+    pub const HUB: u64 = 0;
+    /// The rank's own: the run that it has left last; see [`super::Word::run`].
+    pub const LEFT: u64 = 8;
+    /// The rank's own: the run in which it has called `comm` last.
+    pub const RUN: u64 = 16;
+    /// It is slept on: a `u32` that others add to before they wake.
+    pub const BELL: u64 = 128;
+    /// Whether the rank sleeps, or is about to: others then ring.
+    pub const SLEEPS: u64 = 136;
+    /// The judge's: the rank's wait with this number is part of a deadlock.
+    pub const CONDEMNED: u64 = 192;
+    /// Nanoseconds waited for others, since the world began.
+    pub const WAITED: u64 = 256;
+    /// Nanoseconds inside sends of much.
+    pub const SENDING: u64 = 264;
+    /// Messages that have come and that nobody has received, and their bytes.
+    pub const QUEUED: u64 = 272;
+    pub const QUEUED_BYTES: u64 = 280;
+    /// Collective calls of the rank on the world itself.
+    pub const COLLECTIVES: u64 = 288;
+    /// How many spans the rank has noted in its run; those of number `n` stand at `SPANS + n % SPAN_COUNT * SPAN`.
+    pub const SPAN_HEAD: u64 = 296;
+    /// The wait record: its number (odd while it is written; it grows with each), its length, then a
+    /// [`super::Waiting`] in postcard; length 0: the rank does not wait.
+    pub const WAIT: u64 = 1024;
+    pub const WAIT_LENGTH: u64 = 1032;
+    pub const WAIT_RECORD: u64 = 1040;
+    /// Bytes that a record may take.
+    pub const WAIT_ROOM: usize = 3056;
+    /// Spans of the current run, the last so many.
+    pub const SPANS: u64 = 4096;
+    pub const SPAN_COUNT: u64 = 1024;
+    /// A span: its kind (see [`super::SpanKind`]), its begin and its end on the machine's monotonic clock, nanoseconds.
+    pub const SPAN: u64 = 24;
+    /// Here the row of the matrix begins: for each other rank [`super::row::LENGTH`] bytes.
+    pub const ROW: u64 = SPANS + SPAN_COUNT * SPAN;
+}
+
+/// What a rank counts of another one: bytes from the entry's begin.
+pub mod row {
+    /// Messages sent to it, and their bytes.
+    pub const SENT: u64 = 0;
+    pub const SENT_BYTES: u64 = 8;
+    /// Messages from it that user code has received, or dropped.
+    pub const TAKEN: u64 = 16;
+    /// Bytes that collective calls have sent to it.
+    pub const COLLECTIVE_BYTES: u64 = 24;
+    pub const LENGTH: u64 = 32;
+}
+
+/// Of a ring: bytes from the ring's begin. Positions count bytes since the world began and do not wrap.
+pub mod ring {
+    /// Up to where the sender has written.
+    pub const HEAD: u64 = 0;
+    /// Messages up to this number that are not there as a whole never will be.
+    pub const GIVEN_UP: u64 = 8;
+    /// Up to where the receiver has taken, or a little less.
+    pub const TAIL: u64 = 128;
+    pub const DATA: u64 = 4096;
+}
+
+/// What a rank's time went to; what is in no span is computing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpanKind {
+    /// It copied a large message, or waited for room for it.
+    Send,
+    /// It waited for another rank.
+    Wait,
+}
+
+impl SpanKind {
+    pub fn word(self) -> u64 {
+        match self {
+            Self::Send => 1,
+            Self::Wait => 2,
+        }
+    }
+
+    pub fn of(word: u64) -> Option<Self> {
+        match word {
+            1 => Some(Self::Send),
+            2 => Some(Self::Wait),
+            _ => None,
+        }
+    }
+}
+
+/// More ranks than this have no world.
+pub const MOST_RANKS: u32 = 1024;
+
+const PAGE: u64 = 4096;
+
+/// Where a world of so many ranks has what; bytes from the file's begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    size: u32,
+    block: u64,
+    capacity: u64,
+}
+
+impl Layout {
+    pub fn of(size: u32) -> Self {
+        let block = (block::ROW + u64::from(size) * row::LENGTH).next_multiple_of(PAGE);
+        let capacity = match size {
+            0..=16 => 1 << 20,
+            17..=64 => 1 << 18,
+            65..=256 => 1 << 16,
+            _ => 1 << 14,
+        };
+        Self {
+            size,
+            block,
+            capacity,
+        }
+    }
+
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Bytes that are under way between two ranks at most; a power of two.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    pub fn block(&self, rank: u32) -> u64 {
+        PAGE + u64::from(rank) * self.block
+    }
+
+    /// What `rank` counts of `other`.
+    pub fn row(&self, rank: u32, other: u32) -> u64 {
+        self.block(rank) + block::ROW + u64::from(other) * row::LENGTH
+    }
+
+    pub fn ring(&self, to: u32, from: u32) -> u64 {
+        let number = u64::from(to) * u64::from(self.size) + u64::from(from);
+        self.block(self.size) + number * (ring::DATA + self.capacity)
+    }
+
+    /// Of the whole file, bytes.
+    pub fn length(&self) -> u64 {
+        self.ring(self.size, 0)
+    }
+}
+
+/// The hub's word on a rank: what it is doing in which run. A run is one `%px`; runs are numbered from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub run: u64,
+    pub state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// The run is not for it, as with `%px -t`.
+    NotAsked,
+    /// It is to run and has not begun.
+    Due,
+    Running,
+    /// Its cell has ended.
+    Left,
+    /// The engine has ended.
+    Dead,
+}
+
+impl Word {
+    pub fn number(self) -> u64 {
+        self.run << 8
+            | match self.state {
+                State::NotAsked => 0,
+                State::Due => 1,
+                State::Running => 2,
+                State::Left => 3,
+                State::Dead => 4,
+            }
+    }
+
+    pub fn of(number: u64) -> Self {
+        let state = match number & 0xff {
+            1 => State::Due,
+            2 => State::Running,
+            3 => State::Left,
+            4 => State::Dead,
+            _ => State::NotAsked,
+        };
+        Self {
+            run: number >> 8,
+            state,
+        }
+    }
+}
+
+/// A call in which a rank can wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Call {
+    Send,
+    Recv,
+    RecvAny,
+    Sendrecv,
+    Wait,
+    Probe,
+    Barrier,
+    Broadcast,
+    Scatter,
+    Gather,
+    AllGather,
+    Reduce,
+    AllReduce,
+    Scan,
+    AllToAll,
+    Split,
+}
+
+impl Call {
+    /// As it is called in a cell.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Recv => "recv",
+            Self::RecvAny => "recv_any",
+            Self::Sendrecv => "sendrecv",
+            Self::Wait => "wait",
+            Self::Probe => "probe",
+            Self::Barrier => "barrier",
+            Self::Broadcast => "broadcast",
+            Self::Scatter => "scatter",
+            Self::Gather => "gather",
+            Self::AllGather => "all_gather",
+            Self::Reduce => "reduce",
+            Self::AllReduce => "all_reduce",
+            Self::Scan => "scan",
+            Self::AllToAll => "all_to_all",
+            Self::Split => "split",
+        }
+    }
+
+    /// Whether all members of a communicator make it together.
+    pub fn is_collective(self) -> bool {
+        !matches!(
+            self,
+            Self::Send | Self::Recv | Self::RecvAny | Self::Sendrecv | Self::Wait | Self::Probe
+        )
+    }
+}
+
+/// What a rank waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub call: Call,
+    /// For which ranks, numbers in the world; one of them is enough.
+    pub on: Vec<u32>,
+    /// `None`: any, or none in a collective.
+    pub tag: Option<i32>,
+    /// What is to come or to go; empty when that does not matter.
+    pub type_name: String,
+    pub place: Option<Place>,
+    /// The communicator: 0, the world, or the number of one that `split` has made.
+    pub comm: u32,
+    /// Who is in it, by rank there; empty: the whole world.
+    pub members: Vec<u32>,
+    /// Of a collective: which one it is on this communicator, from 1.
+    pub number: u64,
+    /// When the rank began to wait, nanoseconds on the machine's monotonic clock.
+    pub since: u64,
+}
+
+/// What engines tell of their messages, as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommTold {
+    /// All ranks of `waits` wait for each other, or for ranks that send nothing any more; the teller has found it.
+    Deadlock {
+        waits: Vec<(u32, Waiting)>,
+        /// Where the others are of which somebody waits for one.
+        others: Vec<(u32, State)>,
+    },
+    /// The rank waits for one that sends nothing any more: it has left, died, or does not take part.
+    Gone {
+        waiting: Waiting,
+        rank: u32,
+        state: State,
+    },
+    /// A message has another type than it is received as.
+    Mismatch {
+        call: Call,
+        from: u32,
+        tag: i32,
+        sent: String,
+        sent_at: Option<Place>,
+        wanted: String,
+        wanted_at: Option<Place>,
+    },
+    /// Two members of a communicator make different collective calls at the same time.
+    Crossed {
+        call: Call,
+        at: Option<Place>,
+        other: u32,
+        other_call: Call,
+        other_at: Option<Place>,
+    },
+    /// The answer to `AskMessages`: what has come for the rank and has not been received, in the order in which it came.
+    Unreceived { messages: Vec<Unreceived> },
+}
+
+/// A message that nobody has received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreceived {
+    /// The sender, a rank of the world.
+    pub from: u32,
+    pub tag: i32,
+    pub bytes: u64,
+    pub type_name: String,
+    /// Where it was sent.
+    pub at: Option<Place>,
+    /// The communicator.
+    pub comm: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overlaps() {
+        for size in [1, 2, 8, 17, 64, 65, 257, MOST_RANKS] {
+            let layout = Layout::of(size);
+            assert!(layout.capacity().is_power_of_two());
+            let mut end = PAGE;
+            for rank in 0..size {
+                assert_eq!(layout.block(rank), end);
+                assert!(layout.row(rank, 0) >= end + block::SPANS);
+                end = layout.block(rank + 1);
+                assert!(layout.row(rank, size - 1) + row::LENGTH <= end);
+            }
+            assert_eq!(layout.ring(0, 0), end);
+            assert_eq!(layout.ring(0, size), layout.ring(1, 0));
+            let last = layout.ring(size - 1, size - 1);
+            assert_eq!(last + ring::DATA + layout.capacity(), layout.length());
+        }
+        let record = block::WAIT_RECORD + block::WAIT_ROOM as u64;
+        assert!(record <= block::SPANS);
+    }
+
+    #[test]
+    fn a_word_says_what_was_written() {
+        for state in [
+            State::NotAsked,
+            State::Due,
+            State::Running,
+            State::Left,
+            State::Dead,
+        ] {
+            let word = Word { run: 77, state };
+            assert_eq!(Word::of(word.number()), word);
+        }
+    }
+}
