@@ -1,6 +1,7 @@
 //! What the lower rooms hand up: events and outcomes as plain values. Nothing here prints, decides or
 //! touches an engine; the renderers turn these values into a terminal's text or into JSON lines.
 
+mod comm;
 mod engines;
 mod explained;
 mod map;
@@ -11,6 +12,7 @@ mod scaling;
 
 use std::time::Duration;
 
+pub use comm::{CommSpan, CommTable, CommTraffic};
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, NotExchanged,

@@ -58,12 +58,28 @@ impl State {
                 }
             }
             Command::LetGo(variables) => self.let_go_of(&variables),
+            Command::Comm(pool, answer) => {
+                let _ = answer.send(self.comm_table(&pool));
+            }
+            Command::AskMessages(engines, pool, clear) => {
+                for engine in engines {
+                    let pool = pool.clone();
+                    let ask = ToEngine::AskMessages { pool, clear };
+                    self.send(engine, &ask, &Payload::None);
+                }
+            }
+            Command::EndWaits(engines, answer) => {
+                let _ = answer.send(self.end_waits(&engines));
+            }
             Command::Quit => {}
         }
     }
 
     fn launch(&mut self, launch: Launch) {
         let engine = launch.id;
+        if let Some(pool) = &launch.pool {
+            self.world_joined(pool, launch.rank, launch.size);
+        }
         match self.launcher.launch(&launch) {
             Ok(link) => {
                 self.engines.insert(engine, Engine::new(launch, link));
@@ -107,6 +123,10 @@ impl State {
     }
 
     fn resized(&mut self, engines: Vec<EngineId>, size: u32) {
+        let pool = |engine| self.engines.get(engine)?.launch.pool.clone();
+        if let Some(pool) = engines.iter().find_map(pool) {
+            self.world_is_now(&pool, false, size);
+        }
         for engine in engines {
             if let Some(process) = self.engines.get_mut(&engine) {
                 // Also for those that will stand in for it.
@@ -117,6 +137,7 @@ impl State {
     }
 
     fn run(&mut self, run: Run) {
+        self.world_begins(&run);
         let pools = run.pools.iter().map(PoolUse::spec).collect();
         self.pools = run.pools;
         let message = self.run_message(run.entry, pools);
@@ -143,6 +164,7 @@ impl State {
     }
 
     pub(super) fn stop(&mut self, engines: Vec<EngineId>) {
+        engines.iter().for_each(|engine| self.world_died(*engine));
         let mut stopped: Vec<Engine> = engines
             .iter()
             .filter_map(|engine| self.engines.remove(engine))
@@ -153,6 +175,8 @@ impl State {
         for process in &mut stopped {
             process.link.bury(LAST_BREATH);
         }
+        let pools = stopped.iter().filter_map(|of| of.launch.pool.clone());
+        self.world_without(&pools.collect::<Vec<_>>());
         for engine in engines {
             self.unwanted.remove(&engine);
             self.drop_maps_of(engine);

@@ -50,6 +50,7 @@ impl State {
             .find_map(|job| process.link.at(*job).map(|(item, _)| (*job, item)));
         process.state = EngineState::Dead(cause.clone());
         let ready = process.answered;
+        self.world_died(engine);
         let used = self
             .maps
             .values()
@@ -135,6 +136,9 @@ impl State {
             Ok(link) => {
                 let mut new = Engine::new(old.launch.clone(), link);
                 (new.tasks, new.busy) = (old.tasks, old.busy);
+                if let Some(pool) = &new.launch.pool {
+                    self.world_joined(pool, new.launch.rank, new.launch.size);
+                }
                 let init = new.launch.init.clone();
                 self.engines.insert(engine, new);
                 if let Some(Init { entry, cell }) = init {

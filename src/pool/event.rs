@@ -10,6 +10,7 @@ use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{
     About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
 };
+use crate::wire::world::CommTold;
 use crate::wire::{MemoShare, MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd};
 
 /// What happens, and to which cell and job it belongs.
@@ -119,6 +120,13 @@ pub enum PoolEvent {
     MemoShelf(Vec<MemoShare>),
     /// Something is wrong with the results on disk.
     MemoTrouble(MemoTrouble),
+    /// What a rank tells of its messages; `pool`: a thread pool.
+    Comm {
+        engine: EngineId,
+        pool: Option<PoolName>,
+        rank: Rank,
+        told: CommTold,
+    },
 }
 
 /// Ends a wait for events, from any thread.

@@ -76,7 +76,16 @@ impl State {
             FromEngine::Memo { functions } => {
                 self.emit(engine, PoolEvent::Memo { engine, functions });
             }
-            FromEngine::WantWorld { .. } | FromEngine::Comm { .. } => {}
+            FromEngine::WantWorld { pool } => self.give_world(engine, pool),
+            FromEngine::Comm { pool, rank, told } => {
+                let event = PoolEvent::Comm {
+                    engine,
+                    pool,
+                    rank,
+                    told,
+                };
+                self.emit(engine, event);
+            }
         }
     }
 
@@ -122,6 +131,7 @@ impl State {
         self.pass_on_all_prints();
         let busy = Duration::from_nanos(busy);
         self.rest(engine, busy);
+        self.world_left(engine);
         self.engine_is_free(engine);
         self.emit(engine, PoolEvent::RunDone { engine, busy, end });
         self.renew_if_spent(engine);

@@ -17,6 +17,7 @@ use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
 use super::link::Launcher;
 use super::map::Map;
+use super::worlds::Worlds;
 use super::{Command, Happening, JobRecord, PoolEvent, PoolUse, Work};
 use crate::ids::{CellId, EngineId, JobId};
 use crate::outcome::{About, Stream, Timeline};
@@ -98,6 +99,7 @@ pub(super) struct State {
     pub(super) finished: VecDeque<(JobRecord, Timeline)>,
     pub(super) captures: Captures,
     pub(super) artifacts: Artifacts,
+    pub(super) worlds: Worlds,
     /// When the busy engines of a job that was cancelled are killed.
     pub(super) countdowns: BTreeMap<JobId, Instant>,
     /// Engines at items of a map whose caller is gone, and when they are killed.
@@ -121,6 +123,7 @@ impl State {
             finished: VecDeque::new(),
             captures: Captures::default(),
             artifacts: Artifacts::default(),
+            worlds: Worlds::default(),
             connections: BTreeMap::new(),
             next_connection: 0,
             unheard: VecDeque::new(),

@@ -35,6 +35,7 @@ mod prints;
 mod process;
 mod schedule;
 mod turns;
+mod worlds;
 
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
@@ -49,7 +50,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
 use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{DeathCause, JobState, PoolKind, Timeline};
+use crate::outcome::{CommTable, DeathCause, JobState, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 use crate::wire::places::Places;
@@ -100,6 +101,12 @@ pub struct Run {
     pub pools: Vec<PoolUse>,
     /// Per engine the values that the cell takes from the session.
     pub data: Vec<Vec<Payload>>,
+    /// Runs of one flight belong together: their engines may speak with each other.
+    pub flight: u64,
+    /// All engines of the flight.
+    pub together: Vec<EngineId>,
+    /// The threads of this pool that the cell is for; `None`: whichever it asks.
+    pub threads: Option<(PoolName, Vec<Rank>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -228,6 +235,12 @@ enum Command {
     Init(Vec<EngineId>, Init),
     /// Variables that are gone, or have another value.
     LetGo(Vec<String>),
+    /// What the ranks of a pool have sent each other.
+    Comm(PoolName, Sender<Option<CommTable>>),
+    /// Have the ranks of a pool that these engines are say what they have not received, and drop it.
+    AskMessages(Vec<EngineId>, Option<PoolName>, bool),
+    /// Ranks that wait for others end their calls; answers which ones they are.
+    EndWaits(Vec<EngineId>, Sender<Vec<EngineId>>),
     Status(Sender<Vec<EngineStatus>>),
     Quit,
 }
@@ -360,6 +373,26 @@ impl Hub {
         if !variables.is_empty() {
             self.tell(Command::LetGo(variables));
         }
+    }
+
+    /// What the ranks of a pool have sent each other since its world began; `None` when they have not.
+    pub fn comm_table(&self, pool: &PoolName) -> Option<CommTable> {
+        let (answer, incoming) = channel();
+        self.tell(Command::Comm(pool.clone(), answer));
+        incoming.recv().ok().flatten()
+    }
+
+    /// Asks engines which messages they have not received, and to drop them when `clear` is set; `pool`: a thread
+    /// pool of the local engine. A [`PoolEvent::Comm`] of each rank comes of it.
+    pub fn ask_messages(&self, engines: Vec<EngineId>, pool: Option<PoolName>, clear: bool) {
+        self.tell(Command::AskMessages(engines, pool, clear));
+    }
+
+    /// Has those of these engines that wait for messages of others end their calls, and tells which ones they are.
+    pub fn end_waits(&self, engines: &[EngineId]) -> Vec<EngineId> {
+        let (answer, incoming) = channel();
+        self.tell(Command::EndWaits(engines.to_vec(), answer));
+        incoming.recv().unwrap_or_default()
     }
 
     /// All engines that were not stopped, also dead ones.

@@ -25,6 +25,8 @@ pub mod header {
     pub const CONTEXTS: u64 = 24;
     /// Whoever looks for a deadlock writes its rank plus one here.
     pub const JUDGE: u64 = 32;
+    /// Written by the hub: Ctrl-C has ended the run of this number, and whoever waits in it ends its call.
+    pub const STOP: u64 = 40;
 }
 
 pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm1");

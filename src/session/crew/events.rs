@@ -110,6 +110,7 @@ impl Crew {
             | PoolEvent::Kept { .. }
             | PoolEvent::Broadcast { .. }
             | PoolEvent::Woken
+            | PoolEvent::Comm { .. }
             | PoolEvent::MapFailed(_) => {}
         }
     }

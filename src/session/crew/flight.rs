@@ -10,6 +10,7 @@ use crate::outcome::{DeathCause, MapReport, Origin, Stream, Value};
 use crate::pool::{MapFailure, Payload, PoolEvent};
 use crate::session::places::panic_place;
 use crate::session::types::shorten;
+use crate::wire::world::CommTold;
 use crate::wire::{PanicInfo, RunEnd};
 
 /// How one engine ended the cell.
@@ -114,6 +115,8 @@ pub struct Flight {
     /// Of a `%px` on a thread pool: what each thread made of it.
     pub threads: BTreeMap<Rank, Leg>,
     pub reports: Vec<MapReport>,
+    /// What ranks have told of their messages.
+    pub comm: Vec<(Rank, CommTold)>,
 }
 
 impl Default for Flight {
@@ -142,6 +145,7 @@ impl Flight {
             map_failure: None,
             threads: BTreeMap::new(),
             reports: Vec::new(),
+            comm: Vec::new(),
         }
     }
 
@@ -250,6 +254,10 @@ impl Flight {
                     leg.busy = busy;
                     leg.ended = Some(panic.map_or(Ended::Returned, Ended::Panicked));
                 }
+                Vec::new()
+            }
+            PoolEvent::Comm { rank, told, .. } => {
+                self.comm.push((rank, told));
                 Vec::new()
             }
             // Of no engine in particular.

@@ -8,7 +8,7 @@ use super::Crew;
 use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
-use crate::ids::{CellId, EngineId, JobId};
+use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{About, DeathCause, Doing, EngineChange, Event, Origin, Progress, Sink};
 use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
@@ -23,6 +23,8 @@ pub struct Batch {
     pub places: Places,
     /// Per engine the values that the cell takes from the crew.
     pub data: Vec<Vec<Payload>>,
+    /// The threads of this pool that it is for; `None`: whichever it asks.
+    pub threads: Option<(PoolName, Vec<Rank>)>,
 }
 
 impl Batch {
@@ -32,6 +34,7 @@ impl Batch {
             artifact,
             places,
             data: Vec::new(),
+            threads: None,
         }
     }
 }
@@ -128,6 +131,7 @@ impl Crew {
     pub fn take_off(&mut self, cell: CellId, runs: &[Batch], hold: Hold) -> FlightId {
         let all = runs.iter().flat_map(|batch| batch.engines.iter().cloned());
         let flight = Flight::new(cell, all, hold);
+        let together: Vec<EngineId> = flight.legs.keys().copied().collect();
         for batch in runs {
             self.hub.run(Run {
                 engines: batch.engines.iter().map(|(engine, _)| *engine).collect(),
@@ -135,6 +139,9 @@ impl Crew {
                 cell,
                 pools: self.pools_in_use(),
                 data: batch.data.clone(),
+                flight: self.next_flight,
+                together: together.clone(),
+                threads: batch.threads.clone(),
             });
         }
         let id = FlightId(self.next_flight);

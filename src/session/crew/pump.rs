@@ -168,6 +168,7 @@ impl Crew {
             | PoolEvent::RunDone { engine, .. }
             | PoolEvent::Data { engine, .. }
             | PoolEvent::Kept { engine, .. }
+            | PoolEvent::Comm { engine, .. }
             | PoolEvent::Died { engine, .. } => *engine,
             PoolEvent::MapFailed(_) | PoolEvent::Broadcast { .. } => {
                 return { flights }.find(calls);

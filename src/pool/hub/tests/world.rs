@@ -128,6 +128,9 @@ impl World {
                 engines: ENGINES.to_vec(),
             }],
             data: Vec::new(),
+            flight: 0,
+            together: vec![LOCAL],
+            threads: None,
         }));
     }
 
