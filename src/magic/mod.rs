@@ -7,6 +7,7 @@ mod call;
 mod cancel;
 mod cd;
 mod cells;
+mod comm;
 mod compare;
 mod data_words;
 mod declared;
@@ -142,6 +143,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<toolchain::Toolchain>(),
     Declared::of::<pool::Pools>(),
     Declared::of::<px::Px>(),
+    Declared::of::<comm::Comm>(),
     Declared::of::<autopx::Autopx>(),
     Declared::of::<pxresult::Pxresult>(),
     Declared::of::<pxconfig::Pxconfig>(),

@@ -1,4 +1,6 @@
-//! Messages between ranks: what they have sent each other, as data.
+//! Messages between ranks: what they have sent each other, and what has gone wrong between them, as data.
+
+use crate::ids::{PoolName, Rank};
 
 /// What the ranks of a pool have sent each other since its world began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,4 +34,103 @@ pub struct CommSpan {
     pub waits: bool,
     pub from: u64,
     pub to: u64,
+}
+
+/// What went wrong between ranks in a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommTrouble {
+    /// All of these wait for each other, or for ranks that send nothing any more.
+    Stuck {
+        waits: Vec<CommWait>,
+        /// Where the others are of which somebody waits for one.
+        others: Vec<(Rank, RankState)>,
+    },
+    /// A message has another type than it is received as.
+    Mismatch {
+        rank: Rank,
+        call: CommCall,
+        from: Rank,
+        tag: i32,
+        sent: String,
+        sent_at: Option<String>,
+        wanted: String,
+        wanted_at: Option<String>,
+    },
+    /// Two ranks make different collective calls at the same time.
+    Crossed {
+        rank: Rank,
+        call: CommCall,
+        at: Option<String>,
+        other: Rank,
+        other_call: CommCall,
+        other_at: Option<String>,
+    },
+}
+
+impl CommTrouble {
+    /// The ranks whose cells it has ended.
+    pub fn ranks(&self) -> Vec<Rank> {
+        match self {
+            Self::Stuck { waits, .. } => waits.iter().map(|wait| wait.rank).collect(),
+            Self::Mismatch { rank, .. } | Self::Crossed { rank, .. } => vec![*rank],
+        }
+    }
+}
+
+/// A call between ranks, as it is called in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommCall {
+    pub name: &'static str,
+    /// All members make it together.
+    pub collective: bool,
+}
+
+/// What a rank waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommWait {
+    pub rank: Rank,
+    pub call: CommCall,
+    /// For one of these.
+    pub on: Vec<Rank>,
+    /// `None`: any.
+    pub tag: Option<i32>,
+    /// What is to come or to go; empty when that does not matter.
+    pub type_name: String,
+    /// `In [3]:2`
+    pub place: Option<String>,
+    /// 0: all ranks; otherwise the number of what `split` has made.
+    pub comm: u32,
+}
+
+/// Where a rank is in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RankState {
+    NotAsked,
+    Due,
+    Running,
+    Left,
+    Dead,
+}
+
+/// `%comm`: what the ranks of a pool have sent each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommReport {
+    pub pool: PoolName,
+    /// The ranks that are shown.
+    pub ranks: Vec<Rank>,
+    pub table: CommTable,
+    /// What nobody has received, in the order in which it came.
+    pub unreceived: Vec<Unreceived>,
+}
+
+/// A message that nobody has received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreceived {
+    pub from: Rank,
+    pub to: Rank,
+    pub tag: i32,
+    pub bytes: u64,
+    pub type_name: String,
+    /// Where it was sent.
+    pub at: Option<String>,
 }

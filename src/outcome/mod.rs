@@ -12,7 +12,10 @@ mod scaling;
 
 use std::time::Duration;
 
-pub use comm::{CommSpan, CommTable, CommTraffic};
+pub use comm::{
+    CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait, RankState,
+    Unreceived,
+};
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, NotExchanged,
@@ -113,6 +116,8 @@ pub enum Event {
     Scaling(Scaling),
     /// `%memo explain`.
     Memo(MemoExplained),
+    /// `%comm`.
+    Comm(CommReport),
     /// Timings of `%time` and `%timeit`.
     Timing(Timing),
     /// `%doc`.
@@ -210,6 +215,8 @@ pub enum EngineOutcome {
         why: String,
     },
     Interrupted,
+    /// Something went wrong between it and others: all that it befell have the same here.
+    Comm(Box<CommTrouble>),
 }
 
 impl EngineOutcome {

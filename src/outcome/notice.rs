@@ -1,6 +1,6 @@
 //! What the user should know that is no error, as data: the renderer makes words of it.
 
-use super::{PoolKind, Report};
+use super::{PoolKind, Report, Unreceived};
 use crate::ids::{JobId, Rank};
 
 /// Something the user should know that is not an error. Names are those of variables.
@@ -89,6 +89,10 @@ pub enum Notice {
     /// Results are not kept on disk; `why` is what the system says.
     MemoOff {
         why: String,
+    },
+    /// Messages that no rank has received when the cell ended.
+    Unreceived {
+        messages: Vec<Unreceived>,
     },
     /// What a job in the background has to say while the prompt waits, as it stands.
     Said {

@@ -120,10 +120,9 @@ pub enum PoolEvent {
     MemoShelf(Vec<MemoShare>),
     /// Something is wrong with the results on disk.
     MemoTrouble(MemoTrouble),
-    /// What a rank tells of its messages; `pool`: a thread pool.
+    /// What a rank tells of its messages.
     Comm {
         engine: EngineId,
-        pool: Option<PoolName>,
         rank: Rank,
         told: CommTold,
     },

@@ -77,14 +77,8 @@ impl State {
                 self.emit(engine, PoolEvent::Memo { engine, functions });
             }
             FromEngine::WantWorld { pool } => self.give_world(engine, pool),
-            FromEngine::Comm { pool, rank, told } => {
-                let event = PoolEvent::Comm {
-                    engine,
-                    pool,
-                    rank,
-                    told,
-                };
-                self.emit(engine, event);
+            FromEngine::Comm { rank, told, .. } => {
+                self.emit(engine, PoolEvent::Comm { engine, rank, told });
             }
         }
     }

@@ -3,6 +3,7 @@
 //! and who runs what; what ranks send each other it never sees.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -39,16 +40,13 @@ struct Memory {
 }
 
 impl Memory {
-    fn make(size: u32) -> Result<Self, String> {
+    fn make(size: u32) -> io::Result<Self> {
         if size > MOST_RANKS {
-            return Err(format!("{size} ranks are more than {MOST_RANKS}"));
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let layout = Layout::of(size);
-        let made = memory_file().and_then(|file| {
-            file.set_len(layout.length())?;
-            Ok(file)
-        });
-        let file = made.map_err(|error| error.to_string())?;
+        let file = memory_file()?;
+        file.set_len(layout.length())?;
         let memory = Self {
             file: Arc::new(file.into()),
             layout,
@@ -73,19 +71,14 @@ impl Memory {
     fn spans(&self, rank: u32) -> Vec<CommSpan> {
         let begin = self.layout.block(rank);
         let head = self.read(begin + block::SPAN_HEAD);
-        let mut bytes = vec![0; (block::SPAN_COUNT * block::SPAN) as usize];
+        let mut bytes = vec![0; (head.min(block::SPAN_COUNT) * block::SPAN) as usize];
         let _ = rustix::io::pread(&self.file, &mut bytes, begin + block::SPANS);
-        let word = |at: u64| {
-            let at = at as usize;
-            let bytes = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
-            bytes.map_or(0, u64::from_ne_bytes)
-        };
         let span = |number: u64| {
             let at = number % block::SPAN_COUNT * block::SPAN;
             Some(CommSpan {
-                waits: SpanKind::of(word(at))? == SpanKind::Wait,
-                from: word(at + 8),
-                to: word(at + 16),
+                waits: SpanKind::of(word(&bytes, at))? == SpanKind::Wait,
+                from: word(&bytes, at + 8),
+                to: word(&bytes, at + 16),
             })
         };
         (head.saturating_sub(block::SPAN_COUNT)..head)
@@ -93,17 +86,49 @@ impl Memory {
             .collect()
     }
 
-    fn traffic(&self, from: u32, to: u32) -> CommTraffic {
-        let at = self.layout.row(from, to);
-        let taken = self.layout.row(to, from) + row::TAKEN;
-        let messages = self.read(at + row::SENT);
-        CommTraffic {
-            messages,
-            bytes: self.read(at + row::SENT_BYTES),
-            collective_bytes: self.read(at + row::COLLECTIVE_BYTES),
-            unreceived: messages.saturating_sub(self.read(taken)),
-        }
+    /// What a rank counts of each other one.
+    fn row(&self, rank: u32) -> Vec<Row> {
+        let mut bytes = vec![0; self.layout.size() as usize * row::LENGTH as usize];
+        let _ = rustix::io::pread(&self.file, &mut bytes, self.layout.row(rank, 0));
+        let row = |entry: &[u8]| Row {
+            sent: word(entry, row::SENT),
+            bytes: word(entry, row::SENT_BYTES),
+            taken: word(entry, row::TAKEN),
+            collective_bytes: word(entry, row::COLLECTIVE_BYTES),
+        };
+        bytes.chunks(row::LENGTH as usize).map(row).collect()
     }
+
+    /// `[from][to]`
+    fn traffic(&self) -> Vec<Vec<CommTraffic>> {
+        let rows: Vec<Vec<Row>> = (0..self.layout.size()).map(|rank| self.row(rank)).collect();
+        let one = |from: usize, (to, it): (usize, &Row)| CommTraffic {
+            messages: it.sent,
+            bytes: it.bytes,
+            collective_bytes: it.collective_bytes,
+            unreceived: it.sent.saturating_sub(rows[to][from].taken),
+        };
+        let of_rank = |(from, row): (usize, &Vec<Row>)| {
+            let cells = row.iter().enumerate();
+            cells.map(|cell| one(from, cell)).collect()
+        };
+        rows.iter().enumerate().map(of_rank).collect()
+    }
+}
+
+/// What a rank counts of another one.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    sent: u64,
+    bytes: u64,
+    taken: u64,
+    collective_bytes: u64,
+}
+
+fn word(bytes: &[u8], at: u64) -> u64 {
+    let at = at as usize;
+    let bytes = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
+    bytes.map_or(0, u64::from_ne_bytes)
 }
 
 impl World {
@@ -168,6 +193,23 @@ impl World {
         }
     }
 
+    /// Ends the waits of these ranks; whether one of them waits.
+    fn stop(&self, ranks: impl IntoIterator<Item = Rank>) -> bool {
+        let Some(memory) = &self.memory else {
+            return false;
+        };
+        let waits = |rank: &Rank| {
+            let length = memory.layout.block(rank.0) + block::WAIT_LENGTH;
+            memory.read(length) > 0
+        };
+        let Some(rank) = ranks.into_iter().find(waits) else {
+            return false;
+        };
+        let word = self.words.get(rank.0 as usize);
+        memory.write(header::STOP, word.map_or(0, |word| word.run));
+        true
+    }
+
     fn table(&self) -> CommTable {
         let ranks = 0..self.size();
         let Some(memory) = &self.memory else {
@@ -180,10 +222,7 @@ impl World {
         let sending = |rank: u32| memory.read(memory.layout.block(rank) + block::SENDING);
         CommTable {
             size: self.size(),
-            traffic: ranks
-                .clone()
-                .map(|from| ranks.clone().map(|to| memory.traffic(from, to)).collect())
-                .collect(),
+            traffic: memory.traffic(),
             waited: ranks.clone().map(waited).collect(),
             sending: ranks.clone().map(sending).collect(),
             spans: ranks.map(|rank| memory.spans(rank)).collect(),
@@ -321,21 +360,17 @@ impl State {
             let launch = &process.launch;
             launch.pool.clone()
         });
-        let given = match pool.as_ref().or(own.as_ref()) {
-            None => Err("the local engine has no ranks".to_owned()),
-            Some(name) => self.world_file(name),
-        };
-        let (payload, why) = match given {
+        let (payload, why) = match self.world_file(pool.as_ref().or(own.as_ref())) {
             Ok(file) => (Payload::Shared(file), String::new()),
-            Err(why) => (Payload::None, why),
+            Err(error) => (Payload::None, error.to_string()),
         };
         self.send(engine, &ToEngine::World { pool, why }, &payload);
     }
 
-    fn world_file(&mut self, pool: &PoolName) -> Result<Arc<OwnedFd>, String> {
-        let Some(world) = self.worlds.0.get_mut(pool) else {
-            return Err(format!("the session knows of no ranks of {pool}"));
-        };
+    fn world_file(&mut self, pool: Option<&PoolName>) -> io::Result<Arc<OwnedFd>> {
+        let found = pool.and_then(|pool| self.worlds.0.get_mut(pool));
+        // Of the local engine itself, or of a pool that was stopped meanwhile.
+        let world = found.ok_or(io::ErrorKind::NotFound)?;
         if world.memory.is_none() {
             world.memory = Some(Memory::make(world.size())?);
             let words = world.words.clone();
@@ -344,7 +379,7 @@ impl State {
             }
         }
         let file = world.memory.as_ref().map(|memory| memory.file.clone());
-        file.ok_or_else(|| "there is no memory".to_owned())
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// What the ranks of a pool have sent each other; `None` when none of them has used `comm`.
@@ -358,17 +393,19 @@ impl State {
         let mut waiting = Vec::new();
         for engine in engines {
             let launch = self.engines.get(engine).map(|process| &process.launch);
-            let Some((pool, rank)) = launch.and_then(|of| Some((of.pool.as_ref()?, of.rank)))
-            else {
-                continue;
+            let Some(launch) = launch else { continue };
+            let stopped = match &launch.pool {
+                Some(pool) => {
+                    let world = self.worlds.0.get(pool);
+                    world.is_some_and(|world| world.stop([launch.rank]))
+                }
+                None => {
+                    let all = self.worlds.0.values().filter(|world| world.threads);
+                    let stop = |world: &World| world.stop((0..world.size()).map(Rank));
+                    all.map(stop).fold(false, |some, one| some || one)
+                }
             };
-            let Some(memory) = self.worlds.0.get(pool).and_then(|of| of.memory.as_ref()) else {
-                continue;
-            };
-            let begin = memory.layout.block(rank.0);
-            if memory.read(begin + block::WAIT_LENGTH) > 0 {
-                let run = memory.read(begin + block::HUB) >> 8;
-                memory.write(header::STOP, run);
+            if stopped {
                 waiting.push(*engine);
             }
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use annotate_snippets::normalize_untrusted_str;
 
 use super::engines::death;
-use super::{Style, text};
+use super::{Style, comm, text};
 use crate::ids::Rank;
 use crate::outcome::EngineOutcome;
 
@@ -18,6 +18,7 @@ pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) ->
         EngineOutcome::Died { cause, lost } => ("died", death(cause, lost).into()),
         EngineOutcome::Skipped { why } => ("skipped", why.as_str().into()),
         EngineOutcome::Interrupted => ("interrupted", "".into()),
+        EngineOutcome::Comm(trouble) => return comm::trouble(trouble, style),
     };
     let head = format!("{} {what}", text::engines(ranks));
     let head = match outcome {

@@ -14,12 +14,13 @@
 //! | `compare` | `function`, `rows` (each `pool`, `kind` or `null`, `engines`, `items`, `wall`, `speedup` and `efficiency` against the first row, `spent`, `same`) |
 //! | `scaling` | `function`, `kind` (`threads`, `processes`), `items`, `cores` (of this machine), `rows` (each `engines`, `walls` (one per run), `wall` (the best), `speedup` and `efficiency` against the first row, which has one engine, `serial_fraction` by Karp and Flatt, `null` on one engine), `serial_fraction` (by Amdahl's law, fitted), `fitted` (the engines of the rows that it is from) |
 //! | `memo` | `function`, `arguments`, `hit`, `why` (`there`, `never`, `changed`, `expired`, `dropped`), `on_disk` (its results are kept there and can be read), `made` (`null`, or `at`, `session` (its begin), `this_session`, `pool`, `engine`, `thread`); of a hit `in_memory`, `took`, `good_until`; `others` (results of other arguments) and `nearest` (each `arguments`, `made`); `changes` (each `what` (`body`, `item`, `added`, `gone`, `crate`, `rustc`), `name`, `cell`, `before`, `now`, `lines` that begin with `-`, `+` or a blank); `at` and `ttl` of what expired; `at`, `in_memory`, `limit` of what was dropped. `at`, `session` and `good_until` are seconds since 1970 |
+//! | `comm` | `pool`, `ranks` (each `rank`, `waited`, `sending`), `sent` (each `from`, `to`, `messages`, `bytes`, `collective_bytes`, `unreceived`; pairs that have sent nothing are left out), `unreceived` (each `from`, `to`, `tag`, `bytes`, `type`, `at`) |
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
 //! | `docs` | `path` (where it is defined), `signature` (Rust), `text` (Markdown), `imports` (paths, when a `use` is needed), `source` (`null`, or `place` and `code`) |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
 //! | `plot` | `title`, `x`, `y` (`null` where there is no finite number) |
 //! | `text`, `notice` | `text` |
-//! | `error` | `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px` |
+//! | `error` | `kind` (`usage`, `compile`, `panic`, `error`, `engine_died`, `skipped`, `interrupted`, `map`, `comm`, `system`), `engine`, `message`, `code` (rustc's), `place`, `line`, `column`, `notes`, `hint`; one per engine for `%px`. Of `comm`, one for all that it befell, with `comm`: `what` (`deadlock`, `gone`, `type`, `order`), `cycle` (ranks that wait for each other), `ranks` (each `rank`, `call`, `on` (for whom), `tag`, `type`, `place`), `others` (each `rank`, `state`: `not_asked`, `due`, `running`, `left`, `dead`) |
 //! | `cell_finished` | `ok`, `compile`, `run` |
 
 use std::io::Write;
@@ -27,7 +28,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::record::{self, Line, Told};
-use super::{engines, notices, output, record_error, record_job, record_memo};
+use super::{engines, notices, output, record_comm, record_error, record_job, record_memo};
 use crate::ids::CellId;
 use crate::outcome::{About, EngineOutcome, Event, Origin, PxReport, Sink};
 
@@ -91,13 +92,17 @@ impl<W: Write> JsonLines<W> {
             };
             self.tell_of(About::cell(report.cell), output);
         }
+        let mut told: Vec<&EngineOutcome> = Vec::new();
         for row in &report.engines {
             match &row.outcome {
                 EngineOutcome::Done(None) => {}
+                // The same for all that it befell.
+                outcome @ EngineOutcome::Comm(_) if told.contains(&outcome) => {}
                 EngineOutcome::Done(Some(value)) => {
                     self.write(&record::result(report.cell, Some(row.rank), value));
                 }
                 failed => {
+                    told.push(failed);
                     if let Some(error) = record_error::failure(report.cell, row.rank, failed) {
                         self.write(&Line::Error(error));
                     }
@@ -142,6 +147,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Timeline(it) => self.tell(record_job::timeline(it)),
             Event::Compare(it) => self.tell(record_job::compare(it)),
             Event::Scaling(it) => self.tell(record_job::scaling(it)),
+            Event::Comm(it) => self.tell(record_comm::comm(it)),
             Event::Memo(it) => self.tell(record_memo::memo(it)),
             Event::MapFinished(about, report) => {
                 let job = Some(report.job);

@@ -6,6 +6,7 @@
 //! `compare`, `scaling`, `plot`) makes text from values, on top of `grid`, `text`, `units` and `style`.
 
 mod below;
+mod comm;
 mod compare;
 pub mod debug;
 mod docs;
@@ -27,6 +28,7 @@ pub mod plot;
 mod progress;
 mod px;
 mod record;
+mod record_comm;
 mod record_error;
 mod record_job;
 mod record_memo;

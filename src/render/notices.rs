@@ -48,6 +48,7 @@ pub(crate) fn words(notice: &Notice) -> String {
             let engines = engines(missing);
             format!("`{name}` is Vec<Option<{value_type}>>: {engines} gave no value")
         }
+        Notice::Unreceived { messages } => super::comm::unreceived_words(messages),
         Notice::PartOfJob { job, done, total } => {
             let items = match total {
                 Some(total) if total == done => format!("all {done} items"),

@@ -175,6 +175,7 @@ fn outcome_word(outcome: &EngineOutcome) -> &'static str {
         EngineOutcome::Died { .. } => "died",
         EngineOutcome::Skipped { .. } => "skipped",
         EngineOutcome::Interrupted => "interrupted",
+        EngineOutcome::Comm(_) => "stuck",
     }
 }
 

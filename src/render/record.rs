@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::record_comm::Comm;
 use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Scaling, Timeline};
 use super::record_memo::Memo;
@@ -48,6 +49,7 @@ pub(crate) enum Line<'a> {
     Compare(Compare<'a>),
     Scaling(Scaling<'a>),
     Memo(Memo<'a>),
+    Comm(Comm<'a>),
     Timing {
         per_loop: &'a [f64],
         loops: u64,

@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::engines::death;
 use super::explained;
+use super::record_comm::{self, Together};
+use super::{Style, comm};
 use crate::ids::{CellId, Rank};
-use crate::outcome::{EngineOutcome, ErrorKind, Origin, Report};
+use crate::outcome::{CommTrouble, EngineOutcome, ErrorKind, Origin, Report};
 
 #[derive(Default, Serialize)]
 pub(crate) struct Error<'a> {
@@ -21,6 +23,9 @@ pub(crate) struct Error<'a> {
     column: Option<usize>,
     notes: Vec<String>,
     hint: Option<String>,
+    /// Ranks that went wrong together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comm: Option<Together<'a>>,
 }
 
 pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
@@ -50,6 +55,7 @@ pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
         column: mark.map(|mark| mark.start.1),
         notes: explained::notes(report),
         hint: explained::hint(report),
+        comm: None,
     }
 }
 
@@ -64,6 +70,7 @@ pub(crate) fn failure(cell: CellId, rank: Rank, outcome: &EngineOutcome) -> Opti
         EngineOutcome::Died { cause, lost } => ("engine_died", death(cause, lost).into(), None),
         EngineOutcome::Skipped { why } => ("skipped", why.as_str().into(), None),
         EngineOutcome::Interrupted => ("interrupted", "interrupted".into(), None),
+        EngineOutcome::Comm(trouble) => return Some(together_failed(cell, trouble)),
     };
     let (place, line, column) = place.map_or((None, None, None), |place| {
         let (name, line, column) = split_place(place);
@@ -79,6 +86,19 @@ pub(crate) fn failure(cell: CellId, rank: Rank, outcome: &EngineOutcome) -> Opti
         column,
         ..Error::default()
     })
+}
+
+/// Ranks that went wrong together: of no engine alone.
+fn together_failed(cell: CellId, trouble: &CommTrouble) -> Error<'_> {
+    Error {
+        cell: Some(cell),
+        kind: "comm",
+        message: comm::head(trouble).into(),
+        notes: comm::lines(trouble, &Style::plain(usize::MAX)),
+        hint: Some(comm::hint(trouble)),
+        comm: Some(record_comm::together(trouble)),
+        ..Error::default()
+    }
 }
 
 /// `In [3]:2:9` as name, line and column, as far as it has them.

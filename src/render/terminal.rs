@@ -7,8 +7,8 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, compare, docs, engines, map, memo, notices, output, pager, plot, progress, px, report,
-    scaling, tables, timeline, timing, value,
+    Style, comm, compare, docs, engines, map, memo, notices, output, pager, plot, progress, px,
+    report, scaling, tables, timeline, timing, value,
 };
 use crate::outcome::{Event, JobState, JobView, Notice, Origin, Progress, Sink};
 
@@ -83,6 +83,7 @@ impl<W: Write> Terminal<W> {
             Event::Compare(it) => compare::compare(it, style),
             Event::Scaling(it) => scaling::scaling(it, style),
             Event::Memo(it) => memo::explained(it, style, &memo::Clock::now()),
+            Event::Comm(it) => comm::table(it, style),
             Event::Timeline(it) => timeline::chart(it, style),
             Event::Output {
                 origin: Origin::Local,

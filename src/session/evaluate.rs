@@ -10,6 +10,7 @@ use crate::cell::{bound_at_top, lacks_a_pattern, normalised, split_items};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{ErrorKind, Gone, MapReport, Note, Notice, Origin, Report, Sink, Value};
 use crate::pool::{MapFailure, MapFault, Payload};
+use crate::wire::world::CommTold;
 
 /// How often variables are forgotten whose types have changed before a cell is given up.
 const ROUNDS: usize = 5;
@@ -25,6 +26,10 @@ pub(super) struct Produced {
     pub threads: BTreeMap<Rank, Leg>,
     /// Of its maps, where those were held back.
     pub reports: Vec<MapReport>,
+    /// What ranks have told of their messages.
+    pub comm: Vec<(Rank, CommTold)>,
+    /// Ctrl-C has ended waits for messages.
+    pub stopped: bool,
 }
 
 /// A cell's run in the local engine.
@@ -300,6 +305,8 @@ impl Produced {
             sent: std::mem::take(&mut leg.sent),
             threads: flight.threads,
             reports: flight.reports,
+            comm: flight.comm,
+            stopped: !flight.stopped.is_empty(),
         };
         Some((leg, flight.map_failure))
     }

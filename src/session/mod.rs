@@ -4,6 +4,7 @@
 mod c;
 mod child;
 mod code;
+mod comm;
 mod compare;
 mod compiling;
 mod crew;

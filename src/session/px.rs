@@ -13,7 +13,8 @@ use crate::cell::Targets;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
+    About, EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow,
+    Report, Sink,
 };
 use crate::pool::Payload;
 
@@ -196,7 +197,13 @@ impl Session {
             Some(name) => self.bind_values(name, &values, sink),
             None => Ok(()),
         };
-        self.show_px(outcome.report, values, sink)?;
+        let (pool, about) = (
+            outcome.report.pool.clone(),
+            About::cell(outcome.report.cell),
+        );
+        let shown = self.show_px(outcome.report, values, sink);
+        self.tell_unreceived(&pool, about, sink);
+        shown?;
         bound
     }
 

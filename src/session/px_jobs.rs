@@ -154,6 +154,7 @@ impl Session {
                     }
                     Ok(outcome) => {
                         let end = self.brought_in(outcome, &asked, took, sink);
+                        self.tell_unreceived(&asked.pool, About::cell(asked.cell), sink);
                         Ok(Stage::Over(Box::new(end)))
                     }
                     Err(failed) => Err(failed),

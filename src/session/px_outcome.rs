@@ -9,7 +9,7 @@ use super::px::{Plan, Planned};
 use super::px_out::Values;
 use super::{Failed, Session};
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{About, EngineOutcome, Event, Notice, PxReport, PxRow, Sink};
+use crate::outcome::{About, CommTrouble, EngineOutcome, Event, Notice, PxReport, PxRow, Sink};
 use crate::pool::Payload;
 
 /// What a flight of a `%px` came to.
@@ -98,6 +98,8 @@ impl Session {
         let mut sent = Vec::new();
         let mut rows = Vec::new();
         let mut again = Vec::new();
+        let troubles = super::comm::troubles(&flight.comm);
+        let stopped = flight.stopped;
         for (engine, mut leg) in flight.legs {
             let Some(planned) = engines.get(&engine) else {
                 continue;
@@ -117,7 +119,11 @@ impl Session {
             self.settle_engine(engine, planned, &leg, About::cell(asked.cell), sink)?;
             sent.push((rank, std::mem::take(&mut leg.sent)));
             let lost = self.crew.lost_there(engine);
-            rows.push(row(rank, leg, lost, interrupted));
+            let mut row = row(rank, leg, lost, interrupted, &troubles);
+            if stopped.contains(&engine) && !row.outcome.is_ok() {
+                row.outcome = EngineOutcome::Interrupted;
+            }
+            rows.push(row);
         }
         rows.append(&mut skipped);
         let report = PxReport {
@@ -172,8 +178,19 @@ impl Session {
 }
 
 /// What an engine's leg of the cell came to.
-pub(super) fn row(rank: Rank, leg: Leg, lost: &[String], interrupted: bool) -> PxRow {
+pub(super) fn row(
+    rank: Rank,
+    leg: Leg,
+    lost: &[String],
+    interrupted: bool,
+    troubles: &[CommTrouble],
+) -> PxRow {
+    let trouble = troubles.iter().find(|it| it.ranks().contains(&rank));
     let outcome = match leg.ended {
+        Some(Ended::Panicked(_)) if trouble.is_some() => {
+            let trouble = trouble.cloned().map(Box::new);
+            trouble.map_or(EngineOutcome::Interrupted, EngineOutcome::Comm)
+        }
         None | Some(Ended::Returned) => EngineOutcome::Done(leg.value),
         Some(Ended::Panicked(panic) | Ended::PanickedAtEnd(panic)) => {
             let place = panic_place(&panic);

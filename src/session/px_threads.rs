@@ -9,7 +9,7 @@ use super::px_outcome::row;
 use super::{Code, Failed, MapRequest, Pool, PxOptions, Session};
 use crate::cell::{ItemText, split_items};
 use crate::ids::Rank;
-use crate::outcome::{Notice, PoolKind, PxReport, Report, Sink, Value};
+use crate::outcome::{About, EngineOutcome, Notice, PoolKind, PxReport, Report, Sink, Value};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -28,10 +28,15 @@ impl Session {
             ran?;
         }
         let with_type = self.crew.value_style().types;
+        let troubles = super::comm::troubles(&produced.comm);
         let mut of_thread = |rank: &Rank| {
             let mut leg = produced.threads.remove(rank)?;
             leg.value = leg.value.map(|value| Value { with_type, ..value });
-            Some(row(*rank, leg, &[], false))
+            let mut row = row(*rank, leg, &[], false, &troubles);
+            if produced.stopped && !row.outcome.is_ok() {
+                row.outcome = EngineOutcome::Interrupted;
+            }
+            Some(row)
         };
         let rows = ranks.iter().filter_map(&mut of_thread).collect();
         let report = PxReport {
@@ -45,7 +50,10 @@ impl Session {
             let (name, kind) = (name.clone(), PoolKind::Threads);
             self.notice(Notice::NotBound { name, kind }, sink);
         }
-        self.show_px(report, Values::default(), sink)
+        let about = About::cell(report.cell);
+        let shown = self.show_px(report, Values::default(), sink);
+        self.tell_unreceived(&pool.name, about, sink);
+        shown
     }
 
     /// The same without waiting: a map whose items are the targets, each dealt to its thread, with copies of the

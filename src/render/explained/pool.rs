@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::outcome::{EngineOutcome, FirstFailure, NotKept, PoolCause};
+use crate::render::comm;
 
 pub(super) fn what(cause: &PoolCause) -> String {
     match cause {
@@ -104,6 +105,7 @@ impl fmt::Display for FirstFailure<'_> {
             EngineOutcome::Died { cause, .. } => write!(f, ": died: {cause}"),
             EngineOutcome::Skipped { why } => write!(f, ": {why}"),
             EngineOutcome::Interrupted => f.write_str(": was interrupted"),
+            EngineOutcome::Comm(trouble) => write!(f, ": {}", comm::head(trouble)),
             EngineOutcome::Done(_) => Ok(()),
         }
     }

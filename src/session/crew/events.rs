@@ -78,6 +78,9 @@ impl Crew {
             }
             PoolEvent::MemoShelf(shares) => self.memos.told_shelf(shares),
             PoolEvent::Memo { engine, functions } => self.memos.told(engine, functions),
+            PoolEvent::Comm {
+                engine, rank, told, ..
+            } => self.comms.answered(engine, rank, told),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
             PoolEvent::NotStarted { engine, why } => {
                 self.note_not_started(about, engine, why, sink)
@@ -110,7 +113,6 @@ impl Crew {
             | PoolEvent::Kept { .. }
             | PoolEvent::Broadcast { .. }
             | PoolEvent::Woken
-            | PoolEvent::Comm { .. }
             | PoolEvent::MapFailed(_) => {}
         }
     }

@@ -110,6 +110,8 @@ pub struct Flight {
     pub(super) hold: Hold,
     /// Ctrl-C ends it: its engines, and those of its maps, are killed by the session.
     pub(super) interrupted: bool,
+    /// Engines whose waits for messages Ctrl-C has ended.
+    pub stopped: Vec<EngineId>,
     /// Why the last map of the cell failed.
     pub map_failure: Option<MapFailure>,
     /// Of a `%px` on a thread pool: what each thread made of it.
@@ -142,6 +144,7 @@ impl Flight {
             started: Instant::now(),
             hold,
             interrupted: false,
+            stopped: Vec::new(),
             map_failure: None,
             threads: BTreeMap::new(),
             reports: Vec::new(),

@@ -318,8 +318,14 @@ impl Awaited for FlightEnd {
                 EndEarly::Kill | EndEarly::Abandon => Vec::new(),
             };
         } else if self.interruption.presses == 1 {
-            self.interruption.killed.extend(&flying);
-            crew.hub.signal(flying, signal);
+            // Who waits for messages ends its call, and keeps its variables.
+            let ended = crew.hub.end_waits(&flying);
+            flight.stopped.extend(&ended);
+            let rest: Vec<EngineId> = { flying.into_iter() }
+                .filter(|engine| !ended.contains(engine))
+                .collect();
+            self.interruption.killed.extend(&rest);
+            crew.hub.signal(rest, signal);
             self.interruption.deadline = Some(now + GRACE);
         } else {
             self.interruption.deadline = Some(now);

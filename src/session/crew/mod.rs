@@ -2,6 +2,7 @@
 //! of each engine, the cells that are in flight, and what was lost with whom. It compiles nothing.
 
 mod beginnings;
+mod comm;
 mod events;
 mod flight;
 mod follow;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 pub use beginnings::Beginning;
+pub use comm::Comms;
 pub use flight::{Ended, Flight, FlightId, Hold, Leg};
 pub use follow::{Batch, Flown, Followed, OnInterrupt, Wait, entry_of};
 pub use jobs::{End, JOB_VARIABLE, Jobs, MapJob, PxJob, Stage, is_ours};
@@ -49,6 +51,7 @@ pub struct Crew {
     next_flight: u64,
     pub jobs: Jobs,
     pub memos: Memos,
+    pub comms: Comms,
     /// Engines whose beginning is waited for.
     starting: HashMap<EngineId, Beginning>,
     /// Variables of engines that have died, until they are named.
@@ -84,6 +87,7 @@ impl Crew {
             next_flight: 0,
             jobs: Jobs::default(),
             memos: Memos::default(),
+            comms: Comms::default(),
             starting: HashMap::new(),
             graves: HashMap::new(),
             begun_with: HashMap::new(),

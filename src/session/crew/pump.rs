@@ -9,6 +9,7 @@ use super::{Beginning, Crew};
 use crate::outcome::{About, ErrorKind, Report, Sink};
 use crate::pool::{Happening, PoolEvent};
 use crate::session::{Failed, TICK};
+use crate::wire::world::CommTold;
 
 /// Something to wait for. It sees the crew; what takes more than a look is done when the wait is over.
 pub trait Awaited {
@@ -159,6 +160,11 @@ impl Crew {
         let calls =
             |flight: &&mut Flight| Some(flight.cell) == about.cell && flight.is_flying(local);
         let engine = match event {
+            // It is asked for, whatever else the engine does.
+            PoolEvent::Comm {
+                told: CommTold::Unreceived { .. },
+                ..
+            } => return None,
             PoolEvent::Output { engine, .. }
             | PoolEvent::Shown {
                 engine,

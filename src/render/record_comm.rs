@@ -1,0 +1,202 @@
+//! The records behind JSON's `comm` line, and behind what an error says of ranks that went wrong together.
+
+use serde::Serialize;
+
+use super::comm::{self, Graph};
+use super::record::Line;
+use crate::ids::Rank;
+use crate::outcome::{CommReport, CommTrouble, RankState};
+
+#[derive(Serialize)]
+pub(crate) struct Comm<'a> {
+    pool: &'a str,
+    ranks: Vec<OfRank>,
+    sent: Vec<Sent>,
+    unreceived: Vec<Unreceived<'a>>,
+}
+
+#[derive(Serialize)]
+struct OfRank {
+    rank: Rank,
+    waited: f64,
+    sending: f64,
+}
+
+#[derive(Serialize)]
+struct Sent {
+    from: Rank,
+    to: Rank,
+    messages: u64,
+    bytes: u64,
+    collective_bytes: u64,
+    unreceived: u64,
+}
+
+#[derive(Serialize)]
+struct Unreceived<'a> {
+    from: Rank,
+    to: Rank,
+    tag: i32,
+    bytes: u64,
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    at: Option<&'a str>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds as seconds")]
+pub(crate) fn comm(report: &CommReport) -> Line<'_> {
+    let seconds = |of: &[u64], rank: &Rank| {
+        let time = of.get(rank.0 as usize).copied().unwrap_or_default();
+        time as f64 / 1e9
+    };
+    let ranks = report.ranks.iter().map(|rank| OfRank {
+        rank: *rank,
+        waited: seconds(&report.table.waited, rank),
+        sending: seconds(&report.table.sending, rank),
+    });
+    let sent = comm::each(report).map(|(from, to, one)| Sent {
+        from,
+        to,
+        messages: one.messages,
+        bytes: one.bytes,
+        collective_bytes: one.collective_bytes,
+        unreceived: one.unreceived,
+    });
+    let unreceived = report.unreceived.iter().map(|it| Unreceived {
+        from: it.from,
+        to: it.to,
+        tag: it.tag,
+        bytes: it.bytes,
+        type_name: &it.type_name,
+        at: it.at.as_deref(),
+    });
+    Line::Comm(Comm {
+        pool: &report.pool.0,
+        ranks: ranks.collect(),
+        sent: sent
+            .filter(|it| it.messages > 0 || it.collective_bytes > 0)
+            .collect(),
+        unreceived: unreceived.collect(),
+    })
+}
+
+/// What an error says of ranks that went wrong together.
+#[derive(Serialize)]
+pub(crate) struct Together<'a> {
+    what: &'static str,
+    /// Each waits for the next, the last one for the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cycle: Vec<Rank>,
+    ranks: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Other>,
+}
+
+#[derive(Default, Serialize)]
+struct Call<'a> {
+    rank: u32,
+    call: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    on: Vec<Rank>,
+    tag: Option<i32>,
+    #[serde(rename = "type")]
+    type_name: Option<&'a str>,
+    place: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Other {
+    rank: Rank,
+    state: &'static str,
+}
+
+pub(crate) fn together(trouble: &CommTrouble) -> Together<'_> {
+    match trouble {
+        CommTrouble::Stuck { waits, others } => {
+            let graph = Graph::of(waits);
+            let cycle = graph.ranks_in_cycle();
+            let call = waits.iter().map(|wait| Call {
+                rank: wait.rank.0,
+                call: wait.call.name,
+                on: wait.on.clone(),
+                tag: wait.tag,
+                type_name: Some(wait.type_name.as_str()).filter(|name| !name.is_empty()),
+                place: wait.place.as_deref(),
+            });
+            let other = others.iter().map(|(rank, state)| Other {
+                rank: *rank,
+                state: match state {
+                    RankState::NotAsked => "not_asked",
+                    RankState::Due => "due",
+                    RankState::Running => "running",
+                    RankState::Left => "left",
+                    RankState::Dead => "dead",
+                },
+            });
+            Together {
+                what: if cycle.is_empty() { "gone" } else { "deadlock" },
+                cycle,
+                ranks: call.collect(),
+                others: other.collect(),
+            }
+        }
+        CommTrouble::Mismatch {
+            rank,
+            call,
+            from,
+            tag,
+            sent,
+            sent_at,
+            wanted,
+            wanted_at,
+        } => Together {
+            what: "type",
+            cycle: Vec::new(),
+            ranks: vec![
+                Call {
+                    rank: from.0,
+                    call: "send",
+                    on: vec![*rank],
+                    tag: Some(*tag),
+                    type_name: Some(sent),
+                    place: sent_at.as_deref(),
+                },
+                Call {
+                    rank: rank.0,
+                    call: call.name,
+                    on: vec![*from],
+                    tag: Some(*tag),
+                    type_name: Some(wanted),
+                    place: wanted_at.as_deref(),
+                },
+            ],
+            others: Vec::new(),
+        },
+        CommTrouble::Crossed {
+            rank,
+            call,
+            at,
+            other,
+            other_call,
+            other_at,
+        } => Together {
+            what: "order",
+            cycle: Vec::new(),
+            ranks: vec![
+                Call {
+                    rank: rank.0,
+                    call: call.name,
+                    place: at.as_deref(),
+                    ..Call::default()
+                },
+                Call {
+                    rank: other.0,
+                    call: other_call.name,
+                    place: other_at.as_deref(),
+                    ..Call::default()
+                },
+            ],
+            others: Vec::new(),
+        },
+    }
+}

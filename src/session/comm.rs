@@ -1,0 +1,244 @@
+//! Messages between ranks: what engines tell of them, as outcomes; what nobody has received; `%comm`.
+
+use std::time::Duration;
+
+use super::types::shorten;
+use super::{Failed, Session};
+use crate::cell::Targets;
+use crate::ids::{PoolName, Rank};
+use crate::outcome::{
+    About, CommCall, CommReport, CommTable, CommTrouble, CommWait, Event, Notice, PoolKind,
+    RankState, Sink, Unreceived,
+};
+use crate::wire::places::Place;
+use crate::wire::world::{Call, CommTold, State, Waiting};
+
+/// How long ranks may take to say what they have not received: some may be in another cell.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same where nobody has asked for it.
+const NOTICE: Duration = Duration::from_millis(500);
+
+/// What went wrong in a cell: ranks that wait in vain for the same are told of together.
+pub(super) fn troubles(told: &[(Rank, CommTold)]) -> Vec<CommTrouble> {
+    let mut all: Vec<CommTrouble> = Vec::new();
+    let (mut waits, mut others): (Vec<CommWait>, Vec<(Rank, RankState)>) = Default::default();
+    for (rank, told) in told {
+        match told {
+            CommTold::Deadlock {
+                waits: theirs,
+                others: gone,
+            } => all.push(CommTrouble::Stuck {
+                waits: theirs.iter().map(|(rank, it)| wait(*rank, it)).collect(),
+                others: gone
+                    .iter()
+                    .map(|(rank, at)| (Rank(*rank), state(*at)))
+                    .collect(),
+            }),
+            CommTold::Gone {
+                waiting,
+                rank: gone,
+                state: at,
+            } => {
+                waits.push(wait(rank.0, waiting));
+                if !others.iter().any(|(other, _)| other.0 == *gone) {
+                    others.push((Rank(*gone), state(*at)));
+                }
+            }
+            CommTold::Mismatch {
+                call: of,
+                from,
+                tag,
+                sent,
+                sent_at,
+                wanted,
+                wanted_at,
+            } => all.push(CommTrouble::Mismatch {
+                rank: *rank,
+                call: call(*of),
+                from: Rank(*from),
+                tag: *tag,
+                sent: shorten(sent),
+                sent_at: place(*sent_at),
+                wanted: shorten(wanted),
+                wanted_at: place(*wanted_at),
+            }),
+            CommTold::Crossed {
+                call: of,
+                at,
+                other,
+                other_call,
+                other_at,
+            } => all.push(CommTrouble::Crossed {
+                rank: *rank,
+                call: call(*of),
+                at: place(*at),
+                other: Rank(*other),
+                other_call: call(*other_call),
+                other_at: place(*other_at),
+            }),
+            CommTold::Unreceived { .. } => {}
+        }
+    }
+    if !waits.is_empty() {
+        waits.sort_by_key(|wait| wait.rank);
+        others.sort_by_key(|(rank, _)| *rank);
+        all.push(CommTrouble::Stuck { waits, others });
+    }
+    all
+}
+
+fn wait(rank: u32, waiting: &Waiting) -> CommWait {
+    let mut on: Vec<Rank> = waiting.on.iter().copied().map(Rank).collect();
+    on.sort_unstable();
+    CommWait {
+        rank: Rank(rank),
+        call: call(waiting.call),
+        on,
+        tag: waiting.tag,
+        type_name: shorten(&waiting.type_name),
+        place: place(waiting.place),
+        comm: waiting.comm,
+    }
+}
+
+fn call(call: Call) -> CommCall {
+    CommCall {
+        name: call.name(),
+        collective: call.is_collective(),
+    }
+}
+
+fn place(place: Option<Place>) -> Option<String> {
+    place.map(|place| place.to_string())
+}
+
+fn state(state: State) -> RankState {
+    match state {
+        State::NotAsked => RankState::NotAsked,
+        State::Due => RankState::Due,
+        State::Running => RankState::Running,
+        State::Left => RankState::Left,
+        State::Dead => RankState::Dead,
+    }
+}
+
+/// What ranks say that they have not received.
+pub(super) fn unreceived(to: Rank, told: &CommTold) -> Vec<Unreceived> {
+    let CommTold::Unreceived { messages } = told else {
+        return Vec::new();
+    };
+    let message = |it: &crate::wire::world::Unreceived| Unreceived {
+        from: Rank(it.from),
+        to,
+        tag: it.tag,
+        bytes: it.bytes,
+        type_name: shorten(&it.type_name),
+        at: place(it.at),
+    };
+    messages.iter().map(message).collect()
+}
+
+impl Session {
+    /// A cell has ended on ranks of the pool: messages that nobody has received are named, each time there are more.
+    pub(super) fn tell_unreceived(&mut self, pool: &PoolName, about: About, sink: &mut dyn Sink) {
+        let table = self.crew.hub().comm_table(pool);
+        let left = table.as_ref().map_or(0, waiting);
+        if let Some(table) = table {
+            self.crew.comms.ran(pool, about.cell, table);
+        }
+        if !self.crew.comms.grown(pool, left) {
+            return;
+        }
+        // Ctrl-C ends the wait for the names alone.
+        let messages = self
+            .crew
+            .unreceived(pool, false, NOTICE, sink)
+            .unwrap_or_default();
+        if !messages.is_empty() {
+            let notice = Notice::Unreceived { messages };
+            sink.send(Event::Notice(about, notice));
+        }
+    }
+
+    /// What the ranks of a pool have sent each other.
+    pub fn comm_report(
+        &mut self,
+        pool: Option<&str>,
+        targets: &Targets,
+        sink: &mut dyn Sink,
+    ) -> Result<CommReport, Failed> {
+        let pool = self.pool_named(pool)?.clone();
+        let ranks = pool.ranks(targets)?;
+        let table = self.crew.hub().comm_table(&pool.name);
+        let table = table.unwrap_or_default();
+        let mut unreceived = self.crew.unreceived(&pool.name, false, PATIENCE, sink)?;
+        unreceived.retain(|it| ranks.contains(&it.from) || ranks.contains(&it.to));
+        Ok(CommReport {
+            pool: pool.name,
+            ranks,
+            table,
+            unreceived,
+        })
+    }
+
+    /// Drops what the ranks of a pool have not received; what that was.
+    pub fn drop_unreceived(
+        &mut self,
+        pool: Option<&str>,
+        sink: &mut dyn Sink,
+    ) -> Result<(PoolName, Vec<Unreceived>), Failed> {
+        let pool = self.pool_named(pool)?.clone();
+        if pool.kind == PoolKind::Processes {
+            self.await_engines(&pool.name, &pool.all_ranks(), sink)?;
+        }
+        let dropped = self.crew.unreceived(&pool.name, true, PATIENCE, sink)?;
+        let left = self.crew.hub().comm_table(&pool.name);
+        let left = left.as_ref().map_or(0, waiting);
+        self.crew.comms.grown(&pool.name, left);
+        Ok((pool.name, dropped))
+    }
+}
+
+fn waiting(table: &CommTable) -> u64 {
+    let all = table.traffic.iter().flatten();
+    all.map(|one| one.unreceived).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(call: Call, on: &[u32]) -> Waiting {
+        Waiting {
+            call,
+            on: on.to_vec(),
+            tag: Some(0),
+            type_name: "alloc::string::String".to_owned(),
+            place: None,
+            comm: 0,
+            members: Vec::new(),
+            number: 0,
+            since: 0,
+        }
+    }
+
+    #[test]
+    fn ranks_that_wait_for_one_that_is_gone_are_told_of_together() {
+        let gone = |rank: u32| {
+            let told = CommTold::Gone {
+                waiting: waits(Call::Recv, &[1]),
+                rank: 1,
+                state: State::Left,
+            };
+            (Rank(rank), told)
+        };
+        let all = troubles(&[gone(2), gone(0)]);
+        let [CommTrouble::Stuck { waits, others }] = &all[..] else {
+            panic!("{all:?}");
+        };
+        assert_eq!(waits.iter().map(|it| it.rank.0).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(waits[0].type_name, "String");
+        assert_eq!(others[..], [(Rank(1), RankState::Left)]);
+        assert_eq!(all[0].ranks(), [Rank(0), Rank(2)]);
+    }
+}
