@@ -40,6 +40,7 @@
 //! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
 //! | [`pool`] | the hub thread: engines and where they come from, maps, their ledger and dispatch (pure) |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
+//! | [`store`] | named values that engines, the session and child scripts share: calls to it, and the session's own one |
 //! | [`wire`] | handshake, messages, frames, payloads as bytes or as files |
 //! | [`render`] | outcomes to tables, errors, JSON |
 //! | [`notebook`] | Markdown notebooks in and out, masks, comparison |
@@ -113,6 +114,7 @@ mod pool;
 mod render;
 mod repl;
 mod session;
+mod store;
 mod vocabulary;
 mod wire;
 

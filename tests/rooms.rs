@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["session", "render", "notebook", "assist"],
     &["compiler", "pool", "c"],
     &["cell", "engine", "vocabulary"],
-    &["wire", "outcome"],
+    &["wire", "outcome", "store"],
     &["ids"],
 ];
 

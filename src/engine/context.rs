@@ -142,6 +142,13 @@ impl Context {
         drop(dropped);
     }
 
+    /// The name of the cell's thread pool, the last that was begun; empty without any.
+    pub fn threads_in_use(&self) -> String {
+        let cell = self.cell();
+        let last = cell.threads.last();
+        last.map_or_else(String::new, |(pool, _)| pool.name.0.clone())
+    }
+
     /// What the cell's generated code has told.
     pub fn take_facts(&self) -> Facts {
         std::mem::take(&mut self.cell().facts)

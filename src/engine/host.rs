@@ -10,7 +10,7 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{commands, libraries, link, memo, monotonic, notes, outs};
+use super::{commands, libraries, link, memo, monotonic, notes, outs, store};
 use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
@@ -75,6 +75,7 @@ pub extern "C" fn regatta_host_v11() -> *const Host {
         memo_keep: memo::keep,
         memo_leave: memo::leave,
         memo_explain: memo::explain,
+        store: store::call,
     };
     &raw const TABLE
 }

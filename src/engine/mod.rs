@@ -12,6 +12,7 @@ mod connections;
 mod context;
 mod functions;
 mod host;
+mod interrupt;
 mod libraries;
 mod link;
 mod loader;
@@ -21,6 +22,7 @@ mod outgoing;
 mod outs;
 mod places;
 mod shared;
+mod store;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -223,6 +225,7 @@ fn set_environment(name: &str, value: Option<&str>) {
             None => std::env::remove_var(name),
         }
     }
+    store::environment_changed(name);
 }
 
 fn nanoseconds(since: Instant) -> u64 {

@@ -494,6 +494,9 @@ pub struct Host {
     /// Tells the session why the result of these arguments is kept or not.
     pub memo_explain:
         extern "C" fn(of: *const MemoCounts, key: Bytes, arguments: Bytes, memory: MemoMemory),
+    /// Makes a [`crate::store::call::Call`] and writes its [`crate::store::call::Reply`], both [`packed`]. Waits in it
+    /// end with Ctrl-C.
+    pub store: extern "C" fn(call: Bytes, to: *mut c_void, write: Write),
 }
 
 /// Milliseconds since 1970.

@@ -36,6 +36,7 @@ mod resident;
 pub mod shell;
 #[cfg(feature = "sources")]
 pub mod sources;
+pub mod store;
 mod threads;
 pub mod timing;
 mod together;

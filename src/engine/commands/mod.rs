@@ -41,7 +41,7 @@ pub extern "C" fn command(command: Bytes, to: *mut c_void, write: Write) {
 }
 
 /// Whether the job under way is to end: on a thread of a pool its map, else what the session says.
-fn is_stopped() -> bool {
+pub fn is_stopped() -> bool {
     if let Some(ends) = notes::is_to_end() {
         return ends;
     }

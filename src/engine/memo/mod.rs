@@ -108,6 +108,14 @@ impl Memos {
         let _ = self.maker.set((maker, session));
     }
 
+    /// The pool that this engine is of; `None` for the local one.
+    pub fn pool(&self) -> Option<String> {
+        match self.maker.get() {
+            Some((Maker::Engine { pool, .. }, _)) => Some(pool.clone()),
+            _ => None,
+        }
+    }
+
     fn maker(&self) -> (Maker, u64) {
         let (maker, session) = self.maker.get().cloned().unwrap_or_default();
         let thread = notes::worker().map(|worker| Maker::Thread(worker.rank));

@@ -1,0 +1,176 @@
+//! Whoever makes calls: [`Store`], and the client of a session's own store.
+
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
+use regatta_cell::store::call::{Call, Reply, Trouble};
+
+use super::frame::{Asked, GREETING, Incoming, LIMIT, write};
+
+/// A store as one thread calls it.
+pub trait Store: Send {
+    /// Makes a call and waits for its answer. A wait ends with [`Reply::Interrupted`] soon after `stops` says so; it is
+    /// asked now and then. Errors are [`Reply::Failed`]. A connection that was lost is made anew by a later call.
+    fn call(&mut self, call: &Call, stops: &dyn Fn() -> bool) -> Reply;
+}
+
+/// How often `stops` is asked.
+pub const LOOK: Duration = Duration::from_millis(50);
+
+/// The store at this address; nothing is connected yet.
+pub fn connect(address: &str) -> Result<Box<dyn Store>, Trouble> {
+    Ok(Box::new(Embedded::at(address)))
+}
+
+/// A session's own store. What the connection holds is released when it closes.
+pub struct Embedded {
+    address: String,
+    open: Option<Open>,
+}
+
+struct Open {
+    stream: UnixStream,
+    incoming: Incoming,
+    out: Vec<u8>,
+}
+
+/// So long the answer is looked for before the thread sleeps: to be woken takes as long.
+const AWAKE: Duration = Duration::from_micros(30);
+
+impl Embedded {
+    /// `address` is a path, or with `@` in front an abstract name.
+    #[must_use]
+    pub fn at(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            open: None,
+        }
+    }
+
+    fn unavailable(&self, error: &std::io::Error) -> Trouble {
+        let why = match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
+                "nobody serves it, so its session is over".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Trouble::Unavailable {
+            address: self.address.clone(),
+            why,
+        }
+    }
+
+    fn open(address: &str) -> std::io::Result<Open> {
+        let stream = match address.strip_prefix('@') {
+            Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+            None => UnixStream::connect(address)?,
+        };
+        // A name is anybody's to take once its session is over.
+        let owner = getsockopt(&stream, sockopt::PeerCredentials)?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(std::io::Error::other("it belongs to another user"));
+        }
+        stream.set_nonblocking(true)?;
+        Ok(Open {
+            stream,
+            incoming: Incoming::default(),
+            out: GREETING.to_vec(),
+        })
+    }
+}
+
+impl Store for Embedded {
+    fn call(&mut self, call: &Call, stops: &dyn Fn() -> bool) -> Reply {
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => match Self::open(&self.address) {
+                Ok(open) => none.insert(open),
+                Err(error) => return Reply::Failed(self.unavailable(&error)),
+            },
+        };
+        if let Err(bytes) = write(&Asked::Call(call), &mut open.out) {
+            return Reply::Failed(Trouble::TooLarge {
+                bytes: bytes as u64,
+                limit: LIMIT as u64,
+            });
+        }
+        let answered = open.send().and_then(|()| open.answer(stops));
+        answered.unwrap_or_else(|error| {
+            self.open = None;
+            let why = match error.kind() {
+                ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                    "the session has ended it".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            Reply::Failed(Trouble::Lost {
+                address: self.address.clone(),
+                why,
+            })
+        })
+    }
+}
+
+impl Open {
+    /// Sends all that is queued.
+    fn send(&mut self) -> std::io::Result<()> {
+        let mut sent = 0;
+        while sent < self.out.len() {
+            match self.stream.write(&self.out[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.sleep(PollFlags::POLLOUT)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.out.shrink_to(64 * 1024);
+        Ok(())
+    }
+
+    fn sleep(&self, flags: PollFlags) -> std::io::Result<()> {
+        let mut fds = [PollFd::new(self.stream.as_fd(), flags)];
+        match poll(&mut fds, PollTimeout::from(LOOK.as_millis() as u16)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn answer(&mut self, stops: &dyn Fn() -> bool) -> std::io::Result<Reply> {
+        let mut cancelled = false;
+        let mut awake = Some(Instant::now());
+        loop {
+            match self.incoming.fill(&mut self.stream) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {
+                    if let Some(reply) = self.incoming.frame()? {
+                        return Ok(reply);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if awake.is_some_and(|since| since.elapsed() < AWAKE) {
+                        std::hint::spin_loop();
+                        continue;
+                    }
+                    awake = None;
+                    if !cancelled && stops() {
+                        cancelled = true;
+                        // Its answer may be on its way: then that is the one.
+                        let _ = write(&Asked::<&Call>::Cancel, &mut self.out);
+                        self.send()?;
+                    }
+                    self.sleep(PollFlags::POLLIN)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
