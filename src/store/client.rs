@@ -11,6 +11,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
 use super::frame::{Asked, GREETING, Incoming, LIMIT, write};
+use super::redis;
 
 /// A store as one thread calls it.
 pub trait Store: Send {
@@ -24,6 +25,9 @@ pub const LOOK: Duration = Duration::from_millis(50);
 
 /// The store at this address; nothing is connected yet.
 pub fn connect(address: &str) -> Result<Box<dyn Store>, Trouble> {
+    if redis::is_url(address) {
+        return Ok(Box::new(redis::Redis::at_url(address)?));
+    }
     Ok(Box::new(Embedded::at(address)))
 }
 

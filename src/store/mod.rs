@@ -5,5 +5,6 @@
 
 mod client;
 mod frame;
+pub mod redis;
 
 pub use client::{Store, connect};

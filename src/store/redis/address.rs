@@ -1,0 +1,429 @@
+//! Where a Redis server is, as a user writes it and as programs take it: the password is in the one and never in what
+//! is shown.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
+    RedisConnectionInfo, TlsCertificates,
+};
+
+/// What stands in the place of a password.
+pub const HIDDEN: &str = "***";
+
+/// The forms of an address, for whoever wrote another.
+pub const FORMS: &str = "redis://host:6379/0, rediss://user:password@host:6379/0?ca=/path/ca.pem (TLS), \
+                         or unix:/path/redis.sock";
+
+/// How programs name the options of TLS, redis-py among them, and how people do.
+const OPTIONS: [(&str, &[&str]); 3] = [
+    ("ssl_ca_certs", &["ca", "ssl_ca_certs"]),
+    ("ssl_certfile", &["cert", "ssl_certfile"]),
+    ("ssl_keyfile", &["key", "ssl_keyfile"]),
+];
+
+const PORT: u16 = 6379;
+
+/// A server and how to get in.
+#[derive(Clone)]
+pub struct Address {
+    client: Client,
+    url: String,
+    shown: String,
+}
+
+/// Why an address is none; without its password.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AddressError {
+    /// Not a URL, or not one of a kind that Redis has.
+    #[error("`{0}` is no address of a Redis server: write {FORMS}")]
+    Form(String),
+    /// An option that no address has, or not this one.
+    #[error("`{option}` is no option of `{address}`: {known}")]
+    Option {
+        option: String,
+        address: String,
+        known: &'static str,
+    },
+    /// A number of a database that is none.
+    #[error("`{0}` is no number of a database: 0, 1, 2, …")]
+    Database(String),
+    /// A file of certificates that cannot be read.
+    #[error("{what} {path} of `{address}` cannot be used: {why}")]
+    Certificate {
+        what: &'static str,
+        path: String,
+        address: String,
+        why: String,
+    },
+}
+
+impl Address {
+    /// Reads an address; `password` is one that was given elsewhere.
+    pub fn parse(text: &str, password: Option<&str>) -> Result<Self, AddressError> {
+        let bad = || AddressError::Form(without_password(text));
+        // `unix:name` would be a path from the root.
+        if let Some(path) = text.strip_prefix("unix:")
+            && !path.starts_with('/')
+        {
+            return Err(bad());
+        }
+        let url = redis::parse_redis_url(text).ok_or_else(bad)?;
+        let tls = matches!(url.scheme(), "rediss" | "valkeys");
+        let unix = url.scheme().contains("unix");
+        let shown = without_password(text);
+        let mut settings = Settings::default();
+        for (option, value) in url.query_pairs() {
+            let known = OPTIONS
+                .iter()
+                .position(|(_, names)| names.contains(&option.as_ref()));
+            match (option.as_ref(), known) {
+                ("db", _) if unix => settings.database = Some(value.into_owned()),
+                ("user" | "username", _) if unix => settings.user = Some(value.into_owned()),
+                ("pass" | "password", _) if unix => settings.password = Some(value.into_owned()),
+                (_, Some(at)) if tls => {
+                    if let Some(file) = settings.files.get_mut(at) {
+                        *file = Some(value.into_owned());
+                    }
+                }
+                _ => {
+                    return Err(AddressError::Option {
+                        option: option.into_owned(),
+                        address: shown,
+                        known: if tls {
+                            "ca, cert and key name files"
+                        } else if unix {
+                            "db, username and password are"
+                        } else {
+                            "it has none (ca, cert and key belong to rediss://)"
+                        },
+                    });
+                }
+            }
+        }
+        if url.fragment().is_some() {
+            return Err(bad());
+        }
+        let plain = url.clone().into_connection_info();
+        if unix {
+            // What the crate reads from the options is read above.
+            let path = url.to_file_path().map_err(|()| bad())?;
+            settings.password = password.map(str::to_owned).or(settings.password);
+            return settings.of_socket(path);
+        }
+        let plain = plain.map_err(|_| match url.path().trim_matches('/') {
+            "" => bad(),
+            path => AddressError::Database(path.to_owned()),
+        })?;
+        let given = plain.redis_settings();
+        settings.user = given.username().map(str::to_owned);
+        settings.password = password.or(given.password()).map(str::to_owned);
+        settings.database = Some(given.db().to_string());
+        let host = url.host_str().ok_or_else(bad)?.to_owned();
+        settings.of_host(&host, url.port().unwrap_or(PORT), plain, tls)
+    }
+
+    /// For programs, with the password: redis-py, redis-rs and others take it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Without the password.
+impl Display for Address {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "Address({})", self.shown)
+    }
+}
+
+/// What an address says beside the place.
+#[derive(Default)]
+struct Settings {
+    user: Option<String>,
+    password: Option<String>,
+    database: Option<String>,
+    /// As in [`OPTIONS`].
+    files: [Option<String>; OPTIONS.len()],
+}
+
+impl Settings {
+    fn database(&self) -> Result<i64, AddressError> {
+        let Some(text) = &self.database else {
+            return Ok(0);
+        };
+        text.parse()
+            .ok()
+            .filter(|number| *number >= 0)
+            .ok_or_else(|| AddressError::Database(text.clone()))
+    }
+
+    fn redis(&self) -> Result<RedisConnectionInfo, AddressError> {
+        let mut redis = RedisConnectionInfo::default()
+            .set_db(self.database()?)
+            .set_lib_name("regatta", env!("CARGO_PKG_VERSION"));
+        if let Some(user) = &self.user {
+            redis = redis.set_username(user);
+        }
+        if let Some(password) = &self.password {
+            redis = redis.set_password(password);
+        }
+        Ok(redis)
+    }
+
+    fn of_socket(self, path: PathBuf) -> Result<Address, AddressError> {
+        let shown = format!("unix:{}", path.display());
+        let mut options = Vec::new();
+        let database = self.database()?;
+        if database != 0 {
+            options.push(format!("db={database}"));
+        }
+        let mut shown_options = options.clone();
+        if let Some(user) = &self.user {
+            options.push(format!("username={}", encoded(user)));
+            shown_options.push(format!("username={}", encoded(user)));
+        }
+        if let Some(password) = &self.password {
+            options.push(format!("password={}", encoded(password)));
+            shown_options.push(format!("password={HIDDEN}"));
+        }
+        let with = |options: &[String]| {
+            if options.is_empty() {
+                String::new()
+            } else {
+                format!("?{}", options.join("&"))
+            }
+        };
+        let url = format!("unix://{}{}", path.display(), with(&options));
+        let shown = format!("{shown}{}", with(&shown_options));
+        let info = ConnectionAddr::Unix(path)
+            .into_connection_info()
+            .map(|info| self.redis().map(|redis| info.set_redis_settings(redis)))
+            .map_err(|_| AddressError::Form(shown.clone()))??;
+        client(info, url, shown)
+    }
+
+    fn of_host(
+        self,
+        host: &str,
+        port: u16,
+        plain: ConnectionInfo,
+        tls: bool,
+    ) -> Result<Address, AddressError> {
+        let scheme = if tls { "rediss" } else { "redis" };
+        let login = |password: Option<&str>| match (&self.user, password) {
+            (None, None) => String::new(),
+            (user, password) => {
+                let user = user.as_deref().map(encoded).unwrap_or_default();
+                let password = password.map(|word| format!(":{word}")).unwrap_or_default();
+                format!("{user}{password}@")
+            }
+        };
+        let place = format!("{host}:{port}/{}", self.database()?);
+        let mut options = String::new();
+        for ((name, _), file) in OPTIONS.iter().zip(&self.files) {
+            if let Some(file) = file {
+                let start = if options.is_empty() { '?' } else { '&' };
+                options += &format!("{start}{name}={}", encoded(file));
+            }
+        }
+        let password = self.password.as_deref().map(encoded);
+        let url = format!("{scheme}://{}{place}{options}", login(password.as_deref()));
+        let hidden = self.password.as_ref().map(|_| HIDDEN);
+        let shown = format!("{scheme}://{}{place}", login(hidden));
+        let info = plain.set_redis_settings(self.redis()?);
+        let [ca, certificate, key] = &self.files;
+        if ca.is_none() && certificate.is_none() && key.is_none() {
+            return client(info, url, shown);
+        }
+        let read = |what, path: &Option<String>| {
+            let Some(path) = path else { return Ok(None) };
+            std::fs::read(path)
+                .map(Some)
+                .map_err(|error| AddressError::Certificate {
+                    what,
+                    path: path.clone(),
+                    address: shown.clone(),
+                    why: error.to_string(),
+                })
+        };
+        let ca_text = read("the certificates of the authority,", ca)?;
+        let pair = (read("the certificate", certificate)?, read("the key", key)?);
+        let client_tls = match pair {
+            (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig {
+                client_cert,
+                client_key,
+            }),
+            (None, None) => None,
+            _ => {
+                return Err(AddressError::Option {
+                    option: if key.is_some() { "key" } else { "cert" }.to_owned(),
+                    address: shown,
+                    known: "cert and key stand together",
+                });
+            }
+        };
+        let certificates = TlsCertificates {
+            client_tls,
+            root_cert: ca_text,
+        };
+        let client = Client::build_with_tls(info, certificates).map_err(|error| {
+            AddressError::Certificate {
+                what: "the certificates in",
+                path: ca.clone().or(certificate.clone()).unwrap_or_default(),
+                address: shown.clone(),
+                why: error.to_string(),
+            }
+        })?;
+        Ok(Address { client, url, shown })
+    }
+}
+
+fn client(info: ConnectionInfo, url: String, shown: String) -> Result<Address, AddressError> {
+    let client = Client::open(info).map_err(|_| AddressError::Form(shown.clone()))?;
+    Ok(Address { client, url, shown })
+}
+
+/// For a place in a URL.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte.into());
+            }
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+/// A text, in which passwords of addresses stand, without them.
+pub fn without_password(text: &str) -> String {
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        hidden += before;
+        let end = after
+            .find(|letter: char| letter.is_whitespace() || "\"'`?#".contains(letter))
+            .unwrap_or(after.len());
+        // A password may have slashes and `@` of its own.
+        let login = after[..end].rfind('@').unwrap_or(0);
+        rest = &after[login..];
+        if let Some((user, _)) = after[..login].split_once(':') {
+            hidden += user;
+            hidden.push(':');
+            hidden += HIDDEN;
+        } else {
+            hidden += &after[..login];
+        }
+    }
+    hidden += rest;
+    without_option(&hidden)
+}
+
+/// `password=…` of the addresses of sockets.
+fn without_option(text: &str) -> String {
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = ["?password=", "&password=", "?pass=", "&pass="]
+        .iter()
+        .filter_map(|option| Some(rest.find(option)? + option.len()))
+        .min()
+    {
+        let (before, after) = rest.split_at(at);
+        hidden += before;
+        hidden += HIDDEN;
+        let end = after
+            .find(|letter: char| letter.is_whitespace() || "\"'`&#".contains(letter))
+            .unwrap_or(after.len());
+        rest = &after[end..];
+    }
+    hidden + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, AddressError, without_password};
+
+    fn parsed(text: &str) -> (String, String) {
+        let address = Address::parse(text, None).unwrap();
+        (address.to_string(), address.url().to_owned())
+    }
+
+    #[test]
+    fn addresses_are_shown_without_and_passed_on_with_their_password() {
+        let both = |text: &str| (text.to_owned(), text.to_owned());
+        assert_eq!(
+            parsed("redis://localhost"),
+            both("redis://localhost:6379/0")
+        );
+        assert_eq!(parsed("redis://[::1]:7/2"), both("redis://[::1]:7/2"));
+        let of_user = parsed("rediss://ada:p%40ss%2Fword@example.org:6380/3");
+        assert_eq!(of_user.0, "rediss://ada:***@example.org:6380/3");
+        assert_eq!(of_user.1, "rediss://ada:p%40ss%2Fword@example.org:6380/3");
+        assert_eq!(parsed("redis://:secret@h").0, "redis://:***@h:6379/0");
+        for socket in [
+            "unix:/tmp/r.sock",
+            "unix:///tmp/r.sock",
+            "redis+unix:///tmp/r.sock",
+        ] {
+            let of_socket = parsed(socket);
+            assert_eq!(of_socket.0, "unix:/tmp/r.sock");
+            assert_eq!(of_socket.1, "unix:///tmp/r.sock");
+        }
+        let of_socket = parsed("unix:/tmp/r.sock?db=2&password=se%20cret");
+        assert_eq!(of_socket.0, "unix:/tmp/r.sock?db=2&password=***");
+        assert_eq!(of_socket.1, "unix:///tmp/r.sock?db=2&password=se%20cret");
+    }
+
+    #[test]
+    fn a_password_from_elsewhere_counts() {
+        let address = Address::parse("redis://h", Some("a b")).unwrap();
+        assert_eq!(address.to_string(), "redis://:***@h:6379/0");
+        assert_eq!(address.url(), "redis://:a%20b@h:6379/0");
+        assert!(!format!("{address:?}").contains("a b"));
+    }
+
+    #[test]
+    fn what_is_no_address_says_what_is_one() {
+        let trouble = |text: &str| Address::parse(text, None).unwrap_err().to_string();
+        assert!(trouble("localhost:6379").contains("redis://host:6379/0"));
+        assert!(trouble("http://localhost").contains("redis://host:6379/0"));
+        assert!(trouble("unix:r.sock").contains("unix:/path"));
+        assert_eq!(
+            Address::parse("redis://h/x", None).unwrap_err(),
+            AddressError::Database("x".to_owned())
+        );
+        assert!(trouble("redis://h?ca=/x").contains("`ca` is no option"));
+        assert!(trouble("rediss://h?ca=/no/such/file").contains("/no/such/file"));
+        assert!(trouble("rediss://h?speed=9").contains("ca, cert and key"));
+        for text in [
+            "http://:secret@h",
+            "rediss://u:secret@h?speed=9",
+            "redis://:secret@h/x/y",
+        ] {
+            assert!(!trouble(text).contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_go_from_any_text() {
+        let text = "%store use redis://u:pa:s@s@h:1/0 # or unix:/s?password=x&db=1";
+        let hidden = "%store use redis://u:***@h:1/0 # or unix:/s?password=***&db=1";
+        assert_eq!(without_password(text), hidden);
+        let plain = "see https://example.org/a:b and `let a = x ? y : z`";
+        assert_eq!(without_password(plain), plain);
+    }
+}

@@ -1,0 +1,116 @@
+//! Barriers: those that have come stand in the server for as long as they say so, and the last one lets all of them go.
+
+use std::time::{Duration, Instant};
+
+use regatta_cell::store::call::{Reply, Trouble, Who};
+
+use super::holder::{Token, who};
+use super::holds::LEASE;
+use super::line::Repeat;
+use super::watch::{Limit, Look, until};
+use super::{Answer, OURS, Shared, scripts};
+
+/// How often a caller says that it is still there.
+const BEAT: Duration = Duration::from_secs(1);
+
+pub fn key(name: &str) -> String {
+    format!("{OURS}barrier:{name}")
+}
+
+enum Met {
+    All(u64),
+    OtherSize(u32),
+}
+
+pub fn meet(
+    shared: &Shared,
+    name: &str,
+    size: u32,
+    wait: Option<u64>,
+    caller: &Who,
+    stops: &dyn Fn() -> bool,
+) -> Answer {
+    let token = Token::text_for(caller);
+    let (here, passed) = (key(name), format!("{OURS}passed:{name}"));
+    let (time, wanted) = (LEASE.as_millis().to_string(), size.max(1).to_string());
+    // The server's run that knows of this caller, and when it is to be told again.
+    let mut told: Option<(String, Instant)> = None;
+    let met = until(
+        &shared.server,
+        &shared.watches,
+        Limit::of(wait),
+        stops,
+        |watch| {
+            let now = Instant::now();
+            let run = watch.line.run.id.clone();
+            if told
+                .as_ref()
+                .is_none_or(|(of, due)| *of != run || *due <= now)
+            {
+                let (how, number): (u8, u64) = watch.line.run(
+                    &scripts::ARRIVE,
+                    &[&here, &passed],
+                    &[&token, &time, &wanted],
+                    None,
+                )?;
+                match how {
+                    1 => return Ok(Look::Is(Met::All(number))),
+                    2 => {
+                        let theirs = u32::try_from(number).unwrap_or(u32::MAX);
+                        return Ok(Look::Is(Met::OtherSize(theirs)));
+                    }
+                    _ => told = Some((run, now + BEAT)),
+                }
+            }
+            let before = watch.tracked();
+            let which: Option<u64> =
+                watch
+                    .line
+                    .run(&scripts::PASSED, &[&passed], &[&token], before.as_ref())?;
+            Ok(which.map_or(Look::NotBefore(Some(BEAT)), |which| {
+                Look::Is(Met::All(which))
+            }))
+        },
+    );
+    let met = match met {
+        Ok(met) => met,
+        Err(fault) => {
+            if told.is_some() {
+                let _ = give_up(shared, &here, &passed, &token);
+            }
+            return Err(fault);
+        }
+    };
+    match met {
+        Some(Met::All(which)) => Ok(Reply::Count(which)),
+        Some(Met::OtherSize(theirs)) => Ok(Reply::Failed(Trouble::OtherSize {
+            name: name.to_owned(),
+            given: size,
+            theirs,
+        })),
+        None => {
+            let mut tokens = give_up(shared, &here, &passed, &token)?;
+            if let [which] = tokens.as_slice()
+                && let Ok(which) = which.parse()
+            {
+                return Ok(Reply::Count(which));
+            }
+            tokens.retain(|token| !token.is_empty());
+            Ok(Reply::Missing {
+                size,
+                here: tokens.iter().map(|token| who(token)).collect(),
+            })
+        }
+    }
+}
+
+fn give_up(
+    shared: &Shared,
+    here: &str,
+    passed: &str,
+    token: &str,
+) -> Result<Vec<String>, super::Fault> {
+    shared.server.call(Repeat::Safe, &|| false, |line| {
+        line.run(&scripts::GIVE_UP, &[here, passed], &[token], None)
+    })
+}

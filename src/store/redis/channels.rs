@@ -1,0 +1,137 @@
+//! Publishing and subscribing. The server queues what a subscription has not read yet.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::{RedisResult, Value, cmd};
+use regatta_cell::store::call::{Reply, Trouble};
+
+use super::line::{Fault, Line, Repeat, Server, is_of_connection};
+use super::values::json;
+use super::watch::Limit;
+use super::{Answer, Shared};
+
+/// How often a wait looks whether it is to go on.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// This process's subscriptions.
+#[derive(Default)]
+pub struct Channels {
+    all: Mutex<HashMap<u64, Arc<Mutex<Subscription>>>>,
+    next: AtomicU64,
+}
+
+struct Subscription {
+    pattern: String,
+    line: Option<Line>,
+}
+
+impl Channels {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Mutex<Subscription>>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection goes with it, and with that the subscription.
+    pub fn drop(&self, subscription: u64) {
+        self.lock().remove(&subscription);
+    }
+}
+
+pub fn publish(server: &Server, channel: &str, message: &str, stops: &dyn Fn() -> bool) -> Answer {
+    let mut command = cmd("PUBLISH");
+    command.arg(channel).arg(message);
+    let count = server.call(Repeat::Never, stops, |line| line.ask(&command))?;
+    Ok(Reply::Count(count))
+}
+
+pub fn subscribe(shared: &Shared, pattern: &str, stops: &dyn Fn() -> bool) -> Answer {
+    let line = subscribed(&shared.server, pattern, stops)?;
+    let channels = &shared.channels;
+    let subscription = channels.next.fetch_add(1, Ordering::Relaxed);
+    let entry = Subscription {
+        pattern: pattern.to_owned(),
+        line: Some(line),
+    };
+    channels
+        .lock()
+        .insert(subscription, Arc::new(Mutex::new(entry)));
+    Ok(Reply::Subscribed { subscription })
+}
+
+/// A connection that has subscribed.
+fn subscribed(server: &Server, pattern: &str, stops: &dyn Fn() -> bool) -> Result<Line, Fault> {
+    let is_pattern = pattern.contains(['*', '?', '[', '\\']);
+    let name = if is_pattern {
+        "PSUBSCRIBE"
+    } else {
+        "SUBSCRIBE"
+    };
+    loop {
+        let mut line = server.patient_line(None, stops)?;
+        match line.ask::<Value>(cmd(name).arg(pattern)) {
+            Ok(_) => return Ok(line),
+            Err(error) if is_of_connection(&error) => server.broke(),
+            Err(error) => return Err(Fault::Said(error)),
+        }
+    }
+}
+
+pub fn next(
+    shared: &Shared,
+    subscription: u64,
+    wait: Option<u64>,
+    stops: &dyn Fn() -> bool,
+) -> Answer {
+    let found = shared.channels.lock().get(&subscription).cloned();
+    let Some(found) = found else {
+        return Ok(Reply::Failed(Trouble::NoSubscription));
+    };
+    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = Limit::of(wait);
+    loop {
+        let line = match &mut found.line {
+            Some(line) => line,
+            None => {
+                let line = subscribed(&shared.server, &found.pattern, stops)?;
+                found.line.insert(line)
+            }
+        };
+        match message(line, limit.at_most(SLICE)) {
+            Ok(Some(message)) => return Ok(message),
+            Ok(None) => {}
+            Err(error) => {
+                found.line = None;
+                shared.server.broke();
+                return Ok(Reply::Failed(Trouble::Lost {
+                    address: shared.server.address().to_string(),
+                    why: format!(
+                        "{error}; the subscription goes on with the next call, without what was published meanwhile"
+                    ),
+                }));
+            }
+        }
+        if limit.is_over() {
+            return Ok(Reply::TimedOut);
+        }
+        if stops() {
+            return Err(Fault::Stopped);
+        }
+    }
+}
+
+fn message(line: &mut Line, within: Duration) -> RedisResult<Option<Reply>> {
+    let Some(message) = line.message(within)? else {
+        return Ok(None);
+    };
+    let bytes = message.get_payload_bytes().to_vec();
+    let text = json(bytes).unwrap_or_else(|bytes| {
+        serde_json::Value::String(String::from_utf8_lossy(&bytes).into_owned()).to_string()
+    });
+    Ok(Some(Reply::Message {
+        channel: message.get_channel_name().to_owned(),
+        message: text,
+        missed: 0,
+    }))
+}

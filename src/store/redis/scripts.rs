@@ -1,0 +1,238 @@
+//! What has to happen at once in the server: Lua scripts, each known by the hash of its text.
+
+use std::sync::LazyLock;
+
+/// A script.
+pub struct Script {
+    text: &'static str,
+    hash: LazyLock<redis::Script>,
+}
+
+impl Script {
+    pub fn text(&self) -> &str {
+        self.text
+    }
+
+    pub fn hash(&self) -> &str {
+        self.hash.get_hash()
+    }
+}
+
+macro_rules! scripts {
+    ($($(#[$about:meta])* $name:ident = $text:literal;)*) => {
+        $(
+            $(#[$about])*
+            pub static $name: Script = Script {
+                text: $text,
+                hash: LazyLock::new(|| redis::Script::new($text)),
+            };
+        )*
+    };
+}
+
+scripts! {
+    /// key → the elements of a list that is gone now.
+    TAKE_LIST = "
+local all = redis.call('LRANGE', KEYS[1], 0, -1)
+redis.call('DEL', KEYS[1])
+return all";
+
+    /// key; before, before in another form, after, each with `1` in front of it, or nothing → 1 or 0.
+    SWAP = "
+local now = false
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'string' then
+  now = '1' .. redis.call('GET', KEYS[1])
+elseif kind == 'list' then
+  now = '1[' .. table.concat(redis.call('LRANGE', KEYS[1], 0, -1), ',') .. ']'
+elseif kind ~= 'none' then
+  return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
+end
+if (now or '') ~= ARGV[1] and (not now or now ~= ARGV[2]) then return 0 end
+if ARGV[3] == '' then
+  redis.call('DEL', KEYS[1])
+elseif kind == 'list' then
+  local left = redis.call('PTTL', KEYS[1])
+  redis.call('SET', KEYS[1], string.sub(ARGV[3], 2))
+  if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
+else
+  redis.call('SET', KEYS[1], string.sub(ARGV[3], 2), 'KEEPTTL')
+end
+return 1";
+
+    /// lock, fences; token, milliseconds, `1` where the count of fences is known to be whole → 1 and the fence, or 0 and
+    /// the milliseconds that are left to the holder, and its token.
+    LOCK = "
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return {1, tonumber(redis.call('GET', KEYS[2]) or 1), ''}
+end
+if holder then return {0, redis.call('PTTL', KEYS[1]), holder} end
+if ARGV[3] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then
+  local time = redis.call('TIME')
+  redis.call('SET', KEYS[2], string.format('%.0f', time[1] * 1000000 + time[2]))
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {1, redis.call('INCR', KEYS[2]), ''}";
+
+    /// lock, fences; token, milliseconds, fence, `1` where the server has forgotten what it knew → 1 or 0.
+    RENEW_LOCK = "
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return 1
+end
+if holder or ARGV[4] ~= '1' then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if tonumber(redis.call('GET', KEYS[2]) or 0) < tonumber(ARGV[3]) then
+  redis.call('SET', KEYS[2], ARGV[3])
+end
+return 1";
+
+    /// lock; token → 1 or 0.
+    UNLOCK = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+return 1";
+
+    /// semaphore, fences; token, milliseconds, limit, `1` as for a lock → as a lock, or 2 and the limit of the others.
+    ENTER = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all = redis.call('HGETALL', KEYS[1])
+local held, soonest, latest, limit, tokens = 0, nil, now + ARGV[2], nil, {}
+for at = 1, #all, 2 do
+  if all[at] == 'limit' then
+    limit = tonumber(all[at + 1])
+  else
+    local colon = string.find(all[at + 1], ':')
+    local ends = tonumber(string.sub(all[at + 1], 1, colon - 1))
+    if all[at] == ARGV[1] then
+      redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + ARGV[2]) .. string.sub(all[at + 1], colon))
+      return {1, tonumber(string.sub(all[at + 1], colon + 1)), ''}
+    elseif ends <= now then
+      redis.call('HDEL', KEYS[1], all[at])
+    else
+      held = held + 1
+      tokens[held] = string.sub(all[at + 1], colon + 1) .. ':' .. all[at]
+      if not soonest or ends < soonest then soonest = ends end
+      if ends > latest then latest = ends end
+    end
+  end
+end
+if held > 0 and limit and limit ~= tonumber(ARGV[3]) then return {2, limit, ''} end
+if held >= tonumber(ARGV[3]) then return {0, soonest - now, table.concat(tokens, '\\n')} end
+if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('SET', KEYS[2], string.format('%.0f', time[1] * 1000000 + time[2]))
+end
+local fence = redis.call('INCR', KEYS[2])
+redis.call('HSET', KEYS[1], 'limit', ARGV[3], ARGV[1], string.format('%.0f:%.0f', now + ARGV[2], fence))
+redis.call('PEXPIRE', KEYS[1], latest - now)
+return {1, fence, ''}";
+
+    /// semaphore, fences; token, milliseconds, fence, `1` as for a lock, limit → 1 or 0.
+    RENEW_ENTRY = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+  if ARGV[4] ~= '1' then return 0 end
+  redis.call('HSET', KEYS[1], 'limit', ARGV[5])
+  if tonumber(redis.call('GET', KEYS[2]) or 0) < tonumber(ARGV[3]) then
+    redis.call('SET', KEYS[2], ARGV[3])
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%s', now + ARGV[2], ARGV[3]))
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 1";
+
+    /// semaphore; token → 1 or 0.
+    LEAVE = "
+local was = redis.call('HDEL', KEYS[1], ARGV[1])
+if redis.call('HLEN', KEYS[1]) <= 1 then redis.call('DEL', KEYS[1]) end
+return was";
+
+    /// barrier, those that have passed it; token, milliseconds, size → 1 and which one it was, 0 and how many are there,
+    /// or 2 and the size of the others.
+    ARRIVE = "
+local which = redis.call('HGET', KEYS[2], ARGV[1])
+if which then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  return {1, tonumber(which)}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all = redis.call('HGETALL', KEYS[1])
+local size, next, here, order = nil, 0, {}, 0
+for at = 1, #all, 2 do
+  if all[at] == 'size' then
+    size = tonumber(all[at + 1])
+  elseif all[at] == 'next' then
+    next = tonumber(all[at + 1])
+  else
+    local colon = string.find(all[at + 1], ':')
+    if all[at] ~= ARGV[1] and tonumber(string.sub(all[at + 1], 1, colon - 1)) <= now then
+      redis.call('HDEL', KEYS[1], all[at])
+    else
+      here[#here + 1] = {tonumber(string.sub(all[at + 1], colon + 1)), all[at]}
+      if all[at] == ARGV[1] then order = here[#here][1] end
+    end
+  end
+end
+if order == 0 and #here > 0 and size and size ~= tonumber(ARGV[3]) then return {2, size} end
+if order == 0 then
+  order = next + 1
+  here[#here + 1] = {order, ARGV[1]}
+  redis.call('HSET', KEYS[1], 'size', ARGV[3], 'next', order)
+end
+if #here < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', now + ARGV[2], order))
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return {0, #here}
+end
+table.sort(here, function (one, other) return one[1] < other[1] end)
+for at, arrival in ipairs(here) do
+  if arrival[2] == ARGV[1] then
+    which = at - 1
+  else
+    redis.call('HSET', KEYS[2], arrival[2], at - 1)
+  end
+end
+if #here > 1 then redis.call('PEXPIRE', KEYS[2], 60000) end
+redis.call('DEL', KEYS[1])
+return {1, which}";
+
+    /// those that have passed; token → which one it was, or nothing.
+    PASSED = "
+local which = redis.call('HGET', KEYS[1], ARGV[1])
+if which then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return which";
+
+    /// barrier, those that have passed it; token → which one it was, or the tokens that are there, its own among them,
+    /// which goes.
+    GIVE_UP = "
+local which = redis.call('HGET', KEYS[2], ARGV[1])
+if which then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  return {which}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all = redis.call('HGETALL', KEYS[1])
+local here = {}
+for at = 1, #all, 2 do
+  if all[at] ~= 'size' and all[at] ~= 'next' then
+    local colon = string.find(all[at + 1], ':')
+    local ends = tonumber(string.sub(all[at + 1], 1, colon - 1))
+    if all[at] == ARGV[1] or ends > now then
+      here[#here + 1] = {tonumber(string.sub(all[at + 1], colon + 1)), all[at]}
+    end
+  end
+end
+redis.call('HDEL', KEYS[1], ARGV[1])
+if #here <= 1 then redis.call('DEL', KEYS[1]) end
+table.sort(here, function (one, other) return one[1] < other[1] end)
+local tokens = {''}
+for at, arrival in ipairs(here) do tokens[at + 1] = arrival[2] end
+return tokens";
+}

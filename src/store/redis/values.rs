@@ -1,0 +1,421 @@
+//! Values and lists.
+
+use std::time::Duration;
+
+use redis::{Cmd, RedisResult, Value, cmd};
+use regatta_cell::store::call::{Json, Number, Reply, Trouble};
+use serde::de::IgnoredAny;
+
+use super::line::{Fault, Line, Repeat, Server};
+use super::watch::{Limit, Look, until};
+use super::{Answer, Shared, scripts};
+
+/// How long the server waits at once for a list to get a value.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Letters of a value that an error shows.
+const SHOWN: usize = 40;
+
+/// What stands under a key as JSON: itself, or as a JSON string a text that is none.
+pub fn json(bytes: Vec<u8>) -> Result<Json, Vec<u8>> {
+    let text = String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes)?;
+    if serde_json::from_str::<IgnoredAny>(&text).is_ok() {
+        return Ok(text);
+    }
+    Ok(serde_json::Value::String(text).to_string())
+}
+
+/// What may stand under a key for a JSON string, when it is no JSON itself.
+fn bare(json: &str) -> Option<String> {
+    let text = serde_json::from_str::<String>(json).ok()?;
+    serde_json::from_str::<IgnoredAny>(&text)
+        .is_err()
+        .then_some(text)
+}
+
+pub fn array<'a>(values: impl IntoIterator<Item = &'a Json>) -> Json {
+    let mut array = "[".to_owned();
+    for (at, value) in values.into_iter().enumerate() {
+        if at > 0 {
+            array.push(',');
+        }
+        array += value;
+    }
+    array + "]"
+}
+
+fn wrong(key: &str, wanted: &str, found: &str) -> Fault {
+    Fault::Gone(Trouble::WrongType {
+        key: key.to_owned(),
+        wanted: wanted.to_owned(),
+        found: found.to_owned(),
+    })
+}
+
+fn no_text(key: &str) -> Fault {
+    wrong(key, "JSON", "bytes that are no text")
+}
+
+fn value(key: &str, bytes: Option<Vec<u8>>) -> Answer {
+    let json = bytes.map(json).transpose().map_err(|_| no_text(key))?;
+    Ok(Reply::Value(json))
+}
+
+fn list(key: &str, values: Vec<Vec<u8>>) -> Answer {
+    let values: Result<Vec<Json>, _> = values.into_iter().map(json).collect();
+    let values = values.map_err(|_| no_text(key))?;
+    Ok(Reply::Value((!values.is_empty()).then(|| array(&values))))
+}
+
+/// What a key of another type is said to be.
+pub fn kind(name: &str) -> &'static str {
+    match name {
+        "list" => "a list",
+        "hash" => "a hash of Redis",
+        "set" => "a set of Redis",
+        "zset" => "a sorted set of Redis",
+        "stream" => "a stream of Redis",
+        "string" => "a value",
+        _ => "a type of Redis that is not the store's",
+    }
+}
+
+/// A fault of a command that is for another type, with what the key is.
+fn of_type(server: &Server, key: &str, wanted: &str, fault: Fault) -> Fault {
+    if !fault.is_wrong_type() {
+        return fault;
+    }
+    match server.call(Repeat::Safe, &|| false, |line| {
+        line.ask::<String>(cmd("TYPE").arg(key))
+    }) {
+        Ok(name) => wrong(key, wanted, kind(&name)),
+        Err(_) => fault,
+    }
+}
+
+pub fn set(
+    server: &Server,
+    key: &str,
+    json: &str,
+    expire: Option<u64>,
+    stops: &dyn Fn() -> bool,
+) -> Answer {
+    let mut command = cmd("SET");
+    command.arg(key).arg(json);
+    match expire {
+        // At once.
+        Some(0) => return delete(server, &[key.to_owned()], stops).map(|_| Reply::Done),
+        Some(after) => _ = command.arg("PX").arg(after),
+        None => {}
+    }
+    server.call(Repeat::Safe, stops, |line| line.ask::<()>(&command))?;
+    Ok(Reply::Done)
+}
+
+pub fn get(server: &Server, key: &str, stops: &dyn Fn() -> bool) -> Answer {
+    let mut command = cmd("GET");
+    command.arg(key);
+    match server.call(Repeat::Safe, stops, |line| line.ask(&command)) {
+        Ok(bytes) => value(key, bytes),
+        Err(fault) if fault.is_wrong_type() => {
+            let mut command = cmd("LRANGE");
+            command.arg(key).arg(0).arg(-1);
+            let values = server
+                .call(Repeat::Safe, stops, |line| line.ask(&command))
+                .map_err(|fault| of_type(server, key, "value", fault))?;
+            list(key, values)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+pub fn take(server: &Server, key: &str, stops: &dyn Fn() -> bool) -> Answer {
+    let mut command = cmd("GETDEL");
+    command.arg(key);
+    match server.call(Repeat::Never, stops, |line| line.ask(&command)) {
+        Ok(bytes) => value(key, bytes),
+        Err(fault) if fault.is_wrong_type() => {
+            let values = server
+                .call(Repeat::Never, stops, |line| {
+                    line.run(&scripts::TAKE_LIST, &[key], &[], None)
+                })
+                .map_err(|fault| of_type(server, key, "value", fault))?;
+            list(key, values)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+pub fn swap(
+    server: &Server,
+    key: &str,
+    before: Option<&str>,
+    after: Option<&str>,
+    stops: &dyn Fn() -> bool,
+) -> Answer {
+    let given = |json: &str| format!("1{json}");
+    let arguments = [
+        before.map(given).unwrap_or_default(),
+        before
+            .and_then(bare)
+            .map(|text| given(&text))
+            .unwrap_or_default(),
+        after.map(given).unwrap_or_default(),
+    ];
+    let arguments = arguments.each_ref().map(String::as_str);
+    let done = server
+        .call(Repeat::Never, stops, |line| {
+            line.run::<bool>(&scripts::SWAP, &[key], &arguments, None)
+        })
+        .map_err(|fault| of_type(server, key, "value", fault))?;
+    Ok(Reply::Is(done))
+}
+
+pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) -> Answer {
+    let overflow = || {
+        Fault::Gone(Trouble::Overflow {
+            key: key.to_owned(),
+        })
+    };
+    let add = |name: &str, by: &str| {
+        let mut command = cmd(name);
+        command.arg(key).arg(by);
+        server.call(Repeat::Never, stops, |line| line.ask::<Vec<u8>>(&command))
+    };
+    let float = |by: &str| {
+        let sum = add("INCRBYFLOAT", by)?;
+        let sum = String::from_utf8(sum).ok().and_then(|sum| sum.parse().ok());
+        let sum = sum.ok_or_else(overflow)?;
+        Ok(Reply::Number(Number::Float(sum)))
+    };
+    let added = match by {
+        Number::Float(by) if !by.is_finite() => return Err(overflow()),
+        Number::Float(by) => float(&by.to_string()),
+        Number::Int(by) => {
+            let mut command = cmd("INCRBY");
+            command.arg(key).arg(by);
+            match server.call(Repeat::Never, stops, |line| line.ask(&command)) {
+                Ok(sum) => Ok(Reply::Number(Number::Int(sum))),
+                Err(fault) if is_said(&fault, "not an integer") => match found(server, key)? {
+                    Some(text) if text.parse::<f64>().is_ok_and(|it| it.abs() < 9e15) => {
+                        float(&by.to_string())
+                    }
+                    _ => Err(fault),
+                },
+                Err(fault) => Err(fault),
+            }
+        }
+    };
+    added.map_err(|fault| {
+        if is_said(&fault, "overflow") || is_said(&fault, "NaN or Infinity") {
+            return overflow();
+        }
+        if is_said(&fault, "not an integer") || is_said(&fault, "not a valid float") {
+            return match found(server, key) {
+                // A number, but none that fits.
+                Ok(Some(text)) if text.parse::<f64>().is_ok() => overflow(),
+                Ok(Some(text)) => wrong(key, "number", &shown(&text)),
+                _ => fault,
+            };
+        }
+        of_type(server, key, "number", fault)
+    })
+}
+
+fn is_said(fault: &Fault, words: &str) -> bool {
+    matches!(fault, Fault::Said(error) if error.detail().is_some_and(|text| text.contains(words)))
+}
+
+/// The text that stands there.
+fn found(server: &Server, key: &str) -> Result<Option<String>, Fault> {
+    let bytes = server.call(Repeat::Safe, &|| false, |line| {
+        line.ask::<Option<Vec<u8>>>(cmd("GET").arg(key))
+    })?;
+    Ok(bytes.and_then(|bytes| json(bytes).ok()))
+}
+
+/// How it begins.
+pub fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+pub fn push(server: &Server, key: &str, values: &[Json], stops: &dyn Fn() -> bool) -> Answer {
+    if values.is_empty() {
+        return len(server, key, stops);
+    }
+    let mut command = cmd("RPUSH");
+    command.arg(key).arg(values);
+    let length = server
+        .call(Repeat::Never, stops, |line| line.ask(&command))
+        .map_err(|fault| of_type(server, key, "list", fault))?;
+    Ok(Reply::Count(length))
+}
+
+pub fn pop(server: &Server, key: &str, wait: Option<u64>, stops: &dyn Fn() -> bool) -> Answer {
+    let limit = Limit::of(wait);
+    let mut first = true;
+    loop {
+        if limit.is_over() {
+            if !first {
+                return Ok(Reply::Value(None));
+            }
+            let mut command = cmd("LPOP");
+            command.arg(key);
+            let bytes = server
+                .call(Repeat::Never, stops, |line| line.ask(&command))
+                .map_err(|fault| of_type(server, key, "list", fault))?;
+            return value(key, bytes);
+        }
+        first = false;
+        let time = limit.at_most(WAIT).max(Duration::from_millis(1));
+        let mut command = cmd("BLPOP");
+        command.arg(key).arg(format!("{:.3}", time.as_secs_f64()));
+        let popped = server
+            .call(Repeat::Never, stops, |line| {
+                line.ask::<Option<(String, Vec<u8>)>>(&command)
+            })
+            .map_err(|fault| of_type(server, key, "list", fault))?;
+        if let Some((_, bytes)) = popped {
+            return value(key, Some(bytes));
+        }
+        if stops() {
+            return Err(Fault::Stopped);
+        }
+    }
+}
+
+pub fn len(server: &Server, key: &str, stops: &dyn Fn() -> bool) -> Answer {
+    let mut command = cmd("LLEN");
+    command.arg(key);
+    let length = server
+        .call(Repeat::Safe, stops, |line| line.ask(&command))
+        .map_err(|fault| of_type(server, key, "list", fault))?;
+    Ok(Reply::Count(length))
+}
+
+pub fn delete(server: &Server, keys: &[String], stops: &dyn Fn() -> bool) -> Answer {
+    if keys.is_empty() {
+        return Ok(Reply::Count(0));
+    }
+    let mut command = cmd("DEL");
+    command.arg(keys);
+    let count = server.call(Repeat::Never, stops, |line| line.ask(&command))?;
+    Ok(Reply::Count(count))
+}
+
+pub fn expire(server: &Server, key: &str, after: Option<u64>, stops: &dyn Fn() -> bool) -> Answer {
+    let commands: Vec<Cmd> = match after {
+        Some(after) => {
+            let mut command = cmd("PEXPIRE");
+            command.arg(key).arg(after);
+            vec![command]
+        }
+        None => ["PERSIST", "EXISTS"]
+            .into_iter()
+            .map(|name| {
+                let mut command = cmd(name);
+                command.arg(key);
+                command
+            })
+            .collect(),
+    };
+    let is = server.call(Repeat::Safe, stops, |line| {
+        let last = line.ask_all(&commands)?.pop();
+        last.unwrap_or(Ok(Value::Int(0)))
+    })?;
+    Ok(Reply::Is(is == Value::Int(1)))
+}
+
+pub fn wait(
+    shared: &Shared,
+    key: &str,
+    unlike: Option<&str>,
+    wait: Option<u64>,
+    stops: &dyn Fn() -> bool,
+) -> Answer {
+    let limit = Limit::of(wait);
+    let found = until(&shared.server, &shared.watches, limit, stops, |watch| {
+        let tracked = watch.tracked();
+        let read = read(&mut watch.line, key, tracked)?;
+        Ok(match &read {
+            Ok(json) if json.as_deref() == unlike => Look::NotBefore(None),
+            _ => Look::Is(read),
+        })
+    })?;
+    match found {
+        None => Ok(Reply::TimedOut),
+        Some(Ok(json)) => Ok(Reply::Value(json)),
+        Some(Err(name)) => Err(wrong(key, "value", kind(&name))),
+    }
+}
+
+/// A value or a list as JSON, or the name of what else it is; the key is watched from then on.
+fn read(
+    line: &mut Line,
+    key: &str,
+    tracked: Option<Cmd>,
+) -> RedisResult<Result<Option<Json>, String>> {
+    let mut ask = |command: Cmd| {
+        let commands: Vec<Cmd> = tracked.iter().cloned().chain([command]).collect();
+        let answer = line.ask_all(&commands)?.pop();
+        answer.unwrap_or(Ok(Value::Nil))
+    };
+    let mut get = cmd("GET");
+    get.arg(key);
+    let text = |bytes| json(bytes).map_err(|_| "bytes".to_owned());
+    match ask(get) {
+        Ok(value) => {
+            let bytes: Option<Vec<u8>> = redis::from_redis_value(value)?;
+            return Ok(bytes.map(text).transpose());
+        }
+        Err(error) if error.code() == Some("WRONGTYPE") => {}
+        Err(error) => return Err(error),
+    }
+    let mut range = cmd("LRANGE");
+    range.arg(key).arg(0).arg(-1);
+    match ask(range) {
+        Ok(value) => {
+            let values: Vec<Vec<u8>> = redis::from_redis_value(value)?;
+            let values: Result<Vec<Json>, String> = values.into_iter().map(text).collect();
+            Ok(values.map(|values| (!values.is_empty()).then(|| array(&values))))
+        }
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Err(line.ask(cmd("TYPE").arg(key))?)),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bare, json};
+
+    #[test]
+    fn what_other_clients_wrote_is_json_or_a_string() {
+        let read = |text: &str| json(text.as_bytes().to_vec()).unwrap();
+        for text in [
+            "5",
+            "-1.5e3",
+            "true",
+            "null",
+            "[1, 2]",
+            "{\"a\":1}",
+            "\"hello\"",
+        ] {
+            assert_eq!(read(text), text);
+        }
+        assert_eq!(read("hello"), "\"hello\"");
+        assert_eq!(read("say \"hi\"\n"), r#""say \"hi\"\n""#);
+        assert_eq!(read(""), "\"\"");
+        assert_eq!(read("NaN"), "\"NaN\"");
+        assert!(json(vec![0xff, 0x00]).is_err());
+    }
+
+    #[test]
+    fn only_a_text_that_is_no_json_may_stand_for_a_string() {
+        assert_eq!(bare("\"hello\"").as_deref(), Some("hello"));
+        assert_eq!(bare("\"5\""), None);
+        assert_eq!(bare("5"), None);
+    }
+}
