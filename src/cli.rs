@@ -1,6 +1,8 @@
 //! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
 //! a tool of the toolchain's, rustc's wrapper, an engine, the session's compiler, its cleaner.
 
+mod store;
+
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -65,6 +67,8 @@ enum Command {
         #[command(subcommand)]
         verb: Warm,
     },
+    /// The values that a session shares with its engines and children: for scripts.
+    Store(store::StoreArgs),
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -133,9 +137,11 @@ pub fn main() -> ExitCode {
         return ended(cleaner::main(Path::new(&of)).is_ok());
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
-    if let Some(Command::Warm { verb }) = cli.command {
-        return warm(verb);
-    }
+    let cli = match cli.command {
+        Some(Command::Warm { verb }) => return warm(verb),
+        Some(Command::Store(call)) => return store::main(call),
+        _ => cli,
+    };
     match session(!cli.no_warm) {
         Ok((session, original)) => run(cli, session, original),
         Err(why) => {
@@ -203,8 +209,9 @@ fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
             repl::run(session, cli.vi, startup, &original)
         }
         Some(Command::Run(run)) => notebook(&run, cli.init, session, original),
-        // Told before there was a session.
+        // These need no session.
         Some(Command::Warm { verb }) => warm(verb),
+        Some(Command::Store(call)) => store::main(call),
     }
 }
 

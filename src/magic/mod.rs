@@ -48,6 +48,7 @@ mod scaling;
 mod scatter;
 mod script;
 mod show;
+mod store;
 mod submit;
 mod suggest;
 mod table;
@@ -135,6 +136,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<run::Run>(),
     Declared::of::<cd::Cd>(),
     Declared::of::<env::Env>(),
+    Declared::of::<store::Store>(),
     Declared::of::<script::Bash>(),
     Declared::of::<script::Sh>(),
     Declared::of::<c::C>(),

@@ -35,6 +35,7 @@ mod px_threads;
 mod results;
 mod scaling;
 mod shell;
+mod store;
 mod surroundings;
 mod types;
 mod workshop;
@@ -90,6 +91,7 @@ pub struct Session {
     pub autopx: Option<PxOptions>,
     last_px: Option<px::LastPx>,
     surroundings: surroundings::Surroundings,
+    shared: store::Shared,
     /// What the next prompts begin with.
     pub next_inputs: VecDeque<String>,
     /// Cells under way: one may run others.
@@ -107,7 +109,7 @@ impl Session {
         outlives: bool,
     ) -> std::io::Result<Self> {
         let crew = Crew::start(interrupt)?;
-        Ok(Self {
+        let mut session = Self {
             workshop: Workshop::start(toolchain, outlives, crew.hub().waker()),
             crew,
             history: History::default(),
@@ -116,10 +118,13 @@ impl Session {
             autopx: None,
             last_px: None,
             surroundings: surroundings::Surroundings::default(),
+            shared: store::Shared::start()?,
             next_inputs: VecDeque::new(),
             depth: 0,
             quitting: false,
-        })
+        };
+        session.name_store();
+        Ok(session)
     }
 
     pub fn toolchain(&self) -> &Toolchain {

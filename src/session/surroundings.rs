@@ -18,6 +18,13 @@ pub(super) struct Surroundings {
     before: Option<PathBuf>,
 }
 
+impl Surroundings {
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        let value = value.map(str::to_owned);
+        self.environment.insert(name.to_owned(), value);
+    }
+}
+
 impl Session {
     /// How the environment of the user's programs differs from this process's.
     pub(super) fn environment(&self) -> Vec<(String, Option<OsString>)> {
@@ -65,10 +72,7 @@ impl Session {
             let hint = format!("`%wait {job}` waits for its end, `%cancel {job}` ends it");
             return Err(Report::usage(what).hint(hint));
         }
-        let value_of = value.map(str::to_owned);
-        self.surroundings
-            .environment
-            .insert(name.to_owned(), value_of);
+        self.surroundings.set(name, value);
         self.crew.hub().set_environment(name, value);
         Ok(())
     }

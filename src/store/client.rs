@@ -1,12 +1,11 @@
 //! Whoever makes calls: [`Store`], and the client of a session's own store.
 
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
@@ -18,6 +17,11 @@ pub trait Store: Send {
     /// Makes a call and waits for its answer. A wait ends with [`Reply::Interrupted`] soon after `stops` says so; it is
     /// asked now and then. Errors are [`Reply::Failed`]. A connection that was lost is made anew by a later call.
     fn call(&mut self, call: &Call, stops: &dyn Fn() -> bool) -> Reply;
+
+    /// The connection, where whoever has it open keeps alive what was taken through it.
+    fn connection(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// How often `stops` is asked.
@@ -42,9 +46,6 @@ struct Open {
     incoming: Incoming,
     out: Vec<u8>,
 }
-
-/// So long the answer is looked for before the thread sleeps: to be woken takes as long.
-const AWAKE: Duration = Duration::from_micros(30);
 
 impl Embedded {
     /// `address` is a path, or with `@` in front an abstract name.
@@ -79,7 +80,9 @@ impl Embedded {
         if owner != rustix::process::geteuid().as_raw() {
             return Err(std::io::Error::other("it belongs to another user"));
         }
-        stream.set_nonblocking(true)?;
+        // The thread sleeps in the call itself: it is woken fastest so, and takes no time from the store's.
+        stream.set_read_timeout(Some(LOOK))?;
+        stream.set_write_timeout(Some(LOOK))?;
         Ok(Open {
             stream,
             incoming: Incoming::default(),
@@ -118,6 +121,10 @@ impl Store for Embedded {
             })
         })
     }
+
+    fn connection(&self) -> Option<BorrowedFd<'_>> {
+        self.open.as_ref().map(|open| open.stream.as_fd())
+    }
 }
 
 impl Open {
@@ -127,29 +134,17 @@ impl Open {
         while sent < self.out.len() {
             match self.stream.write(&self.out[sent..]) {
                 Ok(count) => sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.sleep(PollFlags::POLLOUT)?;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if goes_on(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         self.out.clear();
-        self.out.shrink_to(64 * 1024);
+        self.out.shrink_to(KEPT);
         Ok(())
-    }
-
-    fn sleep(&self, flags: PollFlags) -> std::io::Result<()> {
-        let mut fds = [PollFd::new(self.stream.as_fd(), flags)];
-        match poll(&mut fds, PollTimeout::from(LOOK.as_millis() as u16)) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn answer(&mut self, stops: &dyn Fn() -> bool) -> std::io::Result<Reply> {
         let mut cancelled = false;
-        let mut awake = Some(Instant::now());
         loop {
             match self.incoming.fill(&mut self.stream) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -158,23 +153,27 @@ impl Open {
                         return Ok(reply);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if awake.is_some_and(|since| since.elapsed() < AWAKE) {
-                        std::hint::spin_loop();
-                        continue;
-                    }
-                    awake = None;
+                Err(error) if goes_on(&error) => {
                     if !cancelled && stops() {
                         cancelled = true;
                         // Its answer may be on its way: then that is the one.
                         let _ = write(&Asked::<&Call>::Cancel, &mut self.out);
                         self.send()?;
                     }
-                    self.sleep(PollFlags::POLLIN)?;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 }
+
+/// Whether nothing more is said than that it took its time.
+fn goes_on(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
+
+/// Bytes that a connection's buffer keeps from call to call.
+const KEPT: usize = 64 * 1024;

@@ -72,6 +72,13 @@ impl Incoming {
         Ok(read)
     }
 
+    /// Takes so many bytes, if they are there.
+    pub fn take(&mut self, count: usize) -> Option<&[u8]> {
+        let taken = self.bytes[self.taken..self.filled].get(..count)?;
+        self.taken += count;
+        Some(taken)
+    }
+
     /// Takes the next whole frame; an error means that the other side does not speak this language.
     pub fn frame<'a, T: Deserialize<'a>>(&'a mut self) -> io::Result<Option<T>> {
         let there = &self.bytes[self.taken..self.filled];

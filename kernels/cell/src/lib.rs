@@ -54,6 +54,6 @@ pub mod prelude {
     pub use crate::pool::{ItemError, Job};
     pub use crate::shell::ShellResult;
     pub use crate::value::CellValue;
-    pub use crate::{engine, memo, pool, shell};
+    pub use crate::{engine, memo, pool, shell, store};
     pub use serde::{Deserialize, Serialize};
 }

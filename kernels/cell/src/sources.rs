@@ -34,6 +34,16 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/shell.rs", include_str!("../src/shell.rs")),
     ("src/sources.rs", include_str!("../src/sources.rs")),
     ("src/store/call.rs", include_str!("../src/store/call.rs")),
+    ("src/store/held.rs", include_str!("../src/store/held.rs")),
+    (
+        "src/store/messages.rs",
+        include_str!("../src/store/messages.rs"),
+    ),
+    (
+        "src/store/number.rs",
+        include_str!("../src/store/number.rs"),
+    ),
+    ("src/store/wait.rs", include_str!("../src/store/wait.rs")),
     ("src/store/mod.rs", include_str!("../src/store/mod.rs")),
     ("src/variables.rs", include_str!("../src/variables.rs")),
     ("src/threads.rs", include_str!("../src/threads.rs")),

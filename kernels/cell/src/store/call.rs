@@ -3,7 +3,7 @@
 //!
 //! A time to wait is in milliseconds: `None` waits for ever, `Some(0)` not at all.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +173,16 @@ pub enum Kind {
     Semaphore,
 }
 
+impl Kind {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Semaphore => "semaphore",
+        }
+    }
+}
+
 /// Who holds or waits: an engine or a thread of a pool, a child script, or a process of which nothing else is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Who {
@@ -193,6 +203,59 @@ impl fmt::Display for Who {
             (None, group) => write!(f, "{group} (pid {})", self.pid),
         }
     }
+}
+
+/// Who has come to a barrier and who has not: `2 of 4 are there (rank 0 of p0, rank 2 of p0); missing: rank 1, 3 of p0`.
+#[must_use]
+pub fn missing(size: u32, here: &[Who]) -> String {
+    let mut text = format!("{} of {size} are there (", here.len());
+    for (at, who) in here.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        let _ = write!(text, "{comma}{who}");
+    }
+    text.push_str("); missing: ");
+    // Of the groups that are there it is known which ranks they have.
+    let mut left = (size as usize).saturating_sub(here.len());
+    let mut groups: Vec<(&str, u32)> = Vec::new();
+    for who in here {
+        let group = (who.group.as_str(), who.size.unwrap_or(0));
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let absent: Vec<(&str, Vec<u32>)> = groups
+        .into_iter()
+        .map(|(group, size)| {
+            let is_here = |rank: &u32| {
+                let same = |who: &Who| who.group == group && who.rank == Some(*rank);
+                here.iter().any(same)
+            };
+            (group, (0..size).filter(|rank| !is_here(rank)).collect())
+        })
+        .collect();
+    let known = absent.iter().map(|(_, ranks)| ranks.len()).sum();
+    if left < known {
+        let _ = write!(text, "{left} of ");
+    }
+    let mut first = true;
+    for (group, ranks) in absent.iter().filter(|(_, ranks)| !ranks.is_empty()) {
+        let comma = if first { "rank " } else { ", rank " };
+        first = false;
+        text.push_str(comma);
+        for (at, rank) in ranks.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            let _ = write!(text, "{comma}{rank}");
+        }
+        if !group.is_empty() {
+            let _ = write!(text, " of {group}");
+        }
+    }
+    left = left.saturating_sub(known);
+    if left > 0 {
+        let and = if first { "" } else { ", and " };
+        let _ = write!(text, "{and}{left} of whom nothing is known");
+    }
+    text
 }
 
 /// What is known of a key.
@@ -323,3 +386,39 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(group: &str, rank: Option<u32>, size: Option<u32>) -> Who {
+        Who {
+            group: group.to_owned(),
+            rank,
+            size,
+            pid: 7,
+        }
+    }
+
+    #[test]
+    fn who_is_missing_at_a_barrier_is_named_as_far_as_that_is_known() {
+        let p0 = |rank| who("p0", Some(rank), Some(4));
+        assert_eq!(
+            missing(4, &[p0(0), p0(2)]),
+            "2 of 4 are there (rank 0 of p0, rank 2 of p0); missing: rank 1, 3 of p0"
+        );
+        assert_eq!(
+            missing(3, &[p0(0), p0(2)]),
+            "2 of 3 are there (rank 0 of p0, rank 2 of p0); missing: 1 of rank 1, 3 of p0"
+        );
+        let session = who("the session", None, None);
+        assert_eq!(
+            missing(6, &[p0(0), p0(1), p0(2), session.clone()]),
+            "4 of 6 are there (rank 0 of p0, rank 1 of p0, rank 2 of p0, the session (pid 7)); missing: rank 3 of p0, and 1 of whom nothing is known"
+        );
+        assert_eq!(
+            missing(2, &[session]),
+            "1 of 2 are there (the session (pid 7)); missing: 1 of whom nothing is known"
+        );
+    }
+}

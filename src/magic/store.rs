@@ -1,0 +1,260 @@
+//! `%store`: the values that the session, its engines and its children share.
+
+use std::borrow::Cow;
+
+use clap::{Args, Subcommand};
+use regatta_cell::store::call::{Call as Asked, Entry, EntryKind, Reply};
+
+use super::{Call, Example, Magic};
+use crate::outcome::{Event, Field, Report, Sink, Table};
+use crate::session::{Done, Session};
+use crate::store::text::{plain, value};
+use crate::vocabulary::nearest;
+
+/// lists, shows and changes the values that engines and child scripts share
+#[derive(Args)]
+#[command(
+    override_usage = "%store [PATTERN]  ·  %store get KEY  ·  %store set KEY VALUE  ·  %store del KEY…  ·  %store watch KEY",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "Cells on every pool use it as `store::set(\"key\", 1)`, `store::get::<u32>(\"key\")`, take, update, incr, \
+                  push, pop, pop_wait, len, keys, delete, expire, lock, semaphore, barrier, wait_for, publish and \
+                  subscribe; child scripts of any language as `regatta store get KEY`, see `regatta store --help`. \
+                  Values are JSON; a VALUE that is none is a text. `watch` shows each change until Ctrl-C. A PATTERN is \
+                  as Redis has it: `job:*`. The list has locks, semaphores, barriers and channels too, with who holds \
+                  them or waits there. $REGATTA_STORE names the store: a session in whose environment it is set takes \
+                  part in that one."
+)]
+pub struct Store {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// shows a value; of a list all of them
+    Get {
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+    /// sets a value: JSON, or a text as it stands
+    #[command(override_usage = "%store set KEY VALUE")]
+    Set,
+    /// deletes keys
+    Del {
+        #[arg(value_name = "KEY", required = true)]
+        keys: Vec<String>,
+    },
+    /// shows a value now and at each change, until Ctrl-C
+    Watch {
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+const VERBS: [&str; 4] = ["get", "set", "del", "watch"];
+
+impl Magic for Store {
+    const NAME: &'static str = "store";
+    const CODE_BEHIND: &'static [&'static str] = &["set"];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            input: "store::incr(\"visits\", 1);\n%store",
+            shows: "visits",
+        },
+        Example {
+            input: "%store set limits {\"low\": 1, \"high\": 9}\n%store get limits",
+            shows: "{\"low\": 1, \"high\": 9}",
+        },
+        Example {
+            input: "%store del visits limits",
+            shows: "deleted 2 keys",
+        },
+    ];
+
+    fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        match self.verb {
+            None => list("*", session, sink),
+            Some(Verb::Get { key }) => {
+                let asked = Asked::Get { key: key.clone() };
+                match session.store(&asked) {
+                    Reply::Value(Some(json)) => sink.send(Event::Text(plain(&json))),
+                    Reply::Value(None) => return Err(no_key(&key, session).into()),
+                    other => return Err(refused(&other).into()),
+                }
+                Ok(())
+            }
+            Some(Verb::Set) => set(call.text, session),
+            Some(Verb::Del { keys }) => {
+                let first = keys[0].clone();
+                match session.store(&Asked::Delete { keys }) {
+                    Reply::Count(0) => return Err(no_key(&first, session).into()),
+                    Reply::Count(count) => {
+                        let keys = if count == 1 { "key" } else { "keys" };
+                        sink.send(Event::Text(format!("deleted {count} {keys}")));
+                    }
+                    other => return Err(refused(&other).into()),
+                }
+                Ok(())
+            }
+            Some(Verb::Watch { key }) => watch(&key, session, sink),
+            Some(Verb::Other(words)) => match words.as_slice() {
+                [pattern] if nearest(pattern, VERBS).is_none() => list(pattern, session, sink),
+                words => Err(unknown(words).into()),
+            },
+        }
+    }
+}
+
+fn refused(reply: &Reply) -> Report {
+    match reply {
+        Reply::Failed(trouble) => Report::usage(trouble.to_string()),
+        other => Report::usage(format!("the store has answered something else: {other:?}")),
+    }
+}
+
+fn unknown(words: &[String]) -> Report {
+    let word = words.first().map_or("", String::as_str);
+    let report = Report::usage(format!("%store: there is no `%store {word}`"));
+    match nearest(word, VERBS) {
+        Some(verb) => report.hint(format!("did you mean {verb}?")),
+        None => report.hint("`%help store` shows how it is written"),
+    }
+}
+
+/// The names of all keys.
+fn keys(session: &mut Session) -> Vec<String> {
+    let all = Asked::Keys {
+        pattern: "*".to_owned(),
+        details: false,
+    };
+    match session.store(&all) {
+        Reply::Keys(entries) => entries.into_iter().map(|entry| entry.key).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn no_key(key: &str, session: &mut Session) -> Report {
+    let report = Report::usage(format!("the store has no `{key}`"));
+    let keys = keys(session);
+    match nearest(key, keys.iter().map(String::as_str)) {
+        Some(near) => report.hint(format!("did you mean {near}?")),
+        None => report.hint("`%store` lists what it has"),
+    }
+}
+
+/// `text` is what stands behind `set`.
+fn set(text: &str, session: &mut Session) -> Done {
+    let text = text.trim();
+    let Some((key, rest)) = text.split_once(char::is_whitespace) else {
+        let what = match text {
+            "" => "%store set needs a key and a value".to_owned(),
+            key => format!("%store set needs a value for `{key}`"),
+        };
+        return Err(Report::usage(what)
+            .hint("`%store set KEY VALUE`: JSON, or a text as it stands")
+            .into());
+    };
+    let asked = Asked::Set {
+        key: key.to_owned(),
+        value: value(rest.trim()),
+        expire: None,
+    };
+    match session.store(&asked) {
+        Reply::Done => Ok(()),
+        other => Err(refused(&other).into()),
+    }
+}
+
+fn watch(key: &str, session: &mut Session, sink: &mut dyn Sink) -> Done {
+    let mut seen = match session.store(&Asked::Get {
+        key: key.to_owned(),
+    }) {
+        Reply::Value(value) => value,
+        other => return Err(refused(&other).into()),
+    };
+    loop {
+        let text = match &seen {
+            Some(json) => Cow::Owned(plain(json)),
+            None => Cow::Borrowed("(not there)"),
+        };
+        sink.send(Event::Text(format!("{key}: {text}")));
+        let asked = Asked::Wait {
+            key: key.to_owned(),
+            unlike: seen,
+            wait: None,
+        };
+        seen = match session.store(&asked) {
+            Reply::Value(value) => value,
+            Reply::Interrupted => return Ok(()),
+            other => return Err(refused(&other).into()),
+        };
+    }
+}
+
+fn list(pattern: &str, session: &mut Session, sink: &mut dyn Sink) -> Done {
+    let asked = Asked::Keys {
+        pattern: pattern.to_owned(),
+        details: true,
+    };
+    let entries = match session.store(&asked) {
+        Reply::Keys(entries) => entries,
+        other => return Err(refused(&other).into()),
+    };
+    sink.send(match entries.is_empty() {
+        true if pattern == "*" => Event::Text(EMPTY.to_owned()),
+        true => Event::Text(format!("the store has nothing that matches `{pattern}`")),
+        false => Event::Table(table(&entries)),
+    });
+    Ok(())
+}
+
+const EMPTY: &str = "the store is empty: `store::set(\"key\", 1)` in a cell, or `%store set key 1`, puts something there";
+
+fn table(entries: &[Entry]) -> Table {
+    let seconds = |milliseconds: Option<u64>| {
+        milliseconds.map_or(Field::Empty, |ms| Field::Seconds(ms as f64 / 1000.0))
+    };
+    let row = |entry: &Entry| {
+        vec![
+            Field::Text(entry.key.clone()),
+            Field::Text(entry.kind.name().to_owned()),
+            match entry.bytes {
+                0 => Field::Empty,
+                bytes => Field::Bytes(bytes),
+            },
+            seconds(entry.age),
+            seconds(entry.expires),
+            Field::Text(what(entry)),
+        ]
+    };
+    Table {
+        title: None,
+        columns: vec!["key", "type", "size", "age", "expires in", "value"],
+        rows: entries.iter().map(row).collect(),
+    }
+}
+
+/// What it has, as far as a line has room for it.
+fn what(entry: &Entry) -> String {
+    let count = entry.count.unwrap_or_default();
+    let who: Vec<String> = entry.who.iter().map(ToString::to_string).collect();
+    let who = who.join(", ");
+    let of = entry.of.unwrap_or_default();
+    match entry.kind {
+        EntryKind::Value | EntryKind::Other => entry.preview.clone(),
+        EntryKind::List => {
+            let values = if count == 1 { "value" } else { "values" };
+            format!("{count} {values}: {}", entry.preview)
+        }
+        EntryKind::Lock => format!("held by {who}"),
+        EntryKind::Semaphore => format!("{count} of {of} held: {who}"),
+        EntryKind::Barrier => format!("{count} of {of} there: {who}"),
+        EntryKind::Channel => match count {
+            1 => "1 subscriber".to_owned(),
+            _ => format!("{count} subscribers"),
+        },
+    }
+}
