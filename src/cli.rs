@@ -136,6 +136,9 @@ pub fn main() -> ExitCode {
     if role == cleaner::ROLE {
         return ended(cleaner::main(Path::new(&of)).is_ok());
     }
+    if role == store::ROLE {
+        return store::alone(std::env::args_os().skip(1));
+    }
     let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     let cli = match cli.command {
         Some(Command::Warm { verb }) => return warm(verb),

@@ -1,13 +1,14 @@
 //! `regatta store`: the store for child scripts of any language. It starts nothing else of regatta's, prints what it was
 //! asked for and nothing more, and says by its exit status what came of it.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use regatta_cell::store::call::{ADDRESS, Call, Entry, Kind, Number, Reply, Trouble, Who, missing};
 
 use crate::store::text::{plain, string, value};
@@ -18,8 +19,8 @@ use crate::store::{Store, connect};
 #[command(
     disable_help_subcommand = true,
     after_help = "\
-Values are JSON. One that is written and is none is a text, so `set name Ada` and `set n 1` need no quotes; --text makes a
-text of anything. A text that is read is printed as it is, all else as JSON; --json prints texts as JSON too. Times are
+Values are JSON. One that is written and is none is a text, so `set name Ada` and `set n 1` need no quotes; --text makes a \
+text of anything. A text that is read is printed as it is, all else as JSON; --json prints texts as JSON too. Times are \
 seconds. $REGATTA_STORE names the store; a session sets it for its commands, engines and children.
 
 Exit status: 0 done; 1 nothing there; 2 misused, or a value of another type; 3 time is over; 4 the store is out of reach.
@@ -239,10 +240,27 @@ const MISUSED: u8 = 2;
 const TIME_OVER: u8 = 3;
 const OUT_OF_REACH: u8 = 4;
 
+/// The word by which it is called.
+pub const ROLE: &str = "store";
+
 /// How it ends when it does not end well: the exit status, and what to say first.
 struct Ended(u8, String);
 
 type Done = Result<(), Ended>;
+
+/// The values that a session shares with its engines and children; for scripts of any language.
+// Read alone: it is to be there at once, and has none of the other options.
+#[derive(Parser)]
+#[command(name = "regatta store", bin_name = "regatta store")]
+struct Alone {
+    #[command(flatten)]
+    args: StoreArgs,
+}
+
+/// `words` are those behind `regatta`, of which `store` is the first.
+pub fn alone(words: impl Iterator<Item = OsString>) -> ExitCode {
+    main(Alone::parse_from(words).args)
+}
 
 pub fn main(args: StoreArgs) -> ExitCode {
     match run(args.verb) {
