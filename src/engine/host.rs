@@ -1,5 +1,6 @@
 //! The C table that cells call.
 
+mod comm;
 mod maps;
 mod told;
 
@@ -76,6 +77,7 @@ pub extern "C" fn regatta_host_v11() -> *const Host {
         memo_leave: memo::leave,
         memo_explain: memo::explain,
         store: store::call,
+        comm: comm::TABLE,
     };
     &raw const TABLE
 }

@@ -104,18 +104,31 @@ impl Link {
         self.reader().receive()
     }
 
-    /// Asks for an artifact and waits for its open file, or for why there is none; what comes before the answer
-    /// comes [`Self::waiting`] next.
+    /// Asks for an artifact and waits for its open file, or for why there is none.
     pub fn fetch(&self, wanted: ArtifactId) -> Result<Result<OwnedFd, String>, WireError> {
         let question = FromEngine::WantArtifact { artifact: wanted };
-        self.send(&question, &Payload::None)?;
+        let is_answer = |message: &ToEngine| matches!(message, ToEngine::Artifact { artifact, .. } if *artifact == wanted);
+        let (answer, payload) = self.ask(&question, is_answer)?;
+        let why = match answer {
+            ToEngine::Artifact { why, .. } => why,
+            _ => String::new(),
+        };
+        Ok(payload.into_file().ok_or(why))
+    }
+
+    /// Asks and waits for the answer; what comes before it comes [`Self::waiting`] next.
+    pub fn ask(
+        &self,
+        question: &FromEngine,
+        is_answer: impl Fn(&ToEngine) -> bool,
+    ) -> Result<Frame, WireError> {
+        self.send(question, &Payload::None)?;
         loop {
-            match self.receive()? {
-                (ToEngine::Artifact { artifact, why }, payload) if artifact == wanted => {
-                    return Ok(payload.into_file().ok_or(why));
-                }
-                other => self.aside().push_back(other),
+            let frame = self.receive()?;
+            if is_answer(&frame.0) {
+                return Ok(frame);
             }
+            self.aside().push_back(frame);
         }
     }
 }

@@ -7,6 +7,7 @@
 mod begun;
 mod buffers;
 mod caller;
+mod comm;
 mod commands;
 mod connections;
 mod context;
@@ -41,6 +42,7 @@ use crate::ids::{ArtifactId, JobId};
 use crate::wire::{
     FromEngine, INLINE, Payload, PoolSpec, RunEnd, Runs, Span, ToEngine, WireError, monotonic,
 };
+use comm::Seat;
 use context::Context;
 use link::Link;
 use loader::{LoadError, Loader};
@@ -148,7 +150,7 @@ impl Engine<'_> {
             ToEngine::AskMemo => context.memos.tell_shelf(context)?,
             // Nobody waits for it.
             ToEngine::Artifact { .. } | ToEngine::World { .. } => {}
-            ToEngine::AskMessages { .. } => {}
+            ToEngine::AskMessages { pool, clear } => comm::answer(&pool, clear),
             ToEngine::Capture { hash } => self.tasks.functions.add_capture(hash, payload)?,
             ToEngine::ForgetCapture { hash } => self.tasks.functions.forget_capture(hash),
             ToEngine::Task { job, task, places } => {
@@ -176,13 +178,19 @@ impl Engine<'_> {
             Err(LoadError::Lost(error)) => return Err(error),
             Err(LoadError::NotLoaded(why)) => (0, RunEnd::NotLoaded { why }),
             Ok(entry) => {
+                comm::sit_down(Seat {
+                    pool: None,
+                    rank: context.rank(),
+                });
                 let start = Instant::now();
                 // SAFETY: `variables` is null or what the artifact run before this one returned,
                 // and all artifacts of a session share the store's layout.
                 let variables = unsafe { entry(context.variables()) };
                 context.keep_variables(variables);
                 let (panic, facts) = (notes::take_panic(), context.take_facts());
-                (nanoseconds(start), RunEnd::Returned { panic, facts })
+                let busy = nanoseconds(start);
+                comm::leave();
+                (busy, RunEnd::Returned { panic, facts })
             }
         };
         self.loader.flush();

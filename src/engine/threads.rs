@@ -10,8 +10,10 @@ use std::time::Instant;
 
 use regatta_cell::host::{End, RunOnThread};
 
+use super::comm::{self, Seat};
 use super::nanoseconds;
 use super::notes::{self, Worker};
+use crate::ids::PoolName;
 use crate::wire::FromEngine;
 pub use map::{alone, begin};
 
@@ -46,7 +48,12 @@ impl ThreadPool {
     }
 
     /// Runs `run` once on every thread.
-    pub fn broadcast(&self, ctx: *mut c_void, run: RunOnThread) -> Result<FromEngine, String> {
+    pub fn broadcast(
+        &self,
+        name: &PoolName,
+        ctx: *mut c_void,
+        run: RunOnThread,
+    ) -> Result<FromEngine, String> {
         let ctx = &Shared(ctx);
         let threads = self.rayon.broadcast(|worker| {
             let rank = worker.index() as u32;
@@ -59,9 +66,14 @@ impl ThreadPool {
                     seed: None,
                 },
                 || {
+                    comm::sit_down(Seat {
+                        pool: Some(name.clone()),
+                        rank,
+                    });
                     let start = Instant::now();
                     let ended = run(ctx.0, rank);
                     let busy = nanoseconds(start);
+                    comm::leave();
                     // A panic that user code caught itself is no outcome.
                     (busy, notes::take_panic().filter(|_| ended != End::Finished))
                 },

@@ -23,8 +23,6 @@ pub mod header {
     pub const RETIRED: u64 = 16;
     /// The next number of a communicator; 0 is the world's own.
     pub const CONTEXTS: u64 = 24;
-    /// Whoever looks for a deadlock writes its rank plus one here.
-    pub const JUDGE: u64 = 32;
     /// Written by the hub: Ctrl-C has ended the run of this number, and whoever waits in it ends its call.
     pub const STOP: u64 = 40;
 }
@@ -43,19 +41,20 @@ pub mod block {
     pub const BELL: u64 = 128;
     /// Whether the rank sleeps, or is about to: others then ring.
     pub const SLEEPS: u64 = 136;
+    /// Whether the rank waits for room: then its receiver, as long as it lives, will make some.
+    pub const WANTS_ROOM: u64 = 144;
     /// The judge's: the rank's wait with this number is part of a deadlock.
     pub const CONDEMNED: u64 = 192;
     /// Nanoseconds waited for others, since the world began.
     pub const WAITED: u64 = 256;
     /// Nanoseconds inside sends of much.
     pub const SENDING: u64 = 264;
-    /// Messages that have come and that nobody has received, and their bytes.
-    pub const QUEUED: u64 = 272;
-    pub const QUEUED_BYTES: u64 = 280;
     /// Collective calls of the rank on the world itself.
     pub const COLLECTIVES: u64 = 288;
     /// How many spans the rank has noted in its run; those of number `n` stand at `SPANS + n % SPAN_COUNT * SPAN`.
     pub const SPAN_HEAD: u64 = 296;
+    /// A bit for each rank that has sent something to this one, from the lowest: sixteen numbers.
+    pub const SPOKE: u64 = 512;
     /// The wait record: its number (odd while it is written; it grows with each), its length, then a
     /// [`super::Waiting`] in postcard; length 0: the rank does not wait.
     pub const WAIT: u64 = 1024;
@@ -88,8 +87,6 @@ pub mod row {
 pub mod ring {
     /// Up to where the sender has written.
     pub const HEAD: u64 = 0;
-    /// Messages up to this number that are not there as a whole never will be.
-    pub const GIVEN_UP: u64 = 8;
     /// Up to where the receiver has taken, or a little less.
     pub const TAIL: u64 = 128;
     pub const DATA: u64 = 4096;
@@ -248,6 +245,25 @@ pub enum Call {
 }
 
 impl Call {
+    pub const ALL: [Self; 16] = [
+        Self::Send,
+        Self::Recv,
+        Self::RecvAny,
+        Self::Sendrecv,
+        Self::Wait,
+        Self::Probe,
+        Self::Barrier,
+        Self::Broadcast,
+        Self::Scatter,
+        Self::Gather,
+        Self::AllGather,
+        Self::Reduce,
+        Self::AllReduce,
+        Self::Scan,
+        Self::AllToAll,
+        Self::Split,
+    ];
+
     /// As it is called in a cell.
     pub fn name(self) -> &'static str {
         match self {

@@ -28,7 +28,7 @@ fn not_decoded(error: postcard::Error) -> NotEncodable {
 }
 
 /// In the terms of whoever wrote the type.
-fn why(error: &postcard::Error) -> &'static str {
+pub(crate) fn why(error: &postcard::Error) -> &'static str {
     use postcard::Error;
     match error {
         Error::WontImplement => {

@@ -497,6 +497,8 @@ pub struct Host {
     /// Makes a [`crate::store::call::Call`] and writes its [`crate::store::call::Reply`], both [`packed`]. Waits in it
     /// end with Ctrl-C.
     pub store: extern "C" fn(call: Bytes, to: *mut c_void, write: Write),
+    /// Messages between ranks.
+    pub comm: crate::comm::table::Table,
 }
 
 /// Milliseconds since 1970.

@@ -15,6 +15,7 @@ mod catch;
 pub mod checks;
 mod chunk;
 mod codec;
+pub mod comm;
 pub mod engine;
 pub mod entry;
 mod error;
@@ -54,6 +55,6 @@ pub mod prelude {
     pub use crate::pool::{ItemError, Job};
     pub use crate::shell::ShellResult;
     pub use crate::value::CellValue;
-    pub use crate::{engine, memo, pool, shell, store};
+    pub use crate::{comm, engine, memo, pool, shell, store};
     pub use serde::{Deserialize, Serialize};
 }

@@ -159,7 +159,7 @@ pub(super) extern "C" fn broadcast(ctx: *mut c_void, pool: Bytes, run: RunOnThre
         return false;
     }
     let ran = threads_of(&text(pool))
-        .and_then(|(_, pool)| pool.broadcast(ctx, run))
+        .and_then(|(name, pool)| pool.broadcast(&name, ctx, run))
         .and_then(|done| link::send(&done, &Payload::None).map_err(|error| error.to_string()));
     ran.map_err(refuse).is_ok()
 }

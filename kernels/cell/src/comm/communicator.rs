@@ -1,0 +1,407 @@
+//! A communicator: some of the ranks, or all of them.
+
+use std::any::type_name;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::kind::{self, Buffer, fetched_all, folded, given, lent, room};
+use super::request::{RecvRequest, SendRequest};
+use super::table::{ANY_RANK, ANY_TAG, Envelope, Got, Kind, Op, Outcome, Reduction};
+use super::{Status, checked, envelope, failed, op, table};
+use crate::host::Bytes;
+
+/// Some of the pool's ranks, numbered from 0. It can be kept in a variable for later cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Communicator {
+    number: u32,
+}
+
+/// A tag that is sent.
+#[track_caller]
+#[inline]
+fn tag_of(tag: i32) -> i32 {
+    assert!(tag >= 0, "a tag is a number from 0 on, and {tag} is not");
+    tag
+}
+
+/// What [`super::send`] and the others of that name do, among the communicator's ranks.
+impl Communicator {
+    pub(super) const WORLD: Self = Self { number: 0 };
+
+    #[track_caller]
+    #[inline]
+    fn to<T: ?Sized>(self, peer: u32, tag: i32, kind: Kind) -> Envelope {
+        envelope(self.number, peer, tag, kind, type_name::<T>())
+    }
+
+    #[track_caller]
+    fn known(number: u32) -> u32 {
+        if number == ANY_RANK {
+            failed();
+        }
+        number
+    }
+
+    /// This rank's number here.
+    #[track_caller]
+    #[must_use]
+    pub fn rank(self) -> u32 {
+        Self::known((table().rank)(self.number))
+    }
+
+    /// How many ranks there are.
+    #[track_caller]
+    #[must_use]
+    pub fn size(self) -> u32 {
+        Self::known((table().size)(self.number))
+    }
+
+    #[track_caller]
+    pub fn send<T: Serialize + ?Sized>(self, value: &T, to: u32) {
+        self.send_tag(value, to, 0);
+    }
+
+    #[track_caller]
+    pub fn send_tag<T: Serialize + ?Sized>(self, value: &T, to: u32, tag: i32) {
+        let lent = lent(value);
+        let to = self.to::<T>(to, tag_of(tag), lent.kind);
+        checked((table().send)(&to, lent.bytes));
+    }
+
+    #[track_caller]
+    pub fn recv<T: DeserializeOwned>(self, from: u32) -> T {
+        self.receive(from, ANY_TAG).0
+    }
+
+    #[track_caller]
+    pub fn recv_tag<T: DeserializeOwned>(self, from: u32, tag: i32) -> T {
+        self.receive(from, tag_of(tag)).0
+    }
+
+    #[track_caller]
+    pub fn recv_any<T: DeserializeOwned>(self) -> (T, Status) {
+        self.receive(ANY_RANK, ANY_TAG)
+    }
+
+    #[track_caller]
+    pub fn recv_any_tag<T: DeserializeOwned>(self, tag: i32) -> (T, Status) {
+        self.receive(ANY_RANK, tag_of(tag))
+    }
+
+    #[track_caller]
+    fn receive<T: DeserializeOwned>(self, from: u32, tag: i32) -> (T, Status) {
+        let mut got = Got::default();
+        let mut coming = kind::Coming::<T>::new();
+        let (kind, mut landing) = coming.landing();
+        let from = self.to::<T>(from, tag, kind);
+        checked((table().recv)(&from, landing.ctx(), room, &mut got));
+        (coming.landed(landing), Status::of(got))
+    }
+
+    #[track_caller]
+    pub fn recv_into<T: Buffer + ?Sized>(self, value: &mut T, from: u32) -> Status {
+        self.receive_into(value, from, ANY_TAG)
+    }
+
+    #[track_caller]
+    pub fn recv_into_tag<T: Buffer + ?Sized>(self, value: &mut T, from: u32, tag: i32) -> Status {
+        self.receive_into(value, from, tag_of(tag))
+    }
+
+    #[track_caller]
+    fn receive_into<T: Buffer + ?Sized>(self, value: &mut T, from: u32, tag: i32) -> Status {
+        let mut got = Got::default();
+        let mut from = self.to::<T>(from, tag, Kind::NOTHING);
+        value.fill(&mut |kind, ctx| {
+            from.kind = kind;
+            checked((table().recv)(&from, ctx, room, &mut got));
+        });
+        Status::of(got)
+    }
+
+    #[track_caller]
+    pub fn sendrecv<T: Serialize + DeserializeOwned>(self, value: &T, to: u32, from: u32) -> T {
+        self.trade(value, (to, 0), (from, ANY_TAG))
+    }
+
+    #[track_caller]
+    pub fn sendrecv_tag<T: Serialize + DeserializeOwned>(
+        self,
+        value: &T,
+        to: u32,
+        from: u32,
+        tag: i32,
+    ) -> T {
+        let tag = tag_of(tag);
+        self.trade(value, (to, tag), (from, tag))
+    }
+
+    #[track_caller]
+    fn trade<T: Serialize + DeserializeOwned>(
+        self,
+        value: &T,
+        to: (u32, i32),
+        from: (u32, i32),
+    ) -> T {
+        let lent = lent(value);
+        let mut got = Got::default();
+        let mut coming = kind::Coming::<T>::new();
+        let (kind, mut landing) = coming.landing();
+        let to = self.to::<T>(to.0, to.1, lent.kind);
+        let from = self.to::<T>(from.0, from.1, kind);
+        let ended = (table().sendrecv)(&to, lent.bytes, &from, landing.ctx(), room, &mut got);
+        checked(ended);
+        coming.landed(landing)
+    }
+
+    #[track_caller]
+    pub fn isend<T: Serialize + ?Sized>(self, value: &T, to: u32) -> SendRequest {
+        self.isend_tag(value, to, 0)
+    }
+
+    #[track_caller]
+    pub fn isend_tag<T: Serialize + ?Sized>(self, value: &T, to: u32, tag: i32) -> SendRequest {
+        let lent = lent(value);
+        let of = self.to::<T>(to, tag_of(tag), lent.kind);
+        let number = (table().post_send)(&of, lent.bytes);
+        if number == 0 {
+            failed();
+        }
+        SendRequest::new(self.number, to, tag, number)
+    }
+
+    #[track_caller]
+    pub fn irecv<T: DeserializeOwned>(self, from: u32) -> RecvRequest<T> {
+        self.post(from, ANY_TAG)
+    }
+
+    #[track_caller]
+    pub fn irecv_tag<T: DeserializeOwned>(self, from: u32, tag: i32) -> RecvRequest<T> {
+        self.post(from, tag_of(tag))
+    }
+
+    #[track_caller]
+    pub fn irecv_any<T: DeserializeOwned>(self) -> RecvRequest<T> {
+        self.post(ANY_RANK, ANY_TAG)
+    }
+
+    #[track_caller]
+    fn post<T: DeserializeOwned>(self, from: u32, tag: i32) -> RecvRequest<T> {
+        let number = (table().post_recv)(&self.to::<T>(from, tag, Kind::NOTHING));
+        if number == 0 {
+            failed();
+        }
+        RecvRequest::new(SendRequest::new(self.number, from, tag, number))
+    }
+
+    #[track_caller]
+    pub fn probe(self, from: u32) -> Status {
+        self.waits_for(from, ANY_TAG)
+    }
+
+    #[track_caller]
+    pub fn probe_tag(self, from: u32, tag: i32) -> Status {
+        self.waits_for(from, tag_of(tag))
+    }
+
+    #[track_caller]
+    pub fn probe_any(self) -> Status {
+        self.waits_for(ANY_RANK, ANY_TAG)
+    }
+
+    #[track_caller]
+    pub fn iprobe(self, from: u32) -> Option<Status> {
+        self.looks_for(from, ANY_TAG, false)
+    }
+
+    #[track_caller]
+    pub fn iprobe_any(self) -> Option<Status> {
+        self.looks_for(ANY_RANK, ANY_TAG, false)
+    }
+
+    #[track_caller]
+    fn waits_for(self, from: u32, tag: i32) -> Status {
+        match self.looks_for(from, tag, true) {
+            Some(status) => status,
+            None => failed(),
+        }
+    }
+
+    #[track_caller]
+    fn looks_for(self, from: u32, tag: i32, wait: bool) -> Option<Status> {
+        let mut got = Got::default();
+        let of = envelope(self.number, from, tag, Kind::NOTHING, "");
+        let ended = (table().probe)(&of, wait, &mut got);
+        checked(ended);
+        (ended == Outcome::Done).then(|| Status::of(got))
+    }
+
+    #[track_caller]
+    pub fn barrier(self) {
+        let of = envelope(self.number, 0, 0, Kind::NOTHING, "");
+        checked((table().barrier)(&of));
+    }
+
+    #[track_caller]
+    pub fn broadcast<T: Serialize + Buffer + ?Sized>(self, value: &mut T, root: u32) {
+        let mut of = self.to::<T>(root, 0, Kind::NOTHING);
+        if self.rank() == root {
+            let lent = lent(value);
+            of.kind = lent.kind;
+            let none = std::ptr::null_mut();
+            checked((table().broadcast)(&of, lent.bytes, none, room));
+            return;
+        }
+        value.fill(&mut |kind, ctx| {
+            of.kind = kind;
+            checked((table().broadcast)(&of, Bytes::of(&[]), ctx, room));
+        });
+    }
+
+    #[track_caller]
+    pub fn scatter<T: Serialize + DeserializeOwned>(self, parts: &[T], root: u32) -> T {
+        let mut of = self.to::<T>(root, 0, Kind::NOTHING);
+        let mut lents = Vec::new();
+        if self.rank() == root {
+            for part in parts {
+                lents.push(lent(part));
+            }
+        }
+        let parts: Vec<Bytes> = lents.iter().map(|lent| lent.bytes).collect();
+        let (start, count) = (parts.as_ptr(), parts.len() as u64);
+        let mut coming = kind::Coming::<T>::new();
+        let (kind, mut landing) = coming.landing();
+        of.kind = kind;
+        checked((table().scatter)(&of, start, count, landing.ctx(), room));
+        coming.landed(landing)
+    }
+
+    #[track_caller]
+    pub fn gather<T: Serialize + DeserializeOwned>(self, value: &T, root: u32) -> Option<Vec<T>> {
+        let lent = lent(value);
+        let of = self.to::<T>(root, 0, lent.kind);
+        let is_root = self.rank() == root;
+        let count = if is_root { self.size() as usize } else { 0 };
+        let mut ended = Outcome::Done;
+        let values = fetched_all(count, |_, landing| {
+            ended = (table().gather)(&of, lent.bytes, landing.ctx(), room);
+            count == 0 || ended == Outcome::Done
+        });
+        checked(ended);
+        is_root.then_some(values)
+    }
+
+    #[track_caller]
+    pub fn all_gather<T: Serialize + DeserializeOwned>(self, value: &T) -> Vec<T> {
+        let lent = lent(value);
+        let of = self.to::<T>(0, 0, lent.kind);
+        let mut ended = Outcome::Done;
+        let values = fetched_all(self.size() as usize, |_, landing| {
+            ended = (table().all_gather)(&of, lent.bytes, landing.ctx(), room);
+            ended == Outcome::Done
+        });
+        checked(ended);
+        values
+    }
+
+    #[track_caller]
+    pub fn all_to_all<T: Serialize + DeserializeOwned>(self, parts: &[T]) -> Vec<T> {
+        let mut lents = Vec::new();
+        for part in parts {
+            lents.push(lent(part));
+        }
+        let parts: Vec<Bytes> = lents.iter().map(|lent| lent.bytes).collect();
+        let (start, count) = (parts.as_ptr(), parts.len() as u64);
+        let mut of = self.to::<T>(0, 0, Kind::NOTHING);
+        let mut ended = Outcome::Done;
+        let values = fetched_all(self.size() as usize, |kind, landing| {
+            of.kind = kind;
+            ended = (table().all_to_all)(&of, start, count, landing.ctx(), room);
+            ended == Outcome::Done
+        });
+        checked(ended);
+        values
+    }
+
+    #[track_caller]
+    pub fn reduce<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
+        self,
+        value: &T,
+        op: F,
+        root: u32,
+    ) -> Option<T> {
+        if let Some(known) = op::known::<F>() {
+            if self.rank() == root {
+                let sum = self.folded(value, Reduction::Root, known, root);
+                if sum.is_some() {
+                    return sum;
+                }
+            } else {
+                let mut ended = Outcome::Done;
+                let is_given = given(value, |lent| {
+                    let of = self.to::<T>(root, 0, lent.kind);
+                    let none = std::ptr::null_mut();
+                    ended = (table().reduce)(&of, Reduction::Root, known, lent.bytes, none);
+                });
+                checked(ended);
+                if is_given {
+                    return None;
+                }
+            }
+        }
+        let values = self.gather(value, root)?;
+        values.into_iter().reduce(op)
+    }
+
+    #[track_caller]
+    pub fn all_reduce<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
+        self,
+        value: &T,
+        op: F,
+    ) -> T {
+        if let Some(known) = op::known::<F>()
+            && let Some(sum) = self.folded(value, Reduction::All, known, 0)
+        {
+            return sum;
+        }
+        match self.all_gather(value).into_iter().reduce(op) {
+            Some(folded) => folded,
+            None => failed(),
+        }
+    }
+
+    #[track_caller]
+    pub fn scan<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(self, value: &T, op: F) -> T {
+        if let Some(known) = op::known::<F>()
+            && let Some(sum) = self.folded(value, Reduction::Scan, known, 0)
+        {
+            return sum;
+        }
+        let values = self.all_gather(value).into_iter();
+        match values.take(self.rank() as usize + 1).reduce(op) {
+            Some(folded) => folded,
+            None => failed(),
+        }
+    }
+
+    /// Folds numbers in the engine; `None`: these are none.
+    #[track_caller]
+    fn folded<T: Serialize>(self, value: &T, who: Reduction, op: Op, root: u32) -> Option<T> {
+        let mut of = self.to::<T>(root, 0, Kind::NOTHING);
+        let mut ended = Outcome::Done;
+        let sum = folded(value, |lent, to| {
+            of.kind = lent.kind;
+            ended = (table().reduce)(&of, who, op, lent.bytes, to);
+        });
+        checked(ended);
+        sum
+    }
+
+    #[track_caller]
+    pub fn split(self, color: u32, key: i64) -> Self {
+        let of = envelope(self.number, 0, 0, Kind::NOTHING, "");
+        let mut number = 0;
+        checked((table().split)(&of, color, key, &mut number));
+        Self { number }
+    }
+}

@@ -1,0 +1,557 @@
+//! Calls that all ranks of a communicator make together, of messages point to point. Each has a number on its
+//! communicator, by which its messages are told from others, and one that some rank does not reach is a deadlock like
+//! any other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use regatta_cell::comm::table::{Envelope, Kind, Op, Reduction};
+
+use super::matching::{Sink, Want, WantState, Wanted};
+use super::numbers::{self, Fold};
+use super::ring::Header;
+use super::shared::{Comm, Sending, Shared, Work};
+use super::{Into, Trouble, words};
+use crate::wire::world::{Call, block, header};
+
+/// One call.
+struct Round {
+    call: Call,
+    of: Envelope,
+    members: Arc<[u32]>,
+    rank: usize,
+    number: u32,
+    header: Header,
+}
+
+/// What goes to a member, and what comes from one.
+type Goes<'a> = Option<(usize, &'a [u8])>;
+type Comes = Option<(usize, Sink)>;
+
+/// Values up to this many bytes go to all before any is awaited.
+const SMALL: usize = 4096;
+
+/// Rows of numbers up to this many bytes are folded as a whole.
+const WHOLE: usize = 16 * 1024;
+
+impl Round {
+    fn size(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The member so many ranks behind this one.
+    fn after(&self, by: usize) -> usize {
+        (self.rank + by) % self.size()
+    }
+
+    fn before(&self, by: usize) -> usize {
+        (self.rank + self.size() - by % self.size()) % self.size()
+    }
+}
+
+impl Shared {
+    fn round(&mut self, call: Call, of: &Envelope) -> Result<Round, Trouble> {
+        let mut header = self.header(of, 0);
+        self.comm(of.comm)?;
+        let Some(comm) = self.comms.get_mut(&of.comm) else {
+            return Err(words::of(call, "there is no such communicator"));
+        };
+        comm.calls += 1;
+        header.call = call as u8 + 1;
+        header.collective = comm.calls;
+        let round = Round {
+            call,
+            of: *of,
+            members: comm.members.clone(),
+            rank: comm.rank as usize,
+            number: comm.calls,
+            header,
+        };
+        if of.comm == 0 {
+            let calls = self.world.of(self.rank, block::COLLECTIVES);
+            calls.store(calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        Ok(round)
+    }
+
+    /// The root of a call.
+    fn root(round: &Round) -> Result<usize, Trouble> {
+        let (root, size) = (round.of.peer as usize, round.size());
+        match root < size {
+            true => Ok(root),
+            false => Err(words::of(
+                round.call,
+                &format!("there is no rank {root}: the ranks are 0 to {}", size - 1),
+            )),
+        }
+    }
+
+    /// Sends and receives at the same time; what has come lies at the given place, so many bytes.
+    #[inline]
+    fn trade(
+        &mut self,
+        round: &Round,
+        step: i32,
+        goes: Goes<'_>,
+        comes: Comes,
+    ) -> Result<(*mut u8, u64), Trouble> {
+        let mut sending = goes.map(|(to, data)| Sending {
+            to: round.members[to],
+            header: Header {
+                total: data.len() as u64,
+                tag: step,
+                ..round.header
+            },
+            name: Self::name(&round.of),
+            data,
+            at: 0,
+            begun: false,
+            done: false,
+            whole: data.len() as u64,
+        });
+        let mut want = comes.map(|(from, sink)| Want {
+            wanted: Wanted {
+                comm: round.of.comm,
+                from: Some(round.members[from]),
+                tag: step,
+                collective: round.number,
+            },
+            call: round.call,
+            kind: round.of.kind,
+            name: Self::name(&round.of),
+            sink,
+            placed: std::ptr::null_mut(),
+            state: WantState::Open,
+        });
+        if let Some(sending) = &mut sending {
+            self.push(sending);
+        }
+        if let Some(want) = &mut want {
+            self.find(want);
+        }
+        let mut work = Work {
+            sending: sending.as_mut(),
+            want: want.as_mut(),
+            ..Work::default()
+        };
+        if !self.step(&mut work, false) {
+            self.wait(&mut work, round.call, &round.of)?;
+        }
+        match want {
+            None => Ok((std::ptr::null_mut(), 0)),
+            Some(want) => {
+                let placed = want.placed;
+                let got = self.got(want, &round.of)?;
+                Ok((placed, got.bytes))
+            }
+        }
+    }
+
+    pub(super) fn all_wait(&mut self, of: &Envelope) -> Result<(), Trouble> {
+        let round = self.round(Call::Barrier, of)?;
+        let mut step = 0;
+        while 1 << step < round.size() {
+            let (to, from) = (round.after(1 << step), round.before(1 << step));
+            self.trade(&round, step, Some((to, &[])), Some((from, Sink::None)))?;
+            step += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn spread(
+        &mut self,
+        of: &Envelope,
+        value: &[u8],
+        into: Into,
+    ) -> Result<(), Trouble> {
+        let round = self.round(Call::Broadcast, of)?;
+        let root = Self::root(&round)?;
+        let size = round.size();
+        // The root is 0 here.
+        let me = (round.rank + size - root) % size;
+        let member = |number: usize| (number + root) % size;
+        let mut value = value;
+        let mut reach = 1;
+        if me != 0 {
+            // It comes from the one without this one's lowest bit.
+            while me & reach == 0 {
+                reach <<= 1;
+            }
+            let sink = Sink::Room(into, 0);
+            let (place, bytes) = self.trade(&round, 0, None, Some((member(me ^ reach), sink)))?;
+            // SAFETY: the room is as long as what came, and stays for the call.
+            value = unsafe { std::slice::from_raw_parts(place, bytes as usize) };
+        } else {
+            while reach < size {
+                reach <<= 1;
+            }
+        }
+        reach >>= 1;
+        while reach > 0 {
+            if me + reach < size {
+                self.trade(&round, 0, Some((member(me + reach), value)), None)?;
+            }
+            reach >>= 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn deal(
+        &mut self,
+        of: &Envelope,
+        parts: &[&[u8]],
+        into: Into,
+    ) -> Result<(), Trouble> {
+        let round = self.round(Call::Scatter, of)?;
+        let root = Self::root(&round)?;
+        if round.rank != root {
+            let sink = Sink::Room(into, 0);
+            return self.trade(&round, 0, None, Some((root, sink))).map(drop);
+        }
+        check_count(&round, parts.len())?;
+        for to in (0..round.size()).filter(|to| *to != root) {
+            self.trade(&round, 0, Some((to, parts[to])), None)?;
+        }
+        put(round.call, into, 0, parts[root])
+    }
+
+    pub(super) fn collect(
+        &mut self,
+        of: &Envelope,
+        value: &[u8],
+        into: Into,
+    ) -> Result<(), Trouble> {
+        let round = self.round(Call::Gather, of)?;
+        let root = Self::root(&round)?;
+        if round.rank != root {
+            return self.trade(&round, 0, Some((root, value)), None).map(drop);
+        }
+        put(round.call, into, root as u64, value)?;
+        for from in (0..round.size()).filter(|from| *from != root) {
+            let sink = Sink::Room(into, from as u64);
+            self.trade(&round, 0, None, Some((from, sink)))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn collect_all(
+        &mut self,
+        of: &Envelope,
+        value: &[u8],
+        into: Into,
+    ) -> Result<(), Trouble> {
+        let round = self.round(Call::AllGather, of)?;
+        self.swap(&round, |_| value, into)
+    }
+
+    pub(super) fn exchange_all(
+        &mut self,
+        of: &Envelope,
+        parts: &[&[u8]],
+        into: Into,
+    ) -> Result<(), Trouble> {
+        let round = self.round(Call::AllToAll, of)?;
+        check_count(&round, parts.len())?;
+        self.swap(&round, |to| parts[to], into)
+    }
+
+    /// A part to each, and one from each.
+    fn swap<'a>(
+        &mut self,
+        round: &Round,
+        part: impl Fn(usize) -> &'a [u8],
+        into: Into,
+    ) -> Result<(), Trouble> {
+        put(round.call, into, round.rank as u64, part(round.rank))?;
+        let size = round.size();
+        let early = |to: usize| part(to).len() <= SMALL;
+        for by in 1..size {
+            let to = round.after(by);
+            if early(to) {
+                self.trade(round, 0, Some((to, part(to))), None)?;
+            }
+        }
+        for by in 1..size {
+            let (to, from) = (round.after(by), round.before(by));
+            let goes = (!early(to)).then(|| (to, part(to)));
+            let sink = Sink::Room(into, from as u64);
+            self.trade(round, 0, goes, Some((from, sink)))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn fold_all(
+        &mut self,
+        of: &Envelope,
+        who: Reduction,
+        op: Op,
+        numbers: &[u8],
+        to: *mut u8,
+    ) -> Result<(), Trouble> {
+        let call = match who {
+            Reduction::Root => Call::Reduce,
+            Reduction::All => Call::AllReduce,
+            Reduction::Scan => Call::Scan,
+        };
+        let fold = of
+            .kind
+            .number()
+            .and_then(|number| numbers::fold(number, op));
+        let (Some(number), Some(fold)) = (of.kind.number(), fold) else {
+            return Err(words::of(call, "these are no numbers"));
+        };
+        let round = self.round(call, of)?;
+        match who {
+            Reduction::Root => self.fold_to_root(&round, numbers, to, fold),
+            Reduction::Scan => self.fold_up_to(&round, numbers, to, fold),
+            Reduction::All if round.size() > 1 && numbers.len() > WHOLE => {
+                self.fold_in_parts(&round, number.size(), numbers, to, fold)
+            }
+            Reduction::All => self.fold_whole(&round, numbers, to, fold),
+        }
+    }
+
+    /// Each folds with a partner, then with one twice as far: all have it after as many steps as the size has bits.
+    fn fold_whole(
+        &mut self,
+        round: &Round,
+        numbers: &[u8],
+        to: *mut u8,
+        fold: Fold,
+    ) -> Result<(), Trouble> {
+        let bytes = numbers.len();
+        // SAFETY: there is room for as many.
+        unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, bytes) };
+        let (size, me) = (round.size(), round.rank);
+        if size == 1 {
+            return Ok(());
+        }
+        let even = 1 << size.ilog2();
+        let mut spare = std::mem::take(&mut self.spare);
+        spare.resize(bytes, 0);
+        let done = (|| {
+            // SAFETY: it was just filled, and nothing writes to it while this is used.
+            let mine = || unsafe { std::slice::from_raw_parts(to.cast_const(), bytes) };
+            let length = bytes as u64;
+            if me >= even {
+                // One too many for pairs: it hands its own on, and gets the result.
+                self.trade(round, -2, Some((me - even, mine())), None)?;
+                let sink = Sink::Memory(to, length);
+                return self
+                    .trade(round, -3, None, Some((me - even, sink)))
+                    .map(drop);
+            }
+            if me + even < size {
+                let sink = Sink::Fold(to, to, length, fold);
+                self.trade(round, -2, None, Some((me + even, sink)))?;
+            }
+            let mut step = 0;
+            while 1 << step < even {
+                let other = me ^ (1 << step);
+                let sink = Sink::Memory(spare.as_mut_ptr(), length);
+                self.trade(round, step, Some((other, mine())), Some((other, sink)))?;
+                let (low, high) = match me < other {
+                    true => (to.cast_const(), spare.as_ptr()),
+                    false => (spare.as_ptr(), to.cast_const()),
+                };
+                // SAFETY: all are as long; in the same order for both, so that both have the same.
+                unsafe { fold(to, low, high, bytes) };
+                step += 1;
+            }
+            if me + even < size {
+                self.trade(round, -3, Some((me + even, mine())), None)?;
+            }
+            Ok(())
+        })();
+        self.spare = spare;
+        done
+    }
+
+    /// Each folds a part of the row, which goes from rank to rank; then the parts go round.
+    fn fold_in_parts(
+        &mut self,
+        round: &Round,
+        unit: usize,
+        numbers: &[u8],
+        to: *mut u8,
+        fold: Fold,
+    ) -> Result<(), Trouble> {
+        let size = round.size();
+        let count = numbers.len() / unit;
+        let bound = |part: usize| count * part / size * unit;
+        let range = |part: usize| bound(part)..bound(part + 1);
+        // SAFETY: there is room for as many, and each part is read once it was written.
+        let folded = |part: usize| unsafe {
+            let range = range(part);
+            std::slice::from_raw_parts(to.add(range.start).cast_const(), range.len())
+        };
+        let (next, before) = (round.after(1), round.before(1));
+        for step in 0..size - 1 {
+            let (goes, comes) = (round.before(step), round.before(step + 1));
+            let data = match step {
+                0 => &numbers[range(goes)],
+                _ => folded(goes),
+            };
+            let at = range(comes);
+            // SAFETY: the part lies in the row.
+            let place = unsafe { to.add(at.start) };
+            let sink = Sink::Fold(place, numbers[at.clone()].as_ptr(), at.len() as u64, fold);
+            self.trade(round, step as i32, Some((next, data)), Some((before, sink)))?;
+        }
+        for step in 0..size - 1 {
+            let (goes, comes) = (round.before(step + size - 1), round.before(step));
+            let at = range(comes);
+            // SAFETY: as above.
+            let sink = Sink::Memory(unsafe { to.add(at.start) }, at.len() as u64);
+            let number = (size + step) as i32;
+            self.trade(
+                round,
+                number,
+                Some((next, folded(goes))),
+                Some((before, sink)),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Up a tree whose top is the root.
+    fn fold_to_root(
+        &mut self,
+        round: &Round,
+        numbers: &[u8],
+        to: *mut u8,
+        fold: Fold,
+    ) -> Result<(), Trouble> {
+        let root = Self::root(round)?;
+        let size = round.size();
+        let me = (round.rank + size - root) % size;
+        let member = |number: usize| (number + root) % size;
+        let mut own = Vec::new();
+        // Its own numbers, until it has folded others into the place that it has for them.
+        let mut mine = numbers;
+        let mut reach = 1;
+        while reach < size {
+            if me & reach != 0 {
+                return self
+                    .trade(round, 0, Some((member(me ^ reach), mine)), None)
+                    .map(drop);
+            }
+            if me + reach < size {
+                let place = if to.is_null() {
+                    own.resize(numbers.len(), 0_u8);
+                    own.as_mut_ptr()
+                } else {
+                    to
+                };
+                let sink = Sink::Fold(place, mine.as_ptr(), numbers.len() as u64, fold);
+                self.trade(round, 0, None, Some((member(me + reach), sink)))?;
+                // SAFETY: the place is as long as the numbers, and full.
+                mine = unsafe { std::slice::from_raw_parts(place, numbers.len()) };
+            }
+            reach <<= 1;
+        }
+        if size == 1 {
+            // SAFETY: the root has room for as many.
+            unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, numbers.len()) };
+        }
+        Ok(())
+    }
+
+    /// From rank to rank.
+    fn fold_up_to(
+        &mut self,
+        round: &Round,
+        numbers: &[u8],
+        to: *mut u8,
+        fold: Fold,
+    ) -> Result<(), Trouble> {
+        if round.rank == 0 {
+            // SAFETY: there is room for as many.
+            unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, numbers.len()) };
+        } else {
+            let sink = Sink::Fold(to, numbers.as_ptr(), numbers.len() as u64, fold);
+            self.trade(round, 0, None, Some((round.rank - 1, sink)))?;
+        }
+        if round.rank + 1 < round.size() {
+            // SAFETY: it was just filled.
+            let folded = unsafe { std::slice::from_raw_parts(to.cast_const(), numbers.len()) };
+            self.trade(round, 0, Some((round.rank + 1, folded)), None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn part(&mut self, of: &Envelope, color: u32, key: i64) -> Result<u32, Trouble> {
+        let of = &Envelope {
+            kind: Kind::NOTHING,
+            ..*of
+        };
+        let round = self.round(Call::Split, of)?;
+        let size = round.size();
+        // The first has numbers for as many as there can be, and tells them along.
+        let base = match round.rank {
+            0 => {
+                let next = self.world.word(header::CONTEXTS);
+                next.fetch_add(size as u64, Ordering::SeqCst) + 1
+            }
+            _ => 0,
+        };
+        let mut said = vec![[0_u8; 24]; size];
+        let mine = &mut said[round.rank];
+        mine[..8].copy_from_slice(&u64::from(color).to_le_bytes());
+        mine[8..16].copy_from_slice(&key.to_le_bytes());
+        mine[16..].copy_from_slice(&base.to_le_bytes());
+        let mine = *mine;
+        for by in 1..size {
+            self.trade(&round, 0, Some((round.after(by), &mine)), None)?;
+        }
+        for by in 1..size {
+            let from = round.before(by);
+            let sink = Sink::Memory(said[from].as_mut_ptr(), 24);
+            self.trade(&round, 0, None, Some((from, sink)))?;
+        }
+        let word = |rank: usize, at: usize| {
+            let bytes = said[rank][at..at + 8].try_into();
+            u64::from_le_bytes(bytes.unwrap_or_default())
+        };
+        let mut colors: Vec<u64> = (0..size).map(|rank| word(rank, 0)).collect();
+        colors.sort_unstable();
+        colors.dedup();
+        let index = colors.iter().position(|of| *of == u64::from(color));
+        let number = word(0, 16) + index.unwrap_or_default() as u64;
+        let mut ranks: Vec<usize> = (0..size)
+            .filter(|rank| word(*rank, 0) == u64::from(color))
+            .collect();
+        ranks.sort_by_key(|rank| (word(*rank, 8).cast_signed(), *rank));
+        let rank = ranks.iter().position(|rank| *rank == round.rank);
+        let comm = Comm {
+            members: ranks.iter().map(|rank| round.members[*rank]).collect(),
+            rank: rank.unwrap_or_default() as u32,
+            calls: 0,
+        };
+        let number = u32::try_from(number)
+            .map_err(|_| words::of(Call::Split, "there are too many communicators"))?;
+        self.comms.insert(number, comm);
+        Ok(number)
+    }
+}
+
+/// As many parts as ranks.
+fn check_count(round: &Round, parts: usize) -> Result<(), Trouble> {
+    let size = round.size();
+    if parts == size {
+        return Ok(());
+    }
+    let what = format!("there are {parts} parts for {size} ranks: it takes one for each");
+    Err(words::of(round.call, &what))
+}
+
+/// A rank's own part.
+fn put(call: Call, into: Into, part: u64, value: &[u8]) -> Result<(), Trouble> {
+    let place = into.room(part, value.len() as u64);
+    if place.is_null() {
+        return Err(words::of(call, "there is no room for this rank's own part"));
+    }
+    // SAFETY: the room is as long.
+    unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), place, value.len()) };
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Looks for deadlocks: ranks that wait for nothing but each other, and for ranks that send nothing any more.
+
+use std::sync::atomic::Ordering;
+
+use super::ring::holds_something;
+use super::world::World;
+use crate::wire::world::{State, Waiting, block};
+
+/// What was seen of a rank.
+#[derive(Clone, Debug, PartialEq)]
+enum Seen {
+    /// It may send something yet.
+    Free,
+    Waits(u64, Waiting),
+    Gone(State),
+}
+
+/// All of a deadlock: who waits for what, and where the others are for whom they wait.
+pub struct Deadlock {
+    pub waits: Vec<(u32, Waiting)>,
+    pub others: Vec<(u32, State)>,
+    numbers: Vec<(u32, u64)>,
+}
+
+/// The deadlock that this rank is in. Two looks must agree: while it looked, nobody moved.
+pub fn deadlock_of(world: &World, rank: u32) -> Option<Deadlock> {
+    let seen = look(world);
+    let stuck = stuck(&seen);
+    if !stuck[rank as usize] {
+        return None;
+    }
+    let deadlock = taken_from(&seen, &stuck);
+    let still = look(world);
+    let is_same = |(of, _): &(u32, _)| still[*of as usize] == seen[*of as usize];
+    let same = deadlock.waits.iter().all(is_same)
+        && deadlock
+            .others
+            .iter()
+            .all(|(of, _)| still[*of as usize] == seen[*of as usize]);
+    // What is under way for one of them was written before its sender began to wait, or left.
+    let all = 0..world.size();
+    let quiet = |(of, _): &(u32, Waiting)| !all.clone().any(|from| holds(world, *of, from));
+    (same && deadlock.waits.iter().all(quiet) && unmoved(world, &deadlock)).then_some(deadlock)
+}
+
+/// The rings of ranks that have never spoken stay without memory.
+fn holds(world: &World, to: u32, from: u32) -> bool {
+    let word = world.of(to, block::SPOKE + u64::from(from / 64) * 8);
+    word.load(Ordering::SeqCst) >> (from % 64) & 1 == 1 && holds_something(world, to, from)
+}
+
+fn unmoved(world: &World, deadlock: &Deadlock) -> bool {
+    let numbers = &deadlock.numbers;
+    numbers
+        .iter()
+        .all(|(of, number)| world.waiting_number(*of) == *number)
+}
+
+/// Ends the waits of all of them; false when another rank has done so.
+pub fn condemn(world: &World, deadlock: &Deadlock, tell: impl FnOnce()) -> bool {
+    let mut tell = Some(tell);
+    for (of, number) in &deadlock.numbers {
+        let word = world.of(*of, block::CONDEMNED);
+        let before = word.load(Ordering::SeqCst);
+        if tell.is_some() {
+            let claimed = before != *number
+                && word
+                    .compare_exchange(before, *number, Ordering::SeqCst, Ordering::SeqCst)
+                    .is_ok();
+            let Some(tell) = tell.take_if(|_| claimed) else {
+                return false;
+            };
+            tell();
+        } else {
+            word.store(*number, Ordering::SeqCst);
+        }
+        world.ring(*of);
+    }
+    true
+}
+
+fn look(world: &World) -> Vec<Seen> {
+    let wants_room = |rank| world.of(rank, block::WANTS_ROOM).load(Ordering::SeqCst) != 0;
+    let of = |rank| match world.state(rank) {
+        // Who waits for room gets it from whoever waits too.
+        State::Running | State::Due if wants_room(rank) => Seen::Free,
+        State::Running | State::Due => world
+            .waiting(rank)
+            .map_or(Seen::Free, |(number, waiting)| Seen::Waits(number, waiting)),
+        gone => Seen::Gone(gone),
+    };
+    (0..world.size()).map(of).collect()
+}
+
+/// Which ranks wait for ever: the largest set whose members wait for its members and for ranks that are gone.
+fn stuck(seen: &[Seen]) -> Vec<bool> {
+    let waits = |seen: &Seen| matches!(seen, Seen::Waits(..));
+    let mut stuck: Vec<bool> = seen.iter().map(waits).collect();
+    loop {
+        let may_hear = |rank: usize| match &seen[rank] {
+            Seen::Waits(_, waiting) => waiting.on.iter().any(|of| {
+                let of = *of as usize;
+                !stuck.get(of).copied().unwrap_or(true)
+                    && !matches!(seen.get(of), Some(Seen::Gone(_)) | None)
+            }),
+            _ => true,
+        };
+        let freed: Vec<usize> = (0..seen.len())
+            .filter(|rank| stuck[*rank] && may_hear(*rank))
+            .collect();
+        if freed.is_empty() {
+            return stuck;
+        }
+        for rank in freed {
+            stuck[rank] = false;
+        }
+    }
+}
+
+/// What is told of the stuck ranks.
+fn taken_from(seen: &[Seen], stuck: &[bool]) -> Deadlock {
+    let mut waits = Vec::new();
+    let mut numbers = Vec::new();
+    let mut others: Vec<(u32, State)> = Vec::new();
+    for (rank, seen_of) in (0..).zip(seen) {
+        let Seen::Waits(number, waiting) = seen_of else {
+            continue;
+        };
+        if !stuck[rank as usize] {
+            continue;
+        }
+        let members = waiting.members.iter().chain(&waiting.on);
+        for other in members {
+            if let Some(Seen::Gone(state)) = seen.get(*other as usize)
+                && !others.iter().any(|(of, _)| of == other)
+            {
+                others.push((*other, *state));
+            }
+        }
+        if waiting.call.is_collective() && waiting.members.is_empty() {
+            for (other, seen) in (0..).zip(seen) {
+                if let Seen::Gone(state) = seen
+                    && !others.iter().any(|(of, _)| *of == other)
+                {
+                    others.push((other, *state));
+                }
+            }
+        }
+        numbers.push((rank, *number));
+        waits.push((rank, waiting.clone()));
+    }
+    others.sort_unstable_by_key(|(of, _)| *of);
+    Deadlock {
+        waits,
+        others,
+        numbers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::world::Call;
+
+    fn waits(on: &[u32]) -> Seen {
+        let waiting = Waiting {
+            call: Call::Recv,
+            on: on.to_vec(),
+            tag: None,
+            type_name: "f64".to_owned(),
+            place: None,
+            comm: 0,
+            members: Vec::new(),
+            number: 0,
+            since: 0,
+        };
+        Seen::Waits(2, waiting)
+    }
+
+    fn stuck_of(seen: &[Seen]) -> Vec<u32> {
+        let stuck = stuck(seen);
+        (0..)
+            .zip(stuck)
+            .filter(|(_, is)| *is)
+            .map(|(of, _)| of)
+            .collect()
+    }
+
+    #[test]
+    fn a_cycle_is_stuck_and_so_is_who_waits_for_it() {
+        let seen = [
+            waits(&[1]),
+            waits(&[0]),
+            waits(&[0]),
+            Seen::Free,
+            waits(&[3]),
+        ];
+        assert_eq!(stuck_of(&seen), [0, 1, 2]);
+    }
+
+    #[test]
+    fn who_waits_for_any_is_stuck_when_all_are() {
+        let any = waits(&[0, 1, 2]);
+        let gone = Seen::Gone(State::Left);
+        assert_eq!(stuck_of(&[any.clone(), waits(&[0]), gone.clone()]), [0, 1]);
+        assert_eq!(stuck_of(&[any, Seen::Free, gone]), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn who_waits_for_one_that_is_gone_is_stuck() {
+        let seen = [waits(&[1]), Seen::Gone(State::Dead), waits(&[0])];
+        assert_eq!(stuck_of(&seen), [0, 2]);
+        let deadlock = taken_from(&seen, &stuck(&seen));
+        assert_eq!(deadlock.others, [(1, State::Dead)]);
+        assert_eq!(deadlock.waits.len(), 2);
+    }
+}

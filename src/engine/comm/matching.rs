@@ -1,0 +1,235 @@
+//! What is wanted and what comes: a message is for the oldest request that fits it, in the order in which its sender
+//! has sent, and waits in a queue when none does.
+
+use regatta_cell::comm::table::{ANY_TAG, Got, Kind};
+
+use super::Into;
+use super::numbers::Fold;
+use super::ring::Header;
+use crate::ids::CellId;
+use crate::wire::places::Place;
+use crate::wire::world::Call;
+
+/// Which messages a receive is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub comm: u32,
+    /// A rank of the world; `None`: any.
+    pub from: Option<u32>,
+    pub tag: i32,
+    /// Of a collective: which one; 0: point to point.
+    pub collective: u32,
+}
+
+impl Wanted {
+    #[inline]
+    pub fn is(&self, from: u32, header: &Header) -> bool {
+        header.comm == self.comm
+            && header.collective == self.collective
+            && (self.tag == header.tag || self.tag == ANY_TAG)
+            && self.from.is_none_or(|rank| rank == from)
+    }
+}
+
+/// Where a message's bytes go.
+#[derive(Clone, Copy)]
+pub enum Sink {
+    /// Room that its receiver makes.
+    Room(Into, u64),
+    /// Memory that is there, of just this length.
+    Memory(*mut u8, u64),
+    /// Folded with numbers of this length: `to = with op message`.
+    Fold(*mut u8, *const u8, u64, Fold),
+    /// Nowhere.
+    None,
+}
+
+/// A receive under way, of a thread that waits for it.
+pub struct Want<'a> {
+    pub wanted: Wanted,
+    pub call: Call,
+    pub kind: Kind,
+    pub name: &'a [u8],
+    pub sink: Sink,
+    /// Where its message is, or comes to be.
+    pub placed: *mut u8,
+    pub state: WantState,
+}
+
+#[derive(Debug)]
+pub enum WantState {
+    Open,
+    /// Its message is coming.
+    Bound,
+    Done(Got),
+    /// Its message is none that it can take; that one stays.
+    Refused(Refusal),
+}
+
+/// A message that is not received as what it was sent.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub from: u32,
+    pub header: Header,
+    pub name: Vec<u8>,
+    pub why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its type is another.
+    Type,
+    /// Its sender makes another collective call.
+    Call,
+    /// It has another length than there is room for.
+    Length,
+}
+
+/// Memory for a message's bytes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub to: *mut u8,
+    pub fold: Option<(*const u8, Fold)>,
+}
+
+impl Target {
+    /// Takes bytes that belong `at` bytes into the message.
+    ///
+    /// # Safety
+    /// The target is as long as the message.
+    #[inline]
+    pub unsafe fn take(&self, at: u64, from: *const u8, count: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let to = self.to.add(at as usize);
+            match self.fold {
+                None => std::ptr::copy_nonoverlapping(from, to, count),
+                Some((with, fold)) => fold(to, with.add(at as usize), from, count),
+            }
+        }
+    }
+}
+
+impl Want<'_> {
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, WantState::Open)
+    }
+
+    /// Where a message that it matches is to go. Otherwise the want is refused, and the message stays.
+    #[inline]
+    pub fn open(
+        &mut self,
+        from: u32,
+        header: &Header,
+        name: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Target> {
+        let expected = match self.wanted.collective {
+            0 => 0,
+            _ => self.call as u8 + 1,
+        };
+        let is_kind = Kind(header.kind) == self.kind || self.kind == Kind::NOTHING;
+        let (why, name) = if header.call != expected {
+            (Why::Call, Vec::new())
+        } else if !is_kind {
+            (Why::Type, name())
+        } else {
+            let is_named = self.kind == Kind::ENCODED;
+            let name = if is_named { name() } else { Vec::new() };
+            if is_named && !same_name(&name, self.name) {
+                (Why::Type, name)
+            } else if let Some(target) = self.target(header.total) {
+                self.placed = target.to;
+                return Some(target);
+            } else {
+                (Why::Length, name)
+            }
+        };
+        self.state = WantState::Refused(Refusal {
+            from,
+            header: *header,
+            name,
+            why,
+        });
+        None
+    }
+
+    fn target(&self, total: u64) -> Option<Target> {
+        let plain = |to| Target { to, fold: None };
+        match self.sink {
+            Sink::Room(into, part) => {
+                let to = into.room(part, total);
+                (!to.is_null()).then(|| plain(to))
+            }
+            Sink::Memory(to, room) => (room == total).then(|| plain(to)),
+            Sink::Fold(to, with, room, fold) => (room == total).then_some(Target {
+                to,
+                fold: Some((with, fold)),
+            }),
+            Sink::None => (total == 0).then(|| plain(std::ptr::dangling_mut())),
+        }
+    }
+
+    pub fn done(&mut self, from: u32, header: &Header) {
+        self.state = WantState::Done(Got {
+            from,
+            tag: header.tag,
+            bytes: header.total,
+        });
+    }
+}
+
+/// Longer names are cut.
+pub const LONGEST_NAME: usize = 255;
+
+/// A type of the user's has another crate's name in front of it in each cell.
+pub fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a[..a.len().min(LONGEST_NAME)] == b[..b.len().min(LONGEST_NAME)]
+}
+
+/// A message that has come as a whole.
+pub struct Message {
+    pub from: u32,
+    pub header: Header,
+    pub name: Vec<u8>,
+    pub data: Vec<u8>,
+}
+
+impl Message {
+    /// Gives it to a want that it matches; true when that has taken it.
+    pub fn give(&self, want: &mut Want<'_>) -> bool {
+        let Some(target) = want.open(self.from, &self.header, || self.name.clone()) else {
+            return false;
+        };
+        // SAFETY: the target was made for the message's length.
+        unsafe { target.take(0, self.data.as_ptr(), self.data.len()) };
+        want.done(self.from, &self.header);
+        true
+    }
+}
+
+/// A receive that was posted and is waited for later.
+pub struct Posted {
+    pub request: u64,
+    pub wanted: Wanted,
+    /// It has its message, or that one is coming.
+    pub bound: bool,
+    pub message: Option<Message>,
+}
+
+impl Header {
+    /// Where it was sent.
+    pub fn place(&self) -> Option<Place> {
+        (self.line > 0).then_some(Place {
+            cell: CellId(self.cell),
+            line: self.line,
+        })
+    }
+
+    /// The type as its user calls it.
+    pub fn type_name(&self, name: &[u8]) -> String {
+        match Kind(self.kind) {
+            Kind::ENCODED => String::from_utf8_lossy(name).into_owned(),
+            kind => kind.text(),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A ring from one rank to another: messages in parts, each behind a header, in order. A part begins at a multiple of
+//! [`LINE`], so a small message is one line of the processor's cache.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::world::World;
+use crate::wire::world::ring;
+
+/// A cache line, bytes.
+const LINE: u64 = 64;
+
+/// What stands before each part; both sides are of one program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Header {
+    /// Bytes in this part, with the type's name.
+    pub part: u32,
+    /// It is a message's first.
+    pub first: bool,
+    /// A [`crate::wire::world::Call`]; 0: point to point.
+    pub call: u8,
+    /// Bytes of the type's name, which come before the data.
+    pub name: u16,
+    /// Bytes of the message.
+    pub total: u64,
+    pub kind: u32,
+    /// Of a collective, which one it is; 0: point to point.
+    pub collective: u32,
+    pub comm: u32,
+    pub tag: i32,
+    /// The run in which it was sent.
+    pub run: u64,
+    /// Where that was: the cell, and its line.
+    pub cell: u32,
+    pub line: u32,
+}
+
+const HEADER: u64 = size_of::<Header>() as u64;
+const _: () = assert!(HEADER == 48, "sixteen bytes of data fit into its line");
+
+/// Bytes of a whole part.
+fn span(part: u32) -> u64 {
+    (HEADER + u64::from(part)).next_multiple_of(LINE)
+}
+
+/// One side of a ring.
+struct End {
+    world: Arc<World>,
+    at: u64,
+    data: NonNull<u8>,
+    /// The capacity less one.
+    mask: u64,
+}
+
+impl End {
+    fn new(world: &Arc<World>, to: u32, from: u32) -> Self {
+        let at = world.layout().ring(to, from);
+        Self {
+            world: world.clone(),
+            at,
+            data: world.bytes(at + ring::DATA),
+            mask: world.layout().capacity() - 1,
+        }
+    }
+
+    fn word(&self, word: u64) -> &std::sync::atomic::AtomicU64 {
+        self.world.word(self.at + word)
+    }
+
+    /// The memory at a position, and how many bytes there are until the ring's end.
+    fn place(&self, position: u64) -> (NonNull<u8>, usize) {
+        let offset = position & self.mask;
+        // SAFETY: the offset is less than the capacity.
+        let place = unsafe { self.data.add(offset as usize) };
+        (place, (self.mask + 1 - offset) as usize)
+    }
+}
+
+/// The sender's end.
+pub struct Sender {
+    end: End,
+    head: u64,
+    /// The receiver's, as it was last seen.
+    tail: u64,
+}
+
+/// Parts are not larger, so that both sides copy at the same time.
+const PART: u64 = 64 * 1024;
+
+impl Sender {
+    pub fn new(world: &Arc<World>, to: u32, from: u32) -> Self {
+        let end = End::new(world, to, from);
+        let head = end.word(ring::HEAD).load(Ordering::Acquire);
+        let tail = end.word(ring::TAIL).load(Ordering::Acquire);
+        Self { end, head, tail }
+    }
+
+    /// Whether a part of any length has room.
+    pub fn has_room(&self) -> bool {
+        let tail = self.end.word(ring::TAIL).load(Ordering::SeqCst);
+        let most = span(self.most() as u32 + super::matching::LONGEST_NAME as u32);
+        self.head + most - tail <= self.end.mask + 1
+    }
+
+    fn most(&self) -> u64 {
+        PART.min((self.end.mask + 1) / 8)
+    }
+
+    /// Writes as much of a message as there is room for: a part, if any. Returns how many bytes of the data have gone,
+    /// `None` when there was no room.
+    ///
+    /// # Safety
+    /// There are `header.total - at` readable bytes at `data`.
+    #[inline]
+    pub unsafe fn write(
+        &mut self,
+        header: &Header,
+        name: &[u8],
+        data: *const u8,
+        at: u64,
+        first: bool,
+    ) -> Option<u64> {
+        let name = if first { name } else { &[] };
+        let bytes = (header.total - at).min(self.most());
+        let part = bytes as u32 + name.len() as u32;
+        let span = span(part);
+        let capacity = self.end.mask + 1;
+        if self.head + span - self.tail > capacity {
+            self.tail = self.end.word(ring::TAIL).load(Ordering::Acquire);
+            if self.head + span - self.tail > capacity {
+                return None;
+            }
+        }
+        let header = Header {
+            part,
+            first,
+            name: name.len() as u16,
+            ..*header
+        };
+        let (place, _) = self.end.place(self.head);
+        // SAFETY: parts begin at multiples of a line, and the ring's end is one: the header does not wrap. The receiver
+        // reads nothing here before the head says so.
+        unsafe { place.cast::<Header>().write(header) };
+        let mut position = self.head + HEADER;
+        if !name.is_empty() {
+            // SAFETY: there is room, see above.
+            unsafe { self.copy_in(position, name.as_ptr(), name.len()) };
+            position += name.len() as u64;
+        }
+        // SAFETY: as above, and the caller promises the bytes.
+        unsafe { self.copy_in(position, data, bytes as usize) };
+        self.head += span;
+        self.end
+            .word(ring::HEAD)
+            .store(self.head, Ordering::Release);
+        Some(bytes)
+    }
+
+    /// # Safety
+    /// There are `count` bytes to read, and as much room from `position` on.
+    #[inline]
+    unsafe fn copy_in(&self, position: u64, from: *const u8, count: usize) {
+        let (place, straight) = self.end.place(position);
+        // SAFETY: promised by the caller; what does not fit before the ring's end goes to its begin.
+        unsafe {
+            if count <= straight {
+                std::ptr::copy_nonoverlapping(from, place.as_ptr(), count);
+            } else {
+                std::ptr::copy_nonoverlapping(from, place.as_ptr(), straight);
+                let rest = from.add(straight);
+                std::ptr::copy_nonoverlapping(rest, self.end.data.as_ptr(), count - straight);
+            }
+        }
+    }
+}
+
+/// The receiver's end.
+pub struct Receiver {
+    end: End,
+    tail: u64,
+    /// What the sender was told of it.
+    told: u64,
+    /// The sender's, as it was last seen.
+    head: u64,
+}
+
+impl Receiver {
+    pub fn new(world: &Arc<World>, to: u32, from: u32) -> Self {
+        let end = End::new(world, to, from);
+        let tail = end.word(ring::TAIL).load(Ordering::Acquire);
+        Self {
+            end,
+            tail,
+            told: tail,
+            head: tail,
+        }
+    }
+
+    /// The part that is next.
+    #[inline]
+    pub fn next(&mut self) -> Option<Header> {
+        if self.head == self.tail {
+            self.head = self.end.word(ring::HEAD).load(Ordering::Acquire);
+            if self.head == self.tail {
+                return None;
+            }
+        }
+        let (place, _) = self.end.place(self.tail);
+        // SAFETY: the sender has written a header here before it moved the head past it.
+        Some(unsafe { place.cast::<Header>().read() })
+    }
+
+    /// Whether a part is there.
+    pub fn has_some(&mut self) -> bool {
+        self.next().is_some()
+    }
+
+    /// The name of the type, of the part that is next.
+    pub fn name(&self, header: &Header) -> Vec<u8> {
+        let mut name = Vec::with_capacity(usize::from(header.name));
+        self.pieces(HEADER, usize::from(header.name), |start, count| {
+            // SAFETY: the sender has written so many bytes there, and does not touch them before the tail moves.
+            name.extend_from_slice(unsafe { std::slice::from_raw_parts(start, count) });
+        });
+        name
+    }
+
+    /// The data of the part that is next, in one or two pieces.
+    #[inline]
+    pub fn data(&self, header: &Header, each: impl FnMut(*const u8, usize)) {
+        let name = u64::from(header.name);
+        self.pieces(HEADER + name, (header.part - name as u32) as usize, each);
+    }
+
+    #[inline]
+    fn pieces(&self, from: u64, count: usize, mut each: impl FnMut(*const u8, usize)) {
+        let (place, straight) = self.end.place(self.tail + from);
+        if count <= straight {
+            each(place.as_ptr(), count);
+        } else {
+            each(place.as_ptr(), straight);
+            each(self.end.data.as_ptr(), count - straight);
+        }
+    }
+
+    /// Passes over the part that is next; true when the sender was told of the new room.
+    #[inline]
+    pub fn pass(&mut self, header: &Header) -> bool {
+        self.tail += span(header.part);
+        // The sender hears of it when that is much: each word costs both a cache line.
+        if self.tail - self.told >= (self.end.mask + 1) / 8 {
+            return self.tell();
+        }
+        false
+    }
+
+    /// Tells the sender of all room; true when there is more than it knew.
+    pub fn tell(&mut self) -> bool {
+        if self.told == self.tail {
+            return false;
+        }
+        self.told = self.tail;
+        self.end
+            .word(ring::TAIL)
+            .store(self.tail, Ordering::Release);
+        true
+    }
+}
+
+/// Whether something is under way between two ranks, as anybody sees it.
+pub fn holds_something(world: &World, to: u32, from: u32) -> bool {
+    let at = world.layout().ring(to, from);
+    let head = world.word(at + ring::HEAD).load(Ordering::SeqCst);
+    head != world.word(at + ring::TAIL).load(Ordering::SeqCst)
+}

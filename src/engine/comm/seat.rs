@@ -1,0 +1,190 @@
+//! Who the calling thread is: the thread that runs a cell is a rank, and so is each thread of a thread pool that runs
+//! one. What a rank has stays from cell to cell: messages that came and were not received, communicators.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::shared::Shared;
+use super::world::World;
+use super::{Transport, Trouble};
+use crate::engine::context::context;
+use crate::engine::link;
+use crate::ids::{PoolName, Rank};
+use crate::wire::world::{CommTold, Layout, MAGIC, State, Unreceived, Word, block, header};
+use crate::wire::{FromEngine, Payload, ToEngine, memory_file};
+
+/// The rank that a thread is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    /// A thread pool of the local engine; `None`: the engine's own pool.
+    pub pool: Option<PoolName>,
+    pub rank: u32,
+}
+
+/// A rank of this process while no cell runs on it.
+struct Kept {
+    world: Arc<World>,
+    transport: Box<dyn Transport + Send>,
+}
+
+/// Those of this process.
+static RANKS: Mutex<BTreeMap<Seat, Kept>> = Mutex::new(BTreeMap::new());
+
+/// The worlds that its threads are in.
+static WORLDS: Mutex<BTreeMap<Option<PoolName>, Arc<World>>> = Mutex::new(BTreeMap::new());
+
+struct Here {
+    seat: Option<Seat>,
+    /// Since it has called first in its cell.
+    rank: Option<Kept>,
+}
+
+thread_local! {
+    static HERE: RefCell<Here> = const { RefCell::new(Here { seat: None, rank: None }) };
+}
+
+fn ranks() -> MutexGuard<'static, BTreeMap<Seat, Kept>> {
+    RANKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This thread begins a cell as this rank.
+pub fn sit_down(seat: Seat) {
+    HERE.with(|here| here.borrow_mut().seat = Some(seat));
+}
+
+/// The cell of this thread has ended.
+pub fn leave() {
+    HERE.with(|here| {
+        let mut here = here.borrow_mut();
+        let seat = here.seat.take();
+        if let (Some(seat), Some(mut rank)) = (seat, here.rank.take()) {
+            rank.transport.end();
+            ranks().insert(seat, rank);
+        }
+    });
+}
+
+const NO_SEAT: &str = "`comm` works in `%px` cells, in the thread that runs the cell: not in the function of a map, and \
+                       not in a thread that the cell has started";
+
+/// Does it with the rank that the thread is.
+#[inline]
+pub fn with<R>(call: impl FnOnce(&mut dyn Transport) -> Result<R, Trouble>) -> Result<R, Trouble> {
+    HERE.with(|here| {
+        let Ok(mut here) = here.try_borrow_mut() else {
+            return Err(Trouble::Usage("`comm` is at work already".to_owned()));
+        };
+        if here.rank.is_none() {
+            let Some(seat) = &here.seat else {
+                return Err(Trouble::Usage(NO_SEAT.to_owned()));
+            };
+            here.rank = Some(open(seat).map_err(Trouble::Usage)?);
+        }
+        match &mut here.rank {
+            Some(rank) => call(rank.transport.as_mut()),
+            None => Err(Trouble::Usage(NO_SEAT.to_owned())),
+        }
+    })
+}
+
+/// Tells the session, in the thread's name.
+pub fn tell(told: CommTold) {
+    HERE.with(|here| {
+        if let Ok(here) = here.try_borrow()
+            && let Some(seat) = &here.seat
+        {
+            tell_of(seat, told);
+        }
+    });
+}
+
+fn tell_of(seat: &Seat, told: CommTold) {
+    let message = FromEngine::Comm {
+        pool: seat.pool.clone(),
+        rank: Rank(seat.rank),
+        told,
+    };
+    // A session that is gone will end this process.
+    let _ = link::send(&message, &Payload::None);
+}
+
+/// The answer to `AskMessages`.
+pub fn answer(pool: &Option<PoolName>, clear: bool) {
+    for (seat, rank) in ranks().iter_mut().filter(|(seat, _)| seat.pool == *pool) {
+        let messages: Vec<Unreceived> = match rank.world.is_retired() {
+            true => Vec::new(),
+            false => rank.transport.unreceived(clear),
+        };
+        tell_of(seat, CommTold::Unreceived { messages });
+    }
+}
+
+/// What this seat's rank has had, or a new one in its pool's world.
+fn open(seat: &Seat) -> Result<Kept, String> {
+    let kept = ranks().remove(seat);
+    if let Some(mut kept) = kept
+        && !kept.world.is_retired()
+    {
+        kept.transport.begin();
+        return Ok(kept);
+    }
+    let world = world_of(seat)?;
+    if seat.rank >= world.size() {
+        let size = world.size();
+        return Err(format!("there is no rank {} among {size}", seat.rank));
+    }
+    let mut transport = Box::new(Shared::new(world.clone(), seat.rank));
+    transport.begin();
+    Ok(Kept { world, transport })
+}
+
+fn world_of(seat: &Seat) -> Result<Arc<World>, String> {
+    let pool = &seat.pool;
+    let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(world) = worlds.get(pool)
+        && !world.is_retired()
+    {
+        return Ok(world.clone());
+    }
+    let file = match pool.is_none() && context().is_local() {
+        true => alone().map_err(|error| error.to_string())?,
+        false => asked(pool)?,
+    };
+    let world = World::open(file).map_err(|error| format!("no memory for messages: {error}"))?;
+    let world = Arc::new(world);
+    worlds.insert(pool.clone(), world.clone());
+    Ok(world)
+}
+
+/// The world of a plain cell: one rank.
+fn alone() -> std::io::Result<OwnedFd> {
+    use std::os::unix::fs::FileExt as _;
+    let (file, layout) = (memory_file()?, Layout::of(1));
+    file.set_len(layout.length())?;
+    let running = Word {
+        run: 1,
+        state: State::Running,
+    };
+    for (at, number) in [
+        (header::MAGIC, MAGIC),
+        (header::SIZE, 1),
+        (layout.block(0) + block::HUB, running.number()),
+    ] {
+        file.write_all_at(&number.to_ne_bytes(), at)?;
+    }
+    Ok(file.into())
+}
+
+fn asked(pool: &Option<PoolName>) -> Result<OwnedFd, String> {
+    let link = &context().link;
+    let question = FromEngine::WantWorld { pool: pool.clone() };
+    let is_answer =
+        |message: &ToEngine| matches!(message, ToEngine::World { pool: of, .. } if of == pool);
+    match link.ask(&question, is_answer) {
+        Ok((ToEngine::World { why, .. }, payload)) => payload.into_file().ok_or(why),
+        Ok(_) => Err("the session answered something else".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,284 @@
+//! How a rank waits: awake for a moment, then asleep until it is woken; and how it finds out that it would wait for
+//! ever.
+
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use regatta_cell::comm::table::{Envelope, Kind};
+
+use super::judge::{condemn, deadlock_of};
+use super::seat::tell;
+use super::shared::{Shared, Work};
+use super::{Trouble, judge};
+use crate::wire::monotonic;
+use crate::wire::world::{Call, CommTold, SpanKind, State, Waiting, Word, block, header};
+
+/// So long a rank looks again and again, nanoseconds; then it lets others have the processor between its looks.
+const AWAKE: u64 = 5_000;
+
+/// After so long it sleeps.
+const UNTIL_SLEEP: u64 = 60_000;
+
+/// Looks between two looks at the clock.
+const LOOKS: u32 = 64;
+
+/// As long as this a rank sleeps at most before it looks around.
+const SLEEP: Duration = Duration::from_millis(50);
+
+/// After so long it looks for a deadlock, nanoseconds.
+const SUSPICIOUS: u64 = 100_000_000;
+
+/// Shorter waits are not drawn.
+const DRAWN: u64 = 20_000;
+
+impl Shared {
+    /// Works until it is done.
+    #[inline(never)]
+    pub(super) fn wait(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        call: Call,
+        of: &Envelope,
+    ) -> Result<(), Trouble> {
+        let began = monotonic();
+        let sends = work.sending.is_some() && work.want.is_none();
+        let mut now = began;
+        let mut done = false;
+        while !done && now - began < UNTIL_SLEEP {
+            for _ in 0..LOOKS {
+                if self.step(work, false) {
+                    done = true;
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            if !done {
+                done = self.step(work, true);
+                now = monotonic();
+                if now - began > AWAKE {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        let mut ended = Ok(());
+        if !done {
+            ended = self.sleep(work, call, of, began);
+            now = monotonic();
+        }
+        self.note(began, now, sends);
+        if ended.is_err() {
+            self.let_go();
+        }
+        ended
+    }
+
+    /// Adds to what the rank has waited.
+    fn note(&self, began: u64, now: u64, sends: bool) {
+        let (word, kind) = match sends {
+            true => (block::SENDING, SpanKind::Send),
+            false => (block::WAITED, SpanKind::Wait),
+        };
+        let word = self.world.of(self.rank, word);
+        let waited = word.load(Ordering::Relaxed) + (now - began);
+        word.store(waited, Ordering::Relaxed);
+        if now - began < DRAWN {
+            return;
+        }
+        let head = self.world.of(self.rank, block::SPAN_HEAD);
+        let number = head.load(Ordering::Relaxed);
+        let at = block::SPANS + number % block::SPAN_COUNT * block::SPAN;
+        for (word, value) in (0..).zip([kind.word(), began, now]) {
+            let word = self.world.of(self.rank, at + 8 * word);
+            word.store(value, Ordering::Relaxed);
+        }
+        head.store(number + 1, Ordering::Release);
+    }
+
+    /// Sleeps until the work is done, or never will be.
+    fn sleep(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        call: Call,
+        of: &Envelope,
+        began: u64,
+    ) -> Result<(), Trouble> {
+        let mut ended = None;
+        while ended.is_none() {
+            self.tell_room();
+            // What is done from here on is done by one whose record is there: it shows that it does so.
+            if self.step(work, true) {
+                ended = Some(Ok(()));
+                break;
+            }
+            self.tell_room();
+            let waiting = self.describe(work, call, of, began);
+            let wants_room = work.sending.as_ref().is_some_and(|it| !it.done) || work.flush;
+            let word = self.world.of(self.rank, block::WANTS_ROOM);
+            word.store(u64::from(wants_room), Ordering::SeqCst);
+            let number = self.world.write_waiting(self.rank, Some(&waiting));
+            ended = loop {
+                let heard = self.world.lie_down(self.rank);
+                fence(Ordering::SeqCst);
+                if self.has_some() || self.has_room(work) {
+                    break None;
+                }
+                if let Err(trouble) = self.look_around(&waiting, number, began) {
+                    break Some(Err(trouble));
+                }
+                self.world.sleep(self.rank, heard, SLEEP);
+            };
+            self.world.get_up(self.rank);
+            self.world.write_waiting(self.rank, None);
+            word_off(self);
+        }
+        ended.unwrap_or(Ok(()))
+    }
+
+    /// Whether what waits for room has some.
+    fn has_room(&mut self, work: &Work<'_, '_>) -> bool {
+        match &work.sending {
+            Some(sending) if !sending.done => self.has_room_for(sending.to),
+            _ => self.has_room_for_posted(),
+        }
+    }
+
+    fn describe(&mut self, work: &Work<'_, '_>, call: Call, of: &Envelope, since: u64) -> Waiting {
+        let on = self.waits_on(work);
+        let place = self.place(of);
+        let type_name = match of.kind {
+            Kind::NOTHING => String::new(),
+            // SAFETY: it is the name of a type, in the artifact's memory.
+            Kind::ENCODED => String::from_utf8_lossy(unsafe { of.name.as_slice() }).into_owned(),
+            kind => kind.text(),
+        };
+        let (members, number) = match self.comms.get(&of.comm) {
+            Some(comm) if of.comm != 0 => (comm.members.to_vec(), comm.calls),
+            Some(comm) => (Vec::new(), comm.calls),
+            None => (Vec::new(), 0),
+        };
+        let is_collective = call.is_collective();
+        Waiting {
+            call,
+            on,
+            tag: (!is_collective && of.tag >= 0).then_some(of.tag),
+            type_name,
+            place,
+            comm: of.comm,
+            members,
+            number: if is_collective { u64::from(number) } else { 0 },
+            since,
+        }
+    }
+
+    /// Whether the wait is one that ends.
+    fn look_around(&self, waiting: &Waiting, number: u64, began: u64) -> Result<(), Trouble> {
+        let world = &self.world;
+        let call = waiting.call;
+        if world.of(self.rank, block::CONDEMNED).load(Ordering::SeqCst) == number {
+            return Err(Trouble::Deadlock(call));
+        }
+        let hub = Word::of(world.of(self.rank, block::HUB).load(Ordering::Acquire));
+        if world.word(header::STOP).load(Ordering::Acquire) == hub.run && hub.run != 0 {
+            return Err(Trouble::Stopped(call));
+        }
+        if monotonic() - began < SUSPICIOUS {
+            return Ok(());
+        }
+        let wants_room = world
+            .of(self.rank, block::WANTS_ROOM)
+            .load(Ordering::Relaxed)
+            != 0;
+        if wants_room {
+            return self.must_be_alive(waiting);
+        }
+        if let Some(deadlock) = deadlock_of(world, self.rank) {
+            return self.end_deadlock(deadlock, waiting);
+        }
+        if world.is_retired() {
+            return Err(self.world_is_over(waiting));
+        }
+        Ok(())
+    }
+
+    /// Of those that a rank sends to.
+    fn must_be_alive(&self, waiting: &Waiting) -> Result<(), Trouble> {
+        for rank in &waiting.on {
+            let state = self.world.state(*rank);
+            if !matches!(state, State::Running | State::Due) {
+                return Err(gone(waiting, *rank, state));
+            }
+        }
+        match self.world.is_retired() {
+            true => Err(self.world_is_over(waiting)),
+            false => Ok(()),
+        }
+    }
+
+    fn end_deadlock(&self, deadlock: judge::Deadlock, waiting: &Waiting) -> Result<(), Trouble> {
+        let told = match (&deadlock.waits[..], deadlock.others.first()) {
+            ([(_, waiting)], Some((rank, state))) if !waiting.call.is_collective() => {
+                CommTold::Gone {
+                    waiting: waiting.clone(),
+                    rank: *rank,
+                    state: *state,
+                }
+            }
+            _ => CommTold::Deadlock {
+                waits: deadlock.waits.clone(),
+                others: deadlock.others.clone(),
+            },
+        };
+        let text_is_ours = matches!(told, CommTold::Gone { .. });
+        if text_is_ours {
+            // Whoever it is tells it with the call's end.
+            return Err(Trouble::Told(Box::new(told)));
+        }
+        condemn(&self.world, &deadlock, || tell(told));
+        Err(Trouble::Deadlock(waiting.call))
+    }
+
+    /// A rank has died, and its pool goes on in another world.
+    fn world_is_over(&self, waiting: &Waiting) -> Trouble {
+        let mut ranks = 0..self.world.size();
+        match ranks.find(|rank| self.world.state(*rank) == State::Dead) {
+            Some(rank) => gone(waiting, rank, State::Dead),
+            None => Trouble::Usage(format!(
+                "`comm::{}`: the pool has other engines than when this cell began",
+                waiting.call.name()
+            )),
+        }
+    }
+
+    /// The cell has ended; what it has posted still goes, as long as there is somebody to take it.
+    pub(super) fn finish_sending(&mut self) {
+        let of = Envelope {
+            comm: 0,
+            peer: 0,
+            tag: 0,
+            kind: Kind::NOTHING,
+            name: regatta_cell::host::Bytes::of(&[]),
+            file: regatta_cell::host::Bytes::of(&[]),
+            line: 0,
+        };
+        let mut work = Work {
+            flush: true,
+            ..Work::default()
+        };
+        if !self.step(&mut work, true) && self.wait(&mut work, Call::Wait, &of).is_err() {
+            self.drop_unsent();
+        }
+    }
+}
+
+fn word_off(shared: &Shared) {
+    let word = shared.world.of(shared.rank, block::WANTS_ROOM);
+    word.store(0, Ordering::SeqCst);
+}
+
+fn gone(waiting: &Waiting, rank: u32, state: State) -> Trouble {
+    Trouble::Told(Box::new(CommTold::Gone {
+        waiting: waiting.clone(),
+        rank,
+        state,
+    }))
+}

@@ -1,0 +1,72 @@
+//! What a cell's panic says when a call has failed. How the ranks have come to that the session tells, which knows of
+//! all of them.
+
+use super::Trouble;
+use crate::wire::world::{Call, CommTold, State};
+
+impl Trouble {
+    pub fn text(&self) -> String {
+        match self {
+            Self::Usage(text) => text.clone(),
+            Self::Deadlock(call) => format!("`comm::{}` would wait for ever", call.name()),
+            Self::Stopped(call) => format!("`comm::{}` was interrupted", call.name()),
+            Self::Told(told) => text_of(told),
+        }
+    }
+}
+
+fn text_of(told: &CommTold) -> String {
+    match told {
+        CommTold::Deadlock { .. } => "a deadlock: these ranks would wait for ever".to_owned(),
+        CommTold::Gone {
+            waiting,
+            rank,
+            state,
+        } => {
+            let call = waiting.call.name();
+            format!(
+                "`comm::{call}` would wait for ever: rank {rank} {}",
+                where_is(*state)
+            )
+        }
+        CommTold::Mismatch {
+            call,
+            from,
+            sent,
+            sent_at,
+            wanted,
+            ..
+        } => {
+            let at = sent_at.map_or_else(String::new, |at| format!(" at {at}"));
+            let call = call.name();
+            format!("rank {from} has sent `{sent}`{at}, and `comm::{call}` receives `{wanted}`")
+        }
+        CommTold::Crossed {
+            call,
+            other,
+            other_call,
+            other_at,
+            ..
+        } => {
+            let at = other_at.map_or_else(String::new, |at| format!(" at {at}"));
+            let (call, other_call) = (call.name(), other_call.name());
+            format!("rank {other} is in `comm::{other_call}`{at}, and this rank in `comm::{call}`")
+        }
+        CommTold::Unreceived { .. } => String::new(),
+    }
+}
+
+/// Of a rank that sends nothing any more.
+fn where_is(state: State) -> &'static str {
+    match state {
+        State::NotAsked => "does not take part in this cell",
+        State::Left => "has left the cell",
+        State::Dead => "has died",
+        State::Due | State::Running => "is still running",
+    }
+}
+
+/// What stands in front of a call that cannot be made.
+pub fn of(call: Call, what: &str) -> Trouble {
+    Trouble::Usage(format!("`comm::{}`: {what}", call.name()))
+}
