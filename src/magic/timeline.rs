@@ -8,14 +8,14 @@ use clap::{Args, ValueHint};
 use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
-use crate::outcome::{Event, Report, Sink};
-use crate::render::timeline::{svg, trace};
+use crate::outcome::{Event, PxTimeline, Report, Sink};
+use crate::render::timeline::{px, svg, trace};
 use crate::session::{Done, Session};
 
-/// shows which engine worked on what when
+/// shows which engine worked on what when, in a map or a `%px`
 #[derive(Args)]
 pub struct Timeline {
-    /// its number; the last one without it
+    /// its number; the last map or `%px` without it
     #[arg(value_parser = job)]
     job: Option<JobId>,
     /// write the chart to this file, as SVG
@@ -34,6 +34,9 @@ impl Magic for Timeline {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        if let Some(timeline) = session.px_timeline(self.job) {
+            return self.of_px(timeline, sink);
+        }
         let timeline = session.timeline(self.job)?;
         if let Some(file) = &self.svg {
             sink.send(written(file, &svg(&timeline))?);
@@ -43,6 +46,21 @@ impl Magic for Timeline {
         }
         if self.svg.or(self.trace).is_none() {
             sink.send(Event::Timeline(timeline));
+        }
+        Ok(())
+    }
+}
+
+impl Timeline {
+    fn of_px(self, timeline: PxTimeline, sink: &mut dyn Sink) -> Done {
+        if let Some(file) = &self.svg {
+            sink.send(written(file, &px::svg(&timeline))?);
+        }
+        if let Some(file) = &self.trace {
+            sink.send(written(file, &px::trace(&timeline))?);
+        }
+        if self.svg.or(self.trace).is_none() {
+            sink.send(Event::PxTimeline(timeline));
         }
         Ok(())
     }

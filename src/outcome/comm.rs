@@ -1,6 +1,8 @@
 //! Messages between ranks: what they have sent each other, and what has gone wrong between them, as data.
 
-use crate::ids::{PoolName, Rank};
+use std::time::Duration;
+
+use crate::ids::{CellId, PoolName, Rank};
 
 /// What the ranks of a pool have sent each other since its world began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,4 +135,34 @@ pub struct Unreceived {
     pub type_name: String,
     /// Where it was sent.
     pub at: Option<String>,
+}
+
+/// `%timeline` of a `%px`: what each engine did when. Times since the begin of the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PxTimeline {
+    pub cell: CellId,
+    pub pool: PoolName,
+    pub lanes: Vec<PxLane>,
+}
+
+/// What one engine did in a `%px`; what is in no span is computing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PxLane {
+    pub rank: Rank,
+    pub began: Duration,
+    pub ended: Duration,
+    pub failed: bool,
+    /// Spans before are not kept.
+    pub known_from: Option<Duration>,
+    /// One after the other.
+    pub spans: Vec<LaneSpan>,
+}
+
+/// Time in which an engine sent or waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneSpan {
+    /// It waited for another rank; otherwise it sent.
+    pub waits: bool,
+    pub from: Duration,
+    pub to: Duration,
 }

@@ -13,8 +13,8 @@ mod scaling;
 use std::time::Duration;
 
 pub use comm::{
-    CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait, RankState,
-    Unreceived,
+    CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait, LaneSpan,
+    PxLane, PxTimeline, RankState, Unreceived,
 };
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use explained::{
@@ -110,6 +110,8 @@ pub enum Event {
     Live(Option<(About, JobView)>),
     /// `%timeline`.
     Timeline(Timeline),
+    /// `%timeline` of a `%px`.
+    PxTimeline(PxTimeline),
     /// `%compare`.
     Compare(Compare),
     /// `%scaling`.

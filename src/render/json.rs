@@ -15,6 +15,7 @@
 //! | `scaling` | `function`, `kind` (`threads`, `processes`), `items`, `cores` (of this machine), `rows` (each `engines`, `walls` (one per run), `wall` (the best), `speedup` and `efficiency` against the first row, which has one engine, `serial_fraction` by Karp and Flatt, `null` on one engine), `serial_fraction` (by Amdahl's law, fitted), `fitted` (the engines of the rows that it is from) |
 //! | `memo` | `function`, `arguments`, `hit`, `why` (`there`, `never`, `changed`, `expired`, `dropped`), `on_disk` (its results are kept there and can be read), `made` (`null`, or `at`, `session` (its begin), `this_session`, `pool`, `engine`, `thread`); of a hit `in_memory`, `took`, `good_until`; `others` (results of other arguments) and `nearest` (each `arguments`, `made`); `changes` (each `what` (`body`, `item`, `added`, `gone`, `crate`, `rustc`), `name`, `cell`, `before`, `now`, `lines` that begin with `-`, `+` or a blank); `at` and `ttl` of what expired; `at`, `in_memory`, `limit` of what was dropped. `at`, `session` and `good_until` are seconds since 1970 |
 //! | `comm` | `pool`, `ranks` (each `rank`, `waited`, `sending`), `sent` (each `from`, `to`, `messages`, `bytes`, `collective_bytes`, `unreceived`; pairs that have sent nothing are left out), `unreceived` (each `from`, `to`, `tag`, `bytes`, `type`, `at`) |
+//! | `px_timeline` | `of` (the cell), `pool`, `engines` (each `engine`, `began`, `ended`, `failed`, `known_from` (`null`, or spans before are not kept), `spans` (each `is` (`send`, `wait`), `from`, `to`)); times since the start, what is in no span is computing |
 //! | `timing` | `per_loop` (one entry per run), `loops` (per run), `mean`, `deviation`, `best`, `compile` |
 //! | `docs` | `path` (where it is defined), `signature` (Rust), `text` (Markdown), `imports` (paths, when a `use` is needed), `source` (`null`, or `place` and `code`) |
 //! | `table` | `title`, `columns`, `rows` (numbers unformatted, durations in seconds, sizes in bytes, nothing as `null`) |
@@ -147,6 +148,7 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Timeline(it) => self.tell(record_job::timeline(it)),
             Event::Compare(it) => self.tell(record_job::compare(it)),
             Event::Scaling(it) => self.tell(record_job::scaling(it)),
+            Event::PxTimeline(it) => self.tell(record_comm::px_timeline(it)),
             Event::Comm(it) => self.tell(record_comm::comm(it)),
             Event::Memo(it) => self.tell(record_memo::memo(it)),
             Event::MapFinished(about, report) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::record_comm::Comm;
+use super::record_comm::{Comm, PxTimeline};
 use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Scaling, Timeline};
 use super::record_memo::Memo;
@@ -50,6 +50,7 @@ pub(crate) enum Line<'a> {
     Scaling(Scaling<'a>),
     Memo(Memo<'a>),
     Comm(Comm<'a>),
+    PxTimeline(PxTimeline<'a>),
     Timing {
         per_loop: &'a [f64],
         loops: u64,

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::comm::{self, Graph};
 use super::record::Line;
-use crate::ids::Rank;
-use crate::outcome::{CommReport, CommTrouble, RankState};
+use crate::ids::{CellId, Rank};
+use crate::outcome::{self, CommReport, CommTrouble, RankState};
 
 #[derive(Serialize)]
 pub(crate) struct Comm<'a> {
@@ -77,6 +77,51 @@ pub(crate) fn comm(report: &CommReport) -> Line<'_> {
             .filter(|it| it.messages > 0 || it.collective_bytes > 0)
             .collect(),
         unreceived: unreceived.collect(),
+    })
+}
+
+#[derive(Serialize)]
+pub(crate) struct PxTimeline<'a> {
+    of: CellId,
+    pool: &'a str,
+    engines: Vec<PxLane>,
+}
+
+#[derive(Serialize)]
+struct PxLane {
+    engine: Rank,
+    began: f64,
+    ended: f64,
+    failed: bool,
+    known_from: Option<f64>,
+    spans: Vec<Span>,
+}
+
+#[derive(Serialize)]
+struct Span {
+    is: &'static str,
+    from: f64,
+    to: f64,
+}
+
+pub(crate) fn px_timeline(timeline: &outcome::PxTimeline) -> Line<'_> {
+    let span = |span: &outcome::LaneSpan| Span {
+        is: if span.waits { "wait" } else { "send" },
+        from: span.from.as_secs_f64(),
+        to: span.to.as_secs_f64(),
+    };
+    let lane = |lane: &outcome::PxLane| PxLane {
+        engine: lane.rank,
+        began: lane.began.as_secs_f64(),
+        ended: lane.ended.as_secs_f64(),
+        failed: lane.failed,
+        known_from: lane.known_from.map(|from| from.as_secs_f64()),
+        spans: lane.spans.iter().map(span).collect(),
+    };
+    Line::PxTimeline(PxTimeline {
+        of: timeline.cell,
+        pool: &timeline.pool.0,
+        engines: timeline.lanes.iter().map(lane).collect(),
     })
 }
 

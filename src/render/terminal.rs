@@ -83,6 +83,7 @@ impl<W: Write> Terminal<W> {
             Event::Compare(it) => compare::compare(it, style),
             Event::Scaling(it) => scaling::scaling(it, style),
             Event::Memo(it) => memo::explained(it, style, &memo::Clock::now()),
+            Event::PxTimeline(it) => timeline::px::chart(it, style),
             Event::Comm(it) => comm::table(it, style),
             Event::Timeline(it) => timeline::chart(it, style),
             Event::Output {

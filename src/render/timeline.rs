@@ -2,6 +2,7 @@
 //! Pure functions from the measured spans to text; writing files is the caller's matter.
 
 mod axis;
+pub mod px;
 mod svg;
 mod trace;
 

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use super::crew::{Ended, Leg};
 use super::types::shorten;
 use super::{Failed, Session};
 use crate::cell::Targets;
-use crate::ids::{PoolName, Rank};
+use crate::ids::{CellId, JobId, PoolName, Rank};
 use crate::outcome::{
-    About, CommCall, CommReport, CommTable, CommTrouble, CommWait, Event, Notice, PoolKind,
-    RankState, Sink, Unreceived,
+    About, CommCall, CommReport, CommSpan, CommTable, CommTrouble, CommWait, Event, LaneSpan,
+    Notice, PoolKind, PxLane, PxTimeline, RankState, Sink, Unreceived,
 };
 use crate::wire::places::Place;
+use crate::wire::world::block::SPAN_COUNT;
 use crate::wire::world::{Call, CommTold, State, Waiting};
 
 /// How long ranks may take to say what they have not received: some may be in another cell.
@@ -138,14 +140,78 @@ pub(super) fn unreceived(to: Rank, told: &CommTold) -> Vec<Unreceived> {
     messages.iter().map(message).collect()
 }
 
+/// When ranks ran a cell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ran {
+    /// Of the whole, on the machine's monotonic clock, nanoseconds.
+    began: u64,
+    legs: Vec<(Rank, PxLane)>,
+}
+
+impl Ran {
+    pub fn new(began: u64) -> Self {
+        let legs = Vec::new();
+        Self { began, legs }
+    }
+
+    pub fn note(&mut self, rank: Rank, leg: &Leg) {
+        let failed = !matches!(leg.ended, None | Some(Ended::Returned));
+        let lane = PxLane {
+            rank,
+            began: leg.ended_at.saturating_sub(leg.busy),
+            ended: leg.ended_at,
+            failed,
+            known_from: None,
+            spans: Vec::new(),
+        };
+        self.legs.push((rank, lane));
+    }
+
+    /// What the ranks did in that time.
+    fn lanes(self, spans: &[Vec<CommSpan>]) -> Vec<PxLane> {
+        let since = |at: u64| Duration::from_nanos(at.saturating_sub(self.began));
+        let lane = |(rank, mut lane): (Rank, PxLane)| {
+            let all = spans.get(rank.0 as usize).map_or(&[][..], Vec::as_slice);
+            let of_cell = all.iter().filter(|span| span.from >= self.began);
+            lane.spans = of_cell
+                .map(|span| LaneSpan {
+                    waits: span.waits,
+                    from: since(span.from),
+                    to: since(span.to),
+                })
+                .collect();
+            if all.len() as u64 == SPAN_COUNT && lane.spans.len() == all.len() {
+                lane.known_from = lane.spans.first().map(|span| span.from);
+            }
+            lane
+        };
+        let mut lanes: Vec<PxLane> = self.legs.into_iter().map(lane).collect();
+        lanes.sort_by_key(|lane| lane.rank);
+        lanes
+    }
+}
+
 impl Session {
-    /// A cell has ended on ranks of the pool: messages that nobody has received are named, each time there are more.
-    pub(super) fn tell_unreceived(&mut self, pool: &PoolName, about: About, sink: &mut dyn Sink) {
+    /// A cell has ended on ranks of the pool: what they did is kept for `%timeline`, and messages that nobody has
+    /// received are named, each time there are more.
+    pub(super) fn after_px(
+        &mut self,
+        pool: &PoolName,
+        cell: CellId,
+        ran: Ran,
+        job: Option<JobId>,
+        sink: &mut dyn Sink,
+    ) {
         let table = self.crew.hub().comm_table(pool);
         let left = table.as_ref().map_or(0, waiting);
-        if let Some(table) = table {
-            self.crew.comms.ran(pool, about.cell, table);
-        }
+        let spans = table.map(|table| table.spans).unwrap_or_default();
+        let newest = self.crew.hub().jobs().iter().map(|record| record.job).max();
+        let timeline = PxTimeline {
+            cell,
+            pool: pool.clone(),
+            lanes: ran.lanes(&spans),
+        };
+        self.crew.comms.ran(job, newest, timeline);
         if !self.crew.comms.grown(pool, left) {
             return;
         }
@@ -156,8 +222,14 @@ impl Session {
             .unwrap_or_default();
         if !messages.is_empty() {
             let notice = Notice::Unreceived { messages };
-            sink.send(Event::Notice(about, notice));
+            sink.send(Event::Notice(About::cell(cell), notice));
         }
+    }
+
+    /// The timeline of a `%px`, when that is the job, or the last one.
+    pub fn px_timeline(&self, job: Option<JobId>) -> Option<PxTimeline> {
+        let newest = self.crew.hub().jobs().iter().map(|record| record.job).max();
+        self.crew.comms.timeline(job, newest).cloned()
     }
 
     /// What the ranks of a pool have sent each other.

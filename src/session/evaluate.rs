@@ -30,6 +30,8 @@ pub(super) struct Produced {
     pub comm: Vec<(Rank, CommTold)>,
     /// Ctrl-C has ended waits for messages.
     pub stopped: bool,
+    /// When it began, on the machine's monotonic clock, nanoseconds.
+    pub began: u64,
 }
 
 /// A cell's run in the local engine.
@@ -306,6 +308,7 @@ impl Produced {
             threads: flight.threads,
             reports: flight.reports,
             comm: flight.comm,
+            began: flight.began,
             stopped: !flight.stopped.is_empty(),
         };
         Some((leg, flight.map_failure))

@@ -13,8 +13,7 @@ use crate::cell::Targets;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow,
-    Report, Sink,
+    EngineOutcome, ErrorKind, Event, GroupOutputs, Origin, PoolKind, PxReport, PxRow, Report, Sink,
 };
 use crate::pool::Payload;
 
@@ -197,12 +196,10 @@ impl Session {
             Some(name) => self.bind_values(name, &values, sink),
             None => Ok(()),
         };
-        let (pool, about) = (
-            outcome.report.pool.clone(),
-            About::cell(outcome.report.cell),
-        );
+        let (pool, cell) = (outcome.report.pool.clone(), outcome.report.cell);
+        let ran = std::mem::take(&mut outcome.ran);
         let shown = self.show_px(outcome.report, values, sink);
-        self.tell_unreceived(&pool, about, sink);
+        self.after_px(&pool, cell, ran, None, sink);
         shown?;
         bound
     }

@@ -152,9 +152,11 @@ impl Session {
                         self.crew.jobs.px[place].asked = asked.again(outcome);
                         Ok(Stage::Queued)
                     }
-                    Ok(outcome) => {
+                    Ok(mut outcome) => {
+                        let ran = std::mem::take(&mut outcome.ran);
                         let end = self.brought_in(outcome, &asked, took, sink);
-                        self.tell_unreceived(&asked.pool, About::cell(asked.cell), sink);
+                        let job = self.crew.jobs.px[place].job;
+                        self.after_px(&asked.pool, asked.cell, ran, Some(job), sink);
                         Ok(Stage::Over(Box::new(end)))
                     }
                     Err(failed) => Err(failed),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::comm::Ran;
 use super::crew::{Ended, Flight, Flown, Leg};
 use super::explain;
 use super::places::panic_place;
@@ -21,6 +22,7 @@ pub(super) struct Outcome {
     /// What each target has sent.
     pub sent: Vec<(Rank, Vec<Payload>)>,
     pub out_types: Vec<String>,
+    pub ran: Ran,
     /// In this order the targets were named.
     order: Vec<Rank>,
 }
@@ -100,6 +102,7 @@ impl Session {
         let mut again = Vec::new();
         let troubles = super::comm::troubles(&flight.comm);
         let stopped = flight.stopped;
+        let mut ran = Ran::new(flight.began);
         for (engine, mut leg) in flight.legs {
             let Some(planned) = engines.get(&engine) else {
                 continue;
@@ -117,6 +120,7 @@ impl Session {
                 continue;
             }
             self.settle_engine(engine, planned, &leg, About::cell(asked.cell), sink)?;
+            ran.note(rank, &leg);
             sent.push((rank, std::mem::take(&mut leg.sent)));
             let lost = self.crew.lost_there(engine);
             let mut row = row(rank, leg, lost, interrupted, &troubles);
@@ -138,6 +142,7 @@ impl Session {
             again,
             sent,
             out_types,
+            ran,
             order: asked.ranks,
         };
         if let Some(done) = asked.done {

@@ -3,13 +3,14 @@
 use regatta_cell::options::{MapOptions, Schedule};
 
 use super::code::Piece;
+use super::comm::Ran;
 use super::crew::Hold;
 use super::px_out::Values;
 use super::px_outcome::row;
 use super::{Code, Failed, MapRequest, Pool, PxOptions, Session};
 use crate::cell::{ItemText, split_items};
 use crate::ids::Rank;
-use crate::outcome::{About, EngineOutcome, Notice, PoolKind, PxReport, Report, Sink, Value};
+use crate::outcome::{EngineOutcome, Notice, PoolKind, PxReport, Report, Sink, Value};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -29,8 +30,10 @@ impl Session {
         }
         let with_type = self.crew.value_style().types;
         let troubles = super::comm::troubles(&produced.comm);
+        let mut ran = Ran::new(produced.began);
         let mut of_thread = |rank: &Rank| {
             let mut leg = produced.threads.remove(rank)?;
+            ran.note(*rank, &leg);
             leg.value = leg.value.map(|value| Value { with_type, ..value });
             let mut row = row(*rank, leg, &[], false, &troubles);
             if produced.stopped && !row.outcome.is_ok() {
@@ -50,9 +53,9 @@ impl Session {
             let (name, kind) = (name.clone(), PoolKind::Threads);
             self.notice(Notice::NotBound { name, kind }, sink);
         }
-        let about = About::cell(report.cell);
+        let cell = report.cell;
         let shown = self.show_px(report, Values::default(), sink);
-        self.tell_unreceived(&pool.name, about, sink);
+        self.after_px(&pool.name, cell, ran, None, sink);
         shown
     }
 

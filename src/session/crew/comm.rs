@@ -1,14 +1,25 @@
 //! What ranks have told of the messages that they have not received, and what they did in their last cell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Crew;
 use super::pump::Awaited;
-use crate::ids::{CellId, EngineId, PoolName, Rank};
-use crate::outcome::{CommTable, PoolKind, Sink, Unreceived};
+use crate::ids::{EngineId, JobId, PoolName, Rank};
+use crate::outcome::{PoolKind, PxTimeline, Sink, Unreceived};
 use crate::session::Failed;
 use crate::wire::world::CommTold;
+
+/// Timelines of `%px` cells that are kept.
+const KEPT: usize = 16;
+
+struct Kept {
+    /// Of one in the background.
+    job: Option<JobId>,
+    /// The newest map then.
+    map: Option<JobId>,
+    timeline: PxTimeline,
+}
 
 #[derive(Default)]
 pub struct Comms {
@@ -16,8 +27,8 @@ pub struct Comms {
     told: BTreeMap<PoolName, u64>,
     /// What was answered since it was asked for.
     answers: Vec<(EngineId, Rank, CommTold)>,
-    /// The last cell in which ranks spoke with each other: its pool, and what they had done then.
-    last: Option<(PoolName, Option<CellId>, CommTable)>,
+    /// The last `%px` cells, the newest at the end.
+    timelines: VecDeque<Kept>,
 }
 
 impl Comms {
@@ -30,9 +41,22 @@ impl Comms {
         left > self.told.insert(pool.clone(), left).unwrap_or_default()
     }
 
-    /// A cell in which ranks may have spoken with each other has ended.
-    pub fn ran(&mut self, pool: &PoolName, cell: Option<CellId>, table: CommTable) {
-        self.last = Some((pool.clone(), cell, table));
+    /// A `%px` has ended; `map`: the newest map then.
+    pub fn ran(&mut self, job: Option<JobId>, map: Option<JobId>, timeline: PxTimeline) {
+        self.timelines.push_back(Kept { job, map, timeline });
+        if self.timelines.len() > KEPT {
+            self.timelines.pop_front();
+        }
+    }
+
+    /// The timeline of the `%px` with this number; without one of the last `%px`, unless `newest`, a map, is newer.
+    pub fn timeline(&self, job: Option<JobId>, newest: Option<JobId>) -> Option<&PxTimeline> {
+        let mut all = self.timelines.iter().rev();
+        let found = match job {
+            Some(_) => all.find(|kept| kept.job == job),
+            None => all.next().filter(|kept| newest <= kept.map),
+        };
+        found.map(|kept| &kept.timeline)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::pool::{MapFailure, Payload, PoolEvent};
 use crate::session::places::panic_place;
 use crate::session::types::shorten;
 use crate::wire::world::CommTold;
-use crate::wire::{PanicInfo, RunEnd};
+use crate::wire::{PanicInfo, RunEnd, monotonic};
 
 /// How one engine ended the cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Leg {
     /// The engine keeps the cell's value.
     pub kept: Option<KeptNote>,
     pub busy: Duration,
+    /// When it had ended, since the flight's start.
+    pub ended_at: Duration,
     /// Output that is held back, in order.
     pub held: Vec<(Stream, String)>,
     /// The variables that the engine has when the cell has run.
@@ -59,6 +61,7 @@ impl Leg {
             sent: Vec::new(),
             kept: None,
             busy: Duration::ZERO,
+            ended_at: Duration::ZERO,
             held: Vec::new(),
             prints: [
                 Prints::new(Stream::Stdout, whole),
@@ -107,6 +110,8 @@ pub struct Flight {
     pub cell: CellId,
     pub legs: BTreeMap<EngineId, Leg>,
     pub started: Instant,
+    /// The same on the machine's monotonic clock, nanoseconds.
+    pub began: u64,
     pub(super) hold: Hold,
     /// Ctrl-C ends it: its engines, and those of its maps, are killed by the session.
     pub(super) interrupted: bool,
@@ -142,6 +147,7 @@ impl Flight {
             cell,
             legs,
             started: Instant::now(),
+            began: monotonic(),
             hold,
             interrupted: false,
             stopped: Vec::new(),
@@ -186,7 +192,7 @@ impl Flight {
         let busy = self.started.elapsed();
         if let Some(leg) = self.legs.get_mut(&engine).filter(|leg| leg.ended.is_none()) {
             leg.ended = Some(Ended::Died(cause.clone()));
-            leg.busy = busy;
+            (leg.busy, leg.ended_at) = (busy, busy);
         }
     }
 
@@ -252,8 +258,13 @@ impl Flight {
                 Vec::new()
             }
             PoolEvent::Broadcast { threads } => {
+                // They have begun together, and the last one has just ended.
+                let longest = threads.iter().map(|(busy, _)| *busy).max();
+                let began = self.started.elapsed();
+                let began = began.saturating_sub(longest.unwrap_or_default());
                 for (rank, (busy, panic)) in (0..).map(Rank).zip(threads) {
                     let leg = self.thread(rank);
+                    leg.ended_at = began + busy;
                     leg.busy = busy;
                     leg.ended = Some(panic.map_or(Ended::Returned, Ended::Panicked));
                 }
@@ -283,10 +294,11 @@ impl Flight {
 
     fn run_done(&mut self, engine: EngineId, busy: Duration, end: RunEnd) -> Vec<Shown> {
         let mut shown = self.finish_prints(engine);
+        let now = self.started.elapsed();
         let Some(leg) = self.legs.get_mut(&engine) else {
             return shown;
         };
-        leg.busy = busy;
+        (leg.busy, leg.ended_at) = (busy, now);
         let (ended, stray) = ended(leg, end);
         leg.ended = Some(ended);
         if let Some(panic) = stray {
