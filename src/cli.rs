@@ -62,6 +62,11 @@ struct Cli {
 enum Command {
     /// Run a notebook: the ```rust cells of a Markdown file, in order.
     Run(Run),
+    /// Be an engine of a session: what `%pool start mpi` has `mpiexec` start.
+    Engine {
+        /// Where the session listens.
+        session: String,
+    },
     /// The compilers that have outlived their sessions: the next session takes one over and starts at once.
     Warm {
         #[command(subcommand)]
@@ -124,6 +129,16 @@ pub fn main() -> ExitCode {
         let session = of.to_str().and_then(|pid| pid.parse().ok());
         return ended(engine::main(session).is_ok());
     }
+    if role == engine::mpi::ROLE {
+        let parent = arguments.next().unwrap_or_default();
+        let parent = parent.to_str().and_then(|pid| pid.parse().ok());
+        return ended(engine::mpi::serve_session(&of.to_string_lossy(), parent).is_ok());
+    }
+    if role == engine::mpi::guard::ROLE {
+        let command: Vec<_> = std::env::args_os().skip(3).collect();
+        let ended = engine::mpi::guard::main(Path::new(&of), &command);
+        return ended.map_or(ExitCode::FAILURE, |status| ExitCode::from(status as u8));
+    }
     if role == engine::guard::ROLE {
         return ended(engine::guard::main(&of.to_string_lossy()).is_ok());
     }
@@ -143,6 +158,7 @@ pub fn main() -> ExitCode {
     let cli = match cli.command {
         Some(Command::Warm { verb }) => return warm(verb),
         Some(Command::Store(call)) => return store::main(call),
+        Some(Command::Engine { session }) => return joined(&session),
         _ => cli,
     };
     match session(!cli.no_warm) {
@@ -184,6 +200,11 @@ fn ended(well: bool) -> ExitCode {
     }
 }
 
+fn joined(session: &str) -> ExitCode {
+    let ended = engine::mpi::main(session);
+    ended.map_or(ExitCode::FAILURE, |status| ExitCode::from(status as u8))
+}
+
 fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>> {
     // Nothing else is there yet that could render.
     let toolchain = Toolchain::find(|text| {
@@ -215,6 +236,7 @@ fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
         // These need no session.
         Some(Command::Warm { verb }) => warm(verb),
         Some(Command::Store(call)) => store::main(call),
+        Some(Command::Engine { session }) => joined(&session),
     }
 }
 

@@ -9,6 +9,7 @@
 mod constants;
 mod declarator;
 mod messages;
+pub mod mpi;
 mod names;
 mod parse;
 #[cfg(test)]

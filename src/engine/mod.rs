@@ -18,6 +18,7 @@ mod libraries;
 mod link;
 mod loader;
 mod memo;
+pub mod mpi;
 mod notes;
 mod outgoing;
 mod outs;

@@ -136,6 +136,7 @@ fn names(
                 name: None,
                 init: None,
                 items: None,
+                mpi: None,
             };
             passing.push(session.start_pool(request, sink)?.0);
         }

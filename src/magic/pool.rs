@@ -13,7 +13,7 @@ use super::values::{TargetsPart, targets};
 use super::{Call, Example, Magic};
 use crate::cell::position;
 use crate::ids::PoolName;
-use crate::outcome::{Event, Field, PoolKind, Report, Sink, Table};
+use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
 use crate::pool::{EngineState, Work};
 use crate::session::{Code, Done, Failed, Pool, PoolRequest, Session};
 
@@ -61,10 +61,13 @@ enum Verb {
 struct Start {
     /// what an engine is
     #[arg(default_value = "processes", value_parser = Kind)]
-    kind: PoolKind,
+    kind: Started,
     /// how many engines; as many as cores without it
     #[arg(short = 'n', value_name = "N", allow_hyphen_values = true)]
     size: Option<i64>,
+    /// what starts the engines of an MPI pool: `mpiexec` without it; `{n}` stands for their number
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
+    launcher: Option<String>,
     /// what to call it: p0, p1, … without it
     #[arg(long)]
     name: Option<String>,
@@ -81,19 +84,28 @@ struct Start {
     items: Option<NonZeroU64>,
 }
 
+/// What can be started.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Started {
+    Processes,
+    Threads,
+    /// Processes that `mpiexec` starts, whose messages are MPI's.
+    Mpi,
+}
+
 /// Reads a kind of pool; a number in its place is told where it belongs.
 #[derive(Clone)]
 struct Kind;
 
 impl TypedValueParser for Kind {
-    type Value = PoolKind;
+    type Value = Started;
 
     fn parse_ref(
         &self,
         command: &Command,
         argument: Option<&Arg>,
         value: &OsStr,
-    ) -> Result<PoolKind, clap::Error> {
+    ) -> Result<Started, clap::Error> {
         let read = EnumValueParser::new().parse_ref(command, argument, value);
         read.map_err(|mut error| {
             let number = value.to_str().filter(|text| text.parse::<i64>().is_ok());
@@ -106,8 +118,8 @@ impl TypedValueParser for Kind {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let kinds = PoolKind::value_variants().iter();
-        Some(Box::new(kinds.filter_map(PoolKind::to_possible_value)))
+        let kinds = Started::value_variants().iter();
+        Some(Box::new(kinds.filter_map(Started::to_possible_value)))
     }
 }
 
@@ -154,7 +166,15 @@ impl Start {
         session: &mut Session,
         sink: &mut dyn Sink,
     ) -> Result<String, Failed> {
-        let kind = self.kind;
+        let kind = match self.kind {
+            Started::Threads => PoolKind::Threads,
+            Started::Processes | Started::Mpi => PoolKind::Processes,
+        };
+        let mpi = match (self.kind, &self.launcher) {
+            (Started::Mpi, launcher) => Some(session.prepare_mpi(launcher.as_deref(), sink)?),
+            (_, Some(_)) => return Err(Report::usage(MpiCause::LauncherWithoutMpi).into()),
+            (_, None) => None,
+        };
         let init = self.init.map(|code| {
             let at = call.text.find(&code).unwrap_or_default();
             Code::default().user(&code, position(&call.text[..at], call.at))
@@ -165,6 +185,7 @@ impl Start {
             name: self.name,
             init,
             items: self.items,
+            mpi,
         };
         let (pool, took) = session.start_pool(request, sink)?;
         let how = match kind {
@@ -235,11 +256,13 @@ fn described(pool: &Pool) -> String {
         Some(1) => ", a new process for each item".to_owned(),
         Some(items) => format!(", a new process after every {items} items"),
     };
+    let (kind, by) = match &pool.mpi {
+        Some(start) => ("MPI", format!(", {}", start.launcher)),
+        None => (kind_word(pool.kind), String::new()),
+    };
     format!(
-        "pool {}: {} {} {engines}{items}",
-        pool.name,
-        pool.size,
-        kind_word(pool.kind)
+        "pool {}: {} {kind} {engines}{by}{items}",
+        pool.name, pool.size
     )
 }
 

@@ -266,7 +266,7 @@ fn a_mistyped_word_gets_the_nearest_one() {
     );
     assert_eq!(
         refusal(read("%pool start forks")),
-        "%pool: invalid value 'forks' for '[KIND]' · one of processes, threads"
+        "%pool: invalid value 'forks' for '[KIND]' · one of processes, threads, mpi"
     );
 }
 

@@ -28,6 +28,14 @@ pub enum DeathCause {
     /// It could not be ended, and nobody waits for it any more.
     GivenUp,
     Unknown,
+    /// MPI has ended it, because this one had ended.
+    Together {
+        first: Rank,
+    },
+    /// What had to start it did not; its words.
+    Launcher {
+        says: String,
+    },
 }
 
 /// The deaths of the processes that one engine was during a map.
@@ -54,6 +62,8 @@ pub enum EngineChange {
         rank: Rank,
         cause: DeathCause,
         lost: Vec<String>,
+        /// All others of the pool have ended with it.
+        all: bool,
     },
     /// The local engine, for which another one stands in.
     LocalDied {

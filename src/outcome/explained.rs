@@ -215,6 +215,39 @@ pub enum PoolCause {
         engines: u32,
         seconds: u64,
     },
+    Mpi(MpiCause),
+}
+
+/// Why something is not done with engines that `mpiexec` starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MpiCause {
+    /// There is no such program, of those that were looked for.
+    NoLauncher {
+        programs: Vec<String>,
+    },
+    /// There is a compiler of MPI's nowhere.
+    NoCompiler {
+        programs: Vec<String>,
+    },
+    /// The launcher's words cannot be read.
+    LauncherWords {
+        text: String,
+    },
+    /// It does not compile; what the compiler says.
+    Refused {
+        program: String,
+        says: String,
+    },
+    /// One process cannot take another's place.
+    NotExchanged,
+    /// Engines are not started and stopped alone.
+    NotResized {
+        pool: PoolName,
+        size: u32,
+    },
+    AllRestart,
+    /// A launcher is for this kind of pool alone.
+    LauncherWithoutMpi,
 }
 
 /// Why a value that a cell has shown is not there.
@@ -393,3 +426,9 @@ macro_rules! causes {
     )*};
 }
 causes!(Code: CodeCause Map: MapCause Pool: PoolCause Session: SessionCause);
+
+impl From<MpiCause> for Cause {
+    fn from(cause: MpiCause) -> Self {
+        Self::Pool(PoolCause::Mpi(cause))
+    }
+}

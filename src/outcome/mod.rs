@@ -18,8 +18,9 @@ pub use comm::{
 };
 pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
 pub use explained::{
-    Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, NotExchanged,
-    NotForThreads, NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept, Unshown,
+    Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, MpiCause,
+    NotExchanged, NotForThreads, NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept,
+    Unshown,
 };
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,

@@ -1,21 +1,27 @@
 //! What the session has the hub do.
 
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use super::deaths::LAST_BREATH;
 use super::engine::Engine;
 use super::hub::State;
 use super::map::Map;
-use super::{Command, EndEarly, JobRecord, Launch, PoolEvent, PoolUse, Run, WhichMaps, Work};
+use super::{
+    Command, EndEarly, EngineState, JobRecord, Launch, PoolEvent, PoolUse, Run, WhichMaps, Work,
+};
 use crate::ids::{EngineId, JobId};
 use crate::outcome::{DeathCause, Timeline};
 use crate::wire::{Payload, ToEngine};
-use nix::sys::signal::Signal;
+
+/// How long the engines of an MPI pool may take to leave MPI.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl State {
     pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::Launch(launch) => self.launch(launch),
+            Command::LaunchTogether(launches) => self.launch_together(launches),
             Command::Run(run) => self.run(run),
             Command::Stop(engines) => self.stop(engines),
             Command::Signal(engines, signal) => {
@@ -170,10 +176,14 @@ impl State {
             .filter_map(|engine| self.engines.remove(engine))
             .collect();
         for process in &stopped {
-            process.link.signal(Signal::SIGKILL);
+            process.link.dismiss(process.state == EngineState::Idle);
         }
         for process in &mut stopped {
-            process.link.bury(LAST_BREATH);
+            let patience = match process.launch.mpi {
+                Some(_) => FAREWELL,
+                None => LAST_BREATH,
+            };
+            process.link.bury(patience);
         }
         let pools = stopped.iter().filter_map(|of| of.launch.pool.clone());
         self.world_without(&pools.collect::<Vec<_>>());

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::engine::Engine;
 use super::hub::State;
+use super::link::Link;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
 use crate::ids::{EngineId, Rank};
 use crate::outcome::DeathCause;
@@ -31,6 +32,9 @@ impl State {
 
     /// `error` is why its connection ended.
     pub(super) fn bury(&mut self, engine: EngineId, error: Option<&WireError>) {
+        if self.is_of_world(engine) {
+            return self.bury_world(engine, error);
+        }
         self.pass_on_prints(engine, usize::MAX);
         let Some(process) = self.engines.get_mut(&engine) else {
             return;
@@ -112,14 +116,19 @@ impl State {
 
     /// Starts other processes in the place of those that are dead when a map begins, and tells so.
     pub(super) fn revive(&mut self, caller: EngineId, engines: &mut [(EngineId, Rank, bool)]) {
+        let cause = |engine: &EngineId| match &self.engines.get(engine)?.state {
+            EngineState::Dead(cause) => Some(cause.clone()),
+            _ => None,
+        };
+        let ids = engines.iter().map(|(engine, ..)| *engine);
+        let causes: Vec<_> = ids.map(|engine| (engine, cause(&engine))).collect();
         let mut dead = Vec::new();
-        for (engine, _, alive) in engines.iter_mut().filter(|(.., alive)| !alive) {
-            let state = self.engines.get(engine).map(|process| &process.state);
-            if let Some(EngineState::Dead(cause)) = state.cloned()
-                && self.replace(*engine)
+        for ((engine, cause), (.., alive)) in causes.into_iter().zip(engines) {
+            if let (Some(cause), false) = (cause, *alive)
+                && self.replace(engine)
             {
                 *alive = true;
-                dead.push((*engine, cause));
+                dead.push((engine, cause));
             }
         }
         if !dead.is_empty() {
@@ -129,29 +138,40 @@ impl State {
 
     /// Starts another process in the place of one that has died.
     fn replace(&mut self, engine: EngineId) -> bool {
+        if self.is_of_world(engine) {
+            return self.replace_world(engine);
+        }
         let Some(old) = self.engines.get(&engine) else {
             return false;
         };
         match self.launcher.launch(&old.launch) {
             Ok(link) => {
-                let mut new = Engine::new(old.launch.clone(), link);
-                (new.tasks, new.busy) = (old.tasks, old.busy);
-                if let Some(pool) = &new.launch.pool {
-                    self.world_joined(pool, new.launch.rank, new.launch.size);
-                }
-                let init = new.launch.init.clone();
-                self.engines.insert(engine, new);
-                if let Some(Init { entry, cell }) = init {
-                    let pools = self.pools.iter().map(PoolUse::spec).collect();
-                    let run = self.run_message(entry, pools);
-                    if let Some(process) = self.engines.get_mut(&engine) {
-                        process.begins(Work::Cell(cell));
-                    }
-                    self.send(engine, &run, &Payload::None);
-                }
+                self.stands_in(engine, link);
                 true
             }
             Err(_) => false,
+        }
+    }
+
+    /// This is the process that an engine is now.
+    pub(super) fn stands_in(&mut self, engine: EngineId, link: Box<dyn Link>) {
+        let Some(old) = self.engines.get(&engine) else {
+            return;
+        };
+        let mut new = Engine::new(old.launch.clone(), link);
+        (new.tasks, new.busy) = (old.tasks, old.busy);
+        if let Some(pool) = &new.launch.pool {
+            self.world_joined(pool, new.launch.rank, new.launch.size);
+        }
+        let init = new.launch.init.clone();
+        self.engines.insert(engine, new);
+        if let Some(Init { entry, cell }) = init {
+            let pools = self.pools.iter().map(PoolUse::spec).collect();
+            let run = self.run_message(entry, pools);
+            if let Some(process) = self.engines.get_mut(&engine) {
+                process.begins(Work::Cell(cell));
+            }
+            self.send(engine, &run, &Payload::None);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::Launch;
+use super::{Launch, MpiStart};
 use crate::ids::JobId;
 use crate::outcome::{DeathCause, Stream};
 use crate::wire::{FromEngine, Payload, ToEngine, WireError};
@@ -15,6 +15,13 @@ use crate::wire::{FromEngine, Payload, ToEngine, WireError};
 /// Where engines come from.
 pub trait Launcher: Send {
     fn launch(&mut self, launch: &Launch) -> io::Result<Box<dyn Link>>;
+
+    /// Starts engines that begin and end together, by rank.
+    fn launch_together(
+        &mut self,
+        launches: &[Launch],
+        start: &MpiStart,
+    ) -> io::Result<Vec<Box<dyn Link>>>;
 
     /// A variable of the environment that later engines begin with; `None`: they do not have it.
     fn set_environment(&mut self, name: &str, value: Option<&str>);
@@ -52,6 +59,11 @@ pub trait Link: Send {
     fn stop_job(&self, job: JobId);
 
     fn signal(&self, signal: Signal);
+
+    /// It is not wanted any more.
+    fn dismiss(&self, _is_idle: bool) {
+        self.signal(Signal::SIGKILL);
+    }
 
     /// Whether the engine has ended, and how.
     fn has_ended(&mut self) -> Option<DeathCause>;

@@ -7,8 +7,8 @@
 //!
 //! | seam | says | so far |
 //! |---|---|---|
-//! | `link::Link` | one engine as the hub sees it | a process on this host; a recorder for tests |
-//! | `link::Launcher` | where engines come from | fork and exec |
+//! | `link::Link` | one engine as the hub sees it | a process on this host; one that `mpiexec` started; a recorder for tests |
+//! | `link::Launcher` | where engines come from | fork and exec; `mpiexec`, all of a pool at once |
 //! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 //! | `wire::Runs` | what a chunk runs | a function of an artifact |
@@ -31,10 +31,13 @@ mod jobs;
 mod ledger;
 mod link;
 mod map;
+mod mpi;
 mod prints;
 mod process;
 mod schedule;
+mod together;
 mod turns;
+mod wires;
 mod worlds;
 
 use std::num::NonZeroU64;
@@ -69,6 +72,31 @@ pub struct Launch {
     pub init: Option<Init>,
     /// Items of maps after which another process stands in for it.
     pub items: Option<NonZeroU64>,
+    /// It begins and ends with all others of its pool.
+    pub mpi: Option<Arc<MpiStart>>,
+}
+
+/// How the engines of an MPI pool are started.
+#[derive(Clone, Debug)]
+pub struct MpiStart {
+    /// What stands before the engine's own command; `{n}` is the number of engines.
+    pub command: Vec<String>,
+    /// Which MPI the command is of, as it says itself: `Open MPI 4.1.4`.
+    pub launcher: String,
+    /// A shared object, through which engines reach MPI.
+    pub shim: Arc<OwnedFd>,
+}
+
+impl MpiStart {
+    /// Why a library that counts `size` processes instead of `wanted` cannot be used.
+    fn other_library(&self, size: u32, wanted: usize, library: &str) -> String {
+        let program = self.command.first().map_or("mpiexec", String::as_str);
+        format!(
+            "`{program}` started {wanted} processes, but to the MPI library of `mpicc` each of them is one of {size}: \
+             the two are of different MPIs, `{program}` of {}, `mpicc` of {library}",
+            self.launcher
+        )
+    }
 }
 
 /// A function of an artifact that engines run.
@@ -211,6 +239,8 @@ pub enum EngineState {
 
 enum Command {
     Launch(Launch),
+    /// The engines of an MPI pool, by rank.
+    LaunchTogether(Vec<Launch>),
     Run(Run),
     /// Ends engines without a `Died` event.
     Stop(Vec<EngineId>),
@@ -280,6 +310,11 @@ impl Hub {
 
     pub fn launch(&self, launch: Launch) {
         self.tell(Command::Launch(launch));
+    }
+
+    /// Starts the engines of an MPI pool, by rank.
+    pub fn launch_together(&self, launches: Vec<Launch>) {
+        self.tell(Command::LaunchTogether(launches));
     }
 
     pub fn run(&self, run: Run) {

@@ -32,6 +32,8 @@ impl fmt::Display for DeathCause {
             Self::EndedBefore => f.write_str("it had ended before"),
             Self::GivenUp => f.write_str("it could not be ended"),
             Self::Unknown => f.write_str("ended"),
+            Self::Together { first } => write!(f, "ended by MPI with engine {first}"),
+            Self::Launcher { says } => f.write_str(says),
         }
     }
 }
@@ -64,8 +66,14 @@ pub(crate) fn change_words(change: &EngineChange) -> String {
             rank,
             cause,
             lost,
+            all,
         } => {
-            let next = "the next %px or map starts it again";
+            let next = match all {
+                false => "the next %px or map starts it again",
+                true => {
+                    "MPI has ended the others; the next %px or map, or `%pool restart`, starts all of them again"
+                }
+            };
             format!(
                 "engine {rank} of {pool} died: {}; {next}",
                 death(cause, lost)
@@ -329,6 +337,7 @@ mod tests {
                 rank: Rank(1),
                 cause: DeathCause::Exit(3),
                 lost: lost.iter().map(|name| (*name).to_owned()).collect(),
+                all: false,
             })
         };
         let next = "the next %px or map starts it again";

@@ -7,7 +7,7 @@ use annotate_snippets::normalize_untrusted_str;
 use super::engines::death;
 use super::{Style, comm, text};
 use crate::ids::Rank;
-use crate::outcome::EngineOutcome;
+use crate::outcome::{DeathCause, EngineOutcome};
 
 /// One distinct failure, the engines it befell, and where there is one what to do now.
 pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) -> String {
@@ -20,8 +20,16 @@ pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) ->
         EngineOutcome::Interrupted => ("interrupted", "".into()),
         EngineOutcome::Comm(trouble) => return comm::trouble(trouble, style),
     };
+    let with_another = matches!(
+        outcome,
+        EngineOutcome::Died {
+            cause: DeathCause::Together { .. },
+            ..
+        }
+    );
     let head = format!("{} {what}", text::engines(ranks));
     let head = match outcome {
+        _ if with_another => style.warning(&text::engines(ranks)),
         EngineOutcome::Skipped { .. } | EngineOutcome::Interrupted => style.warning(&head),
         _ => style.failure(&head),
     };
@@ -36,6 +44,7 @@ pub(crate) fn failure(ranks: &[Rank], outcome: &EngineOutcome, style: &Style) ->
         } => {
             out.push_str(&format!("  {} {place}\n", style.faint("-->")));
         }
+        EngineOutcome::Died { .. } if with_another => {}
         EngineOutcome::Died { .. } => {
             let them = if ranks.len() == 1 { "it" } else { "them" };
             let next = format!("the next %px or map starts {them} again");
@@ -51,7 +60,6 @@ mod tests {
     use super::super::px::px;
     use super::super::samples::{done, panicked, px as sample};
     use super::*;
-    use crate::outcome::DeathCause;
 
     fn show(outcomes: Vec<EngineOutcome>) -> String {
         px(&sample(outcomes), &Style::plain(80))

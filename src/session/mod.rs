@@ -18,6 +18,7 @@ mod jobs;
 mod map;
 mod marks;
 mod memo;
+mod mpi;
 mod names;
 mod namespace;
 mod outs;

@@ -189,6 +189,7 @@ impl Session {
             name: None,
             init: None,
             items: None,
+            mpi: None,
         };
         let (pool, _) = self.start_pool(pool, sink)?;
         Ok(Borrowed {

@@ -7,7 +7,7 @@ use super::crew::entry_of;
 use super::{Code, Failed, Pool, PoolRequest, Session};
 use crate::cell::Targets;
 use crate::ids::{CellId, EngineId, PoolName, Rank};
-use crate::outcome::{About, EngineChange, Event, PoolKind, Report, Sink};
+use crate::outcome::{About, EngineChange, Event, MpiCause, PoolKind, Report, Sink};
 use crate::pool::Init;
 
 /// What engines begin with has not run through on all of them.
@@ -100,7 +100,11 @@ impl Session {
             .hint("its threads begin and end with each cell; `%reset` restarts the local engine")
             .into());
         }
-        let ranks = pool.ranks(targets)?;
+        let mut ranks = pool.ranks(targets)?;
+        if pool.mpi.is_some() && ranks.len() < pool.engines.len() {
+            return Err(Report::usage(MpiCause::AllRestart).into());
+        }
+        ranks.sort();
         let since = Instant::now();
         let lost = self.restart(&pool.name, &ranks, sink)?;
         let pool = self.pool_named(None)?.clone();
@@ -129,6 +133,10 @@ impl Session {
     /// Puts new engines in the place of killed ones, and names what was lost.
     pub(super) fn replace(&mut self, killed: &[EngineId], sink: &mut dyn Sink) {
         for (pool, ranks) in self.crew.ranks_of(killed) {
+            let ranks = match self.pool_named(Some(&pool.0)) {
+                Ok(pool) => pool.with_others(&ranks),
+                Err(_) => ranks,
+            };
             let lost = self.restart(&pool, &ranks, sink);
             sink.send(restarted(self.cell(), &pool, &ranks, lost));
         }
@@ -145,6 +153,7 @@ impl Session {
             return;
         }
         let ranks: Vec<Rank> = dead.iter().map(|(rank, _)| *rank).collect();
+        let ranks = pool.with_others(&ranks);
         match self.restart(&name, &ranks, sink) {
             Ok(lost) => {
                 let pool = name;
@@ -170,6 +179,7 @@ impl Session {
             let Some((_, killed)) = self.crew.ranks_of(&killed).pop() else {
                 break;
             };
+            let killed = self.pool_named(Some(&pool.0))?.with_others(&killed);
             let lost = self.crew.renew(pool, &killed, sink);
             let is_up = lost.is_ok();
             sink.send(restarted(self.cell(), pool, &killed, lost));

@@ -110,6 +110,7 @@ impl Session {
             name: None,
             init: None,
             items: None,
+            mpi: None,
         };
         let (pool, _) = self.start_pool(pool, sink)?;
         let measured = self.measured(&pool, request, map, sink);

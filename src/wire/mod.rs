@@ -5,6 +5,7 @@
 
 mod channel;
 mod frame;
+pub mod join;
 mod message;
 pub mod places;
 pub mod world;

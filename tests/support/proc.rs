@@ -35,7 +35,8 @@ fn all() -> Vec<Entry> {
     names.filter_map(|name| entry(name.parse().ok()?)).collect()
 }
 
-fn arguments(pid: i32) -> String {
+/// Its command line.
+pub fn arguments(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }

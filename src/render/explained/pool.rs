@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::outcome::{EngineOutcome, FirstFailure, NotKept, PoolCause};
+use crate::outcome::{EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause};
 use crate::render::comm;
 
 pub(super) fn what(cause: &PoolCause) -> String {
@@ -21,9 +21,70 @@ pub(super) fn what(cause: &PoolCause) -> String {
         }
         PoolCause::NotStarted { why } => format!("an engine could not be started: {why}"),
         PoolCause::DiedAtStart(cause) => format!("an engine died while it started: {cause}"),
+        PoolCause::Mpi(cause) => mpi_what(cause),
         PoolCause::NoAnswer { engines, seconds } => {
             format!("{engines} engines did not answer within {seconds} s")
         }
+    }
+}
+
+fn mpi_what(cause: &MpiCause) -> String {
+    match cause {
+        MpiCause::NoLauncher { programs } => {
+            format!("there is no {} here to start MPI's processes", or(programs))
+        }
+        MpiCause::NoCompiler { programs } => {
+            format!(
+                "there is no {} here, which engines need to reach MPI",
+                or(programs)
+            )
+        }
+        MpiCause::LauncherWords { text } => format!("`--launcher '{text}'` is no command"),
+        MpiCause::Refused { program, says } => {
+            format!("`{program}` does not compile what engines need to reach MPI: {says}")
+        }
+        MpiCause::NotExchanged => {
+            "a process of MPI's cannot be exchanged for a new one while the others go on".to_owned()
+        }
+        MpiCause::NotResized { pool, .. } => {
+            format!("{pool} cannot be resized: MPI has a fixed number of processes")
+        }
+        MpiCause::AllRestart => "MPI's processes begin and end together".to_owned(),
+        MpiCause::LauncherWithoutMpi => {
+            "`--launcher` is for `%pool start mpi`: others are started by regatta itself".to_owned()
+        }
+    }
+}
+
+fn mpi_hint(cause: &MpiCause) -> String {
+    match cause {
+        MpiCause::NoLauncher { .. } => "install one: `apt install openmpi-bin libopenmpi-dev`, or \
+            `apt install mpich libmpich-dev` (Debian, Ubuntu); `--launcher 'srun -n {n}'` names another command"
+            .to_owned(),
+        MpiCause::NoCompiler { .. } => "install it: `apt install libopenmpi-dev` for Open MPI, `apt install libmpich-dev` for \
+            MPICH (Debian, Ubuntu); `%env MPICC=…` names another"
+            .to_owned(),
+        MpiCause::LauncherWords { .. } => {
+            "as in a shell: `--launcher 'mpiexec.mpich -n {n}'`; `{n}` is the number of engines".to_owned()
+        }
+        MpiCause::Refused { .. } => {
+            "does it compile a program of yours with `#include <mpi.h>`? `%env MPICC=…` names another".to_owned()
+        }
+        MpiCause::NotExchanged => "leave `--tasks-per-engine` out".to_owned(),
+        MpiCause::NotResized { size, .. } => {
+            format!("`%pool stop`, then `%pool start mpi -n {size}`")
+        }
+        MpiCause::AllRestart => "`%pool restart` starts all of them anew".to_owned(),
+        MpiCause::LauncherWithoutMpi => "`%pool start mpi --launcher …`".to_owned(),
+    }
+}
+
+/// `a`, `b` or `c`
+fn or(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
     }
 }
 
@@ -52,6 +113,7 @@ pub(super) fn hint(cause: &PoolCause) -> Option<String> {
         PoolCause::NotStarted { .. } => {
             "fewer engines need fewer processes and file descriptors: `-n N`".to_owned()
         }
+        PoolCause::Mpi(cause) => mpi_hint(cause),
         PoolCause::DiedAtStart(_) | PoolCause::NoAnswer { .. } => return None,
     })
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Crew;
 use super::prints::{Prints, Told};
+use super::{Crew, Pool};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
     About, DeathCause, EngineChange, Event, Gone, JobEnd, Origin, Sink, Stream, Timing, Value,
@@ -210,12 +210,23 @@ impl Crew {
         if self.flights.values().any(|flight| flight.interrupted) {
             return;
         }
+        // It has ended with another, of which this is told.
+        if matches!(cause, DeathCause::Together { .. }) {
+            return;
+        }
         let died = if let Some((pool, rank)) = self.place(engine) {
+            let of = |other: &&Pool| other.name == pool;
+            let all = self
+                .pools
+                .iter()
+                .find(of)
+                .is_some_and(|it| it.mpi.is_some());
             EngineChange::Died {
                 pool,
                 rank,
                 cause,
                 lost,
+                all,
             }
         } else if engine == self.local {
             self.launch_local();

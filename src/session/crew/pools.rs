@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use super::{Crew, is_ours};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
-use crate::outcome::{DeathCause, PoolCause, PoolKind, Report, Sink};
-use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, WhichMaps};
+use crate::outcome::{DeathCause, MpiCause, PoolCause, PoolKind, Report, Sink};
+use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, MpiStart, PoolUse, WhichMaps};
 use crate::session::{Code, Failed};
 
 /// More engines than this are a slip of the finger.
@@ -24,6 +25,8 @@ pub struct Pool {
     pub init: Option<Code>,
     /// Items of maps that one process does.
     pub items: Option<NonZeroU64>,
+    /// Its engines are started by `mpiexec`, and begin and end together.
+    pub mpi: Option<Arc<MpiStart>>,
 }
 
 /// What a pool is started as.
@@ -38,11 +41,16 @@ pub struct PoolRequest {
     pub init: Option<Code>,
     /// Items of maps that one process does, before another takes its place.
     pub items: Option<NonZeroU64>,
+    /// Its engines are started by `mpiexec`.
+    pub mpi: Option<Arc<MpiStart>>,
 }
 
 impl PoolRequest {
-    /// Threads have nothing of their own.
+    /// Threads have nothing of their own, and MPI's processes are not exchanged for others.
     fn check(&self) -> Result<(), Report> {
+        if self.mpi.is_some() && self.items.is_some() {
+            return Err(Report::usage(MpiCause::NotExchanged));
+        }
         if self.kind != PoolKind::Threads {
             return Ok(());
         }
@@ -60,6 +68,14 @@ impl Pool {
     /// Every engine that is a process.
     pub fn all_ranks(&self) -> Vec<Rank> {
         (0..self.engines.len() as u32).map(Rank).collect()
+    }
+
+    /// These ranks, and those that begin and end with them.
+    pub fn with_others(&self, ranks: &[Rank]) -> Vec<Rank> {
+        match self.mpi {
+            Some(_) if !ranks.is_empty() => self.all_ranks(),
+            _ => ranks.to_vec(),
+        }
     }
 
     /// The engines that are meant.
@@ -106,15 +122,22 @@ impl Crew {
             name,
             init,
             items,
+            mpi,
         } = request;
         let size = checked_size(size.unwrap_or_else(|| cores().into()))?;
+        let letter = match kind {
+            _ if mpi.is_some() => "mpi",
+            PoolKind::Threads => "t",
+            PoolKind::Processes => "p",
+        };
         let mut pool = Pool {
-            name: self.free_name(name.as_deref(), kind)?,
+            name: self.free_name(name.as_deref(), letter)?,
             kind,
             size,
             engines: Vec::new(),
             init,
             items,
+            mpi,
         };
         if kind == PoolKind::Processes {
             pool.engines = self.launch_all((0..size).map(Rank), size, &pool, sink)?;
@@ -132,9 +155,7 @@ impl Crew {
         pool: &Pool,
         sink: &mut dyn Sink,
     ) -> Result<Vec<EngineId>, Failed> {
-        let new: Vec<EngineId> = ranks
-            .map(|rank| self.launch(rank, size, Some(pool)))
-            .collect();
+        let new = self.launch_some(ranks, size, pool);
         if let Err(failed) = self.wait_until_up(&new, sink) {
             self.discard(&new);
             self.hub.settle();
@@ -143,7 +164,25 @@ impl Crew {
         Ok(new)
     }
 
-    fn free_name(&self, name: Option<&str>, kind: PoolKind) -> Result<PoolName, Report> {
+    /// Launches engines, which may not come up.
+    fn launch_some(
+        &mut self,
+        ranks: impl Iterator<Item = Rank>,
+        size: u32,
+        pool: &Pool,
+    ) -> Vec<EngineId> {
+        let launches: Vec<Launch> = ranks
+            .map(|rank| self.next_launch(rank, size, Some(pool)))
+            .collect();
+        let new = launches.iter().map(|launch| launch.id).collect();
+        match pool.mpi {
+            Some(_) => self.hub.launch_together(launches),
+            None => launches.into_iter().for_each(|it| self.hub.launch(it)),
+        }
+        new
+    }
+
+    fn free_name(&self, name: Option<&str>, letter: &str) -> Result<PoolName, Report> {
         let taken = |name: &str| self.pools.iter().any(|pool| pool.name.0 == name);
         if let Some(name) = name {
             let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
@@ -155,11 +194,10 @@ impl Crew {
             }
             return Ok(PoolName(name.to_owned()));
         }
-        let letter = if kind == PoolKind::Threads { 't' } else { 'p' };
         let free = (0..)
             .map(|n| format!("{letter}{n}"))
             .find(|name| !taken(name));
-        Ok(PoolName(free.unwrap_or_else(|| letter.to_string())))
+        Ok(PoolName(free.unwrap_or_else(|| letter.to_owned())))
     }
 
     /// Ends pools; all of them when `name` is `None` and `all` is set.
@@ -197,6 +235,13 @@ impl Crew {
     pub fn resize(&mut self, size: i64, sink: &mut dyn Sink) -> Result<(Pool, Vec<Rank>), Failed> {
         let size = checked_size(size)?;
         let mut pool = self.pool_named(None)?.clone();
+        if pool.mpi.is_some() {
+            return Err(Report::usage(MpiCause::NotResized {
+                pool: pool.name,
+                size,
+            })
+            .into());
+        }
         if pool.kind == PoolKind::Processes {
             if (size as usize) < pool.engines.len() {
                 let gone = pool.engines.split_off(size as usize);
@@ -221,6 +266,7 @@ impl Crew {
         sink: &mut dyn Sink,
     ) -> Result<Vec<String>, Failed> {
         let mut pool = self.pool_named(Some(&pool.0))?.clone();
+        let ranks = &pool.with_others(ranks);
         let mut lost = Vec::new();
         let old: Vec<EngineId> = ranks
             .iter()
@@ -232,13 +278,11 @@ impl Crew {
             lost.extend(self.graves.remove(engine).unwrap_or_default());
         }
         self.discard(&old);
-        let mut new = Vec::new();
-        for rank in ranks {
-            let engine = self.launch(*rank, pool.size, Some(&pool));
+        let new = self.launch_some(ranks.iter().copied(), pool.size, &pool);
+        for (rank, engine) in ranks.iter().zip(&new) {
             if let Some(slot) = pool.engines.get_mut(rank.0 as usize) {
-                *slot = engine;
+                *slot = *engine;
             }
-            new.push(engine);
         }
         self.put_back(pool);
         lost.sort();
@@ -326,21 +370,23 @@ impl Crew {
         self.namespaces.remove(&self.local);
         self.graves.remove(&self.local);
         self.outs.engine_gone();
-        self.local = self.launch(Rank(0), 1, None);
+        let launch = self.next_launch(Rank(0), 1, None);
+        self.local = launch.id;
+        self.hub.launch(launch);
     }
 
-    fn launch(&mut self, rank: Rank, size: u32, pool: Option<&Pool>) -> EngineId {
+    fn next_launch(&mut self, rank: Rank, size: u32, pool: Option<&Pool>) -> Launch {
         let id = EngineId(self.next_engine);
         self.next_engine += 1;
-        self.hub.launch(Launch {
+        Launch {
             id,
             rank,
             size,
             pool: pool.map(|pool| pool.name.clone()),
             init: None,
             items: pool.and_then(|pool| pool.items),
-        });
-        id
+            mpi: pool.and_then(|pool| pool.mpi.clone()),
+        }
     }
 
     /// What the next cell's maps may use; the pool in use comes first.

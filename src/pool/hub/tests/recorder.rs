@@ -15,8 +15,8 @@ use regatta_cell::options::{MapOptions, Schedule};
 use super::*;
 use crate::ids::ArtifactId;
 use crate::outcome::DeathCause;
-use crate::pool::Launch;
 use crate::pool::link::Link;
+use crate::pool::{Launch, MpiStart};
 use crate::wire::{
     Channel, ChunkEnded, EAGER, FromCaller, FunctionAddress, MapBegin, PanicInfo, Service, Span,
     ToCaller, WireError, Workers,
@@ -198,6 +198,14 @@ impl Launcher for Office {
         let mut desks = self.desks.lock().unwrap();
         desks.insert(launch.id, desk.clone());
         Ok(Box::new(Recorder { desk }))
+    }
+
+    fn launch_together(
+        &mut self,
+        launches: &[Launch],
+        _: &MpiStart,
+    ) -> std::io::Result<Vec<Box<dyn Link>>> {
+        launches.iter().map(|launch| self.launch(launch)).collect()
     }
 
     fn set_environment(&mut self, _: &str, _: Option<&str>) {}

@@ -70,6 +70,7 @@ impl World {
             pool: None,
             init: None,
             items: None,
+            mpi: None,
         }));
         let (ours, theirs) = UnixStream::pair().unwrap();
         let caller = Channel::new(theirs);

@@ -90,6 +90,7 @@ impl World {
                 pool: (id != LOCAL).then(|| pool.clone()),
                 init: None,
                 items: None,
+                mpi: None,
             }));
         }
         let (ours, theirs) = UnixStream::pair().unwrap();

@@ -1,0 +1,125 @@
+//! The engines of an MPI pool: they begin and end together.
+
+use super::engine::Engine;
+use super::hub::State;
+use super::{EngineState, Launch, PoolEvent};
+use crate::ids::EngineId;
+use crate::outcome::DeathCause;
+use crate::wire::{VERSION, WireError};
+
+use super::deaths::LAST_BREATH;
+
+impl State {
+    pub(super) fn launch_together(&mut self, launches: Vec<Launch>) {
+        let Some(start) = launches.first().and_then(|launch| launch.mpi.clone()) else {
+            return;
+        };
+        match self.launcher.launch_together(&launches, &start) {
+            Ok(links) => {
+                for (launch, link) in launches.into_iter().zip(links) {
+                    if let Some(pool) = &launch.pool {
+                        self.world_joined(pool, launch.rank, launch.size);
+                    }
+                    self.engines.insert(launch.id, Engine::new(launch, link));
+                }
+            }
+            Err(error) => {
+                for Launch { id: engine, .. } in launches {
+                    let why = error.to_string();
+                    self.emit(engine, PoolEvent::NotStarted { engine, why });
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_of_world(&self, engine: EngineId) -> bool {
+        let process = self.engines.get(&engine);
+        process.is_some_and(|process| process.launch.mpi.is_some())
+    }
+
+    /// All engines of the pool of this one, by rank.
+    fn members_with(&self, engine: EngineId) -> Vec<EngineId> {
+        let Some(pool) = self.engines.get(&engine).map(|it| it.launch.pool.clone()) else {
+            return Vec::new();
+        };
+        let all = self.engines.iter();
+        let mut all: Vec<_> = all.filter(|(_, other)| other.launch.pool == pool).collect();
+        all.sort_by_key(|(_, other)| other.launch.rank);
+        all.into_iter().map(|(engine, _)| *engine).collect()
+    }
+
+    /// One has ended, and so have all. The first to end is told first.
+    pub(super) fn bury_world(&mut self, engine: EngineId, error: Option<&WireError>) {
+        let mut ended = Vec::new();
+        for member in self.members_with(engine) {
+            self.pass_on_prints(member, usize::MAX);
+            let Some(process) = self.engines.get_mut(&member).filter(|it| it.is_alive()) else {
+                continue;
+            };
+            let cause = match (error, process.link.bury(LAST_BREATH)) {
+                (Some(WireError::Version(says)), _) => DeathCause::Version {
+                    says: *says,
+                    ours: VERSION,
+                },
+                (_, cause) => cause,
+            };
+            let at = self.maps.keys();
+            let at = at
+                .filter_map(|job| Some((*job, process.link.at(*job)?.0)))
+                .next();
+            process.state = EngineState::Dead(cause.clone());
+            ended.push((member, cause, at, process.answered));
+            self.world_died(member);
+        }
+        let is_other = |cause: &DeathCause| matches!(cause, DeathCause::Together { .. });
+        ended.sort_by_key(|(_, cause, ..)| is_other(cause));
+        let unwanted: Vec<bool> = ended
+            .iter()
+            .map(|(member, ..)| self.unwanted.remove(member).is_some())
+            .collect();
+        let used = ended.iter().any(|(member, ..)| {
+            let mut maps = self.maps.values();
+            maps.any(|map| map.caller != *member && map.involves(*member))
+        });
+        let ready = ended.iter().any(|(.., answered)| *answered);
+        // Engines that do not even start are not tried again.
+        let replaced = (used || unwanted.contains(&true)) && ready && self.replace_world(engine);
+        for (engine, cause, at, _) in ended {
+            self.drop_maps_of(engine);
+            self.emit(
+                engine,
+                PoolEvent::Died {
+                    engine,
+                    cause: cause.clone(),
+                    replaced,
+                },
+            );
+            // Only the first has ended of what it was at.
+            let at = at.filter(|_| !is_other(&cause));
+            self.died_in_maps(engine, &cause, at, replaced);
+        }
+    }
+
+    /// Starts the engines of a pool anew, as the same engines. Whether none of them is dead then.
+    pub(super) fn replace_world(&mut self, engine: EngineId) -> bool {
+        let members = self.members_with(engine);
+        let launches: Vec<Launch> = members
+            .iter()
+            .filter_map(|member| self.engines.get(member))
+            .map(|process| process.launch.clone())
+            .collect();
+        let is_alive = |member: &EngineId| self.engines.get(member).is_some_and(Engine::is_alive);
+        if members.iter().all(is_alive) {
+            return true;
+        }
+        let start = launches.first().and_then(|launch| launch.mpi.clone());
+        let links = start.map(|start| self.launcher.launch_together(&launches, &start));
+        let Some(Ok(links)) = links else {
+            return false;
+        };
+        for (member, link) in members.into_iter().zip(links) {
+            self.stands_in(member, link);
+        }
+        true
+    }
+}

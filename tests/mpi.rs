@@ -1,0 +1,250 @@
+//! Pools whose engines `mpiexec` starts, on the two MPIs that Debian has, side by side.
+
+mod support;
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{SECOND, Session, contains, lacks, proc};
+
+const OPEN_MPI: &str = "mpiexec.openmpi";
+const MPICH: &str = "mpiexec.mpich";
+
+/// They are what is tested: where one is missing, nothing of it has been.
+fn needs(launcher: &str) {
+    let packages = match launcher {
+        OPEN_MPI => "openmpi-bin libopenmpi-dev",
+        _ => "mpich libmpich-dev",
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    for program in [launcher, &launcher.replace("mpiexec", "mpicc")] {
+        assert!(
+            folders.iter().any(|folder| folder.join(program).is_file()),
+            "`{program}` is not installed: apt-get install -y --no-install-recommends {packages}"
+        );
+    }
+}
+
+fn start(session: &mut Session, launcher: &str, size: usize) -> String {
+    session.cell(&format!("%pool start mpi -n {size} --launcher {launcher}"))
+}
+
+/// Engines of the session that are of an MPI pool.
+fn engines(session: &Session) -> Vec<i32> {
+    let below = proc::below(session.pid()).into_iter();
+    let is_engine = |pid: &i32| proc::arguments(*pid).contains(" __mpi_engine regatta-");
+    below.filter(is_engine).collect()
+}
+
+/// Files that MPI libraries make for the time of their run.
+fn files() -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["/dev/shm", "/tmp"] {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let starts = ["regatta-mpi-", "vader_segment", "mpich_shar"];
+            if starts.iter().any(|start| name.starts_with(start)) {
+                found.push(name);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn is_a_pool(launcher: &str, name: &str) {
+    needs(launcher);
+    let mut session = Session::start();
+    contains(
+        &start(&mut session, launcher, 3),
+        &["pool mpi0: 3 MPI engines", name, "up in"],
+    );
+    contains(&session.cell("%pool list"), &["mpi0 *", "idle"]);
+    assert_eq!(engines(&session).len(), 3);
+
+    // What engines print and return is told of each, as on any pool.
+    let shown = session
+        .cell("%px { println!(\"I am {}\", engine::rank()); (engine::rank(), engine::size()) }");
+    contains(
+        &shown,
+        &["[stdout:0] I am 0", "[stdout:2] I am 2", "(1, 3)"],
+    );
+    session.cell("%px let mine = engine::rank() * 2;");
+    contains(&session.cell("%px -t 1: mine"), &["2", "4"]);
+    contains(
+        &session.cell("let squares = %map |x: u64| x * x over 0..8u64\nsquares"),
+        &["on mpi0 (3 engines)", "[0, 1, 4, 9, 16, 25, 36, 49]"],
+    );
+
+    // MPI's processes come and go together.
+    contains(
+        &session.cell("%pool resize 5"),
+        &["error: mpi0 cannot be resized", "`%pool start mpi -n 5`"],
+    );
+    contains(
+        &session.cell("%pool restart 1"),
+        &["begin and end together", "`%pool restart`"],
+    );
+    contains(
+        &session.cell("%pool start mpi -n 2 --tasks-per-engine 4"),
+        &["cannot be exchanged"],
+    );
+    contains(
+        &session.cell("%pool restart"),
+        &["engines 0,1,2 restarted", "lost there: mine"],
+    );
+    contains(&session.cell("%px engine::rank() + 7"), &["7", "8", "9"]);
+
+    ends_with_the_first(&mut session);
+    a_map_goes_on(&mut session);
+    is_interrupted(&mut session);
+
+    contains(&session.cell("%pool stop"), &["stopped mpi0"]);
+    assert_eq!(engines(&session), [0; 0]);
+    assert_eq!(session.end(), 0);
+}
+
+/// One rank dies, and so do all: told once, with who was first.
+fn ends_with_the_first(session: &mut Session) {
+    session.cell("%px let here = 1;");
+    let second = engines(session)[1];
+    kill(Pid::from_raw(second), Signal::SIGKILL).expect("an engine");
+    let gone = proc::leftovers(&engines(session), 5 * SECOND);
+    assert!(gone.is_empty(), "{gone:?}");
+    session.cell("1 + 1");
+    let shown = session.cell("%px engine::size()");
+    contains(
+        &shown,
+        &["were dead and started again", "lost there: here", "3"],
+    );
+
+    let shown = session.cell("%px { if engine::rank() == 2 { std::process::exit(3) } loop {} }");
+    contains(
+        &shown,
+        &[
+            "engine 2 died: ended itself with exit status 3",
+            "engines 0,1: ended by MPI with engine 2",
+        ],
+    );
+    assert_eq!(shown.matches("died").count(), 1, "one error\n{shown}");
+    contains(&session.cell("%pool restart"), &["engines 0,1,2 restarted"]);
+    let shown = session.cell(
+        "%px if engine::rank() == 1 { unsafe { std::ptr::null_mut::<u8>().write_volatile(1) } }",
+    );
+    contains(&shown, &["engine 1 died: segmentation fault (SIGSEGV)"]);
+    assert_eq!(shown.matches("died").count(), 1, "one error\n{shown}");
+}
+
+/// The items that were under way when all ended are done by those that stand in for them.
+fn a_map_goes_on(session: &mut Session) {
+    let flag = session.temporary().join("crashed");
+    let code = format!(
+        "let all = %map |x: u64| {{ if x == 3 && std::fs::File::create_new({flag:?}).is_ok() {{ std::process::abort() }} x + 1 }} over 0..6u64\nall"
+    );
+    contains(&session.cell(&code), &["[1, 2, 3, 4, 5, 6]"]);
+}
+
+fn is_interrupted(session: &mut Session) {
+    session.enter("%px loop {}");
+    session.taken(5 * SECOND);
+    std::thread::sleep(Duration::from_millis(300));
+    contains(&session.interrupt(), &["engines 0-2 interrupted"]);
+    contains(
+        &session.cell("%px engine::rank() + 10"),
+        &["10", "11", "12"],
+    );
+}
+
+#[test]
+fn open_mpi() {
+    is_a_pool(OPEN_MPI, "Open MPI");
+}
+
+#[test]
+fn mpich() {
+    is_a_pool(MPICH, "MPICH");
+}
+
+/// Nothing is left of a session that is killed: no engine, no launcher, none of its helpers, and no file.
+#[test]
+fn nothing_is_left_of_a_killed_session() {
+    for launcher in [OPEN_MPI, MPICH] {
+        needs(launcher);
+        let mut session = Session::start();
+        let before = files();
+        contains(&start(&mut session, launcher, 4), &["4 MPI engines"]);
+        session.enter("%px loop {}");
+        session.taken(5 * SECOND);
+        let below = proc::below(session.pid());
+        session.signal(Signal::SIGKILL);
+        let left = proc::leftovers(&below, 10 * SECOND);
+        assert!(left.is_empty(), "{launcher}: {left:?}");
+        let new: Vec<_> = files()
+            .into_iter()
+            .filter(|file| !before.contains(file))
+            .collect();
+        assert!(new.is_empty(), "{launcher}: {new:?}");
+    }
+}
+
+/// What is missing is named, and no engine is left that has half started.
+#[test]
+fn what_is_missing_is_told() {
+    for launcher in [OPEN_MPI, MPICH] {
+        needs(launcher);
+    }
+    let mut session = Session::start();
+    let path = std::env::var("PATH").expect("a path");
+    session.cell("%env PATH=/nowhere");
+    contains(
+        &session.cell("%pool start mpi -n 2"),
+        &[
+            "no `mpiexec` or `mpirun` here",
+            "apt install openmpi-bin libopenmpi-dev",
+        ],
+    );
+    let alone = session.temporary().join("mpiexec");
+    std::fs::copy("/bin/true", &alone).expect("a program");
+    contains(
+        &session.cell(&format!(
+            "%pool start mpi -n 2 --launcher {}",
+            alone.display()
+        )),
+        &[
+            "mpicc",
+            "which engines need to reach MPI",
+            "apt install libopenmpi-dev",
+        ],
+    );
+    session.cell(&format!("%env PATH={path}"));
+    contains(
+        &session.cell("%pool start mpi -n 2 --launcher 'no-such-launcher -n {n}'"),
+        &["no `no-such-launcher` here"],
+    );
+    contains(
+        &session.cell("%pool start -n 2 --launcher srun"),
+        &["`--launcher` is for `%pool start mpi`"],
+    );
+    // The two have nothing to do with each other.
+    for (launcher, compiler) in [(OPEN_MPI, "mpicc.mpich"), (MPICH, "mpicc.openmpi")] {
+        session.cell(&format!("%env MPICC={compiler}"));
+        let shown = start(&mut session, launcher, 2);
+        contains(&shown, &["error", "different MPIs", "Open MPI", "MPICH"]);
+    }
+    session.cell("%env MPICC=false");
+    contains(
+        &start(&mut session, OPEN_MPI, 2),
+        &["`false` does not compile"],
+    );
+    session.cell("%env -u MPICC");
+    // A launcher's own words, when it starts nothing.
+    contains(
+        &session.cell("%pool start mpi -n 2 --launcher 'mpiexec.openmpi --no-such-option'"),
+        &["error", "no-such-option"],
+    );
+    lacks(&session.cell("%pool list"), &["mpi0"]);
+    assert_eq!(engines(&session), [0; 0]);
+    assert_eq!(session.end(), 0);
+}
