@@ -18,6 +18,17 @@ pub struct CommTable {
     pub spans: Vec<Vec<CommSpan>>,
 }
 
+impl CommTable {
+    /// Messages that have come for a rank and that it has not received.
+    pub fn waits_for(&self, rank: Rank) -> u64 {
+        let column = self
+            .traffic
+            .iter()
+            .filter_map(|row| row.get(rank.0 as usize));
+        column.map(|one| one.unreceived).sum()
+    }
+}
+
 /// What one rank has sent to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommTraffic {

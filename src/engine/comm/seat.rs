@@ -42,6 +42,8 @@ struct Here {
 }
 
 thread_local! {
+    /// The seat once more, for what is told while the rank is at work.
+    static SEAT: RefCell<Option<Seat>> = const { RefCell::new(None) };
     static HERE: RefCell<Here> = const { RefCell::new(Here { seat: None, rank: None }) };
 }
 
@@ -51,6 +53,7 @@ fn ranks() -> MutexGuard<'static, BTreeMap<Seat, Kept>> {
 
 /// This thread begins a cell as this rank.
 pub fn sit_down(seat: Seat) {
+    SEAT.set(Some(seat.clone()));
     HERE.with(|here| here.borrow_mut().seat = Some(seat));
 }
 
@@ -89,12 +92,10 @@ pub fn with<R>(call: impl FnOnce(&mut dyn Transport) -> Result<R, Trouble>) -> R
     })
 }
 
-/// Tells the session, in the thread's name.
+/// Tells the session, in the thread's name; also amid a call.
 pub fn tell(told: CommTold) {
-    HERE.with(|here| {
-        if let Ok(here) = here.try_borrow()
-            && let Some(seat) = &here.seat
-        {
+    SEAT.with_borrow(|seat| {
+        if let Some(seat) = seat {
             tell_of(seat, told);
         }
     });

@@ -70,21 +70,25 @@ impl Crew {
         sink: &mut dyn Sink,
     ) -> Result<Vec<Unreceived>, Failed> {
         let pool = self.pool_named(Some(&pool.0))?.clone();
+        let Some(table) = self.hub.comm_table(&pool.name) else {
+            return Ok(Vec::new());
+        };
+        let all = (0..table.size).map(Rank);
+        let ranks: Vec<Rank> = all.filter(|rank| table.waits_for(*rank) > 0).collect();
+        if ranks.is_empty() {
+            return Ok(Vec::new());
+        }
         let (engines, threads) = match pool.kind {
             PoolKind::Threads => (vec![self.local], Some(pool.name.clone())),
-            PoolKind::Processes => (pool.engines.clone(), None),
-        };
-        let expected = match pool.kind {
-            PoolKind::Threads => pool.size as usize,
             PoolKind::Processes => {
-                let living = engines.iter().filter(|engine| !self.is_dead(**engine));
-                living.count()
+                let engine = |rank: &Rank| pool.engines.get(rank.0 as usize).copied();
+                (ranks.iter().filter_map(engine).collect(), None)
             }
         };
         self.comms.answers.clear();
         self.hub.ask_messages(engines, threads, clear);
         let until = Instant::now() + patience;
-        self.until(Answers { expected, until }, sink)?;
+        self.until(Answers { ranks, until }, sink)?;
         let mut all = Vec::new();
         let mut answers = std::mem::take(&mut self.comms.answers);
         answers.sort_by_key(|(_, rank, _)| *rank);
@@ -97,7 +101,7 @@ impl Crew {
 
 /// All ranks have answered; who does not is not waited for.
 struct Answers {
-    expected: usize,
+    ranks: Vec<Rank>,
     until: Instant,
 }
 
@@ -105,7 +109,8 @@ impl Awaited for Answers {
     type Outcome = ();
 
     fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        let all = crew.comms.answers.len() >= self.expected;
+        let has = |of: &Rank| crew.comms.answers.iter().any(|(_, rank, _)| rank == of);
+        let all = self.ranks.iter().all(has);
         Ok((all || Instant::now() >= self.until).then_some(()))
     }
 
