@@ -1,0 +1,348 @@
+//! The calls of a cell.
+
+use std::sync::atomic::Ordering;
+
+use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
+
+use super::{Outgoing, Peer, Sending, Shared, Whose, Work};
+use crate::engine::comm::matching::{Message, Posted, Sink, Want, WantState, Wanted};
+use crate::engine::comm::ring::Header;
+use crate::engine::comm::{Into, Request, Transport, Trouble};
+use crate::wire::world::{Call, Unreceived, Word, block};
+
+fn want<'a>(wanted: Wanted, call: Call, of: &Envelope, into: Into) -> Want<'a> {
+    Want {
+        wanted,
+        call,
+        kind: of.kind,
+        name: Shared::name(of),
+        sink: Sink::Room(into, 0),
+        placed: std::ptr::null_mut(),
+        state: WantState::Open,
+    }
+}
+
+impl Transport for Shared {
+    fn begin(&mut self) {
+        let word = Word::of(self.world.of(self.rank, block::HUB).load(Ordering::Acquire));
+        self.run = word.run;
+        self.known.clear();
+        for comm in self.comms.values_mut() {
+            comm.calls = 0;
+        }
+        self.world
+            .of(self.rank, block::RUN)
+            .store(word.run, Ordering::Relaxed);
+        self.world
+            .of(self.rank, block::SPAN_HEAD)
+            .store(0, Ordering::Relaxed);
+        let run = self.run;
+        self.queue
+            .retain(|it| it.header.collective == 0 || it.header.run >= run);
+    }
+
+    fn end(&mut self) {
+        let has_out = |peer: &Box<Peer>| !peer.out.is_empty();
+        if self.peers.iter().flatten().any(has_out) {
+            self.finish_sending();
+        }
+        self.let_go();
+        self.tell_room();
+        let word = self.world.of(self.rank, block::LEFT);
+        word.store(self.run, Ordering::SeqCst);
+        for rank in 0..self.world.size() {
+            self.world.wake(rank);
+        }
+        // As long as nobody runs, another cell's file name may come to lie where one of this cell's was.
+        self.known.clear();
+    }
+
+    fn place(&self, comm: u32) -> Result<(u32, u32), Trouble> {
+        let comm = self.comm(comm)?;
+        Ok((comm.rank, comm.members.len() as u32))
+    }
+
+    fn send(&mut self, of: &Envelope, value: &[u8]) -> Result<(), Trouble> {
+        let call = Call::Send;
+        let to = self.other(call, of)?;
+        let mut sending = Sending {
+            to,
+            header: self.header(of, value.len()),
+            name: Self::name(of),
+            data: value,
+            at: 0,
+            begun: false,
+            done: false,
+            whole: value.len() as u64,
+        };
+        if self.push(&mut sending) {
+            return Ok(());
+        }
+        let mut work = Work {
+            sending: Some(&mut sending),
+            ..Work::default()
+        };
+        self.wait(&mut work, call, of)
+    }
+
+    fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
+        let to = self.other(Call::Send, of)?;
+        let mut sending = Sending {
+            to,
+            header: self.header(of, value.len()),
+            name: Self::name(of),
+            data: value,
+            at: 0,
+            begun: false,
+            done: false,
+            whole: value.len() as u64,
+        };
+        let request = self.next_request();
+        if !self.push(&mut sending) {
+            let (at, begun) = (sending.at, sending.begun);
+            let out = Outgoing {
+                request,
+                header: Header {
+                    total: sending.header.total - at,
+                    ..sending.header
+                },
+                name: sending.name.to_vec(),
+                data: value[at as usize..].to_vec(),
+                at: 0,
+                begun,
+                whole: sending.whole,
+            };
+            self.peer(to).out.push_back(out);
+        }
+        Ok(request)
+    }
+
+    fn recv(&mut self, of: &Envelope, into: Into) -> Result<Got, Trouble> {
+        let call = match of.peer {
+            ANY_RANK => Call::RecvAny,
+            _ => Call::Recv,
+        };
+        let wanted = self.wanted(call, of)?;
+        let mut want = want(wanted, call, of, into);
+        self.find(&mut want);
+        if want.is_waiting() {
+            let mut work = Work {
+                want: Some(&mut want),
+                ..Work::default()
+            };
+            if !self.step(&mut work, false) {
+                self.wait(&mut work, call, of)?;
+            }
+        }
+        self.got(want, of)
+    }
+
+    fn post_recv(&mut self, of: &Envelope) -> Result<Request, Trouble> {
+        let wanted = self.wanted(Call::Recv, of)?;
+        let request = self.next_request();
+        let mut posted = Posted {
+            request,
+            wanted,
+            bound: false,
+            message: None,
+        };
+        self.pump_all(&mut None);
+        let fits = |message: &Message| wanted.is(message.from, &message.header);
+        if let Some(at) = self.queue.iter().position(fits) {
+            posted.bound = true;
+            posted.message = self.queue.remove(at);
+        } else {
+            for (from, peer) in (0..).zip(&mut self.peers) {
+                if let Some(peer) = peer
+                    && let Some(partial) = &mut peer.partial
+                    && let Whose::Queue(data) = &mut partial.whose
+                    && wanted.is(from, &partial.header)
+                {
+                    posted.bound = true;
+                    partial.whose = Whose::Posted(request, std::mem::take(data));
+                    break;
+                }
+            }
+        }
+        self.posted.push_back(posted);
+        Ok(request)
+    }
+
+    fn complete(
+        &mut self,
+        of: &Envelope,
+        request: Request,
+        wait: bool,
+        into: Into,
+    ) -> Result<Option<Got>, Trouble> {
+        let mut work = Work {
+            request,
+            ..Work::default()
+        };
+        if !self.step(&mut work, true) {
+            if !wait {
+                return Ok(None);
+            }
+            self.wait(&mut work, Call::Wait, of)?;
+        }
+        let Some(at) = self.posted.iter().position(|it| it.request == request) else {
+            // A send.
+            return Ok(Some(Got::default()));
+        };
+        let Some(Posted {
+            wanted,
+            message: Some(message),
+            ..
+        }) = self.posted.remove(at)
+        else {
+            return Ok(None);
+        };
+        let mut want = want(wanted, Call::Wait, of, into);
+        if message.give(&mut want) {
+            self.count_taken(&message.header, message.from);
+        } else {
+            self.queue.push_front(message);
+        }
+        self.got(want, of).map(Some)
+    }
+
+    fn forget(&mut self, request: Request) {
+        let Some(at) = self.posted.iter().position(|it| it.request == request) else {
+            return;
+        };
+        if let Some(Posted {
+            message: Some(message),
+            ..
+        }) = self.posted.remove(at)
+        {
+            // It came before what is in the queue, as the order of its sender goes.
+            self.queue.push_front(message);
+            return;
+        }
+        for peer in self.peers.iter_mut().flatten() {
+            if let Some(partial) = &mut peer.partial
+                && let Whose::Posted(of, data) = &mut partial.whose
+                && *of == request
+            {
+                partial.whose = Whose::Queue(std::mem::take(data));
+            }
+        }
+    }
+
+    fn sendrecv(
+        &mut self,
+        to: &Envelope,
+        value: &[u8],
+        from: &Envelope,
+        into: Into,
+    ) -> Result<Got, Trouble> {
+        let call = Call::Sendrecv;
+        let rank = self.other(call, to)?;
+        let wanted = self.wanted(call, from)?;
+        let mut sending = Sending {
+            to: rank,
+            header: self.header(to, value.len()),
+            name: Self::name(to),
+            data: value,
+            at: 0,
+            begun: false,
+            done: false,
+            whole: value.len() as u64,
+        };
+        self.push(&mut sending);
+        let mut want = want(wanted, call, from, into);
+        self.find(&mut want);
+        let mut work = Work {
+            sending: Some(&mut sending),
+            want: Some(&mut want),
+            ..Work::default()
+        };
+        if !self.step(&mut work, false) {
+            self.wait(&mut work, call, from)?;
+        }
+        self.got(want, from)
+    }
+
+    fn probe(&mut self, of: &Envelope, wait: bool) -> Result<Option<Got>, Trouble> {
+        let wanted = self.wanted(Call::Probe, of)?;
+        let mut work = Work {
+            probe: Some(wanted),
+            ..Work::default()
+        };
+        if !self.step(&mut work, false) {
+            if !wait {
+                return Ok(None);
+            }
+            self.wait(&mut work, Call::Probe, of)?;
+        }
+        let mut got = work.probed;
+        if of.comm != 0
+            && let Some(got) = &mut got
+        {
+            let members = &self.comm(of.comm)?.members;
+            let is_it = |rank: &u32| *rank == got.from;
+            got.from = members.iter().position(is_it).unwrap_or_default() as u32;
+        }
+        Ok(got)
+    }
+
+    fn barrier(&mut self, of: &Envelope) -> Result<(), Trouble> {
+        self.all_wait(of)
+    }
+
+    fn broadcast(&mut self, of: &Envelope, value: &[u8], into: Into) -> Result<(), Trouble> {
+        self.spread(of, value, into)
+    }
+
+    fn scatter(&mut self, of: &Envelope, parts: &[&[u8]], into: Into) -> Result<(), Trouble> {
+        self.deal(of, parts, into)
+    }
+
+    fn gather(&mut self, of: &Envelope, value: &[u8], into: Into) -> Result<(), Trouble> {
+        self.collect(of, value, into)
+    }
+
+    fn all_gather(&mut self, of: &Envelope, value: &[u8], into: Into) -> Result<(), Trouble> {
+        self.collect_all(of, value, into)
+    }
+
+    fn all_to_all(&mut self, of: &Envelope, parts: &[&[u8]], into: Into) -> Result<(), Trouble> {
+        self.exchange_all(of, parts, into)
+    }
+
+    fn reduce(
+        &mut self,
+        of: &Envelope,
+        who: Reduction,
+        op: Op,
+        numbers: &[u8],
+        to: *mut u8,
+    ) -> Result<(), Trouble> {
+        self.fold_all(of, who, op, numbers, to)
+    }
+
+    fn split(&mut self, of: &Envelope, color: u32, key: i64) -> Result<u32, Trouble> {
+        self.part(of, color, key)
+    }
+
+    fn unreceived(&mut self, clear: bool) -> Vec<Unreceived> {
+        self.pump_all(&mut None);
+        self.tell_room();
+        let of = |message: &Message| Unreceived {
+            from: message.from,
+            tag: message.header.tag,
+            bytes: message.header.total,
+            type_name: message.header.type_name(&message.name),
+            at: message.header.place(),
+            comm: message.header.comm,
+        };
+        let is_users = |message: &&Message| message.header.collective == 0;
+        let told = self.queue.iter().filter(is_users).map(of).collect();
+        if clear {
+            for message in std::mem::take(&mut self.queue) {
+                self.count_taken(&message.header, message.from);
+            }
+        }
+        told
+    }
+}

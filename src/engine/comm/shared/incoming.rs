@@ -1,0 +1,258 @@
+//! What comes from other ranks: into the value that waits for it, or aside.
+
+use std::sync::atomic::Ordering;
+
+use super::{Partial, Shared, Whose};
+use crate::engine::comm::Request;
+use crate::engine::comm::matching::{Message, Posted, Want, WantState};
+use crate::engine::comm::ring::Header;
+use crate::wire::world::block;
+
+impl Shared {
+    /// A whole message: for a posted request, or for the queue.
+    pub(super) fn arrived(&mut self, message: Message, posted: Option<Request>) {
+        let fits = |it: &&mut Posted| match posted {
+            Some(request) => it.request == request,
+            None => !it.bound && it.wanted.is(message.from, &message.header),
+        };
+        match self.posted.iter_mut().find(fits) {
+            Some(it) => {
+                it.bound = true;
+                it.message = Some(message);
+            }
+            None => self.queue.push_back(message),
+        }
+    }
+
+    /// Takes what has come from a rank, at least until the want is done. True when there was something.
+    #[inline]
+    pub(super) fn pump(&mut self, from: u32, want: &mut Option<&mut Want<'_>>) -> bool {
+        let mut moved = false;
+        loop {
+            let peer = self.peer(from);
+            let Some(header) = peer.receiver.next() else {
+                break;
+            };
+            moved = true;
+            if header.first {
+                self.give_up_partial(from);
+                let partial = self.begin(from, header, want);
+                self.peer(from).partial = Some(partial);
+            }
+            let peer = self.peer(from);
+            let Some(partial) = &mut peer.partial else {
+                peer.receiver.pass(&header);
+                continue;
+            };
+            let mut at = partial.at;
+            match &mut partial.whose {
+                Whose::Want(target) => peer.receiver.data(&header, |start, count| {
+                    // SAFETY: the target was made for this message.
+                    unsafe { target.take(at, start, count) };
+                    at += count as u64;
+                }),
+                Whose::Posted(_, data) | Whose::Queue(data) => {
+                    peer.receiver.data(&header, |start, count| {
+                        // SAFETY: the sender has written so many bytes there.
+                        data.extend_from_slice(unsafe { std::slice::from_raw_parts(start, count) });
+                        at += count as u64;
+                    });
+                }
+                Whose::Nobody => at += u64::from(header.part) - u64::from(header.name),
+            }
+            partial.at = at;
+            let whole = at >= partial.header.total;
+            // A sender that waits for room is woken as soon as there is some.
+            if peer.receiver.pass(&header) {
+                self.world.wake(from);
+            }
+            if whole {
+                self.whole(from, want);
+                if want.as_ref().is_some_and(|want| !want.is_waiting()) {
+                    break;
+                }
+            }
+        }
+        moved
+    }
+
+    /// A message that was coming and was not finished, as its sender's call has failed.
+    #[inline]
+    pub(super) fn give_up_partial(&mut self, from: u32) {
+        if let Some(Partial {
+            whose: Whose::Posted(request, _),
+            ..
+        }) = self.peer(from).partial.take()
+        {
+            let is_it = |it: &&mut Posted| it.request == request;
+            if let Some(it) = self.posted.iter_mut().find(is_it) {
+                it.bound = false;
+            }
+        }
+    }
+
+    /// Whether something has come that was not looked at.
+    pub(in crate::engine::comm) fn has_some(&mut self) -> bool {
+        let mut peers = self.peers.iter_mut().flatten();
+        peers.any(|peer| peer.receiver.has_some()) || self.is_met_anew()
+    }
+
+    /// Whether a rank has spoken to this one that it does not know yet.
+    pub(super) fn is_met_anew(&self) -> bool {
+        let spoke = |from: u32| {
+            let word = self
+                .world
+                .of(self.rank, block::SPOKE + u64::from(from / 64) * 8);
+            word.load(Ordering::Acquire) >> (from % 64) & 1 == 1
+        };
+        (0..)
+            .zip(&self.peers)
+            .any(|(from, peer)| peer.is_none() && spoke(from))
+    }
+
+    /// Whose message it is that begins.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        from: u32,
+        header: Header,
+        want: &mut Option<&mut Want<'_>>,
+    ) -> Partial {
+        let peer = self.peers[from as usize].as_mut();
+        let name = match (header.name, &peer) {
+            (0, _) | (_, None) => Vec::new(),
+            (_, Some(peer)) => peer.receiver.name(&header),
+        };
+        let partial = |name, whose| Partial {
+            header,
+            name,
+            at: 0,
+            whose,
+        };
+        if header.collective != 0 && header.run < self.run {
+            return partial(name, Whose::Nobody);
+        }
+        let room = || Vec::with_capacity(header.total as usize);
+        if !self.posted.is_empty() {
+            let fits = |it: &&mut Posted| !it.bound && it.wanted.is(from, &header);
+            if let Some(it) = self.posted.iter_mut().find(fits) {
+                it.bound = true;
+                let request = it.request;
+                return partial(name, Whose::Posted(request, room()));
+            }
+        }
+        if let Some(want) = want
+            && want.is_open()
+            && want.wanted.is(from, &header)
+            && let Some(target) = want.open(from, &header, || name.clone())
+        {
+            want.state = WantState::Bound;
+            return partial(name, Whose::Want(target));
+        }
+        partial(name, Whose::Queue(room()))
+    }
+
+    /// The message that was coming from a rank is there.
+    #[inline]
+    pub(super) fn whole(&mut self, from: u32, want: &mut Option<&mut Want<'_>>) {
+        let Some(partial) = self.peer(from).partial.take() else {
+            return;
+        };
+        let Partial {
+            header,
+            name,
+            whose,
+            ..
+        } = partial;
+        let message = |data| Message {
+            from,
+            header,
+            name,
+            data,
+        };
+        match whose {
+            Whose::Want(_) => {
+                self.count_taken(&header, from);
+                if let Some(want) = want {
+                    want.done(from, &header);
+                }
+            }
+            Whose::Posted(request, data) => self.arrived(message(data), Some(request)),
+            Whose::Queue(data) => self.queue.push_back(message(data)),
+            Whose::Nobody => {}
+        }
+    }
+
+    /// Looks through what has come already.
+    pub(in crate::engine::comm) fn find(&mut self, want: &mut Want<'_>) {
+        if !self.queue.is_empty() {
+            let fits = |message: &Message| want.wanted.is(message.from, &message.header);
+            if let Some(at) = self.queue.iter().position(fits) {
+                if self.queue[at].give(want)
+                    && let Some(message) = self.queue.remove(at)
+                {
+                    self.count_taken(&message.header, message.from);
+                }
+                return;
+            }
+        }
+        // What is coming and nobody's yet can become this one's.
+        let ranks = match want.wanted.from {
+            Some(rank) => rank..rank + 1,
+            None => 0..self.world.size(),
+        };
+        for from in ranks {
+            let Some(Some(peer)) = self.peers.get_mut(from as usize) else {
+                continue;
+            };
+            let Some(partial) = &mut peer.partial else {
+                continue;
+            };
+            let Whose::Queue(data) = &partial.whose else {
+                continue;
+            };
+            if !want.wanted.is(from, &partial.header) {
+                continue;
+            }
+            let name = &partial.name;
+            if let Some(target) = want.open(from, &partial.header, || name.clone()) {
+                // SAFETY: the target was made for the message, which has begun with these bytes.
+                unsafe { target.take(0, data.as_ptr(), data.len()) };
+                partial.whose = Whose::Want(target);
+                want.state = WantState::Bound;
+            }
+            return;
+        }
+    }
+
+    /// Takes what has come from anybody; true when there was something.
+    pub(in crate::engine::comm) fn pump_all(&mut self, want: &mut Option<&mut Want<'_>>) -> bool {
+        let mut moved = false;
+        for group in 0..self.world.size().div_ceil(64) {
+            let word = block::SPOKE + u64::from(group) * 8;
+            let mut spoke = self.world.of(self.rank, word).load(Ordering::Acquire);
+            while spoke != 0 {
+                let from = group * 64 + spoke.trailing_zeros();
+                spoke &= spoke - 1;
+                if from < self.world.size() && from != self.rank {
+                    moved |= self.pump(from, want);
+                    if want.as_ref().is_some_and(|want| !want.is_waiting()) {
+                        return moved;
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    /// Tells senders of all room that they have.
+    pub(in crate::engine::comm) fn tell_room(&mut self) {
+        for from in 0..self.world.size() {
+            if let Some(Some(peer)) = self.peers.get_mut(from as usize)
+                && peer.receiver.tell()
+            {
+                self.world.wake(from);
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What goes to other ranks.
+
+use std::sync::atomic::Ordering;
+
+use super::{Sending, Shared};
+use crate::engine::comm::matching::Message;
+use crate::engine::comm::ring::Header;
+use crate::wire::world::{block, row};
+
+impl Shared {
+    /// Writes what there is room for of a message; true when all of it has gone.
+    #[inline]
+    pub(in crate::engine::comm) fn push(&mut self, sending: &mut Sending<'_>) -> bool {
+        let to = sending.to;
+        if to == self.rank {
+            self.deliver_to_self(sending);
+            return true;
+        }
+        if !self.peer(to).out.is_empty() && !self.push_out(to) {
+            return false;
+        }
+        let peer = self.peer(to);
+        let mut moved = false;
+        while !sending.done {
+            // SAFETY: the data are as long as the header says.
+            let gone = unsafe {
+                let from = sending.data.as_ptr().add(sending.at as usize);
+                let first = !sending.begun;
+                peer.sender
+                    .write(&sending.header, sending.name, from, sending.at, first)
+            };
+            let Some(gone) = gone else {
+                break;
+            };
+            moved = true;
+            sending.begun = true;
+            sending.at += gone;
+            sending.done = sending.at == sending.header.total;
+        }
+        if moved {
+            if !peer.spoke {
+                peer.spoke = true;
+                let bit = 1_u64 << (self.rank % 64);
+                let word = block::SPOKE + u64::from(self.rank / 64) * 8;
+                self.world.of(to, word).fetch_or(bit, Ordering::SeqCst);
+            }
+            self.world.wake(to);
+        }
+        if sending.done {
+            self.count(&sending.header, to, sending.whole);
+        }
+        sending.done
+    }
+
+    /// Notes a message that has gone.
+    #[inline]
+    pub(super) fn count(&self, header: &Header, to: u32, bytes: u64) {
+        let at = self.world.layout().row(self.rank, to);
+        let add = |word: u64, more: u64| {
+            let word = self.world.word(at + word);
+            word.store(word.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        };
+        if header.collective == 0 {
+            add(row::SENT, 1);
+            add(row::SENT_BYTES, bytes);
+        } else {
+            add(row::COLLECTIVE_BYTES, bytes);
+        }
+    }
+
+    /// Notes a message that user code has received, or that was dropped.
+    #[inline]
+    pub(super) fn count_taken(&self, header: &Header, from: u32) {
+        if header.collective == 0 {
+            let at = self.world.layout().row(self.rank, from);
+            let word = self.world.word(at + row::TAKEN);
+            word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn deliver_to_self(&mut self, sending: &mut Sending<'_>) {
+        let (from, header) = (self.rank, sending.header);
+        let message = Message {
+            from,
+            header,
+            name: sending.name.to_vec(),
+            data: sending.data.to_vec(),
+        };
+        self.count(&header, from, sending.whole);
+        self.arrived(message, None);
+        sending.done = true;
+    }
+
+    /// Writes what there is room for of the messages that were posted to a rank; true when they all have gone.
+    pub(super) fn push_out(&mut self, to: u32) -> bool {
+        while let Some(mut first) = self.peer(to).out.pop_front() {
+            let mut rest = std::mem::take(&mut self.peer(to).out);
+            let mut sending = Sending {
+                to,
+                header: first.header,
+                name: &first.name,
+                data: &first.data,
+                at: first.at,
+                begun: first.begun,
+                done: false,
+                whole: first.whole,
+            };
+            let done = self.push(&mut sending);
+            (first.at, first.begun) = (sending.at, sending.begun);
+            std::mem::swap(&mut self.peer(to).out, &mut rest);
+            if !done {
+                self.peer(to).out.push_front(first);
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(in crate::engine::comm) fn has_room_for(&mut self, to: u32) -> bool {
+        to == self.rank || self.peer(to).sender.has_room()
+    }
+
+    pub(in crate::engine::comm) fn has_room_for_posted(&self) -> bool {
+        let mut peers = self.peers.iter().flatten();
+        peers.any(|peer| !peer.out.is_empty() && peer.sender.has_room())
+    }
+
+    /// What was posted and has not gone never will.
+    pub(in crate::engine::comm) fn drop_unsent(&mut self) {
+        for peer in self.peers.iter_mut().flatten() {
+            peer.out.clear();
+        }
+    }
+}
