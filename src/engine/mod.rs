@@ -13,7 +13,6 @@ mod connections;
 mod context;
 mod functions;
 mod host;
-mod interrupt;
 mod libraries;
 mod link;
 mod loader;

@@ -10,8 +10,9 @@ use regatta_cell::host::{Bytes, Write};
 use regatta_cell::store::call::{ADDRESS, Call, Reply, Trouble, Who};
 
 use super::context::context;
-use super::{commands, interrupt, notes};
+use super::{commands, notes};
 use crate::store::{Store, connect};
+use crate::wire::status;
 
 /// Counts the changes of the address.
 static ADDRESSES: AtomicU64 = AtomicU64::new(0);
@@ -98,8 +99,37 @@ impl Connection {
             return store.call(call, &|| false);
         }
         // Here Ctrl-C can end a cell and leave its engine.
-        let pressed = interrupt::Watch::begin();
-        store.call(call, &|| pressed.is_pressed() || commands::is_stopped())
+        let waiting = Waiting::begin();
+        store.call(call, &|| waiting.is_to_end() || commands::is_stopped())
+    }
+}
+
+/// A thread that waits, which the session knows by the page that it shares with the engine.
+struct Waiting {
+    ends: u64,
+}
+
+impl Waiting {
+    fn begin() -> Self {
+        let word = |index| context().status.word(index);
+        let ends = word(status::END_WAITS).load(Ordering::Relaxed);
+        word(status::WAITS).fetch_add(1, Ordering::Relaxed);
+        Self { ends }
+    }
+
+    fn is_to_end(&self) -> bool {
+        context()
+            .status
+            .word(status::END_WAITS)
+            .load(Ordering::Relaxed)
+            != self.ends
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let waits = context().status.word(status::WAITS);
+        waits.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -58,6 +58,9 @@ pub trait Link: Send {
     /// Tells the engine to end the chunks of a job after their current item.
     fn stop_job(&self, job: JobId);
 
+    /// Ends the calls in which the engine waits for others; false when it waits in none.
+    fn end_waits(&self) -> bool;
+
     fn signal(&self, signal: Signal);
 
     /// It is not wanted any more.

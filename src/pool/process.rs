@@ -139,6 +139,10 @@ impl Link for Process {
         self.wires.stop_job(job);
     }
 
+    fn end_waits(&self) -> bool {
+        self.wires.end_waits()
+    }
+
     fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {
         self.wires.read_printed(stream, at_most, to);
     }

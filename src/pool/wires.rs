@@ -146,6 +146,15 @@ impl Wires {
         let _ = rustix::io::pwrite(&self.page, &bytes, 8 * status::STOP as u64);
     }
 
+    /// Ends the calls in which the engine waits for others; false when it waits in none.
+    pub fn end_waits(&self) -> bool {
+        if self.word(status::WAITS) == 0 {
+            return false;
+        }
+        let bytes = (self.word(status::END_WAITS) + 1).to_ne_bytes();
+        rustix::io::pwrite(&self.page, &bytes, 8 * status::END_WAITS as u64).is_ok()
+    }
+
     pub fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {
         let buffer = &mut self.buffer;
         buffer.resize(PIPE, 0);

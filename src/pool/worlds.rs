@@ -392,8 +392,10 @@ impl State {
     pub(super) fn end_waits(&mut self, engines: &[EngineId]) -> Vec<EngineId> {
         let mut waiting = Vec::new();
         for engine in engines {
-            let launch = self.engines.get(engine).map(|process| &process.launch);
-            let Some(launch) = launch else { continue };
+            let Some(process) = self.engines.get(engine) else {
+                continue;
+            };
+            let launch = &process.launch;
             let stopped = match &launch.pool {
                 Some(pool) => {
                     let world = self.worlds.0.get(pool);
@@ -405,7 +407,7 @@ impl State {
                     all.map(stop).fold(false, |some, one| some || one)
                 }
             };
-            if stopped {
+            if process.link.end_waits() || stopped {
                 waiting.push(*engine);
             }
         }

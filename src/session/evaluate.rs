@@ -40,6 +40,8 @@ struct Run {
     /// Why the last map of the cell failed.
     map_failure: Option<MapFailure>,
     interrupted: bool,
+    /// Ctrl-C has ended its wait for others.
+    stopped: bool,
 }
 
 impl Session {
@@ -159,6 +161,7 @@ impl Session {
                 leg,
                 map_failure,
                 interrupted: flown.interrupted,
+                stopped: produced.stopped,
             };
             let lost = self.settle(local, &ready.before, &ready.after, &run.leg, sink)?;
             self.note_outs(&run.leg, hold);
@@ -222,6 +225,7 @@ impl Session {
             leg,
             map_failure: failure,
             interrupted,
+            stopped,
         } = run;
         let mut report = match (leg.ended, failure) {
             (None | Some(Ended::ChangedTypes(_)), _) => return Ok(()),
@@ -251,6 +255,10 @@ impl Session {
             }
             (_, Some(failure)) if failure.what == MapFault::PlanOnly => return Ok(()),
             (_, Some(failure)) => explain::map_failure(&failure, &self.history),
+            (Some(Ended::Panicked(panic)), None) if stopped => {
+                let report = Report::new(ErrorKind::Interrupted, panic.message.clone());
+                self.history.placed(report, &panic)
+            }
             (Some(Ended::Panicked(panic)), None) => {
                 self.history.panic_report(&panic, Origin::Local)
             }

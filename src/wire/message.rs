@@ -147,6 +147,10 @@ pub mod status {
     pub const STOP: usize = 2;
     /// Items begun since the engine started.
     pub const BEGUN: usize = 3;
+    /// Threads that wait in a call that can be ended without the engine.
+    pub const WAITS: usize = 4;
+    /// Counted up by the session: the waits under way end.
+    pub const END_WAITS: usize = 5;
     /// Where the last line that the command under way has printed stands: its length in bytes, and then the bytes. There
     /// are several places, for threads; each takes so many numbers.
     pub const SAID: usize = 64;

@@ -156,6 +156,10 @@ impl Link for Member {
         }
     }
 
+    fn end_waits(&self) -> bool {
+        self.wires.as_ref().is_some_and(Wires::end_waits)
+    }
+
     fn signal(&self, signal: Signal) {
         if self.pid == 0 {
             return self.world.kill();

@@ -151,6 +151,10 @@ impl Link for Recorder {
         lock(&self.desk).stop = Some(job);
     }
 
+    fn end_waits(&self) -> bool {
+        false
+    }
+
     fn signal(&self, signal: Signal) {
         assert_eq!(signal, Signal::SIGKILL);
         lock(&self.desk).is_killed = true;
