@@ -21,6 +21,7 @@ use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
 use crate::session::{Interrupt, Session};
+use crate::store::redis::private;
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
 #[derive(Parser)]
@@ -141,6 +142,17 @@ pub fn main() -> ExitCode {
     }
     if role == engine::guard::ROLE {
         return ended(engine::guard::main(&of.to_string_lossy()).is_ok());
+    }
+    if role == private::ROLE {
+        let program = std::env::args_os().nth(3).unwrap_or_default();
+        return ended(private::main(Path::new(&of), Path::new(&program)).is_ok());
+    }
+    if role == private::SERVER_ROLE {
+        let program = std::env::args_os().nth(3).unwrap_or_default();
+        let why = private::become_server(&of.to_string_lossy(), Path::new(&program));
+        // For the log that the keeper keeps.
+        let _ = writeln!(std::io::stdout(), "{why}");
+        return ExitCode::FAILURE;
     }
     if role == engine::disk::ROLE {
         return ended(engine::disk::check(Path::new(&of)).is_ok());

@@ -7,14 +7,15 @@ use regatta_cell::store::call::{Call as Asked, Entry, EntryKind, Reply};
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, Report, Sink, Table};
-use crate::session::{Done, Session};
+use crate::session::{Done, Place, Session};
+use crate::store::redis::with_ca;
 use crate::store::text::{plain, value};
 use crate::vocabulary::nearest;
 
 /// lists, shows and changes the values that engines and child scripts share
 #[derive(Args)]
 #[command(
-    override_usage = "%store [PATTERN]  ·  %store get KEY  ·  %store set KEY VALUE  ·  %store del KEY…  ·  %store watch KEY",
+    override_usage = "%store [PATTERN]  ·  %store get KEY  ·  %store set KEY VALUE  ·  %store del KEY…  ·  %store watch KEY  ·  %store use ADDRESS | embedded  ·  %store start redis",
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Cells on every pool use it as `store::set(\"key\", 1)`, `store::get::<u32>(\"key\")`, take, update, incr, \
@@ -22,7 +23,11 @@ use crate::vocabulary::nearest;
                   subscribe; child scripts of any language as `regatta store get KEY`, see `regatta store --help`. \
                   Values are JSON; a VALUE that is none is a text. `watch` shows each change until Ctrl-C. A PATTERN is \
                   as Redis has it: `job:*`. The list has locks, semaphores, barriers and channels too, with who holds \
-                  them or waits there. $REGATTA_STORE names the store: a session in whose environment it is set takes \
+                  them or waits there. `use` goes to a Redis or Valkey server, `redis://user:password@host:6379/0`, \
+                  `rediss://host:6379` (TLS, with `--ca FILE` for an authority of one's own), `unix:/path`; `start redis` runs \
+                  the installed redis-server or valkey-server for this session alone; `use embedded` goes back. Engines, \
+                  and scripts that are started from then on, go along: these find it in $REGATTA_REDIS_URL, and any client \
+                  of Redis takes part. Values stay where they are. $REGATTA_STORE names the store: a session in whose environment it is set takes \
                   part in that one."
 )]
 pub struct Store {
@@ -50,11 +55,27 @@ enum Verb {
         #[arg(value_name = "KEY")]
         key: String,
     },
+    /// goes to a Redis server, or back to the session's own store; without ADDRESS: says where it is
+    Use {
+        #[arg(value_name = "ADDRESS")]
+        place: Option<String>,
+        /// the variable of the environment that has the password
+        #[arg(long, value_name = "NAME")]
+        password_env: Option<String>,
+        /// the certificates that a server of `rediss://` is known by, as PEM
+        #[arg(long, value_name = "FILE")]
+        ca: Option<String>,
+    },
+    /// runs a Redis server for this session and goes there: `redis` or `valkey`
+    Start {
+        #[arg(value_name = "PROGRAM", default_value = "redis")]
+        program: String,
+    },
     #[command(external_subcommand)]
     Other(Vec<String>),
 }
 
-const VERBS: [&str; 4] = ["get", "set", "del", "watch"];
+const VERBS: [&str; 6] = ["get", "set", "del", "watch", "use", "start"];
 
 impl Magic for Store {
     const NAME: &'static str = "store";
@@ -100,12 +121,85 @@ impl Magic for Store {
                 Ok(())
             }
             Some(Verb::Watch { key }) => watch(&key, session, sink),
+            Some(Verb::Use {
+                place: address,
+                password_env,
+                ca,
+            }) => {
+                let password = password_env
+                    .map(|name| password(&name, session))
+                    .transpose()?;
+                let place = match address.as_deref() {
+                    None => session.store_place()?,
+                    Some("embedded") => session.use_embedded()?,
+                    Some("redis" | "valkey") => {
+                        let what = "%store: `use` wants the address of a server that runs";
+                        let hint = "`%store start redis` starts one for this session";
+                        return Err(Report::usage(what).hint(hint).into());
+                    }
+                    Some(address) => {
+                        let address = match &ca {
+                            Some(path) => Cow::Owned(with_ca(address, path)),
+                            None => Cow::Borrowed(address),
+                        };
+                        session.use_redis(&address, password.as_deref())?
+                    }
+                };
+                sink.send(Event::Text(told(&place)));
+                Ok(())
+            }
+            Some(Verb::Start { program }) => {
+                let wanted = match program.as_str() {
+                    "redis" | "redis-server" => None,
+                    "valkey" | "valkey-server" => Some("valkey"),
+                    other => {
+                        let what = format!("%store: there is no `{other}` to start");
+                        return Err(Report::usage(what)
+                            .hint("`%store start redis` or `%store start valkey`")
+                            .into());
+                    }
+                };
+                let place = session.start_redis(wanted)?;
+                sink.send(Event::Text(told(&place)));
+                Ok(())
+            }
             Some(Verb::Other(words)) => match words.as_slice() {
                 [pattern] if nearest(pattern, VERBS).is_none() => list(pattern, session, sink),
                 words => Err(unknown(words).into()),
             },
         }
     }
+}
+
+/// Where the store is.
+fn told(place: &Place) -> String {
+    match place {
+        Place::Embedded => "the store is the session's own".to_owned(),
+        Place::Redis {
+            address,
+            about,
+            socket,
+        } => {
+            let keys = if about.keys == 1 { "key" } else { "keys" };
+            let cli = socket
+                .as_ref()
+                .map(|path| format!("; `redis-cli -s {path}` looks into it"))
+                .unwrap_or_default();
+            format!(
+                "the store is {about} at {address} with {} {keys}{cli}",
+                about.keys
+            )
+        }
+    }
+}
+
+/// The password that a variable of the environment has.
+fn password(name: &str, session: &Session) -> Result<String, Report> {
+    session.environment_variable(name).ok_or_else(|| {
+        Report::usage(format!("%store: the environment has no `{name}`")).hint(
+            "a session has the variables with which it was started, and those that `%env` sets",
+        )
+    })
 }
 
 fn refused(reply: &Reply) -> Report {

@@ -33,6 +33,7 @@ mod px_outcome;
 mod px_plan;
 mod px_result;
 mod px_threads;
+mod redis;
 mod results;
 mod scaling;
 mod shell;
@@ -63,6 +64,7 @@ pub use memo::Kept;
 pub use parallel::{Limit, ParallelRequest, Resume};
 pub use px::PxOptions;
 pub use px_result::PxWanted;
+pub use redis::Place;
 pub use scaling::ScalingRequest;
 pub use shell::ShellRequest;
 

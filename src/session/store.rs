@@ -3,14 +3,17 @@
 use regatta_cell::store::call::{ADDRESS, Call, Reply, Trouble};
 
 use super::Session;
+use crate::store::redis::private::Private;
 use crate::store::{Server, Store, connect};
 
 /// Where the values are.
 #[derive(Default)]
 pub(super) struct Shared {
     /// The session's own one, unless it takes part in another's.
-    own: Option<Server>,
-    client: Option<Box<dyn Store>>,
+    pub own: Option<Server>,
+    pub client: Option<Box<dyn Store>>,
+    /// A Redis server that runs for this session.
+    pub private: Option<Private>,
 }
 
 impl Shared {
@@ -23,11 +26,17 @@ impl Shared {
             let reply = client.call(&Call::Len { key }, &|| false);
             if !matches!(reply, Reply::Failed(Trouble::Unavailable { .. })) {
                 let client = Some(client);
-                return Ok(Self { own: None, client });
+                return Ok(Self {
+                    client,
+                    ..Self::default()
+                });
             }
         }
         let own = Some(Server::start()?);
-        Ok(Self { own, client: None })
+        Ok(Self {
+            own,
+            ..Self::default()
+        })
     }
 
     /// By which engines and children find it; `None`: by what the environment says already.

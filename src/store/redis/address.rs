@@ -2,7 +2,7 @@
 //! is shown.
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use redis::{
     Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
@@ -84,7 +84,12 @@ impl Address {
                 ("pass" | "password", _) if unix => settings.password = Some(value.into_owned()),
                 (_, Some(at)) if tls => {
                     if let Some(file) = settings.files.get_mut(at) {
-                        *file = Some(value.into_owned());
+                        // Others that take it are in other folders.
+                        let path = std::path::absolute(value.as_ref());
+                        let path = path
+                            .ok()
+                            .and_then(|path| path.into_os_string().into_string().ok());
+                        *file = path.or(Some(value.into_owned()));
                     }
                 }
                 _ => {
@@ -127,6 +132,14 @@ impl Address {
     /// For programs, with the password: redis-py, redis-rs and others take it.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The path of the socket, when it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Unix(path) => Some(path),
+            _ => None,
+        }
     }
 
     pub fn client(&self) -> &Client {
@@ -292,6 +305,12 @@ impl Settings {
 fn client(info: ConnectionInfo, url: String, shown: String) -> Result<Address, AddressError> {
     let client = Client::open(info).map_err(|_| AddressError::Form(shown.clone()))?;
     Ok(Address { client, url, shown })
+}
+
+/// The address with a file of certificates.
+pub fn with_ca(address: &str, path: &str) -> String {
+    let start = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{start}ca={}", encoded(path))
 }
 
 /// For a place in a URL.

@@ -12,6 +12,7 @@ use super::line::{Fault, Line, Repeat, Server, is_of_connection};
 use super::values::json;
 use super::watch::Limit;
 use super::{Answer, Shared};
+use crate::store::text::string;
 
 /// How often a wait looks whether it is to go on.
 const SLICE: Duration = Duration::from_millis(50);
@@ -126,9 +127,7 @@ fn message(line: &mut Line, within: Duration) -> RedisResult<Option<Reply>> {
         return Ok(None);
     };
     let bytes = message.get_payload_bytes().to_vec();
-    let text = json(bytes).unwrap_or_else(|bytes| {
-        serde_json::Value::String(String::from_utf8_lossy(&bytes).into_owned()).to_string()
-    });
+    let text = json(bytes).unwrap_or_else(|bytes| string(&String::from_utf8_lossy(&bytes)));
     Ok(Some(Reply::Message {
         channel: message.get_channel_name().to_owned(),
         message: text,

@@ -248,7 +248,7 @@ impl Server {
         // A user who may not ask is told nothing, and is careful.
         match line.ask::<String>(cmd("INFO").arg("server")) {
             Ok(info) => line.run = run(&info, now).unwrap_or(line.run),
-            Err(error) if is_of_connection(&error) => return Err(error),
+            Err(error) if is_of_connection(&error) || wants_password(&error) => return Err(error),
             Err(_) => {}
         }
         match line.ask::<Option<String>>(cmd("GET").arg(KEEPS_ALL)) {
@@ -346,7 +346,7 @@ impl Server {
                 "the server refuses the password; give it as `redis://user:password@host`, or with --password-env"
                     .to_owned()
             }
-            _ if error.code() == Some("NOAUTH") => {
+            _ if wants_password(error) => {
                 "the server wants a password; give it as `redis://:password@host`, or with --password-env"
                     .to_owned()
             }
@@ -385,6 +385,10 @@ fn cause(error: &RedisError) -> String {
 /// Whether it is the connection's, so that there is none any more.
 pub fn is_of_connection(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) || error.is_connection_dropped()
+}
+
+fn wants_password(error: &RedisError) -> bool {
+    error.code() == Some("NOAUTH")
 }
 
 fn is_loading(error: &RedisError) -> bool {

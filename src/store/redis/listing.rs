@@ -7,7 +7,7 @@ use regatta_cell::store::call::{Entry, EntryKind, Kind, Reply};
 
 use super::holder::who;
 use super::line::{Repeat, Server};
-use super::values::{array, json, shown};
+use super::values::{json, shown};
 use super::{Answer, Fault, OURS, holds};
 
 /// How many keys the server looks at per step.
@@ -49,7 +49,7 @@ pub fn keys(server: &Server, pattern: &str, details: bool, stops: &dyn Fn() -> b
     Ok(Reply::Keys(entries))
 }
 
-fn scan(
+pub fn scan(
     server: &Server,
     pattern: &str,
     stops: &dyn Fn() -> bool,
@@ -151,17 +151,19 @@ fn values(server: &Server, keys: &[String], stops: &dyn Fn() -> bool) -> Result<
                 let text: Vec<u8> = read(begins).unwrap_or_default();
                 let text = String::from_utf8_lossy(&text).into_owned();
                 // A part of a text is no JSON: it is shown as it is.
-                entry.preview = if size <= PREVIEW.unsigned_abs() {
+                let text = if size <= PREVIEW.unsigned_abs() {
                     json(text.into_bytes()).unwrap_or_default()
                 } else {
                     text
                 };
+                entry.preview = shown(&text);
             }
             EntryKind::List => {
                 entry.count = Some(size);
                 let first: Vec<Vec<u8>> = read(begins).unwrap_or_default();
-                let first: Vec<String> = first.into_iter().filter_map(|it| json(it).ok()).collect();
-                entry.preview = shown(&array(&first));
+                let first = first.into_iter().next();
+                let first = first.and_then(|first| json(first).ok());
+                entry.preview = shown(&first.unwrap_or_default());
                 entry.bytes = read(answers.next()).unwrap_or(0);
                 answers.next();
             }

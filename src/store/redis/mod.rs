@@ -8,6 +8,7 @@
 //! `expire`, waits, locks and barriers, which know their caller), is made again; any other ends with
 //! [`Trouble::Lost`](regatta_cell::store::call::Trouble::Lost), because nobody knows whether it was done.
 
+mod about;
 mod address;
 mod barrier;
 mod channels;
@@ -15,6 +16,7 @@ mod holder;
 mod holds;
 mod line;
 mod listing;
+pub mod private;
 mod scripts;
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
-pub use address::{Address, without_password};
+pub use about::About;
+pub use address::{Address, hide_passwords, with_ca, without_password};
 use channels::Channels;
 use holds::Holds;
 use line::{Fault, Server};

@@ -9,12 +9,13 @@ use serde::de::IgnoredAny;
 use super::line::{Fault, Line, Repeat, Server};
 use super::watch::{Limit, Look, until};
 use super::{Answer, Shared, scripts};
+use crate::store::text::string;
 
 /// How long the server waits at once for a list to get a value.
 const WAIT: Duration = Duration::from_millis(200);
 
 /// Letters of a value that an error shows.
-const SHOWN: usize = 40;
+const SHOWN: usize = 60;
 
 /// What stands under a key as JSON: itself, or as a JSON string a text that is none.
 pub fn json(bytes: Vec<u8>) -> Result<Json, Vec<u8>> {
@@ -22,7 +23,7 @@ pub fn json(bytes: Vec<u8>) -> Result<Json, Vec<u8>> {
     if serde_json::from_str::<IgnoredAny>(&text).is_ok() {
         return Ok(text);
     }
-    Ok(serde_json::Value::String(text).to_string())
+    Ok(string(&text))
 }
 
 /// What may stand under a key for a JSON string, when it is no JSON itself.
@@ -85,11 +86,13 @@ fn of_type(server: &Server, key: &str, wanted: &str, fault: Fault) -> Fault {
     if !fault.is_wrong_type() {
         return fault;
     }
-    match server.call(Repeat::Safe, &|| false, |line| {
+    let name = server.call(Repeat::Safe, &|| false, |line| {
         line.ask::<String>(cmd("TYPE").arg(key))
-    }) {
-        Ok(name) => wrong(key, wanted, kind(&name)),
-        Err(_) => fault,
+    });
+    match (name, found(server, key)) {
+        (_, Ok(Some(text))) => wrong(key, wanted, &shown(&text)),
+        (Ok(name), _) => wrong(key, wanted, kind(&name)),
+        (Err(_), _) => fault,
     }
 }
 
@@ -196,12 +199,6 @@ pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) ->
             command.arg(key).arg(by);
             match server.call(Repeat::Never, stops, |line| line.ask(&command)) {
                 Ok(sum) => Ok(Reply::Number(Number::Int(sum))),
-                Err(fault) if is_said(&fault, "not an integer") => match found(server, key)? {
-                    Some(text) if text.parse::<f64>().is_ok_and(|it| it.abs() < 9e15) => {
-                        float(&by.to_string())
-                    }
-                    _ => Err(fault),
-                },
                 Err(fault) => Err(fault),
             }
         }
@@ -210,13 +207,15 @@ pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) ->
         if is_said(&fault, "overflow") || is_said(&fault, "NaN or Infinity") {
             return overflow();
         }
-        if is_said(&fault, "not an integer") || is_said(&fault, "not a valid float") {
-            return match found(server, key) {
-                // A number, but none that fits.
-                Ok(Some(text)) if text.parse::<f64>().is_ok() => overflow(),
-                Ok(Some(text)) => wrong(key, "number", &shown(&text)),
-                _ => fault,
-            };
+        for (words, wanted) in [
+            ("not an integer", "whole number"),
+            ("not a valid float", "number"),
+        ] {
+            if is_said(&fault, words)
+                && let Ok(Some(text)) = found(server, key)
+            {
+                return wrong(key, wanted, &shown(&text));
+            }
         }
         of_type(server, key, "number", fault)
     })

@@ -1,0 +1,141 @@
+//! The store's place: the session's own one, a Redis server that runs somewhere, or one that the session starts.
+
+use regatta_cell::store::call::{ADDRESS, Trouble};
+
+use super::Session;
+use crate::outcome::Report;
+use crate::store::Server;
+use crate::store::redis::private::{Private, PrivateError};
+use crate::store::redis::{About, Address, Redis};
+
+/// The variable of the environment in which scripts find the server, as a URL that their clients take.
+pub const REDIS_URL: &str = "REGATTA_REDIS_URL";
+
+/// The oldest version that has all that is asked of it.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// Where the store is.
+pub enum Place {
+    Embedded,
+    Redis {
+        /// Without a password.
+        address: String,
+        about: About,
+        /// The path of the socket, for `redis-cli -s`.
+        socket: Option<String>,
+    },
+}
+
+impl Session {
+    /// Where the store is now.
+    pub fn store_place(&mut self) -> Result<Place, Report> {
+        match self.environment_variable(REDIS_URL) {
+            Some(url) if self.environment_variable(ADDRESS).as_ref() == Some(&url) => {
+                let address = Address::parse(&url, None).map_err(|error| unusable(&error))?;
+                look(&address).map(|about| place(&address, about))
+            }
+            _ => Ok(Place::Embedded),
+        }
+    }
+
+    /// Goes to a server, with all engines and the scripts that are started from then on.
+    pub fn use_redis(&mut self, url: &str, password: Option<&str>) -> Result<Place, Report> {
+        let address = Address::parse(url, password).map_err(|error| unusable(&error))?;
+        let about = look(&address)?;
+        self.name_redis(&address)?;
+        Ok(place(&address, about))
+    }
+
+    /// Goes back to the session's own store, which has what it had.
+    pub fn use_embedded(&mut self) -> Result<Place, Report> {
+        let own = match &mut self.shared.own {
+            Some(own) => own,
+            none => none.insert(Server::start().map_err(|error| {
+                Report::usage(format!("the session's store cannot be started: {error}"))
+            })?),
+        };
+        let address = own.address().to_owned();
+        self.set_environment(ADDRESS, Some(&address))?;
+        self.set_environment(REDIS_URL, None)?;
+        self.shared.client = None;
+        Ok(Place::Embedded)
+    }
+
+    /// Goes to a server that runs for this session alone, and starts it, unless it runs.
+    pub fn start_redis(&mut self, program: Option<&str>) -> Result<Place, Report> {
+        let path = self.environment_variable("PATH");
+        let fits =
+            |private: &Private| program.is_none_or(|program| private.program.starts_with(program));
+        let running = self.shared.private.as_ref().filter(|private| fits(private));
+        let running = running.and_then(|private| {
+            let address = Address::parse(&private.address(), None).ok()?;
+            let about = look(&address).ok()?;
+            Some((address, about))
+        });
+        let (address, about) = match running {
+            Some(running) => running,
+            None => {
+                let private =
+                    Private::start(program, path.as_deref()).map_err(|error| missing(&error))?;
+                let address =
+                    Address::parse(&private.address(), None).map_err(|error| unusable(&error))?;
+                let about = look(&address)?;
+                self.shared.private = Some(private);
+                (address, about)
+            }
+        };
+        self.name_redis(&address)?;
+        Ok(place(&address, about))
+    }
+
+    fn name_redis(&mut self, address: &Address) -> Result<(), Report> {
+        self.set_environment(ADDRESS, Some(address.url()))?;
+        self.set_environment(REDIS_URL, Some(address.url()))?;
+        self.shared.client = Some(Box::new(Redis::at(address.clone())));
+        Ok(())
+    }
+}
+
+fn place(address: &Address, about: About) -> Place {
+    Place::Redis {
+        address: address.to_string(),
+        about,
+        socket: address.socket().map(|path| path.display().to_string()),
+    }
+}
+
+/// What the server is; an error when there is none that is of use.
+fn look(address: &Address) -> Result<About, Report> {
+    let about = Redis::at(address.clone()).about().map_err(|trouble| {
+        let why = match &trouble {
+            Trouble::Unavailable { address, why } => {
+                let (why, _) = why.split_once("; nothing was changed").unwrap_or((why, ""));
+                format!("the server at {address} cannot be reached: {why}")
+            }
+            other => other.to_string(),
+        };
+        Report::usage(why)
+            .hint("the store stays where it was; `%store start redis` starts a server")
+    })?;
+    if about.version.is_some_and(|version| version < OLDEST) {
+        let (major, minor) = OLDEST;
+        let what = format!("{address} is {about}, and the store needs {major}.{minor} or later");
+        return Err(Report::usage(what).hint("the store stays where it was"));
+    }
+    Ok(about)
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> Report {
+    let hint = "the store stays where it was; `%store start redis` starts a server for this session";
+    Report::usage(format!("%store: {error}")).hint(hint)
+}
+
+fn missing(error: &PrivateError) -> Report {
+    let report = Report::usage(format!("%store: {error}"));
+    match error {
+        PrivateError::Missing(_) => report.hint(
+            "install one: `apt install redis-server`, `dnf install valkey`, `apk add valkey`, `brew install redis`",
+        ),
+        PrivateError::Start { .. } => report,
+    }
+}

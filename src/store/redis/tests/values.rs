@@ -1,0 +1,192 @@
+//! Values, lists, numbers, what is listed.
+
+use super::*;
+
+#[test]
+fn values_are_plain_json_under_plain_keys() {
+    let server = Running::start(false);
+    let mut store = server.store();
+    assert_eq!(store.get("x"), None);
+    store.set("x", r#"{"a":[1,2.5,"ä"]}"#);
+    assert_eq!(server.cli(&["GET", "x"]), r#"{"a":[1,2.5,"ä"]}"#);
+    assert_eq!(store.get("x").unwrap(), r#"{"a":[1,2.5,"ä"]}"#);
+    server.cli(&["SET", "y", "17"]);
+    assert_eq!(store.get("y").unwrap(), "17");
+    server.cli(&["SET", "y", "hello"]);
+    assert_eq!(store.get("y").unwrap(), "\"hello\"");
+    assert!(store.swap("y", Some("\"hello\""), Some("\"you\"")));
+    assert_eq!(server.cli(&["GET", "y"]), "\"you\"");
+    server.cli(&["INCR", "n"]);
+    assert_eq!(store.get("n").unwrap(), "1");
+    server.cli(&["RPUSH", "l", "1", "\"b\"", "bare"]);
+    assert_eq!(store.get("l").unwrap(), r#"[1,"b","bare"]"#);
+    assert_eq!(
+        store.ask(Call::Take {
+            key: "l".to_owned()
+        }),
+        value(r#"[1,"b","bare"]"#)
+    );
+    assert_eq!(
+        store.ask(Call::Take {
+            key: "x".to_owned()
+        }),
+        value(r#"{"a":[1,2.5,"ä"]}"#)
+    );
+    assert_eq!(server.cli(&["EXISTS", "x", "l"]), "0");
+    assert_eq!(
+        store.ask(Call::Take {
+            key: "x".to_owned()
+        }),
+        Reply::Value(None)
+    );
+    server.cli(&["HSET", "h", "f", "1"]);
+    let get = store.ask(Call::Get {
+        key: "h".to_owned(),
+    });
+    assert_eq!(
+        wrong(get),
+        ("value".to_owned(), "a hash of Redis".to_owned())
+    );
+    // What is set replaces whatever was there.
+    store.set("h", "1");
+    assert_eq!(store.get("h").unwrap(), "1");
+}
+
+#[test]
+fn numbers_add_up_and_stay_numbers() {
+    let server = Running::start(false);
+    let mut store = server.store();
+    let int = |value| Reply::Number(Number::Int(value));
+    assert_eq!(store.incr("n", Number::Int(1)), int(1));
+    assert_eq!(store.incr("n", Number::Int(-11)), int(-10));
+    assert_eq!(server.cli(&["GET", "n"]), "-10");
+    assert_eq!(
+        store.incr("n", Number::Float(0.5)),
+        Reply::Number(Number::Float(-9.5))
+    );
+    assert_eq!(
+        wrong(store.incr("n", Number::Int(1))),
+        ("whole number".to_owned(), "-9.5".to_owned())
+    );
+    store.set("most", &i64::MAX.to_string());
+    let overflow = Reply::Failed(Trouble::Overflow {
+        key: "most".to_owned(),
+    });
+    assert_eq!(store.incr("most", Number::Int(1)), overflow);
+    assert_eq!(store.incr("most", Number::Float(f64::INFINITY)), overflow);
+    assert_eq!(store.get("most").unwrap(), i64::MAX.to_string());
+    store.set("text", "\"abc\"");
+    let (wanted, found) = wrong(store.incr("text", Number::Int(1)));
+    assert_eq!(
+        (wanted.as_str(), found.as_str()),
+        ("whole number", "\"abc\"")
+    );
+    store.push("list", &["1"]);
+    let (wanted, found) = wrong(store.incr("list", Number::Int(1)));
+    assert_eq!((wanted.as_str(), found.as_str()), ("number", "a list"));
+}
+
+#[test]
+fn a_swap_is_done_when_nobody_came_between_and_keeps_the_time_to_live() {
+    let server = Running::start(false);
+    let mut store = server.store();
+    assert!(!store.swap("k", Some("1"), Some("2")));
+    assert!(store.swap("k", None, Some("1")));
+    assert!(!store.swap("k", None, Some("9")));
+    server.cli(&["PEXPIRE", "k", "100000"]);
+    assert!(store.swap("k", Some("1"), Some("2")));
+    let left: i64 = server.cli(&["PTTL", "k"]).parse().unwrap();
+    assert!(left > 90_000, "{left}");
+    assert!(store.swap("k", Some("2"), None));
+    assert_eq!(store.get("k"), None);
+    store.push("l", &["1", "2"]);
+    assert!(!store.swap("l", Some("[1]"), Some("[]")));
+    assert!(store.swap("l", Some("[1,2]"), Some("[1,2,3]")));
+    assert_eq!(store.get("l").unwrap(), "[1,2,3]");
+}
+
+#[test]
+fn keys_go_when_they_are_deleted_or_their_time_is_over() {
+    let server = Running::start(false);
+    let mut store = server.store();
+    for key in ["a", "b", "c"] {
+        store.set(key, "1");
+    }
+    let delete = |keys: &[&str]| Call::Delete {
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+    };
+    assert_eq!(store.ask(delete(&["a", "none", "b"])), Reply::Count(2));
+    assert_eq!(store.ask(delete(&[])), Reply::Count(0));
+    let expire = |key: &str, after| Call::Expire {
+        key: key.to_owned(),
+        after,
+    };
+    assert_eq!(store.ask(expire("none", Some(5))), Reply::Is(false));
+    assert_eq!(store.ask(expire("none", None)), Reply::Is(false));
+    assert_eq!(store.ask(expire("c", Some(60_000))), Reply::Is(true));
+    assert_ne!(server.cli(&["PTTL", "c"]), "-1");
+    assert_eq!(store.ask(expire("c", None)), Reply::Is(true));
+    assert_eq!(server.cli(&["PTTL", "c"]), "-1");
+    assert_eq!(store.ask(expire("c", None)), Reply::Is(true));
+    assert_eq!(store.ask(expire("c", Some(0))), Reply::Is(true));
+    assert_eq!(store.get("c"), None);
+    let set = Call::Set {
+        key: "d".to_owned(),
+        value: "1".to_owned(),
+        expire: Some(50),
+    };
+    assert_eq!(store.ask(set), Reply::Done);
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(store.get("d"), None);
+}
+
+#[test]
+fn the_listing_tells_what_everything_is() {
+    let server = Running::old();
+    let mut store = server.store();
+    store.set("value", "[1,2]");
+    store.push("list", &["\"a\"", "2"]);
+    server.cli(&["SADD", "set", "x"]);
+    server.cli(&["PEXPIRE", "value", "60000"]);
+    fence(store.lock("lock", Some(0)));
+    fence(store.hold(Kind::Semaphore, "places", 3, Some(0)));
+    store.ask(Call::Subscribe {
+        pattern: "news".to_owned(),
+    });
+    let names: Vec<String> = store
+        .keys("*", false)
+        .into_iter()
+        .map(|it| it.key)
+        .collect();
+    assert_eq!(names, ["list", "set", "value"]);
+    assert_eq!(store.keys("va[a-l]*", false).len(), 1);
+    let all = store.keys("*", true);
+    let of = |key: &str| all.iter().find(|entry| entry.key == key).unwrap();
+    assert_eq!(of("value").kind, EntryKind::Value);
+    assert_eq!(
+        (of("value").bytes, of("value").preview.as_str()),
+        (5, "[1,2]")
+    );
+    assert!(of("value").expires.unwrap() > 50_000);
+    assert_eq!(
+        (of("list").kind, of("list").count),
+        (EntryKind::List, Some(2))
+    );
+    assert_eq!(of("list").preview, "\"a\"");
+    assert_eq!(
+        (of("set").kind, of("set").preview.as_str()),
+        (EntryKind::Other, "set")
+    );
+    assert_eq!(of("lock").kind, EntryKind::Lock);
+    assert_eq!(of("lock").who[0].pid, std::process::id());
+    let places = of("places");
+    assert_eq!(
+        (places.kind, places.count, places.of),
+        (EntryKind::Semaphore, Some(1), Some(3))
+    );
+    assert_eq!(
+        (of("news").kind, of("news").count),
+        (EntryKind::Channel, Some(1))
+    );
+    assert_eq!(all.len(), 6);
+}
