@@ -21,7 +21,7 @@ use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
 use crate::session::{Interrupt, Session};
-use crate::store::redis::private;
+use crate::store::redis::{mortal, private};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
 #[derive(Parser)]
@@ -147,12 +147,11 @@ pub fn main() -> ExitCode {
         let program = std::env::args_os().nth(3).unwrap_or_default();
         return ended(private::main(Path::new(&of), Path::new(&program)).is_ok());
     }
-    if role == private::SERVER_ROLE {
-        let program = std::env::args_os().nth(3).unwrap_or_default();
-        let why = private::become_server(&of.to_string_lossy(), Path::new(&program));
-        // For the log that the keeper keeps.
-        let _ = writeln!(std::io::stdout(), "{why}");
-        return ExitCode::FAILURE;
+    if role == mortal::ROLE {
+        let why = mortal::main(std::env::args_os().skip(2));
+        // It is not there to say so itself.
+        let _ = writeln!(std::io::stderr(), "regatta: {why}");
+        return ExitCode::from(127);
     }
     if role == engine::disk::ROLE {
         return ended(engine::disk::check(Path::new(&of)).is_ok());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use regatta_cell::store::call::{ADDRESS, Call, Entry, Kind, Number, Reply, Trouble, Who, missing};
 
+use crate::store::redis::{REDIS_URL, mortal};
 use crate::store::text::{plain, string, value};
 use crate::store::{Store, connect};
 
@@ -21,7 +22,8 @@ use crate::store::{Store, connect};
     after_help = "\
 Values are JSON. One that is written and is none is a text, so `set name Ada` and `set n 1` need no quotes; --text makes a \
 text of anything. A text that is read is printed as it is, all else as JSON; --json prints texts as JSON too. Times are \
-seconds. $REGATTA_STORE names the store; a session sets it for its commands, engines and children.
+seconds. $REGATTA_STORE names the store; a session sets it for its commands, engines and children. Without it \
+$REGATTA_REDIS_URL names a Redis server.
 
 Exit status: 0 done; 1 nothing there; 2 misused, or a value of another type; 3 time is over; 4 the store is out of reach.
 
@@ -324,7 +326,8 @@ fn strange(reply: &Reply) -> Ended {
 }
 
 fn run(verb: Verb) -> Done {
-    let address = std::env::var(ADDRESS).map_err(|_| failed(&Trouble::NoStore))?;
+    let address = std::env::var(ADDRESS).or_else(|_| std::env::var(REDIS_URL));
+    let address = address.map_err(|_| failed(&Trouble::NoStore))?;
     let mut store = Caller(connect(&address).map_err(|trouble| failed(&trouble))?);
     let nothing = || Ended(NOTHING, String::new());
     match verb {
@@ -607,10 +610,15 @@ fn hold(mut store: Caller, kind: Kind, name: String, how: How, command: &[String
     };
     // The command has the connection too, as with `flock`: should this process be killed, the lock is held on as long as
     // the command runs.
-    if let Some(connection) = store.0.connection() {
-        let _ = rustix::io::fcntl_setfd(connection, rustix::io::FdFlags::empty());
-    }
-    let ran = Command::new(&command[0])
+    // Where it cannot have it, it is killed with this process.
+    let mut program = match store.0.connection() {
+        Some(connection) => {
+            let _ = rustix::io::fcntl_setfd(connection, rustix::io::FdFlags::empty());
+            Command::new(&command[0])
+        }
+        None => mortal::command(&command[0]),
+    };
+    let ran = program
         .args(&command[1..])
         .env("REGATTA_FENCE", fence.to_string())
         .status();

@@ -5,6 +5,7 @@ use clap::Args;
 use super::{Call, Example, Magic, Takes};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Done, Session};
+use crate::store::redis::without_password;
 use crate::vocabulary::nearest;
 
 /// lists, shows or sets variables of the environment
@@ -33,7 +34,7 @@ impl Magic for Env {
                 let value = if is_secret(&name) {
                     "…".to_owned()
                 } else {
-                    value
+                    without_password(&value)
                 };
                 vec![Field::Text(name), Field::Text(value)]
             });

@@ -21,6 +21,7 @@ use crate::compiler::Analyst;
 use crate::repl::helper::LineHelper;
 use crate::repl::history::{CellHistory, default_path};
 use crate::repl::{continuation, keys, plain};
+use crate::store::redis::hide_passwords;
 use crate::vocabulary::Vocabulary;
 
 /// Columns. Lines that continue a cell under a longer prompt begin at the left edge.
@@ -157,7 +158,11 @@ impl Editor {
                     }
                     // A paste often ends with line breaks.
                     let cell = plain::finished(cell.into_owned());
-                    if let Err(error) = terminal.line.history_mut().record(&remembered(&cell)) {
+                    if let Err(error) = terminal
+                        .line
+                        .history_mut()
+                        .record(&remembered(&hide_passwords(&cell)))
+                    {
                         self.warning = Some(format!("history is no longer kept: {error}"));
                     }
                     return Ok(Read::Cell(cell));

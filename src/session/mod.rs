@@ -75,6 +75,7 @@ use crate::compiler::{Setting, Warmth};
 use crate::ids::{CellId, PoolName, Rank};
 use crate::outcome::{About, Event, Notice, Sink};
 use crate::pool::EngineStatus;
+use crate::store::redis::hide_passwords;
 use crew::Crew;
 use history::History;
 use workshop::Workshop;
@@ -189,12 +190,13 @@ impl Session {
         let _ = self.crew.interrupt().take();
         self.crew.drain_events(sink);
         self.advance_px(sink);
-        let cell = self.history.begin(code);
+        let code = hide_passwords(code);
+        let cell = self.history.begin(&code);
         self.workshop.begin_cell();
         self.crew.begin_cell(cell);
         sink.send(Event::CellStarted {
             cell,
-            code: code.to_owned(),
+            code: code.into_owned(),
         });
         cell
     }

@@ -6,10 +6,7 @@ use super::Session;
 use crate::outcome::Report;
 use crate::store::Server;
 use crate::store::redis::private::{Private, PrivateError};
-use crate::store::redis::{About, Address, Redis};
-
-/// The variable of the environment in which scripts find the server, as a URL that their clients take.
-pub const REDIS_URL: &str = "REGATTA_REDIS_URL";
+use crate::store::redis::{About, Address, REDIS_URL, Redis};
 
 /// The oldest version that has all that is asked of it.
 const OLDEST: (u32, u32) = (6, 2);
@@ -126,7 +123,8 @@ fn look(address: &Address) -> Result<About, Report> {
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> Report {
-    let hint = "the store stays where it was; `%store start redis` starts a server for this session";
+    let hint =
+        "the store stays where it was; `%store start redis` starts a server for this session";
     Report::usage(format!("%store: {error}")).hint(hint)
 }
 

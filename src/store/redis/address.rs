@@ -1,6 +1,7 @@
 //! Where a Redis server is, as a user writes it and as programs take it: the password is in the one and never in what
 //! is shown.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
@@ -352,6 +353,26 @@ pub fn without_password(text: &str) -> String {
     without_option(&hidden)
 }
 
+/// A cell as it may be kept and shown: what follows a `%` at the start of a line, without passwords.
+pub fn hide_passwords(cell: &str) -> Cow<'_, str> {
+    let is_magic = |line: &str| line.trim_start().starts_with('%');
+    if !cell
+        .lines()
+        .any(|line| is_magic(line) && line.contains(':'))
+    {
+        return Cow::Borrowed(cell);
+    }
+    let lines = cell.split_inclusive('\n');
+    Cow::Owned(
+        lines
+            .map(|line| match is_magic(line) {
+                true => Cow::Owned(without_password(line)),
+                false => Cow::Borrowed(line),
+            })
+            .collect(),
+    )
+}
+
 /// `password=…` of the addresses of sockets.
 fn without_option(text: &str) -> String {
     let mut hidden = String::with_capacity(text.len());
@@ -374,7 +395,7 @@ fn without_option(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, AddressError, without_password};
+    use super::{Address, AddressError, hide_passwords, without_password};
 
     fn parsed(text: &str) -> (String, String) {
         let address = Address::parse(text, None).unwrap();
@@ -444,5 +465,14 @@ mod tests {
         assert_eq!(without_password(text), hidden);
         let plain = "see https://example.org/a:b and `let a = x ? y : z`";
         assert_eq!(without_password(plain), plain);
+    }
+
+    #[test]
+    fn cells_are_kept_without_the_passwords_of_their_magics() {
+        let cell = "let url = \"redis://:own@h\";\n%store use redis://:secret@h\nx";
+        let kept = "let url = \"redis://:own@h\";\n%store use redis://:***@h\nx";
+        assert_eq!(hide_passwords(cell), kept);
+        assert_eq!(hide_passwords("1 + 1\n"), "1 + 1\n");
+        assert_eq!(hide_passwords("%time f(a::b)\n"), "%time f(a::b)\n");
     }
 }

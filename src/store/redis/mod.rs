@@ -16,6 +16,7 @@ mod holder;
 mod holds;
 mod line;
 mod listing;
+pub mod mortal;
 pub mod private;
 mod scripts;
 #[cfg(test)]
@@ -36,6 +37,9 @@ use line::{Fault, Server};
 use watch::Watches;
 
 use super::Store;
+
+/// The variable of the environment in which scripts find the server, as a URL that their clients take.
+pub const REDIS_URL: &str = "REGATTA_REDIS_URL";
 
 /// Before the names of what is not the user's.
 const OURS: &str = "regatta:";

@@ -12,19 +12,16 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getppid};
 use redis::cmd;
 use rustix::process::{PidfdFlags, pidfd_open};
 use tempfile::TempDir;
 
 use super::address::Address;
 use super::line::{KEEPS_ALL, Server};
+use super::mortal;
 
 /// The first command line argument of a keeper; the folder and the program follow.
 pub const ROLE: &str = "__redis";
-
-/// The first command line argument of what becomes the server; the keeper's number and the program follow.
-pub const SERVER_ROLE: &str = "__redis-server";
 
 /// The programs, in the order in which they are looked for.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
@@ -176,14 +173,17 @@ fn keep(folder: &Path, program: &Path) -> std::io::Result<()> {
     let mut short = 0;
     loop {
         let since = Instant::now();
-        let mut server = Command::new("/proc/self/exe")
-            .arg(SERVER_ROLE)
-            .arg(std::process::id().to_string())
-            .arg(program)
+        let log = std::fs::File::create(folder.join(LOG))?;
+        let mut server = mortal::command(program)
+            .args(["--port", "0"])
+            .args(["--unixsocket", SOCKET, "--unixsocketperm", "700"])
+            .args(["--appendonly", "yes", "--appendfsync", "no"])
+            .args(["--save", "", "--daemonize", "no", "--logfile", ""])
+            .args(["--loglevel", "warning"])
             .current_dir(folder)
             .stdin(Stdio::null())
-            .stdout(std::fs::File::create(folder.join(LOG))?)
-            .stderr(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .spawn()?;
         if wait(&mut server)?.is_none() {
             let _ = server.kill();
@@ -224,22 +224,4 @@ fn wait(server: &mut Child) -> std::io::Result<Option<ExitStatus>> {
             return server.wait().map(Some);
         }
     }
-}
-
-/// Becomes the server, which dies with its keeper.
-pub fn become_server(keeper: &str, program: &Path) -> std::io::Error {
-    if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
-        return error.into();
-    }
-    // It may have died before the line above.
-    if keeper.parse() != Ok(getppid().as_raw()) || getppid() == Pid::from_raw(1) {
-        return std::io::Error::other("the keeper is gone");
-    }
-    Command::new(program)
-        .args(["--port", "0"])
-        .args(["--unixsocket", SOCKET, "--unixsocketperm", "700"])
-        .args(["--appendonly", "yes", "--appendfsync", "no"])
-        .args(["--save", "", "--daemonize", "no", "--logfile", ""])
-        .args(["--loglevel", "warning"])
-        .exec()
 }
