@@ -39,6 +39,7 @@
 //! | [`c`] | C to shared objects and the Rust functions that call them: parsed, wrapped, compiled by the user's `cc` |
 //! | [`compiler`] | the only importer of evcxr: artifacts, states, diagnostics as data, warm-up |
 //! | [`pool`] | the hub thread: engines and where they come from, maps, their ledger and dispatch (pure) |
+//! | [`children`] | the session's child programs: a pure state machine of each, and the thread that supervises them |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
 //! | [`store`] | named values that engines, the session and child scripts share: calls to it, and the session's own one |
 //! | [`wire`] | handshake, messages, frames, payloads as bytes or as files |
@@ -98,6 +99,7 @@
 mod assist;
 mod c;
 mod cell;
+mod children;
 pub mod cli;
 mod compiler;
 #[allow(

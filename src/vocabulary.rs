@@ -17,6 +17,8 @@ pub struct Vocabulary {
     pub memos: Vec<String>,
     /// The jobs, by number, and what each of them is.
     pub jobs: Vec<(String, String)>,
+    /// Names of the children, in the order of their starts.
+    pub children: Vec<String>,
     /// Whether plain cells run on the engines of the current pool.
     pub autopx: bool,
     /// Names of functions defined in the session, without parentheses.
@@ -63,6 +65,9 @@ pub enum ValueKind {
     Targets,
     /// The number of a job.
     Job,
+    /// A child, or all of a name.
+    Child,
+    JobOrChild,
     /// A variable of the session.
     Variable,
     /// A variable of the current pool's engines.

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["repl", "notebook_run"],
     &["magic"],
     &["session", "render", "notebook", "assist"],
-    &["compiler", "pool", "c"],
+    &["compiler", "pool", "c", "children"],
     &["cell", "engine", "vocabulary"],
     &["wire", "outcome", "store"],
     &["ids"],

@@ -178,9 +178,11 @@ fn values(kind: &ValueKind, vocabulary: &Vocabulary) -> Vec<Candidate> {
             words.push(with("-1", "the last engine"));
             words
         }
-        ValueKind::Job => {
-            let jobs = vocabulary.jobs.iter();
-            jobs.map(|(number, what)| with(number, what)).collect()
+        ValueKind::Job => jobs(vocabulary).collect(),
+        ValueKind::Child => children(vocabulary),
+        ValueKind::JobOrChild => {
+            let jobs = jobs(vocabulary);
+            jobs.chain(children(vocabulary)).collect()
         }
         ValueKind::Variable => vocabulary.variables.iter().cloned().map(bare).collect(),
         ValueKind::EnginesVariable => {
@@ -196,6 +198,30 @@ fn values(kind: &ValueKind, vocabulary: &Vocabulary) -> Vec<Candidate> {
         }
         ValueKind::None | ValueKind::File | ValueKind::Other => Vec::new(),
     }
+}
+
+fn jobs(vocabulary: &Vocabulary) -> impl Iterator<Item = Candidate> {
+    let jobs = vocabulary.jobs.iter();
+    jobs.map(|(number, what)| with(number, what))
+}
+
+/// Each child, and what means several.
+fn children(vocabulary: &Vocabulary) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    let mut last = "";
+    for name in &vocabulary.children {
+        if let Some((group, _)) = name.split_once('.')
+            && group != last
+        {
+            found.push(with(group, "all of them"));
+            last = group;
+        }
+        found.push(bare(name.clone()));
+    }
+    if !found.is_empty() {
+        found.push(with("all", "every child"));
+    }
+    found
 }
 
 /// What the user defined comes first, then what every cell has, then the language.
@@ -343,6 +369,8 @@ mod tests {
                     ],
                     &[],
                 ),
+                magic("stop", false, vec![several(ValueKind::Child)], &[]),
+                magic("wait", false, vec![several(ValueKind::JobOrChild)], &[]),
                 magic("weigh", false, vec![several(ValueKind::Pool)], &[]),
             ],
             pools: words(&["p0", "workers"]),
@@ -355,6 +383,7 @@ mod tests {
                 ("12".to_owned(), "%px".to_owned()),
             ],
             functions: words(&["fib"]),
+            children: words(&["one", "w.0", "w.1"]),
             autopx: false,
         }
     }
@@ -429,6 +458,10 @@ mod tests {
         assert_eq!(at_end("%memo explain fib(tot").1, ["total"]);
         assert_eq!(at_end("%timeline 1").1, ["1", "12"]);
         assert!(at_end("%timeline f").1.is_empty(), "no code stands there");
+        assert_eq!(at_end("%stop ").1, ["one", "w", "w.0", "w.1", "all"]);
+        assert_eq!(at_end("%stop one w.").1, ["w.0", "w.1"]);
+        assert_eq!(at_end("%wait 1").1, ["1", "12"]);
+        assert_eq!(at_end("%wait o").1, ["one"]);
         assert_eq!(at_end("%weigh ").1, ["p0", "workers"]);
         assert_eq!(at_end("%weigh p0 w").1, ["workers"]);
         assert_eq!(at_end("%weigh p0 workers -- w").1, ["where", "while"]);

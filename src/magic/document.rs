@@ -9,7 +9,7 @@ use super::declared::about;
 use super::help::MagicName;
 use super::jobs::Which;
 use super::memo::MemoName;
-use super::values::TargetsPart;
+use super::values::{ChildName, JobOrChild, TargetsPart};
 use super::{ALL, Takes};
 use crate::cell::Targets;
 use crate::ids::{JobId, PoolName};
@@ -67,6 +67,7 @@ pub fn vocabulary(session: &Session) -> Vocabulary {
             .into_iter()
             .map(|status| (status.job.to_string(), status.what))
             .collect(),
+        children: session.child_names(),
         functions: session
             .definitions()
             .into_iter()
@@ -144,6 +145,8 @@ fn value(argument: &clap::Arg) -> ValueKind {
         (TypeId::of::<TargetsPart>(), ValueKind::Targets),
         (TypeId::of::<JobId>(), ValueKind::Job),
         (TypeId::of::<Which>(), ValueKind::Job),
+        (TypeId::of::<JobOrChild>(), ValueKind::JobOrChild),
+        (TypeId::of::<ChildName>(), ValueKind::Child),
         (TypeId::of::<VariableWord>(), ValueKind::Variable),
         (TypeId::of::<EnginesWord>(), ValueKind::EnginesVariable),
         (TypeId::of::<MagicName>(), ValueKind::Magic),
@@ -213,7 +216,10 @@ mod tests {
             ("cd", None, "FOLDER", ValueKind::File),
             ("plot", None, "--svg", ValueKind::File),
             ("cancel", None, "JOB", ValueKind::Job),
-            ("wait", None, "JOB", ValueKind::Job),
+            ("wait", None, "JOB", ValueKind::JobOrChild),
+            ("logs", None, "NAME", ValueKind::Child),
+            ("stop", None, "NAME", ValueKind::Child),
+            ("spawn", None, "--cwd", ValueKind::File),
             ("jobs", None, "--drop", ValueKind::Job),
             ("scatter", None, "NAME", ValueKind::Variable),
             ("pull", None, "NAME", ValueKind::EnginesVariable),

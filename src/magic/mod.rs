@@ -7,6 +7,7 @@ mod call;
 mod cancel;
 mod cd;
 mod cells;
+mod children;
 mod comm;
 mod compare;
 mod data_words;
@@ -23,6 +24,7 @@ mod help;
 mod history;
 mod jobs;
 mod load;
+mod logs;
 mod map;
 mod map_options;
 mod memo;
@@ -48,6 +50,8 @@ mod scaling;
 mod scatter;
 mod script;
 mod show;
+mod spawn;
+mod stop;
 mod store;
 mod submit;
 mod suggest;
@@ -161,6 +165,10 @@ pub const ALL: &[Declared] = &[
     Declared::of::<result::TakeResult>(),
     Declared::of::<cancel::Cancel>(),
     Declared::of::<timeline::Timeline>(),
+    Declared::of::<spawn::Spawn>(),
+    Declared::of::<children::Children>(),
+    Declared::of::<logs::Logs>(),
+    Declared::of::<stop::Stop>(),
     Declared::of::<push::Push>(),
     Declared::of::<pull::Pull>(),
     Declared::of::<scatter::Scatter>(),

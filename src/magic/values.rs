@@ -85,6 +85,32 @@ pub fn job(text: &str) -> Result<JobId, Report> {
     })
 }
 
+/// The name of a child, or of several; `all`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildName(pub String);
+
+impl From<&str> for ChildName {
+    fn from(word: &str) -> Self {
+        Self(word.to_owned())
+    }
+}
+
+/// What `%wait` waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobOrChild {
+    Job(JobId),
+    Child(ChildName),
+}
+
+impl From<&str> for JobOrChild {
+    fn from(word: &str) -> Self {
+        match word.parse() {
+            Ok(number) => Self::Job(JobId(number)),
+            Err(_) => Self::Child(word.into()),
+        }
+    }
+}
+
 /// A word that names engines; `0, 1` is two.
 #[derive(Clone)]
 pub struct TargetsPart(pub String);

@@ -1,6 +1,7 @@
 //! What the lower rooms hand up: events and outcomes as plain values. Nothing here prints, decides or
 //! touches an engine; the renderers turn these values into a terminal's text or into JSON lines.
 
+mod children;
 mod comm;
 mod engines;
 mod explained;
@@ -12,6 +13,7 @@ mod scaling;
 
 use std::time::Duration;
 
+pub use children::{ChildChange, ChildEnd, ChildLine, ChildNews, ChildState};
 pub use comm::{
     CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait, LaneSpan,
     PxLane, PxTimeline, RankState, Unreceived,
@@ -52,6 +54,8 @@ pub enum Origin {
     /// The local engine, in which plain cells run.
     Local,
     Engine(Rank),
+    /// A child of this name.
+    Child(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,6 +141,8 @@ pub enum Event {
     Notice(About, Notice),
     /// The same of engines.
     Engines(About, EngineChange),
+    /// The same of a child.
+    Child(About, ChildNews),
     /// A job in the background for which nobody has waited.
     JobOver(About, JobEnd),
     /// What `%wait` or `%cancel` has to say of a job.

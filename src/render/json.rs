@@ -6,7 +6,8 @@
 //! | `event` | fields |
 //! |---|---|
 //! | `cell_started` | `code` |
-//! | `output` | `engine` (rank, or `null` for the local engine), `stream` (`stdout`, `stderr`), `text` |
+//! | `output` | `engine` (rank, or `null` for the local engine), of a child `child` (its name), `stream` (`stdout`, `stderr`), `text` |
+//! | `child` | `child` (its name), `what` (`started`, `ended`, `restarts`, `not_restarted`, `stopped`, `skipped`), and of those that it has `pid`, `exit_code`, `signal` (its number), `ran`, `restart` (its number) and `after`, `killed`, `lines` (not shown), `why`, `detached` |
 //! | `result` | `engine`, `mime` (representations by MIME type), `value` (the `text/plain` one), `type`; one per engine for `%px` |
 //! | `map_plan` | `function`, `input_type`, `output_type`, `items` and `chunks` (`null` when not known), `schedule` (`dynamic`, `static`, `guided`), `captures` (each `name`, `type`, `bytes`), `captures_there` (every engine has them already), `pool`, `kind` (`threads`, `processes`), `engines` |
 //! | `map_finished` | `pool`, `engines` (each `engine`, `items`, `chunks`, `busy`, and where the items called functions of `%%memo`, `hits` and `misses`), `wall`, `serial` (sum of the time in user code), `speedup` (serial / wall), `efficiency` (speedup / engines), `failed` (items without a result), `died` (each `engine`, `cause`), `spent` (`encode`, `send`, `queue`, `run`, `decode`, each summed over chunks), `items` (with `--items`, each `item`, `input`, `result`, `engine`, `queued`, `busy`) |
@@ -29,7 +30,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::record::{self, Line, Told};
-use super::{engines, notices, output, record_comm, record_error, record_job, record_memo};
+use super::{
+    engines, notices, output, record_child, record_comm, record_error, record_job, record_memo,
+};
 use crate::ids::CellId;
 use crate::outcome::{About, EngineOutcome, Event, Origin, PxReport, Sink};
 
@@ -88,6 +91,7 @@ impl<W: Write> JsonLines<W> {
             let stream = record::stream_name(stream);
             let output = Line::Output {
                 engine: Some(rank),
+                child: None,
                 stream,
                 text,
             };
@@ -127,13 +131,15 @@ impl<W: Write> Sink for JsonLines<W> {
                 stream,
                 text,
             } => {
-                let engine = match origin {
-                    Origin::Local => None,
-                    Origin::Engine(rank) => Some(*rank),
+                let (engine, child) = match origin {
+                    Origin::Local => (None, None),
+                    Origin::Engine(rank) => (Some(*rank), None),
+                    Origin::Child(name) => (None, Some(name.as_str())),
                 };
                 let stream = record::stream_name(*stream);
                 let output = Line::Output {
                     engine,
+                    child,
                     stream,
                     text,
                 };
@@ -169,6 +175,10 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Engines(about, change) => {
                 let text = &engines::change_words(change);
                 self.tell_of(*about, Line::Notice { text });
+            }
+            Event::Child(about, news) => {
+                let line = Line::Child(record_child::child(news));
+                self.tell_of(*about, line);
             }
             Event::JobOver(about, end) => {
                 let text = &engines::end_words(end);

@@ -6,6 +6,7 @@
 //! `compare`, `scaling`, `plot`) makes text from values, on top of `grid`, `text`, `units` and `style`.
 
 mod below;
+pub mod children;
 mod comm;
 mod compare;
 pub mod debug;
@@ -28,6 +29,7 @@ pub mod plot;
 mod progress;
 mod px;
 mod record;
+mod record_child;
 mod record_comm;
 mod record_error;
 mod record_job;

@@ -4,11 +4,16 @@ use super::{Style, text};
 use crate::ids::Rank;
 use crate::outcome::{GroupOutputs, PxReport, PxRow, Stream};
 
-/// Each line of an engine's output behind `[stdout:1] `; the last line ends even when the text does not.
-pub(crate) fn tagged(rank: Rank, stream: Stream, printed: &str, style: &Style) -> String {
+/// Each line of an engine's or a child's output behind `[stdout:1] `; the last line ends even when the text does not.
+pub(crate) fn tagged(
+    of: &dyn std::fmt::Display,
+    stream: Stream,
+    printed: &str,
+    style: &Style,
+) -> String {
     let tag = match stream {
-        Stream::Stdout => style.prompt(&format!("[stdout:{rank}]")),
-        Stream::Stderr => style.failure(&format!("[stderr:{rank}]")),
+        Stream::Stdout => style.prompt(&format!("[stdout:{of}]")),
+        Stream::Stderr => style.failure(&format!("[stderr:{of}]")),
     };
     let mut out = String::with_capacity(printed.len() + tag.len() + 2);
     for line in printed.split_terminator('\n') {
@@ -67,13 +72,13 @@ mod tests {
     #[test]
     fn every_line_names_its_engine() {
         let style = Style::plain(80);
-        let shown = tagged(Rank(1), Stream::Stdout, "a\n\n漢\tb", &style);
+        let shown = tagged(&Rank(1), Stream::Stdout, "a\n\n漢\tb", &style);
         assert_eq!(shown, "[stdout:1] a\n[stdout:1]\n[stdout:1] 漢\tb\n");
         assert_eq!(
-            tagged(Rank(0), Stream::Stderr, "x\n", &style),
+            tagged(&Rank(0), Stream::Stderr, "x\n", &style),
             "[stderr:0] x\n"
         );
-        assert_eq!(tagged(Rank(0), Stream::Stderr, "", &style), "");
+        assert_eq!(tagged(&Rank(0), Stream::Stderr, "", &style), "");
     }
 
     #[test]

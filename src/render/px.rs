@@ -15,7 +15,7 @@ pub(crate) fn px(report: &PxReport, style: &Style) -> String {
         out.push_str(&engine_by_engine(report, &rows, style));
     } else {
         for (rank, stream, printed) in output::held_back(report) {
-            out.push_str(&output::tagged(rank, stream, printed, style));
+            out.push_str(&output::tagged(&rank, stream, printed, style));
         }
         out.push_str(&values(report, &rows, style));
     }
@@ -35,7 +35,7 @@ fn engine_by_engine(report: &PxReport, rows: &[&PxRow], style: &Style) -> String
     let mut out = String::new();
     for row in rows {
         for (stream, printed) in &row.output {
-            out.push_str(&output::tagged(row.rank, *stream, printed, style));
+            out.push_str(&output::tagged(&row.rank, *stream, printed, style));
         }
         if let Some(it) = value_of(row) {
             let prompt = format!("Out[{}:{}]", report.cell, row.rank);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::record_child::Child;
 use super::record_comm::{Comm, PxTimeline};
 use super::record_error::Error;
 use super::record_job::{Compare, MapFinished, MapPlan, Scaling, Timeline};
@@ -32,6 +33,8 @@ pub(crate) enum Line<'a> {
     },
     Output {
         engine: Option<Rank>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        child: Option<&'a str>,
         stream: &'static str,
         text: &'a str,
     },
@@ -43,6 +46,7 @@ pub(crate) enum Line<'a> {
         #[serde(rename = "type")]
         type_name: &'a str,
     },
+    Child(Child<'a>),
     MapPlan(MapPlan<'a>),
     MapFinished(MapFinished<'a>),
     Timeline(Timeline<'a>),

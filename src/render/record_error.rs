@@ -44,9 +44,9 @@ pub(crate) fn error(cell: Option<CellId>, report: &Report) -> Error<'_> {
             ErrorKind::Map => "map",
             ErrorKind::System => "system",
         },
-        engine: match report.origin {
-            Origin::Local => None,
-            Origin::Engine(rank) => Some(rank),
+        engine: match &report.origin {
+            Origin::Local | Origin::Child(_) => None,
+            Origin::Engine(rank) => Some(*rank),
         },
         message: report.to_string().into(),
         code: report.code.as_deref(),

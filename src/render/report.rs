@@ -14,9 +14,10 @@ const FOOT: usize = 10;
 
 /// The report's lines.
 pub(crate) fn report(report: &Report, style: &Style) -> String {
-    let name = match report.origin {
+    let name = match &report.origin {
         Origin::Local => "error".to_owned(),
         Origin::Engine(rank) => format!("error on engine {rank}"),
+        Origin::Child(name) => format!("error of {name}"),
     };
     of_level(Level::ERROR, report, name, style)
 }

@@ -7,8 +7,8 @@ use super::below::Below;
 use super::live::{self, Live};
 use super::progress::Pace;
 use super::{
-    Style, comm, compare, docs, engines, map, memo, notices, output, pager, plot, progress, px,
-    report, scaling, tables, timeline, timing, value,
+    Style, children, comm, compare, docs, engines, map, memo, notices, output, pager, plot,
+    progress, px, report, scaling, tables, timeline, timing, value,
 };
 use crate::outcome::{Event, JobState, JobView, Notice, Origin, Progress, Sink};
 
@@ -96,7 +96,13 @@ impl<W: Write> Terminal<W> {
                 stream,
                 text,
                 ..
-            } => output::tagged(*rank, *stream, text, style),
+            } => output::tagged(rank, *stream, text, style),
+            Event::Output {
+                origin: Origin::Child(name),
+                stream,
+                text,
+                ..
+            } => output::tagged(name, *stream, text, style),
             Event::Result { cell, value } => value::block(&format!("Out[{cell}]"), value, style),
             Event::Whole { value, .. } => value::whole(value, style),
             Event::Px(report) => px::px(report, style),
@@ -111,6 +117,10 @@ impl<W: Write> Terminal<W> {
             Event::Notice(_, Notice::Warning(it)) => report::warning(it, style),
             Event::Notice(_, it) => notice(&notices::words(it), style),
             Event::Engines(_, change) => notice(&engines::change_words(change), style),
+            Event::Child(_, news) => match children::news_words(news) {
+                Some(words) => notice(&words, style),
+                None => String::new(),
+            },
             Event::JobOver(_, end) => ended(engines::end_words(end)),
             Event::JobAnswer(it) => ended(engines::answer_words(it)),
             Event::Error(error) => report::report(error, style),

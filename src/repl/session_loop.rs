@@ -113,6 +113,7 @@ struct Prompting {
 impl Prompting {
     /// An error is the terminal's.
     fn run(mut self, startup: bool) -> Result<ExitCode, EditorError> {
+        self.session.leave_out_lines(self.style.live);
         self.begin(startup);
         let left = self.prompt();
         if let Some(terminal) = &self.terminal {
@@ -267,8 +268,14 @@ impl Prompting {
                 false
             }
             Read::Eof => {
-                let question = "a job still runs; leave all the same?";
-                !self.session.has_background() || self.editor.confirm(question)
+                let children = self.session.running_children();
+                let question = match (self.session.has_background(), children) {
+                    (true, _) => "a job still runs; leave all the same?",
+                    (_, 1) => "a child still runs, and ends with the session; leave all the same?",
+                    (_, 2..) => "children still run, and end with the session; leave all the same?",
+                    (false, 0) => return ControlFlow::Break(()),
+                };
+                self.editor.confirm(question)
             }
         };
         match leaves {

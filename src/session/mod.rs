@@ -3,6 +3,7 @@
 
 mod c;
 mod child;
+mod children;
 mod code;
 mod comm;
 mod compare;
@@ -50,6 +51,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 pub use c::CRequest;
+pub use children::{ChildStatus, Restart, SpawnRequest};
 pub use code::{Code, Done, Failed};
 pub use crew::{
     MOST as MOST_ENGINES, MemoRow, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts,
@@ -194,6 +196,7 @@ impl Session {
         let cell = self.history.begin(&code);
         self.workshop.begin_cell();
         self.crew.begin_cell(cell);
+        self.crew.children.set_environment(self.environment());
         sink.send(Event::CellStarted {
             cell,
             code: code.into_owned(),

@@ -74,6 +74,7 @@ impl Session {
         }
         self.surroundings.set(name, value);
         self.crew.hub().set_environment(name, value);
+        self.crew.children.set_environment(self.environment());
         Ok(())
     }
 

@@ -35,6 +35,7 @@ pub fn mark() -> &'static str {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .env_remove(VARIABLE)
             .current_dir("/")
             .process_group(0)
             .spawn();

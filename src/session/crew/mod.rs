@@ -2,6 +2,7 @@
 //! of each engine, the cells that are in flight, and what was lost with whom. It compiles nothing.
 
 mod beginnings;
+mod children;
 mod comm;
 mod events;
 mod flight;
@@ -31,6 +32,7 @@ pub use screen::ValueStyle;
 
 use super::Interrupt;
 use super::namespace::Namespace;
+use crate::children::Supervisor;
 use crate::ids::{CellId, EngineId, PoolName};
 use crate::pool::{Hub, Init};
 use moved::Moved;
@@ -51,6 +53,7 @@ pub struct Crew {
     next_flight: u64,
     pub jobs: Jobs,
     pub memos: Memos,
+    pub children: Supervisor,
     pub comms: Comms,
     /// Engines whose beginning is waited for.
     starting: HashMap<EngineId, Beginning>,
@@ -72,11 +75,20 @@ pub struct Crew {
     spent: Duration,
 }
 
+impl Drop for Crew {
+    /// Children have a moment to end by themselves; after that the guard sees to them.
+    fn drop(&mut self) {
+        self.children.close();
+    }
+}
+
 impl Crew {
     /// Starts the local engine, and does not wait for it.
     pub fn start(interrupt: Interrupt) -> std::io::Result<Self> {
+        let hub = Hub::start()?;
         let mut crew = Self {
-            hub: Hub::start()?,
+            children: Supervisor::new(hub.waker())?,
+            hub,
             interrupt,
             namespaces: HashMap::new(),
             local: EngineId(0),

@@ -53,6 +53,7 @@ pub fn until<A: Awaited>(
     loop {
         who.due(sink);
         let crew = who.crew();
+        crew.hear_children(sink);
         if let Some(outcome) = awaited.look(crew, sink)? {
             return Ok(outcome);
         }
@@ -102,6 +103,7 @@ impl Crew {
     pub fn drain_events(&mut self, sink: &mut dyn Sink) {
         // A hub that is gone is told by whoever waits for it.
         let _ = self.turn(Duration::ZERO, sink);
+        self.hear_children(sink);
         self.finish_stray_prints(sink);
     }
 

@@ -1,0 +1,331 @@
+//! Children as the user sees them: started, listed, waited for, told to end.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::crew::{Awaited, Crew};
+use super::{Done, Failed, Session, explain};
+pub use crate::children::{Child, Restart, Status as ChildStatus};
+use crate::children::{NotStarted, Program, Refused, Request, is_name};
+use crate::outcome::{
+    About, ChildLine, ChildState, Doing, ErrorKind, Event, Origin, Progress, Report, Sink,
+};
+use crate::vocabulary::nearest;
+
+/// Beyond its grace a child that was killed is waited for no longer than this.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// After so long a wait it is shown.
+const SHOWN_AFTER: Duration = Duration::from_millis(700);
+
+/// What is to be started.
+pub struct SpawnRequest {
+    pub name: Option<String>,
+    pub count: u32,
+    pub restart: Restart,
+    pub folder: Option<PathBuf>,
+    /// Variables of their environment.
+    pub environment: Vec<(String, String)>,
+    pub quiet: bool,
+    pub detach: bool,
+    pub words: Vec<String>,
+}
+
+impl Session {
+    /// Starts children, and waits for nothing.
+    pub fn spawn(&mut self, request: SpawnRequest) -> Result<Vec<Child>, Report> {
+        if let Some(name) = request.name.as_deref().filter(|name| !is_name(name)) {
+            return Err(Report::usage(format!("`{name}` cannot name a child"))
+                .hint("a name has letters, digits, `_` and `-`; `all` means all children"));
+        }
+        let here = std::env::current_dir()
+            .map_err(|error| Report::usage(format!("there is no working folder: {error}")))?;
+        let folder = request
+            .folder
+            .map_or_else(|| here.clone(), |folder| here.join(folder));
+        let own = request.environment.into_iter();
+        let program = Program {
+            words: request.words,
+            folder,
+            environment: own
+                .map(|(name, value)| (name, Some(value.into())))
+                .collect(),
+        };
+        self.crew.children.set_environment(self.environment());
+        let started = self.crew.children.spawn(Request {
+            name: request.name,
+            count: request.count,
+            restart: request.restart,
+            quiet: request.quiet,
+            detach: request.detach,
+            about: About::cell(self.cell()),
+            program,
+        });
+        started.map_err(|error| refused(&error))
+    }
+
+    /// Names of all children.
+    pub fn child_names(&self) -> Vec<String> {
+        self.crew.children.names()
+    }
+
+    /// All children as they are now.
+    pub fn children(&mut self, sink: &mut dyn Sink) -> Vec<ChildStatus> {
+        self.crew.drain_events(sink);
+        self.crew.children.statuses("all")
+    }
+
+    /// Whether what children print is left out when it comes faster than it can be shown; else they wait.
+    pub fn leave_out_lines(&mut self, leave_out: bool) {
+        self.crew.children.set_lossy(leave_out);
+    }
+
+    /// How many children run that end with the session.
+    pub fn running_children(&self) -> usize {
+        self.crew.children.running()
+    }
+
+    /// Waits until the children of this name are over, at most `timeout`; an error when one of them has failed.
+    pub fn wait_children(
+        &mut self,
+        name: &str,
+        timeout: Option<Duration>,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<(String, ChildState)>, Failed> {
+        self.known_child(name)?;
+        self.until(ChildrenOver::of(name, timeout, false), sink)
+            .inspect_err(|_| sink.send(Event::Progress(None)))
+            .inspect(|_| sink.send(Event::Progress(None)))
+    }
+
+    /// Tells the children of this name to end within `grace`, and waits until they have; how each went.
+    pub fn stop_children(
+        &mut self,
+        name: &str,
+        grace: Duration,
+        sink: &mut dyn Sink,
+    ) -> Result<(usize, Vec<(String, ChildState)>), Failed> {
+        self.known_child(name)?;
+        let told = self.crew.children.stop(name, grace);
+        let patience = grace.saturating_add(KILL_PATIENCE);
+        let over = self.until(ChildrenOver::of(name, Some(patience), true), sink);
+        sink.send(Event::Progress(None));
+        Ok((told, over?))
+    }
+
+    /// Shows the last lines of the children of this name.
+    pub fn show_lines(&mut self, name: &str, lines: usize, sink: &mut dyn Sink) -> Done {
+        self.known_child(name)?;
+        let printed = self.crew.children.lines(name, lines);
+        show(printed, self.cell(), sink);
+        Ok(())
+    }
+
+    /// The same, and then what they print until they are over, or until Ctrl-C.
+    pub fn follow_lines(&mut self, name: &str, lines: usize, sink: &mut dyn Sink) -> Done {
+        self.known_child(name)?;
+        self.crew.hear_children(sink);
+        let printed = self.crew.children.follow(name, lines);
+        show(printed, self.cell(), sink);
+        let followed = self.until(
+            Following {
+                name: name.to_owned(),
+                left: false,
+            },
+            sink,
+        );
+        self.crew.children.follow_none();
+        followed
+    }
+
+    fn known_child(&self, name: &str) -> Result<(), Report> {
+        if !self.crew.children.states(name).is_empty() {
+            return Ok(());
+        }
+        let names = self.crew.children.names();
+        if name == "all" || names.is_empty() {
+            return Err(Report::usage(match name {
+                "all" => "there is no child".to_owned(),
+                name => format!("there is no child `{name}`"),
+            })
+            .hint("`%spawn -- python3 child.py` starts one"));
+        }
+        let report = Report::usage(format!("there is no child `{name}`"));
+        let groups = names.iter().map(|name| group(name));
+        let all: Vec<&str> = names.iter().map(String::as_str).chain(groups).collect();
+        Err(match nearest(name, all) {
+            Some(meant) => report.hint(format!("did you mean {meant}?")),
+            None => report.hint("`%children` lists them"),
+        })
+    }
+}
+
+/// `worker` of `worker.3`.
+pub fn group(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(group, _)| group)
+}
+
+fn show(printed: Vec<(String, Vec<ChildLine>)>, cell: crate::ids::CellId, sink: &mut dyn Sink) {
+    for (name, lines) in printed {
+        for ChildLine { stream, text } in lines {
+            sink.send(Event::Output {
+                about: About::cell(cell),
+                origin: Origin::Child(name.clone()),
+                stream,
+                text: format!("{text}\n"),
+            });
+        }
+    }
+}
+
+fn refused(error: &Refused) -> Report {
+    let what = error.to_string();
+    let report = match error {
+        Refused::System(_) => return Report::new(ErrorKind::System, what),
+        Refused::NotStarted(NotStarted::System { .. }) => {
+            return Report::new(ErrorKind::System, what);
+        }
+        _ => Report::usage(what),
+    };
+    match error {
+        Refused::Taken(name) => {
+            let name = group(name);
+            report.hint(format!("`%stop {name}` ends it; `--name` gives another name"))
+        }
+        Refused::NoFile { .. } => {
+            report.hint("a child that lives on prints to a file in its folder: `--cwd` chooses it")
+        }
+        Refused::NotStarted(NotStarted::NotFound { word, meant }) => match meant {
+            Some(meant) => report.hint(format!("did you mean {meant}?")),
+            None if is_script(word) => report.hint("`!ls` lists this folder"),
+            None if word.contains(char::is_whitespace) => {
+                report.hint(format!("the program and its arguments are words of their own; `-- sh -c '{word}'` runs a line of shell"))
+            }
+            None => report.hint("it is looked for on the PATH; `%env PATH` shows it"),
+        },
+        Refused::NotStarted(NotStarted::NotRun { word, .. }) if is_script(word) => {
+            report.hint(format!("`!chmod +x {word}`, or name what runs it: `-- python3 {word}`"))
+        }
+        Refused::NotStarted(NotStarted::Nothing) => {
+            report.hint("`%spawn -- python3 child.py` starts one")
+        }
+        _ => report,
+    }
+}
+
+fn is_script(word: &str) -> bool {
+    Path::new(word).extension().is_some()
+}
+
+/// The end of children.
+struct ChildrenOver {
+    name: String,
+    timeout: Option<Duration>,
+    /// They have been told to end.
+    stopping: bool,
+    since: Instant,
+}
+
+impl ChildrenOver {
+    fn of(name: &str, timeout: Option<Duration>, stopping: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            timeout,
+            stopping,
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Awaited for ChildrenOver {
+    type Outcome = Vec<(String, ChildState)>;
+
+    fn look(
+        &mut self,
+        crew: &mut Crew,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Self::Outcome>, Failed> {
+        let states = crew.children.states(&self.name);
+        let left = states.iter().filter(|(_, state)| !state.is_over());
+        let left: Vec<&str> = left.map(|(name, _)| name.as_str()).collect();
+        if left.is_empty() {
+            // Their last lines come before what is said of them.
+            crew.hear_children(sink);
+            return Ok(Some(states));
+        }
+        let waited = self.since.elapsed();
+        if self.timeout.is_some_and(|timeout| waited >= timeout) {
+            let what = format!(
+                "not over within {:.3} s: {}",
+                waited.as_secs_f64(),
+                some(&left)
+            );
+            let next = match self.stopping {
+                true => "they were killed and are stuck in the kernel".to_owned(),
+                false => format!(
+                    "they go on; `%wait {0}` waits again, `%stop {0}` ends them",
+                    self.name
+                ),
+            };
+            return Err(Report::new(ErrorKind::Error, what).hint(next).into());
+        }
+        if waited > SHOWN_AFTER {
+            sink.send(Event::Progress(Some(Progress {
+                what: match self.stopping {
+                    true => "stopping".to_owned(),
+                    false => "waiting for".to_owned(),
+                },
+                unit: "children",
+                done: (states.len() - left.len()) as u64,
+                total: Some(states.len() as u64),
+                elapsed: waited,
+            })));
+        }
+        Ok(None)
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        let report = explain::interrupted(Doing::Waiting);
+        Err(match self.stopping {
+            true => report.hint("those that were told to end are killed when their grace is over"),
+            false => report.hint(format!(
+                "the children go on; `%stop {}` ends them",
+                self.name
+            )),
+        }
+        .into())
+    }
+}
+
+/// `a, b and 3 more`
+fn some(names: &[&str]) -> String {
+    const MOST: usize = 5;
+    match names.len() {
+        0..=MOST => names.join(", "),
+        all => format!("{} and {} more", names[..MOST].join(", "), all - MOST),
+    }
+}
+
+/// What children print is shown until they are over.
+struct Following {
+    name: String,
+    left: bool,
+}
+
+impl Awaited for Following {
+    type Outcome = ();
+
+    fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        let states = crew.children.states(&self.name);
+        if self.left || states.iter().all(|(_, state)| state.is_over()) {
+            crew.hear_children(sink);
+            return Ok(Some(()));
+        }
+        Ok(None)
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        self.left = true;
+        Ok(())
+    }
+}
