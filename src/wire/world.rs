@@ -87,6 +87,8 @@ pub mod row {
 pub mod ring {
     /// Up to where the sender has written.
     pub const HEAD: u64 = 0;
+    /// The sender's: what it mixes the positions of parts with; 0 before it has spoken.
+    pub const KEY: u64 = 8;
     /// Up to where the receiver has taken, or a little less.
     pub const TAIL: u64 = 128;
     pub const DATA: u64 = 4096;

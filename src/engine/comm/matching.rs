@@ -127,7 +127,7 @@ impl Want<'_> {
             0 => 0,
             _ => self.call as u8 + 1,
         };
-        let is_kind = Kind(header.kind) == self.kind || self.kind == Kind::NOTHING;
+        let is_kind = header.kind() == self.kind || self.kind == Kind::NOTHING;
         let (why, name) = if header.call != expected {
             (Why::Call, Vec::new())
         } else if !is_kind {
@@ -181,9 +181,42 @@ impl Want<'_> {
 /// Longer names are cut.
 pub const LONGEST_NAME: usize = 255;
 
-/// A type of the user's has another crate's name in front of it in each cell.
+/// Whether what was sent as the one type can be received as the other: what is borrowed travels as what is owned.
 pub fn same_name(a: &[u8], b: &[u8]) -> bool {
-    a[..a.len().min(LONGEST_NAME)] == b[..b.len().min(LONGEST_NAME)]
+    let cut = |name: &[u8]| name[..name.len().min(LONGEST_NAME)].to_vec();
+    a == b || cut(&owned(a)) == cut(&owned(b))
+}
+
+fn owned(mut name: &[u8]) -> Vec<u8> {
+    while let Some(rest) = name.strip_prefix(b"&") {
+        name = rest;
+    }
+    let slice = name
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .filter(|inner| !inner.windows(2).any(|two| two == b"; "));
+    match slice {
+        Some(inner) => [b"alloc::vec::Vec<", inner, b">"].concat(),
+        None if name == b"str" => b"alloc::string::String".to_vec(),
+        None => name.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_borrowed_is_received_as_what_is_owned() {
+        let same = |a: &str, b: &str| same_name(a.as_bytes(), b.as_bytes());
+        assert!(same("str", "alloc::string::String"));
+        assert!(same("&ctx::Shape", "ctx::Shape"));
+        assert!(same("[ctx::Shape]", "alloc::vec::Vec<ctx::Shape>"));
+        assert!(!same("[ctx::Shape; 2]", "alloc::vec::Vec<ctx::Shape>"));
+        assert!(!same("(u8, u8)", "(u8, i8)"));
+        let long = "x".repeat(LONGEST_NAME);
+        assert!(same(&format!("{long}a"), &format!("{long}b")));
+    }
 }
 
 /// A message that has come as a whole.
@@ -217,17 +250,21 @@ pub struct Posted {
 }
 
 impl Header {
+    pub fn kind(&self) -> Kind {
+        Kind(self.kind.into())
+    }
+
     /// Where it was sent.
     pub fn place(&self) -> Option<Place> {
         (self.line > 0).then_some(Place {
             cell: CellId(self.cell),
-            line: self.line,
+            line: self.line.into(),
         })
     }
 
     /// The type as its user calls it.
     pub fn type_name(&self, name: &[u8]) -> String {
-        match Kind(self.kind) {
+        match self.kind() {
             Kind::ENCODED => String::from_utf8_lossy(name).into_owned(),
             kind => kind.text(),
         }

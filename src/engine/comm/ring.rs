@@ -1,9 +1,10 @@
 //! A ring from one rank to another: messages in parts, each behind a header, in order. A part begins at a multiple of
-//! [`LINE`], so a small message is one line of the processor's cache.
+//! [`LINE`], so a small message is one line of the processor's cache, and no other goes from one to the other: what says
+//! that a part is there stands in it.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::World;
 use crate::wire::world::ring;
@@ -15,26 +16,29 @@ const LINE: u64 = 64;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Header {
-    /// Bytes in this part, with the type's name.
-    pub part: u32,
-    /// It is a message's first.
-    pub first: bool,
-    /// A [`crate::wire::world::Call`]; 0: point to point.
-    pub call: u8,
-    /// Bytes of the type's name, which come before the data.
-    pub name: u16,
+    /// Written last: the part's position, mixed with the ring's key. What lay here before says something else, but by
+    /// a chance of one in 2⁶⁴.
+    pub(super) stamp: u64,
     /// Bytes of the message.
     pub total: u64,
-    pub kind: u32,
+    /// Bytes in this part, with the type's name.
+    pub part: u32,
     /// Of a collective, which one it is; 0: point to point.
     pub collective: u32,
     pub comm: u32,
     pub tag: i32,
     /// The run in which it was sent.
-    pub run: u64,
+    pub run: u32,
     /// Where that was: the cell, and its line.
     pub cell: u32,
-    pub line: u32,
+    pub line: u16,
+    pub kind: u16,
+    /// Bytes of the type's name, which come before the data.
+    pub name: u16,
+    /// It is a message's first.
+    pub first: bool,
+    /// A [`crate::wire::world::Call`]; 0: point to point.
+    pub call: u8,
 }
 
 const HEADER: u64 = size_of::<Header>() as u64;
@@ -52,6 +56,8 @@ struct End {
     data: NonNull<u8>,
     /// The capacity less one.
     mask: u64,
+    /// What stamps are mixed with; 0: not known yet.
+    key: u64,
 }
 
 impl End {
@@ -62,11 +68,21 @@ impl End {
             at,
             data: world.bytes(at + ring::DATA),
             mask: world.layout().capacity() - 1,
+            key: 0,
         }
     }
 
-    fn word(&self, word: u64) -> &std::sync::atomic::AtomicU64 {
+    fn word(&self, word: u64) -> &AtomicU64 {
         self.world.word(self.at + word)
+    }
+
+    /// Where the stamp of the part at a position stands.
+    #[inline]
+    fn stamp(&self, position: u64) -> &AtomicU64 {
+        let (place, _) = self.place(position);
+        // SAFETY: parts begin at multiples of a line, in the mapping; a stamp is looked at as an atomic number until it
+        // is the right one.
+        unsafe { place.cast::<AtomicU64>().as_ref() }
     }
 
     /// The memory at a position, and how many bytes there are until the ring's end.
@@ -76,6 +92,12 @@ impl End {
         let place = unsafe { self.data.add(offset as usize) };
         (place, (self.mask + 1 - offset) as usize)
     }
+}
+
+/// A ring's key: any number but 0.
+fn any_key() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0_u8) | 1
 }
 
 /// The sender's end.
@@ -91,7 +113,12 @@ const PART: u64 = 64 * 1024;
 
 impl Sender {
     pub fn new(world: &Arc<World>, to: u32, from: u32) -> Self {
-        let end = End::new(world, to, from);
+        let mut end = End::new(world, to, from);
+        let key = end.word(ring::KEY);
+        if key.load(Ordering::Acquire) == 0 {
+            key.store(any_key(), Ordering::Release);
+        }
+        end.key = key.load(Ordering::Acquire);
         let head = end.word(ring::HEAD).load(Ordering::Acquire);
         let tail = end.word(ring::TAIL).load(Ordering::Acquire);
         Self { end, head, tail }
@@ -134,6 +161,7 @@ impl Sender {
             }
         }
         let header = Header {
+            stamp: 0,
             part,
             first,
             name: name.len() as u16,
@@ -143,6 +171,7 @@ impl Sender {
         // SAFETY: parts begin at multiples of a line, and the ring's end is one: the header does not wrap. The receiver
         // reads nothing here before the head says so.
         unsafe { place.cast::<Header>().write(header) };
+        let begin = self.head;
         let mut position = self.head + HEADER;
         if !name.is_empty() {
             // SAFETY: there is room, see above.
@@ -151,6 +180,9 @@ impl Sender {
         }
         // SAFETY: as above, and the caller promises the bytes.
         unsafe { self.copy_in(position, data, bytes as usize) };
+        // Whoever sees it sees what was written before.
+        let stamp = begin ^ self.end.key;
+        self.end.stamp(begin).store(stamp, Ordering::Release);
         self.head += span;
         self.end
             .word(ring::HEAD)
@@ -182,8 +214,6 @@ pub struct Receiver {
     tail: u64,
     /// What the sender was told of it.
     told: u64,
-    /// The sender's, as it was last seen.
-    head: u64,
 }
 
 impl Receiver {
@@ -194,22 +224,30 @@ impl Receiver {
             end,
             tail,
             told: tail,
-            head: tail,
         }
     }
 
     /// The part that is next.
     #[inline]
     pub fn next(&mut self) -> Option<Header> {
-        if self.head == self.tail {
-            self.head = self.end.word(ring::HEAD).load(Ordering::Acquire);
-            if self.head == self.tail {
-                return None;
-            }
+        if self.end.key == 0 && !self.has_key() {
+            return None;
+        }
+        let stamp = self.end.stamp(self.tail).load(Ordering::Acquire);
+        if stamp != self.tail ^ self.end.key {
+            return None;
         }
         let (place, _) = self.end.place(self.tail);
-        // SAFETY: the sender has written a header here before it moved the head past it.
+        // SAFETY: the sender has written the header before its stamp.
         Some(unsafe { place.cast::<Header>().read() })
+    }
+
+    /// Looks for the sender's key.
+    #[cold]
+    fn has_key(&mut self) -> bool {
+        self.end.key = self.end.word(ring::KEY).load(Ordering::Acquire);
+        let stamp = self.end.stamp(self.tail).load(Ordering::Acquire);
+        self.end.key != 0 && stamp == self.tail ^ self.end.key
     }
 
     /// Whether a part is there.

@@ -231,12 +231,12 @@ impl Shared {
         let place = self.place(of);
         Header {
             total: bytes as u64,
-            kind: of.kind.0,
+            kind: of.kind.0 as u16,
             comm: of.comm,
             tag: of.tag,
-            run: self.run,
+            run: self.run as u32,
             cell: place.map_or(0, |place| place.cell.0),
-            line: place.map_or(0, |place| place.line),
+            line: place.map_or(0, |place| place.line.min(u16::MAX.into()) as u16),
             ..Header::default()
         }
     }

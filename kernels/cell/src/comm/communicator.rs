@@ -112,10 +112,13 @@ impl Communicator {
     fn receive_into<T: Buffer + ?Sized>(self, value: &mut T, from: u32, tag: i32) -> Status {
         let mut got = Got::default();
         let mut from = self.to::<T>(from, tag, Kind::NOTHING);
+        let mut ended = Outcome::Done;
         value.fill(&mut |kind, ctx| {
             from.kind = kind;
-            checked((table().recv)(&from, ctx, room, &mut got));
+            ended = (table().recv)(&from, ctx, room, &mut got);
+            ended == Outcome::Done
         });
+        checked(ended);
         Status::of(got)
     }
 
@@ -252,10 +255,13 @@ impl Communicator {
             checked((table().broadcast)(&of, lent.bytes, none, room));
             return;
         }
+        let mut ended = Outcome::Done;
         value.fill(&mut |kind, ctx| {
             of.kind = kind;
-            checked((table().broadcast)(&of, Bytes::of(&[]), ctx, room));
+            ended = (table().broadcast)(&of, Bytes::of(&[]), ctx, room);
+            ended == Outcome::Done
         });
+        checked(ended);
     }
 
     #[track_caller]

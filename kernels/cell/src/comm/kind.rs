@@ -319,17 +319,17 @@ pub(super) fn fetched_all<T: DeserializeOwned>(
 pub trait Buffer {
     #[doc(hidden)]
     #[track_caller]
-    fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void));
+    fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void) -> bool);
 }
 
 impl<T: DeserializeOwned> Buffer for T {
     #[track_caller]
-    fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void)) {
+    fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void) -> bool) {
         let form = form::<T>(size_of::<T>());
         let start = std::ptr::from_mut(self).cast();
         let mut landing = Landing::new(form, start, 1, true);
-        fetch(form.kind, landing.ctx());
-        if form.shape == Shape::Encoded && landing.one_made {
+        let has_come = fetch(form.kind, landing.ctx());
+        if has_come && form.shape == Shape::Encoded && landing.one_made {
             *self = Landing::decode(&landing.one_encoded);
         }
     }
@@ -339,7 +339,7 @@ macro_rules! slices {
     ($($type:ty),+) => {
         $(impl Buffer for [$type] {
             #[track_caller]
-            fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void)) {
+            fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void) -> bool) {
                 let form = form::<[$type]>(size_of_val(self));
                 let mut landing = Landing::new(form, self.as_mut_ptr().cast(), 1, true);
                 fetch(form.kind, landing.ctx());

@@ -36,7 +36,7 @@ impl Transport for Shared {
         self.world
             .of(self.rank, block::SPAN_HEAD)
             .store(0, Ordering::Relaxed);
-        let run = self.run;
+        let run = self.run as u32;
         self.queue
             .retain(|it| it.header.collective == 0 || it.header.run >= run);
     }

@@ -129,7 +129,7 @@ impl Shared {
             at: 0,
             whose,
         };
-        if header.collective != 0 && header.run < self.run {
+        if header.collective != 0 && header.run < self.run as u32 {
             return partial(name, Whose::Nobody);
         }
         let room = || Vec::with_capacity(header.total as usize);
