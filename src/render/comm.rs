@@ -30,12 +30,15 @@ pub(crate) fn head(trouble: &CommTrouble) -> String {
             }
             let mut ranks = trouble.ranks();
             ranks.sort_unstable();
-            let waits = match ranks.len() {
-                1 => "waits",
-                _ => "wait",
+            let waits = if ranks.len() == 1 { "waits" } else { "wait" };
+            let gone: Vec<Rank> = others.iter().map(|(rank, _)| *rank).collect();
+            let states = by_state(others);
+            let which = match &states[..] {
+                [(state, of)] => gone_words(*state, of.len()).to_owned(),
+                _ => "send nothing any more".to_owned(),
             };
-            let gone: Vec<String> = others.iter().map(|it| gone_words(*it)).collect();
-            format!("{} {waits} in vain: {}", named(&ranks), gone.join(", "))
+            let (ranks, gone) = (named(&ranks), named(&gone));
+            format!("deadlock: {ranks} {waits} for {gone}, which {which}")
         }
         CommTrouble::Mismatch {
             rank,
@@ -214,15 +217,20 @@ fn stuck_lines(waits: &[CommWait], others: &[(Rank, RankState)], style: &Style) 
     }
     let indent = if cycle == 0 { "" } else { "   " };
     let collective = nodes.iter().find(|node| node.wait.call.collective);
-    for (rank, state) in others {
+    let has_not = |ranks: usize| if ranks == 1 { "has" } else { "have" };
+    for (state, ranks) in by_state(others) {
+        let all = |call: &str| EVERYBODY.contains(&call);
         let missing = match collective {
-            Some(node) if node.wait.on.contains(rank) => {
-                format!(" and has not reached {}", node.wait.call.name)
+            Some(node)
+                if all(node.wait.call.name) || ranks.iter().all(|of| node.wait.on.contains(of)) =>
+            {
+                let has = has_not(ranks.len());
+                format!(" and {has} not reached {}", node.wait.call.name)
             }
             _ => String::new(),
         };
-        let state = gone_words((*rank, *state));
-        out.push(format!("{indent}{state}{missing}"));
+        let how = gone_words(state, ranks.len());
+        out.push(format!("{indent}{} {how}{missing}", named(&ranks)));
     }
     // Where members of the cycle have not reached a collective of others.
     if let Some(node) = collective {
@@ -231,7 +239,7 @@ fn stuck_lines(waits: &[CommWait], others: &[(Rank, RankState)], style: &Style) 
             .filter(|wait| node.wait.on.contains(&wait.rank));
         let missing: Vec<Rank> = waiting.map(|wait| wait.rank).collect();
         if !missing.is_empty() {
-            let has = if missing.len() == 1 { "has" } else { "have" };
+            let has = has_not(missing.len());
             out.push(format!(
                 "{indent}{} {has} not reached {}",
                 named(&missing),
@@ -254,15 +262,35 @@ fn awaited(node: &graph::Node<'_>) -> String {
     format!("one of {}", named(on))
 }
 
-fn gone_words((rank, state): (Rank, RankState)) -> String {
-    let how = match state {
-        RankState::NotAsked => "does not run this cell",
-        RankState::Due => "has not begun the cell",
-        RankState::Running => "runs on",
-        RankState::Left => "has left the cell",
-        RankState::Dead => "has died",
-    };
-    format!("rank {rank} {how}")
+/// Collective calls that nobody leaves before all have reached them.
+const EVERYBODY: [&str; 5] = ["barrier", "all_gather", "all_reduce", "all_to_all", "split"];
+
+/// Ranks of the same state together.
+fn by_state(others: &[(Rank, RankState)]) -> Vec<(RankState, Vec<Rank>)> {
+    let mut all: Vec<(RankState, Vec<Rank>)> = Vec::new();
+    for (rank, state) in others {
+        match all.iter_mut().find(|(of, _)| of == state) {
+            Some((_, ranks)) => ranks.push(*rank),
+            None => all.push((*state, vec![*rank])),
+        }
+    }
+    all
+}
+
+/// What has become of so many ranks.
+fn gone_words(state: RankState, ranks: usize) -> &'static str {
+    match (state, ranks) {
+        (RankState::NotAsked, 1) => "does not run this cell",
+        (RankState::NotAsked, _) => "do not run this cell",
+        (RankState::Due, 1) => "has not begun the cell",
+        (RankState::Due, _) => "have not begun the cell",
+        (RankState::Running, 1) => "runs on",
+        (RankState::Running, _) => "run on",
+        (RankState::Left, 1) => "has left the cell",
+        (RankState::Left, _) => "have left the cell",
+        (RankState::Dead, 1) => "has died",
+        (RankState::Dead, _) => "have died",
+    }
 }
 
 /// What to do now.

@@ -86,7 +86,28 @@ pub(super) fn troubles(told: &[(Rank, CommTold)]) -> Vec<CommTrouble> {
         others.sort_by_key(|(rank, _)| *rank);
         all.push(CommTrouble::Stuck { waits, others });
     }
+    for trouble in &mut all {
+        if let CommTrouble::Stuck { waits, .. } = trouble {
+            wait_for_the_missing(waits);
+        }
+    }
     all
+}
+
+/// Inside a collective call ranks wait for each other along a tree: what matters is who has not reached it.
+fn wait_for_the_missing(waits: &mut [CommWait]) {
+    let before = waits.to_vec();
+    for wait in waits.iter_mut().filter(|wait| wait.call.collective) {
+        let same = |other: &&CommWait| other.call == wait.call && other.comm == wait.comm;
+        let there: Vec<&CommWait> = before.iter().filter(same).collect();
+        let mut missing: Vec<Rank> = there.iter().flat_map(|it| &it.on).copied().collect();
+        missing.retain(|rank| there.iter().all(|it| it.rank != *rank));
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            wait.on = missing;
+        }
+    }
 }
 
 fn wait(rank: u32, waiting: &Waiting) -> CommWait {
@@ -292,6 +313,25 @@ mod tests {
             number: 0,
             since: 0,
         }
+    }
+
+    #[test]
+    fn in_a_collective_all_wait_for_who_has_not_reached_it() {
+        let told = CommTold::Deadlock {
+            waits: vec![
+                (1, waits(Call::AllReduce, &[0])),
+                (2, waits(Call::AllReduce, &[0])),
+                (3, waits(Call::AllReduce, &[1])),
+                (4, waits(Call::Recv, &[3])),
+            ],
+            others: vec![(0, State::Left)],
+        };
+        let all = troubles(&[(Rank(1), told)]);
+        let [CommTrouble::Stuck { waits, .. }] = &all[..] else {
+            panic!("{all:?}");
+        };
+        let on = waits.iter().map(|it| it.on[0].0);
+        assert_eq!(on.collect::<Vec<_>>(), [0, 0, 0, 3]);
     }
 
     #[test]

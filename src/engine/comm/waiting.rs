@@ -215,14 +215,12 @@ impl Shared {
     }
 
     fn end_deadlock(&self, deadlock: judge::Deadlock, waiting: &Waiting) -> Result<(), Trouble> {
-        let told = match (&deadlock.waits[..], deadlock.others.first()) {
-            ([(_, waiting)], Some((rank, state))) if !waiting.call.is_collective() => {
-                CommTold::Gone {
-                    waiting: waiting.clone(),
-                    rank: *rank,
-                    state: *state,
-                }
-            }
+        let told = match (&deadlock.waits[..], &deadlock.others[..]) {
+            ([(_, waiting)], [(rank, state)]) if !waiting.call.is_collective() => CommTold::Gone {
+                waiting: waiting.clone(),
+                rank: *rank,
+                state: *state,
+            },
             _ => CommTold::Deadlock {
                 waits: deadlock.waits.clone(),
                 others: deadlock.others.clone(),

@@ -73,7 +73,7 @@ fn a_collective_names_who_has_not_reached_it() {
     };
     let all = vec![barrier(0), barrier(1), barrier(3)];
     let shown = "\
-ranks 0,1,3 wait in vain: rank 2 has left the cell
+deadlock: ranks 0,1,3 wait for rank 2, which has left the cell
   ranks 0,1,3  wait for rank 2 in barrier  In [3]:2
   rank 2 has left the cell and has not reached barrier
   = help: every rank calls barrier, as often as the others: not behind `if rank == …`, a `return` or a `?`

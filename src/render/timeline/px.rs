@@ -193,7 +193,7 @@ fn cells(lane: &PxLane, span: f64, columns: usize) -> Vec<Is> {
             };
             let best = (1..ALL.len()).fold(0, most);
             match ALL[best] {
-                Is::Nothing if told > 0.1 => ALL[(1..ALL.len() - 1).fold(0, most)],
+                Is::Nothing if told > 0.0 => ALL[(1..ALL.len() - 1).fold(0, most)],
                 is => is,
             }
         })
