@@ -223,7 +223,7 @@ impl State {
             For::Pop { .. } => Reply::Value(None),
             For::Change { .. } => Reply::TimedOut,
             For::Hold(what) => self.leave_queue(&what, client),
-            For::Barrier(name) => self.leave_barrier(&name, client),
+            For::Barrier(name) => self.leave_barrier(&name, client, end == End::TimedOut),
             For::Message(subscription) => self.stop_listening(subscription),
         };
         match end {

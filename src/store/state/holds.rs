@@ -50,9 +50,14 @@ impl Hold {
 pub struct Gate {
     size: u32,
     here: Vec<(Client, Who)>,
+    /// Whose time was over, and when: those who came together may leave together, and are not missing.
+    left: Vec<(u64, Who)>,
     /// When the first came.
     since: u64,
 }
+
+/// So long who has left a barrier counts as having been there, milliseconds.
+const TOGETHER: u64 = 1000;
 
 impl State {
     pub(super) fn acquire(
@@ -192,6 +197,7 @@ impl State {
         let gate = self.gates.entry(name.clone()).or_insert_with(|| Gate {
             size,
             here: Vec::new(),
+            left: Vec::new(),
             since,
         });
         if gate.size != size {
@@ -201,6 +207,7 @@ impl State {
                 theirs: gate.size,
             }));
         }
+        gate.left.retain(|(_, other)| *other != who);
         gate.here.push((client, who));
         if gate.here.len() >= size as usize {
             let here = self.gates.remove(&name).map(|gate| gate.here);
@@ -216,19 +223,28 @@ impl State {
             return Some(Reply::Count(index));
         }
         if wait == Some(0) {
-            return Some(self.leave_barrier(&name, client));
+            return Some(self.leave_barrier(&name, client, true));
         }
         self.wait(client, For::Barrier(name), wait, Reply::TimedOut)
     }
 
     /// The client is at it no more; the answer says who was there, with this one.
-    pub(super) fn leave_barrier(&mut self, name: &str, client: Client) -> Reply {
+    pub(super) fn leave_barrier(&mut self, name: &str, client: Client, in_vain: bool) -> Reply {
+        let now = self.now;
         let Some(gate) = self.gates.get_mut(name) else {
             return Reply::TimedOut;
         };
-        let here = gate.here.iter().map(|(_, who)| who.clone()).collect();
+        gate.left.retain(|(at, _)| now - at < TOGETHER);
+        let left = gate.left.iter().map(|(_, who)| who.clone());
+        let here = gate.here.iter().map(|(_, who)| who.clone());
+        let here = left.chain(here).collect();
         let size = gate.size;
-        gate.here.retain(|(other, _)| *other != client);
+        if let Some(at) = gate.here.iter().position(|(other, _)| *other == client) {
+            let (_, who) = gate.here.remove(at);
+            if in_vain {
+                gate.left.push((now, who));
+            }
+        }
         if gate.here.is_empty() {
             self.gates.remove(name);
         }

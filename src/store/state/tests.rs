@@ -493,6 +493,31 @@ fn a_barrier_says_who_was_there_and_goes_on_without_who_left() {
 }
 
 #[test]
+fn those_whose_time_is_over_together_are_not_missing_to_each_other() {
+    let s = &mut State::default();
+    waits(s, A, barrier(3, Some(10), 0));
+    waits(s, B, barrier(3, Some(10), 2));
+    s.pass(10);
+    let here = vec![who(0, 4), who(2, 4)];
+    let missing = |client| {
+        (
+            client,
+            Reply::Missing {
+                size: 3,
+                here: here.clone(),
+            },
+        )
+    };
+    assert_eq!(answers(s), [missing(A), missing(B)]);
+    // The next time begins with nobody.
+    let here = vec![who(1, 4)];
+    assert_eq!(
+        now(s, C, barrier(3, Some(0), 1)),
+        Reply::Missing { size: 3, here }
+    );
+}
+
+#[test]
 fn subscribers_get_what_is_published_from_then_on() {
     let s = &mut State::default();
     let publish = |message: &str| Call::Publish {
