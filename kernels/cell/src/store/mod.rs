@@ -6,6 +6,12 @@
 //! [`Duration`](std::time::Duration), or [`FOREVER`], and end with Ctrl-C, which leaves the engine as it is.
 //!
 //! Locks, semaphores and barriers have names of their own, apart from the keys.
+//!
+//! The store is the session's own, or after `%store use ADDRESS` or `%store start redis` a Redis server, on which the same
+//! calls are as atomic. When the connection to one breaks, what may be done twice is done again: `set`, `get`, `len`,
+//! `keys`, `expire`, `lock`, `semaphore`, `barrier`, `wait_for`. `take`, `update`, `incr`, `push`, `pop`, `pop_wait`,
+//! `delete` and `publish` are done again only when they were not sent: otherwise the cell ends and says that nobody knows
+//! whether they were done. A lock on a server lasts for four seconds after its holder was last heard of.
 
 pub mod call;
 mod held;

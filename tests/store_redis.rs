@@ -1,0 +1,377 @@
+//! The store on Redis through the real binary: cells, `%store`, `regatta store`, and other clients of the server, which is
+//! Debian's `redis-server`. `REGATTA_SEED` repeats a run of the faults.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{BINARY, PATIENCE, Session, contains, lacks, proc, regatta};
+
+/// A server of the test's own.
+struct Server {
+    folder: tempfile::TempDir,
+    child: Child,
+}
+
+impl Server {
+    fn start(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
+            .args(options)
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server, of the package of this name");
+        let server = Self { folder, child };
+        let patience = Instant::now() + PATIENCE;
+        while std::os::unix::net::UnixStream::connect(server.socket()).is_err() {
+            assert!(Instant::now() < patience, "the server does not come up");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    fn url(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    fn cli(&self, words: &[&str]) -> String {
+        cli(&self.socket(), words)
+    }
+
+    /// `regatta store …`, as a script runs it.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .arg("store")
+            .args(words)
+            .env_remove("REGATTA_STORE")
+            .env("REGATTA_REDIS_URL", self.url());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the binary")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn cli(socket: &Path, words: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .arg("-s")
+        .arg(socket)
+        .args(words)
+        .output()
+        .expect("redis-cli, of the package redis-tools");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.trim_end().to_owned()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end().to_owned()
+}
+
+/// A Python that has redis-py: the system's, or one in the target folder into which it is installed.
+fn python() -> PathBuf {
+    let has = |python: &Path| {
+        let status = Command::new(python)
+            .args(["-c", "import redis"])
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    };
+    let system = PathBuf::from("python3");
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redis-py");
+    let python = own.join("bin/python");
+    for python in [&system, &python] {
+        if has(python) {
+            return python.clone();
+        }
+    }
+    let made = Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&own)
+        .status();
+    assert!(
+        made.is_ok_and(|status| status.success()),
+        "no python3 with its module venv"
+    );
+    let installed = Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "redis"])
+        .status();
+    assert!(
+        installed.is_ok_and(|status| status.success()),
+        "pip does not install redis"
+    );
+    python
+}
+
+/// What a script of redis-py does with what cells have made, and the other way round.
+const SCRIPT: &str = r#"
+import json, os, redis
+r = redis.from_url(os.environ["REGATTA_REDIS_URL"])
+assert json.loads(r.get("config")) == {"low": 1, "names": ["a", "ä"]}, r.get("config")
+assert r.incr("visits") == 6
+assert json.loads(r.lpop("jobs")) == [1, "one"]
+r.rpush("jobs", json.dumps([3, "three"]))
+r.set("from:python", json.dumps({"pi": 3.5}))
+lock = redis.lock.Lock(r, "regatta:lock:shared", timeout=30)
+assert not lock.acquire(blocking=False), "the session holds it"
+mine = redis.lock.Lock(r, "regatta:lock:python", timeout=30)
+assert mine.acquire(blocking=False)
+print("python is content")
+"#;
+
+#[test]
+fn a_session_starts_a_server_and_every_client_takes_part() {
+    let python = python();
+    let mut session = Session::start();
+    session.cells(&["store::set(\"visits\", 100);"]);
+    let started = session.cell("%store start redis");
+    contains(&started, &["the store is", "with 0 keys", "redis-cli -s"]);
+    let url = session.cell("!echo $REGATTA_REDIS_URL $REGATTA_STORE");
+    let socket = url
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("unix://"));
+    let socket = PathBuf::from(socket.expect("the address of a socket"));
+    let folder = socket.parent().expect("a folder").to_owned();
+    session.cells(&[
+        "%pool start processes -n 2",
+        "store::set(\"config\", serde_json::json!({\"low\": 1, \"names\": [\"a\", \"ä\"]}).to_string());",
+        "store::set(\"config\", std::collections::BTreeMap::from([(\"x\", 1)]));",
+        "%store set config {\"low\": 1, \"names\": [\"a\", \"ä\"]}",
+        "%px store::incr(\"visits\", 2);",
+        "store::incr(\"visits\", 1);",
+        "store::push(\"jobs\", (1, \"one\"));",
+        "store::push(\"jobs\", (2, \"two\"));",
+        "let shared = store::lock(\"shared\");",
+    ]);
+    // The value of the session's own store is another one.
+    assert_eq!(cli(&socket, &["GET", "visits"]), "5");
+    let json = "{\"low\": 1, \"names\": [\"a\", \"ä\"]}";
+    assert_eq!(cli(&socket, &["GET", "config"]), json);
+    let script = folder.join("script.py");
+    std::fs::write(&script, SCRIPT).expect("a file");
+    let ran = session.cell(&format!("!{} {}", python.display(), script.display()));
+    contains(&ran, &["python is content"]);
+    contains(
+        &session.cell("store::get::<std::collections::HashMap<String, f64>>(\"from:python\")"),
+        &["3.5"],
+    );
+    contains(
+        &session.cell("store::pop::<(u32, String)>(\"jobs\")"),
+        &["(2, \"two\")"],
+    );
+    contains(
+        &session.cell("store::pop::<(u32, String)>(\"jobs\")"),
+        &["(3, \"three\")"],
+    );
+    contains(&session.cell("store::incr(\"visits\", 1)"), &["7"]);
+    let barrier =
+        session.cell("%px store::barrier(\"all\", 2, std::time::Duration::from_secs(20))");
+    lacks(&barrier, &["missing", "error"]);
+    let listed = session.cell("%store");
+    contains(
+        &listed,
+        &["config", "visits", "shared", "held by", "another client"],
+    );
+    lacks(&listed, &["regatta:"]);
+    // Killed, it comes back with all it had.
+    let keeper: Vec<i32> = proc::below(session.pid())
+        .into_iter()
+        .filter(|pid| proc::arguments(*pid).contains("__redis"))
+        .collect();
+    assert_eq!(keeper.len(), 1, "its keeper");
+    let server = proc::below(keeper[0]);
+    for pid in &server {
+        let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    }
+    contains(&session.cell("store::incr(\"visits\", 1)"), &["8"]);
+    contains(
+        &session.cell("drop(shared);\n%store use embedded"),
+        &["the session's own"],
+    );
+    contains(&session.cell("store::get::<i64>(\"visits\")"), &["100"]);
+    contains(
+        &session.cell("%px store::incr(\"visits\", 1)"),
+        &["101", "102"],
+    );
+    contains(&session.cell("!echo url=$REGATTA_REDIS_URL."), &["url=."]);
+    contains(&session.cell("%store start redis"), &["with 3 keys"]);
+    // However the session ends, nothing stays.
+    let below = proc::below(session.pid());
+    session.signal(rexpect::process::Signal::SIGKILL);
+    assert!(session.ended(PATIENCE).is_some());
+    let mut all = below.clone();
+    all.extend(keeper);
+    let servers: Vec<i32> = all
+        .into_iter()
+        .filter(|pid| proc::arguments(*pid).contains("redis"))
+        .collect();
+    let left = proc::leftovers(&servers, Duration::from_secs(10));
+    assert!(left.is_empty(), "{left:?}");
+    let patience = Instant::now() + Duration::from_secs(5);
+    while folder.exists() {
+        assert!(
+            Instant::now() < patience,
+            "{} is still there",
+            folder.display()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_password_is_in_nothing_that_a_session_shows_or_keeps() {
+    let server = Server::start(&["--requirepass", "s3cret"]);
+    let url = format!("unix:{}?password=s3cret", server.socket().display());
+    let address = format!("unix:{}", server.socket().display());
+    let mut session = Session::taking_over(&[("WORD", "s3cret")]);
+    let mut shown = session.cell(&format!("%store use {url}"));
+    contains(&shown, &["the store is", "password=***"]);
+    // What was typed is on the screen.
+    shown = shown.replace(&url, "");
+    shown += &session.cell("store::set(\"x\", 1);");
+    shown += &session.cell("%store use");
+    shown += &session.cell("%store");
+    shown += &session.cell("%env");
+    shown += &session.cell("%history");
+    shown += &session.cell(&format!("%store use {address}"));
+    shown += &session.cell(&format!("%store use {address} --password-env WORD"));
+    contains(&shown, &["wants a password", "REGATTA_STORE"]);
+    shown += &session.cell("store::get::<i64>(\"x\")");
+    contains(&shown, &["Some(1)"]);
+    lacks(&shown, &["s3cret"]);
+    let files = proc::files(session.data(), &|_| true);
+    for file in &files {
+        let kept = std::fs::read(file).expect("a file");
+        lacks(&String::from_utf8_lossy(&kept), &["s3cret"]);
+    }
+    drop(session);
+    let cell = format!("%store use {url}\n%store use redis://:s3cret@127.0.0.1:1");
+    let ran = regatta(&["--format", "json", "-e", &cell], b"");
+    contains(
+        &ran.out,
+        &[
+            "password=***",
+            "redis://:***@127.0.0.1:1",
+            "cannot be reached",
+        ],
+    );
+    lacks(&(ran.out + &ran.err), &["s3cret"]);
+}
+
+#[test]
+fn scripts_use_the_server_by_its_url_alone() {
+    let server = Server::start(&[]);
+    assert_eq!(text(&server.run(&["incr", "n"]).stdout), "1");
+    assert_eq!(text(&server.run(&["incr", "n", "4"]).stdout), "5");
+    server.cli(&["SET", "word", "hello"]);
+    assert_eq!(text(&server.run(&["get", "word"]).stdout), "hello");
+    server.run(&["set", "config", "{\"a\": [1, 2]}"]);
+    assert_eq!(server.cli(&["GET", "config"]), "{\"a\": [1, 2]}");
+    server.run(&["push", "jobs", "1", "two"]);
+    assert_eq!(text(&server.run(&["pop", "jobs"]).stdout), "1");
+    assert_eq!(
+        text(&server.run(&["pop", "jobs", "--wait", "1"]).stdout),
+        "two"
+    );
+    assert_eq!(server.run(&["pop", "jobs"]).status.code(), Some(1));
+    let late = server.run(&["barrier", "b", "2", "--timeout", "0.2"]);
+    assert_eq!(late.status.code(), Some(3));
+    contains(&text(&late.stderr), &["1 of 2 are there"]);
+    let url = server.url();
+    drop(server);
+    let gone = Command::new(BINARY)
+        .args(["store", "get", "n"])
+        .env_remove("REGATTA_STORE")
+        .env("REGATTA_REDIS_URL", url)
+        .output()
+        .expect("the binary");
+    assert_eq!(gone.status.code(), Some(4));
+    contains(&text(&gone.stderr), &["cannot be reached", "redis.sock"]);
+}
+
+/// How many holders are killed.
+const KILLS: usize = 50;
+
+/// What those that hold the lock do: whoever finds another one's mark says so.
+const HOLDS: &str = r#"
+if ! mkdir inside 2>/dev/null && [ "$(cat inside/pid 2>/dev/null)" ] && kill -0 "$(cat inside/pid)" 2>/dev/null
+then echo "$$ found $(cat inside/pid)" >> twice; fi
+mkdir -p inside; echo $$ > inside/pid
+echo "$REGATTA_FENCE" >> fences
+sleep 0.02
+rm -rf inside
+"#;
+
+#[test]
+fn killed_holders_give_their_lock_back_and_it_is_never_held_twice() {
+    let seed = std::env::var("REGATTA_SEED")
+        .ok()
+        .and_then(|it| it.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("REGATTA_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let server = Server::start(&["--appendonly", "yes"]);
+    // As `%store start redis` has it: it forgets nothing.
+    server.cli(&["SET", "regatta:keeps_all", "1"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let holder = || {
+        server
+            .command(&["lock", "l", "--", "sh", "-c", HOLDS])
+            .current_dir(folder.path())
+            .spawn()
+            .expect("the binary")
+    };
+    let mut running: Vec<Child> = (0..3).map(|_| holder()).collect();
+    let mut killed = 0;
+    while killed < KILLS {
+        std::thread::sleep(Duration::from_millis(random.u64(1..60)));
+        let which = random.usize(0..running.len());
+        let child = &mut running[which];
+        if child.try_wait().expect("a child").is_none() {
+            child.kill().expect("a child");
+            killed += 1;
+        }
+        let _ = child.wait();
+        running[which] = holder();
+        for other in 0..running.len() {
+            if running[other].try_wait().expect("a child").is_some() {
+                running[other] = holder();
+            }
+        }
+    }
+    let since = Instant::now();
+    for mut child in running {
+        let status = child.wait().expect("a child");
+        assert!(status.success(), "{status}");
+    }
+    assert!(
+        since.elapsed() < Duration::from_secs(30),
+        "a killed holder holds on"
+    );
+    let twice = std::fs::read_to_string(folder.path().join("twice")).unwrap_or_default();
+    assert_eq!(twice, "", "held twice");
+    let fences = std::fs::read_to_string(folder.path().join("fences")).expect("fences");
+    let fences: Vec<u64> = fences
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect();
+    assert!(fences.len() > 20, "{} got it", fences.len());
+    assert!(fences.is_sorted_by(|one, next| one < next), "{fences:?}");
+    println!("{} held it, {killed} were killed", fences.len());
+}
