@@ -150,14 +150,13 @@ fn a_session_starts_a_server_and_every_client_takes_part() {
     let folder = socket.parent().expect("a folder").to_owned();
     session.cells(&[
         "%pool start processes -n 2",
-        "store::set(\"config\", serde_json::json!({\"low\": 1, \"names\": [\"a\", \"ä\"]}).to_string());",
         "store::set(\"config\", std::collections::BTreeMap::from([(\"x\", 1)]));",
         "%store set config {\"low\": 1, \"names\": [\"a\", \"ä\"]}",
         "%px store::incr(\"visits\", 2);",
         "store::incr(\"visits\", 1);",
         "store::push(\"jobs\", (1, \"one\"));",
         "store::push(\"jobs\", (2, \"two\"));",
-        "let shared = store::lock(\"shared\");",
+        "let shared = store::lock(\"shared\", 5);",
     ]);
     // The value of the session's own store is another one.
     assert_eq!(cli(&socket, &["GET", "visits"]), "5");
@@ -239,7 +238,7 @@ fn a_password_is_in_nothing_that_a_session_shows_or_keeps() {
     let server = Server::start(&["--requirepass", "s3cret"]);
     let url = format!("unix:{}?password=s3cret", server.socket().display());
     let address = format!("unix:{}", server.socket().display());
-    let mut session = Session::taking_over(&[("WORD", "s3cret")]);
+    let mut session = Session::taking_over(&[("REDIS_PASSWORD", "s3cret")]);
     let mut shown = session.cell(&format!("%store use {url}"));
     contains(&shown, &["the store is", "password=***"]);
     // What was typed is on the screen.
@@ -250,7 +249,9 @@ fn a_password_is_in_nothing_that_a_session_shows_or_keeps() {
     shown += &session.cell("%env");
     shown += &session.cell("%history");
     shown += &session.cell(&format!("%store use {address}"));
-    shown += &session.cell(&format!("%store use {address} --password-env WORD"));
+    shown += &session.cell(&format!(
+        "%store use {address} --password-env REDIS_PASSWORD"
+    ));
     contains(&shown, &["wants a password", "REGATTA_STORE"]);
     shown += &session.cell("store::get::<i64>(\"x\")");
     contains(&shown, &["Some(1)"]);
