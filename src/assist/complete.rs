@@ -14,6 +14,8 @@ const MOST: usize = 500;
 const MOST_TARGETS: u32 = 16;
 /// What the cell crate gives every cell.
 const BUILTINS: &[&str] = &[
+    "children::program(",
+    "children::spawn(",
     "engine::id()",
     "engine::rank()",
     "engine::size()",

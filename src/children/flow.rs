@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Lines shown at once, and then per second, while the prompt waits.
-const BURST: f64 = 400.0;
-const PER_SECOND: f64 = 50.0;
+/// Lines shown at once, and then per second, where somebody reads them.
+const BURST: f64 = 1000.0;
+const PER_SECOND: f64 = 100.0;
 
 /// Bytes of lines that may wait to be shown.
 const WAITING: usize = 64 * 1024;
@@ -43,13 +43,12 @@ impl Flow {
         self.waiting >= WAITING
     }
 
-    /// Whether a line of so many bytes is shown. `lossy`: lines that come too fast need not be; `typing`: somebody types
-    /// below them.
-    pub fn shows(&mut self, bytes: usize, lossy: bool, typing: bool, now: Instant) -> bool {
+    /// Whether a line of so many bytes is shown. `lossy`: lines that come too fast are not.
+    pub fn shows(&mut self, bytes: usize, lossy: bool, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.lines = (self.lines + passed * PER_SECOND).min(BURST);
         self.at = now;
-        if lossy && (self.is_full() || typing && self.lines < 1.0) {
+        if lossy && (self.is_full() || self.lines < 1.0) {
             if self.skipped == 0 {
                 self.first = now;
             }
@@ -57,9 +56,7 @@ impl Flow {
             self.last = now;
             return false;
         }
-        if typing {
-            self.lines = (self.lines - 1.0).max(0.0);
-        }
+        self.lines = (self.lines - 1.0).max(0.0);
         self.waiting += bytes;
         true
     }
@@ -92,23 +89,21 @@ mod tests {
         let mut flow = Flow::new(start);
         let mut shown = |seconds: f64| {
             let now = start + Duration::from_secs_f64(seconds);
-            let shown = (0..1000)
-                .filter(|_| flow.shows(10, true, true, now))
-                .count();
+            let shown = (0..5000).filter(|_| flow.shows(10, true, now)).count();
             flow.taken(usize::MAX);
             shown
         };
-        assert_eq!(shown(0.0), 400);
+        assert_eq!(shown(0.0), 1000);
         assert_eq!(shown(0.0), 0);
-        assert_eq!(shown(1.0), 50);
-        assert_eq!(shown(1000.0), 400);
+        assert_eq!(shown(1.0), 100);
+        assert_eq!(shown(1000.0), 1000);
     }
 
     #[test]
     fn nothing_is_skipped_where_all_is_to_be_shown() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        assert!((0..100_000).all(|_| flow.shows(10, false, false, now)));
+        assert!((0..100_000).all(|_| flow.shows(10, false, now)));
         assert!(flow.is_full(), "so that no more is read");
         flow.taken(1_000_000);
         assert!(!flow.is_full());
@@ -119,7 +114,7 @@ mod tests {
     fn what_nobody_takes_is_bounded() {
         let now = Instant::now();
         let mut flow = Flow::new(now);
-        let shown = (0..1_000_000).filter(|_| flow.shows(100, true, false, now));
+        let shown = (0..1_000_000).filter(|_| flow.shows(100, true, now));
         assert_eq!(shown.count(), WAITING / 100 + 1);
         assert_eq!(flow.skipped(false, now), None, "it may go on");
         let later = now + SILENCE;
@@ -136,8 +131,8 @@ mod tests {
         let mut told = 0;
         for tenth in 0..300 {
             let now = start + Duration::from_millis(100 * tenth);
-            let shown = (0..1000).filter(|_| flow.shows(10, true, true, now));
-            assert!(shown.count() < 1000);
+            let shown = (0..2000).filter(|_| flow.shows(10, true, now));
+            assert!(shown.count() < 2000);
             flow.taken(usize::MAX);
             told += u32::from(flow.skipped(false, now).is_some());
         }

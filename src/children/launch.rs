@@ -68,6 +68,10 @@ impl Program {
             (super::SIZE, size.to_string()),
             (super::NAME, name.to_owned()),
         ];
+        // Where the command is with which it reaches the store.
+        if let Ok(regatta) = std::env::current_exe() {
+            environment.push((super::COMMAND.to_owned(), Some(regatta.into())));
+        }
         environment.extend(own.map(|(name, value)| (name.to_owned(), Some(value.into()))));
         Self {
             words: self.words.iter().map(filled).collect(),

@@ -12,6 +12,7 @@ mod log;
 mod machine;
 mod named;
 mod one;
+mod serve;
 mod supervisor;
 
 pub use launch::{NotStarted, Program};
@@ -23,3 +24,6 @@ pub use supervisor::{Child, Refused, Request, Status, Supervisor, Taken};
 pub const RANK: &str = "REGATTA_RANK";
 pub const SIZE: &str = "REGATTA_SIZE";
 pub const NAME: &str = "REGATTA_NAME";
+
+/// Where it finds the command `regatta`, which need not be on its path.
+pub const COMMAND: &str = "REGATTA";

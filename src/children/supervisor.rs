@@ -153,11 +153,6 @@ impl Supervisor {
         self.crowd().lossy = lossy;
     }
 
-    /// Whether somebody types below what is shown.
-    pub fn set_typing(&self, typing: bool) {
-        self.crowd().typing = typing;
-    }
-
     /// From now on only what children of this name print is shown, also of quiet ones; gives their last lines before that.
     pub fn follow(&self, name: &str, lines: usize) -> Vec<(String, Vec<ChildLine>)> {
         let mut crowd = self.crowd();
@@ -242,6 +237,39 @@ impl Supervisor {
             self.shared.ring();
         }
         taken
+    }
+
+    /// The state of one, by its number; `None` when another one has its name by now.
+    pub fn state(&self, number: u64) -> Option<(ChildState, u32)> {
+        let crowd = self.crowd();
+        let one = crowd.children.iter().find(|one| one.number == number)?;
+        Some((one.state(), one.pid))
+    }
+
+    /// The same of one, by its number.
+    pub fn stop_one(&self, number: u64, grace: Duration) {
+        let now = Instant::now();
+        self.crowd().stop(&|one| one.number == number, grace, now);
+        self.shared.ring();
+    }
+
+    /// Waits until the child of this number is over, at most a moment; its state then.
+    pub fn await_change(&self, number: u64, moment: Duration) -> Option<(ChildState, u32)> {
+        let state = self.state(number)?;
+        if state.0.is_over() {
+            return Some(state);
+        }
+        let crowd = self.crowd();
+        drop(self.shared.changed.wait_timeout(crowd, moment));
+        self.state(number)
+    }
+
+    /// The last lines of one, by its number.
+    pub fn lines_of(&self, number: u64, lines: usize) -> Vec<String> {
+        let crowd = self.crowd();
+        let one = crowd.children.iter().find(|one| one.number == number);
+        let last = one.map(|one| one.last(lines)).unwrap_or_default();
+        last.into_iter().map(|line| line.text).collect()
     }
 
     /// Ends all that end with the session.

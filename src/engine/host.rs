@@ -11,7 +11,7 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{commands, libraries, link, memo, monotonic, notes, outs, store};
+use super::{children, commands, libraries, link, memo, monotonic, notes, outs, store};
 use crate::wire::FromEngine;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
@@ -78,6 +78,7 @@ pub extern "C" fn regatta_host_v11() -> *const Host {
         memo_explain: memo::explain,
         store: store::call,
         comm: comm::TABLE,
+        children: children::call,
     };
     &raw const TABLE
 }

@@ -7,6 +7,7 @@
 mod begun;
 mod buffers;
 mod caller;
+mod children;
 mod comm;
 mod commands;
 mod connections;

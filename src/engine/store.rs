@@ -105,19 +105,19 @@ impl Connection {
 }
 
 /// A thread that waits, which the session knows by the page that it shares with the engine.
-struct Waiting {
+pub struct Waiting {
     ends: u64,
 }
 
 impl Waiting {
-    fn begin() -> Self {
+    pub fn begin() -> Self {
         let word = |index| context().status.word(index);
         let ends = word(status::END_WAITS).load(Ordering::Relaxed);
         word(status::WAITS).fetch_add(1, Ordering::Relaxed);
         Self { ends }
     }
 
-    fn is_to_end(&self) -> bool {
+    pub fn is_to_end(&self) -> bool {
         context()
             .status
             .word(status::END_WAITS)

@@ -14,8 +14,8 @@ pub struct Children;
 impl Magic for Children {
     const NAME: &'static str = "children";
     const EXAMPLES: &'static [Example] = &[Example {
-        input: "%spawn --name one -- sh -c 'echo done; exit 3'\n%wait one",
-        shows: "exit code 3",
+        input: "%spawn --name one -- sh -c 'echo hello'\n%wait one\n%children",
+        shows: "exit code 0",
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {

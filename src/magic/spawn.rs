@@ -12,7 +12,7 @@ use crate::session::{Done, Restart, Session, SpawnRequest};
 #[derive(Args)]
 #[command(after_help = "\
 No shell is needed. `{rank}`, `{size}` and `{name}` stand for the child's; it finds them as REGATTA_RANK, REGATTA_SIZE and
-REGATTA_NAME too. Its standard input is empty. `%children` lists them, `%logs`, `%wait` and `%stop` take their names.")]
+REGATTA_NAME too, the session's store as REGATTA_STORE, and `regatta` itself as REGATTA. Its standard input is empty. `%children` lists them, `%logs`, `%wait` and `%stop` take their names.")]
 pub struct Spawn {
     /// how many; each has its own rank
     #[arg(short, value_name = "COUNT", default_value = "1", value_parser = count)]

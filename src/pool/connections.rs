@@ -1,6 +1,7 @@
 //! Connections that engines open to a service of the hub, beside their own to the hub: user code reaches the service
 //! through them, from any engine. A service has one to itself while it is in use; otherwise it waits here.
 
+use super::event::{Asked, PoolEvent};
 use super::hub::State;
 use crate::ids::EngineId;
 use crate::wire::{Channel, Payload, Service};
@@ -56,6 +57,11 @@ impl State {
         while let Some(connection) = self.unheard.pop_front() {
             match connection.service {
                 Service::Map => self.hear_for_maps(connection),
+                // Not the hub's: the session has them.
+                Service::Children => {
+                    let asked = Asked(connection.channel);
+                    self.emit(connection.owner, PoolEvent::Children(asked));
+                }
             }
         }
     }

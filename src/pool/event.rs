@@ -11,7 +11,7 @@ use crate::outcome::{
     About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
 };
 use crate::wire::world::CommTold;
-use crate::wire::{MemoShare, MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd};
+use crate::wire::{Channel, MemoShare, MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd};
 
 /// What happens, and to which cell and job it belongs.
 #[derive(Debug)]
@@ -120,12 +120,23 @@ pub enum PoolEvent {
     MemoShelf(Vec<MemoShare>),
     /// Something is wrong with the results on disk.
     MemoTrouble(MemoTrouble),
+    /// Code asks something of the session's children.
+    Children(Asked),
     /// What a rank tells of its messages.
     Comm {
         engine: EngineId,
         rank: Rank,
         told: CommTold,
     },
+}
+
+/// A connection on which something is asked.
+pub struct Asked(pub Channel);
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asked")
+    }
 }
 
 /// Ends a wait for events, from any thread.

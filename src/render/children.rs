@@ -42,7 +42,9 @@ pub(crate) fn news_words(news: &ChildNews) -> Option<String> {
     let name = &news.name;
     Some(match &news.what {
         ChildChange::Started { .. } | ChildChange::Stopped { killed: false, .. } => return None,
-        ChildChange::Ended { end, .. } if end.is_ok() => return None,
+        ChildChange::Ended { end, .. } | ChildChange::Restarts { end, .. } if end.is_ok() => {
+            return None;
+        }
         ChildChange::Ended {
             pid,
             end,

@@ -200,9 +200,7 @@ impl Session {
     /// Whoever makes it so wakes the session.
     pub fn idle(&mut self, enough: &dyn Fn() -> bool, sink: &mut dyn Sink) {
         // A hub that is gone is told by the next cell.
-        self.crew.children.set_typing(true);
         let _ = self.until(Enough(enough), sink);
-        self.crew.children.set_typing(false);
     }
 
     pub(super) fn px_job(&self, job: JobId) -> Result<&PxJob, Report> {

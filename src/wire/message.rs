@@ -122,6 +122,8 @@ pub struct Function {
 pub enum Service {
     /// Maps, one after the other.
     Map,
+    /// One call of the session's children.
+    Children,
 }
 
 /// A chunk: which of its inputs to run.

@@ -499,6 +499,8 @@ pub struct Host {
     pub store: extern "C" fn(call: Bytes, to: *mut c_void, write: Write),
     /// Messages between ranks.
     pub comm: crate::comm::table::Table,
+    /// Makes a [`crate::children::Call`] and writes its [`crate::children::Reply`], both [`packed`].
+    pub children: extern "C" fn(call: Bytes, to: *mut c_void, write: Write),
 }
 
 /// Milliseconds since 1970.
@@ -557,7 +559,7 @@ pub extern "C" fn append(to: *mut c_void, bytes: Bytes) {
 }
 
 /// What a host function writes.
-fn bytes_of(fetch: impl FnOnce(*mut c_void, Write)) -> Vec<u8> {
+pub(crate) fn bytes_of(fetch: impl FnOnce(*mut c_void, Write)) -> Vec<u8> {
     let mut bytes = Vec::<u8>::new();
     fetch((&raw mut bytes).cast(), append);
     bytes

@@ -13,6 +13,7 @@ pub mod c;
 mod captures;
 mod catch;
 pub mod checks;
+pub mod children;
 mod chunk;
 mod codec;
 pub mod comm;
@@ -55,6 +56,6 @@ pub mod prelude {
     pub use crate::pool::{ItemError, Job};
     pub use crate::shell::ShellResult;
     pub use crate::value::CellValue;
-    pub use crate::{comm, engine, memo, pool, shell, store};
+    pub use crate::{children, comm, engine, memo, pool, shell, store};
     pub use serde::{Deserialize, Serialize};
 }

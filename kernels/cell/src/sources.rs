@@ -11,6 +11,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/captures.rs", include_str!("../src/captures.rs")),
     ("src/catch.rs", include_str!("../src/catch.rs")),
     ("src/checks.rs", include_str!("../src/checks.rs")),
+    ("src/children.rs", include_str!("../src/children.rs")),
     ("src/chunk.rs", include_str!("../src/chunk.rs")),
     ("src/codec.rs", include_str!("../src/codec.rs")),
     (

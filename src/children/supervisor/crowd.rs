@@ -41,7 +41,6 @@ pub struct Crowd {
     pub environment: Vec<(String, Option<OsString>)>,
     waiting: VecDeque<Waiting>,
     pub lossy: bool,
-    pub typing: bool,
     pub only: Option<String>,
     /// The session ends.
     pub closing: bool,
@@ -159,7 +158,7 @@ impl Crowd {
         }
         for line in lines {
             let bytes = line.text.len() + 1;
-            if one.flow.shows(bytes, self.lossy, self.typing, now) {
+            if one.flow.shows(bytes, self.lossy, now) {
                 self.waiting.push_back(Waiting::Line(one.number, line));
             }
         }

@@ -82,6 +82,7 @@ impl Crew {
                 engine, rank, told, ..
             } => self.comms.answered(engine, rank, told),
             PoolEvent::JobOver(end) => self.note_job_over(about, end, sink),
+            PoolEvent::Children(asked) => self.children.serve(about, asked.0),
             PoolEvent::NotStarted { engine, why } => {
                 self.note_not_started(about, engine, why, sink)
             }
