@@ -140,15 +140,6 @@ impl Wires {
         String::from_utf8_lossy(&text[..length.min(text.len())]).into_owned()
     }
 
-    /// Ends the calls in which the engine waits for others; false when it waits in none.
-    pub fn end_waits(&self) -> bool {
-        if self.word(status::WAITS) == 0 {
-            return false;
-        }
-        let bytes = (self.word(status::END_WAITS) + 1).to_ne_bytes();
-        rustix::io::pwrite(&self.page, &bytes, 8 * status::END_WAITS as u64).is_ok()
-    }
-
     pub fn stop_job(&self, job: JobId) {
         let bytes = u64::from(job.0).to_ne_bytes();
         // An engine that does not hear of it is killed later.

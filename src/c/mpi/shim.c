@@ -190,18 +190,19 @@ int regatta_mpi_recv_body(int comm, void *bytes, uint64_t length, int number, in
 }
 
 /* A request under way; NULL when there is none. `body`: on the communicator for bodies. */
-void *regatta_mpi_isend(int comm, int body, const void *bytes, int length, int to, int tag) {
+void *regatta_mpi_isend(int comm, int body, const void *bytes, uint64_t length, int number, int to, int tag) {
     MPI_Request *request = malloc(sizeof *request);
-    if (request && MPI_Isend(bytes, length, MPI_BYTE, to, tag, body ? bodies[comm] : messages[comm], request)) {
+    if (request && MPI_Isend(bytes, (int)(length / (uint64_t)size_of(number)), type_of(number), to, tag,
+                             body ? bodies[comm] : messages[comm], request)) {
         free(request);
         return NULL;
     }
     return request;
 }
 
-void *regatta_mpi_irecv(int comm, int body, void *bytes, int room, int from, int tag) {
+void *regatta_mpi_irecv(int comm, int body, void *bytes, uint64_t room, int number, int from, int tag) {
     MPI_Request *request = malloc(sizeof *request);
-    if (request && MPI_Irecv(bytes, room, MPI_BYTE, from < 0 ? MPI_ANY_SOURCE : from, tag < 0 ? MPI_ANY_TAG : tag,
+    if (request && MPI_Irecv(bytes, (int)(room / (uint64_t)size_of(number)), type_of(number), from < 0 ? MPI_ANY_SOURCE : from, tag < 0 ? MPI_ANY_TAG : tag,
                              body ? bodies[comm] : messages[comm], request)) {
         free(request);
         return NULL;

@@ -4,6 +4,9 @@
 mod collectives;
 mod judge;
 mod matching;
+mod mpi;
+mod mpi_collectives;
+mod mpi_transport;
 mod numbers;
 mod ring;
 mod seat;

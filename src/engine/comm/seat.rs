@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::mpi::Mpi;
 use super::shared::Shared;
 use super::world::World;
 use super::{Transport, Trouble};
 use crate::engine::context::context;
 use crate::engine::link;
+use crate::engine::mpi::mpi;
 use crate::ids::{PoolName, Rank};
 use crate::wire::world::{CommTold, Layout, MAGIC, State, Unreceived, Word, block, header};
 use crate::wire::{FromEngine, Payload, ToEngine, memory_file};
@@ -136,7 +138,11 @@ fn open(seat: &Seat) -> Result<Kept, String> {
         let size = world.size();
         return Err(format!("there is no rank {} among {size}", seat.rank));
     }
-    let mut transport = Box::new(Shared::new(world.clone(), seat.rank));
+    let book = Shared::new(world.clone(), seat.rank);
+    let mut transport: Box<dyn Transport + Send> = match mpi() {
+        Some(library) if seat.pool.is_none() => Box::new(Mpi::new(book, library)),
+        _ => Box::new(book),
+    };
     transport.begin();
     Ok(Kept { world, transport })
 }

@@ -20,6 +20,7 @@ use super::{Request, Trouble, words};
 use crate::engine::places;
 use crate::wire::places::Place;
 use crate::wire::world::{Call, CommTold};
+pub(super) use calls::want;
 
 pub struct Shared {
     pub(super) world: Arc<World>,
@@ -28,7 +29,7 @@ pub struct Shared {
     pub(super) run: u64,
     peers: Vec<Option<Box<Peer>>>,
     /// Came, and was not asked for.
-    queue: VecDeque<Message>,
+    pub(super) queue: VecDeque<Message>,
     posted: VecDeque<Posted>,
     requests: Request,
     /// By number; the world's own is 0.
@@ -173,7 +174,7 @@ impl Shared {
 
     /// The rank of the world that an envelope names.
     #[inline]
-    fn other(&self, call: Call, of: &Envelope) -> Result<u32, Trouble> {
+    pub(super) fn other(&self, call: Call, of: &Envelope) -> Result<u32, Trouble> {
         if of.comm == 0 && of.peer < self.world.size() {
             return Ok(of.peer);
         }
@@ -194,7 +195,7 @@ impl Shared {
 
     /// What a receive or a probe is for.
     #[inline]
-    fn wanted(&self, call: Call, of: &Envelope) -> Result<Wanted, Trouble> {
+    pub(super) fn wanted(&self, call: Call, of: &Envelope) -> Result<Wanted, Trouble> {
         let from = match of.peer {
             ANY_RANK => {
                 self.comm(of.comm)?;

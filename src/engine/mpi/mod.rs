@@ -2,7 +2,7 @@
 //! finalises MPI at its end.
 
 pub mod guard;
-mod shim;
+pub mod shim;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -23,7 +23,18 @@ use crate::wire::{Channel, Payload, VERSION, WireError};
 use shim::Shim;
 
 /// MPI of this process; no other kind of engine has it.
-static MPI: OnceLock<Shim> = OnceLock::new();
+static MPI: OnceLock<Mpi> = OnceLock::new();
+
+pub struct Mpi {
+    pub shim: Shim,
+    /// The largest tag that a message can have.
+    pub most_tag: i32,
+}
+
+/// MPI, in an engine that `mpiexec` has started.
+pub fn mpi() -> Option<&'static Mpi> {
+    MPI.get()
+}
 
 /// The first command line argument of such an engine's own process.
 pub const ROLE: &str = "__mpi_engine";
@@ -76,7 +87,7 @@ pub fn serve_session(session: &str, parent: Option<i32>) -> Result<(), WireError
         let about = shim.initialise()?;
         Ok((shim, about))
     });
-    let (shim, about) = match joined {
+    let (shim, (about, most_tag)) = match joined {
         Ok(joined) => joined,
         Err(why) => {
             channel.queue(&Joining::Failed { why }, &Payload::None)?;
@@ -93,10 +104,10 @@ pub fn serve_session(session: &str, parent: Option<i32>) -> Result<(), WireError
     };
     channel.queue(&member, &Payload::None)?;
     channel.flush()?;
-    let _ = MPI.set(shim);
+    let _ = MPI.set(Mpi { shim, most_tag });
     let served = Link::open(socket).and_then(|link| serve(Context::new(link).install()));
-    if let Some(shim) = MPI.get() {
-        shim.finalise();
+    if let Some(mpi) = MPI.get() {
+        mpi.shim.finalise();
     }
     served
 }

@@ -150,10 +150,6 @@ impl Link for Member {
         self.wires.as_ref().map(said).unwrap_or_default()
     }
 
-    fn end_waits(&self) -> bool {
-        self.wires.as_ref().is_some_and(Wires::end_waits)
-    }
-
     fn stop_job(&self, job: JobId) {
         if let Some(wires) = &self.wires {
             wires.stop_job(job);

@@ -10,7 +10,12 @@ use crate::engine::comm::ring::Header;
 use crate::engine::comm::{Into, Request, Transport, Trouble};
 use crate::wire::world::{Call, Unreceived, Word, block};
 
-fn want<'a>(wanted: Wanted, call: Call, of: &Envelope, into: Into) -> Want<'a> {
+pub(in crate::engine::comm) fn want<'a>(
+    wanted: Wanted,
+    call: Call,
+    of: &Envelope,
+    into: Into,
+) -> Want<'a> {
     Want {
         wanted,
         call,

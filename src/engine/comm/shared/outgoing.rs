@@ -54,7 +54,7 @@ impl Shared {
 
     /// Notes a message that has gone.
     #[inline]
-    pub(super) fn count(&self, header: &Header, to: u32, bytes: u64) {
+    pub(in crate::engine::comm) fn count(&self, header: &Header, to: u32, bytes: u64) {
         let at = self.world.layout().row(self.rank, to);
         let add = |word: u64, more: u64| {
             let word = self.world.word(at + word);
@@ -70,7 +70,7 @@ impl Shared {
 
     /// Notes a message that user code has received, or that was dropped.
     #[inline]
-    pub(super) fn count_taken(&self, header: &Header, from: u32) {
+    pub(in crate::engine::comm) fn count_taken(&self, header: &Header, from: u32) {
         if header.collective == 0 {
             let at = self.world.layout().row(self.rank, from);
             let word = self.world.word(at + row::TAKEN);

@@ -1,0 +1,499 @@
+//! Ranks of an MPI pool: messages are MPI's. A short one is one message of MPI's, a header and the data behind it, so
+//! that its receiver needs neither to ask for its length nor to trust its type; of a long one the data follow as numbers
+//! of their type, from the sender's memory to the receiver's. What came and was not asked for is kept as between ranks
+//! that share memory, and so are places, counts and communicators: in the book.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::Ordering;
+
+use regatta_cell::comm::table::{ANY_RANK, ANY_TAG, Envelope};
+
+use super::matching::{LONGEST_NAME, Message, Want, Wanted};
+use super::ring::Header;
+use super::shared::Shared;
+use super::world::World;
+use super::{Request, Trouble, words};
+use crate::engine::mpi::Mpi as Library;
+use crate::engine::mpi::shim::GIVEN_UP;
+use crate::wire::world::{Call, CommTold, State, Waiting, block, header};
+
+/// Data up to this many bytes go with their header: MPI takes them at once.
+pub(super) const SHORT: usize = 2048;
+
+const HEADER: usize = size_of::<Header>();
+
+/// The longest message of MPI's that has a header.
+pub(super) const WHOLE: usize = HEADER + LONGEST_NAME + SHORT;
+
+/// Tags of bodies are used again after so many.
+const BODIES: u32 = 1 << 15;
+
+pub struct Mpi {
+    pub(super) library: &'static Library,
+    pub(super) book: Shared,
+    /// A message that comes.
+    pub(super) buffer: Box<[u8; WHOLE]>,
+    /// A message that goes.
+    pub(super) going: Vec<u8>,
+    body_tag: u32,
+    requests: Request,
+    pub(super) posted: Vec<Posted>,
+}
+
+/// A request under way.
+pub(super) struct Posted {
+    pub(super) request: Request,
+    pub(super) handles: Vec<Handle>,
+    /// What MPI reads or writes meanwhile: the header and what follows it, and the body.
+    pub(super) whole: Box<[u8]>,
+    pub(super) body: Vec<u8>,
+    /// Of a receive.
+    pub(super) of: Option<(Wanted, u32)>,
+    /// It has come.
+    pub(super) message: Option<Message>,
+    pub(super) forgotten: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Handle(pub(super) *mut c_void);
+
+// SAFETY: handles and buffers are memory of the process, and one thread at a time has the rank.
+unsafe impl Send for Mpi {}
+
+/// What somebody who waits looks at now and then.
+struct Watch<'a> {
+    world: &'a World,
+    run: u64,
+    /// The ranks of the world of whom one is waited for.
+    on: &'a [u32],
+}
+
+impl Watch<'_> {
+    fn is_stopped(&self) -> bool {
+        let stop = self.world.word(header::STOP).load(Ordering::Acquire);
+        stop == self.run && stop != 0
+    }
+
+    /// Whether to give up: Ctrl-C, or nobody is left who could send.
+    extern "C" fn look(watch: *mut c_void) -> c_int {
+        // SAFETY: it is the watch of the call that waits.
+        let watch = unsafe { &*watch.cast::<Watch<'_>>() };
+        let lives = |rank: &u32| matches!(watch.world.state(*rank), State::Running | State::Due);
+        let all_gone = !watch.on.iter().any(lives);
+        c_int::from(watch.is_stopped() || all_gone)
+    }
+}
+
+impl Mpi {
+    pub fn new(book: Shared, library: &'static Library) -> Self {
+        Self {
+            library,
+            book,
+            buffer: Box::new([0; WHOLE]),
+            going: Vec::with_capacity(WHOLE),
+            body_tag: 0,
+            requests: 0,
+            posted: Vec::new(),
+        }
+    }
+
+    pub(super) fn checked(&self, call: Call, code: c_int) -> Result<(), Trouble> {
+        if code == 0 {
+            return Ok(());
+        }
+        let text = self.library.shim.checked(code).err().unwrap_or_default();
+        Err(words::of(call, &format!("MPI says: {text}")))
+    }
+
+    pub(super) fn waited(&self, nanoseconds: u64) {
+        if nanoseconds > 0 {
+            let word = self.book.world.of(self.book.rank, block::WAITED);
+            word.store(
+                word.load(Ordering::Relaxed) + nanoseconds,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// What goes first of a message, and the tag of its body when that does not go along.
+    #[inline]
+    pub(super) fn prepare(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        value: &[u8],
+    ) -> Result<(Header, u32), Trouble> {
+        if of.tag > self.library.most_tag {
+            let most = self.library.most_tag;
+            return Err(words::of(
+                call,
+                &format!("tag {} is larger than MPI's largest, {most}", of.tag),
+            ));
+        }
+        let to = self.book.other(call, of)?;
+        let name = Shared::name(of);
+        let mut header = self.book.header(of, value.len());
+        header.first = true;
+        header.name = name.len() as u16;
+        if value.len() > SHORT {
+            self.body_tag = self.body_tag % BODIES + 1;
+            header.part = self.body_tag;
+        }
+        self.going.clear();
+        // SAFETY: any bytes of a header can be read as bytes; it has no padding.
+        let bytes = unsafe { std::slice::from_raw_parts((&raw const header).cast::<u8>(), HEADER) };
+        self.going.extend_from_slice(bytes);
+        self.going.extend_from_slice(name);
+        if value.len() <= SHORT {
+            self.going.extend_from_slice(value);
+        }
+        self.book.count(&header, to, header.total);
+        Ok((header, to))
+    }
+
+    /// MPI's number for a rank of a communicator: the envelope's own.
+    pub(super) fn peer(of: &Envelope) -> c_int {
+        match of.peer {
+            ANY_RANK => -1,
+            peer => peer.cast_signed(),
+        }
+    }
+
+    pub(super) fn number(kind: u16) -> c_int {
+        let kind = regatta_cell::comm::table::Kind(kind.into());
+        kind.number().map_or(0, |number| number as c_int)
+    }
+
+    /// Receives a message into the buffer: who sent it, and its length. Ends with a trouble when nobody will send it.
+    #[inline]
+    pub(super) fn receive(&mut self, call: Call, of: &Envelope) -> Result<u32, Trouble> {
+        let on: Vec<u32>;
+        let one: [u32; 1];
+        let on: &[u32] = match of.peer {
+            ANY_RANK => {
+                let ours = self.book.rank;
+                let members = &self.book.comm(of.comm)?.members;
+                on = members
+                    .iter()
+                    .copied()
+                    .filter(|rank| *rank != ours)
+                    .collect();
+                &on
+            }
+            _ => {
+                one = [self.book.other(call, of)?];
+                &one
+            }
+        };
+        let mut watch = Watch {
+            world: &self.book.world,
+            run: self.book.run,
+            on,
+        };
+        let (mut source, mut tag, mut length, mut waited) = (0, 0, 0, 0);
+        // SAFETY: the buffer is as long as it says, and the watch lives for the call.
+        let code = unsafe {
+            (self.library.shim.recv)(
+                of.comm as c_int,
+                self.buffer.as_mut_ptr(),
+                WHOLE as c_int,
+                Self::peer(of),
+                of.tag,
+                &raw mut source,
+                &raw mut tag,
+                &raw mut length,
+                Watch::look,
+                (&raw mut watch).cast(),
+                &raw mut waited,
+            )
+        };
+        self.waited(waited);
+        if code == GIVEN_UP {
+            let stopped = watch.is_stopped();
+            let gone = on.first().copied().unwrap_or(self.book.rank);
+            return Err(self.nobody(call, of, stopped, gone, on.to_vec()));
+        }
+        self.checked(call, code)?;
+        Ok(source.unsigned_abs())
+    }
+
+    /// Why a wait has ended without a message.
+    #[cold]
+    fn nobody(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        stopped: bool,
+        rank: u32,
+        on: Vec<u32>,
+    ) -> Trouble {
+        if stopped {
+            return Trouble::Stopped(call);
+        }
+        // SAFETY: it is the name of a type, in the artifact's memory.
+        let name = String::from_utf8_lossy(unsafe { of.name.as_slice() }).into_owned();
+        let waiting = Waiting {
+            call,
+            on,
+            tag: (of.tag != ANY_TAG).then_some(of.tag),
+            type_name: name,
+            place: Shared::place(&mut self.book, of),
+            comm: of.comm,
+            members: Vec::new(),
+            number: 0,
+            since: 0,
+        };
+        let state: State = self.book.world.state(rank);
+        Trouble::Told(Box::new(CommTold::Gone {
+            waiting,
+            rank,
+            state,
+        }))
+    }
+
+    /// The header of a message that lies here, its name and what else came along.
+    fn parts(whole: &[u8]) -> (Header, &[u8], &[u8]) {
+        // SAFETY: a header's bytes lie there, in whatever alignment.
+        let header = unsafe { whole.as_ptr().cast::<Header>().read_unaligned() };
+        let rest = &whole[HEADER..];
+        let (name, data) = rest.split_at(usize::from(header.name).min(rest.len()));
+        (header, name, data)
+    }
+
+    /// Receives the body of a long message to where it belongs.
+    fn body(
+        &self,
+        call: Call,
+        comm: u32,
+        source: u32,
+        header: &Header,
+        to: *mut u8,
+    ) -> Result<(), Trouble> {
+        let mut waited = 0;
+        // SAFETY: whoever gives the place has made it as long.
+        let code = unsafe {
+            (self.library.shim.recv_body)(
+                comm as c_int,
+                to,
+                header.total,
+                Self::number(header.kind),
+                source.cast_signed(),
+                header.part.cast_signed(),
+                &raw mut waited,
+            )
+        };
+        self.waited(waited);
+        self.checked(call, code)
+    }
+
+    /// The message in the buffer, whole, for the queue.
+    pub(super) fn stored(
+        &self,
+        call: Call,
+        comm: u32,
+        source: u32,
+        whole: &[u8],
+    ) -> Result<Message, Trouble> {
+        let (mut header, name, data) = Self::parts(whole);
+        let data = if header.total as usize <= SHORT {
+            data[..header.total as usize].to_vec()
+        } else {
+            let mut body = vec![0; header.total as usize];
+            self.body(call, comm, source, &header, body.as_mut_ptr())?;
+            body
+        };
+        // The sender may have another number for the communicator.
+        header.comm = comm;
+        let from = self.book.comm(comm)?.members[source as usize];
+        Ok(Message {
+            from,
+            header,
+            name: name.to_vec(),
+            data,
+        })
+    }
+
+    /// Gives the message in the buffer to the want, or stores it.
+    #[inline]
+    fn give(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        source: u32,
+        want: &mut Want<'_>,
+    ) -> Result<(), Trouble> {
+        let from = self.book.comm(of.comm)?.members[source as usize];
+        let (header, name, data) = Self::parts(&self.buffer[..]);
+        let Some(target) = want.open(from, &header, || name.to_vec()) else {
+            let message = self.stored(call, of.comm, source, &self.buffer[..])?;
+            self.book.queue.push_back(message);
+            return Ok(());
+        };
+        if header.total as usize <= SHORT {
+            // SAFETY: the target was made for the message's length.
+            unsafe { target.take(0, data.as_ptr(), header.total as usize) };
+        } else {
+            self.body(call, of.comm, source, &header, target.to)?;
+        }
+        self.book.count_taken(&header, from);
+        want.done(from, &header);
+        Ok(())
+    }
+
+    /// Takes what fits from the queue, or else waits for it.
+    #[inline]
+    pub(super) fn fulfil(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        want: &mut Want<'_>,
+    ) -> Result<(), Trouble> {
+        if !self.book.queue.is_empty() {
+            let fits = |message: &Message| want.wanted.is(message.from, &message.header);
+            if let Some(at) = self.book.queue.iter().position(fits) {
+                if self.book.queue[at].give(want)
+                    && let Some(message) = self.book.queue.remove(at)
+                {
+                    self.book.count_taken(&message.header, message.from);
+                }
+                return Ok(());
+            }
+        }
+        let source = self.receive(call, of)?;
+        self.give(call, of, source, want)
+    }
+
+    pub(super) fn next_request(&mut self) -> Request {
+        self.requests += 1;
+        self.requests
+    }
+
+    /// Ends what is done of a request, or all of it; whether all is.
+    pub(super) fn advance(
+        &mut self,
+        at: usize,
+        call: Call,
+        of: &Envelope,
+        wait: bool,
+    ) -> Result<bool, Trouble> {
+        while let Some(Handle(handle)) = self.posted[at].handles.first().copied() {
+            let on: Vec<u32> = match self.posted[at].of {
+                Some((wanted, comm)) => match wanted.from {
+                    Some(rank) => vec![rank],
+                    None => self.book.comm(comm)?.members.to_vec(),
+                },
+                None => Vec::new(),
+            };
+            let mut watch = Watch {
+                world: &self.book.world,
+                run: self.book.run,
+                on: &on,
+            };
+            let check = (!on.is_empty()).then_some(Watch::look as crate::engine::mpi::shim::Check);
+            let (mut done, mut source, mut tag, mut length, mut waited) = (0, 0, 0, 0, 0);
+            // SAFETY: the handle is one of MPI's that has not ended, and the watch lives for the call.
+            let code = unsafe {
+                (self.library.shim.end)(
+                    handle,
+                    c_int::from(wait),
+                    &raw mut done,
+                    &raw mut source,
+                    &raw mut tag,
+                    &raw mut length,
+                    check,
+                    (&raw mut watch).cast(),
+                    &raw mut waited,
+                )
+            };
+            self.waited(waited);
+            if code == GIVEN_UP {
+                let stopped = watch.is_stopped();
+                let gone = on.first().copied().unwrap_or_default();
+                return Err(self.nobody(call, of, stopped, gone, on));
+            }
+            self.checked(call, code)?;
+            if done == 0 {
+                return Ok(false);
+            }
+            self.posted[at].handles.remove(0);
+            if let Some((_, comm)) = self.posted[at].of {
+                let whole = std::mem::take(&mut self.posted[at].whole);
+                let message = self.stored(call, comm, source.unsigned_abs(), &whole)?;
+                self.posted[at].message = Some(message);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets go of sends that are done and that nobody asks for.
+    pub(super) fn tidy(&mut self) {
+        let nobody = Envelope {
+            comm: 0,
+            peer: 0,
+            tag: 0,
+            kind: regatta_cell::comm::table::Kind::NOTHING,
+            name: regatta_cell::host::Bytes::of(&[]),
+            file: regatta_cell::host::Bytes::of(&[]),
+            line: 0,
+        };
+        for at in (0..self.posted.len()).rev() {
+            let is_send = self.posted[at].of.is_none();
+            if is_send
+                && matches!(self.advance(at, Call::Wait, &nobody, false), Ok(true))
+                && self.posted[at].forgotten
+            {
+                self.posted.remove(at);
+            }
+        }
+    }
+
+    /// Takes what has come into the queue.
+    pub(super) fn drain(&mut self) {
+        let comms: Vec<u32> = self.book.comms.keys().copied().collect();
+        for comm in comms {
+            loop {
+                let (mut there, mut source, mut tag) = (0, 0, 0);
+                // SAFETY: it writes to what it is given.
+                let code = unsafe {
+                    (self.library.shim.probe)(
+                        comm as c_int,
+                        -1,
+                        -1,
+                        &raw mut there,
+                        &raw mut source,
+                        &raw mut tag,
+                    )
+                };
+                if code != 0 || there == 0 {
+                    break;
+                }
+                if self.fetch(Call::Probe, comm, source, tag).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Receives a message that is there into the queue.
+    pub(super) fn fetch(
+        &mut self,
+        call: Call,
+        comm: u32,
+        source: c_int,
+        tag: c_int,
+    ) -> Result<(), Trouble> {
+        let of = Envelope {
+            comm,
+            peer: source.unsigned_abs(),
+            tag,
+            kind: regatta_cell::comm::table::Kind::NOTHING,
+            name: regatta_cell::host::Bytes::of(&[]),
+            file: regatta_cell::host::Bytes::of(&[]),
+            line: 0,
+        };
+        let source = self.receive(call, &of)?;
+        let message = self.stored(call, comm, source, &self.buffer[..])?;
+        self.book.queue.push_back(message);
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! What ranks of an MPI pool do for `comm`: each call as MPI makes it.
+
+use std::ffi::c_int;
+
+use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
+
+use super::matching::Message;
+use super::mpi::{Handle, Mpi, Posted, SHORT, WHOLE};
+use super::mpi_collectives::Collective;
+use super::shared::want;
+use super::{Into, Request, Transport, Trouble, words};
+use crate::wire::world::{Call, Unreceived};
+
+impl Transport for Mpi {
+    fn begin(&mut self) {
+        self.book.begin();
+    }
+
+    fn end(&mut self) {
+        self.tidy();
+        self.book.end();
+    }
+
+    fn place(&self, comm: u32) -> Result<(u32, u32), Trouble> {
+        Transport::place(&self.book, comm)
+    }
+
+    fn send(&mut self, of: &Envelope, value: &[u8]) -> Result<(), Trouble> {
+        let call = Call::Send;
+        if self.book.other(call, of)? == self.book.rank {
+            let request = self.post_send(of, value)?;
+            self.forget(request);
+            return Ok(());
+        }
+        let (header, _) = self.prepare(call, of, value)?;
+        let mut waited = 0;
+        // SAFETY: the bytes are there for the call.
+        let code = unsafe {
+            let shim = &self.library.shim;
+            let (comm, to) = (of.comm as c_int, Self::peer(of));
+            let first = (shim.send)(
+                comm,
+                self.going.as_ptr(),
+                self.going.len() as c_int,
+                to,
+                of.tag,
+            );
+            if first == 0 && value.len() > SHORT {
+                let (length, number) = (header.total, Self::number(header.kind));
+                let tag = header.part.cast_signed();
+                (shim.send_body)(
+                    comm,
+                    value.as_ptr(),
+                    length,
+                    number,
+                    to,
+                    tag,
+                    &raw mut waited,
+                )
+            } else {
+                first
+            }
+        };
+        self.waited(waited);
+        self.checked(call, code)
+    }
+
+    fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
+        let call = Call::Send;
+        if value.len() > 1 << 30 {
+            return Err(words::of(
+                call,
+                "a message that is not waited for has at most 1 GiB on MPI",
+            ));
+        }
+        let (header, _) = self.prepare(call, of, value)?;
+        self.tidy();
+        let mut posted = Posted {
+            request: self.next_request(),
+            handles: Vec::new(),
+            whole: self.going.as_slice().into(),
+            body: if value.len() > SHORT {
+                value.to_vec()
+            } else {
+                Vec::new()
+            },
+            of: None,
+            message: None,
+            forgotten: false,
+        };
+        let shim = &self.library.shim;
+        let (comm, to) = (of.comm as c_int, Self::peer(of));
+        // SAFETY: the buffers stay where they are until MPI is done with them.
+        unsafe {
+            let (whole, length) = (posted.whole.as_ptr(), posted.whole.len() as u64);
+            posted
+                .handles
+                .push(Handle((shim.isend)(comm, 0, whole, length, 0, to, of.tag)));
+            if value.len() > SHORT {
+                let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
+                let (body, length) = (posted.body.as_ptr(), header.total);
+                posted
+                    .handles
+                    .push(Handle((shim.isend)(comm, 1, body, length, number, to, tag)));
+            }
+        }
+        if posted.handles.iter().any(|handle| handle.0.is_null()) {
+            return Err(words::of(call, "MPI does not take the message"));
+        }
+        let request = posted.request;
+        self.posted.push(posted);
+        Ok(request)
+    }
+
+    fn recv(&mut self, of: &Envelope, into: Into) -> Result<Got, Trouble> {
+        let call = match of.peer {
+            ANY_RANK => Call::RecvAny,
+            _ => Call::Recv,
+        };
+        let wanted = self.book.wanted(call, of)?;
+        let mut want = want(wanted, call, of, into);
+        self.fulfil(call, of, &mut want)?;
+        self.book.got(want, of)
+    }
+
+    fn post_recv(&mut self, of: &Envelope) -> Result<Request, Trouble> {
+        let call = Call::Recv;
+        let wanted = self.book.wanted(call, of)?;
+        let mut posted = Posted {
+            request: self.next_request(),
+            handles: Vec::new(),
+            whole: Box::default(),
+            body: Vec::new(),
+            of: Some((wanted, of.comm)),
+            message: None,
+            forgotten: false,
+        };
+        let fits = |message: &Message| wanted.is(message.from, &message.header);
+        match self.book.queue.iter().position(fits) {
+            Some(at) => posted.message = self.book.queue.remove(at),
+            None => {
+                posted.whole = vec![0; WHOLE].into();
+                // SAFETY: the buffer stays where it is until MPI is done with it.
+                let handle = unsafe {
+                    let (whole, room) = (posted.whole.as_mut_ptr(), WHOLE as u64);
+                    (self.library.shim.irecv)(
+                        of.comm as c_int,
+                        0,
+                        whole,
+                        room,
+                        0,
+                        Self::peer(of),
+                        of.tag,
+                    )
+                };
+                if handle.is_null() {
+                    return Err(words::of(call, "MPI does not take the request"));
+                }
+                posted.handles.push(Handle(handle));
+            }
+        }
+        let request = posted.request;
+        self.posted.push(posted);
+        Ok(request)
+    }
+
+    fn complete(
+        &mut self,
+        of: &Envelope,
+        request: Request,
+        wait: bool,
+        into: Into,
+    ) -> Result<Option<Got>, Trouble> {
+        let call = Call::Wait;
+        let is_it = |posted: &Posted| posted.request == request;
+        let Some(at) = self.posted.iter().position(is_it) else {
+            return Err(words::of(
+                call,
+                "the request is over, or belongs to engines that are gone",
+            ));
+        };
+        if !self.advance(at, call, of, wait)? {
+            return Ok(None);
+        }
+        let posted = self.posted.remove(at);
+        let (Some((wanted, _)), Some(message)) = (posted.of, posted.message) else {
+            return Ok(Some(Got::default()));
+        };
+        let mut want = want(wanted, call, of, into);
+        match message.give(&mut want) {
+            true => self.book.count_taken(&message.header, message.from),
+            false => self.book.queue.push_front(message),
+        }
+        self.book.got(want, of).map(Some)
+    }
+
+    fn forget(&mut self, request: Request) {
+        let is_it = |posted: &Posted| posted.request == request;
+        let Some(at) = self.posted.iter().position(is_it) else {
+            return;
+        };
+        let Some((_, comm)) = self.posted[at].of else {
+            self.posted[at].forgotten = true;
+            return;
+        };
+        let mut posted = self.posted.remove(at);
+        if let Some(Handle(handle)) = posted.handles.pop() {
+            let (mut came, mut source, mut tag, mut length) = (0, 0, 0, 0);
+            // SAFETY: the handle is one of MPI's that has not ended.
+            let code = unsafe {
+                let cancel = self.library.shim.cancel;
+                cancel(
+                    handle,
+                    &raw mut came,
+                    &raw mut source,
+                    &raw mut tag,
+                    &raw mut length,
+                )
+            };
+            if code == 0 && came != 0 {
+                let message = self.stored(Call::Recv, comm, source.unsigned_abs(), &posted.whole);
+                posted.message = message.ok();
+            }
+        }
+        if let Some(message) = posted.message {
+            self.book.queue.push_front(message);
+        }
+    }
+
+    fn sendrecv(
+        &mut self,
+        to: &Envelope,
+        value: &[u8],
+        from: &Envelope,
+        into: Into,
+    ) -> Result<Got, Trouble> {
+        let request = self.post_send(to, value)?;
+        let got = self.recv(from, into);
+        match got {
+            Ok(_) => {
+                self.complete(to, request, true, into)?;
+            }
+            Err(_) => self.forget(request),
+        }
+        got
+    }
+
+    fn probe(&mut self, of: &Envelope, wait: bool) -> Result<Option<Got>, Trouble> {
+        let call = Call::Probe;
+        let wanted = self.book.wanted(call, of)?;
+        loop {
+            let fits = |message: &&Message| wanted.is(message.from, &message.header);
+            if let Some(message) = self.book.queue.iter().find(fits) {
+                let members = &self.book.comm(of.comm)?.members;
+                let from = members.iter().position(|rank| *rank == message.from);
+                return Ok(Some(Got {
+                    from: from.unwrap_or_default() as u32,
+                    tag: message.header.tag,
+                    bytes: message.header.total,
+                }));
+            }
+            if wait {
+                let source = self.receive(call, of)?;
+                let message = self.stored(call, of.comm, source, &self.buffer[..])?;
+                self.book.queue.push_back(message);
+                continue;
+            }
+            let (mut there, mut source, mut tag) = (0, 0, 0);
+            // SAFETY: it writes to what it is given.
+            let code = unsafe {
+                let probe = self.library.shim.probe;
+                let (peer, there) = (Self::peer(of), &raw mut there);
+                probe(
+                    of.comm as c_int,
+                    peer,
+                    of.tag,
+                    there,
+                    &raw mut source,
+                    &raw mut tag,
+                )
+            };
+            self.checked(call, code)?;
+            if there == 0 {
+                return Ok(None);
+            }
+            self.fetch(call, of.comm, source, tag)?;
+        }
+    }
+
+    fn barrier(&mut self, of: &Envelope) -> Result<(), Trouble> {
+        self.meet(of)
+    }
+
+    fn broadcast(&mut self, of: &Envelope, value: &[u8], into: Into) -> Result<(), Trouble> {
+        self.spread(of, value, into)
+    }
+
+    fn scatter(&mut self, of: &Envelope, parts: &[&[u8]], into: Into) -> Result<(), Trouble> {
+        self.exchange(Collective::Scatter, of, parts, into)
+    }
+
+    fn gather(&mut self, of: &Envelope, value: &[u8], into: Into) -> Result<(), Trouble> {
+        self.exchange(Collective::Gather, of, &[value], into)
+    }
+
+    fn all_gather(&mut self, of: &Envelope, value: &[u8], into: Into) -> Result<(), Trouble> {
+        self.exchange(Collective::AllGather, of, &[value], into)
+    }
+
+    fn all_to_all(&mut self, of: &Envelope, parts: &[&[u8]], into: Into) -> Result<(), Trouble> {
+        self.exchange(Collective::AllToAll, of, parts, into)
+    }
+
+    fn reduce(
+        &mut self,
+        of: &Envelope,
+        who: Reduction,
+        op: Op,
+        numbers: &[u8],
+        to: *mut u8,
+    ) -> Result<(), Trouble> {
+        self.fold(of, who, op, numbers, to)
+    }
+
+    fn split(&mut self, of: &Envelope, color: u32, key: i64) -> Result<u32, Trouble> {
+        self.divide(of, color, key)
+    }
+
+    fn unreceived(&mut self, clear: bool) -> Vec<Unreceived> {
+        self.drain();
+        self.book.unreceived(clear)
+    }
+}
