@@ -98,6 +98,8 @@ fn stuck(seen: &[Seen]) -> Vec<bool> {
     let mut stuck: Vec<bool> = seen.iter().map(waits).collect();
     loop {
         let may_hear = |rank: usize| match &seen[rank] {
+            // Who waits for nobody is about to go on.
+            Seen::Waits(_, waiting) if waiting.on.is_empty() => true,
             Seen::Waits(_, waiting) => waiting.on.iter().any(|of| {
                 let of = *of as usize;
                 !stuck.get(of).copied().unwrap_or(true)

@@ -43,6 +43,8 @@ impl Shared {
                     self.push_out(to);
                 }
             }
+            // That may have been what was missing.
+            return self.step(work, false);
         }
         done
     }
