@@ -444,7 +444,7 @@ fn sessions_have_stores_of_their_own_and_leave_nothing() {
     one.ok("regatta store set x 1");
     assert_eq!(two.run("regatta store get x").0, 1);
     // A session that a session starts takes part in its store.
-    let nested = one.ok("regatta --no-warm -e '%store get x'");
+    let (_, nested, _) = one.run("regatta --no-warm -e '%store get x'");
     assert_eq!(nested, "1\n");
     let waits = one.sh("regatta store pop none --wait").spawn().expect("sh");
     one.session.kill().expect("it lives");
