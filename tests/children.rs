@@ -209,7 +209,7 @@ fn what_children_print_is_bounded_and_harms_no_terminal() {
     contains(&session.cell("%env HOME"), &["/"]);
     contains(&session.cell("%wait flood"), &["flood: 1 child ended well"]);
     let logs = session.cell("%logs flood -n 2");
-    contains(&logs, &["[stdout:flood] end"]);
+    contains(&logs, &["end\n"]);
     let memory = support::proc::memory(session.pid(), "VmRSS");
     assert!(memory < 400 << 20, "{memory} bytes");
 
