@@ -404,7 +404,8 @@ impl State {
                 None => {
                     let all = self.worlds.0.values().filter(|world| world.threads);
                     let stop = |world: &World| world.stop((0..world.size()).map(Rank));
-                    all.map(stop).fold(false, |some, one| some || one)
+                    // All of them, whichever says that somebody waits.
+                    all.map(stop).max().unwrap_or_default()
                 }
             };
             if process.link.end_waits() || stopped {

@@ -132,10 +132,10 @@ fn words_of(messages: &[Message]) -> String {
 
 /// Compilers of the MPI that a launcher is of: the user's choice, else the one that is named as it, or lies beside it.
 fn compilers(launcher: &str, chosen: Option<&str>) -> Vec<Vec<String>> {
-    if let Some(words) = chosen.and_then(|text| shell_words::split(text).ok()) {
-        if !words.is_empty() {
-            return vec![words];
-        }
+    if let Some(words) = chosen.and_then(|text| shell_words::split(text).ok())
+        && !words.is_empty()
+    {
+        return vec![words];
     }
     let mut found = Vec::new();
     let path = Path::new(launcher);

@@ -202,23 +202,6 @@ fn owned(mut name: &[u8]) -> Vec<u8> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_borrowed_is_received_as_what_is_owned() {
-        let same = |a: &str, b: &str| same_name(a.as_bytes(), b.as_bytes());
-        assert!(same("str", "alloc::string::String"));
-        assert!(same("&ctx::Shape", "ctx::Shape"));
-        assert!(same("[ctx::Shape]", "alloc::vec::Vec<ctx::Shape>"));
-        assert!(!same("[ctx::Shape; 2]", "alloc::vec::Vec<ctx::Shape>"));
-        assert!(!same("(u8, u8)", "(u8, i8)"));
-        let long = "x".repeat(LONGEST_NAME);
-        assert!(same(&format!("{long}a"), &format!("{long}b")));
-    }
-}
-
 /// A message that has come as a whole.
 pub struct Message {
     pub from: u32,
@@ -268,5 +251,22 @@ impl Header {
             Kind::ENCODED => String::from_utf8_lossy(name).into_owned(),
             kind => kind.text(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_borrowed_is_received_as_what_is_owned() {
+        let same = |a: &str, b: &str| same_name(a.as_bytes(), b.as_bytes());
+        assert!(same("str", "alloc::string::String"));
+        assert!(same("&ctx::Shape", "ctx::Shape"));
+        assert!(same("[ctx::Shape]", "alloc::vec::Vec<ctx::Shape>"));
+        assert!(!same("[ctx::Shape; 2]", "alloc::vec::Vec<ctx::Shape>"));
+        assert!(!same("(u8, u8)", "(u8, i8)"));
+        let long = "x".repeat(LONGEST_NAME);
+        assert!(same(&format!("{long}a"), &format!("{long}b")));
     }
 }

@@ -71,6 +71,7 @@ impl Mpi {
     }
 
     /// Numbers of eight bytes, exchanged in the same way as what follows.
+    #[expect(clippy::too_many_arguments, reason = "what MPI's own calls take")]
     fn words(
         &self,
         call: Call,

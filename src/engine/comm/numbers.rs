@@ -28,11 +28,14 @@ macro_rules! folds {
     ($sum:ident, $prod:ident: $($number:ident $type:ident),+) => {
         fn $sum(number: Number, op: Op) -> Option<Fold> {
             $(if number == Number::$number {
-                // SAFETY: as the type `Fold` says.
                 return Some(match op {
+                    // SAFETY: as the type `Fold` says.
                     Op::Sum => |to, a, b, bytes| unsafe { each::<$type>(to, a, b, bytes, |a, b| a.$sum(b)) },
+                    // SAFETY: as the type `Fold` says.
                     Op::Prod => |to, a, b, bytes| unsafe { each::<$type>(to, a, b, bytes, |a, b| a.$prod(b)) },
+                    // SAFETY: as the type `Fold` says.
                     Op::Min => |to, a, b, bytes| unsafe { each::<$type>(to, a, b, bytes, |a, b| a.min(b)) },
+                    // SAFETY: as the type `Fold` says.
                     Op::Max => |to, a, b, bytes| unsafe { each::<$type>(to, a, b, bytes, |a, b| a.max(b)) },
                 });
             })+

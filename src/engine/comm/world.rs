@@ -197,7 +197,7 @@ impl World {
     pub fn waiting(&self, rank: u32) -> Option<(u64, Waiting)> {
         let number = self.waiting_number(rank);
         let length = self.of(rank, block::WAIT_LENGTH).load(Ordering::Acquire) as usize;
-        if number % 2 != 0 || length == 0 || length > block::WAIT_ROOM {
+        if !number.is_multiple_of(2) || length == 0 || length > block::WAIT_ROOM {
             return None;
         }
         let record = self.layout.block(rank) + block::WAIT_RECORD;

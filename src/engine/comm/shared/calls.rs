@@ -47,8 +47,7 @@ impl Transport for Shared {
     }
 
     fn end(&mut self) {
-        let has_out = |peer: &Box<Peer>| !peer.out.is_empty();
-        if self.peers.iter().flatten().any(has_out) {
+        if self.peers.iter().flatten().any(|peer| !peer.out.is_empty()) {
             self.finish_sending();
         }
         self.let_go();
