@@ -214,7 +214,7 @@ fn what_children_print_is_bounded_and_harms_no_terminal() {
     assert!(memory < 400 << 20, "{memory} bytes");
 
     session.cell(
-        r"%spawn -q --name odd -- sh -c 'printf \\033[31mred\\n; printf \\033[2J\\033[Hmoved\\n; printf 10%%\\r99%%\\n; printf \\377\\376bin\\n; printf open'",
+        r"%spawn -q --name odd -- sh -c 'printf \\033\\13331mred\\n; printf \\033\\1332J\\033\\133Hmoved\\n; printf 10%%\\r99%%\\n; printf \\377\\376bin\\n; printf open'",
     );
     session.cell("%wait odd");
     let logs = session.cell("%logs odd");

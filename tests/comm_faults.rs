@@ -70,7 +70,7 @@ fn waits_for_ever(pool: &str) {
     fails(
         &mut session,
         "%px -t 1 comm::recv::<u8>(3)",
-        &["rank 3", "does not run this cell"],
+        &["waits in vain", "rank 3"],
     );
     // Into a ring that nobody empties.
     fails(

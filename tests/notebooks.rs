@@ -52,10 +52,10 @@ fn checks_out(folder: &str) {
     for example in examples {
         if example.ends_with("mpi.md") && !is_installed("mpiexec") {
             // CI has one.
-            eprintln!(
+            support::dose::told(&format!(
                 "skipped: {} needs an `mpiexec`, and there is none here",
                 example.display()
-            );
+            ));
             continue;
         }
         let ran = run_file(&example, &["--check"]);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{BINARY, PATIENCE, Session, contains, lacks, proc, regatta};
+use support::{BINARY, PATIENCE, Session, contains, dose, lacks, proc, regatta};
 
 /// A server of the test's own.
 struct Server {
@@ -321,12 +321,7 @@ rm -rf inside
 
 #[test]
 fn killed_holders_give_their_lock_back_and_it_is_never_held_twice() {
-    let seed = std::env::var("REGATTA_SEED")
-        .ok()
-        .and_then(|it| it.parse().ok());
-    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-    println!("REGATTA_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = dose::random();
     let server = Server::start(&["--appendonly", "yes"]);
     // As `%store start redis` has it: it forgets nothing.
     server.cli(&["SET", "regatta:keeps_all", "1"]);
@@ -350,9 +345,9 @@ fn killed_holders_give_their_lock_back_and_it_is_never_held_twice() {
         }
         let _ = child.wait();
         running[which] = holder();
-        for other in 0..running.len() {
-            if running[other].try_wait().expect("a child").is_some() {
-                running[other] = holder();
+        for other in &mut running {
+            if other.try_wait().expect("a child").is_some() {
+                *other = holder();
             }
         }
     }
@@ -374,5 +369,5 @@ fn killed_holders_give_their_lock_back_and_it_is_never_held_twice() {
         .collect();
     assert!(fences.len() > 3, "{} got it", fences.len());
     assert!(fences.is_sorted_by(|one, next| one < next), "{fences:?}");
-    println!("{} held it, {killed} were killed", fences.len());
+    dose::told(&format!("{} held it, {killed} were killed", fences.len()));
 }

@@ -103,7 +103,7 @@ pub fn debian(programs: &[&str], packages: &[&str]) -> Outcome<()> {
         let mut which = Command::new("sh");
         works(which.args(["-c", "command -v \"$0\"", program]))
     };
-    if programs.iter().all(|program| is_there(program)) {
+    if programs.iter().all(is_there) {
         return Ok(());
     }
     let packages = packages.join(" ");

@@ -55,6 +55,7 @@ impl ThreadPool {
         run: RunOnThread,
     ) -> Result<FromEngine, String> {
         let ctx = &Shared(ctx);
+        comm::begins(name);
         let threads = self.rayon.broadcast(|worker| {
             let rank = worker.index() as u32;
             let size = self.size;

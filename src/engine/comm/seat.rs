@@ -2,8 +2,9 @@
 //! one. What a rank has stays from cell to cell: messages that came and were not received, communicators.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::mpi::Mpi;
@@ -37,6 +38,9 @@ static RANKS: Mutex<BTreeMap<Seat, Kept>> = Mutex::new(BTreeMap::new());
 /// The worlds that its threads are in.
 static WORLDS: Mutex<BTreeMap<Option<PoolName>, Arc<World>>> = Mutex::new(BTreeMap::new());
 
+/// Threads that have ended their part of a cell before anybody in it has asked for the pool's world.
+static LEFT_EARLY: Mutex<BTreeSet<Seat>> = Mutex::new(BTreeSet::new());
+
 struct Here {
     seat: Option<Seat>,
     /// Since it has called first in its cell.
@@ -64,11 +68,38 @@ pub fn leave() {
     HERE.with(|here| {
         let mut here = here.borrow_mut();
         let seat = here.seat.take();
-        if let (Some(seat), Some(mut rank)) = (seat, here.rank.take()) {
-            rank.transport.end();
-            ranks().insert(seat, rank);
+        match (seat, here.rank.take()) {
+            (Some(seat), Some(mut rank)) => {
+                rank.transport.end();
+                ranks().insert(seat, rank);
+            }
+            (Some(seat), None) if seat.pool.is_some() => left_unheard(seat),
+            _ => {}
         }
     });
+}
+
+/// A cell begins on the threads of a pool.
+pub fn begins(pool: &PoolName) {
+    let mut early = LEFT_EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    early.retain(|seat| seat.pool.as_ref() != Some(pool));
+}
+
+/// A thread has ended its part of a cell without a call: the session hears of that when all have, and the others do now.
+fn left_unheard(seat: Seat) {
+    let worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(world) = worlds.get(&seat.pool) {
+        note_left(world, seat.rank);
+    }
+    let mut early = LEFT_EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    early.insert(seat);
+}
+
+fn note_left(world: &World, rank: u32) {
+    if rank < world.size() {
+        let hub = Word::of(world.of(rank, block::HUB).load(Ordering::Acquire));
+        world.of(rank, block::LEFT).store(hub.run, Ordering::SeqCst);
+    }
 }
 
 const NO_SEAT: &str = "`comm` works in `%px` cells, in the thread that runs the cell: not in the function of a map, and \
@@ -161,6 +192,11 @@ fn world_of(seat: &Seat) -> Result<Arc<World>, String> {
     };
     let world = World::open(file).map_err(|error| format!("no memory for messages: {error}"))?;
     let world = Arc::new(world);
+    let early = LEFT_EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    for seat in early.iter().filter(|seat| seat.pool == *pool) {
+        note_left(&world, seat.rank);
+    }
+    drop(early);
     worlds.insert(pool.clone(), world.clone());
     Ok(world)
 }

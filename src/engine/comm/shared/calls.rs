@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
 
-use super::{Outgoing, Peer, Sending, Shared, Whose, Work};
+use super::{Outgoing, Sending, Shared, Whose, Work};
 use crate::engine::comm::matching::{Message, Posted, Sink, Want, WantState, Wanted};
 use crate::engine::comm::ring::Header;
 use crate::engine::comm::{Into, Request, Transport, Trouble};
