@@ -38,6 +38,25 @@ pub enum DeathCause {
     },
 }
 
+/// Why engines that MPI has started cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MpiFault {
+    /// `program` has started so many processes, and to the library of `mpicc` each of them is one of `size`.
+    OtherLibrary {
+        program: String,
+        launcher: String,
+        wanted: usize,
+        size: u32,
+        library: String,
+    },
+    /// Two processes have this rank.
+    Twice(usize),
+    /// One says something else than engines do.
+    NotAnEngine(String),
+    /// What was to start them ended with this status, and said nothing.
+    Ended(i32),
+}
+
 /// The deaths of the processes that one engine was during a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deaths {

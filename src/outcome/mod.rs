@@ -18,7 +18,9 @@ pub use comm::{
     CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait, LaneSpan,
     PxLane, PxTimeline, RankState, Unreceived,
 };
-pub use engines::{Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork};
+pub use engines::{
+    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, MpiFault,
+};
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, MpiCause,
     NotExchanged, NotForThreads, NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept,

@@ -53,7 +53,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use nix::sys::signal::Signal;
 
 use crate::ids::{ArtifactId, CellId, EngineId, JobId, PoolName, Rank};
-use crate::outcome::{CommTable, DeathCause, JobState, PoolKind, Timeline};
+use crate::outcome::{CommTable, DeathCause, JobState, MpiFault, PoolKind, Timeline};
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 use crate::wire::places::Places;
@@ -91,11 +91,14 @@ impl MpiStart {
     /// Why a library that counts `size` processes instead of `wanted` cannot be used.
     fn other_library(&self, size: u32, wanted: usize, library: &str) -> String {
         let program = self.command.first().map_or("mpiexec", String::as_str);
-        format!(
-            "`{program}` started {wanted} processes, but to the MPI library of `mpicc` each of them is one of {size}: \
-             the two are of different MPIs, `{program}` of {}, `mpicc` of {library}",
-            self.launcher
-        )
+        let fault = MpiFault::OtherLibrary {
+            program: program.to_owned(),
+            launcher: self.launcher.clone(),
+            wanted,
+            size,
+            library: library.to_owned(),
+        };
+        fault.to_string()
     }
 }
 

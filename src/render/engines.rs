@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
-    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork,
+    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork, MpiFault,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -34,6 +34,27 @@ impl fmt::Display for DeathCause {
             Self::Unknown => f.write_str("ended"),
             Self::Together { first } => write!(f, "ended by MPI with engine {first}"),
             Self::Launcher { says } => f.write_str(says),
+        }
+    }
+}
+
+impl fmt::Display for MpiFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherLibrary {
+                program,
+                launcher,
+                wanted,
+                size,
+                library,
+            } => write!(
+                f,
+                "`{program}` started {wanted} processes, but to the MPI library of `mpicc` each of them is one of {size}: \
+                 the two are of different MPIs, `{program}` of {launcher}, `mpicc` of {library}"
+            ),
+            Self::Twice(rank) => write!(f, "two processes are rank {rank}"),
+            Self::NotAnEngine(says) => write!(f, "an engine says {says}"),
+            Self::Ended(status) => write!(f, "it ended with exit status {status}"),
         }
     }
 }

@@ -15,6 +15,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::Member;
 use super::world::{Joined, World};
 use crate::engine::mpi::guard;
+use crate::outcome::MpiFault;
 use crate::pool::link::Link;
 use crate::pool::process::Environment;
 use crate::pool::{Launch, MpiStart};
@@ -191,12 +192,15 @@ fn welcome(listener: &UnixListener, start: &MpiStart, world: &World) -> Result<(
                 }
                 let rank = rank as usize;
                 if std::mem::replace(&mut seen[rank], true) {
-                    return Err(format!("two processes are rank {rank}"));
+                    return Err(MpiFault::Twice(rank).to_string());
                 }
                 world.joins(rank, joined);
             }
             (Joining::Failed { why }, _) => return Err(why),
-            (other, _) => return Err(format!("an engine says {other:?}")),
+            (other, _) => {
+                let fault = MpiFault::NotAnEngine(format!("{other:?}"));
+                return Err(fault.to_string());
+            }
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What `mpiexec` says of an engine's end, for when nobody else tells.
 
 use crate::ids::Rank;
-use crate::outcome::DeathCause;
+use crate::outcome::{DeathCause, MpiFault};
 
 /// Who ended first, as Open MPI says it.
 pub fn rank(said: &str, size: usize) -> Option<Rank> {
@@ -36,7 +36,7 @@ pub fn summary(said: &str, status: i32) -> String {
         .filter(|line| !is_frame(line))
         .collect();
     match lines.is_empty() {
-        true => format!("it ended with exit status {status}"),
+        true => MpiFault::Ended(status).to_string(),
         false => lines.into_iter().take(12).collect::<Vec<_>>().join("\n"),
     }
 }
