@@ -70,7 +70,7 @@ fn waits_for_ever(pool: &str) {
     fails(
         &mut session,
         "%px -t 1 comm::recv::<u8>(3)",
-        &["waits in vain", "rank 3"],
+        &["rank 1 waits for rank 3"],
     );
     // Into a ring that nobody empties.
     fails(

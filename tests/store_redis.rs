@@ -309,14 +309,12 @@ fn scripts_use_the_server_by_its_url_alone() {
 /// How many holders are killed.
 const KILLS: usize = 50;
 
-/// What those that hold the lock do: whoever finds another one's mark says so.
+/// What those that hold the lock do: whoever finds another one's file lock says so. The system drops it with the process.
 const HOLDS: &str = r#"
-if ! mkdir inside 2>/dev/null && [ "$(cat inside/pid 2>/dev/null)" ] && kill -0 "$(cat inside/pid)" 2>/dev/null
-then echo "$$ found $(cat inside/pid)" >> twice; fi
-mkdir -p inside; echo $$ > inside/pid
+exec 9>>inside
+flock -n 9 || echo "$$ is not alone" >> twice
 echo "$REGATTA_FENCE" >> fences
-sleep 0.02
-rm -rf inside
+sleep 0.02 9>&-
 "#;
 
 #[test]
