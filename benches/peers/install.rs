@@ -106,6 +106,11 @@ pub fn debian(programs: &[&str], packages: &[&str]) -> Outcome<()> {
     if programs.iter().all(is_there) {
         return Ok(());
     }
+    self::packages(packages)
+}
+
+/// Installs Debian's packages.
+pub fn packages(packages: &[&str]) -> Outcome<()> {
     let packages = packages.join(" ");
     progress(&format!("installing {packages}"));
     let script = format!(

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::figures::{Ratio, Row, Target, median};
 use crate::outside::{Failure, Outcome, Programs, output};
-use crate::{progress, session};
+use crate::{install, progress, session};
 
 const COMMANDS: usize = 1000;
 const ROUNDS: usize = 5;
@@ -127,10 +127,7 @@ pub fn install() -> Outcome<()> {
     if there(version()) {
         return Ok(());
     }
-    progress("installing GNU parallel");
-    let script =
-        "apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends parallel";
-    output(Command::new("sh").args(["-c", script]), "")?;
+    install::packages(&["parallel"])?;
     if there(version()) {
         Ok(())
     } else {

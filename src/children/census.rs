@@ -35,8 +35,7 @@ pub struct Census(Vec<Entry>);
 
 impl Census {
     pub fn take() -> Self {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten();
-        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let pids = guard::processes().into_iter().flatten();
         Self(pids.filter_map(entry).collect())
     }
 

@@ -55,7 +55,7 @@ impl Cutter {
 }
 
 /// The length without the beginning of a character at the end.
-fn whole_characters(bytes: &[u8]) -> usize {
+pub fn whole_characters(bytes: &[u8]) -> usize {
     let last = bytes.len().saturating_sub(3);
     let begins = |byte: &u8| *byte >= 0xC0;
     let Some(at) = bytes[last..].iter().rposition(begins).map(|at| last + at) else {
@@ -220,6 +220,21 @@ impl Printed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_character_is_cut_only_at_the_end() {
+        for (bytes, whole) in [
+            (&b"abc"[..], 3),
+            ("aé".as_bytes(), 3),
+            (&"aé".as_bytes()[..2], 1),
+            (&"a😀".as_bytes()[..4], 1),
+            (b"\xff\xffa", 3),
+            (&b"\xff\xc3"[..], 1),
+            (b"", 0),
+        ] {
+            assert_eq!(whole_characters(bytes), whole, "{bytes:?}");
+        }
+    }
 
     fn lines(parts: &[&[u8]]) -> Vec<String> {
         let mut cutter = Cutter::default();

@@ -16,6 +16,7 @@ mod serve;
 mod supervisor;
 
 pub use launch::{NotStarted, Program};
+pub use log::whole_characters;
 pub use machine::Restart;
 pub use named::is_name;
 pub use supervisor::{Child, Refused, Request, Status, Supervisor, Taken};

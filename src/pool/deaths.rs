@@ -9,12 +9,21 @@ use super::engine::Engine;
 use super::hub::State;
 use super::link::Link;
 use super::{EngineState, Init, PoolEvent, PoolUse, Work};
-use crate::ids::{EngineId, Rank};
+use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::DeathCause;
 use crate::wire::{Payload, VERSION, WireError};
 
 /// How long an engine that closed its connection may take to end.
 pub const LAST_BREATH: Duration = Duration::from_millis(200);
+
+/// How an engine has ended.
+pub struct End {
+    pub cause: DeathCause,
+    /// The job and the item that it was at.
+    pub at: Option<(JobId, u64)>,
+    /// It has answered since its start.
+    pub ready: bool,
+}
 
 impl State {
     /// Engines that have ended while a child of theirs holds their socket open.
@@ -35,10 +44,25 @@ impl State {
         if self.is_of_world(engine) {
             return self.bury_world(engine, error);
         }
-        self.pass_on_prints(engine, usize::MAX);
-        let Some(process) = self.engines.get_mut(&engine) else {
+        let Some(End { cause, at, ready }) = self.end_of(engine, error) else {
             return;
         };
+        let used = self.is_used(engine);
+        // An engine that does not even start is not tried again.
+        let unwanted = self.unwanted.remove(&engine).is_some();
+        let replaced = (used || unwanted) && ready && self.replace(engine);
+        self.tell_death(engine, &cause, at, replaced);
+        let local = |process: &Engine| process.launch.pool.is_none();
+        if self.engines.get(&engine).is_some_and(local) {
+            // The next one has a number of its own; this one's pipes and sockets are closed.
+            self.engines.remove(&engine);
+        }
+    }
+
+    /// Waits for an engine's end; `error` is why its connection ended.
+    pub(super) fn end_of(&mut self, engine: EngineId, error: Option<&WireError>) -> Option<End> {
+        self.pass_on_prints(engine, usize::MAX);
+        let process = self.engines.get_mut(&engine)?;
         let ended = process.link.bury(LAST_BREATH);
         let cause = match error {
             // Its end is no riddle then.
@@ -55,13 +79,23 @@ impl State {
         process.state = EngineState::Dead(cause.clone());
         let ready = process.answered;
         self.world_died(engine);
-        let used = self
-            .maps
-            .values()
-            .any(|map| map.caller != engine && map.involves(engine));
-        // An engine that does not even start is not tried again.
-        let unwanted = self.unwanted.remove(&engine).is_some();
-        let replaced = (used || unwanted) && ready && self.replace(engine);
+        Some(End { cause, at, ready })
+    }
+
+    /// Whether maps of others' are to run on the engine.
+    pub(super) fn is_used(&self, engine: EngineId) -> bool {
+        let mut maps = self.maps.values();
+        maps.any(|map| map.caller != engine && map.involves(engine))
+    }
+
+    /// Tells the session and the maps of an end. `at`: the job and the item that the engine was at.
+    pub(super) fn tell_death(
+        &mut self,
+        engine: EngineId,
+        cause: &DeathCause,
+        at: Option<(JobId, u64)>,
+        replaced: bool,
+    ) {
         self.drop_maps_of(engine);
         self.emit(
             engine,
@@ -71,12 +105,7 @@ impl State {
                 replaced,
             },
         );
-        self.died_in_maps(engine, &cause, at, replaced);
-        let local = |process: &Engine| process.launch.pool.is_none();
-        if self.engines.get(&engine).is_some_and(local) {
-            // The next one has a number of its own; this one's pipes and sockets are closed.
-            self.engines.remove(&engine);
-        }
+        self.died_in_maps(engine, cause, at, replaced);
     }
 
     /// Another process takes the place of an engine that has done all the items that one process may do.

@@ -2,12 +2,12 @@
 
 use super::engine::Engine;
 use super::hub::State;
-use super::{EngineState, Launch, PoolEvent};
+use super::{Launch, PoolEvent};
 use crate::ids::EngineId;
 use crate::outcome::DeathCause;
-use crate::wire::{VERSION, WireError};
+use crate::wire::WireError;
 
-use super::deaths::LAST_BREATH;
+use super::deaths::End;
 
 impl State {
     pub(super) fn launch_together(&mut self, launches: Vec<Launch>) {
@@ -52,51 +52,26 @@ impl State {
     pub(super) fn bury_world(&mut self, engine: EngineId, error: Option<&WireError>) {
         let mut ended = Vec::new();
         for member in self.members_with(engine) {
-            self.pass_on_prints(member, usize::MAX);
-            let Some(process) = self.engines.get_mut(&member).filter(|it| it.is_alive()) else {
-                continue;
-            };
-            let cause = match (error, process.link.bury(LAST_BREATH)) {
-                (Some(WireError::Version(says)), _) => DeathCause::Version {
-                    says: *says,
-                    ours: VERSION,
-                },
-                (_, cause) => cause,
-            };
-            let at = self.maps.keys();
-            let at = at
-                .filter_map(|job| Some((*job, process.link.at(*job)?.0)))
-                .next();
-            process.state = EngineState::Dead(cause.clone());
-            ended.push((member, cause, at, process.answered));
-            self.world_died(member);
+            if self.engines.get(&member).is_some_and(Engine::is_alive)
+                && let Some(end) = self.end_of(member, error)
+            {
+                ended.push((member, end));
+            }
         }
-        let is_other = |cause: &DeathCause| matches!(cause, DeathCause::Together { .. });
-        ended.sort_by_key(|(_, cause, ..)| is_other(cause));
+        let is_other = |end: &End| matches!(end.cause, DeathCause::Together { .. });
+        ended.sort_by_key(|(_, end)| is_other(end));
         let unwanted: Vec<bool> = ended
             .iter()
-            .map(|(member, ..)| self.unwanted.remove(member).is_some())
+            .map(|(member, _)| self.unwanted.remove(member).is_some())
             .collect();
-        let used = ended.iter().any(|(member, ..)| {
-            let mut maps = self.maps.values();
-            maps.any(|map| map.caller != *member && map.involves(*member))
-        });
-        let ready = ended.iter().any(|(.., answered)| *answered);
+        let used = ended.iter().any(|(member, _)| self.is_used(*member));
+        let ready = ended.iter().any(|(_, end)| end.ready);
         // Engines that do not even start are not tried again.
         let replaced = (used || unwanted.contains(&true)) && ready && self.replace_world(engine);
-        for (engine, cause, at, _) in ended {
-            self.drop_maps_of(engine);
-            self.emit(
-                engine,
-                PoolEvent::Died {
-                    engine,
-                    cause: cause.clone(),
-                    replaced,
-                },
-            );
+        for (engine, end) in ended {
             // Only the first has ended of what it was at.
-            let at = at.filter(|_| !is_other(&cause));
-            self.died_in_maps(engine, &cause, at, replaced);
+            let at = end.at.filter(|_| !is_other(&end));
+            self.tell_death(engine, &end.cause, at, replaced);
         }
     }
 

@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use crate::children::whole_characters;
 use crate::outcome::Stream;
 
 /// Some of what a child has printed.
@@ -165,40 +166,7 @@ impl Output {
             }
             break;
         }
-        self.cut = bytes.split_off(cut_at_end(&bytes));
+        self.cut = bytes.split_off(whole_characters(&bytes));
         String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-/// The length without the beginning of a character at the end.
-fn cut_at_end(bytes: &[u8]) -> usize {
-    let last = bytes.len().saturating_sub(3);
-    let begins = |byte: &u8| *byte >= 0xC0;
-    let Some(at) = bytes[last..].iter().rposition(begins).map(|at| last + at) else {
-        return bytes.len();
-    };
-    match std::str::from_utf8(&bytes[at..]) {
-        Err(error) if error.error_len().is_none() => at,
-        _ => bytes.len(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut_at_end;
-
-    #[test]
-    fn a_character_is_cut_only_at_the_end() {
-        for (bytes, whole) in [
-            (&b"abc"[..], 3),
-            ("aé".as_bytes(), 3),
-            (&"aé".as_bytes()[..2], 1),
-            (&"a😀".as_bytes()[..4], 1),
-            (b"\xff\xffa", 3),
-            (&b"\xff\xc3"[..], 1),
-            (b"", 0),
-        ] {
-            assert_eq!(cut_at_end(bytes), whole, "{bytes:?}");
-        }
     }
 }

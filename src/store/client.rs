@@ -6,10 +6,9 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::Duration;
 
-use nix::sys::socket::{getsockopt, sockopt};
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
-use super::frame::{Asked, GREETING, Incoming, LIMIT, write};
+use super::frame::{Asked, GREETING, Incoming, LIMIT, is_this_users, write};
 use super::redis;
 
 /// A store as one thread calls it.
@@ -76,8 +75,7 @@ impl Embedded {
             None => UnixStream::connect(address)?,
         };
         // A name is anybody's to take once its session is over.
-        let owner = getsockopt(&stream, sockopt::PeerCredentials)?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
+        if !is_this_users(&stream) {
             return Err(std::io::Error::other("it belongs to another user"));
         }
         // The thread sleeps in the call itself: it is woken fastest so, and takes no time from the store's.

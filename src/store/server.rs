@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{getsockopt, sockopt};
 use regatta_cell::store::call::{Reply, Trouble};
 
-use super::frame::{Asked, GREETING, Incoming, LIMIT, write};
+use super::frame::{Asked, GREETING, Incoming, LIMIT, is_this_users, write};
 use super::state::{Client, State};
 
 /// As long as it lives, the store is served.
@@ -188,8 +187,7 @@ impl Serving {
                 }
                 Err(error) => return Err(error),
             };
-            let owner = getsockopt(&stream, sockopt::PeerCredentials).map(|peer| peer.uid());
-            if owner != Ok(rustix::process::geteuid().as_raw()) {
+            if !is_this_users(&stream) {
                 continue;
             }
             stream.set_nonblocking(true)?;

@@ -18,6 +18,8 @@ pub use message::{
     ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold, ToCaller, ToEngine, Workers, status,
 };
 
+use std::os::unix::net::UnixStream;
+
 /// What an engine says first, for ever in this form: eight bytes of name, then the protocol's version as a
 /// little-endian `u32`.
 pub const GREETING: [u8; 8] = *b"regatta\0";
@@ -58,6 +60,12 @@ pub fn check_greeting(bytes: [u8; 12]) -> Result<(), WireError> {
         return Err(WireError::Version(version));
     }
     Ok(())
+}
+
+/// Whether this user's process is at the other end.
+pub fn is_this_users(socket: &UnixStream) -> bool {
+    let own = rustix::process::geteuid();
+    rustix::net::sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid == own)
 }
 
 /// The machine's monotonic clock, nanoseconds: the same for all processes.

@@ -9,6 +9,7 @@
 //! The file is sparse: a ring takes memory once the two have spoken. All numbers are eight bytes in the machine's order;
 //! the file never leaves it.
 
+use regatta_cell::comm::table::Reduction;
 use serde::{Deserialize, Serialize};
 
 use super::places::Place;
@@ -294,6 +295,16 @@ impl Call {
             self,
             Self::Send | Self::Recv | Self::RecvAny | Self::Sendrecv | Self::Wait | Self::Probe
         )
+    }
+}
+
+impl From<Reduction> for Call {
+    fn from(who: Reduction) -> Self {
+        match who {
+            Reduction::Root => Self::Reduce,
+            Reduction::All => Self::AllReduce,
+            Reduction::Scan => Self::Scan,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::reply::Outbox;
 use crate::compiler::message::ToCompiler;
 use crate::compiler::warm::{self, Record, Shelf, Use};
-use crate::wire::Channel;
+use crate::wire::{Channel, is_this_users};
 
 /// How long whoever connects may take to say what it wants.
 const FIRST_WORD: Duration = Duration::from_millis(500);
@@ -89,7 +89,7 @@ impl Place {
                 Err(error) => return Err(error.into()),
             }
             let (stream, _) = listener.accept()?;
-            if !warm::is_this_users(&stream) {
+            if !is_this_users(&stream) {
                 continue;
             }
             stream.set_read_timeout(Some(FIRST_WORD))?;

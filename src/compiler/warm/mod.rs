@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use key::Key;
 pub use record::{Record, Use};
 pub use shelf::Shelf;
-pub use take::{Taken, end, is_this_users, take};
+pub use take::{Taken, end, take};
 
 use super::message::ToCompiler;
 

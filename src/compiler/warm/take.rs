@@ -7,15 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use rustix::process::getuid;
-
 use super::ToCompiler;
 use super::key::Key;
 use super::record::Record;
 use super::shelf::Shelf;
 use crate::compiler::message::FromCompiler;
-use crate::wire::{Channel, Payload};
+use crate::wire::{Channel, Payload, is_this_users};
 
 /// How long a compiler that waits may take to answer: one that the machine has put aside is not worth it.
 const ANSWER: Duration = Duration::from_millis(400);
@@ -75,12 +72,6 @@ fn ask(
     socket.set_read_timeout(None)?;
     let held = held.into_file();
     Ok(Some((channel, socket, Taken { folder, held })))
-}
-
-/// Whether this user's process is at the other end.
-pub fn is_this_users(socket: &UnixStream) -> bool {
-    let own = getuid().as_raw();
-    getsockopt(socket, PeerCredentials).is_ok_and(|peer| peer.uid() == own)
 }
 
 /// Tells a compiler that waits to end; whether it has.

@@ -96,19 +96,13 @@ impl Shared {
         goes: Goes<'_>,
         comes: Comes,
     ) -> Result<(*mut u8, u64), Trouble> {
-        let mut sending = goes.map(|(to, data)| Sending {
-            to: round.members[to],
-            header: Header {
+        let mut sending = goes.map(|(to, data)| {
+            let header = Header {
                 total: data.len() as u64,
                 tag: step,
                 ..round.header
-            },
-            name: Self::name(&round.of),
-            data,
-            at: 0,
-            begun: false,
-            done: false,
-            whole: data.len() as u64,
+            };
+            Sending::new(round.members[to], header, Self::name(&round.of), data)
         });
         let mut want = comes.map(|(from, sink)| Want {
             wanted: Wanted {

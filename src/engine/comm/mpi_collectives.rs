@@ -292,11 +292,7 @@ impl Mpi {
         numbers: &[u8],
         to: *mut u8,
     ) -> Result<(), Trouble> {
-        let call = match who {
-            Reduction::Root => Call::Reduce,
-            Reduction::All => Call::AllReduce,
-            Reduction::Scan => Call::Scan,
-        };
+        let call = Call::from(who);
         let root = match who {
             Reduction::Root => self.root(call, of)?,
             _ => 0,

@@ -106,6 +106,23 @@ pub(super) struct Sending<'a> {
     pub whole: u64,
 }
 
+impl<'a> Sending<'a> {
+    /// Nothing of it has gone.
+    #[inline]
+    pub fn new(to: u32, header: Header, name: &'a [u8], data: &'a [u8]) -> Self {
+        Self {
+            to,
+            header,
+            name,
+            data,
+            at: 0,
+            begun: false,
+            done: false,
+            whole: data.len() as u64,
+        }
+    }
+}
+
 /// What a thread does until it is done.
 #[derive(Default)]
 pub(super) struct Work<'a, 'b> {

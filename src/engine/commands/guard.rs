@@ -45,13 +45,25 @@ pub fn mark() -> &'static str {
     mark
 }
 
-/// Waits for the engine's end, and cleans up.
-pub fn main(mark: &str) -> std::io::Result<()> {
+/// From now on this process lives until it ends itself.
+pub fn hold_out() -> std::io::Result<()> {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut set = SigSet::empty();
         set.add(signal);
         set.thread_block()?;
     }
+    Ok(())
+}
+
+/// The numbers of all processes.
+pub fn processes() -> std::io::Result<impl Iterator<Item = i32>> {
+    let entries = std::fs::read_dir("/proc")?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
+}
+
+/// Waits for the engine's end, and cleans up.
+pub fn main(mark: &str) -> std::io::Result<()> {
+    hold_out()?;
     let _ = std::io::stdin().read(&mut [0])?;
     let wanted = format!("{VARIABLE}={mark}");
     for round in 0..MOST_ROUNDS {
@@ -75,11 +87,7 @@ pub fn main(mark: &str) -> std::io::Result<()> {
 /// The processes with this in their environment.
 fn marked(wanted: &[u8]) -> std::io::Result<Vec<Pid>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
+    for pid in processes()? {
         // Of another user's processes, and of those that have just ended, it cannot be read.
         let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else {
             continue;

@@ -13,6 +13,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
+use crate::engine::guard::{hold_out, processes};
+
 /// The first command line argument of a guard.
 pub const ROLE: &str = "__mpi";
 
@@ -24,11 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Runs `command` while standard input is open, and ends as it does. `folder` is for the MPI library's files.
 pub fn main(folder: &Path, command: &[std::ffi::OsString]) -> io::Result<i32> {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let mut set = SigSet::empty();
-        set.add(signal);
-        set.thread_block()?;
-    }
+    hold_out()?;
     // Orphans of `mpiexec`'s become this one's children.
     nix::sys::prctl::set_child_subreaper(true)?;
     let ran = run(command);
@@ -109,22 +107,12 @@ fn bury_children() {
 /// The processes whose parent this one is.
 fn children() -> Vec<Pid> {
     let ours = std::process::id().to_string();
-    let Ok(all) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let is_ours = |name: &str| {
-        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
+    let is_ours = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // Behind the name, which may hold anything: the state, and then the parent.
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-        (parent == ours).then_some(())
+        let rest = stat.rsplit_once(')').map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.split_whitespace().nth(1)) == Some(&ours)
     };
-    let names = all
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let numbers = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    let children = numbers.filter(|name| is_ours(name).is_some());
-    children
-        .filter_map(|name| name.parse().ok())
-        .map(Pid::from_raw)
-        .collect()
+    let all = processes().into_iter().flatten();
+    all.filter(is_ours).map(Pid::from_raw).collect()
 }

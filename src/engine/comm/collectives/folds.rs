@@ -18,11 +18,7 @@ impl Shared {
         numbers: &[u8],
         to: *mut u8,
     ) -> Result<(), Trouble> {
-        let call = match who {
-            Reduction::Root => Call::Reduce,
-            Reduction::All => Call::AllReduce,
-            Reduction::Scan => Call::Scan,
-        };
+        let call = Call::from(who);
         let fold = of
             .kind
             .number()

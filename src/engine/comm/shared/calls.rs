@@ -69,16 +69,8 @@ impl Transport for Shared {
     fn send(&mut self, of: &Envelope, value: &[u8]) -> Result<(), Trouble> {
         let call = Call::Send;
         let to = self.other(call, of)?;
-        let mut sending = Sending {
-            to,
-            header: self.header(of, value.len()),
-            name: Self::name(of),
-            data: value,
-            at: 0,
-            begun: false,
-            done: false,
-            whole: value.len() as u64,
-        };
+        let header = self.header(of, value.len());
+        let mut sending = Sending::new(to, header, Self::name(of), value);
         if self.push(&mut sending) {
             return Ok(());
         }
@@ -91,16 +83,8 @@ impl Transport for Shared {
 
     fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
         let to = self.other(Call::Send, of)?;
-        let mut sending = Sending {
-            to,
-            header: self.header(of, value.len()),
-            name: Self::name(of),
-            data: value,
-            at: 0,
-            begun: false,
-            done: false,
-            whole: value.len() as u64,
-        };
+        let header = self.header(of, value.len());
+        let mut sending = Sending::new(to, header, Self::name(of), value);
         let request = self.next_request();
         if !self.push(&mut sending) {
             let (at, begun) = (sending.at, sending.begun);
@@ -243,16 +227,8 @@ impl Transport for Shared {
         let call = Call::Sendrecv;
         let rank = self.other(call, to)?;
         let wanted = self.wanted(call, from)?;
-        let mut sending = Sending {
-            to: rank,
-            header: self.header(to, value.len()),
-            name: Self::name(to),
-            data: value,
-            at: 0,
-            begun: false,
-            done: false,
-            whole: value.len() as u64,
-        };
+        let header = self.header(to, value.len());
+        let mut sending = Sending::new(rank, header, Self::name(to), value);
         self.push(&mut sending);
         let mut want = want(wanted, call, from, into);
         self.find(&mut want);
