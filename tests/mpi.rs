@@ -98,6 +98,7 @@ fn is_a_pool(launcher: &str, name: &str) {
     contains(&session.cell("%px engine::rank() + 7"), &["7", "8", "9"]);
 
     messages(&mut session);
+    numbers_of_many_types(&mut session);
     collectives(&mut session);
     what_would_wait_for_ever(&mut session);
     ends_with_the_first(&mut session);
@@ -139,6 +140,28 @@ fn messages(session: &mut Session) {
     let shown = session.cell("%px if comm::rank() == 0 { comm::send(&1.5f64, 1) } else if comm::rank() == 1 { let _: u64 = comm::recv(0); }");
     contains(&shown, &["f64", "u64"]);
     contains(&session.cell("%px -t 1 comm::recv::<f64>(0)"), &["1.5"]);
+}
+
+/// One number goes without a header; however many are under way, each keeps its type, its tag and its place.
+fn numbers_of_many_types(session: &mut Session) {
+    let mixed = "%px if comm::rank() == 0 { for i in 0..200u64 { comm::send(&i, 1);\n comm::send(&(i as f32 / 2.0), 1);\n \
+                 comm::send_tag(&(i as u8), 1, 3); } 0 } else if comm::rank() == 1 { for i in 0..200u64 { \
+                 assert_eq!(comm::recv_tag::<u8>(0, 3), i as u8); assert_eq!(comm::recv::<u64>(0), i); \
+                 assert_eq!(comm::recv::<f32>(0), i as f32 / 2.0); } 1234 } else { 0 }";
+    contains(&session.cell(mixed), &["1234"]);
+    let alternating = "%px { let other = 1 - comm::rank().min(1); if comm::rank() < 2 { let half = comm::split(0, 0); for i in 0..300i64 { \
+                       if i % 2 == 0 { half.send(&i, other); assert_eq!(half.recv::<i64>(other), i); } \
+                       else { half.send(&(i as u16), other); assert_eq!(half.recv::<u16>(other), i as u16); } } 77 } \
+                       else { comm::split(1, 0); 0 } }";
+    contains(&session.cell(alternating), &["77"]);
+    let refused = "%px if comm::rank() == 0 { comm::send(&1u64, 1);\ncomm::send(&2.5f64, 1);\ncomm::send(&true, 1); } \
+                   else if comm::rank() == 1 { assert_eq!(comm::recv::<u64>(0), 1);\n\nlet _: i8 = comm::recv(0); }";
+    contains(
+        &session.cell(refused),
+        &["f64", "i8", "]:2", "never received"],
+    );
+    contains(&session.cell("%px -t 1 comm::recv::<f64>(0)"), &["2.5"]);
+    contains(&session.cell("%px -t 1 comm::recv::<bool>(0)"), &["true"]);
 }
 
 /// Calls that all make together.

@@ -46,6 +46,8 @@ pub mod block {
     pub const WANTS_ROOM: u64 = 144;
     /// The judge's: the rank's wait with this number is part of a deadlock.
     pub const CONDEMNED: u64 = 192;
+    /// The processor on which the rank was when it waited last, and one; 0: it has not waited.
+    pub const PROCESSOR: u64 = 200;
     /// Nanoseconds waited for others, since the world began.
     pub const WAITED: u64 = 256;
     /// Nanoseconds inside sends of much.
@@ -136,7 +138,8 @@ pub struct Layout {
 
 impl Layout {
     pub fn of(size: u32) -> Self {
-        let block = (block::ROW + u64::from(size) * row::LENGTH).next_multiple_of(PAGE);
+        let forms = Self::forms(size) + 8 * u64::from(size);
+        let block = forms.next_multiple_of(PAGE);
         let capacity = match size {
             0..=16 => 1 << 20,
             17..=64 => 1 << 18,
@@ -166,6 +169,16 @@ impl Layout {
     /// What `rank` counts of `other`.
     pub fn row(&self, rank: u32, other: u32) -> u64 {
         self.block(rank) + block::ROW + u64::from(other) * row::LENGTH
+    }
+
+    /// In a rank's block: behind what is written with each message, for it is read with each.
+    fn forms(size: u32) -> u64 {
+        (block::ROW + u64::from(size) * row::LENGTH).next_multiple_of(128)
+    }
+
+    /// What messages from `rank` to `other` that have no header are, on MPI; 0: there was none yet.
+    pub fn form(&self, rank: u32, other: u32) -> u64 {
+        self.block(rank) + Self::forms(self.size) + 8 * u64::from(other)
     }
 
     pub fn ring(&self, to: u32, from: u32) -> u64 {
@@ -394,7 +407,8 @@ mod tests {
                 assert_eq!(layout.block(rank), end);
                 assert!(layout.row(rank, 0) >= end + block::SPANS);
                 end = layout.block(rank + 1);
-                assert!(layout.row(rank, size - 1) + row::LENGTH <= end);
+                assert!(layout.row(rank, size - 1) + row::LENGTH <= layout.form(rank, 0));
+                assert!(layout.form(rank, size - 1) + 8 <= end);
             }
             assert_eq!(layout.ring(0, 0), end);
             assert_eq!(layout.ring(0, size), layout.ring(1, 0));

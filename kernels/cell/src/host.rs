@@ -24,6 +24,7 @@ pub struct Bytes {
 }
 
 impl Bytes {
+    #[inline]
     #[must_use]
     pub const fn of(bytes: &[u8]) -> Self {
         Self {
@@ -517,6 +518,7 @@ unsafe extern "C" {
 ///
 /// # Panics
 /// When the code runs outside a regatta engine.
+#[inline]
 #[must_use]
 pub(crate) fn host() -> &'static Host {
     match host_if_any() {

@@ -6,6 +6,7 @@ mod judge;
 mod matching;
 mod mpi;
 mod mpi_collectives;
+mod mpi_layout;
 mod mpi_transport;
 mod numbers;
 mod ring;

@@ -6,9 +6,10 @@
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering;
 
-use regatta_cell::comm::table::{ANY_RANK, ANY_TAG, Envelope};
+use regatta_cell::comm::table::{ANY_RANK, ANY_TAG, Envelope, Kind};
 
-use super::matching::{LONGEST_NAME, Message, Want, Wanted};
+use super::matching::{Message, Want, Wanted};
+use super::mpi_layout::{Came, SHORT, WHOLE};
 use super::ring::Header;
 use super::shared::Shared;
 use super::world::World;
@@ -17,17 +18,6 @@ use crate::engine::mpi::Mpi as Library;
 use crate::engine::mpi::shim::GIVEN_UP;
 use crate::wire::world::{Call, CommTold, State, Waiting, block, header};
 
-/// Data up to this many bytes go with their header: MPI takes them at once.
-pub(super) const SHORT: usize = 2048;
-
-const HEADER: usize = size_of::<Header>();
-
-/// The longest message of MPI's that has a header.
-pub(super) const WHOLE: usize = HEADER + LONGEST_NAME + SHORT;
-
-/// Tags of bodies are used again after so many.
-const BODIES: u32 = 1 << 15;
-
 pub struct Mpi {
     pub(super) library: &'static Library,
     pub(super) book: Shared,
@@ -35,7 +25,7 @@ pub struct Mpi {
     pub(super) buffer: Box<[u8; WHOLE]>,
     /// A message that goes.
     pub(super) going: Vec<u8>,
-    body_tag: u32,
+    pub(super) body_tag: u32,
     requests: Request,
     pub(super) posted: Vec<Posted>,
 }
@@ -115,42 +105,6 @@ impl Mpi {
         }
     }
 
-    /// What goes first of a message, and the tag of its body when that does not go along.
-    #[inline]
-    pub(super) fn prepare(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        value: &[u8],
-    ) -> Result<(Header, u32), Trouble> {
-        if of.tag > self.library.most_tag {
-            let most = self.library.most_tag;
-            return Err(words::of(
-                call,
-                &format!("tag {} is larger than MPI's largest, {most}", of.tag),
-            ));
-        }
-        let to = self.book.other(call, of)?;
-        let name = Shared::name(of);
-        let mut header = self.book.header(of, value.len());
-        header.first = true;
-        header.name = name.len() as u16;
-        if value.len() > SHORT {
-            self.body_tag = self.body_tag % BODIES + 1;
-            header.part = self.body_tag;
-        }
-        self.going.clear();
-        // SAFETY: any bytes of a header can be read as bytes; it has no padding.
-        let bytes = unsafe { std::slice::from_raw_parts((&raw const header).cast::<u8>(), HEADER) };
-        self.going.extend_from_slice(bytes);
-        self.going.extend_from_slice(name);
-        if value.len() <= SHORT {
-            self.going.extend_from_slice(value);
-        }
-        self.book.count(&header, to, header.total);
-        Ok((header, to))
-    }
-
     /// MPI's number for a rank of a communicator: the envelope's own.
     pub(super) fn peer(of: &Envelope) -> c_int {
         match of.peer {
@@ -160,13 +114,13 @@ impl Mpi {
     }
 
     pub(super) fn number(kind: u16) -> c_int {
-        let kind = regatta_cell::comm::table::Kind(kind.into());
+        let kind = Kind(kind.into());
         kind.number().map_or(0, |number| number as c_int)
     }
 
     /// Receives a message into the buffer: who sent it, and its length. Ends with a trouble when nobody will send it.
     #[inline]
-    pub(super) fn receive(&mut self, call: Call, of: &Envelope) -> Result<u32, Trouble> {
+    pub(super) fn receive(&mut self, call: Call, of: &Envelope) -> Result<Came, Trouble> {
         let on: Vec<u32>;
         let one: [u32; 1];
         let on: &[u32] = match of.peer {
@@ -214,7 +168,7 @@ impl Mpi {
             return Err(self.nobody(call, of, stopped, gone, on.to_vec()));
         }
         self.checked(call, code)?;
-        Ok(source.unsigned_abs())
+        Ok(Came::of(source, tag, length))
     }
 
     /// Why a wait has ended without a message.
@@ -251,15 +205,6 @@ impl Mpi {
         }))
     }
 
-    /// The header of a message that lies here, its name and what else came along.
-    fn parts(whole: &[u8]) -> (Header, &[u8], &[u8]) {
-        // SAFETY: a header's bytes lie there, in whatever alignment.
-        let header = unsafe { whole.as_ptr().cast::<Header>().read_unaligned() };
-        let rest = &whole[HEADER..];
-        let (name, data) = rest.split_at(usize::from(header.name).min(rest.len()));
-        (header, name, data)
-    }
-
     /// Receives the body of a long message to where it belongs.
     fn body(
         &self,
@@ -291,20 +236,18 @@ impl Mpi {
         &self,
         call: Call,
         comm: u32,
-        source: u32,
+        came: Came,
         whole: &[u8],
     ) -> Result<Message, Trouble> {
-        let (mut header, name, data) = Self::parts(whole);
+        let from = self.from(comm, came.source)?;
+        let (header, name, data) = self.parts(comm, from, came, whole);
         let data = if header.total as usize <= SHORT {
             data[..header.total as usize].to_vec()
         } else {
             let mut body = vec![0; header.total as usize];
-            self.body(call, comm, source, &header, body.as_mut_ptr())?;
+            self.body(call, comm, came.source, &header, body.as_mut_ptr())?;
             body
         };
-        // The sender may have another number for the communicator.
-        header.comm = comm;
-        let from = self.book.comm(comm)?.members[source as usize];
         Ok(Message {
             from,
             header,
@@ -313,19 +256,28 @@ impl Mpi {
         })
     }
 
+    /// The rank of the world that is this one of the communicator.
+    #[inline]
+    fn from(&self, comm: u32, source: u32) -> Result<u32, Trouble> {
+        match comm {
+            0 => Ok(source),
+            _ => Ok(self.book.comm(comm)?.members[source as usize]),
+        }
+    }
+
     /// Gives the message in the buffer to the want, or stores it.
     #[inline]
     fn give(
         &mut self,
         call: Call,
         of: &Envelope,
-        source: u32,
+        came: Came,
         want: &mut Want<'_>,
     ) -> Result<(), Trouble> {
-        let from = self.book.comm(of.comm)?.members[source as usize];
-        let (header, name, data) = Self::parts(&self.buffer[..]);
+        let from = self.from(of.comm, came.source)?;
+        let (header, name, data) = self.parts(of.comm, from, came, &self.buffer[..]);
         let Some(target) = want.open(from, &header, || name.to_vec()) else {
-            let message = self.stored(call, of.comm, source, &self.buffer[..])?;
+            let message = self.stored(call, of.comm, came, &self.buffer[..])?;
             self.book.queue.push_back(message);
             return Ok(());
         };
@@ -333,7 +285,7 @@ impl Mpi {
             // SAFETY: the target was made for the message's length.
             unsafe { target.take(0, data.as_ptr(), header.total as usize) };
         } else {
-            self.body(call, of.comm, source, &header, target.to)?;
+            self.body(call, of.comm, came.source, &header, target.to)?;
         }
         self.book.count_taken(&header, from);
         want.done(from, &header);
@@ -359,8 +311,8 @@ impl Mpi {
                 return Ok(());
             }
         }
-        let source = self.receive(call, of)?;
-        self.give(call, of, source, want)
+        let came = self.receive(call, of)?;
+        self.give(call, of, came, want)
     }
 
     pub(super) fn next_request(&mut self) -> Request {
@@ -418,7 +370,8 @@ impl Mpi {
             self.posted[at].handles.remove(0);
             if let Some((_, comm)) = self.posted[at].of {
                 let whole = std::mem::take(&mut self.posted[at].whole);
-                let message = self.stored(call, comm, source.unsigned_abs(), &whole)?;
+                let came = Came::of(source, tag, length);
+                let message = self.stored(call, comm, came, &whole)?;
                 self.posted[at].message = Some(message);
             }
         }
@@ -431,7 +384,7 @@ impl Mpi {
             comm: 0,
             peer: 0,
             tag: 0,
-            kind: regatta_cell::comm::table::Kind::NOTHING,
+            kind: Kind::NOTHING,
             name: regatta_cell::host::Bytes::of(&[]),
             file: regatta_cell::host::Bytes::of(&[]),
             line: 0,
@@ -486,13 +439,13 @@ impl Mpi {
             comm,
             peer: source.unsigned_abs(),
             tag,
-            kind: regatta_cell::comm::table::Kind::NOTHING,
+            kind: Kind::NOTHING,
             name: regatta_cell::host::Bytes::of(&[]),
             file: regatta_cell::host::Bytes::of(&[]),
             line: 0,
         };
-        let source = self.receive(call, &of)?;
-        let message = self.stored(call, comm, source, &self.buffer[..])?;
+        let came = self.receive(call, &of)?;
+        let message = self.stored(call, comm, came, &self.buffer[..])?;
         self.book.queue.push_back(message);
         Ok(())
     }

@@ -137,6 +137,17 @@ pub(super) struct Work<'a, 'b> {
     pub flush: bool,
 }
 
+impl Work<'_, '_> {
+    /// The rank on which all depends, where that is one.
+    pub fn waits_on_one(&self) -> Option<u32> {
+        match (&self.sending, &self.want) {
+            (Some(sending), _) if !sending.done => Some(sending.to),
+            (_, Some(want)) => want.wanted.from,
+            _ => None,
+        }
+    }
+}
+
 impl Shared {
     pub fn new(world: Arc<World>, rank: u32) -> Self {
         let size = world.size();

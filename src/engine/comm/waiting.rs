@@ -13,7 +13,8 @@ use super::{Trouble, judge};
 use crate::wire::monotonic;
 use crate::wire::world::{Call, CommTold, SpanKind, State, Waiting, Word, block, header};
 
-/// So long a rank looks again and again, nanoseconds; then it lets others have the processor between its looks.
+/// So long a rank looks again and again, nanoseconds; then it lets others have the processor between its looks. It does
+/// so at once when the one for whom it waits is on the same processor.
 const AWAKE: u64 = 5_000;
 
 /// After so long it sleeps.
@@ -45,7 +46,8 @@ impl Shared {
         let mut now = began;
         let mut done = false;
         while !done && now - began < UNTIL_SLEEP {
-            for _ in 0..LOOKS {
+            let in_its_way = self.is_in_the_way_of(work.waits_on_one());
+            for _ in 0..if in_its_way { 1 } else { LOOKS } {
                 if self.step(work, false) {
                     done = true;
                     break;
@@ -55,7 +57,7 @@ impl Shared {
             if !done {
                 done = self.step(work, true);
                 now = monotonic();
-                if now - began > AWAKE {
+                if in_its_way || now - began > AWAKE {
                     std::thread::yield_now();
                 }
             }
@@ -70,6 +72,20 @@ impl Shared {
             self.let_go();
         }
         ended
+    }
+
+    /// Whether this rank has the processor on which the other one was last.
+    #[inline]
+    fn is_in_the_way_of(&self, other: Option<u32>) -> bool {
+        let processor = this_processor();
+        let ours = self.world.of(self.rank, block::PROCESSOR);
+        if ours.load(Ordering::Relaxed) != processor {
+            ours.store(processor, Ordering::Relaxed);
+        }
+        other.is_some_and(|rank| {
+            let theirs = self.world.of(rank, block::PROCESSOR);
+            theirs.load(Ordering::Relaxed) == processor
+        })
     }
 
     /// Adds to what the rank has waited.
@@ -266,6 +282,13 @@ impl Shared {
             self.drop_unsent();
         }
     }
+}
+
+/// As [`block::PROCESSOR`] has it.
+fn this_processor() -> u64 {
+    // SAFETY: it takes nothing, and gives a number.
+    let number = unsafe { libc::sched_getcpu() };
+    u64::from(number.cast_unsigned()) + 1
 }
 
 fn word_off(shared: &Shared) {

@@ -179,23 +179,25 @@ pub(super) struct Landing {
 }
 
 impl Landing {
+    #[inline]
     fn new(form: Form, start: *mut u8, count: usize, are_there: bool) -> Self {
-        let many = if count == 1 { 0 } else { count };
-        let encoded = if form.shape == Shape::Encoded {
-            many
-        } else {
-            0
-        };
-        Self {
+        let mut landing = Self {
             form,
             start,
             count,
             are_there,
-            made: vec![false; many],
-            encoded: vec![Vec::new(); encoded],
+            made: Vec::new(),
+            encoded: Vec::new(),
             one_made: false,
             one_encoded: Vec::new(),
+        };
+        if count != 1 {
+            landing.made.resize(count, false);
+            if form.shape == Shape::Encoded {
+                landing.encoded.resize(count, Vec::new());
+            }
         }
+        landing
     }
 
     pub fn ctx(&mut self) -> *mut c_void {

@@ -33,6 +33,7 @@ pub struct Status {
 }
 
 impl Status {
+    #[inline]
     fn of(got: Got) -> Self {
         Self {
             from: got.from,
@@ -42,6 +43,7 @@ impl Status {
     }
 }
 
+#[inline]
 fn table() -> &'static Table {
     &host().comm
 }
