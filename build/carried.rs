@@ -2,22 +2,26 @@
 //! first start with the same toolchain finds them built. Only speed depends on it: what does not fit, cargo
 //! builds anew. See `src/compiler/carried.rs`, which unpacks it.
 
+use std::collections::HashMap;
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::time::UNIX_EPOCH;
 
+#[path = "bundle.rs"]
+mod bundle;
+
 use miniz_oxide::deflate::compress_to_vec_zlib;
 
 type Done<T> = Result<T, Box<dyn Error>>;
 
-/// The dependencies of the cell crate, in its place: the crate itself lies elsewhere in each user's cache.
-const DEPENDENCIES: &str = include_str!("dependencies.toml");
+/// The crate's folder, in the session's build folder; see `src/compiler/cell_crate.rs`.
+const CELL: &str = "regatta-cell";
 
 /// The cells' package as evcxr writes it.
 const MANIFEST: &str = r#"
@@ -75,7 +79,11 @@ pub fn write() -> Done<()> {
     let now = UNIX_EPOCH.elapsed()?.as_nanos() & 0xff_ffff;
     let session = env::temp_dir().join(format!("regatta-{:07}-{now:06x}", process::id()));
     let folder = session.join("build");
-    let packed = build(&folder).and_then(|()| pack(&folder));
+    let packed = build(&folder).and_then(|()| {
+        // Without it, sessions link one.
+        let _ = bundle::build(&folder);
+        pack(&folder)
+    });
     // What may be left there is removed by the next session.
     let _ = fs::remove_dir_all(&session);
     let packed = packed?;
@@ -94,9 +102,18 @@ fn variable(name: &str) -> Done<OsString> {
 fn build(folder: &Path) -> Done<()> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src/lib.rs"), "")?;
+    let cell = folder.join(CELL);
+    for (file, text) in regatta_cell::sources::FILES {
+        let file = cell.join(file);
+        fs::create_dir_all(file.parent().unwrap_or(&cell))?;
+        fs::write(file, text)?;
+    }
+    let dependencies = format!(
+        "regatta-cell = {{ path = {cell:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n"
+    );
     fs::write(
         folder.join("Cargo.toml"),
-        format!("{MANIFEST}{DEPENDENCIES}"),
+        format!("{MANIFEST}{dependencies}"),
     )?;
     let lock = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("Cargo.lock");
     fs::copy(lock, folder.join("Cargo.lock"))?;
@@ -109,11 +126,7 @@ fn build(folder: &Path) -> Done<()> {
             command.env_remove(name);
         }
     }
-    let linker = if !is_there("mold") && is_there("lld") {
-        " -Clink-arg=-fuse-ld=lld"
-    } else {
-        ""
-    };
+    let linker = linker().map_or(String::new(), |linker| format!(" {linker}"));
     let output = command
         .args(["build", "--offline", "--target"])
         .arg(variable("TARGET")?)
@@ -136,42 +149,82 @@ fn build(folder: &Path) -> Done<()> {
         .into())
 }
 
+/// How evcxr has rustc link.
+fn linker() -> Option<&'static str> {
+    (!is_there("mold") && is_there("lld")).then_some("-Clink-arg=-fuse-ld=lld")
+}
+
 /// Whether a program is in the PATH: evcxr takes the first of these linkers that is.
 fn is_there(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// The folder's own path, then of each file its path in it, when it was written, in seconds and nanoseconds, its
-/// mode and what is in it: all of them behind their lengths.
+/// The folder's own path and what is in the files, then of each file its path in the folder, when it was written, in
+/// seconds and nanoseconds, its mode, and where its bytes begin and how many they are: all of them behind their lengths.
 fn pack(folder: &Path) -> Done<Vec<u8>> {
+    let mut files = files(folder)?;
+    // The metadata of a crate stand in its library too.
+    files.sort_by_key(|(path, _)| path.extension().is_some_and(|end| end == "rmeta"));
+    let (mut bytes, mut list) = (Vec::new(), Vec::new());
+    let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut libraries: HashMap<PathBuf, usize> = HashMap::new();
+    for (path, about) in files {
+        let written = about.modified()?.duration_since(UNIX_EPOCH)?;
+        let content = fs::read(&path)?;
+        let library = libraries.get(&path.with_extension("rlib"));
+        let inside = library.and_then(|&from| find(&bytes[from..], &content).map(|at| from + at));
+        let at = match inside.or_else(|| known.get(&content).copied()) {
+            Some(at) => at,
+            None => {
+                let at = bytes.len();
+                bytes.extend(&content);
+                at
+            }
+        };
+        libraries.insert(path.clone(), at);
+        put(&mut list, path.strip_prefix(folder)?.as_os_str().as_bytes())?;
+        put(&mut list, &written.as_secs().to_le_bytes())?;
+        put(&mut list, &written.subsec_nanos().to_le_bytes())?;
+        put(&mut list, &about.permissions().mode().to_le_bytes())?;
+        put(&mut list, &u32::try_from(at)?.to_le_bytes())?;
+        put(&mut list, &u32::try_from(content.len())?.to_le_bytes())?;
+        known.insert(content, at);
+    }
     let mut packed = Vec::new();
     put(&mut packed, folder.as_os_str().as_bytes())?;
+    put(&mut packed, &bytes)?;
+    packed.extend(list);
+    Ok(packed)
+}
+
+/// What cargo has made, without what belongs to the package in the place of the cells' own.
+fn files(folder: &Path) -> Done<Vec<(PathBuf, Metadata)>> {
+    let mut found = Vec::new();
     let mut folders = vec![folder.join("target")];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next)? {
             let (path, about) = entry.and_then(|it| Ok((it.path(), it.metadata()?)))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Of the package in the place of the cells' own.
             if name.starts_with("ctx-") || name.starts_with("libctx") || name == "incremental" {
                 continue;
             }
             if about.is_dir() {
                 folders.push(path);
-                continue;
+            } else {
+                found.push((path, about));
             }
-            let written = about.modified()?.duration_since(UNIX_EPOCH)?;
-            put(
-                &mut packed,
-                path.strip_prefix(folder)?.as_os_str().as_bytes(),
-            )?;
-            put(&mut packed, &written.as_secs().to_le_bytes())?;
-            put(&mut packed, &written.subsec_nanos().to_le_bytes())?;
-            put(&mut packed, &about.permissions().mode().to_le_bytes())?;
-            put(&mut packed, &fs::read(&path)?)?;
         }
     }
-    Ok(packed)
+    // The same from build to build.
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
+}
+
+/// Where a part begins.
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    let (first, last) = (part.first()?, bytes.len().checked_sub(part.len())?);
+    (0..=last).find(|&at| bytes[at] == *first && bytes[at..].starts_with(part))
 }
 
 fn put(packed: &mut Vec<u8>, bytes: &[u8]) -> Done<()> {

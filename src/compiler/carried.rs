@@ -59,12 +59,13 @@ fn write(mut unpacked: &[u8], build: &Path) -> io::Result<()> {
     if old.len() != new.len() {
         return Ok(());
     }
+    let all = part(rest)?;
     while !rest.is_empty() {
         let path = build.join(OsStr::from_bytes(part(rest)?));
         let seconds = u64::from_le_bytes(array(rest)?);
         let nanoseconds = u32::from_le_bytes(array(rest)?);
         let mode = u32::from_le_bytes(array(rest)?);
-        let bytes = part(rest)?;
+        let bytes = within(all, array(rest)?, array(rest)?)?;
         fs::create_dir_all(path.parent().unwrap_or(build))?;
         match template::replaced_in(&path, bytes, old, new) {
             Some(replaced) => fs::write(&path, replaced)?,
@@ -75,6 +76,16 @@ fn write(mut unpacked: &[u8], build: &Path) -> io::Result<()> {
         file.set_modified(UNIX_EPOCH + Duration::new(seconds, nanoseconds))?;
     }
     Ok(())
+}
+
+/// As many bytes as are said, from where they are said to begin.
+fn within(all: &[u8], at: [u8; 4], length: [u8; 4]) -> io::Result<&[u8]> {
+    let cut = || {
+        let [at, length] = [at, length].map(u32::from_le_bytes);
+        let begun = all.get(usize::try_from(at).ok()?..)?;
+        begun.get(..usize::try_from(length).ok()?)
+    };
+    cut().ok_or(io::ErrorKind::UnexpectedEof.into())
 }
 
 /// The next bytes behind their length.
@@ -109,12 +120,18 @@ mod tests {
         let build = shelf.path().join("build");
         let old = vec![b'o'; build.as_os_str().len()];
         let mut packed = Vec::new();
+        let text = [&old[..], b"/target"].concat();
         put(&mut packed, &old);
+        put(&mut packed, &[b"before", &text[..]].concat());
         put(&mut packed, b"target/debug/root-output");
         put(&mut packed, &7_u64.to_le_bytes());
         put(&mut packed, &9_u32.to_le_bytes());
         put(&mut packed, &0o755_u32.to_le_bytes());
-        put(&mut packed, &[&old[..], b"/target"].concat());
+        put(&mut packed, &6_u32.to_le_bytes());
+        put(
+            &mut packed,
+            &u32::try_from(text.len()).unwrap().to_le_bytes(),
+        );
         write(&packed, &build).unwrap();
         let file = build.join("target/debug/root-output");
         assert_eq!(
@@ -126,9 +143,13 @@ mod tests {
         assert_eq!(about.permissions().mode() & 0o777, 0o755);
 
         // Torn off anywhere, it is an error and no panic.
-        for end in old.len() + 5..packed.len() {
+        let files = 4 + old.len() + 4 + 6 + text.len();
+        for end in (0..packed.len()).filter(|end| *end != files) {
             assert!(write(&packed[..end], &build).is_err(), "{end}");
         }
+        let more = u32::try_from(text.len() + 1).unwrap().to_le_bytes();
+        packed.splice(packed.len() - 4.., more);
+        assert!(write(&packed, &build).is_err(), "more than there is");
         // In a folder of another length, nothing is written.
         let longer = shelf.path().join("longer");
         write(&packed, &longer).unwrap();
@@ -142,24 +163,8 @@ mod tests {
         if length > 0 {
             let names = unpacked(PACKED, length).unwrap();
             let names = String::from_utf8_lossy(&names);
-            assert!(names.contains("libserde_core-"));
+            assert!(names.contains("libserde_core-") && names.contains("libregatta_cell-"));
         }
         assert!(unpacked(&PACKED[..PACKED.len() / 2], length.max(1)).is_err());
-    }
-
-    /// They are built in the place of the cell crate.
-    #[test]
-    fn the_cell_crate_s_dependencies_are_carried() {
-        let carried = include_str!("../../build/dependencies.toml");
-        let files = regatta_cell::sources::FILES.iter();
-        let manifest = files.clone().find(|(name, _)| *name == "Cargo.toml");
-        let (_, manifest) = manifest.unwrap();
-        let (_, listed) = manifest.split_once("[dependencies]\n").unwrap();
-        let listed: Vec<&str> = listed
-            .lines()
-            .take_while(|line| !line.starts_with('['))
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            .collect();
-        assert_eq!(listed, carried.lines().collect::<Vec<_>>());
     }
 }

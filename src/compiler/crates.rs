@@ -34,10 +34,11 @@ pub(super) fn listed(build: &Path) -> Vec<String> {
 }
 
 pub(super) fn add_all(
+    build: &Path,
     beginning: &Beginning,
     mut add: impl FnMut(&str, &str) -> Result<(), evcxr::Error>,
 ) -> Result<(), String> {
-    let own = cell_crate::own(&toolchain::cache_dir())
+    let own = cell_crate::own(build)
         .map_err(|error| format!("cannot write the cell crate's sources: {error}"))?;
     let asked = beginning.crates.iter();
     let asked = asked.filter_map(|line| line.split_once('='));

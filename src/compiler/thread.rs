@@ -134,7 +134,7 @@ fn root<S>(
             // the template's.
             std::fs::write(build.join("Cargo.lock"), lock).map_err(evcxr::Error::from)
         };
-        tried = crates::add_all(beginning, add).and_then(|()| {
+        tried = crates::add_all(build, beginning, add).and_then(|()| {
             let compiled = (ways.eval)(context, PRELUDE, state);
             compiled.map_err(|error| error.to_string())
         });

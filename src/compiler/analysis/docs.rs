@@ -217,8 +217,12 @@ fn definition(world: &World, analysis: &Analysis, position: FilePosition) -> Opt
     })
 }
 
-/// A path without the folders that say nothing: `library/…` of the standard library, `serde-1.0.0/…`.
+/// A path without the folders that say nothing: `library/…` of the standard library, `serde-1.0.0/…`, and
+/// `regatta-cell/…` of the session's own folder.
 fn shortened(path: &str) -> &str {
+    if let Some(at) = path.find("/build/regatta-cell/") {
+        return &path[at + "/build/".len()..];
+    }
     if let Some(at) = path.find("/library/") {
         return &path[at + 1..];
     }

@@ -26,7 +26,7 @@ pub use scene::{Place, Scene, Scenes};
 
 use super::process::Reply;
 use super::told::Bound;
-use super::{cell_crate, std_sources, toolchain};
+use super::{cell_crate, std_sources};
 use world::World;
 
 /// How often it is looked whether the libraries are loaded.
@@ -265,12 +265,12 @@ impl Server {
 
     /// Begins to load.
     fn load(&mut self) {
-        let folder = self.folder.clone();
+        let (build, folder) = (self.build.clone(), self.folder.clone());
         let loader = std::thread::Builder::new()
             .name(THREAD.to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                let own = cell_crate::own(&toolchain::cache_dir());
+                let own = cell_crate::own(&build);
                 let own =
                     own.map_err(|error| format!("the cells' crates cannot be written: {error}"))?;
                 let crates: String = own

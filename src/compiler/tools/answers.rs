@@ -123,7 +123,9 @@ fn question(tool: Tool, arguments: &[OsString]) -> Option<Surroundings> {
     let text = fs::read_to_string(&manifest).ok()?;
     let folder = manifest.parent()?;
     let cache = toolchain::cache_dir();
-    if !folder.starts_with(&cache) && !names_only(&text, &cell_crate::lines(&cache).ok()?) {
+    let session = PathBuf::from(std::env::var_os(super::relay::FOLDER_VARIABLE)?);
+    let own = || cell_crate::lines(&cache, &session.join("build")).ok();
+    if !folder.starts_with(&cache) && !names_only(&text, &own()?) {
         return None;
     }
     let here = std::env::current_dir().ok()?;
