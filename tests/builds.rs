@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use support::contains;
 use support::machine::Machine;
+use support::{contains, lacks};
 
 /// A crate in a folder of the user's.
 fn write_crate(folder: &Path, name: &str, source: &str) -> String {
@@ -40,6 +41,36 @@ fn refusals(said: &str) -> Vec<String> {
             .collect::<String>()
     };
     parts.map(lines).collect()
+}
+
+/// The binary carries all other crates as built, when the toolchain is the one that it was built with.
+#[test]
+fn a_first_start_compiles_cells_alone() {
+    let machine = Machine::new();
+    let log = machine.log_rustc();
+    let cells = ["%pool start -n 1", "%map |x: u64| x * 2 over [20, 21]"];
+    contains(&machine.run(&[], &cells), &["[40, 42]"]);
+    let log = fs::read_to_string(log).unwrap();
+    let named = log
+        .lines()
+        .filter_map(|line| line.split_once("--crate-name "));
+    let named: BTreeSet<&str> = named
+        .filter_map(|(_, rest)| rest.split(' ').next())
+        .collect();
+    // Cargo asks what rustc calls its files.
+    assert_eq!(named, BTreeSet::from(["___", "ctx"]), "{log}");
+}
+
+#[test]
+fn with_another_toolchain_the_first_start_builds_all_crates() {
+    const BUILT: &str = "the first start with this toolchain builds the crates";
+    let machine = Machine::new();
+    machine.is_another();
+    let cells = ["[1, 2].map(|x| x + 1)"];
+    contains(&machine.run(&[], &cells), &[BUILT, "[2, 3]"]);
+    let again = machine.run(&[], &cells);
+    contains(&again, &["[2, 3]"]);
+    lacks(&again, &[BUILT]);
 }
 
 #[test]

@@ -105,13 +105,11 @@ impl Toolchain {
         tempfile::tempfile().map_err(ToolchainError::Folder)?;
         let sysroot = tools::sysroot(find_sysroot)?;
         let no_sources = rust_src::obtain(&sysroot, &say).err();
-        if !template::is_there(&sysroot) {
-            let built = if carried::fits(&sysroot) {
-                "builds the crate that cells link to, in some 3 s; later ones find it built"
-            } else {
-                "builds the crates that cells link to, in some 15 s; later ones find them built"
-            };
-            say(&format!("the first start with this toolchain {built}"));
+        if !template::is_there(&sysroot) && !carried::fits(&sysroot) {
+            say(
+                "the first start with this toolchain builds the crates that cells link to, in some 20 s; later ones \
+                 find them built",
+            );
         }
         Ok(Self {
             sysroot,

@@ -78,19 +78,40 @@ impl Machine {
 
     /// From here on, the toolchain's cargo writes a line into a file for each build.
     pub fn count_builds(&self) -> PathBuf {
-        let (cargo, log) = (
-            self.sysroot().join("bin/cargo"),
-            self.folder.path().join("builds"),
+        let log = "for word; do test \"$word\" = build && echo build; done";
+        self.log("cargo", log, "builds")
+    }
+
+    /// From here on, the toolchain's rustc writes its arguments into a file, a line for each run.
+    pub fn log_rustc(&self) -> PathBuf {
+        self.log("rustc", "echo \"$@\"", "compiled")
+    }
+
+    /// From here on, the toolchain is another one than that with which the binary was built: its rustc says so.
+    pub fn is_another(&self) {
+        self.log(
+            "rustc",
+            "test \"$*\" = -vV && echo another: yes >&3",
+            "none",
         );
-        let real = cargo.with_file_name("cargo-real");
-        fs::rename(&cargo, &real).expect("a move within a folder");
+    }
+
+    /// From here on, a program of the toolchain has what a shell's command says written into a file of this name.
+    fn log(&self, program: &str, says: &str, file: &str) -> PathBuf {
+        let (program, log) = (
+            self.sysroot().join("bin").join(program),
+            self.folder.path().join(file),
+        );
+        let mut real = program.clone().into_os_string();
+        real.push("-real");
+        fs::rename(&program, &real).expect("a move within a folder");
         let script = format!(
-            "#!/bin/sh\nfor word; do test \"$word\" = build && echo build >> '{}'; done\nexec '{}' \"$@\"\n",
+            "#!/bin/sh\n{{ {says}; }} 3>&1 >> '{}'\nexec '{}' \"$@\"\n",
             log.display(),
             real.display()
         );
-        fs::write(&cargo, script).expect("a script");
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("its mode");
+        fs::write(&program, script).expect("a script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
         fs::write(&log, "").expect("a file");
         log
     }

@@ -332,6 +332,10 @@ mod tests {
                 "/h/registry/src/index-1/serde-1.0/src/a.rs",
                 "serde-1.0/src/a.rs",
             ),
+            (
+                "/tmp/regatta-1/build/regatta-cell/src/pool.rs",
+                "regatta-cell/src/pool.rs",
+            ),
             ("/a/b.rs", "/a/b.rs"),
         ] {
             assert_eq!(shortened(path), short);
