@@ -91,6 +91,9 @@ impl Embedded {
 
 impl Store for Embedded {
     fn call(&mut self, call: &Call, stops: &dyn Fn() -> bool) -> Reply {
+        if let Some(refused) = super::senseless(call) {
+            return refused;
+        }
         let open = match &mut self.open {
             Some(open) => open,
             none => match Self::open(&self.address) {

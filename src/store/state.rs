@@ -177,7 +177,8 @@ impl State {
         if wait == Some(0) {
             return Some(else_);
         }
-        let until = wait.map(|wait| self.now.saturating_add(wait));
+        // Of the millisecond that is now, a part has passed already: no wait is shorter than was said.
+        let until = wait.map(|wait| self.now.saturating_add(wait).saturating_add(1));
         if let Some(until) = until {
             self.dues.insert((until, Due::Wait(client)));
         }

@@ -22,6 +22,12 @@ pub fn plain(json: &str) -> String {
     serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned())
 }
 
+/// Whether it is a whole number, however large.
+pub fn is_whole(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    !digits.is_empty() && digits.bytes().all(|letter| letter.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,9 +9,11 @@ use redis::{RedisResult, Value, cmd};
 use regatta_cell::store::call::{Reply, Trouble};
 
 use super::line::{Fault, Line, Repeat, Server, is_of_connection};
+use super::listing::wide;
 use super::values::json;
 use super::watch::Limit;
 use super::{Answer, Shared};
+use crate::store::glob::matches;
 use crate::store::text::string;
 
 /// How often a wait looks whether it is to go on.
@@ -61,9 +63,20 @@ pub fn subscribe(shared: &Shared, pattern: &str, stops: &dyn Fn() -> bool) -> An
     Ok(Reply::Subscribed { subscription })
 }
 
+/// The server's patterns are of bytes. Of one that has other letters than ASCII's more is asked of it, and what does not
+/// match left out; `publish` counts its subscriber then.
+fn is_by_letters(pattern: &str) -> bool {
+    !pattern.is_ascii() && pattern.contains(['?', '['])
+}
+
 /// A connection that has subscribed.
 fn subscribed(server: &Server, pattern: &str, stops: &dyn Fn() -> bool) -> Result<Line, Fault> {
     let is_pattern = pattern.contains(['*', '?', '[', '\\']);
+    let wide = if is_by_letters(pattern) {
+        wide(pattern)
+    } else {
+        pattern.into()
+    };
     let name = if is_pattern {
         "PSUBSCRIBE"
     } else {
@@ -71,7 +84,7 @@ fn subscribed(server: &Server, pattern: &str, stops: &dyn Fn() -> bool) -> Resul
     };
     loop {
         let mut line = server.patient_line(None, stops)?;
-        match line.ask::<Value>(cmd(name).arg(pattern)) {
+        match line.ask::<Value>(cmd(name).arg(&*wide)) {
             Ok(_) => return Ok(line),
             Err(error) if is_of_connection(&error) => server.broke(),
             Err(error) => return Err(Fault::Said(error)),
@@ -100,7 +113,15 @@ pub fn next(
             }
         };
         match message(line, limit.at_most(SLICE)) {
-            Ok(Some(message)) => return Ok(message),
+            Ok(Some((channel, _)))
+                if is_by_letters(&found.pattern) && !matches(&found.pattern, &channel) => {}
+            Ok(Some((channel, message))) => {
+                return Ok(Reply::Message {
+                    channel,
+                    message,
+                    missed: 0,
+                });
+            }
             Ok(None) => {}
             Err(error) => {
                 found.line = None;
@@ -122,15 +143,11 @@ pub fn next(
     }
 }
 
-fn message(line: &mut Line, within: Duration) -> RedisResult<Option<Reply>> {
+fn message(line: &mut Line, within: Duration) -> RedisResult<Option<(String, String)>> {
     let Some(message) = line.message(within)? else {
         return Ok(None);
     };
     let bytes = message.get_payload_bytes().to_vec();
     let text = json(bytes).unwrap_or_else(|bytes| string(&String::from_utf8_lossy(&bytes)));
-    Ok(Some(Reply::Message {
-        channel: message.get_channel_name().to_owned(),
-        message: text,
-        missed: 0,
-    }))
+    Ok(Some((message.get_channel_name().to_owned(), text)))
 }

@@ -176,6 +176,17 @@ impl Line {
         }
     }
 
+    /// From now on answers may take as long as they like, or not.
+    pub fn is_patient(&self, is: bool) -> RedisResult<()> {
+        let most = if is { None } else { Some(ANSWER) };
+        self.connection.set_read_timeout(most)
+    }
+
+    /// Whether the last command has gone out as a whole.
+    pub fn is_sent(&self) -> bool {
+        self.sent
+    }
+
     /// The next message of what this connection has subscribed to; `None` when none came in time.
     pub fn message(&mut self, within: Duration) -> RedisResult<Option<redis::Msg>> {
         let within = within.max(Duration::from_millis(1));

@@ -1,5 +1,6 @@
 //! What is in the server: names, and what is known of each.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use redis::{Cmd, FromRedisValue, Value, cmd};
@@ -9,6 +10,7 @@ use super::holder::who;
 use super::line::{Repeat, Server};
 use super::values::{json, shown};
 use super::{Answer, Fault, OURS, holds};
+use crate::store::glob::matches;
 
 /// How many keys the server looks at per step.
 const STEP: usize = 1000;
@@ -49,16 +51,26 @@ pub fn keys(server: &Server, pattern: &str, details: bool, stops: &dyn Fn() -> b
     Ok(Reply::Keys(entries))
 }
 
+/// A pattern of the server's, for which a letter is a byte: what matches by letters matches it.
+pub fn wide(pattern: &str) -> Cow<'_, str> {
+    match pattern.find(['?', '[']) {
+        Some(at) if !pattern[..at].ends_with('\\') => format!("{}*", &pattern[..at]).into(),
+        Some(_) => "*".into(),
+        None => pattern.into(),
+    }
+}
+
 pub fn scan(
     server: &Server,
     pattern: &str,
     stops: &dyn Fn() -> bool,
 ) -> Result<BTreeSet<String>, Fault> {
+    let wide = wide(pattern);
     let mut names = BTreeSet::new();
     let mut cursor = "0".to_owned();
     loop {
         let mut command = cmd("SCAN");
-        command.arg(&cursor).arg("MATCH").arg(pattern);
+        command.arg(&cursor).arg("MATCH").arg(&*wide);
         command.arg("COUNT").arg(STEP);
         let (next, found): (String, Vec<Vec<u8>>) =
             server.call(Repeat::Safe, stops, |line| line.ask(&command))?;
@@ -66,7 +78,8 @@ pub fn scan(
         names.extend(
             found
                 .into_iter()
-                .filter_map(|name| String::from_utf8(name).ok()),
+                .filter_map(|name| String::from_utf8(name).ok())
+                .filter(|name| matches(pattern, name)),
         );
         if next == "0" {
             return Ok(names);

@@ -17,10 +17,11 @@ mod holds;
 mod line;
 mod listing;
 pub mod mortal;
+mod pop;
 pub mod private;
 mod scripts;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod values;
 mod watch;
 
@@ -100,6 +101,9 @@ type Answer = Result<Reply, Fault>;
 
 impl Store for Redis {
     fn call(&mut self, call: &Call, stops: &dyn Fn() -> bool) -> Reply {
+        if let Some(refused) = super::senseless(call) {
+            return refused;
+        }
         match answer(&self.shared, call, stops) {
             Ok(reply) => reply,
             Err(Fault::Stopped) => Reply::Interrupted,
@@ -119,7 +123,7 @@ fn answer(shared: &Arc<Shared>, call: &Call, stops: &dyn Fn() -> bool) -> Answer
         }
         Call::Incr { key, by } => values::incr(server, key, *by, stops),
         Call::Push { key, values } => values::push(server, key, values, stops),
-        Call::Pop { key, wait } => values::pop(server, key, *wait, stops),
+        Call::Pop { key, wait } => pop::pop(shared, key, *wait, stops),
         Call::Len { key } => values::len(server, key, stops),
         Call::Keys { pattern, details } => listing::keys(server, pattern, *details, stops),
         Call::Delete { keys } => values::delete(server, keys, stops),

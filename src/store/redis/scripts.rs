@@ -60,6 +60,27 @@ else
 end
 return 1";
 
+    /// key; a float → the sum as it stands there now, as Rust writes it: the shortest text that is read as the same, with
+    /// a point.
+    ADD_FLOAT = "
+local text = redis.call('GET', KEYS[1]) or '0'
+local digits, exponent = string.match(text, '^%-?(%d+%.?%d*)(.*)$')
+if not digits or (exponent ~= '' and not string.match(exponent, '^[eE][+-]?%d+$')) then
+  return redis.error_reply('ERR value is not a valid float')
+end
+local sum = tonumber(text) + tonumber(ARGV[1])
+if sum ~= sum or sum == math.huge or sum == -math.huge then
+  return redis.error_reply('ERR increment would produce NaN or Infinity')
+end
+local written
+for digits = 15, 17 do
+  written = string.format('%.' .. digits .. 'g', sum)
+  if tonumber(written) == sum then break end
+end
+if not string.find(written, '[.e]') then written = written .. '.0' end
+redis.call('SET', KEYS[1], written, 'KEEPTTL')
+return written";
+
     /// lock, fences; token, milliseconds, `1` where the count of fences is known to be whole → 1 and the fence, or 0 and
     /// the milliseconds that are left to the holder, and its token.
     LOCK = "

@@ -1,7 +1,5 @@
 //! Values and lists.
 
-use std::time::Duration;
-
 use redis::{Cmd, RedisResult, Value, cmd};
 use regatta_cell::store::call::{Json, Number, Reply, Trouble};
 use serde::de::IgnoredAny;
@@ -9,10 +7,10 @@ use serde::de::IgnoredAny;
 use super::line::{Fault, Line, Repeat, Server};
 use super::watch::{Limit, Look, until};
 use super::{Answer, Shared, scripts};
-use crate::store::text::string;
+use crate::store::text::{is_whole, string};
 
-/// How long the server waits at once for a list to get a value.
-const WAIT: Duration = Duration::from_millis(200);
+/// The longest time to live that a server takes, milliseconds.
+const LONGEST: u64 = 1 << 53;
 
 /// Letters of a value that an error shows.
 const SHOWN: usize = 60;
@@ -57,7 +55,7 @@ fn no_text(key: &str) -> Fault {
     wrong(key, "JSON", "bytes that are no text")
 }
 
-fn value(key: &str, bytes: Option<Vec<u8>>) -> Answer {
+pub fn value(key: &str, bytes: Option<Vec<u8>>) -> Answer {
     let json = bytes.map(json).transpose().map_err(|_| no_text(key))?;
     Ok(Reply::Value(json))
 }
@@ -82,7 +80,7 @@ pub fn kind(name: &str) -> &'static str {
 }
 
 /// A fault of a command that is for another type, with what the key is.
-fn of_type(server: &Server, key: &str, wanted: &str, fault: Fault) -> Fault {
+pub fn of_type(server: &Server, key: &str, wanted: &str, fault: Fault) -> Fault {
     if !fault.is_wrong_type() {
         return fault;
     }
@@ -108,7 +106,7 @@ pub fn set(
     match expire {
         // At once.
         Some(0) => return delete(server, &[key.to_owned()], stops).map(|_| Reply::Done),
-        Some(after) => _ = command.arg("PX").arg(after),
+        Some(after) => _ = command.arg("PX").arg(after.min(LONGEST)),
         None => {}
     }
     server.call(Repeat::Safe, stops, |line| line.ask::<()>(&command))?;
@@ -180,20 +178,17 @@ pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) ->
             key: key.to_owned(),
         })
     };
-    let add = |name: &str, by: &str| {
-        let mut command = cmd(name);
-        command.arg(key).arg(by);
-        server.call(Repeat::Never, stops, |line| line.ask::<Vec<u8>>(&command))
-    };
     let float = |by: &str| {
-        let sum = add("INCRBYFLOAT", by)?;
-        let sum = String::from_utf8(sum).ok().and_then(|sum| sum.parse().ok());
-        let sum = sum.ok_or_else(overflow)?;
+        // The server's own command keeps seventeen digits behind the point, whatever stands before it.
+        let sum: String = server.call(Repeat::Never, stops, |line| {
+            line.run(&scripts::ADD_FLOAT, &[key], &[by], None)
+        })?;
+        let sum = sum.parse().map_err(|_| overflow())?;
         Ok(Reply::Number(Number::Float(sum)))
     };
     let added = match by {
         Number::Float(by) if !by.is_finite() => return Err(overflow()),
-        Number::Float(by) => float(&by.to_string()),
+        Number::Float(by) => float(&format!("{by:e}")),
         Number::Int(by) => {
             let mut command = cmd("INCRBY");
             command.arg(key).arg(by);
@@ -214,6 +209,9 @@ pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) ->
             if is_said(&fault, words)
                 && let Ok(Some(text)) = found(server, key)
             {
+                if wanted == "whole number" && is_whole(&text) {
+                    return overflow();
+                }
                 return wrong(key, wanted, &shown(&text));
             }
         }
@@ -253,39 +251,6 @@ pub fn push(server: &Server, key: &str, values: &[Json], stops: &dyn Fn() -> boo
     Ok(Reply::Count(length))
 }
 
-pub fn pop(server: &Server, key: &str, wait: Option<u64>, stops: &dyn Fn() -> bool) -> Answer {
-    let limit = Limit::of(wait);
-    let mut first = true;
-    loop {
-        if limit.is_over() {
-            if !first {
-                return Ok(Reply::Value(None));
-            }
-            let mut command = cmd("LPOP");
-            command.arg(key);
-            let bytes = server
-                .call(Repeat::Never, stops, |line| line.ask(&command))
-                .map_err(|fault| of_type(server, key, "list", fault))?;
-            return value(key, bytes);
-        }
-        first = false;
-        let time = limit.at_most(WAIT).max(Duration::from_millis(1));
-        let mut command = cmd("BLPOP");
-        command.arg(key).arg(format!("{:.3}", time.as_secs_f64()));
-        let popped = server
-            .call(Repeat::Never, stops, |line| {
-                line.ask::<Option<(String, Vec<u8>)>>(&command)
-            })
-            .map_err(|fault| of_type(server, key, "list", fault))?;
-        if let Some((_, bytes)) = popped {
-            return value(key, Some(bytes));
-        }
-        if stops() {
-            return Err(Fault::Stopped);
-        }
-    }
-}
-
 pub fn len(server: &Server, key: &str, stops: &dyn Fn() -> bool) -> Answer {
     let mut command = cmd("LLEN");
     command.arg(key);
@@ -309,7 +274,7 @@ pub fn expire(server: &Server, key: &str, after: Option<u64>, stops: &dyn Fn() -
     let commands: Vec<Cmd> = match after {
         Some(after) => {
             let mut command = cmd("PEXPIRE");
-            command.arg(key).arg(after);
+            command.arg(key).arg(after.min(LONGEST));
             vec![command]
         }
         None => ["PERSIST", "EXISTS"]

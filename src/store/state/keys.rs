@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use regatta_cell::store::call::{Call, Entry, EntryKind, Number, Reply, Trouble};
 
 use super::{Client, Due, For, State};
+use crate::store::frame::LIMIT;
 use crate::store::glob::matches;
+use crate::store::text::is_whole;
 
 #[derive(Debug)]
 pub struct Item {
@@ -49,6 +51,14 @@ impl Data {
         }
     }
 
+    /// Of [`Data::json`].
+    fn json_bytes(&self) -> usize {
+        match self {
+            Self::Value(json) => json.len(),
+            Self::List(list) => self.bytes() + list.len() + 1,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Value(json) => json.len(),
@@ -56,6 +66,9 @@ impl Data {
         }
     }
 }
+
+/// Bytes of JSON that an answer has room for.
+const MOST_AT_ONCE: usize = LIMIT - 1024;
 
 /// The beginning of a JSON text.
 fn beginning(json: &str) -> String {
@@ -77,6 +90,14 @@ impl State {
             }
             Call::Get { key } => Reply::Value(self.json(&key)),
             Call::Take { key } => {
+                let bytes = self.keys.get(&key).map_or(0, |item| item.data.json_bytes());
+                if bytes > MOST_AT_ONCE {
+                    // It would be lost.
+                    return Some(Reply::Failed(Trouble::TooLarge {
+                        bytes: bytes as u64,
+                        limit: LIMIT as u64,
+                    }));
+                }
                 let taken = self.drop_key(&key);
                 if taken.is_some() {
                     self.changed(&key);
@@ -208,6 +229,7 @@ impl State {
         let whole = json.parse::<i64>();
         let sum = match (by, whole) {
             (Number::Int(by), Ok(whole)) => whole.checked_add(by).map(Number::Int),
+            (Number::Int(_), Err(_)) if is_whole(json) => None,
             (Number::Int(_), Err(_)) => return wrong(key, "whole number", json),
             (Number::Float(by), _) => match json.parse::<f64>() {
                 Ok(number) => Some(number + by).filter(|sum| sum.is_finite()),

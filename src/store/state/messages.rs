@@ -73,7 +73,8 @@ impl State {
             one.bytes += message.len();
             one.queue
                 .push_back((channel.to_owned(), message.to_owned()));
-            while one.queue.len() > MOST || one.bytes > MOST_BYTES {
+            // Its newest stays, however large it is.
+            while one.queue.len() > 1 && (one.queue.len() > MOST || one.bytes > MOST_BYTES) {
                 let Some((_, oldest)) = one.queue.pop_front() else {
                     break;
                 };

@@ -232,10 +232,11 @@ fn who_waits_for_a_value_gets_the_first_that_comes_in_turn() {
 fn a_wait_ends_when_its_time_is_over() {
     let s = &mut State::default();
     waits(s, A, pop("q", Some(100)));
-    assert_eq!(s.next_due(), Some(100));
-    s.pass(99);
-    assert_eq!(answers(s), []);
+    // A part of the first millisecond has passed already.
+    assert_eq!(s.next_due(), Some(101));
     s.pass(100);
+    assert_eq!(answers(s), []);
+    s.pass(101);
     assert_eq!(answers(s), [(A, Reply::Value(None))]);
     assert_eq!(s.next_due(), None);
     // And is not answered a second time.
@@ -311,7 +312,7 @@ fn a_change_wakes_who_waits_for_it() {
     s.call(B, Call::Take { key: key("x") }, 0);
     assert_eq!(answers(s), [(A, Reply::Value(None)), (B, value("1"))]);
     waits(s, A, wait(None));
-    s.pass(100);
+    s.pass(101);
     assert_eq!(answers(s), [(A, Reply::TimedOut)]);
     // What one takes off is a change for another.
     now(s, C, push("x", &["1"]));
@@ -414,7 +415,7 @@ fn who_waits_in_vain_learns_who_holds_it_then() {
     let s = &mut State::default();
     now(s, A, lock(None, None, 0));
     waits(s, B, lock(None, Some(10), 1));
-    s.pass(10);
+    s.pass(11);
     let by = vec![who(0, 4)];
     assert_eq!(answers(s), [(B, Reply::Held { by })]);
 }
@@ -475,7 +476,7 @@ fn a_barrier_says_who_was_there_and_goes_on_without_who_left() {
             theirs: 3
         })
     );
-    s.pass(10);
+    s.pass(11);
     let here = vec![who(0, 4), who(2, 4)];
     assert_eq!(answers(s), [(A, Reply::Missing { size: 3, here })]);
     waits(s, A, barrier(3, None, 0));
@@ -497,7 +498,7 @@ fn those_whose_time_is_over_together_are_not_missing_to_each_other() {
     let s = &mut State::default();
     waits(s, A, barrier(3, Some(10), 0));
     waits(s, B, barrier(3, Some(10), 2));
-    s.pass(10);
+    s.pass(11);
     let here = vec![who(0, 4), who(2, 4)];
     let missing = |client| {
         (
@@ -551,7 +552,7 @@ fn subscribers_get_what_is_published_from_then_on() {
     s.call(B, publish("3"), 0);
     assert_eq!(answers(s), [(A, message("3")), (B, Reply::Count(1))]);
     waits(s, A, next(Some(10)));
-    s.pass(10);
+    s.pass(11);
     assert_eq!(answers(s), [(A, Reply::TimedOut)]);
     assert_eq!(
         now(s, A, Call::Unsubscribe { subscription: 1 }),

@@ -14,8 +14,9 @@ impl Wait {
     pub(super) fn milliseconds(self) -> Option<u64> {
         // Rounded up: a short wait is no look.
         let part = |time: Duration| u64::from(!time.subsec_nanos().is_multiple_of(1_000_000));
-        self.0
-            .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX) + part(time))
+        self.0.map(|time| {
+            u64::try_from(time.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(part(time)))
+        })
     }
 
     pub(super) fn deadline(self) -> Option<Instant> {
@@ -77,6 +78,8 @@ mod tests {
         assert_eq!(milliseconds(f64::INFINITY.into()), None);
         assert_eq!(milliseconds(f64::NAN.into()), Some(0));
         assert_eq!(milliseconds(Duration::from_micros(1).into()), Some(1));
+        assert_eq!(milliseconds(Duration::MAX.into()), Some(u64::MAX));
+        assert_eq!(milliseconds(1e18.into()), Some(u64::MAX));
         assert_eq!(milliseconds(FOREVER), None);
         assert_eq!(Wait::from(0.5).to_string(), "0.5 s");
     }

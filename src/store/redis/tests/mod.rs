@@ -21,14 +21,14 @@ use crate::store::Store as _;
 const NEVER: &dyn Fn() -> bool = &|| false;
 
 /// A server on a socket in a folder of its own; it keeps what it knows when it is killed and started again.
-struct Running {
+pub struct Running {
     folder: tempfile::TempDir,
     child: Child,
     keeps: bool,
 }
 
 impl Running {
-    fn start(keeps: bool) -> Self {
+    pub fn start(keeps: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let child = Self::spawn(folder.path(), keeps);
         let running = Self {
@@ -41,7 +41,7 @@ impl Running {
     }
 
     /// Nobody has to wait for what an earlier run may have known.
-    fn old() -> Self {
+    pub fn old() -> Self {
         let running = Self::start(false);
         running.forgets_nothing();
         running
@@ -70,22 +70,22 @@ impl Running {
         }
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.kill();
         self.child = Self::spawn(self.folder.path(), self.keeps);
         self.wait();
     }
 
-    fn socket(&self) -> String {
+    pub fn socket(&self) -> String {
         self.folder.path().join("redis.sock").display().to_string()
     }
 
-    fn cli(&self, words: &[&str]) -> String {
+    pub fn cli(&self, words: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-s", &self.socket()])
             .args(words)
