@@ -173,6 +173,13 @@ fn the_exit_status_tells_what_came_of_it() {
         ),
         ("push word 1", 2, "`word` in the store is no list"),
         ("incr word much", 2, "not a number"),
+        (
+            "incr many 9223372036854775808",
+            2,
+            "not a whole number of 64 bits",
+        ),
+        ("get many", 1, ""),
+        ("semaphore s 0 -- true", 2, "0 is not in 1.."),
         ("gett word", 2, "unrecognized subcommand 'gett'"),
         ("wait-for none --timeout 0.05", 3, "`none` is not there"),
         ("wait-for word bye --timeout 0.05", 3, "`word` is \"hello\""),
@@ -264,7 +271,7 @@ fn five_children_count_and_change_values_without_losing_any() {
 fn scripts_meet_at_a_barrier_and_learn_who_is_missing() {
     let store = Serving::start();
     let meet = |rank: i32, timeout: &str| {
-        let script = format!("regatta store barrier start 3 --timeout {timeout}");
+        let script = format!("exec regatta store barrier start 3 --timeout {timeout}");
         let mut command = store.sh(&script);
         command
             .env("REGATTA_NAME", "child")

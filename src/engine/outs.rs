@@ -9,7 +9,7 @@ use regatta_cell::host::{Bytes, Out};
 
 use super::context::context;
 use super::link;
-use crate::wire::{FromEngine, KEPT_BYTES, KEPT_VALUES, Payload};
+use crate::wire::{FromEngine, KEPT_BYTES, KEPT_VALUES, Payload, is_guard};
 
 #[derive(Default)]
 pub struct Kept {
@@ -55,6 +55,13 @@ impl Kept {
         (number, gone)
     }
 
+    /// The same of a value that has to go at once.
+    fn refuse(&mut self, out: Out) -> (u64, Vec<(u64, Out)>) {
+        let number = self.next;
+        self.next += 1;
+        (number, vec![(number, out)])
+    }
+
     fn remove(&mut self, number: u64, wanted: impl FnOnce(&Out) -> bool) -> Option<Out> {
         let at = self.outs.iter().position(|(other, _)| *other == number)?;
         if !wanted(&self.outs[at].1) {
@@ -77,7 +84,10 @@ pub extern "C" fn keep(out: Out, type_name: Bytes) {
     // SAFETY: the caller's bytes live for the call.
     let type_name = String::from_utf8_lossy(unsafe { type_name.as_slice() }).into_owned();
     let bytes = out.bytes;
-    let (number, gone) = kept().add(out);
+    let (number, gone) = match is_guard(&type_name) {
+        true => kept().refuse(out),
+        false => kept().add(out),
+    };
     let dropped = gone.iter().map(|(number, _)| *number).collect();
     // Without the lock: a destructor is user code.
     for (_, out) in gone {
@@ -139,5 +149,8 @@ mod tests {
         assert!(kept.remove(many + 2, |out| out.stamp == 9).is_none());
         assert!(kept.remove(many + 2, |out| out.stamp == 8).is_some());
         assert!(kept.remove(many + 2, |_| true).is_none());
+        let (number, gone) = kept.refuse(out(8));
+        assert!(gone.len() == 1 && gone[0].0 == number && number > many + 3);
+        assert!(kept.remove(number, |_| true).is_none());
     }
 }

@@ -273,6 +273,8 @@ pub enum NotKept {
     Redefined,
     Moved(CellId),
     Dropped,
+    /// It held a lock or a permit of the store.
+    Released,
 }
 
 /// How engines failed in a cell, in a few words: the first, and how many more.

@@ -34,6 +34,8 @@ pub enum Notice {
     ReturnedEarly {
         names: Vec<String>,
     },
+    /// The cell's value held a lock or a permit of the store.
+    Released,
     /// A map that Ctrl-C has ended and whose results are collected one by one.
     MapInterrupted,
     /// The name of `--out`, when not every thread or no engine process gave a value.

@@ -30,6 +30,9 @@ pub(crate) fn words(notice: &Notice) -> String {
             "the cell returned before its end, so what it bound is not kept: {}",
             quoted(names)
         ),
+        Notice::Released => {
+            "that is released again, because it has no name: `let held = …` holds it until `drop(held)`".to_owned()
+        }
         Notice::MapInterrupted => {
             "the map was interrupted: what was done is kept, the rest are errors".to_owned()
         }

@@ -8,7 +8,7 @@ use super::names::nameable;
 use super::types::shorten;
 use super::{Code, Failed, Session, explain};
 use crate::cell::{Mention, Shown, mentions, replaced, shown};
-use crate::outcome::{Cause, CodeCause, NotKept, Report, Sink};
+use crate::outcome::{Cause, CodeCause, NotKept, Notice, Report, Sink};
 
 impl Session {
     /// Runs a cell's Rust: `_` and `Out[3]` in it mean earlier values, and its own value is kept.
@@ -24,7 +24,10 @@ impl Session {
                 match self.run_local(&wrapped, sink) {
                     // It can't be shown; without our text the reason is told better.
                     Err(failed) if cannot_be_kept(&failed) => self.run_local(&plain, sink),
-                    ran => ran,
+                    ran => {
+                        self.tell_released(sink);
+                        ran
+                    }
                 }
             }
             Some(Shown::Place(span)) => {
@@ -34,6 +37,15 @@ impl Session {
                 Ok(())
             }
             None => self.run_local(&plain, sink),
+        }
+    }
+
+    /// Says that the cell has let go what it has just got.
+    fn tell_released(&self, sink: &mut dyn Sink) {
+        let released = Whereabouts::Gone(NotKept::Released);
+        let out = self.crew.outs.get(self.cell().0);
+        if out.is_some_and(|out| out.place == released) {
+            self.notice(Notice::Released, sink);
         }
     }
 
@@ -164,8 +176,8 @@ fn gone(written: &str, cell: u32, why: &str) -> Report {
 
 /// What stands around an expression whose value is shown and then kept.
 pub(super) const KEPT: (&str, &str) = (
-    "match (regatta_cell::out::begin(), (\n",
-    ")) { (regatta_before, regatta_value) => { regatta_value.evcxr_display(); \
+    "match (regatta_cell::out::begin(), \n",
+    ") { (regatta_before, regatta_value) => { regatta_value.evcxr_display(); \
      regatta_cell::out::keep(regatta_before, regatta_value); } };\n",
 );
 

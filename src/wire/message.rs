@@ -283,6 +283,12 @@ pub struct MemoShare {
 pub const KEPT_VALUES: usize = 32;
 pub const KEPT_BYTES: u64 = 256 << 20;
 
+/// Whether a value of this type holds a lock or a permit of the store until it is dropped. It is not kept: what nobody
+/// has a name for would be held for the session's life.
+pub fn is_guard(type_name: &str) -> bool {
+    type_name.contains("regatta_cell::store::held::Held")
+}
+
 /// Chunks of inputs that go along before anybody has asked for them.
 pub const EAGER: u32 = 2;
 

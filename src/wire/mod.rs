@@ -15,7 +15,8 @@ pub use message::{
     AWAKE, CapturesInfo, ChunkEnded, EAGER, FIRST_ITEMS, Facts, FromCaller, FromEngine, Function,
     FunctionAddress, ItemFault, KEPT_BYTES, KEPT_VALUES, MapBegin, MemoShare, MemoTold,
     MemoTrouble, PROGRESS, PanicInfo, PoolSpec, RunEnd, Runs, Service, Span, TIMES, Task,
-    ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold, ToCaller, ToEngine, Workers, status,
+    ThreadChunk, ThreadTold, ThreadsOver, ThreadsTold, ToCaller, ToEngine, Workers, is_guard,
+    status,
 };
 
 use std::os::unix::net::UnixStream;

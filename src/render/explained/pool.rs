@@ -150,6 +150,7 @@ impl fmt::Display for NotKept {
             Self::Redefined => f.write_str("its type was redefined"),
             Self::Moved(cell) => write!(f, "it was moved in In [{cell}]"),
             Self::Dropped => f.write_str("it was dropped by `%out --drop`"),
+            Self::Released => f.write_str("a value without a name holds nothing of the store"),
         }
     }
 }

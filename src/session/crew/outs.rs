@@ -7,7 +7,7 @@ use crate::cell::Mention;
 use crate::ids::CellId;
 use crate::outcome::NotKept;
 use crate::session::types::shorten;
-use crate::wire::{KEPT_BYTES, KEPT_VALUES};
+use crate::wire::{KEPT_BYTES, KEPT_VALUES, is_guard};
 
 /// How many shown values are remembered, also those that were not kept.
 const REMEMBERED: usize = 200;
@@ -101,10 +101,13 @@ impl Outs {
         let large = note.bytes > KEPT_BYTES;
         for out in self.all.values_mut() {
             if matches!(out.place, Whereabouts::Engine(number) if note.dropped.contains(&number)) {
-                out.place = Whereabouts::Gone(NotKept::NoRoom {
-                    large,
-                    values: KEPT_VALUES,
-                    megabytes: KEPT_BYTES >> 20,
+                out.place = Whereabouts::Gone(match is_guard(&out.type_name) {
+                    true => NotKept::Released,
+                    false => NotKept::NoRoom {
+                        large,
+                        values: KEPT_VALUES,
+                        megabytes: KEPT_BYTES >> 20,
+                    },
                 });
             }
         }
