@@ -23,7 +23,8 @@ use crate::vocabulary::nearest;
                   subscribe; child scripts of any language as `regatta store get KEY`, see `regatta store --help`. \
                   Values are JSON; a VALUE that is none is a text. `watch` shows each change until Ctrl-C. A PATTERN is \
                   as Redis has it: `job:*`. The list has locks, semaphores, barriers and channels too, with who holds \
-                  them or waits there. `use` goes to a Redis or Valkey server, `redis://user:password@host:6379/0`, \
+                  them or waits there. A key's age is the time since it was changed; on a server it is known of what \
+                  anybody has changed since the session came there. `use` goes to a Redis or Valkey server, `redis://user:password@host:6379/0`, \
                   `rediss://host:6379` (TLS, with `--ca FILE` for an authority of one's own), `unix:/path`; `start redis` runs \
                   the installed redis-server or valkey-server for this session alone; `use embedded` goes back. Engines, \
                   and scripts that are started from then on, go along: these find it in $REGATTA_REDIS_URL, and any client \

@@ -88,7 +88,9 @@ impl Session {
     fn name_redis(&mut self, address: &Address) -> Result<(), Report> {
         self.set_environment(ADDRESS, Some(address.url()))?;
         self.set_environment(REDIS_URL, Some(address.url()))?;
-        self.shared.client = Some(Box::new(Redis::at(address.clone())));
+        let redis = Redis::at(address.clone());
+        redis.follow_ages();
+        self.shared.client = Some(Box::new(redis));
         Ok(())
     }
 }

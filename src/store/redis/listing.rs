@@ -9,7 +9,7 @@ use regatta_cell::store::call::{Entry, EntryKind, Kind, Reply};
 use super::holder::who;
 use super::line::{Repeat, Server};
 use super::values::{json, shown};
-use super::{Answer, Fault, OURS, holds};
+use super::{Answer, Fault, OURS, Shared, holds};
 use crate::store::glob::matches;
 
 /// How many keys the server looks at per step.
@@ -21,7 +21,8 @@ const AT_ONCE: usize = 256;
 /// How much of a value is read for its preview, bytes.
 const PREVIEW: i64 = 200;
 
-pub fn keys(server: &Server, pattern: &str, details: bool, stops: &dyn Fn() -> bool) -> Answer {
+pub fn keys(shared: &Shared, pattern: &str, details: bool, stops: &dyn Fn() -> bool) -> Answer {
+    let server = &shared.server;
     let names = scan(server, pattern, stops)?;
     let plain: Vec<String> = names
         .into_iter()
@@ -37,6 +38,9 @@ pub fn keys(server: &Server, pattern: &str, details: bool, stops: &dyn Fn() -> b
     let mut entries = Vec::new();
     for part in plain.chunks(AT_ONCE) {
         entries.extend(values(server, part, stops)?);
+    }
+    for entry in &mut entries {
+        entry.age = shared.ages.of(&entry.key);
     }
     for kind in [EntryKind::Lock, EntryKind::Semaphore, EntryKind::Barrier] {
         let start = format!("{OURS}{}:", kind.name());

@@ -10,6 +10,7 @@
 
 mod about;
 mod address;
+mod ages;
 mod barrier;
 mod channels;
 mod holder;
@@ -32,6 +33,7 @@ use regatta_cell::store::call::{Call, Reply, Trouble};
 
 pub use about::About;
 pub use address::{Address, hide_passwords, with_ca, without_password};
+use ages::Ages;
 use channels::Channels;
 use holds::Holds;
 use line::{Fault, Server};
@@ -51,6 +53,7 @@ struct Shared {
     watches: Watches,
     channels: Channels,
     holds: Holds,
+    ages: Ages,
 }
 
 /// Servers in use, by their URL.
@@ -79,11 +82,17 @@ impl Redis {
                 watches: Watches::default(),
                 channels: Channels::default(),
                 holds: Holds::default(),
+                ages: Ages::default(),
             });
             servers.insert(url, Arc::downgrade(&shared));
             shared
         });
         Self { shared }
+    }
+
+    /// From now on listings tell how old the keys are that are changed.
+    pub fn follow_ages(&self) {
+        ages::follow(&self.shared);
     }
 
     /// From what stands in the environment.
@@ -125,7 +134,7 @@ fn answer(shared: &Arc<Shared>, call: &Call, stops: &dyn Fn() -> bool) -> Answer
         Call::Push { key, values } => values::push(server, key, values, stops),
         Call::Pop { key, wait } => pop::pop(shared, key, *wait, stops),
         Call::Len { key } => values::len(server, key, stops),
-        Call::Keys { pattern, details } => listing::keys(server, pattern, *details, stops),
+        Call::Keys { pattern, details } => listing::keys(shared, pattern, *details, stops),
         Call::Delete { keys } => values::delete(server, keys, stops),
         Call::Expire { key, after } => values::expire(server, key, *after, stops),
         Call::Wait { key, unlike, wait } => {

@@ -9,7 +9,7 @@ use redis::{Cmd, RedisResult, cmd};
 use super::line::{Fault, Line, Server, is_of_connection};
 
 /// The channel on which the server says so.
-const CHANGES: &str = "__redis__:invalidate";
+pub const CHANGES: &str = "__redis__:invalidate";
 
 /// How often a wait looks whether it is to go on.
 const SLICE: Duration = Duration::from_millis(50);

@@ -201,6 +201,19 @@ fn tls_is_for_the_authority_that_is_named() {
     let (_, why) = refused(&format!("rediss://:pw@127.0.0.1:{port}?ca={ca}"));
     assert!(why.contains("certificate"), "{why}: it is for another name");
     refused(&format!("redis://:pw@localhost:{port}"));
+    // Of another authority, however good it is elsewhere.
+    let other = tempfile::tempdir().unwrap();
+    certificates(other.path());
+    let other = other.path().join("ca.crt").display().to_string();
+    let (_, why) = refused(&format!("rediss://:pw@localhost:{port}?ca={other}"));
+    assert!(why.contains("certificate"), "{why}");
+    let (address, why) = refused(&format!("rediss://ada:pw@localhost:{port}?ca={ca}"));
+    assert_eq!(address, format!("rediss://ada:***@localhost:{port}/0"));
+    assert!(why.contains("refuses the password"), "{why}: no such user");
+    let (_, why) = refused(&format!("rediss://:wrong@localhost:{port}?ca={ca}"));
+    assert!(why.contains("refuses the password"), "{why}");
+    let (_, why) = refused(&format!("rediss://localhost:{port}?ca={ca}"));
+    assert!(why.contains("wants a password"), "{why}");
     let (_, why) = refused(&format!("rediss://:pw@localhost:{port}?ca=/no/such/file"));
     assert!(why.contains("/no/such/file"), "{why}");
     let (_, why) = refused(&format!(

@@ -190,3 +190,59 @@ fn the_listing_tells_what_everything_is() {
     );
     assert_eq!(all.len(), 6);
 }
+
+#[test]
+fn the_age_of_what_anybody_changes_is_known_from_then_on() {
+    let mut server = Running::start(true);
+    server.cli(&["SET", "before", "1"]);
+    server.cli(&["SET", "again", "1"]);
+    let mut store = server.store();
+    let ages = |store: &mut Redis| -> Vec<(String, Option<u64>)> {
+        let entries = store.keys("*", true).into_iter();
+        entries.map(|entry| (entry.key, entry.age)).collect()
+    };
+    let known = |store: &mut Redis, key: &str| {
+        let all = ages(store);
+        let found = all.into_iter().find(|(name, _)| name == key);
+        found.unwrap_or_else(|| panic!("no {key}")).1
+    };
+    assert_eq!(known(&mut store, "again"), None);
+    store.follow_ages();
+    let patience = Instant::now() + Duration::from_secs(10);
+    let until = |store: &mut Redis, key: &str| loop {
+        match known(store, key) {
+            Some(age) => return age,
+            None => assert!(Instant::now() < patience, "{key}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    // Whoever changes it.
+    server.cli(&["RPUSH", "list", "1"]);
+    store.set("own", "1");
+    server.cli(&["INCR", "again"]);
+    for key in ["list", "own", "again"] {
+        until(&mut store, key);
+    }
+    assert_eq!(known(&mut store, "before"), None);
+    std::thread::sleep(Duration::from_millis(300));
+    let age = until(&mut store, "own");
+    assert!((300..9_000).contains(&age), "{age}");
+    // To look at it is no change.
+    store.get("own");
+    assert!(until(&mut store, "own") >= age);
+    server.cli(&["SET", "own", "2"]);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(until(&mut store, "own") < age);
+    // What happened while the server was gone is not known.
+    server.restart();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while known(&mut store, "own").is_some() {
+        assert!(Instant::now() < patience, "it is not known");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    while known(&mut store, "own").is_none() {
+        assert!(Instant::now() < patience, "it is told again");
+        server.cli(&["INCR", "own"]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
