@@ -83,7 +83,21 @@ pub mod row {
     pub const TAKEN: u64 = 16;
     /// Bytes that collective calls have sent to it.
     pub const COLLECTIVE_BYTES: u64 = 24;
+    /// On MPI: messages from it that have come, as of the rank's last look around while it waits.
+    pub const ARRIVED: u64 = 32;
+    pub const LENGTH: u64 = 40;
+}
+
+/// On MPI ranks have no rings: where those would be, each communicator has a place at which its members meet before a
+/// collective call. Bytes from the place's begin.
+pub mod meeting {
+    /// Who has come: see `engine::comm::meeting`.
+    pub const COME: u64 = 0;
+    /// What was found of the last round of an even number, and of the last one of an odd number.
+    pub const FOUND: [u64; 2] = [8, 16];
     pub const LENGTH: u64 = 32;
+    /// More communicators than this have none.
+    pub const MOST: u32 = 1 << 14;
 }
 
 /// Of a ring: bytes from the ring's begin. Positions count bytes since the world began and do not wrap.
@@ -184,6 +198,11 @@ impl Layout {
     pub fn ring(&self, to: u32, from: u32) -> u64 {
         let number = u64::from(to) * u64::from(self.size) + u64::from(from);
         self.block(self.size) + number * (ring::DATA + self.capacity)
+    }
+
+    /// Where the members of a communicator of MPI's meet.
+    pub fn meeting(&self, comm: u32) -> u64 {
+        self.ring(0, 0) + u64::from(comm) * meeting::LENGTH
     }
 
     /// Of the whole file, bytes.
@@ -414,6 +433,7 @@ mod tests {
             assert_eq!(layout.ring(0, size), layout.ring(1, 0));
             let last = layout.ring(size - 1, size - 1);
             assert_eq!(last + ring::DATA + layout.capacity(), layout.length());
+            assert!(layout.meeting(meeting::MOST) <= layout.length());
         }
         let record = block::WAIT_RECORD + block::WAIT_ROOM as u64;
         assert!(record <= block::SPANS);

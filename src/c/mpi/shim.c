@@ -160,21 +160,6 @@ int regatta_mpi_recv(int comm, void *bytes, int room, int from, int tag, int *so
 }
 
 /* The body of a long message, as numbers of its type. */
-int regatta_mpi_send_body(int comm, const void *bytes, uint64_t length, int number, int to, int tag,
-                          uint64_t *waited) {
-    const char *at = bytes;
-    int size = size_of(number), code;
-    while (length) {
-        uint64_t part = length < LONGEST ? length : LONGEST;
-        MPI_Request request;
-        code = MPI_Isend(at, (int)(part / (uint64_t)size), type_of(number), to, tag, bodies[comm], &request);
-        if (code || (code = wait_for(&request, MPI_STATUS_IGNORE, NULL, NULL, waited))) return code;
-        at += part;
-        length -= part;
-    }
-    return 0;
-}
-
 int regatta_mpi_recv_body(int comm, void *bytes, uint64_t length, int number, int from, int tag, uint64_t *waited) {
     char *at = bytes;
     int size = size_of(number), code;

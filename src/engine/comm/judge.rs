@@ -2,9 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
+use super::meeting::Meeting;
 use super::ring::holds_something;
 use super::world::World;
-use crate::wire::world::{State, Waiting, block};
+use crate::wire::world::{State, Waiting, block, row};
+
+/// How ranks speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Memory,
+    /// A rank that waits notes what has come, and in a collective call it waits for all whom it names.
+    Mpi,
+}
 
 /// What was seen of a rank.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,9 +32,9 @@ pub struct Deadlock {
 }
 
 /// The deadlock that this rank is in. Two looks must agree: while it looked, nobody moved.
-pub fn deadlock_of(world: &World, rank: u32) -> Option<Deadlock> {
+pub fn deadlock_of(world: &World, rank: u32, way: Way) -> Option<Deadlock> {
     let seen = look(world);
-    let stuck = stuck(&seen);
+    let stuck = stuck(&seen, way);
     if !stuck[rank as usize] {
         return None;
     }
@@ -39,7 +48,13 @@ pub fn deadlock_of(world: &World, rank: u32) -> Option<Deadlock> {
             .all(|(of, _)| still[*of as usize] == seen[*of as usize]);
     // What is under way for one of them was written before its sender began to wait, or left.
     let all = 0..world.size();
-    let quiet = |(of, _): &(u32, Waiting)| !all.clone().any(|from| holds(world, *of, from));
+    let quiet = |(of, waiting): &(u32, Waiting)| match way {
+        Way::Memory => !all.clone().any(|from| holds(world, *of, from)),
+        Way::Mpi if waiting.call.is_collective() => {
+            Meeting::of(world, waiting.comm).round() == waiting.number
+        }
+        Way::Mpi => !waiting.on.iter().any(|from| comes(world, *of, *from)),
+    };
     (same && deadlock.waits.iter().all(quiet) && unmoved(world, &deadlock)).then_some(deadlock)
 }
 
@@ -47,6 +62,13 @@ pub fn deadlock_of(world: &World, rank: u32) -> Option<Deadlock> {
 fn holds(world: &World, to: u32, from: u32) -> bool {
     let word = world.of(to, block::SPOKE + u64::from(from / 64) * 8);
     word.load(Ordering::SeqCst) >> (from % 64) & 1 == 1 && holds_something(world, to, from)
+}
+
+/// Whether a message of MPI's is under way.
+pub fn comes(world: &World, to: u32, from: u32) -> bool {
+    let count = |at: u64| world.word(at).load(Ordering::SeqCst);
+    let sent = count(world.layout().row(from, to) + row::SENT);
+    sent != count(world.layout().row(to, from) + row::ARRIVED)
 }
 
 fn unmoved(world: &World, deadlock: &Deadlock) -> bool {
@@ -93,18 +115,24 @@ fn look(world: &World) -> Vec<Seen> {
 }
 
 /// Which ranks wait for ever: the largest set whose members wait for its members and for ranks that are gone.
-fn stuck(seen: &[Seen]) -> Vec<bool> {
+fn stuck(seen: &[Seen], way: Way) -> Vec<bool> {
     let waits = |seen: &Seen| matches!(seen, Seen::Waits(..));
     let mut stuck: Vec<bool> = seen.iter().map(waits).collect();
     loop {
         let may_hear = |rank: usize| match &seen[rank] {
             // Who waits for nobody is about to go on.
             Seen::Waits(_, waiting) if waiting.on.is_empty() => true,
-            Seen::Waits(_, waiting) => waiting.on.iter().any(|of| {
-                let of = *of as usize;
-                !stuck.get(of).copied().unwrap_or(true)
-                    && !matches!(seen.get(of), Some(Seen::Gone(_)) | None)
-            }),
+            Seen::Waits(_, waiting) => {
+                let may_come = |of: &u32| {
+                    let of = *of as usize;
+                    !stuck.get(of).copied().unwrap_or(true)
+                        && !matches!(seen.get(of), Some(Seen::Gone(_)) | None)
+                };
+                match way == Way::Mpi && waiting.call.is_collective() {
+                    true => waiting.on.iter().all(may_come),
+                    false => waiting.on.iter().any(may_come),
+                }
+            }
             _ => true,
         };
         let freed: Vec<usize> = (0..seen.len())
@@ -180,7 +208,7 @@ mod tests {
     }
 
     fn stuck_of(seen: &[Seen]) -> Vec<u32> {
-        let stuck = stuck(seen);
+        let stuck = stuck(seen, Way::Memory);
         (0..)
             .zip(stuck)
             .filter(|(_, is)| *is)
@@ -209,10 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn a_collective_of_mpi_waits_for_all() {
+        let mut meets = waits(&[1, 2]);
+        if let Seen::Waits(_, waiting) = &mut meets {
+            waiting.call = Call::Barrier;
+        }
+        let seen = [meets, Seen::Free, Seen::Gone(State::Left)];
+        assert_eq!(stuck(&seen, Way::Mpi), [true, false, false]);
+        assert_eq!(stuck(&seen, Way::Memory), [false, false, false]);
+    }
+
+    #[test]
     fn who_waits_for_one_that_is_gone_is_stuck() {
         let seen = [waits(&[1]), Seen::Gone(State::Dead), waits(&[0])];
         assert_eq!(stuck_of(&seen), [0, 2]);
-        let deadlock = taken_from(&seen, &stuck(&seen));
+        let deadlock = taken_from(&seen, &stuck(&seen, Way::Memory));
         assert_eq!(deadlock.others, [(1, State::Dead)]);
         assert_eq!(deadlock.waits.len(), 2);
     }

@@ -4,10 +4,12 @@
 mod collectives;
 mod judge;
 mod matching;
+mod meeting;
 mod mpi;
 mod mpi_collectives;
 mod mpi_layout;
 mod mpi_transport;
+mod mpi_waiting;
 mod numbers;
 mod ring;
 mod seat;

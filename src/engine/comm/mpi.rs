@@ -6,17 +6,29 @@
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering;
 
-use regatta_cell::comm::table::{ANY_RANK, ANY_TAG, Envelope, Kind};
+use regatta_cell::comm::table::{ANY_RANK, Envelope, Kind};
+use regatta_cell::host::Bytes;
 
 use super::matching::{Message, Want, Wanted};
-use super::mpi_layout::{Came, SHORT, WHOLE};
+use super::mpi_layout::{Came, SHORT, WHOLE, parts};
+use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::Shared;
-use super::world::World;
 use super::{Request, Trouble, words};
 use crate::engine::mpi::Mpi as Library;
 use crate::engine::mpi::shim::GIVEN_UP;
-use crate::wire::world::{Call, CommTold, State, Waiting, block, header};
+use crate::wire::world::{Call, block};
+
+/// For what no call of a cell's asks for.
+pub(super) const NOBODY: Envelope = Envelope {
+    comm: 0,
+    peer: 0,
+    tag: 0,
+    kind: Kind::NOTHING,
+    name: Bytes::of(&[]),
+    file: Bytes::of(&[]),
+    line: 0,
+};
 
 pub struct Mpi {
     pub(super) library: &'static Library,
@@ -37,6 +49,8 @@ pub(super) struct Posted {
     /// What MPI reads or writes meanwhile: the header and what follows it, and the body.
     pub(super) whole: Box<[u8]>,
     pub(super) body: Vec<u8>,
+    /// Of a send: whom it goes to, a rank of the world.
+    pub(super) to: u32,
     /// Of a receive.
     pub(super) of: Option<(Wanted, u32)>,
     /// It has come.
@@ -49,30 +63,6 @@ pub(super) struct Handle(pub(super) *mut c_void);
 
 // SAFETY: handles and buffers are memory of the process, and one thread at a time has the rank.
 unsafe impl Send for Mpi {}
-
-/// What somebody who waits looks at now and then.
-struct Watch<'a> {
-    world: &'a World,
-    run: u64,
-    /// The ranks of the world of whom one is waited for.
-    on: &'a [u32],
-}
-
-impl Watch<'_> {
-    fn is_stopped(&self) -> bool {
-        let stop = self.world.word(header::STOP).load(Ordering::Acquire);
-        stop == self.run && stop != 0
-    }
-
-    /// Whether to give up: Ctrl-C, or nobody is left who could send.
-    extern "C" fn look(watch: *mut c_void) -> c_int {
-        // SAFETY: it is the watch of the call that waits.
-        let watch = unsafe { &*watch.cast::<Watch<'_>>() };
-        let lives = |rank: &u32| matches!(watch.world.state(*rank), State::Running | State::Due);
-        let all_gone = !watch.on.iter().any(lives);
-        c_int::from(watch.is_stopped() || all_gone)
-    }
-}
 
 impl Mpi {
     pub fn new(book: Shared, library: &'static Library) -> Self {
@@ -88,21 +78,11 @@ impl Mpi {
     }
 
     pub(super) fn checked(&self, call: Call, code: c_int) -> Result<(), Trouble> {
-        if code == 0 {
-            return Ok(());
-        }
-        let text = self.library.shim.checked(code).err().unwrap_or_default();
-        Err(words::of(call, &format!("MPI says: {text}")))
+        checked(self.library, call, code)
     }
 
     pub(super) fn waited(&self, nanoseconds: u64) {
-        if nanoseconds > 0 {
-            let word = self.book.world.of(self.book.rank, block::WAITED);
-            word.store(
-                word.load(Ordering::Relaxed) + nanoseconds,
-                Ordering::Relaxed,
-            );
-        }
+        waited(&self.book, nanoseconds);
     }
 
     /// MPI's number for a rank of a communicator: the envelope's own.
@@ -139,13 +119,10 @@ impl Mpi {
                 &one
             }
         };
-        let mut watch = Watch {
-            world: &self.book.world,
-            run: self.book.run,
-            on,
-        };
+        let posted = &mut self.posted[..];
+        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, on);
         let (mut source, mut tag, mut length, mut waited) = (0, 0, 0, 0);
-        // SAFETY: the buffer is as long as it says, and the watch lives for the call.
+        // SAFETY: the buffer is as long as it says, and the vigil lives for the call.
         let code = unsafe {
             (self.library.shim.recv)(
                 of.comm as c_int,
@@ -156,79 +133,18 @@ impl Mpi {
                 &raw mut source,
                 &raw mut tag,
                 &raw mut length,
-                Watch::look,
-                (&raw mut watch).cast(),
+                Vigil::look,
+                (&raw mut vigil).cast(),
                 &raw mut waited,
             )
         };
+        let trouble = vigil.end();
         self.waited(waited);
         if code == GIVEN_UP {
-            let stopped = watch.is_stopped();
-            let gone = on.first().copied().unwrap_or(self.book.rank);
-            return Err(self.nobody(call, of, stopped, gone, on.to_vec()));
+            return Err(trouble.unwrap_or(Trouble::Stopped(call)));
         }
         self.checked(call, code)?;
         Ok(Came::of(source, tag, length))
-    }
-
-    /// Why a wait has ended without a message.
-    #[cold]
-    fn nobody(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        stopped: bool,
-        rank: u32,
-        on: Vec<u32>,
-    ) -> Trouble {
-        if stopped {
-            return Trouble::Stopped(call);
-        }
-        // SAFETY: it is the name of a type, in the artifact's memory.
-        let name = String::from_utf8_lossy(unsafe { of.name.as_slice() }).into_owned();
-        let waiting = Waiting {
-            call,
-            on,
-            tag: (of.tag != ANY_TAG).then_some(of.tag),
-            type_name: name,
-            place: Shared::place(&mut self.book, of),
-            comm: of.comm,
-            members: Vec::new(),
-            number: 0,
-            since: 0,
-        };
-        let state: State = self.book.world.state(rank);
-        Trouble::Told(Box::new(CommTold::Gone {
-            waiting,
-            rank,
-            state,
-        }))
-    }
-
-    /// Receives the body of a long message to where it belongs.
-    fn body(
-        &self,
-        call: Call,
-        comm: u32,
-        source: u32,
-        header: &Header,
-        to: *mut u8,
-    ) -> Result<(), Trouble> {
-        let mut waited = 0;
-        // SAFETY: whoever gives the place has made it as long.
-        let code = unsafe {
-            (self.library.shim.recv_body)(
-                comm as c_int,
-                to,
-                header.total,
-                Self::number(header.kind),
-                source.cast_signed(),
-                header.part.cast_signed(),
-                &raw mut waited,
-            )
-        };
-        self.waited(waited);
-        self.checked(call, code)
     }
 
     /// The message in the buffer, whole, for the queue.
@@ -239,30 +155,7 @@ impl Mpi {
         came: Came,
         whole: &[u8],
     ) -> Result<Message, Trouble> {
-        let from = self.from(comm, came.source)?;
-        let (header, name, data) = self.parts(comm, from, came, whole);
-        let data = if header.total as usize <= SHORT {
-            data[..header.total as usize].to_vec()
-        } else {
-            let mut body = vec![0; header.total as usize];
-            self.body(call, comm, came.source, &header, body.as_mut_ptr())?;
-            body
-        };
-        Ok(Message {
-            from,
-            header,
-            name: name.to_vec(),
-            data,
-        })
-    }
-
-    /// The rank of the world that is this one of the communicator.
-    #[inline]
-    fn from(&self, comm: u32, source: u32) -> Result<u32, Trouble> {
-        match comm {
-            0 => Ok(source),
-            _ => Ok(self.book.comm(comm)?.members[source as usize]),
-        }
+        stored(self.library, &self.book, call, comm, came, whole)
     }
 
     /// Gives the message in the buffer to the want, or stores it.
@@ -274,8 +167,8 @@ impl Mpi {
         came: Came,
         want: &mut Want<'_>,
     ) -> Result<(), Trouble> {
-        let from = self.from(of.comm, came.source)?;
-        let (header, name, data) = self.parts(of.comm, from, came, &self.buffer[..]);
+        let from = world_rank(&self.book, of.comm, came.source)?;
+        let (header, name, data) = parts(&self.book, of.comm, from, came, &self.buffer[..]);
         let Some(target) = want.open(from, &header, || name.to_vec()) else {
             let message = self.stored(call, of.comm, came, &self.buffer[..])?;
             self.book.queue.push_back(message);
@@ -285,7 +178,16 @@ impl Mpi {
             // SAFETY: the target was made for the message's length.
             unsafe { target.take(0, data.as_ptr(), header.total as usize) };
         } else {
-            self.body(call, of.comm, came.source, &header, target.to)?;
+            let to = target.to;
+            body(
+                self.library,
+                &self.book,
+                call,
+                of.comm,
+                came.source,
+                &header,
+                to,
+            )?;
         }
         self.book.count_taken(&header, from);
         want.done(from, &header);
@@ -329,21 +231,19 @@ impl Mpi {
         wait: bool,
     ) -> Result<bool, Trouble> {
         while let Some(Handle(handle)) = self.posted[at].handles.first().copied() {
+            let sends = self.posted[at].of.is_none();
             let on: Vec<u32> = match self.posted[at].of {
                 Some((wanted, comm)) => match wanted.from {
                     Some(rank) => vec![rank],
                     None => self.book.comm(comm)?.members.to_vec(),
                 },
-                None => Vec::new(),
+                None => vec![self.posted[at].to],
             };
-            let mut watch = Watch {
-                world: &self.book.world,
-                run: self.book.run,
-                on: &on,
-            };
-            let check = (!on.is_empty()).then_some(Watch::look as crate::engine::mpi::shim::Check);
+            let posted = &mut self.posted[..];
+            let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &on);
+            (vigil.sends, vigil.waited) = (sends, Some(at));
             let (mut done, mut source, mut tag, mut length, mut waited) = (0, 0, 0, 0, 0);
-            // SAFETY: the handle is one of MPI's that has not ended, and the watch lives for the call.
+            // SAFETY: the handle is one of MPI's that has not ended, and the vigil lives for the call.
             let code = unsafe {
                 (self.library.shim.end)(
                     handle,
@@ -352,16 +252,15 @@ impl Mpi {
                     &raw mut source,
                     &raw mut tag,
                     &raw mut length,
-                    check,
-                    (&raw mut watch).cast(),
+                    Some(Vigil::look),
+                    (&raw mut vigil).cast(),
                     &raw mut waited,
                 )
             };
+            let trouble = vigil.end();
             self.waited(waited);
             if code == GIVEN_UP {
-                let stopped = watch.is_stopped();
-                let gone = on.first().copied().unwrap_or_default();
-                return Err(self.nobody(call, of, stopped, gone, on));
+                return Err(trouble.unwrap_or(Trouble::Stopped(call)));
             }
             self.checked(call, code)?;
             if done == 0 {
@@ -380,19 +279,10 @@ impl Mpi {
 
     /// Lets go of sends that are done and that nobody asks for.
     pub(super) fn tidy(&mut self) {
-        let nobody = Envelope {
-            comm: 0,
-            peer: 0,
-            tag: 0,
-            kind: Kind::NOTHING,
-            name: regatta_cell::host::Bytes::of(&[]),
-            file: regatta_cell::host::Bytes::of(&[]),
-            line: 0,
-        };
         for at in (0..self.posted.len()).rev() {
             let is_send = self.posted[at].of.is_none();
             if is_send
-                && matches!(self.advance(at, Call::Wait, &nobody, false), Ok(true))
+                && matches!(self.advance(at, Call::Wait, &NOBODY, false), Ok(true))
                 && self.posted[at].forgotten
             {
                 self.posted.remove(at);
@@ -440,8 +330,8 @@ impl Mpi {
             peer: source.unsigned_abs(),
             tag,
             kind: Kind::NOTHING,
-            name: regatta_cell::host::Bytes::of(&[]),
-            file: regatta_cell::host::Bytes::of(&[]),
+            name: Bytes::of(&[]),
+            file: Bytes::of(&[]),
             line: 0,
         };
         let came = self.receive(call, &of)?;
@@ -449,4 +339,92 @@ impl Mpi {
         self.book.queue.push_back(message);
         Ok(())
     }
+}
+
+fn checked(library: &Library, call: Call, code: c_int) -> Result<(), Trouble> {
+    if code == 0 {
+        return Ok(());
+    }
+    let text = library.shim.checked(code).err().unwrap_or_default();
+    Err(words::of(call, &format!("MPI says: {text}")))
+}
+
+fn waited(book: &Shared, nanoseconds: u64) {
+    if nanoseconds > 0 {
+        let word = book.world.of(book.rank, block::WAITED);
+        word.store(
+            word.load(Ordering::Relaxed) + nanoseconds,
+            Ordering::Relaxed,
+        );
+    }
+}
+
+/// The rank of the world that is this one of the communicator.
+#[inline]
+fn world_rank(book: &Shared, comm: u32, source: u32) -> Result<u32, Trouble> {
+    match comm {
+        0 => Ok(source),
+        _ => Ok(book.comm(comm)?.members[source as usize]),
+    }
+}
+
+/// Receives the body of a long message to where it belongs.
+fn body(
+    library: &Library,
+    book: &Shared,
+    call: Call,
+    comm: u32,
+    source: u32,
+    header: &Header,
+    to: *mut u8,
+) -> Result<(), Trouble> {
+    let mut time = 0;
+    // SAFETY: whoever gives the place has made it as long.
+    let code = unsafe {
+        (library.shim.recv_body)(
+            comm as c_int,
+            to,
+            header.total,
+            Mpi::number(header.kind),
+            source.cast_signed(),
+            header.part.cast_signed(),
+            &raw mut time,
+        )
+    };
+    waited(book, time);
+    checked(library, call, code)
+}
+
+/// The message that lies here, whole, for the queue.
+pub(super) fn stored(
+    library: &Library,
+    book: &Shared,
+    call: Call,
+    comm: u32,
+    came: Came,
+    whole: &[u8],
+) -> Result<Message, Trouble> {
+    let from = world_rank(book, comm, came.source)?;
+    let (header, name, data) = parts(book, comm, from, came, whole);
+    let data = if header.total as usize <= SHORT {
+        data[..header.total as usize].to_vec()
+    } else {
+        let mut data = vec![0; header.total as usize];
+        body(
+            library,
+            book,
+            call,
+            comm,
+            came.source,
+            &header,
+            data.as_mut_ptr(),
+        )?;
+        data
+    };
+    Ok(Message {
+        from,
+        header,
+        name: name.to_vec(),
+        data,
+    })
 }

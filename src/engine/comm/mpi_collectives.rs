@@ -72,7 +72,7 @@ impl Mpi {
 
     /// Numbers of eight bytes, exchanged in the same way as what follows.
     #[expect(clippy::too_many_arguments, reason = "what MPI's own calls take")]
-    fn words(
+    pub(super) fn words(
         &self,
         call: Call,
         of: &Envelope,
@@ -128,7 +128,7 @@ impl Mpi {
     }
 
     pub(super) fn meet(&mut self, of: &Envelope) -> Result<(), Trouble> {
-        self.book.comm(of.comm)?;
+        self.arrive(Call::Barrier, of)?;
         // SAFETY: the communicator is one of the shim's.
         let code = unsafe { (self.library.shim.barrier)(of.comm as c_int) };
         self.checked(Call::Barrier, code)
@@ -144,6 +144,7 @@ impl Mpi {
         let call = Call::Broadcast;
         let root = self.root(call, of)?;
         let is_root = self.book.comm(of.comm)?.rank.cast_signed() == root;
+        self.arrive(call, of)?;
         let mut about = [value.len() as u64, u64::from(of.kind.0)];
         self.words(call, of, 0, &[], &mut about, 2, root)?;
         let [total, kind] = about;
@@ -219,6 +220,7 @@ impl Mpi {
                 &format!("{} parts for {ranks} ranks", parts.len()),
             ));
         }
+        self.arrive(call, of)?;
         let mut about = vec![0; 2 * comes.max(1)];
         self.words(call, of, how as c_int, &given, &mut about, 2, root)?;
         about.truncate(2 * comes);
@@ -297,7 +299,7 @@ impl Mpi {
             Reduction::Root => self.root(call, of)?,
             _ => 0,
         };
-        self.book.comm(of.comm)?;
+        self.arrive(call, of)?;
         let (number, _) = Self::number_of(of);
         // SAFETY: `to` has room for as many numbers, where they come.
         let code = unsafe {
@@ -323,6 +325,7 @@ impl Mpi {
         let (Ok(color), Ok(key)) = (c_int::try_from(color), c_int::try_from(key)) else {
             return Err(words::of(call, "MPI's colors and keys are less than 2^31"));
         };
+        self.arrive(call, of)?;
         let mut members = vec![0; ranks];
         let (mut number, mut rank, mut size) = (0, 0, 0);
         // SAFETY: there is room for as many members as the communicator has that is split.
@@ -347,6 +350,7 @@ impl Mpi {
             calls: 0,
         };
         self.book.comms.insert(number.unsigned_abs(), comm);
+        self.name(call, of, number.unsigned_abs())?;
         Ok(number.unsigned_abs())
     }
 }

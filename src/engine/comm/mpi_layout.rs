@@ -141,42 +141,48 @@ impl Mpi {
         }
         Some(header)
     }
+}
 
-    /// The header of a message on this communicator that lies here, its name and what else came along.
-    #[inline]
-    pub(super) fn parts<'a>(&self, comm: u32, from: u32, came: Came, whole: &'a [u8]) -> Parts<'a> {
-        let (brief, rest) = whole.split_at(BRIEF);
-        if came.length <= BARE {
-            let world = &self.book.world;
-            let form = world.word(world.layout().form(from, self.book.rank));
-            let form = form.load(Ordering::Acquire);
-            let header = Header {
-                total: came.length as u64,
-                cell: (form >> 32) as u32,
-                line: (form >> 16) as u16,
-                kind: form as u16,
-                tag: came.tag,
-                first: true,
-                comm,
-                ..Header::default()
-            };
-            return (header, &[], brief);
-        }
-        // SAFETY: its bytes lie there, in whatever alignment.
-        let brief = unsafe { brief.as_ptr().cast::<Brief>().read_unaligned() };
+/// The header of a message on this communicator that lies here, its name and what else came along.
+#[inline]
+pub(super) fn parts<'a>(
+    book: &Shared,
+    comm: u32,
+    from: u32,
+    came: Came,
+    whole: &'a [u8],
+) -> Parts<'a> {
+    let (brief, rest) = whole.split_at(BRIEF);
+    if came.length <= BARE {
+        let world = &book.world;
+        let form = world.word(world.layout().form(from, book.rank));
+        let form = form.load(Ordering::Acquire);
         let header = Header {
-            total: brief.total,
-            cell: brief.cell,
-            tag: brief.tag,
-            line: brief.line,
-            kind: brief.kind,
-            name: brief.name,
-            part: brief.body.into(),
+            total: came.length as u64,
+            cell: (form >> 32) as u32,
+            line: (form >> 16) as u16,
+            kind: form as u16,
+            tag: came.tag,
             first: true,
             comm,
             ..Header::default()
         };
-        let (name, data) = rest.split_at(usize::from(header.name).min(rest.len()));
-        (header, name, data)
+        return (header, &[], brief);
     }
+    // SAFETY: its bytes lie there, in whatever alignment.
+    let brief = unsafe { brief.as_ptr().cast::<Brief>().read_unaligned() };
+    let header = Header {
+        total: brief.total,
+        cell: brief.cell,
+        tag: brief.tag,
+        line: brief.line,
+        kind: brief.kind,
+        name: brief.name,
+        part: brief.body.into(),
+        first: true,
+        comm,
+        ..Header::default()
+    };
+    let (name, data) = rest.split_at(usize::from(header.name).min(rest.len()));
+    (header, name, data)
 }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
 
 use super::matching::Message;
-use super::mpi::{Handle, Mpi, Posted};
+use super::mpi::{Handle, Mpi, NOBODY, Posted};
 use super::mpi_collectives::Collective;
 use super::mpi_layout::{Came, SHORT, WHOLE};
 use super::shared::want;
@@ -19,7 +19,11 @@ impl Transport for Mpi {
 
     fn end(&mut self) {
         self.tidy();
+        if !self.posted.is_empty() {
+            self.finish_sending(&NOBODY);
+        }
         self.book.end();
+        self.take_the_last(&NOBODY);
     }
 
     fn place(&self, comm: u32) -> Result<(u32, u32), Trouble> {
@@ -37,42 +41,32 @@ impl Transport for Mpi {
         if let Some(header) = self.bare(of, value, to) {
             let (comm, length) = (of.comm as c_int, value.len() as c_int);
             let send = self.library.shim.send;
+            self.book.count(&header, to, header.total);
             // SAFETY: the bytes are there for the call.
             let code = unsafe { send(comm, value.as_ptr(), length, Self::peer(of), of.tag) };
-            self.book.count(&header, to, header.total);
             return self.checked(call, code);
         }
-        let (header, _) = self.prepare(call, of, value)?;
-        let mut waited = 0;
+        let is_long = value.len() > SHORT;
+        let (header, to) = self.prepare(call, of, value)?;
+        if is_long && let Err(gone) = self.must_be_there(call, of, to) {
+            self.book.count_back(to, header.total);
+            return Err(gone);
+        }
         // SAFETY: the bytes are there for the call.
         let code = unsafe {
-            let shim = &self.library.shim;
-            let (comm, to) = (of.comm as c_int, Self::peer(of));
-            let first = (shim.send)(
-                comm,
+            (self.library.shim.send)(
+                of.comm as c_int,
                 self.going.as_ptr(),
                 self.going.len() as c_int,
-                to,
+                Self::peer(of),
                 of.tag,
-            );
-            if first == 0 && value.len() > SHORT {
-                let (length, number) = (header.total, Self::number(header.kind));
-                let tag = header.part.cast_signed();
-                (shim.send_body)(
-                    comm,
-                    value.as_ptr(),
-                    length,
-                    number,
-                    to,
-                    tag,
-                    &raw mut waited,
-                )
-            } else {
-                first
-            }
+            )
         };
-        self.waited(waited);
-        self.checked(call, code)
+        self.checked(call, code)?;
+        match is_long {
+            true => self.send_body(call, of, &header, value),
+            false => Ok(()),
+        }
     }
 
     fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
@@ -83,7 +77,7 @@ impl Transport for Mpi {
                 "a message that is not waited for has at most 1 GiB on MPI",
             ));
         }
-        let (header, _) = self.prepare(call, of, value)?;
+        let (header, to) = self.prepare(call, of, value)?;
         self.tidy();
         let mut posted = Posted {
             request: self.next_request(),
@@ -94,6 +88,7 @@ impl Transport for Mpi {
             } else {
                 Vec::new()
             },
+            to,
             of: None,
             message: None,
             forgotten: false,
@@ -141,6 +136,7 @@ impl Transport for Mpi {
             handles: Vec::new(),
             whole: Box::default(),
             body: Vec::new(),
+            to: 0,
             of: Some((wanted, of.comm)),
             message: None,
             forgotten: false,

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::judge::Way;
 use super::mpi::Mpi;
 use super::shared::Shared;
 use super::world::World;
@@ -169,10 +170,10 @@ fn open(seat: &Seat) -> Result<Kept, String> {
         let size = world.size();
         return Err(format!("there is no rank {} among {size}", seat.rank));
     }
-    let book = Shared::new(world.clone(), seat.rank);
+    let book = |way| Shared::new(world.clone(), seat.rank, way);
     let mut transport: Box<dyn Transport + Send> = match mpi() {
-        Some(library) if seat.pool.is_none() => Box::new(Mpi::new(book, library)),
-        _ => Box::new(book),
+        Some(library) if seat.pool.is_none() => Box::new(Mpi::new(book(Way::Mpi), library)),
+        _ => Box::new(book(Way::Memory)),
     };
     transport.begin();
     Ok(Kept { world, transport })

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind};
 
+use super::judge::Way;
 use super::matching::{
     LONGEST_NAME, Message, Posted, Refusal, Target, Want, WantState, Wanted, Why,
 };
@@ -25,6 +26,8 @@ pub(super) use calls::want;
 pub struct Shared {
     pub(super) world: Arc<World>,
     pub(super) rank: u32,
+    /// How its ranks speak.
+    pub(super) way: Way,
     /// The run of the cell under way.
     pub(super) run: u64,
     peers: Vec<Option<Box<Peer>>>,
@@ -34,6 +37,8 @@ pub struct Shared {
     requests: Request,
     /// By number; the world's own is 0.
     pub(super) comms: BTreeMap<u32, Comm>,
+    /// On MPI: the numbers in the world of communicators that have other numbers in this process.
+    pub(super) contexts: BTreeMap<u32, u32>,
     /// Places of calls, as they were looked up: the file's name in memory, and the line.
     known: Vec<(*const u8, u32, Option<Place>)>,
     /// For a collective's own use.
@@ -149,7 +154,7 @@ impl Work<'_, '_> {
 }
 
 impl Shared {
-    pub fn new(world: Arc<World>, rank: u32) -> Self {
+    pub fn new(world: Arc<World>, rank: u32, way: Way) -> Self {
         let size = world.size();
         let all = Comm {
             members: (0..size).collect(),
@@ -158,12 +163,14 @@ impl Shared {
         };
         Self {
             rank,
+            way,
             run: 0,
             peers: (0..size).map(|_| None).collect(),
             queue: VecDeque::new(),
             posted: VecDeque::new(),
             requests: 0,
             comms: BTreeMap::from([(0, all)]),
+            contexts: BTreeMap::new(),
             known: Vec::new(),
             spare: Vec::new(),
             world,

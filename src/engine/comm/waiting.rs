@@ -89,7 +89,7 @@ impl Shared {
     }
 
     /// Adds to what the rank has waited.
-    fn note(&self, began: u64, now: u64, sends: bool) {
+    pub(super) fn note(&self, began: u64, now: u64, sends: bool) {
         let (word, kind) = match sends {
             true => (block::SENDING, SpanKind::Send),
             false => (block::WAITED, SpanKind::Wait),
@@ -187,7 +187,12 @@ impl Shared {
     }
 
     /// Whether the wait is one that ends.
-    fn look_around(&self, waiting: &Waiting, number: u64, began: u64) -> Result<(), Trouble> {
+    pub(super) fn look_around(
+        &self,
+        waiting: &Waiting,
+        number: u64,
+        began: u64,
+    ) -> Result<(), Trouble> {
         let world = &self.world;
         let call = waiting.call;
         if world.of(self.rank, block::CONDEMNED).load(Ordering::SeqCst) == number {
@@ -207,7 +212,7 @@ impl Shared {
         if wants_room {
             return self.must_be_alive(waiting);
         }
-        if let Some(deadlock) = deadlock_of(world, self.rank) {
+        if let Some(deadlock) = deadlock_of(world, self.rank, self.way) {
             return self.end_deadlock(deadlock, waiting);
         }
         if world.is_retired() {
@@ -296,7 +301,7 @@ fn word_off(shared: &Shared) {
     word.store(0, Ordering::SeqCst);
 }
 
-fn gone(waiting: &Waiting, rank: u32, state: State) -> Trouble {
+pub(super) fn gone(waiting: &Waiting, rank: u32, state: State) -> Trouble {
     Trouble::Told(Box::new(CommTold::Gone {
         waiting: waiting.clone(),
         rank,

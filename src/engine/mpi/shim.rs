@@ -56,7 +56,6 @@ shim! {
     recv = b"regatta_mpi_recv\0": fn(
         c_int, *mut u8, c_int, c_int, c_int, *mut c_int, *mut c_int, *mut c_int, Check, *mut c_void, *mut u64,
     ) -> c_int;
-    send_body = b"regatta_mpi_send_body\0": fn(c_int, *const u8, u64, c_int, c_int, c_int, *mut u64) -> c_int;
     recv_body = b"regatta_mpi_recv_body\0": fn(c_int, *mut u8, u64, c_int, c_int, c_int, *mut u64) -> c_int;
     isend = b"regatta_mpi_isend\0": fn(c_int, c_int, *const u8, u64, c_int, c_int, c_int) -> *mut c_void;
     irecv = b"regatta_mpi_irecv\0": fn(c_int, c_int, *mut u8, u64, c_int, c_int, c_int) -> *mut c_void;

@@ -68,6 +68,15 @@ impl Shared {
         }
     }
 
+    /// A message that was counted does not go.
+    pub(in crate::engine::comm) fn count_back(&self, to: u32, bytes: u64) {
+        let at = self.world.layout().row(self.rank, to);
+        for (word, less) in [(row::SENT, 1), (row::SENT_BYTES, bytes)] {
+            let word = self.world.word(at + word);
+            word.store(word.load(Ordering::Relaxed) - less, Ordering::SeqCst);
+        }
+    }
+
     /// Notes a message that user code has received, or that was dropped.
     #[inline]
     pub(in crate::engine::comm) fn count_taken(&self, header: &Header, from: u32) {
