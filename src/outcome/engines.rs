@@ -53,6 +53,13 @@ pub enum MpiFault {
     Twice(usize),
     /// One says something else than engines do.
     NotAnEngine(String),
+    /// So few of them have come in this time; what was to start them says this.
+    Late {
+        come: usize,
+        size: usize,
+        seconds: u64,
+        says: String,
+    },
     /// What was to start them ended with this status, and said nothing.
     Ended(i32),
 }

@@ -54,7 +54,25 @@ impl fmt::Display for MpiFault {
             ),
             Self::Twice(rank) => write!(f, "two processes are rank {rank}"),
             Self::NotAnEngine(says) => write!(f, "an engine says {says}"),
-            Self::Ended(status) => write!(f, "it ended with exit status {status}"),
+            Self::Late {
+                come,
+                size,
+                seconds,
+                says,
+            } => {
+                let come = match come {
+                    0 => "none".to_owned(),
+                    come => come.to_string(),
+                };
+                write!(f, "{come} of {size} have come within {seconds} s")?;
+                match says.is_empty() {
+                    true => write!(f, ", and what was to start them says nothing"),
+                    false => write!(f, "; what was to start them says: {says}"),
+                }
+            }
+            Self::Ended(status) => {
+                write!(f, "what was to start them ended with exit status {status}")
+            }
         }
     }
 }

@@ -153,21 +153,20 @@ fn compilers(launcher: &str, chosen: Option<&str>) -> Vec<Vec<String>> {
 }
 
 /// The launcher's words, with how many engines there are, and what Open MPI needs here: it starts no processes as root,
-/// and none beyond the number of cores, unless it is told to.
+/// and none beyond the number of cores, unless it is told to. The user's own words on that hold.
 fn command(words: &[String], version: &str, root: bool) -> Vec<String> {
     let mut command = words.to_vec();
-    let mut add = |word: &str| {
-        if !command.iter().any(|other| other == word) {
-            command.push(word.to_owned());
-        }
-    };
+    let has = |part: &str| words.iter().any(|word| word.to_lowercase().contains(part));
     if is_open_mpi(version) {
-        if root {
-            add("--allow-run-as-root");
+        // In front of the user's, behind which a program may stand that starts engines in its own way.
+        if !has("oversubscribe") {
+            command.insert(1, "--oversubscribe".to_owned());
         }
-        add("--oversubscribe");
+        if root && !has("--allow-run-as-root") {
+            command.insert(1, "--allow-run-as-root".to_owned());
+        }
     }
-    if !command.iter().any(|word| word.contains("{n}")) {
+    if !has("{n}") {
         command.extend(["-n".to_owned(), "{n}".to_owned()]);
     }
     command
@@ -247,6 +246,10 @@ mod tests {
         assert_eq!(
             told("mpirun --oversubscribe -np {n}", OPEN, false),
             "mpirun --oversubscribe -np {n}"
+        );
+        assert_eq!(
+            told("mpirun --nooversubscribe -n {n} numactl -l", OPEN, true),
+            "mpirun --allow-run-as-root --nooversubscribe -n {n} numactl -l"
         );
     }
 

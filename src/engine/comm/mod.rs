@@ -8,6 +8,8 @@ mod meeting;
 mod mpi;
 mod mpi_collectives;
 mod mpi_layout;
+mod mpi_meeting;
+mod mpi_sending;
 mod mpi_transport;
 mod mpi_waiting;
 mod numbers;

@@ -4,37 +4,17 @@
 
 use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{Ordering, fence};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use regatta_cell::comm::table::{ANY_TAG, Envelope, Kind};
 
-use super::meeting::{Arrival, Meeting};
-use super::mpi::{Handle, Mpi, Posted, stored};
+use super::Trouble;
+use super::mpi::{Handle, Posted, stored};
 use super::mpi_layout::{Came, WHOLE};
-use super::ring::Header;
 use super::shared::Shared;
-use super::waiting::gone;
-use super::{Trouble, judge, words};
 use crate::engine::mpi::Mpi as Library;
 use crate::wire::monotonic;
-use crate::wire::world::{Call, State, Waiting, block, header, meeting, row};
-
-/// So long a rank that waits for a collective call to begin stays awake, nanoseconds, and so often it looks around.
-const AWAKE: u64 = 100_000;
-const BETWEEN_LOOKS: u64 = 500_000;
-
-/// After so long it lets others have the processor.
-const ALONE: u64 = 5_000;
-
-/// So long the last messages of a cell may take to come, nanoseconds.
-const LAST: u64 = 200_000_000;
-
-/// MPI sends at most so many bytes in one message.
-const LONGEST: usize = 1 << 30;
-
-/// Looks between two looks at the clock.
-const LOOKS: u32 = 64;
+use crate::wire::world::{Call, Waiting, block, row};
 
 /// A wait.
 pub(super) struct Vigil<'a> {
@@ -100,7 +80,7 @@ impl<'a> Vigil<'a> {
         0
     }
 
-    fn looks_in_vain(&mut self) -> bool {
+    pub fn looks_in_vain(&mut self) -> bool {
         if self.trouble.is_some() {
             return true;
         }
@@ -124,7 +104,7 @@ impl<'a> Vigil<'a> {
         self.trouble.is_some()
     }
 
-    fn describe(&mut self) -> Waiting {
+    pub fn describe(&mut self) -> Waiting {
         let of = self.of;
         let is_collective = self.call.is_collective();
         let type_name = match of.kind {
@@ -162,7 +142,7 @@ impl<'a> Vigil<'a> {
     }
 
     /// Takes what has come from MPI, and notes how much that is.
-    fn drain(&mut self) {
+    pub fn drain(&mut self) {
         // What cannot be taken is found by whoever asks for it.
         let _ = self.drain_posted();
         let comms: Vec<u32> = self.book.comms.keys().copied().collect();
@@ -252,7 +232,7 @@ impl<'a> Vigil<'a> {
         Ok(true)
     }
 
-    fn note_arrived(&self) {
+    pub fn note_arrived(&self) {
         let (world, rank) = (&self.book.world, self.book.rank);
         let mut here = vec![0_u64; world.size() as usize];
         let posted = self.posted.iter().filter_map(|it| it.message.as_ref());
@@ -276,242 +256,7 @@ extern "C" fn goes_on(_: *mut c_void) -> c_int {
 
 impl Shared {
     /// The number of a communicator in the world, the same for all its members.
-    fn context(&self, comm: u32) -> u32 {
+    pub(super) fn context(&self, comm: u32) -> u32 {
         self.contexts.get(&comm).copied().unwrap_or(comm)
     }
-}
-
-impl Mpi {
-    /// Waits until all members have come to a collective call of this kind; only then MPI's own call begins.
-    pub(super) fn arrive(&mut self, call: Call, of: &Envelope) -> Result<(), Trouble> {
-        let comm = self.book.comm(of.comm)?;
-        let (members, rank) = (comm.members.clone(), comm.rank);
-        if members.len() < 2 {
-            return Ok(());
-        }
-        let context = self.book.context(of.comm);
-        let world = self.book.world.clone();
-        let place = Meeting::of(&world, context);
-        let round = match place.arrive(members.len(), rank, call) {
-            Arrival::Last(round) => {
-                for member in members.iter() {
-                    world.wake(*member);
-                }
-                round
-            }
-            Arrival::Early(round) => {
-                self.wait_to_begin(call, of, &members, place, round)?;
-                round
-            }
-        };
-        match place.crossed(round) {
-            None => Ok(()),
-            Some(crossed) => {
-                let is_other = |(_, other): &&(u32, Call)| *other != call;
-                let other = crossed.iter().find(is_other).unwrap_or(&crossed[1]);
-                let (of, theirs) = (members[other.0 as usize], other.1.name());
-                Err(words::of(
-                    call,
-                    &format!(
-                        "rank {of} is in `comm::{theirs}` meanwhile: all ranks make the same calls in the same order"
-                    ),
-                ))
-            }
-        }
-    }
-
-    fn wait_to_begin(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        members: &[u32],
-        place: Meeting<'_>,
-        round: u64,
-    ) -> Result<(), Trouble> {
-        let world = self.book.world.clone();
-        let rank = self.book.rank;
-        let posted = &mut self.posted[..];
-        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
-        vigil.round = round;
-        let began = monotonic();
-        let (mut now, mut looked) = (began, began);
-        let mut has_turned = false;
-        let has_begun = || place.round() != round;
-        'waits: loop {
-            for _ in 0..LOOKS {
-                if has_begun() {
-                    break 'waits;
-                }
-                std::hint::spin_loop();
-            }
-            now = monotonic();
-            if now - looked > BETWEEN_LOOKS {
-                looked = now;
-                vigil.on = Cow::Owned(missing(&vigil, members, &world));
-                if vigil.looks_in_vain() && place.turn_back(round) {
-                    has_turned = true;
-                    break;
-                }
-            }
-            if now - began > AWAKE {
-                let heard = world.lie_down(rank);
-                fence(Ordering::SeqCst);
-                if !has_begun() {
-                    world.sleep(rank, heard, Duration::from_nanos(BETWEEN_LOOKS));
-                }
-                world.get_up(rank);
-            } else if now - began > ALONE {
-                std::thread::yield_now();
-            }
-        }
-        let trouble = vigil.end();
-        self.book.note(began, now.max(began), false);
-        match trouble {
-            Some(trouble) if has_turned => Err(trouble),
-            _ => Ok(()),
-        }
-    }
-
-    /// Of much that is to be sent, and that is counted already: its receiver is one that may take it. When it leaves
-    /// later it takes what was counted.
-    pub(super) fn must_be_there(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        to: u32,
-    ) -> Result<(), Trouble> {
-        fence(Ordering::SeqCst);
-        let state = self.book.world.state(to);
-        if matches!(state, State::Running | State::Due) {
-            return Ok(());
-        }
-        let (posted, to) = (&mut self.posted[..], [to]);
-        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &to);
-        Err(gone(&vigil.describe(), to[0], state))
-    }
-
-    /// The cell has ended: what it has posted still goes, as long as there is somebody to take it.
-    pub(super) fn finish_sending(&mut self, nobody: &Envelope) {
-        for at in 0..self.posted.len() {
-            if self.posted[at].of.is_none() {
-                // Its memory stays, whether it has gone or not.
-                let _ = self.advance(at, Call::Wait, nobody, true);
-            }
-        }
-    }
-
-    /// The rank has left its cell: what was sent to it before is taken in, as its senders may wait for that.
-    pub(super) fn take_the_last(&mut self, nobody: &Envelope) {
-        let (rank, size) = (self.book.rank, self.book.world.size());
-        let since = monotonic();
-        fence(Ordering::SeqCst);
-        let posted = &mut self.posted[..];
-        let mut vigil = Vigil::new(
-            self.library,
-            &mut self.book,
-            posted,
-            Call::Probe,
-            nobody,
-            &[],
-        );
-        while monotonic() - since < LAST {
-            vigil.note_arrived();
-            let world = &vigil.book.world;
-            if !(0..size).any(|from| judge::comes(world, rank, from)) {
-                break;
-            }
-            vigil.drain();
-            std::thread::yield_now();
-        }
-    }
-
-    /// Sends what a header was sent of, and takes in what comes meanwhile, also from one that does the same.
-    pub(super) fn send_body(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        header: &Header,
-        value: &[u8],
-    ) -> Result<(), Trouble> {
-        let posted = &mut self.posted[..];
-        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
-        let shim = &self.library.shim;
-        let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
-        let (mut code, mut time) = (0, 0);
-        for part in value.chunks(LONGEST) {
-            let (comm, to, length) = (of.comm as c_int, Self::peer(of), part.len() as u64);
-            let (mut done, mut source, mut got, mut count) = (0, 0, 0, 0);
-            // SAFETY: the bytes are there until the request has ended, and it is not left before.
-            code = unsafe {
-                let handle = (shim.isend)(comm, 1, part.as_ptr(), length, number, to, tag);
-                if handle.is_null() {
-                    return Err(words::of(call, "MPI does not take the message"));
-                }
-                (shim.end)(
-                    handle,
-                    1,
-                    &raw mut done,
-                    &raw mut source,
-                    &raw mut got,
-                    &raw mut count,
-                    Some(Vigil::take_in),
-                    (&raw mut vigil).cast(),
-                    &raw mut time,
-                )
-            };
-            if code != 0 {
-                break;
-            }
-        }
-        drop(vigil);
-        self.waited(time);
-        self.checked(call, code)
-    }
-
-    /// Numbers a communicator that was just made, the same in all its members; MPI's own numbers are each process's.
-    pub(super) fn name(&mut self, call: Call, of: &Envelope, local: u32) -> Result<(), Trouble> {
-        let rank = self.book.comm(local)?.rank;
-        let mut number = [0];
-        if rank == 0 {
-            let next = self.book.world.word(header::CONTEXTS);
-            number[0] = next.fetch_add(1, Ordering::SeqCst) + 1;
-        }
-        let made = Envelope {
-            comm: local,
-            peer: 0,
-            tag: of.tag,
-            kind: of.kind,
-            name: regatta_cell::host::Bytes::of(&[]),
-            file: of.file,
-            line: of.line,
-        };
-        self.words(call, &made, 0, &[], &mut number, 1, 0)?;
-        let [number] = number;
-        match u32::try_from(number) {
-            Ok(number) if number < meeting::MOST => {
-                self.book.contexts.insert(local, number);
-                Ok(())
-            }
-            _ => Err(words::of(
-                call,
-                &format!(
-                    "the pool has had {} communicators, and that is the most",
-                    meeting::MOST
-                ),
-            )),
-        }
-    }
-}
-
-/// Who has not come yet, as far as that is written down.
-fn missing(vigil: &Vigil<'_>, members: &[u32], world: &super::world::World) -> Vec<u32> {
-    let context = vigil.book.context(vigil.of.comm);
-    let is_here = |rank: u32| {
-        let waits = world.waiting(rank).map(|(_, waiting)| waiting);
-        waits.is_some_and(|it| {
-            it.call.is_collective() && it.comm == context && it.number == vigil.round
-        })
-    };
-    let others = members.iter().filter(|rank| **rank != vigil.book.rank);
-    others.copied().filter(|rank| !is_here(*rank)).collect()
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -24,6 +24,10 @@ use crate::wire::{Channel, Payload, VERSION, WireError, monotonic};
 
 /// How often a thread that waits for engines looks whether `mpiexec` still runs.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How long engines may take to come. Shorter than the session waits for them, so that what their launcher has to say is
+/// told.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// Starts the engines of an MPI pool, in the order of their ranks.
 pub fn start(
@@ -144,22 +148,25 @@ fn files() -> std::io::Result<PathBuf> {
 
 /// Reads what `mpiexec` says, and waits for its end.
 fn watch(mut guard: Child, world: &World) {
-    let mut said = Vec::new();
     if let Some(mut pipe) = guard.stdout.take() {
-        let _ = pipe.read_to_end(&mut said);
+        let mut part = [0; 4096];
+        while let Ok(read @ 1..) = pipe.read(&mut part) {
+            world.hears(&part[..read]);
+        }
     }
     let status = guard.wait().ok();
     let code = status.and_then(|status| status.code().or(status.signal().map(|it| 128 + it)));
-    world.ends(
-        String::from_utf8_lossy(&said).into_owned(),
-        code.unwrap_or(1),
-    );
+    world.ends(code.unwrap_or(1));
 }
 
 /// Takes the engines in: each is told the shim, and joins the world when it has initialised MPI.
 fn welcome(listener: &UnixListener, start: &MpiStart, world: &World) -> Result<(), String> {
     let mut come = Vec::new();
+    let until = Instant::now() + LIMIT;
     while come.len() < world.size() {
+        if Instant::now() > until {
+            return Err(late(come.len(), world));
+        }
         match listener.accept() {
             Ok((socket, _)) => come.extend(hello(socket, start, world)?),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -176,6 +183,8 @@ fn welcome(listener: &UnixListener, start: &MpiStart, world: &World) -> Result<(
     let mut seen = vec![false; world.size()];
     for mut joined in come {
         let Some(message) = receive(&mut joined.channel, world)? else {
+            // Nobody else reads what it has printed before it ended.
+            world.hears(&printed(&joined.pipes[2]));
             return Ok(());
         };
         match message {
@@ -204,6 +213,28 @@ fn welcome(listener: &UnixListener, start: &MpiStart, world: &World) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Not all engines have come in time.
+fn late(come: usize, world: &World) -> String {
+    let fault = MpiFault::Late {
+        come,
+        size: world.size(),
+        seconds: LIMIT.as_secs(),
+        says: world.said(),
+    };
+    fault.to_string()
+}
+
+/// What is left in a pipe whose writer has ended.
+fn printed(pipe: &OwnedFd) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
+    let read = nix::fcntl::fcntl(pipe, flags)
+        .map_err(std::io::Error::from)
+        .and_then(|_| Ok(rustix::io::read(pipe, &mut bytes)?));
+    bytes.truncate(read.unwrap_or_default());
+    bytes
 }
 
 /// What an engine says first; `None`: somebody who is not one.

@@ -29,16 +29,22 @@ pub fn cause(said: &str, status: i32) -> DeathCause {
 
 /// What it says when none of its processes has come to be an engine.
 pub fn summary(said: &str, status: i32) -> String {
-    let is_frame = |line: &str| line.chars().all(|letter| "-=*+ ".contains(letter));
-    let lines: Vec<&str> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !is_frame(line))
-        .collect();
-    match lines.is_empty() {
-        true => MpiFault::Ended(status).to_string(),
-        false => lines.into_iter().take(12).collect::<Vec<_>>().join("\n"),
+    match short(said) {
+        said if said.is_empty() => MpiFault::Ended(status).to_string(),
+        said => said,
     }
+}
+
+/// What it says without the frames that it draws, and each line once: all processes say the same.
+pub fn short(said: &str) -> String {
+    let is_frame = |line: &str| line.chars().all(|letter| "-=*+ ".contains(letter));
+    let mut lines: Vec<&str> = Vec::new();
+    for line in said.lines().map(str::trim).filter(|line| !is_frame(line)) {
+        if lines.len() < 12 && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
 }
 
 /// The number that follows these words, blanks between.
@@ -82,6 +88,9 @@ mod tests {
     fn of_what_did_not_start_the_words_are_passed_on() {
         assert_eq!(rank("no slots\n", 1), None);
         assert_eq!(summary("-----\nno slots\n-----\n", 1), "no slots");
-        assert_eq!(summary("", 3), "it ended with exit status 3");
+        assert_eq!(
+            summary("", 3),
+            "what was to start them ended with exit status 3"
+        );
     }
 }

@@ -16,6 +16,9 @@ use crate::wire::Channel;
 /// How long MPI may take to end the others when one has ended.
 const LATE: Duration = Duration::from_secs(2);
 
+/// More than this is not kept of what is printed, bytes.
+const MOST_SAID: usize = 1 << 20;
+
 /// How long the guard may take.
 const GUARD: Duration = Duration::from_secs(4);
 
@@ -38,14 +41,18 @@ pub struct World {
 struct State {
     /// By rank; until their links take them.
     joined: Vec<Option<Joined>>,
+    /// One has joined: what ends from now on is an engine.
+    has_begun: bool,
     /// While it is open, the guard lets `mpiexec` run.
     lifeline: Option<ChildStdin>,
     /// Who was gone first, and when.
     first: Option<(Rank, Instant)>,
     /// Why it cannot be used.
     refused: Option<String>,
-    /// What came of `mpiexec`: what it printed, and its exit status.
-    ended: Option<(String, i32)>,
+    /// What `mpiexec` has printed, and engines that did not get so far as to have somebody who reads it.
+    said: Vec<u8>,
+    /// The exit status of `mpiexec`.
+    ended: Option<i32>,
 }
 
 impl World {
@@ -72,7 +79,10 @@ impl World {
 
     /// An engine has joined.
     pub fn joins(&self, rank: usize, joined: Joined) {
-        self.state().joined[rank] = Some(joined);
+        let mut state = self.state();
+        state.joined[rank] = Some(joined);
+        state.has_begun = true;
+        drop(state);
         let _ = self.bells[rank].write(1);
     }
 
@@ -105,9 +115,21 @@ impl World {
         }
     }
 
+    /// Something was printed.
+    pub fn hears(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        let room = MOST_SAID.saturating_sub(state.said.len());
+        state.said.extend(bytes.iter().take(room));
+    }
+
+    /// What was printed by now, in short.
+    pub fn said(&self) -> String {
+        words::short(&String::from_utf8_lossy(&self.state().said))
+    }
+
     /// The guard has ended, and with it everything.
-    pub fn ends(&self, words: String, status: i32) {
-        self.state().ended = Some((words, status));
+    pub fn ends(&self, status: i32) {
+        self.state().ended = Some(status);
         self.changed.notify_all();
         for bell in &self.bells {
             let _ = bell.write(1);
@@ -138,17 +160,19 @@ impl World {
         if let Some(why) = &state.refused {
             return DeathCause::Launcher { says: why.clone() };
         }
-        let Some((said, status)) = &state.ended else {
+        let Some(status) = state.ended else {
             return DeathCause::Unknown;
         };
+        let said = &String::from_utf8_lossy(&state.said);
         let seen = state.first.map(|(rank, _)| rank);
-        match words::rank(said, self.size()).or(seen) {
+        let first = words::rank(said, self.size()).or(seen);
+        match first.filter(|_| state.has_begun) {
             None => DeathCause::Launcher {
-                says: words::summary(said, *status),
+                says: words::summary(said, status),
             },
             Some(first) if first != rank => DeathCause::Together { first },
             // A parent that was ended with its engine has told nothing.
-            Some(_) => own.unwrap_or_else(|| words::cause(said, *status)),
+            Some(_) => own.unwrap_or_else(|| words::cause(said, status)),
         }
     }
 }

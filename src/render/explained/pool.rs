@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::outcome::{EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause};
+use crate::outcome::{DeathCause, EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause};
 use crate::render::comm;
 
 pub(super) fn what(cause: &PoolCause) -> String {
@@ -20,6 +20,9 @@ pub(super) fn what(cause: &PoolCause) -> String {
             format!("{size} engines are too many for one machine")
         }
         PoolCause::NotStarted { why } => format!("an engine could not be started: {why}"),
+        PoolCause::DiedAtStart(DeathCause::Launcher { says }) => {
+            format!("the pool's engines did not start: {says}")
+        }
         PoolCause::DiedAtStart(cause) => format!("an engine died while it started: {cause}"),
         PoolCause::Mpi(cause) => mpi_what(cause),
         PoolCause::NoAnswer { engines, seconds } => {
@@ -79,6 +82,33 @@ fn mpi_hint(cause: &MpiCause) -> String {
     }
 }
 
+/// What to do about what a launcher says most.
+fn launcher_hint(says: &str) -> Option<String> {
+    let says_one_of = |parts: &[&str]| parts.iter().any(|part| says.contains(part));
+    let hint = if says_one_of(&["not enough slots", "allocated resources"]) {
+        "fewer engines: `-n N`; or more than there are slots: `--launcher 'mpiexec --oversubscribe -n {n}'`"
+    } else if says_one_of(&["waiting for resources"]) {
+        "fewer engines: `-n N`; or wait for an allocation first, and start `regatta` in it: `salloc -n N regatta`"
+    } else if says_one_of(&[
+        "engines run on their session's host",
+        "resolve host",
+        "No route to host",
+    ]) {
+        "the engines of an MPI pool run on the host of their session: no other host in `--launcher`, and of a hostfile \
+         this one alone"
+    } else if says_one_of(&[
+        "SLURM's PMI",
+        "PMI support",
+        "Exited with exit code",
+        "Invalid MPI type",
+    ]) {
+        "`srun` has to know the MPI: `--mpi=pmix` for Open MPI, `--mpi=pmi2` for MPICH; `srun --mpi=list` shows which there are"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
+}
+
 /// `a`, `b` or `c`
 fn or(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -114,6 +144,7 @@ pub(super) fn hint(cause: &PoolCause) -> Option<String> {
             "fewer engines need fewer processes and file descriptors: `-n N`".to_owned()
         }
         PoolCause::Mpi(cause) => mpi_hint(cause),
+        PoolCause::DiedAtStart(DeathCause::Launcher { says }) => return launcher_hint(says),
         PoolCause::DiedAtStart(_) | PoolCause::NoAnswer { .. } => return None,
     })
 }

@@ -1,0 +1,119 @@
+//! Long messages on MPI: their senders wait for whoever takes them. So who waits takes in what comes, and who leaves a
+//! cell takes what was sent to it before.
+
+use std::ffi::c_int;
+use std::sync::atomic::{Ordering, fence};
+
+use regatta_cell::comm::table::Envelope;
+
+use super::mpi::Mpi;
+use super::mpi_waiting::Vigil;
+use super::ring::Header;
+use super::waiting::gone;
+use super::{Trouble, judge, words};
+use crate::wire::monotonic;
+use crate::wire::world::{Call, State};
+
+/// So long the last messages of a cell may take to come, nanoseconds.
+const LAST: u64 = 200_000_000;
+
+/// MPI sends at most so many bytes in one message.
+const LONGEST: usize = 1 << 30;
+
+impl Mpi {
+    /// Of much that is to be sent, and that is counted already: its receiver is one that may take it. When it leaves
+    /// later it takes what was counted.
+    pub(super) fn must_be_there(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        to: u32,
+    ) -> Result<(), Trouble> {
+        fence(Ordering::SeqCst);
+        let state = self.book.world.state(to);
+        if matches!(state, State::Running | State::Due) {
+            return Ok(());
+        }
+        let (posted, to) = (&mut self.posted[..], [to]);
+        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &to);
+        Err(gone(&vigil.describe(), to[0], state))
+    }
+
+    /// The cell has ended: what it has posted still goes, as long as there is somebody to take it.
+    pub(super) fn finish_sending(&mut self, nobody: &Envelope) {
+        for at in 0..self.posted.len() {
+            if self.posted[at].of.is_none() {
+                // Its memory stays, whether it has gone or not.
+                let _ = self.advance(at, Call::Wait, nobody, true);
+            }
+        }
+    }
+
+    /// The rank has left its cell: what was sent to it before is taken in, as its senders may wait for that.
+    pub(super) fn take_the_last(&mut self, nobody: &Envelope) {
+        let (rank, size) = (self.book.rank, self.book.world.size());
+        let since = monotonic();
+        fence(Ordering::SeqCst);
+        let posted = &mut self.posted[..];
+        let mut vigil = Vigil::new(
+            self.library,
+            &mut self.book,
+            posted,
+            Call::Probe,
+            nobody,
+            &[],
+        );
+        while monotonic() - since < LAST {
+            vigil.note_arrived();
+            let world = &vigil.book.world;
+            if !(0..size).any(|from| judge::comes(world, rank, from)) {
+                break;
+            }
+            vigil.drain();
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends what a header was sent of, and takes in what comes meanwhile, also from one that does the same.
+    pub(super) fn send_body(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        header: &Header,
+        value: &[u8],
+    ) -> Result<(), Trouble> {
+        let posted = &mut self.posted[..];
+        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
+        let shim = &self.library.shim;
+        let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
+        let (mut code, mut time) = (0, 0);
+        for part in value.chunks(LONGEST) {
+            let (comm, to, length) = (of.comm as c_int, Self::peer(of), part.len() as u64);
+            let (mut done, mut source, mut got, mut count) = (0, 0, 0, 0);
+            // SAFETY: the bytes are there until the request has ended, and it is not left before.
+            code = unsafe {
+                let handle = (shim.isend)(comm, 1, part.as_ptr(), length, number, to, tag);
+                if handle.is_null() {
+                    return Err(words::of(call, "MPI does not take the message"));
+                }
+                (shim.end)(
+                    handle,
+                    1,
+                    &raw mut done,
+                    &raw mut source,
+                    &raw mut got,
+                    &raw mut count,
+                    Some(Vigil::take_in),
+                    (&raw mut vigil).cast(),
+                    &raw mut time,
+                )
+            };
+            if code != 0 {
+                break;
+            }
+        }
+        drop(vigil);
+        self.waited(time);
+        self.checked(call, code)
+    }
+}
