@@ -3,6 +3,7 @@
 
 use ra_ap_rustc_lexer::{TokenKind, is_id_continue};
 
+use super::line;
 use super::scan::Stop;
 use super::token::{Brackets, Lexer, Lines};
 use super::{Binding, CellError, MagicCall, SegmentKind};
@@ -43,7 +44,7 @@ pub(super) fn cell_form(text: &str, lines: &Lines, at: usize) -> Call {
 /// `name args`; `at` is where the name begins.
 ///
 /// # Errors
-/// When the text ends before a bracket, a string or a comment in the arguments does.
+/// When the text ends before a bracket, a string, a comment or a quotation mark in the arguments does.
 pub(super) fn line_form(
     text: &str,
     lines: &Lines,
@@ -53,12 +54,21 @@ pub(super) fn line_form(
     let name = name(&text[at..]);
     let after_name = at + name.len();
     let mut from = after_name;
-    if name == "parallel" {
+    let end = if line::is_of_words(name) {
+        words_end(text, lines, from)?
+    } else if name == "parallel" {
         // In front of `over` stands a command, which is the shell's.
-        let line = text[from..].split('\n').next().unwrap_or_default();
-        from += super::gnu::over_at(line).unwrap_or_default();
-    }
-    let end = args_end(text, lines, from)?;
+        let end = words_end(text, lines, from)?;
+        match super::gnu::over_at(&text[from..end]) {
+            Some(over) => {
+                from += over;
+                args_end(text, lines, from)?
+            }
+            None => end,
+        }
+    } else {
+        args_end(text, lines, from)?
+    };
     // A `let` statement's semicolon isn't part of what the magic is asked to do.
     let to = match (&bind, last_semicolon(text, from, end)) {
         (Some(_), Some(semicolon)) => semicolon,
@@ -75,6 +85,18 @@ pub(super) fn line_form(
         body_line: 0,
     });
     Ok(Call { kind, end })
+}
+
+/// Where words as in a shell end.
+fn words_end(text: &str, lines: &Lines, from: usize) -> Result<usize, Stop> {
+    line::words_end(text, from).map_err(|at| match text[at..].starts_with('\\') {
+        true => unclosed(
+            lines,
+            at,
+            "a line must follow the one that ends with `\\`".to_owned(),
+        ),
+        false => unclosed(lines, at, "this quotation mark is never closed".to_owned()),
+    })
 }
 
 /// Where the line ends on which all that was opened since `from` is closed. Brackets that don't match say

@@ -17,6 +17,7 @@ mod impls;
 pub mod items;
 mod kind;
 mod lifted;
+pub mod line;
 mod made;
 mod memoised;
 pub mod options;

@@ -482,3 +482,14 @@ fn a_scaling_has_options_on_both_sides_of_its_code() {
         "%scaling needs `F over EXPR` · for example `%scaling fib over [30, 31, 32] --engines 1,2,4`"
     );
 }
+
+#[test]
+fn the_cell_parser_knows_whose_arguments_are_words() {
+    let words = super::ALL.iter().filter(|magic| {
+        let all = magic.takes == super::Takes::Words && magic.code_behind.is_empty();
+        all || matches!(magic.name, "env" | "sh" | "bash")
+    });
+    let mut words: Vec<&str> = words.map(|magic| magic.name).collect();
+    words.sort_unstable();
+    assert_eq!(words, crate::cell::line::MAGICS);
+}
