@@ -197,6 +197,31 @@ fn a_compiler_serves_one_session_after_the_other_and_forgets_them() {
     is_gone(pid, &folder);
 }
 
+/// A session that a child runs has other variables of its environment each time. They are its cells', and no matter to
+/// a compiler.
+#[test]
+fn sessions_in_children_take_over_compilers_too() {
+    let user = User::new(600);
+    let code =
+        r#"(std::env::var("REGATTA_NAME"), option_env!("REGATTA_NAME"), store::incr("n", 2i64))"#;
+    let outer = |name: &str| {
+        user.settled();
+        let cell = format!(
+            "store::set(\"n\", &{}i64);\n%spawn --name {name} -- {BINARY} -e '{code}'\n%wait {name}\nstd::env::var(\"REGATTA_NAME\")",
+            name.len()
+        );
+        user.run(&["-e", &cell])
+    };
+    let shown = outer("first");
+    contains(&shown, &[r#"(Ok("first"), None, 7)"#, "Err(NotPresent)"]);
+    let mut two = user.waiting(2);
+    two.sort_unstable();
+    contains(&outer("second"), &[r#"(Ok("second"), None, 8)"#]);
+    let mut still = user.waiting(2);
+    still.sort_unstable();
+    assert_eq!(still, two, "both were taken over");
+}
+
 #[test]
 fn several_sessions_have_one_each_and_few_of_them_stay() {
     let user = User::new(600);

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::ROLE;
 use crate::compiler::toolchain::{self, ToolchainError};
-use crate::compiler::{builds, relay, rust_src, tools};
+use crate::compiler::{builds, relay, rust_src, tools, warm};
 
 /// The argument behind the role: the process has been started, or executed again.
 pub const STEP: &str = "enter";
@@ -70,6 +70,10 @@ pub fn enter(sysroot: &Path, place: &Path, adopted: &Path) -> ToolchainError {
             Some(value) => command.env(kept, value),
             None => command.env_remove(kept),
         };
+    }
+    // It may serve sessions of which these say something else, and outlive the one that it is started in.
+    for name in warm::OF_CHILDREN {
+        command.env_remove(name);
     }
     let path = toolchain::path_with(
         &[&tools::bin(&folder), &sysroot.join("bin")],

@@ -51,6 +51,20 @@ const VARYING_KINDS: [&str; 8] = [
     "KONSOLE_",
 ];
 
+/// What a session gives to its children and to its commands, in which other sessions may run. A compiler has none of
+/// them, so that no cell is compiled with those of another session; engines have their own session's.
+pub const OF_CHILDREN: [&str; 9] = [
+    "REGATTA",
+    "REGATTA_RANK",
+    "REGATTA_SIZE",
+    "REGATTA_NAME",
+    "REGATTA_STORE",
+    "REGATTA_REDIS_URL",
+    "REGATTA_FENCE",
+    "REGATTA_CHILD",
+    "REGATTA_COMMAND_OF",
+];
+
 /// Equal for sessions and compilers that fit each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(u64);
@@ -77,7 +91,9 @@ impl Key {
 }
 
 fn varies(name: &str) -> bool {
-    VARYING.contains(&name) || VARYING_KINDS.iter().any(|kind| name.starts_with(kind))
+    VARYING.contains(&name)
+        || OF_CHILDREN.contains(&name)
+        || VARYING_KINDS.iter().any(|kind| name.starts_with(kind))
 }
 
 impl fmt::Display for Key {
@@ -93,6 +109,9 @@ mod tests {
     #[test]
     fn a_terminal_makes_no_difference_and_what_tools_read_does() {
         for name in ["TERM", "TERM_PROGRAM", "SSH_TTY", "TMUX_PANE", "PWD", "_"] {
+            assert!(varies(name), "{name}");
+        }
+        for name in OF_CHILDREN {
             assert!(varies(name), "{name}");
         }
         for name in ["PATH", "RUSTFLAGS", "CARGO_HOME", "HOME", "TMPDIR", "CC"] {

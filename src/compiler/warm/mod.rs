@@ -11,7 +11,7 @@ mod take;
 
 use std::time::Duration;
 
-pub use key::Key;
+pub use key::{Key, OF_CHILDREN};
 pub use record::{Record, Use};
 pub use shelf::Shelf;
 pub use take::{Taken, end, take};
