@@ -70,7 +70,11 @@ fn waits_for_ever(pool: &str) {
     fails(
         &mut session,
         "%px -t 1 comm::recv::<u8>(3)",
-        &["rank 1 waits for rank 3"],
+        &[
+            "rank 1 waits for rank 3",
+            "rank 3 does not run this cell",
+            "`%px` without `-t`",
+        ],
     );
     // Into a ring that nobody empties.
     fails(

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::cell::{Keeping, position};
+use crate::ids::{PoolName, Rank};
 use crate::outcome::{Event, Report, Sink};
 
 /// Rust code with the places in the cell that its lines come from.
@@ -14,6 +15,8 @@ pub struct Code {
     pub collects: bool,
     /// The results of its functions that are kept.
     pub memo: Option<Keeping>,
+    /// It is for these threads of a thread pool; the others do not take part in it.
+    pub threads: Option<(PoolName, Vec<Rank>)>,
 }
 
 /// Lines of the code that stand in the cell.

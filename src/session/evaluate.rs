@@ -153,6 +153,7 @@ impl Session {
             let origins = vec![(local, Origin::Local)];
             let mut batch = Batch::new(origins, ready.artifact.clone(), places);
             batch.data = vec![data.clone()];
+            batch.threads.clone_from(&code.threads);
             let flown = self.crew.fly(cell, &[batch], hold, sink)?;
             let Some((leg, map_failure)) = produced.take(flown.flight) else {
                 return Ok(());

@@ -119,7 +119,8 @@ fn broadcasting(code: &Code, pool: &Pool, ranks: &[Rank], out: Option<&str>) -> 
         return code.clone();
     };
     let (items, statements) = split_items(&code.text);
-    let whole = outside(&items, piece);
+    let mut whole = outside(&items, piece);
+    whole.threads = Some((pool.name.clone(), ranks.to_vec()));
     let at = (piece.cell_line, piece.column + 1);
     let (name, numbers) = (&pool.name.0, numbers(ranks));
     if let Some(out) = out {

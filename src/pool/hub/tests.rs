@@ -5,6 +5,7 @@ mod recorder;
 mod threads;
 mod trouble;
 mod world;
+mod worlds;
 
 use std::fs::File;
 use std::io::Read as _;

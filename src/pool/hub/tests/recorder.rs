@@ -31,6 +31,8 @@ pub struct Desk {
     told: Vec<JobId>,
     /// Artifacts that it was given: the open file, or why there is none.
     pub artifacts: Vec<(ArtifactId, Payload, String)>,
+    /// Memory for messages that it was given, or why there is none.
+    pub worlds: Vec<(Payload, String)>,
     says: Vec<(FromEngine, Payload)>,
     pub is_up: bool,
     pub is_gone: bool,
@@ -111,6 +113,7 @@ impl Link for Recorder {
                 let given = (*artifact, payload.clone(), why.clone());
                 desk.artifacts.push(given);
             }
+            ToEngine::World { why, .. } => desk.worlds.push((payload.clone(), why.clone())),
             _ => {}
         }
     }
