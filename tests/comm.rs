@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{Session, table::results};
+use support::{Session, messages, table::results};
 
 /// An odd number, so that no tree is whole.
 const RANKS: u32 = 5;
@@ -306,12 +306,9 @@ fn cells(pool: &str) {
     let mut session = Session::start();
     session.cells(&[DEFINITIONS.trim(), EVERY.trim()]);
     session.cell(&format!("%pool start {pool} -n {RANKS}"));
-    for cell in CELLS {
-        results(
-            &mut session,
-            &format!("%%px\n{}", cell.trim()),
-            &[("0-4", "\"ok\"")],
-        );
+    let cells = CELLS.iter().map(|cell| format!("%%px\n{}", cell.trim()));
+    for cell in cells.chain(messages::cells()) {
+        results(&mut session, &cell, &[("0-4", "\"ok\"")]);
     }
     // What was made stays for the next cell.
     if pool == "processes" {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{SECOND, Session, contains, lacks, proc};
+use support::{SECOND, Session, contains, lacks, messages, proc, table::results};
 use tempfile::TempDir;
 
 const OPEN_MPI: &str = "mpiexec.openmpi";
@@ -105,6 +105,10 @@ fn is_a_pool(launcher: &str, name: &str) {
     messages(&mut session);
     numbers_of_many_types(&mut session);
     collectives(&mut session);
+    // What is the same whatever carries the messages.
+    for cell in messages::cells() {
+        results(&mut session, &cell, &[("0-2", "\"ok\"")]);
+    }
     what_would_wait_for_ever(&mut session);
     collectives_in_vain(&mut session);
     waits_are_interrupted(&mut session);
@@ -201,7 +205,7 @@ fn what_would_wait_for_ever(session: &mut Session) {
     contains(
         &shown,
         &[
-            "deadlock: rank 0 waits for rank 2, which has left the cell",
+            "waiting for a rank that has left the cell: rank 0 waits for rank 2",
             "rank 0  waits for rank 2 in recv  u64, any tag",
         ],
     );
@@ -218,6 +222,15 @@ fn what_would_wait_for_ever(session: &mut Session) {
             "└─ rank 1  waits for rank 0 in recv  [f64], tag 7",
         ],
     );
+    goes_on(session);
+    let shown = session.cell(
+        "%px if comm::rank() == 0 { comm::wait_any(&mut [comm::irecv::<u64>(1), comm::irecv::<u64>(2)]); }",
+    );
+    contains(&shown, &["rank 0", "in wait_any", "has left"]);
+    goes_on(session);
+    let shown =
+        session.cell("%px { comm::wait_any(&mut [comm::irecv::<u64>((comm::rank() + 1) % 3)]); }");
+    contains(&shown, &["deadlock: ranks 0, 1 and 2", "in wait_any"]);
     goes_on(session);
     // What has come is not what it waits for, and stays.
     let shown = session.cell(
@@ -328,7 +341,11 @@ fn collectives_in_vain(session: &mut Session) {
 /// waits for the store may send something yet, so that it is no deadlock.
 fn waits_are_interrupted(session: &mut Session) {
     let before = engines(session);
-    for wait in ["comm::barrier()", "let _: u64 = comm::recv(1);"] {
+    for wait in [
+        "comm::barrier()",
+        "let _: u64 = comm::recv(1);",
+        "comm::wait_any(&mut [comm::irecv::<u64>(1)]);",
+    ] {
         session.enter(&format!(
             "%px if comm::rank() == 1 {{ let _ = store::pop_wait::<u8>(\"nothing\", std::time::Duration::from_secs(60)); }} else {{ {wait} }}"
         ));

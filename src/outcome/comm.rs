@@ -69,14 +69,16 @@ pub enum CommTrouble {
         wanted: String,
         wanted_at: Option<String>,
     },
-    /// Two ranks make different collective calls at the same time.
+    /// Ranks make different collective calls at the same time.
     Crossed {
-        rank: Rank,
-        call: CommCall,
-        at: Option<String>,
-        other: Rank,
-        other_call: CommCall,
-        other_at: Option<String>,
+        /// Whose cells have ended with it.
+        ended: Vec<Rank>,
+        /// Who is in which call, by the first rank.
+        calls: Vec<CommAt>,
+        /// Who waits for those.
+        waits: Vec<CommWait>,
+        /// Where others are that are missing.
+        others: Vec<(Rank, RankState)>,
     },
 }
 
@@ -85,7 +87,8 @@ impl CommTrouble {
     pub fn ranks(&self) -> Vec<Rank> {
         match self {
             Self::Stuck { waits, .. } => waits.iter().map(|wait| wait.rank).collect(),
-            Self::Mismatch { rank, .. } | Self::Crossed { rank, .. } => vec![*rank],
+            Self::Mismatch { rank, .. } => vec![*rank],
+            Self::Crossed { ended, .. } => ended.clone(),
         }
     }
 }
@@ -96,6 +99,21 @@ pub struct CommCall {
     pub name: &'static str,
     /// All members make it together.
     pub collective: bool,
+}
+
+/// Ranks in a collective call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommAt {
+    pub ranks: Vec<Rank>,
+    pub call: CommCall,
+    /// Empty when that does not matter, or is not known.
+    pub type_name: String,
+    /// `In [3]:2`
+    pub place: Option<String>,
+    /// 0: all ranks; otherwise the number of what `split` has made.
+    pub comm: u32,
+    /// Which collective call of the communicator it is in this cell, from 1.
+    pub number: u64,
 }
 
 /// What a rank waits for.

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 pub use children::{ChildChange, ChildEnd, ChildLine, ChildNews, ChildState};
 pub use comm::{
-    CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait, LaneSpan,
-    PxLane, PxTimeline, RankState, Unreceived,
+    CommAt, CommCall, CommReport, CommSpan, CommTable, CommTraffic, CommTrouble, CommWait,
+    LaneSpan, PxLane, PxTimeline, RankState, Unreceived,
 };
 pub use engines::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, MpiFault,

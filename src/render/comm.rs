@@ -1,5 +1,6 @@
 //! What went wrong between ranks: who waits for whom, drawn as the cycle that it is; and `%comm`.
 
+mod crossed;
 mod graph;
 mod table;
 
@@ -30,15 +31,25 @@ pub(crate) fn head(trouble: &CommTrouble) -> String {
             }
             let mut ranks = trouble.ranks();
             ranks.sort_unstable();
-            let waits = if ranks.len() == 1 { "waits" } else { "wait" };
+            let verb = if ranks.len() == 1 { "waits" } else { "wait" };
             let gone: Vec<Rank> = others.iter().map(|(rank, _)| *rank).collect();
             let states = by_state(others);
             let which = match &states[..] {
                 [(state, of)] => gone_words(*state, of.len()).to_owned(),
                 _ => "send nothing any more".to_owned(),
             };
-            let (ranks, gone) = (named(&ranks), named(&gone));
-            format!("deadlock: {ranks} {waits} for {gone}, which {which}")
+            let collective = waits.iter().all(|wait| wait.call.collective);
+            let (ranks, names) = (named(&ranks), named(&gone));
+            match &states[..] {
+                [(RankState::Left, _)] if collective => {
+                    format!("deadlock: {ranks} {verb} for {names}, which {which}")
+                }
+                [] => format!("deadlock: {ranks} {verb} for messages that nobody sends"),
+                _ => {
+                    let whom = if gone.len() == 1 { "a rank" } else { "ranks" };
+                    format!("waiting for {whom} that {which}: {ranks} {verb} for {names}")
+                }
+            }
         }
         CommTrouble::Mismatch {
             rank,
@@ -51,16 +62,7 @@ pub(crate) fn head(trouble: &CommTrouble) -> String {
             "type mismatch: rank {rank} expects {wanted} in {}, rank {from} has sent {sent}",
             call.name
         ),
-        CommTrouble::Crossed {
-            rank,
-            call,
-            other,
-            other_call,
-            ..
-        } => format!(
-            "collective calls out of order: rank {rank} is in {}, rank {other} in {}",
-            call.name, other_call.name
-        ),
+        CommTrouble::Crossed { calls, .. } => crossed::head(calls),
     }
 }
 
@@ -92,26 +94,11 @@ pub(crate) fn lines(trouble: &CommTrouble, style: &Style) -> Vec<String> {
             ),
         ]),
         CommTrouble::Crossed {
-            rank,
-            call,
-            at,
-            other,
-            other_call,
-            other_at,
-        } => aligned(&[
-            row(
-                format!("rank {rank}"),
-                call.name.to_owned(),
-                String::new(),
-                at,
-            ),
-            row(
-                format!("rank {other}"),
-                other_call.name.to_owned(),
-                String::new(),
-                other_at,
-            ),
-        ]),
+            calls,
+            waits,
+            others,
+            ..
+        } => crossed::lines(calls, waits, others, style),
     }
 }
 
@@ -263,7 +250,14 @@ fn awaited(node: &graph::Node<'_>) -> String {
 }
 
 /// Collective calls that nobody leaves before all have reached them.
-const EVERYBODY: [&str; 5] = ["barrier", "all_gather", "all_reduce", "all_to_all", "split"];
+const EVERYBODY: [&str; 6] = [
+    "barrier",
+    "all_gather",
+    "all_reduce",
+    "all_to_all",
+    "reduce_scatter",
+    "split",
+];
 
 /// Ranks of the same state together.
 fn by_state(others: &[(Rank, RankState)]) -> Vec<(RankState, Vec<Rank>)> {
@@ -304,7 +298,8 @@ pub(crate) fn hint(trouble: &CommTrouble) -> String {
             );
         }
         CommTrouble::Crossed { .. } => {
-            return "all ranks make the same collective calls in the same order".to_owned();
+            return "all ranks of a communicator make the same collective calls in the same order"
+                .to_owned();
         }
     };
     let has = |state| others.iter().any(|(_, other)| *other == state);

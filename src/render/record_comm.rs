@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::comm::{self, Graph};
 use super::record::Line;
 use crate::ids::{CellId, Rank};
-use crate::outcome::{self, CommReport, CommTrouble, RankState};
+use crate::outcome::{self, CommAt, CommReport, CommTrouble, CommWait, RankState};
 
 #[derive(Serialize)]
 pub(crate) struct Comm<'a> {
@@ -155,34 +155,43 @@ struct Other {
     state: &'static str,
 }
 
-pub(crate) fn together(trouble: &CommTrouble) -> Together<'_> {
+fn waiting(waits: &[CommWait]) -> impl Iterator<Item = Call<'_>> {
+    waits.iter().map(|wait| Call {
+        rank: wait.rank.0,
+        call: wait.call.name,
+        on: wait.on.clone(),
+        tag: wait.tag,
+        type_name: Some(wait.type_name.as_str()).filter(|name| !name.is_empty()),
+        place: wait.place.as_deref(),
+    })
+}
+
+fn others(of: &[(Rank, RankState)]) -> Vec<Other> {
+    let other = |(rank, state): &(Rank, RankState)| Other {
+        rank: *rank,
+        state: match state {
+            RankState::NotAsked => "not_asked",
+            RankState::Due => "due",
+            RankState::Running => "running",
+            RankState::Left => "left",
+            RankState::Dead => "dead",
+        },
+    };
+    of.iter().map(other).collect()
+}
+
+pub(crate) fn together<'a>(trouble: &'a CommTrouble) -> Together<'a> {
     match trouble {
-        CommTrouble::Stuck { waits, others } => {
-            let graph = Graph::of(waits);
-            let cycle = graph.ranks_in_cycle();
-            let call = waits.iter().map(|wait| Call {
-                rank: wait.rank.0,
-                call: wait.call.name,
-                on: wait.on.clone(),
-                tag: wait.tag,
-                type_name: Some(wait.type_name.as_str()).filter(|name| !name.is_empty()),
-                place: wait.place.as_deref(),
-            });
-            let other = others.iter().map(|(rank, state)| Other {
-                rank: *rank,
-                state: match state {
-                    RankState::NotAsked => "not_asked",
-                    RankState::Due => "due",
-                    RankState::Running => "running",
-                    RankState::Left => "left",
-                    RankState::Dead => "dead",
-                },
-            });
+        CommTrouble::Stuck {
+            waits,
+            others: gone,
+        } => {
+            let cycle = Graph::of(waits).ranks_in_cycle();
             Together {
                 what: if cycle.is_empty() { "gone" } else { "deadlock" },
                 cycle,
-                ranks: call.collect(),
-                others: other.collect(),
+                ranks: waiting(waits).collect(),
+                others: others(gone),
             }
         }
         CommTrouble::Mismatch {
@@ -218,30 +227,26 @@ pub(crate) fn together(trouble: &CommTrouble) -> Together<'_> {
             others: Vec::new(),
         },
         CommTrouble::Crossed {
-            rank,
-            call,
-            at,
-            other,
-            other_call,
-            other_at,
-        } => Together {
-            what: "order",
-            cycle: Vec::new(),
-            ranks: vec![
-                Call {
+            calls,
+            waits,
+            others: gone,
+            ..
+        } => {
+            let of = |at: &'a CommAt| {
+                at.ranks.iter().map(move |rank| Call {
                     rank: rank.0,
-                    call: call.name,
-                    place: at.as_deref(),
+                    call: at.call.name,
+                    type_name: Some(at.type_name.as_str()).filter(|name| !name.is_empty()),
+                    place: at.place.as_deref(),
                     ..Call::default()
-                },
-                Call {
-                    rank: other.0,
-                    call: other_call.name,
-                    place: other_at.as_deref(),
-                    ..Call::default()
-                },
-            ],
-            others: Vec::new(),
-        },
+                })
+            };
+            Together {
+                what: "order",
+                cycle: Vec::new(),
+                ranks: calls.iter().flat_map(of).chain(waiting(waits)).collect(),
+                others: others(gone),
+            }
+        }
     }
 }

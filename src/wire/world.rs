@@ -277,10 +277,13 @@ pub enum Call {
     Scan,
     AllToAll,
     Split,
+    Exscan,
+    WaitAny,
+    ReduceScatter,
 }
 
 impl Call {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Send,
         Self::Recv,
         Self::RecvAny,
@@ -297,6 +300,9 @@ impl Call {
         Self::Scan,
         Self::AllToAll,
         Self::Split,
+        Self::Exscan,
+        Self::WaitAny,
+        Self::ReduceScatter,
     ];
 
     /// As it is called in a cell.
@@ -318,6 +324,9 @@ impl Call {
             Self::Scan => "scan",
             Self::AllToAll => "all_to_all",
             Self::Split => "split",
+            Self::Exscan => "exscan",
+            Self::WaitAny => "wait_any",
+            Self::ReduceScatter => "reduce_scatter",
         }
     }
 
@@ -325,7 +334,26 @@ impl Call {
     pub fn is_collective(self) -> bool {
         !matches!(
             self,
-            Self::Send | Self::Recv | Self::RecvAny | Self::Sendrecv | Self::Wait | Self::Probe
+            Self::Send
+                | Self::Recv
+                | Self::RecvAny
+                | Self::Sendrecv
+                | Self::Wait
+                | Self::WaitAny
+                | Self::Probe
+        )
+    }
+
+    /// Whether nobody leaves it before all have reached it.
+    pub fn is_for_all(self) -> bool {
+        matches!(
+            self,
+            Self::Barrier
+                | Self::AllGather
+                | Self::AllReduce
+                | Self::AllToAll
+                | Self::ReduceScatter
+                | Self::Split
         )
     }
 }
@@ -336,6 +364,7 @@ impl From<Reduction> for Call {
             Reduction::Root => Self::Reduce,
             Reduction::All => Self::AllReduce,
             Reduction::Scan => Self::Scan,
+            Reduction::Before => Self::Exscan,
         }
     }
 }
@@ -359,6 +388,17 @@ pub struct Waiting {
     pub number: u64,
     /// When the rank began to wait, nanoseconds on the machine's monotonic clock.
     pub since: u64,
+    /// Of a collective: members that are known to make another call where this rank makes this one.
+    pub met: Vec<Met>,
+}
+
+/// The other call of a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// Its rank in the world.
+    pub rank: u32,
+    pub call: Call,
+    pub place: Option<Place>,
 }
 
 /// What engines tell of their messages, as data.
@@ -386,14 +426,8 @@ pub enum CommTold {
         wanted: String,
         wanted_at: Option<Place>,
     },
-    /// Two members of a communicator make different collective calls at the same time.
-    Crossed {
-        call: Call,
-        at: Option<Place>,
-        other: u32,
-        other_call: Call,
-        other_at: Option<Place>,
-    },
+    /// The rank waits in a collective call, and a member of the communicator makes another one: see [`Waiting::met`].
+    Crossed { waiting: Waiting },
     /// The answer to `AskMessages`: what has come for the rank and has not been received, in the order in which it came.
     Unreceived { messages: Vec<Unreceived> },
 }

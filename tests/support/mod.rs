@@ -7,6 +7,7 @@
 
 pub mod dose;
 pub mod machine;
+pub mod messages;
 pub mod proc;
 pub mod screen;
 pub mod table;

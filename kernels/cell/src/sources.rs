@@ -22,6 +22,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/comm/mod.rs", include_str!("comm/mod.rs")),
     ("src/comm/op.rs", include_str!("comm/op.rs")),
     ("src/comm/request.rs", include_str!("comm/request.rs")),
+    ("src/comm/several.rs", include_str!("comm/several.rs")),
     ("src/comm/table.rs", include_str!("comm/table.rs")),
     ("src/engine.rs", include_str!("../src/engine.rs")),
     ("src/entry.rs", include_str!("../src/entry.rs")),

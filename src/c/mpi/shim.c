@@ -322,7 +322,7 @@ static MPI_Op op_of(int op, int number) {
     return made[number == 11][op];
 }
 
-/* `who`: 0 the root gets it, 1 all, 2 each that of the ranks up to itself. */
+/* `who`: 0 the root gets it, 1 all, 2 each that of the ranks up to itself, 3 that of the ranks before it. */
 int regatta_mpi_reduce(int comm, int who, int op, int number, const void *from, void *to, uint64_t length, int root) {
     MPI_Comm c = bodies[comm];
     MPI_Datatype t = type_of(number);
@@ -336,7 +336,8 @@ int regatta_mpi_reduce(int comm, int who, int op, int number, const void *from, 
         switch (who) {
         case 0: code = MPI_Reduce(at, into, count, t, o, root, c); break;
         case 1: code = MPI_Allreduce(at, into, count, t, o, c); break;
-        default: code = MPI_Scan(at, into, count, t, o, c);
+        case 2: code = MPI_Scan(at, into, count, t, o, c); break;
+        default: code = MPI_Exscan(at, into, count, t, o, c);
         }
         if (code) return code;
         at += part;

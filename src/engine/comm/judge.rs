@@ -203,6 +203,7 @@ mod tests {
             members: Vec::new(),
             number: 0,
             since: 0,
+            met: Vec::new(),
         };
         Seen::Waits(2, waiting)
     }

@@ -79,8 +79,6 @@ pub struct Refusal {
 pub enum Why {
     /// Its type is another.
     Type,
-    /// Its sender makes another collective call.
-    Call,
     /// It has another length than there is room for.
     Length,
 }
@@ -115,7 +113,8 @@ impl Want<'_> {
         matches!(self.state, WantState::Open)
     }
 
-    /// Where a message that it matches is to go. Otherwise the want is refused, and the message stays.
+    /// Where a message that it matches is to go. Otherwise the want is refused, and the message stays; that of another
+    /// collective call stays too, and the want waits on: who makes which call is told when all have come to a stop.
     #[inline]
     pub fn open(
         &mut self,
@@ -127,10 +126,11 @@ impl Want<'_> {
             0 => 0,
             _ => self.call as u8 + 1,
         };
+        if header.call != expected {
+            return None;
+        }
         let is_kind = header.kind() == self.kind || self.kind == Kind::NOTHING;
-        let (why, name) = if header.call != expected {
-            (Why::Call, Vec::new())
-        } else if !is_kind {
+        let (why, name) = if !is_kind {
             (Why::Type, name())
         } else {
             let is_named = self.kind == Kind::ENCODED;

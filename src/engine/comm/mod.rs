@@ -6,6 +6,7 @@ mod judge;
 mod matching;
 mod meeting;
 mod mpi;
+mod mpi_any;
 mod mpi_collectives;
 mod mpi_layout;
 mod mpi_meeting;
@@ -85,6 +86,14 @@ pub trait Transport {
         wait: bool,
         into: Into,
     ) -> Result<Option<Got>, Trouble>;
+
+    /// The place of a request that is done; 0 is none. `None`: none is done, and it was not to be waited for.
+    fn await_any(
+        &mut self,
+        of: &Envelope,
+        requests: &[Request],
+        wait: bool,
+    ) -> Result<Option<usize>, Trouble>;
 
     fn forget(&mut self, request: Request);
 

@@ -301,6 +301,15 @@ impl Mpi {
         };
         self.arrive(call, of)?;
         let (number, _) = Self::number_of(of);
+        // Nothing comes to the first rank of an exscan; MPI wants a place all the same.
+        let mut nothing = Vec::new();
+        let to = match who {
+            Reduction::Before if to.is_null() => {
+                nothing.resize(numbers.len().max(1), 0_u8);
+                nothing.as_mut_ptr()
+            }
+            _ => to,
+        };
         // SAFETY: `to` has room for as many numbers, where they come.
         let code = unsafe {
             let reduce = self.library.shim.reduce;

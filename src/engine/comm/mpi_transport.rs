@@ -200,6 +200,15 @@ impl Transport for Mpi {
         self.book.got(want, of).map(Some)
     }
 
+    fn await_any(
+        &mut self,
+        of: &Envelope,
+        requests: &[Request],
+        wait: bool,
+    ) -> Result<Option<usize>, Trouble> {
+        self.any_of(of, requests, wait)
+    }
+
     fn forget(&mut self, request: Request) {
         let is_it = |posted: &Posted| posted.request == request;
         let Some(at) = self.posted.iter().position(is_it) else {

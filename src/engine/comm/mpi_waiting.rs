@@ -32,7 +32,7 @@ pub(super) struct Vigil<'a> {
     /// The place of the request that it waits for.
     pub waited: Option<usize>,
     /// When it looked first; 0 before.
-    began: u64,
+    pub began: u64,
     /// What is written down, and its number.
     record: Option<(u64, Waiting)>,
     trouble: Option<Trouble>,
@@ -127,6 +127,7 @@ impl<'a> Vigil<'a> {
             members,
             number: self.round,
             since: self.began,
+            met: Vec::new(),
         }
     }
 

@@ -135,6 +135,8 @@ pub(super) struct Work<'a, 'b> {
     pub want: Option<&'b mut Want<'a>>,
     /// A posted request that is to be done: a send's, or a receive's.
     pub request: Request,
+    /// Posted requests of which one is to be done; 0 is none.
+    pub any: &'b [Request],
     /// A message that is to have come.
     pub probe: Option<Wanted>,
     pub probed: Option<Got>,
@@ -328,17 +330,6 @@ impl Shared {
                     sent_at,
                     wanted,
                     wanted_at: self.place(of),
-                }))
-            }
-            Why::Call => {
-                let other_call = usize::from(header.call).checked_sub(1);
-                let other_call = other_call.and_then(|call| Call::ALL.get(call).copied());
-                Trouble::Told(Box::new(CommTold::Crossed {
-                    call,
-                    at: self.place(of),
-                    other: from,
-                    other_call: other_call.unwrap_or(call),
-                    other_at: sent_at,
                 }))
             }
             Why::Length => {

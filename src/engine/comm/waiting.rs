@@ -173,8 +173,12 @@ impl Shared {
             None => (Vec::new(), 0),
         };
         let is_collective = call.is_collective();
+        let met = match is_collective {
+            true => self.met(call, of.comm, number),
+            false => Vec::new(),
+        };
         Waiting {
-            call,
+            call: called(call, of),
             on,
             tag: (!is_collective && of.tag >= 0).then_some(of.tag),
             type_name,
@@ -183,6 +187,7 @@ impl Shared {
             members,
             number: if is_collective { u64::from(number) } else { 0 },
             since,
+            met,
         }
     }
 
@@ -204,6 +209,10 @@ impl Shared {
         }
         if monotonic() - began < SUSPICIOUS {
             return Ok(());
+        }
+        if !waiting.met.is_empty() {
+            let waiting = waiting.clone();
+            return Err(Trouble::Told(Box::new(CommTold::Crossed { waiting })));
         }
         let wants_room = world
             .of(self.rank, block::WANTS_ROOM)
@@ -252,8 +261,11 @@ impl Shared {
             // Whoever it is tells it with the call's end.
             return Err(Trouble::Told(Box::new(told)));
         }
-        condemn(&self.world, &deadlock, || tell(told));
-        Err(Trouble::Deadlock(waiting.call))
+        // Another rank may tell of some of them just now: when this one is not among those, it looks again.
+        match condemn(&self.world, &deadlock, || tell(told)) {
+            true => Err(Trouble::Deadlock(waiting.call)),
+            false => Ok(()),
+        }
     }
 
     /// A rank has died, and its pool goes on in another world.
@@ -294,6 +306,20 @@ fn this_processor() -> u64 {
     // SAFETY: it takes nothing, and gives a number.
     let number = unsafe { libc::sched_getcpu() };
     u64::from(number.cast_unsigned()) + 1
+}
+
+/// As a call is called in the cell.
+fn called(call: Call, of: &Envelope) -> Call {
+    use regatta_cell::comm::table::called as names;
+    match of.tag {
+        _ if !call.is_collective() => call,
+        names::REDUCE => Call::Reduce,
+        names::ALL_REDUCE => Call::AllReduce,
+        names::SCAN => Call::Scan,
+        names::EXSCAN => Call::Exscan,
+        names::REDUCE_SCATTER => Call::ReduceScatter,
+        _ => call,
+    }
 }
 
 fn word_off(shared: &Shared) {

@@ -41,15 +41,13 @@ fn text_of(told: &CommTold) -> String {
             let call = call.name();
             format!("rank {from} has sent `{sent}`{at}, and `comm::{call}` receives `{wanted}`")
         }
-        CommTold::Crossed {
-            call,
-            other,
-            other_call,
-            other_at,
-            ..
-        } => {
-            let at = other_at.map_or_else(String::new, |at| format!(" at {at}"));
-            let (call, other_call) = (call.name(), other_call.name());
+        CommTold::Crossed { waiting } => {
+            let call = waiting.call.name();
+            let Some(met) = waiting.met.first() else {
+                return format!("`comm::{call}` would wait for ever");
+            };
+            let at = met.place.map_or_else(String::new, |at| format!(" at {at}"));
+            let (other, other_call) = (met.rank, met.call.name());
             format!("rank {other} is in `comm::{other_call}`{at}, and this rank in `comm::{call}`")
         }
         CommTold::Unreceived { .. } => String::new(),

@@ -2,7 +2,9 @@
 
 use std::ffi::c_void;
 
-use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Outcome, Reduction, Room, Table};
+use regatta_cell::comm::table::{
+    ANY_RANK, ANY_TAG, Envelope, Got, Op, Outcome, PROC_NULL, Reduction, Room, Table,
+};
 use regatta_cell::host::{Bytes, Write};
 
 use crate::engine::comm::{Into, Transport, Trouble, tell, with};
@@ -28,6 +30,17 @@ pub(super) const TABLE: Table = Table {
     all_to_all,
     reduce,
     split,
+    await_any,
+};
+
+/// The request of what goes to nobody, or comes from there: it is done.
+const TO_NOBODY: u64 = u64::MAX;
+
+/// What comes from nobody.
+const FROM_NOBODY: Got = Got {
+    from: PROC_NULL,
+    tag: ANY_TAG,
+    bytes: 0,
 };
 
 /// Tells what has failed: the session, and the cell.
@@ -83,15 +96,35 @@ extern "C" fn processor_name(to: *mut c_void, write: Write) {
     write(to, Bytes::of(name.trim_end().as_bytes()));
 }
 
+/// The call concerns nobody else; it is one all the same.
+#[cold]
+fn known(comm: u32) -> Outcome {
+    done(|transport| transport.place(comm).map(drop))
+}
+
+#[cold]
+fn nobodys(comm: u32) -> u64 {
+    match known(comm) {
+        Outcome::Done => TO_NOBODY,
+        _ => 0,
+    }
+}
+
 extern "C" fn send(to: *const Envelope, value: Bytes) -> Outcome {
     // SAFETY: see `lent` and `bytes`.
     let (to, value) = unsafe { (lent(to), bytes(value)) };
+    if to.peer == PROC_NULL {
+        return known(to.comm);
+    }
     done(|transport| transport.send(to, value))
 }
 
 extern "C" fn post_send(to: *const Envelope, value: Bytes) -> u64 {
     // SAFETY: as above.
     let (to, value) = unsafe { (lent(to), bytes(value)) };
+    if to.peer == PROC_NULL {
+        return nobodys(to.comm);
+    }
     let request = with(|transport| transport.post_send(to, value));
     request.map_err(failed).unwrap_or_default()
 }
@@ -99,6 +132,10 @@ extern "C" fn post_send(to: *const Envelope, value: Bytes) -> u64 {
 extern "C" fn recv(from: *const Envelope, ctx: *mut c_void, room: Room, got: *mut Got) -> Outcome {
     // SAFETY: as above.
     let (from, got) = unsafe { (lent(from), &mut *got) };
+    if from.peer == PROC_NULL {
+        *got = FROM_NOBODY;
+        return known(from.comm);
+    }
     done(|transport| {
         *got = transport.recv(from, Into { ctx, room })?;
         Ok(())
@@ -108,6 +145,9 @@ extern "C" fn recv(from: *const Envelope, ctx: *mut c_void, room: Room, got: *mu
 extern "C" fn post_recv(from: *const Envelope) -> u64 {
     // SAFETY: as above.
     let from = unsafe { lent(from) };
+    if from.peer == PROC_NULL {
+        return nobodys(from.comm);
+    }
     let request = with(|transport| transport.post_recv(from));
     request.map_err(failed).unwrap_or_default()
 }
@@ -122,6 +162,10 @@ extern "C" fn complete(
 ) -> Outcome {
     // SAFETY: as above.
     let (of, got) = unsafe { (lent(of), &mut *got) };
+    if request == TO_NOBODY {
+        *got = FROM_NOBODY;
+        return Outcome::Done;
+    }
     let into = Into { ctx, room };
     either(
         with(|transport| transport.complete(of, request, wait, into)),
@@ -144,6 +188,9 @@ fn either(ended: Result<Option<Got>, Trouble>, got: &mut Got) -> Outcome {
 }
 
 extern "C" fn forget(request: u64) {
+    if request == TO_NOBODY {
+        return;
+    }
     // A rank whose cell is over has no requests that anybody asks for.
     let _ = with(|transport| {
         transport.forget(request);
@@ -162,6 +209,17 @@ extern "C" fn sendrecv(
     // SAFETY: as above.
     let (to, value, from, got) = unsafe { (lent(to), bytes(value), lent(from), &mut *got) };
     done(|transport| {
+        if from.peer == PROC_NULL {
+            *got = FROM_NOBODY;
+            return match to.peer {
+                PROC_NULL => transport.place(to.comm).map(drop),
+                _ => transport.send(to, value),
+            };
+        }
+        if to.peer == PROC_NULL {
+            *got = transport.recv(from, Into { ctx, room })?;
+            return Ok(());
+        }
         *got = transport.sendrecv(to, value, from, Into { ctx, room })?;
         Ok(())
     })
@@ -170,6 +228,10 @@ extern "C" fn sendrecv(
 extern "C" fn probe(of: *const Envelope, wait: bool, got: *mut Got) -> Outcome {
     // SAFETY: as above.
     let (of, got) = unsafe { (lent(of), &mut *got) };
+    if of.peer == PROC_NULL {
+        *got = FROM_NOBODY;
+        return known(of.comm);
+    }
     either(with(|transport| transport.probe(of, wait)), got)
 }
 
@@ -262,4 +324,34 @@ extern "C" fn split(of: *const Envelope, color: u32, key: i64, comm: *mut u32) -
         *comm = transport.split(of, color, key)?;
         Ok(())
     })
+}
+
+extern "C" fn await_any(
+    of: *const Envelope,
+    requests: *const u64,
+    count: u64,
+    wait: bool,
+    done: *mut u64,
+) -> Outcome {
+    // SAFETY: as above; there are `count` requests.
+    let (of, done, requests) = unsafe {
+        let requests = std::slice::from_raw_parts(requests, count as usize);
+        (lent(of), &mut *done, requests)
+    };
+    let nobodys = requests.iter().position(|request| *request == TO_NOBODY);
+    let place = match nobodys {
+        Some(place) => Ok(Some(place)),
+        None => with(|transport| transport.await_any(of, requests, wait)),
+    };
+    match place {
+        Ok(None) => Outcome::NotYet,
+        Ok(Some(place)) => {
+            *done = place as u64;
+            Outcome::Done
+        }
+        Err(trouble) => {
+            failed(trouble);
+            Outcome::Failed
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::any::type_name;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::kind::{self, Buffer, fetched_all, folded, given, lent, room};
-use super::request::{RecvRequest, SendRequest};
-use super::table::{ANY_RANK, ANY_TAG, Envelope, Got, Kind, Op, Outcome, Reduction};
+use super::request::{Message, RecvRequest, SendRequest};
+use super::table::{ANY_RANK, ANY_TAG, Envelope, Got, Kind, Op, Outcome, Reduction, called};
 use super::{Status, checked, envelope, failed, op, table};
 use crate::host::Bytes;
 
@@ -158,6 +158,40 @@ impl Communicator {
     }
 
     #[track_caller]
+    pub fn sendrecv_into<V: Serialize + ?Sized, T: Buffer + ?Sized>(
+        self,
+        value: &V,
+        to: u32,
+        came: &mut T,
+        from: u32,
+    ) -> Status {
+        let lent = lent(value);
+        let to = self.to::<V>(to, 0, lent.kind);
+        let mut from = self.to::<T>(from, ANY_TAG, Kind::NOTHING);
+        let (mut got, mut ended) = (Got::default(), Outcome::Done);
+        came.fill(&mut |kind, ctx| {
+            from.kind = kind;
+            ended = (table().sendrecv)(&to, lent.bytes, &from, ctx, room, &mut got);
+            ended == Outcome::Done
+        });
+        checked(ended);
+        Status::of(got)
+    }
+
+    #[track_caller]
+    pub fn sendrecv_replace<T: Serialize + Buffer + ?Sized>(
+        self,
+        value: &mut T,
+        to: u32,
+        from: u32,
+    ) -> Status {
+        let sent = self.isend(value, to);
+        let status = self.recv_into(value, from);
+        sent.wait();
+        status
+    }
+
+    #[track_caller]
     pub fn isend<T: Serialize + ?Sized>(self, value: &T, to: u32) -> SendRequest {
         self.isend_tag(value, to, 0)
     }
@@ -223,6 +257,32 @@ impl Communicator {
     }
 
     #[track_caller]
+    pub fn mprobe(self, from: u32) -> Message {
+        self.taken(self.probe(from))
+    }
+
+    #[track_caller]
+    pub fn mprobe_any(self) -> Message {
+        self.taken(self.probe_any())
+    }
+
+    #[track_caller]
+    pub fn improbe(self, from: u32) -> Option<Message> {
+        self.iprobe(from).map(|status| self.taken(status))
+    }
+
+    #[track_caller]
+    pub fn improbe_any(self) -> Option<Message> {
+        self.iprobe_any().map(|status| self.taken(status))
+    }
+
+    /// The message that was seen: the first one that is like it.
+    #[track_caller]
+    fn taken(self, status: Status) -> Message {
+        Message::new(status, self.post(status.from, status.tag))
+    }
+
+    #[track_caller]
     fn waits_for(self, from: u32, tag: i32) -> Status {
         match self.looks_for(from, tag, true) {
             Some(status) => status,
@@ -284,8 +344,18 @@ impl Communicator {
 
     #[track_caller]
     pub fn gather<T: Serialize + DeserializeOwned>(self, value: &T, root: u32) -> Option<Vec<T>> {
+        self.gather_as(value, root, 0)
+    }
+
+    #[track_caller]
+    fn gather_as<T: Serialize + DeserializeOwned>(
+        self,
+        value: &T,
+        root: u32,
+        name: i32,
+    ) -> Option<Vec<T>> {
         let lent = lent(value);
-        let of = self.to::<T>(root, 0, lent.kind);
+        let of = self.to::<T>(root, name, lent.kind);
         let is_root = self.rank() == root;
         let count = if is_root { self.size() as usize } else { 0 };
         let mut ended = Outcome::Done;
@@ -299,8 +369,13 @@ impl Communicator {
 
     #[track_caller]
     pub fn all_gather<T: Serialize + DeserializeOwned>(self, value: &T) -> Vec<T> {
+        self.all_gather_as(value, 0)
+    }
+
+    #[track_caller]
+    fn all_gather_as<T: Serialize + DeserializeOwned>(self, value: &T, name: i32) -> Vec<T> {
         let lent = lent(value);
-        let of = self.to::<T>(0, 0, lent.kind);
+        let of = self.to::<T>(0, name, lent.kind);
         let mut ended = Outcome::Done;
         let values = fetched_all(self.size() as usize, |_, landing| {
             ended = (table().all_gather)(&of, lent.bytes, landing.ctx(), room);
@@ -312,13 +387,18 @@ impl Communicator {
 
     #[track_caller]
     pub fn all_to_all<T: Serialize + DeserializeOwned>(self, parts: &[T]) -> Vec<T> {
+        self.all_to_all_as(parts, 0)
+    }
+
+    #[track_caller]
+    fn all_to_all_as<T: Serialize + DeserializeOwned>(self, parts: &[T], name: i32) -> Vec<T> {
         let mut lents = Vec::new();
         for part in parts {
             lents.push(lent(part));
         }
         let parts: Vec<Bytes> = lents.iter().map(|lent| lent.bytes).collect();
         let (start, count) = (parts.as_ptr(), parts.len() as u64);
-        let mut of = self.to::<T>(0, 0, Kind::NOTHING);
+        let mut of = self.to::<T>(0, name, Kind::NOTHING);
         let mut ended = Outcome::Done;
         let values = fetched_all(self.size() as usize, |kind, landing| {
             of.kind = kind;
@@ -342,20 +422,11 @@ impl Communicator {
                 if sum.is_some() {
                     return sum;
                 }
-            } else {
-                let mut ended = Outcome::Done;
-                let is_given = given(value, |lent| {
-                    let of = self.to::<T>(root, 0, lent.kind);
-                    let none = std::ptr::null_mut();
-                    ended = (table().reduce)(&of, Reduction::Root, known, lent.bytes, none);
-                });
-                checked(ended);
-                if is_given {
-                    return None;
-                }
+            } else if self.gave(value, Reduction::Root, known, root) {
+                return None;
             }
         }
-        let values = self.gather(value, root)?;
+        let values = self.gather_as(value, root, called::REDUCE)?;
         values.into_iter().reduce(op)
     }
 
@@ -370,7 +441,8 @@ impl Communicator {
         {
             return sum;
         }
-        match self.all_gather(value).into_iter().reduce(op) {
+        let values = self.all_gather_as(value, called::ALL_REDUCE);
+        match values.into_iter().reduce(op) {
             Some(folded) => folded,
             None => failed(),
         }
@@ -383,11 +455,58 @@ impl Communicator {
         {
             return sum;
         }
-        let values = self.all_gather(value).into_iter();
+        let values = self.all_gather_as(value, called::SCAN).into_iter();
         match values.take(self.rank() as usize + 1).reduce(op) {
             Some(folded) => folded,
             None => failed(),
         }
+    }
+
+    #[track_caller]
+    pub fn exscan<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
+        self,
+        value: &T,
+        op: F,
+    ) -> Option<T> {
+        let rank = self.rank();
+        if let Some(known) = op::known::<F>() {
+            if rank > 0 {
+                let sum = self.folded(value, Reduction::Before, known, 0);
+                if sum.is_some() {
+                    return sum;
+                }
+            } else if self.gave(value, Reduction::Before, known, 0) {
+                return None;
+            }
+        }
+        let values = self.all_gather_as(value, called::EXSCAN).into_iter();
+        values.take(rank as usize).reduce(op)
+    }
+
+    #[track_caller]
+    pub fn reduce_scatter<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
+        self,
+        parts: &[T],
+        op: F,
+    ) -> T {
+        let mine = self.all_to_all_as(parts, called::REDUCE_SCATTER);
+        match mine.into_iter().reduce(op) {
+            Some(folded) => folded,
+            None => failed(),
+        }
+    }
+
+    /// Gives numbers to be folded where no result comes; whether these are numbers.
+    #[track_caller]
+    fn gave<T: Serialize>(self, value: &T, who: Reduction, op: Op, root: u32) -> bool {
+        let mut of = self.to::<T>(root, 0, Kind::NOTHING);
+        let mut ended = Outcome::Done;
+        let is_given = given(value, |lent| {
+            of.kind = lent.kind;
+            ended = (table().reduce)(&of, who, op, lent.bytes, std::ptr::null_mut());
+        });
+        checked(ended);
+        is_given
     }
 
     /// Folds numbers in the engine; `None`: these are none.

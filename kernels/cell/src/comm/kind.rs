@@ -282,7 +282,10 @@ impl<T: DeserializeOwned> Coming<T> {
     #[track_caller]
     pub fn landed(mut self, landing: Landing) -> T {
         if !landing.one_made {
-            panic!("no value has come");
+            panic!(
+                "nothing comes from `comm::PROC_NULL`: `recv_into`, `sendrecv_into` and `sendrecv_replace` leave the \
+                 value as it is"
+            );
         }
         if landing.form.shape == Shape::Encoded {
             self.value.write(Landing::decode(&landing.one_encoded));

@@ -3,11 +3,18 @@
 //! and `Vec`s, slices and arrays of them, are copied as they lie in memory.
 //!
 //! What would wait for ever ends the cell with what everybody waits for.
+//!
+//! To and from [`PROC_NULL`] nothing goes: so the ranks at the edge of a grid make the same calls as the others.
+//! `recv_into`, `sendrecv_into` and `sendrecv_replace` leave the value as it is then.
+//!
+//! MPI's persistent requests have nothing to keep here: a message's way is set up when two ranks first speak, and a call
+//! that is made again is a closure.
 
 mod communicator;
 pub(crate) mod kind;
 pub mod op;
 mod request;
+mod several;
 pub mod table;
 
 use std::panic::Location;
@@ -16,7 +23,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use communicator::Communicator;
 pub use kind::Buffer;
-pub use request::{RecvRequest, SendRequest, Wait};
+pub use request::{Message, RecvRequest, SendRequest, Wait};
+pub use several::{test_all, test_any, test_some, wait_all, wait_any, wait_some};
+pub use table::PROC_NULL;
 use table::{Envelope, Got, Kind, Outcome, Table};
 
 use crate::host::{Bytes, host, text_of};
@@ -114,6 +123,10 @@ of_all! {
     fn sendrecv[T: Serialize + DeserializeOwned](value: &T, to: u32, from: u32) -> T;
     /// The same with a tag for both.
     fn sendrecv_tag[T: Serialize + DeserializeOwned](value: &T, to: u32, from: u32, tag: i32) -> T;
+    /// Sends to one rank and receives from one into a value that is there.
+    fn sendrecv_into[V: Serialize + ?Sized, T: Buffer + ?Sized](value: &V, to: u32, came: &mut T, from: u32) -> Status;
+    /// Sends a value, and puts what comes in its place.
+    fn sendrecv_replace[T: Serialize + Buffer + ?Sized](value: &mut T, to: u32, from: u32) -> Status;
     /// Sends, and does not wait for the value to go.
     fn isend[T: Serialize + ?Sized](value: &T, to: u32) -> SendRequest;
     /// The same with a tag.
@@ -134,6 +147,14 @@ of_all! {
     fn iprobe(from: u32) -> Option<Status>;
     /// Whether there is a message from any rank.
     fn iprobe_any() -> Option<Status>;
+    /// Waits for a message from a rank and takes it, to receive it when its status has been looked at.
+    fn mprobe(from: u32) -> Message;
+    /// The same from any rank.
+    fn mprobe_any() -> Message;
+    /// Takes a message from a rank, if there is one.
+    fn improbe(from: u32) -> Option<Message>;
+    /// The same from any rank.
+    fn improbe_any() -> Option<Message>;
     /// Waits until all ranks are here.
     fn barrier();
     /// The root's value comes into everybody's.
@@ -152,6 +173,10 @@ of_all! {
     fn all_reduce[T: Serialize + DeserializeOwned, F: Fn(T, T) -> T](value: &T, op: F) -> T;
     /// Each rank gets that of the ranks up to itself.
     fn scan[T: Serialize + DeserializeOwned, F: Fn(T, T) -> T](value: &T, op: F) -> T;
+    /// Each rank gets that of the ranks before it; the first one `None`.
+    fn exscan[T: Serialize + DeserializeOwned, F: Fn(T, T) -> T](value: &T, op: F) -> Option<T>;
+    /// Each rank gives a part for each; what comes for a rank is made one.
+    fn reduce_scatter[T: Serialize + DeserializeOwned, F: Fn(T, T) -> T](parts: &[T], op: F) -> T;
     /// A communicator of all ranks that give the same color; they are numbered in the order of their keys.
     fn split(color: u32, key: i64) -> Communicator;
 }
@@ -160,14 +185,4 @@ of_all! {
 #[must_use]
 pub fn processor_name() -> String {
     text_of(|to, write| (table().processor_name)(to, write))
-}
-
-/// Waits for requests, and gives what comes of them in their order.
-#[track_caller]
-pub fn wait_all<R: Wait>(requests: impl IntoIterator<Item = R>) -> Vec<R::Value> {
-    let mut values = Vec::new();
-    for request in requests {
-        values.push(request.wait());
-    }
-    values
 }

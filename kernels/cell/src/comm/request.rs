@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::table::{Got, Kind, Outcome};
+use super::table::{Envelope, Got, Kind, Outcome};
 use super::{Status, checked, envelope, kind, table};
 
 /// A send that goes on. Dropped, it goes on too.
@@ -28,7 +28,7 @@ pub struct RecvRequest<T> {
     value: PhantomData<fn() -> T>,
 }
 
-/// What [`super::wait_all`] waits for.
+/// What [`super::wait_all`] and [`super::wait_any`] wait for.
 pub trait Wait {
     /// What comes of it.
     type Value;
@@ -36,6 +36,52 @@ pub trait Wait {
     /// Waits until it is done.
     #[track_caller]
     fn wait(self) -> Self::Value;
+
+    /// Its number; 0: it is over.
+    #[doc(hidden)]
+    fn number(&self) -> u64;
+
+    #[doc(hidden)]
+    #[track_caller]
+    fn envelope(&self) -> Envelope;
+
+    /// What has come of it, once.
+    #[doc(hidden)]
+    #[track_caller]
+    fn take(&mut self) -> Self::Value;
+}
+
+/// A message that has come, and that no other receive gets. Dropped, it is there for others again.
+#[derive(Debug)]
+#[must_use = "the value comes by `recv`"]
+pub struct Message {
+    status: Status,
+    request: RecvRequest<()>,
+}
+
+impl Message {
+    pub(super) fn new(status: Status, request: RecvRequest<()>) -> Self {
+        Self { status, request }
+    }
+
+    /// Who has sent it, its tag and its bytes.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The value.
+    ///
+    /// # Panics
+    /// When it was sent as another type.
+    #[track_caller]
+    pub fn recv<T: DeserializeOwned>(mut self) -> T {
+        let SendRequest {
+            comm, peer, tag, ..
+        } = self.request.of;
+        let number = std::mem::take(&mut self.request.of.number);
+        RecvRequest::new(SendRequest::new(comm, peer, tag, number)).wait()
+    }
 }
 
 impl SendRequest {
@@ -89,6 +135,20 @@ impl Wait for SendRequest {
     #[track_caller]
     fn wait(self) {
         Self::wait(self);
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    #[track_caller]
+    fn envelope(&self) -> Envelope {
+        envelope(self.comm, self.peer, self.tag, Kind::NOTHING, "")
+    }
+
+    #[track_caller]
+    fn take(&mut self) {
+        self.complete(true);
     }
 }
 
@@ -165,5 +225,29 @@ impl<T: DeserializeOwned> Wait for RecvRequest<T> {
     #[track_caller]
     fn wait(self) -> T {
         Self::wait(self)
+    }
+
+    fn number(&self) -> u64 {
+        self.of.number
+    }
+
+    #[track_caller]
+    fn envelope(&self) -> Envelope {
+        let kind = kind::form::<T>(size_of::<T>()).kind;
+        envelope(
+            self.of.comm,
+            self.of.peer,
+            self.of.tag,
+            kind,
+            type_name::<T>(),
+        )
+    }
+
+    #[track_caller]
+    fn take(&mut self) -> T {
+        match self.complete(true) {
+            Some((value, _)) => value,
+            None => panic!("the value of this request was given before"),
+        }
     }
 }

@@ -9,6 +9,18 @@ use crate::host::{Bytes, Write};
 pub const ANY_RANK: u32 = u32::MAX;
 pub const ANY_TAG: i32 = -1;
 
+/// Stands for nobody: what goes there is gone, and nothing comes from there.
+pub const PROC_NULL: u32 = u32::MAX - 1;
+
+/// What a collective is called in the cell where it is made of another one: its envelope's tag.
+pub mod called {
+    pub const REDUCE: i32 = 1;
+    pub const ALL_REDUCE: i32 = 2;
+    pub const SCAN: i32 = 3;
+    pub const EXSCAN: i32 = 4;
+    pub const REDUCE_SCATTER: i32 = 5;
+}
+
 /// To or from whom, what, and where in the cell. All of it lives for the call alone.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -162,6 +174,8 @@ pub enum Reduction {
     All = 1,
     /// Each rank that of the ranks up to itself.
     Scan = 2,
+    /// Each rank that of the ranks before it; the first one nothing.
+    Before = 3,
 }
 
 /// The services for messages. See [`crate::host::Host`].
@@ -239,4 +253,12 @@ pub struct Table {
     ) -> Outcome,
     /// Makes a communicator of all that give the same color, in the order of their keys.
     pub split: extern "C" fn(of: *const Envelope, color: u32, key: i64, comm: *mut u32) -> Outcome,
+    /// The place of a request that [`Self::complete`] can end at once; requests of number 0 are none.
+    pub await_any: extern "C" fn(
+        of: *const Envelope,
+        requests: *const u64,
+        count: u64,
+        wait: bool,
+        done: *mut u64,
+    ) -> Outcome,
 }

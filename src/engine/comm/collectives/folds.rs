@@ -30,6 +30,7 @@ impl Shared {
         match who {
             Reduction::Root => self.fold_to_root(&round, numbers, to, fold),
             Reduction::Scan => self.fold_up_to(&round, numbers, to, fold),
+            Reduction::Before => self.fold_before(&round, numbers, to, fold),
             Reduction::All if round.size() > 1 && numbers.len() > WHOLE => {
                 self.fold_in_parts(&round, number.size(), numbers, to, fold)
             }
@@ -181,6 +182,35 @@ impl Shared {
             unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, numbers.len()) };
         }
         Ok(())
+    }
+
+    /// From rank to rank, each one's own only for those behind it. The first has no room for a result.
+    fn fold_before(
+        &mut self,
+        round: &Round,
+        numbers: &[u8],
+        to: *mut u8,
+        fold: Fold,
+    ) -> Result<(), Trouble> {
+        let bytes = numbers.len();
+        if round.rank > 0 {
+            let sink = Sink::Memory(to, bytes as u64);
+            self.trade(round, 0, None, Some((round.rank - 1, sink)))?;
+        }
+        if round.rank + 1 == round.size() {
+            return Ok(());
+        }
+        let next = round.rank + 1;
+        if round.rank == 0 {
+            return self.trade(round, 0, Some((next, numbers)), None).map(drop);
+        }
+        let mut spare = std::mem::take(&mut self.spare);
+        spare.resize(bytes, 0);
+        // SAFETY: all are as long, and none lies in another.
+        unsafe { fold(spare.as_mut_ptr(), to, numbers.as_ptr(), bytes) };
+        let sent = self.trade(round, 0, Some((next, &spare)), None);
+        self.spare = spare;
+        sent.map(drop)
     }
 
     /// From rank to rank.

@@ -194,6 +194,25 @@ impl Transport for Shared {
         self.got(want, of).map(Some)
     }
 
+    fn await_any(
+        &mut self,
+        of: &Envelope,
+        requests: &[Request],
+        wait: bool,
+    ) -> Result<Option<usize>, Trouble> {
+        let mut work = Work {
+            any: requests,
+            ..Work::default()
+        };
+        if !self.step(&mut work, true) {
+            if !wait {
+                return Ok(None);
+            }
+            self.wait(&mut work, Call::WaitAny, of)?;
+        }
+        Ok(requests.iter().position(|request| self.is_done(*request)))
+    }
+
     fn forget(&mut self, request: Request) {
         let Some(at) = self.posted.iter().position(|it| it.request == request) else {
             return;

@@ -3,8 +3,10 @@
 use regatta_cell::comm::table::Got;
 
 use super::{Outgoing, Peer, Shared, Whose, Work};
-use crate::engine::comm::matching::{Message, WantState, Wanted};
+use crate::engine::comm::Request;
+use crate::engine::comm::matching::{Message, Posted, WantState, Wanted};
 use crate::engine::comm::ring::Header;
+use crate::wire::world::{Call, Met};
 
 impl Shared {
     /// Moves what can move. True when the work is done.
@@ -30,7 +32,7 @@ impl Shared {
             }
             done &= !want.is_waiting();
         }
-        if work.request != 0 || work.flush || work.probe.is_some() {
+        if work.request != 0 || work.flush || work.probe.is_some() || !work.any.is_empty() {
             done &= self.step_posted(work);
         }
         if all && !done {
@@ -69,11 +71,23 @@ impl Shared {
             work.probed = self.probed(&wanted);
             return work.probed.is_some();
         }
+        if !work.any.is_empty() {
+            return work.any.iter().any(|request| self.is_done(*request));
+        }
         let missing = self
             .posted
             .iter()
             .any(|it| it.request == work.request && it.message.is_none());
         !out && !missing
+    }
+
+    /// Whether a posted request needs no more waiting.
+    pub(super) fn is_done(&self, request: Request) -> bool {
+        let is_going = |peer: &Peer| peer.out.iter().any(|it| it.request == request);
+        let is_missing = |it: &Posted| it.request == request && it.message.is_none();
+        request != 0
+            && !self.peers.iter().flatten().any(|peer| is_going(peer))
+            && !self.posted.iter().any(is_missing)
     }
 
     pub(super) fn probed(&self, wanted: &Wanted) -> Option<Got> {
@@ -113,11 +127,12 @@ impl Shared {
         if let Some(probe) = &work.probe {
             self.add_senders(probe, &mut on);
         }
-        for it in self.posted.iter().filter(|it| it.request == work.request) {
+        let is_one = |request: Request| request == work.request || work.any.contains(&request);
+        for it in self.posted.iter().filter(|it| is_one(it.request)) {
             self.add_senders(&it.wanted, &mut on);
         }
         for (to, peer) in (0..).zip(&self.peers) {
-            let is_of = |it: &Outgoing| it.request == work.request || work.flush;
+            let is_of = |it: &Outgoing| is_one(it.request) || work.flush;
             if peer.as_ref().is_some_and(|peer| peer.out.iter().any(is_of)) {
                 on.push(to);
             }
@@ -125,6 +140,32 @@ impl Shared {
         on.sort_unstable();
         on.dedup();
         on
+    }
+
+    /// Members whose messages say that they make another call as this one, the communicator's so many-th.
+    pub(in crate::engine::comm) fn met(&self, call: Call, comm: u32, number: u32) -> Vec<Met> {
+        let of = |from: u32, header: &Header| {
+            let is_it = header.comm == comm
+                && header.collective == number
+                && header.run == self.run as u32
+                && header.call != call as u8 + 1;
+            let other = usize::from(header.call).checked_sub(1)?;
+            let call = *Call::ALL.get(other).filter(|_| is_it)?;
+            let (rank, place) = (from, header.place());
+            Some(Met { rank, call, place })
+        };
+        let came = self.queue.iter().map(|it| (it.from, &it.header));
+        let coming = (0..).zip(&self.peers).filter_map(|(from, peer)| {
+            let partial = peer.as_ref()?.partial.as_ref()?;
+            Some((from, &partial.header))
+        });
+        let mut met: Vec<Met> = came
+            .chain(coming)
+            .filter_map(|(from, header)| of(from, header))
+            .collect();
+        met.sort_by_key(|met| met.rank);
+        met.dedup_by_key(|met| met.rank);
+        met
     }
 
     /// Who may send what is wanted.

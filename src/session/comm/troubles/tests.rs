@@ -1,0 +1,55 @@
+use super::*;
+
+fn waits(call: Call, on: &[u32]) -> Waiting {
+    Waiting {
+        call,
+        on: on.to_vec(),
+        tag: Some(0),
+        type_name: "alloc::string::String".to_owned(),
+        place: None,
+        comm: 0,
+        members: Vec::new(),
+        number: 0,
+        since: 0,
+        met: Vec::new(),
+    }
+}
+
+#[test]
+fn in_a_collective_all_wait_for_who_has_not_reached_it() {
+    let told = CommTold::Deadlock {
+        waits: vec![
+            (1, waits(Call::AllReduce, &[0])),
+            (2, waits(Call::AllReduce, &[0])),
+            (3, waits(Call::AllReduce, &[1])),
+            (4, waits(Call::Recv, &[3])),
+        ],
+        others: vec![(0, State::Left)],
+    };
+    let all = troubles(&[(Rank(1), told)]);
+    let [CommTrouble::Stuck { waits, .. }] = &all[..] else {
+        panic!("{all:?}");
+    };
+    let on = waits.iter().map(|it| it.on[0].0);
+    assert_eq!(on.collect::<Vec<_>>(), [0, 0, 0, 3]);
+}
+
+#[test]
+fn ranks_that_wait_for_one_that_is_gone_are_told_of_together() {
+    let gone = |rank: u32| {
+        let told = CommTold::Gone {
+            waiting: waits(Call::Recv, &[1]),
+            rank: 1,
+            state: State::Left,
+        };
+        (Rank(rank), told)
+    };
+    let all = troubles(&[gone(2), gone(0)]);
+    let [CommTrouble::Stuck { waits, others }] = &all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(waits.iter().map(|it| it.rank.0).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(waits[0].type_name, "String");
+    assert_eq!(others[..], [(Rank(1), RankState::Left)]);
+    assert_eq!(all[0].ranks(), [Rank(0), Rank(2)]);
+}
