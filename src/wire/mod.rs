@@ -65,8 +65,14 @@ pub fn check_greeting(bytes: [u8; 12]) -> Result<(), WireError> {
 
 /// Whether this user's process is at the other end.
 pub fn is_this_users(socket: &UnixStream) -> bool {
-    let own = rustix::process::geteuid();
-    rustix::net::sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid == own)
+    process_behind(socket).is_some()
+}
+
+/// The number of the process at the other end; `None` when it is not this user's.
+pub fn process_behind(socket: &UnixStream) -> Option<u32> {
+    let peer = rustix::net::sockopt::socket_peercred(socket).ok()?;
+    let is_own = peer.uid == rustix::process::geteuid();
+    is_own.then(|| peer.pid.as_raw_nonzero().get().unsigned_abs())
 }
 
 /// The machine's monotonic clock, nanoseconds: the same for all processes.

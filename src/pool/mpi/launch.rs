@@ -20,7 +20,7 @@ use crate::pool::link::Link;
 use crate::pool::process::Environment;
 use crate::pool::{Launch, MpiStart};
 use crate::wire::join::{self, Joining, listen};
-use crate::wire::{Channel, Payload, VERSION, WireError, monotonic};
+use crate::wire::{Channel, Payload, VERSION, WireError, monotonic, process_behind};
 
 /// How often a thread that waits for engines looks whether `mpiexec` still runs.
 const TICK: Duration = Duration::from_millis(50);
@@ -240,11 +240,9 @@ fn printed(pipe: &OwnedFd) -> Vec<u8> {
 /// What an engine says first; `None`: somebody who is not one.
 fn hello(socket: UnixStream, start: &MpiStart, world: &World) -> Result<Option<Joined>, String> {
     let text = |error: std::io::Error| error.to_string();
-    let from =
-        rustix::net::sockopt::socket_peercred(&socket).map_err(|error| text(error.into()))?;
-    if from.uid != rustix::process::geteuid() {
+    let Some(pid) = process_behind(&socket) else {
         return Ok(None);
-    }
+    };
     socket.set_nonblocking(false).map_err(text)?;
     socket.set_read_timeout(Some(TICK)).map_err(text)?;
     let mut channel = Channel::new(socket);
@@ -270,7 +268,6 @@ fn hello(socket: UnixStream, start: &MpiStart, world: &World) -> Result<Option<J
     let told = channel.queue(&join::Joined, &shim);
     told.map_err(|error| error.to_string())?;
     channel.flush().map_err(text)?;
-    let pid = from.pid.as_raw_nonzero().get().unsigned_abs();
     Ok(Some(Joined {
         channel,
         pipes,
