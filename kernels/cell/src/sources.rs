@@ -21,6 +21,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/comm/kind.rs", include_str!("comm/kind.rs")),
     ("src/comm/mod.rs", include_str!("comm/mod.rs")),
     ("src/comm/op.rs", include_str!("comm/op.rs")),
+    ("src/comm/reductions.rs", include_str!("comm/reductions.rs")),
     ("src/comm/request.rs", include_str!("comm/request.rs")),
     ("src/comm/several.rs", include_str!("comm/several.rs")),
     ("src/comm/table.rs", include_str!("comm/table.rs")),

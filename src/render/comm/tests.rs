@@ -1,5 +1,5 @@
 use super::*;
-use crate::outcome::{CommCall, CommReport, CommTable, CommTraffic};
+use crate::outcome::{CommAt, CommCall, CommReport, CommTable, CommTraffic};
 
 fn wait(rank: u32, name: &'static str, on: &[u32]) -> CommWait {
     let collective = !["recv", "recv_any", "send"].contains(&name);
@@ -238,5 +238,51 @@ fn many_ranks_are_listed_in_pairs() {
     assert_eq!(
         table(&nothing, &Style::plain(80)),
         "the ranks of p0 have sent each other nothing\n"
+    );
+}
+
+#[test]
+fn who_is_in_which_call_stands_with_its_line() {
+    let at = |ranks: &[u32], name: &'static str, comm: u32, number: u64| CommAt {
+        ranks: ranks.iter().copied().map(Rank).collect(),
+        call: CommCall {
+            name,
+            collective: true,
+        },
+        type_name: if name == "scan" { "u32" } else { "" }.to_owned(),
+        place: Some(format!("In [3]:{}", ranks[0])),
+        comm,
+        number,
+    };
+    let crossed = |calls: Vec<CommAt>| {
+        let it = CommTrouble::Crossed {
+            ended: Vec::new(),
+            calls,
+            waits: vec![wait(7, "recv", &[2])],
+            others: vec![(Rank(8), RankState::Left)],
+        };
+        trouble(&it, &Style::plain(80))
+    };
+    let expected = "\
+collective calls out of order: ranks 1,3,4 are in barrier, rank 2 in scan
+  ranks 1,3,4  in barrier       In [3]:1
+  rank 2       in scan     u32  In [3]:2
+  rank 7  waits for rank 2 in recv  i32, tag 0  In [3]:3
+  rank 8 has left the cell
+  = help: all ranks of a communicator make the same collective calls in the same order
+";
+    let calls = vec![at(&[1, 3, 4], "barrier", 0, 1), at(&[2], "scan", 0, 1)];
+    assert_eq!(crossed(calls), expected);
+    // The same call, and yet another one.
+    let shown = crossed(vec![at(&[1], "barrier", 0, 1), at(&[2], "barrier", 4, 1)]);
+    assert!(
+        shown
+            .contains(": rank 1 is in barrier of all ranks, rank 2 in barrier of communicator 4\n"),
+        "{shown}"
+    );
+    let shown = crossed(vec![at(&[1], "barrier", 0, 1), at(&[2], "barrier", 0, 2)]);
+    assert!(
+        shown.contains("barrier, its collective call 1, rank 2 in barrier, its collective call 2"),
+        "{shown}"
     );
 }

@@ -147,7 +147,6 @@ fn crossings(groups: &[Group]) -> Vec<Vec<usize>> {
 }
 
 /// Where a rank was.
-#[derive(PartialEq)]
 struct At {
     call: Call,
     type_name: String,
@@ -165,6 +164,14 @@ impl At {
             comm: wait.comm,
             number: wait.number,
         }
+    }
+
+    /// The same call at the same place; of what types is not known of all.
+    fn is_like(&self, other: &Self) -> bool {
+        let types = [&self.type_name, &other.type_name];
+        (self.call, &self.place, self.comm, self.number)
+            == (other.call, &other.place, other.comm, other.number)
+            && (types[0] == types[1] || types.iter().any(|name| name.is_empty()))
     }
 }
 
@@ -216,8 +223,16 @@ fn told(crossed: &[Waited], stuck: &mut [Stuck]) -> CommTrouble {
     }
     gone.sort_unstable_by_key(|(rank, _)| *rank);
     gone.dedup_by_key(|(rank, _)| *rank);
-    gone.retain(|(rank, _)| !at.contains_key(rank) && following.iter().all(|(of, _)| of != rank));
+    // Of other communicators another crossing tells.
+    let is_member = |rank: &u32| {
+        let of = |(_, wait): &Waited| wait.members.is_empty() || wait.members.contains(rank);
+        crossed.iter().any(of)
+    };
+    gone.retain(|(rank, _)| {
+        is_member(rank) && !at.contains_key(rank) && following.iter().all(|(of, _)| of != rank)
+    });
     following.sort_by_key(|(rank, _)| *rank);
+    following.dedup_by_key(|(rank, _)| *rank);
     ended.extend(following.iter().map(|(rank, _)| Rank(*rank)));
     CommTrouble::Crossed {
         ended,
@@ -231,8 +246,13 @@ fn told(crossed: &[Waited], stuck: &mut [Stuck]) -> CommTrouble {
 fn together(at: BTreeMap<u32, At>) -> Vec<CommAt> {
     let mut calls: Vec<(At, Vec<Rank>)> = Vec::new();
     for (rank, at) in at {
-        match calls.iter_mut().find(|(of, _)| *of == at) {
-            Some((_, ranks)) => ranks.push(Rank(rank)),
+        match calls.iter_mut().find(|(of, _)| of.is_like(&at)) {
+            Some((of, ranks)) => {
+                if of.type_name.is_empty() {
+                    of.type_name = at.type_name;
+                }
+                ranks.push(Rank(rank));
+            }
             None => calls.push((at, vec![Rank(rank)])),
         }
     }

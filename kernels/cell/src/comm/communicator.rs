@@ -4,10 +4,10 @@ use std::any::type_name;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::kind::{self, Buffer, fetched_all, folded, given, lent, room};
+use super::kind::{self, Buffer, fetched_all, lent, room};
 use super::request::{Message, RecvRequest, SendRequest};
-use super::table::{ANY_RANK, ANY_TAG, Envelope, Got, Kind, Op, Outcome, Reduction, called};
-use super::{Status, checked, envelope, failed, op, table};
+use super::table::{ANY_RANK, ANY_TAG, Envelope, Got, Kind, Outcome};
+use super::{Status, checked, envelope, failed, table};
 use crate::host::Bytes;
 
 /// Some of the pool's ranks, numbered from 0. It can be kept in a variable for later cells.
@@ -30,7 +30,7 @@ impl Communicator {
 
     #[track_caller]
     #[inline]
-    fn to<T: ?Sized>(self, peer: u32, tag: i32, kind: Kind) -> Envelope {
+    pub(super) fn to<T: ?Sized>(self, peer: u32, tag: i32, kind: Kind) -> Envelope {
         envelope(self.number, peer, tag, kind, type_name::<T>())
     }
 
@@ -348,7 +348,7 @@ impl Communicator {
     }
 
     #[track_caller]
-    fn gather_as<T: Serialize + DeserializeOwned>(
+    pub(super) fn gather_as<T: Serialize + DeserializeOwned>(
         self,
         value: &T,
         root: u32,
@@ -373,7 +373,11 @@ impl Communicator {
     }
 
     #[track_caller]
-    fn all_gather_as<T: Serialize + DeserializeOwned>(self, value: &T, name: i32) -> Vec<T> {
+    pub(super) fn all_gather_as<T: Serialize + DeserializeOwned>(
+        self,
+        value: &T,
+        name: i32,
+    ) -> Vec<T> {
         let lent = lent(value);
         let of = self.to::<T>(0, name, lent.kind);
         let mut ended = Outcome::Done;
@@ -391,7 +395,11 @@ impl Communicator {
     }
 
     #[track_caller]
-    fn all_to_all_as<T: Serialize + DeserializeOwned>(self, parts: &[T], name: i32) -> Vec<T> {
+    pub(super) fn all_to_all_as<T: Serialize + DeserializeOwned>(
+        self,
+        parts: &[T],
+        name: i32,
+    ) -> Vec<T> {
         let mut lents = Vec::new();
         for part in parts {
             lents.push(lent(part));
@@ -407,119 +415,6 @@ impl Communicator {
         });
         checked(ended);
         values
-    }
-
-    #[track_caller]
-    pub fn reduce<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
-        self,
-        value: &T,
-        op: F,
-        root: u32,
-    ) -> Option<T> {
-        if let Some(known) = op::known::<F>() {
-            if self.rank() == root {
-                let sum = self.folded(value, Reduction::Root, known, root);
-                if sum.is_some() {
-                    return sum;
-                }
-            } else if self.gave(value, Reduction::Root, known, root) {
-                return None;
-            }
-        }
-        let values = self.gather_as(value, root, called::REDUCE)?;
-        values.into_iter().reduce(op)
-    }
-
-    #[track_caller]
-    pub fn all_reduce<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
-        self,
-        value: &T,
-        op: F,
-    ) -> T {
-        if let Some(known) = op::known::<F>()
-            && let Some(sum) = self.folded(value, Reduction::All, known, 0)
-        {
-            return sum;
-        }
-        let values = self.all_gather_as(value, called::ALL_REDUCE);
-        match values.into_iter().reduce(op) {
-            Some(folded) => folded,
-            None => failed(),
-        }
-    }
-
-    #[track_caller]
-    pub fn scan<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(self, value: &T, op: F) -> T {
-        if let Some(known) = op::known::<F>()
-            && let Some(sum) = self.folded(value, Reduction::Scan, known, 0)
-        {
-            return sum;
-        }
-        let values = self.all_gather_as(value, called::SCAN).into_iter();
-        match values.take(self.rank() as usize + 1).reduce(op) {
-            Some(folded) => folded,
-            None => failed(),
-        }
-    }
-
-    #[track_caller]
-    pub fn exscan<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
-        self,
-        value: &T,
-        op: F,
-    ) -> Option<T> {
-        let rank = self.rank();
-        if let Some(known) = op::known::<F>() {
-            if rank > 0 {
-                let sum = self.folded(value, Reduction::Before, known, 0);
-                if sum.is_some() {
-                    return sum;
-                }
-            } else if self.gave(value, Reduction::Before, known, 0) {
-                return None;
-            }
-        }
-        let values = self.all_gather_as(value, called::EXSCAN).into_iter();
-        values.take(rank as usize).reduce(op)
-    }
-
-    #[track_caller]
-    pub fn reduce_scatter<T: Serialize + DeserializeOwned, F: Fn(T, T) -> T>(
-        self,
-        parts: &[T],
-        op: F,
-    ) -> T {
-        let mine = self.all_to_all_as(parts, called::REDUCE_SCATTER);
-        match mine.into_iter().reduce(op) {
-            Some(folded) => folded,
-            None => failed(),
-        }
-    }
-
-    /// Gives numbers to be folded where no result comes; whether these are numbers.
-    #[track_caller]
-    fn gave<T: Serialize>(self, value: &T, who: Reduction, op: Op, root: u32) -> bool {
-        let mut of = self.to::<T>(root, 0, Kind::NOTHING);
-        let mut ended = Outcome::Done;
-        let is_given = given(value, |lent| {
-            of.kind = lent.kind;
-            ended = (table().reduce)(&of, who, op, lent.bytes, std::ptr::null_mut());
-        });
-        checked(ended);
-        is_given
-    }
-
-    /// Folds numbers in the engine; `None`: these are none.
-    #[track_caller]
-    fn folded<T: Serialize>(self, value: &T, who: Reduction, op: Op, root: u32) -> Option<T> {
-        let mut of = self.to::<T>(root, 0, Kind::NOTHING);
-        let mut ended = Outcome::Done;
-        let sum = folded(value, |lent, to| {
-            of.kind = lent.kind;
-            ended = (table().reduce)(&of, who, op, lent.bytes, to);
-        });
-        checked(ended);
-        sum
     }
 
     #[track_caller]

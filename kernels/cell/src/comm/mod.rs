@@ -13,6 +13,7 @@
 mod communicator;
 pub(crate) mod kind;
 pub mod op;
+mod reductions;
 mod request;
 mod several;
 pub mod table;
