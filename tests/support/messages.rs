@@ -120,8 +120,10 @@ drop(comm::mprobe_any());
 let again = loop { if let Some(message) = comm::improbe_any() { break message; } };
 assert_eq!(again.status().bytes, 16);
 assert_eq!(again.recv::<[f64; 2]>(), [1.5, 2.5]);
-comm::send(&vec![me; 400_000], next);
+// One that waits for its receiver on MPI.
+let sent = comm::isend(&vec![me; 400_000], next);
 assert_eq!(comm::mprobe(before).recv::<Vec<u32>>(), vec![before; 400_000]);
+sent.wait();
 comm::barrier();
 "ok""#,
     // What is folded of the ranks before, and what is dealt out after it was folded.
