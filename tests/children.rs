@@ -6,27 +6,14 @@ mod support;
 use std::time::{Duration, Instant};
 
 use rexpect::process::Signal;
-use support::{PATIENCE, Session, contains, lacks, notebook, regatta, table};
-
-/// Processes of which an argument is this.
-fn with_argument(argument: &str) -> Vec<i32> {
-    let folders = std::fs::read_dir("/proc").expect("Linux's list of processes");
-    let pids = folders.filter_map(|folder| folder.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        arguments
-            .split(|byte| *byte == 0)
-            .any(|word| word == argument.as_bytes())
-    })
-    .collect()
-}
+use support::{PATIENCE, Session, contains, lacks, notebook, proc, regatta, table};
 
 /// Waits until so many processes have this argument.
 #[track_caller]
 fn there_are(count: usize, argument: &str) {
     let until = Instant::now() + Duration::from_secs(20);
-    while with_argument(argument).len() != count {
-        let found = with_argument(argument);
+    while proc::with_argument(argument).len() != count {
+        let found = proc::with_argument(argument);
         assert!(Instant::now() < until, "{count} wanted: {found:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -191,7 +178,7 @@ fn what_does_not_end_by_itself_is_ended() {
     session.signal(Signal::SIGKILL);
     assert!(session.ended(PATIENCE).is_some(), "it is gone");
     there_are(0, "86006");
-    let left = with_argument("86005");
+    let left = proc::with_argument("86005");
     assert_eq!(left.len(), 1, "it lives on");
     let pid = rustix::process::Pid::from_raw(left[0]).expect("a process");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("ours");
@@ -210,7 +197,7 @@ fn what_children_print_is_bounded_and_harms_no_terminal() {
     contains(&session.cell("%wait flood"), &["flood: 1 child ended well"]);
     let logs = session.cell("%logs flood -n 2");
     contains(&logs, &["end\n"]);
-    let memory = support::proc::memory(session.pid(), "VmRSS");
+    let memory = proc::memory(session.pid(), "VmRSS");
     assert!(memory < 400 << 20, "{memory} bytes");
 
     session.cell(

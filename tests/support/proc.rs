@@ -41,6 +41,19 @@ pub fn arguments(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
+/// Processes of which an argument is this.
+pub fn with_argument(argument: &str) -> Vec<i32> {
+    let folders = fs::read_dir("/proc").expect("Linux's list of processes");
+    let pids = folders.filter_map(|folder| folder.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments
+            .split(|byte| *byte == 0)
+            .any(|word| word == argument.as_bytes())
+    })
+    .collect()
+}
+
 /// Engines of the session with this process id, in the order in which they were started.
 pub fn engines(session: i32) -> Vec<i32> {
     let children = all()

@@ -1,0 +1,284 @@
+//! What process supervisors and Python's `subprocess` promise of the programs that they start, of our children.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rexpect::process::Signal;
+use support::{PATIENCE, Session, contains, lacks, proc, table};
+
+/// Waits until so many processes have this argument.
+#[track_caller]
+fn there_are(count: usize, argument: &str) {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = proc::with_argument(argument);
+        if found.len() == count {
+            return;
+        }
+        assert!(Instant::now() < until, "{count} wanted: {found:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs children of this name to their end, and gives what they printed.
+fn printed(session: &mut Session, name: &str, spawn: &str) -> String {
+    session.cell(&format!("%spawn -q --name {name} {spawn}"));
+    session.cell(&format!("%wait {name}"));
+    session.cell(&format!("%logs {name} -n 1000"))
+}
+
+fn script(folder: &Path, name: &str, text: &str, mode: u32) {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("a script");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("its mode");
+}
+
+#[test]
+fn what_a_program_is_started_with() {
+    let mut session = Session::cold();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path");
+
+    // Variables: with `=`, blanks and nothing in the value; the last of a name counts, and its own before ours.
+    let shown = printed(
+        &mut session,
+        "env",
+        "--env A=b=c --env 'B=x  y' --env C= --env A2=1 --env A2=2 --env REGATTA_RANK=mine -- sh -c 'echo \"[$A|$B|${C-none}|$A2|$REGATTA_RANK]\"'",
+    );
+    contains(&shown, &["[b=c|x  y||2|"]);
+    // What `%env` has set or removed is the child's too.
+    session.cell("%env GREETING = hello");
+    session.cell("%env -u HOME");
+    contains(
+        &printed(
+            &mut session,
+            "set",
+            "-- sh -c 'echo \"$GREETING ${HOME-none}\"'",
+        ),
+        &["hello none"],
+    );
+
+    // Words: empty ones, blanks, quotes and letters beyond ASCII arrive as they are; braces that mean nothing stay.
+    let shown = printed(
+        &mut session,
+        "words",
+        "-n 2 -- printf '<%s>\\n' '' 'a b' \"it's\" 'größe' '*' '$HOME' '--x={rank}{rank}' '{Rank}' '{rank' '{{size}}'",
+    );
+    for word in [
+        "<>",
+        "<a b>",
+        "<it's>",
+        "<größe>",
+        "<*>",
+        "<$HOME>",
+        "<--x=11>",
+        "<{Rank}>",
+        "<{rank>",
+        "<{2}>",
+    ] {
+        contains(&shown, &[&format!("[stdout:words.1] {word}\n")]);
+    }
+    // The program itself may be one of the rank's own.
+    script(folder.path(), "run0", "#!/bin/sh\necho zero\n", 0o755);
+    script(folder.path(), "run1", "#!/bin/sh\necho one\n", 0o755);
+    let shown = printed(
+        &mut session,
+        "own",
+        &format!("-n 2 --cwd {path} -- ./run{{rank}}"),
+    );
+    contains(&shown, &["[stdout:own.0] zero", "[stdout:own.1] one"]);
+
+    // Its folder, its empty input, no open file of the session's, and no signal that is ignored or held back.
+    contains(
+        &printed(&mut session, "cwd", &format!("--cwd {path} -- pwd -P")),
+        &[&format!(
+            "[stdout:cwd] {}\n",
+            folder.path().canonicalize().expect("a path").display()
+        )],
+    );
+    contains(
+        &printed(&mut session, "input", "-- wc -c"),
+        &["[stdout:input] 0\n"],
+    );
+    lacks(
+        &printed(&mut session, "files", "-- ls -l /proc/self/fd"),
+        &["socket:", "anon_inode:", "memfd:"],
+    );
+    let shown = printed(
+        &mut session,
+        "signals",
+        "-- grep -E 'Sig(Blk|Ign)' /proc/self/status",
+    );
+    // The first 28 signals; those beyond are the C library's.
+    assert_eq!(shown.matches("0000000\n").count(), 2, "{shown}");
+
+    // What cannot be started says why, and nothing of it runs or is listed.
+    script(folder.path(), "plain.sh", "#!/bin/sh\n", 0o644);
+    script(folder.path(), "lost.sh", "#!/no/such/interpreter\n", 0o755);
+    script(folder.path(), "text", "no program\n", 0o755);
+    for (words, told) in [
+        (format!("-- {path}/plain.sh"), "it may not be executed"),
+        (format!("-- {path}"), "it is a folder"),
+        (
+            format!("-- {path}/lost.sh"),
+            "interpreter that its first line names is not found",
+        ),
+        (
+            format!("-- {path}/text"),
+            "neither a binary nor begins with `#!`",
+        ),
+        (format!("--cwd {path}/text -- pwd"), "there is no folder"),
+        (
+            format!("--cwd {path} -n 3 -- ./run{{rank}}"),
+            "`./run2` is not found",
+        ),
+        ("-- ''".to_owned(), "is not found"),
+        ("-n 1001 -- true".to_owned(), "it is from 1 to 1000"),
+        ("-n -1 -- true".to_owned(), "not a number of children"),
+        (
+            "--restart on-failure:x -- true".to_owned(),
+            "--restart on-failure:x",
+        ),
+        ("--env =x -- true".to_owned(), "--env NAME=VALUE"),
+        ("--name '' -- true".to_owned(), "cannot name a child"),
+    ] {
+        let shown = session.cell(&format!("%spawn {words}"));
+        // Long ones are broken into lines.
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        contains(&shown, &["error", told]);
+    }
+    let rows = table::rows(&session.cell("%children"));
+    assert!(rows.iter().all(|row| row[2] == "done"), "{rows:?}");
+}
+
+#[test]
+fn what_children_print_comes_whole() {
+    let mut session = Session::cold();
+    for (name, program, lines) in [
+        ("last", "printf \"one\\ntwo\"", &["one\n", "two\n"][..]),
+        ("crlf", "printf \"a\\r\\nb\\r\\n\"", &["a\n", "b\n"]),
+        ("blank", "printf \"a\\n\\nb\\n\"", &["a\n", "b\n"]),
+        (
+            "cut",
+            "printf \"\\303\"; sleep 0.1; printf \"\\251t\\303\\251\\n\"",
+            &["été\n"],
+        ),
+        (
+            "bad",
+            "printf \"a\\377b\\300\\n\"",
+            &["a\u{fffd}b\u{fffd}\n"],
+        ),
+        ("errors", "echo out; echo err >&2", &["out\n"]),
+        (
+            "fed",
+            "printf \"half\"; sleep 0.2; echo \" whole\"",
+            &["half whole\n"],
+        ),
+    ] {
+        let shown = printed(&mut session, name, &format!("-- sh -c '{program}'"));
+        for line in lines {
+            contains(&shown, &[&format!("[stdout:{name}] {line}")]);
+        }
+    }
+    contains(&session.cell("%logs errors"), &["[stderr:errors] err"]);
+    // A line without an end is cut, and nothing of it is lost.
+    let shown = printed(
+        &mut session,
+        "long",
+        "-- sh -c 'head -c 30000 /dev/zero | tr \"\\0\" x; echo y'",
+    );
+    assert_eq!(shown.matches('x').count(), 30_000);
+    contains(&shown, &["xy"]);
+}
+
+#[test]
+fn how_children_end() {
+    let mut session = Session::cold();
+    for (name, program, told) in [
+        ("term", "kill -TERM $$", "term was ended by SIGTERM"),
+        ("segv", "kill -SEGV $$", "segv was ended by SIGSEGV"),
+        ("high", "exit 255", "high ended with exit code 255"),
+    ] {
+        session.cell(&format!("%spawn --name {name} -- sh -c '{program}'"));
+        contains(&session.cell(&format!("%wait {name}")), &["error", told]);
+    }
+
+    // A grandchild that holds the outputs open keeps no child from its end; what it prints comes all the same.
+    session.cell("%spawn --name left -- sh -c '(sleep 0.6; echo late) & echo early'");
+    contains(&session.cell("%wait left"), &["left: 1 child ended well"]);
+    session.shows("[stdout:left] late", PATIENCE);
+    // One that has left its parent and its group ends with `%stop`, also when the child is over.
+    session.cell("%spawn --name twice -- sh -c '(setsid sleep 86021 &) ; exit 0'");
+    contains(&session.cell("%wait twice"), &["ended well"]);
+    there_are(1, "86021");
+    session.cell("%stop twice");
+    there_are(0, "86021");
+
+    // A stopped one is ended too.
+    session.cell("%spawn --name frozen -- sh -c 'kill -STOP $$; sleep 86022'");
+    std::thread::sleep(Duration::from_millis(300));
+    contains(
+        &session.cell("%stop frozen --grace 1"),
+        &["frozen: 1 child stopped"],
+    );
+    // With time to tidy up.
+    session.cell("%spawn --name tidy -- sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.05; done'");
+    session.shows("[stdout:tidy] up", PATIENCE);
+    let shown = session.cell("%stop tidy");
+    contains(&shown, &["tidy: 1 child stopped"]);
+    lacks(&shown, &["SIGKILL"]);
+    contains(&session.cell("%logs tidy"), &["[stdout:tidy] bye"]);
+    // One that waits for its restart is stopped at once.
+    session.cell("%spawn -q --name again --restart always -- false");
+    std::thread::sleep(Duration::from_millis(900));
+    contains(&session.cell("%stop again"), &["again: 1 child stopped"]);
+    let rows = table::rows(&session.cell("%children"));
+    let row = rows.iter().find(|row| row[0] == "again").expect("a row");
+    assert_eq!(row[2], "stopped", "{row:?}");
+    // Its name is free once it is over.
+    contains(
+        &session.cell("%spawn --name again -- true"),
+        &["again runs"],
+    );
+
+    // A program that is gone when it is to be started again.
+    let folder = tempfile::tempdir().expect("a folder");
+    script(
+        folder.path(),
+        "once.sh",
+        "#!/bin/sh\nrm once.sh; exit 1\n",
+        0o755,
+    );
+    let path = folder.path().to_str().expect("a path");
+    session.cell(&format!(
+        "%spawn --name once --cwd {path} --restart on-failure:3 -- ./once.sh"
+    ));
+    contains(
+        &session.cell("%wait once"),
+        &["error", "once could not be started again"],
+    );
+
+    // Ctrl-C at the prompt and in a cell is not for children.
+    session.cell("%spawn --name kept -- sleep 86023");
+    session.type_keys("abc");
+    session.interrupt();
+    there_are(1, "86023");
+    contains(&session.cell("%stop kept"), &["kept: 1 child stopped"]);
+}
+
+#[test]
+fn nothing_is_left_of_sessions_that_are_killed() {
+    for _ in 0..10 {
+        let mut session = Session::cold();
+        session.cell(
+            "%spawn -n 3 -- sh -c 'trap \"\" TERM HUP; setsid sleep 86024 & (sleep 86024 &) ; exec sleep 86024'",
+        );
+        there_are(9, "86024");
+        session.signal(Signal::SIGKILL);
+        assert!(session.ended(PATIENCE).is_some(), "it is gone");
+        there_are(0, "86024");
+    }
+}
