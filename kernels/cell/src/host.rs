@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v11";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v12";
 
 /// What a caller is told that cannot read a result of its map.
 pub const UNDECODABLE: &str = "a result could not be decoded";
