@@ -373,7 +373,10 @@ fn ends_with_the_first(session: &mut Session) {
     let second = engines(session)[1];
     kill(Pid::from_raw(second), Signal::SIGKILL).expect("an engine");
     // Also what has started them.
-    let of_mpi = |pid: &i32| proc::arguments(*pid).contains("mpi");
+    let of_mpi = |pid: &i32| {
+        let arguments = proc::arguments(*pid);
+        arguments.contains("mpi") && !arguments.contains("__compiler")
+    };
     let all: Vec<i32> = proc::below(session.pid())
         .into_iter()
         .filter(of_mpi)

@@ -268,11 +268,19 @@ int regatta_mpi_words(int comm, int how, const uint64_t *from, uint64_t *to, int
     }
 }
 
+/* Where nothing is, a pointer of Rust's is a small number, which MPI may take for MPI_IN_PLACE. */
+static void *place(const void *at) {
+    static char nothing[16];
+    return at == MPI_IN_PLACE ? nothing : (void *)at;
+}
+
 /* Parts of different lengths, counted in numbers of the type. */
 int regatta_mpi_parts(int comm, int how, int number, const void *from, const int *counts, const int *at, void *to,
                       const int *to_counts, const int *to_at, int root) {
     MPI_Comm c = bodies[comm];
     MPI_Datatype t = type_of(number);
+    from = place(from);
+    to = place(to);
     switch (how) {
     case 1: return MPI_Scatterv(from, counts, at, t, to, to_counts[0], t, root, c);
     case 2: return MPI_Gatherv(from, counts[0], t, to, to_counts, to_at, t, root, c);
@@ -328,8 +336,8 @@ int regatta_mpi_reduce(int comm, int who, int op, int number, const void *from, 
     MPI_Datatype t = type_of(number);
     MPI_Op o = op_of(op, number);
     uint64_t size = (uint64_t)size_of(number);
-    const char *at = from;
-    char *into = to;
+    const char *at = place(from);
+    char *into = place(to);
     do {
         uint64_t part = length < LONGEST ? length : LONGEST;
         int count = (int)(part / size), code;
