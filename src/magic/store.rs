@@ -240,10 +240,23 @@ fn no_key(key: &str, session: &mut Session) -> Report {
     }
 }
 
+/// The first word, as the other verbs read theirs: quotes may stand around it. The rest is as it was written.
+fn first_word(text: &str) -> Option<(String, &str)> {
+    let ends = text.match_indices(char::is_whitespace).map(|(at, _)| at);
+    let word = |end: usize| match shell_words::split(&text[..end]).as_deref() {
+        Ok([word]) => Some((word.clone(), &text[end..])),
+        _ => None,
+    };
+    { ends }.find_map(word).or_else(|| {
+        let (word, rest) = text.split_once(char::is_whitespace)?;
+        Some((word.to_owned(), rest))
+    })
+}
+
 /// `text` is what stands behind `set`.
 fn set(text: &str, session: &mut Session) -> Done {
     let text = text.trim();
-    let Some((key, rest)) = text.split_once(char::is_whitespace) else {
+    let Some((key, rest)) = first_word(text) else {
         let what = match text {
             "" => "%store set needs a key and a value".to_owned(),
             key => format!("%store set needs a value for `{key}`"),
@@ -253,7 +266,7 @@ fn set(text: &str, session: &mut Session) -> Done {
             .into());
     };
     let asked = Asked::Set {
-        key: key.to_owned(),
+        key,
         value: value(rest.trim()),
         expire: None,
     };
@@ -351,5 +364,29 @@ fn what(entry: &Entry) -> String {
             1 => "1 subscriber".to_owned(),
             _ => format!("{count} subscribers"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_word;
+
+    #[test]
+    fn keys_may_stand_in_quotes_and_values_are_as_written() {
+        for (text, key, rest) in [
+            ("n 1", "n", " 1"),
+            (
+                "\"two words\" {\"a\": \"b c\"}",
+                "two words",
+                " {\"a\": \"b c\"}",
+            ),
+            ("'two words' 'x'", "two words", " 'x'"),
+            ("\"\" 1", "", " 1"),
+            ("it's mine", "it's", "mine"),
+            ("\"open 1", "\"open", "1"),
+        ] {
+            assert_eq!(first_word(text), Some((key.to_owned(), rest)), "{text}");
+        }
+        assert_eq!(first_word("alone"), None);
     }
 }
