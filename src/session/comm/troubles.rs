@@ -82,9 +82,15 @@ fn join(stuck: &mut [Stuck]) {
                 };
                 wait.call.is_collective() && first.waits.iter().any(is_it)
             };
-            let (moved, kept) = { of.waits.drain(..) }.partition(|(_, wait)| same(wait));
+            let (moved, kept): (Vec<Waited>, Vec<Waited>) =
+                { of.waits.drain(..) }.partition(|(_, wait)| same(wait));
             of.waits = kept;
-            first.waits.extend::<Vec<Waited>>(moved);
+            // Two that have found it at the same time may both tell of a third.
+            for (rank, wait) in moved {
+                if !first.waits.iter().any(|(of, _)| *of == rank) {
+                    first.waits.push((rank, wait));
+                }
+            }
             if of.waits.is_empty() {
                 let is_new = |(rank, _): &(u32, State)| {
                     !first.waits.iter().any(|(of, _)| of == rank)

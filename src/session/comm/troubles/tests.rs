@@ -53,3 +53,21 @@ fn ranks_that_wait_for_one_that_is_gone_are_told_of_together() {
     assert_eq!(others[..], [(Rank(1), RankState::Left)]);
     assert_eq!(all[0].ranks(), [Rank(0), Rank(2)]);
 }
+
+#[test]
+fn a_rank_of_which_two_have_told_is_named_once() {
+    let of = |on: &[u32]| waits(Call::Barrier, on);
+    let both = CommTold::Deadlock {
+        waits: vec![(0, of(&[1])), (2, of(&[1]))],
+        others: vec![(1, State::Left)],
+    };
+    let one = CommTold::Deadlock {
+        waits: vec![(2, of(&[1]))],
+        others: vec![(1, State::Left)],
+    };
+    let all = troubles(&[(Rank(0), both), (Rank(2), one)]);
+    let [CommTrouble::Stuck { waits, .. }] = &all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(waits.iter().map(|it| it.rank.0).collect::<Vec<_>>(), [0, 2]);
+}
