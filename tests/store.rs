@@ -32,7 +32,7 @@ impl Serving {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         let cell = format!(
-            "!echo $REGATTA_STORE > {0}.part && mv {0}.part {0}; while [ ! -e {1} ]; do sleep 0.05; done",
+            "!echo $REGATTA_STORE > {0}.part && mv {0}.part {0}; while [ -e {0} ] && [ ! -e {1} ]; do sleep 0.05; done",
             at("address").display(),
             at("stop").display()
         );
