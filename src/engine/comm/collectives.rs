@@ -318,13 +318,14 @@ impl Shared {
             .collect();
         ranks.sort_by_key(|rank| (word(*rank, 8).cast_signed(), *rank));
         let rank = ranks.iter().position(|rank| *rank == round.rank);
+        let number = u32::try_from(number)
+            .map_err(|_| words::of(Call::Split, "there are too many communicators"))?;
         let comm = Comm {
+            context: number,
             members: ranks.iter().map(|rank| round.members[*rank]).collect(),
             rank: rank.unwrap_or_default() as u32,
             calls: 0,
         };
-        let number = u32::try_from(number)
-            .map_err(|_| words::of(Call::Split, "there are too many communicators"))?;
         self.comms.insert(number, comm);
         Ok(number)
     }

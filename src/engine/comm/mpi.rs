@@ -7,28 +7,16 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering;
 
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Kind};
-use regatta_cell::host::Bytes;
 
 use super::matching::{Message, Want, Wanted};
 use super::mpi_layout::{Came, SHORT, WHOLE, parts};
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
-use super::shared::Shared;
+use super::shared::{NOBODY, Shared};
 use super::{Request, Trouble, words};
 use crate::engine::mpi::Mpi as Library;
 use crate::engine::mpi::shim::GIVEN_UP;
 use crate::wire::world::{Call, block};
-
-/// For what no call of a cell's asks for.
-pub(super) const NOBODY: Envelope = Envelope {
-    comm: 0,
-    peer: 0,
-    tag: 0,
-    kind: Kind::NOTHING,
-    name: Bytes::of(&[]),
-    file: Bytes::of(&[]),
-    line: 0,
-};
 
 pub struct Mpi {
     pub(super) library: &'static Library,
@@ -56,6 +44,35 @@ pub(super) struct Posted {
     /// It has come.
     pub(super) message: Option<Message>,
     pub(super) forgotten: bool,
+}
+
+impl Posted {
+    /// The ranks of the world for whom it waits.
+    pub(super) fn partners(&self, book: &Shared) -> Result<Vec<u32>, Trouble> {
+        Ok(match self.of {
+            Some((wanted, comm)) => match wanted.from {
+                Some(rank) => vec![rank],
+                None => book.comm(comm)?.members.to_vec(),
+            },
+            None => vec![self.to],
+        })
+    }
+
+    /// MPI is done with the first of its handles. Of a receive, that is what has come.
+    pub(super) fn ended(
+        &mut self,
+        library: &Library,
+        book: &Shared,
+        call: Call,
+        came: Came,
+    ) -> Result<(), Trouble> {
+        self.handles.remove(0);
+        if let Some((_, comm)) = self.of {
+            let whole = std::mem::take(&mut self.whole);
+            self.message = Some(stored(library, book, call, comm, came, &whole)?);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -232,12 +249,10 @@ impl Mpi {
     ) -> Result<bool, Trouble> {
         while let Some(Handle(handle)) = self.posted[at].handles.first().copied() {
             let sends = self.posted[at].of.is_none();
-            let on: Vec<u32> = match self.posted[at].of {
-                Some((wanted, comm)) => match wanted.from {
-                    Some(rank) => vec![rank],
-                    None => self.book.comm(comm)?.members.to_vec(),
-                },
-                None => vec![self.posted[at].to],
+            // Who does not wait looks at nobody.
+            let on = match wait {
+                true => self.posted[at].partners(&self.book)?,
+                false => Vec::new(),
             };
             let posted = &mut self.posted[..];
             let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &on);
@@ -266,13 +281,8 @@ impl Mpi {
             if done == 0 {
                 return Ok(false);
             }
-            self.posted[at].handles.remove(0);
-            if let Some((_, comm)) = self.posted[at].of {
-                let whole = std::mem::take(&mut self.posted[at].whole);
-                let came = Came::of(source, tag, length);
-                let message = self.stored(call, comm, came, &whole)?;
-                self.posted[at].message = Some(message);
-            }
+            let came = Came::of(source, tag, length);
+            self.posted[at].ended(self.library, &self.book, call, came)?;
         }
         Ok(true)
     }
@@ -288,56 +298,6 @@ impl Mpi {
                 self.posted.remove(at);
             }
         }
-    }
-
-    /// Takes what has come into the queue.
-    pub(super) fn drain(&mut self) {
-        let comms: Vec<u32> = self.book.comms.keys().copied().collect();
-        for comm in comms {
-            loop {
-                let (mut there, mut source, mut tag) = (0, 0, 0);
-                // SAFETY: it writes to what it is given.
-                let code = unsafe {
-                    (self.library.shim.probe)(
-                        comm as c_int,
-                        -1,
-                        -1,
-                        &raw mut there,
-                        &raw mut source,
-                        &raw mut tag,
-                    )
-                };
-                if code != 0 || there == 0 {
-                    break;
-                }
-                if self.fetch(Call::Probe, comm, source, tag).is_err() {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Receives a message that is there into the queue.
-    pub(super) fn fetch(
-        &mut self,
-        call: Call,
-        comm: u32,
-        source: c_int,
-        tag: c_int,
-    ) -> Result<(), Trouble> {
-        let of = Envelope {
-            comm,
-            peer: source.unsigned_abs(),
-            tag,
-            kind: Kind::NOTHING,
-            name: Bytes::of(&[]),
-            file: Bytes::of(&[]),
-            line: 0,
-        };
-        let came = self.receive(call, &of)?;
-        let message = self.stored(call, comm, came, &self.buffer[..])?;
-        self.book.queue.push_back(message);
-        Ok(())
     }
 }
 
@@ -393,6 +353,52 @@ fn body(
     };
     waited(book, time);
     checked(library, call, code)
+}
+
+/// Takes a message from this rank of the communicator and with this tag into the queue, if there is one; -1: from any,
+/// with any. `room` is as long as [`WHOLE`].
+pub(super) fn take(
+    library: &Library,
+    book: &mut Shared,
+    call: Call,
+    comm: u32,
+    (from, tag): (c_int, c_int),
+    room: &mut [u8],
+) -> Result<bool, Trouble> {
+    extern "C" fn goes_on(_: *mut c_void) -> c_int {
+        0
+    }
+    let (mut there, mut source, mut its_tag, mut length) = (0, 0, 0, 0);
+    // SAFETY: it writes to what it is given.
+    let code = unsafe {
+        let (there, source, tag_to) = (&raw mut there, &raw mut source, &raw mut its_tag);
+        (library.shim.probe)(comm as c_int, from, tag, there, source, tag_to)
+    };
+    checked(library, call, code)?;
+    if there == 0 {
+        return Ok(false);
+    }
+    // SAFETY: the room is as long as it says. The message is there, and is not waited for.
+    let code = unsafe {
+        (library.shim.recv)(
+            comm as c_int,
+            room.as_mut_ptr(),
+            room.len() as c_int,
+            source,
+            its_tag,
+            &raw mut source,
+            &raw mut its_tag,
+            &raw mut length,
+            goes_on,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+    };
+    checked(library, call, code)?;
+    let came = Came::of(source, its_tag, length);
+    let message = stored(library, book, call, comm, came, room)?;
+    book.queue.push_back(message);
+    Ok(true)
 }
 
 /// The message that lies here, whole, for the queue.

@@ -86,16 +86,8 @@ impl Mpi {
     fn partners(&self, requests: &[Request]) -> Result<(Vec<u32>, bool), Trouble> {
         let (mut on, mut sends) = (Vec::new(), false);
         for posted in { self.posted.iter() }.filter(|it| requests.contains(&it.request)) {
-            match posted.of {
-                None => {
-                    sends = true;
-                    on.push(posted.to);
-                }
-                Some((wanted, comm)) => match wanted.from {
-                    Some(rank) => on.push(rank),
-                    None => on.extend(self.book.comm(comm)?.members.iter()),
-                },
-            }
+            sends |= posted.of.is_none();
+            on.extend(posted.partners(&self.book)?);
         }
         on.retain(|rank| *rank != self.book.rank);
         on.sort_unstable();

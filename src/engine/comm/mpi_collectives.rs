@@ -353,13 +353,15 @@ impl Mpi {
         };
         self.checked(call, code)?;
         let members = members.into_iter().take(size.unsigned_abs() as usize);
+        let local = number.unsigned_abs();
         let comm = Comm {
+            context: local,
             members: members.map(i32::unsigned_abs).collect(),
             rank: rank.unsigned_abs(),
             calls: 0,
         };
-        self.book.comms.insert(number.unsigned_abs(), comm);
-        self.name(call, of, number.unsigned_abs())?;
-        Ok(number.unsigned_abs())
+        self.book.comms.insert(local, comm);
+        self.name(call, of, local)?;
+        Ok(local)
     }
 }

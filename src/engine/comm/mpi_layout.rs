@@ -61,6 +61,22 @@ impl Came {
     }
 }
 
+impl Brief {
+    /// Of a message that has come without it; see [`form_of`].
+    #[inline]
+    fn bare(form: u64, came: Came) -> Self {
+        Self {
+            total: came.length as u64,
+            cell: (form >> 32) as u32,
+            tag: came.tag,
+            line: (form >> 16) as u16,
+            kind: form as u16,
+            name: 0,
+            body: 0,
+        }
+    }
+}
+
 /// What messages without a header are: their kind, and where they are sent.
 fn form_of(header: &Header) -> u64 {
     u64::from(header.cell) << 32 | u64::from(header.line) << 16 | u64::from(header.kind)
@@ -70,7 +86,7 @@ fn form_of(header: &Header) -> u64 {
 pub(super) const WHOLE: usize = BRIEF + LONGEST_NAME + SHORT;
 
 /// Tags of bodies are used again after so many.
-const BODIES: u32 = 1 << 15;
+const BODIES: u32 = (1 << 15) - 1;
 
 /// A header, a type's name, and the data or what is there of them.
 pub(super) type Parts<'a> = (Header, &'a [u8], &'a [u8]);
@@ -152,25 +168,16 @@ pub(super) fn parts<'a>(
     came: Came,
     whole: &'a [u8],
 ) -> Parts<'a> {
-    let (brief, rest) = whole.split_at(BRIEF);
-    if came.length <= BARE {
-        let world = &book.world;
-        let form = world.word(world.layout().form(from, book.rank));
-        let form = form.load(Ordering::Acquire);
-        let header = Header {
-            total: came.length as u64,
-            cell: (form >> 32) as u32,
-            line: (form >> 16) as u16,
-            kind: form as u16,
-            tag: came.tag,
-            first: true,
-            comm,
-            ..Header::default()
-        };
-        return (header, &[], brief);
-    }
-    // SAFETY: its bytes lie there, in whatever alignment.
-    let brief = unsafe { brief.as_ptr().cast::<Brief>().read_unaligned() };
+    let (brief, rest) = if came.length <= BARE {
+        let form = book.world.layout().form(from, book.rank);
+        let form = book.world.word(form).load(Ordering::Acquire);
+        (Brief::bare(form, came), whole)
+    } else {
+        let (brief, rest) = whole.split_at(BRIEF);
+        // SAFETY: its bytes lie there, in whatever alignment.
+        let brief = unsafe { brief.as_ptr().cast::<Brief>().read_unaligned() };
+        (brief, rest)
+    };
     let header = Header {
         total: brief.total,
         cell: brief.cell,

@@ -34,7 +34,7 @@ impl Mpi {
         if members.len() < 2 {
             return Ok(());
         }
-        let context = self.book.context(of.comm);
+        let context = comm.context;
         let world = self.book.world.clone();
         let place = Meeting::of(&world, context);
         let round = match place.arrive(members.len(), rank, call) {
@@ -138,7 +138,9 @@ impl Mpi {
         let [number] = number;
         match u32::try_from(number) {
             Ok(number) if number < meeting::MOST => {
-                self.book.contexts.insert(local, number);
+                if let Some(comm) = self.book.comms.get_mut(&local) {
+                    comm.context = number;
+                }
                 Ok(())
             }
             _ => Err(words::of(

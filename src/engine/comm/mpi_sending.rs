@@ -9,6 +9,7 @@ use regatta_cell::comm::table::Envelope;
 use super::mpi::Mpi;
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
+use super::shared::NOBODY;
 use super::waiting::gone;
 use super::{Trouble, judge, words};
 use crate::wire::monotonic;
@@ -40,29 +41,27 @@ impl Mpi {
     }
 
     /// The cell has ended: what it has posted still goes, as long as there is somebody to take it.
-    pub(super) fn finish_sending(&mut self, nobody: &Envelope) {
+    pub(super) fn finish_sending(&mut self) {
         for at in 0..self.posted.len() {
             if self.posted[at].of.is_none() {
                 // Its memory stays, whether it has gone or not.
-                let _ = self.advance(at, Call::Wait, nobody, true);
+                let _ = self.advance(at, Call::Wait, &NOBODY, true);
             }
         }
     }
 
+    /// The vigil of a rank that waits for nobody.
+    pub(super) fn idle(&mut self, call: Call) -> Vigil<'_> {
+        let posted = &mut self.posted[..];
+        Vigil::new(self.library, &mut self.book, posted, call, &NOBODY, &[])
+    }
+
     /// The rank has left its cell: what was sent to it before is taken in, as its senders may wait for that.
-    pub(super) fn take_the_last(&mut self, nobody: &Envelope) {
+    pub(super) fn take_the_last(&mut self) {
         let (rank, size) = (self.book.rank, self.book.world.size());
         let since = monotonic();
         fence(Ordering::SeqCst);
-        let posted = &mut self.posted[..];
-        let mut vigil = Vigil::new(
-            self.library,
-            &mut self.book,
-            posted,
-            Call::Probe,
-            nobody,
-            &[],
-        );
+        let mut vigil = self.idle(Call::Probe);
         while monotonic() - since < LAST {
             vigil.note_arrived();
             let world = &vigil.book.world;

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
 
 use super::matching::Message;
-use super::mpi::{Handle, Mpi, NOBODY, Posted};
+use super::mpi::{Handle, Mpi, Posted, take};
 use super::mpi_collectives::Collective;
 use super::mpi_layout::{Came, SHORT, WHOLE};
 use super::shared::want;
@@ -20,10 +20,10 @@ impl Transport for Mpi {
     fn end(&mut self) {
         self.tidy();
         if !self.posted.is_empty() {
-            self.finish_sending(&NOBODY);
+            self.finish_sending();
         }
         self.book.end();
-        self.take_the_last(&NOBODY);
+        self.take_the_last();
     }
 
     fn place(&self, comm: u32) -> Result<(u32, u32), Trouble> {
@@ -281,25 +281,11 @@ impl Transport for Mpi {
                 self.book.queue.push_back(message);
                 continue;
             }
-            let (mut there, mut source, mut tag) = (0, 0, 0);
-            // SAFETY: it writes to what it is given.
-            let code = unsafe {
-                let probe = self.library.shim.probe;
-                let (peer, there) = (Self::peer(of), &raw mut there);
-                probe(
-                    of.comm as c_int,
-                    peer,
-                    of.tag,
-                    there,
-                    &raw mut source,
-                    &raw mut tag,
-                )
-            };
-            self.checked(call, code)?;
-            if there == 0 {
+            let (library, of_whom) = (self.library, (Self::peer(of), of.tag));
+            let room = &mut self.buffer[..];
+            if !take(library, &mut self.book, call, of.comm, of_whom, room)? {
                 return Ok(None);
             }
-            self.fetch(call, of.comm, source, tag)?;
         }
     }
 
@@ -343,7 +329,7 @@ impl Transport for Mpi {
     }
 
     fn unreceived(&mut self, clear: bool) -> Vec<Unreceived> {
-        self.drain();
+        self.idle(Call::Probe).drain();
         self.book.unreceived(clear)
     }
 }

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering;
 
-use regatta_cell::comm::table::{ANY_TAG, Envelope, Kind};
+use regatta_cell::comm::table::Envelope;
 
 use super::Trouble;
-use super::mpi::{Handle, Posted, stored};
+use super::mpi::{Handle, Posted, take};
 use super::mpi_layout::{Came, WHOLE};
 use super::shared::Shared;
 use crate::engine::mpi::Mpi as Library;
@@ -105,30 +105,8 @@ impl<'a> Vigil<'a> {
     }
 
     pub fn describe(&mut self) -> Waiting {
-        let of = self.of;
-        let is_collective = self.call.is_collective();
-        let type_name = match of.kind {
-            Kind::NOTHING => String::new(),
-            // SAFETY: it is the name of a type, in the artifact's memory.
-            Kind::ENCODED => String::from_utf8_lossy(unsafe { of.name.as_slice() }).into_owned(),
-            kind => kind.text(),
-        };
-        let members = match self.book.comms.get(&of.comm) {
-            Some(comm) if of.comm != 0 => comm.members.to_vec(),
-            _ => Vec::new(),
-        };
-        Waiting {
-            call: self.call,
-            on: self.on.to_vec(),
-            tag: (!is_collective && of.tag != ANY_TAG).then_some(of.tag),
-            type_name,
-            place: self.book.place(of),
-            comm: self.book.context(of.comm),
-            members,
-            number: self.round,
-            since: self.began,
-            met: Vec::new(),
-        }
+        let (on, round, began) = (self.on.to_vec(), self.round, self.began);
+        self.book.waiting(self.call, self.of, on, round, began)
     }
 
     /// Ends the wait; what has come of it.
@@ -147,8 +125,13 @@ impl<'a> Vigil<'a> {
         // What cannot be taken is found by whoever asks for it.
         let _ = self.drain_posted();
         let comms: Vec<u32> = self.book.comms.keys().copied().collect();
+        self.room.resize(WHOLE, 0);
         for comm in comms {
-            while matches!(self.take_one(comm), Ok(true)) {}
+            let (library, call) = (self.library, self.call);
+            while matches!(
+                take(library, self.book, call, comm, (-1, -1), &mut self.room),
+                Ok(true)
+            ) {}
         }
         self.note_arrived();
     }
@@ -159,8 +142,7 @@ impl<'a> Vigil<'a> {
             if self.waited == Some(at) {
                 continue;
             }
-            let (Some((_, comm)), Some(Handle(handle))) = (posted.of, posted.handles.first())
-            else {
+            let (Some(_), Some(Handle(handle))) = (posted.of, posted.handles.first()) else {
                 continue;
             };
             let (mut done, mut source, mut tag, mut length) = (0, 0, 0, 0);
@@ -179,58 +161,11 @@ impl<'a> Vigil<'a> {
                 )
             };
             if code == 0 && done != 0 {
-                posted.handles.remove(0);
-                let whole = std::mem::take(&mut posted.whole);
                 let came = Came::of(source, tag, length);
-                let message = stored(self.library, self.book, self.call, comm, came, &whole)?;
-                posted.message = Some(message);
+                posted.ended(self.library, self.book, self.call, came)?;
             }
         }
         Ok(())
-    }
-
-    /// A message that no receive waits for goes to the queue; whether there was one.
-    fn take_one(&mut self, comm: u32) -> Result<bool, Trouble> {
-        let (mut there, mut source, mut tag, mut length) = (0, 0, 0, 0);
-        let shim = &self.library.shim;
-        // SAFETY: it writes to what it is given.
-        let code = unsafe {
-            (shim.probe)(
-                comm as c_int,
-                -1,
-                -1,
-                &raw mut there,
-                &raw mut source,
-                &raw mut tag,
-            )
-        };
-        if code != 0 || there == 0 {
-            return Ok(false);
-        }
-        self.room.resize(WHOLE, 0);
-        // SAFETY: the room is as long as it says.
-        let code = unsafe {
-            (shim.recv)(
-                comm as c_int,
-                self.room.as_mut_ptr(),
-                WHOLE as c_int,
-                source,
-                tag,
-                &raw mut source,
-                &raw mut tag,
-                &raw mut length,
-                goes_on,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-            )
-        };
-        if code != 0 {
-            return Ok(false);
-        }
-        let (call, came) = (self.call, Came::of(source, tag, length));
-        let message = stored(self.library, self.book, call, comm, came, &self.room)?;
-        self.book.queue.push_back(message);
-        Ok(true)
     }
 
     pub fn note_arrived(&self) {
@@ -248,16 +183,5 @@ impl<'a> Vigil<'a> {
             let arrived = world.word(at + row::ARRIVED);
             arrived.store(taken + here, Ordering::SeqCst);
         }
-    }
-}
-
-extern "C" fn goes_on(_: *mut c_void) -> c_int {
-    0
-}
-
-impl Shared {
-    /// The number of a communicator in the world, the same for all its members.
-    pub(super) fn context(&self, comm: u32) -> u32 {
-        self.contexts.get(&comm).copied().unwrap_or(comm)
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind};
+use regatta_cell::host::Bytes;
 
 use super::judge::Way;
 use super::matching::{
@@ -22,6 +23,17 @@ use crate::engine::places;
 use crate::wire::places::Place;
 use crate::wire::world::{Call, CommTold};
 pub(super) use calls::want;
+
+/// For what no call of a cell's asks for.
+pub(super) const NOBODY: Envelope = Envelope {
+    comm: 0,
+    peer: 0,
+    tag: 0,
+    kind: Kind::NOTHING,
+    name: Bytes::of(&[]),
+    file: Bytes::of(&[]),
+    line: 0,
+};
 
 pub struct Shared {
     pub(super) world: Arc<World>,
@@ -37,8 +49,6 @@ pub struct Shared {
     requests: Request,
     /// By number; the world's own is 0.
     pub(super) comms: BTreeMap<u32, Comm>,
-    /// On MPI: the numbers in the world of communicators that have other numbers in this process.
-    pub(super) contexts: BTreeMap<u32, u32>,
     /// Places of calls, as they were looked up: the file's name in memory, and the line.
     known: Vec<(*const u8, u32, Option<Place>)>,
     /// For a collective's own use.
@@ -50,6 +60,8 @@ unsafe impl Send for Shared {}
 
 /// A communicator.
 pub(super) struct Comm {
+    /// Its number in the world, the same for all its members: on MPI each process has another one of its own.
+    pub context: u32,
     /// Ranks of the world by rank here.
     pub members: Arc<[u32]>,
     pub rank: u32,
@@ -159,6 +171,7 @@ impl Shared {
     pub fn new(world: Arc<World>, rank: u32, way: Way) -> Self {
         let size = world.size();
         let all = Comm {
+            context: 0,
             members: (0..size).collect(),
             rank,
             calls: 0,
@@ -172,7 +185,6 @@ impl Shared {
             posted: VecDeque::new(),
             requests: 0,
             comms: BTreeMap::from([(0, all)]),
-            contexts: BTreeMap::new(),
             known: Vec::new(),
             spare: Vec::new(),
             world,
@@ -207,6 +219,11 @@ impl Shared {
                 "this communicator was made by engines that are gone: `split` anew".to_owned(),
             )
         })
+    }
+
+    /// The number of a communicator in the world.
+    pub(super) fn context(&self, comm: u32) -> u32 {
+        self.comms.get(&comm).map_or(comm, |it| it.context)
     }
 
     /// The rank of the world that an envelope names.
@@ -289,6 +306,15 @@ impl Shared {
         &name[..name.len().min(LONGEST_NAME)]
     }
 
+    /// The type as its user calls it; empty when there is no value.
+    pub(super) fn type_name(of: &Envelope, kind: Kind) -> String {
+        match kind {
+            // SAFETY: it is the name of a type, in the artifact's memory.
+            Kind::ENCODED => String::from_utf8_lossy(unsafe { of.name.as_slice() }).into_owned(),
+            kind => kind.text(),
+        }
+    }
+
     /// Ends a receive.
     pub(super) fn got(&mut self, want: Want<'_>, of: &Envelope) -> Result<Got, Trouble> {
         match want.state {
@@ -315,23 +341,15 @@ impl Shared {
         } = refusal;
         let sent_at = header.place();
         match why {
-            Why::Type => {
-                // SAFETY: it is the name of a type, in the artifact's memory.
-                let wanted = unsafe { of.name.as_slice() };
-                let wanted = match kind {
-                    Kind::ENCODED => String::from_utf8_lossy(wanted).into_owned(),
-                    kind => kind.text(),
-                };
-                Trouble::Told(Box::new(CommTold::Mismatch {
-                    call,
-                    from,
-                    tag: header.tag,
-                    sent: header.type_name(&name),
-                    sent_at,
-                    wanted,
-                    wanted_at: self.place(of),
-                }))
-            }
+            Why::Type => Trouble::Told(Box::new(CommTold::Mismatch {
+                call,
+                from,
+                tag: header.tag,
+                sent: header.type_name(&name),
+                sent_at,
+                wanted: Self::type_name(of, kind),
+                wanted_at: self.place(of),
+            })),
             Why::Length => {
                 let size = kind.number().map_or(1, |number| number.size() as u64);
                 let at = sent_at.map_or_else(String::new, |at| format!(" at {at}"));

@@ -4,11 +4,11 @@
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use regatta_cell::comm::table::{Envelope, Kind};
+use regatta_cell::comm::table::{ANY_TAG, Envelope};
 
 use super::judge::{condemn, deadlock_of};
 use super::seat::tell;
-use super::shared::{Shared, Work};
+use super::shared::{NOBODY, Shared, Work};
 use super::{Trouble, judge};
 use crate::wire::monotonic;
 use crate::wire::world::{Call, CommTold, SpanKind, State, Waiting, Word, block, header};
@@ -160,34 +160,40 @@ impl Shared {
 
     fn describe(&mut self, work: &Work<'_, '_>, call: Call, of: &Envelope, since: u64) -> Waiting {
         let on = self.waits_on(work);
-        let place = self.place(of);
-        let type_name = match of.kind {
-            Kind::NOTHING => String::new(),
-            // SAFETY: it is the name of a type, in the artifact's memory.
-            Kind::ENCODED => String::from_utf8_lossy(unsafe { of.name.as_slice() }).into_owned(),
-            kind => kind.text(),
-        };
-        let (members, number) = match self.comms.get(&of.comm) {
-            Some(comm) if of.comm != 0 => (comm.members.to_vec(), comm.calls),
-            Some(comm) => (Vec::new(), comm.calls),
-            None => (Vec::new(), 0),
-        };
-        let is_collective = call.is_collective();
-        let met = match is_collective {
-            true => self.met(call, of.comm, number),
-            false => Vec::new(),
+        if !call.is_collective() {
+            return self.waiting(call, of, on, 0, since);
+        }
+        let number = self.comms.get(&of.comm).map_or(0, |comm| comm.calls);
+        Waiting {
+            met: self.met(call, of.comm, number),
+            ..self.waiting(call, of, on, number.into(), since)
+        }
+    }
+
+    /// A wait as it is written down, for these ranks; `number`: of a collective call, which one.
+    pub(super) fn waiting(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        on: Vec<u32>,
+        number: u64,
+        since: u64,
+    ) -> Waiting {
+        let members = match self.comms.get(&of.comm) {
+            Some(comm) if of.comm != 0 => comm.members.to_vec(),
+            _ => Vec::new(),
         };
         Waiting {
             call: called(call, of),
             on,
-            tag: (!is_collective && of.tag >= 0).then_some(of.tag),
-            type_name,
-            place,
-            comm: of.comm,
+            tag: (!call.is_collective() && of.tag != ANY_TAG).then_some(of.tag),
+            type_name: Self::type_name(of, of.kind),
+            place: self.place(of),
+            comm: self.context(of.comm),
             members,
-            number: if is_collective { u64::from(number) } else { 0 },
+            number,
             since,
-            met,
+            met: Vec::new(),
         }
     }
 
@@ -282,20 +288,11 @@ impl Shared {
 
     /// The cell has ended; what it has posted still goes, as long as there is somebody to take it.
     pub(super) fn finish_sending(&mut self) {
-        let of = Envelope {
-            comm: 0,
-            peer: 0,
-            tag: 0,
-            kind: Kind::NOTHING,
-            name: regatta_cell::host::Bytes::of(&[]),
-            file: regatta_cell::host::Bytes::of(&[]),
-            line: 0,
-        };
         let mut work = Work {
             flush: true,
             ..Work::default()
         };
-        if !self.step(&mut work, true) && self.wait(&mut work, Call::Wait, &of).is_err() {
+        if !self.step(&mut work, true) && self.wait(&mut work, Call::Wait, &NOBODY).is_err() {
             self.drop_unsent();
         }
     }

@@ -83,7 +83,8 @@ impl Shared {
         if header.collective == 0 {
             let at = self.world.layout().row(self.rank, from);
             let word = self.world.word(at + row::TAKEN);
-            word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            // Its sender may say from then on that messages without a header are something else.
+            word.store(word.load(Ordering::Relaxed) + 1, Ordering::Release);
         }
     }
 
