@@ -3,21 +3,10 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rexpect::process::Signal;
 use support::{PATIENCE, Session, contains, lacks, notebook, proc, regatta, table};
-
-/// Waits until so many processes have this argument.
-#[track_caller]
-fn there_are(count: usize, argument: &str) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while proc::with_argument(argument).len() != count {
-        let found = proc::with_argument(argument);
-        assert!(Instant::now() < until, "{count} wanted: {found:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// The rows of `%children`.
 fn rows(session: &mut Session) -> Vec<Vec<String>> {
@@ -109,15 +98,15 @@ fn children_at_the_prompt() {
     ] {
         contains(&session.cell(cell), &["error", told]);
     }
-    there_are(2, "86001");
+    proc::there_are(2, "86001");
 
     // Ctrl-C ends a wait and no child.
     session.enter("%wait s");
     std::thread::sleep(Duration::from_millis(300));
     contains(&session.interrupt(), &["interrupted", "%stop s"]);
-    there_are(2, "86001");
+    proc::there_are(2, "86001");
     contains(&session.cell("%stop s"), &["s: 2 children stopped"]);
-    there_are(0, "86001");
+    proc::there_are(0, "86001");
     contains(&session.cell("%stop s"), &["no child runs"]);
 
     // Following ends with the child, and with Ctrl-C.
@@ -130,14 +119,14 @@ fn children_at_the_prompt() {
     session.enter("%logs -f g");
     session.shows("[stdout:g] one", PATIENCE);
     lacks(&session.interrupt(), &["error"]);
-    there_are(1, "86002");
+    proc::there_are(1, "86002");
 
     // Ctrl-D asks, and they end with the session.
     session.type_keys("\x04");
     session.echoes("ends with the session", PATIENCE);
     session.type_keys("y\r");
     assert!(session.ended(PATIENCE).is_some(), "it ends");
-    there_are(0, "86002");
+    proc::there_are(0, "86002");
 }
 
 #[test]
@@ -148,18 +137,18 @@ fn what_does_not_end_by_itself_is_ended() {
         "%spawn --name deaf -- sh -c 'trap \"\" TERM; sleep 86003 & setsid sleep 86003 & echo up; while :; do sleep 86003; done'",
     );
     session.shows("[stdout:deaf] up", PATIENCE);
-    there_are(3, "86003");
+    proc::there_are(3, "86003");
     let shown = session.cell("%stop deaf --grace 0.3");
     contains(&shown, &["deaf: 1 child stopped, 1 of them by SIGKILL"]);
-    there_are(0, "86003");
+    proc::there_are(0, "86003");
 
     // Grandchildren of grandchildren.
     session.cell(
         "%spawn -n 3 --name bomb -- sh -c 'for a in 1 2 3; do (for b in 1 2 3; do sleep 86004 & done; wait) & done; wait'",
     );
-    there_are(27, "86004");
+    proc::there_are(27, "86004");
     contains(&session.cell("%stop all"), &["3 children stopped"]);
-    there_are(0, "86004");
+    proc::there_are(0, "86004");
 
     // One that lives on says so, and what it prints is in a file.
     let folder = tempfile::tempdir().expect("a folder");
@@ -171,13 +160,13 @@ fn what_does_not_end_by_itself_is_ended() {
         &shown,
         &["lives on when the session ends, pid", "on.log", "kill -- -"],
     );
-    there_are(1, "86005");
+    proc::there_are(1, "86005");
     contains(&session.cell("%logs on"), &["[stdout:on] hello"]);
     session.cell("%spawn --name off -n 4 -- sh -c 'setsid sleep 86006 & exec sleep 86006'");
-    there_are(8, "86006");
+    proc::there_are(8, "86006");
     session.signal(Signal::SIGKILL);
     assert!(session.ended(PATIENCE).is_some(), "it is gone");
-    there_are(0, "86006");
+    proc::there_are(0, "86006");
     let left = proc::with_argument("86005");
     assert_eq!(left.len(), 1, "it lives on");
     let pid = rustix::process::Pid::from_raw(left[0]).expect("a process");
@@ -237,7 +226,7 @@ fn fifty_children_in_a_notebook() {
     for rank in 0..50 {
         contains(&ran.out, &[&format!("[stdout:many.{rank}] I am {rank}\n")]);
     }
-    there_are(0, "86007");
+    proc::there_are(0, "86007");
 
     // A child that fails fails the cell, and all lines are shown where nobody types.
     let cell = "%spawn --name n -- sh -c 'seq 1 20000; exit 2'\n%wait all";
@@ -279,5 +268,5 @@ fn children_of_code() {
     let (ran, _) = notebook(&text, &[]);
     contains(&ran.out, &["coded (pid", "m: 2 children stopped", "true"]);
     assert_eq!(ran.status, 0, "{}\n{}", ran.out, ran.err);
-    there_are(0, "86008");
+    proc::there_are(0, "86008");
 }

@@ -4,24 +4,10 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rexpect::process::Signal;
 use support::{PATIENCE, Session, contains, lacks, proc, table};
-
-/// Waits until so many processes have this argument.
-#[track_caller]
-fn there_are(count: usize, argument: &str) {
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        let found = proc::with_argument(argument);
-        if found.len() == count {
-            return;
-        }
-        assert!(Instant::now() < until, "{count} wanted: {found:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// Runs children of this name to their end, and gives what they printed.
 fn printed(session: &mut Session, name: &str, spawn: &str) -> String {
@@ -229,9 +215,9 @@ fn how_children_end() {
     // One that has left its parent and its group ends with `%stop`, also when the child is over.
     session.cell("%spawn --name twice -- sh -c '(setsid sleep 86021 &) ; exit 0'");
     contains(&session.cell("%wait twice"), &["ended well"]);
-    there_are(1, "86021");
+    proc::there_are(1, "86021");
     session.cell("%stop twice");
-    there_are(0, "86021");
+    proc::there_are(0, "86021");
 
     // A stopped one is ended too.
     session.cell("%spawn --name frozen -- sh -c 'kill -STOP $$; sleep 86022'");
@@ -281,7 +267,7 @@ fn how_children_end() {
     session.cell("%spawn --name kept -- sleep 86023");
     session.type_keys("abc");
     session.interrupt();
-    there_are(1, "86023");
+    proc::there_are(1, "86023");
     contains(&session.cell("%stop kept"), &["kept: 1 child stopped"]);
 }
 
@@ -292,9 +278,9 @@ fn nothing_is_left_of_sessions_that_are_killed() {
         session.cell(
             "%spawn -n 3 -- sh -c 'trap \"\" TERM HUP; setsid sleep 86024 & (sleep 86024 &) ; exec sleep 86024'",
         );
-        there_are(9, "86024");
+        proc::there_are(9, "86024");
         session.signal(Signal::SIGKILL);
         assert!(session.ended(PATIENCE).is_some(), "it is gone");
-        there_are(0, "86024");
+        proc::there_are(0, "86024");
     }
 }

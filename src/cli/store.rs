@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
-use regatta_cell::store::call::{ADDRESS, Call, Entry, Kind, Reply, Trouble, Who};
+use regatta_cell::store::call::{ADDRESS, Call, Entry, Kind, Reply, Trouble, Who, milliseconds};
 
 use crate::store::redis::REDIS_URL;
 use crate::store::{Store, connect};
@@ -19,7 +19,7 @@ use commands::{hold, update};
 use texts::{input, print, values_of};
 use waits::{barrier, subscribe, wait_for};
 pub use words::StoreArgs;
-use words::{Verb, milliseconds};
+use words::Verb;
 
 const NOTHING: u8 = 1;
 const MISUSED: u8 = 2;

@@ -99,6 +99,8 @@ pub struct CommCall {
     pub name: &'static str,
     /// All members make it together.
     pub collective: bool,
+    /// Nobody leaves it before all have reached it.
+    pub for_all: bool,
 }
 
 /// Ranks in a collective call.

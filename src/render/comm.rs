@@ -206,10 +206,9 @@ fn stuck_lines(waits: &[CommWait], others: &[(Rank, RankState)], style: &Style) 
     let collective = nodes.iter().find(|node| node.wait.call.collective);
     let has_not = |ranks: usize| if ranks == 1 { "has" } else { "have" };
     for (state, ranks) in by_state(others) {
-        let all = |call: &str| EVERYBODY.contains(&call);
         let missing = match collective {
             Some(node)
-                if all(node.wait.call.name) || ranks.iter().all(|of| node.wait.on.contains(of)) =>
+                if node.wait.call.for_all || ranks.iter().all(|of| node.wait.on.contains(of)) =>
             {
                 let has = has_not(ranks.len());
                 format!(" and {has} not reached {}", node.wait.call.name)
@@ -248,16 +247,6 @@ fn awaited(node: &graph::Node<'_>) -> String {
     }
     format!("one of {}", named(on))
 }
-
-/// Collective calls that nobody leaves before all have reached them.
-const EVERYBODY: [&str; 6] = [
-    "barrier",
-    "all_gather",
-    "all_reduce",
-    "all_to_all",
-    "reduce_scatter",
-    "split",
-];
 
 /// Ranks of the same state together.
 fn by_state(others: &[(Rank, RankState)]) -> Vec<(RankState, Vec<Rank>)> {

@@ -43,15 +43,28 @@ pub fn arguments(pid: i32) -> String {
 
 /// Processes of which an argument is this.
 pub fn with_argument(argument: &str) -> Vec<i32> {
-    let folders = fs::read_dir("/proc").expect("Linux's list of processes");
-    let pids = folders.filter_map(|folder| folder.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
+    let pids = all().into_iter().map(|entry| entry.pid);
+    pids.filter(|pid| {
         let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         arguments
             .split(|byte| *byte == 0)
             .any(|word| word == argument.as_bytes())
     })
     .collect()
+}
+
+/// Waits until so many processes have this argument.
+#[track_caller]
+pub fn there_are(count: usize, argument: &str) {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = with_argument(argument);
+        if found.len() == count {
+            return;
+        }
+        assert!(Instant::now() < until, "{count} wanted: {found:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Engines of the session with this process id, in the order in which they were started.

@@ -5,10 +5,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use regatta_cell::store::call::{Call, Kind, Reply};
+use regatta_cell::store::call::{Call, Kind, Reply, milliseconds};
 
 use super::texts::{print, unread};
-use super::words::milliseconds;
 use super::{Caller, Done, Ended, MISUSED, TIME_OVER, strange, this};
 use crate::store::redis::mortal;
 use crate::store::text::{plain, value};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use regatta_cell::store::call::{Call, Reply, missing};
+use regatta_cell::store::call::{Call, Reply, milliseconds, missing};
 
 use super::texts::print;
-use super::words::{Shown, milliseconds};
+use super::words::Shown;
 use super::{Caller, Done, Ended, TIME_OVER, strange, this};
 
 pub(super) fn barrier(

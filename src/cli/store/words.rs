@@ -227,8 +227,3 @@ fn number(text: &str) -> Result<Number, String> {
         .map(Number::Float)
         .ok_or_else(|| "not a number".to_owned())
 }
-
-/// Rounded up: a short wait is no look.
-pub(super) fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}

@@ -109,12 +109,16 @@ impl Transport for Mpi {
                     .push(Handle((shim.isend)(comm, 1, body, length, number, to, tag)));
             }
         }
-        if posted.handles.iter().any(|handle| handle.0.is_null()) {
-            return Err(words::of(call, "MPI does not take the message"));
-        }
+        // What MPI has taken it still reads.
+        let is_refused = posted.handles.iter().any(|handle| handle.0.is_null());
+        posted.handles.retain(|handle| !handle.0.is_null());
+        posted.forgotten = is_refused;
         let request = posted.request;
         self.posted.push(posted);
-        Ok(request)
+        match is_refused {
+            true => Err(words::of(call, "MPI does not take the message")),
+            false => Ok(request),
+        }
     }
 
     fn recv(&mut self, of: &Envelope, into: Into) -> Result<Got, Trouble> {
@@ -189,8 +193,11 @@ impl Transport for Mpi {
             return Ok(None);
         }
         let posted = self.posted.remove(at);
-        let (Some((wanted, _)), Some(message)) = (posted.of, posted.message) else {
+        let Some((wanted, _)) = posted.of else {
             return Ok(Some(Got::default()));
+        };
+        let Some(message) = posted.message else {
+            return Err(words::of(call, "what came could not be received"));
         };
         let mut want = want(wanted, call, of, into);
         match message.give(&mut want) {

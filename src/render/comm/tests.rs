@@ -5,7 +5,11 @@ fn wait(rank: u32, name: &'static str, on: &[u32]) -> CommWait {
     let collective = !["recv", "recv_any", "send"].contains(&name);
     CommWait {
         rank: Rank(rank),
-        call: CommCall { name, collective },
+        call: CommCall {
+            name,
+            collective,
+            for_all: ["barrier", "all_reduce", "all_gather", "all_to_all", "split"].contains(&name),
+        },
         on: on.iter().copied().map(Rank).collect(),
         tag: (!collective).then_some(0),
         type_name: if collective { "" } else { "i32" }.to_owned(),
@@ -173,6 +177,7 @@ fn both_types_and_both_places_are_named() {
         call: CommCall {
             name: "recv",
             collective: false,
+            for_all: false,
         },
         from: Rank(0),
         tag: 7,
@@ -248,6 +253,7 @@ fn who_is_in_which_call_stands_with_its_line() {
         call: CommCall {
             name,
             collective: true,
+            for_all: name == "barrier",
         },
         type_name: if name == "scan" { "u32" } else { "" }.to_owned(),
         place: Some(format!("In [3]:{}", ranks[0])),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::place;
-use super::troubles::{Stuck, Waited, call, others, waits};
+use super::troubles::{Stuck, Waited, call, missing, others, waits};
 use crate::ids::Rank;
 use crate::outcome::{CommAt, CommTrouble};
 use crate::session::types::shorten;
@@ -84,18 +84,8 @@ fn groups(waits: impl Iterator<Item = Waited>) -> Vec<Group> {
         .flat_map(|group| group.waits.iter().map(|(rank, _)| *rank))
         .collect();
     for group in &mut groups {
-        let is_member = |rank: &u32| {
-            let members = group.waits.first().map(|(_, wait)| &wait.members);
-            members.is_none_or(|members| members.is_empty() || members.contains(rank))
-        };
-        let mut missing: Vec<u32> = match group.call.is_for_all() {
-            true => all.iter().copied().filter(is_member).collect(),
-            false => { group.waits.iter() }
-                .flat_map(|(_, wait)| wait.on.iter().copied())
-                .collect(),
-        };
-        missing.retain(|rank| !group.has(*rank));
-        group.missing = missing;
+        let there: Vec<&Waited> = group.waits.iter().collect();
+        group.missing = missing(&there, &all);
     }
     groups
 }

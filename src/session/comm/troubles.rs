@@ -130,20 +130,29 @@ fn wait_for_the_missing(stuck: &mut Stuck) {
         let same =
             |other: &&Waited| other.1.call == wait.call && is_of(&other.1, wait.comm, wait.number);
         let there: Vec<&Waited> = before.iter().filter(same).collect();
-        let mut missing: Vec<u32> = match wait.call.is_for_all() {
-            true => {
-                let is_member = |of: &&u32| wait.members.is_empty() || wait.members.contains(of);
-                all.iter().filter(is_member).copied().collect()
-            }
-            false => there.iter().flat_map(|it| &it.1.on).copied().collect(),
-        };
-        missing.retain(|rank| there.iter().all(|it| it.0 != *rank));
-        missing.sort_unstable();
-        missing.dedup();
+        let missing = missing(&there, &all);
         if !missing.is_empty() {
             wait.on = missing;
         }
     }
+}
+
+/// Who has not reached a collective call that these wait in, in order; `all`: whoever is known of.
+pub(super) fn missing(there: &[&Waited], all: &[u32]) -> Vec<u32> {
+    let Some((_, wait)) = there.first() else {
+        return Vec::new();
+    };
+    let mut missing: Vec<u32> = match wait.call.is_for_all() {
+        true => {
+            let is_member = |of: &&u32| wait.members.is_empty() || wait.members.contains(of);
+            all.iter().filter(is_member).copied().collect()
+        }
+        false => there.iter().flat_map(|it| &it.1.on).copied().collect(),
+    };
+    missing.retain(|rank| there.iter().all(|it| it.0 != *rank));
+    missing.sort_unstable();
+    missing.dedup();
+    missing
 }
 
 /// Whether it is that call of the communicator.
@@ -178,6 +187,7 @@ pub(super) fn call(call: Call) -> CommCall {
     CommCall {
         name: call.name(),
         collective: call.is_collective(),
+        for_all: call.is_for_all(),
     }
 }
 

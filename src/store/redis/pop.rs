@@ -90,16 +90,18 @@ fn blocked(
         if !end && looked.elapsed() > LOOK {
             looked = Instant::now();
             // A server that is gone without a word would be waited for in vain.
-            let name: String =
-                server.call(Repeat::Safe, stops, |line| line.ask(cmd("TYPE").arg(key)))?;
-            end = name != "none" && name != "list";
+            // Whatever comes of that, the wait is ended before anything else is done: an answer that nobody waits for
+            // any more would take a value with it.
+            let name: Result<String, Fault> =
+                server.call(Repeat::Safe, stops, |line| line.ask(cmd("TYPE").arg(key)));
+            end = !matches!(name.as_deref(), Ok("none" | "list"));
         }
         if end {
-            // The answer may be on its way: then that is the one.
-            ended = true;
-            server.call(Repeat::Safe, &|| false, |line| {
+            // The answer may be on its way: then that is the one. Or the question is: then it is ended the next time.
+            let unblocked = server.call(Repeat::Safe, &|| false, |line| {
                 line.ask::<i64>(cmd("CLIENT").arg("UNBLOCK").arg(id))
             })?;
+            ended = unblocked == 1;
         }
     };
     match answer {

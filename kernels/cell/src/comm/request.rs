@@ -117,7 +117,7 @@ impl SendRequest {
         if self.number == 0 {
             return true;
         }
-        let of = envelope(self.comm, self.peer, self.tag, Kind::NOTHING, "");
+        let of = self.envelope();
         let (mut got, number) = (Got::default(), self.number);
         let ended = (table().complete)(&of, number, wait, std::ptr::null_mut(), none, &mut got);
         if ended == Outcome::NotYet {
@@ -159,6 +159,12 @@ impl<T> RecvRequest<T> {
             value: PhantomData,
         }
     }
+
+    #[track_caller]
+    fn of_kind(&self, kind: Kind) -> Envelope {
+        let of = &self.of;
+        envelope(of.comm, of.peer, of.tag, kind, type_name::<T>())
+    }
 }
 
 impl<T> Drop for RecvRequest<T> {
@@ -182,6 +188,11 @@ impl<T: DeserializeOwned> RecvRequest<T> {
     /// The same, and who has sent it.
     #[track_caller]
     pub fn wait_status(mut self) -> (T, Status) {
+        self.done()
+    }
+
+    #[track_caller]
+    fn done(&mut self) -> (T, Status) {
         match self.complete(true) {
             Some(done) => done,
             None => panic!("the value of this request was given before"),
@@ -199,16 +210,10 @@ impl<T: DeserializeOwned> RecvRequest<T> {
         if self.of.number == 0 {
             return None;
         }
-        let SendRequest {
-            comm,
-            peer,
-            tag,
-            number,
-        } = self.of;
         let mut got = Got::default();
         let mut coming = kind::Coming::<T>::new();
         let (kind, mut landing) = coming.landing();
-        let of = envelope(comm, peer, tag, kind, type_name::<T>());
+        let (of, number) = (self.of_kind(kind), self.of.number);
         let ended = (table().complete)(&of, number, wait, landing.ctx(), kind::room, &mut got);
         if ended == Outcome::NotYet {
             return None;
@@ -233,21 +238,11 @@ impl<T: DeserializeOwned> Wait for RecvRequest<T> {
 
     #[track_caller]
     fn envelope(&self) -> Envelope {
-        let kind = kind::form::<T>(size_of::<T>()).kind;
-        envelope(
-            self.of.comm,
-            self.of.peer,
-            self.of.tag,
-            kind,
-            type_name::<T>(),
-        )
+        self.of_kind(kind::form::<T>(size_of::<T>()).kind)
     }
 
     #[track_caller]
     fn take(&mut self) -> T {
-        match self.complete(true) {
-            Some((value, _)) => value,
-            None => panic!("the value of this request was given before"),
-        }
+        self.done().0
     }
 }

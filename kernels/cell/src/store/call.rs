@@ -4,6 +4,7 @@
 //! A time to wait is in milliseconds: `None` waits for ever, `Some(0)` not at all.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -203,6 +204,12 @@ impl fmt::Display for Who {
             (None, group) => write!(f, "{group} (pid {})", self.pid),
         }
     }
+}
+
+/// A time as calls have it. Rounded up: a short wait is no look.
+#[must_use]
+pub fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// Who has come to a barrier and who has not: `2 of 4 are there (rank 0 of p0, rank 2 of p0); missing: rank 1, 3 of p0`.

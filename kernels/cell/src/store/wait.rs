@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::call::milliseconds;
+
 /// How long something may take: seconds, a [`Duration`], or [`FOREVER`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait(Option<Duration>);
@@ -12,11 +14,7 @@ pub const FOREVER: Wait = Wait(None);
 
 impl Wait {
     pub(super) fn milliseconds(self) -> Option<u64> {
-        // Rounded up: a short wait is no look.
-        let part = |time: Duration| u64::from(!time.subsec_nanos().is_multiple_of(1_000_000));
-        self.0.map(|time| {
-            u64::try_from(time.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(part(time)))
-        })
+        self.0.map(milliseconds)
     }
 
     pub(super) fn deadline(self) -> Option<Instant> {
@@ -28,7 +26,7 @@ impl Wait {
 /// What is left of it, milliseconds.
 pub(super) fn left(deadline: Option<Instant>) -> Option<u64> {
     let left = deadline?.saturating_duration_since(Instant::now());
-    Wait(Some(left)).milliseconds()
+    Some(milliseconds(left))
 }
 
 impl fmt::Display for Wait {
