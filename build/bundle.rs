@@ -1,34 +1,31 @@
 //! Links the crates that all cells name into the first shared object that artifacts load; see
 //! `src/compiler/bundle.rs`, whose sessions find it there.
 
+#[path = "../src/compiler/bundle/record.rs"]
+mod record;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::UNIX_EPOCH;
 
 use super::{Done, linker, variable};
+use record::{Bundle, Crate, FLAGS, NAME, RECORD};
 
 /// The crates, as cells call them.
 const CRATES: [&str; 2] = ["regatta_cell", "serde"];
-
-const NAME: &str = "regatta_bundle_0";
-
-/// Beside the crates: what each bundle contains.
-const RECORD: &str = "regatta_bundles.json";
 
 /// Links what cargo has built in `folder`.
 pub fn build(folder: &Path) -> Done<()> {
     let target = variable("TARGET")?;
     let host = folder.join("target/debug/deps");
     let deps = folder.join("target").join(&target).join("debug/deps");
-    let source = deps.join(format!("{NAME}.rs"));
-    let lines = CRATES.map(|name| format!("pub extern crate {name};\n"));
-    fs::write(&source, lines.concat())?;
+    let name = format!("{NAME}0");
+    let source = deps.join(format!("{name}.rs"));
+    fs::write(&source, record::source(CRATES))?;
     let mut command = Command::new(variable("RUSTC")?);
     command
-        .args(["--crate-name", NAME, "--edition=2024"])
-        .args(["--crate-type=dylib", "-Cprefer-dynamic", "-Crpath"])
-        .args(["-Cstrip=debuginfo", "--cap-lints=allow"])
+        .args(["--crate-name", &name])
+        .args(FLAGS)
         .args(linker())
         .arg("--target")
         .arg(&target)
@@ -46,22 +43,17 @@ pub fn build(folder: &Path) -> Done<()> {
         command
             .arg("--extern")
             .arg(format!("{name}={}", library.display()));
-        let about = fs::metadata(&library)?;
-        let built = about.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
-        let file = library.file_name().unwrap_or_default();
-        crates.push(format!(
-            r#"{{"name":{name:?},"file":{file:?},"bytes":{},"built":{built}}}"#,
-            about.len()
-        ));
+        crates.push(Crate::of(name, &library)?);
     }
     if !command.output()?.status.success() {
         return Err("rustc links no bundle".into());
     }
-    let record = format!(
-        r#"[{{"crates":[{}],"on":[],"failed":false}}]"#,
-        crates.join(",")
-    );
-    fs::write(deps.join(RECORD), record)?;
+    let bundle = Bundle {
+        crates,
+        on: Vec::new(),
+        failed: false,
+    };
+    fs::write(deps.join(RECORD), serde_json::to_vec(&[bundle])?)?;
     Ok(())
 }
 

@@ -72,6 +72,7 @@ pub fn write() -> Done<()> {
         fs::write(out.join(file), "")?;
     }
     println!("cargo::rerun-if-changed=Cargo.lock");
+    println!("cargo::rerun-if-changed=src/compiler/bundle/record.rs");
     if variable("PROFILE")? != "release" || variable("HOST")? != variable("TARGET")? {
         return Ok(());
     }

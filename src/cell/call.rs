@@ -54,11 +54,12 @@ pub(super) fn line_form(
     let name = name(&text[at..]);
     let after_name = at + name.len();
     let mut from = after_name;
+    let of_shell = line::is_of_shell(name);
     let end = if line::is_of_words(name) {
-        words_end(text, lines, from)?
+        words_end(text, lines, from, of_shell)?
     } else if name == "parallel" {
         // In front of `over` stands a command, which is the shell's.
-        let end = words_end(text, lines, from)?;
+        let end = words_end(text, lines, from, of_shell)?;
         match super::gnu::over_at(&text[from..end]) {
             Some(over) => {
                 from += over;
@@ -88,8 +89,8 @@ pub(super) fn line_form(
 }
 
 /// Where words as in a shell end.
-fn words_end(text: &str, lines: &Lines, from: usize) -> Result<usize, Stop> {
-    line::words_end(text, from).map_err(|at| match text[at..].starts_with('\\') {
+fn words_end(text: &str, lines: &Lines, from: usize, of_shell: bool) -> Result<usize, Stop> {
+    line::words_end(text, from, of_shell).map_err(|at| match text[at..].starts_with('\\') {
         true => unclosed(
             lines,
             at,

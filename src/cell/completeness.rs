@@ -171,6 +171,8 @@ mod tests {
             "%cd /tmp/a(1",
             "%run [a.md",
             "%sh echo $(( 1 + 2",
+            "%sh awk -F'\"' '{print $2}' f",
+            "%parallel cut -d'\"' -f2 ::: f",
             "%bash case a in a) echo '{'; esac",
             "%parallel 'echo (' ::: a",
             "%parallel -a list 'echo ('",

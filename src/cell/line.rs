@@ -51,11 +51,16 @@ pub(super) fn is_of_words(name: &str) -> bool {
     MAGICS.contains(&without_pool)
 }
 
+/// Whether the words are a shell's own, for which each quotation mark is one; in other words `it's` has an apostrophe.
+pub(super) fn is_of_shell(name: &str) -> bool {
+    ["sh", "bash", "parallel"].contains(&name)
+}
+
 /// Where words end that begin at `from`.
 ///
 /// # Errors
 /// When more must follow: where the quotation mark stands that is open, or the backslash, when the text ends.
-pub(super) fn words_end(text: &str, from: usize) -> Result<usize, usize> {
+pub(super) fn words_end(text: &str, from: usize, of_shell: bool) -> Result<usize, usize> {
     let mut quote = None;
     let mut before = None;
     let mut chars = text[from..].char_indices();
@@ -69,8 +74,9 @@ pub(super) fn words_end(text: &str, from: usize) -> Result<usize, usize> {
                     .map_or(text.len(), |length| at + length));
             }
             (None, '"') => quote = Some((c, at)),
-            // `it's` has an apostrophe.
-            (None, '\'') if !before.is_some_and(char::is_alphanumeric) => quote = Some((c, at)),
+            (None, '\'') if of_shell || !before.is_some_and(char::is_alphanumeric) => {
+                quote = Some((c, at));
+            }
             (Some((open, _)), c) if c == open => quote = None,
             (None | Some(('"', _)), '\\') if chars.next().is_none() => return Err(at),
             _ => {}
@@ -105,7 +111,7 @@ mod tests {
             ("\nb", ""),
         ] {
             assert_eq!(
-                words_end(text, 0).map(|end| &text[..end]),
+                words_end(text, 0, false).map(|end| &text[..end]),
                 Ok(words),
                 "{text}"
             );
@@ -115,7 +121,15 @@ mod tests {
     #[test]
     fn open_quotes_and_a_last_backslash_want_more() {
         for (text, at) in [("a 'b", 2), ("'a' \"b'\nc", 4), ("a \\", 2), ("a=\"b\\", 4)] {
-            assert_eq!(words_end(text, 0), Err(at), "{text}");
+            assert_eq!(words_end(text, 0, false), Err(at), "{text}");
         }
+    }
+
+    #[test]
+    fn in_a_shell_s_words_each_quotation_mark_is_one() {
+        let line = "awk -F'\"' '{print $2}' f\nb";
+        assert_eq!(words_end(line, 0, true), Ok(line.len() - 2));
+        assert_eq!(words_end("cut -d'\"' -f2 f", 0, true), Ok(16));
+        assert_eq!(words_end("echo it's", 0, true), Err(7));
     }
 }

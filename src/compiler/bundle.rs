@@ -6,44 +6,17 @@
 //! adding a crate leaves what the others keep as it was. A crate that was built anew (edited, other features)
 //! goes into a new bundle, with all that came after it.
 
+mod record;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
-use serde::{Deserialize, Serialize};
 
 use super::wrapper::Rustc;
 use super::{is_full, locked};
-
-/// Beside the crates: what each bundle contains.
-const RECORD: &str = "regatta_bundles.json";
-
-/// What a bundle's crate is called, with a number behind it.
-const NAME: &str = "regatta_bundle_";
-
-/// One build of a crate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Crate {
-    /// As cells call it.
-    name: String,
-    /// The rlib's name, without its folder: a template moves.
-    file: String,
-    bytes: u64,
-    /// When it was built: nanoseconds since 1970.
-    built: u128,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Bundle {
-    crates: Vec<Crate>,
-    /// The bundles that it builds on, by number.
-    on: Vec<usize>,
-    /// Crates that cannot be in a shared object: cells link them by themselves.
-    failed: bool,
-}
+use record::{Bundle, Crate, FLAGS, NAME, RECORD};
 
 /// What a cell is to be linked with.
 #[derive(Debug, Default)]
@@ -64,7 +37,7 @@ pub fn linked(rustc: &Rustc, arguments: &[OsString]) -> io::Result<Linked> {
     };
     let crates = paths
         .iter()
-        .map(|(name, path)| stamped(name, path))
+        .map(|(name, path)| Crate::of(name, path))
         .collect::<io::Result<Vec<Crate>>>()?;
     let record = folder.join(RECORD);
     let mut bundles: Vec<Bundle> = fs::read(&record)
@@ -116,7 +89,7 @@ pub fn versions(arguments: &[OsString]) -> HashMap<String, String> {
         .filter(|(name, _)| name != "regatta_cell");
     let version = |(name, path): (String, PathBuf)| {
         let version = locked::published(&lock, &name).or_else(|| {
-            let build = stamped(&name, &path).ok()?;
+            let build = Crate::of(&name, &path).ok()?;
             Some(format!("{} {} {}", build.file, build.bytes, build.built))
         });
         Some((name, version?))
@@ -133,20 +106,6 @@ fn externs(arguments: &[OsString]) -> Vec<(String, PathBuf)> {
         .filter(|(_, path)| path.ends_with(".rlib"))
         .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
         .collect()
-}
-
-fn stamped(name: &str, path: &Path) -> io::Result<Crate> {
-    let about = fs::metadata(path)?;
-    let built = about.modified()?.duration_since(SystemTime::UNIX_EPOCH);
-    Ok(Crate {
-        name: name.to_owned(),
-        file: path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-        bytes: about.len(),
-        built: built.map_or(0, |built| built.as_nanos()),
-    })
 }
 
 /// The bundles that serve a cell with these crates, each building on those before it, and the crates that are
@@ -189,20 +148,15 @@ fn build(
     crates: &[&str],
 ) -> io::Result<bool> {
     let source = folder.join(format!("{NAME}{number}.rs"));
-    let bases = on.iter().map(|base| format!("{NAME}{base}"));
-    let text: String = crates
-        .iter()
-        .map(|name| (*name).to_owned())
-        .chain(bases)
-        .map(|name| format!("pub extern crate {name};\n"))
-        .collect();
+    let bases: Vec<String> = on.iter().map(|base| format!("{NAME}{base}")).collect();
+    let names = crates.iter().copied();
+    let text = record::source(names.chain(bases.iter().map(String::as_str)));
     fs::write(&source, text)?;
     let mut command = rustc.command();
     command
         .arg("--crate-name")
         .arg(format!("{NAME}{number}"))
-        .args(["--edition=2024", "--crate-type=dylib", "-Cprefer-dynamic"])
-        .args(["-Crpath", "-Cstrip=debuginfo", "--cap-lints=allow"])
+        .args(FLAGS)
         .arg("--out-dir")
         .arg(folder)
         .arg(&source);
