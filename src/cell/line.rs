@@ -129,7 +129,7 @@ mod tests {
     fn in_a_shell_s_words_each_quotation_mark_is_one() {
         let line = "awk -F'\"' '{print $2}' f\nb";
         assert_eq!(words_end(line, 0, true), Ok(line.len() - 2));
-        assert_eq!(words_end("cut -d'\"' -f2 f", 0, true), Ok(16));
+        assert_eq!(words_end("cut -d'\"' -f2 f", 0, true), Ok(15));
         assert_eq!(words_end("echo it's", 0, true), Err(7));
     }
 }
