@@ -222,12 +222,8 @@ fn a_crash_loses_variables_by_name_and_nothing_else() {
     }
     // The local engine, idle.
     session.cells(&["let counted = 41;"]);
-    let local = session.engines()[..]
-        .iter()
-        .copied()
-        .max()
-        .expect("the youngest is the local engine");
-    kill_engine(local);
+    let engines = session.engines();
+    kill_engine(*engines.last().expect("the youngest is the local engine"));
     let told = session.shows("`counted`", SECOND);
     contains(&told, &["local engine died while idle: killed by SIGKILL"]);
     let next = session.cell("inc(2)");

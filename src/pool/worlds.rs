@@ -193,21 +193,21 @@ impl World {
         }
     }
 
-    /// Ends the waits of these ranks; whether one of them waits.
-    fn stop(&self, ranks: impl IntoIterator<Item = Rank>) -> bool {
-        let Some(memory) = &self.memory else {
-            return false;
-        };
+    /// One of these ranks that waits for others.
+    fn waiting(&self, ranks: impl IntoIterator<Item = Rank>) -> Option<Rank> {
+        let memory = self.memory.as_ref()?;
         let waits = |rank: &Rank| {
             let length = memory.layout.block(rank.0) + block::WAIT_LENGTH;
             memory.read(length) > 0
         };
-        let Some(rank) = ranks.into_iter().find(waits) else {
-            return false;
-        };
-        let word = self.words.get(rank.0 as usize);
-        memory.write(header::STOP, word.map_or(0, |word| word.run));
-        true
+        ranks.into_iter().find(waits)
+    }
+
+    /// Ends the waits of all ranks that are in the same run as this one.
+    fn stop(&self, rank: Rank) {
+        if let (Some(memory), Some(word)) = (&self.memory, self.words.get(rank.0 as usize)) {
+            memory.write(header::STOP, word.run);
+        }
     }
 
     fn table(&self) -> CommTable {
@@ -390,29 +390,35 @@ impl State {
 
     /// Ranks of these engines that wait for others end their calls; the answer is which ones wait.
     pub(super) fn end_waits(&mut self, engines: &[EngineId]) -> Vec<EngineId> {
-        let mut waiting = Vec::new();
-        for engine in engines {
-            let Some(process) = self.engines.get(engine) else {
-                continue;
-            };
-            let launch = &process.launch;
-            let stopped = match &launch.pool {
-                Some(pool) => {
-                    let world = self.worlds.0.get(pool);
-                    world.is_some_and(|world| world.stop([launch.rank]))
-                }
-                None => {
-                    let all = self.worlds.0.values().filter(|world| world.threads);
-                    let stop = |world: &World| world.stop((0..world.size()).map(Rank));
-                    // All of them, whichever says that somebody waits.
-                    all.map(stop).max().unwrap_or_default()
-                }
-            };
-            if process.link.end_waits() || stopped {
-                waiting.push(*engine);
-            }
+        // Who waits is looked at before one of them is told: that ends the waits of all.
+        let waiting: Vec<(EngineId, Vec<(&World, Rank)>)> = { engines.iter() }
+            .map(|engine| (*engine, self.waiting_ranks(*engine)))
+            .collect();
+        for (world, rank) in waiting.iter().flat_map(|(_, ranks)| ranks) {
+            world.stop(*rank);
         }
-        waiting
+        let ends = |(engine, ranks): (EngineId, Vec<(&World, Rank)>)| {
+            let process = self.engines.get(&engine)?;
+            (process.link.end_waits() || !ranks.is_empty()).then_some(engine)
+        };
+        waiting.into_iter().filter_map(ends).collect()
+    }
+
+    /// A rank of the engine that waits for others, of each world that it is in.
+    fn waiting_ranks(&self, engine: EngineId) -> Vec<(&World, Rank)> {
+        let Some(process) = self.engines.get(&engine) else {
+            return Vec::new();
+        };
+        let launch = &process.launch;
+        let waiting = |name: &PoolName, world: &World| match &launch.pool {
+            Some(pool) if pool == name => world.waiting([launch.rank]),
+            None if world.threads => world.waiting((0..world.size()).map(Rank)),
+            _ => None,
+        };
+        let worlds = self.worlds.0.iter();
+        worlds
+            .filter_map(|(name, world)| Some((world, waiting(name, world)?)))
+            .collect()
     }
 
     fn is_local(&self, engine: EngineId) -> bool {

@@ -15,9 +15,9 @@ const AWAKE: u64 = 100_000;
 /// After so long it looks around, and sleeps between two looks.
 const UNTIL_NAPS: u64 = 1_000_000;
 const NAP: Duration = Duration::from_micros(50);
-/// Looks around, one after the other, between two looks at all requests; of sends, which only those see, fewer.
-const LOOKS_AROUND: u32 = 500;
-const LOOKS_OF_SENDS: u32 = 10;
+/// What was sent before its sender left, and what it has taken, is here by so many further looks, so far apart.
+const LAST_LOOKS: u32 = 3;
+const BETWEEN_THEM: Duration = Duration::from_micros(500);
 
 impl Mpi {
     /// The place of a request that is done.
@@ -56,7 +56,7 @@ impl Mpi {
         }
     }
 
-    /// Waits for a while, where the others see it.
+    /// Waits until one of them is done, where the others see it.
     fn wait_for_any(
         &mut self,
         call: Call,
@@ -68,17 +68,24 @@ impl Mpi {
         let posted = &mut self.posted[..];
         let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &on);
         (vigil.sends, vigil.began) = (sends, began);
-        let is_here = |it: &Posted| requests.contains(&it.request) && it.message.is_some();
-        for _ in 0..if sends { LOOKS_OF_SENDS } else { LOOKS_AROUND } {
-            if vigil.looks_in_vain() || vigil.posted.iter().any(is_here) {
-                break;
+        let is_done = |it: &Posted| requests.contains(&it.request) && it.handles.is_empty();
+        let mut last_looks = 0;
+        loop {
+            let is_in_vain = vigil.looks_in_vain();
+            if vigil.posted.iter().any(is_done) {
+                vigil.end();
+                return Ok(());
             }
-            std::thread::sleep(NAP);
-        }
-        let is_here = vigil.posted.iter().any(is_here);
-        match vigil.end() {
-            Some(trouble) if !is_here => Err(trouble),
-            _ => Ok(()),
+            if !is_in_vain {
+                std::thread::sleep(NAP);
+                continue;
+            }
+            if last_looks == LAST_LOOKS {
+                return vigil.end().map_or(Ok(()), Err);
+            }
+            last_looks += 1;
+            std::thread::sleep(BETWEEN_THEM);
+            vigil.drain();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Long messages on MPI: their senders wait for whoever takes them. So who waits takes in what comes, and who leaves a
 //! cell takes what was sent to it before.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{Ordering, fence};
 
 use regatta_cell::comm::table::Envelope;
@@ -81,22 +81,24 @@ impl Mpi {
         header: &Header,
         value: &[u8],
     ) -> Result<(), Trouble> {
-        let posted = &mut self.posted[..];
-        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
         let shim = &self.library.shim;
         let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
-        let (mut code, mut time) = (0, 0);
-        for part in value.chunks(LONGEST) {
-            let (comm, to, length) = (of.comm as c_int, Self::peer(of), part.len() as u64);
+        let (comm, to) = (of.comm as c_int, Self::peer(of));
+        // All of it is under way before it takes in what comes: the other one may wait for all of it in between.
+        let isend = |part: &[u8]| unsafe {
+            // SAFETY: the bytes are there until the requests have ended, and they are not left before.
+            (shim.isend)(comm, 1, part.as_ptr(), part.len() as u64, number, to, tag)
+        };
+        let handles: Vec<*mut c_void> = value.chunks(LONGEST).map(isend).collect();
+        let posted = &mut self.posted[..];
+        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
+        let (mut first, mut time) = (0, 0);
+        for handle in handles.iter().filter(|handle| !handle.is_null()) {
             let (mut done, mut source, mut got, mut count) = (0, 0, 0, 0);
-            // SAFETY: the bytes are there until the request has ended, and it is not left before.
-            code = unsafe {
-                let handle = (shim.isend)(comm, 1, part.as_ptr(), length, number, to, tag);
-                if handle.is_null() {
-                    return Err(words::of(call, "MPI does not take the message"));
-                }
+            // SAFETY: the handle is one of MPI's that has not ended, and the vigil lives for the call.
+            let code = unsafe {
                 (shim.end)(
-                    handle,
+                    *handle,
                     1,
                     &raw mut done,
                     &raw mut source,
@@ -107,12 +109,13 @@ impl Mpi {
                     &raw mut time,
                 )
             };
-            if code != 0 {
-                break;
-            }
+            first = if first == 0 { code } else { first };
         }
         drop(vigil);
         self.waited(time);
-        self.checked(call, code)
+        if handles.iter().any(|handle| handle.is_null()) {
+            return Err(words::of(call, "MPI does not take the message"));
+        }
+        self.checked(call, first)
     }
 }

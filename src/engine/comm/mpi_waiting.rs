@@ -136,13 +136,13 @@ impl<'a> Vigil<'a> {
         self.note_arrived();
     }
 
-    /// Receives that were posted and that nobody waits for now: MPI may be done with them.
+    /// What was posted and is not waited for now: MPI may be done with it.
     fn drain_posted(&mut self) -> Result<(), Trouble> {
         for (at, posted) in self.posted.iter_mut().enumerate() {
             if self.waited == Some(at) {
                 continue;
             }
-            let (Some(_), Some(Handle(handle))) = (posted.of, posted.handles.first()) else {
+            let Some(Handle(handle)) = posted.handles.first() else {
                 continue;
             };
             let (mut done, mut source, mut tag, mut length) = (0, 0, 0, 0);
