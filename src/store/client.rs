@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
+use super::awake::{Awake, Here};
 use super::frame::{Asked, GREETING, Incoming, LIMIT, is_this_users, write};
 use super::redis;
 
@@ -78,7 +79,7 @@ impl Embedded {
         if !is_this_users(&stream) {
             return Err(std::io::Error::other("it belongs to another user"));
         }
-        // The thread sleeps in the call itself: it is woken fastest so, and takes no time from the store's.
+        // After a moment the thread sleeps in the call itself: it is woken fastest so.
         stream.set_read_timeout(Some(LOOK))?;
         stream.set_write_timeout(Some(LOOK))?;
         Ok(Open {
@@ -146,8 +147,14 @@ impl Open {
 
     fn answer(&mut self, stops: &dyn Fn() -> bool) -> std::io::Result<Reply> {
         let mut cancelled = false;
+        let mut awake = Awake::from_now();
         loop {
-            match self.incoming.fill(&mut self.stream) {
+            let is_awake = awake.is();
+            let filled = match is_awake {
+                true => self.incoming.fill(&mut Here(&self.stream)),
+                false => self.incoming.fill(&mut self.stream),
+            };
+            match filled {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {
                     if let Some(reply) = self.incoming.frame()? {
@@ -155,7 +162,7 @@ impl Open {
                     }
                 }
                 Err(error) if goes_on(&error) => {
-                    if !cancelled && stops() {
+                    if !is_awake && !cancelled && stops() {
                         cancelled = true;
                         // Its answer may be on its way: then that is the one.
                         let _ = write(&Asked::<&Call>::Cancel, &mut self.out);

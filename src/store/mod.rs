@@ -4,6 +4,7 @@
 //! is whoever makes a call. The session's own store is [`state`], which is pure, behind [`Server`], one thread with a
 //! socket.
 
+mod awake;
 mod client;
 mod frame;
 mod glob;

@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use regatta_cell::store::call::{Reply, Trouble};
 
+use super::awake::Awake;
 use super::frame::{Asked, GREETING, Incoming, LIMIT, is_this_users, write};
 use super::state::{Client, State};
 
@@ -100,13 +101,17 @@ impl Serving {
 
     fn run(&mut self) {
         let mut full: Option<Instant> = None;
+        let mut awake = Awake::from_now();
         loop {
             self.state.pass(self.now());
             self.send_answers();
             let is_full = full.is_some_and(|since| since.elapsed() < PAUSE);
-            let Ok(ready) = self.wait(is_full) else {
+            let Ok(ready) = self.wait(is_full, awake.is()) else {
                 return;
             };
+            if ready.new || !ready.clients.is_empty() {
+                awake = Awake::from_now();
+            }
             if ready.stop {
                 return;
             }
@@ -119,8 +124,8 @@ impl Serving {
         }
     }
 
-    /// Waits for something to do.
-    fn wait(&mut self, is_full: bool) -> nix::Result<Ready> {
+    /// Waits for something to do, or only looks.
+    fn wait(&mut self, is_full: bool, is_awake: bool) -> nix::Result<Ready> {
         let mut fds = vec![PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
         let new = match is_full {
             true => PollFlags::empty(),
@@ -136,7 +141,11 @@ impl Serving {
             };
             fds.push(PollFd::new(connection.stream.as_fd(), flags));
         }
-        let found = match poll(&mut fds, self.patience(is_full)) {
+        let patience = match is_awake {
+            true => PollTimeout::ZERO,
+            false => self.patience(is_full),
+        };
+        let found = match poll(&mut fds, patience) {
             Ok(found) => found,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error),
