@@ -10,11 +10,13 @@ use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 #[path = "bundle.rs"]
 mod bundle;
+#[path = "../src/compiler/folder.rs"]
+mod folder;
 
 use miniz_oxide::deflate::compress_to_vec_zlib;
 
@@ -73,12 +75,12 @@ pub fn write() -> Done<()> {
     }
     println!("cargo::rerun-if-changed=Cargo.lock");
     println!("cargo::rerun-if-changed=src/compiler/bundle/record.rs");
+    println!("cargo::rerun-if-changed=src/compiler/folder.rs");
     if variable("PROFILE")? != "release" || variable("HOST")? != variable("TARGET")? {
         return Ok(());
     }
     // Named like a session's folder, so that paths in it are as long as a session's.
-    let now = UNIX_EPOCH.elapsed()?.as_nanos() & 0xff_ffff;
-    let session = env::temp_dir().join(format!("regatta-{:07}-{now:06x}", process::id()));
+    let session = folder::choose(&env::temp_dir());
     let folder = session.join("build");
     let packed = build(&folder).and_then(|()| {
         // Without it, sessions link one.

@@ -12,25 +12,15 @@ use nix::unistd::{Pid, getpid};
 use rustix::process::getuid;
 
 use super::cleaner;
+use super::folder::{self, PREFIX};
 use super::tools::Tool;
-
-/// Prefix of the name of every session's folder; the session's process id follows.
-const PREFIX: &str = "regatta-";
 
 /// In a compiler's folder: the files of the session that it serves.
 pub const SESSION: &str = "session";
 
 /// A name for this session's folder, as long as any other session's (see `template`).
 pub fn choose_folder() -> PathBuf {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let name = format!(
-        "{PREFIX}{:07}-{:06x}",
-        getpid().as_raw(),
-        now.as_nanos() & 0xff_ffff
-    );
-    std::env::temp_dir().join(name)
+    folder::choose(&std::env::temp_dir())
 }
 
 /// Makes the folder, for this user alone, and removes those of sessions that were killed together with their

@@ -36,7 +36,7 @@ pub fn lay(sysroot: &Path, build: &Path) -> io::Result<()> {
         return Ok(());
     }
     let unpacked = unpacked(PACKED, LENGTH.parse().unwrap_or(0))?;
-    write(&unpacked, build)
+    template::whole(build, || write(&unpacked, build))
 }
 
 fn unpacked(packed: &[u8], length: usize) -> io::Result<Vec<u8>> {

@@ -17,6 +17,7 @@ mod connection;
 mod crates;
 mod dependency;
 mod diagnostics;
+mod folder;
 mod generated;
 mod local_crates;
 mod locked;

@@ -50,12 +50,19 @@ pub fn lay(sysroot: &Path, build: &Path) -> bool {
     if old.len() != new.len() {
         return false;
     }
-    copy(
-        &template.join("target"),
-        &build.join("target"),
-        Some((&old, new)),
-    )
-    .is_ok()
+    let paths = Some((&old[..], new));
+    let laid = whole(build, || {
+        copy(&template.join("target"), &build.join("target"), paths)
+    });
+    laid.is_ok()
+}
+
+/// Puts crates into a session's build folder, all or none: cargo takes a file that was cut for the one it was.
+pub fn whole(build: &Path, lay: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    lay().inspect_err(|_| {
+        // Where not even that can be done, cargo's own errors are told.
+        let _ = fs::remove_dir_all(build.join("target"));
+    })
 }
 
 /// Keeps a session's built crates as the template, unless there is one that fits.
@@ -166,5 +173,22 @@ mod tests {
             .modified()
             .unwrap();
         assert_eq!(after, before);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_copy_that_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, build) = (folder.path().join("from"), folder.path().join("build"));
+        fs::create_dir_all(&from).unwrap();
+        for file in ["a", "b"] {
+            fs::write(from.join(file), file).unwrap();
+        }
+        // Nothing can be written there.
+        fs::create_dir_all(build.join("target/b")).unwrap();
+        let lay = || copy(&from, &build.join("target"), None);
+        assert!(whole(&build, lay).is_err());
+        assert!(!build.join("target").exists());
+        whole(&build, lay).unwrap();
+        assert!(build.join("target/a").exists());
     }
 }
