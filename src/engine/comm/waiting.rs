@@ -236,13 +236,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Of those that a rank sends to.
+    /// Those that a rank sends to: all of them, or of several requests one.
     fn must_be_alive(&self, waiting: &Waiting) -> Result<(), Trouble> {
-        for rank in &waiting.on {
-            let state = self.world.state(*rank);
-            if !matches!(state, State::Running | State::Due) {
-                return Err(gone(waiting, *rank, state));
-            }
+        let states = waiting.on.iter().map(|rank| (*rank, self.world.state(*rank)));
+        let (there, gone_ones): (Vec<_>, Vec<_>) =
+            states.partition(|(_, state)| matches!(state, State::Running | State::Due));
+        if let [(rank, state), ..] = gone_ones[..]
+            && (waiting.call != Call::WaitAny || there.is_empty())
+        {
+            return Err(gone(waiting, rank, state));
         }
         match self.world.is_retired() {
             true => Err(self.world_is_over(waiting)),

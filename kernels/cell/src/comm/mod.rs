@@ -128,7 +128,8 @@ of_all! {
     fn sendrecv_into[V: Serialize + ?Sized, T: Buffer + ?Sized](value: &V, to: u32, came: &mut T, from: u32) -> Status;
     /// Sends a value, and puts what comes in its place.
     fn sendrecv_replace[T: Serialize + Buffer + ?Sized](value: &mut T, to: u32, from: u32) -> Status;
-    /// Sends, and does not wait for the value to go.
+    /// Sends, and does not wait for the value to go. A large one that has no room goes on as long as its receiver is in
+    /// the cell, and is dropped then: a `wait` for it tells so.
     fn isend[T: Serialize + ?Sized](value: &T, to: u32) -> SendRequest;
     /// The same with a tag.
     fn isend_tag[T: Serialize + ?Sized](value: &T, to: u32, tag: i32) -> SendRequest;
