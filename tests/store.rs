@@ -1,124 +1,18 @@
 //! The store through the real binary: cells on every pool, `%store`, and child scripts in sh and Python through
-//! `regatta store`. Cases of redis-py's tests (locks, lists, publish and subscribe) and of multiprocessing's (Lock,
-//! Semaphore, Barrier, Queue) are here in our words; those of the store's own rules stand in `src/store/state/tests.rs`.
+//! `regatta store`. Cases of redis-py's tests (lists, publish and subscribe) and of multiprocessing's Queue are here in our
+//! words; those of locks, semaphores and barriers stand in `tests/store_holds.rs`, those of the store's own rules in
+//! `src/store/state/tests.rs`.
 
 mod support;
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use support::{BINARY, PATIENCE, Session, contains, dose, lacks};
-use tempfile::TempDir;
-
-/// A session without a terminal that does nothing but serve its store. It ends when it is dropped.
-struct Serving {
-    folder: TempDir,
-    session: Child,
-    address: String,
-}
-
-impl Serving {
-    fn start() -> Self {
-        Self::with(|_| {})
-    }
-
-    fn with(change: impl FnOnce(&mut Command)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        let cell = format!(
-            "!echo $REGATTA_STORE > {0}.part && mv {0}.part {0}; while [ -e {0} ] && [ ! -e {1} ]; do sleep 0.05; done",
-            at("address").display(),
-            at("stop").display()
-        );
-        let mut command = Command::new(BINARY);
-        command
-            .args(["--no-warm", "-e", &cell])
-            .env("XDG_DATA_HOME", folder.path())
-            .env("XDG_CONFIG_HOME", folder.path())
-            .env_remove("REGATTA_STORE")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        change(&mut command);
-        let session = command.spawn().expect("the binary");
-        let address = until(|| fs::read_to_string(at("address")).ok(), "an address");
-        Self {
-            session,
-            address: address.trim().to_owned(),
-            folder,
-        }
-    }
-
-    /// A script's command, in the folder.
-    fn sh(&self, script: &str) -> Command {
-        self.named("sh", script)
-    }
-
-    fn named(&self, shell: &str, script: &str) -> Command {
-        let bin = Path::new(BINARY).parent().expect("a folder");
-        let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new(shell);
-        command
-            .args(["-c", script])
-            .current_dir(self.folder.path())
-            .env("PATH", format!("{}:{path}", bin.display()))
-            .env("REGATTA_STORE", &self.address)
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a script; its exit status and what it printed.
-    fn run(&self, script: &str) -> (i32, String, String) {
-        said(self.sh(script).output().expect("sh"))
-    }
-
-    /// The same of one that goes well.
-    #[track_caller]
-    fn ok(&self, script: &str) -> String {
-        let (status, out, err) = self.run(script);
-        assert_eq!((status, err.as_str()), (0, ""), "{script}\n{out}");
-        out
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = fs::write(self.file("stop"), "");
-        let _ = self.session.wait();
-    }
-}
-
-fn said(output: Output) -> (i32, String, String) {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    (
-        output.status.code().unwrap_or(-1),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
-
-/// Waits until there is something.
-#[track_caller]
-fn until<T>(mut look: impl FnMut() -> Option<T>, what: &str) -> T {
-    let since = Instant::now();
-    while since.elapsed() < PATIENCE {
-        if let Some(found) = look() {
-            return found;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("there is no {what} in {PATIENCE:?}");
-}
+use support::serving::{Serving, said, until};
+use support::{BINARY, PATIENCE, Session, contains, lacks};
 
 #[test]
 fn scripts_read_and_write_values() {
@@ -165,6 +59,17 @@ fn the_exit_status_tells_what_came_of_it() {
         ("pop none --wait 0.05", 1, ""),
         ("del none", 1, ""),
         ("expire none 5", 1, ""),
+        ("set late 1", 0, ""),
+        ("expire late 1e300", 2, "too"),
+        ("expire late soon", 2, "not a number of seconds"),
+        ("expire late nan", 2, "NaN"),
+        ("expire late never", 0, ""),
+        ("expire late -5", 0, ""),
+        ("get late", 1, ""),
+        ("set late 1 --expire=-1", 2, "negative"),
+        ("set late 1 --expire 0", 0, ""),
+        ("get late", 1, ""),
+        ("pop none --wait=-1", 2, "negative"),
         ("set word hello", 0, ""),
         (
             "incr word",
@@ -265,157 +170,6 @@ fn five_children_count_and_change_values_without_losing_any() {
     assert_eq!(store.ok("regatta store get count"), "50\n");
     assert_eq!(store.ok("regatta store get twice"), "100\n");
     assert_eq!(fs::read_to_string(store.file("n")).expect("n"), "50\n");
-}
-
-#[test]
-fn scripts_meet_at_a_barrier_and_learn_who_is_missing() {
-    let store = Serving::start();
-    let meet = |rank: i32, timeout: &str| {
-        let script = format!("exec regatta store barrier start 3 --timeout {timeout}");
-        let mut command = store.sh(&script);
-        command
-            .env("REGATTA_NAME", "child")
-            .env("REGATTA_RANK", rank.to_string())
-            .env("REGATTA_SIZE", "3")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command.spawn().expect("sh")
-    };
-    for _ in 0..2 {
-        let children = [0, 1, 2].map(|rank| meet(rank, "60"));
-        let mut places: Vec<String> = children
-            .map(|child| {
-                let (status, out, err) = said(child.wait_with_output().expect("it ends"));
-                assert_eq!(status, 0, "{err}");
-                out
-            })
-            .to_vec();
-        places.sort();
-        assert_eq!(places, ["0\n", "1\n", "2\n"]);
-    }
-    let mut waits = meet(0, "60");
-    let there = "regatta store keys --json start";
-    until(
-        || store.ok(there).contains("rank 0").then_some(()),
-        "rank 0 at the barrier",
-    );
-    let (status, _, err) = said(meet(2, "0.1").wait_with_output().expect("it ends"));
-    assert_eq!(status, 3);
-    contains(
-        &err,
-        &["2 of 3 are there (rank 0 of child, rank 2 of child); missing: rank 1 of child"],
-    );
-    // Who is killed leaves it.
-    waits.kill().expect("it lives");
-    waits.wait().expect("it ends");
-    until(|| store.ok(there).is_empty().then_some(()), "empty barrier");
-}
-
-#[test]
-fn semaphores_and_leases_let_in_whom_they_may() {
-    let store = Serving::start();
-    // No more than two at once, and two at once there were.
-    let script = "regatta store semaphore two 2 -- sh -c 'regatta store incr in; sleep 0.1; regatta store incr in -1'";
-    let children: Vec<Child> = (0..6)
-        .map(|_| {
-            let mut command = store.sh(script);
-            command.stdout(Stdio::piped()).spawn().expect("sh")
-        })
-        .collect();
-    for child in children {
-        let (status, out, _) = said(child.wait_with_output().expect("it ends"));
-        assert_eq!(status, 0);
-        let first = out.lines().next().expect("a number");
-        assert!(["1", "2"].contains(&first), "{out}");
-    }
-    // A lease frees what hangs, and the next holder has a larger number.
-    let script =
-        "regatta store lock slow --lease 0.2 -- sh -c 'echo $REGATTA_FENCE > first; exec sleep 2'";
-    let mut slow = store.sh(script).spawn().expect("sh");
-    until(|| store.file("first").exists().then_some(()), "holder");
-    let second = store.ok("regatta store lock slow --timeout 30 -- sh -c 'echo $REGATTA_FENCE'");
-    let first = fs::read_to_string(store.file("first")).expect("a number");
-    let number = |text: &str| text.trim().parse::<u64>().expect("a number");
-    assert!(number(&second) > number(&first));
-    slow.wait().expect("it ends");
-}
-
-/// Fifty holders die by `kill -9`, in the middle of what only one may do, and some while they wait; a checker that the
-/// kernel keeps, which knows nothing of the store, sees no two at once, and no number that is not larger than all before.
-#[test]
-fn fifty_holders_that_are_killed_release_the_lock_and_nobody_holds_it_twice() {
-    let store = Serving::start();
-    let holder = "import fcntl, os, sys, time\n\
-        held = open('held', 'a')\n\
-        log = open('log', 'a')\n\
-        try: fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
-        except BlockingIOError: log.write('twice\\n'); log.flush(); sys.exit(1)\n\
-        log.write(os.environ['REGATTA_FENCE'] + ' ' + sys.argv[1] + '\\n'); log.flush()\n\
-        time.sleep(600)\n";
-    fs::write(store.file("holder.py"), holder).expect("a file");
-    let mut random = dose::random();
-    let mut left: Vec<(usize, Child)> = (0..60)
-        .map(|index| {
-            let script = format!("exec regatta store lock l -- python3 holder.py {index}");
-            let child = store.sh(&script).process_group(0).spawn().expect("sh");
-            (index, child)
-        })
-        .collect();
-    let log = store.file("log");
-    let entries = || fs::read_to_string(&log).unwrap_or_default();
-    let kill = |left: &mut Vec<(usize, Child)>, at: usize| {
-        let (_, mut holder) = left.swap_remove(at);
-        let group = Pid::from_raw(holder.id().cast_signed());
-        killpg(group, Signal::SIGKILL).expect("it lives");
-        holder.wait().expect("it ends");
-    };
-    let mut fences = Vec::<u64>::new();
-    while fences.len() < 50 {
-        // Now and then one that waits dies too.
-        if random.u8(0..8) == 0 && left.len() + fences.len() > 50 {
-            let held = entries();
-            let waits = |(index, _): &(usize, Child)| !held.contains(&format!(" {index}\n"));
-            if let Some(at) = left.iter().position(waits) {
-                kill(&mut left, at);
-            }
-        }
-        let line = until(
-            || entries().lines().nth(fences.len()).map(str::to_owned),
-            "next holder",
-        );
-        let (fence, index) = line.split_once(' ').unwrap_or_else(|| panic!("{line}"));
-        fences.push(fence.parse().expect("a number"));
-        thread::sleep(Duration::from_millis(random.u64(0..10)));
-        let at = left.iter().position(|(own, _)| own.to_string() == index);
-        kill(
-            &mut left,
-            at.unwrap_or_else(|| panic!("{index} is gone, and has it")),
-        );
-    }
-    assert!(fences.is_sorted_by(|one, next| one < next), "{fences:?}");
-    for at in (0..left.len()).rev() {
-        kill(&mut left, at);
-    }
-    // It is free.
-    store.ok("regatta store lock l --timeout 30 -- true");
-}
-
-/// As with `flock`, the command that holds a lock goes on to hold it when the one that took it for it is killed.
-#[test]
-fn a_lock_is_held_as_long_as_its_command_runs() {
-    let store = Serving::start();
-    let script =
-        "exec regatta store lock l -- sh -c 'echo $$ > pid.part; mv pid.part pid; exec sleep 60'";
-    let mut taker = store.sh(script).spawn().expect("sh");
-    let pid = until(|| fs::read_to_string(store.file("pid")).ok(), "holder");
-    taker.kill().expect("it lives");
-    taker.wait().expect("it ends");
-    let (status, _, err) = store.run("regatta store lock l --timeout 0.2 -- true");
-    assert_eq!(status, 3, "{err}");
-    contains(&err, &["lock `l` is held by pid"]);
-    let pid = Pid::from_raw(pid.trim().parse().expect("a pid"));
-    nix::sys::signal::kill(pid, Signal::SIGKILL).expect("it lives");
-    store.ok("regatta store lock l --timeout 30 -- true");
 }
 
 #[test]

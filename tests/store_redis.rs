@@ -306,6 +306,99 @@ fn scripts_use_the_server_by_its_url_alone() {
     contains(&text(&gone.stderr), &["cannot be reached", "redis.sock"]);
 }
 
+#[test]
+fn who_was_killed_at_a_barrier_is_not_there_when_another_comes_in_its_place() {
+    let server = Server::start(&[]);
+    let meet = |rank: u32, timeout: &str| {
+        server
+            .command(&["barrier", "b", "3", "--timeout", timeout])
+            .env("REGATTA_NAME", "child")
+            .env("REGATTA_RANK", rank.to_string())
+            .env("REGATTA_SIZE", "3")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary")
+    };
+    let there = |count: usize| {
+        let patience = Instant::now() + PATIENCE;
+        let entries = || server.cli(&["HKEYS", "regatta:barrier:b"]);
+        while entries().matches("\"rank\"").count() != count {
+            assert!(Instant::now() < patience, "{} are there", entries());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    // Nobody has asked about its end when the others come.
+    let mut killed = meet(0, "60");
+    there(1);
+    killed.kill().expect("it lives");
+    let first = meet(1, "60");
+    there(2);
+    let late = meet(0, "1").wait_with_output().expect("it ends");
+    let (out, err) = (text(&late.stdout), text(&late.stderr));
+    assert_eq!(late.status.code(), Some(3), "it has opened: {out}{err}");
+    contains(
+        &err,
+        &["2 of 3 are there (rank 1 of child, rank 0 of child); missing: rank 2 of child"],
+    );
+    killed.wait().expect("it ends");
+    let all = [first, meet(0, "60"), meet(2, "60")];
+    for child in all {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert_eq!(server.cli(&["EXISTS", "regatta:barrier:b"]), "0");
+}
+
+/// As `flock` and a file handle would be: what was taken from one store is not the other one's.
+#[test]
+fn what_a_cell_holds_stays_where_it_was_taken_when_the_session_goes_elsewhere() {
+    let mut session = Session::start();
+    session.cells(&[
+        "%pool start processes -n 1",
+        "let own = store::lock(\"l\", 5);",
+        "let mut heard = store::subscribe::<u8>(\"c\");",
+        "%store start redis",
+    ]);
+    session.cells(&[
+        "let other = store::lock(\"l\", 5);",
+        "let mut here = store::subscribe::<u8>(\"c\");",
+    ]);
+    let publish = "%px store::publish(\"c\", 2)";
+    contains(&session.cell(publish), &["1"]);
+    contains(
+        &session.cell("(here.next_within(5), heard.next_within(0.1))"),
+        &["(Some(2), None)"],
+    );
+    session.cells(&["%store use embedded"]);
+    contains(
+        &session.cell("(store::try_lock(\"l\").is_some(), own.renew(), other.renew())"),
+        &["(false, true, true)"],
+    );
+    contains(
+        &session.cell("%px store::try_lock(\"l\").is_some()"),
+        &["false"],
+    );
+    session.cells(&["store::publish(\"c\", 1);"]);
+    contains(
+        &session.cell("(here.next_within(0.1), heard.next_within(5))"),
+        &["(None, Some(1))"],
+    );
+    // It goes back where it came from, and nothing else is let go.
+    contains(
+        &session.cell("(other.release(), own.renew())"),
+        &["(true, true)"],
+    );
+    contains(&session.cell("own.release()"), &["true"]);
+    contains(
+        &session.cell("%px store::try_lock(\"l\").is_some()"),
+        &["true"],
+    );
+    session.cells(&["drop(here);", "%store start redis"]);
+    contains(&session.cell("store::try_lock(\"l\").is_some()"), &["true"]);
+    contains(&session.cell("store::publish(\"c\", 3)"), &["0"]);
+}
+
 /// How many holders are killed.
 const KILLS: usize = 50;
 

@@ -9,7 +9,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -82,12 +82,19 @@ struct Connection {
 /// So long nobody new is let in when there are no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Since 1970. With fencing numbers that begin there, whoever has seen those of an earlier session's store sees larger
+/// ones.
+fn microseconds() -> u64 {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    time.map_or(0, |time| time.as_micros() as u64)
+}
+
 impl Serving {
     fn new(listener: UnixListener, stop: Arc<EventFd>) -> Self {
         Self {
             listener,
             stop,
-            state: State::default(),
+            state: State::since_fence(microseconds()),
             connections: BTreeMap::new(),
             next: 0,
             began: Instant::now(),

@@ -70,6 +70,14 @@ pub struct State {
 }
 
 impl State {
+    /// Empty; fencing numbers go on from this one.
+    pub fn since_fence(fence: u64) -> Self {
+        Self {
+            fences: fence,
+            ..Self::default()
+        }
+    }
+
     /// Makes a call; its answer is among [`State::answers`], now or later. A client that waits makes none.
     pub fn call(&mut self, client: Client, call: Call, now: u64) {
         self.pass(now);

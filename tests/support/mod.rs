@@ -10,6 +10,7 @@ pub mod machine;
 pub mod messages;
 pub mod proc;
 pub mod screen;
+pub mod serving;
 pub mod table;
 
 use std::fs::File;

@@ -120,9 +120,10 @@ pub(super) enum Verb {
         keys: Vec<String>,
     },
     /// Let a key go after so long.
+    #[command(allow_negative_numbers = true)]
     Expire {
         key: String,
-        /// `never` lets it stay.
+        /// `never` lets it stay; 0 or less deletes it.
         #[arg(value_parser = after)]
         seconds: After,
     },
@@ -210,6 +211,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn after(text: &str) -> Result<After, String> {
     match text {
         "never" => Ok(After(None)),
+        // As Redis has it: its time is over.
+        text if text.parse().is_ok_and(|number: f64| number < 0.0) => {
+            Ok(After(Some(Duration::ZERO)))
+        }
         text => seconds(text).map(|time| After(Some(time))),
     }
 }

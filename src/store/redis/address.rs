@@ -70,19 +70,30 @@ impl Address {
         {
             return Err(bad());
         }
-        let url = redis::parse_redis_url(text).ok_or_else(bad)?;
+        let (login, text) = login_of_socket(text);
+        let url = redis::parse_redis_url(&text).ok_or_else(bad)?;
         let tls = matches!(url.scheme(), "rediss" | "valkeys");
         let unix = url.scheme().contains("unix");
-        let shown = without_password(text);
+        let shown = without_password(&text);
         let mut settings = Settings::default();
+        if let Some(login) = login {
+            let given = redis::parse_redis_url(&format!("redis://{login}@host"))
+                .and_then(|url| url.into_connection_info().ok())
+                .ok_or_else(bad)?;
+            let given = given.redis_settings();
+            settings.user = given.username().map(str::to_owned);
+            settings.password = given.password().map(str::to_owned);
+        }
         for (option, value) in url.query_pairs() {
             let known = OPTIONS
                 .iter()
                 .position(|(_, names)| names.contains(&option.as_ref()));
             match (option.as_ref(), known) {
-                ("db", _) if unix => settings.database = Some(value.into_owned()),
-                ("user" | "username", _) if unix => settings.user = Some(value.into_owned()),
-                ("pass" | "password", _) if unix => settings.password = Some(value.into_owned()),
+                ("db", _) => settings.database = Some(value.into_owned()),
+                ("user" | "username", _) => settings.user = Some(value.into_owned()),
+                ("pass" | "password", _) => settings.password = Some(value.into_owned()),
+                // Of redis-py's and redis-rs's; here either comes to the same.
+                ("protocol", _) if ["2", "3", "resp2", "resp3"].contains(&&*value) => {}
                 (_, Some(at)) if tls => {
                     if let Some(file) = settings.files.get_mut(at) {
                         // Others that take it are in other folders.
@@ -98,11 +109,11 @@ impl Address {
                         option: option.into_owned(),
                         address: shown,
                         known: if tls {
-                            "ca, cert and key name files"
+                            "db, username and password are, and ca, cert and key, which name files"
                         } else if unix {
                             "db, username and password are"
                         } else {
-                            "it has none (ca, cert and key belong to rediss://)"
+                            "db, username and password are (ca, cert and key belong to rediss://)"
                         },
                     });
                 }
@@ -118,15 +129,16 @@ impl Address {
             settings.password = password.map(str::to_owned).or(settings.password);
             return settings.of_socket(path);
         }
+        let host = url.host_str().ok_or_else(bad)?.to_owned();
         let plain = plain.map_err(|_| match url.path().trim_matches('/') {
             "" => bad(),
             path => AddressError::Database(path.to_owned()),
         })?;
         let given = plain.redis_settings();
-        settings.user = given.username().map(str::to_owned);
-        settings.password = password.or(given.password()).map(str::to_owned);
-        settings.database = Some(given.db().to_string());
-        let host = url.host_str().ok_or_else(bad)?.to_owned();
+        settings.user = settings.user.or(given.username().map(str::to_owned));
+        let password = password.map(str::to_owned).or(settings.password);
+        settings.password = password.or(given.password().map(str::to_owned));
+        settings.database = settings.database.or(Some(given.db().to_string()));
         settings.of_host(&host, url.port().unwrap_or(PORT), plain, tls)
     }
 
@@ -218,7 +230,9 @@ impl Settings {
                 format!("?{}", options.join("&"))
             }
         };
-        let url = format!("unix://{}{}", path.display(), with(&options));
+        let parts = path.to_str().unwrap_or_default().split('/');
+        let place = parts.map(encoded).collect::<Vec<_>>().join("/");
+        let url = format!("unix://{place}{}", with(&options));
         let shown = format!("{shown}{}", with(&shown_options));
         let info = ConnectionAddr::Unix(path)
             .into_connection_info()
@@ -308,6 +322,20 @@ fn client(info: ConnectionInfo, url: String, shown: String) -> Result<Address, A
     Ok(Address { client, url, shown })
 }
 
+/// `unix://user:password@/path`, as redis-py has it, in two: who logs in, and the place.
+fn login_of_socket(text: &str) -> (Option<&str>, Cow<'_, str>) {
+    let split = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (login, place) = rest.split_once('@')?;
+        (scheme.to_ascii_lowercase().ends_with("unix") && !login.contains(['/', '?', '#']))
+            .then(|| (login, format!("{scheme}://{place}")))
+    };
+    match split() {
+        Some((login, place)) => (Some(login), place.into()),
+        None => (None, text.into()),
+    }
+}
+
 /// The address with a file of certificates.
 pub fn with_ca(address: &str, path: &str) -> String {
     let start = if address.contains('?') { '&' } else { '?' };
@@ -394,85 +422,4 @@ fn without_option(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Address, AddressError, hide_passwords, without_password};
-
-    fn parsed(text: &str) -> (String, String) {
-        let address = Address::parse(text, None).unwrap();
-        (address.to_string(), address.url().to_owned())
-    }
-
-    #[test]
-    fn addresses_are_shown_without_and_passed_on_with_their_password() {
-        let both = |text: &str| (text.to_owned(), text.to_owned());
-        assert_eq!(
-            parsed("redis://localhost"),
-            both("redis://localhost:6379/0")
-        );
-        assert_eq!(parsed("redis://[::1]:7/2"), both("redis://[::1]:7/2"));
-        let of_user = parsed("rediss://ada:p%40ss%2Fword@example.org:6380/3");
-        assert_eq!(of_user.0, "rediss://ada:***@example.org:6380/3");
-        assert_eq!(of_user.1, "rediss://ada:p%40ss%2Fword@example.org:6380/3");
-        assert_eq!(parsed("redis://:secret@h").0, "redis://:***@h:6379/0");
-        for socket in [
-            "unix:/tmp/r.sock",
-            "unix:///tmp/r.sock",
-            "redis+unix:///tmp/r.sock",
-        ] {
-            let of_socket = parsed(socket);
-            assert_eq!(of_socket.0, "unix:/tmp/r.sock");
-            assert_eq!(of_socket.1, "unix:///tmp/r.sock");
-        }
-        let of_socket = parsed("unix:/tmp/r.sock?db=2&password=se%20cret");
-        assert_eq!(of_socket.0, "unix:/tmp/r.sock?db=2&password=***");
-        assert_eq!(of_socket.1, "unix:///tmp/r.sock?db=2&password=se%20cret");
-    }
-
-    #[test]
-    fn a_password_from_elsewhere_counts() {
-        let address = Address::parse("redis://h", Some("a b")).unwrap();
-        assert_eq!(address.to_string(), "redis://:***@h:6379/0");
-        assert_eq!(address.url(), "redis://:a%20b@h:6379/0");
-        assert!(!format!("{address:?}").contains("a b"));
-    }
-
-    #[test]
-    fn what_is_no_address_says_what_is_one() {
-        let trouble = |text: &str| Address::parse(text, None).unwrap_err().to_string();
-        assert!(trouble("localhost:6379").contains("redis://host:6379/0"));
-        assert!(trouble("http://localhost").contains("redis://host:6379/0"));
-        assert!(trouble("unix:r.sock").contains("unix:/path"));
-        assert_eq!(
-            Address::parse("redis://h/x", None).unwrap_err(),
-            AddressError::Database("x".to_owned())
-        );
-        assert!(trouble("redis://h?ca=/x").contains("`ca` is no option"));
-        assert!(trouble("rediss://h?ca=/no/such/file").contains("/no/such/file"));
-        assert!(trouble("rediss://h?speed=9").contains("ca, cert and key"));
-        for text in [
-            "http://:secret@h",
-            "rediss://u:secret@h?speed=9",
-            "redis://:secret@h/x/y",
-        ] {
-            assert!(!trouble(text).contains("secret"), "{text}");
-        }
-    }
-
-    #[test]
-    fn passwords_go_from_any_text() {
-        let text = "%store use redis://u:pa:s@s@h:1/0 # or unix:/s?password=x&db=1";
-        let hidden = "%store use redis://u:***@h:1/0 # or unix:/s?password=***&db=1";
-        assert_eq!(without_password(text), hidden);
-        let plain = "see https://example.org/a:b and `let a = x ? y : z`";
-        assert_eq!(without_password(plain), plain);
-    }
-
-    #[test]
-    fn cells_are_kept_without_the_passwords_of_their_magics() {
-        let cell = "let url = \"redis://:own@h\";\n%store use redis://:secret@h\nx";
-        let kept = "let url = \"redis://:own@h\";\n%store use redis://:***@h\nx";
-        assert_eq!(hide_passwords(cell), kept);
-        assert_eq!(hide_passwords("1 + 1\n"), "1 + 1\n");
-        assert_eq!(hide_passwords("%time f(a::b)\n"), "%time f(a::b)\n");
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Msg, RedisResult, Value, cmd};
 
-use super::line::{Line, Server};
+use super::line::{Line, Server, is_of_connection};
 use super::watch::CHANGES;
 use super::{OURS, Shared};
 
@@ -60,16 +60,18 @@ impl Ages {
 
 /// From now on; where the server does not tell, nothing is known.
 pub fn follow(shared: &Arc<Shared>) {
-    if shared.ages.is_followed.swap(true, Ordering::Relaxed) {
+    let is_followed = &shared.ages.is_followed;
+    if is_followed.swap(true, Ordering::Relaxed) {
         return;
     }
-    let Ok(lines) = open(&shared.server) else {
-        return;
-    };
+    // What is changed from here on is told, unless the server cannot be asked right now: then it is asked later.
+    let lines = open(&shared.server).ok();
     let of = Arc::downgrade(shared);
     let thread = std::thread::Builder::new().name("ages".to_owned());
     // Without a thread nothing is known.
-    let _ = thread.spawn(move || listen(&of, lines));
+    if thread.spawn(move || listen(&of, lines)).is_err() {
+        is_followed.store(false, Ordering::Relaxed);
+    }
 }
 
 /// The connection that watches, and the one on which it is told.
@@ -83,22 +85,24 @@ fn open(server: &Server) -> RedisResult<(Line, Line)> {
     Ok((watches, changes))
 }
 
-fn listen(of: &Weak<Shared>, lines: (Line, Line)) {
-    let mut open_lines = Some(lines);
+fn listen(of: &Weak<Shared>, mut lines: Option<(Line, Line)>) {
     let mut checked = Instant::now();
     while let Some(shared) = of.upgrade() {
-        let Some((watches, changes)) = &mut open_lines else {
-            open_lines = open(&shared.server).ok();
+        let Some((watches, changes)) = &mut lines else {
+            let opened = open(&shared.server);
             drop(shared);
-            if open_lines.is_none() {
-                std::thread::sleep(SLICE);
+            match opened {
+                Ok(opened) => lines = Some(opened),
+                Err(error) if is_of_connection(&error) => std::thread::sleep(SLICE),
+                // One that does not want to tell is not asked as often.
+                Err(_) => std::thread::sleep(CHECK),
             }
             continue;
         };
         let told = changes.message(SLICE).and_then(|message| {
             if checked.elapsed() > CHECK {
-                checked = Instant::now();
                 watches.ask::<Value>(&cmd("PING"))?;
+                checked = Instant::now();
             }
             Ok(message)
         });
@@ -108,7 +112,7 @@ fn listen(of: &Weak<Shared>, lines: (Line, Line)) {
             Err(_) => {
                 // What was changed meanwhile is not known.
                 shared.ages.lock().clear();
-                open_lines = None;
+                lines = None;
             }
         }
     }

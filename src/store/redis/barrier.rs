@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use redis::{RedisResult, Value, cmd};
 use regatta_cell::store::call::{Reply, Trouble, Who};
 
-use super::holder::{Token, who};
+use super::holder::{Token, is_gone, who};
 use super::holds::LEASE;
-use super::line::Repeat;
+use super::line::{Line, Repeat};
 use super::watch::{Limit, Look, until};
 use super::{Answer, OURS, Shared, scripts};
 
@@ -47,12 +48,8 @@ pub fn meet(
                 .as_ref()
                 .is_none_or(|(of, due)| *of != run || *due <= now)
             {
-                let (how, number): (u8, u64) = watch.line.run(
-                    &scripts::ARRIVE,
-                    &[&here, &passed],
-                    &[&token, &time, &wanted],
-                    None,
-                )?;
+                let (how, number) =
+                    arrive(&mut watch.line, &here, &passed, [&token, &time, &wanted])?;
                 match how {
                     1 => return Ok(Look::Is(Met::All(number))),
                     2 => {
@@ -95,11 +92,38 @@ pub fn meet(
             {
                 return Ok(Reply::Count(which));
             }
-            tokens.retain(|token| !token.is_empty());
+            tokens.retain(|token| !token.is_empty() && !is_gone(token));
             Ok(Reply::Missing {
                 size,
                 here: tokens.iter().map(|token| who(token)).collect(),
             })
+        }
+    }
+}
+
+/// Comes to the barrier. Before it opens, whoever came from this machine and is gone is taken off: another may have come in
+/// its place.
+fn arrive(
+    line: &mut Line,
+    here: &str,
+    passed: &str,
+    [token, time, size]: [&str; 3],
+) -> RedisResult<(u8, u64)> {
+    let mut known = "\n".to_owned();
+    loop {
+        let arguments = [token, time, size, &known];
+        let (how, number, others): (u8, u64, String) =
+            line.run(&scripts::ARRIVE, &[here, passed], &arguments, None)?;
+        if how != 3 {
+            return Ok((how, number));
+        }
+        let (gone, there): (Vec<&str>, Vec<&str>) = others.split('\n').partition(|it| is_gone(it));
+        if !gone.is_empty() {
+            line.ask::<Value>(cmd("HDEL").arg(here).arg(gone))?;
+        }
+        for token in there {
+            known += token;
+            known.push('\n');
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use redis::{RedisResult, Value, cmd};
@@ -102,7 +102,15 @@ pub fn next(
     let Some(found) = found else {
         return Ok(Reply::Failed(Trouble::NoSubscription));
     };
-    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut found = match found.try_lock() {
+        Ok(found) => found,
+        Err(TryLockError::Poisoned(found)) => found.into_inner(),
+        Err(TryLockError::WouldBlock) if wait == Some(0) => return Ok(Reply::TimedOut),
+        Err(TryLockError::WouldBlock) => {
+            let why = "another thread waits for the subscription's next message".to_owned();
+            return Ok(Reply::Failed(Trouble::Refused { why }));
+        }
+    };
     let limit = Limit::of(wait);
     loop {
         let line = match &mut found.line {
@@ -133,6 +141,9 @@ pub fn next(
                     ),
                 }));
             }
+        }
+        if !shared.channels.lock().contains_key(&subscription) {
+            return Ok(Reply::Failed(Trouble::NoSubscription));
         }
         if limit.is_over() {
             return Ok(Reply::TimedOut);

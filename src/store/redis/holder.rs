@@ -31,7 +31,10 @@ static HOST: LazyLock<String> = LazyLock::new(|| {
     format!("{}/{}", boot.trim(), namespace.display())
 });
 
-static BEGAN: LazyLock<u64> = LazyLock::new(|| began(std::process::id()).unwrap_or_default());
+static BEGAN: LazyLock<u64> = LazyLock::new(|| {
+    let own = stat(std::process::id());
+    own.and_then(|own| own.began).unwrap_or_default()
+});
 
 impl Token {
     /// A new one, as its text.
@@ -52,8 +55,8 @@ impl Token {
         serde_json::from_str(text).ok()
     }
 
-    /// Whether its process is known to be gone.
-    pub fn is_gone(&self) -> bool {
+    /// Whether its process is known to be gone; one that has ended and that nobody has asked about yet is.
+    fn is_gone(&self) -> bool {
         if self.host != *HOST || self.began == 0 || HOST.starts_with('/') {
             return false;
         }
@@ -61,9 +64,15 @@ impl Token {
         match kill(pid, None) {
             Err(Errno::ESRCH) => true,
             // Its number may be another's by now.
-            _ => began(self.who.pid).is_some_and(|began| began != self.began),
+            _ => stat(self.who.pid)
+                .is_some_and(|it| it.is_over || it.began.is_some_and(|began| began != self.began)),
         }
     }
+}
+
+/// Whether the process of this holder is known to be gone.
+pub fn is_gone(text: &str) -> bool {
+    Token::read(text).is_some_and(|token| token.is_gone())
 }
 
 /// Who a holder is; other programs write what they like.
@@ -77,11 +86,22 @@ pub fn who(text: &str) -> Who {
     )
 }
 
-fn began(pid: u32) -> Option<u64> {
+/// What the system tells of a process.
+struct Stat {
+    /// It has ended, and its parent does not know yet.
+    is_over: bool,
+    began: Option<u64>,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may have spaces and parentheses of its own.
     let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = rest.split_whitespace();
+    Some(Stat {
+        is_over: matches!(fields.next()?, "Z" | "X"),
+        began: fields.nth(18)?.parse().ok(),
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +123,12 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let mut token = Token::read(&one).unwrap();
         token.who.pid = child.id();
+        let ended = |pid| super::stat(pid).is_some_and(|stat| stat.is_over);
+        while !ended(child.id()) {
+            std::thread::yield_now();
+        }
+        token.began = super::stat(child.id()).unwrap().began.unwrap();
+        assert!(token.is_gone(), "it has ended, and is still listed");
         child.wait().unwrap();
         assert!(token.is_gone());
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redis::RedisResult;
 use regatta_cell::store::call::{Kind, Reply, Trouble, Who};
 
-use super::holder::{Token, who};
+use super::holder::{Token, is_gone, who};
 use super::line::{Fault, Line, Repeat, Server};
 use super::watch::{Limit, Look, until};
 use super::{Answer, OURS, Shared, scripts};
@@ -113,6 +113,8 @@ pub fn acquire(
         .lease
         .map(|lease| Instant::now() + Duration::from_millis(lease));
     let mut holders = Vec::new();
+    // With the time since which it is known. What a holder has started is killed with it, and may need a moment to end.
+    let mut gone: Vec<(String, Instant)> = Vec::new();
     let mut young = None;
     let limit = Limit::of(wait);
     let got = until(&shared.server, &shared.watches, limit, stops, |watch| {
@@ -128,13 +130,9 @@ pub fn acquire(
         let time = time_of(ends);
         let time_text = time.as_millis().to_string();
         let limit = wanted.limit.to_string();
-        let keeps_all = flag(run.keeps_all);
         let (script, arguments) = match wanted.kind {
-            Kind::Lock => (&scripts::LOCK, vec![&*token, &time_text, keeps_all]),
-            Kind::Semaphore => (
-                &scripts::ENTER,
-                vec![&*token, &time_text, &limit, keeps_all],
-            ),
+            Kind::Lock => (&scripts::LOCK, vec![&*token, &time_text]),
+            Kind::Semaphore => (&scripts::ENTER, vec![&*token, &time_text, &limit]),
         };
         let (how, number, others): (u8, i64, String) =
             watch
@@ -158,15 +156,21 @@ pub fn acquire(
             ))),
             _ => {
                 holders = tokens(wanted.kind, &others);
-                if let Some(gone) = holders
-                    .iter()
-                    .find(|holder| Token::read(holder).is_some_and(|holder| holder.is_gone()))
-                {
-                    let _: bool = watch
-                        .line
-                        .run(ending(wanted.kind), &[&key], &[gone], None)?;
-                    return Ok(Look::NotBefore(Some(Duration::ZERO)));
+                let now = Instant::now();
+                let mut dying = Vec::new();
+                for holder in holders.iter().filter(|holder| is_gone(holder)) {
+                    let seen = gone.iter().find(|(token, _)| token == holder);
+                    let since = seen.map_or(now, |(_, since)| *since);
+                    if now - since >= LOOK_AFTER {
+                        let _: bool =
+                            watch
+                                .line
+                                .run(ending(wanted.kind), &[&key], &[holder], None)?;
+                        return Ok(Look::NotBefore(Some(Duration::ZERO)));
+                    }
+                    dying.push((holder.clone(), since));
                 }
+                gone = dying;
                 let soon = Duration::from_millis(number.max(1));
                 Ok(Look::NotBefore(Some(soon.min(LOOK_AFTER))))
             }

@@ -1,11 +1,13 @@
 //! Connections to a server: kept for the next call, looked at before they are used again, replaced when they break.
 
+use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::{
-    Cmd, Connection, ConnectionLike as _, ErrorKind, FromRedisValue, RedisError, RedisResult,
+    Cmd, Connection, ConnectionLike as _, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult,
     ServerErrorKind, Value, cmd,
 };
 use regatta_cell::store::call::Trouble;
@@ -21,6 +23,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// A connection that nobody used for so long is asked whether it is still one.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// How long a connection that has subscribed may hear nothing.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// How long calls wait for a server that was there before.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -104,6 +109,10 @@ pub struct Line {
     used: Instant,
     /// The command under way has gone out as a whole.
     sent: bool,
+    /// The number by which another connection can end a wait of this one; `None` in it where this user may not.
+    number: Option<Option<i64>>,
+    /// Messages that came while something else was waited for.
+    heard: VecDeque<Msg>,
     pub run: Run,
 }
 
@@ -187,17 +196,62 @@ impl Line {
         self.sent
     }
 
-    /// The next message of what this connection has subscribed to; `None` when none came in time.
-    pub fn message(&mut self, within: Duration) -> RedisResult<Option<redis::Msg>> {
+    /// The number by which another connection can end a wait of this one; `None` where this user may not. The server is asked
+    /// once.
+    pub fn number(&mut self) -> RedisResult<Option<i64>> {
+        if let Some(number) = self.number {
+            return Ok(number);
+        }
+        let allowed = self.ask::<i64>(cmd("CLIENT").arg("ID")).and_then(|id| {
+            // It does not wait yet.
+            self.ask::<i64>(cmd("CLIENT").arg("UNBLOCK").arg(id))?;
+            Ok(id)
+        });
+        let number = match allowed {
+            Ok(id) => Some(id),
+            Err(error) if is_of_connection(&error) => return Err(error),
+            Err(_) => None,
+        };
+        self.number = Some(number);
+        Ok(number)
+    }
+
+    /// Asks the server for an answer on a connection that has subscribed; what comes meanwhile is kept.
+    fn check_messages(&mut self) -> RedisResult<()> {
+        self.connection.set_read_timeout(Some(CONNECT))?;
+        // Dropped, it would unsubscribe; nothing is left in it.
+        let mut messages = ManuallyDrop::new(self.connection.as_pubsub());
+        let answered = messages.ping::<Value>();
+        let _ = messages.set_read_timeout(Some(Duration::from_millis(1)));
+        while let Ok(message) = messages.get_message() {
+            self.heard.push_back(message);
+        }
+        answered.map(|_| ())
+    }
+
+    /// The next message of what this connection has subscribed to; `None` when none came in time. After a silence the
+    /// server is asked whether it is there: one that is gone without a word would be silent for ever.
+    pub fn message(&mut self, within: Duration) -> RedisResult<Option<Msg>> {
+        if let Some(message) = self.heard.pop_front() {
+            return Ok(Some(message));
+        }
         let within = within.max(Duration::from_millis(1));
         self.connection.set_read_timeout(Some(within))?;
         // Dropped, it would unsubscribe; it holds nothing, because the subscription is not its own.
-        let mut messages = std::mem::ManuallyDrop::new(self.connection.as_pubsub());
+        let mut messages = ManuallyDrop::new(self.connection.as_pubsub());
         match messages.get_message() {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.is_timeout() || is_interrupted(&error) => Ok(None),
-            Err(error) => Err(error),
+            Ok(message) => {
+                self.used = Instant::now();
+                return Ok(Some(message));
+            }
+            Err(error) if error.is_timeout() || is_interrupted(&error) => {}
+            Err(error) => return Err(error),
         }
+        if self.used.elapsed() > SILENCE {
+            self.check_messages()?;
+            self.used = Instant::now();
+        }
+        Ok(None)
     }
 }
 
@@ -250,6 +304,8 @@ impl Server {
             connection,
             used: now,
             sent: false,
+            number: None,
+            heard: VecDeque::new(),
             run: Run {
                 id: String::new(),
                 since: *self.lost(),
@@ -382,7 +438,7 @@ impl Server {
 
 fn cause(error: &RedisError) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", ANSWER.as_secs());
+        return "there is no answer".to_owned();
     }
     let text = error.to_string();
     match text.as_str() {

@@ -250,11 +250,16 @@ fn hold(
 
 fn channels(server: &Server, pattern: &str, stops: &dyn Fn() -> bool) -> Result<Vec<Entry>, Fault> {
     let mut command = cmd("PUBSUB");
-    command.arg("CHANNELS").arg(pattern);
-    let names: Vec<String> = server.call(Repeat::Safe, stops, |line| line.ask(&command))?;
+    command.arg("CHANNELS").arg(&*wide(pattern));
+    let names: Vec<Vec<u8>> = match server.call(Repeat::Safe, stops, |line| line.ask(&command)) {
+        // This user may not ask: all else is listed.
+        Err(Fault::Said(_)) => Vec::new(),
+        names => names?,
+    };
     let names: Vec<String> = names
         .into_iter()
-        .filter(|name| !name.starts_with("__"))
+        .filter_map(|name| String::from_utf8(name).ok())
+        .filter(|name| matches(pattern, name) && !name.starts_with("__"))
         .collect();
     if names.is_empty() {
         return Ok(Vec::new());

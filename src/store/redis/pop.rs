@@ -1,11 +1,11 @@
 //! Taking the first value of a list, and waiting for it in the server's own queue: of several who wait, the first to come
 //! gets the first value.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::SigSet;
-use redis::{Cmd, RedisResult, cmd};
+use redis::{Cmd, RedisResult, Value, cmd};
 use regatta_cell::store::call::Trouble;
 
 use super::line::{Fault, Line, Repeat, is_of_connection};
@@ -56,7 +56,7 @@ fn blocked(
     let server = &shared.server;
     let (line, id) = loop {
         let mut line = server.patient_line(None, stops)?;
-        match known(&mut line) {
+        match line.number() {
             Ok(id) => break (line, id),
             Err(error) if is_of_connection(&error) => server.broke(),
             Err(error) => return Err(Fault::Said(error)),
@@ -90,11 +90,14 @@ fn blocked(
         if !end && looked.elapsed() > LOOK {
             looked = Instant::now();
             // A server that is gone without a word would be waited for in vain.
-            // Whatever comes of that, the wait is ended before anything else is done: an answer that nobody waits for
-            // any more would take a value with it.
             let name: Result<String, Fault> =
                 server.call(Repeat::Safe, stops, |line| line.ask(cmd("TYPE").arg(key)));
-            end = !matches!(name.as_deref(), Ok("none" | "list"));
+            end = match name {
+                Ok(name) => !matches!(name.as_str(), "none" | "list"),
+                // It is there, and does not say.
+                Err(Fault::Said(_)) => false,
+                Err(_) => true,
+            };
         }
         if end {
             // The answer may be on its way: then that is the one. Or the question is: then it is ended the next time.
@@ -122,21 +125,7 @@ fn blocked(
     }
 }
 
-/// The connection's number, by which its wait can be ended; `None` where this user may not.
-fn known(line: &mut Line) -> RedisResult<Option<i64>> {
-    let allowed = line.ask::<i64>(cmd("CLIENT").arg("ID")).and_then(|id| {
-        // It does not wait yet.
-        line.ask::<i64>(cmd("CLIENT").arg("UNBLOCK").arg(id))?;
-        Ok(id)
-    });
-    match allowed {
-        Ok(id) => Ok(Some(id)),
-        Err(error) if is_of_connection(&error) => Err(error),
-        Err(_) => Ok(None),
-    }
-}
-
-type Answered = (Line, RedisResult<Option<(String, Vec<u8>)>>);
+type Answered = (Line, RedisResult<Option<(Vec<u8>, Vec<u8>)>>);
 
 /// A thread sleeps for the answer, because no answer can be read in parts.
 fn waiting(mut line: Line, command: Cmd) -> std::io::Result<Receiver<Answered>> {
@@ -147,7 +136,10 @@ fn waiting(mut line: Line, command: Cmd) -> std::io::Result<Receiver<Answered>> 
             // A signal would end the wait for it.
             let _ = SigSet::all().thread_block();
             let answer = line.is_patient(true).and_then(|()| line.ask(&command));
-            let _ = to.send((line, answer));
+            // Who waited could not end the wait, and has given up: what has come goes back to where it was.
+            if let Err(SendError((mut line, Ok(Some((key, bytes)))))) = to.send((line, answer)) {
+                let _: RedisResult<Value> = line.ask(cmd("LPUSH").arg(key).arg(bytes));
+            }
         })?;
     Ok(from)
 }

@@ -180,6 +180,8 @@ fn keep(folder: &Path, program: &Path) -> std::io::Result<()> {
             .args(["--appendonly", "yes", "--appendfsync", "no"])
             .args(["--save", "", "--daemonize", "no", "--logfile", ""])
             .args(["--loglevel", "warning"])
+            // Who is slow to listen is not given up for what the session's own store keeps for it.
+            .args(["--client-output-buffer-limit", "pubsub", "256mb", "0", "0"])
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

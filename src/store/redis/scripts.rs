@@ -81,8 +81,8 @@ if not string.find(written, '[.e]') then written = written .. '.0' end
 redis.call('SET', KEYS[1], written, 'KEEPTTL')
 return written";
 
-    /// lock, fences; token, milliseconds, `1` where the count of fences is known to be whole → 1 and the fence, or 0 and
-    /// the milliseconds that are left to the holder, and its token.
+    /// lock, fences; token, milliseconds → 1 and the fence, or 0 and the milliseconds that are left to the holder, and its
+    /// token. Fences begin with the time in microseconds: a server that has forgotten them goes on with larger ones.
     LOCK = "
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
@@ -90,7 +90,7 @@ if holder == ARGV[1] then
   return {1, tonumber(redis.call('GET', KEYS[2]) or 1), ''}
 end
 if holder then return {0, redis.call('PTTL', KEYS[1]), holder} end
-if ARGV[3] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then
+if redis.call('EXISTS', KEYS[2]) == 0 then
   local time = redis.call('TIME')
   redis.call('SET', KEYS[2], string.format('%.0f', time[1] * 1000000 + time[2]))
 end
@@ -117,7 +117,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 return 1";
 
-    /// semaphore, fences; token, milliseconds, limit, `1` as for a lock → as a lock, or 2 and the limit of the others.
+    /// semaphore, fences; token, milliseconds, limit → as a lock, or 2 and the limit of the others.
     ENTER = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -144,7 +144,7 @@ for at = 1, #all, 2 do
 end
 if held > 0 and limit and limit ~= tonumber(ARGV[3]) then return {2, limit, ''} end
 if held >= tonumber(ARGV[3]) then return {0, soonest - now, table.concat(tokens, '\\n')} end
-if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then
+if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('SET', KEYS[2], string.format('%.0f', time[1] * 1000000 + time[2]))
 end
 local fence = redis.call('INCR', KEYS[2])
@@ -173,13 +173,14 @@ local was = redis.call('HDEL', KEYS[1], ARGV[1])
 if redis.call('HLEN', KEYS[1]) <= 1 then redis.call('DEL', KEYS[1]) end
 return was";
 
-    /// barrier, those that have passed it; token, milliseconds, size → 1 and which one it was, 0 and how many are there,
-    /// or 2 and the size of the others.
+    /// barrier, those that have passed it; token, milliseconds, size, tokens whose processes are known to be there → 1 and
+    /// which one it was, 0 and how many are there, 2 and the size of the others, or 3 and the tokens that are to be looked
+    /// at before the barrier opens.
     ARRIVE = "
 local which = redis.call('HGET', KEYS[2], ARGV[1])
 if which then
   redis.call('HDEL', KEYS[2], ARGV[1])
-  return {1, tonumber(which)}
+  return {1, tonumber(which), ''}
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -200,7 +201,7 @@ for at = 1, #all, 2 do
     end
   end
 end
-if order == 0 and #here > 0 and size and size ~= tonumber(ARGV[3]) then return {2, size} end
+if order == 0 and #here > 0 and size and size ~= tonumber(ARGV[3]) then return {2, size, ''} end
 if order == 0 then
   order = next + 1
   here[#here + 1] = {order, ARGV[1]}
@@ -209,8 +210,15 @@ end
 if #here < tonumber(ARGV[3]) then
   redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', now + ARGV[2], order))
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return {0, #here}
+  return {0, #here, ''}
 end
+local unknown = {}
+for at, arrival in ipairs(here) do
+  if arrival[2] ~= ARGV[1] and not string.find(ARGV[4], '\\n' .. arrival[2] .. '\\n', 1, true) then
+    unknown[#unknown + 1] = arrival[2]
+  end
+end
+if #unknown > 0 then return {3, 0, table.concat(unknown, '\\n')} end
 table.sort(here, function (one, other) return one[1] < other[1] end)
 for at, arrival in ipairs(here) do
   if arrival[2] == ARGV[1] then
@@ -221,7 +229,7 @@ for at, arrival in ipairs(here) do
 end
 if #here > 1 then redis.call('PEXPIRE', KEYS[2], 60000) end
 redis.call('DEL', KEYS[1])
-return {1, which}";
+return {1, which, ''}";
 
     /// those that have passed; token → which one it was, or nothing.
     PASSED = "

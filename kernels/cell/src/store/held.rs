@@ -18,7 +18,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Its fencing number: larger than that of any holder before. What is written to elsewhere under the lock can refuse
+    /// Its fencing number: larger than that of any holder before, in an earlier session too. What is written to elsewhere under the lock can refuse
     /// a smaller number than the last that it has seen.
     #[must_use]
     pub fn fence(&self) -> u64 {

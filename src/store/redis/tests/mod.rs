@@ -1,6 +1,7 @@
 //! Every call on a real server, which each test starts for itself. Debian's package `redis-server` has it.
 
 mod access;
+mod between;
 mod faults;
 mod holds;
 mod values;
