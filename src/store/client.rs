@@ -45,6 +45,7 @@ struct Open {
     stream: UnixStream,
     incoming: Incoming,
     out: Vec<u8>,
+    awake: Awake,
 }
 
 impl Embedded {
@@ -86,6 +87,7 @@ impl Embedded {
             stream,
             incoming: Incoming::default(),
             out: GREETING.to_vec(),
+            awake: Awake::default(),
         })
     }
 }
@@ -147,9 +149,9 @@ impl Open {
 
     fn answer(&mut self, stops: &dyn Fn() -> bool) -> std::io::Result<Reply> {
         let mut cancelled = false;
-        let mut awake = Awake::from_now();
+        self.awake.begin();
         loop {
-            let is_awake = awake.is();
+            let is_awake = self.awake.is();
             let filled = match is_awake {
                 true => self.incoming.fill(&mut Here(&self.stream)),
                 false => self.incoming.fill(&mut self.stream),

@@ -108,7 +108,7 @@ impl Serving {
 
     fn run(&mut self) {
         let mut full: Option<Instant> = None;
-        let mut awake = Awake::from_now();
+        let mut awake = Awake::default();
         loop {
             self.state.pass(self.now());
             self.send_answers();
@@ -117,7 +117,7 @@ impl Serving {
                 return;
             };
             if ready.new || !ready.clients.is_empty() {
-                awake = Awake::from_now();
+                awake.begin();
             }
             if ready.stop {
                 return;

@@ -248,3 +248,105 @@ fn a_barrier_that_was_not_reached_is_reached_later() {
         assert!(matches!(two.join().unwrap(), Reply::Count(_)));
     });
 }
+
+#[test]
+fn ten_who_want_two_permits_each_get_them_as_others_give_theirs_back() {
+    // As multiprocessing's: one holds a permit of seven, ten want two each.
+    on_each(|place| {
+        let order = std::sync::atomic::Ordering::SeqCst;
+        let (got, given) = (
+            std::sync::atomic::AtomicU32::new(0),
+            std::sync::Mutex::new(Vec::new()),
+        );
+        let enter = |wait| acquire(Kind::Semaphore, "s", 7, None, wait);
+        let settles = |wanted| {
+            let patience = Instant::now() + Duration::from_secs(20);
+            while got.load(order) < wanted {
+                assert!(
+                    Instant::now() < patience,
+                    "{} of {wanted} on {}",
+                    got.load(order),
+                    place.name
+                );
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(got.load(order), wanted, "{}", place.name);
+        };
+        let mut store = place.caller();
+        let first = fence(&store.ask(enter(Some(0))));
+        std::thread::scope(|scope| {
+            for _ in 0..10 {
+                scope.spawn(|| {
+                    let mut store = place.caller();
+                    for _ in 0..2 {
+                        let number = fence(&store.ask(enter(None)));
+                        got.fetch_add(1, order);
+                        given.lock().unwrap().push(number);
+                    }
+                    // Until all is over: whoever is gone gives back what it has.
+                    while got.load(order) < 20 {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                });
+            }
+            settles(6);
+            let mut give_back = |numbers: Vec<u64>| {
+                for number in numbers {
+                    assert_eq!(store.release(Kind::Semaphore, "s", number), Reply::Is(true));
+                }
+            };
+            give_back(vec![first]);
+            settles(7);
+            for wanted in [14, 20] {
+                let numbers = std::mem::take(&mut *given.lock().unwrap());
+                give_back(
+                    numbers
+                        .into_iter()
+                        .take(wanted - got.load(order) as usize)
+                        .collect(),
+                );
+                settles(wanted as u32);
+            }
+        });
+        let numbers = given.into_inner().unwrap();
+        assert!(numbers.len() >= 6, "{numbers:?}");
+    });
+}
+
+#[test]
+fn who_takes_its_own_lock_again_waits_for_the_end_of_the_lease() {
+    on_each(|place| {
+        let mut store = place.caller();
+        let first = fence(&store.lock("l", Some(200), Some(0)));
+        assert_eq!(held(&store.lock("l", None, Some(0))), 1);
+        assert_eq!(held(&store.lock("l", None, Some(25))), 1);
+        let second = fence(&store.lock("l", Some(200), None));
+        assert!(second > first, "{}", place.name);
+        // Given back too late, twice, and in time.
+        assert_eq!(store.release(Kind::Lock, "l", first), Reply::Is(false));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(store.release(Kind::Lock, "l", second), Reply::Is(false));
+        let third = fence(&store.lock("l", Some(60_000), Some(0)));
+        assert!(third > second);
+        assert_eq!(store.release(Kind::Lock, "l", third), Reply::Is(true));
+        assert_eq!(store.release(Kind::Lock, "l", third), Reply::Is(false));
+    });
+}
+
+#[test]
+fn fences_grow_from_store_to_store() {
+    // A resource that has seen a number of yesterday's session takes today's.
+    let fences = std::cell::RefCell::new([0, 0]);
+    for _ in 0..3 {
+        on_each(|place| {
+            let mut store = place.caller();
+            for kind in [Kind::Lock, Kind::Semaphore] {
+                let number = fence(&store.ask(acquire(kind, "l", 1, None, Some(0))));
+                let last = &mut fences.borrow_mut()[usize::from(place.is_redis())];
+                assert!(number > *last, "{number} after {last} on {}", place.name);
+                *last = number;
+            }
+        });
+    }
+}

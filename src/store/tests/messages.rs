@@ -2,18 +2,6 @@
 
 use super::*;
 
-#[track_caller]
-fn heard(reply: Reply) -> (String, String, u64) {
-    match reply {
-        Reply::Message {
-            channel,
-            message,
-            missed,
-        } => (channel, message, missed),
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn messages_reach_those_who_listen_by_then() {
     on_each(|place| {
@@ -110,5 +98,66 @@ fn who_is_slow_gets_all_that_waited() {
         assert_eq!(other.publish("c", &large), Reply::Count(1));
         let (_, message, missed) = heard(store.next(subscription, Some(30_000)));
         assert!(message == large && missed == 0, "{}", place.name);
+    });
+}
+
+#[test]
+fn each_subscription_that_matches_gets_a_message_of_its_own() {
+    on_each(|place| {
+        let (mut store, mut other) = (place.caller(), place.caller());
+        let all = ["foo", "f*", "*o", "bar", "*"].map(|pattern| store.subscribe(pattern));
+        assert_eq!(other.publish("foo", "1"), Reply::Count(4), "{}", place.name);
+        assert_eq!(other.publish("bar", "2"), Reply::Count(2));
+        for (at, wanted) in [
+            (0, &["1"][..]),
+            (1, &["1"]),
+            (2, &["1"]),
+            (3, &["2"]),
+            (4, &["1", "2"]),
+        ] {
+            for message in wanted {
+                assert_eq!(heard(store.next(all[at], Some(10_000))).1, *message);
+            }
+            assert_eq!(store.next(all[at], Some(0)), Reply::TimedOut);
+        }
+        // One leaves, and the others stay.
+        store.ask(Call::Unsubscribe {
+            subscription: all[1],
+        });
+        until(|| other.publish("foo", "3") == Reply::Count(3));
+        assert_eq!(heard(store.next(all[0], Some(10_000))).1, "3");
+        assert_eq!(
+            store.next(all[1], Some(0)),
+            Reply::Failed(Trouble::NoSubscription)
+        );
+        // Twice is once.
+        let again = Call::Unsubscribe {
+            subscription: all[1],
+        };
+        assert_eq!(store.ask(again), Reply::Done);
+    });
+}
+
+#[test]
+fn one_at_a_time_waits_for_the_next_message_and_learns_that_it_is_over() {
+    on_each(|place| {
+        let mut store = place.caller();
+        let subscription = store.subscribe("c");
+        let next = |wait| Call::Next { subscription, wait };
+        let waits = place.waits(next(None));
+        assert_eq!(store.ask(next(Some(0))), Reply::TimedOut, "{}", place.name);
+        match store.ask(next(Some(1000))) {
+            Reply::Failed(Trouble::Refused { why }) => {
+                assert!(why.contains("another thread"), "{why}")
+            }
+            other => panic!("{other:?} on {}", place.name),
+        }
+        // What comes is the first one's.
+        assert_eq!(store.publish("c", "1"), Reply::Count(1));
+        assert_eq!(heard(waits.join().unwrap()).1, "1");
+        let waits = place.waits(next(None));
+        store.ask(Call::Unsubscribe { subscription });
+        let over = Reply::Failed(Trouble::NoSubscription);
+        assert_eq!(waits.join().unwrap(), over, "{}", place.name);
     });
 }

@@ -240,6 +240,19 @@ pub fn overflows(reply: &Reply) {
     assert!(overflow, "{reply:?}");
 }
 
+/// A subscription's message: its channel, what it says, and how many were missed before it.
+#[track_caller]
+pub fn heard(reply: Reply) -> (String, String, u64) {
+    match reply {
+        Reply::Message {
+            channel,
+            message,
+            missed,
+        } => (channel, message, missed),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Names that are hard to pass on.
 pub const NAMES: [&str; 9] = [
     "",
