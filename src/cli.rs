@@ -5,6 +5,7 @@ mod store;
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -217,13 +218,17 @@ fn joined(session: &str) -> ExitCode {
 }
 
 fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>> {
+    engine::hand_on_nothing();
     // Nothing else is there yet that could render.
     let toolchain = Toolchain::find(|text| {
         let _ = writeln!(std::io::stderr(), "regatta: {text}");
     })?;
     let interrupt = Interrupt::install()?;
     let session = Session::start(toolchain, interrupt, outlives)?;
-    Ok((session, File::from(nix::unistd::dup(std::io::stderr())?)))
+    Ok((
+        session,
+        File::from(std::io::stderr().as_fd().try_clone_to_owned()?),
+    ))
 }
 
 fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {

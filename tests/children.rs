@@ -257,6 +257,7 @@ fn children_of_code() {
         r#"let c = children::program(&["sh", "-c", "echo from $REGATTA_NAME; sleep 0.2; exit 4"]).name("coded").spawn();"#,
         r#"assert_eq!(c.name(), "coded"); assert!(c.pid() > 1); assert_eq!(c.wait(), children::Exit::Code(4)); assert_eq!(c.lines(5), ["from coded"]);"#,
         r#"assert!(children::program(&["no-such-program"]).try_spawn().is_err());"#,
+        r#"for (words, name, value) in [(&["echo", "a\0b"][..], "A", "x"), (&["echo"], "A=B", "x"), (&["echo"], "", "x"), (&["echo"], "A", "\0"), (&["echo\0"], "A", "x"), (&[""], "A", "x"), (&[], "A", "x")] { let refused = children::program(words).env(name, value).try_spawn(); assert!(refused.is_err(), "{words:?} {name:?} {value:?}"); }"#,
         r#"let many = children::program(&["sleep", "86008"]).name("m").spawn_many(3); assert_eq!(many[2].state(), children::State::Running); assert_eq!(many[2].stop(), children::Exit::Stopped);"#,
         "%pool start -n 2\n%px children::spawn(&[\"sh\", \"-c\", \"exit 0\"]).wait().is_ok()",
         "%stop m",

@@ -4,6 +4,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rexpect::process::Signal;
@@ -14,6 +15,11 @@ fn printed(session: &mut Session, name: &str, spawn: &str) -> String {
     session.cell(&format!("%spawn -q --name {name} {spawn}"));
     session.cell(&format!("%wait {name}"));
     session.cell(&format!("%logs {name} -n 1000"))
+}
+
+/// A text whose long lines were broken.
+fn unwrapped(shown: &str) -> String {
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The signals of a line of a process's status, a bit for each; those beyond the 28th are the C library's.
@@ -76,6 +82,24 @@ fn what_a_program_is_started_with() {
     ] {
         contains(&shown, &[&format!("[stdout:words.1] {word}\n")]);
     }
+    // In variables and in the folder too.
+    for rank in 0..2 {
+        std::fs::create_dir(folder.path().join(format!("run-{rank}"))).expect("a folder");
+    }
+    let shown = printed(
+        &mut session,
+        "fill",
+        &format!(
+            "-n 2 --cwd {path}/run-{{rank}} --env PORT=80{{rank}} -- sh -c 'echo $PORT ${{PWD##*/}}'"
+        ),
+    );
+    contains(
+        &shown,
+        &["[stdout:fill.0] 800 run-0\n", "[stdout:fill.1] 801 run-1\n"],
+    );
+    // A line's end within a word is a part of it.
+    let shown = printed(&mut session, "lines", "-- printf '<%s>\n' 'a\nb'");
+    contains(&shown, &["[stdout:lines] <a\n", "[stdout:lines] b>\n"]);
     // The program itself may be one of the rank's own.
     script(folder.path(), "run0", "#!/bin/sh\necho zero\n", 0o755);
     script(folder.path(), "run1", "#!/bin/sh\necho one\n", 0o755);
@@ -145,12 +169,31 @@ fn what_a_program_is_started_with() {
         ("--name '' -- true".to_owned(), "cannot name a child"),
     ] {
         let shown = session.cell(&format!("%spawn {words}"));
-        // Long ones are broken into lines.
-        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        contains(&shown, &["error", told]);
+        contains(&unwrapped(&shown), &["error", told]);
     }
     let rows = table::rows(&session.cell("%children"));
     assert!(rows.iter().all(|row| row[2] == "done"), "{rows:?}");
+}
+
+/// What whoever started the session has open or ignores is not for its children.
+#[test]
+fn children_inherit_nothing_of_the_session_s_starter() {
+    let cells = "%spawn -q --name files -- ls -l /proc/self/fd\n%wait files\n%logs files\n\
+                 %spawn --name five -- sh -c 'exit 5'\n%wait five";
+    let starts = "exec 7</etc/passwd 8>/dev/null; trap '' CHLD; exec \"$0\" --no-warm -e \"$1\"";
+    let ran = Command::new("sh")
+        .args(["-c", starts, support::BINARY, cells])
+        .output()
+        .expect("a shell");
+    let shown = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let files = shown.lines().filter(|line| line.contains("[stdout:files]"));
+    let files: Vec<&str> = files.filter(|line| line.contains(" -> ")).collect();
+    // Its three streams, and the folder that `ls` reads.
+    assert_eq!(files.len(), 4, "{shown}");
+    lacks(&shown, &["/etc/passwd"]);
+    let told = shown + &String::from_utf8_lossy(&ran.stderr);
+    contains(&told, &["error", "five ended with exit code 5"]);
+    assert_eq!(ran.status.code(), Some(1), "{told}");
 }
 
 #[test]
@@ -219,10 +262,16 @@ fn how_children_end() {
     // A stopped one is ended too.
     session.cell("%spawn --name frozen -- sh -c 'kill -STOP $$; sleep 86022'");
     std::thread::sleep(Duration::from_millis(300));
-    contains(
-        &session.cell("%stop frozen --grace 1"),
-        &["frozen: 1 child stopped"],
-    );
+    let row = |session: &mut Session, name: &str| {
+        let rows = table::rows(&session.cell("%children"));
+        let row = rows.into_iter().find(|row| row[0] == name);
+        row.expect("a row")
+    };
+    assert_eq!(row(&mut session, "frozen")[2], "suspended");
+    let shown = session.cell("%stop frozen --grace 60");
+    contains(&shown, &["frozen: 1 child stopped"]);
+    lacks(&shown, &["SIGKILL"]);
+    assert_eq!(row(&mut session, "frozen")[3], "SIGTERM");
     // With time to tidy up.
     session.cell("%spawn --name tidy -- sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.05; done'");
     session.shows("[stdout:tidy] up", PATIENCE);
@@ -234,9 +283,7 @@ fn how_children_end() {
     session.cell("%spawn -q --name again --restart always -- false");
     std::thread::sleep(Duration::from_millis(900));
     contains(&session.cell("%stop again"), &["again: 1 child stopped"]);
-    let rows = table::rows(&session.cell("%children"));
-    let row = rows.iter().find(|row| row[0] == "again").expect("a row");
-    assert_eq!(row[2], "stopped", "{row:?}");
+    assert_eq!(row(&mut session, "again")[2], "stopped");
     // Its name is free once it is over.
     contains(
         &session.cell("%spawn --name again -- true"),
@@ -248,7 +295,7 @@ fn how_children_end() {
     script(
         folder.path(),
         "once.sh",
-        "#!/bin/sh\nrm once.sh; exit 1\n",
+        "#!/bin/sh\necho going >&2; rm once.sh; exit 1\n",
         0o755,
     );
     let path = folder.path().to_str().expect("a path");
@@ -260,12 +307,97 @@ fn how_children_end() {
         &["error", "once could not be started again"],
     );
 
+    contains(&session.cell("%logs once"), &["[stderr:once] going"]);
+    // One that is away for a while is tried until it is there.
+    let program = "#!/bin/sh\nif [ -e here ]; then exec sleep 86025; fi\nrm back.sh; exit 1\n";
+    script(folder.path(), "back.sh", program, 0o755);
+    session.cell(&format!(
+        "%spawn --name back --cwd {path} --restart always -- ./back.sh"
+    ));
+    session.shows(
+        "back cannot be started again: `./back.sh` is not found; restart 2 in",
+        PATIENCE,
+    );
+    std::fs::write(folder.path().join("here"), "").expect("a file");
+    script(folder.path(), "back.sh", program, 0o755);
+    proc::there_are(1, "86025");
+    contains(&session.cell("%stop back"), &["back: 1 child stopped"]);
+
     // Ctrl-C at the prompt and in a cell is not for children.
     session.cell("%spawn --name kept -- sleep 86023");
     session.type_keys("abc");
     session.interrupt();
     proc::there_are(1, "86023");
     contains(&session.cell("%stop kept"), &["kept: 1 child stopped"]);
+}
+
+/// Of many, of names, and of those that there is no room for.
+#[test]
+fn many_children_and_too_many() {
+    let mut session = Session::cold();
+    contains(
+        &session.cell("%spawn -q -n 200 --name many -- sh -c 'exit $(({rank} % 2))'"),
+        &["many.0 … many.199: 200 children run"],
+    );
+    contains(
+        &unwrapped(&session.cell("%wait many")),
+        &[
+            "error: 100 of 200 children failed: many.1 ended with exit code 1",
+            "and 95 more",
+        ],
+    );
+    assert_eq!(proc::zombies(session.pid()), [0; 0], "all are waited for");
+    session.cell("%spawn -q -n 3 --name w -- sleep 86026");
+    // A name that is mistyped ends none of the others.
+    for (cell, told) in [
+        ("%stop w x", "there is no child `x`"),
+        ("%stop w:2", "did you mean w.2?"),
+        ("%stop w.*", "did you mean w.0?"),
+        ("%stop w.3", "did you mean w.0?"),
+        ("%wait w many.200", "there is no child `many.200`"),
+        ("%logs manny", "did you mean many?"),
+    ] {
+        contains(&session.cell(cell), &["error", told]);
+    }
+    proc::there_are(3, "86026");
+    contains(
+        &session.cell("%stop w.1 w.1 w"),
+        &[
+            "w.1: 1 child stopped",
+            "w.1: no child runs",
+            "w: 2 children stopped",
+        ],
+    );
+    contains(
+        &session.cell("%wait w.0 w.0 w"),
+        &["w.0: 1 child stopped", "w: 3 children stopped"],
+    );
+    proc::there_are(0, "86026");
+    drop(session);
+
+    // What there is no room for does not run in part.
+    let cells = "%spawn -q -n 200 -- sleep 86027";
+    let limited = |cells: &str| {
+        let starts = "ulimit -n 128; exec \"$0\" --no-warm -e \"$1\"";
+        let ran = Command::new("sh")
+            .args(["-c", starts, support::BINARY, cells])
+            .output()
+            .expect("a shell");
+        let both = [ran.stdout, ran.stderr].concat();
+        String::from_utf8_lossy(&both).into_owned()
+    };
+    contains(
+        &limited(cells),
+        &[
+            "`sleep` cannot be started: too many files are open",
+            "ulimit -n",
+        ],
+    );
+    proc::there_are(0, "86027");
+    contains(
+        &limited("%spawn -q -n 9 --name few -- sh -c 'echo {rank}'\n%wait few\n%logs few"),
+        &["[stdout:few.8] 8", "few: 9 children ended well"],
+    );
 }
 
 #[test]

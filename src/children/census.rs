@@ -16,6 +16,8 @@ struct Entry {
     pid: i32,
     group: i32,
     ended: bool,
+    /// By a signal, or because it wants to read from a terminal.
+    suspended: bool,
     /// Of its own and of its children that have ended, in clock ticks.
     ticks: u64,
     /// Resident pages.
@@ -60,6 +62,12 @@ impl Census {
             }
         }
         marked
+    }
+
+    /// Whether this process stands still until a signal lets it go on.
+    pub fn is_suspended(&self, pid: u32) -> bool {
+        let of = |entry: &&Entry| u32::try_from(entry.pid) == Ok(pid);
+        self.0.iter().find(of).is_some_and(|entry| entry.suspended)
     }
 
     /// What the group of this leader takes.
@@ -111,6 +119,7 @@ fn parsed(pid: i32, stat: &str) -> Option<Entry> {
         pid,
         group: fields.get(2)?.parse().ok()?,
         ended: matches!(*fields.first()?, "Z" | "X"),
+        suspended: matches!(*fields.first()?, "T" | "t"),
         ticks: number(11)? + number(12)? + number(13)? + number(14)?,
         pages: number(21)?,
     })
@@ -132,11 +141,14 @@ mod tests {
             pid: 7,
             group: 42,
             ended: false,
+            suspended: false,
             ticks: 10,
             pages: 250,
         };
         assert_eq!(read, wanted);
         assert_eq!(parsed(7, "7 (a"), None);
+        let stopped = parsed(7, &stat.replace(") S ", ") T "));
+        assert!(stopped.is_some_and(|entry| entry.suspended && !entry.ended));
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub enum NotStarted {
     NotRun { word: String, why: &'static str },
     #[error("there is no folder {0}")]
     NoFolder(String),
+    #[error("`{0}` cannot name a variable")]
+    Variable(String),
+    #[error("a zero byte in {0}: programs take none")]
+    ZeroByte(&'static str),
+    #[error("`{0}` cannot be started: too many files are open")]
+    Files(String),
+    #[error("`{0}` cannot be started: too many processes run")]
+    Processes(String),
     #[error("`{word}` cannot be started: {why}")]
     System { word: String, why: String },
 }
@@ -57,12 +65,17 @@ impl Program {
 
     /// The same for the child of this rank.
     pub fn of(&self, rank: u32, size: u32, name: &str) -> Self {
-        let filled = |word: &String| {
+        let filled = |word: &str| {
             let word = word.replace("{rank}", &rank.to_string());
             let word = word.replace("{size}", &size.to_string());
             word.replace("{name}", name)
         };
         let mut environment = self.environment.clone();
+        for (_, value) in &mut environment {
+            if let Some(text) = value.as_ref().and_then(|value| value.to_str()) {
+                *value = Some(filled(text).into());
+            }
+        }
         let own = [
             (RANK, rank.to_string()),
             (super::SIZE, size.to_string()),
@@ -74,10 +87,30 @@ impl Program {
         }
         environment.extend(own.map(|(name, value)| (name.to_owned(), Some(value.into()))));
         Self {
-            words: self.words.iter().map(filled).collect(),
-            folder: self.folder.clone(),
+            words: self.words.iter().map(|word| filled(word)).collect(),
+            folder: match self.folder.to_str() {
+                Some(folder) => filled(folder).into(),
+                None => self.folder.clone(),
+            },
             environment,
         }
+    }
+
+    /// Whether the system takes its words and variables as they are meant.
+    fn check(&self) -> Result<(), NotStarted> {
+        if self.words.iter().any(|word| word.contains('\0')) {
+            return Err(NotStarted::ZeroByte("a word"));
+        }
+        for (name, value) in &self.environment {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(NotStarted::Variable(name.escape_debug().to_string()));
+            }
+            let value = value.as_ref().map(|value| value.as_encoded_bytes());
+            if value.is_some_and(|value| value.contains(&0)) {
+                return Err(NotStarted::ZeroByte("the value of a variable"));
+            }
+        }
+        Ok(())
     }
 
     /// The file that the first word means.
@@ -86,6 +119,7 @@ impl Program {
     /// When there is none that can be run.
     pub fn find(&self) -> Result<PathBuf, NotStarted> {
         let word = self.words.first().ok_or(NotStarted::Nothing)?;
+        self.check()?;
         if !self.folder.is_dir() {
             return Err(NotStarted::NoFolder(self.folder.display().to_string()));
         }
@@ -193,6 +227,11 @@ pub fn start(program: &Program, life: Life<'_>) -> Result<Process, NotStarted> {
     let file = program.find()?;
     let word = program.words[0].clone();
     let failed = |error: std::io::Error| {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => return NotStarted::Files(word.clone()),
+            Some(libc::EAGAIN) => return NotStarted::Processes(word.clone()),
+            _ => {}
+        }
         let why = match error.kind() {
             // The file is there: what its first line names is not.
             ErrorKind::NotFound => "the interpreter that its first line names is not found".into(),
@@ -286,6 +325,55 @@ mod tests {
             of(&["a{rank}b", "{size}{name}", "{x}", "{ rank }", "{{rank}}"]),
             ["a2b", "5w.2", "{x}", "{ rank }", "{2}"]
         );
+    }
+
+    #[test]
+    fn variables_and_the_folder_are_filled_in_too() {
+        let mut all = program(&["x"], Path::new("/run{rank}"));
+        all.environment = vec![
+            ("PORT".to_owned(), Some("80{rank}".into())),
+            ("HOME".to_owned(), None),
+        ];
+        let one = all.of(3, 4, "w.3");
+        assert_eq!(one.folder, Path::new("/run3"));
+        assert_eq!(one.variable("PORT"), Some("803".into()));
+        assert_eq!(one.variable("HOME"), None);
+        assert_eq!(one.variable(RANK), Some("3".into()));
+    }
+
+    #[test]
+    fn what_the_system_would_take_otherwise_is_refused() {
+        let find = |words: &[&str], name: &str, value: &str| {
+            let mut program = program(words, Path::new("/"));
+            program.environment = vec![(name.to_owned(), Some(value.into()))];
+            program.find().map(|_| ()).map_err(|why| why.to_string())
+        };
+        assert_eq!(find(&["sh"], "A", "b=c"), Ok(()));
+        for (words, name, value, said) in [
+            (&["sh"][..], "A=B", "x", "`A=B` cannot name a variable"),
+            (&["sh"], "", "x", "`` cannot name a variable"),
+            (&["sh"], "A\0", "x", "`A\\0` cannot name a variable"),
+            (
+                &["sh"],
+                "A",
+                "x\0",
+                "a zero byte in the value of a variable: programs take none",
+            ),
+            (
+                &["sh", "a\0b"],
+                "A",
+                "x",
+                "a zero byte in a word: programs take none",
+            ),
+            (
+                &["sh\0"],
+                "A",
+                "x",
+                "a zero byte in a word: programs take none",
+            ),
+        ] {
+            assert_eq!(find(words, name, value), Err(said.to_owned()));
+        }
     }
 
     #[test]

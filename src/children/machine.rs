@@ -116,7 +116,7 @@ impl Machine {
             Restart::Always => true,
             Restart::OnFailure(_) => !end.is_ok(),
         };
-        let spent = self.most().filter(|most| self.restarts >= *most);
+        let spent = self.spent();
         if !wanted || spent.is_some() {
             self.state = ChildState::Ended(end);
             return Next::Over {
@@ -126,6 +126,15 @@ impl Machine {
         if now.saturating_duration_since(self.since) >= CAME_UP {
             self.waits = 0;
         }
+        self.again(end, now)
+    }
+
+    /// How many restarts there were, when all are used up.
+    fn spent(&self) -> Option<u32> {
+        self.most().filter(|most| self.restarts >= *most)
+    }
+
+    fn again(&mut self, end: ChildEnd, now: Instant) -> Next {
         let after = wait(self.waits);
         self.waits += 1;
         self.state = ChildState::Restarting(end);
@@ -149,10 +158,18 @@ impl Machine {
         self.restarts += 1;
     }
 
-    /// Its next process cannot be started.
-    pub fn not_started(&mut self) {
-        self.state = ChildState::Lost;
-        self.at = None;
+    /// Its next process cannot be started, which may be over soon: its file is being written, there are too many
+    /// processes. That was a restart too.
+    pub fn not_started(&mut self, now: Instant) -> Next {
+        self.restarts += 1;
+        match (self.state, self.spent()) {
+            (ChildState::Restarting(end), None) => self.again(end, now),
+            (_, spent) => {
+                self.state = ChildState::Lost;
+                self.at = None;
+                Next::Over { spent }
+            }
+        }
     }
 
     /// It is told to end within `grace`.
@@ -329,10 +346,26 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_started_again_is_lost() {
+    fn what_cannot_be_started_again_is_tried_until_its_restarts_are_used_up() {
         let (mut child, now) = machine(Restart::Always);
+        // However long the last process ran, each try waits for longer.
+        child.ended(FAILED, now + CAME_UP);
+        for (number, wait) in [(2, 200), (3, 400), (4, 800)] {
+            let after = Duration::from_millis(wait);
+            let later = now + CAME_UP + CAME_UP;
+            assert_eq!(child.not_started(later), Next::Restart { after, number });
+            assert_eq!(child.due(later + after), Some(Due::Start));
+        }
+        child.started(now);
+        assert_eq!((child.state(), child.restarts()), (ChildState::Running, 4));
+
+        let (mut child, now) = machine(Restart::OnFailure(Some(2)));
         child.ended(FAILED, now);
-        child.not_started();
+        assert!(matches!(child.not_started(now), Next::Restart { .. }));
+        assert_eq!(child.stop(now, SECOND), Stop::AtOnce, "while it waits");
+        let (mut child, now) = machine(Restart::OnFailure(Some(1)));
+        child.ended(FAILED, now);
+        assert_eq!(child.not_started(now), over(Some(1)));
         assert_eq!(child.state(), ChildState::Lost);
         assert!(child.state().is_over() && !child.state().is_ok());
         assert_eq!(child.due(now + 99 * SECOND), None);

@@ -78,6 +78,8 @@ pub struct Status {
     pub ran: Duration,
     pub restarts: u32,
     pub detached: bool,
+    /// Its process stands still until SIGCONT.
+    pub suspended: bool,
     pub last_line: String,
 }
 

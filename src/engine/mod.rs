@@ -14,6 +14,7 @@ mod connections;
 mod context;
 mod functions;
 mod host;
+mod inherited;
 mod libraries;
 mod link;
 mod loader;
@@ -52,6 +53,7 @@ use tasks::Tasks;
 
 use commands::PATIENCE;
 pub use commands::guard;
+pub use inherited::hand_on_nothing;
 pub use memo::disk;
 
 /// The first command line argument of an engine process.

@@ -34,9 +34,10 @@ fn table(children: &[ChildStatus]) -> Table {
         let text = |text: &str| Field::Text(text.to_owned());
         let bad = matches!(status.state, ChildState::Lost | ChildState::Ended(_))
             && !status.state.is_ok();
-        let state = match status.detached && !status.state.is_over() {
-            true => "detached",
-            false => state_word(status.state),
+        let state = match status.state.is_over() {
+            false if status.suspended => "suspended",
+            false if status.detached => "detached",
+            _ => state_word(status.state),
         };
         vec![
             text(&status.name),
@@ -101,6 +102,7 @@ mod tests {
             ran: Duration::from_secs(2),
             restarts: 2,
             detached: false,
+            suspended: false,
             last_line: "bye".to_owned(),
         };
         let text = |word: &str| Field::Text(word.to_owned());
@@ -120,9 +122,11 @@ mod tests {
         );
         (status.state, status.restarts) = (ChildState::Running, 0);
         (status.memory, status.detached) = (4096, true);
-        let rows = table(&[status]).rows;
+        let rows = table(std::slice::from_ref(&status)).rows;
         assert_eq!(rows[0][2..4], [text("detached"), Field::Empty]);
         assert_eq!(rows[0][5], Field::Bytes(4096));
         assert_eq!(rows[0][7], Field::Empty);
+        status.suspended = true;
+        assert_eq!(table(&[status]).rows[0][2], text("suspended"));
     }
 }

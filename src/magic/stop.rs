@@ -37,6 +37,10 @@ impl Magic for Stop {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        // A name that is mistyped ends none of the others.
+        for ChildName(name) in &self.names {
+            session.known_child(name)?;
+        }
         for ChildName(name) in self.names {
             let (told, over) = session.stop_children(&name, self.grace, sink)?;
             sink.send(Event::Text(said(&name, told, &over)));

@@ -45,6 +45,13 @@ impl Magic for Wait {
             .timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
+        // A name that is mistyped is told before anything is waited for.
+        for one in &what {
+            match one {
+                JobOrChild::Child(ChildName(name)) if name != "all" => session.known_child(name)?,
+                _ => {}
+            }
+        }
         for one in what {
             match one {
                 JobOrChild::Job(job) => session.wait_job(Some(job), left(), sink)?,

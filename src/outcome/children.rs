@@ -90,6 +90,9 @@ pub enum ChildChange {
     /// It was to start again, and cannot.
     NotRestarted {
         why: String,
+        /// The restart that is tried next, and after which while; `None`: it is given up.
+        again: Option<(u32, Duration)>,
+        most: Option<u32>,
     },
     Stopped {
         end: ChildEnd,

@@ -1,5 +1,7 @@
 //! The words for what happens to children, and for their states.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use super::units;
@@ -69,14 +71,19 @@ pub(crate) fn news_words(news: &ChildNews) -> Option<String> {
             number,
             most,
         } => {
-            let of = most.map_or_else(String::new, |most| format!(" of {most}"));
-            let after = units::duration(*after);
             format!(
-                "{name} (pid {pid}) {}; restart {number}{of} in {after}",
-                ended_words(*end)
+                "{name} (pid {pid}) {}; {}",
+                ended_words(*end),
+                restart(*number, *most, *after)
             )
         }
-        ChildChange::NotRestarted { why } => format!("{name} cannot be started again: {why}"),
+        ChildChange::NotRestarted { why, again, most } => {
+            let next = match again {
+                Some((number, after)) => restart(*number, *most, *after),
+                None => "it is given up".to_owned(),
+            };
+            format!("{name} cannot be started again: {why}; {next}")
+        }
         ChildChange::Stopped { .. } => format!("{name} did not end on SIGTERM, and was killed"),
         ChildChange::Skipped { lines: 1 } => {
             format!(
@@ -90,6 +97,12 @@ pub(crate) fn news_words(news: &ChildNews) -> Option<String> {
             logs(name)
         ),
     })
+}
+
+/// `restart 2 of 3 in 0.200 s`
+fn restart(number: u32, most: Option<u32>, after: Duration) -> String {
+    let of = most.map_or_else(String::new, |most| format!(" of {most}"));
+    format!("restart {number}{of} in {}", units::duration(after))
 }
 
 fn logs(name: &str) -> String {

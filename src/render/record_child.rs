@@ -69,9 +69,11 @@ pub(crate) fn child(news: &ChildNews) -> Child<'_> {
             record.restart = Some(*number);
             record.after = Some(after.as_secs_f64());
         }
-        ChildChange::NotRestarted { why } => {
+        ChildChange::NotRestarted { why, again, .. } => {
             record.what = "not_restarted";
             record.why = Some(why);
+            record.restart = again.map(|(number, _)| number);
+            record.after = again.map(|(_, after)| after.as_secs_f64());
         }
         ChildChange::Stopped { end, killed } => {
             record.what = "stopped";

@@ -138,7 +138,8 @@ impl Session {
         followed
     }
 
-    fn known_child(&self, name: &str) -> Result<(), Report> {
+    /// An error when there is no child of this name.
+    pub fn known_child(&self, name: &str) -> Result<(), Report> {
         if !self.crew.children.states(name).is_empty() {
             return Ok(());
         }
@@ -185,6 +186,9 @@ fn refused(error: &Refused) -> Report {
         Refused::NotStarted(NotStarted::System { .. }) => {
             return Report::new(ErrorKind::System, what);
         }
+        Refused::NotStarted(NotStarted::Files(_) | NotStarted::Processes(_)) => {
+            Report::new(ErrorKind::System, what)
+        }
         _ => Report::usage(what),
     };
     match error {
@@ -205,6 +209,12 @@ fn refused(error: &Refused) -> Report {
         },
         Refused::NotStarted(NotStarted::NotRun { word, .. }) if is_script(word) => {
             report.hint(format!("`!chmod +x {word}`, or name what runs it: `-- python3 {word}`"))
+        }
+        Refused::NotStarted(NotStarted::Files(_)) => {
+            report.hint("each child needs three; `ulimit -n 4096` before `regatta` allows more")
+        }
+        Refused::NotStarted(NotStarted::Processes(_)) => {
+            report.hint("`ulimit -u` shows how many may; fewer children: `-n N`")
         }
         Refused::NotStarted(NotStarted::Nothing) => {
             report.hint("`%spawn -- python3 child.py` starts one")

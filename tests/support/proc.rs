@@ -41,6 +41,13 @@ pub fn arguments(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
+/// Children of this process that have ended and that it has not waited for.
+pub fn zombies(parent: i32) -> Vec<i32> {
+    let ended = all().into_iter().filter(|entry| entry.zombie);
+    let own = ended.filter(|entry| entry.parent == parent);
+    own.map(|entry| entry.pid).collect()
+}
+
 /// Processes of which an argument is this.
 pub fn with_argument(argument: &str) -> Vec<i32> {
     let pids = all().into_iter().map(|entry| entry.pid);

@@ -67,13 +67,13 @@ impl Crowd {
         if let Some(one) = { taken }.find(|one| lives(one) && super::chosen(&name, &one.name)) {
             return Err(Refused::Taken(one.name.clone()));
         }
-        let mut program = request.program;
-        let own = std::mem::take(&mut program.environment);
-        program.environment = self.environment.iter().cloned().chain(own).collect();
+        let program = request.program;
         let mut started = Vec::new();
         for rank in 0..request.count {
             let name = name_of(&name, rank, request.count);
-            let program = program.of(rank, request.count, &name);
+            let mut program = program.of(rank, request.count, &name);
+            let own = std::mem::take(&mut program.environment);
+            program.environment = self.environment.iter().cloned().chain(own).collect();
             let number = self.next;
             self.next += 1;
             let one = match request.detach {
@@ -223,10 +223,14 @@ impl Crowd {
                 if one.state().is_over() {
                     signal(marked, Signal::SIGKILL);
                 } else {
-                    one.signal_group(Signal::SIGTERM);
                     let members = one.members(&census, marked);
                     let others = members.iter().filter(|pid| !in_group(**pid, one.pid));
-                    signal(&others.copied().collect::<Vec<_>>(), Signal::SIGTERM);
+                    let others: Vec<_> = others.copied().collect();
+                    // What is suspended has to go on to hear that it is to end.
+                    for told in [Signal::SIGTERM, Signal::SIGCONT] {
+                        one.signal_group(told);
+                        signal(&others, told);
+                    }
                 }
             }
         }
@@ -276,10 +280,17 @@ impl Crowd {
         self.printed(at, lines, now);
         let one = &mut self.children[at];
         if let Err(error) = one.start_again() {
-            one.machine.not_started();
-            let why = error.to_string();
+            let again = match one.machine.not_started(now) {
+                Next::Restart { after, number } => Some((number, after)),
+                Next::Over { .. } | Next::Stopped { .. } => None,
+            };
+            let what = ChildChange::NotRestarted {
+                why: error.to_string(),
+                again,
+                most: one.machine.most(),
+            };
             let (about, name) = (one.about, one.name.clone());
-            self.tell(about, name, ChildChange::NotRestarted { why });
+            self.tell(about, name, what);
         }
     }
 
@@ -326,6 +337,7 @@ impl One {
             ran: self.ran(),
             restarts: self.machine.restarts(),
             detached: self.prints_to.is_some(),
+            suspended: self.has_process() && census.is_suspended(self.pid),
             last_line: self.last_line(),
         }
     }
