@@ -288,12 +288,27 @@ fn messages_that_nobody_receives_are_named_stay_and_can_be_dropped() {
     let shown = session.cell("%px if comm::rank() == 1 { comm::recv::<i32>(0) } else { 0 }");
     contains(&shown, &["7"]);
     lacks(&shown, &["never received"]);
+    // Or others: of as many, one has taken another's place.
+    let shown = session.cell("%px if comm::rank() == 0 { comm::send(&8, 1) }");
+    contains(&shown, &["2 messages were never received"]);
+    let shown = session.cell("%px if comm::rank() == 0 { comm::send(&9, 1) } else { println!(\"got {}\", comm::recv_tag::<i32>(0, 0)) }");
+    contains(
+        &shown,
+        &[
+            "got 8",
+            "2 messages were never received",
+            "sent at In [8]:1",
+        ],
+    );
+    let shown = session.cell("%px if comm::rank() == 0 { comm::send(&9.0, 1) } else { println!(\"got {}\", comm::recv_tag::<i32>(0, 0)); comm::recv_tag::<f64>(0, 0); }");
+    contains(&shown, &["got 9"]);
+    lacks(&shown, &["never received"]);
 
     let shown = session.cell("%comm");
     contains(
         &shown,
         &[
-            "p0: 2 messages of",
+            "p0: 5 messages of",
             "rank 0",
             "to 1",
             "waited",

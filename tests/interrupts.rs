@@ -100,6 +100,21 @@ fn a_map_that_collects_errors_keeps_what_is_done() {
     assert_eq!(session.end(), 0);
 }
 
+/// A map that has ended early ends nothing that its engines wait for later.
+#[test]
+fn what_waits_after_a_map_that_has_failed_waits() {
+    let mut session = Session::start();
+    session.cell("%pool start -n 2");
+    let shown = session.cell("%map |x: u32| { assert!(x != 1); x } over 0..8");
+    contains(&shown, &["item 1"]);
+    let shown = session
+        .cell("%px store::pop_wait::<u8>(\"nothing\", std::time::Duration::from_millis(300))");
+    contains(&shown, &["│    0,1 │ None   │"]);
+    let shown = session.cell("%px children::spawn(&[\"true\"]).wait() == children::Exit::Code(0)");
+    contains(&shown, &["│    0,1 │ true   │"]);
+    assert_eq!(session.end(), 0);
+}
+
 /// Nobody waits for the items of a map whose caller is gone.
 #[test]
 fn engines_of_a_map_are_free_again_when_its_caller_has_died() {

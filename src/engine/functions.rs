@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_void;
+use std::sync::atomic::Ordering;
 
 use regatta_cell::host::{Bytes, End, Function as Table, Task as CellTask};
 use regatta_cell::options::MapOptions;
@@ -100,13 +101,13 @@ impl Functions {
             stop: context.status.word(status::STOP),
             job: u64::from(job.0),
         };
-        context
-            .status
-            .word(status::JOB)
-            .store(u64::from(job.0), std::sync::atomic::Ordering::Relaxed);
+        let at_work = context.status.word(status::JOB);
+        at_work.store(u64::from(job.0), Ordering::Relaxed);
         context.set_seed(options.seed);
         notes::watch();
         let end = (made.table.run)(made.function, &raw const cell_task);
+        // What is called later is no part of the job, which may have been stopped.
+        at_work.store(0, Ordering::Relaxed);
         let error = match end.how {
             End::Finished | End::Stopped => None,
             End::Panicked => {

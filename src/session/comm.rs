@@ -11,8 +11,8 @@ use super::{Failed, Session};
 use crate::cell::Targets;
 use crate::ids::{CellId, JobId, PoolName, Rank};
 use crate::outcome::{
-    About, CommReport, CommSpan, CommTable, Event, LaneSpan, Notice, PoolKind, PxLane, PxTimeline,
-    Sink, Unreceived,
+    About, CommReport, CommSpan, Event, LaneSpan, Notice, PoolKind, PxLane, PxTimeline, Sink,
+    Unreceived,
 };
 use crate::wire::places::Place;
 use crate::wire::world::CommTold;
@@ -97,7 +97,7 @@ impl Ran {
 
 impl Session {
     /// A cell has ended on ranks of the pool: what they did is kept for `%timeline`, and messages that nobody has
-    /// received are named, each time there are more.
+    /// received are named, each time there are others.
     pub(super) fn after_px(
         &mut self,
         pool: &PoolName,
@@ -107,7 +107,8 @@ impl Session {
         sink: &mut dyn Sink,
     ) {
         let table = self.crew.hub().comm_table(pool);
-        let left = table.as_ref().map_or(0, waiting);
+        let comms = &mut self.crew.comms;
+        let may_have_left = { table.as_ref() }.is_some_and(|it| comms.may_have_left(pool, it));
         let spans = table.map(|table| table.spans).unwrap_or_default();
         let newest = self.crew.hub().jobs().iter().map(|record| record.job).max();
         let timeline = PxTimeline {
@@ -116,7 +117,7 @@ impl Session {
             lanes: ran.lanes(&spans),
         };
         self.crew.comms.ran(job, newest, timeline);
-        if !self.crew.comms.grown(pool, left) {
+        if !may_have_left {
             return;
         }
         // Ctrl-C ends the wait for the names alone.
@@ -124,7 +125,7 @@ impl Session {
             .crew
             .unreceived(pool, false, NOTICE, sink)
             .unwrap_or_default();
-        if !messages.is_empty() {
+        if self.crew.comms.left(pool, &messages) {
             let notice = Notice::Unreceived { messages };
             sink.send(Event::Notice(About::cell(cell), notice));
         }
@@ -168,14 +169,7 @@ impl Session {
             self.await_engines(&pool.name, &pool.all_ranks(), sink)?;
         }
         let dropped = self.crew.unreceived(&pool.name, true, PATIENCE, sink)?;
-        let left = self.crew.hub().comm_table(&pool.name);
-        let left = left.as_ref().map_or(0, waiting);
-        self.crew.comms.grown(&pool.name, left);
+        self.crew.comms.left(&pool.name, &[]);
         Ok((pool.name, dropped))
     }
-}
-
-fn waiting(table: &CommTable) -> u64 {
-    let all = table.traffic.iter().flatten();
-    all.map(|one| one.unreceived).sum()
 }

@@ -197,6 +197,7 @@ impl Program {
                 .map(|(number, name, pid)| Child { number, name, pid })
                 .collect()),
             Reply::Refused(error) => Err(error),
+            Reply::Interrupted => Err(Error("interrupted before it was started".to_owned())),
             _ => Err(answered_else()),
         }
     }

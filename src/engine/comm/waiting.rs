@@ -238,7 +238,10 @@ impl Shared {
 
     /// Those that a rank sends to: all of them, or of several requests one.
     fn must_be_alive(&self, waiting: &Waiting) -> Result<(), Trouble> {
-        let states = waiting.on.iter().map(|rank| (*rank, self.world.state(*rank)));
+        let states = waiting
+            .on
+            .iter()
+            .map(|rank| (*rank, self.world.state(*rank)));
         let (there, gone_ones): (Vec<_>, Vec<_>) =
             states.partition(|(_, state)| matches!(state, State::Running | State::Due));
         if let [(rank, state), ..] = gone_ones[..]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Crew;
 use super::pump::Awaited;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
-use crate::outcome::{PoolKind, PxTimeline, Sink, Unreceived};
+use crate::outcome::{CommTable, PoolKind, PxTimeline, Sink, Unreceived};
 use crate::session::Failed;
 use crate::wire::world::CommTold;
 
@@ -22,9 +22,16 @@ struct Kept {
 }
 
 #[derive(Default)]
+struct Left {
+    /// Messages that had been sent, and those of them that nobody had received.
+    counts: (u64, u64),
+    messages: Vec<Unreceived>,
+}
+
+#[derive(Default)]
 pub struct Comms {
-    /// By pool, how many messages nobody had received when that was last told.
-    told: BTreeMap<PoolName, u64>,
+    /// By pool, what nobody had received when that was looked at last.
+    left: BTreeMap<PoolName, Left>,
     /// What was answered since it was asked for.
     answers: Vec<(EngineId, Rank, CommTold)>,
     /// The last `%px` cells, the newest at the end.
@@ -36,9 +43,23 @@ impl Comms {
         self.answers.push((engine, rank, told));
     }
 
-    /// Whether more messages than at the last time wait for somebody to receive them.
-    pub fn grown(&mut self, pool: &PoolName, left: u64) -> bool {
-        left > self.told.insert(pool.clone(), left).unwrap_or_default()
+    /// Whether messages wait for somebody to receive them that may be others than the last time.
+    pub fn may_have_left(&mut self, pool: &PoolName, table: &CommTable) -> bool {
+        let all = || table.traffic.iter().flatten();
+        let sent = all().map(|one| one.messages).sum();
+        let left = all().map(|one| one.unreceived).sum();
+        let known = self.left.entry(pool.clone()).or_default();
+        let before = std::mem::replace(&mut known.counts, (sent, left));
+        left > 0 && before != (sent, left)
+    }
+
+    /// These wait now; whether there are others among them than the last time.
+    pub fn left(&mut self, pool: &PoolName, messages: &[Unreceived]) -> bool {
+        let known = self.left.entry(pool.clone()).or_default();
+        let before = std::mem::replace(&mut known.messages, messages.to_vec());
+        let count =
+            |all: &[Unreceived], one: &Unreceived| all.iter().filter(|it| *it == one).count();
+        { messages.iter() }.any(|one| count(messages, one) > count(&before, one))
     }
 
     /// A `%px` has ended; `map`: the newest map then.
