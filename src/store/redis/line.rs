@@ -191,6 +191,14 @@ impl Line {
         self.connection.set_read_timeout(most)
     }
 
+    /// Whether the server answers, and soon.
+    fn is_there(&mut self) -> bool {
+        let connection = &mut self.connection;
+        connection.set_read_timeout(Some(CONNECT)).is_ok()
+            && connection.check_connection()
+            && connection.set_read_timeout(Some(ANSWER)).is_ok()
+    }
+
     /// Whether the last command has gone out as a whole.
     pub fn is_sent(&self) -> bool {
         self.sent
@@ -289,7 +297,7 @@ impl Server {
             let Some(mut line) = kept else {
                 return self.connect();
             };
-            if line.used.elapsed() < IDLE || line.connection.check_connection() {
+            if line.used.elapsed() < IDLE || line.is_there() {
                 return Ok(line);
             }
         }
@@ -374,8 +382,15 @@ impl Server {
         mut call: impl FnMut(&mut Line) -> RedisResult<T>,
     ) -> Result<T, Fault> {
         let patience = Instant::now() + PATIENCE;
+        // Sent once, and without an answer.
+        let mut earlier = None;
         loop {
-            let mut line = self.patient_line(Some(patience), stops)?;
+            let mut line = match (self.patient_line(Some(patience), stops), &earlier) {
+                (Err(Fault::Gone(_)), Some(error)) => {
+                    return Err(Fault::Gone(self.lost_call(error)));
+                }
+                (line, _) => line?,
+            };
             line.sent = false;
             let error = match call(&mut line) {
                 Ok(value) => {
@@ -389,14 +404,18 @@ impl Server {
                 let sent = line.sent;
                 drop(line);
                 self.broke();
-                if is_early && (!sent || repeat == Repeat::Safe && !error.is_timeout()) {
-                    continue;
+                let again = !sent || repeat == Repeat::Safe && !error.is_timeout();
+                if sent {
+                    earlier = Some(error);
+                } else if !is_early && earlier.is_none() {
+                    return Err(Fault::Gone(self.unavailable(&error)));
                 }
-                return Err(Fault::Gone(if sent && repeat == Repeat::Never {
-                    self.lost_call(&error)
-                } else {
-                    self.unavailable(&error)
-                }));
+                match &earlier {
+                    Some(error) if !(is_early && again) => {
+                        return Err(Fault::Gone(self.lost_call(error)));
+                    }
+                    _ => continue,
+                }
             }
             self.keep(line);
             // Said before anything is done.

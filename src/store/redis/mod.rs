@@ -108,9 +108,34 @@ impl Redis {
 
 type Answer = Result<Reply, Fault>;
 
+/// The longest text that a server takes, bytes: of a longer one it closes the connection.
+const LARGEST: usize = 512 << 20;
+
+fn too_large(call: &Call, limit: usize) -> Option<Reply> {
+    let longest = match call {
+        Call::Set { key, value, .. } => value.len().max(key.len()),
+        Call::Push { key, values } => {
+            let values = values.iter().map(String::len);
+            values.max().unwrap_or(0).max(key.len())
+        }
+        Call::Swap { before, after, .. } => {
+            let values = [before, after].map(|it| it.as_ref().map_or(0, String::len));
+            // With a letter in front.
+            values[0].max(values[1]) + 1
+        }
+        Call::Publish { message, .. } => message.len(),
+        _ => 0,
+    };
+    let too_large = Trouble::TooLarge {
+        bytes: longest as u64,
+        limit: limit as u64,
+    };
+    (longest > limit).then_some(Reply::Failed(too_large))
+}
+
 impl Store for Redis {
     fn call(&mut self, call: &Call, stops: &dyn Fn() -> bool) -> Reply {
-        if let Some(refused) = super::senseless(call) {
+        if let Some(refused) = super::senseless(call).or_else(|| too_large(call, LARGEST)) {
             return refused;
         }
         match answer(&self.shared, call, stops) {

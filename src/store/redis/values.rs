@@ -51,8 +51,11 @@ fn wrong(key: &str, wanted: &str, found: &str) -> Fault {
     })
 }
 
+/// What is found that no call can read.
+const NO_TEXT: &str = "bytes that are no text";
+
 fn no_text(key: &str) -> Fault {
-    wrong(key, "JSON", "bytes that are no text")
+    wrong(key, "JSON", NO_TEXT)
 }
 
 pub fn value(key: &str, bytes: Option<Vec<u8>>) -> Answer {
@@ -155,21 +158,56 @@ pub fn swap(
     stops: &dyn Fn() -> bool,
 ) -> Answer {
     let given = |json: &str| format!("1{json}");
-    let arguments = [
-        before.map(given).unwrap_or_default(),
-        before
-            .and_then(bare)
-            .map(|text| given(&text))
-            .unwrap_or_default(),
-        after.map(given).unwrap_or_default(),
-    ];
-    let arguments = arguments.each_ref().map(String::as_str);
-    let done = server
-        .call(Repeat::Never, stops, |line| {
-            line.run::<bool>(&scripts::SWAP, &[key], &arguments, None)
-        })
-        .map_err(|fault| of_type(server, key, "value", fault))?;
-    Ok(Reply::Is(done))
+    let swap = |other: Option<String>| {
+        let arguments = [before, other.as_deref(), after].map(|it| it.map(given));
+        let arguments = arguments
+            .each_ref()
+            .map(|it| it.as_deref().unwrap_or_default());
+        server
+            .call(Repeat::Never, stops, |line| {
+                line.run::<bool>(&scripts::SWAP, &[key], &arguments, None)
+            })
+            .map_err(|fault| of_type(server, key, "value", fault))
+    };
+    if swap(before.and_then(bare))? {
+        return Ok(Reply::Is(true));
+    }
+    let Some(list) = before.filter(|json| json.starts_with('[')) else {
+        return Ok(Reply::Is(false));
+    };
+    // The list may have texts in it that another client has put there.
+    match as_it_stands(server, key, list, stops)? {
+        Some(other) if other != list => swap(Some(other)).map(Reply::Is),
+        _ => Ok(Reply::Is(false)),
+    }
+}
+
+/// A list that reads as this array, as its values stand there.
+fn as_it_stands(
+    server: &Server,
+    key: &str,
+    array_of_it: &str,
+    stops: &dyn Fn() -> bool,
+) -> Result<Option<String>, Fault> {
+    let mut command = cmd("LRANGE");
+    command.arg(key).arg(0).arg(-1);
+    let values = server.call(Repeat::Safe, stops, |line| {
+        line.ask::<Vec<Vec<u8>>>(&command)
+    });
+    let values = match values {
+        Ok(values) => values,
+        // It is a list no more.
+        Err(fault) if fault.is_wrong_type() => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let texts = values.into_iter().map(String::from_utf8);
+    let Ok(texts) = texts.collect::<Result<Vec<String>, _>>() else {
+        return Ok(None);
+    };
+    let read = texts.iter().map(|text| json(text.clone().into_bytes()));
+    let read = read.collect::<Result<Vec<Json>, _>>();
+    let is = read.is_ok_and(|read| array(&read) == array_of_it);
+    Ok(is.then(|| array(&texts)))
 }
 
 pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) -> Answer {
@@ -228,7 +266,7 @@ fn found(server: &Server, key: &str) -> Result<Option<String>, Fault> {
     let bytes = server.call(Repeat::Safe, &|| false, |line| {
         line.ask::<Option<Vec<u8>>>(cmd("GET").arg(key))
     })?;
-    Ok(bytes.and_then(|bytes| json(bytes).ok()))
+    Ok(bytes.map(|bytes| json(bytes).unwrap_or_else(|_| NO_TEXT.to_owned())))
 }
 
 /// How it begins.
@@ -312,9 +350,13 @@ pub fn wait(
     match found {
         None => Ok(Reply::TimedOut),
         Some(Ok(json)) => Ok(Reply::Value(json)),
+        Some(Err(name)) if name == BYTES => Err(no_text(key)),
         Some(Err(name)) => Err(wrong(key, "value", kind(&name))),
     }
 }
+
+/// What is no text, where the names of types stand.
+const BYTES: &str = "bytes";
 
 /// A value or a list as JSON, or the name of what else it is; the key is watched from then on.
 fn read(
@@ -329,7 +371,7 @@ fn read(
     };
     let mut get = cmd("GET");
     get.arg(key);
-    let text = |bytes| json(bytes).map_err(|_| "bytes".to_owned());
+    let text = |bytes| json(bytes).map_err(|_| BYTES.to_owned());
     match ask(get) {
         Ok(value) => {
             let bytes: Option<Vec<u8>> = redis::from_redis_value(value)?;

@@ -14,6 +14,8 @@ struct Between {
     count: Arc<AtomicUsize>,
     /// On those before this one nothing arrives any more, and nobody is told.
     dead: Arc<AtomicUsize>,
+    /// What the server answers ends the connection.
+    loses: Arc<AtomicBool>,
 }
 
 impl Between {
@@ -26,7 +28,9 @@ impl Between {
             folder,
             count: count.clone(),
             dead: dead.clone(),
+            loses: Arc::default(),
         };
+        let loses = between.loses.clone();
         let server = server.socket();
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
@@ -36,9 +40,13 @@ impl Between {
                 };
                 let (near_too, far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
                 let (dead, dead_too) = (dead.clone(), dead.clone());
-                let all = (1 << 16, Duration::ZERO);
-                std::thread::spawn(move || pass(near_too, far_too, all, number, &dead_too));
-                std::thread::spawn(move || pass(far, near, (piece, pause), number, &dead));
+                let (all, never, loses) = (
+                    (1 << 16, Duration::ZERO),
+                    AtomicBool::new(false),
+                    loses.clone(),
+                );
+                std::thread::spawn(move || pass(near_too, far_too, all, number, &dead_too, &never));
+                std::thread::spawn(move || pass(far, near, (piece, pause), number, &dead, &loses));
             }
         });
         between
@@ -61,10 +69,14 @@ fn pass(
     (piece, pause): (usize, Duration),
     number: usize,
     dead: &AtomicUsize,
+    loses: &AtomicBool,
 ) {
     let mut bytes = vec![0; piece];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         std::thread::sleep(pause);
+        if loses.load(Ordering::SeqCst) {
+            break;
+        }
         if number >= dead.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
             break;
         }
@@ -202,4 +214,51 @@ fn a_value_is_not_lost_when_the_wait_for_it_cannot_be_ended() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
+}
+
+#[test]
+fn a_call_to_which_nobody_answers_ends_and_does_not_say_that_nothing_was_done() {
+    let server = Running::old();
+    let between = Between::start(&server, 1 << 16, Duration::ZERO);
+    let mut store = Redis::at_url(&between.url()).unwrap();
+    store.set("k", "1");
+    let stopped = |signal: &str| {
+        let pid = server.child.id().to_string();
+        let done = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(done.success());
+    };
+    stopped("-STOP");
+    // It was idle, so it is asked first; that takes seconds, and no half minutes.
+    std::thread::sleep(Duration::from_millis(600));
+    let began = Instant::now();
+    let reply = store.incr("k", Number::Int(1));
+    let Reply::Failed(Trouble::Unavailable { why, .. }) = reply else {
+        panic!("{reply:?}")
+    };
+    assert!(
+        why.contains("there is no answer; nothing was changed"),
+        "{why}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "it takes too long"
+    );
+    stopped("-CONT");
+    assert_eq!(store.get("k").as_deref(), Some("1"));
+    // The answer gets lost, and so do those of each time that it is tried again.
+    between.loses.store(true, Ordering::SeqCst);
+    let (key, value) = ("k".to_owned(), "2".to_owned());
+    let set = Call::Set {
+        key,
+        value,
+        expire: None,
+    };
+    let reply = store.ask(set);
+    assert!(
+        matches!(reply, Reply::Failed(Trouble::Lost { .. })),
+        "{reply:?}"
+    );
+    assert_eq!(server.cli(&["GET", "k"]), "2");
+    between.loses.store(false, Ordering::SeqCst);
+    assert_eq!(store.get("k").as_deref(), Some("2"));
 }

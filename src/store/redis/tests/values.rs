@@ -1,5 +1,7 @@
 //! Values, lists, numbers, what is listed.
 
+use redis::Value;
+
 use super::*;
 
 #[test]
@@ -103,6 +105,120 @@ fn a_swap_is_done_when_nobody_came_between_and_keeps_the_time_to_live() {
     assert!(!store.swap("l", Some("[1]"), Some("[]")));
     assert!(store.swap("l", Some("[1,2]"), Some("[1,2,3]")));
     assert_eq!(store.get("l").unwrap(), "[1,2,3]");
+}
+
+#[test]
+fn a_list_that_others_have_filled_with_texts_is_swapped_too() {
+    let server = Running::start(false);
+    let mut store = server.store();
+    server.cli(&["RPUSH", "l", "hello", "1", "\"x\"", "a, b"]);
+    let before = store.get("l").unwrap();
+    assert_eq!(before, r#"["hello",1,"x","a, b"]"#);
+    assert!(!store.swap("l", Some(r#"["hello",1,"x"]"#), Some("[2]")));
+    assert!(!store.swap("l", Some(r#"[1,"x"]"#), Some("[2]")));
+    assert!(store.swap("l", Some(&before), Some("[2]")));
+    assert_eq!(store.get("l").unwrap(), "[2]");
+    // It is a value now, and an array.
+    assert!(!store.swap("l", Some("[3]"), Some("[4]")));
+    assert!(store.swap("l", Some("[2]"), Some("[4]")));
+}
+
+#[test]
+fn what_is_no_text_is_named_and_does_no_harm() {
+    let server = Running::start(false);
+    let address = Address::parse(&format!("unix:{}", server.socket()), None).unwrap();
+    let other = super::super::line::Server::new(address);
+    let mut other = other.line().unwrap();
+    let bytes: &[u8] = &[0xff, 0x00, 0xfe];
+    let mut put = |name: &str, key: &[u8]| {
+        other
+            .ask::<()>(redis::cmd(name).arg(key).arg(bytes))
+            .unwrap();
+    };
+    put("SET", b"v");
+    put("SET", bytes);
+    put("RPUSH", b"l");
+    put("RPUSH", b"q");
+    let mut store = server.store();
+    let none = ("JSON".to_owned(), "bytes that are no text".to_owned());
+    for key in ["v", "l"] {
+        let key = key.to_owned();
+        let get = Call::Get { key: key.clone() };
+        assert_eq!(wrong(store.ask(get)), none);
+        let wait = Call::Wait {
+            key,
+            unlike: None,
+            wait: Some(10_000),
+        };
+        assert_eq!(wrong(store.ask(wait)), none);
+    }
+    assert_eq!(wrong(store.pop("q", Some(0))), none);
+    assert!(!store.swap("v", Some("1"), Some("2")));
+    assert!(!store.swap("l", Some("[1]"), Some("2")));
+    for (by, wanted) in [
+        (Number::Int(1), "whole number"),
+        (Number::Float(1.0), "number"),
+    ] {
+        let found = wrong(store.incr("v", by));
+        assert_eq!(found, (wanted.to_owned(), none.1.clone()));
+    }
+    // Nor do names that are none hide the others.
+    other
+        .ask::<Value>(redis::cmd("SUBSCRIBE").arg(bytes))
+        .unwrap();
+    let subscribe = Call::Subscribe {
+        pattern: "näws".to_owned(),
+    };
+    store.ask(subscribe);
+    let names = |entries: Vec<Entry>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.key).collect()
+    };
+    assert_eq!(names(store.keys("*", false)), ["l", "v"]);
+    assert_eq!(names(store.keys("*", true)), ["l", "näws", "v"]);
+    assert_eq!(names(store.keys("n?ws", true)), ["näws"]);
+    store.set("v", "1");
+    assert_eq!(store.get("v").unwrap(), "1");
+}
+
+#[test]
+fn what_no_server_takes_is_not_sent() {
+    let text = || "x".repeat(11);
+    let key = || "k".to_owned();
+    for call in [
+        Call::Set {
+            key: key(),
+            value: text(),
+            expire: None,
+        },
+        Call::Set {
+            key: text(),
+            value: key(),
+            expire: None,
+        },
+        Call::Push {
+            key: key(),
+            values: vec![key(), text(), key()],
+        },
+        Call::Swap {
+            key: key(),
+            before: Some(text()),
+            after: None,
+        },
+        Call::Publish {
+            channel: key(),
+            message: text(),
+        },
+    ] {
+        let refused = super::super::too_large(&call, 10);
+        assert!(
+            matches!(
+                refused,
+                Some(Reply::Failed(Trouble::TooLarge { limit: 10, .. }))
+            ),
+            "{call:?}: {refused:?}"
+        );
+        assert_eq!(super::super::too_large(&call, 12), None);
+    }
 }
 
 #[test]
