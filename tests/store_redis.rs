@@ -341,6 +341,17 @@ fn who_was_killed_at_a_barrier_is_not_there_when_another_comes_in_its_place() {
         &err,
         &["2 of 3 are there (rank 1 of child, rank 0 of child); missing: rank 2 of child"],
     );
+    // Once more, within a second: it is there once.
+    let late = meet(0, "0.2").wait_with_output().expect("it ends");
+    contains(
+        &text(&late.stderr),
+        &["2 of 3 are there (rank 1 of child, rank 0 of child); missing: rank 2 of child"],
+    );
+    let late = meet(2, "0.2").wait_with_output().expect("it ends");
+    contains(
+        &text(&late.stderr),
+        &["all 3 have come, but not at the same time"],
+    );
     killed.wait().expect("it ends");
     let all = [first, meet(0, "60"), meet(2, "60")];
     for child in all {

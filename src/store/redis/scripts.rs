@@ -173,7 +173,7 @@ local was = redis.call('HDEL', KEYS[1], ARGV[1])
 if redis.call('HLEN', KEYS[1]) <= 1 then redis.call('DEL', KEYS[1]) end
 return was";
 
-    /// barrier, those that have passed it; token, milliseconds, size, tokens whose processes are known to be there → 1 and
+    /// barrier, those that have passed it, those that have left it; token, milliseconds, size, tokens whose processes are known to be there → 1 and
     /// which one it was, 0 and how many are there, 2 and the size of the others, or 3 and the tokens that are to be looked
     /// at before the barrier opens.
     ARRIVE = "
@@ -228,7 +228,7 @@ for at, arrival in ipairs(here) do
   end
 end
 if #here > 1 then redis.call('PEXPIRE', KEYS[2], 60000) end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[3])
 return {1, which, ''}";
 
     /// those that have passed; token → which one it was, or nothing.
@@ -237,8 +237,9 @@ local which = redis.call('HGET', KEYS[1], ARGV[1])
 if which then redis.call('HDEL', KEYS[1], ARGV[1]) end
 return which";
 
-    /// barrier, those that have passed it; token → which one it was, or the tokens that are there, its own among them,
-    /// which goes.
+    /// barrier, those that have passed it, those that have left it; token, milliseconds for which it counts as having been
+    /// there → which one it was, or the tokens of those who have left of late, nothing, and those that are there, its own
+    /// among them, which goes.
     GIVE_UP = "
 local which = redis.call('HGET', KEYS[2], ARGV[1])
 if which then
@@ -258,10 +259,25 @@ for at = 1, #all, 2 do
     end
   end
 end
+local left = redis.call('HGETALL', KEYS[3])
+local gone = {}
+for at = 1, #left, 2 do
+  if tonumber(left[at + 1]) > now then gone[#gone + 1] = {tonumber(left[at + 1]), left[at]} end
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
-if #here <= 1 then redis.call('DEL', KEYS[1]) end
-table.sort(here, function (one, other) return one[1] < other[1] end)
-local tokens = {''}
-for at, arrival in ipairs(here) do tokens[at + 1] = arrival[2] end
+if #here <= 1 then
+  redis.call('DEL', KEYS[1], KEYS[3])
+elseif ARGV[2] ~= '0' then
+  redis.call('HSET', KEYS[3], ARGV[1], string.format('%.0f', now + ARGV[2]))
+  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+local tokens = {}
+local function add(all)
+  table.sort(all, function (one, other) return one[1] < other[1] end)
+  for at, arrival in ipairs(all) do tokens[#tokens + 1] = arrival[2] end
+end
+add(gone)
+tokens[#tokens + 1] = ''
+add(here)
 return tokens";
 }

@@ -350,3 +350,44 @@ fn fences_grow_from_store_to_store() {
         });
     }
 }
+
+#[test]
+fn those_who_leave_a_barrier_together_do_not_miss_each_other() {
+    on_each(|place| {
+        let ranks = |reply: Reply| match reply {
+            Reply::Missing { size: 4, here } => {
+                let mut ranks: Vec<_> = here.iter().filter_map(|who| who.rank).collect();
+                ranks.sort_unstable();
+                ranks
+            }
+            other => panic!("{other:?} on {}", place.name),
+        };
+        let all: Vec<_> = (0..3)
+            .map(|rank| place.waits(barrier("b", 4, rank, Some(700))))
+            .collect();
+        for one in all {
+            assert_eq!(ranks(one.join().unwrap()), [0, 1, 2], "{}", place.name);
+        }
+        // Who has come again is there once, and what was is over once it has opened.
+        let mut store = place.caller();
+        let patient = place.waits(barrier("b", 4, 0, Some(60_000)));
+        assert_eq!(ranks(store.ask(barrier("b", 4, 1, Some(50)))), [0, 1]);
+        assert_eq!(
+            ranks(store.ask(barrier("b", 4, 1, Some(50)))),
+            [0, 1],
+            "{}",
+            place.name
+        );
+        let others = [1, 2].map(|rank| place.waits(barrier("b", 4, rank, Some(60_000))));
+        assert_eq!(store.ask(barrier("b", 4, 3, Some(10_000))), Reply::Count(3));
+        for one in others.into_iter().chain([patient]) {
+            assert!(matches!(one.join().unwrap(), Reply::Count(_)));
+        }
+        assert_eq!(
+            ranks(store.ask(barrier("b", 4, 3, Some(0)))),
+            [3],
+            "{}",
+            place.name
+        );
+    });
+}

@@ -215,12 +215,21 @@ pub fn milliseconds(time: Duration) -> u64 {
 /// Who has come to a barrier and who has not: `2 of 4 are there (rank 0 of p0, rank 2 of p0); missing: rank 1, 3 of p0`.
 #[must_use]
 pub fn missing(size: u32, here: &[Who]) -> String {
-    let mut text = format!("{} of {size} are there (", here.len());
+    // Some may have left before the last one came.
+    let all = here.len() >= size as usize;
+    let mut text = match all {
+        true => format!("all {size} have come, but not at the same time ("),
+        false => format!("{} of {size} are there (", here.len()),
+    };
     for (at, who) in here.iter().enumerate() {
         let comma = if at == 0 { "" } else { ", " };
         let _ = write!(text, "{comma}{who}");
     }
-    text.push_str("); missing: ");
+    text.push(')');
+    if all {
+        return text;
+    }
+    text.push_str("; missing: ");
     // Of the groups that are there it is known which ranks they have.
     let mut left = (size as usize).saturating_sub(here.len());
     let mut groups: Vec<(&str, u32)> = Vec::new();
@@ -422,6 +431,10 @@ mod tests {
         assert_eq!(
             missing(6, &[p0(0), p0(1), p0(2), session.clone()]),
             "4 of 6 are there (rank 0 of p0, rank 1 of p0, rank 2 of p0, the session (pid 7)); missing: rank 3 of p0, and 1 of whom nothing is known"
+        );
+        assert_eq!(
+            missing(2, &[p0(1), p0(0)]),
+            "all 2 have come, but not at the same time (rank 1 of p0, rank 0 of p0)"
         );
         assert_eq!(
             missing(2, &[session]),
