@@ -58,7 +58,7 @@ impl Stop {
     }
 
     /// Takes the process that runs now; whether it may go on.
-    fn runs(&self, process: Option<&Child>) -> bool {
+    pub fn runs(&self, process: Option<&Child>) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.running = process.map(|child| Pid::from_raw(child.id().cast_signed()));
         if let (true, Some(group)) = (state.stopped, state.running) {

@@ -60,6 +60,14 @@ pub enum MpiFault {
         seconds: u64,
         says: String,
     },
+    /// More have come than were asked for.
+    TooMany { size: usize },
+    /// All have come, and MPI does not begin in them.
+    NoBegin {
+        size: usize,
+        seconds: u64,
+        says: String,
+    },
     /// What was to start them ended with this status, and said nothing.
     Ended(i32),
 }

@@ -225,6 +225,11 @@ pub enum MpiCause {
     NoLauncher {
         programs: Vec<String>,
     },
+    /// What is to start engines is there, and cannot be run.
+    NotRun {
+        program: String,
+        why: &'static str,
+    },
     /// There is a compiler of MPI's nowhere.
     NoCompiler {
         programs: Vec<String>,

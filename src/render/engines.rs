@@ -47,11 +47,24 @@ impl fmt::Display for MpiFault {
                 wanted,
                 size,
                 library,
-            } => write!(
-                f,
-                "`{program}` started {wanted} processes, but to the MPI library of `mpicc` each of them is one of {size}: \
-                 the two are of different MPIs, `{program}` of {launcher}, `mpicc` of {library}"
-            ),
+            } => {
+                let library = library.split(',').next().unwrap_or_default();
+                write!(
+                    f,
+                    "`{program}` started {wanted} processes, but to the MPI library of `mpicc` each of them is one of \
+                     {size}: "
+                )?;
+                match launcher.is_empty() {
+                    true => write!(
+                        f,
+                        "`{program}` does not start them as processes of {library}, of which `mpicc` is"
+                    ),
+                    false => write!(
+                        f,
+                        "the two are of different MPIs, `{program}` of {launcher}, `mpicc` of {library}"
+                    ),
+                }
+            }
             Self::Twice(rank) => write!(f, "two processes are rank {rank}"),
             Self::NotAnEngine(says) => write!(f, "an engine says {says}"),
             Self::Late {
@@ -68,6 +81,24 @@ impl fmt::Display for MpiFault {
                 match says.is_empty() {
                     true => write!(f, ", and what was to start them says nothing"),
                     false => write!(f, "; what was to start them says: {says}"),
+                }
+            }
+            Self::TooMany { size } => write!(
+                f,
+                "more processes have come than the {size} that were asked for"
+            ),
+            Self::NoBegin {
+                size,
+                seconds,
+                says,
+            } => {
+                write!(
+                    f,
+                    "all {size} have come, and in one of them `MPI_Init` has not ended within {seconds} s"
+                )?;
+                match says.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "; what has started them says: {says}"),
                 }
             }
             Self::Ended(status) => {

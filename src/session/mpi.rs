@@ -56,6 +56,7 @@ impl Session {
 fn refused(error: MpiError) -> Failed {
     let cause = match error {
         MpiError::NoLauncher(programs) => MpiCause::NoLauncher { programs },
+        MpiError::NotRun { program, why } => MpiCause::NotRun { program, why },
         MpiError::NoCompiler(programs) => MpiCause::NoCompiler { programs },
         MpiError::Refused { program, says } => MpiCause::Refused { program, says },
         MpiError::Failed(why) => return Report::new(ErrorKind::System, why).into(),

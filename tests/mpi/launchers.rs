@@ -1,8 +1,12 @@
 //! What starts the engines of an MPI pool: what is missing of it, and what it does otherwise than start them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use crate::support::{SECOND, Session, contains, lacks, proc};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{SECOND, Session, contains, lacks, proc, regatta};
 use crate::{MPICH, OPEN_MPI, engines, needs, start};
 
 /// What is missing is named, and no engine is left that has half started.
@@ -138,4 +142,151 @@ fn launchers_that_start_no_engines_are_told() {
         &["hello"],
     );
     assert_eq!(session.end(), 0);
+}
+
+/// Launchers of a user's own, which are scripts before `mpiexec` as often as not.
+#[test]
+fn launchers_may_be_scripts() {
+    needs(OPEN_MPI);
+    let mut session = Session::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        // Open MPI tells its name when it is asked for its version.
+        let asked = "[ \"$1\" = --version ] && exec mpiexec.openmpi --version";
+        std::fs::write(&path, format!("#!/bin/sh\n{asked}\n{text}\n")).expect("a script");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("its mode");
+        path.display().to_string()
+    };
+    let gone = folder.path().join("gone");
+    // Three options that regatta adds are left out.
+    let other = |size: u32| {
+        format!(
+            "shift 4; exec mpiexec.openmpi --allow-run-as-root --oversubscribe -n {size} \"$@\""
+        )
+    };
+    let start = |session: &mut Session, launcher: &str, size: u32| {
+        let launcher = format!("{launcher} -n {{n}}");
+        session.cell(&format!(
+            "%pool start mpi -n {size} --launcher '{launcher}'"
+        ))
+    };
+
+    for (name, text, told) in [
+        (
+            "zero",
+            "exit 0".to_owned(),
+            &["ended with exit status 0", "stays until that has ended"][..],
+        ),
+        (
+            "fewer",
+            other(2),
+            &["2 of 3 have come within 15 s", "`{n}` in `--launcher`"],
+        ),
+        (
+            "more",
+            other(4),
+            &[
+                "more processes have come than the 3",
+                "`{n}` in `--launcher`",
+            ],
+        ),
+        (
+            "alone",
+            "while [ \"$1\" != -n ]; do shift; done; shift 2; \"$@\" & \"$@\" & \"$@\" & wait"
+                .to_owned(),
+            &["each of them is one of 1", "MPIs"],
+        ),
+        (
+            "behind",
+            "setsid mpiexec.openmpi \"$@\" >/dev/null 2>&1 & exit 0".to_owned(),
+            &["ended with exit status 0"],
+        ),
+    ] {
+        let shown = start(&mut session, &script(name, &text), 3);
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        contains(&shown, &["error: the pool's engines did not start"]);
+        contains(&shown, told);
+        assert_eq!(shown.matches("error: ").count(), 1, "one error\n{shown}");
+        assert_eq!(engines(&session), [0; 0], "{name}");
+    }
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "#!/bin/sh\n").expect("a file");
+    for (launcher, told) in [
+        (&plain, "it may not be executed"),
+        (&folder.path().to_owned(), "it is a folder"),
+    ] {
+        let shown = start(&mut session, &launcher.display().to_string(), 2);
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        contains(&shown, &["error", "is no program", told]);
+    }
+    lacks(&session.cell("%pool list"), &["mpi0"]);
+
+    // One that does not know `--version` and never ends: Ctrl-C, at once.
+    let deaf = folder.path().join("deaf");
+    std::fs::write(&deaf, "#!/bin/sh\nexec sleep 4713\n").expect("a script");
+    std::fs::set_permissions(&deaf, PermissionsExt::from_mode(0o755)).expect("its mode");
+    session.enter(&format!(
+        "%pool start mpi -n 2 --launcher {}",
+        deaf.display()
+    ));
+    proc::there_are(1, "4713");
+    contains(&session.interrupt(), &["interrupted"]);
+    proc::there_are(0, "4713");
+
+    // One that prints much, takes its time, and does not start again at first.
+    let text = format!(
+        "[ -e {gone} ] && {{ echo no more licences >&2; exit 3; }}\nyes words | head -c 20000000; sleep 2; exec mpiexec.openmpi \"$@\"",
+        gone = gone.display()
+    );
+    let licensed = script("licensed", &text);
+    contains(
+        &start(&mut session, &licensed, 2),
+        &["pool mpi0: 2 MPI engines, Open MPI"],
+    );
+    std::fs::write(&gone, "").expect("a file");
+    let second = engines(&session)[1];
+    kill(Pid::from_raw(second), Signal::SIGKILL).expect("an engine");
+    contains(
+        &session.cell("%pool restart"),
+        &["error: the pool's engines did not start: no more licences"],
+    );
+    contains(
+        &session.cell("%px engine::rank() + 40"),
+        &["error: the pool's engines did not start: no more licences"],
+    );
+    std::fs::remove_file(&gone).expect("the file");
+    contains(&session.cell("%pool restart"), &["engines 0,1 restarted"]);
+    contains(&session.cell("%px engine::rank() + 40"), &["40", "41"]);
+    contains(&session.cell("%pool stop"), &["stopped mpi0"]);
+
+    // The session is killed while it starts.
+    let others = proc::below(session.pid());
+    session.enter(&format!(
+        "%pool start mpi -n 2 --launcher '{licensed} -n {{n}}'"
+    ));
+    session.taken(5 * SECOND);
+    std::thread::sleep(Duration::from_secs(1));
+    let below = proc::below(session.pid()).into_iter();
+    let below: Vec<i32> = below.filter(|pid| !others.contains(pid)).collect();
+    assert!(!below.is_empty(), "the launcher runs");
+    session.signal(Signal::SIGKILL);
+    let left = proc::leftovers(&below, 10 * SECOND);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// To a program that reads the events, a map on engines of MPI's is one on processes.
+#[test]
+fn a_map_is_told_as_of_processes() {
+    needs(OPEN_MPI);
+    let cell = format!("%pool start mpi -n 2 --launcher {OPEN_MPI}\n%map |x: u64| x over 0..4");
+    let ran = regatta(&["--format", "json", "-e", &cell], b"");
+    let events = ran.out.lines().map(serde_json::from_str);
+    let events: Vec<serde_json::Value> = events.collect::<Result<_, _>>().expect("JSON");
+    let plan = events.iter().find(|event| event["event"] == "map_plan");
+    let plan = plan.expect("a plan");
+    assert_eq!(
+        (&plan["kind"], &plan["pool"], &plan["engines"]),
+        (&"processes".into(), &"mpi0".into(), &2.into())
+    );
 }

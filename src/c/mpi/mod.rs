@@ -2,11 +2,19 @@
 //! the `mpicc` beside it, through which engines reach the library. regatta itself knows nothing of any MPI.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{BuildError, Message, Source, Stop, Tool};
@@ -31,6 +39,8 @@ pub struct Mpi {
 pub enum MpiError {
     #[error("there is no program that starts MPI's processes: {0:?}")]
     NoLauncher(Vec<String>),
+    #[error("`{program}` is no program: {why}")]
+    NotRun { program: String, why: &'static str },
     #[error("there is no compiler for MPI: {0:?}")]
     NoCompiler(Vec<String>),
     #[error("`{program}` cannot compile what engines need: {says}")]
@@ -67,6 +77,9 @@ pub fn prepare(
         }
     };
     let program = words.first().cloned().unwrap_or_default();
+    if let Some(why) = unusable(&program) {
+        return Err(MpiError::NotRun { program, why });
+    }
     if !around.finds(&program) {
         let programs = match launcher {
             Some(_) => vec![program],
@@ -74,7 +87,7 @@ pub fn prepare(
         };
         return Err(MpiError::NoLauncher(programs));
     }
-    let version = around.says(&program, "--version").unwrap_or_default();
+    let version = around.says(&program, "--version", stop)?;
     let command = command(&words, &version, around.root);
     let compilers = compilers(&program, around.compiler.as_deref());
     let Some(compiler) = compilers.iter().find(|words| around.finds(&words[0])) else {
@@ -102,7 +115,7 @@ fn shim(compiler: &[String], around: &Surroundings, stop: &Stop) -> Result<Arc<O
         file: None,
     };
     // Another library under the same compiler's name is another shim.
-    let shows = around.says(&compiler[0], "-show").unwrap_or_default();
+    let shows = around.says(&compiler[0], "-show", stop)?;
     let extra = [
         format!("-DREGATTA_MPI_OF=0x{:016x}", xxh3_64(shows.as_bytes())),
         "-O2".to_owned(),
@@ -190,18 +203,63 @@ fn name_of(version: &str) -> String {
     first.to_owned()
 }
 
+/// Why what is named by its path is there and cannot be run.
+fn unusable(program: &str) -> Option<&'static str> {
+    let about = Path::new(program).metadata().ok();
+    let about = about.filter(|_| program.contains('/'))?;
+    match (about.is_dir(), about.permissions().mode() & 0o111) {
+        (true, _) => Some("it is a folder"),
+        (false, 0) => Some("it may not be executed"),
+        (false, _) => None,
+    }
+}
+
+/// Whether this file can be run.
+fn runs(file: &Path) -> bool {
+    let about = file.metadata().ok();
+    about.is_some_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
+
+/// A program tells of itself within this time, and in so many bytes, or has not understood what was asked.
+const TELLS_WITHIN: Duration = Duration::from_secs(10);
+const MOST_TOLD: usize = 64 * 1024;
+
+/// What a program prints, as far as it does in time.
+fn told(child: &mut Child, until: Instant) -> Vec<u8> {
+    let mut told = Vec::new();
+    let Some(mut pipe) = child.stdout.take() else {
+        return told;
+    };
+    let mut part = [0; 4096];
+    while told.len() < MOST_TOLD {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        let mut wanted = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut wanted, left) {
+            Err(Errno::EINTR) => continue,
+            Ok(1..) => {}
+            Ok(_) | Err(_) => break,
+        }
+        match pipe.read(&mut part) {
+            Ok(read @ 1..) => told.extend_from_slice(&part[..read]),
+            Ok(0) | Err(_) => break,
+        }
+    }
+    told
+}
+
 impl Surroundings {
     /// Whether there is such a program.
     fn finds(&self, program: &str) -> bool {
         if Path::new(program).components().count() > 1 {
-            return Path::new(program).is_file();
+            return runs(Path::new(program));
         }
         let mut folders = std::env::split_paths(&self.path);
-        !program.is_empty() && folders.any(|folder| folder.join(program).is_file())
+        !program.is_empty() && folders.any(|folder| runs(&folder.join(program)))
     }
 
-    /// What a program says to one argument.
-    fn says(&self, program: &str, argument: &str) -> Option<String> {
+    /// What a program says to one argument; nothing, when it does not understand it.
+    fn says(&self, program: &str, argument: &str, stop: &Stop) -> Result<String, MpiError> {
         let mut command = Command::new(program);
         for (name, value) in &self.environment {
             match value {
@@ -209,8 +267,33 @@ impl Surroundings {
                 None => command.env_remove(name),
             };
         }
-        let said = command.arg(argument).stdin(Stdio::null()).output().ok()?;
-        Some(String::from_utf8_lossy(&said.stdout).into_owned())
+        command
+            .arg(argument)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let Ok(mut child) = command.spawn() else {
+            return Ok(String::new());
+        };
+        stop.runs(Some(&child));
+        let until = Instant::now() + TELLS_WITHIN;
+        let told = told(&mut child, until);
+        while told.len() < MOST_TOLD
+            && Instant::now() < until
+            && matches!(child.try_wait(), Ok(None))
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It may do something else, and for how long nobody knows.
+        if matches!(child.try_wait(), Ok(None)) {
+            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+            let _ = child.wait();
+        }
+        match stop.runs(None) {
+            true => Ok(String::from_utf8_lossy(&told).into_owned()),
+            false => Err(MpiError::Stopped),
+        }
     }
 }
 

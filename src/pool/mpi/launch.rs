@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// told.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// And MPI to begin in them, by then.
+const BEGIN: Duration = Duration::from_secs(3);
+
 /// Starts the engines of an MPI pool, in the order of their ranks.
 pub fn start(
     launches: &[Launch],
@@ -181,8 +184,21 @@ fn welcome(listener: &UnixListener, start: &MpiStart, world: &World) -> Result<(
         }
     }
     let mut seen = vec![false; world.size()];
+    // MPI begins in none of them before it does in all.
+    let mut begins = || {
+        if let Ok((socket, _)) = listener.accept()
+            && hello(socket, start, world)?.is_some()
+        {
+            let size = world.size();
+            return Err(MpiFault::TooMany { size }.to_string());
+        }
+        match Instant::now() > until + BEGIN {
+            true => Err(no_begin(world)),
+            false => Ok(()),
+        }
+    };
     for mut joined in come {
-        let Some(message) = receive(&mut joined.channel, world)? else {
+        let Some(message) = receive(&mut joined.channel, world, &mut begins)? else {
             // Nobody else reads what it has printed before it ended.
             world.hears(&printed(&joined.pipes[2]));
             return Ok(());
@@ -226,6 +242,16 @@ fn late(come: usize, world: &World) -> String {
     fault.to_string()
 }
 
+/// MPI does not begin in those that have come.
+fn no_begin(world: &World) -> String {
+    let fault = MpiFault::NoBegin {
+        size: world.size(),
+        seconds: (LIMIT + BEGIN).as_secs(),
+        says: world.said(),
+    };
+    fault.to_string()
+}
+
 /// What is left in a pipe whose writer has ended.
 fn printed(pipe: &OwnedFd) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
@@ -248,7 +274,7 @@ fn hello(socket: UnixStream, start: &MpiStart, world: &World) -> Result<Option<J
     let mut channel = Channel::new(socket);
     let mut pipes = Vec::new();
     for _ in 0..4 {
-        match receive(&mut channel, world)? {
+        match receive(&mut channel, world, &mut || Ok(()))? {
             Some((Joining::Hello { version }, _)) if version != VERSION => {
                 return Err(WireError::Version(version).to_string());
             }
@@ -275,8 +301,12 @@ fn hello(socket: UnixStream, start: &MpiStart, world: &World) -> Result<Option<J
     }))
 }
 
-/// Waits for what an engine says; `None`: it is gone.
-fn receive(channel: &mut Channel, world: &World) -> Result<Option<(Joining, Payload)>, String> {
+/// Waits for what an engine says; `None`: it is gone. `waits` may end the wait, and is asked now and then.
+fn receive(
+    channel: &mut Channel,
+    world: &World,
+    waits: &mut dyn FnMut() -> Result<(), String>,
+) -> Result<Option<(Joining, Payload)>, String> {
     loop {
         match channel.receive() {
             Ok(message) => return Ok(Some(message)),
@@ -284,6 +314,7 @@ fn receive(channel: &mut Channel, world: &World) -> Result<Option<(Joining, Payl
                 if world.has_ended() {
                     return Ok(None);
                 }
+                waits()?;
             }
             // What has become of it, `mpiexec` tells.
             Err(WireError::Closed | WireError::Cut | WireError::Io(_)) => return Ok(None),

@@ -36,6 +36,7 @@ fn mpi_what(cause: &MpiCause) -> String {
         MpiCause::NoLauncher { programs } => {
             format!("there is no {} here to start MPI's processes", or(programs))
         }
+        MpiCause::NotRun { program, why } => format!("`{program}` is no program: {why}"),
         MpiCause::NoCompiler { programs } => {
             format!(
                 "there is no {} here, which engines need to reach MPI",
@@ -64,6 +65,9 @@ fn mpi_hint(cause: &MpiCause) -> String {
         MpiCause::NoLauncher { .. } => "install one: `apt install openmpi-bin libopenmpi-dev`, or \
             `apt install mpich libmpich-dev` (Debian, Ubuntu); `--launcher 'srun -n {n}'` names another command"
             .to_owned(),
+        MpiCause::NotRun { .. } => {
+            "`--launcher 'mpiexec -n {n}'` names a program; `!chmod +x FILE` makes a script one".to_owned()
+        }
         MpiCause::NoCompiler { .. } => "install it: `apt install libopenmpi-dev` for Open MPI, `apt install libmpich-dev` for \
             MPICH (Debian, Ubuntu); `%env MPICC=…` names another"
             .to_owned(),
@@ -103,6 +107,13 @@ fn launcher_hint(says: &str) -> Option<String> {
         "Invalid MPI type",
     ]) {
         "`srun` has to know the MPI: `--mpi=pmix` for Open MPI, `--mpi=pmi2` for MPICH; `srun --mpi=list` shows which there are"
+    } else if says_one_of(&["ended with exit status 0"]) {
+        "a launcher starts the command that stands behind its own words, and stays until that has ended, as \
+         `--launcher 'mpiexec -n {n}'` does"
+    } else if says_one_of(&["have come than"])
+        || says_one_of(&[" have come within"]) && !says.starts_with("none")
+    {
+        "`{n}` in `--launcher` is the number of engines, of which each is one process: `--launcher 'mpiexec -n {n}'`"
     } else {
         return None;
     };
