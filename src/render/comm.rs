@@ -307,6 +307,9 @@ pub(crate) fn hint(trouble: &CommTrouble) -> String {
         );
     }
     if Graph::of(waits).cycle == 0 {
+        if waits.iter().all(|wait| wait.call.name == "send") {
+            return "a `send` of much waits for its `recv`, which the other rank calls in the same cell".to_owned();
+        }
         return "each `recv` needs a `send` of the same tag on the other rank, in the same cell or before it"
             .to_owned();
     }
