@@ -31,6 +31,8 @@ struct World {
     words: Vec<Word>,
     /// Once a rank has asked for it.
     memory: Option<Memory>,
+    /// Communicators that its former memory had: one that a variable still names is none of the new ones.
+    contexts: u64,
 }
 
 /// An open world.
@@ -145,6 +147,7 @@ impl World {
                 size as usize
             ],
             memory: None,
+            contexts: 0,
         }
     }
 
@@ -156,6 +159,11 @@ impl World {
     fn retire(&mut self) {
         if let Some(memory) = self.memory.take() {
             memory.write(header::RETIRED, 1);
+            let all_are_dead = self.words.iter().all(|word| word.state == At::Dead);
+            self.contexts = match all_are_dead {
+                true => 0,
+                false => memory.read(header::CONTEXTS),
+            };
         }
     }
 
@@ -372,7 +380,9 @@ impl State {
         // Of the local engine itself, or of a pool that was stopped meanwhile.
         let world = found.ok_or(io::ErrorKind::NotFound)?;
         if world.memory.is_none() {
-            world.memory = Some(Memory::make(world.size())?);
+            let memory = Memory::make(world.size())?;
+            memory.write(header::CONTEXTS, world.contexts);
+            world.memory = Some(memory);
             let words = world.words.clone();
             for (rank, word) in (0..).map(Rank).zip(words) {
                 world.note(rank, word);

@@ -79,20 +79,27 @@ pub(crate) fn lines(trouble: &CommTrouble, style: &Style) -> Vec<String> {
             sent_at,
             wanted,
             wanted_at,
-        } => aligned(&[
-            row(
-                format!("rank {from}"),
-                format!("sent {}", text::cut(sent, TYPE)),
-                format!("to rank {rank}, tag {tag}"),
-                sent_at,
-            ),
-            row(
-                format!("rank {rank}"),
-                format!("{} {}", call.name, text::cut(wanted, TYPE)),
-                format!("from rank {from}, tag {tag}"),
-                wanted_at,
-            ),
-        ]),
+        } => {
+            // A collective call has none of the user's.
+            let tag = match call.collective {
+                true => String::new(),
+                false => format!(", tag {tag}"),
+            };
+            aligned(&[
+                row(
+                    format!("rank {from}"),
+                    format!("sent {}", text::cut(sent, TYPE)),
+                    format!("to rank {rank}{tag}"),
+                    sent_at,
+                ),
+                row(
+                    format!("rank {rank}"),
+                    format!("{} {}", call.name, text::cut(wanted, TYPE)),
+                    format!("from rank {from}{tag}"),
+                    wanted_at,
+                ),
+            ])
+        }
         CommTrouble::Crossed {
             calls,
             waits,
@@ -280,6 +287,9 @@ fn gone_words(state: RankState, ranks: usize) -> &'static str {
 pub(crate) fn hint(trouble: &CommTrouble) -> String {
     let (waits, others) = match trouble {
         CommTrouble::Stuck { waits, others } => (waits, others),
+        CommTrouble::Mismatch { call, .. } if call.collective => {
+            return format!("all ranks give {} values of the same type", call.name);
+        }
         CommTrouble::Mismatch { sent, wanted, .. } => {
             return format!(
                 "send it as {wanted}, or receive it as {sent}; messages of different kinds have tags of their own: \

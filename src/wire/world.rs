@@ -46,8 +46,10 @@ pub mod block {
     pub const WANTS_ROOM: u64 = 144;
     /// The judge's: the rank's wait with this number is part of a deadlock.
     pub const CONDEMNED: u64 = 192;
-    /// The processor on which the rank was when it waited last, and one; 0: it has not waited.
+    /// The processor on which the rank was when it waited last, and one; 0: it has not waited, or is not told.
     pub const PROCESSOR: u64 = 200;
+    /// On MPI: what the rank came with to the collective call that it is in, see `engine::comm::meeting`.
+    pub const BRINGS: [u64; 2] = [208, 216];
     /// Nanoseconds waited for others, since the world began.
     pub const WAITED: u64 = 256;
     /// Nanoseconds inside sends of much.
@@ -94,8 +96,8 @@ pub mod meeting {
     /// Who has come: see `engine::comm::meeting`.
     pub const COME: u64 = 0;
     /// What was found of the last round of an even number, and of the last one of an odd number.
-    pub const FOUND: [u64; 2] = [8, 16];
-    pub const LENGTH: u64 = 32;
+    pub const FOUND: [[u64; 3]; 2] = [[8, 16, 24], [32, 40, 48]];
+    pub const LENGTH: u64 = 64;
     /// More communicators than this have none.
     pub const MOST: u32 = 1 << 14;
 }

@@ -8,6 +8,7 @@
 pub mod dose;
 pub mod machine;
 pub mod messages;
+pub mod peers;
 pub mod proc;
 pub mod screen;
 pub mod serving;

@@ -310,9 +310,34 @@ FOLD(most_u, u128, a > b ? a : b)
 FOLD(least_i, i128, a < b ? a : b)
 FOLD(most_i, i128, a > b ? a : b)
 
+/* The smaller or the larger of a number and NaN is the number; MPI leaves open which. */
+#define CHOOSE(name, type, compare)                                           \
+    static void name(void *from, void *to, int *length, MPI_Datatype *unused) { \
+        type *a = from, *b = to;                                              \
+        (void)unused;                                                         \
+        for (int i = 0; i < *length; i++) b[i] = a[i] compare b[i] || b[i] != b[i] ? a[i] : b[i]; \
+    }
+CHOOSE(least_f, float, <)
+CHOOSE(most_f, float, >)
+CHOOSE(least_d, double, <)
+CHOOSE(most_d, double, >)
+
+static MPI_Op float_op(int is_most, int is_double) {
+    static MPI_Op made[2][2];
+    static int is_made = 0;
+    if (!is_made) {
+        MPI_User_function *of[2][2] = {{least_f, least_d}, {most_f, most_d}};
+        for (int most = 0; most < 2; most++)
+            for (int kind = 0; kind < 2; kind++) MPI_Op_create(of[most][kind], 1, &made[most][kind]);
+        is_made = 1;
+    }
+    return made[is_most][is_double];
+}
+
 static MPI_Op op_of(int op, int number) {
     static MPI_Op made[2][4];
     static int is_made = 0;
+    if (number >= 13 && op >= 2) return float_op(op == 3, number == 14);
     if (number != 5 && number != 11) {
         switch (op) {
         case 0: return MPI_SUM;
@@ -355,11 +380,12 @@ int regatta_mpi_reduce(int comm, int who, int op, int number, const void *from, 
     return 0;
 }
 
-/* `members`: room for as many ranks as the communicator has; the ranks of the world. */
+/* A color below 0 is in no communicator. `members`: room for as many ranks as the communicator has; the ranks of the world. */
 int regatta_mpi_split(int comm, int color, int key, int *number, int *rank, int *size, int *members) {
     MPI_Comm made;
     MPI_Group ours, all;
-    int code = MPI_Comm_split(bodies[comm], color, key, &made);
+    int code = MPI_Comm_split(bodies[comm], color < 0 ? MPI_UNDEFINED : color, key, &made);
+    if (!code && made == MPI_COMM_NULL) return 0;
     if (code || (code = keep(made, number))) return code;
     MPI_Comm_rank(made, rank);
     MPI_Comm_size(made, size);

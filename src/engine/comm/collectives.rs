@@ -7,7 +7,7 @@ mod folds;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use regatta_cell::comm::table::{Envelope, Kind};
+use regatta_cell::comm::table::{Envelope, Kind, NULL, UNDEFINED};
 
 use super::matching::{Sink, Want, WantState, Wanted};
 use super::ring::Header;
@@ -303,6 +303,9 @@ impl Shared {
             let from = round.before(by);
             let sink = Sink::Memory(said[from].as_mut_ptr(), 24);
             self.trade(&round, 0, None, Some((from, sink)))?;
+        }
+        if color == UNDEFINED {
+            return Ok(NULL);
         }
         let word = |rank: usize, at: usize| {
             let bytes = said[rank][at..at + 8].try_into();

@@ -204,6 +204,8 @@ fn owned(mut name: &[u8]) -> Vec<u8> {
 
 /// A message that has come as a whole.
 pub struct Message {
+    /// The how manyth of all that came to the rank.
+    pub number: u64,
     pub from: u32,
     pub header: Header,
     pub name: Vec<u8>,

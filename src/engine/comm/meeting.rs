@@ -1,65 +1,97 @@
 //! Where members of a communicator of MPI's meet before a collective call. MPI's own calls cannot be left once they have
-//! begun; so nobody begins one before all are there, and until then each can turn back: when Ctrl-C ends the wait, or
-//! when somebody will never come.
+//! begun, and what they do when members do not fit together is MPI's own affair: they hang, or give wrong numbers. So
+//! nobody begins one before all are there with the same call, and until then each can turn back: when Ctrl-C ends the
+//! wait, or when somebody will never come.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use regatta_cell::comm::table::Kind;
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::world::World;
-use crate::wire::world::{Call, meeting};
+use crate::wire::world::{Call, block, meeting};
+
+/// What a member comes with, where that is the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brings {
+    pub call: Call,
+    pub root: Option<u32>,
+    /// Of numbers that are folded; otherwise [`Kind::NOTHING`].
+    pub kind: Kind,
+    pub bytes: u64,
+}
+
+impl Brings {
+    pub fn call(call: Call) -> Self {
+        Self {
+            call,
+            root: None,
+            kind: Kind::NOTHING,
+            bytes: 0,
+        }
+    }
+
+    pub fn to_root(call: Call, root: u32) -> Self {
+        Self {
+            root: Some(root),
+            ..Self::call(call)
+        }
+    }
+
+    /// `kind 16 │ root and one 11 │ call 5`, and the bytes. A call is its place in [`Call::ALL`].
+    fn words(self) -> [u64; 2] {
+        let place = Call::ALL.iter().position(|it| *it == self.call);
+        let root = self.root.map_or(0, |root| u64::from(root) + 1);
+        let call = place.unwrap_or_default() as u64;
+        [u64::from(self.kind.0) << 16 | root << 5 | call, self.bytes]
+    }
+
+    fn of(words: [u64; 2]) -> Self {
+        let [head, bytes] = words;
+        let call = Call::ALL.get((head & 0x1f) as usize);
+        Self {
+            call: call.copied().unwrap_or(Call::Barrier),
+            root: (head >> 5 & 0x7ff).checked_sub(1).map(|root| root as u32),
+            kind: Kind((head >> 16) as u32 & 0xffff),
+            bytes,
+        }
+    }
+}
 
 /// What stands at a meeting's place, one number, so that coming, going and beginning cannot overlap:
-/// `round 22 │ come 11 │ first call 5 │ first rank 10 │ other call 5 │ other rank 10`, from the highest bit but one. A
-/// call is its place in [`Call::ALL`] and 1; 0: none.
+/// `round 18 │ come 11 │ differ 1 │ digest 32`, from the highest bit but two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct Come {
     round: u64,
     count: u64,
-    first: Caller,
-    /// One that makes another call than the first.
-    other: Caller,
+    /// Somebody came with something else than who came first; who has turned back may have been it.
+    differ: bool,
+    /// Of what the first one came with.
+    digest: u64,
 }
 
-/// A member's rank in the communicator, and its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-struct Caller {
-    call: u64,
-    rank: u64,
-}
-
-const ROUNDS: u64 = 1 << 22;
+const ROUNDS: u64 = 1 << 18;
 
 impl Come {
     fn of(number: u64) -> Self {
         let part = |at: u32, bits: u32| number >> at & ((1 << bits) - 1);
         Self {
-            round: part(41, 22),
-            count: part(30, 11),
-            first: Caller {
-                call: part(25, 5),
-                rank: part(15, 10),
-            },
-            other: Caller {
-                call: part(10, 5),
-                rank: part(0, 10),
-            },
+            round: part(44, 18),
+            count: part(33, 11),
+            differ: part(32, 1) == 1,
+            digest: part(0, 32),
         }
     }
 
     fn number(self) -> u64 {
-        self.round << 41
-            | self.count << 30
-            | self.first.call << 25
-            | self.first.rank << 15
-            | self.other.call << 10
-            | self.other.rank
+        self.round << 44 | self.count << 33 | u64::from(self.differ) << 32 | self.digest
     }
 
-    fn with(mut self, caller: Caller) -> Self {
+    fn with(mut self, digest: u64) -> Self {
         if self.count == 0 {
-            (self.first, self.other) = (caller, Caller::default());
-        } else if self.first.call != caller.call && self.other.call == 0 {
-            self.other = caller;
+            (self.digest, self.differ) = (digest, false);
         }
+        self.differ |= self.digest != digest;
         self.count += 1;
         self
     }
@@ -72,8 +104,8 @@ impl Come {
     }
 }
 
-/// Two members make different calls: rank in the communicator and call.
-pub type Crossed = [(u32, Call); 2];
+/// Two members that do not fit together: rank in the communicator, and what it came with.
+pub type Crossed = [(u32, Brings); 2];
 
 /// How a member has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,39 +119,42 @@ pub enum Arrival {
 /// The meeting of a communicator.
 #[derive(Clone, Copy)]
 pub struct Meeting<'a> {
-    come: &'a AtomicU64,
-    found: [&'a AtomicU64; 2],
+    world: &'a World,
+    /// Where it lies.
+    at: u64,
 }
 
 impl<'a> Meeting<'a> {
     /// `comm`: its number in the world, less than [`meeting::MOST`].
     pub fn of(world: &'a World, comm: u32) -> Self {
         let at = world.layout().meeting(comm.min(meeting::MOST - 1));
-        Self {
-            come: world.word(at + meeting::COME),
-            found: meeting::FOUND.map(|word| world.word(at + word)),
-        }
+        Self { world, at }
+    }
+
+    fn come(&self) -> &'a AtomicU64 {
+        self.world.word(self.at + meeting::COME)
     }
 
     pub fn round(&self) -> u64 {
-        Come::of(self.come.load(Ordering::SeqCst)).round
+        Come::of(self.come().load(Ordering::SeqCst)).round
     }
 
-    /// A member comes.
-    pub fn arrive(&self, size: usize, rank: u32, call: Call) -> Arrival {
-        let place = Call::ALL.iter().position(|it| *it == call);
-        let caller = Caller {
-            call: place.map_or(0, |place| place as u64 + 1),
-            rank: rank.into(),
-        };
-        let mut number = self.come.load(Ordering::SeqCst);
+    /// A member comes. `members`: ranks of the world.
+    pub fn arrive(&self, members: &[u32], rank: u32, brings: Brings) -> Arrival {
+        let words = brings.words();
+        let own = members[rank as usize];
+        for (at, word) in block::BRINGS.into_iter().zip(words) {
+            self.world.of(own, at).store(word, Ordering::SeqCst);
+        }
+        let [head, bytes] = words.map(u64::to_ne_bytes);
+        let digest = xxh3_64(&[head, bytes].concat()) & u64::from(u32::MAX);
+        let mut number = self.come().load(Ordering::SeqCst);
         loop {
-            let come = Come::of(number).with(caller);
-            let all = come.count == size as u64;
+            let come = Come::of(number).with(digest);
+            let all = come.count == members.len() as u64;
             let next = if all {
                 // Only who is last writes here, and nobody reads it before the round is over.
-                self.found_of(come.round)
-                    .store(come.number(), Ordering::SeqCst);
+                self.write_found(come, members);
                 come.next_round()
             } else {
                 come
@@ -134,7 +169,7 @@ impl<'a> Meeting<'a> {
 
     /// A member turns back; false: all have come meanwhile.
     pub fn turn_back(&self, round: u64) -> bool {
-        let mut number = self.come.load(Ordering::SeqCst);
+        let mut number = self.come().load(Ordering::SeqCst);
         loop {
             let mut come = Come::of(number);
             if come.round != round || come.count == 0 {
@@ -150,43 +185,104 @@ impl<'a> Meeting<'a> {
 
     fn swap(&self, from: u64, to: Come) -> Result<u64, u64> {
         let (to, order) = (to.number(), Ordering::SeqCst);
-        self.come.compare_exchange(from, to, order, order)
+        self.come().compare_exchange(from, to, order, order)
     }
 
-    fn found_of(&self, round: u64) -> &AtomicU64 {
-        self.found[(round % 2) as usize]
+    fn found(&self, round: u64) -> [&'a AtomicU64; 3] {
+        let words = meeting::FOUND[(round % 2) as usize];
+        words.map(|at| self.world.word(self.at + at))
     }
 
-    /// Of a round that is over, and whose next one is not: whether its members have made different calls.
-    pub fn crossed(&self, round: u64) -> Option<Crossed> {
-        let come = Come::of(self.found_of(round).load(Ordering::SeqCst));
-        let of = |caller: Caller| {
-            let place = (caller.call as usize).checked_sub(1)?;
-            Some((caller.rank as u32, *Call::ALL.get(place)?))
+    /// `heads of both`, `first rank │ bytes`, `other rank and one │ bytes`; in the last, 0: all fit together.
+    fn write_found(&self, come: Come, members: &[u32]) {
+        let words = match come.differ {
+            true => self.differing(members).map_or([0; 3], |pair| {
+                let [(first, [head, bytes]), (other, [other_head, other_bytes])] = pair;
+                let with = |rank: u64, bytes: u64| rank << 48 | bytes & BYTES;
+                [
+                    other_head << 32 | head,
+                    with(first, bytes),
+                    with(other + 1, other_bytes),
+                ]
+            }),
+            false => [0; 3],
         };
-        Some([of(come.first)?, of(come.other)?])
+        for (word, number) in self.found(come.round).iter().zip(words) {
+            word.store(number, Ordering::SeqCst);
+        }
+    }
+
+    /// The first member that came with something else than another one, and that one.
+    fn differing(&self, members: &[u32]) -> Option<[(u64, [u64; 2]); 2]> {
+        let of = |rank: u32| block::BRINGS.map(|at| self.world.of(rank, at).load(Ordering::SeqCst));
+        let first = of(*members.first()?);
+        let mut others = (0..)
+            .zip(members)
+            .map(|(rank, of_world)| (rank, of(*of_world)));
+        let other = others.find(|(_, words)| *words != first)?;
+        Some([(0, first), other])
+    }
+
+    /// Of a round that is over, and whose next one is not: members that do not fit together.
+    pub fn crossed(&self, round: u64) -> Option<Crossed> {
+        let [heads, first, other] = self.found(round).map(|it| it.load(Ordering::SeqCst));
+        let rank = |word: u64| (word >> 48) as u32;
+        let other_rank = rank(other).checked_sub(1)?;
+        let low = heads & u64::from(u32::MAX);
+        Some([
+            (rank(first), Brings::of([low, first & BYTES])),
+            (other_rank, Brings::of([heads >> 32, other & BYTES])),
+        ])
     }
 }
+
+/// More bytes than a number has room for beside a rank are no machine's.
+const BYTES: u64 = (1 << 48) - 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::memory_file;
+    use crate::wire::world::{Layout, MAGIC, header};
+    use std::os::unix::fs::FileExt as _;
 
-    fn with(test: impl FnOnce(Meeting<'_>)) {
-        let [come, even, odd] = [0, 0, 0].map(AtomicU64::new);
-        test(Meeting {
-            come: &come,
-            found: [&even, &odd],
-        });
+    fn with(size: u32, test: impl FnOnce(&dyn Fn(u32, Brings) -> Arrival, Meeting<'_>)) {
+        let (file, layout) = (memory_file().expect("memory"), Layout::of(size));
+        file.set_len(layout.length()).expect("room");
+        for (at, number) in [(header::MAGIC, MAGIC), (header::SIZE, size.into())] {
+            file.write_all_at(&number.to_ne_bytes(), at).expect("room");
+        }
+        let world = World::open(file.into()).expect("a world");
+        let meeting = Meeting::of(&world, 0);
+        let members: Vec<u32> = (0..size).collect();
+        test(
+            &|rank, brings| meeting.arrive(&members, rank, brings),
+            meeting,
+        );
     }
+
+    fn sum(bytes: u64) -> Brings {
+        Brings {
+            kind: Kind(0x20e),
+            bytes,
+            ..Brings::to_root(Call::Reduce, 1)
+        }
+    }
+
+    const BARRIER: Brings = Brings {
+        call: Call::Barrier,
+        root: None,
+        kind: Kind::NOTHING,
+        bytes: 0,
+    };
 
     #[test]
     fn the_last_ends_the_round() {
-        with(|meeting| {
+        with(2, |arrive, meeting| {
             for round in 0..5 {
-                assert_eq!(meeting.arrive(2, 1, Call::Barrier), Arrival::Early(round));
+                assert_eq!(arrive(1, sum(8)), Arrival::Early(round));
                 assert_eq!(meeting.round(), round);
-                assert_eq!(meeting.arrive(2, 0, Call::Barrier), Arrival::Last(round));
+                assert_eq!(arrive(0, sum(8)), Arrival::Last(round));
                 assert_eq!(meeting.round(), round + 1);
                 assert_eq!(meeting.crossed(round), None);
             }
@@ -195,45 +291,82 @@ mod tests {
 
     #[test]
     fn nobody_turns_back_when_all_have_come() {
-        with(|meeting| {
-            assert_eq!(meeting.arrive(2, 0, Call::Barrier), Arrival::Early(0));
+        with(2, |arrive, meeting| {
+            assert_eq!(arrive(0, BARRIER), Arrival::Early(0));
             assert!(meeting.turn_back(0));
-            assert_eq!(meeting.arrive(2, 1, Call::Barrier), Arrival::Early(0));
-            assert_eq!(meeting.arrive(2, 0, Call::Barrier), Arrival::Last(0));
+            assert_eq!(arrive(1, BARRIER), Arrival::Early(0));
+            assert_eq!(arrive(0, BARRIER), Arrival::Last(0));
             assert!(!meeting.turn_back(0));
-            assert_eq!(meeting.arrive(2, 0, Call::Barrier), Arrival::Early(1));
+            assert_eq!(arrive(0, BARRIER), Arrival::Early(1));
             assert!(!meeting.turn_back(0));
         });
     }
 
     #[test]
-    fn who_makes_another_call_is_named() {
-        with(|meeting| {
-            meeting.arrive(3, 2, Call::Barrier);
-            meeting.arrive(3, 1, Call::Split);
-            meeting.arrive(3, 0, Call::Barrier);
-            let crossed = Some([(2, Call::Barrier), (1, Call::Split)]);
-            assert_eq!(meeting.crossed(0), crossed);
-            // The next round begins while some still read.
-            meeting.arrive(3, 1, Call::Scan);
-            assert_eq!(meeting.crossed(0), crossed);
+    fn who_does_not_fit_is_named_with_what_it_came_with() {
+        with(3, |arrive, meeting| {
+            for (round, other) in (0..).zip([
+                BARRIER,
+                sum(16),
+                Brings {
+                    kind: Kind(0x20d),
+                    ..sum(8)
+                },
+                Brings {
+                    root: Some(0),
+                    ..sum(8)
+                },
+            ]) {
+                arrive(2, sum(8));
+                arrive(1, other);
+                arrive(0, sum(8));
+                let crossed = Some([(0, sum(8)), (1, other)]);
+                assert_eq!(meeting.crossed(round), crossed);
+                // The next round begins while some still read.
+                arrive(1, BARRIER);
+                assert_eq!(meeting.crossed(round), crossed);
+                assert!(meeting.turn_back(round + 1));
+            }
+        });
+    }
+
+    /// Also when it was the first, and when others wait on.
+    #[test]
+    fn who_has_turned_back_is_forgotten() {
+        with(3, |arrive, meeting| {
+            for (round, leaver) in (0..).zip([0, 1]) {
+                for rank in [0, 1] {
+                    arrive(rank, if rank == leaver { BARRIER } else { sum(8) });
+                }
+                assert!(meeting.turn_back(round));
+                assert_eq!(arrive(leaver, sum(8)), Arrival::Early(round));
+                assert_eq!(arrive(2, sum(8)), Arrival::Last(round));
+                assert_eq!(meeting.crossed(round), None);
+            }
         });
     }
 
     #[test]
-    fn a_number_holds_the_largest_that_there_are() {
-        let caller = Caller {
-            call: Call::ALL.len() as u64,
-            rank: 1023,
-        };
+    fn numbers_hold_the_largest_that_there_are() {
         let come = Come {
             round: ROUNDS - 1,
             count: 1024,
-            first: caller,
-            other: caller,
+            differ: true,
+            digest: u32::MAX.into(),
         };
         assert_eq!(Come::of(come.number()), come);
         assert_eq!(come.next_round().round, 0);
         assert!(Call::ALL.len() < 1 << 5);
+        for call in Call::ALL {
+            let brings = Brings {
+                call,
+                root: Some(1023),
+                kind: Kind(0x2ff),
+                bytes: BYTES,
+            };
+            assert_eq!(Brings::of(brings.words()), brings);
+            assert!(brings.words()[0] <= u32::MAX.into());
+        }
+        assert_eq!(Brings::of(BARRIER.words()), BARRIER);
     }
 }

@@ -10,6 +10,7 @@ mod mpi_any;
 mod mpi_collectives;
 mod mpi_layout;
 mod mpi_meeting;
+mod mpi_parts;
 mod mpi_sending;
 mod mpi_transport;
 mod mpi_waiting;

@@ -10,6 +10,7 @@ use regatta_cell::comm::table::{ANY_RANK, Envelope, Kind};
 
 use super::matching::{Message, Want, Wanted};
 use super::mpi_layout::{Came, SHORT, WHOLE, parts};
+use super::mpi_sending::Lag;
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::{NOBODY, Shared};
@@ -26,7 +27,7 @@ pub struct Mpi {
     /// A message that goes.
     pub(super) going: Vec<u8>,
     pub(super) body_tag: u32,
-    requests: Request,
+    pub(super) lag: Lag,
     pub(super) posted: Vec<Posted>,
 }
 
@@ -67,6 +68,9 @@ impl Posted {
         came: Came,
     ) -> Result<(), Trouble> {
         self.handles.remove(0);
+        if self.handles.is_empty() {
+            self.body = Vec::new();
+        }
         if let Some((_, comm)) = self.of {
             let whole = std::mem::take(&mut self.whole);
             self.message = Some(stored(library, book, call, comm, came, &whole)?);
@@ -89,7 +93,7 @@ impl Mpi {
             buffer: Box::new([0; WHOLE]),
             going: Vec::with_capacity(WHOLE),
             body_tag: 0,
-            requests: 0,
+            lag: Lag::default(),
             posted: Vec::new(),
         }
     }
@@ -234,9 +238,67 @@ impl Mpi {
         self.give(call, of, came, want)
     }
 
-    pub(super) fn next_request(&mut self) -> Request {
-        self.requests += 1;
-        self.requests
+    /// What MPI says of a message that was counted and sent.
+    pub(super) fn gone(
+        &self,
+        call: Call,
+        code: c_int,
+        header: &Header,
+        to: u32,
+    ) -> Result<(), Trouble> {
+        if code != 0 {
+            self.book.count_back(to, header.total);
+        }
+        self.checked(call, code)
+    }
+
+    /// Takes a receive back from MPI; what has come for it in this moment it has.
+    pub(super) fn withdraw(&self, posted: &mut Posted) {
+        let Some(Handle(handle)) = posted.handles.pop() else {
+            return;
+        };
+        let (mut has_come, mut source, mut tag, mut length) = (0, 0, 0, 0);
+        // SAFETY: the handle is one of MPI's that has not ended.
+        let code = unsafe {
+            (self.library.shim.cancel)(
+                handle,
+                &raw mut has_come,
+                &raw mut source,
+                &raw mut tag,
+                &raw mut length,
+            )
+        };
+        if let (0, Some((_, comm))) = (code, posted.of)
+            && has_come != 0
+        {
+            let came = Came::of(source, tag, length);
+            let message = self.stored(Call::Recv, comm, came, &posted.whole);
+            posted.message = message.ok();
+        }
+    }
+
+    /// A message that a request had, and that nobody has received: for the oldest request that it fits, or back to where
+    /// it stood among the others.
+    pub(super) fn give_back(&mut self, message: Message) {
+        let from = message.from;
+        for at in 0..self.posted.len() {
+            let fits = |posted: &Posted| {
+                let wanted = posted.of.filter(|_| posted.message.is_none());
+                wanted.is_some_and(|(wanted, _)| wanted.is(from, &message.header))
+            };
+            if !fits(&self.posted[at]) {
+                continue;
+            }
+            let mut posted = self.posted.remove(at);
+            self.withdraw(&mut posted);
+            if posted.message.is_none() {
+                posted.message = Some(message);
+                self.posted.insert(at, posted);
+                return;
+            }
+            self.posted.insert(at, posted);
+        }
+        self.book.give_back(message);
     }
 
     /// Ends what is done of a request, or all of it; whether all is.
@@ -428,6 +490,7 @@ pub(super) fn stored(
         data
     };
     Ok(Message {
+        number: book.next_message(),
         from,
         header,
         name: name.to_vec(),

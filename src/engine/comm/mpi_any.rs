@@ -33,10 +33,7 @@ impl Mpi {
             for (place, request) in requests.iter().enumerate().filter(|(_, it)| **it != 0) {
                 let is_it = |posted: &Posted| posted.request == *request;
                 let Some(at) = self.posted.iter().position(is_it) else {
-                    return Err(words::of(
-                        call,
-                        "a request is over, or belongs to engines that are gone",
-                    ));
+                    return Err(words::of(call, words::OVER));
                 };
                 if self.advance(at, call, of, false)? {
                     let waited = monotonic() - began;

@@ -1,61 +1,19 @@
-//! Calls that all ranks of an MPI pool make together: MPI's own, of numbers as numbers. The lengths of parts are
-//! exchanged first, with what they are.
+//! Calls that all ranks of an MPI pool make together: MPI's own, of numbers as numbers.
 
 use std::ffi::c_int;
 
-use regatta_cell::comm::table::{Envelope, Kind, Op, Reduction};
+use regatta_cell::comm::table::{Envelope, Kind, NULL, Op, Reduction, UNDEFINED};
 
+use super::meeting::Brings;
 use super::mpi::Mpi;
+use super::mpi_parts::Collective;
 use super::shared::{Comm, Shared};
 use super::{Into, Trouble, words};
 use crate::wire::world::{Call, CommTold};
 
-/// As the shim numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Collective {
-    Scatter = 1,
-    Gather = 2,
-    AllGather = 3,
-    AllToAll = 4,
-}
-
-/// How long parts are, and where they begin, counted in numbers.
-struct Rows {
-    counts: Vec<c_int>,
-    at: Vec<c_int>,
-    total: usize,
-}
-
-impl Rows {
-    fn of(call: Call, bytes: impl Iterator<Item = u64>, size: u64) -> Result<Self, Trouble> {
-        let (mut counts, mut at, mut total) = (Vec::new(), Vec::new(), 0_u64);
-        for bytes in bytes {
-            let too_much = |_| {
-                words::of(
-                    call,
-                    "MPI moves less than 2^31 numbers in one call: use several",
-                )
-            };
-            at.push(c_int::try_from(total / size).map_err(too_much)?);
-            counts.push(c_int::try_from(bytes / size).map_err(too_much)?);
-            total += bytes;
-        }
-        Ok(Self {
-            counts,
-            at,
-            total: total as usize,
-        })
-    }
-}
-
 impl Mpi {
-    fn number_of(of: &Envelope) -> (c_int, u64) {
-        let number = of.kind.number();
-        number.map_or((0, 1), |number| (number as c_int, number.size() as u64))
-    }
-
     /// The root of a call.
-    fn root(&self, call: Call, of: &Envelope) -> Result<c_int, Trouble> {
+    pub(super) fn root(&self, call: Call, of: &Envelope) -> Result<c_int, Trouble> {
         let size = self.book.comm(of.comm)?.members.len();
         match (of.peer as usize) < size {
             true => Ok(of.peer.cast_signed()),
@@ -98,7 +56,7 @@ impl Mpi {
     }
 
     /// What another rank has given is none of what this one takes.
-    fn other_kind(
+    pub(super) fn other_kind(
         &mut self,
         call: Call,
         of: &Envelope,
@@ -128,7 +86,7 @@ impl Mpi {
     }
 
     pub(super) fn meet(&mut self, of: &Envelope) -> Result<(), Trouble> {
-        self.arrive(Call::Barrier, of)?;
+        self.arrive(Brings::call(Call::Barrier), of)?;
         // SAFETY: the communicator is one of the shim's.
         let code = unsafe { (self.library.shim.barrier)(of.comm as c_int) };
         self.checked(Call::Barrier, code)
@@ -144,7 +102,7 @@ impl Mpi {
         let call = Call::Broadcast;
         let root = self.root(call, of)?;
         let is_root = self.book.comm(of.comm)?.rank.cast_signed() == root;
-        self.arrive(call, of)?;
+        self.arrive(Brings::to_root(call, of.peer), of)?;
         let mut about = [value.len() as u64, u64::from(of.kind.0)];
         self.words(call, of, 0, &[], &mut about, 2, root)?;
         let [total, kind] = about;
@@ -156,7 +114,8 @@ impl Mpi {
             (Ok(()), false) => into.room(0, total),
             (Err(_), false) => std::ptr::null_mut(),
         };
-        let to = match to.is_null() {
+        let is_refused = to.is_null();
+        let to = match is_refused {
             true => {
                 aside.resize(total as usize, 0);
                 aside.as_mut_ptr()
@@ -171,118 +130,13 @@ impl Mpi {
             unsafe { (self.library.shim.broadcast)(of.comm as c_int, to, total, number, root) };
         self.checked(call, code)?;
         wrong?;
-        match aside.is_empty() {
-            true => Ok(()),
-            false => Err(words::of(
+        match is_refused {
+            false => Ok(()),
+            true => Err(words::of(
                 call,
                 "the value has another length than there is room for",
             )),
         }
-    }
-
-    /// Parts from ranks to ranks.
-    pub(super) fn exchange(
-        &mut self,
-        how: Collective,
-        of: &Envelope,
-        parts: &[&[u8]],
-        into: Into,
-    ) -> Result<(), Trouble> {
-        let (call, has_root) = match how {
-            Collective::Scatter => (Call::Scatter, true),
-            Collective::Gather => (Call::Gather, true),
-            Collective::AllGather => (Call::AllGather, false),
-            Collective::AllToAll => (Call::AllToAll, false),
-        };
-        let Comm { members, rank, .. } = self.book.comm(of.comm)?;
-        let (ranks, rank) = (members.len(), *rank);
-        let root = match has_root {
-            true => self.root(call, of)?,
-            false => 0,
-        };
-        let is_root = rank.cast_signed() == root;
-        let (number, size) = Self::number_of(of);
-        // Lengths and kinds.
-        let given: Vec<u64> = parts
-            .iter()
-            .flat_map(|part| [part.len() as u64, u64::from(of.kind.0)])
-            .collect();
-        let comes = match how {
-            Collective::Scatter => 1,
-            Collective::Gather if !is_root => 0,
-            _ => ranks,
-        };
-        if matches!(how, Collective::AllToAll) && parts.len() != ranks
-            || how == Collective::Scatter && is_root && parts.len() != ranks
-        {
-            return Err(words::of(
-                call,
-                &format!("{} parts for {ranks} ranks", parts.len()),
-            ));
-        }
-        self.arrive(call, of)?;
-        let mut about = vec![0; 2 * comes.max(1)];
-        self.words(call, of, how as c_int, &given, &mut about, 2, root)?;
-        about.truncate(2 * comes);
-        let lengths = about.iter().step_by(2).copied();
-        let goes = Rows::of(call, parts.iter().map(|part| part.len() as u64), size)?;
-        let takes = Rows::of(call, lengths.clone(), size)?;
-        // Of one part the bytes are where they are.
-        let joined: Vec<u8>;
-        let from = match parts {
-            [one] => one.as_ptr(),
-            _ => {
-                joined = parts.concat();
-                joined.as_ptr()
-            }
-        };
-        let mut arrived = vec![0_u8; takes.total];
-        let none = [0];
-        let or = |row: &[c_int]| {
-            if row.is_empty() {
-                none.as_ptr()
-            } else {
-                row.as_ptr()
-            }
-        };
-        // SAFETY: the rows say how long what they are of is.
-        let code = unsafe {
-            (self.library.shim.parts)(
-                of.comm as c_int,
-                how as c_int,
-                number,
-                from,
-                or(&goes.counts),
-                or(&goes.at),
-                arrived.as_mut_ptr(),
-                or(&takes.counts),
-                or(&takes.at),
-                root,
-            )
-        };
-        self.checked(call, code)?;
-        for (place, kind) in (0..).zip(about.iter().skip(1).step_by(2)) {
-            let from = match how {
-                Collective::Scatter => root.unsigned_abs(),
-                _ => place,
-            };
-            self.other_kind(call, of, from, *kind)?;
-        }
-        let mut rest = arrived.as_slice();
-        for (place, length) in (0..).zip(lengths) {
-            let (part, others) = rest.split_at(length as usize);
-            rest = others;
-            let to = into.room(place, length);
-            if to.is_null() {
-                return Err(words::of(
-                    call,
-                    "a part has another length than there is room for",
-                ));
-            }
-            // SAFETY: the room was made for so many bytes.
-            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len()) };
-        }
-        Ok(())
     }
 
     /// Numbers, one by one.
@@ -299,8 +153,14 @@ impl Mpi {
             Reduction::Root => self.root(call, of)?,
             _ => 0,
         };
-        self.arrive(call, of)?;
-        let (number, _) = Self::number_of(of);
+        let brings = Brings {
+            call,
+            root: (who == Reduction::Root).then_some(of.peer),
+            kind: of.kind,
+            bytes: numbers.len() as u64,
+        };
+        self.arrive(brings, of)?;
+        let number = of.kind.number().map_or(0, |number| number as c_int);
         // Nothing comes to the first rank of an exscan; MPI wants a place all the same.
         let mut nothing = Vec::new();
         let to = match who {
@@ -331,10 +191,21 @@ impl Mpi {
     pub(super) fn divide(&mut self, of: &Envelope, color: u32, key: i64) -> Result<u32, Trouble> {
         let call = Call::Split;
         let ranks = self.book.comm(of.comm)?.members.len();
-        let (Ok(color), Ok(key)) = (c_int::try_from(color), c_int::try_from(key)) else {
-            return Err(words::of(call, "MPI's colors and keys are less than 2^31"));
+        self.arrive(Brings::call(call), of)?;
+        // MPI's own colors and keys are less than 2^31; so it gets their places among all of them.
+        let mut said = vec![0; 2 * ranks];
+        let how = Collective::AllGather as c_int;
+        let given = [u64::from(color), key.cast_unsigned()];
+        self.words(call, of, how, &given, &mut said, 2, 0)?;
+        let place = |number: i64, at: usize| -> c_int {
+            let all = said.iter().skip(at).step_by(2).map(|it| it.cast_signed());
+            all.filter(|it| *it < number).count() as c_int
         };
-        self.arrive(call, of)?;
+        let key = place(key, 1);
+        let color = match color {
+            UNDEFINED => -1,
+            color => place(i64::from(color), 0),
+        };
         let mut members = vec![0; ranks];
         let (mut number, mut rank, mut size) = (0, 0, 0);
         // SAFETY: there is room for as many members as the communicator has that is split.
@@ -352,6 +223,9 @@ impl Mpi {
             )
         };
         self.checked(call, code)?;
+        if color < 0 {
+            return Ok(NULL);
+        }
         let members = members.into_iter().take(size.unsigned_abs() as usize);
         let local = number.unsigned_abs();
         let comm = Comm {

@@ -8,13 +8,13 @@ use std::time::Duration;
 use regatta_cell::comm::table::Envelope;
 use regatta_cell::host::Bytes;
 
-use super::meeting::{Arrival, Meeting};
+use super::meeting::{Arrival, Brings, Meeting};
 use super::mpi::Mpi;
 use super::mpi_waiting::Vigil;
 use super::world::World;
 use super::{Trouble, words};
 use crate::wire::monotonic;
-use crate::wire::world::{Call, header, meeting};
+use crate::wire::world::{Call, CommTold, header, meeting};
 
 /// So long a rank that waits for a call to begin stays awake, nanoseconds, and so often it looks around.
 const AWAKE: u64 = 100_000;
@@ -27,8 +27,9 @@ const ALONE: u64 = 5_000;
 const LOOKS: u32 = 64;
 
 impl Mpi {
-    /// Waits until all members have come to a collective call of this kind; only then MPI's own call begins.
-    pub(super) fn arrive(&mut self, call: Call, of: &Envelope) -> Result<(), Trouble> {
+    /// Waits until all members have come to a collective call with the same as this one; only then MPI's own call begins.
+    pub(super) fn arrive(&mut self, brings: Brings, of: &Envelope) -> Result<(), Trouble> {
+        let call = brings.call;
         let comm = self.book.comm(of.comm)?;
         let (members, rank) = (comm.members.clone(), comm.rank);
         if members.len() < 2 {
@@ -37,7 +38,7 @@ impl Mpi {
         let context = comm.context;
         let world = self.book.world.clone();
         let place = Meeting::of(&world, context);
-        let round = match place.arrive(members.len(), rank, call) {
+        let round = match place.arrive(&members, rank, brings) {
             Arrival::Last(round) => {
                 for member in members.iter() {
                     world.wake(*member);
@@ -52,17 +53,49 @@ impl Mpi {
         match place.crossed(round) {
             None => Ok(()),
             Some(crossed) => {
-                let is_other = |(_, other): &&(u32, Call)| *other != call;
-                let other = crossed.iter().find(is_other).unwrap_or(&crossed[1]);
-                let (of, theirs) = (members[other.0 as usize], other.1.name());
-                Err(words::of(
-                    call,
-                    &format!(
-                        "rank {of} is in `comm::{theirs}` meanwhile: all ranks make the same calls in the same order"
-                    ),
-                ))
+                let is_other = |(_, theirs): &&(u32, Brings)| *theirs != brings;
+                let (other, theirs) = crossed.iter().find(is_other).unwrap_or(&crossed[1]);
+                Err(self.does_not_fit(of, members[*other as usize], *theirs, brings))
             }
         }
+    }
+
+    /// This rank and another one of the world come to a call with different things.
+    fn does_not_fit(&mut self, of: &Envelope, other: u32, theirs: Brings, ours: Brings) -> Trouble {
+        let call = ours.call;
+        let text = if theirs.call != call {
+            let theirs = theirs.call.name();
+            format!(
+                "rank {other} is in `comm::{theirs}` meanwhile: all ranks make the same calls in the same order"
+            )
+        } else if let (Some(root), Some(own)) = (theirs.root, ours.root)
+            && root != own
+        {
+            format!(
+                "rank {other} has rank {root} as the root, and this rank {own}: all have the same"
+            )
+        } else if theirs.kind != ours.kind {
+            return Trouble::Told(Box::new(CommTold::Mismatch {
+                call,
+                from: other,
+                tag: 0,
+                sent: theirs.kind.text(),
+                sent_at: None,
+                wanted: ours.kind.text(),
+                wanted_at: self.book.place(of),
+            }));
+        } else {
+            let count = |brings: Brings| {
+                let size = brings
+                    .kind
+                    .number()
+                    .map_or(1, |number| number.size() as u64);
+                brings.bytes / size
+            };
+            let (theirs, ours) = (count(theirs), count(ours));
+            format!("rank {other} gives {theirs} values, and this rank {ours}: all give as many")
+        };
+        words::of(call, &text)
     }
 
     fn wait_to_begin(

@@ -1,4 +1,4 @@
-//! Long messages on MPI: their senders wait for whoever takes them. So who waits takes in what comes, and who leaves a
+//! Messages on MPI of which senders wait for whoever takes them: long ones, and very many. So who waits takes in what comes, and who leaves a
 //! cell takes what was sent to it before.
 
 use std::ffi::{c_int, c_void};
@@ -6,22 +6,72 @@ use std::sync::atomic::{Ordering, fence};
 
 use regatta_cell::comm::table::Envelope;
 
-use super::mpi::Mpi;
+use super::mpi::{Mpi, Posted};
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::NOBODY;
 use super::waiting::gone;
-use super::{Trouble, judge, words};
+use super::{Transport as _, Trouble, judge, words};
 use crate::wire::monotonic;
-use crate::wire::world::{Call, State};
+use crate::wire::world::{Call, State, row};
 
 /// So long the last messages of a cell may take to come, nanoseconds.
 const LAST: u64 = 200_000_000;
 
 /// MPI sends at most so many bytes in one message.
-const LONGEST: usize = 1 << 30;
+pub(super) const LONGEST: usize = 1 << 30;
+
+/// How far behind those are to whom a rank sends. MPI takes a short message at once, as long as it has memory for what
+/// its receivers have not looked at.
+#[derive(Default)]
+pub(super) struct Lag {
+    sends: u32,
+    is_long: bool,
+}
+
+/// So often it is looked at, and from so many messages on that have not been received it is long.
+const BETWEEN_LOOKS: u32 = 16;
+const MANY: u64 = 32;
 
 impl Mpi {
+    /// Whether MPI may not take another short message now.
+    #[inline]
+    pub(super) fn lags(&mut self) -> bool {
+        self.lag.sends += 1;
+        if self.lag.sends == BETWEEN_LOOKS {
+            let (world, ours) = (&self.book.world, self.book.rank);
+            let count = |at: u64| world.word(at).load(Ordering::Relaxed);
+            let behind = |to: u32| {
+                let sent = count(world.layout().row(ours, to) + row::SENT);
+                sent.saturating_sub(count(world.layout().row(to, ours) + row::TAKEN))
+            };
+            let all: u64 = (0..world.size()).map(behind).sum();
+            self.lag = Lag {
+                sends: 0,
+                is_long: all >= MANY,
+            };
+        }
+        self.lag.is_long
+    }
+
+    /// Sends a short message of which a copy is kept until MPI has taken it: so the wait for that can end in vain.
+    pub(super) fn send_kept(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        value: &[u8],
+    ) -> Result<(), Trouble> {
+        let request = self.post_send(of, value)?;
+        let is_it = |posted: &Posted| posted.request == request;
+        let Some(at) = self.posted.iter().position(is_it) else {
+            return Ok(());
+        };
+        self.posted[at].forgotten = true;
+        self.advance(at, call, of, true)?;
+        self.posted.remove(at);
+        Ok(())
+    }
+
     /// Of much that is to be sent, and that is counted already: its receiver is one that may take it. When it leaves
     /// later it takes what was counted.
     pub(super) fn must_be_there(

@@ -6,9 +6,10 @@ use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
 
 use super::matching::Message;
 use super::mpi::{Handle, Mpi, Posted, take};
-use super::mpi_collectives::Collective;
-use super::mpi_layout::{Came, SHORT, WHOLE};
-use super::shared::want;
+use super::mpi_layout::{SHORT, WHOLE};
+use super::mpi_parts::Collective;
+use super::mpi_sending::LONGEST;
+use super::shared::{next_request, want};
 use super::{Into, Request, Transport, Trouble, words};
 use crate::wire::world::{Call, Unreceived};
 
@@ -21,6 +22,7 @@ impl Transport for Mpi {
         self.tidy();
         if !self.posted.is_empty() {
             self.finish_sending();
+            self.tidy();
         }
         self.book.end();
         self.take_the_last();
@@ -38,13 +40,16 @@ impl Transport for Mpi {
             self.forget(request);
             return Ok(());
         }
+        if self.lags() && value.len() <= SHORT {
+            return self.send_kept(call, of, value);
+        }
         if let Some(header) = self.bare(of, value, to) {
             let (comm, length) = (of.comm as c_int, value.len() as c_int);
             let send = self.library.shim.send;
             self.book.count(&header, to, header.total);
             // SAFETY: the bytes are there for the call.
             let code = unsafe { send(comm, value.as_ptr(), length, Self::peer(of), of.tag) };
-            return self.checked(call, code);
+            return self.gone(call, code, &header, to);
         }
         let is_long = value.len() > SHORT;
         let (header, to) = self.prepare(call, of, value)?;
@@ -62,7 +67,7 @@ impl Transport for Mpi {
                 of.tag,
             )
         };
-        self.checked(call, code)?;
+        self.gone(call, code, &header, to)?;
         match is_long {
             true => self.send_body(call, of, &header, value),
             false => Ok(()),
@@ -71,16 +76,10 @@ impl Transport for Mpi {
 
     fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
         let call = Call::Send;
-        if value.len() > 1 << 30 {
-            return Err(words::of(
-                call,
-                "a message that is not waited for has at most 1 GiB on MPI",
-            ));
-        }
         let (header, to) = self.prepare(call, of, value)?;
         self.tidy();
         let mut posted = Posted {
-            request: self.next_request(),
+            request: next_request(),
             handles: Vec::new(),
             whole: self.going.as_slice().into(),
             body: if value.len() > SHORT {
@@ -94,31 +93,37 @@ impl Transport for Mpi {
             forgotten: false,
         };
         let shim = &self.library.shim;
-        let (comm, to) = (of.comm as c_int, Self::peer(of));
-        // SAFETY: the buffers stay where they are until MPI is done with them.
-        unsafe {
-            let (whole, length) = (posted.whole.as_ptr(), posted.whole.len() as u64);
-            posted
-                .handles
-                .push(Handle((shim.isend)(comm, 0, whole, length, 0, to, of.tag)));
-            if value.len() > SHORT {
-                let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
-                let (body, length) = (posted.body.as_ptr(), header.total);
-                posted
-                    .handles
-                    .push(Handle((shim.isend)(comm, 1, body, length, number, to, tag)));
+        let (comm, peer) = (of.comm as c_int, Self::peer(of));
+        let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
+        // The body first: whoever gets the header waits for it.
+        let mut is_taken = true;
+        for part in posted.body.chunks(LONGEST) {
+            let (start, length) = (part.as_ptr(), part.len() as u64);
+            // SAFETY: the buffers stay where they are until MPI is done with them.
+            let handle = unsafe { (shim.isend)(comm, 1, start, length, number, peer, tag) };
+            is_taken &= !handle.is_null();
+            posted.handles.push(Handle(handle));
+            if !is_taken {
+                break;
             }
         }
+        if is_taken {
+            let (start, length) = (posted.whole.as_ptr(), posted.whole.len() as u64);
+            // SAFETY: as above.
+            let handle = unsafe { (shim.isend)(comm, 0, start, length, 0, peer, of.tag) };
+            is_taken = !handle.is_null();
+            posted.handles.push(Handle(handle));
+        }
         // What MPI has taken it still reads.
-        let is_refused = posted.handles.iter().any(|handle| handle.0.is_null());
         posted.handles.retain(|handle| !handle.0.is_null());
-        posted.forgotten = is_refused;
+        posted.forgotten = !is_taken;
         let request = posted.request;
         self.posted.push(posted);
-        match is_refused {
-            true => Err(words::of(call, "MPI does not take the message")),
-            false => Ok(request),
+        if !is_taken {
+            self.book.count_back(to, header.total);
+            return Err(words::of(call, "MPI does not take the message"));
         }
+        Ok(request)
     }
 
     fn recv(&mut self, of: &Envelope, into: Into) -> Result<Got, Trouble> {
@@ -136,7 +141,7 @@ impl Transport for Mpi {
         let call = Call::Recv;
         let wanted = self.book.wanted(call, of)?;
         let mut posted = Posted {
-            request: self.next_request(),
+            request: next_request(),
             handles: Vec::new(),
             whole: Box::default(),
             body: Vec::new(),
@@ -184,10 +189,7 @@ impl Transport for Mpi {
         let call = Call::Wait;
         let is_it = |posted: &Posted| posted.request == request;
         let Some(at) = self.posted.iter().position(is_it) else {
-            return Err(words::of(
-                call,
-                "the request is over, or belongs to engines that are gone",
-            ));
+            return Err(words::of(call, words::OVER));
         };
         if !self.advance(at, call, of, wait)? {
             return Ok(None);
@@ -202,7 +204,7 @@ impl Transport for Mpi {
         let mut want = want(wanted, call, of, into);
         match message.give(&mut want) {
             true => self.book.count_taken(&message.header, message.from),
-            false => self.book.queue.push_front(message),
+            false => self.give_back(message),
         }
         self.book.got(want, of).map(Some)
     }
@@ -221,32 +223,17 @@ impl Transport for Mpi {
         let Some(at) = self.posted.iter().position(is_it) else {
             return;
         };
-        let Some((_, comm)) = self.posted[at].of else {
+        if self.posted[at].of.is_none() {
             self.posted[at].forgotten = true;
+            self.tidy();
             return;
-        };
-        let mut posted = self.posted.remove(at);
-        if let Some(Handle(handle)) = posted.handles.pop() {
-            let (mut came, mut source, mut tag, mut length) = (0, 0, 0, 0);
-            // SAFETY: the handle is one of MPI's that has not ended.
-            let code = unsafe {
-                let cancel = self.library.shim.cancel;
-                cancel(
-                    handle,
-                    &raw mut came,
-                    &raw mut source,
-                    &raw mut tag,
-                    &raw mut length,
-                )
-            };
-            if code == 0 && came != 0 {
-                let came = Came::of(source, tag, length);
-                let message = self.stored(Call::Recv, comm, came, &posted.whole);
-                posted.message = message.ok();
-            }
         }
+        // What has come is noted in the order in which it was posted.
+        let _ = self.idle(Call::Recv).drain_posted();
+        let mut posted = self.posted.remove(at);
+        self.withdraw(&mut posted);
         if let Some(message) = posted.message {
-            self.book.queue.push_front(message);
+            self.give_back(message);
         }
     }
 

@@ -137,7 +137,7 @@ impl<'a> Vigil<'a> {
     }
 
     /// What was posted and is not waited for now: MPI may be done with it.
-    fn drain_posted(&mut self) -> Result<(), Trouble> {
+    pub fn drain_posted(&mut self) -> Result<(), Trouble> {
         for (at, posted) in self.posted.iter_mut().enumerate() {
             if self.waited == Some(at) {
                 continue;

@@ -6,10 +6,12 @@ mod incoming;
 mod outgoing;
 mod work;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind};
+use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind, NULL};
 use regatta_cell::host::Bytes;
 
 use super::judge::Way;
@@ -46,7 +48,10 @@ pub struct Shared {
     /// Came, and was not asked for.
     pub(super) queue: VecDeque<Message>,
     posted: VecDeque<Posted>,
-    requests: Request,
+    /// How many messages have come.
+    came: Cell<u64>,
+    /// Whom a receive from any looks at first.
+    turn: u32,
     /// By number; the world's own is 0.
     pub(super) comms: BTreeMap<u32, Comm>,
     /// Places of calls, as they were looked up: the file's name in memory, and the line.
@@ -183,7 +188,8 @@ impl Shared {
             peers: (0..size).map(|_| None).collect(),
             queue: VecDeque::new(),
             posted: VecDeque::new(),
-            requests: 0,
+            came: Cell::new(0),
+            turn: 0,
             comms: BTreeMap::from([(0, all)]),
             known: Vec::new(),
             spare: Vec::new(),
@@ -215,9 +221,13 @@ impl Shared {
 
     pub(super) fn comm(&self, number: u32) -> Result<&Comm, Trouble> {
         self.comms.get(&number).ok_or_else(|| {
-            Trouble::Usage(
-                "this communicator was made by engines that are gone: `split` anew".to_owned(),
-            )
+            let why = match number {
+                NULL => {
+                    "`comm::NULL` has no ranks: `split` gives it to those whose color is `comm::UNDEFINED`"
+                }
+                _ => "this communicator was made by engines that are gone: `split` anew",
+            };
+            Trouble::Usage(why.to_owned())
         })
     }
 
@@ -364,10 +374,31 @@ impl Shared {
         }
     }
 
-    fn next_request(&mut self) -> Request {
-        self.requests += 1;
-        self.requests
+    /// The number of a message that has come now.
+    pub(super) fn next_message(&self) -> u64 {
+        self.came.set(self.came.get() + 1);
+        self.came.get()
     }
+
+    /// A message that a request had, and that nobody has received: for the oldest request that it fits, or back to where
+    /// it stood among the others.
+    pub(super) fn give_back(&mut self, message: Message) {
+        let fits = |it: &&mut Posted| !it.bound && it.wanted.is(message.from, &message.header);
+        if let Some(it) = self.posted.iter_mut().find(fits) {
+            it.bound = true;
+            it.message = Some(message);
+            return;
+        }
+        let is_later = |it: &Message| it.number > message.number;
+        let at = { self.queue.iter() }.position(is_later);
+        self.queue.insert(at.unwrap_or(self.queue.len()), message);
+    }
+}
+
+/// Numbers of requests are the process's: one that was made among ranks that are gone is none of another's.
+pub(super) fn next_request() -> Request {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl Want<'_> {

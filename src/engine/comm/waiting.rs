@@ -84,7 +84,7 @@ impl Shared {
         }
         other.is_some_and(|rank| {
             let theirs = self.world.of(rank, block::PROCESSOR);
-            theirs.load(Ordering::Relaxed) == processor
+            processor != 0 && theirs.load(Ordering::Relaxed) == processor
         })
     }
 
@@ -303,11 +303,14 @@ impl Shared {
     }
 }
 
-/// As [`block::PROCESSOR`] has it.
 fn this_processor() -> u64 {
     // SAFETY: it takes nothing, and gives a number.
-    let number = unsafe { libc::sched_getcpu() };
-    u64::from(number.cast_unsigned()) + 1
+    processor_word(unsafe { libc::sched_getcpu() })
+}
+
+/// As [`block::PROCESSOR`] has it; 0 when the system does not tell.
+fn processor_word(number: libc::c_int) -> u64 {
+    u64::try_from(number).map_or(0, |number| number + 1)
 }
 
 /// As a call is called in the cell.
@@ -335,4 +338,16 @@ pub(super) fn gone(waiting: &Waiting, rank: u32, state: State) -> Trouble {
         rank,
         state,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_that_is_not_told_is_nobodys() {
+        assert_eq!(processor_word(0), 1);
+        assert_eq!(processor_word(63), 64);
+        assert_eq!(processor_word(-1), 0);
+    }
 }

@@ -64,6 +64,9 @@ fn where_is(state: State) -> &'static str {
     }
 }
 
+/// Of a request.
+pub const OVER: &str = "the request is over, or belongs to engines that are gone";
+
 /// What stands in front of a call that cannot be made.
 pub fn of(call: Call, what: &str) -> Trouble {
     Trouble::Usage(format!("`comm::{}`: {what}", call.name()))

@@ -196,6 +196,30 @@ type mismatch: rank 1 expects i32 in recv, rank 0 has sent f64
     assert_eq!(it.ranks(), [Rank(1)]);
 }
 
+#[test]
+fn a_collective_call_has_no_tag_to_be_told_of() {
+    let it = CommTrouble::Mismatch {
+        rank: Rank(0),
+        call: CommCall {
+            name: "all_reduce",
+            collective: true,
+            for_all: true,
+        },
+        from: Rank(2),
+        tag: -2,
+        sent: "f32".to_owned(),
+        sent_at: None,
+        wanted: "u32".to_owned(),
+        wanted_at: None,
+    };
+    let shown = trouble(&it, &Style::plain(80));
+    assert!(!shown.contains("tag"), "{shown}");
+    assert!(
+        shown.contains("all ranks give all_reduce values of the same type"),
+        "{shown}"
+    );
+}
+
 fn report(size: u32) -> CommReport {
     let one = |from: u32, to: u32| CommTraffic {
         messages: u64::from((from + 1) % size == to) * 3,

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::kind::{self, Buffer, fetched_all, lent, room};
 use super::request::{Message, RecvRequest, SendRequest};
-use super::table::{ANY_RANK, ANY_TAG, Envelope, Got, Kind, Outcome};
+use super::table::{self as c, ANY_RANK, ANY_TAG, Envelope, Got, Kind, Outcome};
 use super::{Status, checked, envelope, failed, table};
 use crate::host::Bytes;
 
@@ -27,6 +27,7 @@ fn tag_of(tag: i32) -> i32 {
 /// What [`super::send`] and the others of that name do, among the communicator's ranks.
 impl Communicator {
     pub(super) const WORLD: Self = Self { number: 0 };
+    pub(super) const NULL: Self = Self { number: c::NULL };
 
     #[track_caller]
     #[inline]

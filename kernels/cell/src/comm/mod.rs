@@ -26,13 +26,16 @@ pub use communicator::Communicator;
 pub use kind::Buffer;
 pub use request::{Message, RecvRequest, SendRequest, Wait};
 pub use several::{test_all, test_any, test_some, wait_all, wait_any, wait_some};
-pub use table::PROC_NULL;
 use table::{Envelope, Got, Kind, Outcome, Table};
+pub use table::{PROC_NULL, UNDEFINED};
 
 use crate::host::{Bytes, host, text_of};
 
 /// All ranks of the pool.
 pub const WORLD: Communicator = Communicator::WORLD;
+
+/// None of them: what `split` gives to a rank whose color is [`UNDEFINED`].
+pub const NULL: Communicator = Communicator::NULL;
 
 /// Of a message: who has sent it (a rank of the communicator), its tag, and its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +182,8 @@ of_all! {
     fn exscan[T: Serialize + DeserializeOwned, F: Fn(T, T) -> T](value: &T, op: F) -> Option<T>;
     /// Each rank gives a part for each; what comes for a rank is made one.
     fn reduce_scatter[T: Serialize + DeserializeOwned, F: Fn(T, T) -> T](parts: &[T], op: F) -> T;
-    /// A communicator of all ranks that give the same color; they are numbered in the order of their keys.
+    /// A communicator of all ranks that give the same color; they are numbered in the order of their keys. Who gives
+    /// [`UNDEFINED`] is in none, and gets [`NULL`].
     fn split(color: u32, key: i64) -> Communicator;
 }
 

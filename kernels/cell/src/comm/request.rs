@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use super::table::{Envelope, Got, Kind, Outcome};
 use super::{Status, checked, envelope, kind, table};
 
-/// A send that goes on. Dropped, it goes on too.
+/// A send that goes on. Dropped, it goes on too, and what is kept of it is given back once it has gone: as with MPI's
+/// `MPI_Request_free`.
 #[derive(Debug)]
 #[must_use = "whether the value has gone, `wait` tells"]
 pub struct SendRequest {
@@ -24,6 +25,7 @@ pub struct SendRequest {
 #[derive(Debug)]
 #[must_use = "the value comes by `wait`"]
 pub struct RecvRequest<T> {
+    /// What all requests have; dropped, it is withdrawn.
     of: SendRequest,
     value: PhantomData<fn() -> T>,
 }
@@ -76,11 +78,9 @@ impl Message {
     /// When it was sent as another type.
     #[track_caller]
     pub fn recv<T: DeserializeOwned>(mut self) -> T {
-        let SendRequest {
-            comm, peer, tag, ..
-        } = self.request.of;
-        let number = std::mem::take(&mut self.request.of.number);
-        RecvRequest::new(SendRequest::new(comm, peer, tag, number)).wait()
+        let of = &mut self.request.of;
+        let number = std::mem::take(&mut of.number);
+        RecvRequest::new(SendRequest::new(of.comm, of.peer, of.tag, number)).wait()
     }
 }
 
@@ -123,9 +123,18 @@ impl SendRequest {
         if ended == Outcome::NotYet {
             return false;
         }
-        self.number = 0;
+        // One that has failed is let go of when it is dropped.
         checked(ended);
+        self.number = 0;
         true
+    }
+}
+
+impl Drop for SendRequest {
+    fn drop(&mut self) {
+        if self.number != 0 {
+            (table().forget)(self.number);
+        }
     }
 }
 
@@ -164,14 +173,6 @@ impl<T> RecvRequest<T> {
     fn of_kind(&self, kind: Kind) -> Envelope {
         let of = &self.of;
         envelope(of.comm, of.peer, of.tag, kind, type_name::<T>())
-    }
-}
-
-impl<T> Drop for RecvRequest<T> {
-    fn drop(&mut self) {
-        if self.of.number != 0 {
-            (table().forget)(self.of.number);
-        }
     }
 }
 
@@ -218,8 +219,8 @@ impl<T: DeserializeOwned> RecvRequest<T> {
         if ended == Outcome::NotYet {
             return None;
         }
-        self.of.number = 0;
         checked(ended);
+        self.of.number = 0;
         Some((coming.landed(landing), Status::of(got)))
     }
 }

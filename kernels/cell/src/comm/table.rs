@@ -12,6 +12,12 @@ pub const ANY_TAG: i32 = -1;
 /// Stands for nobody: what goes there is gone, and nothing comes from there.
 pub const PROC_NULL: u32 = u32::MAX - 1;
 
+/// The color of who is to be in no communicator.
+pub const UNDEFINED: u32 = u32::MAX;
+
+/// The number of the communicator that has no ranks.
+pub const NULL: u32 = u32::MAX;
+
 /// What a collective is called in the cell where it is made of another one: its envelope's tag.
 pub mod called {
     pub const REDUCE: i32 = 1;
@@ -251,7 +257,7 @@ pub struct Table {
         numbers: Bytes,
         to: *mut u8,
     ) -> Outcome,
-    /// Makes a communicator of all that give the same color, in the order of their keys.
+    /// Makes a communicator of all that give the same color, in the order of their keys; [`NULL`] for [`UNDEFINED`].
     pub split: extern "C" fn(of: *const Envelope, color: u32, key: i64, comm: *mut u32) -> Outcome,
     /// The place of a request that [`Self::complete`] can end at once; requests of number 0 are none.
     pub await_any: extern "C" fn(

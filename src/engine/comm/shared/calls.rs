@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
+use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind, Op, Reduction};
 
-use super::{Outgoing, Sending, Shared, Whose, Work};
+use super::{Outgoing, Sending, Shared, Whose, Work, next_request};
 use crate::engine::comm::matching::{Message, Posted, Sink, Want, WantState, Wanted};
 use crate::engine::comm::ring::Header;
-use crate::engine::comm::{Into, Request, Transport, Trouble};
+use crate::engine::comm::{Into, Request, Transport, Trouble, words};
 use crate::wire::world::{Call, Unreceived, Word, block};
 
 pub(in crate::engine::comm) fn want<'a>(
@@ -85,7 +85,7 @@ impl Transport for Shared {
         let to = self.other(Call::Send, of)?;
         let header = self.header(of, value.len());
         let mut sending = Sending::new(to, header, Self::name(of), value);
-        let request = self.next_request();
+        let request = next_request();
         if !self.push(&mut sending) {
             let (at, begun) = (sending.at, sending.begun);
             let out = Outgoing {
@@ -127,7 +127,7 @@ impl Transport for Shared {
 
     fn post_recv(&mut self, of: &Envelope) -> Result<Request, Trouble> {
         let wanted = self.wanted(Call::Recv, of)?;
-        let request = self.next_request();
+        let request = next_request();
         let mut posted = Posted {
             request,
             wanted,
@@ -174,8 +174,11 @@ impl Transport for Shared {
             self.wait(&mut work, Call::Wait, of)?;
         }
         let Some(at) = self.posted.iter().position(|it| it.request == request) else {
-            // A send.
-            return Ok(Some(Got::default()));
+            return match of.kind {
+                // A send.
+                Kind::NOTHING => Ok(Some(Got::default())),
+                _ => Err(words::of(Call::Wait, words::OVER)),
+            };
         };
         let Some(Posted {
             wanted,
@@ -189,7 +192,7 @@ impl Transport for Shared {
         if message.give(&mut want) {
             self.count_taken(&message.header, message.from);
         } else {
-            self.queue.push_front(message);
+            self.give_back(message);
         }
         self.got(want, of).map(Some)
     }
@@ -222,16 +225,23 @@ impl Transport for Shared {
             ..
         }) = self.posted.remove(at)
         {
-            // It came before what is in the queue, as the order of its sender goes.
-            self.queue.push_front(message);
+            self.give_back(message);
             return;
         }
-        for peer in self.peers.iter_mut().flatten() {
-            if let Some(partial) = &mut peer.partial
+        for (from, peer) in (0..).zip(&mut self.peers) {
+            if let Some(partial) = peer.as_mut().and_then(|peer| peer.partial.as_mut())
                 && let Whose::Posted(of, data) = &mut partial.whose
                 && *of == request
             {
-                partial.whose = Whose::Queue(std::mem::take(data));
+                let header = &partial.header;
+                let fits = |it: &&mut Posted| !it.bound && it.wanted.is(from, header);
+                match self.posted.iter_mut().find(fits) {
+                    Some(it) => {
+                        it.bound = true;
+                        *of = it.request;
+                    }
+                    None => partial.whose = Whose::Queue(std::mem::take(data)),
+                }
             }
         }
     }

@@ -164,7 +164,9 @@ impl Shared {
             whose,
             ..
         } = partial;
+        let number = self.next_message();
         let message = |data| Message {
+            number,
             from,
             header,
             name,
@@ -225,18 +227,24 @@ impl Shared {
         }
     }
 
-    /// Takes what has come from anybody; true when there was something.
+    /// Takes what has come from anybody; true when there was something. It begins with the one behind whom it was given
+    /// last: nobody who sends much keeps others from being heard.
     pub(in crate::engine::comm) fn pump_all(&mut self, want: &mut Option<&mut Want<'_>>) -> bool {
+        let size = self.world.size();
         let mut moved = false;
-        for group in 0..self.world.size().div_ceil(64) {
-            let word = block::SPOKE + u64::from(group) * 8;
-            let mut spoke = self.world.of(self.rank, word).load(Ordering::Acquire);
-            while spoke != 0 {
-                let from = group * 64 + spoke.trailing_zeros();
-                spoke &= spoke - 1;
-                if from < self.world.size() && from != self.rank {
+        for range in [self.turn..size, 0..self.turn] {
+            for group in range.start / 64..range.end.div_ceil(64) {
+                let word = block::SPOKE + u64::from(group) * 8;
+                let mut spoke = self.world.of(self.rank, word).load(Ordering::Acquire);
+                while spoke != 0 {
+                    let from = group * 64 + spoke.trailing_zeros();
+                    spoke &= spoke - 1;
+                    if !range.contains(&from) || from == self.rank {
+                        continue;
+                    }
                     moved |= self.pump(from, want);
                     if want.as_ref().is_some_and(|want| !want.is_waiting()) {
+                        self.turn = (from + 1) % size;
                         return moved;
                     }
                 }

@@ -91,6 +91,7 @@ impl Shared {
     pub(super) fn deliver_to_self(&mut self, sending: &mut Sending<'_>) {
         let (from, header) = (self.rank, sending.header);
         let message = Message {
+            number: self.next_message(),
             from,
             header,
             name: sending.name.to_vec(),
