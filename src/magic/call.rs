@@ -2,19 +2,20 @@
 
 use std::any::TypeId;
 use std::error::Error as _;
+use std::num::{IntErrorKind, ParseIntError};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
 use super::declared::Run;
 use super::scaling::Counts;
-use super::suggest;
 use super::{ALL, Declared, Takes, find_for_pool};
+use super::{help, suggest};
 use crate::cell::{
     Binding, MagicCall, OptionError, Targets, ValueCount, goes_on, options_behind, position,
     shell_habit, split_options,
 };
-use crate::outcome::Report;
+use crate::outcome::{Event, Report};
 use crate::session::Code;
 use crate::vocabulary::nearest;
 
@@ -32,7 +33,18 @@ pub struct Call<'a> {
     pub body_at: usize,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    fn of(call: &'a MagicCall, text: &'a str, at: (usize, usize), suffix: Option<&'a str>) -> Self {
+        Self {
+            text,
+            at,
+            bind: call.bind.as_ref(),
+            suffix,
+            body: call.body.as_deref(),
+            body_at: call.body_line,
+        }
+    }
+
     /// The code as it is compiled.
     pub fn code(&self) -> Code {
         Code::default().user(self.text, self.at)
@@ -41,6 +53,13 @@ impl Call<'_> {
 
 /// Parses a call: what is to run, with what.
 pub fn prepare(call: &MagicCall) -> Result<(Run, Call<'_>), Report> {
+    if let Some(magic) = explained(call) {
+        let run: Run = Box::new(|_, _, sink| {
+            sink.send(Event::Text(help::explain(magic)));
+            Ok(())
+        });
+        return Ok((run, Call::of(call, &call.args, call.args_at, None)));
+    }
     let (magic, matches, call) = read(call)?;
     let run = magic
         .read(&matches)
@@ -71,20 +90,80 @@ pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, ArgMatches, C
     let verb = verb.unwrap_or(&command).clone();
     let matches = command
         .no_binary_name(true)
-        .try_get_matches_from(words)
-        .map_err(|error| match mistyped(&error, &verb) {
-            Some(name) => refused(&error, &call.name).hint(format!("did you mean {name}?")),
-            None => refused(&error, &call.name),
+        .try_get_matches_from(&words)
+        .map_err(|error| {
+            if let Some(missing) = missing(&error) {
+                let verb = match verb.get_name() {
+                    name if name == magic.name => String::new(),
+                    name => format!(" {name}"),
+                };
+                return Report::usage(format!("%{}{verb} needs {missing}", call.name))
+                    .hint(format!("`%help {}` shows how it is written", magic.name));
+            }
+            let report = refused(&error, &call.name);
+            match unquoted(&error, &verb, &words)
+                .or_else(|| mistyped(&error, &verb).map(|name| format!("did you mean {name}?")))
+            {
+                Some(hint) => report.hint(hint),
+                None => report,
+            }
         })?;
-    let call = Call {
-        text,
-        at,
-        bind: call.bind.as_ref(),
-        suffix,
-        body: call.body.as_deref(),
-        body_at: call.body_line,
+    Ok((magic, matches, Call::of(call, text, at, suffix)))
+}
+
+/// The magic whose help is asked for: `%px --help`, `%pool start -h`.
+pub(super) fn explained(call: &MagicCall) -> Option<&'static Declared> {
+    let (magic, _) = find_for_pool(&call.name)?;
+    let command = magic.command();
+    let first = call.args.split_whitespace().next();
+    let asks = match magic.takes {
+        Takes::Line => call.args.trim() == "--help",
+        Takes::Code | Takes::WordsThenCode => match first {
+            Some("-h") => named(&command, "-h").is_none(),
+            first => first == Some("--help"),
+        },
+        Takes::Words if verb_before_code(magic, &call.args).is_some() => return None,
+        Takes::Words => {
+            let words = split_words(&call.args, &call.name, &command).ok()?;
+            let read = command.no_binary_name(true).try_get_matches_from(words);
+            read.is_err_and(|error| error.kind() == ErrorKind::DisplayHelp)
+        }
     };
-    Ok((magic, matches, call))
+    asks.then_some(magic)
+}
+
+/// Names of the arguments that are missing.
+fn missing(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::Strings(names) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            let name = |name: &String| name.replace(['<', '>'], "").replace("...", "…");
+            Some(names.iter().map(name).collect::<Vec<_>>().join(" and "))
+        }
+        _ => None,
+    }
+}
+
+/// A command as an option's value, whose further words were taken for others: they belong into quotes.
+fn unquoted(error: &clap::Error, verb: &Command, words: &[String]) -> Option<String> {
+    let is_of_others = match error.kind() {
+        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument => true,
+        ErrorKind::ValueValidation => {
+            error.get(ContextKind::InvalidValue) == Some(&ContextValue::String("{n}".to_owned()))
+        }
+        _ => false,
+    };
+    let takes_command = |argument: &&Arg| {
+        let names = argument.get_value_names().unwrap_or_default();
+        names.iter().any(|name| name.as_str() == "COMMAND")
+    };
+    let option = verb.get_arguments().find(takes_command)?.get_long()?;
+    let at = words
+        .iter()
+        .position(|word| *word == format!("--{option}"))?;
+    let behind = words.get(at + 1..).filter(|behind| behind.len() > 1)?;
+    let whole = behind.join(" ");
+    (is_of_others && !behind[0].contains(char::is_whitespace))
+        .then(|| format!("a command stands in quotes: `--{option} '{whole}'`"))
 }
 
 fn percent(call: &MagicCall) -> &'static str {
@@ -342,6 +421,14 @@ pub(super) fn refused(error: &clap::Error, name: &str) -> Report {
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first);
+    if let Some(number) = error.source().and_then(|source| source.downcast_ref()) {
+        let number: &ParseIntError = number;
+        let what = what.strip_suffix(&format!(": {number}")).unwrap_or(what);
+        return Report::usage(format!("%{name}: {what}")).hint(match number.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "the number is too large",
+            _ => "it is a whole number",
+        });
+    }
     let report = Report::usage(format!("%{name}: {what}"));
     if let Some(ContextValue::String(hint)) = error.get(ContextKind::Custom) {
         return report.hint(hint.as_str());

@@ -88,7 +88,7 @@ Tab        completes names, fields, methods, paths, magics and their options
 /// Columns of help texts, on any terminal that is not narrower.
 const WIDTH: usize = 78;
 
-fn explain(magic: &Declared) -> String {
+pub(super) fn explain(magic: &Declared) -> String {
     let command = magic.command();
     let name = format!("%{}", command.get_name());
     let mut text = match (magic.takes, magic.has_cell_form) {
@@ -129,12 +129,33 @@ fn says_its_usage(command: &Command) -> bool {
     command.clone().render_usage().to_string().contains('%')
 }
 
+/// Keeps clap from taking a `{n}` of ours for the end of a line.
+const APART: &str = "{\u{2060}n}";
+
 fn page(command: &Command, name: &str) -> String {
     let mut command = command
         .clone()
+        .mut_args(
+            |argument| match argument.get_help().map(ToString::to_string) {
+                Some(help) => argument.help(help.replace("{n}", APART)),
+                None => argument,
+            },
+        )
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .bin_name(name)
         .term_width(WIDTH);
-    command.render_help().to_string().trim_end().to_owned()
+    let page = command.render_help().to_string().replace(APART, "{n}");
+    page.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_is_no_end_of_a_line() {
+        let text = explain(find("pool").expect("a magic"));
+        assert!(text.contains("`{n}` stands for"), "{text}");
+    }
 }

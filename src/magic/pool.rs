@@ -65,7 +65,8 @@ struct Start {
     /// how many engines; as many as cores without it
     #[arg(short = 'n', value_name = "N", allow_hyphen_values = true)]
     size: Option<i64>,
-    /// what starts the engines of an MPI pool: `mpiexec` without it; `{n}` stands for their number
+    /// what starts the engines of an MPI pool: `mpiexec` without it; `{n}` stands for their number, and `-n {n}`
+    /// is added where there is none
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
     launcher: Option<String>,
     /// what to call it: p0, p1, … without it

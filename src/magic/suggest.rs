@@ -18,10 +18,22 @@ const ALIASES: [(&str, &str); 12] = [
     ("engines", "pool"),
 ];
 
+/// Words for what a magic does; too short, or too near to a magic's name, to be the meaning of a mistyped one.
+const TOPICS: [(&str, &str); 5] = [
+    ("mpi", "pool"),
+    ("mpiexec", "pool"),
+    ("redis", "store"),
+    ("ps", "children"),
+    ("log", "logs"),
+];
+
 /// The magic that a mistyped or foreign name most likely means.
 pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let foreign = ALIASES.iter().map(|(alias, _)| *alias);
     let alias = |meant: &str| ALIASES.iter().find(|(alias, _)| *alias == meant);
+    if let Some((_, name)) = TOPICS.iter().find(|(topic, _)| *topic == typed) {
+        return Some(name);
+    }
     if let Some((_, name)) = alias(typed) {
         return Some(name);
     }
@@ -31,7 +43,7 @@ pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{ALIASES, magic};
+    use super::{ALIASES, TOPICS, magic};
 
     #[test]
     fn the_names_of_other_programs_lead_to_ours() {
@@ -39,7 +51,8 @@ mod tests {
         assert_eq!(magic("qit", ["wait", "quit"]), Some("quit"));
         assert_eq!(magic("exi", ["edit", "quit"]), Some("quit"));
         assert_eq!(magic("q", ["quit"]), Some("quit"));
-        for (alias, name) in ALIASES {
+        assert_eq!(magic("mpa", ["map", "opt"]), Some("map"));
+        for (alias, name) in ALIASES.into_iter().chain(TOPICS) {
             assert!(crate::magic::find(name).is_some(), "{alias} → {name}");
             assert!(crate::magic::find(alias).is_none(), "{alias} is a magic");
         }

@@ -1,6 +1,7 @@
 //! What users type, and the plain records that magics make of it. Nothing runs.
 
 mod moving;
+mod refused;
 
 use std::time::Duration;
 

@@ -238,6 +238,11 @@ pub enum MpiCause {
     LauncherWords {
         text: String,
     },
+    /// They have a number of engines of their own: `-n 2`.
+    LauncherCounts {
+        launcher: String,
+        count: String,
+    },
     /// It does not compile; what the compiler says.
     Refused {
         program: String,

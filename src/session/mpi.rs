@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use super::crew::{Awaited, Crew};
 use super::{Failed, Session, explain};
 use crate::c::Stop;
-use crate::c::mpi::{Mpi, MpiError, Surroundings, prepare};
+use crate::c::mpi::{Mpi, MpiError, Surroundings, own_count, prepare};
 use crate::compiler::toolchain::cache_dir;
 use crate::outcome::{Doing, ErrorKind, MpiCause, Report, Sink};
 use crate::pool::MpiStart;
@@ -25,6 +25,10 @@ impl Session {
             })),
         });
         let words = words.transpose()?;
+        if let (Some(text), Some(count)) = (launcher, words.as_deref().and_then(own_count)) {
+            let launcher = text.to_owned();
+            return Err(Report::usage(MpiCause::LauncherCounts { launcher, count }).into());
+        }
         let variables = self.environment_variables();
         let around = Surroundings {
             environment: self.environment(),

@@ -185,6 +185,25 @@ fn command(words: &[String], version: &str, root: bool) -> Vec<String> {
     command
 }
 
+/// A number of processes among a launcher's words, which would meet the one of the pool: `-n 2`.
+pub fn own_count(words: &[String]) -> Option<String> {
+    const OPTIONS: [&str; 5] = ["-n", "-np", "--n", "--np", "--ntasks"];
+    if words.iter().any(|word| word.contains("{n}")) {
+        return None;
+    }
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let of = |(at, word): (usize, &String)| {
+        let next = words.get(at + 1).map(String::as_str).unwrap_or_default();
+        if OPTIONS.contains(&word.as_str()) && is_number(next) {
+            return Some(format!("{word} {next}"));
+        }
+        let (option, value) = word.split_once('=').unwrap_or((word, ""));
+        let joined = word.strip_prefix("-n").is_some_and(is_number);
+        (joined || OPTIONS.contains(&option) && is_number(value)).then(|| word.clone())
+    };
+    words.iter().enumerate().find_map(of)
+}
+
 fn is_open_mpi(version: &str) -> bool {
     version.contains("Open MPI") || version.contains("OpenRTE")
 }
@@ -334,6 +353,22 @@ mod tests {
             told("mpirun --nooversubscribe -n {n} numactl -l", OPEN, true),
             "mpirun --allow-run-as-root --nooversubscribe -n {n} numactl -l"
         );
+    }
+
+    #[test]
+    fn a_launcher_has_no_number_of_its_own() {
+        for (text, found) in [
+            ("mpiexec.mpich -n 2", Some("-n 2")),
+            ("mpirun --host a:2 -np 4", Some("-np 4")),
+            ("srun --ntasks=3 --mpi=pmix", Some("--ntasks=3")),
+            ("srun -n3", Some("-n3")),
+            ("mpiexec -n {n}", None),
+            ("mpirun -n {n} numactl -n 0", None),
+            ("mpirun -n", None),
+            ("srun --nodes=2", None),
+        ] {
+            assert_eq!(own_count(&words(text)).as_deref(), found, "{text}");
+        }
     }
 
     #[test]

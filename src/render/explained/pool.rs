@@ -44,6 +44,9 @@ fn mpi_what(cause: &MpiCause) -> String {
             )
         }
         MpiCause::LauncherWords { text } => format!("`--launcher '{text}'` is no command"),
+        MpiCause::LauncherCounts { launcher, count } => format!(
+            "`{count}` of `--launcher '{launcher}'` would meet the pool's own number of engines"
+        ),
         MpiCause::Refused { program, says } => {
             format!("`{program}` does not compile what engines need to reach MPI: {says}")
         }
@@ -73,6 +76,10 @@ fn mpi_hint(cause: &MpiCause) -> String {
             .to_owned(),
         MpiCause::LauncherWords { .. } => {
             "as in a shell: `--launcher 'mpiexec.mpich -n {n}'`; `{n}` is the number of engines".to_owned()
+        }
+        MpiCause::LauncherCounts { launcher, count } => {
+            let option = count.trim_end_matches(|c: char| c.is_ascii_digit());
+            format!("write `{{n}}` for it: `--launcher '{}'`", launcher.replacen(count, &format!("{option}{{n}}"), 1))
         }
         MpiCause::Refused { .. } => {
             "does it compile a program of yours with `#include <mpi.h>`? `%env MPICC=…` names another".to_owned()
