@@ -36,7 +36,8 @@ fn openssl(folder: &Path, words: &str) {
     assert!(output.status.success(), "openssl {words}: {why}");
 }
 
-/// An authority in `ca.crt`, and what it has signed: `server.crt` for `localhost`, `client.crt` for who connects.
+/// An authority in `ca.crt`, and what it has signed: `server.crt` for `localhost`, `client.crt` for who connects, and
+/// `expired.crt`, which was good until yesterday.
 fn certificates(folder: &Path) {
     let new =
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt";
@@ -46,7 +47,7 @@ fn certificates(folder: &Path) {
         "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
     )
     .unwrap();
-    for name in ["server", "client"] {
+    for (name, days) in [("server", 2), ("client", 2), ("expired", -1)] {
         openssl(
             folder,
             &format!(
@@ -56,7 +57,7 @@ fn certificates(folder: &Path) {
         openssl(
             folder,
             &format!(
-                "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.crt"
+                "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {days} -extfile names -out {name}.crt"
             ),
         );
     }
@@ -221,6 +222,19 @@ fn tls_is_for_the_authority_that_is_named() {
         server.file("names")
     ));
     assert!(why.contains("certificate"), "{why}");
+}
+
+#[test]
+fn tls_knows_no_server_by_a_certificate_that_is_over() {
+    let expired = "--tls-cert-file expired.crt --tls-key-file expired.key";
+    let server = Guarded::start(true, &["--tls-auth-clients no", expired]);
+    let at = format!("rediss://localhost:{}", server.port);
+    let (_, why) = refused(&format!("{at}?ca={}", server.file("ca.crt")));
+    assert!(why.contains("certificate: Expired"), "{why}");
+    // Nor is there a way around it.
+    for word in ["?ssl_cert_reqs=none", "#insecure"] {
+        refused(&format!("{at}{word}"));
+    }
 }
 
 #[test]
