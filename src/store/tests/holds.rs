@@ -363,7 +363,7 @@ fn those_who_leave_a_barrier_together_do_not_miss_each_other() {
             other => panic!("{other:?} on {}", place.name),
         };
         let all: Vec<_> = (0..3)
-            .map(|rank| place.waits(barrier("b", 4, rank, Some(700))))
+            .map(|rank| place.waits(barrier("b", 4, rank, Some(2000))))
             .collect();
         for one in all {
             assert_eq!(ranks(one.join().unwrap()), [0, 1, 2], "{}", place.name);
