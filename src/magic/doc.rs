@@ -60,8 +60,89 @@ fn unknown(name: &str, instead: &[String]) -> Report {
         true => path.as_str(),
         false => path.rsplit("::").next().unwrap_or(path),
     });
+    if let Some(ours) = of_mpi(name) {
+        return report.hint(format!("did you mean `comm::{ours}`?"));
+    }
     match nearest(name, known) {
         Some(near) => report.hint(format!("did you mean `{near}`?")),
         None => report.hint("`?Vec::push`, `?println!` and `?x` for a variable are looked up; for magics it is `%help`"),
+    }
+}
+
+/// What MPI's calls are here, by their names in C and in mpi4py: `comm::Bcast`, `MPI_Allreduce`.
+fn of_mpi(name: &str) -> Option<&'static str> {
+    const NAMES: [(&str, &str); 20] = [
+        ("bcast", "broadcast"),
+        ("allreduce", "all_reduce"),
+        ("allgather", "all_gather"),
+        ("alltoall", "all_to_all"),
+        ("reducescatter", "reduce_scatter"),
+        ("waitall", "wait_all"),
+        ("waitany", "wait_any"),
+        ("waitsome", "wait_some"),
+        ("testall", "test_all"),
+        ("testany", "test_any"),
+        ("testsome", "test_some"),
+        ("getrank", "rank"),
+        ("commrank", "rank"),
+        ("getsize", "size"),
+        ("commsize", "size"),
+        ("commsplit", "split"),
+        ("ssend", "send"),
+        ("bsend", "send"),
+        ("rsend", "send"),
+        ("sendrecvreplace", "sendrecv_replace"),
+    ];
+    // Those that differ in capitals alone.
+    const SAME: [&str; 18] = [
+        "send",
+        "recv",
+        "isend",
+        "irecv",
+        "sendrecv",
+        "probe",
+        "iprobe",
+        "mprobe",
+        "barrier",
+        "gather",
+        "scatter",
+        "reduce",
+        "scan",
+        "exscan",
+        "split",
+        "rank",
+        "size",
+        "broadcast",
+    ];
+    let name = name.split('(').next().unwrap_or_default();
+    let bare = name
+        .strip_prefix("comm::")
+        .or_else(|| name.strip_prefix("MPI_"))?;
+    let bare = bare
+        .trim_start_matches("MPI_")
+        .to_lowercase()
+        .replace('_', "");
+    let other = NAMES.iter().find(|(theirs, _)| *theirs == bare);
+    let same = || SAME.into_iter().find(|same| *same == bare);
+    other.map(|(_, ours)| *ours).or_else(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_mpi;
+
+    #[test]
+    fn names_of_mpi_lead_to_ours() {
+        for (name, ours) in [
+            ("comm::bcast", Some("broadcast")),
+            ("comm::Allreduce", Some("all_reduce")),
+            ("MPI_Alltoall", Some("all_to_all")),
+            ("comm::Send", Some("send")),
+            ("MPI_Comm_rank", Some("rank")),
+            ("comm::nonsense", None),
+            ("bcast", None),
+        ] {
+            assert_eq!(of_mpi(name), ours, "{name}");
+        }
     }
 }

@@ -110,12 +110,12 @@ impl Magic for Store {
             }
             Some(Verb::Set) => set(call.text, session),
             Some(Verb::Del { keys }) => {
-                let first = keys[0].clone();
-                match session.store(&Asked::Delete { keys }) {
-                    Reply::Count(0) => return Err(no_key(&first, session).into()),
+                let there = self::keys(session);
+                let asked = Asked::Delete { keys: keys.clone() };
+                match session.store(&asked) {
+                    Reply::Count(0) => return Err(no_key(&keys[0], session).into()),
                     Reply::Count(count) => {
-                        let keys = if count == 1 { "key" } else { "keys" };
-                        sink.send(Event::Text(format!("deleted {count} {keys}")));
+                        sink.send(Event::Text(deleted(count, &keys, &there)));
                     }
                     other => return Err(refused(&other).into()),
                 }
@@ -165,7 +165,9 @@ impl Magic for Store {
                 Ok(())
             }
             Some(Verb::Other(words)) => match words.as_slice() {
-                [pattern] if nearest(pattern, VERBS).is_none() => list(pattern, session, sink),
+                [pattern] if meant(pattern).is_none() => list(pattern, session, sink),
+                // A key may be called as a verb is.
+                [pattern] if !matching(pattern, session).is_empty() => list(pattern, session, sink),
                 words => Err(unknown(words).into()),
             },
         }
@@ -213,16 +215,57 @@ fn refused(reply: &Reply) -> Report {
 fn unknown(words: &[String]) -> Report {
     let word = words.first().map_or("", String::as_str);
     let report = Report::usage(format!("%store: there is no `%store {word}`"));
-    match nearest(word, VERBS) {
+    match meant(word) {
+        Some("") => report.hint("`%store` lists what it has"),
         Some(verb) => report.hint(format!("did you mean {verb}?")),
         None => report.hint("`%help store` shows how it is written"),
     }
 }
 
+/// What others call a verb; the empty one lists.
+const ALIASES: [(&str, &str); 7] = [
+    ("ls", ""),
+    ("lst", ""),
+    ("list", ""),
+    ("keys", ""),
+    ("rm", "del"),
+    ("delete", "del"),
+    ("remove", "del"),
+];
+
+/// The verb that a word most likely means.
+fn meant(word: &str) -> Option<&'static str> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == word);
+    alias.map_or_else(|| nearest(word, VERBS), |(_, verb)| Some(*verb))
+}
+
+/// What was deleted, by name where that was not all.
+fn deleted(count: u64, asked: &[String], there: &[String]) -> String {
+    let quoted = |names: Vec<&String>| {
+        let names = names.into_iter().map(|name| format!("`{name}`"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let noun = if count == 1 { "key" } else { "keys" };
+    let (gone, missing): (Vec<_>, Vec<_>) = asked.iter().partition(|key| there.contains(key));
+    match missing.is_empty() {
+        true => format!("deleted {count} {noun}"),
+        false => format!(
+            "deleted {count} {noun}, {}; the store has no {}",
+            quoted(gone),
+            quoted(missing)
+        ),
+    }
+}
+
 /// The names of all keys.
 fn keys(session: &mut Session) -> Vec<String> {
+    matching("*", session)
+}
+
+/// The names of the keys that a pattern means.
+fn matching(pattern: &str, session: &mut Session) -> Vec<String> {
     let all = Asked::Keys {
-        pattern: "*".to_owned(),
+        pattern: pattern.to_owned(),
         details: false,
     };
     match session.store(&all) {
@@ -283,6 +326,20 @@ fn watch(key: &str, session: &mut Session, sink: &mut dyn Sink) -> Done {
         Reply::Value(value) => value,
         other => return Err(refused(&other).into()),
     };
+    if seen.is_none() && key.contains(['*', '?', '[']) {
+        let what = format!("%store: `watch` shows one key, and `{key}` is a pattern");
+        let report = Report::usage(what);
+        return Err(match matching(key, session).as_slice() {
+            [] => {
+                report.hint("no key matches it now; one that is yet to come is watched by its name")
+            }
+            keys => report.hint(format!(
+                "it matches {}",
+                keys[..keys.len().min(5)].join(", ")
+            )),
+        }
+        .into());
+    }
     loop {
         let text = match &seen {
             Some(json) => Cow::Owned(plain(json)),
@@ -369,7 +426,31 @@ fn what(entry: &Entry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::first_word;
+    use super::{deleted, first_word, meant};
+
+    #[test]
+    fn what_was_deleted_is_named_where_that_was_not_all() {
+        let names =
+            |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+        let (asked, there) = (names(&["x", "y"]), names(&["w", "x"]));
+        assert_eq!(
+            deleted(1, &asked, &there),
+            "deleted 1 key, `x`; the store has no `y`"
+        );
+        assert_eq!(deleted(2, &asked, &asked), "deleted 2 keys");
+    }
+
+    #[test]
+    fn words_of_others_mean_our_verbs() {
+        for (word, verb) in [
+            ("lst", Some("")),
+            ("delete", Some("del")),
+            ("gte", Some("get")),
+            ("job:*", None),
+        ] {
+            assert_eq!(meant(word), verb, "{word}");
+        }
+    }
 
     #[test]
     fn keys_may_stand_in_quotes_and_values_are_as_written() {

@@ -104,6 +104,9 @@ fn wrong_type(key: &str, wanted: &str, json: &str, why: &serde_json::Error) -> !
         wanted: short(wanted),
         found,
     };
+    let why = why.to_string();
+    // A value is one line, of which the beginning is shown.
+    let why = why.split(" at line ").next().unwrap_or_default();
     panic!("{trouble} ({why})")
 }
 
