@@ -13,6 +13,8 @@ use super::{Style, text};
 const NARROWEST_TEXT: usize = 6;
 /// A text column that is cut to less makes others give way.
 const USEFUL_TEXT: usize = 10;
+/// What is whole is still not wider than this.
+const WIDEST_WHOLE: usize = 40;
 
 const BORDERS: TableStyle = TableStyle::new()
     .top_border(LineStyle::new('┌', '─', '┬', '┐'))
@@ -33,6 +35,8 @@ struct Column {
     cells: Vec<String>,
     /// Right-aligned, and only its head may be cut.
     numbers: bool,
+    /// Its words say nothing when they are cut.
+    whole: bool,
 }
 
 impl Column {
@@ -52,6 +56,8 @@ impl Column {
     fn useful(&self) -> usize {
         if self.numbers {
             self.natural()
+        } else if self.whole {
+            self.natural().min(WIDEST_WHOLE)
         } else {
             self.natural().min(USEFUL_TEXT)
         }
@@ -60,6 +66,8 @@ impl Column {
     fn least(&self) -> usize {
         if self.numbers {
             self.body().max(1)
+        } else if self.whole {
+            self.natural().min(WIDEST_WHOLE)
         } else {
             self.natural().min(NARROWEST_TEXT)
         }
@@ -78,6 +86,7 @@ impl Grid {
                 head: head.to_owned(),
                 cells,
                 numbers,
+                whole: false,
             });
         }
     }
@@ -85,6 +94,13 @@ impl Grid {
     /// Columns that the uncut table takes, borders included.
     pub(crate) fn width(&self) -> usize {
         total(&self.columns.iter().map(Column::natural).collect::<Vec<_>>())
+    }
+
+    /// Words of these columns are not cut while those of others can be.
+    pub(crate) fn keep_whole(&mut self, heads: &[&str]) {
+        for column in &mut self.columns {
+            column.whole |= heads.contains(&column.head.as_str());
+        }
     }
 
     /// Leaves out columns until the others fit into `room`, in the order of `heads`: the least useful first.

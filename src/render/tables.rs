@@ -1,11 +1,34 @@
 //! Listings of magics: typed fields to aligned columns. How a table fits the terminal is the grid's matter.
 
-use super::grid::Grid;
+use super::grid::{Grid, no_room};
 use super::{Style, text, units};
 use crate::outcome::{Field, Rows, Table};
 
 /// Rows shown of a listing; more would only push the beginning off the screen.
 const MOST_ROWS: usize = 500;
+
+/// How a listing becomes narrow.
+struct Narrow {
+    /// The head of its first column.
+    first: &'static str,
+    /// Columns whose words are not cut.
+    whole: &'static [&'static str],
+    /// Columns that go before those are cut, the least useful first.
+    goes: &'static [&'static str],
+}
+
+const NARROW: [Narrow; 2] = [
+    Narrow {
+        first: "child",
+        whole: &["child", "state", "end"],
+        goes: &["restarts", "memory", "cpu", "pid"],
+    },
+    Narrow {
+        first: "pool",
+        whole: &["state"],
+        goes: &["memory", "busy", "tasks"],
+    },
+];
 
 /// The listing of a magic.
 pub(crate) fn table(table: &Table, style: &Style) -> String {
@@ -43,7 +66,15 @@ pub(crate) fn table(table: &Table, style: &Style) -> String {
     let is_failure = |field: &Field| matches!(field, Field::Failure(_));
     let failed = shown.iter().map(|row| row.iter().any(is_failure));
     grid.failed = failed.collect();
+    let narrow = NARROW
+        .iter()
+        .find(|narrow| table.columns.first() == Some(&narrow.first));
+    let gone = narrow.map_or_else(Vec::new, |narrow| {
+        grid.keep_whole(narrow.whole);
+        grid.give_way(narrow.goes, style.width)
+    });
     out.push_str(&grid.draw(style));
+    out.push_str(&no_room(&gone, style));
     if shown.len() < table.rows.len() {
         let left_out = (table.rows.len() - shown.len()) as u64;
         out.push_str(&style.spell(format!("… {} more rows\n", units::count(left_out))));
@@ -170,6 +201,73 @@ pool p0
 note: no room for busy, memory
 ";
         assert_eq!(table(&pools(), &Style::plain(40)), cut);
+    }
+
+    #[test]
+    fn how_children_ended_is_whole_and_lesser_columns_go() {
+        let text = |word: &str| Field::Text(word.to_owned());
+        let children = Table {
+            title: None,
+            columns: vec![
+                "child",
+                "pid",
+                "state",
+                "end",
+                "cpu",
+                "memory",
+                "run time",
+                "restarts",
+                "last line",
+            ],
+            rows: vec![
+                vec![
+                    text("worker.0"),
+                    text("123456"),
+                    Field::Failure("failed".to_owned()),
+                    text("exit 1"),
+                    Field::Seconds(0.0),
+                    Field::Empty,
+                    Field::Seconds(2.0),
+                    Field::Count(2),
+                    text("a line that is long enough to be cut"),
+                ],
+                vec![
+                    text("worker.1"),
+                    text("123457"),
+                    text("restarting"),
+                    text("SIGSEGV"),
+                    Field::Seconds(0.0),
+                    Field::Bytes(12_300_000),
+                    Field::Seconds(2.0),
+                    Field::Empty,
+                    text("a"),
+                ],
+            ],
+        };
+        let drawn = table(&children, &Style::plain(80));
+        for whole in ["worker.1", "restarting", "exit 1", "SIGSEGV", "a line th"] {
+            assert!(drawn.contains(whole), "{drawn}");
+        }
+        assert!(
+            drawn.contains("note: no room for restarts, memory"),
+            "{drawn}"
+        );
+        assert!(drawn.lines().all(|line| text::width(line) <= 80), "{drawn}");
+        let pools = Table {
+            title: None,
+            columns: vec!["pool", "engine", "pid", "state", "tasks", "busy", "memory"],
+            rows: vec![vec![
+                text("p0 *"),
+                Field::Count(0),
+                text("123456"),
+                text("dead: ended by MPI with engine 1"),
+                Field::Count(5),
+                Field::Seconds(1.0),
+                Field::Bytes(12_300_000),
+            ]],
+        };
+        let drawn = table(&pools, &Style::plain(80));
+        assert!(drawn.contains("ended by MPI with engine 1"), "{drawn}");
     }
 
     #[test]

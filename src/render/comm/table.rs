@@ -17,7 +17,11 @@ pub(crate) fn table(report: &CommReport, style: &Style) -> String {
     let together: u64 = each(report).map(|(.., one)| one.collective_bytes).sum();
     let pool = &report.pool;
     if messages == 0 && together == 0 && report.unreceived.is_empty() {
-        return format!("the ranks of {pool} have sent each other nothing\n");
+        let ranks = &report.ranks;
+        return match report.table.traffic.len().max(1) > ranks.len() {
+            true => format!("{} sent nothing on {pool}\n", has(ranks)),
+            false => format!("the ranks of {pool} have sent each other nothing\n"),
+        };
     }
     let mut title = format!(
         "{pool}: {} of {} sent",
@@ -41,15 +45,35 @@ pub(crate) fn table(report: &CommReport, style: &Style) -> String {
     out
 }
 
-/// What each shown rank has sent to each other one.
+/// `rank 0 has`, `ranks 0 and 1 have`
+fn has(ranks: &[Rank]) -> String {
+    let verb = if ranks.len() == 1 { "has" } else { "have" };
+    format!("{} {verb}", super::named(ranks))
+}
+
+/// Those to whom the shown ranks may have sent: all of the pool.
+fn receivers(report: &CommReport) -> Vec<Rank> {
+    let widest = report.table.traffic.iter().map(Vec::len).max();
+    let all = (0..u32::try_from(widest.unwrap_or_default()).unwrap_or(u32::MAX)).map(Rank);
+    let mut all: Vec<Rank> = all.chain(report.ranks.iter().copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// What each shown rank has sent to each one of the pool.
 pub(crate) fn each(report: &CommReport) -> impl Iterator<Item = (Rank, Rank, CommTraffic)> {
     let cell = |from: &Rank, to: &Rank| {
         let row = report.table.traffic.get(from.0 as usize)?;
         let one = row.get(to.0 as usize)?;
         Some((*from, *to, *one))
     };
-    let row = move |from: Rank| report.ranks.iter().filter_map(move |to| cell(&from, to));
-    report.ranks.iter().copied().flat_map(row)
+    let receivers = receivers(report);
+    let row = move |from: &Rank| {
+        let cells = receivers.iter().filter_map(|to| cell(from, to));
+        cells.collect::<Vec<_>>()
+    };
+    report.ranks.iter().flat_map(row)
 }
 
 /// A row per sender, a column per receiver.
@@ -58,7 +82,7 @@ fn matrix(report: &CommReport) -> Grid {
     let ranks = &report.ranks;
     let senders = ranks.iter().map(|rank| format!("rank {rank}"));
     grid.push("from", false, senders.collect());
-    for to in ranks {
+    for to in &receivers(report) {
         let column = ranks.iter().map(|from| {
             let found = each(report).find(|(one, other, _)| one == from && other == to);
             let one = found.map_or_else(CommTraffic::default, |(.., one)| one);

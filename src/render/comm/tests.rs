@@ -271,6 +271,23 @@ fn many_ranks_are_listed_in_pairs() {
 }
 
 #[test]
+fn of_chosen_ranks_all_receivers_are_shown() {
+    let mut one = report(3);
+    one.ranks = vec![Rank(0)];
+    let drawn = table(&one, &Style::plain(80));
+    assert!(drawn.contains("p0: 3 messages of 24 B sent"), "{drawn}");
+    assert!(
+        drawn.contains("to 2") && !drawn.contains("rank 1"),
+        "{drawn}"
+    );
+    one.table.traffic[0].fill(CommTraffic::default());
+    assert_eq!(
+        table(&one, &Style::plain(80)),
+        "rank 0 has sent nothing on p0\n"
+    );
+}
+
+#[test]
 fn who_is_in_which_call_stands_with_its_line() {
     let at = |ranks: &[u32], name: &'static str, comm: u32, number: u64| CommAt {
         ranks: ranks.iter().copied().map(Rank).collect(),

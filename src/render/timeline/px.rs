@@ -12,6 +12,8 @@ use crate::render::{Style, text, units};
 
 /// Columns of the shares at the right.
 const SHARES: usize = 5;
+/// What stands behind them where a rank has failed.
+const FAILED: &str = " failed";
 
 /// What a moment of an engine's was, in the order in which columns prefer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +118,12 @@ fn title(timeline: &PxTimeline) -> [String; 3] {
 /// The chart, its axis, and what its looks mean.
 pub(crate) fn chart(timeline: &PxTimeline, style: &Style) -> String {
     let all = span(timeline).as_secs_f64();
-    let columns = style.width.saturating_sub(LABEL + FRAME + SHARES).max(1);
+    let mark = match timeline.lanes.iter().any(|lane| lane.failed) {
+        true => FAILED.len(),
+        false => 0,
+    };
+    let room = style.width.saturating_sub(LABEL + FRAME + SHARES + mark);
+    let columns = room.max(1);
     let mut out = style.spell(text::fold(&title(timeline), " · ", "", style.width)) + "\n";
     out.push_str(&style.spell(format!("engine ┌{}┐ waits\n", "─".repeat(columns))));
     let mut seen = Vec::new();
@@ -126,7 +133,7 @@ pub(crate) fn chart(timeline: &PxTimeline, style: &Style) -> String {
         let drawn: String = cells.iter().map(|is| is.glyph(style.unicode)).collect();
         let border = style.spell("│".to_owned());
         let failed = if lane.failed {
-            style.failure(" failed")
+            style.failure(FAILED)
         } else {
             String::new()
         };
@@ -315,13 +322,13 @@ engine ┌────────────────────┐ waits
      1 │█████▒▒▒▒▒          │   0 % failed
        └┬─────────┬────────┬┘
 ";
-        let drawn = chart(&sample(), &Style::plain(35));
+        let drawn = chart(&sample(), &Style::plain(42));
         assert!(drawn.contains(shown), "{drawn}");
         assert!(drawn.contains("█ computes"), "{drawn}");
         for width in [40, 80, 200] {
             let drawn = chart(&sample(), &Style::plain(width));
-            let fits = |line: &&str| text::width(line) > width && !line.ends_with("failed");
-            assert_eq!(drawn.lines().find(fits), None, "{drawn}");
+            let is_wide = |line: &&str| text::width(line) > width;
+            assert_eq!(drawn.lines().find(is_wide), None, "{drawn}");
         }
     }
 
