@@ -89,12 +89,14 @@ fn children_at_the_prompt() {
             "%spawn --restart always --detach -- sleep 1",
             "cannot be used with",
         ),
-        ("%spawn", "required"),
+        ("%spawn", "%spawn needs PROGRAM"),
         ("%logs x", "there is no child `x`"),
         ("%logs s -n x", "not a number of lines"),
-        ("%stop", "required"),
+        ("%stop", "%stop needs NAME"),
+        ("%children s x", "there is no child `x`"),
+        ("%logs s x", "there is no child `x`"),
         ("%stop s --grace -1", "not a time in seconds"),
-        ("%wait s --timeout 0.1", "s.0, s.1"),
+        ("%wait s --timeout 0.1", "not over within 0.1 s: s.0, s.1"),
     ] {
         contains(&session.cell(cell), &["error", told]);
     }
@@ -108,6 +110,18 @@ fn children_at_the_prompt() {
     contains(&session.cell("%stop s"), &["s: 2 children stopped"]);
     proc::there_are(0, "86001");
     contains(&session.cell("%stop s"), &["no child runs"]);
+
+    // Those that are over are listed by name, and forgotten when that is wanted.
+    let listed = session.cell("%children s.1");
+    assert!(
+        listed.contains("s.1") && !listed.contains("s.0"),
+        "{listed}"
+    );
+    contains(&session.cell("%children s --clear"), &["forgot 2 children"]);
+    contains(
+        &session.cell("%logs s"),
+        &["error", "there is no child `s`"],
+    );
 
     // Following ends with the child, and with Ctrl-C.
     session.cell("%spawn -q --name f -- sh -c 'echo one; sleep 0.5; echo two'");
@@ -162,6 +176,12 @@ fn what_does_not_end_by_itself_is_ended() {
     );
     proc::there_are(1, "86005");
     contains(&session.cell("%logs on"), &["[stdout:on] hello"]);
+    // Nobody waits for it who has not named it.
+    session.cell("%children --clear");
+    contains(
+        &session.cell("%wait"),
+        &["error", "on may run on after it", "`%wait on`"],
+    );
     session.cell("%spawn --name off -n 4 -- sh -c 'setsid sleep 86006 & exec sleep 86006'");
     proc::there_are(8, "86006");
     session.signal(Signal::SIGKILL);

@@ -17,6 +17,7 @@ use super::census::Census;
 use super::launch::{NotStarted, Program};
 use super::machine::Restart;
 use super::named::chosen;
+use super::one::One;
 use crate::outcome::{About, ChildLine, ChildState};
 use crowd::Crowd;
 pub use crowd::{MOST, Taken};
@@ -155,18 +156,23 @@ impl Supervisor {
         self.crowd().lossy = lossy;
     }
 
-    /// From now on only what children of this name print is shown, also of quiet ones; gives their last lines before that.
-    pub fn follow(&self, name: &str, lines: usize) -> Vec<(String, Vec<ChildLine>)> {
+    /// From now on only what children of these names print is shown, also of quiet ones; gives their last lines before
+    /// that.
+    pub fn follow(&self, names: &[&str], lines: usize) -> Vec<(String, Vec<ChildLine>)> {
         let mut crowd = self.crowd();
-        crowd.only = Some(name.to_owned());
-        // What waits to be shown is among the last lines.
-        crowd.drop_lines(name);
-        crowd.last_lines(name, lines)
+        crowd.only = names.iter().map(ToString::to_string).collect();
+        let mut printed = Vec::new();
+        for name in names {
+            // What waits to be shown is among the last lines.
+            crowd.drop_lines(name);
+            printed.extend(crowd.last_lines(name, lines));
+        }
+        printed
     }
 
     /// What all children print is shown again.
     pub fn follow_none(&self) {
-        self.crowd().only = None;
+        self.crowd().only.clear();
     }
 
     /// Starts children, all of them or none.
@@ -187,11 +193,11 @@ impl Supervisor {
         crowd.children.iter().map(|one| one.name.clone()).collect()
     }
 
-    /// Those that a name means, or all, as they are now.
-    pub fn statuses(&self, wanted: &str) -> Vec<Status> {
+    /// Those that one of these names means as they are now, in the order of their starts.
+    pub fn statuses(&self, wanted: &[&str]) -> Vec<Status> {
         let crowd = self.crowd();
-        let all = crowd.children.iter();
-        let mut all = { all }.filter(|one| chosen(wanted, &one.name)).peekable();
+        let is_wanted = |one: &&One| wanted.iter().any(|name| chosen(name, &one.name));
+        let mut all = crowd.children.iter().filter(is_wanted).peekable();
         if all.peek().is_none() {
             return Vec::new();
         }
@@ -209,11 +215,31 @@ impl Supervisor {
         all.map(|one| (one.name.clone(), one.state())).collect()
     }
 
-    /// Those that end with the session and have not ended.
-    pub fn running(&self) -> usize {
+    /// Those of a name that live on when the session ends.
+    pub fn detached(&self, wanted: &str) -> Vec<String> {
         let crowd = self.crowd();
-        let lives = |one: &&super::one::One| !one.state().is_over() && one.prints_to.is_none();
-        crowd.children.iter().filter(lives).count()
+        let lives_on = |one: &&One| one.prints_to.is_some() && chosen(wanted, &one.name);
+        let all = crowd.children.iter().filter(lives_on);
+        all.map(|one| one.name.clone()).collect()
+    }
+
+    /// Forgets those that one of these names means and that are over; how many there were.
+    pub fn forget(&self, wanted: &[&str]) -> usize {
+        let mut crowd = self.crowd();
+        let before = crowd.children.len();
+        crowd.children.retain(|one| {
+            let is_wanted = wanted.iter().any(|name| chosen(name, &one.name));
+            !(is_wanted && one.state().is_over())
+        });
+        before - crowd.children.len()
+    }
+
+    /// Names of those that end with the session and have not ended.
+    pub fn running(&self) -> Vec<String> {
+        let crowd = self.crowd();
+        let lives = |one: &&One| !one.state().is_over() && one.prints_to.is_none();
+        let running = crowd.children.iter().filter(lives);
+        running.map(|one| one.name.clone()).collect()
     }
 
     /// Tells those that a name means to end; how many there were to tell.

@@ -2,24 +2,47 @@
 
 use clap::Args;
 
+use super::values::ChildName;
 use super::{Call, Example, Magic};
 use crate::outcome::{ChildState, Event, Field, Sink, Table};
-use crate::render::children::{end_words, state_word};
+use crate::render::children::{end_short, state_word};
 use crate::session::{ChildStatus, Done, Session};
 
 /// lists the children of `%spawn`: state, exit code or signal, time, memory, last line
 #[derive(Args)]
-pub struct Children;
+pub struct Children {
+    /// children, or all of a name; all there are without one
+    #[arg(value_name = "NAME")]
+    names: Vec<ChildName>,
+    /// forget those that are over, with what they have printed
+    #[arg(long)]
+    clear: bool,
+}
 
 impl Magic for Children {
     const NAME: &'static str = "children";
     const EXAMPLES: &'static [Example] = &[Example {
         input: "%spawn --name one -- sh -c 'echo hello'\n%wait one\n%children",
-        shows: "exit code 0",
+        shows: "exit 0",
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        let children = session.children(sink);
+        // A name that is mistyped forgets none of the others.
+        for ChildName(name) in &self.names {
+            session.known_child(name)?;
+        }
+        let names: Vec<&str> = self.names.iter().map(|name| name.0.as_str()).collect();
+        let names = if names.is_empty() { vec!["all"] } else { names };
+        if self.clear {
+            let said = match session.forget_children(&names, sink) {
+                0 => "no child to forget: none of them is over".to_owned(),
+                1 => "forgot 1 child".to_owned(),
+                children => format!("forgot {children} children"),
+            };
+            sink.send(Event::Text(said));
+            return Ok(());
+        }
+        let children = session.children(&names, sink);
         sink.send(if children.is_empty() {
             Event::Text("no children; `%spawn -- python3 child.py` starts one".to_owned())
         } else {
@@ -50,7 +73,7 @@ fn table(children: &[ChildStatus]) -> Table {
             status
                 .state
                 .end()
-                .map_or(Field::Empty, |end| Field::Text(end_words(end))),
+                .map_or(Field::Empty, |end| Field::Text(end_short(end))),
             Field::Seconds(status.cpu.as_secs_f64()),
             if status.memory == 0 {
                 Field::Empty
@@ -112,7 +135,7 @@ mod tests {
                 text("w.1"),
                 text("1234"),
                 Field::Failure("failed".to_owned()),
-                text("exit code 3"),
+                text("exit 3"),
                 Field::Seconds(1.5),
                 Field::Empty,
                 Field::Seconds(2.0),

@@ -11,10 +11,10 @@ use crate::session::{Done, Session};
 #[derive(Args)]
 #[command(after_help = "The last 10,000 lines or 256 KiB of each child are kept.")]
 pub struct Logs {
-    /// a child, or all of a name
-    #[arg(value_name = "NAME")]
-    name: ChildName,
-    /// go on until it ends, or until Ctrl-C
+    /// children, or all of a name; `all` means all there are
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<ChildName>,
+    /// go on until they end, or until Ctrl-C
     #[arg(short, long)]
     follow: bool,
     /// how many lines of each
@@ -30,9 +30,10 @@ impl Magic for Logs {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        let names: Vec<&str> = self.names.iter().map(|name| name.0.as_str()).collect();
         match self.follow {
-            true => session.follow_lines(&self.name.0, self.lines, sink),
-            false => session.show_lines(&self.name.0, self.lines, sink),
+            true => session.follow_lines(&names, self.lines, sink),
+            false => session.show_lines(&names, self.lines, sink),
         }
     }
 }

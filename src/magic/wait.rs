@@ -13,7 +13,7 @@ use crate::session::{Done, Session};
 /// waits for jobs, and for children of `%spawn`
 #[derive(Args)]
 pub struct Wait {
-    /// numbers of jobs, names of children, or `all`; the last job without any
+    /// numbers of jobs, names of children, or `all`, but for children that live on; the last job without any
     #[arg(value_name = "JOB|NAME")]
     what: Vec<JobOrChild>,
     /// no longer than this in all; what is waited for runs on
@@ -61,7 +61,7 @@ impl Magic for Wait {
                     for status in &jobs {
                         session.wait_job(Some(status.job), left(), sink)?;
                     }
-                    if all && !jobs.is_empty() && session.child_names().is_empty() {
+                    if all && !jobs.is_empty() && session.all_live_on() {
                         continue;
                     }
                     let over = session.wait_children(&name, left(), sink)?;

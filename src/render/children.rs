@@ -8,13 +8,21 @@ use super::units;
 use crate::outcome::{ChildChange, ChildEnd, ChildNews, ChildState};
 
 /// `exit code 3`, `SIGKILL`
-pub fn end_words(end: ChildEnd) -> String {
+fn end_words(end: ChildEnd) -> String {
     match end {
         ChildEnd::Exit(code) => format!("exit code {code}"),
         ChildEnd::Signal(number) => match Signal::try_from(number) {
             Ok(signal) => signal.to_string(),
             Err(_) => format!("signal {number}"),
         },
+    }
+}
+
+/// The same in a table: `exit 3`, `SIGKILL`
+pub fn end_short(end: ChildEnd) -> String {
+    match end {
+        ChildEnd::Exit(code) => format!("exit {code}"),
+        ChildEnd::Signal(_) => end_words(end),
     }
 }
 

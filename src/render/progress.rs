@@ -59,6 +59,11 @@ pub(crate) fn numbers(progress: &Progress) -> String {
         None if done == 0 => String::new(),
         None => format!(" {}", units::counted(done, unit)),
     };
+    // How long one of them runs says nothing about the others.
+    if unit == "children" {
+        numbers.push_str(&format!(" · {}", units::clock(elapsed)));
+        return numbers;
+    }
     let rate = done as f64 / elapsed.as_secs_f64();
     if done > 0 && rate.is_finite() {
         numbers.push_str(&format!(" · {}", units::rate(rate, unit)));
@@ -109,6 +114,13 @@ mod tests {
             live: true,
             ..Style::plain(width)
         }
+    }
+
+    #[test]
+    fn of_children_no_end_is_foreseen() {
+        let mut waited = progress(1, Some(2), 5000);
+        waited.unit = "children";
+        assert_eq!(numbers(&waited), " 1 / 2 children · 0:05");
     }
 
     fn progress(done: u64, total: Option<u64>, millis: u64) -> Progress {

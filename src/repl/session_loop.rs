@@ -269,13 +269,12 @@ impl Prompting {
             }
             Read::Eof => {
                 let children = self.session.running_children();
-                let question = match (self.session.has_background(), children) {
-                    (true, _) => "a job still runs; leave all the same?",
-                    (_, 1) => "a child still runs, and ends with the session; leave all the same?",
-                    (_, 2..) => "children still run, and end with the session; leave all the same?",
-                    (false, 0) => return ControlFlow::Break(()),
+                let question = match (self.session.has_background(), &children[..]) {
+                    (true, _) => "a job still runs; leave all the same?".to_owned(),
+                    (false, []) => return ControlFlow::Break(()),
+                    (false, names) => running_words(names),
                 };
-                self.editor.confirm(question)
+                self.editor.confirm(&question)
             }
         };
         match leaves {
@@ -283,6 +282,25 @@ impl Prompting {
             false => ControlFlow::Continue(()),
         }
     }
+}
+
+/// What is asked before children are left.
+fn running_words(names: &[String]) -> String {
+    const MOST: usize = 3;
+    let named = match names {
+        [rest @ .., last] if (2..=MOST).contains(&names.len()) => {
+            format!("the children {} and {last}", rest.join(", "))
+        }
+        [first, second, rest @ ..] => {
+            format!("the children {first}, {second} and {} more", rest.len())
+        }
+        _ => format!("the child {}", names.join("")),
+    };
+    let (runs, ends) = match names.len() {
+        1 => ("runs", "ends"),
+        _ => ("run", "end"),
+    };
+    format!("{named} still {runs}, and {ends} with the session; leave all the same?")
 }
 
 /// Where lines go that are to stand above the prompt. The line editor takes one of them when it looks for keys and
@@ -423,4 +441,23 @@ fn hung_up() -> bool {
     let mut terminal = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
     // `POLLHUP` and `POLLERR` are told unasked.
     matches!(poll(&mut terminal, PollTimeout::ZERO), Ok(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::running_words;
+
+    #[test]
+    fn children_that_run_are_named_before_they_are_left() {
+        for (names, said) in [
+            (1, "the child w.0 still runs, and ends"),
+            (2, "the children w.0 and w.1 still run, and end"),
+            (3, "the children w.0, w.1 and w.2 still run, and end"),
+            (9, "the children w.0, w.1 and 7 more still run, and end"),
+        ] {
+            let names: Vec<String> = (0..names).map(|rank| format!("w.{rank}")).collect();
+            let asked = format!("{said} with the session; leave all the same?");
+            assert_eq!(running_words(&names), asked);
+        }
+    }
 }

@@ -69,10 +69,16 @@ impl Session {
         self.crew.children.names()
     }
 
-    /// All children as they are now.
-    pub fn children(&mut self, sink: &mut dyn Sink) -> Vec<ChildStatus> {
+    /// The children of these names as they are now, in the order of their starts.
+    pub fn children(&mut self, names: &[&str], sink: &mut dyn Sink) -> Vec<ChildStatus> {
         self.crew.drain_events(sink);
-        self.crew.children.statuses("all")
+        self.crew.children.statuses(names)
+    }
+
+    /// Forgets those of these names that are over; how many there were.
+    pub fn forget_children(&mut self, names: &[&str], sink: &mut dyn Sink) -> usize {
+        self.crew.hear_children(sink);
+        self.crew.children.forget(names)
     }
 
     /// Whether what children print is left out when it comes faster than it can be shown; else they wait.
@@ -80,9 +86,15 @@ impl Session {
         self.crew.children.set_lossy(leave_out);
     }
 
-    /// How many children run that end with the session.
-    pub fn running_children(&self) -> usize {
+    /// Names of the children that run and end with the session.
+    pub fn running_children(&self) -> Vec<String> {
         self.crew.children.running()
+    }
+
+    /// Whether there is no child but those that live on when the session ends.
+    pub fn all_live_on(&self) -> bool {
+        let children = &self.crew.children;
+        children.detached("all").len() == children.names().len()
     }
 
     /// Waits until the children of this name are over, at most `timeout`; an error when one of them has failed.
@@ -93,6 +105,15 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Vec<(String, ChildState)>, Failed> {
         self.known_child(name)?;
+        if name == "all" && self.all_live_on() {
+            let lives_on = self.crew.children.detached(name);
+            return Err(Report::usage(format!(
+                "there is no child that ends with the session; {} may run on after it",
+                some(&lives_on.iter().map(String::as_str).collect::<Vec<_>>())
+            ))
+            .hint(format!("`%wait {}` waits even so", group(&lives_on[0])))
+            .into());
+        }
         self.until(ChildrenOver::of(name, timeout, false), sink)
             .inspect_err(|_| sink.send(Event::Progress(None)))
             .inspect(|_| sink.send(Event::Progress(None)))
@@ -113,23 +134,29 @@ impl Session {
         Ok((told, over?))
     }
 
-    /// Shows the last lines of the children of this name.
-    pub fn show_lines(&mut self, name: &str, lines: usize, sink: &mut dyn Sink) -> Done {
-        self.known_child(name)?;
-        let printed = self.crew.children.lines(name, lines);
-        show(printed, self.cell(), sink);
+    /// Shows the last lines of the children of these names.
+    pub fn show_lines(&mut self, names: &[&str], lines: usize, sink: &mut dyn Sink) -> Done {
+        for name in names {
+            self.known_child(name)?;
+        }
+        for name in names {
+            let printed = self.crew.children.lines(name, lines);
+            show(printed, self.cell(), sink);
+        }
         Ok(())
     }
 
     /// The same, and then what they print until they are over, or until Ctrl-C.
-    pub fn follow_lines(&mut self, name: &str, lines: usize, sink: &mut dyn Sink) -> Done {
-        self.known_child(name)?;
+    pub fn follow_lines(&mut self, names: &[&str], lines: usize, sink: &mut dyn Sink) -> Done {
+        for name in names {
+            self.known_child(name)?;
+        }
         self.crew.hear_children(sink);
-        let printed = self.crew.children.follow(name, lines);
+        let printed = self.crew.children.follow(names, lines);
         show(printed, self.cell(), sink);
         let followed = self.until(
             Following {
-                name: name.to_owned(),
+                names: names.iter().map(ToString::to_string).collect(),
                 left: false,
             },
             sink,
@@ -255,7 +282,12 @@ impl Awaited for ChildrenOver {
         crew: &mut Crew,
         sink: &mut dyn Sink,
     ) -> Result<Option<Self::Outcome>, Failed> {
-        let states = crew.children.states(&self.name);
+        let mut states = crew.children.states(&self.name);
+        if self.name == "all" && !self.stopping {
+            // Those that are to live on are waited for by their names.
+            let lives_on = crew.children.detached("all");
+            states.retain(|(name, _)| !lives_on.contains(name));
+        }
         let left = states.iter().filter(|(_, state)| !state.is_over());
         let left: Vec<&str> = left.map(|(name, _)| name.as_str()).collect();
         if left.is_empty() {
@@ -266,8 +298,8 @@ impl Awaited for ChildrenOver {
         let waited = self.since.elapsed();
         if self.timeout.is_some_and(|timeout| waited >= timeout) {
             let what = format!(
-                "not over within {:.3} s: {}",
-                waited.as_secs_f64(),
+                "not over within {} s: {}",
+                whole_milliseconds(self.timeout.unwrap_or(waited)),
                 some(&left)
             );
             let next = match self.stopping {
@@ -307,6 +339,11 @@ impl Awaited for ChildrenOver {
     }
 }
 
+/// In seconds.
+pub(super) fn whole_milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
 /// `a, b and 3 more`
 fn some(names: &[&str]) -> String {
     const MOST: usize = 5;
@@ -318,7 +355,7 @@ fn some(names: &[&str]) -> String {
 
 /// What children print is shown until they are over.
 struct Following {
-    name: String,
+    names: Vec<String>,
     left: bool,
 }
 
@@ -326,8 +363,12 @@ impl Awaited for Following {
     type Outcome = ();
 
     fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        let states = crew.children.states(&self.name);
-        if self.left || states.iter().all(|(_, state)| state.is_over()) {
+        let mut names = self.names.iter();
+        let is_over = |name: &String| {
+            let states = crew.children.states(name);
+            states.iter().all(|(_, state)| state.is_over())
+        };
+        if self.left || names.all(is_over) {
             crew.hear_children(sink);
             return Ok(Some(()));
         }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::children::whole_milliseconds;
 use super::crew::{Awaited, Crew, JOB_VARIABLE, MapJob};
 use super::{Code, Done, Failed, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
@@ -352,8 +353,8 @@ impl Awaited for JobOver {
         let waited = self.since.elapsed();
         if self.timeout.is_some_and(|timeout| waited >= timeout) {
             let what = format!(
-                "job {job} is not done within {:.3} s: {}",
-                waited.as_secs_f64(),
+                "job {job} is not done within {} s: {}",
+                whole_milliseconds(self.timeout.unwrap_or(waited)),
                 counted(status)
             );
             // Only threads can't be ended, and have not yet.

@@ -41,7 +41,7 @@ pub struct Crowd {
     pub environment: Vec<(String, Option<OsString>)>,
     waiting: VecDeque<Waiting>,
     pub lossy: bool,
-    pub only: Option<String>,
+    pub only: Vec<String>,
     /// The session ends.
     pub closing: bool,
 }
@@ -150,9 +150,9 @@ impl Crowd {
     /// What a child has printed waits to be shown, as far as that is meant to be.
     pub fn printed(&mut self, at: usize, lines: Vec<ChildLine>, now: Instant) {
         let one = &mut self.children[at];
-        let only = self.only.as_deref();
-        let followed = only.is_some_and(|only| super::chosen(only, &one.name));
-        let shown = followed || only.is_none() && !one.quiet;
+        let mut only = self.only.iter();
+        let followed = only.any(|only| super::chosen(only, &one.name));
+        let shown = followed || self.only.is_empty() && !one.quiet;
         if !shown || self.closing {
             return;
         }
