@@ -375,6 +375,12 @@ fn threads_are_ranks_like_others() {
         &session.cell("%px comm::all_reduce(&1u32, comm::op::sum)"),
         &["0-2", "3"],
     );
+    // A plain cell is one rank alone, in each that calls.
+    session.cell("comm::send(&1, 0)");
+    contains(&session.cell("comm::recv::<i32>(0)"), &["1"]);
+    let told = "would wait for ever: a plain cell is one rank alone; ranks are those of `%px`";
+    contains(&session.cell("comm::recv::<i32>(0)"), &[told]);
+    contains(&session.cell("comm::recv_any::<i32>()"), &[told]);
 }
 
 #[test]

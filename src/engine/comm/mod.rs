@@ -26,7 +26,7 @@ use regatta_cell::comm::table::{Envelope, Got, Op, Reduction, Room};
 use std::ffi::c_void;
 
 use crate::wire::world::{Call, CommTold, Unreceived};
-pub use seat::{Seat, answer, begins, leave, sit_down, tell, with};
+pub use seat::{Seat, answer, begins, in_plain_cell, leave, sit_down, tell, with};
 
 /// Why a call has failed.
 #[derive(Debug)]

@@ -162,6 +162,9 @@ fn open(seat: &Seat) -> Result<Kept, String> {
     if let Some(mut kept) = kept
         && !kept.world.is_retired()
     {
+        if is_alone(seat) {
+            runs_again(&kept.world);
+        }
         kept.transport.begin();
         return Ok(kept);
     }
@@ -187,7 +190,7 @@ fn world_of(seat: &Seat) -> Result<Arc<World>, String> {
     {
         return Ok(world.clone());
     }
-    let file = match pool.is_none() && context().is_local() {
+    let file = match is_alone(seat) {
         true => alone().map_err(|error| error.to_string())?,
         false => asked(pool)?,
     };
@@ -200,6 +203,27 @@ fn world_of(seat: &Seat) -> Result<Arc<World>, String> {
     drop(early);
     worlds.insert(pool.clone(), world.clone());
     Ok(world)
+}
+
+/// Whether it is the one rank of a plain cell.
+fn is_alone(seat: &Seat) -> bool {
+    seat.pool.is_none() && context().is_local()
+}
+
+/// Whether this thread is in a plain cell.
+pub fn in_plain_cell() -> bool {
+    SEAT.with_borrow(|seat| seat.as_ref().is_some_and(is_alone))
+}
+
+/// Another plain cell begins: nobody but the rank itself counts its runs.
+fn runs_again(world: &World) {
+    let running = Word {
+        run: world.of(0, block::LEFT).load(Ordering::Relaxed) + 1,
+        state: State::Running,
+    };
+    world
+        .of(0, block::HUB)
+        .store(running.number(), Ordering::SeqCst);
 }
 
 /// The world of a plain cell: one rank.

@@ -1,14 +1,20 @@
 //! What a cell's panic says when a call has failed. How the ranks have come to that the session tells, which knows of
 //! all of them.
 
-use super::Trouble;
+use super::{Trouble, in_plain_cell};
 use crate::wire::world::{Call, CommTold, State};
 
 impl Trouble {
     pub fn text(&self) -> String {
         match self {
             Self::Usage(text) => text.clone(),
-            Self::Deadlock(call) => format!("`comm::{}` would wait for ever", call.name()),
+            Self::Deadlock(call) => {
+                let alone = match in_plain_cell() {
+                    true => ": a plain cell is one rank alone; ranks are those of `%px`",
+                    false => "",
+                };
+                format!("`comm::{}` would wait for ever{alone}", call.name())
+            }
             Self::Stopped(call) => format!("`comm::{}` was interrupted", call.name()),
             Self::Told(told) => text_of(told),
         }

@@ -173,7 +173,9 @@ impl Shared {
         match (wanted.from, self.comms.get(&wanted.comm)) {
             (Some(rank), _) => to.push(rank),
             (None, Some(comm)) => {
-                let others = comm.members.iter().filter(|rank| **rank != self.rank);
+                // Who is alone waits for itself.
+                let alone = comm.members.len() == 1;
+                let others = { comm.members.iter() }.filter(|rank| alone || **rank != self.rank);
                 to.extend(others);
             }
             (None, None) => {}
