@@ -140,6 +140,8 @@ fn a_session_starts_a_server_and_every_client_takes_part() {
     let python = python();
     let mut session = Session::start();
     session.cells(&["store::set(\"visits\", 100);"]);
+    let by_command = "!cd / && PATH=/usr/bin:/bin \"$REGATTA\" store get visits";
+    contains(&session.cell(by_command), &["100"]);
     let started = session.cell("%store start redis");
     contains(&started, &["the store is", "with 0 keys", "redis-cli -s"]);
     let url = session.cell("!echo $REGATTA_REDIS_URL $REGATTA_STORE");

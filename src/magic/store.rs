@@ -20,7 +20,7 @@ use crate::vocabulary::nearest;
     disable_help_subcommand = true,
     after_help = "Cells on every pool use it as `store::set(\"key\", 1)`, `store::get::<u32>(\"key\")`, take, update, incr, \
                   push, pop, pop_wait, len, keys, delete, expire, lock, semaphore, barrier, wait_for, publish and \
-                  subscribe; child scripts of any language as `regatta store get KEY`, see `regatta store --help`. \
+                  subscribe; child scripts of any language as `\"$REGATTA\" store get KEY`, see `regatta store --help`; so do `!` commands. \
                   Values are JSON; a VALUE that is none is a text. `watch` shows each change until Ctrl-C. A PATTERN is \
                   as Redis has it: `job:*`. The list has locks, semaphores, barriers and channels too, with who holds \
                   them or waits there. A key's age is the time since it was changed; on a server it is known of what \
@@ -28,7 +28,8 @@ use crate::vocabulary::nearest;
                   `rediss://host:6379` (TLS, with `--ca FILE` for an authority of one's own), `unix:/path`; `start redis` runs \
                   the installed redis-server or valkey-server for this session alone; `use embedded` goes back. Engines, \
                   and scripts that are started from then on, go along: these find it in $REGATTA_REDIS_URL, and any client \
-                  of Redis takes part. Values stay where they are, and so does what a cell holds or has subscribed. $REGATTA_STORE names the store: a session in whose environment it is set takes \
+                  of Redis takes part, `redis-cli` by the path alone: `redis-cli -s PATH`, as `%store` says it, where that is `unix://PATH`. \
+                  Values stay where they are, and so does what a cell holds or has subscribed. $REGATTA_STORE names the store: a session in whose environment it is set takes \
                   part in that one."
 )]
 pub struct Store {

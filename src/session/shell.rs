@@ -150,6 +150,10 @@ impl Session {
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.stdin(Stdio::null());
+        // With it they reach the store, as children do.
+        if let Ok(regatta) = std::env::current_exe() {
+            command.env(crate::children::COMMAND, regatta);
+        }
         for (name, value) in self.environment() {
             match value {
                 Some(value) => command.env(name, value),
