@@ -150,7 +150,7 @@ fn threads(session: &mut Session) {
     session.cells(&[NAP, "let base = vec![10u32];"]);
     contains(
         &session.cell("%px -a -t 2,0 let own = engine::rank(); nap(400); base[0] + own"),
-        &["runs in the background", "%result"],
+        &["runs on the threads", "%pxresult"],
     );
     contains(&session.cell("base.len()"), &["1"]);
     contains(&session.cell("%jobs"), &["/2"]);
@@ -158,6 +158,17 @@ fn threads(session: &mut Session) {
     contains(&session.cell("later"), &["[Ok(12), Ok(10)]"]);
     session.cells(&["%px -a if engine::rank() == 1 { panic!(\"one\") }; engine::rank() * 2"]);
     contains(&session.cell("%result"), &["Ok(0)", "one", "Ok(4)"]);
+    // What fails on one of them is told as a failure, in the words of a `%px`.
+    let shown = session.cell("%px -a if engine::rank() == 1 { panic!(\"here\") }\n%wait\n%jobs");
+    contains(
+        &shown,
+        &["it failed on 1 of 3 threads", "%px of ", "failed", "2/3"],
+    );
+    lacks(&shown, &["is done: ", "static schedule"]);
+    contains(
+        &session.cell("%pxresult"),
+        &["here", "failed: it failed on 1 of 3 threads"],
+    );
     contains(
         &session.cell("%px -a -o early 1"),
         &["error", "`early` cannot be bound", "let early = %result"],

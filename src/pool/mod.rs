@@ -209,6 +209,8 @@ pub struct JobRecord {
     pub single: bool,
     /// User code can still reach its results.
     pub held: bool,
+    /// Items that failed in a map that collects errors.
+    pub failed: u64,
     /// Why it failed.
     pub why: Option<String>,
 }

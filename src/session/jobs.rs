@@ -69,7 +69,14 @@ impl Session {
             job,
             variable: variable.to_owned(),
             commands: None,
+            px: self.crew.jobs.px_begins,
         });
+        if self.crew.jobs.px_begins.is_some() {
+            sink.send(Event::Text(format!(
+                "job {job} runs on the threads; `%pxresult {job}` shows the result"
+            )));
+            return;
+        }
         sink.send(Event::Text(format!(
             "job {job} runs in the background: `%jobs` lists it, `let r = %result {job}` waits for its results"
         )));
@@ -128,7 +135,7 @@ impl Session {
         ok
     }
 
-    fn map_went_well(&self, job: JobId) -> Result<(), Failed> {
+    pub(super) fn map_went_well(&self, job: JobId) -> Result<(), Failed> {
         let all = self.crew.statuses();
         let status = all.iter().find(|status| status.job == job);
         match status.filter(|status| status.state == JobState::Failed) {

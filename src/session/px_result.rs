@@ -2,7 +2,7 @@
 
 use super::crew::{PxJob, Stage};
 use super::px_out::Values;
-use super::{Code, Failed, Session};
+use super::{Code, Failed, JobStatus, Session};
 use crate::cell::Binding;
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{Event, GroupOutputs, Report, Sink};
@@ -25,9 +25,19 @@ impl Session {
         self.advance_px(sink);
         // On threads it is a map.
         if let Some(job) = wanted.job.filter(|job| self.crew.jobs.is_map(*job)) {
-            return self.job_result(Some(job), wanted.bind.as_ref(), sink);
+            return self.result_on_threads(job, wanted, sink);
         }
         let on_pool = |name: &PoolName| wanted.pool.as_ref().is_none_or(|wanted| *wanted == name.0);
+        if wanted.job.is_none() && self.crew.jobs.px.is_empty() {
+            let all = self.statuses();
+            let is_px = |it: &&JobStatus| {
+                self.crew.jobs.is_map(it.job) && self.crew.jobs.px_of_map(it.job).is_some()
+            };
+            let last = all.iter().rev().filter(|it| on_pool(&it.pool)).find(is_px);
+            if let Some(job) = last.map(|it| it.job) {
+                return self.result_on_threads(job, wanted, sink);
+            }
+        }
         let jobs: Vec<JobId> = match wanted.job {
             Some(job) => vec![self.px_job(job)?.job],
             None => self
@@ -66,6 +76,22 @@ impl Session {
             }
         }
         if any { Err(failed) } else { Ok(()) }
+    }
+
+    /// The same of a `%px` on threads, whose results are those of a map; that fails when one of them has.
+    fn result_on_threads(
+        &mut self,
+        job: JobId,
+        wanted: &PxWanted,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        self.await_job(job, None, sink)?;
+        let went_well = self.map_went_well(job);
+        self.job_result(Some(job), wanted.bind.as_ref(), sink)?;
+        match self.crew.jobs.px_of_map(job) {
+            Some(_) => went_well,
+            None => Ok(()),
+        }
     }
 
     /// Waits for a job and shows what it came to.

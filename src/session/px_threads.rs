@@ -99,10 +99,14 @@ impl Session {
                 chunk: Some(1),
                 background: true,
                 collect: true,
+                quiet: true,
                 ..MapOptions::default()
             },
         };
-        self.map(&request, sink)
+        self.crew.jobs.px_begins = Some(self.cell());
+        let begun = self.map(&request, sink);
+        self.crew.jobs.px_begins = None;
+        begun
     }
 }
 

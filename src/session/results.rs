@@ -37,12 +37,13 @@ impl Session {
         let Some(record) = record else {
             return Err(Report::usage(format!("there is no job {job}")).into());
         };
-        if status.state == JobState::Failed {
+        // What a `%px` failed with is among its results.
+        if record.state == JobState::Failed {
             let report = failed(&status).hint(format!("`%jobs --drop {job}` forgets it"));
             return Err(report.into());
         }
         let place = self.place_of_job(&record)?;
-        let give = match (status.state == JobState::Done, record.single) {
+        let give = match (record.state == JobState::Done, record.single) {
             (true, true) => "result",
             (true, false) => "results",
             (false, _) => "partly",

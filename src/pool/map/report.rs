@@ -108,6 +108,7 @@ impl Map {
             output: self.output.clone(),
             single: self.options.single,
             held: self.options.background && self.held && !self.gone,
+            failed: self.failed,
             why: self.why.clone(),
         }
     }

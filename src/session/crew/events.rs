@@ -118,8 +118,11 @@ impl Crew {
         }
     }
 
-    fn note_job_over(&mut self, about: About, end: JobEnd, sink: &mut dyn Sink) {
+    fn note_job_over(&mut self, about: About, mut end: JobEnd, sink: &mut dyn Sink) {
         if !self.jobs.awaited.remove(&end.job) {
+            if let Some(work) = self.px_on_threads(&end) {
+                end.work = work;
+            }
             sink.send(Event::JobOver(about, end));
         }
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::Crew;
 use super::flight::FlightId;
 use super::outs::is_out;
-use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{FirstFailure, JobState, PoolKind, PxReport, Report};
+use crate::ids::{CellId, JobId, PoolName, Rank};
+use crate::outcome::{FirstFailure, JobEnd, JobState, JobWork, PoolKind, PxReport, Report};
 use crate::pool::JobRecord;
 use crate::session::JobStatus;
 use crate::session::parallel::JobCommands;
@@ -21,6 +21,8 @@ pub struct Jobs {
     pub px: Vec<PxJob>,
     /// Maps in the background that magics began.
     pub maps: Vec<MapJob>,
+    /// The cell whose `%px` on threads just begins.
+    pub px_begins: Option<CellId>,
     /// Those whose end was waited for: it need not be told besides.
     pub awaited: HashSet<JobId>,
 }
@@ -32,6 +34,8 @@ pub struct MapJob {
     pub variable: String,
     /// What it runs when these are commands, until it is told how they went.
     pub commands: Option<JobCommands>,
+    /// The cell whose `%px` on threads it is.
+    pub px: Option<CellId>,
 }
 
 /// A `%px` that nobody waits for.
@@ -136,6 +140,13 @@ impl Jobs {
         }
     }
 
+    /// The cell whose `%px` on threads this map is.
+    pub fn px_of_map(&self, job: JobId) -> Option<CellId> {
+        let map = self.maps.iter().find(|other| other.job == job);
+        // It may be over before its beginning is noted.
+        map.map_or(self.px_begins, |map| map.px)
+    }
+
     /// Whether a magic began a map.
     pub fn is_map(&self, job: JobId) -> bool {
         self.maps.iter().any(|other| other.job == job)
@@ -148,6 +159,20 @@ pub const JOB_VARIABLE: &str = "regatta_job_";
 /// Whether a variable is a job's or a cell's value, of which the user sees the number only.
 pub fn is_ours(variable: &str) -> bool {
     variable.starts_with(JOB_VARIABLE) || is_out(variable)
+}
+
+fn px_words(cell: CellId) -> String {
+    format!("%px of {}", cell.name())
+}
+
+/// Why a `%px` on threads failed.
+fn px_failed(record: &JobRecord) -> Option<String> {
+    let of = record.total.unwrap_or(record.done);
+    let failed = || format!("it failed on {} of {of} threads", record.failed);
+    record
+        .why
+        .clone()
+        .or_else(|| (record.failed > 0).then(failed))
 }
 
 impl Crew {
@@ -184,22 +209,52 @@ impl Crew {
         let mut all: Vec<JobStatus> = records
             .iter()
             .filter(|record| magics(record) || codes(record))
-            .map(|record| JobStatus {
-                job: record.job,
-                what: record.what.clone(),
-                unit: "items",
-                state: record.state,
-                done: record.done,
-                total: record.total,
-                elapsed: record.elapsed,
-                pool: record.pool.clone(),
-                bytes: record.bytes,
-                why: record.why.clone(),
-            })
+            .map(|record| self.map_status(record))
             .collect();
         all.extend(self.jobs.px.iter().map(|job| self.px_status(job)));
         all.sort_by_key(|status| status.job);
         all
+    }
+
+    fn map_status(&self, record: &JobRecord) -> JobStatus {
+        let status = JobStatus {
+            job: record.job,
+            what: record.what.clone(),
+            unit: "items",
+            state: record.state,
+            done: record.done,
+            total: record.total,
+            elapsed: record.elapsed,
+            pool: record.pool.clone(),
+            bytes: record.bytes,
+            why: record.why.clone(),
+        };
+        let Some(cell) = self.jobs.px_of_map(record.job) else {
+            return status;
+        };
+        let failed = px_failed(record);
+        JobStatus {
+            what: px_words(cell),
+            unit: "threads",
+            state: match (record.state, &failed) {
+                (JobState::Done, Some(_)) => JobState::Failed,
+                (state, _) => state,
+            },
+            done: record.done.saturating_sub(record.failed),
+            why: failed,
+            ..status
+        }
+    }
+
+    /// How a `%px` on threads ended, when this map is one.
+    pub fn px_on_threads(&self, end: &JobEnd) -> Option<JobWork> {
+        let cell = self.jobs.px_of_map(end.job)?;
+        let record = self.hub.jobs().into_iter().find(|it| it.job == end.job)?;
+        (record.state != JobState::Cancelled).then(|| JobWork::Px {
+            cell,
+            failed: px_failed(&record),
+            pool: record.pool,
+        })
     }
 
     fn px_status(&self, job: &PxJob) -> JobStatus {
@@ -223,7 +278,7 @@ impl Crew {
         };
         JobStatus {
             job: job.job,
-            what: format!("%px of {}", job.asked.cell.name()),
+            what: px_words(job.asked.cell),
             unit: "engines",
             state,
             done: done as u64,
