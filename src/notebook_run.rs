@@ -28,6 +28,18 @@ pub struct NotebookOutcome {
     pub failed: Vec<usize>,
     /// How many cells stand below the failed one at which the run stopped.
     pub left: usize,
+    /// What was skipped, of a machine without a program that it needs.
+    pub skipped: Option<Skipped>,
+}
+
+/// The end of a notebook that needs a program which is not installed.
+#[derive(Debug)]
+pub struct Skipped {
+    pub program: String,
+    /// The line of its first cell.
+    pub line: usize,
+    /// How many cells it has.
+    pub cells: usize,
 }
 
 impl NotebookOutcome {
@@ -53,6 +65,20 @@ impl NotebookOutcome {
             remarks.pop();
             remarks.push(format!(
                 "stopped at the cell at line {line} of {name}; {cells}"
+            ));
+        }
+        if let Some(Skipped {
+            program,
+            line,
+            cells,
+        }) = &self.skipped
+        {
+            let cells = match cells {
+                1 => "1 cell".to_owned(),
+                cells => format!("{cells} cells"),
+            };
+            remarks.push(format!(
+                "skipped: {cells} from line {line} of {name} on: there is no `{program}` here"
             ));
         }
         remarks
@@ -87,7 +113,18 @@ pub fn notebook(
     let mut whole = true;
     let mut failed = Vec::new();
     let mut left = 0;
+    let mut skipped = None;
     for (number, cell) in (1..).zip(notebook.cells()) {
+        if let Some(program) = &cell.needs
+            && !is_installed(session, program)
+        {
+            skipped = Some(Skipped {
+                program: program.clone(),
+                line: cell.line,
+                cells: notebook.cells().len() - number + 1,
+            });
+            break;
+        }
         let mut recorder = Recorder {
             events: Vec::new(),
             onward: sink,
@@ -144,7 +181,13 @@ pub fn notebook(
         updated,
         failed,
         left,
+        skipped,
     }
+}
+
+fn is_installed(session: &Session, program: &str) -> bool {
+    let path = session.environment_variable("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 struct Recorder<'a> {
@@ -164,6 +207,22 @@ impl Sink for Recorder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_skipped_is_told() {
+        let skipped = Skipped {
+            program: "mpiexec".to_owned(),
+            line: 11,
+            cells: 4,
+        };
+        let outcome = NotebookOutcome {
+            ok: true,
+            skipped: Some(skipped),
+            ..NotebookOutcome::default()
+        };
+        let told = "skipped: 4 cells from line 11 of x.md on: there is no `mpiexec` here";
+        assert_eq!(outcome.remarks("x.md", Mode::Check), [told]);
+    }
 
     #[test]
     fn what_failed_and_what_was_left_is_told_by_line() {

@@ -6,6 +6,8 @@
 //! - A cell is a fenced code block whose info string, trimmed, is exactly `rust`. So `rust,ignore` and
 //!   `rust no_run` are code to look at, not cells. Fences may be of backticks or tildes, of any length, and
 //!   stand in lists and block quotes.
+//! - `rust needs=PROGRAM` is a cell too, for machines on which that program is installed; elsewhere a run ends in
+//!   front of it, and says so.
 //! - Its expected output is the fenced block with the info string `text` that is the next block in the same
 //!   list item or quote, with nothing but blank lines between.
 //! - Values that differ from run to run are masked before outputs are compared: see [`mask`] for the rule,
@@ -40,6 +42,8 @@ pub struct NotebookCell {
     pub line: usize,
     /// The content of the `text` fence below, if there is one; same form as `code`.
     pub expected: Option<String>,
+    /// The program without which it is skipped, with what is below it.
+    pub needs: Option<String>,
     place: Place,
 }
 
@@ -79,7 +83,7 @@ impl Notebook {
                 (Event::End(TagEnd::CodeBlock), Some(_)) => {
                     let Some(fence) = open.take() else { continue };
                     let above = cells.last_mut().filter(|_| below_cell);
-                    below_cell = fence.info == "rust";
+                    below_cell = fence.info == "rust" || fence.needs().is_some();
                     match above {
                         Some(cell) if fence.is_output_of(cell, text) => {
                             cell.place.expected = Some(fence.lines_in(text));
@@ -124,6 +128,13 @@ impl Fence {
             content: String::new(),
             content_end,
         }
+    }
+
+    /// The program of `rust needs=PROGRAM`.
+    fn needs(&self) -> Option<&str> {
+        let program = self.info.strip_prefix("rust needs=")?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+        (!program.is_empty() && program.chars().all(is_name)).then_some(program)
     }
 
     /// Whether this is the output fence of the cell that ended last: link definitions and comments give no
@@ -179,10 +190,12 @@ impl Fence {
             expected: None,
         };
         let line = text[..start].matches('\n').count() + 2;
+        let needs = self.needs().map(str::to_owned);
         NotebookCell {
             code: self.into_content(),
             line,
             expected: None,
+            needs,
             place,
         }
     }
