@@ -295,6 +295,13 @@ pub struct FirstFailure<'a> {
     pub more: usize,
 }
 
+/// On how many threads of those asked a cell in the background failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadsFailed {
+    pub failed: u64,
+    pub of: u64,
+}
+
 /// The session's own trouble, and how cells end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionCause {

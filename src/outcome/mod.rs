@@ -23,8 +23,8 @@ pub use engines::{
 };
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, MpiCause,
-    NotExchanged, NotForThreads, NotKept, Note, PoolCause, SessionCause, Showing, Stuck, Unkept,
-    Unshown,
+    NotExchanged, NotForThreads, NotKept, Note, PoolCause, SessionCause, Showing, Stuck,
+    ThreadsFailed, Unkept, Unshown,
 };
 pub use map::{
     CaptureSize, ChunkSpan, Compare, CompareRow, EngineActivity, EngineView, ItemRow, JobState,

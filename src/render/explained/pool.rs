@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::outcome::{DeathCause, EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause};
+use crate::outcome::{
+    DeathCause, EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause, ThreadsFailed,
+};
 use crate::render::comm;
 
 pub(super) fn what(cause: &PoolCause) -> String {
@@ -205,6 +207,12 @@ impl fmt::Display for NotKept {
 }
 
 /// `engine 1 (and 2 more): panicked: oh`
+impl fmt::Display for ThreadsFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it failed on {} of {} threads", self.failed, self.of)
+    }
+}
+
 impl fmt::Display for FirstFailure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "engine {}", self.rank)?;

@@ -8,7 +8,9 @@ use super::Crew;
 use super::flight::FlightId;
 use super::outs::is_out;
 use crate::ids::{CellId, JobId, PoolName, Rank};
-use crate::outcome::{FirstFailure, JobEnd, JobState, JobWork, PoolKind, PxReport, Report};
+use crate::outcome::{
+    FirstFailure, JobEnd, JobState, JobWork, PoolKind, PxReport, Report, ThreadsFailed,
+};
 use crate::pool::JobRecord;
 use crate::session::JobStatus;
 use crate::session::parallel::JobCommands;
@@ -167,8 +169,11 @@ fn px_words(cell: CellId) -> String {
 
 /// Why a `%px` on threads failed.
 fn px_failed(record: &JobRecord) -> Option<String> {
-    let of = record.total.unwrap_or(record.done);
-    let failed = || format!("it failed on {} of {of} threads", record.failed);
+    let threads = ThreadsFailed {
+        failed: record.failed,
+        of: record.total.unwrap_or(record.done),
+    };
+    let failed = || threads.to_string();
     record
         .why
         .clone()
