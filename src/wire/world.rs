@@ -28,7 +28,7 @@ pub mod header {
     pub const STOP: u64 = 40;
 }
 
-pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm2");
+pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm3");
 
 /// Of a rank's block: bytes from the block's begin.
 pub mod block {
