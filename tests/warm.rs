@@ -113,12 +113,14 @@ impl Drop for User {
 
 /// The folder in which a compiler builds.
 fn folder(pid: i32) -> PathBuf {
-    let begins = format!("regatta-{pid:07}-");
     let all = fs::read_dir(std::env::temp_dir()).expect("a folder");
     let mut all = all.flatten().map(|entry| entry.path());
     let named = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
-        name.to_string_lossy().starts_with(&begins)
+        let name = name.to_string_lossy();
+        let rest = name.strip_prefix("regatta-").unwrap_or_default();
+        let its = rest.split_once('-').and_then(|(its, _)| its.parse().ok());
+        its == Some(pid)
     };
     all.find(named).expect("the compiler's folder")
 }
