@@ -114,7 +114,7 @@ impl Mpi {
         }
     }
 
-    pub(super) fn number(kind: u16) -> c_int {
+    pub(super) fn number(kind: impl Into<u32>) -> c_int {
         let kind = Kind(kind.into());
         kind.number().map_or(0, |number| number as c_int)
     }
@@ -238,18 +238,8 @@ impl Mpi {
         self.give(call, of, came, want)
     }
 
-    /// What MPI says of a message that was counted and sent.
-    pub(super) fn gone(
-        &self,
-        call: Call,
-        code: c_int,
-        header: &Header,
-        to: u32,
-    ) -> Result<(), Trouble> {
-        if code != 0 {
-            self.book.count_back(to, header.total);
-        }
-        self.checked(call, code)
+    pub(super) fn posted_at(&self, request: Request) -> Option<usize> {
+        { self.posted.iter() }.position(|posted| posted.request == request)
     }
 
     /// Takes a receive back from MPI; what has come for it in this moment it has.

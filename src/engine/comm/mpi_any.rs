@@ -31,8 +31,7 @@ impl Mpi {
         let began = monotonic();
         loop {
             for (place, request) in requests.iter().enumerate().filter(|(_, it)| **it != 0) {
-                let is_it = |posted: &Posted| posted.request == *request;
-                let Some(at) = self.posted.iter().position(is_it) else {
+                let Some(at) = self.posted_at(*request) else {
                     return Err(words::of(call, words::OVER));
                 };
                 if self.advance(at, call, of, false)? {

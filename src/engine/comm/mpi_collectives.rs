@@ -160,7 +160,7 @@ impl Mpi {
             bytes: numbers.len() as u64,
         };
         self.arrive(brings, of)?;
-        let number = of.kind.number().map_or(0, |number| number as c_int);
+        let number = Self::number(of.kind.0);
         // Nothing comes to the first rank of an exscan; MPI wants a place all the same.
         let mut nothing = Vec::new();
         let to = match who {

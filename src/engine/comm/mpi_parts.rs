@@ -9,7 +9,7 @@ use regatta_cell::comm::table::Envelope;
 
 use super::meeting::Brings;
 use super::mpi::Mpi;
-use super::mpi_sending::LONGEST;
+use super::mpi_sending::{LONGEST, end_all};
 use super::{Into, Trouble, words};
 use crate::wire::world::{Call, MOST_RANKS};
 
@@ -265,29 +265,11 @@ impl Mpi {
 
     /// They have gone and come: all that they belong to are in this call.
     fn end_long(&self, call: Call, begun: Vec<*mut c_void>) -> Result<(), Trouble> {
-        let (mut first, mut time) = (0, 0);
-        for handle in begun.iter().filter(|handle| !handle.is_null()) {
-            let (mut done, mut source, mut tag, mut count) = (0, 0, 0, 0);
-            // SAFETY: the handle is one of MPI's that has not ended.
-            let code = unsafe {
-                (self.library.shim.end)(
-                    *handle,
-                    1,
-                    &raw mut done,
-                    &raw mut source,
-                    &raw mut tag,
-                    &raw mut count,
-                    None,
-                    std::ptr::null_mut(),
-                    &raw mut time,
-                )
-            };
-            first = if first == 0 { code } else { first };
-        }
+        let (code, time) = end_all(self.library, &begun, None);
         self.waited(time);
         if begun.iter().any(|handle| handle.is_null()) {
             return Err(words::of(call, "MPI does not take a part"));
         }
-        self.checked(call, first)
+        self.checked(call, code)
     }
 }

@@ -1,17 +1,19 @@
-//! Messages on MPI of which senders wait for whoever takes them: long ones, and very many. So who waits takes in what comes, and who leaves a
-//! cell takes what was sent to it before.
+//! Messages on MPI of which senders wait for whoever takes them: long ones, and very many. So who waits takes in what
+//! comes, and who leaves a cell takes what was sent to it before.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{Ordering, fence};
 
 use regatta_cell::comm::table::Envelope;
 
-use super::mpi::{Mpi, Posted};
+use super::mpi::Mpi;
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::NOBODY;
 use super::waiting::gone;
 use super::{Transport as _, Trouble, judge, words};
+use crate::engine::mpi::Mpi as Library;
+use crate::engine::mpi::shim::Check;
 use crate::wire::monotonic;
 use crate::wire::world::{Call, State, row};
 
@@ -62,14 +64,27 @@ impl Mpi {
         value: &[u8],
     ) -> Result<(), Trouble> {
         let request = self.post_send(of, value)?;
-        let is_it = |posted: &Posted| posted.request == request;
-        let Some(at) = self.posted.iter().position(is_it) else {
+        let Some(at) = self.posted_at(request) else {
             return Ok(());
         };
         self.posted[at].forgotten = true;
         self.advance(at, call, of, true)?;
         self.posted.remove(at);
         Ok(())
+    }
+
+    /// What MPI says of a message that was counted and sent.
+    pub(super) fn gone(
+        &self,
+        call: Call,
+        code: c_int,
+        header: &Header,
+        to: u32,
+    ) -> Result<(), Trouble> {
+        if code != 0 {
+            self.book.count_back(to, header.total);
+        }
+        self.checked(call, code)
     }
 
     /// Of much that is to be sent, and that is counted already: its receiver is one that may take it. When it leaves
@@ -142,30 +157,45 @@ impl Mpi {
         let handles: Vec<*mut c_void> = value.chunks(LONGEST).map(isend).collect();
         let posted = &mut self.posted[..];
         let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
-        let (mut first, mut time) = (0, 0);
-        for handle in handles.iter().filter(|handle| !handle.is_null()) {
-            let (mut done, mut source, mut got, mut count) = (0, 0, 0, 0);
-            // SAFETY: the handle is one of MPI's that has not ended, and the vigil lives for the call.
-            let code = unsafe {
-                (shim.end)(
-                    *handle,
-                    1,
-                    &raw mut done,
-                    &raw mut source,
-                    &raw mut got,
-                    &raw mut count,
-                    Some(Vigil::take_in),
-                    (&raw mut vigil).cast(),
-                    &raw mut time,
-                )
-            };
-            first = if first == 0 { code } else { first };
-        }
+        let (code, time) = end_all(self.library, &handles, Some(&mut vigil));
         drop(vigil);
         self.waited(time);
         if handles.iter().any(|handle| handle.is_null()) {
             return Err(words::of(call, "MPI does not take the message"));
         }
-        self.checked(call, first)
+        self.checked(call, code)
     }
+}
+
+/// Waits until MPI is done with all of these, of which those that it has refused are NULL. With a vigil it takes in
+/// what comes meanwhile. Gives the first error's code, or 0, and how long it waited, nanoseconds.
+pub(super) fn end_all(
+    library: &Library,
+    handles: &[*mut c_void],
+    mut vigil: Option<&mut Vigil<'_>>,
+) -> (c_int, u64) {
+    let (mut first, mut time) = (0, 0);
+    for handle in handles.iter().filter(|handle| !handle.is_null()) {
+        let (mut done, mut source, mut tag, mut count) = (0, 0, 0, 0);
+        let (look, context) = match &mut vigil {
+            Some(vigil) => (Some(Vigil::take_in as Check), (&raw mut **vigil).cast()),
+            None => (None, std::ptr::null_mut()),
+        };
+        // SAFETY: the handle is one of MPI's that has not ended, and the vigil lives for the call.
+        let code = unsafe {
+            (library.shim.end)(
+                *handle,
+                1,
+                &raw mut done,
+                &raw mut source,
+                &raw mut tag,
+                &raw mut count,
+                look,
+                context,
+                &raw mut time,
+            )
+        };
+        first = if first == 0 { code } else { first };
+    }
+    (first, time)
 }

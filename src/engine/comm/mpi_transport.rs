@@ -187,8 +187,7 @@ impl Transport for Mpi {
         into: Into,
     ) -> Result<Option<Got>, Trouble> {
         let call = Call::Wait;
-        let is_it = |posted: &Posted| posted.request == request;
-        let Some(at) = self.posted.iter().position(is_it) else {
+        let Some(at) = self.posted_at(request) else {
             return Err(words::of(call, words::OVER));
         };
         if !self.advance(at, call, of, wait)? {
@@ -219,8 +218,7 @@ impl Transport for Mpi {
     }
 
     fn forget(&mut self, request: Request) {
-        let is_it = |posted: &Posted| posted.request == request;
-        let Some(at) = self.posted.iter().position(is_it) else {
+        let Some(at) = self.posted_at(request) else {
             return;
         };
         if self.posted[at].of.is_none() {
