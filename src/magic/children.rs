@@ -27,11 +27,8 @@ impl Magic for Children {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        // A name that is mistyped forgets none of the others.
-        for ChildName(name) in &self.names {
-            session.known_child(name)?;
-        }
-        let names: Vec<&str> = self.names.iter().map(|name| name.0.as_str()).collect();
+        let names = ChildName::texts(&self.names);
+        session.known_children(&names)?;
         let names = if names.is_empty() { vec!["all"] } else { names };
         if self.clear {
             let said = match session.forget_children(&names, sink) {

@@ -30,7 +30,7 @@ impl Magic for Logs {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        let names: Vec<&str> = self.names.iter().map(|name| name.0.as_str()).collect();
+        let names = ChildName::texts(&self.names);
         match self.follow {
             true => session.follow_lines(&names, self.lines, sink),
             false => session.show_lines(&names, self.lines, sink),

@@ -37,10 +37,7 @@ impl Magic for Stop {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
-        // A name that is mistyped ends none of the others.
-        for ChildName(name) in &self.names {
-            session.known_child(name)?;
-        }
+        session.known_children(&ChildName::texts(&self.names))?;
         for ChildName(name) in self.names {
             let (told, over) = session.stop_children(&name, self.grace, sink)?;
             sink.send(Event::Text(said(&name, told, &over)));

@@ -95,6 +95,12 @@ impl From<&str> for ChildName {
     }
 }
 
+impl ChildName {
+    pub fn texts(names: &[Self]) -> Vec<&str> {
+        names.iter().map(|Self(name)| name.as_str()).collect()
+    }
+}
+
 /// What `%wait` waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobOrChild {

@@ -136,9 +136,7 @@ impl Session {
 
     /// Shows the last lines of the children of these names.
     pub fn show_lines(&mut self, names: &[&str], lines: usize, sink: &mut dyn Sink) -> Done {
-        for name in names {
-            self.known_child(name)?;
-        }
+        self.known_children(names)?;
         for name in names {
             let printed = self.crew.children.lines(name, lines);
             show(printed, self.cell(), sink);
@@ -148,9 +146,7 @@ impl Session {
 
     /// The same, and then what they print until they are over, or until Ctrl-C.
     pub fn follow_lines(&mut self, names: &[&str], lines: usize, sink: &mut dyn Sink) -> Done {
-        for name in names {
-            self.known_child(name)?;
-        }
+        self.known_children(names)?;
         self.crew.hear_children(sink);
         let printed = self.crew.children.follow(names, lines);
         show(printed, self.cell(), sink);
@@ -163,6 +159,11 @@ impl Session {
         );
         self.crew.children.follow_none();
         followed
+    }
+
+    /// An error when one of these names means no child: then nothing is done to the others.
+    pub fn known_children(&self, names: &[&str]) -> Result<(), Report> {
+        names.iter().try_for_each(|name| self.known_child(name))
     }
 
     /// An error when there is no child of this name.
