@@ -59,6 +59,7 @@ use crate::wire::PoolSpec;
 use crate::wire::places::Places;
 use event::Bell;
 pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed};
+pub use worlds::Ends;
 
 /// Which engine to start.
 #[derive(Clone, Debug)]
@@ -275,7 +276,7 @@ enum Command {
     /// Have the ranks of a pool that these engines are say what they have not received, and drop it.
     AskMessages(Vec<EngineId>, Option<PoolName>, bool),
     /// Ranks that wait for others end their calls; answers which ones they are.
-    EndWaits(Vec<EngineId>, Sender<Vec<EngineId>>),
+    EndWaits(Vec<EngineId>, Sender<Vec<(EngineId, Ends)>>),
     Status(Sender<Vec<EngineStatus>>),
     Quit,
 }
@@ -428,8 +429,9 @@ impl Hub {
         self.tell(Command::AskMessages(engines, pool, clear));
     }
 
-    /// Has those of these engines that wait for messages of others end their calls, and tells which ones they are.
-    pub fn end_waits(&self, engines: &[EngineId]) -> Vec<EngineId> {
+    /// Has those of these engines that wait for messages of others or speak with them end their calls, and tells which
+    /// ones they are.
+    pub fn end_waits(&self, engines: &[EngineId]) -> Vec<(EngineId, Ends)> {
         let (answer, incoming) = channel();
         self.tell(Command::EndWaits(engines.to_vec(), answer));
         incoming.recv().unwrap_or_default()

@@ -16,6 +16,18 @@ use crate::wire::world::{
 };
 use crate::wire::{Payload, ToEngine, memory_file};
 
+/// How soon a rank ends whose messages Ctrl-C has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ends {
+    /// It waits for others.
+    Now,
+    /// It has spoken with others in its cell; it may compute now, and not speak any more.
+    WithNextCall,
+}
+
+/// A rank of a world that ends.
+type Ending<'a> = (&'a World, Rank, Ends);
+
 /// By pool; a pool of which no rank runs anything and none has asked has none.
 #[derive(Default)]
 pub struct Worlds(BTreeMap<PoolName, World>);
@@ -201,17 +213,23 @@ impl World {
         }
     }
 
-    /// One of these ranks that waits for others.
-    fn waiting(&self, ranks: impl IntoIterator<Item = Rank>) -> Option<Rank> {
+    /// How soon these ranks end when their waits do, and one of those that will.
+    fn ends(&self, ranks: impl Iterator<Item = Rank> + Clone) -> Option<(Rank, Ends)> {
         let memory = self.memory.as_ref()?;
-        let waits = |rank: &Rank| {
-            let length = memory.layout.block(rank.0) + block::WAIT_LENGTH;
-            memory.read(length) > 0
+        let of = |rank: &Rank, word| memory.read(memory.layout.block(rank.0) + word);
+        let waits = |rank: &Rank| of(rank, block::WAIT_LENGTH) > 0;
+        if let Some(rank) = ranks.clone().find(waits) {
+            return Some((rank, Ends::Now));
+        }
+        let speaks = |rank: &Rank| {
+            let word = self.words.get(rank.0 as usize);
+            word.is_some_and(|it| it.state == At::Running && of(rank, block::RUN) == it.run)
         };
-        ranks.into_iter().find(waits)
+        let speaker = { ranks }.find(speaks)?;
+        Some((speaker, Ends::WithNextCall))
     }
 
-    /// Ends the waits of all ranks that are in the same run as this one.
+    /// Ends the waits of all ranks that are in the same run as this one, and the next call of each that does not wait.
     fn stop(&self, rank: Rank) {
         if let (Some(memory), Some(word)) = (&self.memory, self.words.get(rank.0 as usize)) {
             memory.write(header::STOP, word.run);
@@ -398,37 +416,43 @@ impl State {
         world.memory.is_some().then(|| world.table())
     }
 
-    /// Ranks of these engines that wait for others end their calls; the answer is which ones wait.
-    pub(super) fn end_waits(&mut self, engines: &[EngineId]) -> Vec<EngineId> {
+    /// Ranks of these engines that wait for others, or speak with them, end their calls; the answer is which ones.
+    pub(super) fn end_waits(&mut self, engines: &[EngineId]) -> Vec<(EngineId, Ends)> {
         // Who waits is looked at before one of them is told: that ends the waits of all.
-        let waiting: Vec<(EngineId, Vec<(&World, Rank)>)> = { engines.iter() }
-            .map(|engine| (*engine, self.waiting_ranks(*engine)))
+        let ending: Vec<(EngineId, Vec<Ending<'_>>)> = { engines.iter() }
+            .map(|engine| (*engine, self.ending_ranks(*engine)))
             .collect();
-        for (world, rank) in waiting.iter().flat_map(|(_, ranks)| ranks) {
+        for (world, rank, _) in ending.iter().flat_map(|(_, ranks)| ranks) {
             world.stop(*rank);
         }
-        let ends = |(engine, ranks): (EngineId, Vec<(&World, Rank)>)| {
+        let ends = |(engine, ranks): (EngineId, Vec<Ending<'_>>)| {
             let process = self.engines.get(&engine)?;
-            (process.link.end_waits() || !ranks.is_empty()).then_some(engine)
+            let soonest = ranks.iter().map(|(_, _, ends)| *ends).min();
+            let ends = match process.link.end_waits() {
+                true => Some(Ends::Now),
+                false => soonest,
+            };
+            ends.map(|ends| (engine, ends))
         };
-        waiting.into_iter().filter_map(ends).collect()
+        ending.into_iter().filter_map(ends).collect()
     }
 
-    /// A rank of the engine that waits for others, of each world that it is in.
-    fn waiting_ranks(&self, engine: EngineId) -> Vec<(&World, Rank)> {
+    /// A rank of the engine that waits for others or speaks with them, of each world that it is in.
+    fn ending_ranks(&self, engine: EngineId) -> Vec<Ending<'_>> {
         let Some(process) = self.engines.get(&engine) else {
             return Vec::new();
         };
         let launch = &process.launch;
-        let waiting = |name: &PoolName, world: &World| match &launch.pool {
-            Some(pool) if pool == name => world.waiting([launch.rank]),
-            None if world.threads => world.waiting((0..world.size()).map(Rank)),
+        let ending = |(name, world): (&PoolName, &'_ World)| match &launch.pool {
+            Some(pool) if pool == name => world.ends([launch.rank].into_iter()),
+            None if world.threads => world.ends((0..world.size()).map(Rank)),
             _ => None,
         };
-        let worlds = self.worlds.0.iter();
-        worlds
-            .filter_map(|(name, world)| Some((world, waiting(name, world)?)))
-            .collect()
+        let one = |(name, world)| {
+            let (rank, ends) = ending((name, world))?;
+            Some((world, rank, ends))
+        };
+        self.worlds.0.iter().filter_map(one).collect()
     }
 
     fn is_local(&self, engine: EngineId) -> bool {

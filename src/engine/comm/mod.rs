@@ -26,7 +26,7 @@ use regatta_cell::comm::table::{Envelope, Got, Op, Reduction, Room};
 use std::ffi::c_void;
 
 use crate::wire::world::{Call, CommTold, Unreceived};
-pub use seat::{Seat, answer, begins, in_plain_cell, leave, sit_down, tell, with};
+pub use seat::{Seat, answer, begins, forget, in_plain_cell, leave, sit_down, tell, with};
 
 /// Why a call has failed.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum Trouble {
     Deadlock(Call),
     /// Ctrl-C has ended it.
     Stopped(Call),
+    /// Ctrl-C had ended the run before it began.
+    Interrupted,
 }
 
 /// Where the bytes of what comes are put.

@@ -11,7 +11,7 @@ use super::judge::Way;
 use super::mpi::Mpi;
 use super::shared::Shared;
 use super::world::World;
-use super::{Transport, Trouble};
+use super::{Request, Transport, Trouble};
 use crate::engine::context::context;
 use crate::engine::link;
 use crate::engine::mpi::mpi;
@@ -31,6 +31,27 @@ pub struct Seat {
 struct Kept {
     world: Arc<World>,
     transport: Box<dyn Transport + Send>,
+    /// The run of its last cell.
+    run: u64,
+}
+
+impl Kept {
+    /// A cell begins.
+    fn begin(&mut self, rank: u32) {
+        self.transport.begin();
+        self.run = run_of(&self.world, rank);
+    }
+
+    /// Ctrl-C has ended its run.
+    #[inline]
+    fn is_stopped(&self) -> bool {
+        self.run != 0 && self.world.word(header::STOP).load(Ordering::Relaxed) == self.run
+    }
+}
+
+/// The run that a rank is in.
+fn run_of(world: &World, rank: u32) -> u64 {
+    Word::of(world.of(rank, block::HUB).load(Ordering::Acquire)).run
 }
 
 /// Those of this process.
@@ -98,17 +119,34 @@ fn left_unheard(seat: Seat) {
 
 fn note_left(world: &World, rank: u32) {
     if rank < world.size() {
-        let hub = Word::of(world.of(rank, block::HUB).load(Ordering::Acquire));
-        world.of(rank, block::LEFT).store(hub.run, Ordering::SeqCst);
+        let run = run_of(world, rank);
+        world.of(rank, block::LEFT).store(run, Ordering::SeqCst);
     }
 }
 
 const NO_SEAT: &str = "`comm` works in `%px` cells, in the thread that runs the cell: not in the function of a map, and \
                        not in a thread that the cell has started";
 
-/// Does it with the rank that the thread is.
+/// Does it with the rank that the thread is. After Ctrl-C no call begins: so does a cell end that never waits.
 #[inline]
 pub fn with<R>(call: impl FnOnce(&mut dyn Transport) -> Result<R, Trouble>) -> Result<R, Trouble> {
+    seated(|rank| match rank.is_stopped() {
+        false => call(rank.transport.as_mut()),
+        true => Err(Trouble::Interrupted),
+    })
+}
+
+/// Lets go of a request, also after Ctrl-C: it is dropped while the cell ends.
+pub fn forget(request: Request) {
+    // A rank whose cell is over has no requests that anybody asks for.
+    let _ = seated(|rank| {
+        rank.transport.forget(request);
+        Ok(())
+    });
+}
+
+#[inline]
+fn seated<R>(call: impl FnOnce(&mut Kept) -> Result<R, Trouble>) -> Result<R, Trouble> {
     HERE.with(|here| {
         let Ok(mut here) = here.try_borrow_mut() else {
             return Err(Trouble::Usage("`comm` is at work already".to_owned()));
@@ -120,7 +158,7 @@ pub fn with<R>(call: impl FnOnce(&mut dyn Transport) -> Result<R, Trouble>) -> R
             here.rank = Some(open(seat).map_err(Trouble::Usage)?);
         }
         match &mut here.rank {
-            Some(rank) => call(rank.transport.as_mut()),
+            Some(rank) => call(rank),
             None => Err(Trouble::Usage(NO_SEAT.to_owned())),
         }
     })
@@ -165,7 +203,7 @@ fn open(seat: &Seat) -> Result<Kept, String> {
         if is_alone(seat) {
             runs_again(&kept.world);
         }
-        kept.transport.begin();
+        kept.begin(seat.rank);
         return Ok(kept);
     }
     let world = world_of(seat)?;
@@ -174,12 +212,17 @@ fn open(seat: &Seat) -> Result<Kept, String> {
         return Err(format!("there is no rank {} among {size}", seat.rank));
     }
     let book = |way| Shared::new(world.clone(), seat.rank, way);
-    let mut transport: Box<dyn Transport + Send> = match mpi() {
+    let transport: Box<dyn Transport + Send> = match mpi() {
         Some(library) if seat.pool.is_none() => Box::new(Mpi::new(book(Way::Mpi), library)),
         _ => Box::new(book(Way::Memory)),
     };
-    transport.begin();
-    Ok(Kept { world, transport })
+    let mut kept = Kept {
+        world,
+        transport,
+        run: 0,
+    };
+    kept.begin(seat.rank);
+    Ok(kept)
 }
 
 fn world_of(seat: &Seat) -> Result<Arc<World>, String> {

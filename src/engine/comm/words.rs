@@ -16,6 +16,7 @@ impl Trouble {
                 format!("`comm::{}` would wait for ever{alone}", call.name())
             }
             Self::Stopped(call) => format!("`comm::{}` was interrupted", call.name()),
+            Self::Interrupted => "`comm`: the cell was interrupted".to_owned(),
             Self::Told(told) => text_of(told),
         }
     }

@@ -7,7 +7,7 @@ use regatta_cell::comm::table::{
 };
 use regatta_cell::host::{Bytes, Write};
 
-use crate::engine::comm::{Into, Transport, Trouble, tell, with};
+use crate::engine::comm::{self, Into, Transport, Trouble, tell, with};
 use crate::engine::notes::refuse;
 
 pub(super) const TABLE: Table = Table {
@@ -188,14 +188,9 @@ fn either(ended: Result<Option<Got>, Trouble>, got: &mut Got) -> Outcome {
 }
 
 extern "C" fn forget(request: u64) {
-    if request == TO_NOBODY {
-        return;
+    if request != TO_NOBODY {
+        comm::forget(request);
     }
-    // A rank whose cell is over has no requests that anybody asks for.
-    let _ = with(|transport| {
-        transport.forget(request);
-        Ok(())
-    });
 }
 
 extern "C" fn sendrecv(

@@ -10,7 +10,7 @@ use super::pump::Awaited;
 use crate::compiler::Artifact;
 use crate::ids::{CellId, EngineId, JobId, PoolName, Rank};
 use crate::outcome::{About, DeathCause, Doing, EngineChange, Event, Origin, Progress, Sink};
-use crate::pool::{EndEarly, EntryPoint, Payload, Run, Signal, WhichMaps};
+use crate::pool::{EndEarly, Ends, EntryPoint, Payload, Run, Signal, WhichMaps};
 use crate::session::{Failed, GRACE};
 use crate::wire::places::Places;
 
@@ -67,6 +67,9 @@ impl Default for OnInterrupt {
 /// How long a cell may go on after the map that it waits for was told to stop.
 const MAP_GRACE: Duration = Duration::from_millis(900);
 
+/// How long a rank that speaks with others may go on until its next call.
+const CALL_GRACE: Duration = Duration::from_millis(120);
+
 /// How long others go on before a death is told that their table will tell.
 const TOLD_AFTER: Duration = Duration::from_millis(300);
 
@@ -79,6 +82,9 @@ struct Interruption {
     presses: u32,
     /// Maps on threads whose items are waited for. Nothing is killed meanwhile.
     waits_for: Vec<JobId>,
+    /// Engines whose next call of `comm` ends them; when they get their signal if they have made none.
+    speaking: Vec<EngineId>,
+    signal: Option<(Instant, Signal)>,
     /// When what still runs is killed.
     deadline: Option<Instant>,
     kills: u32,
@@ -271,6 +277,15 @@ impl Awaited for FlightEnd {
         self.tell_deaths(flight, sink);
         self.tell_progress(flight, sink);
         let now = Instant::now();
+        if let Some((at, signal)) = self.interruption.signal
+            && now >= at
+        {
+            self.interruption.signal = None;
+            let mut computing = flight.flying();
+            computing.retain(|engine| self.interruption.speaking.contains(engine));
+            self.interruption.killed.extend(&computing);
+            crew.hub.signal(computing, signal);
+        }
         if self.interruption.deadline.is_some_and(|at| now >= at) {
             // What has not ended by now is killed, and again if that was not enough.
             let flying = flight.flying();
@@ -318,14 +333,20 @@ impl Awaited for FlightEnd {
                 EndEarly::Kill | EndEarly::Abandon => Vec::new(),
             };
         } else if self.interruption.presses == 1 {
-            // Who waits for messages ends its call, and keeps its variables.
+            // Who waits for messages or speaks with others ends its call, and keeps its variables.
             let ended = crew.hub.end_waits(&flying);
-            flight.stopped.extend(&ended);
-            let rest: Vec<EngineId> = { flying.into_iter() }
-                .filter(|engine| !ended.contains(engine))
-                .collect();
+            let (mut speaking, mut rest) = (Vec::new(), flying);
+            for (engine, ends) in ended {
+                flight.stopped.push(engine);
+                rest.retain(|it| *it != engine);
+                if ends == Ends::WithNextCall {
+                    speaking.push(engine);
+                }
+            }
             self.interruption.killed.extend(&rest);
             crew.hub.signal(rest, signal);
+            self.interruption.speaking = speaking;
+            self.interruption.signal = Some((now + CALL_GRACE, signal));
             self.interruption.deadline = Some(now + GRACE);
         } else {
             self.interruption.deadline = Some(now);

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use super::recorder::Office;
 use super::*;
 use crate::ids::{ArtifactId, CellId, PoolName, Rank};
-use crate::pool::{EntryPoint, Launch, Run};
+use crate::pool::{Ends, EntryPoint, Launch, Run};
 use crate::wire::RunEnd;
 use crate::wire::world::{
     Layout, MAGIC, MOST_RANKS, State as At, Waiting, Word, block, header, row,
@@ -66,6 +66,12 @@ impl Given {
 
     fn is_retired(&self) -> bool {
         self.read(header::RETIRED) != 0
+    }
+
+    /// A rank has spoken in its run, as its own engine notes it.
+    fn speaks(&self, rank: u32) {
+        let run = self.word(rank).run;
+        self.write(self.layout().block(rank) + block::RUN, run);
     }
 
     /// A rank waits, as its own engine notes it.
@@ -327,9 +333,46 @@ fn a_wait_is_ended_in_its_own_run_alone() {
     assert_eq!(pool.state.end_waits(&[engine(1), engine(2)]), []);
     assert_eq!(world.read(header::STOP), 0);
     world.waits(1);
-    assert_eq!(pool.state.end_waits(&[engine(1), engine(2)]), [engine(1)]);
+    assert_eq!(
+        pool.state.end_waits(&[engine(1), engine(2)]),
+        [(engine(1), Ends::Now)]
+    );
     assert_eq!(world.read(header::STOP), world.word(1).run);
     assert_ne!(world.read(header::STOP), world.word(2).run);
+}
+
+#[test]
+fn who_speaks_in_its_run_ends_with_its_next_call() {
+    let mut pool = Pool::of(3);
+    let world = pool.world(0);
+    pool.runs(&[&[0, 1, 2]]);
+    (0..3).for_each(|rank| world.speaks(rank));
+    (0..3).for_each(|rank| pool.ends(engine(rank)));
+    let all = [engine(0), engine(1), engine(2)];
+    assert_eq!(pool.state.end_waits(&all), []);
+    pool.runs(&[&[0, 1, 2]]);
+    // They have spoken in another run.
+    assert_eq!(pool.state.end_waits(&all), []);
+    world.speaks(1);
+    world.waits(2);
+    assert_eq!(
+        pool.state.end_waits(&all),
+        [(engine(1), Ends::WithNextCall), (engine(2), Ends::Now)]
+    );
+    assert_eq!(world.read(header::STOP), world.word(1).run);
+}
+
+#[test]
+fn threads_end_as_soon_as_one_of_them() {
+    let mut pool = Pool::of(0);
+    pool.runs_threads(3, &[0, 1]);
+    let world = pool.asked(LOCAL, Some("t0")).expect("memory");
+    assert_eq!(pool.state.end_waits(&[LOCAL]), []);
+    world.speaks(1);
+    let speaks = [(LOCAL, Ends::WithNextCall)];
+    assert_eq!(pool.state.end_waits(&[LOCAL]), speaks);
+    world.waits(0);
+    assert_eq!(pool.state.end_waits(&[LOCAL]), [(LOCAL, Ends::Now)]);
 }
 
 #[test]
