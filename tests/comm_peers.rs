@@ -138,18 +138,59 @@ const TROUBLE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "comm::gather(&comm::rank(), comm::rank())",
-        &["gather"],
-        &["as the root"],
+        &["gather", "as the root"],
+        &[],
     ),
     (
         "comm::reduce(&comm::rank(), comm::op::sum, comm::rank())",
-        &["reduce"],
-        &["as the root"],
+        &["reduce", "as the root"],
+        &[],
     ),
     (
         "comm::scatter(&vec![0; comm::size() as usize], comm::rank() % 2)",
+        &["scatter", "as the root", "all have the same"],
         &[],
-        &["as the root"],
+    ),
+    (
+        "{ let mut it = comm::rank(); comm::broadcast(&mut it, comm::rank()); it }",
+        &["broadcast", "as the root", "all have the same"],
+        &[],
+    ),
+    (
+        "{ let all = comm::split(0, -(comm::rank() as i64)); let mut it = 0; comm::barrier(); all.broadcast(&mut it, all.rank() % 2); it }",
+        &["broadcast", "as the root"],
+        &[],
+    ),
+    (
+        "if comm::rank() == 0 { comm::gather(&1, 0); } else { comm::gather(&1, 1); }",
+        &["gather", "as the root"],
+        &[],
+    ),
+    // One adds, the others look for the largest.
+    (
+        "if comm::rank() == 0 { comm::all_reduce(&1, comm::op::sum) } else { comm::all_reduce(&1, comm::op::max) }",
+        &[
+            "all_reduce",
+            "`comm::op::sum`",
+            "`comm::op::max`",
+            "all have the same",
+        ],
+        &[],
+    ),
+    (
+        "{ let row = vec![1.5; 9000]; if comm::rank() == 1 { comm::all_reduce(&row, comm::op::prod) } else { comm::all_reduce(&row, comm::op::min) }.len() }",
+        &["all_reduce", "`comm::op::prod`", "`comm::op::min`"],
+        &[],
+    ),
+    (
+        "if comm::rank() == 1 { comm::scan(&1, comm::op::min) } else { comm::scan(&1, comm::op::sum) }",
+        &["scan", "`comm::op::sum`", "`comm::op::min`"],
+        &[],
+    ),
+    (
+        "if comm::rank() == 1 { comm::reduce(&1, comm::op::min, 0) } else { comm::reduce(&1, comm::op::sum, 0) }",
+        &["reduce", "`comm::op::sum`", "`comm::op::min`"],
+        &[],
     ),
     (
         "{ let mut row = vec![1; 3 * comm::rank() as usize]; comm::broadcast(&mut row[..], 0) }",

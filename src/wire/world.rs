@@ -26,6 +26,10 @@ pub mod header {
     pub const CONTEXTS: u64 = 24;
     /// Written by the hub: Ctrl-C has ended the run of this number, and whoever waits in it ends its call.
     pub const STOP: u64 = 40;
+    /// The last roots of calls in which a root gives, see `engine::comm::roots`: a word of some communicators each.
+    pub const ROOTS: u64 = 2048;
+    pub const ROOTS_COUNT: u64 = 32;
+    pub const ROOTS_STRIDE: u64 = 64;
 }
 
 pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm3");

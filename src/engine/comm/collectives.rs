@@ -7,10 +7,11 @@ mod folds;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use regatta_cell::comm::table::{Envelope, Kind, NULL, UNDEFINED};
+use regatta_cell::comm::table::{ANY_TAG, Envelope, Kind, NULL, UNDEFINED};
 
-use super::matching::{Sink, Want, WantState, Wanted};
+use super::matching::{Sink, Terms, Want, WantState, Wanted};
 use super::ring::Header;
+use super::roots::Roots;
 use super::shared::{Comm, Sending, Shared, Work};
 use super::{Into, Trouble, words};
 use crate::wire::world::{Call, block, header};
@@ -22,6 +23,7 @@ struct Round {
     members: Arc<[u32]>,
     rank: usize,
     number: u32,
+    terms: Terms,
     header: Header,
 }
 
@@ -51,14 +53,14 @@ impl Round {
 }
 
 impl Shared {
-    fn round(&mut self, call: Call, of: &Envelope) -> Result<Round, Trouble> {
+    fn round(&mut self, call: Call, of: &Envelope, terms: Terms) -> Result<Round, Trouble> {
         let mut header = self.header(of, 0);
         self.comm(of.comm)?;
         let Some(comm) = self.comms.get_mut(&of.comm) else {
             return Err(words::of(call, "there is no such communicator"));
         };
         comm.calls += 1;
-        header.call = call as u8 + 1;
+        header.call = terms.call(call);
         header.collective = comm.calls;
         let round = Round {
             call,
@@ -66,13 +68,46 @@ impl Shared {
             members: comm.members.clone(),
             rank: comm.rank as usize,
             number: comm.calls,
+            terms,
             header,
         };
         if of.comm == 0 {
             let calls = self.world.of(self.rank, block::COLLECTIVES);
             calls.store(calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
+        if terms.root == Some(round.rank as u32) {
+            self.is_the_root(&round)?;
+        }
         Ok(round)
+    }
+
+    fn rooted(&mut self, call: Call, of: &Envelope) -> Result<Round, Trouble> {
+        let terms = Terms {
+            root: Some(of.peer),
+            op: None,
+        };
+        self.round(call, of, terms)
+    }
+
+    /// Notes that this rank is the root of a call, and looks whether another one is as well.
+    fn is_the_root(&self, round: &Round) -> Result<(), Trouble> {
+        let says = Roots {
+            run: self.run,
+            call: round.call,
+            comm: self.context(round.of.comm),
+            number: round.number,
+            root: round.of.peer,
+        };
+        let word = self.world.word(header::ROOTS + says.place());
+        match says.other_root(word.swap(says.word(), Ordering::AcqRel)) {
+            None => Ok(()),
+            Some(other) => {
+                let member = round.members.get(other as usize).copied();
+                let rank = member.unwrap_or(other);
+                let text = words::another_root(rank, other, round.of.peer);
+                Err(words::of(round.call, &text))
+            }
+        }
     }
 
     /// The root of a call.
@@ -99,7 +134,7 @@ impl Shared {
         let mut sending = goes.map(|(to, data)| {
             let header = Header {
                 total: data.len() as u64,
-                tag: step,
+                tag: round.terms.root.map_or(step, u32::cast_signed),
                 ..round.header
             };
             Sending::new(round.members[to], header, Self::name(&round.of), data)
@@ -108,10 +143,11 @@ impl Shared {
             wanted: Wanted {
                 comm: round.of.comm,
                 from: Some(round.members[from]),
-                tag: step,
+                tag: round.terms.root.map_or(step, |_| ANY_TAG),
                 collective: round.number,
             },
             call: round.call,
+            terms: round.terms,
             kind: round.of.kind,
             name: Self::name(&round.of),
             sink,
@@ -143,7 +179,7 @@ impl Shared {
     }
 
     pub(super) fn all_wait(&mut self, of: &Envelope) -> Result<(), Trouble> {
-        let round = self.round(Call::Barrier, of)?;
+        let round = self.round(Call::Barrier, of, Terms::default())?;
         let mut step = 0;
         while 1 << step < round.size() {
             let (to, from) = (round.after(1 << step), round.before(1 << step));
@@ -159,7 +195,7 @@ impl Shared {
         value: &[u8],
         into: Into,
     ) -> Result<(), Trouble> {
-        let round = self.round(Call::Broadcast, of)?;
+        let round = self.rooted(Call::Broadcast, of)?;
         let root = Self::root(&round)?;
         let size = round.size();
         // The root is 0 here.
@@ -197,7 +233,7 @@ impl Shared {
         parts: &[&[u8]],
         into: Into,
     ) -> Result<(), Trouble> {
-        let round = self.round(Call::Scatter, of)?;
+        let round = self.rooted(Call::Scatter, of)?;
         let root = Self::root(&round)?;
         if round.rank != root {
             let sink = Sink::Room(into, 0);
@@ -216,7 +252,7 @@ impl Shared {
         value: &[u8],
         into: Into,
     ) -> Result<(), Trouble> {
-        let round = self.round(Call::Gather, of)?;
+        let round = self.rooted(Call::Gather, of)?;
         let root = Self::root(&round)?;
         if round.rank != root {
             return self.trade(&round, 0, Some((root, value)), None).map(drop);
@@ -235,7 +271,7 @@ impl Shared {
         value: &[u8],
         into: Into,
     ) -> Result<(), Trouble> {
-        let round = self.round(Call::AllGather, of)?;
+        let round = self.round(Call::AllGather, of, Terms::default())?;
         self.swap(&round, |_| value, into)
     }
 
@@ -245,7 +281,7 @@ impl Shared {
         parts: &[&[u8]],
         into: Into,
     ) -> Result<(), Trouble> {
-        let round = self.round(Call::AllToAll, of)?;
+        let round = self.round(Call::AllToAll, of, Terms::default())?;
         check_count(&round, parts.len())?;
         self.swap(&round, |to| parts[to], into)
     }
@@ -280,7 +316,7 @@ impl Shared {
             kind: Kind::NOTHING,
             ..*of
         };
-        let round = self.round(Call::Split, of)?;
+        let round = self.round(Call::Split, of, Terms::default())?;
         let size = round.size();
         // The first has numbers for as many as there can be, and tells them along.
         let base = match round.rank {

@@ -1,7 +1,7 @@
 //! What is wanted and what comes: a message is for the oldest request that fits it, in the order in which its sender
 //! has sent, and waits in a queue when none does.
 
-use regatta_cell::comm::table::{ANY_TAG, Got, Kind};
+use regatta_cell::comm::table::{ANY_TAG, Got, Kind, Op};
 
 use super::Into;
 use super::numbers::Fold;
@@ -31,6 +31,10 @@ impl Wanted {
     }
 }
 
+/// Of a header's call: which one, and one.
+const CALL: u8 = 0x1f;
+const _: () = assert!(Call::ALL.len() < CALL as usize);
+
 /// Where a message's bytes go.
 #[derive(Clone, Copy)]
 pub enum Sink {
@@ -44,10 +48,42 @@ pub enum Sink {
     None,
 }
 
+/// What all members of a collective call come with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Messages of a call with a root have it as their tag: there is one from each sender at most.
+    pub root: Option<u32>,
+    pub op: Option<Op>,
+}
+
+impl Terms {
+    /// In a header `op and one 3 │ call and one 5`, from the highest bit.
+    pub fn call(self, call: Call) -> u8 {
+        let op = self.op.map_or(0, |op| op as u8 + 1);
+        op << 5 | (call as u8 + 1)
+    }
+
+    /// What a message of another member differs in.
+    fn refuse(self, header: &Header) -> Option<Why> {
+        let root = self.root.filter(|root| *root != header.tag.cast_unsigned());
+        if let Some(root) = root {
+            return Some(Why::Root(header.tag.cast_unsigned(), root));
+        }
+        let theirs = usize::from(header.call >> 5).checked_sub(1);
+        let theirs = theirs.and_then(|place| Op::ALL.get(place).copied());
+        match (theirs, self.op) {
+            (Some(theirs), Some(ours)) if theirs != ours => Some(Why::Op(theirs, ours)),
+            _ => None,
+        }
+    }
+}
+
 /// A receive under way, of a thread that waits for it.
 pub struct Want<'a> {
     pub wanted: Wanted,
     pub call: Call,
+    /// Of a collective: what all members come with.
+    pub terms: Terms,
     pub kind: Kind,
     pub name: &'a [u8],
     pub sink: Sink,
@@ -81,6 +117,10 @@ pub enum Why {
     Type,
     /// It has another length than there is room for.
     Length,
+    /// Its collective call has another root than this one's: that, and this one's.
+    Root(u32, u32),
+    /// The same of operations.
+    Op(Op, Op),
 }
 
 /// Memory for a message's bytes.
@@ -126,11 +166,17 @@ impl Want<'_> {
             0 => 0,
             _ => self.call as u8 + 1,
         };
-        if header.call != expected {
+        if header.call & CALL != expected {
             return None;
         }
+        let differs = match self.wanted.collective {
+            0 => None,
+            _ => self.terms.refuse(header),
+        };
         let is_kind = header.kind() == self.kind || self.kind == Kind::NOTHING;
-        let (why, name) = if !is_kind {
+        let (why, name) = if let Some(why) = differs {
+            (why, Vec::new())
+        } else if !is_kind {
             (Why::Type, name())
         } else {
             let is_named = self.kind == Kind::ENCODED;
@@ -235,6 +281,12 @@ pub struct Posted {
 }
 
 impl Header {
+    /// The collective call that it is of.
+    pub fn collective_call(&self) -> Option<Call> {
+        let place = usize::from(self.call & CALL).checked_sub(1)?;
+        Call::ALL.get(place).copied()
+    }
+
     pub fn kind(&self) -> Kind {
         Kind(self.kind.into())
     }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use regatta_cell::comm::table::Kind;
+use regatta_cell::comm::table::{Kind, Op};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::world::World;
@@ -16,6 +16,8 @@ use crate::wire::world::{Call, block, meeting};
 pub struct Brings {
     pub call: Call,
     pub root: Option<u32>,
+    /// How numbers are made one.
+    pub op: Option<Op>,
     /// Of numbers that are folded; otherwise [`Kind::NOTHING`].
     pub kind: Kind,
     pub bytes: u64,
@@ -26,6 +28,7 @@ impl Brings {
         Self {
             call,
             root: None,
+            op: None,
             kind: Kind::NOTHING,
             bytes: 0,
         }
@@ -38,12 +41,14 @@ impl Brings {
         }
     }
 
-    /// `kind 16 │ root and one 11 │ call 5`, and the bytes. A call is its place in [`Call::ALL`].
+    /// `op and one 3 │ kind 13 │ root and one 11 │ call 5`, and the bytes. A call is its place in [`Call::ALL`].
     fn words(self) -> [u64; 2] {
         let place = Call::ALL.iter().position(|it| *it == self.call);
         let root = self.root.map_or(0, |root| u64::from(root) + 1);
         let call = place.unwrap_or_default() as u64;
-        [u64::from(self.kind.0) << 16 | root << 5 | call, self.bytes]
+        let op = self.op.map_or(0, |op| op as u64 + 1);
+        let head = op << 29 | u64::from(self.kind.0) << 16 | root << 5 | call;
+        [head, self.bytes]
     }
 
     fn of(words: [u64; 2]) -> Self {
@@ -52,7 +57,10 @@ impl Brings {
         Self {
             call: call.copied().unwrap_or(Call::Barrier),
             root: (head >> 5 & 0x7ff).checked_sub(1).map(|root| root as u32),
-            kind: Kind((head >> 16) as u32 & 0xffff),
+            op: (head >> 29 & 7)
+                .checked_sub(1)
+                .and_then(|place| Op::ALL.get(place as usize).copied()),
+            kind: Kind((head >> 16) as u32 & 0x1fff),
             bytes,
         }
     }
@@ -263,6 +271,7 @@ mod tests {
 
     fn sum(bytes: u64) -> Brings {
         Brings {
+            op: Some(Op::Sum),
             kind: Kind(0x20e),
             bytes,
             ..Brings::to_root(Call::Reduce, 1)
@@ -272,6 +281,7 @@ mod tests {
     const BARRIER: Brings = Brings {
         call: Call::Barrier,
         root: None,
+        op: None,
         kind: Kind::NOTHING,
         bytes: 0,
     };
@@ -314,6 +324,10 @@ mod tests {
                 },
                 Brings {
                     root: Some(0),
+                    ..sum(8)
+                },
+                Brings {
+                    op: Some(Op::Max),
                     ..sum(8)
                 },
             ]) {
@@ -361,6 +375,7 @@ mod tests {
             let brings = Brings {
                 call,
                 root: Some(1023),
+                op: Some(Op::Max),
                 kind: Kind(0x2ff),
                 bytes: BYTES,
             };

@@ -16,6 +16,7 @@ mod mpi_transport;
 mod mpi_waiting;
 mod numbers;
 mod ring;
+mod roots;
 mod seat;
 mod shared;
 mod waiting;

@@ -156,6 +156,7 @@ impl Mpi {
         let brings = Brings {
             call,
             root: (who == Reduction::Root).then_some(of.peer),
+            op: Some(op),
             kind: of.kind,
             bytes: numbers.len() as u64,
         };

@@ -71,9 +71,11 @@ impl Mpi {
         } else if let (Some(root), Some(own)) = (theirs.root, ours.root)
             && root != own
         {
-            format!(
-                "rank {other} has rank {root} as the root, and this rank {own}: all have the same"
-            )
+            words::another_root(other, root, own)
+        } else if let (Some(op), Some(own)) = (theirs.op, ours.op)
+            && op != own
+        {
+            words::another_op(other, op, own)
         } else if theirs.kind != ours.kind {
             return Trouble::Told(Box::new(CommTold::Mismatch {
                 call,

@@ -360,6 +360,8 @@ impl Shared {
                 wanted: Self::type_name(of, kind),
                 wanted_at: self.place(of),
             })),
+            Why::Root(theirs, ours) => words::of(call, &words::another_root(from, theirs, ours)),
+            Why::Op(theirs, ours) => words::of(call, &words::another_op(from, theirs, ours)),
             Why::Length => {
                 let size = kind.number().map_or(1, |number| number.size() as u64);
                 let at = sent_at.map_or_else(String::new, |at| format!(" at {at}"));

@@ -1,6 +1,8 @@
 //! What a cell's panic says when a call has failed. How the ranks have come to that the session tells, which knows of
 //! all of them.
 
+use regatta_cell::comm::table::Op;
+
 use super::{Trouble, in_plain_cell};
 use crate::wire::world::{Call, CommTold, State};
 
@@ -73,6 +75,19 @@ fn where_is(state: State) -> &'static str {
 
 /// Of a request.
 pub const OVER: &str = "the request is over, or belongs to engines that are gone";
+
+/// Ranks that do not agree in their root.
+pub fn another_root(rank: u32, theirs: u32, ours: u32) -> String {
+    format!("rank {rank} has rank {theirs} as the root, and this rank {ours}: all have the same")
+}
+
+/// Ranks that do not agree in what they do with their numbers.
+pub fn another_op(rank: u32, theirs: Op, ours: Op) -> String {
+    let (theirs, ours) = (theirs.name(), ours.name());
+    format!(
+        "rank {rank} has `comm::op::{theirs}`, and this rank `comm::op::{ours}`: all have the same"
+    )
+}
 
 /// What stands in front of a call that cannot be made.
 pub fn of(call: Call, what: &str) -> Trouble {

@@ -171,6 +171,21 @@ pub enum Op {
     Max = 3,
 }
 
+impl Op {
+    pub const ALL: [Self; 4] = [Self::Sum, Self::Prod, Self::Min, Self::Max];
+
+    /// As its function is called in `comm::op`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Prod => "prod",
+            Self::Min => "min",
+            Self::Max => "max",
+        }
+    }
+}
+
 /// Who gets the result of a reduction.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

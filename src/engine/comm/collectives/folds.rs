@@ -3,7 +3,7 @@
 use regatta_cell::comm::table::{Envelope, Op, Reduction};
 
 use super::{Round, WHOLE};
-use crate::engine::comm::matching::Sink;
+use crate::engine::comm::matching::{Sink, Terms};
 use crate::engine::comm::numbers::{self, Fold};
 use crate::engine::comm::shared::Shared;
 use crate::engine::comm::{Trouble, words};
@@ -26,7 +26,11 @@ impl Shared {
         let (Some(number), Some(fold)) = (of.kind.number(), fold) else {
             return Err(words::of(call, "these are no numbers"));
         };
-        let round = self.round(call, of)?;
+        let terms = Terms {
+            root: (who == Reduction::Root).then_some(of.peer),
+            op: Some(op),
+        };
+        let round = self.round(call, of, terms)?;
         match who {
             Reduction::Root => self.fold_to_root(&round, numbers, to, fold),
             Reduction::Scan => self.fold_up_to(&round, numbers, to, fold),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind, Op, Reduction};
 
 use super::{Outgoing, Sending, Shared, Whose, Work, next_request};
-use crate::engine::comm::matching::{Message, Posted, Sink, Want, WantState, Wanted};
+use crate::engine::comm::matching::{Message, Posted, Sink, Terms, Want, WantState, Wanted};
 use crate::engine::comm::ring::Header;
 use crate::engine::comm::{Into, Request, Transport, Trouble, words};
 use crate::wire::world::{Call, Unreceived, Word, block};
@@ -19,6 +19,7 @@ pub(in crate::engine::comm) fn want<'a>(
     Want {
         wanted,
         call,
+        terms: Terms::default(),
         kind: of.kind,
         name: Shared::name(of),
         sink: Sink::Room(into, 0),

@@ -145,12 +145,9 @@ impl Shared {
     /// Members whose messages say that they make another call as this one, the communicator's so many-th.
     pub(in crate::engine::comm) fn met(&self, call: Call, comm: u32, number: u32) -> Vec<Met> {
         let of = |from: u32, header: &Header| {
-            let is_it = header.comm == comm
-                && header.collective == number
-                && header.run == self.run as u32
-                && header.call != call as u8 + 1;
-            let other = usize::from(header.call).checked_sub(1)?;
-            let call = *Call::ALL.get(other).filter(|_| is_it)?;
+            let is_it =
+                header.comm == comm && header.collective == number && header.run == self.run as u32;
+            let call = { header.collective_call() }.filter(|other| is_it && *other != call)?;
             let (rank, place) = (from, header.place());
             Some(Met { rank, call, place })
         };
