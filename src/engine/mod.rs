@@ -26,6 +26,7 @@ mod outs;
 mod places;
 mod shared;
 mod store;
+mod stuck;
 mod tasks;
 #[cfg(test)]
 mod tests;

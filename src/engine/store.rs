@@ -11,7 +11,9 @@ use regatta_cell::host::{Bytes, Write};
 use regatta_cell::store::call::{ADDRESS, Call, Kind, Reply, Trouble, Who};
 
 use super::context::context;
+use super::stuck::Stuck;
 use super::{commands, notes};
+use crate::store::redis::is_url;
 use crate::store::{Store, connect};
 use crate::wire::status;
 
@@ -21,6 +23,8 @@ static ADDRESSES: AtomicU64 = AtomicU64::new(0);
 /// A connection, and where it leads.
 struct Open {
     address: Arc<str>,
+    /// Not the session's own store, which always answers.
+    is_server: bool,
     store: Box<dyn Store>,
 }
 
@@ -214,10 +218,13 @@ impl Open {
         let mut reply = if call.may_wait() {
             // Here Ctrl-C can end a cell and leave its engine.
             let waiting = Waiting::begin();
+            let _stuck = self.is_server.then(Stuck::begin);
             let stops = || waiting.is_to_end() || commands::is_stopped();
             self.store.call(call, &stops)
         } else {
-            self.store.call(call, &|| false)
+            let stuck = self.is_server.then(Stuck::begin);
+            let stops = || stuck.as_ref().is_some_and(Stuck::is_to_end);
+            self.store.call(call, &stops)
         };
         let notes = matches!(
             call,
@@ -267,7 +274,11 @@ fn opened(address: Arc<str>) -> Result<Open, Trouble> {
     }
     drop(spare);
     let store = connect(&address)?;
-    Ok(Open { address, store })
+    Ok(Open {
+        is_server: is_url(&address),
+        address,
+        store,
+    })
 }
 
 /// Who calls.

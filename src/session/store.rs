@@ -1,9 +1,13 @@
 //! The session's store: its own, or the one that a session above it has named in its environment.
 
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
 use regatta_cell::store::call::{ADDRESS, Call, Reply, Trouble};
 
 use super::Session;
 use crate::store::redis::private::Private;
+use crate::store::redis::{shown, unanswered};
 use crate::store::{Server, Store, connect};
 
 /// Where the values are.
@@ -54,21 +58,64 @@ impl Session {
         }
     }
 
-    /// Makes a call of the store for the prompt; a wait ends with Ctrl-C.
+    /// Makes a call of the store for the prompt; a wait ends with Ctrl-C, and so does a call that a server does not answer.
     pub fn store(&mut self, call: &Call) -> Reply {
-        let address = self.environment_variable(ADDRESS);
-        let client = match &mut self.shared.client {
-            Some(client) => client,
-            none => match address.ok_or(Trouble::NoStore).and_then(|at| connect(&at)) {
-                Ok(client) => none.insert(client),
-                Err(trouble) => return Reply::Failed(trouble),
-            },
+        let Some(address) = self.environment_variable(ADDRESS) else {
+            return Reply::Failed(Trouble::NoStore);
+        };
+        let client = self
+            .shared
+            .client
+            .take()
+            .map_or_else(|| connect(&address), Ok);
+        let mut client = match client {
+            Ok(client) => client,
+            Err(trouble) => return Reply::Failed(trouble),
         };
         let interrupt = self.crew.interrupt();
-        let reply = client.call(call, &|| interrupt.is_pressed());
-        if reply == Reply::Interrupted {
+        let stops = {
+            let interrupt = interrupt.clone();
+            move || interrupt.is_pressed()
+        };
+        let (answers, answered) = channel();
+        let asked = call.clone();
+        let thread = std::thread::Builder::new().name("store call".to_owned());
+        let caller = thread.spawn(move || {
+            let reply = client.call(&asked, &stops);
+            let _ = answers.send((client, reply));
+        });
+        if let Err(error) = caller {
+            let why = format!("nobody can make it: {error}");
+            return Reply::Failed(Trouble::Refused { why });
+        }
+        let mut pressed: Option<Instant> = None;
+        let reply = loop {
+            match answered.recv_timeout(LOOK) {
+                Ok((client, reply)) => {
+                    self.shared.client = Some(client);
+                    break reply;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let why = "the call has failed".to_owned();
+                    break Reply::Failed(Trouble::Refused { why });
+                }
+            }
+            if interrupt.is_pressed() && pressed.get_or_insert_with(Instant::now).elapsed() > GRACE
+            {
+                // The thread ends when its patience does.
+                break Reply::Failed(unanswered(shown(&address), call));
+            }
+        };
+        if matches!(reply, Reply::Interrupted | Reply::Failed(_)) {
             let _ = interrupt.take();
         }
         reply
     }
 }
+
+/// How often a call looks whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// So long a call has after Ctrl-C to end by itself.
+const GRACE: Duration = Duration::from_millis(300);

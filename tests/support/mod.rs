@@ -10,6 +10,7 @@ pub mod machine;
 pub mod messages;
 pub mod peers;
 pub mod proc;
+pub mod redis;
 pub mod screen;
 pub mod serving;
 pub mod table;

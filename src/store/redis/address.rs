@@ -173,6 +173,11 @@ impl fmt::Debug for Address {
     }
 }
 
+/// An address from the environment as it is shown.
+pub fn shown(text: &str) -> String {
+    Address::parse(text, None).map_or_else(|_| without_password(text), |it| it.to_string())
+}
+
 /// What an address says beside the place.
 #[derive(Default)]
 struct Settings {

@@ -76,7 +76,7 @@ pub fn follow(shared: &Arc<Shared>) {
 
 /// The connection that watches, and the one on which it is told.
 fn open(server: &Server) -> RedisResult<(Line, Line)> {
-    let (mut watches, mut changes) = (server.line()?, server.line()?);
+    let (mut watches, mut changes) = (server.line(&|| false)?, server.line(&|| false)?);
     let id: i64 = changes.ask(cmd("CLIENT").arg("ID"))?;
     changes.ask::<Value>(cmd("SUBSCRIBE").arg(CHANGES))?;
     let mut tracking = cmd("CLIENT");

@@ -362,7 +362,7 @@ fn renew_all(of: &Weak<Shared>) {
 /// Without the patience of calls: other leases wait.
 fn once<T>(server: &Server, ask: impl FnOnce(&mut Line) -> RedisResult<T>) -> Result<T, Fault> {
     let unavailable = |error| Fault::Gone(server.unavailable(&error));
-    let mut line = server.line().map_err(unavailable)?;
+    let mut line = server.line(&|| false).map_err(unavailable)?;
     let answer = ask(&mut line);
     match answer {
         Ok(answer) => {

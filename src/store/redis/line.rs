@@ -107,8 +107,8 @@ pub struct Run {
 pub struct Line {
     connection: Connection,
     used: Instant,
-    /// The command under way has gone out as a whole.
-    sent: bool,
+    /// The last command has gone out as a whole.
+    pub sent: bool,
     /// The number by which another connection can end a wait of this one; `None` in it where this user may not.
     number: Option<Option<i64>>,
     /// Messages that came while something else was waited for.
@@ -199,11 +199,6 @@ impl Line {
             && connection.set_read_timeout(Some(ANSWER)).is_ok()
     }
 
-    /// Whether the last command has gone out as a whole.
-    pub fn is_sent(&self) -> bool {
-        self.sent
-    }
-
     /// The number by which another connection can end a wait of this one; `None` where this user may not. The server is asked
     /// once.
     pub fn number(&mut self) -> RedisResult<Option<i64>> {
@@ -291,7 +286,7 @@ impl Server {
     }
 
     /// A connection that works, as far as can be told.
-    pub fn line(&self) -> RedisResult<Line> {
+    pub fn line(&self, stops: &dyn Fn() -> bool) -> RedisResult<Line> {
         loop {
             let kept = self.idle().pop();
             let Some(mut line) = kept else {
@@ -299,6 +294,9 @@ impl Server {
             };
             if line.used.elapsed() < IDLE || line.is_there() {
                 return Ok(line);
+            }
+            if stops() {
+                return Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into());
             }
         }
     }
@@ -347,10 +345,6 @@ impl Server {
         *self.lost() = Instant::now();
     }
 
-    pub fn is_known(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
-    }
-
     /// Waits for a connection for as long as a server that was there may take to come back, or at most until then.
     pub fn patient_line(
         &self,
@@ -359,16 +353,17 @@ impl Server {
     ) -> Result<Line, Fault> {
         let patience = until.unwrap_or_else(|| Instant::now() + PATIENCE);
         loop {
-            let error = match self.line() {
+            let error = match self.line(stops) {
                 Ok(line) => return Ok(line),
                 Err(error) => error,
             };
-            let comes_back = is_loading(&error) || self.is_known() && is_of_connection(&error);
-            if !comes_back || Instant::now() >= patience {
-                return Err(Fault::Gone(self.unavailable(&error)));
-            }
             if stops() {
                 return Err(Fault::Stopped);
+            }
+            let comes_back = is_loading(&error)
+                || self.known.load(Ordering::Relaxed) && is_of_connection(&error);
+            if !comes_back || Instant::now() >= patience {
+                return Err(Fault::Gone(self.unavailable(&error)));
             }
             std::thread::sleep(AGAIN);
         }
@@ -404,6 +399,10 @@ impl Server {
                 let sent = line.sent;
                 drop(line);
                 self.broke();
+                // A signal has ended the read.
+                if stops() {
+                    return Err(Fault::Stopped);
+                }
                 let again = !sent || repeat == Repeat::Safe && !error.is_timeout();
                 if sent {
                     earlier = Some(error);

@@ -32,7 +32,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
 pub use about::About;
-pub use address::{Address, hide_passwords, with_ca, without_password};
+pub use address::{Address, hide_passwords, shown, with_ca, without_password};
 use ages::Ages;
 use channels::Channels;
 use holds::Holds;
@@ -100,7 +100,7 @@ impl Redis {
         Address::parse(url, None)
             .map(Self::at)
             .map_err(|error| Trouble::Unavailable {
-                address: without_password(url),
+                address: shown(url),
                 why: error.to_string(),
             })
     }
@@ -140,9 +140,30 @@ impl Store for Redis {
         }
         match answer(&self.shared, call, stops) {
             Ok(reply) => reply,
-            Err(Fault::Stopped) => Reply::Interrupted,
+            Err(Fault::Stopped) if call.may_wait() => Reply::Interrupted,
+            Err(Fault::Stopped) => {
+                Reply::Failed(unanswered(self.shared.server.address().to_string(), call))
+            }
             Err(fault) => Reply::Failed(fault.trouble()),
         }
+    }
+}
+
+/// It was given up, because the server did not answer.
+pub fn unanswered(address: String, call: &Call) -> Trouble {
+    let only_reads = matches!(
+        call,
+        Call::Get { .. } | Call::Len { .. } | Call::Keys { .. }
+    );
+    let done = match only_reads {
+        true => "nothing was changed",
+        false => "the call may have been done or not: look at the key before you call again",
+    };
+    Trouble::Unavailable {
+        address,
+        why: format!(
+            "Ctrl-C ended the call before the server had answered; {done}. Calls go on once it answers; `%store use embedded` leaves it"
+        ),
     }
 }
 

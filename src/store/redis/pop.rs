@@ -58,7 +58,12 @@ fn blocked(
         let mut line = server.patient_line(None, stops)?;
         match line.number() {
             Ok(id) => break (line, id),
-            Err(error) if is_of_connection(&error) => server.broke(),
+            Err(error) if is_of_connection(&error) => {
+                server.broke();
+                if stops() {
+                    return Err(Fault::Stopped);
+                }
+            }
             Err(error) => return Err(Fault::Said(error)),
         }
     };
@@ -101,7 +106,7 @@ fn blocked(
         }
         if end {
             // The answer may be on its way: then that is the one. Or the question is: then it is ended the next time.
-            let unblocked = server.call(Repeat::Safe, &|| false, |line| {
+            let unblocked = server.call(Repeat::Safe, stops, |line| {
                 line.ask::<i64>(cmd("CLIENT").arg("UNBLOCK").arg(id))
             })?;
             ended = unblocked == 1;
@@ -116,7 +121,7 @@ fn blocked(
         }
         Err(error) if is_of_connection(&error) => {
             server.broke();
-            match line.is_sent() {
+            match line.sent {
                 true => Err(Fault::Gone(server.lost_call(&error))),
                 false => Ok(None),
             }

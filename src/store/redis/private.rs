@@ -109,7 +109,7 @@ impl Private {
         let since = Instant::now();
         loop {
             let up = server
-                .line()
+                .line(&|| false)
                 .and_then(|mut line| line.ask::<()>(cmd("SET").arg(KEEPS_ALL).arg(1)));
             let Err(error) = up else {
                 return Ok(());

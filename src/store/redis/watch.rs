@@ -35,8 +35,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    fn open(server: &Server, mut line: Line) -> RedisResult<Self> {
-        let mut changes = server.line()?;
+    fn open(server: &Server, mut line: Line, stops: &dyn Fn() -> bool) -> RedisResult<Self> {
+        let mut changes = server.line(stops)?;
         let prepared = changes.ask::<i64>(cmd("CLIENT").arg("ID")).and_then(|id| {
             changes.ask::<redis::Value>(cmd("SUBSCRIBE").arg(CHANGES))?;
             let mut tracking = cmd("CLIENT");
@@ -137,7 +137,7 @@ pub fn until<T>(
                 server.keep(line);
                 Ok(watch)
             }
-            None => Watch::open(server, line),
+            None => Watch::open(server, line, stops),
         };
         let ended = watch.and_then(|mut watch| {
             let found = wait_with(&mut watch, limit, stops, &mut look);
@@ -150,7 +150,12 @@ pub fn until<T>(
             Ok(Ended::Is(found)) => return Ok(Some(found)),
             Ok(Ended::TimedOut) => return Ok(None),
             Ok(Ended::Stopped) => return Err(Fault::Stopped),
-            Err(error) if is_of_connection(&error) => server.broke(),
+            Err(error) if is_of_connection(&error) => {
+                server.broke();
+                if stops() {
+                    return Err(Fault::Stopped);
+                }
+            }
             Err(error) => return Err(Fault::Said(error)),
         }
     }

@@ -128,7 +128,7 @@ fn what_is_no_text_is_named_and_does_no_harm() {
     let server = Running::start(false);
     let address = Address::parse(&format!("unix:{}", server.socket()), None).unwrap();
     let other = super::super::line::Server::new(address);
-    let mut other = other.line().unwrap();
+    let mut other = other.line(&|| false).unwrap();
     let bytes: &[u8] = &[0xff, 0x00, 0xfe];
     let mut put = |name: &str, key: &[u8]| {
         other
