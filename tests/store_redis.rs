@@ -405,3 +405,38 @@ fn killed_holders_give_their_lock_back_and_it_is_never_held_twice() {
     assert!(fences.is_sorted_by(|one, next| one < next), "{fences:?}");
     dose::told(&format!("{} held it, {killed} were killed", fences.len()));
 }
+
+#[test]
+fn all_keys_of_a_pattern_are_watched_wherever_they_are() {
+    let server = Server::start(&[]);
+    let mut session = Session::start();
+    let address = session.cell("!echo $REGATTA_STORE").trim().to_owned();
+    for place in ["embedded".to_owned(), server.url()] {
+        session.cells(&[&format!("%store use {place}")]);
+        let run = |words: &[&str]| {
+            let mut command = server.command(words);
+            if place == "embedded" {
+                command.env("REGATTA_STORE", &address);
+            }
+            command.stdout(Stdio::null());
+            assert!(command.status().expect("the binary").success(), "{words:?}");
+        };
+        session.enter("%store watch job:[0-9]");
+        session.shows("no key matches `job:[0-9]` yet", PATIENCE);
+        run(&["set", "job:1", "begun"]);
+        session.shows("job:1: begun", PATIENCE);
+        run(&["set", "job:x", "5"]);
+        run(&["push", "job:2", "1", "2"]);
+        session.shows("job:2: [1,2]", PATIENCE);
+        run(&["set", "job:1", "done"]);
+        session.shows("job:1: done", PATIENCE);
+        run(&["del", "job:1"]);
+        session.shows("job:1: (not there)", PATIENCE);
+        let shown = session.interrupt();
+        lacks(&shown, &["job:x", "error"]);
+        session.enter("%store watch job:*");
+        session.shows("job:x: 5", PATIENCE);
+        contains(&session.interrupt(), &["job:2: [1,2]"]);
+        session.cells(&["%store del job:2 job:x"]);
+    }
+}

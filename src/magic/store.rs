@@ -1,5 +1,7 @@
 //! `%store`: the values that the session, its engines and its children share.
 
+mod watch;
+
 use std::borrow::Cow;
 
 use clap::{Args, Subcommand};
@@ -15,13 +17,13 @@ use crate::vocabulary::nearest;
 /// lists, shows and changes the values that engines and child scripts share
 #[derive(Args)]
 #[command(
-    override_usage = "%store [PATTERN]  ·  %store get KEY  ·  %store set KEY VALUE  ·  %store del KEY…  ·  %store watch KEY  ·  %store use ADDRESS | embedded  ·  %store start redis",
+    override_usage = "%store [PATTERN]  ·  %store get KEY  ·  %store set KEY VALUE  ·  %store del KEY…  ·  %store watch KEY | PATTERN  ·  %store use ADDRESS | embedded  ·  %store start redis",
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Cells on every pool use it as `store::set(\"key\", 1)`, `store::get::<u32>(\"key\")`, take, update, incr, \
                   push, pop, pop_wait, len, keys, delete, expire, lock, semaphore, barrier, wait_for, publish and \
                   subscribe; child scripts of any language as `\"$REGATTA\" store get KEY`, see `regatta store --help`; so do `!` commands. \
-                  Values are JSON; a VALUE that is none is a text. `watch` shows each change until Ctrl-C. A PATTERN is \
+                  Values are JSON; a VALUE that is none is a text. `watch` shows each change until Ctrl-C; of the keys of a pattern what each is at a look, and new keys and those that go. A PATTERN is \
                   as Redis has it: `job:*`. The list has locks, semaphores, barriers and channels too, with who holds \
                   them or waits there. A key's age is the time since it was changed; on a server it is known of what \
                   anybody has changed since the session came there. `use` goes to a Redis or Valkey server, `redis://user:password@host:6379/0`, \
@@ -52,9 +54,9 @@ enum Verb {
         #[arg(value_name = "KEY", required = true)]
         keys: Vec<String>,
     },
-    /// shows a value now and at each change, until Ctrl-C
+    /// shows a value now and at each change, or those of all keys that match a pattern, until Ctrl-C
     Watch {
-        #[arg(value_name = "KEY")]
+        #[arg(value_name = "KEY | PATTERN")]
         key: String,
     },
     /// goes to a Redis server, or back to the session's own store; without ADDRESS: says where it is
@@ -122,7 +124,7 @@ impl Magic for Store {
                 }
                 Ok(())
             }
-            Some(Verb::Watch { key }) => watch(&key, session, sink),
+            Some(Verb::Watch { key }) => watch::watch(&key, session, sink),
             Some(Verb::Use {
                 place: address,
                 password_env,
@@ -168,7 +170,9 @@ impl Magic for Store {
             Some(Verb::Other(words)) => match words.as_slice() {
                 [pattern] if meant(pattern).is_none() => list(pattern, session, sink),
                 // A key may be called as a verb is.
-                [pattern] if !matching(pattern, session).is_empty() => list(pattern, session, sink),
+                [pattern] if matching(pattern, session).is_ok_and(|keys| !keys.is_empty()) => {
+                    list(pattern, session, sink)
+                }
                 words => Err(unknown(words).into()),
             },
         }
@@ -260,18 +264,18 @@ fn deleted(count: u64, asked: &[String], there: &[String]) -> String {
 
 /// The names of all keys.
 fn keys(session: &mut Session) -> Vec<String> {
-    matching("*", session)
+    matching("*", session).unwrap_or_default()
 }
 
 /// The names of the keys that a pattern means.
-fn matching(pattern: &str, session: &mut Session) -> Vec<String> {
+fn matching(pattern: &str, session: &mut Session) -> Result<Vec<String>, Report> {
     let all = Asked::Keys {
         pattern: pattern.to_owned(),
         details: false,
     };
     match session.store(&all) {
-        Reply::Keys(entries) => entries.into_iter().map(|entry| entry.key).collect(),
-        _ => Vec::new(),
+        Reply::Keys(entries) => Ok(entries.into_iter().map(|entry| entry.key).collect()),
+        other => Err(refused(&other)),
     }
 }
 
@@ -317,46 +321,6 @@ fn set(text: &str, session: &mut Session) -> Done {
     match session.store(&asked) {
         Reply::Done => Ok(()),
         other => Err(refused(&other).into()),
-    }
-}
-
-fn watch(key: &str, session: &mut Session, sink: &mut dyn Sink) -> Done {
-    let mut seen = match session.store(&Asked::Get {
-        key: key.to_owned(),
-    }) {
-        Reply::Value(value) => value,
-        other => return Err(refused(&other).into()),
-    };
-    if seen.is_none() && key.contains(['*', '?', '[']) {
-        let what = format!("%store: `watch` shows one key, and `{key}` is a pattern");
-        let report = Report::usage(what);
-        return Err(match matching(key, session).as_slice() {
-            [] => {
-                report.hint("no key matches it now; one that is yet to come is watched by its name")
-            }
-            keys => report.hint(format!(
-                "it matches {}",
-                keys[..keys.len().min(5)].join(", ")
-            )),
-        }
-        .into());
-    }
-    loop {
-        let text = match &seen {
-            Some(json) => Cow::Owned(plain(json)),
-            None => Cow::Borrowed("(not there)"),
-        };
-        sink.send(Event::Text(format!("{key}: {text}")));
-        let asked = Asked::Wait {
-            key: key.to_owned(),
-            unlike: seen,
-            wait: None,
-        };
-        seen = match session.store(&asked) {
-            Reply::Value(value) => value,
-            Reply::Interrupted => return Ok(()),
-            other => return Err(refused(&other).into()),
-        };
     }
 }
 
