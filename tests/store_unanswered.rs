@@ -50,6 +50,7 @@ fn ctrl_c_ends_calls_that_a_server_does_not_answer() {
         contains(&stuck(cell), &["interrupted: it waited for"]);
     }
     contains(&stuck("%store watch n"), &[unanswered]);
+    contains(&stuck("%store use"), &["Ctrl-C came before the server"]);
     server.signal("-CONT");
     contains(&session.cell("kept + 1"), &["42"]);
     contains(&session.cell("%px of_rank"), &["0", "1"]);

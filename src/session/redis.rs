@@ -3,6 +3,7 @@
 use regatta_cell::store::call::{ADDRESS, Trouble};
 
 use super::Session;
+use super::store::unless_interrupted;
 use crate::outcome::Report;
 use crate::store::Server;
 use crate::store::redis::private::{Private, PrivateError};
@@ -29,7 +30,7 @@ impl Session {
         match self.environment_variable(REDIS_URL) {
             Some(url) if self.environment_variable(ADDRESS).as_ref() == Some(&url) => {
                 let address = Address::parse(&url, None).map_err(|error| unusable(&error))?;
-                look(&address).map(|about| place(&address, about))
+                self.look(&address).map(|about| place(&address, about))
             }
             _ => Ok(Place::Embedded),
         }
@@ -38,7 +39,7 @@ impl Session {
     /// Goes to a server, with all engines and the scripts that are started from then on.
     pub fn use_redis(&mut self, url: &str, password: Option<&str>) -> Result<Place, Report> {
         let address = Address::parse(url, password).map_err(|error| unusable(&error))?;
-        let about = look(&address)?;
+        let about = self.look(&address)?;
         self.name_redis(&address)?;
         Ok(place(&address, about))
     }
@@ -64,9 +65,9 @@ impl Session {
         let fits =
             |private: &Private| program.is_none_or(|program| private.program.starts_with(program));
         let running = self.shared.private.as_ref().filter(|private| fits(private));
-        let running = running.and_then(|private| {
-            let address = Address::parse(&private.address(), None).ok()?;
-            let about = look(&address).ok()?;
+        let running = running.and_then(|private| Address::parse(&private.address(), None).ok());
+        let running = running.and_then(|address| {
+            let about = self.look(&address).ok()?;
             Some((address, about))
         });
         let (address, about) = match running {
@@ -76,13 +77,42 @@ impl Session {
                     Private::start(program, path.as_deref()).map_err(|error| missing(&error))?;
                 let address =
                     Address::parse(&private.address(), None).map_err(|error| unusable(&error))?;
-                let about = look(&address)?;
+                let about = self.look(&address)?;
                 self.shared.private = Some(private);
                 (address, about)
             }
         };
         self.name_redis(&address)?;
         Ok(place(&address, about))
+    }
+
+    /// What the server is; an error when there is none that is of use.
+    fn look(&self, address: &Address) -> Result<About, Report> {
+        let interrupt = self.crew.interrupt();
+        let redis = Redis::at(address.clone());
+        let Some(about) = unless_interrupted(interrupt, move || redis.about()) else {
+            let _ = interrupt.take();
+            let what = format!("Ctrl-C came before the server at {address} had answered");
+            return Err(Report::usage(what).hint("the store stays where it was"));
+        };
+        let about = about.map_err(|trouble| {
+            let why = match &trouble {
+                Trouble::Unavailable { address, why } => {
+                    let (why, _) = why.split_once("; nothing was changed").unwrap_or((why, ""));
+                    format!("the server at {address} cannot be reached: {why}")
+                }
+                other => other.to_string(),
+            };
+            Report::usage(why)
+                .hint("the store stays where it was; `%store start redis` starts a server")
+        })?;
+        if about.version.is_some_and(|version| version < OLDEST) {
+            let (major, minor) = OLDEST;
+            let what =
+                format!("{address} is {about}, and the store needs {major}.{minor} or later");
+            return Err(Report::usage(what).hint("the store stays where it was"));
+        }
+        Ok(about)
     }
 
     fn name_redis(&mut self, address: &Address) -> Result<(), Report> {
@@ -101,27 +131,6 @@ fn place(address: &Address, about: About) -> Place {
         about,
         socket: address.socket().map(|path| path.display().to_string()),
     }
-}
-
-/// What the server is; an error when there is none that is of use.
-fn look(address: &Address) -> Result<About, Report> {
-    let about = Redis::at(address.clone()).about().map_err(|trouble| {
-        let why = match &trouble {
-            Trouble::Unavailable { address, why } => {
-                let (why, _) = why.split_once("; nothing was changed").unwrap_or((why, ""));
-                format!("the server at {address} cannot be reached: {why}")
-            }
-            other => other.to_string(),
-        };
-        Report::usage(why)
-            .hint("the store stays where it was; `%store start redis` starts a server")
-    })?;
-    if about.version.is_some_and(|version| version < OLDEST) {
-        let (major, minor) = OLDEST;
-        let what = format!("{address} is {about}, and the store needs {major}.{minor} or later");
-        return Err(Report::usage(what).hint("the store stays where it was"));
-    }
-    Ok(about)
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> Report {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use regatta_cell::store::call::{ADDRESS, Call, Reply, Trouble};
 
 use super::Session;
+use super::interrupt::Interrupt;
 use crate::store::redis::private::Private;
 use crate::store::redis::{shown, unanswered};
 use crate::store::{Server, Store, connect};
@@ -77,40 +78,43 @@ impl Session {
             let interrupt = interrupt.clone();
             move || interrupt.is_pressed()
         };
-        let (answers, answered) = channel();
         let asked = call.clone();
-        let thread = std::thread::Builder::new().name("store call".to_owned());
-        let caller = thread.spawn(move || {
+        let made = unless_interrupted(interrupt, move || {
             let reply = client.call(&asked, &stops);
-            let _ = answers.send((client, reply));
+            (client, reply)
         });
-        if let Err(error) = caller {
-            let why = format!("nobody can make it: {error}");
-            return Reply::Failed(Trouble::Refused { why });
-        }
-        let mut pressed: Option<Instant> = None;
-        let reply = loop {
-            match answered.recv_timeout(LOOK) {
-                Ok((client, reply)) => {
-                    self.shared.client = Some(client);
-                    break reply;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    let why = "the call has failed".to_owned();
-                    break Reply::Failed(Trouble::Refused { why });
-                }
+        let reply = match made {
+            Some((client, reply)) => {
+                self.shared.client = Some(client);
+                reply
             }
-            if interrupt.is_pressed() && pressed.get_or_insert_with(Instant::now).elapsed() > GRACE
-            {
-                // The thread ends when its patience does.
-                break Reply::Failed(unanswered(shown(&address), call));
-            }
+            None => Reply::Failed(unanswered(shown(&address), call)),
         };
         if matches!(reply, Reply::Interrupted | Reply::Failed(_)) {
             let _ = interrupt.take();
         }
         reply
+    }
+}
+
+/// Does what may take long on a thread; `None` when it has not ended soon after Ctrl-C. The thread is left to its end then.
+pub(super) fn unless_interrupted<T: Send + 'static>(
+    interrupt: &Interrupt,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (give, given) = channel();
+    let thread = std::thread::Builder::new().name("store call".to_owned());
+    thread.spawn(move || give.send(work())).ok()?;
+    let mut pressed: Option<Instant> = None;
+    loop {
+        match given.recv_timeout(LOOK) {
+            Ok(done) => return Some(done),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        if interrupt.is_pressed() && pressed.get_or_insert_with(Instant::now).elapsed() > GRACE {
+            return None;
+        }
     }
 }
 
