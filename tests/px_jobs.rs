@@ -156,19 +156,47 @@ fn threads(session: &mut Session) {
     contains(&session.cell("%jobs"), &["/2"]);
     session.cells(&["let later = %result"]);
     contains(&session.cell("later"), &["[Ok(12), Ok(10)]"]);
+    session.cells(&["%jobs --drop all"]);
     session.cells(&["%px -a if engine::rank() == 1 { panic!(\"one\") }; engine::rank() * 2"]);
-    contains(&session.cell("%result"), &["Ok(0)", "one", "Ok(4)"]);
+    let shown = session.cell("%result");
+    assert_eq!(rows(&shown), [["0", "0"], ["2", "4"]], "{shown}");
+    contains(
+        &shown,
+        &["] on crew:", "engine 1 panicked: one", "--> In ["],
+    );
+    // Shown, it is the last one, and no job any more: as on processes.
+    contains(&session.cell("%jobs"), &["no jobs"]);
+    let again = session.cell("%pxresult");
+    assert_eq!(rows(&again), [["0", "0"], ["2", "4"]], "{again}");
     // What fails on one of them is told as a failure, in the words of a `%px`.
     let shown = session.cell("%px -a if engine::rank() == 1 { panic!(\"here\") }\n%wait\n%jobs");
     contains(
         &shown,
-        &["it failed on 1 of 3 threads", "%px of ", "failed", "2/3"],
+        &[
+            "has failed: 2 of 3 engines: it failed on 1 of 3 threads; `%pxresult ",
+            "%px of ",
+            "2/3",
+        ],
     );
-    lacks(&shown, &["is done: ", "static schedule"]);
-    contains(
-        &session.cell("%pxresult"),
-        &["here", "failed: it failed on 1 of 3 threads"],
+    lacks(&shown, &["is done: ", "static schedule", "`%result"]);
+    let shown = session.cell("%pxresult");
+    contains(&shown, &["engine 1 panicked: here", "--> In ["]);
+    lacks(&shown, &["Err(", "Ok("]);
+    // Each that was not shown, in the order in which they began.
+    session.cells(&["%px -a -t 2,0 engine::rank() + 7", "%px -a \"text\""]);
+    let shown = session.cell("%pxresult");
+    assert_eq!(
+        rows(&shown),
+        [
+            ["2", "9"],
+            ["0", "7"],
+            ["engine", "result"],
+            ["0-2", "\"text\""]
+        ],
+        "{shown}"
     );
+    session.cells(&["%px -a let nothing = 1;"]);
+    lacks(&session.cell("%pxresult"), &["()"]);
     contains(
         &session.cell("%px -a -o early 1"),
         &["error", "`early` cannot be bound", "let early = %result"],

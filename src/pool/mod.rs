@@ -214,6 +214,10 @@ pub struct JobRecord {
     pub failed: u64,
     /// Why it failed.
     pub why: Option<String>,
+    /// The cell whose `%px` on threads it is.
+    pub px: Option<CellId>,
+    /// The engines that it was for; all when empty.
+    pub ranks: Vec<Rank>,
 }
 
 /// How a map is ended early.

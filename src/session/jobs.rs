@@ -69,9 +69,8 @@ impl Session {
             job,
             variable: variable.to_owned(),
             commands: None,
-            px: self.crew.jobs.px_begins,
         });
-        if self.crew.jobs.px_begins.is_some() {
+        if self.crew.px_of_threads(job).is_some() {
             sink.send(Event::Text(format!(
                 "job {job} runs on the threads; `%pxresult {job}` shows the result"
             )));
@@ -104,12 +103,7 @@ impl Session {
         let (mut ok, mut left) = (true, false);
         for JobStatus { job, .. } in self.jobs(sink) {
             let finished = if self.is_px_job(job) {
-                let job = Some(job);
-                let wanted = PxWanted {
-                    job,
-                    ..PxWanted::default()
-                };
-                self.px_result(&wanted, sink)
+                self.px_result(&PxWanted::of(job), sink)
             } else {
                 // How those of code went is for code to say.
                 self.await_job(job, None, sink)
@@ -243,6 +237,10 @@ impl Session {
         };
         self.await_end(over, sink)?;
         let status = self.status(Some(job), sink)?;
+        if self.is_px_job(job) {
+            // Its table tells how it ended.
+            let _ = self.px_result(&PxWanted::of(job), sink);
+        }
         sink.send(Event::JobAnswer(answer(status, true)));
         Ok(())
     }

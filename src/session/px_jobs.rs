@@ -211,7 +211,7 @@ impl Session {
     }
 
     pub(super) fn is_px_job(&self, job: JobId) -> bool {
-        self.px_job(job).is_ok()
+        self.px_job(job).is_ok() || self.crew.px_of_threads(job).is_some()
     }
 
     /// Interrupts a `%px` in the background as Ctrl-C does and shows what it came to; false when there is none

@@ -2,7 +2,7 @@
 
 use super::crew::{PxJob, Stage};
 use super::px_out::Values;
-use super::{Code, Failed, JobStatus, Session};
+use super::{Code, Failed, Session};
 use crate::cell::Binding;
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{Event, GroupOutputs, Report, Sink};
@@ -19,33 +19,34 @@ pub struct PxWanted {
     pub group: Option<GroupOutputs>,
 }
 
+impl PxWanted {
+    /// That of this number.
+    pub fn of(job: JobId) -> Self {
+        Self {
+            job: Some(job),
+            ..Self::default()
+        }
+    }
+}
+
 impl Session {
     /// Waits for `%px` cells in the background and shows what they came to.
     pub fn px_result(&mut self, wanted: &PxWanted, sink: &mut dyn Sink) -> Result<(), Failed> {
         self.advance_px(sink);
-        // On threads it is a map.
-        if let Some(job) = wanted.job.filter(|job| self.crew.jobs.is_map(*job)) {
-            return self.result_on_threads(job, wanted, sink);
+        let is_map = |job: &JobId| self.crew.jobs.is_map(*job);
+        if let Some(job) = wanted.job.filter(is_map)
+            && self.crew.px_of_threads(job).is_none()
+        {
+            return self.job_result(Some(job), wanted.bind.as_ref(), sink);
         }
         let on_pool = |name: &PoolName| wanted.pool.as_ref().is_none_or(|wanted| *wanted == name.0);
-        if wanted.job.is_none() && self.crew.jobs.px.is_empty() {
-            let all = self.statuses();
-            let is_px = |it: &&JobStatus| {
-                self.crew.jobs.is_map(it.job) && self.crew.jobs.px_of_map(it.job).is_some()
-            };
-            let last = all.iter().rev().filter(|it| on_pool(&it.pool)).find(is_px);
-            if let Some(job) = last.map(|it| it.job) {
-                return self.result_on_threads(job, wanted, sink);
-            }
-        }
         let jobs: Vec<JobId> = match wanted.job {
+            Some(job) if is_map(&job) => vec![job],
             Some(job) => vec![self.px_job(job)?.job],
             None => self
-                .crew
-                .jobs
-                .px
-                .iter()
-                .filter(|job| on_pool(&job.asked.pool))
+                .statuses()
+                .into_iter()
+                .filter(|job| on_pool(&job.pool) && self.is_px_job(job.job))
                 .map(|job| job.job)
                 .collect(),
         };
@@ -70,7 +71,11 @@ impl Session {
         let mut failed = Failed::default();
         let mut any = false;
         for job in jobs {
-            if let Err(mut more) = self.bring_in(job, wanted, sink) {
+            let brought = match self.crew.px_of_threads(job) {
+                Some(_) => self.bring_in_threads(job, wanted, sink),
+                None => self.bring_in(job, wanted, sink),
+            };
+            if let Err(mut more) = brought {
                 any = true;
                 failed.0.append(&mut more.0);
             }
@@ -78,20 +83,32 @@ impl Session {
         if any { Err(failed) } else { Ok(()) }
     }
 
-    /// The same of a `%px` on threads, whose results are those of a map; that fails when one of them has.
-    fn result_on_threads(
+    /// The same of a `%px` on threads, which is a map whose items are what each of them runs.
+    fn bring_in_threads(
         &mut self,
         job: JobId,
         wanted: &PxWanted,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         self.await_job(job, None, sink)?;
-        let went_well = self.map_went_well(job);
-        self.job_result(Some(job), wanted.bind.as_ref(), sink)?;
-        match self.crew.jobs.px_of_map(job) {
-            Some(_) => went_well,
-            None => Ok(()),
-        }
+        let variable = self.crew.jobs.variable(job).map(str::to_owned);
+        let variable = variable.filter(|name| self.has_variable(name));
+        let ours = self.crew.px_of_threads(job).zip(variable);
+        // Bound, they stay results; without them their loss is told.
+        let Some((record, variable)) = ours.filter(|_| wanted.bind.is_none()) else {
+            let went_well = self.map_went_well(job);
+            let bind = wanted.bind.as_ref();
+            return self.results_of_map(job, bind, sink).and(went_well);
+        };
+        let report = self.settle_threads(&record, &variable, sink)?;
+        self.crew.hub().forget_job(job);
+        self.crew.jobs.maps.retain(|map| map.job != job);
+        sink.send(Event::Text(format!(
+            "{} on {}:",
+            report.cell.name(),
+            report.pool
+        )));
+        self.show_px(report, Values::default(), sink)
     }
 
     /// Waits for a job and shows what it came to.

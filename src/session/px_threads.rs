@@ -1,16 +1,24 @@
 //! `%px` on a thread pool: once per thread, borrowing the session's variables.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use regatta_cell::options::{MapOptions, Schedule};
+use regatta_cell::pool::ItemError;
 
 use super::code::Piece;
 use super::comm::Ran;
 use super::crew::Hold;
 use super::px_out::Values;
 use super::px_outcome::row;
+use super::types::shorten;
 use super::{Code, Failed, MapRequest, Pool, PxOptions, Session};
 use crate::cell::{ItemText, split_items};
-use crate::ids::Rank;
-use crate::outcome::{EngineOutcome, Notice, PoolKind, PxReport, Report, Sink, Value};
+use crate::ids::{CellId, Rank};
+use crate::outcome::{
+    EngineOutcome, GroupOutputs, Notice, PoolKind, PxReport, PxRow, Report, Sink, Value,
+};
+use crate::pool::{JobRecord, Payload};
 
 impl Session {
     /// On a thread pool the cell runs once per thread and borrows the session's variables.
@@ -100,13 +108,70 @@ impl Session {
                 background: true,
                 collect: true,
                 quiet: true,
+                px: Some(self.cell().0),
                 ..MapOptions::default()
             },
         };
-        self.crew.jobs.px_begins = Some(self.cell());
-        let begun = self.map(&request, sink);
-        self.crew.jobs.px_begins = None;
-        begun
+        self.map(&request, sink)
+    }
+
+    /// What came of it, in the targets' order; its results are gone then.
+    pub(super) fn settle_threads(
+        &mut self,
+        record: &JobRecord,
+        variable: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<PxReport, Failed> {
+        let code = format!("::regatta_cell::magic::tell_threads({variable});\n");
+        let sent = self.sent_by(&Code::default().generated(&code), sink)?;
+        let told = sent.first();
+        let told =
+            told.and_then(|sent| postcard::from_bytes::<Vec<(u64, Came)>>(&sent.copied()).ok());
+        sent.iter().for_each(Payload::release);
+        let mut told: BTreeMap<u64, Came> = told.unwrap_or_default().into_iter().collect();
+        let all = record.total.unwrap_or_default();
+        let ranks = match record.ranks.as_slice() {
+            [] => (0..).map(Rank).zip(0..all).collect(),
+            ranks => ranks.iter().copied().zip(0..).collect::<Vec<_>>(),
+        };
+        let with_type = self.crew.value_style().types;
+        let rows = ranks.into_iter().map(|(rank, place)| PxRow {
+            rank,
+            outcome: outcome(told.remove(&place), with_type),
+            busy: Duration::ZERO,
+            output: Vec::new(),
+        });
+        Ok(PxReport {
+            cell: record.px.unwrap_or(CellId::STARTUP),
+            pool: record.pool.clone(),
+            engines: rows.collect(),
+            group: GroupOutputs::default(),
+            verbose: false,
+        })
+    }
+}
+
+/// The text of a thread's value and its type, or why there is none.
+type Came = Result<(String, String), ItemError>;
+
+/// `None`: it was cancelled before it came to its end.
+fn outcome(came: Option<Came>, with_type: bool) -> EngineOutcome {
+    match came {
+        None | Some(Err(ItemError::Cancelled { .. })) => EngineOutcome::Interrupted,
+        Some(Ok((_, kind))) if kind == "()" => EngineOutcome::Done(None),
+        Some(Ok((text, kind))) => EngineOutcome::Done(Some(Value {
+            content: vec![("text/plain".to_owned(), text)],
+            type_name: shorten(&kind),
+            with_type,
+            ..Value::default()
+        })),
+        Some(Err(ItemError::Panicked { message, place, .. })) => EngineOutcome::Panicked {
+            message,
+            place: (!place.is_empty()).then_some(place),
+        },
+        Some(Err(error)) => EngineOutcome::Errored {
+            message: error.to_string(),
+        },
     }
 }
 

@@ -20,12 +20,21 @@ impl Session {
         let job = self.status(job, sink)?.job;
         if self.is_px_job(job) {
             let wanted = PxWanted {
-                job: Some(job),
                 bind: bind.cloned(),
-                ..PxWanted::default()
+                ..PxWanted::of(job)
             };
             return self.px_result(&wanted, sink);
         }
+        self.results_of_map(job, bind, sink)
+    }
+
+    /// The same of a map.
+    pub(super) fn results_of_map(
+        &mut self,
+        job: JobId,
+        bind: Option<&Binding>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
         self.await_job(job, None, sink)?;
         let status = self.status(Some(job), sink)?;
         let record = self

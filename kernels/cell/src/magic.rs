@@ -13,6 +13,7 @@ pub use crate::captures::Both;
 use crate::catch::{caught, give_up};
 use crate::checks::Travels;
 use crate::codec;
+use crate::error::ItemError;
 use crate::host::{Bytes, End, Fact, Write, host, packed, text_of};
 use crate::job::Job;
 use crate::options::MapOptions;
@@ -83,6 +84,18 @@ pub fn partly<O>(job: &Job<O>) -> Vec<(u64, O)> {
     // The job's thread may still be ending.
     job.wait(Duration::from_secs(1));
     job.partial()
+}
+
+/// Sends what each thread of a `%px` in the background has come to, by its place among the targets: the text of its
+/// value and the value's type, or why there is none.
+pub fn tell_threads<T: Debug>(job: Job<Result<T, ItemError>>) {
+    let text = |value: T| (debug_text(&value), type_name::<T>().to_owned());
+    let told = partly(&job).into_iter();
+    let told: Vec<(u64, Result<_, ItemError>)> =
+        told.map(|(place, came)| (place, came.map(text))).collect();
+    // Its results are looked at once, as those of processes.
+    drop(job);
+    send(&told);
 }
 
 /// Variables that may hold a job which code began.

@@ -43,6 +43,8 @@ pub struct MapOptions {
     pub single: bool,
     /// Its items are shell commands: what waits at an engine behind one that takes its time goes to another.
     pub commands: bool,
+    /// The cell whose `%px` in the background it is: each item is what one thread runs.
+    pub px: Option<u32>,
     /// Name and type of each variable that travels with the function.
     pub captures: Vec<(String, String)>,
 }

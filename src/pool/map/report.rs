@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Map, Worker};
-use crate::ids::EngineId;
+use crate::ids::{CellId, EngineId, Rank};
 use crate::outcome::{
     ChunkSpan, Deaths, EngineActivity, EngineView, JobState, JobView, MapReport, MapRow, Timeline,
 };
@@ -110,6 +110,8 @@ impl Map {
             held: self.options.background && self.held && !self.gone,
             failed: self.failed,
             why: self.why.clone(),
+            px: self.options.px.map(CellId),
+            ranks: self.options.ranks.iter().copied().map(Rank).collect(),
         }
     }
 

@@ -23,8 +23,6 @@ pub struct Jobs {
     pub px: Vec<PxJob>,
     /// Maps in the background that magics began.
     pub maps: Vec<MapJob>,
-    /// The cell whose `%px` on threads just begins.
-    pub px_begins: Option<CellId>,
     /// Those whose end was waited for: it need not be told besides.
     pub awaited: HashSet<JobId>,
 }
@@ -36,8 +34,6 @@ pub struct MapJob {
     pub variable: String,
     /// What it runs when these are commands, until it is told how they went.
     pub commands: Option<JobCommands>,
-    /// The cell whose `%px` on threads it is.
-    pub px: Option<CellId>,
 }
 
 /// A `%px` that nobody waits for.
@@ -142,11 +138,10 @@ impl Jobs {
         }
     }
 
-    /// The cell whose `%px` on threads this map is.
-    pub fn px_of_map(&self, job: JobId) -> Option<CellId> {
-        let map = self.maps.iter().find(|other| other.job == job);
-        // It may be over before its beginning is noted.
-        map.map_or(self.px_begins, |map| map.px)
+    /// What has the results of a map that a magic began.
+    pub fn variable(&self, job: JobId) -> Option<&str> {
+        let map = self.maps.iter().find(|other| other.job == job)?;
+        Some(&map.variable)
     }
 
     /// Whether a magic began a map.
@@ -187,6 +182,12 @@ impl Crew {
             record.background && record.kind == PoolKind::Threads && !record.state.is_over()
         };
         self.hub.jobs().into_iter().filter(runs)
+    }
+
+    /// The `%px` on threads of this number.
+    pub fn px_of_threads(&self, job: JobId) -> Option<JobRecord> {
+        let ours = |record: &JobRecord| record.job == job && record.px.is_some();
+        self.hub.jobs().into_iter().find(ours)
     }
 
     /// Those of these maps that are under way on threads of the local engine.
@@ -234,13 +235,13 @@ impl Crew {
             bytes: record.bytes,
             why: record.why.clone(),
         };
-        let Some(cell) = self.jobs.px_of_map(record.job) else {
+        let Some(cell) = record.px else {
             return status;
         };
         let failed = px_failed(record);
         JobStatus {
             what: px_words(cell),
-            unit: "threads",
+            unit: "engines",
             state: match (record.state, &failed) {
                 (JobState::Done, Some(_)) => JobState::Failed,
                 (state, _) => state,
@@ -253,8 +254,8 @@ impl Crew {
 
     /// How a `%px` on threads ended, when this map is one.
     pub fn px_on_threads(&self, end: &JobEnd) -> Option<JobWork> {
-        let cell = self.jobs.px_of_map(end.job)?;
         let record = self.hub.jobs().into_iter().find(|it| it.job == end.job)?;
+        let cell = record.px?;
         (record.state != JobState::Cancelled).then(|| JobWork::Px {
             cell,
             failed: px_failed(&record),
