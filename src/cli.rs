@@ -21,8 +21,8 @@ use crate::notebook_run::{self, Mode, NotebookOutcome};
 use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
+use crate::servers::{self, mortal};
 use crate::session::{Interrupt, Session};
-use crate::store::redis::{mortal, private};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
 #[derive(Parser)]
@@ -68,6 +68,15 @@ enum Command {
     Engine {
         /// Where the session listens.
         session: String,
+    },
+    /// Be a node of a session's cluster: what `%pool start cluster` has a host run.
+    Node {
+        /// The file that says how to join; `-` reads it from standard input.
+        #[arg(long, value_name = "FILE")]
+        join: String,
+        /// Engines that it may run; as many as there are cores without it.
+        #[arg(long, value_name = "N")]
+        slots: Option<u32>,
     },
     /// The compilers that have outlived their sessions: the next session takes one over and starts at once.
     Warm {
@@ -144,9 +153,10 @@ pub fn main() -> ExitCode {
     if role == engine::guard::ROLE {
         return ended(engine::guard::main(&of.to_string_lossy()).is_ok());
     }
-    if role == private::ROLE {
-        let program = std::env::args_os().nth(3).unwrap_or_default();
-        return ended(private::main(Path::new(&of), Path::new(&program)).is_ok());
+    if role == servers::ROLE {
+        let program = arguments.next().unwrap_or_default();
+        let arguments: Vec<_> = arguments.collect();
+        return ended(servers::main(Path::new(&of), Path::new(&program), &arguments).is_ok());
     }
     if role == mortal::ROLE {
         let why = mortal::main(std::env::args_os().skip(2));
@@ -171,6 +181,7 @@ pub fn main() -> ExitCode {
         Some(Command::Warm { verb }) => return warm(verb),
         Some(Command::Store(call)) => return store::main(call),
         Some(Command::Engine { session }) => return joined(&session),
+        Some(Command::Node { join, slots }) => return node(&join, slots),
         _ => cli,
     };
     match session(!cli.no_warm) {
@@ -217,6 +228,17 @@ fn joined(session: &str) -> ExitCode {
     ended.map_or(ExitCode::FAILURE, |status| ExitCode::from(status as u8))
 }
 
+fn node(join: &str, slots: Option<u32>) -> ExitCode {
+    match crate::pool::cluster::node::main(join, slots) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // Whoever has started it reads this.
+            let _ = writeln!(std::io::stderr(), "regatta node: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>> {
     engine::hand_on_nothing();
     // Nothing else is there yet that could render.
@@ -253,6 +275,7 @@ fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
         Some(Command::Warm { verb }) => warm(verb),
         Some(Command::Store(call)) => store::main(call),
         Some(Command::Engine { session }) => joined(&session),
+        Some(Command::Node { join, slots }) => node(&join, slots),
     }
 }
 

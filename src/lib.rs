@@ -42,6 +42,7 @@
 //! | [`children`] | the session's child programs: a pure state machine of each, and the thread that supervises them |
 //! | [`engine`] | the engine process: loop, loader, host table, thread pools; the only unsafe room here |
 //! | [`store`] | named values that engines, the session and child scripts share: calls to it, and the session's own one |
+//! | [`servers`] | programs that serve this session alone, kept running and ended with it |
 //! | [`wire`] | handshake, messages, frames, payloads as bytes or as files |
 //! | [`render`] | outcomes to tables, errors, JSON |
 //! | [`notebook`] | Markdown notebooks in and out, masks, comparison |
@@ -115,6 +116,7 @@ mod outcome;
 mod pool;
 mod render;
 mod repl;
+mod servers;
 mod session;
 mod store;
 mod vocabulary;

@@ -123,7 +123,7 @@ fn a_session_starts_a_server_and_every_client_takes_part() {
     // Killed, it comes back with all it had.
     let keeper: Vec<i32> = proc::below(session.pid())
         .into_iter()
-        .filter(|pid| proc::arguments(*pid).contains("__redis"))
+        .filter(|pid| proc::arguments(*pid).contains("__keep"))
         .collect();
     assert_eq!(keeper.len(), 1, "its keeper");
     let server = proc::below(keeper[0]);

@@ -2,7 +2,7 @@
 //! its end or a backslash stands there. Brackets mean nothing among such words.
 
 /// The magics whose arguments are such words. A test compares it with what the magics say of themselves.
-pub const MAGICS: [&str; 40] = [
+pub const MAGICS: [&str; 41] = [
     "autopx",
     "bash",
     "c",
@@ -19,6 +19,7 @@ pub const MAGICS: [&str; 40] = [
     "jobs",
     "load",
     "logs",
+    "nodes",
     "opt",
     "out",
     "pool",

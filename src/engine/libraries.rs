@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::Library;
@@ -12,6 +13,7 @@ use regatta_cell::host::Bytes;
 use super::context::context;
 use super::{loader, notes};
 use crate::ids::ArtifactId;
+use crate::wire::Payload;
 
 type Libraries = HashMap<u128, Result<ManuallyDrop<Library>, String>>;
 
@@ -34,6 +36,21 @@ pub extern "C" fn library_function(upper: u64, lower: u64, name: Bytes) -> *mut 
         notes::refuse(why);
         std::ptr::null_mut()
     })
+}
+
+/// Opens a shared object that artifacts link to, so that they find it by its name, wherever else it is or is not.
+pub fn open(payload: Payload) {
+    let Payload::Shared(file) = payload else {
+        return;
+    };
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = libc::RTLD_NOW | libc::RTLD_GLOBAL;
+    // SAFETY: as below. What cannot be opened is told when an artifact needs it.
+    if let Ok(library) = unsafe { Library::open(Some(name), flags) } {
+        std::mem::forget(library);
+    }
+    // Two of one name would be the same to the loader: it stays open.
+    std::mem::forget(file);
 }
 
 fn loaded() -> MutexGuard<'static, Option<Libraries>> {

@@ -128,6 +128,11 @@ impl Link {
             if is_answer(&frame.0) {
                 return Ok(frame);
             }
+            if matches!(frame.0, ToEngine::Library) {
+                // What is asked for may need it.
+                super::libraries::open(frame.1);
+                continue;
+            }
             self.aside().push_back(frame);
         }
     }

@@ -136,6 +136,13 @@ pub fn print_c_by_lines() {
     unsafe { libc::setvbuf(stdout, std::ptr::null_mut(), libc::_IOLBF, 1 << 13) };
 }
 
+/// The version of the C library that this process runs on: `2.36`.
+pub fn libc_version() -> String {
+    // SAFETY: it gives a constant text.
+    let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
+    version.to_string_lossy().into_owned()
+}
+
 /// The system's own words, which the library keeps behind its own.
 pub fn reason(error: &libloading::Error) -> String {
     use std::error::Error as _;

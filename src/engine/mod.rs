@@ -55,6 +55,7 @@ use tasks::Tasks;
 use commands::PATIENCE;
 pub use commands::guard;
 pub use inherited::hand_on_nothing;
+pub use loader::libc_version;
 pub use memo::disk;
 
 /// The first command line argument of an engine process.
@@ -152,6 +153,7 @@ impl Engine<'_> {
                 context.memos.clear(functions.as_deref(), on_disk);
             }
             ToEngine::AskMemo => context.memos.tell_shelf(context)?,
+            ToEngine::Library => libraries::open(payload),
             // Nobody waits for it.
             ToEngine::Artifact { .. } | ToEngine::World { .. } => {}
             ToEngine::AskMessages { pool, clear } => comm::answer(&pool, clear),

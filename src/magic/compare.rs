@@ -9,6 +9,7 @@ use super::parts::{Form, request};
 use super::{Call, Example, Magic, Takes};
 use crate::ids::PoolName;
 use crate::outcome::{Event, PoolKind, Report, Sink};
+use crate::pool::Starter;
 use crate::session::{Done, Failed, MapRequest, Pool, PoolRequest, Session};
 use crate::vocabulary::nearest;
 
@@ -136,7 +137,7 @@ fn names(
                 name: None,
                 init: None,
                 items: None,
-                mpi: None,
+                starter: Starter::Session,
             };
             passing.push(session.start_pool(request, sink)?.0);
         }

@@ -227,7 +227,9 @@ mod tests {
         ] {
             assert_eq!(kind(magic, verb, argument), wanted, "%{magic} {argument}");
         }
-        let kinds = ["processes", "threads", "mpi"].map(str::to_owned).to_vec();
+        let kinds = ["processes", "threads", "mpi", "cluster"]
+            .map(str::to_owned)
+            .to_vec();
         assert_eq!(
             kind("pool", Some("start"), "KIND"),
             ValueKind::Choice(kinds)

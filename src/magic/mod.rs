@@ -28,6 +28,7 @@ mod logs;
 mod map;
 mod map_options;
 mod memo;
+mod nodes;
 mod opt;
 mod out;
 mod parallel;
@@ -149,6 +150,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<toolchain::Toolchain>(),
     Declared::of::<pool::Pools>(),
     Declared::of::<px::Px>(),
+    Declared::of::<nodes::NodesTable>(),
     Declared::of::<comm::Comm>(),
     Declared::of::<autopx::Autopx>(),
     Declared::of::<pxresult::Pxresult>(),

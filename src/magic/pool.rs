@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
@@ -14,8 +14,9 @@ use super::{Call, Example, Magic};
 use crate::cell::position;
 use crate::ids::PoolName;
 use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
-use crate::pool::{EngineState, Work};
-use crate::session::{Code, Done, Failed, Pool, PoolRequest, Session};
+use crate::pool::cluster::{Cluster, NodeState, Way};
+use crate::pool::{EngineState, Starter, Work};
+use crate::session::{ClusterRequest, Code, Done, Failed, Pool, PoolRequest, Session, missing};
 
 /// starts, stops, lists, resizes, restarts pools of engines
 #[derive(Args)]
@@ -69,6 +70,20 @@ struct Start {
     /// is added where there is none
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
     launcher: Option<String>,
+    /// the hosts of a cluster, and how many engines each runs: `user@node1:8,node2`; as many as it has cores without
+    /// a number
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    ssh: Vec<String>,
+    /// options of ssh, such as `-F FILE` or `-J HOST`
+    #[arg(
+        long = "ssh-options",
+        value_name = "OPTIONS",
+        allow_hyphen_values = true
+    )]
+    ssh_options: Option<String>,
+    /// how many nodes of a cluster have to come; all without it
+    #[arg(long, value_name = "N")]
+    need: Option<usize>,
     /// what to call it: p0, p1, … without it
     #[arg(long)]
     name: Option<String>,
@@ -92,6 +107,8 @@ enum Started {
     Threads,
     /// Processes that `mpiexec` starts, whose messages are MPI's.
     Mpi,
+    /// Processes on other hosts.
+    Cluster,
 }
 
 /// Reads a kind of pool; a number in its place is told where it belongs.
@@ -169,12 +186,30 @@ impl Start {
     ) -> Result<String, Failed> {
         let kind = match self.kind {
             Started::Threads => PoolKind::Threads,
-            Started::Processes | Started::Mpi => PoolKind::Processes,
+            Started::Processes | Started::Mpi | Started::Cluster => PoolKind::Processes,
         };
-        let mpi = match (self.kind, &self.launcher) {
-            (Started::Mpi, launcher) => Some(session.prepare_mpi(launcher.as_deref(), sink)?),
+        let since = Instant::now();
+        let mut size = self.size;
+        let starter = match (self.kind, &self.launcher) {
+            (Started::Mpi, launcher) => {
+                Starter::Mpi(session.prepare_mpi(launcher.as_deref(), sink)?)
+            }
+            (Started::Cluster, _) => {
+                let (cluster, slots, gone) = session.open_cluster(self.cluster()?, sink)?;
+                if !gone.is_empty() {
+                    sink.send(Event::Text(missing(&gone)));
+                }
+                size = Some(slots.into());
+                Starter::Cluster(cluster)
+            }
             (_, Some(_)) => return Err(Report::usage(MpiCause::LauncherWithoutMpi).into()),
-            (_, None) => None,
+            (_, None) if !self.ssh.is_empty() => {
+                return Err(Report::usage(
+                    "`--ssh` is for clusters: `%pool start cluster --ssh …`",
+                )
+                .into());
+            }
+            (_, None) => Starter::Session,
         };
         let init = self.init.map(|code| {
             let at = call.text.find(&code).unwrap_or_default();
@@ -182,19 +217,98 @@ impl Start {
         });
         let request = PoolRequest {
             kind,
-            size: self.size,
+            size,
             name: self.name,
             init,
             items: self.items,
-            mpi,
+            starter,
         };
-        let (pool, took) = session.start_pool(request, sink)?;
+        let (pool, _) = session.start_pool(request, sink)?;
+        let took = since.elapsed();
         let how = match kind {
             PoolKind::Processes => format!("up in {}", milliseconds(took)),
             PoolKind::Threads => "started by the cells that need them".to_owned(),
         };
         Ok(format!("{}, {how}", described(&pool)))
     }
+}
+
+impl Start {
+    /// The nodes that are asked for.
+    fn cluster(&self) -> Result<ClusterRequest, Report> {
+        let words = |text: &str| {
+            shell_words::split(text)
+                .map_err(|_| Report::usage(format!("{text}: a quotation mark is missing")))
+        };
+        let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
+        let mut nodes = Vec::new();
+        for host in &self.ssh {
+            let (host, slots) = match host.rsplit_once(':') {
+                Some((host, slots)) => {
+                    let number = slots.parse().ok().filter(|slots| *slots > 0);
+                    let number = number.ok_or_else(|| {
+                        Report::usage(format!(
+                            "{host}:{slots}: the engines of a host are a number from 1 on"
+                        ))
+                    })?;
+                    (host, Some(number))
+                }
+                None => (host.as_str(), self.engines_per_node()?),
+            };
+            // What begins with a hyphen would be an option of ssh's.
+            if host.is_empty() || host.starts_with('-') {
+                return Err(Report::usage(format!(
+                    "`--ssh {}`: that is no host",
+                    self.ssh.join(",")
+                )));
+            }
+            let way = Way::Ssh {
+                to: host.to_owned(),
+                options: options.clone(),
+            };
+            nodes.push((host.to_owned(), way, slots));
+        }
+        if let Some(launcher) = &self.launcher {
+            let command = words(launcher)?;
+            if command.is_empty() {
+                return Err(Report::usage("`--launcher` has no command"));
+            }
+            nodes.push((
+                launcher.clone(),
+                Way::Launcher(command),
+                self.engines_per_node()?,
+            ));
+        }
+        if nodes.is_empty() {
+            let hint =
+                "`%pool start cluster --ssh node1:8,node2`, or `--launcher 'COMMAND {command}'`";
+            return Err(Report::usage("a cluster needs hosts").hint(hint));
+        }
+        let need = self.need.unwrap_or(nodes.len());
+        Ok(ClusterRequest { nodes, need })
+    }
+
+    fn engines_per_node(&self) -> Result<Option<u32>, Report> {
+        let number = |size: i64| u32::try_from(size).ok().filter(|size| *size > 0);
+        self.size
+            .map(|size| {
+                number(size).ok_or_else(|| {
+                    Report::usage(format!(
+                        "-n {size}: the engines of a node are a number from 1 on"
+                    ))
+                })
+            })
+            .transpose()
+    }
+}
+
+/// The hosts of a cluster, with their engines.
+fn hosts(cluster: &Cluster) -> String {
+    let up = cluster
+        .nodes()
+        .into_iter()
+        .filter(|node| node.state == NodeState::Up);
+    up.map(|node| node.host).collect::<Vec<_>>().join(", ")
 }
 
 fn stop(
@@ -257,9 +371,10 @@ fn described(pool: &Pool) -> String {
         Some(1) => ", a new process for each item".to_owned(),
         Some(items) => format!(", a new process after every {items} items"),
     };
-    let (kind, by) = match &pool.mpi {
-        Some(start) => ("MPI", format!(", {}", start.launcher)),
-        None => (kind_word(pool.kind), String::new()),
+    let (kind, by) = match &pool.starter {
+        Starter::Mpi(start) => ("MPI", format!(", {}", start.launcher)),
+        Starter::Cluster(cluster) => ("cluster", format!(" on {}", hosts(cluster))),
+        Starter::Session => (kind_word(pool.kind), String::new()),
     };
     format!(
         "pool {}: {} {kind} {engines}{by}{items}",
@@ -280,10 +395,15 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Done {
         } else {
             ""
         };
+        let host = pool.as_ref().and_then(|name| {
+            let pool = session.pools().iter().find(|pool| pool.name == *name)?;
+            pool.starter.cluster()?.host_of(rank)
+        });
         let name = pool.map_or_else(|| "local".to_owned(), |name| format!("{name}{used}"));
         rows.push(vec![
             Field::Text(name),
             Field::Text(rank.to_string()),
+            host.map_or(Field::Empty, Field::Text),
             Field::Text(status.pid.to_string()),
             Field::Text(match status.state {
                 EngineState::Starting => "starting".to_owned(),
@@ -311,13 +431,16 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Done {
             Field::Text(format!("{}{used}", pool.name)),
             Field::Text(format!("0-{}", pool.size - 1)),
             Field::Empty,
+            Field::Empty,
             Field::Text("threads of the local engine".to_owned()),
             Field::Empty,
             Field::Empty,
             Field::Empty,
         ]);
     }
-    let columns = vec!["pool", "engine", "pid", "state", "tasks", "busy", "memory"];
+    let columns = vec![
+        "pool", "engine", "host", "pid", "state", "tasks", "busy", "memory",
+    ];
     sink.send(Event::Table(Table {
         title: None,
         columns,

@@ -267,7 +267,7 @@ fn a_mistyped_word_gets_the_nearest_one() {
     );
     assert_eq!(
         refusal(read("%pool start forks")),
-        "%pool: invalid value 'forks' for '[KIND]' · one of processes, threads, mpi"
+        "%pool: invalid value 'forks' for '[KIND]' · one of processes, threads, mpi, cluster"
     );
 }
 

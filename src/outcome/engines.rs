@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::JobState;
 use crate::ids::{CellId, JobId, PoolName, Rank};
 
 /// Why an engine is no more. Its words are the renderer's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeathCause {
     /// The number of the signal that ended it.
     Signal(i32),
@@ -32,10 +34,42 @@ pub enum DeathCause {
     Together {
         first: Rank,
     },
+    /// Its node is not there any more.
+    NodeGone {
+        host: String,
+        why: NodeFault,
+    },
     /// What had to start it did not; its words.
     Launcher {
         says: String,
     },
+}
+
+/// Why a host is no node of a cluster, or not any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeFault {
+    /// Nothing was heard of it for so long.
+    Silent { seconds: u64 },
+    /// It speaks another version of the protocol.
+    Version { says: u32, ours: u32 },
+    /// It is of another kind of processor.
+    Architecture { its: String, ours: String },
+    /// Its C library is older than what cells are linked with.
+    Libc { its: String, ours: String },
+    /// It sends what is no message.
+    Garbage,
+    /// It has ended, and said nothing.
+    Ended,
+    /// What it, or what was to start it, has said last; or the system.
+    Says(String),
+    /// ssh has made no way back from it.
+    NoWayBack,
+    /// The server does not answer.
+    NoServer,
+    /// None is left.
+    NoneLeft,
+    /// Its engines cannot speak with others.
+    NoMessages,
 }
 
 /// Why engines that MPI has started cannot be used.

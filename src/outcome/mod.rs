@@ -19,7 +19,7 @@ pub use comm::{
     LaneSpan, PxLane, PxTimeline, RankState, Unreceived,
 };
 pub use engines::{
-    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, MpiFault,
+    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, MpiFault, NodeFault,
 };
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, MpiCause,
@@ -60,7 +60,7 @@ pub enum Origin {
     Child(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stream {
     Stdout,
     Stderr,

@@ -179,7 +179,7 @@ impl State {
             process.link.dismiss(process.state == EngineState::Idle);
         }
         for process in &mut stopped {
-            let patience = match process.launch.mpi {
+            let patience = match process.launch.starter.mpi() {
                 Some(_) => FAREWELL,
                 None => LAST_BREATH,
             };

@@ -18,6 +18,7 @@ mod artifacts;
 mod assignment;
 mod callers;
 mod captures;
+pub mod cluster;
 mod commands;
 mod connections;
 mod deaths;
@@ -57,6 +58,7 @@ use crate::outcome::{CommTable, DeathCause, JobState, MpiFault, PoolKind, Timeli
 pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 use crate::wire::places::Places;
+use cluster::Cluster;
 use event::Bell;
 pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed};
 pub use worlds::Ends;
@@ -73,8 +75,50 @@ pub struct Launch {
     pub init: Option<Init>,
     /// Items of maps after which another process stands in for it.
     pub items: Option<NonZeroU64>,
-    /// It begins and ends with all others of its pool.
-    pub mpi: Option<Arc<MpiStart>>,
+    pub starter: Starter,
+}
+
+impl Launch {
+    /// One that a node starts for its session.
+    fn on_node(id: EngineId, rank: Rank, size: u32, pool: Option<PoolName>) -> Self {
+        Self {
+            id,
+            rank,
+            size,
+            pool,
+            init: None,
+            items: None,
+            starter: Starter::Session,
+        }
+    }
+}
+
+/// What starts the engines of a pool.
+#[derive(Clone, Debug, Default)]
+pub enum Starter {
+    /// Each is a process that the session starts.
+    #[default]
+    Session,
+    /// They begin and end together.
+    Mpi(Arc<MpiStart>),
+    /// The nodes of a cluster.
+    Cluster(Arc<Cluster>),
+}
+
+impl Starter {
+    pub fn mpi(&self) -> Option<&Arc<MpiStart>> {
+        match self {
+            Self::Mpi(start) => Some(start),
+            _ => None,
+        }
+    }
+
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        match self {
+            Self::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
 }
 
 /// How the engines of an MPI pool are started.

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::link::{Launcher, Link};
 use super::wires::{Wires, resident};
-use super::{Launch, MpiStart, mpi};
+use super::{Launch, MpiStart, Starter, mpi};
 use crate::ids::JobId;
 use crate::outcome::{DeathCause, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
@@ -28,7 +28,22 @@ pub struct Forks {
 #[derive(Default)]
 pub struct Environment(Vec<(String, Option<OsString>)>);
 
+impl From<Vec<(String, Option<String>)>> for Environment {
+    fn from(changes: Vec<(String, Option<String>)>) -> Self {
+        let change = |(name, value): (String, Option<String>)| (name, value.map(Into::into));
+        Self(changes.into_iter().map(change).collect())
+    }
+}
+
 impl Environment {
+    /// What another host can be told of it.
+    pub fn changes(&self) -> Vec<(String, Option<String>)> {
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        let all = self.0.iter();
+        all.map(|(name, value)| (name.clone(), value.as_ref().map(text)))
+            .collect()
+    }
+
     pub fn apply(&self, command: &mut Command) {
         for (name, value) in &self.0 {
             match value {
@@ -44,7 +59,10 @@ impl Environment {
 
 impl Launcher for Forks {
     fn launch(&mut self, launch: &Launch) -> std::io::Result<Box<dyn Link>> {
-        Ok(Box::new(Process::start(launch, &self.environment)?))
+        match &launch.starter {
+            Starter::Cluster(cluster) => cluster.launch(launch, &self.environment),
+            _ => Ok(Box::new(Process::start(launch, &self.environment)?)),
+        }
     }
 
     fn launch_together(
@@ -65,7 +83,8 @@ impl Launcher for Forks {
     }
 }
 
-struct Process {
+/// An engine, by its connection.
+pub struct Process {
     child: Child,
     wires: Wires,
 }
@@ -77,7 +96,7 @@ const KEEP_MEMORY: &str =
     "glibc.malloc.mmap_threshold=268435456:glibc.malloc.trim_threshold=268435456";
 
 impl Process {
-    fn start(launch: &Launch, environment: &Environment) -> std::io::Result<Self> {
+    pub fn start(launch: &Launch, environment: &Environment) -> std::io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut command = Command::new("/proc/self/exe");
         command
@@ -95,6 +114,15 @@ impl Process {
         let stderr = child.stderr.take().map(OwnedFd::from);
         let wires = Wires::open(Channel::new(socket), [stdout, stderr], launch)?;
         Ok(Self { child, wires })
+    }
+
+    pub fn connection(&self) -> BorrowedFd<'_> {
+        self.wires.socket()
+    }
+
+    /// The page of numbers that it shares, see [`crate::wire::status`].
+    pub fn page(&self) -> Vec<u8> {
+        self.wires.page()
     }
 
     fn number(&self) -> Pid {

@@ -11,7 +11,10 @@ use super::deaths::End;
 
 impl State {
     pub(super) fn launch_together(&mut self, launches: Vec<Launch>) {
-        let Some(start) = launches.first().and_then(|launch| launch.mpi.clone()) else {
+        let Some(start) = launches
+            .first()
+            .and_then(|launch| launch.starter.mpi().cloned())
+        else {
             return;
         };
         match self.launcher.launch_together(&launches, &start) {
@@ -34,7 +37,7 @@ impl State {
 
     pub(super) fn is_of_world(&self, engine: EngineId) -> bool {
         let process = self.engines.get(&engine);
-        process.is_some_and(|process| process.launch.mpi.is_some())
+        process.is_some_and(|process| process.launch.starter.mpi().is_some())
     }
 
     /// All engines of the pool of this one, by rank.
@@ -87,7 +90,9 @@ impl State {
         if members.iter().all(is_alive) {
             return true;
         }
-        let start = launches.first().and_then(|launch| launch.mpi.clone());
+        let start = launches
+            .first()
+            .and_then(|launch| launch.starter.mpi().cloned());
         let links = start.map(|start| self.launcher.launch_together(&launches, &start));
         let Some(Ok(links)) = links else {
             return false;

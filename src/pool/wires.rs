@@ -112,6 +112,14 @@ impl Wires {
         }
     }
 
+    /// The page of numbers as it is now.
+    pub fn page(&self) -> Vec<u8> {
+        let mut bytes = vec![0; status::LENGTH as usize];
+        let read = rustix::io::pread(&self.page, &mut bytes, 0).unwrap_or_default();
+        bytes.truncate(read);
+        bytes
+    }
+
     fn word(&self, index: usize) -> u64 {
         let mut bytes = [0; 8];
         // A page that cannot be read tells of no item.

@@ -8,6 +8,7 @@ use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork, MpiFault,
+    NodeFault,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -33,7 +34,36 @@ impl fmt::Display for DeathCause {
             Self::GivenUp => f.write_str("it could not be ended"),
             Self::Unknown => f.write_str("ended"),
             Self::Together { first } => write!(f, "ended by MPI with engine {first}"),
+            Self::NodeGone { host, why } => write!(f, "its node {host} is gone: {why}"),
             Self::Launcher { says } => f.write_str(says),
+        }
+    }
+}
+
+impl fmt::Display for NodeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent { seconds } => write!(f, "nothing was heard of it for {seconds} s"),
+            Self::Version { says, ours } => write!(
+                f,
+                "its regatta is another version (it speaks {says}, this is {ours})"
+            ),
+            Self::Architecture { its, ours } => {
+                write!(f, "it is {its}, and cells are compiled for {ours}")
+            }
+            Self::Libc { its, ours } => write!(
+                f,
+                "its C library is glibc {its}, and cells are linked with {ours} here"
+            ),
+            Self::Garbage => f.write_str("it sent what is no message"),
+            Self::Ended => f.write_str("it has ended"),
+            Self::Says(words) => f.write_str(words),
+            Self::NoWayBack => f.write_str("ssh has made no way back from it"),
+            Self::NoServer => f.write_str("the server does not answer"),
+            Self::NoneLeft => f.write_str("no node of the cluster is left"),
+            Self::NoMessages => {
+                f.write_str("the engines of a cluster do not speak with each other")
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod c;
 mod child;
 mod children;
+mod cluster;
 mod code;
 mod comm;
 mod compare;
@@ -52,6 +53,7 @@ use std::time::{Duration, Instant};
 
 pub use c::CRequest;
 pub use children::{ChildStatus, Restart, SpawnRequest};
+pub use cluster::{ClusterRequest, missing};
 pub use code::{Code, Done, Failed};
 pub use crew::{
     MOST as MOST_ENGINES, MemoRow, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts,

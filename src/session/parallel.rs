@@ -20,6 +20,7 @@ use crate::cell::{Binding, Targets, gnu};
 use crate::ids::JobId;
 use crate::outcome::{ErrorKind, Event, PoolKind, Report, Sink};
 use crate::pool::Payload;
+use crate::pool::Starter;
 
 /// A call as it was written.
 #[derive(Clone, Debug)]
@@ -189,7 +190,7 @@ impl Session {
             name: None,
             init: None,
             items: None,
-            mpi: None,
+            starter: Starter::Session,
         };
         let (pool, _) = self.start_pool(pool, sink)?;
         Ok(Borrowed {

@@ -101,7 +101,7 @@ impl Session {
             .into());
         }
         let mut ranks = pool.ranks(targets)?;
-        if pool.mpi.is_some() && ranks.len() < pool.engines.len() {
+        if pool.starter.mpi().is_some() && ranks.len() < pool.engines.len() {
             return Err(Report::usage(MpiCause::AllRestart).into());
         }
         ranks.sort();

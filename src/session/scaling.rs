@@ -14,6 +14,7 @@ use crate::outcome::{
     Sink,
 };
 use crate::pool::Payload;
+use crate::pool::Starter;
 
 /// What rustc says of inputs that are there for one map only.
 const MOVED: [&str; 2] = ["E0382", "E0507"];
@@ -110,7 +111,7 @@ impl Session {
             name: None,
             init: None,
             items: None,
-            mpi: None,
+            starter: Starter::Session,
         };
         let (pool, _) = self.start_pool(pool, sink)?;
         let measured = self.measured(&pool, request, map, sink);

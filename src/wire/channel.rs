@@ -204,6 +204,23 @@ impl Channel {
 
     /// Queues a frame; [`Self::flush`] sends it.
     pub fn queue<T: Serialize>(&mut self, header: &T, payload: &Payload) -> Result<(), WireError> {
+        self.queue_with(payload, |inline, shared, to| {
+            frame::append(header, inline, shared, to)
+        })
+    }
+
+    /// The same with a header that is encoded already.
+    pub fn queue_raw(&mut self, header: &[u8], payload: &Payload) -> Result<(), WireError> {
+        self.queue_with(payload, |inline, shared, to| {
+            frame::append_raw(header, inline, shared, to)
+        })
+    }
+
+    fn queue_with(
+        &mut self,
+        payload: &Payload,
+        append: impl FnOnce(&[u8], bool, &mut Vec<u8>) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
         let file = match payload {
             Payload::Shared(file) => Some(file.clone()),
             _ => None,
@@ -220,7 +237,7 @@ impl Channel {
         let Some(last) = self.outgoing.back_mut() else {
             return Ok(());
         };
-        let queued = frame::append(header, payload.inline(), file.is_some(), &mut last.bytes);
+        let queued = append(payload.inline(), file.is_some(), &mut last.bytes);
         last.file = file.or(last.file.take());
         if queued.is_err() && new {
             self.outgoing.pop_back();
@@ -342,17 +359,18 @@ impl Channel {
 
     /// The next frame that is there whole.
     pub fn next_frame<T: DeserializeOwned>(&mut self) -> Result<Option<(T, Payload)>, WireError> {
-        let Some(frame) = self.reader.next_frame()? else {
-            return Ok(None);
-        };
-        let payload = if frame.shared {
-            Payload::file(self.files.pop_front().ok_or(WireError::NoFile)?)
-        } else if frame.payload.is_empty() {
-            Payload::None
-        } else {
-            Payload::Inline(frame.payload.into())
-        };
-        Ok(Some((frame.header, payload)))
+        let frame = self.reader.next_frame()?;
+        frame
+            .map(|it| with_payload(it, &mut self.files))
+            .transpose()
+    }
+
+    /// The same, its header as it is.
+    pub fn next_raw(&mut self) -> Result<Option<(Vec<u8>, Payload)>, WireError> {
+        let frame = self.reader.next_raw()?;
+        frame
+            .map(|it| with_payload(it, &mut self.files))
+            .transpose()
     }
 
     /// Waits for the next frame.
@@ -399,6 +417,20 @@ impl Channel {
             Err(error) => Err(WireError::Io(error)),
         }
     }
+}
+
+fn with_payload<T>(
+    frame: frame::Frame<'_, T>,
+    files: &mut VecDeque<OwnedFd>,
+) -> Result<(T, Payload), WireError> {
+    let payload = if frame.shared {
+        Payload::file(files.pop_front().ok_or(WireError::NoFile)?)
+    } else if frame.payload.is_empty() {
+        Payload::None
+    } else {
+        Payload::Inline(frame.payload.into())
+    };
+    Ok((frame.header, payload))
 }
 
 #[cfg(test)]

@@ -37,6 +37,27 @@ fn try_append<T: Serialize>(
     let start = to.len();
     to.extend_from_slice(&[0; PREFIX]);
     postcard::to_io(header, &mut *to)?;
+    end(start, payload, shared, to)
+}
+
+/// The same with a header that is encoded already.
+pub fn append_raw(
+    header: &[u8],
+    payload: &[u8],
+    shared: bool,
+    to: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    let start = to.len();
+    to.extend_from_slice(&[0; PREFIX]);
+    to.extend_from_slice(header);
+    let done = end(start, payload, shared, to);
+    if done.is_err() {
+        to.truncate(start);
+    }
+    done
+}
+
+fn end(start: usize, payload: &[u8], shared: bool, to: &mut Vec<u8>) -> Result<(), WireError> {
     let header_len = to.len() - start - PREFIX;
     let total = (header_len + payload.len()) as u64;
     if total > LONGEST {
@@ -101,6 +122,18 @@ impl FrameReader {
 
     /// The next whole frame.
     pub fn next_frame<T: DeserializeOwned>(&mut self) -> Result<Option<Frame<'_, T>>, WireError> {
+        self.next_with(|header| Ok(postcard::from_bytes(header)?))
+    }
+
+    /// The next whole frame, its header as it is.
+    pub fn next_raw(&mut self) -> Result<Option<Frame<'_, Vec<u8>>>, WireError> {
+        self.next_with(|header| Ok(header.to_vec()))
+    }
+
+    fn next_with<T>(
+        &mut self,
+        read: impl FnOnce(&[u8]) -> Result<T, WireError>,
+    ) -> Result<Option<Frame<'_, T>>, WireError> {
         let waiting = &self.bytes[self.at..];
         let Some(prefix) = waiting.first_chunk::<PREFIX>() else {
             return Ok(None);
@@ -109,7 +142,7 @@ impl FrameReader {
         if waiting.len() < PREFIX + total {
             return Ok(None);
         }
-        let header = postcard::from_bytes(&waiting[PREFIX..PREFIX + header_len])?;
+        let header = read(&waiting[PREFIX..PREFIX + header_len])?;
         let payload = self.at + PREFIX + header_len..self.at + PREFIX + total;
         self.at = payload.end;
         Ok(Some(Frame {

@@ -42,6 +42,8 @@ pub enum ToEngine {
         artifact: ArtifactId,
         why: String,
     },
+    /// A shared object that artifacts link to, and that this host need not have. Payload: its open file.
+    Library,
     /// Captured variables, known by their content's hash. Payload: their bytes.
     Capture {
         hash: u128,

@@ -9,7 +9,7 @@ use regatta_cell::store::call::{Call, Kind, Reply, milliseconds};
 
 use super::texts::{print, unread};
 use super::{Caller, Done, Ended, MISUSED, TIME_OVER, strange, this};
-use crate::store::redis::mortal;
+use crate::servers::mortal;
 use crate::store::text::{plain, value};
 
 /// Ends as a command has ended.

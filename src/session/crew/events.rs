@@ -224,7 +224,7 @@ impl Crew {
                 .pools
                 .iter()
                 .find(of)
-                .is_some_and(|it| it.mpi.is_some());
+                .is_some_and(|it| it.starter.mpi().is_some());
             EngineChange::Died {
                 pool,
                 rank,

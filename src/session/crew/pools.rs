@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use super::{Crew, is_ours};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{DeathCause, MpiCause, PoolCause, PoolKind, Report, Sink};
-use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, MpiStart, PoolUse, WhichMaps};
+use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, Starter, WhichMaps};
 use crate::session::{Code, Failed};
 
 /// More engines than this are a slip of the finger.
@@ -25,8 +24,7 @@ pub struct Pool {
     pub init: Option<Code>,
     /// Items of maps that one process does.
     pub items: Option<NonZeroU64>,
-    /// Its engines are started by `mpiexec`, and begin and end together.
-    pub mpi: Option<Arc<MpiStart>>,
+    pub starter: Starter,
 }
 
 /// What a pool is started as.
@@ -41,14 +39,13 @@ pub struct PoolRequest {
     pub init: Option<Code>,
     /// Items of maps that one process does, before another takes its place.
     pub items: Option<NonZeroU64>,
-    /// Its engines are started by `mpiexec`.
-    pub mpi: Option<Arc<MpiStart>>,
+    pub starter: Starter,
 }
 
 impl PoolRequest {
     /// Threads have nothing of their own, and MPI's processes are not exchanged for others.
     fn check(&self) -> Result<(), Report> {
-        if self.mpi.is_some() && self.items.is_some() {
+        if self.starter.mpi().is_some() && self.items.is_some() {
             return Err(Report::usage(MpiCause::NotExchanged));
         }
         if self.kind != PoolKind::Threads {
@@ -72,7 +69,7 @@ impl Pool {
 
     /// These ranks, and those that begin and end with them.
     pub fn with_others(&self, ranks: &[Rank]) -> Vec<Rank> {
-        match self.mpi {
+        match self.starter.mpi() {
             Some(_) if !ranks.is_empty() => self.all_ranks(),
             _ => ranks.to_vec(),
         }
@@ -122,11 +119,12 @@ impl Crew {
             name,
             init,
             items,
-            mpi,
+            starter,
         } = request;
         let size = checked_size(size.unwrap_or_else(|| cores().into()))?;
         let letter = match kind {
-            _ if mpi.is_some() => "mpi",
+            _ if starter.mpi().is_some() => "mpi",
+            _ if starter.cluster().is_some() => "c",
             PoolKind::Threads => "t",
             PoolKind::Processes => "p",
         };
@@ -137,7 +135,7 @@ impl Crew {
             engines: Vec::new(),
             init,
             items,
-            mpi,
+            starter,
         };
         if kind == PoolKind::Processes {
             pool.engines = self.launch_all((0..size).map(Rank), size, &pool, sink)?;
@@ -175,7 +173,7 @@ impl Crew {
             .map(|rank| self.next_launch(rank, size, Some(pool)))
             .collect();
         let new = launches.iter().map(|launch| launch.id).collect();
-        match pool.mpi {
+        match pool.starter.mpi() {
             Some(_) => self.hub.launch_together(launches),
             None => launches.into_iter().for_each(|it| self.hub.launch(it)),
         }
@@ -235,7 +233,7 @@ impl Crew {
     pub fn resize(&mut self, size: i64, sink: &mut dyn Sink) -> Result<(Pool, Vec<Rank>), Failed> {
         let size = checked_size(size)?;
         let mut pool = self.pool_named(None)?.clone();
-        if pool.mpi.is_some() {
+        if pool.starter.mpi().is_some() {
             return Err(Report::usage(MpiCause::NotResized {
                 pool: pool.name,
                 size,
@@ -246,6 +244,9 @@ impl Crew {
             if (size as usize) < pool.engines.len() {
                 let gone = pool.engines.split_off(size as usize);
                 self.discard(&gone);
+            }
+            if let Some(cluster) = pool.starter.cluster() {
+                cluster.has_size(size);
             }
             let ranks = (pool.engines.len() as u32..size).map(Rank);
             let new = self.launch_all(ranks, size, &pool, sink)?;
@@ -385,7 +386,7 @@ impl Crew {
             pool: pool.map(|pool| pool.name.clone()),
             init: None,
             items: pool.and_then(|pool| pool.items),
-            mpi: pool.and_then(|pool| pool.mpi.clone()),
+            starter: pool.map(|pool| pool.starter.clone()).unwrap_or_default(),
         }
     }
 

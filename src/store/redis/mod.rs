@@ -17,7 +17,6 @@ mod holder;
 mod holds;
 mod line;
 mod listing;
-pub mod mortal;
 mod pop;
 pub mod private;
 mod scripts;

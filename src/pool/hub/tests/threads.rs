@@ -70,7 +70,7 @@ impl World {
             pool: None,
             init: None,
             items: None,
-            mpi: None,
+            starter: crate::pool::Starter::Session,
         }));
         let (ours, theirs) = UnixStream::pair().unwrap();
         let caller = Channel::new(theirs);

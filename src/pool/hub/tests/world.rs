@@ -90,7 +90,7 @@ impl World {
                 pool: (id != LOCAL).then(|| pool.clone()),
                 init: None,
                 items: None,
-                mpi: None,
+                starter: crate::pool::Starter::Session,
             }));
         }
         let (ours, theirs) = UnixStream::pair().unwrap();

@@ -108,7 +108,7 @@ impl Pool {
             pool,
             init: None,
             items: None,
-            mpi: None,
+            starter: crate::pool::Starter::Session,
         }));
         self.says(id, FromEngine::Ready);
     }

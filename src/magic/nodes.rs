@@ -1,0 +1,81 @@
+//! `%nodes`: the hosts of clusters, and how they are.
+
+use clap::Args;
+
+use super::{Call, Example, Magic};
+use crate::outcome::{Event, Field, Sink, Table};
+use crate::pool::cluster::{NodeState, NodeStatus};
+use crate::session::{Done, Session};
+
+/// lists the nodes of clusters: engines, cores, load, memory, round trip, clock
+#[derive(Args)]
+#[command(
+    after_help = "The load is of processes that run or wait for a core, over the last minute. `rtt` is the time of a word there and \
+                  back; `clock` how far the node's is ahead of this host's; `heard` how long ago it was heard of. A node of which nothing is \
+                  heard for 5 s is given up: its engines are dead, and `%pool restart` starts others on the nodes that are left."
+)]
+pub struct NodesTable {}
+
+impl Magic for NodesTable {
+    const NAME: &'static str = "nodes";
+    const EXAMPLES: &'static [Example] = &[Example {
+        input: "%nodes",
+        shows: "no cluster",
+    }];
+
+    fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        let mut is_none = true;
+        for pool in session.pools() {
+            let Some(cluster) = pool.starter.cluster() else {
+                continue;
+            };
+            is_none = false;
+            let columns = vec![
+                "node", "state", "engines", "cores", "load", "memory", "rtt", "clock", "heard",
+            ];
+            sink.send(Event::Table(Table {
+                title: Some(format!("nodes of {}", pool.name)),
+                columns,
+                rows: cluster.nodes().iter().map(row).collect(),
+            }));
+        }
+        if is_none {
+            let text = "no cluster: `%pool start cluster --ssh node1:8,node2` starts one";
+            sink.send(Event::Text(text.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn row(node: &NodeStatus) -> Vec<Field> {
+    let about = node.about.as_ref();
+    let pulse = node.pulse.as_ref();
+    let heard = node.heard.map(|heard| heard.elapsed().as_secs_f64());
+    vec![
+        Field::Text(node.host.clone()),
+        match &node.state {
+            NodeState::Starting => Field::Text("starting".to_owned()),
+            NodeState::Up => Field::Text("up".to_owned()),
+            NodeState::Gone(why) => Field::Failure(format!("gone: {why}")),
+        },
+        about.map_or(Field::Empty, |about| {
+            Field::Text(format!("{} of {}", node.ranks.len(), about.slots))
+        }),
+        about.map_or(Field::Empty, |about| Field::Count(about.cores.into())),
+        pulse.map_or(Field::Empty, |pulse| {
+            Field::Text(format!("{:.2}", pulse.load))
+        }),
+        match (pulse, about) {
+            (Some(pulse), Some(about)) => {
+                Field::Text(format!("{} %", 100 * pulse.used / about.memory.max(1)))
+            }
+            _ => Field::Empty,
+        },
+        node.round_trip
+            .map_or(Field::Empty, |time| Field::Seconds(time.as_secs_f64())),
+        node.offset.map_or(Field::Empty, |offset| {
+            Field::Text(format!("{:+.1} ms", 1000.0 * offset))
+        }),
+        heard.map_or(Field::Empty, |heard| Field::Text(format!("{heard:.1} s"))),
+    ]
+}

@@ -1,0 +1,49 @@
+//! Payloads of frames on their way between hosts: what is shared memory on one becomes bytes, and shared memory again on
+//! the other.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use super::message::Carried;
+use crate::wire::{Payload, memory_file};
+
+/// The bytes of a payload; whoever made it may use its memory again.
+pub fn carried(payload: &Payload) -> Carried {
+    match payload {
+        Payload::None => Carried::None,
+        Payload::Inline(bytes) => Carried::Inline(bytes.to_vec()),
+        Payload::Shared(_) => {
+            let bytes = payload.copied();
+            payload.release();
+            Carried::Shared(bytes)
+        }
+    }
+}
+
+/// Bytes as the payload that they were.
+pub fn payload(carried: Carried) -> std::io::Result<Payload> {
+    match carried {
+        Carried::None | Carried::Object(_) => Ok(Payload::None),
+        Carried::Inline(bytes) => Ok(Payload::Inline(bytes.into())),
+        Carried::Shared(bytes) => Payload::of(bytes),
+    }
+}
+
+/// A file's bytes.
+pub fn whole(file: &Arc<OwnedFd>) -> std::io::Result<Vec<u8>> {
+    let file = File::from(file.try_clone()?);
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    let mut bytes = vec![0; length];
+    // Not by its place, which others who have it open share.
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// A file in memory with these bytes.
+pub fn in_memory(bytes: &[u8]) -> std::io::Result<Payload> {
+    let file = memory_file()?;
+    file.write_all_at(bytes, 0)?;
+    Ok(Payload::file(file.into()))
+}

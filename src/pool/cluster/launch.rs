@@ -1,0 +1,207 @@
+//! Reaches hosts by ssh, or by whatever else starts a program on one, and starts nodes there. What a node has to know goes
+//! to its standard input; that stays open as long as the session wants it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::message::Join;
+use super::nodes::{NodeId, Nodes};
+use crate::outcome::NodeFault;
+use crate::servers::mortal;
+
+/// How a host is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// `user@host`, with what stands before it on ssh's command line.
+    Ssh { to: String, options: Vec<String> },
+    /// A command, in which `{command}` is what has to run there.
+    Launcher(Vec<String>),
+}
+
+/// How long a host may take to be reached.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What this program is called on a host that has got it: by what is in it.
+fn program() -> std::io::Result<(String, u64)> {
+    let bytes = std::fs::read("/proc/self/exe")?;
+    let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
+    Ok((format!("{hash:032x}"), bytes.len() as u64))
+}
+
+/// What runs on a host, as one word for a shell.
+fn script(hash: &str, length: u64) -> String {
+    let text = format!("hash={hash} length={length}\n{}", include_str!("bring.sh"));
+    shell_words::join(["exec", "sh", "-c", &text])
+}
+
+/// A host's connection: dropped, its node ends.
+pub struct Reached {
+    child: Arc<std::sync::Mutex<Child>>,
+}
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        let mut child = self
+            .child
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Its standard input is closed by whoever writes to it; it may be gone already.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// Starts a node by a way. What becomes of it is told to `nodes`.
+pub fn start(
+    way: &Way,
+    join: Join,
+    port: u16,
+    node: NodeId,
+    nodes: &Arc<Nodes>,
+) -> std::io::Result<Reached> {
+    let mut command = match way {
+        Way::Ssh { to, options } => {
+            let (hash, length) = program()?;
+            let mut command = mortal::command("ssh");
+            command
+                .args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
+                .args([
+                    "-o",
+                    "ExitOnForwardFailure=yes",
+                    "-o",
+                    "ServerAliveInterval=5",
+                ])
+                // The tunnel is this connection's own.
+                .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
+                .arg("-R")
+                .arg(format!("127.0.0.1:0:127.0.0.1:{port}"))
+                .args(options)
+                .arg(to)
+                .arg(script(&hash, length));
+            command
+        }
+        Way::Launcher(words) => {
+            let own = std::env::current_exe()?;
+            let own = [&own.to_string_lossy(), "node", "--join", "-"].map(str::to_owned);
+            let mut all = Vec::new();
+            let named = words.iter().any(|word| word == "{command}");
+            for word in words
+                .iter()
+                .map(String::as_str)
+                .chain((!named).then_some("{command}"))
+            {
+                match word {
+                    "{command}" => all.extend(own.clone()),
+                    word => all.push(word.to_owned()),
+                }
+            }
+            let mut command = mortal::command(&all[0]);
+            command.args(&all[1..]);
+            command
+        }
+    };
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let child = Arc::new(std::sync::Mutex::new(child));
+    let is_ssh = matches!(way, Way::Ssh { .. });
+    if let (Some(input), Some(output), Some(errors)) = (input, output, errors) {
+        let nodes = nodes.clone();
+        std::thread::Builder::new()
+            .name("node".to_owned())
+            .spawn(move || {
+                let why = accompany(input, output, errors, join, is_ssh);
+                nodes.gone(node, why);
+            })?;
+    }
+    Ok(Reached { child })
+}
+
+/// Gives a node what it needs, and waits for its end; why it has ended.
+fn accompany(
+    mut input: ChildStdin,
+    output: ChildStdout,
+    errors: ChildStderr,
+    mut join: Join,
+    is_ssh: bool,
+) -> NodeFault {
+    let (ports, port) = channel();
+    let errors = std::thread::spawn(move || listen(errors, &ports));
+    let mut output = BufReader::new(output);
+    let told = match is_ssh {
+        true => bring(&mut input, &mut output, &port, &mut join),
+        false => Ok(()),
+    };
+    let told = told.and_then(|()| {
+        let says = |error: std::io::Error| NodeFault::Says(error.to_string());
+        let line = serde_json::to_string(&join).map_err(|error| says(error.into()))?;
+        writeln!(input, "{line}")
+            .and_then(|()| input.flush())
+            .map_err(says)
+    });
+    let mut rest = Vec::new();
+    if told.is_ok() {
+        // Until it ends.
+        let _ = output.read_to_end(&mut rest);
+    }
+    drop(input);
+    let said = errors.join().unwrap_or_default();
+    match told {
+        _ if !said.is_empty() => NodeFault::Says(said),
+        Err(fault) => fault,
+        Ok(()) => NodeFault::Ended,
+    }
+}
+
+/// Sees to it that the host has the program and a way back.
+fn bring(
+    input: &mut ChildStdin,
+    output: &mut BufReader<ChildStdout>,
+    port: &Receiver<u16>,
+    join: &mut Join,
+) -> Result<(), NodeFault> {
+    let says = |error: std::io::Error| NodeFault::Says(error.to_string());
+    let mut word = String::new();
+    output.read_line(&mut word).map_err(says)?;
+    match word.trim() {
+        "have" => {}
+        "want" => {
+            let mut program = std::fs::File::open("/proc/self/exe").map_err(says)?;
+            std::io::copy(&mut program, input).map_err(says)?;
+        }
+        "" => return Err(NodeFault::Ended),
+        other => return Err(NodeFault::Says(other.to_owned())),
+    }
+    let port = port.recv_timeout(PATIENCE);
+    let port = port.map_err(|_| NodeFault::NoWayBack)?;
+    join.server = format!("nats://127.0.0.1:{port}");
+    Ok(())
+}
+
+/// What ssh and the node have to say, but for the port that ssh has found there.
+fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
+    let mut said = Vec::new();
+    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        let port = line.strip_prefix("Allocated port ").and_then(|rest| {
+            let (number, _) = rest.split_once(' ')?;
+            number.parse().ok()
+        });
+        match port {
+            // Nobody waits for it any more, perhaps.
+            Some(port) => drop(ports.send(port)),
+            None if line.trim().is_empty() || line.starts_with("Warning: Permanently added") => {}
+            None => said.push(line.trim().to_owned()),
+        }
+    }
+    // The last words are the reason.
+    let from = said.len().saturating_sub(3);
+    said[from..].join("; ")
+}

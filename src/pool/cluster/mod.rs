@@ -1,0 +1,295 @@
+//! Engines on other hosts. A host's part is a *node*: a process that runs engines there and carries what they say. Session
+//! and nodes speak through a NATS server that the session starts for itself; nodes reach it through the connection by
+//! which they were started, so that no port is open to anybody else. To the hub an engine of a node is one like any other:
+//! a proxy stands at the other end of its connection.
+
+mod carry;
+mod launch;
+mod libraries;
+mod line;
+mod message;
+pub mod node;
+mod nodes;
+mod ordered;
+mod post;
+mod proxy;
+mod seat;
+mod server;
+mod session;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::Launch;
+use super::link::Link;
+use super::process::Environment;
+use super::wires::Wires;
+use crate::ids::{EngineId, JobId, Rank};
+use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use launch::Reached;
+pub use launch::Way;
+use message::ToNode;
+use nodes::Nodes;
+pub use nodes::{NodeId, NodeState, NodeStatus};
+use proxy::Ends;
+use seat::Seat;
+use server::Private;
+pub use server::ServerError;
+use session::Command;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait before the server is tried again: it is back soon when it was killed.
+fn delay(tries: usize) -> Duration {
+    Duration::from_millis(5 << tries.min(6))
+}
+
+/// A cluster: its server, and the nodes that there are. All of it ends when this is dropped.
+pub struct Cluster {
+    nodes: Arc<Nodes>,
+    commands: UnboundedSender<Command>,
+    reached: Mutex<Vec<(NodeId, Reached)>>,
+    thread: Option<JoinHandle<()>>,
+    server: Private,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
+    pub fn open(path: Option<&str>, waker: Waker) -> Result<Self, ServerError> {
+        let mut server = Private::start(path)?;
+        let nodes = Arc::new(Nodes::new(waker));
+        let (commands, received) = unbounded_channel();
+        let (told, connected) = channel();
+        let thread = std::thread::Builder::new()
+            .name("cluster".to_owned())
+            .spawn({
+                let (join, nodes) = (server.session.clone(), nodes.clone());
+                move || {
+                    session::serve(&join, &nodes, received, |result| {
+                        // Who has given up takes no answer.
+                        let _ = told.send(result);
+                    });
+                }
+            })?;
+        let failed = |why: String| ServerError::Start(io::Error::other(why));
+        let answer = loop {
+            match connected.recv_timeout(Duration::from_millis(50)) {
+                Ok(answer) => break answer,
+                Err(_) if server.server.has_ended() => {
+                    let said = server.server.last_words().unwrap_or_default();
+                    return Err(failed(said));
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                Err(error) => return Err(failed(error.to_string())),
+            }
+        };
+        answer.map_err(failed)?;
+        Ok(Self {
+            nodes,
+            commands,
+            reached: Mutex::default(),
+            thread: Some(thread),
+            server,
+        })
+    }
+
+    /// Begins to start a node; what comes of it shows in [`Self::nodes`].
+    pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
+        let number = self.nodes.expect(host);
+        let node = NodeId(number as usize);
+        let mut join = self.server.node.clone();
+        (join.node, join.slots) = (Some(number), slots);
+        if matches!(way, Way::Ssh { .. }) {
+            join.host = Some(host.to_owned());
+        }
+        match launch::start(way, join, self.server.port, node, &self.nodes) {
+            Ok(reached) => self.reached().push((node, reached)),
+            Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
+        }
+        node
+    }
+
+    fn reached(&self) -> std::sync::MutexGuard<'_, Vec<(NodeId, Reached)>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By their numbers.
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.nodes.all()
+    }
+
+    /// Where the engine of this rank is.
+    pub fn host_of(&self, rank: Rank) -> Option<String> {
+        let nodes = self.nodes.all();
+        nodes
+            .into_iter()
+            .find(|node| node.ranks.contains(&rank))
+            .map(|node| node.host)
+    }
+
+    /// The pool has engines of these ranks alone now.
+    pub fn has_size(&self, size: u32) {
+        self.nodes.without(|rank| rank.0 >= size);
+    }
+
+    fn tell(&self, command: Command) {
+        // Its thread lives as long as this.
+        let _ = self.commands.send(command);
+    }
+
+    /// An engine on one of the nodes.
+    pub(super) fn launch(
+        self: &Arc<Self>,
+        launch: &Launch,
+        environment: &Environment,
+    ) -> io::Result<Box<dyn Link>> {
+        let node = self.nodes.place(launch.rank);
+        let node = node.ok_or_else(|| io::Error::other(NodeFault::NoneLeft.to_string()))?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let (stdout, out) = io::pipe()?;
+        let (stderr, err) = io::pipe()?;
+        let pipes = [stdout, stderr].map(|pipe| Some(OwnedFd::from(pipe)));
+        let wires = Wires::open(Channel::new(ours), pipes, launch)?;
+        let seat = Arc::new(Seat::default());
+        self.tell(Command::Launch(Box::new(session::Launch {
+            node,
+            engine: launch.id,
+            rank: launch.rank,
+            size: launch.size,
+            pool: launch.pool.clone(),
+            environment: environment.changes(),
+            ends: Ends {
+                channel: Channel::new(theirs),
+                pipes: [out.into(), err.into()],
+                seat: seat.clone(),
+            },
+        })));
+        Ok(Box::new(Remote {
+            engine: launch.id,
+            node,
+            wires,
+            seat,
+            cluster: self.clone(),
+        }))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.tell(Command::Quit);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An engine of a node, as the hub has it.
+struct Remote {
+    engine: EngineId,
+    node: NodeId,
+    wires: Wires,
+    seat: Arc<Seat>,
+    cluster: Arc<Cluster>,
+}
+
+impl Remote {
+    fn tell(&self, message: ToNode) {
+        self.cluster.tell(Command::Tell(self.node, message));
+    }
+}
+
+impl Link for Remote {
+    fn send(&mut self, message: &ToEngine, payload: &Payload) {
+        self.wires.send(message, payload);
+    }
+
+    fn flush(&mut self) {
+        self.wires.flush();
+    }
+
+    fn wants_to_write(&self) -> bool {
+        self.wires.wants_to_write()
+    }
+
+    fn hear(&mut self) -> (Vec<(FromEngine, Payload)>, Option<WireError>) {
+        self.wires.hear()
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.wires.socket())
+    }
+
+    fn pipe(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+        self.wires.pipe(stream)
+    }
+
+    fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {
+        self.wires.read_printed(stream, at_most, to);
+    }
+
+    fn at(&self, job: JobId) -> Option<(u64, u64)> {
+        self.wires.at(job)
+    }
+
+    fn said(&self, place: usize) -> String {
+        self.wires.said(place)
+    }
+
+    fn stop_job(&self, job: JobId) {
+        let engine = self.engine;
+        self.tell(ToNode::StopJob { engine, job });
+    }
+
+    fn end_waits(&self) -> bool {
+        let engine = self.engine;
+        let waits = self.wires.end_waits();
+        if waits {
+            self.tell(ToNode::EndWaits { engine });
+        }
+        waits
+    }
+
+    fn signal(&self, signal: Signal) {
+        let (engine, signal) = (self.engine, signal as i32);
+        self.tell(ToNode::Signal { engine, signal });
+    }
+
+    fn has_ended(&mut self) -> Option<DeathCause> {
+        self.seat.cause()
+    }
+
+    fn bury(&mut self, patience: Duration) -> DeathCause {
+        if let Some(cause) = self.seat.wait(patience) {
+            return cause;
+        }
+        self.signal(Signal::SIGKILL);
+        self.seat.ended(DeathCause::Unknown);
+        self.seat.cause().unwrap_or(DeathCause::Unknown)
+    }
+
+    fn pid(&self) -> u32 {
+        self.seat.pid()
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.seat.memory()
+    }
+}

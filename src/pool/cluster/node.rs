@@ -1,0 +1,456 @@
+//! A node: a host's part of a cluster. It runs engines for the session as processes of its own, and carries what they and
+//! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself.
+
+mod engine;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use async_nats::{Client, ConnectOptions, Event};
+use futures_util::StreamExt as _;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::Instant;
+
+use super::line::Line;
+use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
+use super::ordered::Garbage;
+use super::post::Post;
+use super::{carry, server};
+use crate::ids::EngineId;
+use crate::outcome::NodeFault;
+use crate::pool::Launch;
+use crate::pool::process::Environment;
+use crate::wire::{FromEngine, Payload, ToEngine, VERSION};
+use engine::Here;
+
+/// A session of which nothing is heard for so long is gone.
+const ALONE: Duration = Duration::from_secs(30);
+
+/// How often engines are looked at without an event.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Why a node ends.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("{0}: {1}")]
+    File(String, std::io::Error),
+    #[error("that does not say how to join a cluster: {0}")]
+    Malformed(String),
+    #[error("the session is another version of regatta (it speaks {0}, this is {VERSION})")]
+    Version(u32),
+    #[error("{0} cannot be reached: {1}")]
+    Unreachable(String, String),
+    #[error("the session does not take this node: {0}")]
+    Refused(NodeFault),
+    #[error("nothing was heard of the session for {} s", ALONE.as_secs())]
+    Alone,
+    #[error("{0}")]
+    Garbage(#[from] Garbage),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Joins the cluster that a file describes, `-` being standard input, and serves until the session ends it. `slots`:
+/// engines that it may run.
+pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
+    let (text, from_input) = match file {
+        "-" => (first_line(std::io::stdin())?, true),
+        _ => (
+            std::fs::read_to_string(file)
+                .map_err(|error| NodeError::File(file.to_owned(), error))?,
+            false,
+        ),
+    };
+    let join: Join =
+        serde_json::from_str(&text).map_err(|error| NodeError::Malformed(error.to_string()))?;
+    if join.version != VERSION {
+        return Err(NodeError::Version(join.version));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let served = LocalSet::new().block_on(&runtime, serve(join, slots, from_input));
+    // What it waits for has no end.
+    runtime.shutdown_background();
+    served
+}
+
+/// One line, and no byte of what follows.
+fn first_line(mut from: impl std::io::Read) -> std::io::Result<String> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while from.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), NodeError> {
+    let again = Rc::new(Notify::new());
+    let client = connect(&join, &again).await?;
+    let number = match join.node {
+        Some(number) => number.to_string(),
+        None => server::secret()?,
+    };
+    let subject = |what: &str| format!("{}.{what}", join.cluster);
+    let unreachable = |error: async_nats::SubscribeError| {
+        NodeError::Unreachable(join.server.clone(), error.to_string())
+    };
+    let mut words =
+        { client.subscribe(subject(&format!("to.{number}"))).await }.map_err(unreachable)?;
+    let mut beats = client
+        .subscribe(subject("beat"))
+        .await
+        .map_err(unreachable)?;
+    let node = Rc::new(Node {
+        post: Rc::new(Post::new(
+            client.clone(),
+            subject(&format!("from.{number}")),
+        )),
+        engines: RefCell::default(),
+        objects: RefCell::default(),
+        libraries: RefCell::default(),
+        lines: RefCell::default(),
+        next_line: Cell::new(0),
+        over: Notify::new(),
+        refused: RefCell::default(),
+    });
+    node.post.send(&FromNode::Hello(about(&join, slots)));
+    spawn_local({
+        let post = node.post.clone();
+        async move { post.serve().await }
+    });
+    spawn_local({
+        let (post, again) = (node.post.clone(), again.clone());
+        async move {
+            loop {
+                again.notified().await;
+                post.send_again();
+            }
+        }
+    });
+    let mut heard = Instant::now();
+    let mut input = if from_input {
+        Some(input_ended()?)
+    } else {
+        None
+    };
+    let mut tick = tokio::time::interval(TICK);
+    let ended = loop {
+        tokio::select! {
+            word = words.next() => match word {
+                Some(word) => {
+                    heard = Instant::now();
+                    match node.post.take(&word.payload) {
+                        Ok(Some(message)) => Node::told(&node, message),
+                        Ok(None) => {}
+                        Err(garbage) => break Err(garbage.into()),
+                    }
+                }
+                None => break Err(NodeError::Alone),
+            },
+            beat = beats.next() => if let Some(beat) = beat {
+                heard = Instant::now();
+                if let Ok(Beat { sent }) = postcard::from_bytes(&beat.payload)
+                    && let Ok(pulse) = postcard::to_stdvec(&node.pulse(sent))
+                {
+                    let to = subject(&format!("pulse.{number}"));
+                    let _ = client.publish(to, pulse.into()).await;
+                }
+            },
+            _ = tick.tick() => {
+                node.look_at_engines();
+                if heard.elapsed() > ALONE {
+                    break Err(NodeError::Alone);
+                }
+            }
+            () = node.over.notified() => break match node.refused.take() {
+                Some(why) => Err(NodeError::Refused(why)),
+                None => Ok(()),
+            },
+            // Whoever has started it over this connection is gone.
+            () = wait_for(&mut input) => break Ok(()),
+        }
+    };
+    for engine in node.engines.take().into_values() {
+        engine.kill();
+    }
+    ended
+}
+
+async fn connect(join: &Join, again: &Rc<Notify>) -> Result<Client, NodeError> {
+    // The callback runs on this thread, but is asked to be fit for others.
+    let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+    let again = again.clone();
+    spawn_local(async move {
+        while let Some(()) = tells.recv().await {
+            again.notify_one();
+        }
+    });
+    let options = ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone())
+        .name("node")
+        .max_reconnects(None)
+        .reconnect_delay_callback(super::delay)
+        .event_callback(move |event| {
+            let told = told.clone();
+            async move {
+                if matches!(event, Event::Connected) {
+                    // A node that ends needs no word of it.
+                    let _ = told.send(());
+                }
+            }
+        });
+    let connected = options.connect(&join.server).await;
+    connected.map_err(|error| NodeError::Unreachable(join.server.clone(), error.to_string()))
+}
+
+/// Tells when standard input has ended.
+fn input_ended() -> std::io::Result<oneshot::Receiver<()>> {
+    let (told, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("input".to_owned())
+        .spawn(move || {
+            let mut room = [0; 256];
+            while matches!(std::io::stdin().read(&mut room), Ok(1..)) {}
+            // A node that ends needs no word of it.
+            let _ = told.send(());
+        })?;
+    Ok(ended)
+}
+
+/// Waits for the end of standard input; without one for ever.
+async fn wait_for(input: &mut Option<oneshot::Receiver<()>>) {
+    match input {
+        Some(input) => drop(input.await),
+        None => std::future::pending().await,
+    }
+}
+
+fn about(join: &Join, slots: Option<u32>) -> About {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
+    let named = || {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let memory = rustix::system::sysinfo();
+    About {
+        version: VERSION,
+        host: join.host.clone().unwrap_or_else(named),
+        pid: std::process::id(),
+        slots: slots.or(join.slots).unwrap_or(cores).max(1),
+        cores,
+        memory: memory.totalram as u64 * u64::from(memory.mem_unit),
+        libc: crate::engine::libc_version(),
+        architecture: std::env::consts::ARCH.to_owned(),
+    }
+}
+
+struct Node {
+    post: Rc<Post>,
+    engines: RefCell<BTreeMap<EngineId, Rc<Here>>>,
+    /// What engines take from the session, once for all of them.
+    objects: RefCell<HashMap<Content, Payload>>,
+    /// What artifacts link to.
+    libraries: RefCell<Vec<Payload>>,
+    lines: RefCell<HashMap<LineId, Rc<Line>>>,
+    next_line: Cell<u64>,
+    /// The session has said so.
+    over: Notify,
+    refused: RefCell<Option<NodeFault>>,
+}
+
+impl Node {
+    fn told(node: &Rc<Self>, message: ToNode) {
+        match message {
+            ToNode::Welcome => {}
+            ToNode::Refused { why } => {
+                *node.refused.borrow_mut() = Some(why);
+                node.over.notify_one();
+            }
+            ToNode::Bye => node.over.notify_one(),
+            ToNode::Start {
+                engine,
+                rank,
+                size,
+                pool,
+                environment,
+            } => {
+                let launch = Launch::on_node(engine, rank, size, pool);
+                let environment = Environment::from(environment);
+                Self::start(node, &launch, &environment);
+            }
+            ToNode::Frame {
+                engine,
+                message,
+                carried,
+            } => node.frame(engine, &message, carried),
+            ToNode::Line {
+                line,
+                header,
+                carried,
+            } => {
+                if let Some(line) = node.lines.borrow().get(&line) {
+                    line.put(&header, carried);
+                }
+            }
+            ToNode::LineOver { line } => {
+                if let Some(line) = node.lines.borrow_mut().remove(&line) {
+                    line.hang_up();
+                }
+            }
+            ToNode::Object { content, bytes } => {
+                let made = match content {
+                    Content::Artifact(_) => carry::in_memory(&bytes),
+                    Content::Capture(_) => Payload::of(bytes),
+                };
+                // An engine that lacks it says so.
+                if let Ok(payload) = made {
+                    node.objects.borrow_mut().insert(content, payload);
+                }
+            }
+            ToNode::Forget { content } => {
+                node.objects.borrow_mut().remove(&content);
+            }
+            ToNode::Library { bytes, .. } => {
+                if let Ok(library) = carry::in_memory(&bytes) {
+                    for engine in node.engines.borrow().values() {
+                        engine.send(&ToEngine::Library, &library);
+                    }
+                    node.libraries.borrow_mut().push(library);
+                }
+            }
+            ToNode::Taken { engine, bytes } => node.with(engine, |it| it.taken(bytes)),
+            ToNode::StopJob { engine, job } => node.with(engine, |it| it.stop_job(job)),
+            ToNode::EndWaits { engine } => node.with(engine, Here::end_waits),
+            ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
+        }
+    }
+
+    fn with(&self, engine: EngineId, what: impl FnOnce(&Here)) {
+        let here = self.engines.borrow().get(&engine).cloned();
+        if let Some(here) = here {
+            what(&here);
+        }
+    }
+
+    fn frame(&self, engine: EngineId, message: &ToEngine, carried: Carried) {
+        let payload = match carried {
+            Carried::Object(content) => {
+                let known = self.objects.borrow().get(&content).cloned();
+                known.unwrap_or_default()
+            }
+            // Without memory for it the engine is told nothing, and its cell goes on without.
+            carried => carry::payload(carried).unwrap_or_default(),
+        };
+        self.with(engine, |it| it.send(message, &payload));
+    }
+
+    fn start(node: &Rc<Self>, launch: &Launch, environment: &Environment) {
+        let engine = launch.id;
+        match Here::start(launch, environment, node) {
+            Ok(here) => {
+                for library in &*node.libraries.borrow() {
+                    here.send(&ToEngine::Library, library);
+                }
+                let pid = here.pid();
+                node.engines.borrow_mut().insert(engine, here);
+                node.post.send(&FromNode::Started { engine, pid });
+            }
+            Err(error) => node.post.send(&FromNode::Ended {
+                engine,
+                cause: crate::outcome::DeathCause::Launcher {
+                    says: error.to_string(),
+                },
+                page: Vec::new(),
+            }),
+        }
+    }
+
+    /// Sends on what an engine says.
+    fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
+        if !matches!(message, FromEngine::Connect { .. }) {
+            let carried = carry::carried(&payload);
+            return node.post.send(&FromNode::Frame {
+                engine,
+                message,
+                carried,
+            });
+        }
+        let line = LineId(node.next_line.get());
+        node.next_line.set(line.0 + 1);
+        // A connection that cannot be served ends at once.
+        let Some(socket) = payload.into_file() else {
+            return;
+        };
+        let Ok(opened) = Line::new(crate::wire::Channel::new(socket.into())) else {
+            return;
+        };
+        let opened = Rc::new(opened);
+        node.lines.borrow_mut().insert(line, opened.clone());
+        node.post.send(&FromNode::Connect {
+            engine,
+            message,
+            line,
+        });
+        spawn_local({
+            let opened = opened.clone();
+            async move { opened.write().await }
+        });
+        spawn_local({
+            let node = node.clone();
+            async move {
+                loop {
+                    let ended = opened.fill().await;
+                    let frames = opened.frames();
+                    let broken = frames.is_err();
+                    for (header, payload) in frames.unwrap_or_default() {
+                        let carried = carry::carried(&payload);
+                        node.post.send(&FromNode::Line {
+                            line,
+                            header,
+                            carried,
+                        });
+                    }
+                    node.post.has_room().await;
+                    if ended.is_some() || broken {
+                        break;
+                    }
+                }
+                node.lines.borrow_mut().remove(&line);
+                node.post.send(&FromNode::LineOver { line });
+            }
+        });
+    }
+
+    /// Tells of what nobody else tells: that an engine has ended whose connection is still open, what it is at.
+    fn look_at_engines(&self) {
+        for engine in self.engines.borrow().values() {
+            engine.look(self);
+        }
+    }
+
+    fn pulse(&self, sent: u64) -> Pulse {
+        let about = rustix::system::sysinfo();
+        let unit = u64::from(about.mem_unit);
+        let free = (about.freeram as u64 + about.bufferram as u64) * unit;
+        let engines = self.engines.borrow();
+        let memory = engines
+            .iter()
+            .filter_map(|(id, it)| Some((*id, it.memory()?)));
+        Pulse {
+            sent,
+            now: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+            // In units of 1/65536, says `getloadavg`'s system call.
+            load: about.loads[0] as f64 / 65536.0,
+            used: (about.totalram as u64 * unit).saturating_sub(free),
+            engines: memory.collect(),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! An engine of this node, and what carries its words to the session.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+
+use super::super::line::Readiness;
+use super::super::message::FromNode;
+use super::Node;
+use crate::ids::{EngineId, JobId};
+use crate::outcome::Stream;
+use crate::pool::Launch;
+use crate::pool::link::Link as _;
+use crate::pool::process::{Environment, Process};
+use crate::wire::{Payload, ToEngine};
+
+/// Printed bytes that may be on their way to the session before the engine is slowed down.
+const ROOM: i64 = 512 * 1024;
+
+/// What is read of a pipe at once.
+const SLICE: usize = 64 * 1024;
+
+/// What is left in the pipes when the engine says something belongs before it.
+const LEFT: usize = 1 << 20;
+
+/// How long an engine that closed its connection may take to end.
+const LAST_BREATH: Duration = Duration::from_millis(200);
+
+pub struct Here {
+    id: EngineId,
+    process: RefCell<Process>,
+    /// Of its connection.
+    ready: Readiness,
+    /// There may be something to write to it.
+    due: Notify,
+    /// Printed bytes that may still be sent.
+    room: Cell<i64>,
+    more_room: Notify,
+    /// Its page of numbers as the session has it.
+    page: RefCell<Vec<u8>>,
+    /// Its end has been noticed.
+    ends: Notify,
+}
+
+impl Here {
+    pub fn start(
+        launch: &Launch,
+        environment: &Environment,
+        node: &Rc<Node>,
+    ) -> std::io::Result<Rc<Self>> {
+        let process = Process::start(launch, environment)?;
+        let ready = Readiness::of(process.connection())?;
+        let mut pipes = Vec::new();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(pipe) = process.pipe(stream) {
+                pipes.push((stream, Receiver::from_owned_fd(pipe.try_clone_to_owned()?)?));
+            }
+        }
+        let here = Rc::new(Self {
+            id: launch.id,
+            process: RefCell::new(process),
+            ready,
+            due: Notify::new(),
+            room: Cell::new(ROOM),
+            more_room: Notify::new(),
+            page: RefCell::default(),
+            ends: Notify::new(),
+        });
+        for (stream, pipe) in pipes {
+            spawn_local(here.clone().print(stream, pipe, node.clone()));
+        }
+        spawn_local(here.clone().write());
+        spawn_local(here.clone().hear(node.clone()));
+        Ok(here)
+    }
+
+    pub fn send(&self, message: &ToEngine, payload: &Payload) {
+        let mut process = self.process.borrow_mut();
+        process.send(message, payload);
+        process.flush();
+        if process.wants_to_write() {
+            self.due.notify_one();
+        }
+    }
+
+    /// Writes what could not be written at once.
+    async fn write(self: Rc<Self>) {
+        loop {
+            self.due.notified().await;
+            while self.process.borrow().wants_to_write() {
+                if self.ready.writable().await.is_err() {
+                    return;
+                }
+                self.process.borrow_mut().flush();
+            }
+        }
+    }
+
+    /// Sends on what it says, until it has ended.
+    async fn hear(self: Rc<Self>, node: Rc<Node>) {
+        loop {
+            tokio::select! {
+                ready = self.ready.readable() => if ready.is_err() {
+                    break;
+                },
+                () = self.ends.notified() => break,
+            }
+            let (frames, ended) = self.process.borrow_mut().hear();
+            if !frames.is_empty() {
+                self.send_prints(&node);
+                self.send_page(&node);
+            }
+            for (message, payload) in frames {
+                Node::hears(&node, self.id, message, payload);
+            }
+            node.post.has_room().await;
+            if ended.is_some() {
+                break;
+            }
+        }
+        let until = tokio::time::Instant::now() + LAST_BREATH;
+        while self.process.borrow_mut().has_ended().is_none() && tokio::time::Instant::now() < until
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let cause = self.process.borrow_mut().bury(Duration::ZERO);
+        self.send_prints(&node);
+        let page = self.process.borrow().page();
+        node.engines.borrow_mut().remove(&self.id);
+        node.post.send(&FromNode::Ended {
+            engine: self.id,
+            cause,
+            page,
+        });
+    }
+
+    /// Sends on what it prints, as fast as the session takes it.
+    async fn print(self: Rc<Self>, stream: Stream, pipe: Receiver, node: Rc<Node>) {
+        loop {
+            while self.room.get() <= 0 {
+                self.more_room.notified().await;
+            }
+            if self.send_printed(stream, SLICE, &node) {
+                continue;
+            }
+            if self.process.borrow().pipe(stream).is_none() {
+                return;
+            }
+            if pipe.readable().await.is_err() {
+                return;
+            }
+            // Before it is read: what comes meanwhile is told again.
+            let _ = pipe.try_io(|| Err::<(), _>(std::io::ErrorKind::WouldBlock.into()));
+        }
+    }
+
+    /// Whether there was anything.
+    fn send_printed(&self, stream: Stream, at_most: usize, node: &Node) -> bool {
+        let mut bytes = Vec::new();
+        self.process
+            .borrow_mut()
+            .read_printed(stream, at_most, &mut bytes);
+        if bytes.is_empty() {
+            return false;
+        }
+        self.room.set(self.room.get() - bytes.len() as i64);
+        node.post.send(&FromNode::Printed {
+            engine: self.id,
+            stream,
+            bytes,
+        });
+        true
+    }
+
+    /// What it has printed by now.
+    fn send_prints(&self, node: &Node) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.send_printed(stream, LEFT, node);
+        }
+    }
+
+    fn send_page(&self, node: &Node) {
+        let page = self.process.borrow().page();
+        if *self.page.borrow() != page {
+            self.page.borrow_mut().clone_from(&page);
+            node.post.send(&FromNode::Page {
+                engine: self.id,
+                page,
+            });
+        }
+    }
+
+    /// The session has room for so many printed bytes more.
+    pub fn taken(&self, bytes: u64) {
+        self.room.set(self.room.get() + bytes.cast_signed());
+        self.more_room.notify_waiters();
+    }
+
+    pub fn stop_job(&self, job: JobId) {
+        self.process.borrow().stop_job(job);
+    }
+
+    pub fn end_waits(&self) {
+        self.process.borrow().end_waits();
+    }
+
+    pub fn signal(&self, signal: i32) {
+        if let Ok(signal) = Signal::try_from(signal) {
+            self.process.borrow().signal(signal);
+        }
+    }
+
+    /// It ends now, and nobody is told.
+    pub fn kill(&self) {
+        let mut process = self.process.borrow_mut();
+        process.signal(Signal::SIGKILL);
+        process.bury(LAST_BREATH);
+    }
+
+    pub fn look(&self, node: &Node) {
+        if self.process.borrow_mut().has_ended().is_some() {
+            self.ends.notify_one();
+        } else {
+            self.send_page(node);
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.borrow().pid()
+    }
+
+    pub fn memory(&self) -> Option<u64> {
+        self.process.borrow().memory()
+    }
+}

@@ -1,0 +1,204 @@
+//! The nodes of a cluster, as its session's threads see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::message::{About, Pulse};
+use crate::ids::Rank;
+use crate::outcome::NodeFault;
+
+/// A node, by its place among those that there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeId(pub usize);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// It is being reached.
+    Starting,
+    Up,
+    /// And why.
+    Gone(NodeFault),
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    pub host: String,
+    pub state: NodeState,
+    pub about: Option<About>,
+    /// The engines that it has.
+    pub ranks: BTreeSet<Rank>,
+    /// What it has told last.
+    pub pulse: Option<Pulse>,
+    /// When.
+    pub heard: Option<Instant>,
+    /// A word there and back.
+    pub round_trip: Option<Duration>,
+    /// How far its clock is ahead of this host's, seconds.
+    pub offset: Option<f64>,
+}
+
+#[derive(Default)]
+struct Table {
+    nodes: Vec<NodeStatus>,
+    /// By what they call themselves on their subjects.
+    numbers: BTreeMap<String, NodeId>,
+}
+
+pub struct Nodes {
+    table: Mutex<Table>,
+    /// Woken with every change that somebody may wait for.
+    waker: Waker,
+}
+
+impl Nodes {
+    pub fn new(waker: Waker) -> Self {
+        Self {
+            table: Mutex::default(),
+            waker,
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, node: NodeId, what: impl FnOnce(&mut NodeStatus)) {
+        if let Some(status) = self.table().nodes.get_mut(node.0) {
+            what(status);
+        }
+        self.waker.wake_by_ref();
+    }
+
+    /// A node will come; its number.
+    pub fn expect(&self, host: &str) -> u32 {
+        let mut table = self.table();
+        let node = table.add(host);
+        table.numbers.insert(node.0.to_string(), node);
+        node.0 as u32
+    }
+
+    /// Somebody with this number has spoken for the first time.
+    pub fn meets(&self, number: &str) -> NodeId {
+        let mut table = self.table();
+        if let Some(node) = table.numbers.get(number) {
+            return *node;
+        }
+        let node = table.add(number);
+        table.numbers.insert(number.to_owned(), node);
+        node
+    }
+
+    /// Whether one of this number was given up.
+    pub fn was(&self, number: &str) -> bool {
+        let table = self.table();
+        let node = table
+            .numbers
+            .get(number)
+            .and_then(|node| table.nodes.get(node.0));
+        node.is_some_and(|node| matches!(node.state, NodeState::Gone(_)))
+    }
+
+    pub fn joined(&self, node: NodeId, about: About) {
+        self.change(node, |status| {
+            status.host.clone_from(&about.host);
+            status.about = Some(about);
+            status.state = NodeState::Up;
+        });
+    }
+
+    pub fn refused(&self, node: NodeId, about: About, why: NodeFault) {
+        self.change(node, |status| {
+            status.host = about.host;
+            status.state = NodeState::Gone(why);
+        });
+    }
+
+    /// It is not one any more; its host.
+    pub fn gone(&self, node: NodeId, why: NodeFault) -> String {
+        self.change(node, |status| {
+            if !matches!(status.state, NodeState::Gone(_)) {
+                status.state = NodeState::Gone(why);
+            }
+        });
+        self.host(node)
+    }
+
+    pub fn host(&self, node: NodeId) -> String {
+        let table = self.table();
+        let host = table.nodes.get(node.0).map(|node| node.host.clone());
+        host.unwrap_or_default()
+    }
+
+    /// Its answer to a beat. `monotonic`: this host's clock, nanoseconds; `now`: since 1970.
+    pub fn feels(&self, node: NodeId, pulse: &Pulse, monotonic: u64, now: Duration) {
+        let round_trip = Duration::from_nanos(monotonic.saturating_sub(pulse.sent));
+        let answered = now.saturating_sub(round_trip / 2);
+        let mut table = self.table();
+        if let Some(status) = table.nodes.get_mut(node.0) {
+            status.heard = Some(Instant::now());
+            status.round_trip = Some(round_trip);
+            status.offset = Some(pulse.now.as_secs_f64() - answered.as_secs_f64());
+            status.pulse = Some(pulse.clone());
+        }
+    }
+
+    pub fn all(&self) -> Vec<NodeStatus> {
+        self.table().nodes.clone()
+    }
+
+    /// Where an engine of this rank is to run: where it was as long as that is up, or else where the most places are free.
+    pub fn place(&self, rank: Rank) -> Option<NodeId> {
+        let mut table = self.table();
+        let is_up = |status: &NodeStatus| status.state == NodeState::Up;
+        let had = |status: &NodeStatus| status.ranks.contains(&rank) && is_up(status);
+        let found = table.nodes.iter().position(had).or_else(|| {
+            for status in &mut table.nodes {
+                status.ranks.remove(&rank);
+            }
+            let free = |status: &NodeStatus| {
+                let slots = status
+                    .about
+                    .as_ref()
+                    .map_or(0, |about| i64::from(about.slots));
+                slots - status.ranks.len() as i64
+            };
+            let nodes = table
+                .nodes
+                .iter()
+                .enumerate()
+                .filter(|(_, node)| is_up(node));
+            // Of several the first.
+            let best =
+                nodes.max_by_key(|(at, node)| (free(node) > 0, std::cmp::Reverse(*at), free(node)));
+            best.map(|(at, _)| at)
+        })?;
+        table.nodes[found].ranks.insert(rank);
+        Some(NodeId(found))
+    }
+
+    /// Engines of these ranks are not there any more.
+    pub fn without(&self, is_gone: impl Fn(Rank) -> bool) {
+        for status in &mut self.table().nodes {
+            status.ranks.retain(|rank| !is_gone(*rank));
+        }
+    }
+}
+
+impl Table {
+    fn add(&mut self, host: &str) -> NodeId {
+        self.nodes.push(NodeStatus {
+            host: host.to_owned(),
+            state: NodeState::Starting,
+            about: None,
+            ranks: BTreeSet::new(),
+            pulse: None,
+            heard: None,
+            round_trip: None,
+            offset: None,
+        });
+        NodeId(self.nodes.len() - 1)
+    }
+}

@@ -1,0 +1,283 @@
+//! Messages in order, each exactly once, over something that may lose them: the server that carries them may be killed.
+//! Pure: what is to be sent is taken from an [`Outbox`], what has come is given to an [`Inbox`].
+//!
+//! A fragment is a byte of kind, its number, the number up to which its sender has all of the other direction (both
+//! little-endian `u64`), and then part of a message.
+
+use std::collections::VecDeque;
+
+/// A fragment carries at most so many bytes of a message: well below what any server takes.
+const LONGEST: usize = 256 * 1024;
+
+/// What is under way at most, bytes.
+const WINDOW: usize = 8 << 20;
+
+/// From so many bytes on that wait, no more should be pushed.
+const FULL: usize = 32 << 20;
+
+/// A message may have so many bytes: what a frame may have, and its wrapping.
+const LONGEST_MESSAGE: usize = (1 << 30) + (1 << 20);
+
+const HEAD: usize = 17;
+
+/// The last fragment of a message.
+const LAST: u8 = 0;
+/// Another follows.
+const MORE: u8 = 1;
+/// It carries nothing: its sender has come so far.
+const ACK: u8 = 2;
+/// The same, and something in between is missing.
+const GAP: u8 = 3;
+
+/// One direction's sending end.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// The first that has not been acknowledged.
+    first: u64,
+    kept: VecDeque<(u8, Vec<u8>)>,
+    /// Of those kept: sent since the last [`Self::resend`].
+    sent: usize,
+    /// Bytes kept, and of them sent.
+    bytes: usize,
+    under_way: usize,
+}
+
+impl Outbox {
+    pub fn push(&mut self, message: &[u8]) {
+        let mut parts = message.chunks(LONGEST).peekable();
+        if message.is_empty() {
+            self.keep(LAST, &[]);
+        }
+        while let Some(part) = parts.next() {
+            let kind = if parts.peek().is_some() { MORE } else { LAST };
+            self.keep(kind, part);
+        }
+    }
+
+    fn keep(&mut self, kind: u8, part: &[u8]) {
+        self.bytes += part.len();
+        self.kept.push_back((kind, part.to_vec()));
+    }
+
+    /// Whether it waits for acknowledgements.
+    pub fn is_waiting(&self) -> bool {
+        self.sent > 0
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes >= FULL
+    }
+
+    /// The next fragment to send. `received`: see [`Inbox::received`].
+    pub fn next(&mut self, received: u64) -> Option<Vec<u8>> {
+        if self.under_way >= WINDOW {
+            return None;
+        }
+        let (kind, part) = self.kept.get(self.sent)?;
+        let number = self.first + self.sent as u64;
+        self.sent += 1;
+        self.under_way += part.len();
+        Some(fragment(*kind, number, received, part))
+    }
+
+    /// The other side has all before this number. Whether that is news.
+    fn acknowledged(&mut self, before: u64) -> bool {
+        let news = before > self.first;
+        while self.first < before
+            && let Some((_, part)) = self.kept.pop_front()
+        {
+            self.first += 1;
+            self.bytes -= part.len();
+            if self.sent > 0 {
+                self.sent -= 1;
+                self.under_way -= part.len();
+            }
+        }
+        news
+    }
+
+    /// All that has not been acknowledged is to be sent again.
+    pub fn resend(&mut self) {
+        self.sent = 0;
+        self.under_way = 0;
+    }
+}
+
+fn fragment(kind: u8, number: u64, received: u64, part: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD + part.len());
+    bytes.push(kind);
+    bytes.extend_from_slice(&number.to_le_bytes());
+    bytes.extend_from_slice(&received.to_le_bytes());
+    bytes.extend_from_slice(part);
+    bytes
+}
+
+/// What is no fragment, or belongs to no message that could be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it sends what is no part of a message")]
+pub struct Garbage;
+
+/// What has come of a fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Came {
+    Message(Vec<u8>),
+    /// More of a message, or what was there already.
+    Nothing,
+    /// Acknowledgements have come.
+    Progress,
+}
+
+/// One direction's receiving end.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    next: u64,
+    begun: Vec<u8>,
+    /// Something was missing.
+    gap: bool,
+    /// Fragments since it was last told.
+    untold: usize,
+}
+
+impl Inbox {
+    /// The number before which everything has come.
+    pub fn received(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes a fragment; `outbox` is the other direction's.
+    pub fn take(&mut self, fragment: &[u8], outbox: &mut Outbox) -> Result<Came, Garbage> {
+        let (head, part) = fragment.split_at_checked(HEAD).ok_or(Garbage)?;
+        let number = |at: usize| {
+            let bytes = head.get(at..at + 8)?.try_into().ok()?;
+            Some(u64::from_le_bytes(bytes))
+        };
+        let (kind, number, received) = (
+            head[0],
+            number(1).ok_or(Garbage)?,
+            number(9).ok_or(Garbage)?,
+        );
+        if received > outbox.first + outbox.kept.len() as u64 || kind > GAP {
+            return Err(Garbage);
+        }
+        let news = outbox.acknowledged(received);
+        match kind {
+            GAP => outbox.resend(),
+            ACK => {}
+            _ => return self.take_part(kind, number, part),
+        }
+        Ok(if news { Came::Progress } else { Came::Nothing })
+    }
+
+    fn take_part(&mut self, kind: u8, number: u64, part: &[u8]) -> Result<Came, Garbage> {
+        self.untold += 1;
+        if number != self.next {
+            self.gap |= number > self.next;
+            return Ok(Came::Nothing);
+        }
+        if part.len() > LONGEST || self.begun.len() + part.len() > LONGEST_MESSAGE {
+            return Err(Garbage);
+        }
+        self.next += 1;
+        self.gap = false;
+        self.begun.extend_from_slice(part);
+        Ok(match kind {
+            LAST => Came::Message(std::mem::take(&mut self.begun)),
+            _ => Came::Nothing,
+        })
+    }
+
+    /// What tells the other side how far this one is, when there is something to tell.
+    pub fn tell(&mut self) -> Option<Vec<u8>> {
+        if self.untold == 0 {
+            return None;
+        }
+        self.untold = 0;
+        let kind = if self.gap { GAP } else { ACK };
+        Some(fragment(kind, 0, self.next, &[]))
+    }
+
+    /// A fragment has told it.
+    pub fn told(&mut self) {
+        if !self.gap {
+            self.untold = 0;
+        }
+    }
+
+    /// Whether it should be told before long.
+    pub fn is_behind(&self) -> bool {
+        self.untold >= 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is lost, repeated or comes late, the messages come once and in order.
+    #[test]
+    fn messages_survive_a_lossy_way() {
+        let seed = std::env::var("REGATTA_SEED").ok();
+        let seed = seed.and_then(|seed| seed.parse().ok());
+        let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..));
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
+        let (mut idle, mut back) = (Inbox::default(), Outbox::default());
+        let messages: Vec<Vec<u8>> = (0..200_usize)
+            .map(|n| vec![n as u8; [0, 1, 70, 5000, LONGEST, 3 * LONGEST + 1][n % 6]])
+            .collect();
+        let (mut pushed, mut seen) = (0, Vec::new());
+        let mut way: VecDeque<Vec<u8>> = VecDeque::new();
+        for round in 0..1_000_000 {
+            if seen.len() == messages.len() && outbox.kept.is_empty() {
+                break;
+            }
+            if pushed < messages.len() && !outbox.is_full() {
+                outbox.push(&messages[pushed]);
+                pushed += 1;
+            }
+            while let Some(fragment) = outbox.next(0) {
+                way.push_back(fragment);
+            }
+            for _ in 0..random.usize(0..20) {
+                let Some(fragment) = way.pop_front() else {
+                    break;
+                };
+                if random.u8(..) < 20 {
+                    continue;
+                }
+                if random.u8(..) < 20 {
+                    way.push_back(fragment.clone());
+                }
+                if let Came::Message(message) = inbox.take(&fragment, &mut back).unwrap() {
+                    seen.push(message);
+                }
+            }
+            if random.u8(..) < 100
+                && let Some(told) = inbox.tell()
+            {
+                idle.take(&told, &mut outbox).unwrap();
+            }
+            if round % 50 == 0 && way.is_empty() {
+                outbox.resend();
+            }
+        }
+        assert!(
+            seen == messages,
+            "{} of {} messages, REGATTA_SEED={seed}",
+            seen.len(),
+            messages.len()
+        );
+        assert!(!outbox.is_waiting() && outbox.bytes == 0 && outbox.under_way == 0);
+    }
+
+    #[test]
+    fn garbage_is_no_message() {
+        let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
+        for garbage in [&b""[..], b"hello", &[9; HEAD], &[0xff; 100]] {
+            assert_eq!(inbox.take(garbage, &mut outbox), Err(Garbage));
+        }
+        // It acknowledges what was never sent.
+        let lie = fragment(ACK, 0, 1, &[]);
+        assert_eq!(inbox.take(&lie, &mut outbox), Err(Garbage));
+    }
+}

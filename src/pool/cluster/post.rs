@@ -1,0 +1,140 @@
+//! One end of the way between a session and a node: messages to the other end, which come once and in order as long as
+//! both live, whatever becomes of the server between them.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use async_nats::Client;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::ordered::{Came, Garbage, Inbox, Outbox};
+
+/// What has not been acknowledged for so long is sent again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What has come is acknowledged after so long, when nothing goes the other way.
+const TELL: Duration = Duration::from_millis(20);
+
+pub struct Post {
+    client: Client,
+    /// The other end's.
+    subject: String,
+    outbox: RefCell<Outbox>,
+    inbox: RefCell<Inbox>,
+    /// There may be something to send.
+    due: Notify,
+    /// The outbox is not full any more.
+    room: Notify,
+    /// When it went on last.
+    progress: Cell<Instant>,
+}
+
+impl Post {
+    pub fn new(client: Client, subject: String) -> Self {
+        Self {
+            client,
+            subject,
+            outbox: RefCell::default(),
+            inbox: RefCell::default(),
+            due: Notify::new(),
+            room: Notify::new(),
+            progress: Cell::new(Instant::now()),
+        }
+    }
+
+    /// Queues a message.
+    pub fn send<T: Serialize>(&self, message: &T) {
+        // Into memory, of types that can be: it cannot fail.
+        let Ok(bytes) = postcard::to_stdvec(message) else {
+            return;
+        };
+        let mut outbox = self.outbox.borrow_mut();
+        if !outbox.is_waiting() {
+            self.progress.set(Instant::now());
+        }
+        outbox.push(&bytes);
+        self.due.notify_one();
+    }
+
+    /// Waits while too much is queued.
+    pub async fn has_room(&self) {
+        while self.outbox.borrow().is_full() {
+            self.room.notified().await;
+        }
+    }
+
+    /// Takes what has come from the other end; a message, when it is whole.
+    pub fn take<T: DeserializeOwned>(&self, fragment: &[u8]) -> Result<Option<T>, Garbage> {
+        let came = {
+            let (mut inbox, mut outbox) = (self.inbox.borrow_mut(), self.outbox.borrow_mut());
+            let came = inbox.take(fragment, &mut outbox)?;
+            if !outbox.is_full() {
+                self.room.notify_waiters();
+            }
+            came
+        };
+        self.due.notify_one();
+        Ok(match came {
+            Came::Message(bytes) => Some(postcard::from_bytes(&bytes).map_err(|_| Garbage)?),
+            Came::Progress => {
+                self.progress.set(Instant::now());
+                None
+            }
+            Came::Nothing => None,
+        })
+    }
+
+    /// The server is there again: what was under way may be lost.
+    pub fn send_again(&self) {
+        self.outbox.borrow_mut().resend();
+        self.progress.set(Instant::now());
+        self.due.notify_one();
+    }
+
+    fn next(&self) -> Option<Vec<u8>> {
+        let received = self.inbox.borrow().received();
+        let fragment = self.outbox.borrow_mut().next(received);
+        if fragment.is_some() {
+            self.inbox.borrow_mut().told();
+        }
+        fragment
+    }
+
+    /// Sends what is queued, for ever.
+    pub async fn serve(&self) {
+        loop {
+            while let Some(fragment) = self.next() {
+                self.publish(fragment).await;
+            }
+            if self.inbox.borrow().is_behind() {
+                self.tell().await;
+            }
+            let waits = self.outbox.borrow().is_waiting();
+            let again = self.progress.get() + AGAIN;
+            tokio::select! {
+                () = self.due.notified() => {}
+                () = tokio::time::sleep(TELL) => self.tell().await,
+            }
+            if waits && Instant::now() >= again {
+                self.send_again();
+            }
+        }
+    }
+
+    async fn tell(&self) {
+        let told = self.inbox.borrow_mut().tell();
+        if let Some(told) = told {
+            self.publish(told).await;
+        }
+    }
+
+    async fn publish(&self, fragment: Vec<u8>) {
+        // It fails for good only when the client has been closed, and then nobody waits for it.
+        let _ = self
+            .client
+            .publish(self.subject.clone(), fragment.into())
+            .await;
+    }
+}

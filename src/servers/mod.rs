@@ -1,0 +1,163 @@
+//! Servers that run for a session alone: a program that is installed, in a folder that nobody else may enter. A process
+//! beside it, the keeper, starts it again when it is killed, and when the session is gone, however it ended, ends it and
+//! removes the folder.
+
+pub mod mortal;
+
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access};
+use rustix::process::{PidfdFlags, pidfd_open};
+use tempfile::TempDir;
+
+/// The first command line argument of a keeper; the folder, the program and its arguments follow.
+pub const ROLE: &str = "__keep";
+
+const LOG: &str = "log";
+
+/// A server that lives for less is not started again so often.
+const SHORT: Duration = Duration::from_secs(1);
+const SHORT_LIVES: usize = 5;
+
+/// A server that the session has started. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    /// While it is open, the keeper keeps.
+    pipe: Option<ChildStdin>,
+    keeper: Child,
+}
+
+impl Server {
+    /// Starts a program in its folder, which is its working folder too.
+    pub fn start(folder: TempDir, program: &Path, arguments: &[&OsStr]) -> std::io::Result<Self> {
+        let mut keeper = Command::new("/proc/self/exe")
+            .arg0("regatta-keeper")
+            .arg(ROLE)
+            .arg(folder.path())
+            .arg(program)
+            .args(arguments)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self {
+            folder,
+            pipe: keeper.stdin.take(),
+            keeper,
+        })
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// It does not run any more, and is not started again.
+    pub fn has_ended(&mut self) -> bool {
+        self.keeper.try_wait().ok().flatten().is_some()
+    }
+
+    /// The last thing that it has said.
+    pub fn last_words(&self) -> Option<String> {
+        let log = std::fs::read_to_string(self.folder().join(LOG)).ok()?;
+        let last = log.lines().rev().find(|line| !line.trim().is_empty());
+        last.map(str::to_owned)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Where a program is.
+pub fn installed(name: &str, path: Option<&str>) -> Option<PathBuf> {
+    // Debian keeps some of them where only the system's users look.
+    let places = std::env::split_paths(path?).chain([PathBuf::from("/usr/sbin")]);
+    places
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+}
+
+/// The keeper: keeps the server running until standard input closes.
+pub fn main(
+    folder: &Path,
+    program: &Path,
+    arguments: &[std::ffi::OsString],
+) -> std::io::Result<()> {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut set = nix::sys::signal::SigSet::empty();
+        set.add(signal);
+        set.thread_block()?;
+    }
+    let kept = keep(folder, program, arguments);
+    // Of the session that is gone; else it is the session that removes it.
+    if kept.is_ok() {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    kept
+}
+
+fn keep(folder: &Path, program: &Path, arguments: &[std::ffi::OsString]) -> std::io::Result<()> {
+    let mut short = 0;
+    loop {
+        let since = Instant::now();
+        let log = std::fs::File::create(folder.join(LOG))?;
+        let mut server = mortal::command(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        if wait(&mut server)?.is_none() {
+            let _ = server.kill();
+            server.wait()?;
+            return Ok(());
+        }
+        short = if since.elapsed() < SHORT {
+            short + 1
+        } else {
+            0
+        };
+        if short == SHORT_LIVES {
+            return Err(std::io::Error::other("it ends as soon as it is started"));
+        }
+    }
+}
+
+/// Waits for the end of the server, or of the session: then `None`.
+fn wait(server: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let process = pidfd_open(
+        rustix::process::Pid::from_child(server),
+        PidfdFlags::empty(),
+    )?;
+    let input = std::io::stdin();
+    loop {
+        let mut fds = [
+            PollFd::new(std::os::fd::AsFd::as_fd(&process), PollFlags::POLLIN),
+            PollFd::new(std::os::fd::AsFd::as_fd(&input), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if fds[1].any() == Some(true) && input.lock().read(&mut [0])? == 0 {
+            return Ok(None);
+        }
+        if fds[0].any() == Some(true) {
+            return server.wait().map(Some);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Pools on several hosts: two "machines" made of network namespaces, each with an sshd and nothing of Rust, a real
+//! `nats-server` between them and the session.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Session, contains, proc, serving::until};
+
+const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
+
+/// Two hosts, taken away when this is dropped.
+struct Hosts(PathBuf);
+
+impl Hosts {
+    fn up(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("regatta-hosts-{}-{name}", std::process::id()));
+        let hosts = Self(folder);
+        hosts.script("up");
+        hosts
+    }
+
+    fn script(&self, verb: &str) {
+        let status = Command::new("sh")
+            .arg(HOSTS)
+            .arg(verb)
+            .arg(&self.0)
+            .status();
+        assert!(
+            status.unwrap().success(),
+            "two_hosts.sh {verb}: root, iproute2 and openssh-server are needed"
+        );
+    }
+
+    /// What starts a cluster on both.
+    fn start(&self, engines: [usize; 2]) -> String {
+        let [one, two] = engines;
+        format!(
+            "%pool start cluster --ssh node1:{one},node2:{two} --ssh-options '-F {}'",
+            self.0.join("config").display()
+        )
+    }
+
+    /// The processes of a host with this argument: its node, or its engines.
+    fn processes(&self, host: usize, argument: &str) -> Vec<i32> {
+        let home = self.0.join(format!("home{host}"));
+        let is_of = |pid: &i32| {
+            let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+            program.is_ok_and(|program| program.starts_with(&home))
+        };
+        proc::with_argument(argument)
+            .into_iter()
+            .filter(is_of)
+            .collect()
+    }
+
+    fn engines(&self) -> Vec<i32> {
+        [1, 2]
+            .iter()
+            .flat_map(|host| self.processes(*host, "__engine"))
+            .collect()
+    }
+
+    fn nodes(&self) -> Vec<i32> {
+        [1, 2]
+            .iter()
+            .flat_map(|host| self.processes(*host, "--join"))
+            .collect()
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let _ = Command::new("sh")
+            .arg(HOSTS)
+            .arg("down")
+            .arg(&self.0)
+            .status();
+    }
+}
+
+#[test]
+fn a_cluster_is_a_pool_like_any_other() {
+    let hosts = Hosts::up("like");
+    let mut session = Session::start();
+    contains(
+        &session.cell(&hosts.start([2, 1])),
+        &["pool c0: 3 cluster engines on node1, node2, up in"],
+    );
+    contains(
+        &session.cell("%pool list"),
+        &["c0 *", "idle", "node1", "node2"],
+    );
+    contains(
+        &session.cell("%nodes"),
+        &["node1", "2 of 2", "node2", "1 of 1", "up"],
+    );
+
+    let shown = session
+        .cell("%px { println!(\"I am {}\", engine::rank()); (engine::rank(), engine::size()) }");
+    contains(
+        &shown,
+        &["[stdout:0] I am 0", "[stdout:2] I am 2", "(1, 3)"],
+    );
+    session.cell("%px let mine = engine::rank() * 2;");
+    contains(&session.cell("%px -t 1: mine"), &["2", "4"]);
+    contains(
+        &session.cell("let squares = %map |x: u64| x * x over 0..8u64\nsquares"),
+        &["on c0 (3 engines)", "[0, 1, 4, 9, 16, 25, 36, 49]"],
+    );
+    // Large data there and back.
+    session.cell("let big: Vec<u64> = (0..3_000_000).collect();");
+    session.cell("%push big");
+    contains(
+        &session.cell("%px big.iter().sum::<u64>()"),
+        &["0-2", "4499998500000"],
+    );
+    contains(
+        &session.cell("let sums = %map |x: u64| x + big[x as usize] over 0..4u64\nsums"),
+        &["[0, 2, 4, 6]"],
+    );
+    // A panic is one engine's, and what engines print without end slows them down.
+    contains(
+        &session.cell("%px if engine::rank() == 1 { panic!(\"no\") }"),
+        &["engine 1 panicked: no"],
+    );
+    contains(&session.cell("%px mine"), &["0", "2", "4"]);
+    contains(
+        &session.cell("%px for n in 0..200000 { println!(\"{n}\"); }"),
+        &["199999"],
+    );
+}
+
+#[test]
+fn a_map_outlives_engines_and_nodes() {
+    let hosts = Hosts::up("outlives");
+    let mut session = Session::start();
+    contains(&session.cell(&hosts.start([2, 2])), &["4 cluster engines"]);
+    session.enter(
+        "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(40)); x * 2 } over 0..200u64",
+    );
+    // It runs by now.
+    session.shows("items", Duration::from_secs(60));
+    for pid in hosts
+        .processes(1, "__engine")
+        .into_iter()
+        .take(1)
+        .chain(hosts.processes(2, "--join"))
+    {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    session.prompt(Duration::from_secs(60));
+    contains(&session.cell("r.iter().sum::<u64>()"), &["39800"]);
+    contains(&session.cell("%nodes"), &["node2", "gone"]);
+    drop(session);
+    let left = || {
+        [hosts.engines(), hosts.nodes()]
+            .concat()
+            .is_empty()
+            .then_some(())
+    };
+    until(left, "a node or an engine is left");
+}
+
+#[test]
+fn hosts_that_do_not_come_are_named() {
+    let hosts = Hosts::up("named");
+    let config = hosts.0.join("config");
+    let mut session = Session::start();
+    let start = |hosts: &str, more: &str| {
+        format!(
+            "%pool start cluster --ssh {hosts} --ssh-options '-F {}' {more}",
+            config.display()
+        )
+    };
+    contains(
+        &session.cell(&start("node1:1,nowhere", "")),
+        &["node nowhere did not come", "Could not resolve", "--need 1"],
+    );
+    contains(
+        &session.cell(&start("node1:1,nowhere", "--need 1")),
+        &["node nowhere did not come", "1 cluster engine on node1"],
+    );
+    contains(&session.cell("%px 1 + 1"), &["2"]);
+    contains(
+        &session.cell("%pool start cluster"),
+        &["a cluster needs hosts"],
+    );
+    contains(
+        &session.cell("%pool start cluster --ssh node1:x"),
+        &["engines of a host are a number"],
+    );
+}
+
+#[test]
+fn the_server_and_the_session_may_be_killed() {
+    let hosts = Hosts::up("killed");
+    let mut session = Session::start();
+    contains(&session.cell(&hosts.start([1, 1])), &["2 cluster engines"]);
+    let mut random = support::dose::random();
+    for _ in 0..support::dose::of(3, 30) {
+        session.enter(
+            "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(2)); x * 2 } over 0..500u64",
+        );
+        std::thread::sleep(Duration::from_millis(random.u64(0..900)));
+        for pid in proc::below(session.pid()) {
+            if proc::arguments(pid).contains("nats-server -c")
+                && !proc::arguments(pid).contains("__")
+            {
+                // It may have ended by itself, with the one that was killed before.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        session.prompt(Duration::from_secs(60));
+        contains(
+            &session.cell("(r.len(), r.iter().sum::<u64>())"),
+            &["(500, 249500)"],
+        );
+        contains(&session.cell("%px engine::rank()"), &["0", "1"]);
+    }
+    assert_eq!(hosts.engines().len(), 2);
+    session.signal(Signal::SIGKILL);
+    let left = || {
+        [hosts.engines(), hosts.nodes()]
+            .concat()
+            .is_empty()
+            .then_some(())
+    };
+    until(left, "a node or an engine is left");
+}
