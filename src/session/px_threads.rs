@@ -16,7 +16,7 @@ use super::{Code, Failed, MapRequest, Pool, PxOptions, Session};
 use crate::cell::{ItemText, split_items};
 use crate::ids::{CellId, Rank};
 use crate::outcome::{
-    EngineOutcome, GroupOutputs, Notice, PoolKind, PxReport, PxRow, Report, Sink, Value,
+    EngineOutcome, ErrorKind, GroupOutputs, Notice, PoolKind, PxReport, PxRow, Report, Sink, Value,
 };
 use crate::pool::{JobRecord, Payload};
 
@@ -124,11 +124,11 @@ impl Session {
     ) -> Result<PxReport, Failed> {
         let code = format!("::regatta_cell::magic::tell_threads({variable});\n");
         let sent = self.sent_by(&Code::default().generated(&code), sink)?;
-        let told = sent.first();
-        let told =
-            told.and_then(|sent| postcard::from_bytes::<Vec<(u64, Came)>>(&sent.copied()).ok());
+        let told = sent.first().map(Payload::copied).unwrap_or_default();
         sent.iter().for_each(Payload::release);
-        let mut told: BTreeMap<u64, Came> = told.unwrap_or_default().into_iter().collect();
+        let told = postcard::from_bytes::<Vec<(u64, Came)>>(&told);
+        let told = told.map_err(|error| Report::new(ErrorKind::System, error.to_string()))?;
+        let mut told: BTreeMap<u64, Came> = told.into_iter().collect();
         let all = record.total.unwrap_or_default();
         let ranks = match record.ranks.as_slice() {
             [] => (0..).map(Rank).zip(0..all).collect(),
