@@ -12,7 +12,7 @@ use async_nats::{Client, ConnectOptions, Event, Message};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 
 use super::carry;
 use super::libraries::Known;
@@ -30,8 +30,8 @@ use crate::wire::{Channel, FromEngine, VERSION, monotonic};
 /// How often nodes are told that the session lives.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// A node of which nothing is heard for so long is given up, while the server can be reached.
-const SILENCE: Duration = Duration::from_secs(5);
+/// A node that has answered none of so many is given up. Counted in beats: a session that is held up itself sends none.
+const SILENT: u32 = 10;
 
 /// What the session's thread is asked to do.
 pub enum Command {
@@ -87,7 +87,8 @@ pub struct Peer {
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     /// What the node has, and the engines that have been given it.
     has: RefCell<HashMap<Content, BTreeSet<EngineId>>>,
-    heard: std::cell::Cell<Instant>,
+    /// Beats since something was heard of it.
+    unanswered: std::cell::Cell<u32>,
     serves: RefCell<Option<AbortHandle>>,
 }
 
@@ -186,6 +187,7 @@ impl Side {
         commands: &mut UnboundedReceiver<Command>,
     ) {
         let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_connected = true;
         loop {
             tokio::select! {
@@ -203,9 +205,8 @@ impl Side {
                 event = events.recv() => match event {
                     Some(Event::Connected) => {
                         is_connected = true;
-                        let now = Instant::now();
                         for peer in self.peers.borrow().values() {
-                            peer.heard.set(now);
+                            peer.unanswered.set(0);
                             peer.post.send_again();
                         }
                     }
@@ -242,7 +243,11 @@ impl Side {
     }
 
     fn look_for_silence(&self) {
-        let silent = |peer: &&Rc<Peer>| peer.heard.get().elapsed() > SILENCE;
+        let silent = |peer: &&Rc<Peer>| {
+            let beats = peer.unanswered.get() + 1;
+            peer.unanswered.set(beats);
+            beats > SILENT
+        };
         let silent: Vec<Rc<Peer>> = self
             .peers
             .borrow()
@@ -251,7 +256,7 @@ impl Side {
             .cloned()
             .collect();
         for peer in silent {
-            let seconds = SILENCE.as_secs();
+            let seconds = (SILENT * BEAT).as_secs();
             self.give_up(&peer, &NodeFault::Silent { seconds });
         }
     }
@@ -287,7 +292,7 @@ impl Side {
         let (Some(peer), Ok(pulse)) = (peer, postcard::from_bytes::<Pulse>(&pulse.payload)) else {
             return;
         };
-        peer.heard.set(Instant::now());
+        peer.unanswered.set(0);
         let engines = peer.engines.borrow();
         for (engine, memory) in &pulse.engines {
             if let Some(proxy) = engines.get(engine) {
@@ -318,7 +323,7 @@ impl Side {
             }
             None => self.meet(number),
         };
-        peer.heard.set(Instant::now());
+        peer.unanswered.set(0);
         match peer.post.take(&word.payload) {
             Ok(Some(message)) => self.told(&peer, message),
             Ok(None) => {}
@@ -343,7 +348,7 @@ impl Side {
             engines: RefCell::default(),
             lines: RefCell::default(),
             has: RefCell::default(),
-            heard: std::cell::Cell::new(Instant::now()),
+            unanswered: std::cell::Cell::new(0),
             serves: RefCell::default(),
         });
         let serves = spawn_local({
