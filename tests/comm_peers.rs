@@ -278,7 +278,7 @@ fn peers(start: &str, ranks: u32, kind: Kind) {
     }
     lacks(&session.cell("%comm"), &["never received"]);
     told(&mut session, kind);
-    if start.contains("openmpi") {
+    if kind == Kind::Mpi {
         flood(&mut session);
     }
     assert_eq!(session.end(), 0);

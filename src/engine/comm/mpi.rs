@@ -10,7 +10,6 @@ use regatta_cell::comm::table::{ANY_RANK, Envelope, Kind};
 
 use super::matching::{Message, Want, Wanted};
 use super::mpi_layout::{Came, SHORT, WHOLE, parts};
-use super::mpi_sending::Lag;
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::{NOBODY, Shared};
@@ -27,7 +26,6 @@ pub struct Mpi {
     /// A message that goes.
     pub(super) going: Vec<u8>,
     pub(super) body_tag: u32,
-    pub(super) lag: Lag,
     pub(super) posted: Vec<Posted>,
 }
 
@@ -93,7 +91,6 @@ impl Mpi {
             buffer: Box::new([0; WHOLE]),
             going: Vec::with_capacity(WHOLE),
             body_tag: 0,
-            lag: Lag::default(),
             posted: Vec::new(),
         }
     }

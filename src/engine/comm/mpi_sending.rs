@@ -6,16 +6,17 @@ use std::sync::atomic::{Ordering, fence};
 
 use regatta_cell::comm::table::Envelope;
 
-use super::mpi::Mpi;
+use super::mpi::{Handle, Mpi, Posted};
+use super::mpi_layout::SHORT;
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
-use super::shared::NOBODY;
+use super::shared::{NOBODY, next_request};
 use super::waiting::gone;
-use super::{Transport as _, Trouble, judge, words};
+use super::{Trouble, judge, words};
 use crate::engine::mpi::Mpi as Library;
 use crate::engine::mpi::shim::Check;
 use crate::wire::monotonic;
-use crate::wire::world::{Call, State, row};
+use crate::wire::world::{Call, State};
 
 /// So long the last messages of a cell may take to come, nanoseconds.
 const LAST: u64 = 200_000_000;
@@ -23,68 +24,69 @@ const LAST: u64 = 200_000_000;
 /// MPI sends at most so many bytes in one message.
 pub(super) const LONGEST: usize = 1 << 30;
 
-/// How far behind those are to whom a rank sends. MPI takes a short message at once, as long as it has memory for what
-/// its receivers have not looked at.
-#[derive(Default)]
-pub(super) struct Lag {
-    sends: u32,
-    is_long: bool,
-}
-
-/// So often it is looked at, and from so many messages on that have not been received it is long.
-const BETWEEN_LOOKS: u32 = 16;
-const MANY: u64 = 32;
-
 impl Mpi {
-    /// Whether MPI may not take another short message now.
+    /// Sends what was counted and is short. MPI may have no room for it: then the wait for that ends when nobody is
+    /// there to make some.
     #[inline]
-    pub(super) fn lags(&mut self) -> bool {
-        self.lag.sends += 1;
-        if self.lag.sends == BETWEEN_LOOKS {
-            let (world, ours) = (&self.book.world, self.book.rank);
-            let count = |at: u64| world.word(at).load(Ordering::Relaxed);
-            let behind = |to: u32| {
-                let sent = count(world.layout().row(ours, to) + row::SENT);
-                sent.saturating_sub(count(world.layout().row(to, ours) + row::TAKEN))
-            };
-            let all: u64 = (0..world.size()).map(behind).sum();
-            self.lag = Lag {
-                sends: 0,
-                is_long: all >= MANY,
-            };
-        }
-        self.lag.is_long
-    }
-
-    /// Sends a short message of which a copy is kept until MPI has taken it: so the wait for that can end in vain.
-    pub(super) fn send_kept(
+    pub(super) fn send_short(
         &mut self,
         call: Call,
         of: &Envelope,
-        value: &[u8],
-    ) -> Result<(), Trouble> {
-        let request = self.post_send(of, value)?;
-        let Some(at) = self.posted_at(request) else {
-            return Ok(());
-        };
-        self.posted[at].forgotten = true;
-        self.advance(at, call, of, true)?;
-        self.posted.remove(at);
-        Ok(())
-    }
-
-    /// What MPI says of a message that was counted and sent.
-    pub(super) fn gone(
-        &self,
-        call: Call,
-        code: c_int,
+        bytes: &[u8],
         header: &Header,
         to: u32,
     ) -> Result<(), Trouble> {
+        let mut later = std::ptr::null_mut();
+        // SAFETY: the bytes are there for the call, which copies them.
+        let code = unsafe {
+            (self.library.shim.send)(
+                of.comm as c_int,
+                bytes.as_ptr(),
+                bytes.len() as c_int,
+                Self::peer(of),
+                of.tag,
+                &raw mut later,
+            )
+        };
         if code != 0 {
             self.book.count_back(to, header.total);
+            return self.checked(call, code);
         }
-        self.checked(call, code)
+        match later.is_null() {
+            true => Ok(()),
+            false => self.wait_for_room(call, of, Handle(later), header, to),
+        }
+    }
+
+    /// The shim has a copy of the message, and MPI takes it when it can, also after this wait.
+    #[cold]
+    fn wait_for_room(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        handle: Handle,
+        header: &Header,
+        to: u32,
+    ) -> Result<(), Trouble> {
+        self.tidy();
+        self.posted.push(Posted {
+            request: next_request(),
+            handles: vec![handle],
+            whole: Box::default(),
+            body: Vec::new(),
+            to,
+            of: None,
+            message: None,
+            forgotten: true,
+        });
+        // Whoever gets a long message's header waits for its body: that follows in any case.
+        if header.total as usize > SHORT {
+            return Ok(());
+        }
+        let at = self.posted.len() - 1;
+        self.advance(at, call, of, true)?;
+        self.posted.remove(at);
+        Ok(())
     }
 
     /// Of much that is to be sent, and that is counted already: its receiver is one that may take it. When it leaves

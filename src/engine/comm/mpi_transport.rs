@@ -40,16 +40,9 @@ impl Transport for Mpi {
             self.forget(request);
             return Ok(());
         }
-        if self.lags() && value.len() <= SHORT {
-            return self.send_kept(call, of, value);
-        }
         if let Some(header) = self.bare(of, value, to) {
-            let (comm, length) = (of.comm as c_int, value.len() as c_int);
-            let send = self.library.shim.send;
             self.book.count(&header, to, header.total);
-            // SAFETY: the bytes are there for the call.
-            let code = unsafe { send(comm, value.as_ptr(), length, Self::peer(of), of.tag) };
-            return self.gone(call, code, &header, to);
+            return self.send_short(call, of, value, &header, to);
         }
         let is_long = value.len() > SHORT;
         let (header, to) = self.prepare(call, of, value)?;
@@ -57,17 +50,10 @@ impl Transport for Mpi {
             self.book.count_back(to, header.total);
             return Err(gone);
         }
-        // SAFETY: the bytes are there for the call.
-        let code = unsafe {
-            (self.library.shim.send)(
-                of.comm as c_int,
-                self.going.as_ptr(),
-                self.going.len() as c_int,
-                Self::peer(of),
-                of.tag,
-            )
-        };
-        self.gone(call, code, &header, to)?;
+        let going = std::mem::take(&mut self.going);
+        let gone = self.send_short(call, of, &going, &header, to);
+        self.going = going;
+        gone?;
         match is_long {
             true => self.send_body(call, of, &header, value),
             false => Ok(()),
