@@ -38,7 +38,7 @@ pub fn deadlock_of(world: &World, rank: u32, way: Way) -> Option<Deadlock> {
     if !stuck[rank as usize] {
         return None;
     }
-    let deadlock = taken_from(&seen, &stuck);
+    let deadlock = taken_from(&seen, &stuck, way);
     let still = look(world);
     let is_same = |(of, _): &(u32, _)| still[*of as usize] == seen[*of as usize];
     let same = deadlock.waits.iter().all(is_same)
@@ -148,7 +148,7 @@ fn stuck(seen: &[Seen], way: Way) -> Vec<bool> {
 }
 
 /// What is told of the stuck ranks.
-fn taken_from(seen: &[Seen], stuck: &[bool]) -> Deadlock {
+fn taken_from(seen: &[Seen], stuck: &[bool], way: Way) -> Deadlock {
     let mut waits = Vec::new();
     let mut numbers = Vec::new();
     let mut others: Vec<(u32, State)> = Vec::new();
@@ -180,10 +180,23 @@ fn taken_from(seen: &[Seen], stuck: &[bool]) -> Deadlock {
         waits.push((rank, waiting.clone()));
     }
     others.sort_unstable_by_key(|(of, _)| *of);
+    if way == Way::Mpi {
+        forget_who_came(&mut waits);
+    }
     Deadlock {
         waits,
         others,
         numbers,
+    }
+}
+
+/// What a rank has written of a collective call names those who were not there then: some are by now.
+fn forget_who_came(waits: &mut [(u32, Waiting)]) {
+    let call = |waiting: &Waiting| (waiting.call, waiting.comm, waiting.number);
+    let there: Vec<_> = waits.iter().map(|(rank, it)| (*rank, call(it))).collect();
+    for (_, waiting) in waits.iter_mut().filter(|(_, it)| it.call.is_collective()) {
+        let own = call(waiting);
+        waiting.on.retain(|on| !there.contains(&(*on, own)));
     }
 }
 
@@ -249,10 +262,26 @@ mod tests {
     }
 
     #[test]
+    fn who_has_come_to_a_collective_of_mpi_is_not_waited_for() {
+        let barrier = |on: &[u32]| match waits(on) {
+            Seen::Waits(number, mut waiting) => {
+                waiting.call = Call::Barrier;
+                Seen::Waits(number, waiting)
+            }
+            other => other,
+        };
+        // The first has not looked since the third came.
+        let seen = [barrier(&[1, 2]), Seen::Gone(State::Left), barrier(&[1])];
+        let deadlock = taken_from(&seen, &stuck(&seen, Way::Mpi), Way::Mpi);
+        let on: Vec<&[u32]> = deadlock.waits.iter().map(|(_, it)| &it.on[..]).collect();
+        assert_eq!(on, [[1], [1]]);
+    }
+
+    #[test]
     fn who_waits_for_one_that_is_gone_is_stuck() {
         let seen = [waits(&[1]), Seen::Gone(State::Dead), waits(&[0])];
         assert_eq!(stuck_of(&seen), [0, 2]);
-        let deadlock = taken_from(&seen, &stuck(&seen, Way::Memory));
+        let deadlock = taken_from(&seen, &stuck(&seen, Way::Memory), Way::Memory);
         assert_eq!(deadlock.others, [(1, State::Dead)]);
         assert_eq!(deadlock.waits.len(), 2);
     }
