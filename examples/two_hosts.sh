@@ -32,7 +32,10 @@ up() {
     for program in ip sshd ssh ssh-keygen unshare; do
         PATH=$PATH:/usr/sbin command -v $program >/dev/null || { echo "two_hosts.sh: there is no $program" >&2; exit 1; }
     done
-    mkdir -p -m 700 "$dir" /run/sshd
+    mkdir -p -m 700 "$dir"
+    mkdir -p /run/sshd
+    # What is half made is taken away.
+    trap 'down' EXIT
     dir=$(cd "$dir" && pwd)
     ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
     ssh-keygen -q -t ed25519 -N '' -f "$dir/hostkey"
@@ -80,6 +83,7 @@ Host node$n
     StrictHostKeyChecking no
 END
     done
+    trap - EXIT
 }
 
 case $verb in

@@ -13,6 +13,7 @@
 //!                ▼                                  ▼
 //!            artifact (.so), compiled ONCE ──► local engine    (process; thread pools live inside)
 //!                                      ├─────► engine 0 … N-1  (processes of a pool)
+//!                                      └─────► nodes on other hosts, each with engines of its own
 //! ```
 //!
 //! The one binary plays every part; [`cli`] sorts out the roles: the session, an engine, the compiler, evcxr's child
@@ -81,6 +82,15 @@
 //! whose items it should stop. Payloads of more than a few tens of kilobytes are buffers in shared memory that
 //! travel as open files; nothing of them has a name in any file system, so nothing can be left behind. Caller
 //! and hub stay awake for the first moments of a map: to be woken takes longer than a short map.
+//!
+//! # Engines on other hosts
+//!
+//! A node (`pool::cluster::node`, `regatta node`) is a process on another host that runs engines for the session. It is
+//! reached by ssh, which carries the program there and a way back to a NATS server that the session has started for itself.
+//! To the hub an engine of a node is one like any other: a proxy, on a thread of the session's own, holds the other end of
+//! its connection, of its pipes and of its page of numbers. Between proxy and node go messages that are numbered,
+//! acknowledged and sent again (`pool::cluster::ordered`, pure), so that the server may be killed. Artifacts, the shared
+//! objects that they link to, and captured variables are known by their content, and go once to each node.
 //!
 //! # Invariants
 //!

@@ -7,8 +7,8 @@
 //!
 //! | seam | says | so far |
 //! |---|---|---|
-//! | `link::Link` | one engine as the hub sees it | a process on this host; one that `mpiexec` started; a recorder for tests |
-//! | `link::Launcher` | where engines come from | fork and exec; `mpiexec`, all of a pool at once |
+//! | `link::Link` | one engine as the hub sees it | a process on this host; one that `mpiexec` started; one of a node (`cluster`); a recorder for tests |
+//! | `link::Launcher` | where engines come from | fork and exec; `mpiexec`, all of a pool at once; the nodes of a cluster |
 //! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 //! | `wire::Runs` | what a chunk runs | a function of an artifact |

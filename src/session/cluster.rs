@@ -108,6 +108,9 @@ impl Awaited for Reaching {
     type Outcome = Cluster;
 
     fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Cluster>, Failed> {
+        if let Some(cluster) = &self.0 {
+            cluster.look_for_late();
+        }
         let starting = |node: &NodeStatus| node.state == NodeState::Starting;
         let is_there = |cluster: &mut Cluster| !cluster.nodes().iter().any(starting);
         Ok(self.0.take_if(is_there))

@@ -1,6 +1,7 @@
 //! Reaches hosts by ssh, or by whatever else starts a program on one, and starts nodes there. What a node has to know goes
 //! to its standard input; that stays open as long as the session wants it.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
@@ -9,9 +10,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::message::Join;
-use super::nodes::{NodeId, Nodes};
 use crate::outcome::NodeFault;
 use crate::servers::mortal;
+
+/// What is read of a line that a host says, bytes, and how many of its last lines are kept.
+const LONGEST: u64 = 4096;
+const WORDS: usize = 3;
 
 /// How a host is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,19 +53,21 @@ impl Drop for Reached {
             .child
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Its standard input is closed by whoever writes to it; it may be gone already.
+        // With all that it has started; it may be gone already.
+        let group = nix::unistd::Pid::from_raw(child.id().cast_signed());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         let _ = child.kill();
         let _ = child.wait();
     }
 }
 
-/// Starts a node by a way. What becomes of it is told to `nodes`.
+/// Starts a node by a way. `ended` is told why it is none any more; `tried` before and after it is sent the program.
 pub fn start(
     way: &Way,
     join: Join,
     port: u16,
-    node: NodeId,
-    nodes: &Arc<Nodes>,
+    tried: impl Fn(bool) + Send + 'static,
+    ended: impl FnOnce(NodeFault) + Send + 'static,
 ) -> std::io::Result<Reached> {
     let mut command = match way {
         Way::Ssh { to, options } => {
@@ -75,6 +81,8 @@ pub fn start(
                     "-o",
                     "ServerAliveInterval=5",
                 ])
+                // Its word of the way back is an ordinary one.
+                .args(["-o", "LogLevel=INFO"])
                 // The tunnel is this connection's own.
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
                 .arg("-R")
@@ -114,12 +122,10 @@ pub fn start(
     let child = Arc::new(std::sync::Mutex::new(child));
     let is_ssh = matches!(way, Way::Ssh { .. });
     if let (Some(input), Some(output), Some(errors)) = (input, output, errors) {
-        let nodes = nodes.clone();
         std::thread::Builder::new()
             .name("node".to_owned())
             .spawn(move || {
-                let why = accompany(input, output, errors, join, is_ssh);
-                nodes.gone(node, why);
+                ended(accompany(input, output, errors, join, is_ssh, &tried));
             })?;
     }
     Ok(Reached { child })
@@ -132,12 +138,13 @@ fn accompany(
     errors: ChildStderr,
     mut join: Join,
     is_ssh: bool,
+    tried: &dyn Fn(bool),
 ) -> NodeFault {
     let (ports, port) = channel();
     let errors = std::thread::spawn(move || listen(errors, &ports));
     let mut output = BufReader::new(output);
     let told = match is_ssh {
-        true => bring(&mut input, &mut output, &port, &mut join),
+        true => bring(&mut input, &mut output, &port, &mut join, tried),
         false => Ok(()),
     };
     let told = told.and_then(|()| {
@@ -147,14 +154,14 @@ fn accompany(
             .and_then(|()| input.flush())
             .map_err(says)
     });
-    let mut rest = Vec::new();
     if told.is_ok() {
-        // Until it ends.
-        let _ = output.read_to_end(&mut rest);
+        // Until it ends; it has nothing to say here.
+        let _ = std::io::copy(&mut output, &mut std::io::sink());
     }
     drop(input);
     let said = errors.join().unwrap_or_default();
     match told {
+        Err(fault @ NodeFault::NoWayBack) => fault,
         _ if !said.is_empty() => NodeFault::Says(said),
         Err(fault) => fault,
         Ok(()) => NodeFault::Ended,
@@ -167,15 +174,20 @@ fn bring(
     output: &mut BufReader<ChildStdout>,
     port: &Receiver<u16>,
     join: &mut Join,
+    tried: &dyn Fn(bool),
 ) -> Result<(), NodeFault> {
     let says = |error: std::io::Error| NodeFault::Says(error.to_string());
     let mut word = String::new();
-    output.read_line(&mut word).map_err(says)?;
+    let mut first = output.take(LONGEST);
+    first.read_line(&mut word).map_err(says)?;
     match word.trim() {
         "have" => {}
         "want" => {
+            // However long that takes.
+            tried(false);
             let mut program = std::fs::File::open("/proc/self/exe").map_err(says)?;
             std::io::copy(&mut program, input).map_err(says)?;
+            tried(true);
         }
         "" => return Err(NodeFault::Ended),
         other => return Err(NodeFault::Says(other.to_owned())),
@@ -188,8 +200,16 @@ fn bring(
 
 /// What ssh and the node have to say, but for the port that ssh has found there.
 fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
-    let mut said = Vec::new();
-    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+    let mut said: VecDeque<String> = VecDeque::new();
+    let mut errors = BufReader::new(errors);
+    loop {
+        let mut line = Vec::new();
+        let read = errors.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        if !matches!(read, Ok(1..)) {
+            break;
+        }
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim();
         let port = line.strip_prefix("Allocated port ").and_then(|rest| {
             let (number, _) = rest.split_once(' ')?;
             number.parse().ok()
@@ -197,11 +217,15 @@ fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
         match port {
             // Nobody waits for it any more, perhaps.
             Some(port) => drop(ports.send(port)),
-            None if line.trim().is_empty() || line.starts_with("Warning: Permanently added") => {}
-            None => said.push(line.trim().to_owned()),
+            None if line.is_empty() || line.starts_with("Warning: Permanently added") => {}
+            None => {
+                // The last words are the reason.
+                said.push_back(line.to_owned());
+                if said.len() > WORDS {
+                    said.pop_front();
+                }
+            }
         }
     }
-    // The last words are the reason.
-    let from = said.len().saturating_sub(3);
-    said[from..].join("; ")
+    Vec::from(said).join("; ")
 }

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use object::Endianness;
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DynamicTag, FileHeader64};
 use object::read::elf::{Dyn as _, FileHeader as _};
 
-/// The names of those that a node has.
-pub type Known = BTreeSet<String>;
+/// Those that a node has: by name, and by when they were made.
+pub type Known = BTreeSet<(String, Option<SystemTime>)>;
 
 /// What the artifact in this file needs beside what `known` names, in the order in which it is to be loaded: what another
 /// one links to comes before it.
@@ -38,10 +39,12 @@ fn gather(bytes: &[u8], folder: &Path, known: &mut Known, found: &mut Vec<(Strin
         else {
             continue;
         };
-        if !known.insert(name.clone()) {
+        let made = path.metadata().and_then(|about| about.modified()).ok();
+        if known.contains(&(name.clone(), made)) {
             continue;
         }
         if let Ok(bytes) = std::fs::read(&path) {
+            known.insert((name.clone(), made));
             let folder = path.parent().map(PathBuf::from).unwrap_or_default();
             gather(&bytes, &folder, known, found);
             found.push((name, bytes));

@@ -68,7 +68,10 @@ impl Line {
         if let Err(error) = self.ready.readable().await {
             return Some(error.into());
         }
-        self.channel.borrow_mut().fill()
+        let mut channel = self.channel.borrow_mut();
+        // A read ends with a file that came, whatever is behind it: it is read until there is nothing.
+        channel.look();
+        channel.fill()
     }
 
     /// The frames that have come, their headers as they are.
@@ -95,11 +98,19 @@ impl Line {
         }
     }
 
-    /// Writes what could not be written at once, until the connection ends.
-    pub async fn write(&self) {
-        while self.flush().await {
-            self.due.notified().await;
+    /// Writes what could not be written at once, as long as `other` goes on.
+    pub async fn write_during(&self, other: impl Future<Output = ()>) {
+        let write = async {
+            while self.flush().await {
+                self.due.notified().await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = other => {}
+            () = write => {}
         }
+        self.hang_up();
     }
 
     /// Writes all that is queued; whether it could be.

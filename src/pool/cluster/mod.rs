@@ -51,6 +51,9 @@ use session::Command;
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a node may take to come, the time for the program to get there not counted.
+const COMING: Duration = Duration::from_secs(30);
+
 /// How long to wait before the server is tried again: it is back soon when it was killed.
 fn delay(tries: usize) -> Duration {
     Duration::from_millis(5 << tries.min(6))
@@ -120,7 +123,13 @@ impl Cluster {
         if matches!(way, Way::Ssh { .. }) {
             join.host = Some(host.to_owned());
         }
-        match launch::start(way, join, self.server.port, node, &self.nodes) {
+        let (nodes, commands) = (self.nodes.clone(), self.commands.clone());
+        let tried = move |is_waited_for| nodes.waited_for(node, is_waited_for);
+        let ended = move |why| {
+            // Of a cluster that has ended too.
+            let _ = commands.send(Command::Gone(node, why));
+        };
+        match launch::start(way, join, self.server.port, tried, ended) {
             Ok(reached) => self.reached().push((node, reached)),
             Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
         }
@@ -134,6 +143,15 @@ impl Cluster {
     /// By their numbers.
     pub fn nodes(&self) -> Vec<NodeStatus> {
         self.nodes.all()
+    }
+
+    /// Gives up the nodes that do not come.
+    pub fn look_for_late(&self) {
+        for node in self.nodes.late(COMING) {
+            let seconds = COMING.as_secs();
+            self.nodes.gone(node, NodeFault::Silent { seconds });
+            self.reached().retain(|(of, _)| *of != node);
+        }
     }
 
     /// Where the engine of this rank is.

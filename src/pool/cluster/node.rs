@@ -398,12 +398,8 @@ impl Node {
             line,
         });
         spawn_local({
-            let opened = opened.clone();
-            async move { opened.write().await }
-        });
-        spawn_local({
-            let node = node.clone();
-            async move {
+            let (node, line_of) = (node.clone(), opened.clone());
+            let read = async move {
                 loop {
                     let ended = opened.fill().await;
                     let frames = opened.frames();
@@ -423,7 +419,8 @@ impl Node {
                 }
                 node.lines.borrow_mut().remove(&line);
                 node.post.send(&FromNode::LineOver { line });
-            }
+            };
+            async move { line_of.write_during(read).await }
         });
     }
 

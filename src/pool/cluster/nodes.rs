@@ -9,6 +9,9 @@ use super::message::{About, Pulse};
 use crate::ids::Rank;
 use crate::outcome::NodeFault;
 
+/// A node that says it runs more engines than this is not taken at its word.
+const MOST: u32 = 256;
+
 /// A node, by its place among those that there were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(pub usize);
@@ -30,6 +33,8 @@ pub struct NodeStatus {
     pub about: Option<About>,
     /// The engines that it has.
     pub ranks: BTreeSet<Rank>,
+    /// Since when it is waited for.
+    pub tried: Option<Instant>,
     /// What it has told last.
     pub pulse: Option<Pulse>,
     /// When.
@@ -72,6 +77,24 @@ impl Nodes {
         self.waker.wake_by_ref();
     }
 
+    /// Whether a node is waited for from now on: not while it is sent the program.
+    pub fn waited_for(&self, node: NodeId, is_waited_for: bool) {
+        self.change(node, |status| {
+            status.tried = is_waited_for.then(Instant::now);
+        });
+    }
+
+    /// Those that were waited for as long as this.
+    pub fn late(&self, patience: Duration) -> Vec<NodeId> {
+        let is_late = |(_, status): &(usize, &NodeStatus)| {
+            let since = status.tried.filter(|_| status.state == NodeState::Starting);
+            since.is_some_and(|since| since.elapsed() > patience)
+        };
+        let table = self.table();
+        let late = table.nodes.iter().enumerate().filter(is_late);
+        late.map(|(at, _)| NodeId(at)).collect()
+    }
+
     /// A node will come; its number.
     pub fn expect(&self, host: &str) -> u32 {
         let mut table = self.table();
@@ -103,8 +126,13 @@ impl Nodes {
 
     pub fn joined(&self, node: NodeId, about: About) {
         self.change(node, |status| {
+            // Given up meanwhile.
+            if status.state != NodeState::Starting {
+                return;
+            }
             status.host.clone_from(&about.host);
-            status.about = Some(about);
+            let slots = about.slots.min(MOST);
+            status.about = Some(About { slots, ..about });
             status.state = NodeState::Up;
         });
     }
@@ -194,6 +222,7 @@ impl Table {
             state: NodeState::Starting,
             about: None,
             ranks: BTreeSet::new(),
+            tried: Some(Instant::now()),
             pulse: None,
             heard: None,
             round_trip: None,

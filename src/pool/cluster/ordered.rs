@@ -20,6 +20,9 @@ const LONGEST_MESSAGE: usize = (1 << 30) + (1 << 20);
 
 const HEAD: usize = 17;
 
+/// What a fragment takes beside its part of a message, bytes.
+const COST: usize = 64;
+
 /// The last fragment of a message.
 const LAST: u8 = 0;
 /// Another follows.
@@ -40,6 +43,8 @@ pub struct Outbox {
     /// Bytes kept, and of them sent.
     bytes: usize,
     under_way: usize,
+    /// What was first when a gap was last told of.
+    gap_at: Option<u64>,
 }
 
 impl Outbox {
@@ -55,8 +60,18 @@ impl Outbox {
     }
 
     fn keep(&mut self, kind: u8, part: &[u8]) {
-        self.bytes += part.len();
+        self.bytes += part.len() + COST;
         self.kept.push_back((kind, part.to_vec()));
+    }
+
+    /// How many fragments have been acknowledged.
+    pub fn acknowledged_so_far(&self) -> u64 {
+        self.first
+    }
+
+    /// Nothing goes any more.
+    pub fn clear(&mut self) {
+        *self = Self::default();
     }
 
     /// Whether it waits for acknowledgements.
@@ -76,24 +91,22 @@ impl Outbox {
         let (kind, part) = self.kept.get(self.sent)?;
         let number = self.first + self.sent as u64;
         self.sent += 1;
-        self.under_way += part.len();
+        self.under_way += part.len() + COST;
         Some(fragment(*kind, number, received, part))
     }
 
-    /// The other side has all before this number. Whether that is news.
-    fn acknowledged(&mut self, before: u64) -> bool {
-        let news = before > self.first;
+    /// The other side has all before this number.
+    fn acknowledged(&mut self, before: u64) {
         while self.first < before
             && let Some((_, part)) = self.kept.pop_front()
         {
             self.first += 1;
-            self.bytes -= part.len();
+            self.bytes -= part.len() + COST;
             if self.sent > 0 {
                 self.sent -= 1;
-                self.under_way -= part.len();
+                self.under_way -= part.len() + COST;
             }
         }
-        news
     }
 
     /// All that has not been acknowledged is to be sent again.
@@ -121,10 +134,8 @@ pub struct Garbage;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Came {
     Message(Vec<u8>),
-    /// More of a message, or what was there already.
+    /// More of a message, what was there already, or an acknowledgement.
     Nothing,
-    /// Acknowledgements have come.
-    Progress,
 }
 
 /// One direction's receiving end.
@@ -159,13 +170,15 @@ impl Inbox {
         if received > outbox.first + outbox.kept.len() as u64 || kind > GAP {
             return Err(Garbage);
         }
-        let news = outbox.acknowledged(received);
+        outbox.acknowledged(received);
         match kind {
-            GAP => outbox.resend(),
+            // What was under way when it was told may tell it again.
+            GAP if outbox.gap_at.replace(outbox.first) != Some(outbox.first) => outbox.resend(),
+            GAP => {}
             ACK => {}
             _ => return self.take_part(kind, number, part),
         }
-        Ok(if news { Came::Progress } else { Came::Nothing })
+        Ok(Came::Nothing)
     }
 
     fn take_part(&mut self, kind: u8, number: u64, part: &[u8]) -> Result<Came, Garbage> {

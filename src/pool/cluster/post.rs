@@ -29,6 +29,7 @@ pub struct Post {
     room: Notify,
     /// When it went on last.
     progress: Cell<Instant>,
+    is_closed: Cell<bool>,
 }
 
 impl Post {
@@ -41,11 +42,15 @@ impl Post {
             due: Notify::new(),
             room: Notify::new(),
             progress: Cell::new(Instant::now()),
+            is_closed: Cell::new(false),
         }
     }
 
     /// Queues a message.
     pub fn send<T: Serialize>(&self, message: &T) {
+        if self.is_closed.get() {
+            return;
+        }
         // Into memory, of types that can be: it cannot fail.
         let Ok(bytes) = postcard::to_stdvec(message) else {
             return;
@@ -69,7 +74,11 @@ impl Post {
     pub fn take<T: DeserializeOwned>(&self, fragment: &[u8]) -> Result<Option<T>, Garbage> {
         let came = {
             let (mut inbox, mut outbox) = (self.inbox.borrow_mut(), self.outbox.borrow_mut());
+            let before = outbox.acknowledged_so_far();
             let came = inbox.take(fragment, &mut outbox)?;
+            if outbox.acknowledged_so_far() > before {
+                self.progress.set(Instant::now());
+            }
             if !outbox.is_full() {
                 self.room.notify_waiters();
             }
@@ -78,12 +87,15 @@ impl Post {
         self.due.notify_one();
         Ok(match came {
             Came::Message(bytes) => Some(postcard::from_bytes(&bytes).map_err(|_| Garbage)?),
-            Came::Progress => {
-                self.progress.set(Instant::now());
-                None
-            }
             Came::Nothing => None,
         })
+    }
+
+    /// Nothing more is sent, and nobody waits for that.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        self.outbox.borrow_mut().clear();
+        self.room.notify_waiters();
     }
 
     /// The server is there again: what was under way may be lost.

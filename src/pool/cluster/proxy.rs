@@ -165,6 +165,7 @@ impl Proxy {
     fn write_page(&self, page: &[u8]) {
         let file = self.page.borrow();
         let Some(file) = &*file else { return };
+        let page = &page[..page.len().min(status::LENGTH as usize)];
         let own = [status::STOP, status::END_WAITS];
         let mut from = 0;
         for at in own.into_iter().map(|word| 8 * word).chain([page.len()]) {

@@ -86,7 +86,7 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-/// Nodes say what they have to say on subjects of their own, and hear what is said to them; nothing else.
+/// Nodes may say what nodes say, and hear what is said to nodes; nothing else. They are not kept apart from each other.
 fn configuration(port: u16, cluster: &str, [session, node]: &[String; 2]) -> String {
     format!(
         r#"listen: "127.0.0.1:{port}"

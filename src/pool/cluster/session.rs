@@ -12,7 +12,7 @@ use async_nats::{Client, ConnectOptions, Event, Message};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::carry;
 use super::libraries::Known;
@@ -38,6 +38,8 @@ pub enum Command {
     Launch(Box<Launch>),
     /// Of an engine.
     Tell(NodeId, ToNode),
+    /// What has started the node has ended, and why.
+    Gone(NodeId, NodeFault),
     Quit,
 }
 
@@ -188,7 +190,8 @@ impl Side {
     ) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_connected = true;
+        // Since when the server cannot be reached.
+        let mut lost = None;
         loop {
             tokio::select! {
                 word = words.next() => match word {
@@ -204,19 +207,24 @@ impl Side {
                 },
                 event = events.recv() => match event {
                     Some(Event::Connected) => {
-                        is_connected = true;
+                        lost = None;
                         for peer in self.peers.borrow().values() {
                             peer.unanswered.set(0);
                             peer.post.send_again();
                         }
                     }
-                    Some(Event::Disconnected) => is_connected = false,
+                    Some(Event::Disconnected) => lost = Some(Instant::now()),
                     _ => {}
                 },
                 _ = beat.tick() => {
-                    self.beat().await;
-                    if is_connected {
-                        self.look_for_silence();
+                    match lost {
+                        None => {
+                            // It waits when the server does not take what is sent to it.
+                            let _ = tokio::time::timeout(BEAT, self.beat()).await;
+                            self.look_for_silence();
+                        }
+                        Some(since) if since.elapsed() > super::PATIENCE => self.give_all_up(),
+                        Some(_) => {}
                     }
                 }
             }
@@ -261,6 +269,14 @@ impl Side {
         }
     }
 
+    /// The server does not come back.
+    fn give_all_up(&self) {
+        let peers: Vec<Rc<Peer>> = self.peers.borrow().values().cloned().collect();
+        for peer in peers {
+            self.give_up(&peer, &NodeFault::NoServer);
+        }
+    }
+
     /// The node is not one any more. Should it live, it is told so when it speaks.
     fn give_up(&self, peer: &Rc<Peer>, why: &NodeFault) {
         self.peers
@@ -280,6 +296,7 @@ impl Side {
         spawn_local(async move {
             // For the word to go.
             tokio::time::sleep(BEAT).await;
+            peer.post.close();
             if let Some(serves) = peer.serves.take() {
                 serves.abort();
             }
@@ -450,12 +467,8 @@ impl Side {
         let line = Rc::new(Line::new(Channel::new(ours))?);
         peer.lines.borrow_mut().insert(number, line.clone());
         proxy.connected(message, theirs.into());
-        spawn_local({
-            let line = line.clone();
-            async move { line.write().await }
-        });
-        let peer = peer.clone();
-        spawn_local(async move {
+        let (peer, of) = (peer.clone(), line.clone());
+        let read = async move {
             loop {
                 let ended = line.fill().await;
                 let frames = line.frames();
@@ -476,7 +489,8 @@ impl Side {
             if peer.lines.borrow_mut().remove(&number).is_some() {
                 peer.post.send(&ToNode::LineOver { line: number });
             }
-        });
+        };
+        spawn_local(async move { of.write_during(read).await });
         Ok(())
     }
 
@@ -488,6 +502,10 @@ impl Side {
                     peer.post.send(&message);
                 }
             }
+            Command::Gone(node, why) => match self.peer(node) {
+                Some(peer) => self.give_up(&peer, &why),
+                None => drop(self.nodes.gone(node, why)),
+            },
             Command::Quit => {}
         }
     }

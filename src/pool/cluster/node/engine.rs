@@ -74,8 +74,18 @@ impl Here {
         for (stream, pipe) in pipes {
             spawn_local(here.clone().print(stream, pipe, node.clone()));
         }
-        spawn_local(here.clone().write());
-        spawn_local(here.clone().hear(node.clone()));
+        spawn_local({
+            let (here, node) = (here.clone(), node.clone());
+            async move {
+                tokio::select! {
+                    () = here.hear(node) => {}
+                    () = here.write() => {}
+                }
+                // Whoever waits for room to print ends too.
+                here.room.set(ROOM);
+                here.more_room.notify_waiters();
+            }
+        });
         Ok(here)
     }
 
@@ -89,12 +99,12 @@ impl Here {
     }
 
     /// Writes what could not be written at once.
-    async fn write(self: Rc<Self>) {
+    async fn write(&self) {
         loop {
             self.due.notified().await;
             while self.process.borrow().wants_to_write() {
                 if self.ready.writable().await.is_err() {
-                    return;
+                    return std::future::pending().await;
                 }
                 self.process.borrow_mut().flush();
             }
@@ -102,7 +112,7 @@ impl Here {
     }
 
     /// Sends on what it says, until it has ended.
-    async fn hear(self: Rc<Self>, node: Rc<Node>) {
+    async fn hear(&self, node: Rc<Node>) {
         loop {
             tokio::select! {
                 ready = self.ready.readable() => if ready.is_err() {
@@ -110,16 +120,22 @@ impl Here {
                 },
                 () = self.ends.notified() => break,
             }
-            let (frames, ended) = self.process.borrow_mut().hear();
-            if !frames.is_empty() {
+            // A read ends with a file that came, whatever is behind it: it is read until there is nothing.
+            let mut is_over = false;
+            while !is_over {
+                let (frames, ended) = self.process.borrow_mut().hear();
+                is_over = ended.is_some();
+                if frames.is_empty() {
+                    break;
+                }
                 self.send_prints(&node);
                 self.send_page(&node);
+                for (message, payload) in frames {
+                    Node::hears(&node, self.id, message, payload);
+                }
+                node.post.has_room().await;
             }
-            for (message, payload) in frames {
-                Node::hears(&node, self.id, message, payload);
-            }
-            node.post.has_room().await;
-            if ended.is_some() {
+            if is_over {
                 break;
             }
         }
