@@ -17,7 +17,7 @@ fn what_is_missing_and_what_is_wanted_is_named() {
         ),
         (
             "%store watch",
-            "%store watch needs KEY · `%help store` shows how it is written",
+            "%store watch needs KEY | PATTERN · `%help store` shows how it is written",
         ),
         (
             "%spawn -n 2",
