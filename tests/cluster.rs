@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Session, contains, proc, serving::until};
+use support::{Session, contains, is_like_others, proc, serving::until};
 
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
 
@@ -101,18 +101,7 @@ fn a_cluster_is_a_pool_like_any_other() {
         &["node1", "2 of 2", "node2", "1 of 1", "up"],
     );
 
-    let shown = session
-        .cell("%px { println!(\"I am {}\", engine::rank()); (engine::rank(), engine::size()) }");
-    contains(
-        &shown,
-        &["[stdout:0] I am 0", "[stdout:2] I am 2", "(1, 3)"],
-    );
-    session.cell("%px let mine = engine::rank() * 2;");
-    contains(&session.cell("%px -t 1: mine"), &["2", "4"]);
-    contains(
-        &session.cell("let squares = %map |x: u64| x * x over 0..8u64\nsquares"),
-        &["on c0 (3 engines)", "[0, 1, 4, 9, 16, 25, 36, 49]"],
-    );
+    is_like_others(&mut session, "c0");
     // Large data there and back.
     session.cell("let big: Vec<u64> = (0..3_000_000).collect();");
     session.cell("%push big");

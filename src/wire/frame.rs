@@ -20,24 +20,10 @@ pub fn append<T: Serialize>(
     shared: bool,
     to: &mut Vec<u8>,
 ) -> Result<(), WireError> {
-    let start = to.len();
-    let done = try_append(header, payload, shared, to);
-    if done.is_err() {
-        to.truncate(start);
-    }
-    done
-}
-
-fn try_append<T: Serialize>(
-    header: &T,
-    payload: &[u8],
-    shared: bool,
-    to: &mut Vec<u8>,
-) -> Result<(), WireError> {
-    let start = to.len();
-    to.extend_from_slice(&[0; PREFIX]);
-    postcard::to_io(header, &mut *to)?;
-    end(start, payload, shared, to)
+    whole(payload, shared, to, |to| {
+        postcard::to_io(header, to)?;
+        Ok(())
+    })
 }
 
 /// The same with a header that is encoded already.
@@ -47,17 +33,35 @@ pub fn append_raw(
     shared: bool,
     to: &mut Vec<u8>,
 ) -> Result<(), WireError> {
+    whole(payload, shared, to, |to| {
+        to.extend_from_slice(header);
+        Ok(())
+    })
+}
+
+fn whole(
+    payload: &[u8],
+    shared: bool,
+    to: &mut Vec<u8>,
+    header: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
+) -> Result<(), WireError> {
     let start = to.len();
-    to.extend_from_slice(&[0; PREFIX]);
-    to.extend_from_slice(header);
-    let done = end(start, payload, shared, to);
+    let done = try_whole(payload, shared, to, header);
     if done.is_err() {
         to.truncate(start);
     }
     done
 }
 
-fn end(start: usize, payload: &[u8], shared: bool, to: &mut Vec<u8>) -> Result<(), WireError> {
+fn try_whole(
+    payload: &[u8],
+    shared: bool,
+    to: &mut Vec<u8>,
+    header: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
+) -> Result<(), WireError> {
+    let start = to.len();
+    to.extend_from_slice(&[0; PREFIX]);
+    header(to)?;
     let header_len = to.len() - start - PREFIX;
     let total = (header_len + payload.len()) as u64;
     if total > LONGEST {

@@ -8,7 +8,7 @@ mod slurm;
 mod support;
 mod waits;
 
-use support::{Session, contains, messages as carried, proc, table::results};
+use support::{Session, contains, is_like_others, messages as carried, proc, table::results};
 
 const OPEN_MPI: &str = "mpiexec.openmpi";
 const MPICH: &str = "mpiexec.mpich";
@@ -66,19 +66,7 @@ fn is_a_pool(launcher: &str, name: &str) {
     contains(&session.cell("%pool list"), &["mpi0 *", "idle"]);
     assert_eq!(engines(&session).len(), 3);
 
-    // What engines print and return is told of each, as on any pool.
-    let shown = session
-        .cell("%px { println!(\"I am {}\", engine::rank()); (engine::rank(), engine::size()) }");
-    contains(
-        &shown,
-        &["[stdout:0] I am 0", "[stdout:2] I am 2", "(1, 3)"],
-    );
-    session.cell("%px let mine = engine::rank() * 2;");
-    contains(&session.cell("%px -t 1: mine"), &["2", "4"]);
-    contains(
-        &session.cell("let squares = %map |x: u64| x * x over 0..8u64\nsquares"),
-        &["on mpi0 (3 engines)", "[0, 1, 4, 9, 16, 25, 36, 49]"],
-    );
+    is_like_others(&mut session, "mpi0");
 
     // MPI's processes come and go together.
     contains(

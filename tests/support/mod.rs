@@ -351,6 +351,25 @@ pub fn run_file(path: &Path, options: &[&str]) -> Ran {
     regatta(&arguments, b"")
 }
 
+/// What engines print and return is told of each, and they keep variables and run maps, on this pool of three as on any.
+pub fn is_like_others(session: &mut Session, pool: &str) {
+    let shown = session
+        .cell("%px { println!(\"I am {}\", engine::rank()); (engine::rank(), engine::size()) }");
+    contains(
+        &shown,
+        &["[stdout:0] I am 0", "[stdout:2] I am 2", "(1, 3)"],
+    );
+    session.cell("%px let mine = engine::rank() * 2;");
+    contains(&session.cell("%px -t 1: mine"), &["2", "4"]);
+    contains(
+        &session.cell("let squares = %map |x: u64| x * x over 0..8u64\nsquares"),
+        &[
+            &format!("on {pool} (3 engines)"),
+            "[0, 1, 4, 9, 16, 25, 36, 49]",
+        ],
+    );
+}
+
 /// Asserts that a text contains all these.
 #[track_caller]
 pub fn contains(text: &str, parts: &[&str]) {

@@ -15,7 +15,7 @@ pub type Known = BTreeSet<(String, Option<SystemTime>)>;
 
 /// What the artifact in this file needs beside what `known` names, in the order in which it is to be loaded: what another
 /// one links to comes before it.
-pub fn needed(file: &OwnedFd, bytes: &[u8], known: &mut Known) -> Vec<(String, Vec<u8>)> {
+pub fn needed(file: &OwnedFd, bytes: &[u8], known: &mut Known) -> Vec<Vec<u8>> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let folder = path.ok().and_then(|path| path.parent().map(Path::to_owned));
     let mut found = Vec::new();
@@ -23,7 +23,7 @@ pub fn needed(file: &OwnedFd, bytes: &[u8], known: &mut Known) -> Vec<(String, V
     found
 }
 
-fn gather(bytes: &[u8], folder: &Path, known: &mut Known, found: &mut Vec<(String, Vec<u8>)>) {
+fn gather(bytes: &[u8], folder: &Path, known: &mut Known, found: &mut Vec<Vec<u8>>) {
     // What is no such file is told by whoever loads it.
     let Some(linked) = Linked::of(bytes) else {
         return;
@@ -47,7 +47,7 @@ fn gather(bytes: &[u8], folder: &Path, known: &mut Known, found: &mut Vec<(Strin
             known.insert((name.clone(), made));
             let folder = path.parent().map(PathBuf::from).unwrap_or_default();
             gather(&bytes, &folder, known, found);
-            found.push((name, bytes));
+            found.push(bytes);
         }
     }
 }

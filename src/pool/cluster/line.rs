@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use serde::Serialize;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 use super::carry;
 use super::message::Carried;
+use super::post::Post;
 use crate::wire::{Channel, Payload, WireError};
 
 /// When a socket that is read and written elsewhere can be.
@@ -75,7 +77,7 @@ impl Line {
     }
 
     /// The frames that have come, their headers as they are.
-    pub fn frames(&self) -> Result<Vec<(Vec<u8>, Payload)>, WireError> {
+    fn frames(&self) -> Result<Vec<(Vec<u8>, Payload)>, WireError> {
         let mut channel = self.channel.borrow_mut();
         let mut frames = Vec::new();
         while let Some(frame) = channel.next_raw()? {
@@ -98,8 +100,8 @@ impl Line {
         }
     }
 
-    /// Writes what could not be written at once, as long as `other` goes on.
-    pub async fn write_during(&self, other: impl Future<Output = ()>) {
+    /// Sends on what comes, as `message` makes it, and writes what could not be written at once, until the connection ends.
+    pub async fn serve<T: Serialize>(&self, post: &Post, message: impl Fn(Vec<u8>, Carried) -> T) {
         let write = async {
             while self.flush().await {
                 self.due.notified().await;
@@ -107,10 +109,25 @@ impl Line {
             std::future::pending().await
         };
         tokio::select! {
-            () = other => {}
+            () = self.read(post, message) => {}
             () = write => {}
         }
         self.hang_up();
+    }
+
+    async fn read<T: Serialize>(&self, post: &Post, message: impl Fn(Vec<u8>, Carried) -> T) {
+        loop {
+            let ended = self.fill().await;
+            let frames = self.frames();
+            let is_over = ended.is_some() || frames.is_err();
+            for (header, payload) in frames.unwrap_or_default() {
+                post.send(&message(header, carry::carried(&payload)));
+            }
+            post.has_room().await;
+            if is_over {
+                return;
+            }
+        }
     }
 
     /// Writes all that is queued; whether it could be.

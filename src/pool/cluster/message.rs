@@ -66,8 +66,6 @@ pub enum Content {
 /// From the session to a node.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToNode {
-    /// The answer to [`FromNode::Hello`].
-    Welcome,
     /// It cannot take part.
     Refused {
         why: NodeFault,
@@ -106,7 +104,6 @@ pub enum ToNode {
     },
     /// A shared object that artifacts link to.
     Library {
-        name: String,
         bytes: Vec<u8>,
     },
     /// The session has taken so much of what the engine has printed.

@@ -54,11 +54,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a node may take to come, the time for the program to get there not counted.
 const COMING: Duration = Duration::from_secs(30);
 
-/// How long to wait before the server is tried again: it is back soon when it was killed.
-fn delay(tries: usize) -> Duration {
-    Duration::from_millis(5 << tries.min(6))
-}
-
 /// A cluster: its server, and the nodes that there are. All of it ends when this is dropped.
 pub struct Cluster {
     nodes: Arc<Nodes>,

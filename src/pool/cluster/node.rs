@@ -9,8 +9,9 @@ use std::io::Read as _;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::Event;
 use futures_util::StreamExt as _;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use super::line::Line;
 use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
-use super::post::Post;
+use super::post::{self, Post};
 use super::{carry, server};
 use crate::ids::EngineId;
 use crate::outcome::NodeFault;
@@ -89,8 +90,12 @@ fn first_line(mut from: impl std::io::Read) -> std::io::Result<String> {
 }
 
 async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), NodeError> {
-    let again = Rc::new(Notify::new());
-    let client = connect(&join, &again).await?;
+    let (told, mut events) = unbounded_channel();
+    let connected = post::options(&join, "node", told)
+        .connect(&join.server)
+        .await;
+    let client = connected
+        .map_err(|error| NodeError::Unreachable(join.server.clone(), error.to_string()))?;
     let number = match join.node {
         Some(number) => number.to_string(),
         None => server::secret()?,
@@ -123,15 +128,6 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         let post = node.post.clone();
         async move { post.serve().await }
     });
-    spawn_local({
-        let (post, again) = (node.post.clone(), again.clone());
-        async move {
-            loop {
-                again.notified().await;
-                post.send_again();
-            }
-        }
-    });
     let mut heard = Instant::now();
     let mut input = if from_input {
         Some(input_ended()?)
@@ -161,6 +157,9 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                     let _ = client.publish(to, pulse.into()).await;
                 }
             },
+            event = events.recv() => if let Some(Event::Connected) = event {
+                node.post.send_again();
+            },
             _ = tick.tick() => {
                 node.look_at_engines();
                 if heard.elapsed() > ALONE {
@@ -179,32 +178,6 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         engine.kill();
     }
     ended
-}
-
-async fn connect(join: &Join, again: &Rc<Notify>) -> Result<Client, NodeError> {
-    // The callback runs on this thread, but is asked to be fit for others.
-    let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
-    let again = again.clone();
-    spawn_local(async move {
-        while let Some(()) = tells.recv().await {
-            again.notify_one();
-        }
-    });
-    let options = ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone())
-        .name("node")
-        .max_reconnects(None)
-        .reconnect_delay_callback(super::delay)
-        .event_callback(move |event| {
-            let told = told.clone();
-            async move {
-                if matches!(event, Event::Connected) {
-                    // A node that ends needs no word of it.
-                    let _ = told.send(());
-                }
-            }
-        });
-    let connected = options.connect(&join.server).await;
-    connected.map_err(|error| NodeError::Unreachable(join.server.clone(), error.to_string()))
 }
 
 /// Tells when standard input has ended.
@@ -267,7 +240,6 @@ struct Node {
 impl Node {
     fn told(node: &Rc<Self>, message: ToNode) {
         match message {
-            ToNode::Welcome => {}
             ToNode::Refused { why } => {
                 *node.refused.borrow_mut() = Some(why);
                 node.over.notify_one();
@@ -316,7 +288,7 @@ impl Node {
             ToNode::Forget { content } => {
                 node.objects.borrow_mut().remove(&content);
             }
-            ToNode::Library { bytes, .. } => {
+            ToNode::Library { bytes } => {
                 if let Ok(library) = carry::in_memory(&bytes) {
                     for engine in node.engines.borrow().values() {
                         engine.send(&ToEngine::Library, &library);
@@ -397,30 +369,16 @@ impl Node {
             message,
             line,
         });
-        spawn_local({
-            let (node, line_of) = (node.clone(), opened.clone());
-            let read = async move {
-                loop {
-                    let ended = opened.fill().await;
-                    let frames = opened.frames();
-                    let broken = frames.is_err();
-                    for (header, payload) in frames.unwrap_or_default() {
-                        let carried = carry::carried(&payload);
-                        node.post.send(&FromNode::Line {
-                            line,
-                            header,
-                            carried,
-                        });
-                    }
-                    node.post.has_room().await;
-                    if ended.is_some() || broken {
-                        break;
-                    }
-                }
-                node.lines.borrow_mut().remove(&line);
-                node.post.send(&FromNode::LineOver { line });
+        let node = node.clone();
+        spawn_local(async move {
+            let message = |header, carried| FromNode::Line {
+                line,
+                header,
+                carried,
             };
-            async move { line_of.write_during(read).await }
+            opened.serve(&node.post, message).await;
+            node.lines.borrow_mut().remove(&line);
+            node.post.send(&FromNode::LineOver { line });
         });
     }
 

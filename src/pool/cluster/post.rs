@@ -4,12 +4,34 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use async_nats::Client;
+use async_nats::{Client, ConnectOptions, Event};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::message::Join;
 use super::ordered::{Came, Garbage, Inbox, Outbox};
+
+/// How both ends connect to the server, under a name for its listings. `told` hears when they are connected and when not.
+pub fn options(join: &Join, name: &str, told: UnboundedSender<Event>) -> ConnectOptions {
+    ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone())
+        .name(name)
+        .max_reconnects(None)
+        .reconnect_delay_callback(delay)
+        .event_callback(move |event| {
+            let told = told.clone();
+            async move {
+                // Who ends needs no word of it.
+                let _ = told.send(event);
+            }
+        })
+}
+
+/// How long to wait before the server is tried again: it is back soon when it was killed.
+fn delay(tries: usize) -> Duration {
+    Duration::from_millis(5 << tries.min(6))
+}
 
 /// What has not been acknowledged for so long is sent again.
 const AGAIN: Duration = Duration::from_secs(1);

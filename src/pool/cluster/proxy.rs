@@ -232,10 +232,9 @@ impl Proxy {
                 let content = Content::Artifact(artifact.content);
                 peer.give(content, engine, || {
                     let bytes = carry::whole(file).unwrap_or_default();
-                    for (name, bytes) in
-                        libraries::needed(file, &bytes, &mut peer.libraries.borrow_mut())
-                    {
-                        peer.post.send(&ToNode::Library { name, bytes });
+                    let known = &mut peer.libraries.borrow_mut();
+                    for bytes in libraries::needed(file, &bytes, known) {
+                        peer.post.send(&ToNode::Library { bytes });
                     }
                     bytes
                 });

@@ -8,19 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Client, ConnectOptions, Event, Message};
+use async_nats::{Client, Event, Message};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::carry;
 use super::libraries::Known;
 use super::line::Line;
 use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode};
 use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
-use super::post::Post;
+use super::post::{self, Post};
 use super::proxy::{Ends, Proxy};
 use crate::engine::libc_version;
 use crate::ids::{EngineId, PoolName, Rank};
@@ -150,19 +149,7 @@ impl Side {
         nodes: Arc<Nodes>,
         told: UnboundedSender<Event>,
     ) -> Result<(Rc<Self>, Words, Words), String> {
-        let options =
-            ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone())
-                .name("session")
-                .retry_on_initial_connect()
-                .max_reconnects(None)
-                .reconnect_delay_callback(super::delay)
-                .event_callback(move |event| {
-                    let told = told.clone();
-                    async move {
-                        // A session that ends needs no word of it.
-                        let _ = told.send(event);
-                    }
-                });
+        let options = post::options(join, "session", told).retry_on_initial_connect();
         let why = |error: &dyn std::fmt::Display| error.to_string();
         let client = { options.connect(&join.server).await }.map_err(|error| why(&error))?;
         let subject = |what: &str| format!("{}.{what}.*", join.cluster);
@@ -304,8 +291,7 @@ impl Side {
     }
 
     fn feels(&self, pulse: &Message) {
-        let number = pulse.subject.rsplit('.').next().unwrap_or_default();
-        let peer = self.peers.borrow().get(number).cloned();
+        let peer = self.peers.borrow().get(number_of(pulse)).cloned();
         let (Some(peer), Ok(pulse)) = (peer, postcard::from_bytes::<Pulse>(&pulse.payload)) else {
             return;
         };
@@ -323,22 +309,17 @@ impl Side {
     }
 
     fn hears(self: &Rc<Self>, word: &Message) {
-        let number = word
-            .subject
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let known = self.peers.borrow().get(&number).cloned();
+        let number = number_of(word);
+        let known = self.peers.borrow().get(number).cloned();
         let peer = match known {
             Some(peer) => peer,
-            None if self.nodes.was(&number) => {
+            None if self.nodes.was(number) => {
                 // Given up, and it lives.
                 let to = format!("{}.to.{number}", self.cluster);
                 let post = Post::new(self.client.clone(), to);
                 return self.say_bye(post);
             }
-            None => self.meet(number),
+            None => self.meet(number.to_owned()),
         };
         peer.unanswered.set(0);
         match peer.post.take(&word.payload) {
@@ -381,10 +362,7 @@ impl Side {
         let proxy = |engine: EngineId| peer.engines.borrow().get(&engine).cloned();
         match message {
             FromNode::Hello(about) => match why_not(&about) {
-                None => {
-                    self.nodes.joined(peer.id, about);
-                    peer.post.send(&ToNode::Welcome);
-                }
+                None => self.nodes.joined(peer.id, about),
                 Some(why) => {
                     self.nodes.refused(peer.id, about, why.clone());
                     peer.post.send(&ToNode::Refused { why });
@@ -467,30 +445,18 @@ impl Side {
         let line = Rc::new(Line::new(Channel::new(ours))?);
         peer.lines.borrow_mut().insert(number, line.clone());
         proxy.connected(message, theirs.into());
-        let (peer, of) = (peer.clone(), line.clone());
-        let read = async move {
-            loop {
-                let ended = line.fill().await;
-                let frames = line.frames();
-                let broken = frames.is_err();
-                for (header, payload) in frames.unwrap_or_default() {
-                    let carried = carry::carried(&payload);
-                    peer.post.send(&ToNode::Line {
-                        line: number,
-                        header,
-                        carried,
-                    });
-                }
-                peer.post.has_room().await;
-                if ended.is_some() || broken {
-                    break;
-                }
-            }
+        let peer = peer.clone();
+        spawn_local(async move {
+            let message = |header, carried| ToNode::Line {
+                line: number,
+                header,
+                carried,
+            };
+            line.serve(&peer.post, message).await;
             if peer.lines.borrow_mut().remove(&number).is_some() {
                 peer.post.send(&ToNode::LineOver { line: number });
             }
-        };
-        spawn_local(async move { of.write_during(read).await });
+        });
         Ok(())
     }
 
@@ -545,6 +511,11 @@ impl Side {
         spawn_local(proxy.clone().speak(peer.clone()));
         spawn_local(proxy.listen(peer));
     }
+}
+
+/// What the node calls itself that says this.
+fn number_of(message: &Message) -> &str {
+    message.subject.rsplit('.').next().unwrap_or_default()
 }
 
 /// Why a node cannot take part.

@@ -15,6 +15,7 @@ use super::Node;
 use crate::ids::{EngineId, JobId};
 use crate::outcome::Stream;
 use crate::pool::Launch;
+use crate::pool::deaths::LAST_BREATH;
 use crate::pool::link::Link as _;
 use crate::pool::process::{Environment, Process};
 use crate::wire::{Payload, ToEngine};
@@ -27,9 +28,6 @@ const SLICE: usize = 64 * 1024;
 
 /// What is left in the pipes when the engine says something belongs before it.
 const LEFT: usize = 1 << 20;
-
-/// How long an engine that closed its connection may take to end.
-const LAST_BREATH: Duration = Duration::from_millis(200);
 
 pub struct Here {
     id: EngineId,
