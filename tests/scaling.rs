@@ -169,7 +169,9 @@ fn numbers_are_told_as_json() {
             .fold(f64::MAX, f64::min);
         assert_eq!(row["wall"].as_f64(), Some(best));
         let first = rows[0]["wall"].as_f64().expect("a time");
-        assert_eq!(row["speedup"].as_f64(), Some(first / best));
+        // Times read back from JSON may differ in their last digit.
+        let speedup = row["speedup"].as_f64().expect("a speedup");
+        assert!((speedup * best / first - 1.0).abs() < 1e-9, "{row}");
     }
     assert!(event["serial_fraction"].is_f64());
 }
