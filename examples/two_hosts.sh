@@ -61,6 +61,7 @@ up() {
         ip -n "$(host $n)" addr add "$(there $n)/29" dev eth0
         ip -n "$(host $n)" link set eth0 up
         ip -n "$(host $n)" link set lo up
+        ip -n "$(host $n)" route add default via "$(here $n)"
         mkdir -p "$dir/home$n"
         cat >"$dir/sshd$n.conf" <<END
 Port 22
@@ -71,6 +72,7 @@ AuthorizedKeysFile $dir/authorized
 PasswordAuthentication no
 StrictModes no
 UsePAM no
+Subsystem sftp internal-sftp
 SetEnv HOME=$dir/home$n XDG_CACHE_HOME=$dir/home$n/.cache
 END
         # A host of its own: another name, and none of this user's files of Rust.

@@ -52,9 +52,10 @@ pub fn items_and_trips(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
         progress(&format!("maps on two nodes, {away} ms away"));
         hosts.are_away(away)?;
         let config = hosts.config().to_string_lossy().into_owned();
+        let here = hosts.here();
         let bare = Bare::start(&hosts)?;
-        let mut dask = Driver::start_with(programs, "dask_hosts.py", &[&config, &hosts.here()])?;
-        let serving = [&config, "2", "2", "serve"];
+        let mut dask = Driver::start_with(programs, "dask_hosts.py", &[&config, &here])?;
+        let serving = [&config, &here, "2", "2", "serve"];
         let mut cluster = Driver::start_with(programs, "ipyparallel_hosts.py", &serving)?;
         let [mut items, mut balanced, mut submitted, mut requests] = [(); 4].map(|()| Vec::new());
         let rounds = session::alternate(
@@ -242,7 +243,7 @@ pub fn start(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     let config = hosts.config().to_string_lossy().into_owned();
     let (count, engines) = (COUNT.to_string(), "2");
     for _ in 0..SLOW_PEER_ROUNDS {
-        let arguments = [&config[..], &count, engines, "start"];
+        let arguments = [&config[..], &hosts.here(), &count, engines, "start"];
         let took = programs.driver("ipyparallel_hosts.py", &arguments, "")?;
         theirs.push(
             took.as_f64()

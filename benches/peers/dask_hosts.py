@@ -1,6 +1,6 @@
 """Rounds of Dask's distributed scheduler with two worker processes of one thread on each of two hosts.
 
-Arguments: what ssh needs to know (a file), and this machine's address as the first host sees it.
+Arguments: what ssh needs to know (a file), and this machine's address for all hosts.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ def main():
         worker = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
         worker += ["--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", "/tmp"]
         workers = [
-            subprocess.Popen(["ssh", "-tt", "-F", config, host, *worker], stdin=subprocess.PIPE)
+            subprocess.Popen(["ssh", "-tt", "-F", config, host, *worker], stdin=subprocess.PIPE, stdout=sys.stderr)
             for host in ("node1", "node2")
         ]
         try:

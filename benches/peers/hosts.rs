@@ -35,7 +35,7 @@ impl Hosts {
         format!("-F {}", self.config().display())
     }
 
-    /// This machine's address, as the first host sees it.
+    /// This machine's address, for all hosts.
     pub fn here(&self) -> String {
         format!("198.18.{}.1", self.net)
     }

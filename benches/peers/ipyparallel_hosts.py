@@ -1,6 +1,6 @@
 """ipyparallel's cluster over hosts by its ssh launcher.
 
-Arguments: what ssh needs to know (a file), hosts, engines per host, and `start` or `serve`. With `start` it prints the
+Arguments: what ssh needs to know (a file), this machine's address for all hosts, how many hosts, engines per host, and `start` or `serve`. With `start` it prints the
 seconds until all engines have answered; with `serve` it stays for rounds.
 """
 
@@ -22,7 +22,7 @@ def inc(x):
     return x + 1
 
 
-def cluster(config, hosts, engines):
+def cluster(config, address, hosts, engines):
     ssh = ["-F", config]
     settings = Config()
     settings.SSHEngineSetLauncher.engines = {f"node{n + 1}": engines for n in range(hosts)}
@@ -30,15 +30,17 @@ def cluster(config, hosts, engines):
         settings[launcher].ssh_args = ssh
         settings[launcher].scp_args = ssh
         settings[launcher].remote_python = sys.executable
+        settings[launcher].remote_profile_dir = os.path.join(os.path.dirname(config), "ipython")
     return ipyparallel.Cluster(
-        engines="ssh", controller_ip="*", config=settings, log_level=logging.ERROR, n=hosts * engines
+        engines="ssh", controller_ip=address, config=settings, log_level=logging.ERROR, n=hosts * engines
     )
 
 
 def main():
-    config, hosts, engines, what = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    config, address, hosts, engines, what = sys.argv[1:]
+    hosts, engines = int(hosts), int(engines)
     begin = time.perf_counter()
-    own = cluster(config, hosts, engines)
+    own = cluster(config, address, hosts, engines)
     try:
         client = own.start_and_connect_sync(n=hosts * engines)
         pids = client[:].apply_sync(os.getpid)
