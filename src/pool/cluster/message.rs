@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::tunnel::Word;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault, Stream};
 use crate::wire::{FromEngine, ToEngine};
@@ -93,6 +94,8 @@ pub enum ToNode {
     LineOver {
         line: LineId,
     },
+    /// Of a connection to a store.
+    Tunnel(LineId, Word),
     /// For later frames.
     Object {
         content: Content,
@@ -152,6 +155,12 @@ pub enum FromNode {
     LineOver {
         line: LineId,
     },
+    /// A process of the node has opened a connection to a store, by the address that the session has named.
+    Store {
+        line: LineId,
+        address: String,
+    },
+    Tunnel(LineId, Word),
     /// In the frame's place: a connection for a service of the hub.
     Connect {
         engine: EngineId,

@@ -16,6 +16,7 @@ mod proxy;
 mod seat;
 mod server;
 mod session;
+mod tunnel;
 
 use std::fmt;
 use std::io;

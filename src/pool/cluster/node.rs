@@ -1,6 +1,7 @@
 //! A node: a host's part of a cluster. It runs engines for the session as processes of its own, and carries what they and
 //! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself.
 
+mod doors;
 mod engine;
 
 use std::cell::{Cell, RefCell};
@@ -20,12 +21,14 @@ use super::line::Line;
 use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
+use super::tunnel::Tunnels;
 use super::{carry, server};
 use crate::ids::EngineId;
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
 use crate::wire::{FromEngine, Payload, ToEngine, VERSION};
+use doors::Doors;
 use engine::Here;
 
 /// A session of which nothing is heard for so long is gone.
@@ -120,6 +123,8 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         libraries: RefCell::default(),
         lines: RefCell::default(),
         next_line: Cell::new(0),
+        tunnels: Tunnels::default(),
+        doors: Doors::default(),
         over: Notify::new(),
         refused: RefCell::default(),
     });
@@ -232,6 +237,9 @@ struct Node {
     libraries: RefCell<Vec<Payload>>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     next_line: Cell<u64>,
+    /// Connections to stores.
+    tunnels: Tunnels,
+    doors: Doors,
     /// The session has said so.
     over: Notify,
     refused: RefCell<Option<NodeFault>>,
@@ -253,14 +261,14 @@ impl Node {
                 environment,
             } => {
                 let launch = Launch::on_node(engine, rank, size, pool);
-                let environment = Environment::from(environment);
+                let environment = Environment::from(Self::environment(node, environment));
                 Self::start(node, &launch, &environment);
             }
             ToNode::Frame {
                 engine,
                 message,
                 carried,
-            } => node.frame(engine, &message, carried),
+            } => Self::frame(node, engine, *message, carried),
             ToNode::Line {
                 line,
                 header,
@@ -275,6 +283,7 @@ impl Node {
                     line.hang_up();
                 }
             }
+            ToNode::Tunnel(line, word) => node.tunnels.hear(line, word),
             ToNode::Object { content, bytes } => {
                 let made = match content {
                     Content::Artifact(_) => carry::in_memory(&bytes),
@@ -310,16 +319,23 @@ impl Node {
         }
     }
 
-    fn frame(&self, engine: EngineId, message: &ToEngine, carried: Carried) {
+    fn frame(node: &Rc<Self>, engine: EngineId, mut message: ToEngine, carried: Carried) {
+        if let ToEngine::Environment {
+            name,
+            value: Some(value),
+        } = &mut message
+        {
+            *value = Self::variable(node, name, value);
+        }
         let payload = match carried {
             Carried::Object(content) => {
-                let known = self.objects.borrow().get(&content).cloned();
+                let known = node.objects.borrow().get(&content).cloned();
                 known.unwrap_or_default()
             }
             // Without memory for it the engine is told nothing, and its cell goes on without.
             carried => carry::payload(carried).unwrap_or_default(),
         };
-        self.with(engine, |it| it.send(message, &payload));
+        node.with(engine, |it| it.send(&message, &payload));
     }
 
     fn start(node: &Rc<Self>, launch: &Launch, environment: &Environment) {
@@ -353,8 +369,7 @@ impl Node {
                 carried,
             });
         }
-        let line = LineId(node.next_line.get());
-        node.next_line.set(line.0 + 1);
+        let line = node.next_line();
         // A connection that cannot be served ends at once.
         let Some(socket) = payload.into_file() else {
             return;
@@ -380,6 +395,12 @@ impl Node {
             node.lines.borrow_mut().remove(&line);
             node.post.send(&FromNode::LineOver { line });
         });
+    }
+
+    fn next_line(&self) -> LineId {
+        let line = LineId(self.next_line.get());
+        self.next_line.set(line.0 + 1);
+        line
     }
 
     /// Tells of what nobody else tells: that an engine has ended whose connection is still open, what it is at.

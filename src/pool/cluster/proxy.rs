@@ -250,6 +250,10 @@ impl Proxy {
                 peer.forget(Content::Capture(*hash), engine);
                 Carried::None
             }
+            (ToEngine::Environment { name, value }, payload) => {
+                peer.stores.note(name, value.as_deref());
+                carry::carried(payload)
+            }
             (ToEngine::World { why, .. }, _) => {
                 *why = NodeFault::NoMessages.to_string();
                 Carried::None

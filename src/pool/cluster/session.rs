@@ -1,6 +1,8 @@
 //! The session's end of a cluster, a thread of its own: it carries what the hub and the engines of the nodes say to each
 //! other, and knows which nodes there are and whether they live.
 
+mod stores;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
@@ -21,10 +23,13 @@ use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::proxy::{Ends, Proxy};
+use super::tunnel::Tunnels;
 use crate::engine::libc_version;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault};
 use crate::wire::{Channel, FromEngine, VERSION, monotonic};
+use stores::Named;
+pub use stores::is_of_host;
 
 /// How often nodes are told that the session lives.
 const BEAT: Duration = Duration::from_millis(500);
@@ -86,6 +91,10 @@ pub struct Peer {
     id: NodeId,
     engines: RefCell<BTreeMap<EngineId, Rc<Proxy>>>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
+    /// Connections to stores.
+    tunnels: Tunnels,
+    /// The stores that it may reach.
+    pub stores: Rc<Named>,
     /// What the node has, and the engines that have been given it.
     has: RefCell<HashMap<Content, BTreeSet<EngineId>>>,
     /// Beats since something was heard of it.
@@ -139,6 +148,7 @@ struct Side {
     cluster: String,
     nodes: Arc<Nodes>,
     peers: RefCell<BTreeMap<String, Rc<Peer>>>,
+    stores: Rc<Named>,
 }
 
 type Words = async_nats::Subscriber;
@@ -164,6 +174,7 @@ impl Side {
             cluster: join.cluster.clone(),
             nodes,
             peers: RefCell::default(),
+            stores: Rc::default(),
         });
         Ok((side, words, pulses))
     }
@@ -278,6 +289,7 @@ impl Side {
         for line in std::mem::take(&mut *peer.lines.borrow_mut()).values() {
             line.hang_up();
         }
+        peer.tunnels.hang_up();
         peer.post.send(&ToNode::Bye);
         let peer = peer.clone();
         spawn_local(async move {
@@ -345,6 +357,8 @@ impl Side {
             id: self.nodes.meets(&number),
             engines: RefCell::default(),
             lines: RefCell::default(),
+            tunnels: Tunnels::default(),
+            stores: self.stores.clone(),
             has: RefCell::default(),
             unanswered: std::cell::Cell::new(0),
             serves: RefCell::default(),
@@ -407,6 +421,10 @@ impl Side {
                     line.hang_up();
                 }
             }
+            FromNode::Store { line, address } => {
+                stores::connect(peer, &peer.stores, line, &address);
+            }
+            FromNode::Tunnel(line, word) => peer.tunnels.hear(line, word),
             FromNode::Printed {
                 engine,
                 stream,
@@ -501,6 +519,9 @@ impl Side {
             Err(error) => return gone(NodeFault::Says(error.to_string())),
         };
         peer.engines.borrow_mut().insert(engine, proxy.clone());
+        for (name, value) in &environment {
+            self.stores.note(name, value.as_deref());
+        }
         peer.post.send(&ToNode::Start {
             engine,
             rank,
