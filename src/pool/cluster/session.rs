@@ -44,7 +44,9 @@ pub enum Command {
 
 pub struct Launch {
     pub node: NodeId,
+    /// As nodes have it, and as the hub has it: see [`ToNode::Start`].
     pub engine: EngineId,
+    pub id: EngineId,
     pub rank: Rank,
     pub size: u32,
     pub pool: Option<PoolName>,
@@ -480,6 +482,7 @@ impl Side {
         let Launch {
             node,
             engine,
+            id,
             rank,
             size,
             pool,
@@ -503,6 +506,7 @@ impl Side {
         peer.engines.borrow_mut().insert(engine, proxy.clone());
         peer.post.send(&ToNode::Start {
             engine,
+            id,
             rank,
             size,
             pool,
