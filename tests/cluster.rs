@@ -3,86 +3,11 @@
 
 mod support;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Session, contains, is_like_others, proc, serving::until};
-
-const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
-
-/// Two hosts, taken away when this is dropped.
-struct Hosts(PathBuf);
-
-impl Hosts {
-    fn up(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("regatta-hosts-{}-{name}", std::process::id()));
-        let hosts = Self(folder);
-        hosts.script("up");
-        hosts
-    }
-
-    fn script(&self, verb: &str) {
-        let status = Command::new("sh")
-            .arg(HOSTS)
-            .arg(verb)
-            .arg(&self.0)
-            .status();
-        assert!(
-            status.unwrap().success(),
-            "two_hosts.sh {verb}: root, iproute2 and openssh-server are needed"
-        );
-    }
-
-    /// What starts a cluster on both.
-    fn start(&self, engines: [usize; 2]) -> String {
-        let [one, two] = engines;
-        format!(
-            "%pool start cluster --ssh node1:{one},node2:{two} --ssh-options '-F {}'",
-            self.0.join("config").display()
-        )
-    }
-
-    /// The processes of a host with this argument: its node, or its engines.
-    fn processes(&self, host: usize, argument: &str) -> Vec<i32> {
-        let home = self.0.join(format!("home{host}"));
-        let is_of = |pid: &i32| {
-            let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-            program.is_ok_and(|program| program.starts_with(&home))
-        };
-        proc::with_argument(argument)
-            .into_iter()
-            .filter(is_of)
-            .collect()
-    }
-
-    fn engines(&self) -> Vec<i32> {
-        [1, 2]
-            .iter()
-            .flat_map(|host| self.processes(*host, "__engine"))
-            .collect()
-    }
-
-    fn nodes(&self) -> Vec<i32> {
-        [1, 2]
-            .iter()
-            .flat_map(|host| self.processes(*host, "--join"))
-            .collect()
-    }
-}
-
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        let _ = Command::new("sh")
-            .arg(HOSTS)
-            .arg("down")
-            .arg(&self.0)
-            .status();
-    }
-}
+use support::{Session, contains, hosts::Hosts, is_like_others, serving::until};
 
 #[test]
 fn a_cluster_is_a_pool_like_any_other() {
@@ -184,41 +109,4 @@ fn hosts_that_do_not_come_are_named() {
         &session.cell("%pool start cluster --ssh node1:x"),
         &["engines of a host are a number"],
     );
-}
-
-#[test]
-fn the_server_and_the_session_may_be_killed() {
-    let hosts = Hosts::up("killed");
-    let mut session = Session::start();
-    contains(&session.cell(&hosts.start([1, 1])), &["2 cluster engines"]);
-    let mut random = support::dose::random();
-    for _ in 0..support::dose::of(3, 30) {
-        session.enter(
-            "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(2)); x * 2 } over 0..500u64",
-        );
-        std::thread::sleep(Duration::from_millis(random.u64(0..900)));
-        for pid in proc::below(session.pid()) {
-            if proc::arguments(pid).contains("nats-server -c")
-                && !proc::arguments(pid).contains("__")
-            {
-                // It may have ended by itself, with the one that was killed before.
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-        session.prompt(Duration::from_secs(60));
-        contains(
-            &session.cell("(r.len(), r.iter().sum::<u64>())"),
-            &["(500, 249500)"],
-        );
-        contains(&session.cell("%px engine::rank()"), &["0", "1"]);
-    }
-    assert_eq!(hosts.engines().len(), 2);
-    session.signal(Signal::SIGKILL);
-    let left = || {
-        [hosts.engines(), hosts.nodes()]
-            .concat()
-            .is_empty()
-            .then_some(())
-    };
-    until(left, "a node or an engine is left");
 }

@@ -57,6 +57,9 @@ fn no_server(error: ServerError) -> Failed {
         ServerError::Missing => report
             .hint("install it: `apt install nats-server`, `brew install nats-server`")
             .into(),
+        ServerError::Start(error) if error.kind() == std::io::ErrorKind::StorageFull => report
+            .hint("make room there, or set TMPDIR to another folder before you start regatta")
+            .into(),
         ServerError::Start(_) => report.into(),
     }
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod dose;
+pub mod hosts;
 pub mod machine;
 pub mod messages;
 pub mod peers;
@@ -14,6 +15,7 @@ pub mod redis;
 pub mod screen;
 pub mod serving;
 pub mod table;
+pub mod trial;
 
 use std::fs::File;
 use std::io::Write as _;

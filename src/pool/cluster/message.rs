@@ -50,9 +50,9 @@ pub enum Carried {
     #[default]
     None,
     /// In the frame.
-    Inline(Vec<u8>),
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
     /// In a buffer that is shared within the host.
-    Shared(Vec<u8>),
+    Shared(#[serde(with = "serde_bytes")] Vec<u8>),
     /// What the node has by this name.
     Object(Content),
 }
@@ -71,8 +71,11 @@ pub enum ToNode {
     Refused {
         why: NodeFault,
     },
+    /// `engine` is the number of this process, here and in all other messages: the one that takes its place when it dies has
+    /// another, and `id` is the same.
     Start {
         engine: EngineId,
+        id: EngineId,
         rank: Rank,
         size: u32,
         pool: Option<PoolName>,
@@ -87,6 +90,7 @@ pub enum ToNode {
     /// A frame on a connection that an engine has opened, its header as it is.
     Line {
         line: LineId,
+        #[serde(with = "serde_bytes")]
         header: Vec<u8>,
         carried: Carried,
     },
@@ -99,6 +103,7 @@ pub enum ToNode {
     /// For later frames.
     Object {
         content: Content,
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// No frame will name it any more.
@@ -107,6 +112,7 @@ pub enum ToNode {
     },
     /// A shared object that artifacts link to.
     Library {
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// The session has taken so much of what the engine has printed.
@@ -149,6 +155,7 @@ pub enum FromNode {
     /// The engine has opened a connection: the frame before it says what for.
     Line {
         line: LineId,
+        #[serde(with = "serde_bytes")]
         header: Vec<u8>,
         carried: Carried,
     },
@@ -170,16 +177,19 @@ pub enum FromNode {
     Printed {
         engine: EngineId,
         stream: Stream,
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// The engine's page of numbers, when it has changed.
     Page {
         engine: EngineId,
+        #[serde(with = "serde_bytes")]
         page: Vec<u8>,
     },
     Ended {
         engine: EngineId,
         cause: DeathCause,
+        #[serde(with = "serde_bytes")]
         page: Vec<u8>,
     },
 }

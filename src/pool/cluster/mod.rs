@@ -22,6 +22,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
@@ -61,6 +62,8 @@ pub struct Cluster {
     commands: UnboundedSender<Command>,
     reached: Mutex<Vec<(NodeId, Reached)>>,
     thread: Option<JoinHandle<()>>,
+    /// Processes of engines that nodes were asked for.
+    launched: AtomicU32,
     server: Private,
 }
 
@@ -106,6 +109,7 @@ impl Cluster {
             commands,
             reached: Mutex::default(),
             thread: Some(thread),
+            launched: AtomicU32::new(0),
             server,
         })
     }
@@ -183,9 +187,11 @@ impl Cluster {
         let pipes = [stdout, stderr].map(|pipe| Some(OwnedFd::from(pipe)));
         let wires = Wires::open(Channel::new(ours), pipes, launch)?;
         let seat = Arc::new(Seat::default());
+        let engine = EngineId(self.launched.fetch_add(1, Ordering::Relaxed));
         self.tell(Command::Launch(Box::new(session::Launch {
             node,
-            engine: launch.id,
+            engine,
+            id: launch.id,
             rank: launch.rank,
             size: launch.size,
             pool: launch.pool.clone(),
@@ -197,7 +203,7 @@ impl Cluster {
             },
         })));
         Ok(Box::new(Remote {
-            engine: launch.id,
+            engine,
             node,
             wires,
             seat,
@@ -217,6 +223,7 @@ impl Drop for Cluster {
 
 /// An engine of a node, as the hub has it.
 struct Remote {
+    /// As nodes have it: see [`ToNode::Start`].
     engine: EngineId,
     node: NodeId,
     wires: Wires,

@@ -255,14 +255,15 @@ impl Node {
             ToNode::Bye => node.over.notify_one(),
             ToNode::Start {
                 engine,
+                id,
                 rank,
                 size,
                 pool,
                 environment,
             } => {
-                let launch = Launch::on_node(engine, rank, size, pool);
+                let launch = Launch::on_node(id, rank, size, pool);
                 let environment = Environment::from(Self::environment(node, environment));
-                Self::start(node, &launch, &environment);
+                Self::start(node, engine, &launch, &environment);
             }
             ToNode::Frame {
                 engine,
@@ -338,9 +339,8 @@ impl Node {
         node.with(engine, |it| it.send(&message, &payload));
     }
 
-    fn start(node: &Rc<Self>, launch: &Launch, environment: &Environment) {
-        let engine = launch.id;
-        match Here::start(launch, environment, node) {
+    fn start(node: &Rc<Self>, engine: EngineId, launch: &Launch, environment: &Environment) {
+        match Here::start(engine, launch, environment, node) {
             Ok(here) => {
                 for library in &*node.libraries.borrow() {
                     here.send(&ToEngine::Library, library);

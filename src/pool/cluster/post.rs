@@ -33,8 +33,8 @@ fn delay(tries: usize) -> Duration {
     Duration::from_millis(5 << tries.min(6))
 }
 
-/// What has not been acknowledged for so long is sent again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// When nothing has been acknowledged for so long, the other end is asked what it has.
+const ASK: Duration = Duration::from_millis(300);
 
 /// What has come is acknowledged after so long, when nothing goes the other way.
 const TELL: Duration = Duration::from_millis(20);
@@ -146,13 +146,16 @@ impl Post {
                 self.tell().await;
             }
             let waits = self.outbox.borrow().is_waiting();
-            let again = self.progress.get() + AGAIN;
+            let ask = self.progress.get() + ASK;
             tokio::select! {
                 () = self.due.notified() => {}
                 () = tokio::time::sleep(TELL) => self.tell().await,
             }
-            if waits && Instant::now() >= again {
-                self.send_again();
+            if waits && Instant::now() >= ask {
+                self.progress.set(Instant::now());
+                let received = self.inbox.borrow().received();
+                let asks = self.outbox.borrow_mut().ask(received);
+                self.publish(asks).await;
             }
         }
     }

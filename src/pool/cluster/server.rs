@@ -42,7 +42,10 @@ impl Private {
         let cluster = format!("regatta-{}", secret()?);
         let passwords = [secret()?, secret()?];
         let configuration = configuration(port, &cluster, &passwords);
-        write_private(&folder.path().join(CONFIGURATION), &configuration)?;
+        let file = folder.path().join(CONFIGURATION);
+        write_private(&file, &configuration).map_err(|error| {
+            std::io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+        })?;
         let arguments = ["-c", CONFIGURATION].map(OsStr::new);
         let server = Server::start(folder, &program, &arguments)?;
         let [session, node] = passwords;

@@ -49,7 +49,9 @@ pub enum Command {
 
 pub struct Launch {
     pub node: NodeId,
+    /// As nodes have it, and as the hub has it: see [`ToNode::Start`].
     pub engine: EngineId,
+    pub id: EngineId,
     pub rank: Rank,
     pub size: u32,
     pub pool: Option<PoolName>,
@@ -498,6 +500,7 @@ impl Side {
         let Launch {
             node,
             engine,
+            id,
             rank,
             size,
             pool,
@@ -524,6 +527,7 @@ impl Side {
         }
         peer.post.send(&ToNode::Start {
             engine,
+            id,
             rank,
             size,
             pool,

@@ -47,6 +47,7 @@ pub struct Here {
 
 impl Here {
     pub fn start(
+        id: EngineId,
         launch: &Launch,
         environment: &Environment,
         node: &Rc<Node>,
@@ -60,7 +61,7 @@ impl Here {
             }
         }
         let here = Rc::new(Self {
-            id: launch.id,
+            id,
             process: RefCell::new(process),
             ready,
             due: Notify::new(),
