@@ -4,9 +4,12 @@
 //! a proxy stands at the other end of its connection.
 
 mod carry;
+mod certificate;
+mod joins;
 mod launch;
 mod libraries;
 mod line;
+mod listen;
 mod message;
 pub mod node;
 mod nodes;
@@ -16,11 +19,13 @@ mod proxy;
 mod seat;
 mod server;
 mod session;
+mod users;
 
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
@@ -35,17 +40,18 @@ use super::link::Link;
 use super::process::Environment;
 use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::outcome::{DeathCause, NodeFault, ServerFault, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use joins::JoinFiles;
 use launch::Reached;
 pub use launch::Way;
+pub use listen::Listen;
 use message::ToNode;
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
 use seat::Seat;
 use server::Private;
-pub use server::ServerError;
 use session::Command;
 
 /// How long the server may take to answer.
@@ -60,6 +66,7 @@ pub struct Cluster {
     commands: UnboundedSender<Command>,
     reached: Mutex<Vec<(NodeId, Reached)>>,
     thread: Option<JoinHandle<()>>,
+    files: JoinFiles,
     server: Private,
 }
 
@@ -71,8 +78,12 @@ impl fmt::Debug for Cluster {
 
 impl Cluster {
     /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
-    pub fn open(path: Option<&str>, waker: Waker) -> Result<Self, ServerError> {
-        let mut server = Private::start(path)?;
+    pub fn open(
+        path: Option<&str>,
+        listen: Option<&Listen>,
+        waker: Waker,
+    ) -> Result<Self, ServerFault> {
+        let mut server = Private::start(path, listen)?;
         let nodes = Arc::new(Nodes::new(waker));
         let (commands, received) = unbounded_channel();
         let (told, connected) = channel();
@@ -86,8 +97,9 @@ impl Cluster {
                         let _ = told.send(result);
                     });
                 }
-            })?;
-        let failed = |why: String| ServerError::Start(io::Error::other(why));
+            })
+            .map_err(|error| server::not_started(&error))?;
+        let failed = |why: String| server::not_started(&why);
         let answer = loop {
             match connected.recv_timeout(Duration::from_millis(50)) {
                 Ok(answer) => break answer,
@@ -105,16 +117,28 @@ impl Cluster {
             commands,
             reached: Mutex::default(),
             thread: Some(thread),
+            files: JoinFiles::default(),
             server,
         })
+    }
+
+    /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
+    pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        self.files.write(&self.server, path)
     }
 
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
         let number = self.nodes.expect(host);
         let node = NodeId(number as usize);
-        let mut join = self.server.node.clone();
-        (join.node, join.slots) = (Some(number), slots);
+        let mut join = match self.server.admit(number) {
+            Ok(join) => join,
+            Err(error) => {
+                self.nodes.gone(node, NodeFault::Says(error.to_string()));
+                return node;
+            }
+        };
+        join.slots = slots;
         if matches!(way, Way::Ssh { .. }) {
             join.host = Some(host.to_owned());
         }
@@ -124,7 +148,7 @@ impl Cluster {
             // Of a cluster that has ended too.
             let _ = commands.send(Command::Gone(node, why));
         };
-        match launch::start(way, join, self.server.port, tried, ended) {
+        match launch::start(way, join, tried, ended) {
             Ok(reached) => self.reached().push((node, reached)),
             Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
         }
@@ -145,6 +169,8 @@ impl Cluster {
         for node in self.nodes.late(COMING) {
             let seconds = COMING.as_secs();
             self.nodes.gone(node, NodeFault::Silent { seconds });
+            // Should it come after all, it is none. A server that cannot be told is none for anybody.
+            let _ = self.server.dismiss(node.0 as u32);
             self.reached().retain(|(of, _)| *of != node);
         }
     }
