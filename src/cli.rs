@@ -71,7 +71,7 @@ enum Command {
     },
     /// Be a node of a session's cluster: what `%pool start cluster` has a host run.
     Node {
-        /// The file that says how to join; `-` reads it from standard input.
+        /// The file that says how to join, which `%nodes --join-file` writes; `-` reads it from standard input.
         #[arg(long, value_name = "FILE")]
         join: String,
         /// Engines that it may run; as many as there are cores without it.

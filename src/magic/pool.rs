@@ -14,7 +14,7 @@ use super::{Call, Example, Magic};
 use crate::cell::position;
 use crate::ids::PoolName;
 use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
-use crate::pool::cluster::{Cluster, NodeState, Way};
+use crate::pool::cluster::{Cluster, Listen, NodeState, Way};
 use crate::pool::{EngineState, Starter, Work};
 use crate::session::{ClusterRequest, Code, Done, Failed, Pool, PoolRequest, Session, missing};
 
@@ -84,6 +84,9 @@ struct Start {
     /// how many nodes of a cluster have to come; all without it
     #[arg(long, value_name = "N")]
     need: Option<usize>,
+    /// where other hosts reach the cluster, encrypted: `192.0.2.1`, `0.0.0.0:4222`; nodes may be started there by hand
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = listen)]
+    listen: Option<Listen>,
     /// what to call it: p0, p1, … without it
     #[arg(long)]
     name: Option<String>,
@@ -203,10 +206,15 @@ impl Start {
                 Starter::Cluster(cluster)
             }
             (_, Some(_)) => return Err(Report::usage(MpiCause::LauncherWithoutMpi).into()),
-            (_, None) if !self.ssh.is_empty() => {
-                return Err(Report::usage(
-                    "`--ssh` is for clusters: `%pool start cluster --ssh …`",
-                )
+            (_, None) if !self.ssh.is_empty() || self.listen.is_some() => {
+                let option = if self.ssh.is_empty() {
+                    "--listen"
+                } else {
+                    "--ssh"
+                };
+                return Err(Report::usage(format!(
+                    "`{option}` is for clusters: `%pool start cluster {option} …`",
+                ))
                 .into());
             }
             (_, None) => Starter::Session,
@@ -279,13 +287,16 @@ impl Start {
                 self.engines_per_node()?,
             ));
         }
-        if nodes.is_empty() {
-            let hint =
-                "`%pool start cluster --ssh node1:8,node2`, or `--launcher 'COMMAND {command}'`";
+        if nodes.is_empty() && self.listen.is_none() {
+            let hint = "`%pool start cluster --ssh node1:8,node2`, `--launcher 'COMMAND {command}'`, or `--listen ADDRESS` for \
+                        nodes that are started by hand";
             return Err(Report::usage("a cluster needs hosts").hint(hint));
         }
-        let need = self.need.unwrap_or(nodes.len());
-        Ok(ClusterRequest { nodes, need })
+        Ok(ClusterRequest {
+            need: self.need.unwrap_or(nodes.len()).max(1),
+            nodes,
+            listen: self.listen.clone(),
+        })
     }
 
     fn engines_per_node(&self) -> Result<Option<u32>, Report> {
@@ -353,6 +364,13 @@ fn restart(
         numbers.join(","),
         milliseconds(took)
     ))
+}
+
+fn listen(text: &str) -> Result<Listen, Report> {
+    Listen::parse(text).ok_or_else(|| {
+        Report::usage(format!("--listen {text}: that is no address"))
+            .hint("`--listen 192.0.2.1`, `--listen 0.0.0.0:4222`, `--listen [2001:db8::1]:4222`")
+    })
 }
 
 fn items_per_process(text: &str) -> Result<NonZeroU64, Report> {

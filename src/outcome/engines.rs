@@ -72,6 +72,29 @@ pub enum NodeFault {
     NoMessages,
 }
 
+/// Why a cluster has no server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerFault {
+    /// The program is not installed.
+    Missing { program: &'static str },
+    /// It cannot be started, or has ended: its words, or the system's.
+    NotStarted { program: &'static str, says: String },
+    /// There is no room for its files.
+    NoRoom { program: &'static str, says: String },
+    /// Something else listens there.
+    PortTaken { address: String },
+    /// It is no address of this host.
+    NoSuchAddress { address: String },
+    /// The system does not let this user listen there.
+    NotAllowed { address: String },
+    /// The name has no address.
+    UnknownHost { host: String, says: String },
+    /// No address is known by which others reach this host.
+    NoAddress,
+    /// There is no certificate for it.
+    NoCertificate { says: String },
+}
+
 /// Why engines that MPI has started cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MpiFault {

@@ -8,7 +8,7 @@ use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork, MpiFault,
-    NodeFault,
+    NodeFault, ServerFault,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -65,6 +65,51 @@ impl fmt::Display for NodeFault {
                 f.write_str("the engines of a cluster do not speak with each other")
             }
         }
+    }
+}
+
+impl fmt::Display for ServerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program } => write!(f, "there is no `{program}` on the PATH"),
+            Self::NotStarted { program, says } | Self::NoRoom { program, says } => {
+                write!(f, "`{program}` cannot be started: {says}")
+            }
+            Self::PortTaken { address } => {
+                write!(f, "{address} is taken: another program listens there")
+            }
+            Self::NoSuchAddress { address } => write!(f, "{address} is no address of this host"),
+            Self::NotAllowed { address } => {
+                write!(f, "this user may not listen on {address}")
+            }
+            Self::UnknownHost { host, says } => write!(f, "`{host}` is no host: {says}"),
+            Self::NoAddress => f.write_str("by which address others reach this host is not known"),
+            Self::NoCertificate { says } => write!(f, "no certificate can be made: {says}"),
+        }
+    }
+}
+
+impl ServerFault {
+    /// What to do now.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing { program } => {
+                format!("install it: `apt install {program}`, `brew install {program}`")
+            }
+            Self::PortTaken { .. } => {
+                "name another port, or none: `--listen ADDRESS` takes a free one".to_owned()
+            }
+            Self::NoSuchAddress { .. } | Self::UnknownHost { .. } => {
+                "`ip address` tells this host's; `--listen 0.0.0.0` means all of them".to_owned()
+            }
+            Self::NotAllowed { .. } => "ports from 1024 on are for everybody".to_owned(),
+            Self::NoAddress => "name it: `--listen ADDRESS`".to_owned(),
+            Self::NoRoom { .. } => {
+                "make room there, or set TMPDIR to another folder before you start regatta"
+                    .to_owned()
+            }
+            Self::NotStarted { .. } | Self::NoCertificate { .. } => return None,
+        })
     }
 }
 

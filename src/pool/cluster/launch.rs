@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::message::Join;
+use super::server;
 use crate::outcome::NodeFault;
 use crate::servers::mortal;
 
@@ -24,6 +25,11 @@ pub enum Way {
     Ssh { to: String, options: Vec<String> },
     /// A command, in which `{command}` is what has to run there.
     Launcher(Vec<String>),
+}
+
+/// Host and port of a URL.
+fn address(server: &str) -> &str {
+    server.split_once("://").map_or(server, |(_, rest)| rest)
 }
 
 /// How long a host may take to be reached.
@@ -65,7 +71,6 @@ impl Drop for Reached {
 pub fn start(
     way: &Way,
     join: Join,
-    port: u16,
     tried: impl Fn(bool) + Send + 'static,
     ended: impl FnOnce(NodeFault) + Send + 'static,
 ) -> std::io::Result<Reached> {
@@ -86,7 +91,7 @@ pub fn start(
                 // The tunnel is this connection's own.
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
                 .arg("-R")
-                .arg(format!("127.0.0.1:0:127.0.0.1:{port}"))
+                .arg(format!("127.0.0.1:0:{}", address(&join.server)))
                 .args(options)
                 .arg(to)
                 .arg(script(&hash, length));
@@ -143,10 +148,12 @@ fn accompany(
     let (ports, port) = channel();
     let errors = std::thread::spawn(move || listen(errors, &ports));
     let mut output = BufReader::new(output);
-    let told = match is_ssh {
+    // From here, before the host's own way to it is known.
+    let taken = server::wait_until_taken(&join);
+    let told = taken.and_then(|()| match is_ssh {
         true => bring(&mut input, &mut output, &port, &mut join, tried),
         false => Ok(()),
-    };
+    });
     let told = told.and_then(|()| {
         let says = |error: std::io::Error| NodeFault::Says(error.to_string());
         let line = serde_json::to_string(&join).map_err(|error| says(error.into()))?;
@@ -194,7 +201,8 @@ fn bring(
     }
     let port = port.recv_timeout(PATIENCE);
     let port = port.map_err(|_| NodeFault::NoWayBack)?;
-    join.server = format!("nats://127.0.0.1:{port}");
+    let (scheme, _) = join.server.split_once("://").unwrap_or(("nats", ""));
+    join.server = format!("{scheme}://127.0.0.1:{port}");
     Ok(())
 }
 

@@ -16,12 +16,18 @@ pub struct Join {
     pub version: u32,
     /// What all subjects of the cluster begin with.
     pub cluster: String,
-    /// `nats://127.0.0.1:4222`
+    /// `nats://127.0.0.1:4222`, `tls://192.0.2.1:4222`
     pub server: String,
+    /// Of the server, in PEM: no other one is spoken to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     pub user: String,
     pub password: String,
     /// The number of the node, when the session has started it.
     pub node: Option<u32>,
+    /// The number of the file that this is, of which several nodes may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u32>,
     /// As the session names the node; its host's name without it.
     pub host: Option<String>,
     /// Engines that it may run; as many as it has cores without it.

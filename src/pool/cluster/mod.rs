@@ -4,9 +4,12 @@
 //! a proxy stands at the other end of its connection.
 
 mod carry;
+mod certificate;
+mod joins;
 mod launch;
 mod libraries;
 mod line;
+mod listen;
 mod message;
 pub mod node;
 mod nodes;
@@ -17,11 +20,13 @@ mod seat;
 mod server;
 mod session;
 mod tunnel;
+mod users;
 
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,17 +42,18 @@ use super::link::Link;
 use super::process::Environment;
 use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::outcome::{DeathCause, NodeFault, ServerFault, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use joins::JoinFiles;
 use launch::Reached;
 pub use launch::Way;
+pub use listen::Listen;
 use message::ToNode;
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
 use seat::Seat;
 use server::Private;
-pub use server::ServerError;
 use session::Command;
 
 /// How long the server may take to answer.
@@ -64,6 +70,7 @@ pub struct Cluster {
     thread: Option<JoinHandle<()>>,
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
+    files: JoinFiles,
     server: Private,
 }
 
@@ -75,8 +82,12 @@ impl fmt::Debug for Cluster {
 
 impl Cluster {
     /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
-    pub fn open(path: Option<&str>, waker: Waker) -> Result<Self, ServerError> {
-        let mut server = Private::start(path)?;
+    pub fn open(
+        path: Option<&str>,
+        listen: Option<&Listen>,
+        waker: Waker,
+    ) -> Result<Self, ServerFault> {
+        let mut server = Private::start(path, listen)?;
         let nodes = Arc::new(Nodes::new(waker));
         let (commands, received) = unbounded_channel();
         let (told, connected) = channel();
@@ -90,8 +101,9 @@ impl Cluster {
                         let _ = told.send(result);
                     });
                 }
-            })?;
-        let failed = |why: String| ServerError::Start(io::Error::other(why));
+            })
+            .map_err(|error| server::not_started(&error))?;
+        let failed = |why: String| server::not_started(&why);
         let answer = loop {
             match connected.recv_timeout(Duration::from_millis(50)) {
                 Ok(answer) => break answer,
@@ -110,16 +122,28 @@ impl Cluster {
             reached: Mutex::default(),
             thread: Some(thread),
             launched: AtomicU32::new(0),
+            files: JoinFiles::default(),
             server,
         })
+    }
+
+    /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
+    pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        self.files.write(&self.server, path)
     }
 
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
         let number = self.nodes.expect(host);
         let node = NodeId(number as usize);
-        let mut join = self.server.node.clone();
-        (join.node, join.slots) = (Some(number), slots);
+        let mut join = match self.server.admit(number) {
+            Ok(join) => join,
+            Err(error) => {
+                self.nodes.gone(node, NodeFault::Says(error.to_string()));
+                return node;
+            }
+        };
+        join.slots = slots;
         if matches!(way, Way::Ssh { .. }) {
             join.host = Some(host.to_owned());
         }
@@ -129,7 +153,7 @@ impl Cluster {
             // Of a cluster that has ended too.
             let _ = commands.send(Command::Gone(node, why));
         };
-        match launch::start(way, join, self.server.port, tried, ended) {
+        match launch::start(way, join, tried, ended) {
             Ok(reached) => self.reached().push((node, reached)),
             Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
         }
@@ -150,6 +174,8 @@ impl Cluster {
         for node in self.nodes.late(COMING) {
             let seconds = COMING.as_secs();
             self.nodes.gone(node, NodeFault::Silent { seconds });
+            // Should it come after all, it is none. A server that cannot be told is none for anybody.
+            let _ = self.server.dismiss(node.0 as u32);
             self.reached().retain(|(of, _)| *of != node);
         }
     }

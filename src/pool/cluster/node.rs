@@ -6,17 +6,19 @@ mod engine;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io::Read as _;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::Event;
+use async_nats::{ConnectError, ConnectErrorKind, Event};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use super::joins::{self, FileError};
 use super::line::Line;
 use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
@@ -41,13 +43,19 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     #[error("{0}: {1}")]
-    File(String, std::io::Error),
+    File(String, FileError),
     #[error("that does not say how to join a cluster: {0}")]
     Malformed(String),
     #[error("the session is another version of regatta (it speaks {0}, this is {VERSION})")]
     Version(u32),
     #[error("{0} cannot be reached: {1}")]
     Unreachable(String, String),
+    #[error("{0} does not take this node: the cluster has ended, or the file is another one's")]
+    Unknown(String),
+    #[error(
+        "{0} is not the server of this cluster: its certificate is not the one that was given ({1})"
+    )]
+    Impostor(String, String),
     #[error("the session does not take this node: {0}")]
     Refused(NodeFault),
     #[error("nothing was heard of the session for {} s", ALONE.as_secs())]
@@ -61,16 +69,17 @@ pub enum NodeError {
 /// Joins the cluster that a file describes, `-` being standard input, and serves until the session ends it. `slots`:
 /// engines that it may run.
 pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
-    let (text, from_input) = match file {
-        "-" => (first_line(std::io::stdin())?, true),
-        _ => (
-            std::fs::read_to_string(file)
-                .map_err(|error| NodeError::File(file.to_owned(), error))?,
-            false,
-        ),
+    let (join, from_input) = match file {
+        "-" => (whispered(std::io::stdin())?, true),
+        _ => {
+            let opened = File::open(file).map_err(FileError::from);
+            let join = opened.and_then(joins::read);
+            (
+                join.map_err(|error| NodeError::File(file.to_owned(), error))?,
+                false,
+            )
+        }
     };
-    let join: Join =
-        serde_json::from_str(&text).map_err(|error| NodeError::Malformed(error.to_string()))?;
     if join.version != VERSION {
         return Err(NodeError::Version(join.version));
     }
@@ -83,25 +92,41 @@ pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
     served
 }
 
-/// One line, and no byte of what follows.
-fn first_line(mut from: impl std::io::Read) -> std::io::Result<String> {
+/// What stands in one line, of which no byte that follows is read.
+fn whispered(mut from: impl std::io::Read) -> Result<Join, NodeError> {
     let (mut line, mut byte) = (Vec::new(), [0]);
     while from.read(&mut byte)? == 1 && byte[0] != b'\n' {
         line.push(byte[0]);
     }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    serde_json::from_slice(&line).map_err(|error| NodeError::Malformed(error.to_string()))
+}
+
+/// Why the server is not spoken with.
+fn unreached(server: &str, error: &ConnectError) -> NodeError {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let says = source.unwrap_or_else(|| error.to_string());
+    // A handshake that fails is one more failure of the connection to the client.
+    let is_impostor = ["certificate", "UnknownIssuer", "handshake"]
+        .iter()
+        .any(|it| says.contains(it));
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation => NodeError::Unknown(server.to_owned()),
+        ConnectErrorKind::Tls => NodeError::Impostor(server.to_owned(), says),
+        _ if is_impostor => NodeError::Impostor(server.to_owned(), says),
+        _ => NodeError::Unreachable(server.to_owned(), says),
+    }
 }
 
 async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), NodeError> {
     let (told, mut events) = unbounded_channel();
-    let connected = post::options(&join, "node", told)
+    let connected = post::options(&join, "node", told)?
         .connect(&join.server)
         .await;
-    let client = connected
-        .map_err(|error| NodeError::Unreachable(join.server.clone(), error.to_string()))?;
-    let number = match join.node {
-        Some(number) => number.to_string(),
-        None => server::secret()?,
+    let client = connected.map_err(|error| unreached(&join.server, &error))?;
+    let number = match (join.node, join.file) {
+        (Some(number), _) => number.to_string(),
+        (None, Some(file)) => format!("{}.{}", server::file_seat(file), server::secret()?),
+        (None, None) => server::secret()?,
     };
     let subject = |what: &str| format!("{}.{what}", join.cluster);
     let unreachable = |error: async_nats::SubscribeError| {

@@ -2,6 +2,9 @@
 //! both live, whatever becomes of the server between them.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -12,20 +15,40 @@ use tokio::time::Instant;
 
 use super::message::Join;
 use super::ordered::{Came, Garbage, Inbox, Outbox};
+use crate::wire::memory_file;
 
 /// How both ends connect to the server, under a name for its listings. `told` hears when they are connected and when not.
-pub fn options(join: &Join, name: &str, told: UnboundedSender<Event>) -> ConnectOptions {
-    ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone())
+pub fn options(
+    join: &Join,
+    name: &str,
+    told: UnboundedSender<Event>,
+) -> std::io::Result<ConnectOptions> {
+    let mut options =
+        ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone());
+    let mut pinned = None;
+    if let Some(certificate) = &join.certificate {
+        // The client takes what it trusts from a file. This one has no name, and lives as long as the connection.
+        let file = memory_file()?;
+        file.write_all_at(certificate.as_bytes(), 0)?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        options = options.add_root_certificates(path.into()).require_tls(true);
+        pinned = Some(file);
+    }
+    let pinned = Arc::new(pinned);
+    Ok(options
         .name(name)
+        // Nodes are told the way by which they reach it; others that it knows are not theirs.
+        .ignore_discovered_servers()
         .max_reconnects(None)
         .reconnect_delay_callback(delay)
         .event_callback(move |event| {
-            let told = told.clone();
+            let (told, pinned) = (told.clone(), pinned.clone());
             async move {
                 // Who ends needs no word of it.
                 let _ = told.send(event);
+                drop(pinned);
             }
-        })
+        }))
 }
 
 /// How long to wait before the server is tried again: it is back soon when it was killed.

@@ -161,10 +161,11 @@ impl Side {
         nodes: Arc<Nodes>,
         told: UnboundedSender<Event>,
     ) -> Result<(Rc<Self>, Words, Words), String> {
-        let options = post::options(join, "session", told).retry_on_initial_connect();
         let why = |error: &dyn std::fmt::Display| error.to_string();
+        let options = post::options(join, "session", told).map_err(|error| why(&error))?;
+        let options = options.retry_on_initial_connect();
         let client = { options.connect(&join.server).await }.map_err(|error| why(&error))?;
-        let subject = |what: &str| format!("{}.{what}.*", join.cluster);
+        let subject = |what: &str| format!("{}.{what}.>", join.cluster);
         let words = { client.subscribe(subject("from")).await }.map_err(|error| why(&error))?;
         let pulses = { client.subscribe(subject("pulse")).await }.map_err(|error| why(&error))?;
         // It is there when this has gone there and back.
@@ -245,6 +246,14 @@ impl Side {
         }
     }
 
+    /// What the node calls itself that says this.
+    fn number_of<'a>(&self, message: &'a Message) -> &'a str {
+        let below = message.subject.strip_prefix(&self.cluster);
+        // `.from.3`, or of one of several nodes with one file `.from.f1.…`
+        let words = below.and_then(|it| it.strip_prefix('.')?.split_once('.'));
+        words.map_or("", |(_, number)| number)
+    }
+
     fn peer(&self, id: NodeId) -> Option<Rc<Peer>> {
         let peers = self.peers.borrow();
         peers.values().find(|peer| peer.id == id).cloned()
@@ -305,7 +314,7 @@ impl Side {
     }
 
     fn feels(&self, pulse: &Message) {
-        let peer = self.peers.borrow().get(number_of(pulse)).cloned();
+        let peer = self.peers.borrow().get(self.number_of(pulse)).cloned();
         let (Some(peer), Ok(pulse)) = (peer, postcard::from_bytes::<Pulse>(&pulse.payload)) else {
             return;
         };
@@ -323,7 +332,7 @@ impl Side {
     }
 
     fn hears(self: &Rc<Self>, word: &Message) {
-        let number = number_of(word);
+        let number = self.number_of(word);
         let known = self.peers.borrow().get(number).cloned();
         let peer = match known {
             Some(peer) => peer,
@@ -536,11 +545,6 @@ impl Side {
         spawn_local(proxy.clone().speak(peer.clone()));
         spawn_local(proxy.listen(peer));
     }
-}
-
-/// What the node calls itself that says this.
-fn number_of(message: &Message) -> &str {
-    message.subject.rsplit('.').next().unwrap_or_default()
 }
 
 /// Why a node cannot take part.
