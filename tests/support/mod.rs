@@ -14,6 +14,7 @@ pub mod redis;
 pub mod screen;
 pub mod serving;
 pub mod table;
+pub mod two_hosts;
 
 use std::fs::File;
 use std::io::Write as _;
