@@ -241,6 +241,7 @@ fn node(join: &str, slots: Option<u32>) -> ExitCode {
 
 fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>> {
     engine::hand_on_nothing();
+    engine::open_many_files();
     // Nothing else is there yet that could render.
     let toolchain = Toolchain::find(|text| {
         let _ = writeln!(std::io::stderr(), "regatta: {text}");

@@ -3,68 +3,13 @@
 
 mod support;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{PATIENCE, Session, contains, lacks, proc, serving::until};
-
-const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
-
-/// Two hosts, taken away when this is dropped.
-struct Hosts(PathBuf);
-
-impl Hosts {
-    fn up(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("regatta-hosts-{}-{name}", std::process::id()));
-        let hosts = Self(folder);
-        let up = hosts.script("up");
-        assert!(up, "root, iproute2 and openssh-server are needed");
-        hosts
-    }
-
-    fn script(&self, verb: &str) -> bool {
-        let status = Command::new("sh").args([HOSTS, verb]).arg(&self.0).status();
-        status.is_ok_and(|status| status.success())
-    }
-
-    /// A session with a pool on both, of so many engines.
-    fn session(&self, [one, two]: [usize; 2]) -> Session {
-        let mut session = Session::start();
-        let config = self.0.join("config");
-        let started = session.cell(&format!(
-            "%pool start cluster --ssh node1:{one},node2:{two} --ssh-options '-F {}'",
-            config.display()
-        ));
-        contains(&started, &["cluster engines on node1, node2"]);
-        session
-    }
-
-    /// The processes of a host with this argument: its node, or its engines.
-    fn processes(&self, host: usize, argument: &str) -> Vec<i32> {
-        let home = self.0.join(format!("home{host}"));
-        let is_of = |pid: &i32| {
-            let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-            program.is_ok_and(|program| program.starts_with(&home))
-        };
-        let all = proc::with_argument(argument);
-        all.into_iter().filter(is_of).collect()
-    }
-
-    fn nodes(&self) -> Vec<i32> {
-        [1, 2].map(|host| self.processes(host, "--join")).concat()
-    }
-}
-
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        self.script("down");
-    }
-}
+use support::hosts::Hosts;
+use support::{PATIENCE, contains, lacks, serving::until};
 
 #[test]
 fn engines_of_nodes_share_the_store() {

@@ -52,9 +52,10 @@ use loader::{LoadError, Loader};
 use shared::View;
 use tasks::Tasks;
 
+pub use comm::relay;
 use commands::PATIENCE;
 pub use commands::guard;
-pub use inherited::hand_on_nothing;
+pub use inherited::{hand_on_nothing, open_many_files};
 pub use loader::libc_version;
 pub use memo::disk;
 

@@ -68,8 +68,8 @@ pub enum NodeFault {
     NoServer,
     /// None is left.
     NoneLeft,
-    /// Its engines cannot speak with others.
-    NoMessages,
+    /// None for messages.
+    NoMemory,
 }
 
 /// Why a cluster has no server.

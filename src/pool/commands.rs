@@ -83,9 +83,7 @@ impl State {
 
     fn launch(&mut self, launch: Launch) {
         let engine = launch.id;
-        if let Some(pool) = &launch.pool {
-            self.world_joined(pool, launch.rank, launch.size);
-        }
+        self.world_joined(&launch);
         match self.launcher.launch(&launch) {
             Ok(link) => {
                 self.engines.insert(engine, Engine::new(launch, link));

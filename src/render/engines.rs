@@ -61,9 +61,7 @@ impl fmt::Display for NodeFault {
             Self::NoWayBack => f.write_str("ssh has made no way back from it"),
             Self::NoServer => f.write_str("the server does not answer"),
             Self::NoneLeft => f.write_str("no node of the cluster is left"),
-            Self::NoMessages => {
-                f.write_str("the engines of a cluster do not speak with each other")
-            }
+            Self::NoMemory => f.write_str("the host has no memory for messages"),
         }
     }
 }

@@ -8,6 +8,7 @@ mod frame;
 pub mod join;
 mod message;
 pub mod places;
+pub mod relayed;
 pub mod world;
 
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};

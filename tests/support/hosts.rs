@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::proc;
+use super::{Session, contains, proc};
 
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
 const CABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/cable.py");
@@ -39,6 +39,14 @@ impl Hosts {
             "%pool start cluster --ssh node1:{one},node2:{two} --ssh-options '-F {}'",
             self.0.join("config").display()
         )
+    }
+
+    /// A session with a pool on both, of so many engines.
+    pub fn session(&self, engines: [usize; 2]) -> Session {
+        let mut session = Session::start();
+        let started = session.cell(&self.start(engines));
+        contains(&started, &["cluster engines on node1, node2"]);
+        session
     }
 
     pub fn home(&self, host: usize) -> PathBuf {
@@ -103,7 +111,7 @@ impl Hosts {
 
     /// The address at which this host sees the session.
     fn address_of_session(&self, host: usize) -> String {
-        format!("198.{}.{}.1", 17 + host, self.number())
+        format!("198.18.{}.{}", self.number(), 8 * host - 7)
     }
 
     /// A command on a host's network.

@@ -272,6 +272,9 @@ impl Shared {
             // Whoever it is tells it with the call's end.
             return Err(Trouble::Told(Box::new(told)));
         }
+        if deadlock.is_anothers(&self.world) {
+            return Ok(());
+        }
         // Another rank may tell of some of them just now: when this one is not among those, it looks again.
         match condemn(&self.world, &deadlock, || tell(told)) {
             true => Err(Trouble::Deadlock(waiting.call)),

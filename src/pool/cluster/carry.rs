@@ -25,7 +25,7 @@ pub fn carried(payload: &Payload) -> Carried {
 /// Bytes as the payload that they were.
 pub fn payload(carried: Carried) -> std::io::Result<Payload> {
     match carried {
-        Carried::None | Carried::Object(_) => Ok(Payload::None),
+        Carried::None | Carried::Object(_) | Carried::World(_) => Ok(Payload::None),
         Carried::Inline(bytes) => Ok(Payload::Inline(bytes.into())),
         Carried::Shared(bytes) => Payload::of(bytes),
     }

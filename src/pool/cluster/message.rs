@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::tunnel::Word;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::wire::relayed::{HubWords, News, Notes};
 use crate::wire::{FromEngine, ToEngine};
 
 /// What a node has to know to join: in a file, or on its standard input.
@@ -61,6 +62,19 @@ pub enum Carried {
     Shared(#[serde(with = "serde_bytes")] Vec<u8>),
     /// What the node has by this name.
     Object(Content),
+    /// The node's memory of this world.
+    World(u32),
+}
+
+impl Carried {
+    /// What it counts as on its way, bytes.
+    pub fn weight(&self) -> usize {
+        let bytes = match self {
+            Self::Inline(bytes) | Self::Shared(bytes) => bytes.len(),
+            _ => 0,
+        };
+        bytes + 64
+    }
 }
 
 /// Content that many engines take, by its hash.
@@ -104,11 +118,13 @@ pub enum ToNode {
     LineOver {
         line: LineId,
     },
+    World(WorldWord),
     /// Of a connection to a store.
     Tunnel(LineId, Word),
-    /// For later frames.
+    /// For later frames. `digest`: of the bytes.
     Object {
         content: Content,
+        digest: u128,
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
@@ -118,11 +134,17 @@ pub enum ToNode {
     },
     /// A shared object that artifacts link to.
     Library {
+        digest: u128,
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// The session has taken so much of what the engine has printed.
     Taken {
+        engine: EngineId,
+        bytes: u64,
+    },
+    /// The hub has taken so much of what the engine has said.
+    Heard {
         engine: EngineId,
         bytes: u64,
     },
@@ -144,6 +166,36 @@ pub enum ToNode {
 /// A connection that an engine has opened, as its node numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LineId(pub u64);
+
+/// Of the world of the pool, by how many there were before.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorldWord {
+    pub number: u32,
+    pub told: WorldTold,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum WorldTold {
+    /// From the session, first: there is one.
+    Open(OpenWorld),
+    /// From the session: what the hub has written.
+    Hub(HubWords),
+    /// From a node, and from there to the others.
+    News(News),
+    /// From a node, with the next number that it has for a communicator.
+    Notes(Vec<Notes>, u64),
+}
+
+/// See [`crate::wire::world`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenWorld {
+    pub size: u32,
+    /// Ranks of the node.
+    pub here: Vec<u32>,
+    pub contexts: u64,
+    pub context_step: u64,
+    pub words: HubWords,
+}
 
 /// From a node to the session.
 #[derive(Debug, Serialize, Deserialize)]
@@ -174,6 +226,11 @@ pub enum FromNode {
         address: String,
     },
     Tunnel(LineId, Word),
+    World(WorldWord),
+    /// It does not have this that it was given; `None`: a library.
+    Lacks {
+        content: Option<Content>,
+    },
     /// In the frame's place: a connection for a service of the hub.
     Connect {
         engine: EngineId,

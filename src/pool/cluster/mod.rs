@@ -5,6 +5,7 @@
 
 mod carry;
 mod certificate;
+mod credit;
 mod joins;
 mod launch;
 mod libraries;
@@ -132,6 +133,11 @@ impl Cluster {
         self.files.write(&self.server, path)
     }
 
+    /// Tells nodes that the hub has written into the pool's world.
+    pub(super) fn world_bell(&self) -> WorldBell {
+        WorldBell(self.commands.clone())
+    }
+
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
         let number = self.nodes.expect(host);
@@ -244,6 +250,16 @@ impl Drop for Cluster {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// See [`Cluster::world_bell`].
+pub(super) struct WorldBell(UnboundedSender<Command>);
+
+impl WorldBell {
+    pub fn ring(&self) {
+        // Of a cluster that has ended too.
+        let _ = self.0.send(Command::WorldChanged);
     }
 }
 

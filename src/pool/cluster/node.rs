@@ -3,6 +3,8 @@
 
 mod doors;
 mod engine;
+mod objects;
+mod world;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +22,7 @@ use tokio::time::Instant;
 
 use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::tunnel::Tunnels;
@@ -32,6 +34,8 @@ use crate::pool::process::Environment;
 use crate::wire::{FromEngine, Payload, ToEngine, VERSION};
 use doors::Doors;
 use engine::Here;
+use objects::Objects;
+use world::World;
 
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
@@ -83,6 +87,7 @@ pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
     if join.version != VERSION {
         return Err(NodeError::Version(join.version));
     }
+    crate::engine::open_many_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -145,11 +150,12 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         )),
         engines: RefCell::default(),
         objects: RefCell::default(),
-        libraries: RefCell::default(),
         lines: RefCell::default(),
         next_line: Cell::new(0),
         tunnels: Tunnels::default(),
         doors: Doors::default(),
+        world: RefCell::default(),
+        ahead: Cell::default(),
         over: Notify::new(),
         refused: RefCell::default(),
     });
@@ -181,6 +187,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
             beat = beats.next() => if let Some(beat) = beat {
                 heard = Instant::now();
                 if let Ok(Beat { sent }) = postcard::from_bytes(&beat.payload)
+                    && let () = node.compare_clocks(sent)
                     && let Ok(pulse) = postcard::to_stdvec(&node.pulse(sent))
                 {
                     let to = subject(&format!("pulse.{number}"));
@@ -257,14 +264,15 @@ struct Node {
     post: Rc<Post>,
     engines: RefCell<BTreeMap<EngineId, Rc<Here>>>,
     /// What engines take from the session, once for all of them.
-    objects: RefCell<HashMap<Content, Payload>>,
-    /// What artifacts link to.
-    libraries: RefCell<Vec<Payload>>,
+    objects: RefCell<Objects>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     next_line: Cell<u64>,
     /// Connections to stores.
     tunnels: Tunnels,
     doors: Doors,
+    world: RefCell<Option<Rc<World>>>,
+    /// How far this host's clock is ahead of the session's, nanoseconds.
+    ahead: Cell<Option<i64>>,
     /// The session has said so.
     over: Notify,
     refused: RefCell<Option<NodeFault>>,
@@ -309,29 +317,34 @@ impl Node {
                     line.hang_up();
                 }
             }
+            ToNode::World(word) => {
+                // The session is one of this program.
+                let _ = Self::world_told(node, word);
+            }
             ToNode::Tunnel(line, word) => node.tunnels.hear(line, word),
-            ToNode::Object { content, bytes } => {
-                let made = match content {
-                    Content::Artifact(_) => carry::in_memory(&bytes),
-                    Content::Capture(_) => Payload::of(bytes),
-                };
-                // An engine that lacks it says so.
-                if let Ok(payload) = made {
-                    node.objects.borrow_mut().insert(content, payload);
+            ToNode::Object {
+                content,
+                digest,
+                bytes,
+            } => {
+                let put = node.objects.borrow_mut().put(content, digest, bytes);
+                if put.is_err() {
+                    let content = Some(content);
+                    node.post.send(&FromNode::Lacks { content });
                 }
             }
-            ToNode::Forget { content } => {
-                node.objects.borrow_mut().remove(&content);
-            }
-            ToNode::Library { bytes } => {
-                if let Ok(library) = carry::in_memory(&bytes) {
-                    for engine in node.engines.borrow().values() {
-                        engine.send(&ToEngine::Library, &library);
-                    }
-                    node.libraries.borrow_mut().push(library);
+            ToNode::Forget { content } => node.objects.borrow_mut().forget(content),
+            ToNode::Library { digest, bytes } => {
+                let library = node.objects.borrow_mut().put_library(digest, &bytes);
+                let Ok(library) = library else {
+                    return node.post.send(&FromNode::Lacks { content: None });
+                };
+                for engine in node.engines.borrow().values() {
+                    engine.send(&ToEngine::Library, &library);
                 }
             }
             ToNode::Taken { engine, bytes } => node.with(engine, |it| it.taken(bytes)),
+            ToNode::Heard { engine, bytes } => node.with(engine, |it| it.frames.give(bytes)),
             ToNode::StopJob { engine, job } => node.with(engine, |it| it.stop_job(job)),
             ToNode::EndWaits { engine } => node.with(engine, Here::end_waits),
             ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
@@ -353,21 +366,47 @@ impl Node {
         {
             *value = Self::variable(node, name, value);
         }
-        let payload = match carried {
-            Carried::Object(content) => {
-                let known = node.objects.borrow().get(&content).cloned();
-                known.unwrap_or_default()
-            }
-            // Without memory for it the engine is told nothing, and its cell goes on without.
-            carried => carry::payload(carried).unwrap_or_default(),
+        let payload = match Self::payload(node, &mut message, carried) {
+            Ok(payload) => payload,
+            Err(why) => return node.with(engine, |it| it.fail(why)),
         };
         node.with(engine, |it| it.send(&message, &payload));
+    }
+
+    /// What a frame carries. An error: the engine cannot go on without it.
+    fn payload(
+        node: &Rc<Self>,
+        message: &mut ToEngine,
+        carried: Carried,
+    ) -> Result<Payload, String> {
+        match (carried, message) {
+            (Carried::Object(content), ToEngine::Artifact { why, .. }) => {
+                let found = node.objects.borrow().get(content);
+                // The engine tells it in its cell.
+                Ok(found.unwrap_or_else(|lacking| {
+                    *why = lacking;
+                    Payload::None
+                }))
+            }
+            (Carried::Object(content), _) => {
+                let found = node.objects.borrow().get(content);
+                found.map_err(|lacking| format!("what a map captures is not there: {lacking}"))
+            }
+            (Carried::World(number), ToEngine::World { why, .. }) => {
+                Ok(node.world_file(number).unwrap_or_else(|| {
+                    *why = NodeFault::NoMemory.to_string();
+                    Payload::None
+                }))
+            }
+            (carried, _) => carry::payload(carried)
+                .map_err(|error| format!("its host has no memory for what it was sent: {error}")),
+        }
     }
 
     fn start(node: &Rc<Self>, engine: EngineId, launch: &Launch, environment: &Environment) {
         match Here::start(engine, launch, environment, node) {
             Ok(here) => {
-                for library in &*node.libraries.borrow() {
+                for library in node.objects.borrow().libraries() {
                     here.send(&ToEngine::Library, library);
                 }
                 let pid = here.pid();
@@ -386,8 +425,10 @@ impl Node {
 
     /// Sends on what an engine says.
     fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
+        node.tell_of_world();
         if !matches!(message, FromEngine::Connect { .. }) {
             let carried = carry::carried(&payload);
+            node.with(engine, |it| it.frames.spend(carried.weight()));
             return node.post.send(&FromNode::Frame {
                 engine,
                 message,

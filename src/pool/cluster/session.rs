@@ -1,10 +1,12 @@
 //! The session's end of a cluster, a thread of its own: it carries what the hub and the engines of the nodes say to each
 //! other, and knows which nodes there are and whether they live.
 
+mod held;
 mod stores;
+mod worlds;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::outcome::{DeathCause, NodeFault};
 use crate::wire::{Channel, FromEngine, VERSION, monotonic};
 use stores::Named;
 pub use stores::is_of_host;
+use worlds::Worlds;
 
 /// How often nodes are told that the session lives.
 const BEAT: Duration = Duration::from_millis(500);
@@ -44,6 +47,8 @@ pub enum Command {
     Tell(NodeId, ToNode),
     /// What has started the node has ended, and why.
     Gone(NodeId, NodeFault),
+    /// The hub has written into the pool's world.
+    WorldChanged,
     Quit,
 }
 
@@ -97,8 +102,11 @@ pub struct Peer {
     tunnels: Tunnels,
     /// The stores that it may reach.
     pub stores: Rc<Named>,
+    pub worlds: Rc<Worlds>,
     /// What the node has, and the engines that have been given it.
     has: RefCell<HashMap<Content, BTreeSet<EngineId>>>,
+    /// Artifacts that it has, in the order in which they were sent.
+    artifacts: RefCell<VecDeque<Content>>,
     /// Beats since something was heard of it.
     unanswered: std::cell::Cell<u32>,
     serves: RefCell<Option<AbortHandle>>,
@@ -106,17 +114,29 @@ pub struct Peer {
 
 impl Peer {
     /// Sees to it that the node has this content before it is named to the engine.
-    pub fn give(&self, content: Content, engine: EngineId, bytes: impl FnOnce() -> Vec<u8>) {
+    pub fn give(
+        &self,
+        content: Content,
+        engine: EngineId,
+        bytes: impl FnOnce() -> std::io::Result<Vec<u8>>,
+    ) -> std::io::Result<()> {
         let is_new = !self.has.borrow().contains_key(&content);
         if is_new {
-            let bytes = bytes();
-            self.post.send(&ToNode::Object { content, bytes });
+            let bytes = bytes()?;
+            let digest = xxhash_rust::xxh3::xxh3_128(&bytes);
+            self.post.send(&ToNode::Object {
+                content,
+                digest,
+                bytes,
+            });
+            self.keep_few(content);
         }
         self.has
             .borrow_mut()
             .entry(content)
             .or_default()
             .insert(engine);
+        Ok(())
     }
 
     /// The engine does not need it any more.
@@ -151,6 +171,7 @@ struct Side {
     nodes: Arc<Nodes>,
     peers: RefCell<BTreeMap<String, Rc<Peer>>>,
     stores: Rc<Named>,
+    worlds: Rc<Worlds>,
 }
 
 type Words = async_nats::Subscriber;
@@ -178,6 +199,7 @@ impl Side {
             nodes,
             peers: RefCell::default(),
             stores: Rc::default(),
+            worlds: Rc::default(),
         });
         Ok((side, words, pulses))
     }
@@ -370,7 +392,9 @@ impl Side {
             lines: RefCell::default(),
             tunnels: Tunnels::default(),
             stores: self.stores.clone(),
+            worlds: self.worlds.clone(),
             has: RefCell::default(),
+            artifacts: RefCell::default(),
             unanswered: std::cell::Cell::new(0),
             serves: RefCell::default(),
         });
@@ -434,6 +458,12 @@ impl Side {
             }
             FromNode::Store { line, address } => {
                 stores::connect(peer, &peer.stores, line, &address);
+            }
+            FromNode::Lacks { content } => peer.lacks(content),
+            FromNode::World(word) => {
+                if self.worlds.hear(peer, word).is_err() {
+                    self.give_up(peer, &NodeFault::Garbage);
+                }
             }
             FromNode::Tunnel(line, word) => peer.tunnels.hear(line, word),
             FromNode::Printed {
@@ -501,6 +531,7 @@ impl Side {
                 Some(peer) => self.give_up(&peer, &why),
                 None => drop(self.nodes.gone(node, why)),
             },
+            Command::WorldChanged => self.worlds.look(),
             Command::Quit => {}
         }
     }
@@ -531,6 +562,7 @@ impl Side {
             Err(error) => return gone(NodeFault::Says(error.to_string())),
         };
         peer.engines.borrow_mut().insert(engine, proxy.clone());
+        self.worlds.sits(rank.0, &peer);
         for (name, value) in &environment {
             self.stores.note(name, value.as_deref());
         }
