@@ -136,6 +136,9 @@ pub enum ToNode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LineId(pub u64);
 
+/// What a node that was given up hears in place of a part of a message: how far it has come with those does not matter.
+pub const GIVEN_UP: &[u8] = b"given up";
+
 /// From a node to the session.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromNode {
