@@ -168,7 +168,7 @@ impl Hosts {
 
     /// Puts a bad cable between the session and a host.
     pub fn bad_cable(&self, host: usize, faults: &Faults) -> Cable {
-        let there = format!("198.{}.{}.2", 17 + host, self.number());
+        let there = format!("198.18.{}.{}", self.number(), 8 * host - 6);
         let mut child = Command::new("python3")
             .arg(CABLE)
             .args([

@@ -159,6 +159,13 @@ impl Trial {
             .to_owned()
     }
 
+    /// Waits until a host is known to be gone.
+    #[track_caller]
+    pub fn loses(&mut self, host: usize) {
+        let is_gone = || self.node(host).contains("gone").then_some(());
+        until(is_gone, "word of its end");
+    }
+
     /// Another cluster in the place of this one.
     #[track_caller]
     pub fn anew(&mut self) {
@@ -245,18 +252,23 @@ pub fn nothing_is_left(hosts: &Hosts, server: &std::path::Path, below: &[i32]) {
 }
 
 /// A small disk; it is there until this is dropped.
-pub struct Disk(pub PathBuf);
+pub struct Disk(
+    pub PathBuf,
+    #[allow(unused, reason = "it holds the disk")] tempfile::TempDir,
+);
 
 impl Disk {
     pub fn mount() -> Self {
-        let at = std::env::temp_dir().join(format!("regatta-disk-{}", std::process::id()));
-        std::fs::create_dir_all(&at).expect("a folder");
+        // As long a name as other sessions' folders have: compilers have built everything for those.
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = folder.path().join("tmp");
+        std::fs::create_dir(&at).expect("a folder");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=64m", "none"])
             .arg(&at)
             .status();
         assert!(mounted.expect("mount").success(), "root is needed");
-        Self(at)
+        Self(at, folder)
     }
 
     /// Until nothing goes there any more.
@@ -273,6 +285,5 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
     }
 }

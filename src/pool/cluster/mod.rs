@@ -339,13 +339,13 @@ impl Link for Remote {
         self.seat.cause()
     }
 
-    fn bury(&mut self, patience: Duration) -> DeathCause {
-        if let Some(cause) = self.seat.wait(patience) {
-            return cause;
-        }
-        self.signal(Signal::SIGKILL);
-        self.seat.ended(DeathCause::Unknown);
-        self.seat.cause().unwrap_or(DeathCause::Unknown)
+    /// It does not wait: the end of an engine is known before its connection ends, and whoever ends it by himself needs no word
+    /// of that from another host.
+    fn bury(&mut self, _: Duration) -> DeathCause {
+        self.seat.cause().unwrap_or_else(|| {
+            self.signal(Signal::SIGKILL);
+            DeathCause::Unknown
+        })
     }
 
     fn pid(&self) -> u32 {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Carried, FromNode, GIVEN_UP, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::tunnel::Tunnels;
@@ -64,6 +64,8 @@ pub enum NodeError {
     Refused(NodeFault),
     #[error("nothing was heard of the session for {} s", ALONE.as_secs())]
     Alone,
+    #[error("the session has given this node up; it goes on without it")]
+    GivenUp,
     #[error("{0}")]
     Garbage(#[from] Garbage),
     #[error(transparent)]
@@ -174,6 +176,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     let ended = loop {
         tokio::select! {
             word = words.next() => match word {
+                Some(word) if *word.payload == *GIVEN_UP => break Err(NodeError::GivenUp),
                 Some(word) => {
                     heard = Instant::now();
                     match node.post.take(&word.payload) {

@@ -311,7 +311,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Whoever waits for its end waits no longer.
+        // Whoever looks for its end finds it.
         self.seat.ended(DeathCause::Unknown);
     }
 }

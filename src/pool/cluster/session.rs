@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::libraries::Known;
 use super::line::Line;
-use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Content, FromNode, GIVEN_UP, Join, LineId, Pulse, ToNode};
 use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
 use super::post::{self, Post};
@@ -310,9 +310,13 @@ impl Side {
 
     /// The node is not one any more. Should it live, it is told so when it speaks.
     fn give_up(&self, peer: &Rc<Peer>, why: &NodeFault) {
-        self.peers
-            .borrow_mut()
-            .retain(|_, other| other.id != peer.id);
+        self.peers.borrow_mut().retain(|number, other| {
+            let is_other = other.id != peer.id;
+            if !is_other {
+                self.dismiss(number);
+            }
+            is_other
+        });
         let host = self.nodes.gone(peer.id, why.clone());
         let engines = std::mem::take(&mut *peer.engines.borrow_mut());
         for proxy in engines.values() {
@@ -323,21 +327,31 @@ impl Side {
             line.hang_up();
         }
         peer.tunnels.hang_up();
-        peer.post.send(&ToNode::Bye);
-        let peer = peer.clone();
+        peer.post.close();
+        if let Some(serves) = peer.serves.take() {
+            serves.abort();
+        }
+    }
+
+    /// Tells a node that it was given up, as often as it speaks: it lives, and the word may be lost.
+    fn dismiss(&self, number: &str) {
+        let to = format!("{}.to.{number}", self.cluster);
+        let client = self.client.clone();
         spawn_local(async move {
-            // For the word to go.
-            tokio::time::sleep(BEAT).await;
-            peer.post.close();
-            if let Some(serves) = peer.serves.take() {
-                serves.abort();
-            }
+            let _ = client.publish(to, GIVEN_UP.into()).await;
         });
     }
 
     fn feels(&self, pulse: &Message) {
-        let peer = self.peers.borrow().get(self.number_of(pulse)).cloned();
-        let (Some(peer), Ok(pulse)) = (peer, postcard::from_bytes::<Pulse>(&pulse.payload)) else {
+        let number = self.number_of(pulse);
+        let peer = self.peers.borrow().get(number).cloned();
+        let Some(peer) = peer else {
+            if self.nodes.was(number) {
+                self.dismiss(number);
+            }
+            return;
+        };
+        let Ok(pulse) = postcard::from_bytes::<Pulse>(&pulse.payload) else {
             return;
         };
         peer.unanswered.set(0);
@@ -358,12 +372,7 @@ impl Side {
         let known = self.peers.borrow().get(number).cloned();
         let peer = match known {
             Some(peer) => peer,
-            None if self.nodes.was(number) => {
-                // Given up, and it lives.
-                let to = format!("{}.to.{number}", self.cluster);
-                let post = Post::new(self.client.clone(), to);
-                return self.say_bye(post);
-            }
+            None if self.nodes.was(number) => return self.dismiss(number),
             None => self.meet(number.to_owned()),
         };
         peer.unanswered.set(0);
@@ -372,13 +381,6 @@ impl Side {
             Ok(None) => {}
             Err(Garbage) => self.give_up(&peer, &NodeFault::Garbage),
         }
-    }
-
-    fn say_bye(&self, post: Post) {
-        post.send(&ToNode::Bye);
-        spawn_local(async move {
-            let _ = tokio::time::timeout(BEAT, post.serve()).await;
-        });
     }
 
     /// Somebody new speaks.
