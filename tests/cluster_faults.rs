@@ -292,27 +292,30 @@ fn bad_cables_only_take_time() {
     }
     drop(cables);
 
-    // What is only slow is not sent again and again.
-    let faults = Faults {
-        delay_ms: 300,
-        lost: 0.0,
-        repeated: 0.0,
-        late: 0.0,
-        bytes_per_second: 200_000.0,
-        seed: 0,
-    };
-    let cable = trial.hosts.bad_cable(2, &faults);
-    // 800 kB to each of two engines there.
-    lacks(
+    // What is only slow is not sent again and again. It needs a machine that has time for it: a node is silent at last when
+    // packets come too late.
+    for _ in 0..dose::of(0, 1) {
+        let faults = Faults {
+            delay_ms: 300,
+            lost: 0.0,
+            repeated: 0.0,
+            late: 0.0,
+            bytes_per_second: 200_000.0,
+            seed: 0,
+        };
+        let cable = trial.hosts.bad_cable(2, &faults);
+        // 800 kB to each of two engines there.
+        lacks(
         &trial.cell("let more: Vec<u64> = (0..100_000).map(|x: u64| x.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();\n%push more"),
         &["error"],
     );
-    contains(&trial.cell("%px more.len()"), &["│    0-3 │ 100000 │"]);
-    trial.begin(Work::Map);
-    trial.ends(Work::Map, true);
-    let bytes = cable.unplug();
-    dose::told(&format!("{bytes} bytes"));
-    assert!(bytes < 2_500_000, "{bytes} bytes for 1.6 MB");
+        contains(&trial.cell("%px more.len()"), &["│    0-3 │ 100000 │"]);
+        trial.begin(Work::Map);
+        trial.ends(Work::Map, true);
+        let bytes = cable.unplug();
+        dose::told(&format!("{bytes} bytes"));
+        assert!(bytes < 2_500_000, "{bytes} bytes for 1.6 MB");
+    }
     trial.goes_on();
     assert_eq!(trial.hosts.engines().len(), 4);
     trial.end();
@@ -435,6 +438,8 @@ fn a_storm_of_troubles_is_survived() {
         if matches!(trouble, Trouble::Node | Trouble::Still | Trouble::Long(_)) {
             trial.loses(host);
         }
+        // Of what was killed last it may hear only now.
+        trial.settles();
         stopped.iter().for_each(|pid| send(*pid, Signal::SIGCONT));
         trial.goes_on();
         if let Trouble::Long(cut) = trouble {

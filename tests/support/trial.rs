@@ -149,6 +149,18 @@ impl Trial {
         );
     }
 
+    /// All engines answer, after cells that name those that do not.
+    #[track_caller]
+    pub fn settles(&mut self) {
+        for _ in 0..3 {
+            let all = self.cell("%px engine::size()");
+            if all.contains("│    0-3 │      4 │") {
+                return;
+            }
+            assert!(all.contains("died") || all.contains("dead"), "{all}");
+        }
+    }
+
     /// What `%nodes` says of a host.
     pub fn node(&mut self, host: usize) -> String {
         let nodes = self.cell("%nodes");
