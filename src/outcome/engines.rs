@@ -66,6 +66,8 @@ pub enum NodeFault {
     NoWayBack,
     /// The server does not answer.
     NoServer,
+    /// The user has taken it out of the cluster.
+    Removed,
     /// None is left.
     NoneLeft,
     /// Its engines cannot speak with others.
@@ -91,6 +93,26 @@ pub enum ServerFault {
     NoAddress,
     /// There is no certificate for it.
     NoCertificate { says: String },
+    /// It is no URL of a NATS server.
+    NoUrl { url: String },
+    /// The file of a user's key cannot be read.
+    NoCredentials { file: String, says: String },
+    /// Nobody answers there.
+    Unreached { url: String, says: String },
+    /// It does not know the user, or wants one.
+    NotLetIn { url: String },
+    /// It takes messages of so many bytes only.
+    SmallMessages {
+        url: String,
+        most: usize,
+        needs: usize,
+    },
+    /// The user may not say or hear this there.
+    NotAllowedThere {
+        url: String,
+        subject: String,
+        says: String,
+    },
 }
 
 /// Why engines that MPI has started cannot be used.

@@ -60,6 +60,7 @@ impl fmt::Display for NodeFault {
             Self::Says(words) => f.write_str(words),
             Self::NoWayBack => f.write_str("ssh has made no way back from it"),
             Self::NoServer => f.write_str("the server does not answer"),
+            Self::Removed => f.write_str("it was removed"),
             Self::NoneLeft => f.write_str("no node of the cluster is left"),
             Self::NoMessages => {
                 f.write_str("the engines of a cluster do not speak with each other")
@@ -85,6 +86,19 @@ impl fmt::Display for ServerFault {
             Self::UnknownHost { host, says } => write!(f, "`{host}` is no host: {says}"),
             Self::NoAddress => f.write_str("by which address others reach this host is not known"),
             Self::NoCertificate { says } => write!(f, "no certificate can be made: {says}"),
+            Self::NoUrl { url } => write!(f, "`{url}` is no URL of a NATS server"),
+            Self::NoCredentials { file, says } => write!(f, "{file} cannot be read: {says}"),
+            Self::Unreached { url, says } => write!(f, "{url} cannot be reached: {says}"),
+            Self::NotLetIn { url } => {
+                write!(f, "{url} does not let this user in, or wants one")
+            }
+            Self::SmallMessages { url, most, needs } => write!(
+                f,
+                "{url} takes messages of at most {most} bytes, and a cluster sends some of {needs}"
+            ),
+            Self::NotAllowedThere { url, subject, says } => {
+                write!(f, "{url} does not allow this user to use {subject}: {says}")
+            }
         }
     }
 }
@@ -104,7 +118,25 @@ impl ServerFault {
             }
             Self::NotAllowed { .. } => "ports from 1024 on are for everybody".to_owned(),
             Self::NoAddress => "name it: `--listen ADDRESS`".to_owned(),
-            Self::NotStarted { .. } | Self::NoCertificate { .. } => return None,
+            Self::NoUrl { .. } => {
+                "`--url nats://USER:PASSWORD@HOST:4222`, or `tls://…`".to_owned()
+            }
+            Self::NotLetIn { .. } => {
+                "`--url nats://USER:PASSWORD@HOST`, or `--creds FILE` with a user's key".to_owned()
+            }
+            Self::SmallMessages { needs, .. } => {
+                format!("`max_payload: {needs}` or more in its configuration")
+            }
+            Self::NotAllowedThere { .. } => {
+                "it has to allow `*.to.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to"
+                    .to_owned()
+            }
+            Self::Unreached { .. } => {
+                "without `--url` the session starts a server of its own".to_owned()
+            }
+            Self::NotStarted { .. } | Self::NoCertificate { .. } | Self::NoCredentials { .. } => {
+                return None;
+            }
         })
     }
 }

@@ -20,6 +20,9 @@ pub struct Join {
     /// Of the server, in PEM: no other one is spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// A user's key, as NATS' own tools write it, in the place of user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
     pub user: String,
     pub password: String,
     /// The number of the node, when the session has started it.

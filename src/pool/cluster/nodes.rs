@@ -207,6 +207,13 @@ impl Nodes {
         Some(NodeId(found))
     }
 
+    /// Engines have other ranks now, or none.
+    pub fn renumber(&self, now: impl Fn(Rank) -> Option<Rank>) {
+        for status in &mut self.table().nodes {
+            status.ranks = status.ranks.iter().filter_map(|rank| now(*rank)).collect();
+        }
+    }
+
     /// Engines of these ranks are not there any more.
     pub fn without(&self, is_gone: impl Fn(Rank) -> bool) {
         for status in &mut self.table().nodes {

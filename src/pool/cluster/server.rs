@@ -79,6 +79,7 @@ impl Private {
                 Some(_) => format!("tls://{place}"),
             },
             certificate,
+            credentials: None,
             user: users.session().name.clone(),
             password: users.session().password.clone(),
             node: None,
