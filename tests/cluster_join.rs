@@ -184,6 +184,21 @@ fn nodes_join_by_a_file() {
     // What was there goes on.
     contains(&session.cell("%px engine::rank() * 10"), &["0", "10", "20"]);
 
+    // Code for this very processor runs on nodes that are as good.
+    let feature = match std::env::consts::ARCH {
+        "aarch64" => "lse",
+        _ => "sse4.2",
+    };
+    let asks = format!("%px cfg!(target_feature = {feature:?})");
+    contains(&session.cell(&asks), &["false"]);
+    contains(
+        &session.cell("%opt --cpu native"),
+        &["for this host's processor"],
+    );
+    contains(&session.cell(&asks), &["true"]);
+    lacks(&session.cell("%opt --cpu generic"), &["processor"]);
+    contains(&session.cell(&asks), &["false"]);
+
     // With the cluster all of it ends.
     fs::write(&none, join.to_string()).unwrap();
     contains(&session.cell("%pool stop"), &["stopped c0"]);

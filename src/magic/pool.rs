@@ -100,6 +100,10 @@ struct Start {
     /// the key of a user of that server, as NATS' own tools write it
     #[arg(long, value_name = "FILE", requires = "url")]
     creds: Option<PathBuf>,
+    /// has Slurm start a node on each host of a job, with an engine per task: `-N 4 -n 64 -p short`; inside an allocation
+    /// on its hosts
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    slurm: Option<String>,
     /// what to call it: p0, p1, … without it
     #[arg(long)]
     name: Option<String>,
@@ -221,12 +225,8 @@ impl Start {
                 Starter::Cluster(cluster)
             }
             (_, Some(_)) => return Err(Report::usage(MpiCause::LauncherWithoutMpi).into()),
-            (_, None) if !self.ssh.is_empty() || self.listen.is_some() => {
-                let option = if self.ssh.is_empty() {
-                    "--listen"
-                } else {
-                    "--ssh"
-                };
+            (_, None) if self.of_cluster().is_some() => {
+                let option = self.of_cluster().unwrap_or_default();
                 return Err(Report::usage(format!(
                     "`{option}` is for clusters: `%pool start cluster {option} …`",
                 ))

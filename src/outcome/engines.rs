@@ -54,6 +54,8 @@ pub enum NodeFault {
     Version { says: u32, ours: u32 },
     /// It is of another kind of processor.
     Architecture { its: String, ours: String },
+    /// Its processor lacks what cells are compiled for.
+    Processor { lacks: Vec<String> },
     /// Its C library is older than what cells are linked with.
     Libc { its: String, ours: String },
     /// It sends what is no message.
@@ -72,6 +74,24 @@ pub enum NodeFault {
     NoneLeft,
     /// Its engines cannot speak with others.
     NoMessages,
+}
+
+/// How what Slurm was asked to start stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlurmState {
+    /// It has not answered yet, or the session is in an allocation and need not wait for one.
+    Asked,
+    Pending {
+        job: String,
+        reason: String,
+    },
+    Running {
+        job: String,
+    },
+    /// It has ended, and this is what it, or Slurm, has said.
+    Over {
+        says: String,
+    },
 }
 
 /// Why a cluster has no server.

@@ -8,7 +8,7 @@ use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork, MpiFault,
-    NodeFault, ServerFault,
+    NodeFault, ServerFault, SlurmState,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -51,6 +51,11 @@ impl fmt::Display for NodeFault {
             Self::Architecture { its, ours } => {
                 write!(f, "it is {its}, and cells are compiled for {ours}")
             }
+            Self::Processor { lacks } => write!(
+                f,
+                "its processor lacks {}, and cells are compiled for this host's (`%opt --cpu generic` compiles for all)",
+                lacks.join(", ")
+            ),
             Self::Libc { its, ours } => write!(
                 f,
                 "its C library is glibc {its}, and cells are linked with {ours} here"
@@ -65,6 +70,23 @@ impl fmt::Display for NodeFault {
             Self::NoMessages => {
                 f.write_str("the engines of a cluster do not speak with each other")
             }
+        }
+    }
+}
+
+impl fmt::Display for SlurmState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("Slurm is asked"),
+            Self::Pending { job, reason } if reason.is_empty() || reason == "None" => {
+                write!(f, "Slurm's job {job} is pending")
+            }
+            Self::Pending { job, reason } => write!(f, "Slurm's job {job} is pending: {reason}"),
+            Self::Running { job } => write!(f, "Slurm's job {job} runs; its nodes come"),
+            Self::Over { says } if says.is_empty() => {
+                f.write_str("what Slurm started has ended before its nodes came")
+            }
+            Self::Over { says } => write!(f, "Slurm started no nodes: {says}"),
         }
     }
 }

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::crew::{Awaited, Crew};
 use super::{Failed, Pool, Session, explain};
+use crate::compiler::Setting;
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{Doing, ErrorKind, Event, Report, ServerFault, Sink};
-use crate::pool::cluster::{Cluster, NodeId, NodeState, NodeStatus, Way, Which};
+use crate::outcome::{Doing, ErrorKind, Event, NodeFault, Report, ServerFault, Sink, SlurmState};
+use crate::pool::cluster::{
+    Asked, Cluster, NodeId, NodeState, NodeStatus, Way, Which, slurm_address,
+};
 
 /// What a cluster is made of.
 #[derive(Debug)]
@@ -17,9 +20,11 @@ pub struct ClusterRequest {
     /// Hosts, with the engines that each may run; as many as it has cores without it.
     pub nodes: Vec<(String, Way, Option<u32>)>,
     /// How many of them have to come.
-    pub need: usize,
+    pub need: Option<usize>,
     /// Its server.
     pub server: Which,
+    /// What Slurm is asked to start.
+    pub slurm: Option<Asked>,
 }
 
 impl Session {
@@ -33,11 +38,21 @@ impl Session {
         let waker = self.waker();
         let (opened, answer) = channel();
         std::thread::spawn({
-            let (waker, server) = (waker.clone(), request.server.clone());
+            let (waker, mut server) = (waker.clone(), request.server.clone());
+            let (path, of_slurm) = (path.clone(), request.slurm.is_some());
             move || {
                 // Who has gone takes no answer.
-                let cluster = Cluster::open(path.as_deref(), &server, waker.clone());
-                let _ = opened.send(cluster);
+                let path = path.as_deref();
+                if of_slurm && server == Which::Own {
+                    match slurm_address(path) {
+                        Some(listen) => server = Which::Listens(listen),
+                        None => {
+                            let _ = opened.send(Err(ServerFault::NoAddress));
+                            return waker.wake();
+                        }
+                    }
+                }
+                let _ = opened.send(Cluster::open(path, &server, waker.clone()));
                 waker.wake();
             }
         });
@@ -45,21 +60,34 @@ impl Session {
         for (host, way, slots) in &request.nodes {
             cluster.add(host, way, *slots);
         }
-        let by_hand = request.nodes.is_empty();
+        let native = self.settings().contains(&Setting::NativeCpu(true));
+        // Nobody is there yet who could not.
+        let _ = cluster.are_for_this_processor(native);
+        let by_hand = request.nodes.is_empty() && request.slurm.is_none();
+        let need = request.need.unwrap_or(request.nodes.len()).max(1);
         if by_hand {
             let way = cluster.way_in().map_err(|error| no_file(&error))?;
-            sink.send(Event::Text(how_to_join(&way, request.need)));
+            sink.send(Event::Text(how_to_join(&way, need)));
         }
         let cluster = Arc::new(cluster);
         let reaching = Reaching {
             cluster: cluster.clone(),
-            need: if by_hand { request.need } else { 0 },
+            need: match &request.slurm {
+                Some(_) => request.need,
+                None => Some(if by_hand { need } else { 0 }),
+            },
+            said: SlurmState::Asked,
         };
+        if let Some(asked) = &request.slurm {
+            cluster
+                .submit(asked, path.as_deref())
+                .map_err(|error| no_file(&error))?;
+        }
         self.until(reaching, sink)?;
         let (up, gone): (Vec<NodeStatus>, Vec<NodeStatus>) =
             { cluster.nodes().into_iter() }.partition(|node| node.state == NodeState::Up);
-        if up.len() < request.need.max(1) {
-            return Err(too_few(&gone, up.len(), request.need).into());
+        if up.len() < need {
+            return Err(too_few(&gone, up.len(), need).into());
         }
         let slots = |node: &NodeStatus| node.about.as_ref().map_or(0, |about| about.slots);
         let size = up.iter().map(slots).sum();
@@ -68,6 +96,22 @@ impl Session {
 }
 
 impl Session {
+    /// Compiles later cells for this host's processor, or for all of its architecture. Nodes that could not run them are named,
+    /// and nothing has changed.
+    pub fn choose_cpu(&mut self, native: bool) -> Result<(), Failed> {
+        let clusters = { self.pools().iter() }.filter_map(|pool| pool.starter.cluster());
+        for cluster in clusters {
+            cluster.are_for_this_processor(native).map_err(|unfit| {
+                let line = |(host, why): &(String, NodeFault)| format!("node {host}: {why}");
+                let lines: Vec<String> = unfit.iter().map(line).collect();
+                Report::new(ErrorKind::System, lines.join("\n"))
+                    .hint("`%pool remove HOST` takes a node out; cells are compiled as before")
+            })?;
+        }
+        self.configure(Setting::NativeCpu(native));
+        Ok(())
+    }
+
     /// Writes what nodes need to join the cluster in use by themselves; where.
     pub fn join_file(&self, path: Option<&Path>) -> Result<PathBuf, Failed> {
         let cluster = self.cluster_in_use()?;
@@ -89,7 +133,8 @@ impl Session {
             .collect();
         let reaching = Reaching {
             cluster: cluster.clone(),
-            need: 0,
+            need: Some(0),
+            said: SlurmState::Asked,
         };
         let reached = self.until(reaching, sink);
         let all = cluster.nodes();
@@ -252,17 +297,31 @@ impl Awaited for Opening {
 /// Until each node has come or is given up, and so many are there of those that nobody has started.
 struct Reaching {
     cluster: Arc<Cluster>,
-    need: usize,
+    /// As many as Slurm will start without it.
+    need: Option<usize>,
+    said: SlurmState,
 }
 
 impl Awaited for Reaching {
     type Outcome = ();
 
-    fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
+    fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
         self.cluster.look_for_late();
+        let mut need = self.need;
+        if let Some((state, nodes)) = self.cluster.submitted() {
+            if matches!(state, SlurmState::Over { .. }) {
+                return Err(Report::new(ErrorKind::System, state.to_string()).into());
+            }
+            if state != self.said {
+                sink.send(Event::Text(state.to_string()));
+                self.said = state;
+            }
+            need = need.or(nodes.map(|nodes| nodes as usize));
+        }
         let nodes = self.cluster.nodes();
         let of = |state| nodes.iter().filter(|node| node.state == state).count();
-        let are_there = of(NodeState::Starting) == 0 && of(NodeState::Up) >= self.need;
+        let are_there =
+            of(NodeState::Starting) == 0 && need.is_some_and(|need| of(NodeState::Up) >= need);
         Ok(are_there.then_some(()))
     }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Start, described, milliseconds};
 use crate::ids::PoolName;
 use crate::outcome::{Report, Sink};
-use crate::pool::cluster::{Cluster, Listen, NodeState, Way, Which};
+use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Way, Which};
 use crate::session::{ClusterRequest, Failed, Session};
 
 #[derive(Args)]
@@ -61,6 +61,18 @@ impl Remove {
 }
 
 impl Start {
+    /// An option that other pools have not.
+    pub(super) fn of_cluster(&self) -> Option<&'static str> {
+        let options = [
+            ("--ssh", !self.ssh.is_empty()),
+            ("--listen", self.listen.is_some()),
+            ("--url", self.url.is_some()),
+            ("--slurm", self.slurm.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(option, _)| option)
+    }
+
     /// The nodes that are asked for.
     pub(super) fn cluster(&self) -> Result<ClusterRequest, Report> {
         let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
@@ -88,13 +100,15 @@ impl Start {
             },
             (None, None) => Which::Own,
         };
-        if nodes.is_empty() && server == Which::Own {
+        let slurm = self.slurm.as_deref().map(words).transpose()?;
+        if nodes.is_empty() && server == Which::Own && slurm.is_none() {
             let hint = "`%pool start cluster --ssh node1:8,node2`, `--launcher 'COMMAND {command}'`, or `--listen ADDRESS` for \
                         nodes that are started by hand";
             return Err(Report::usage("a cluster needs hosts").hint(hint));
         }
         Ok(ClusterRequest {
-            need: self.need.unwrap_or(nodes.len()).max(1),
+            need: self.need,
+            slurm: slurm.map(Asked::parse),
             nodes,
             server,
         })

@@ -1,5 +1,6 @@
 //! What a session and the nodes of its cluster say to each other, in postcard.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct About {
     pub libc: String,
     /// `x86_64`
     pub architecture: String,
+    /// What its processor can beside what all of the architecture can: `avx2`
+    pub features: BTreeSet<String>,
 }
 
 /// The bytes behind a frame's header.

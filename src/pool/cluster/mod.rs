@@ -16,10 +16,12 @@ pub mod node;
 mod nodes;
 mod ordered;
 mod post;
+mod processor;
 mod proxy;
 mod seat;
 mod server;
 mod session;
+mod slurm;
 mod users;
 
 use std::fmt;
@@ -41,7 +43,7 @@ use super::link::Link;
 use super::process::Environment;
 use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, NodeFault, ServerFault, Stream};
+use crate::outcome::{DeathCause, NodeFault, ServerFault, SlurmState, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
 use backbone::Backbone;
 pub use backbone::Which;
@@ -55,6 +57,8 @@ pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
 use seat::Seat;
 use session::Command;
+use slurm::Slurm;
+pub use slurm::{Asked, address as slurm_address};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,6 +72,7 @@ pub struct Cluster {
     commands: UnboundedSender<Command>,
     reached: Mutex<Vec<(NodeId, Reached)>>,
     thread: Option<JoinHandle<()>>,
+    slurm: Mutex<Option<Slurm>>,
     files: JoinFiles,
     server: Backbone,
 }
@@ -115,9 +120,29 @@ impl Cluster {
             commands,
             reached: Mutex::default(),
             thread: Some(thread),
+            slurm: Mutex::default(),
             files: JoinFiles::default(),
             server,
         })
+    }
+
+    /// Has Slurm start nodes, by its programs on this `PATH`.
+    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
+        let write = |file: &Path| self.join_file(Some(file)).map(drop);
+        let slurm = Slurm::start(asked, path, write)?;
+        *self.slurm() = Some(slurm);
+        Ok(())
+    }
+
+    /// How what Slurm was asked for stands, and how many nodes it will be, when that is known.
+    pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
+        let mut slurm = self.slurm();
+        let slurm = slurm.as_mut()?;
+        Some((slurm.look(), slurm.nodes))
+    }
+
+    fn slurm(&self) -> std::sync::MutexGuard<'_, Option<Slurm>> {
+        self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
@@ -126,6 +151,11 @@ impl Cluster {
             Some(url) => Ok(url),
             None => Ok(self.join_file(None)?.display().to_string()),
         }
+    }
+
+    /// Whether cells are compiled for this host's processor from now on; an error names the nodes that could not run them.
+    pub fn are_for_this_processor(&self, native: bool) -> Result<(), Vec<(String, NodeFault)>> {
+        self.nodes.are_for_this_processor(native)
     }
 
     /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.

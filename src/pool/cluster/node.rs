@@ -254,6 +254,7 @@ fn about(join: &Join, slots: Option<u32>) -> About {
         memory: memory.totalram as u64 * u64::from(memory.mem_unit),
         libc: crate::engine::libc_version(),
         architecture: std::env::consts::ARCH.to_owned(),
+        features: super::processor::features(),
     }
 }
 
