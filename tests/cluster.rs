@@ -110,3 +110,97 @@ fn hosts_that_do_not_come_are_named() {
         &["engines of a host are a number"],
     );
 }
+
+#[test]
+fn hosts_come_and_go_while_maps_run() {
+    let hosts = Hosts::up("go");
+    let options = format!("--ssh-options '-F {}'", hosts.0.join("config").display());
+    let mut session = Session::start();
+    let add = format!("%pool add node2:2 {options}");
+    let start = format!("%pool start cluster --ssh node1:2 {options}");
+    contains(&session.cell(&start), &["2 cluster engines on node1"]);
+    session.cell("%px let mine = engine::rank() + 10;");
+
+    // Those that are there hold on to an item each: what is left is for those that come.
+    let flag = hosts.0.join("flag");
+    session.cell(&format!(
+        "fn held(x: u64) -> (u64, u32) {{
+            let short = std::time::Duration::from_millis(1);
+            while x < 2 && !std::path::Path::new({flag:?}).exists() {{ std::thread::sleep(short); }}
+            std::thread::sleep(short);
+            (x * x, engine::rank())
+        }}"
+    ));
+    session.cell("%map -a held over 0..200u64");
+    contains(
+        &session.cell(&add),
+        &["4 cluster engines on node1, node2", "2 engines more"],
+    );
+    std::fs::write(&flag, "").unwrap();
+    session.cell("let r = %result");
+    contains(
+        &session.cell(
+            "(r.iter().enumerate().all(|(at, (x, _))| *x == (at * at) as u64), r.len(), r.iter().any(|(_, rank)| *rank > 1))",
+        ),
+        &["(true, 200, true)"],
+    );
+
+    // The first host goes: its engines end what they are at, and the others have their ranks.
+    session.cell("%px -t 2: let mine = engine::rank() + 10;");
+    session.cell("%map -a held over 0..500u64");
+    contains(
+        &session.cell("%pool remove node1"),
+        &["2 cluster engines on node2", "node1 is gone with 2 engines"],
+    );
+    session.cell("let r = %result");
+    let all = "(r.iter().enumerate().all(|(at, (x, _))| *x == (at * at) as u64), r.len())";
+    contains(&session.cell(all), &["(true, 500)"]);
+    contains(
+        &session.cell("%px (engine::rank(), engine::size(), mine)"),
+        &["(0, 2, 12)", "(1, 2, 13)"],
+    );
+    until(
+        || hosts.processes(1, "__engine").is_empty().then_some(()),
+        "an engine is left",
+    );
+
+    // In and out under load.
+    let add = add.replace("node2", "node1");
+    let mut random = support::dose::random();
+    for round in 0..support::dose::of(4, 100) {
+        session.cell("%map -a held over 0..1000u64");
+        contains(&session.cell(&add), &["2 engines more"]);
+        std::thread::sleep(Duration::from_millis(random.u64(0..300)));
+        let now = if random.bool() { "--now" } else { "" };
+        contains(
+            &session.cell(&format!("%pool remove node1 {now}")),
+            &["2 cluster engines on node2"],
+        );
+        session.cell("let r = %result");
+        let said = session.cell(all);
+        assert!(said.contains("(true, 1000)"), "round {round}: {said}");
+    }
+
+    // What cannot be.
+    contains(
+        &session.cell("%pool remove node7"),
+        &["has no node node7", "its nodes are node2"],
+    );
+    contains(
+        &session.cell("%pool remove node2"),
+        &["has all engines", "%pool stop c0"],
+    );
+    contains(
+        &session.cell(&format!("%pool add nowhere {options}")),
+        &[
+            "node nowhere did not come",
+            "Could not resolve",
+            "as it was",
+        ],
+    );
+    contains(&session.cell("%pool add"), &["no node of c0 has room"]);
+    contains(
+        &session.cell("%px (engine::rank(), engine::size())"),
+        &["(0, 2)", "(1, 2)"],
+    );
+}

@@ -54,6 +54,8 @@ pub enum NodeFault {
     Version { says: u32, ours: u32 },
     /// It is of another kind of processor.
     Architecture { its: String, ours: String },
+    /// Its processor lacks what cells are compiled for.
+    Processor { lacks: Vec<String> },
     /// Its C library is older than what cells are linked with.
     Libc { its: String, ours: String },
     /// It sends what is no message.
@@ -66,10 +68,30 @@ pub enum NodeFault {
     NoWayBack,
     /// The server does not answer.
     NoServer,
+    /// The user has taken it out of the cluster.
+    Removed,
     /// None is left.
     NoneLeft,
     /// None for messages.
     NoMemory,
+}
+
+/// How what Slurm was asked to start stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlurmState {
+    /// It has not answered yet, or the session is in an allocation and need not wait for one.
+    Asked,
+    Pending {
+        job: String,
+        reason: String,
+    },
+    Running {
+        job: String,
+    },
+    /// It has ended, and this is what it, or Slurm, has said.
+    Over {
+        says: String,
+    },
 }
 
 /// Why a cluster has no server.
@@ -93,6 +115,26 @@ pub enum ServerFault {
     NoAddress,
     /// There is no certificate for it.
     NoCertificate { says: String },
+    /// It is no URL of a NATS server.
+    NoUrl { url: String },
+    /// The file of a user's key cannot be read.
+    NoCredentials { file: String, says: String },
+    /// Nobody answers there.
+    Unreached { url: String, says: String },
+    /// It does not know the user, or wants one.
+    NotLetIn { url: String },
+    /// It takes messages of so many bytes only.
+    SmallMessages {
+        url: String,
+        most: usize,
+        needs: usize,
+    },
+    /// The user may not say or hear this there.
+    NotAllowedThere {
+        url: String,
+        subject: String,
+        says: String,
+    },
 }
 
 /// Why engines that MPI has started cannot be used.

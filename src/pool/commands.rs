@@ -46,6 +46,12 @@ impl State {
             }
             Command::Forget(job) => self.forget_job(job),
             Command::Resized(engines, size) => self.resized(engines, size),
+            Command::Joined(pool, engines) => self.joined(&pool, &engines),
+            Command::Leave(engines) => self.leave(&engines),
+            Command::Free(engines, answer) => {
+                let _ = answer.send(self.are_free(&engines));
+            }
+            Command::Renumbered(engines) => self.renumber(&engines),
             Command::Environment(name, value) => {
                 self.launcher.set_environment(&name, value.as_deref());
                 self.tell_all(&ToEngine::Environment { name, value });

@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::geteuid;
 
+use super::backbone::Backbone;
 use super::message::Join;
-use super::server::{Private, write_private};
+use super::server::write_private;
 
 /// What a file may have at most, bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -22,12 +23,15 @@ pub struct JoinFiles {
 }
 
 impl JoinFiles {
-    pub fn write(&self, server: &Private, path: Option<&Path>) -> io::Result<PathBuf> {
+    pub fn write(&self, server: &Backbone, path: Option<&Path>) -> io::Result<PathBuf> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let number = written.len() as u32 + 1;
         let path = match path {
             Some(path) => std::path::absolute(path)?,
-            None => server.server.folder().join(format!("join-{number}")),
+            None => match server.folder() {
+                Some(folder) => folder.join(format!("join-{number}")),
+                None => return Err(io::Error::other("say where: `--join-file FILE`")),
+            },
         };
         let join = server.admit_file(number)?;
         // One of an earlier cluster may be there; what is another's stays.

@@ -27,11 +27,6 @@ pub enum Way {
     Launcher(Vec<String>),
 }
 
-/// Host and port of a URL.
-fn address(server: &str) -> &str {
-    server.split_once("://").map_or(server, |(_, rest)| rest)
-}
-
 /// How long a host may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -71,6 +66,7 @@ impl Drop for Reached {
 pub fn start(
     way: &Way,
     join: Join,
+    tunnel: Option<String>,
     tried: impl Fn(bool) + Send + 'static,
     ended: impl FnOnce(NodeFault) + Send + 'static,
 ) -> std::io::Result<Reached> {
@@ -90,11 +86,11 @@ pub fn start(
                 .args(["-o", "LogLevel=INFO"])
                 // The tunnel is this connection's own.
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
-                .arg("-R")
-                .arg(format!("127.0.0.1:0:{}", address(&join.server)))
-                .args(options)
-                .arg(to)
-                .arg(script(&hash, length));
+                .args(options);
+            if let Some(to) = &tunnel {
+                command.arg("-R").arg(format!("127.0.0.1:0:{to}"));
+            }
+            command.arg(to).arg(script(&hash, length));
             command
         }
         Way::Launcher(words) => {
@@ -130,7 +126,15 @@ pub fn start(
         std::thread::Builder::new()
             .name("node".to_owned())
             .spawn(move || {
-                ended(accompany(input, output, errors, join, is_ssh, &tried));
+                ended(accompany(
+                    input,
+                    output,
+                    errors,
+                    join,
+                    is_ssh,
+                    tunnel.is_some(),
+                    &tried,
+                ));
             })?;
     }
     Ok(Reached { child })
@@ -143,6 +147,7 @@ fn accompany(
     errors: ChildStderr,
     mut join: Join,
     is_ssh: bool,
+    tunnels: bool,
     tried: &dyn Fn(bool),
 ) -> NodeFault {
     let (ports, port) = channel();
@@ -151,7 +156,10 @@ fn accompany(
     // From here, before the host's own way to it is known.
     let taken = server::wait_until_taken(&join);
     let told = taken.and_then(|()| match is_ssh {
-        true => bring(&mut input, &mut output, &port, &mut join, tried),
+        true => {
+            let port = tunnels.then_some(&port);
+            bring(&mut input, &mut output, port, &mut join, tried)
+        }
         false => Ok(()),
     });
     let told = told.and_then(|()| {
@@ -179,7 +187,7 @@ fn accompany(
 fn bring(
     input: &mut ChildStdin,
     output: &mut BufReader<ChildStdout>,
-    port: &Receiver<u16>,
+    port: Option<&Receiver<u16>>,
     join: &mut Join,
     tried: &dyn Fn(bool),
 ) -> Result<(), NodeFault> {
@@ -199,6 +207,9 @@ fn bring(
         "" => return Err(NodeFault::Ended),
         other => return Err(NodeFault::Says(other.to_owned())),
     }
+    let Some(port) = port else {
+        return Ok(());
+    };
     let port = port.recv_timeout(PATIENCE);
     let port = port.map_err(|_| NodeFault::NoWayBack)?;
     let (scheme, _) = join.server.split_once("://").unwrap_or(("nats", ""));

@@ -1,5 +1,6 @@
 //! What a session and the nodes of its cluster say to each other, in postcard.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Join {
     /// Of the server, in PEM: no other one is spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// A user's key, as NATS' own tools write it, in the place of user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
     pub user: String,
     pub password: String,
     /// The number of the node, when the session has started it.
@@ -49,6 +53,8 @@ pub struct About {
     pub libc: String,
     /// `x86_64`
     pub architecture: String,
+    /// What its processor can beside what all of the architecture can: `avx2`
+    pub features: BTreeSet<String>,
 }
 
 /// The bytes behind a frame's header.

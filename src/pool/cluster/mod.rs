@@ -3,6 +3,7 @@
 //! which they were started, so that no port is open to anybody else. To the hub an engine of a node is one like any other:
 //! a proxy stands at the other end of its connection.
 
+mod backbone;
 mod carry;
 mod certificate;
 mod credit;
@@ -16,10 +17,12 @@ pub mod node;
 mod nodes;
 mod ordered;
 mod post;
+mod processor;
 mod proxy;
 mod seat;
 mod server;
 mod session;
+mod slurm;
 mod tunnel;
 mod users;
 
@@ -43,8 +46,10 @@ use super::link::Link;
 use super::process::Environment;
 use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, NodeFault, ServerFault, Stream};
+use crate::outcome::{DeathCause, NodeFault, ServerFault, SlurmState, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use backbone::Backbone;
+pub use backbone::Which;
 use joins::JoinFiles;
 use launch::Reached;
 pub use launch::Way;
@@ -54,8 +59,9 @@ use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
 use seat::Seat;
-use server::Private;
 use session::Command;
+use slurm::Slurm;
+pub use slurm::{Asked, address as slurm_address};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,8 +77,9 @@ pub struct Cluster {
     thread: Option<JoinHandle<()>>,
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
+    slurm: Mutex<Option<Slurm>>,
     files: JoinFiles,
-    server: Private,
+    server: Backbone,
 }
 
 impl fmt::Debug for Cluster {
@@ -83,19 +90,15 @@ impl fmt::Debug for Cluster {
 
 impl Cluster {
     /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
-    pub fn open(
-        path: Option<&str>,
-        listen: Option<&Listen>,
-        waker: Waker,
-    ) -> Result<Self, ServerFault> {
-        let mut server = Private::start(path, listen)?;
+    pub fn open(path: Option<&str>, which: &Which, waker: Waker) -> Result<Self, ServerFault> {
+        let mut server = Backbone::open(path, which)?;
         let nodes = Arc::new(Nodes::new(waker));
         let (commands, received) = unbounded_channel();
         let (told, connected) = channel();
         let thread = std::thread::Builder::new()
             .name("cluster".to_owned())
             .spawn({
-                let (join, nodes) = (server.session.clone(), nodes.clone());
+                let (join, nodes) = (server.session().clone(), nodes.clone());
                 move || {
                     session::serve(&join, &nodes, received, |result| {
                         // Who has given up takes no answer.
@@ -108,11 +111,11 @@ impl Cluster {
         let answer = loop {
             match connected.recv_timeout(Duration::from_millis(50)) {
                 Ok(answer) => break answer,
-                Err(_) if server.server.has_ended() => {
-                    let said = server.server.last_words().unwrap_or_default();
-                    return Err(failed(said));
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    if let Some(said) = server.has_ended() {
+                        return Err(failed(said));
+                    }
                 }
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
                 Err(error) => return Err(failed(error.to_string())),
             }
         };
@@ -123,9 +126,42 @@ impl Cluster {
             reached: Mutex::default(),
             thread: Some(thread),
             launched: AtomicU32::new(0),
+            slurm: Mutex::default(),
             files: JoinFiles::default(),
             server,
         })
+    }
+
+    /// Has Slurm start nodes, by its programs on this `PATH`.
+    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
+        let write = |file: &Path| self.join_file(Some(file)).map(drop);
+        let slurm = Slurm::start(asked, path, write)?;
+        *self.slurm() = Some(slurm);
+        Ok(())
+    }
+
+    /// How what Slurm was asked for stands, and how many nodes it will be, when that is known.
+    pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
+        let mut slurm = self.slurm();
+        let slurm = slurm.as_mut()?;
+        Some((slurm.look(), slurm.nodes))
+    }
+
+    fn slurm(&self) -> std::sync::MutexGuard<'_, Option<Slurm>> {
+        self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
+    pub fn way_in(&self) -> io::Result<String> {
+        match self.server.url() {
+            Some(url) => Ok(url),
+            None => Ok(self.join_file(None)?.display().to_string()),
+        }
+    }
+
+    /// Whether cells are compiled for this host's processor from now on; an error names the nodes that could not run them.
+    pub fn are_for_this_processor(&self, native: bool) -> Result<(), Vec<(String, NodeFault)>> {
+        self.nodes.are_for_this_processor(native)
     }
 
     /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
@@ -159,7 +195,7 @@ impl Cluster {
             // Of a cluster that has ended too.
             let _ = commands.send(Command::Gone(node, why));
         };
-        match launch::start(way, join, tried, ended) {
+        match launch::start(way, join, self.server.tunnel(), tried, ended) {
             Ok(reached) => self.reached().push((node, reached)),
             Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
         }
@@ -193,6 +229,46 @@ impl Cluster {
             .into_iter()
             .find(|node| node.ranks.contains(&rank))
             .map(|node| node.host)
+    }
+
+    /// The nodes of this host that are up: by their names, or by the host of `user@host`.
+    pub fn nodes_of(&self, host: &str) -> Vec<NodeId> {
+        let is_of = |node: &NodeStatus| {
+            let name = node
+                .host
+                .rsplit_once('@')
+                .map_or(node.host.as_str(), |(_, name)| name);
+            node.state == NodeState::Up && (node.host == host || name == host)
+        };
+        let all = self.nodes.all();
+        let of = all.iter().enumerate().filter(|(_, node)| is_of(node));
+        of.map(|(at, _)| NodeId(at)).collect()
+    }
+
+    /// Engines that nodes could run and do not.
+    pub fn free(&self) -> u32 {
+        let free = |node: &NodeStatus| {
+            let slots = node.about.as_ref().map_or(0, |about| about.slots);
+            slots.saturating_sub(node.ranks.len() as u32)
+        };
+        let all = self.nodes.all();
+        all.iter()
+            .filter(|node| node.state == NodeState::Up)
+            .map(free)
+            .sum()
+    }
+
+    /// A node that has no engines any more goes.
+    pub fn remove(&self, node: NodeId) {
+        self.tell(Command::Gone(node, NodeFault::Removed));
+        // A server that cannot be told is none for anybody.
+        let _ = self.server.dismiss(node.0 as u32);
+        self.reached().retain(|(of, _)| *of != node);
+    }
+
+    /// Engines have other ranks now, or none.
+    pub fn renumber(&self, now: impl Fn(Rank) -> Option<Rank>) {
+        self.nodes.renumber(now);
     }
 
     /// The pool has engines of these ranks alone now.

@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use super::backbone;
 use super::joins::{self, FileError};
 use super::line::Line;
 use super::message::{About, Beat, Carried, FromNode, GIVEN_UP, Join, LineId, Pulse, ToNode};
@@ -46,6 +48,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Why a node ends.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    #[error("{0}")]
+    Url(String),
     #[error("{0}: {1}")]
     File(String, FileError),
     #[error("that does not say how to join a cluster: {0}")]
@@ -72,11 +76,16 @@ pub enum NodeError {
     Io(#[from] std::io::Error),
 }
 
-/// Joins the cluster that a file describes, `-` being standard input, and serves until the session ends it. `slots`:
+/// Joins the cluster that a file describes, `-` being standard input, or a URL with the cluster's name behind it, and serves until the session ends it. `slots`:
 /// engines that it may run.
-pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
+pub fn main(file: &str, credentials: Option<&Path>, slots: Option<u32>) -> Result<(), NodeError> {
     let (join, from_input) = match file {
         "-" => (whispered(std::io::stdin())?, true),
+        url if url.contains("://") => {
+            let join = backbone::given(url, credentials);
+            let join = join.map_err(|fault| NodeError::Url(fault.to_string()))?;
+            (join, false)
+        }
         _ => {
             let opened = File::open(file).map_err(FileError::from);
             let join = opened.and_then(joins::read);
@@ -260,6 +269,7 @@ fn about(join: &Join, slots: Option<u32>) -> About {
         memory: memory.totalram as u64 * u64::from(memory.mem_unit),
         libc: crate::engine::libc_version(),
         architecture: std::env::consts::ARCH.to_owned(),
+        features: super::processor::features(),
     }
 }
 

@@ -20,6 +20,9 @@ const LONGEST_MESSAGE: usize = (1 << 30) + (1 << 20);
 
 const HEAD: usize = 17;
 
+/// What has to go as one message, bytes.
+pub const LARGEST: usize = 2 * LONGEST;
+
 /// What a fragment takes beside its part of a message, bytes.
 const COST: usize = 64;
 

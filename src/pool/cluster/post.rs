@@ -23,8 +23,15 @@ pub fn options(
     name: &str,
     told: UnboundedSender<Event>,
 ) -> std::io::Result<ConnectOptions> {
-    let mut options =
-        ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone());
+    let mut options = match (&join.credentials, &join.user, &join.password) {
+        (Some(credentials), ..) => ConnectOptions::with_credentials(credentials)?,
+        (None, user, _) if user.is_empty() => ConnectOptions::new(),
+        // A URL with one word before the `@` has a token.
+        (None, token, password) if password.is_empty() => ConnectOptions::with_token(token.clone()),
+        (None, user, password) => {
+            ConnectOptions::with_user_and_password(user.clone(), password.clone())
+        }
+    };
     let mut pinned = None;
     if let Some(certificate) = &join.certificate {
         // The client takes what it trusts from a file. This one has no name, and lives as long as the connection.

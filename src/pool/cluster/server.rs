@@ -93,6 +93,7 @@ impl Private {
                 Some(_) => format!("tls://{place}"),
             },
             certificate,
+            credentials: None,
             user: users.session().name.clone(),
             password: users.session().password.clone(),
             node: None,

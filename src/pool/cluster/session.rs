@@ -24,6 +24,7 @@ use super::message::{About, Beat, Content, FromNode, GIVEN_UP, Join, LineId, Pul
 use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
 use super::post::{self, Post};
+use super::processor;
 use super::proxy::{Ends, Proxy};
 use super::tunnel::Tunnels;
 use crate::engine::libc_version;
@@ -412,7 +413,7 @@ impl Side {
     fn told(&self, peer: &Rc<Peer>, message: FromNode) {
         let proxy = |engine: EngineId| peer.engines.borrow().get(&engine).cloned();
         match message {
-            FromNode::Hello(about) => match why_not(&about) {
+            FromNode::Hello(about) => match why_not(&about, self.nodes.for_this_processor()) {
                 None => self.nodes.joined(peer.id, about),
                 Some(why) => {
                     self.nodes.refused(peer.id, about, why.clone());
@@ -581,8 +582,8 @@ impl Side {
     }
 }
 
-/// Why a node cannot take part.
-fn why_not(about: &About) -> Option<NodeFault> {
+/// Why a node cannot take part. `native`: cells are compiled for this host's processor.
+fn why_not(about: &About, native: bool) -> Option<NodeFault> {
     if about.version != VERSION {
         let (says, ours) = (about.version, VERSION);
         return Some(NodeFault::Version { says, ours });
@@ -595,7 +596,10 @@ fn why_not(about: &About) -> Option<NodeFault> {
         return Some(NodeFault::Architecture { its, ours });
     }
     let (its, ours) = (about.libc.clone(), libc_version());
-    (version(&its) < version(&ours)).then_some(NodeFault::Libc { its, ours })
+    if version(&its) < version(&ours) {
+        return Some(NodeFault::Libc { its, ours });
+    }
+    native.then(|| processor::lacks(&about.features)).flatten()
 }
 
 /// `2.36` as numbers.
@@ -620,24 +624,41 @@ mod tests {
             memory: 1,
             libc: libc_version(),
             architecture: std::env::consts::ARCH.to_owned(),
+            features: processor::features(),
         };
-        assert_eq!(why_not(&fits), None);
+        assert_eq!(why_not(&fits, true), None);
+        // Another processor is as good as long as nobody has asked for this one.
+        let small = About {
+            features: BTreeSet::new(),
+            ..fits.clone()
+        };
+        assert_eq!(why_not(&small, false), None);
+        if let Some(first) = processor::features().pop_first() {
+            let fault = why_not(&small, true);
+            assert!(
+                matches!(&fault, Some(NodeFault::Processor { lacks }) if lacks.contains(&first)),
+                "{fault:?}"
+            );
+        }
         let old = About {
             libc: "2.9".to_owned(),
             ..fits.clone()
         };
-        assert!(matches!(why_not(&old), Some(NodeFault::Libc { its, .. }) if its == "2.9"));
+        assert!(matches!(why_not(&old, false), Some(NodeFault::Libc { its, .. }) if its == "2.9"));
         let other = About {
             version: VERSION + 1,
             ..fits.clone()
         };
-        assert!(matches!(why_not(&other), Some(NodeFault::Version { .. })));
+        assert!(matches!(
+            why_not(&other, false),
+            Some(NodeFault::Version { .. })
+        ));
         let other = About {
             architecture: "riscv64".to_owned(),
             ..fits
         };
         assert!(matches!(
-            why_not(&other),
+            why_not(&other, false),
             Some(NodeFault::Architecture { .. })
         ));
     }
