@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use super::carry::Uncarried;
 use super::line::Line;
 use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
@@ -342,7 +343,7 @@ impl Node {
         }
         let payload = match Self::payload(node, &mut message, carried) {
             Ok(payload) => payload,
-            Err(why) => return node.with(engine, |it| it.fail(why)),
+            Err(why) => return node.with(engine, |it| it.fail(why.to_string())),
         };
         node.with(engine, |it| it.send(&message, &payload));
     }
@@ -352,7 +353,7 @@ impl Node {
         node: &Rc<Self>,
         message: &mut ToEngine,
         carried: Carried,
-    ) -> Result<Payload, String> {
+    ) -> Result<Payload, Uncarried> {
         match (carried, message) {
             (Carried::Object(content), ToEngine::Artifact { why, .. }) => {
                 let found = node.objects.borrow().get(content);
@@ -364,7 +365,7 @@ impl Node {
             }
             (Carried::Object(content), _) => {
                 let found = node.objects.borrow().get(content);
-                found.map_err(|lacking| format!("what a map captures is not there: {lacking}"))
+                found.map_err(Uncarried::Captures)
             }
             (Carried::World(number), ToEngine::World { why, .. }) => {
                 Ok(node.world_file(number).unwrap_or_else(|| {
@@ -372,8 +373,7 @@ impl Node {
                     Payload::None
                 }))
             }
-            (carried, _) => carry::payload(carried)
-                .map_err(|error| format!("its host has no memory for what it was sent: {error}")),
+            (carried, _) => carry::payload(carried).map_err(Uncarried::There),
         }
     }
 
