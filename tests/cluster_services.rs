@@ -105,7 +105,7 @@ fn child_scripts_of_nodes_share_the_store() {
     // A lock is held as long as its command runs.
     contains(
         &s.cell("%parallel 'for n in 1 2 3 4 5; do regatta store lock l -- sh -c \"n=\\$(regatta store get sum || echo 0); regatta store set sum \\$((n + 1))\"; done; :' ::: 1 2 3 4"),
-        &["4 jobs"],
+        &["4 items"],
     );
     contains(&s.cell("store::take::<u32>(\"sum\")"), &["Some(20)"]);
     assert_eq!(s.end(), 0);

@@ -22,6 +22,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
 use super::backbone;
+use super::carry::Uncarried;
 use super::joins::{self, FileError};
 use super::line::Line;
 use super::message::{About, Beat, Carried, FromNode, GIVEN_UP, Join, LineId, Pulse, ToNode};
@@ -381,7 +382,7 @@ impl Node {
         }
         let payload = match Self::payload(node, &mut message, carried) {
             Ok(payload) => payload,
-            Err(why) => return node.with(engine, |it| it.fail(why)),
+            Err(why) => return node.with(engine, |it| it.fail(why.to_string())),
         };
         node.with(engine, |it| it.send(&message, &payload));
     }
@@ -391,7 +392,7 @@ impl Node {
         node: &Rc<Self>,
         message: &mut ToEngine,
         carried: Carried,
-    ) -> Result<Payload, String> {
+    ) -> Result<Payload, Uncarried> {
         match (carried, message) {
             (Carried::Object(content), ToEngine::Artifact { why, .. }) => {
                 let found = node.objects.borrow().get(content);
@@ -403,7 +404,7 @@ impl Node {
             }
             (Carried::Object(content), _) => {
                 let found = node.objects.borrow().get(content);
-                found.map_err(|lacking| format!("what a map captures is not there: {lacking}"))
+                found.map_err(Uncarried::Captures)
             }
             (Carried::World(number), ToEngine::World { why, .. }) => {
                 Ok(node.world_file(number).unwrap_or_else(|| {
@@ -411,8 +412,7 @@ impl Node {
                     Payload::None
                 }))
             }
-            (carried, _) => carry::payload(carried)
-                .map_err(|error| format!("its host has no memory for what it was sent: {error}")),
+            (carried, _) => carry::payload(carried).map_err(Uncarried::There),
         }
     }
 

@@ -119,7 +119,7 @@ impl Proxy {
                     let bytes = carried.weight() as u64;
                     match carry::payload(carried) {
                         Ok(payload) => self.put(&message, &payload).await,
-                        Err(error) => return self.fail(&peer, &error),
+                        Err(error) => return self.fail(&peer, error),
                     }
                     self.heard(bytes, &peer);
                 }
@@ -145,8 +145,8 @@ impl Proxy {
     }
 
     /// What it says cannot be heard.
-    fn fail(&self, peer: &Peer, error: &std::io::Error) {
-        let says = format!("there is no memory for what it sent: {error}");
+    fn fail(&self, peer: &Peer, error: std::io::Error) {
+        let says = carry::Uncarried::Here(error).to_string();
         peer.post.send(&ToNode::Signal {
             engine: self.engine,
             signal: Signal::SIGKILL as i32,
@@ -273,7 +273,7 @@ impl Proxy {
                 match given {
                     Ok(()) => Carried::Object(content),
                     Err(error) => {
-                        *why = format!("it cannot be read: {error}");
+                        *why = carry::Uncarried::Unread(error).to_string();
                         Carried::None
                     }
                 }

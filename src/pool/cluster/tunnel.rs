@@ -90,6 +90,8 @@ impl Tunnel {
             () = self.take(&tell) => {}
             () = self.put(&tell) => {}
         }
+        // Whoever is at the other end sees it, also while somebody has this one yet.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         !self.is_over.get()
     }
 
