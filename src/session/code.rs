@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cell::{Keeping, position};
 use crate::ids::{PoolName, Rank};
-use crate::outcome::{Event, Report, Sink};
+use crate::outcome::{ErrorKind, Event, Report, Sink};
 
 /// Rust code with the places in the cell that its lines come from.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +108,12 @@ pub type Done<T = ()> = Result<T, Failed>;
 pub struct Failed(pub Vec<Report>);
 
 impl Failed {
+    /// The user has stopped it.
+    pub(in crate::session) fn is_interrupted(&self) -> bool {
+        let mut kinds = self.0.iter().map(|report| report.kind);
+        kinds.any(|kind| kind == ErrorKind::Interrupted)
+    }
+
     /// Tells of it where something else goes on.
     pub(super) fn tell(self, sink: &mut dyn Sink) {
         for report in self.0 {

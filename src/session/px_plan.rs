@@ -46,6 +46,8 @@ impl Session {
                     let batch = self.plan_group(ready, engines, code, &mut plan, sink)?;
                     batches.extend(batch);
                 }
+                // Of a cell that the user has stopped nothing runs anywhere.
+                Err(failed) if failed.is_interrupted() => return Err(failed),
                 Err(failed) => {
                     let elsewhere = self.elsewhere(&failed, pool, namespace);
                     let why = elsewhere.as_deref().unwrap_or("it does not compile there");

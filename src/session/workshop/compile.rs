@@ -14,7 +14,7 @@ use crate::cell::{
 };
 use crate::compiler::analysis::expanded;
 use crate::compiler::{Artifact, CompileError, Source};
-use crate::outcome::{ErrorKind, Note, Report};
+use crate::outcome::{Note, Report};
 use crate::session::namespace::Namespace;
 use crate::session::{Code, Failed, explain};
 use crate::wire::places::Place;
@@ -29,11 +29,6 @@ pub struct Ready {
     pub after: Namespace,
     /// Names that mean another thing with it.
     pub redefined: BTreeSet<String>,
-}
-
-fn is_interrupted(failed: &Failed) -> bool {
-    let mut kinds = failed.0.iter().map(|report| report.kind);
-    kinds.any(|kind| kind == ErrorKind::Interrupted)
 }
 
 impl Workshop {
@@ -76,7 +71,7 @@ impl Workshop {
         if let Some(pointers) = with_pointers(&text, &names) {
             let answer = self.compile_as_it_is(&of(pointers), namespace, meanwhile);
             // Types that cannot be told are an error of the user's own text.
-            if answer.as_ref().err().is_none_or(is_interrupted) {
+            if answer.as_ref().err().is_none_or(Failed::is_interrupted) {
                 return answer;
             }
         }
@@ -99,7 +94,7 @@ impl Workshop {
         let answer = self.compile_once(code, namespace, meanwhile);
         // Another compiler is asked the same. A cell that each of them dies of is told so.
         let died = answer.is_err() && self.compiler.has_died();
-        if died && !answer.as_ref().is_err_and(is_interrupted) {
+        if died && !answer.as_ref().is_err_and(Failed::is_interrupted) {
             return self.compile_once(code, namespace, meanwhile);
         }
         answer
