@@ -67,8 +67,9 @@ impl Default for OnInterrupt {
 /// How long a cell may go on after the map that it waits for was told to stop.
 const MAP_GRACE: Duration = Duration::from_millis(900);
 
-/// How long a rank that speaks with others may go on until its next call.
-const CALL_GRACE: Duration = Duration::from_millis(120);
+/// How long a rank that speaks with others may go on until its next call: to hosts the word is on its way with all that
+/// ranks send each other.
+const CALL_GRACE: Duration = Duration::from_millis(400);
 
 /// How long others go on before a death is told that their table will tell.
 const TOLD_AFTER: Duration = Duration::from_millis(300);
