@@ -64,6 +64,10 @@ impl fmt::Display for NodeFault {
             Self::NoMessages => {
                 f.write_str("the engines of a cluster do not speak with each other")
             }
+            Self::TakenOver { pid } => {
+                write!(f, "another session (process {pid}) has the cluster now")
+            }
+            Self::NoHolder => f.write_str("the process that kept the cluster has ended"),
         }
     }
 }

@@ -26,7 +26,7 @@ use std::os::unix::net::UnixStream;
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 17;
+pub const VERSION: u32 = 18;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

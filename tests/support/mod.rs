@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod dose;
+pub mod hosts;
 pub mod machine;
 pub mod messages;
 pub mod peers;

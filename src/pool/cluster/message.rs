@@ -25,6 +25,12 @@ pub struct Join {
     pub host: Option<String>,
     /// Engines that it may run; as many as it has cores without it.
     pub slots: Option<u32>,
+    /// Which of the sessions that the cluster has had one after the other.
+    #[serde(default)]
+    pub epoch: u64,
+    /// How long the cluster goes on without a session, seconds, when it outlives its own.
+    #[serde(default)]
+    pub keeps: Option<u64>,
 }
 
 /// What a node is.
@@ -124,6 +130,8 @@ pub enum ToNode {
     },
     /// Its work is over.
     Bye,
+    /// The session goes, and another may come.
+    Leave,
 }
 
 /// A connection that an engine has opened, as its node numbers them.
@@ -178,6 +186,8 @@ pub enum FromNode {
 /// From the session to all nodes, some times a second: it lives.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Beat {
+    /// The session's.
+    pub epoch: u64,
     /// On its own clock, nanoseconds.
     pub sent: u64,
 }
@@ -185,6 +195,8 @@ pub struct Beat {
 /// A node's answer to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pulse {
+    /// The beat's.
+    pub epoch: u64,
     /// The beat's.
     pub sent: u64,
     /// The node's own clock, time since 1970.

@@ -4,6 +4,7 @@
 //! a proxy stands at the other end of its connection.
 
 mod carry;
+pub mod keep;
 mod launch;
 mod libraries;
 mod line;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
@@ -35,11 +37,12 @@ use super::link::Link;
 use super::process::Environment;
 use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::outcome::{DeathCause, KeepFault, NodeFault, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use keep::{Answer, Grant, Held};
 use launch::Reached;
 pub use launch::Way;
-use message::ToNode;
+use message::{Join, ToNode};
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
@@ -54,13 +57,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a node may take to come, the time for the program to get there not counted.
 const COMING: Duration = Duration::from_secs(30);
 
-/// A cluster: its server, and the nodes that there are. All of it ends when this is dropped.
+/// A cluster: its server, and the nodes that there are. All of it ends when this is dropped, but for what is kept.
 pub struct Cluster {
     nodes: Arc<Nodes>,
     commands: UnboundedSender<Command>,
-    reached: Mutex<Vec<(NodeId, Reached)>>,
     thread: Option<JoinHandle<()>>,
-    server: Private,
+    home: Home,
+}
+
+/// Who has the server and the connections to the nodes.
+enum Home {
+    /// This session.
+    Own {
+        reached: Mutex<Vec<(NodeId, Reached)>>,
+        server: Box<Private>,
+    },
+    /// A process that outlives it.
+    Kept {
+        held: Held,
+        /// It is a pool's; before that it ends with what could not be started.
+        is_kept: AtomicBool,
+        /// Another session has it, or nobody keeps it any more.
+        is_lost: Arc<AtomicBool>,
+        /// The numbers of nodes begin here.
+        first: u32,
+    },
 }
 
 impl fmt::Debug for Cluster {
@@ -73,47 +94,120 @@ impl Cluster {
     /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
     pub fn open(path: Option<&str>, waker: Waker) -> Result<Self, ServerError> {
         let mut server = Private::start(path)?;
-        let nodes = Arc::new(Nodes::new(waker));
-        let (commands, received) = unbounded_channel();
-        let (told, connected) = channel();
-        let thread = std::thread::Builder::new()
-            .name("cluster".to_owned())
-            .spawn({
-                let (join, nodes) = (server.session.clone(), nodes.clone());
-                move || {
-                    session::serve(&join, &nodes, received, |result| {
-                        // Who has given up takes no answer.
-                        let _ = told.send(result);
-                    });
-                }
-            })?;
         let failed = |why: String| ServerError::Start(io::Error::other(why));
-        let answer = loop {
-            match connected.recv_timeout(Duration::from_millis(50)) {
-                Ok(answer) => break answer,
-                Err(_) if server.server.has_ended() => {
-                    let said = server.server.last_words().unwrap_or_default();
-                    return Err(failed(said));
-                }
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-                Err(error) => return Err(failed(error.to_string())),
-            }
+        let join = server.session.clone();
+        let has_ended = || match server.server.has_ended() {
+            true => Some(server.server.last_words().unwrap_or_default()),
+            false => None,
         };
-        answer.map_err(failed)?;
+        let (nodes, commands, thread) = connect(&join, waker, has_ended).map_err(failed)?;
         Ok(Self {
             nodes,
             commands,
-            reached: Mutex::default(),
             thread: Some(thread),
-            server,
+            home: Home::Own {
+                reached: Mutex::default(),
+                server: Box::new(server),
+            },
         })
+    }
+
+    /// The same of a cluster that outlives the session: without one it goes on for as long as the lease.
+    pub fn keep(
+        path: Option<&str>,
+        name: &str,
+        lease: Duration,
+        waker: Waker,
+    ) -> Result<Self, KeepFault> {
+        let cluster = Self::of(Held::start(path, name, lease)?, waker);
+        if cluster.is_err() {
+            // It may be what has failed.
+            let _ = keep::end(name);
+        }
+        cluster
+    }
+
+    /// Takes a cluster that has outlived its session; with `steal` also one that another session has.
+    pub fn attach(name: &str, steal: bool, waker: Waker) -> Result<Self, KeepFault> {
+        let cluster = Self::of(Held::attach(name, steal)?, waker)?;
+        cluster.keep_on();
+        Ok(cluster)
+    }
+
+    fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
+        let failed = |error: io::Error| KeepFault::Failed(error.to_string());
+        let (nodes, commands, thread) =
+            connect(&grant.session, waker, || None).map_err(KeepFault::Failed)?;
+        for (number, host) in grant.nodes {
+            nodes.expect_as(number, &host);
+        }
+        let first = grant.first;
+        let is_lost = Arc::new(AtomicBool::new(false));
+        held.listen({
+            let (nodes, commands, is_lost) = (nodes.clone(), commands.clone(), is_lost.clone());
+            move |answer| {
+                if let None | Some(Answer::TakenOver { .. }) = answer {
+                    is_lost.store(true, Ordering::Relaxed);
+                }
+                hears(answer, &nodes, &commands);
+            }
+        })
+        .map_err(failed)?;
+        Ok(Self {
+            nodes,
+            commands,
+            thread: Some(thread),
+            home: Home::Kept {
+                held,
+                is_kept: AtomicBool::new(false),
+                is_lost,
+                first,
+            },
+        })
+    }
+
+    /// Its name and its lease, when it outlives the session.
+    pub fn kept(&self) -> Option<(&str, Duration)> {
+        self.held().map(|held| (held.name.as_str(), held.lease))
+    }
+
+    /// What this session has of a cluster that outlives it, as long as it has it.
+    fn held(&self) -> Option<&Held> {
+        match &self.home {
+            Home::Kept { held, is_lost, .. } => (!is_lost.load(Ordering::Relaxed)).then_some(held),
+            Home::Own { .. } => None,
+        }
+    }
+
+    /// From now on what is kept goes on when the session ends.
+    pub fn keep_on(&self) {
+        if let Home::Kept { is_kept, .. } = &self.home {
+            is_kept.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The session ends, and the cluster does not. Nothing is said to its nodes any more.
+    pub fn leave(&self) {
+        self.tell(Command::Leave);
+    }
+
+    /// Ends it, also when it is kept.
+    pub fn end(&self) -> Result<(), KeepFault> {
+        self.held().map_or(Ok(()), Held::end)
     }
 
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
-        let number = self.nodes.expect(host);
-        let node = NodeId(number as usize);
-        let mut join = self.server.node.clone();
+        let (reached, server) = match &self.home {
+            Home::Own { reached, server } => (reached, server),
+            Home::Kept { held, first, .. } => {
+                let (node, number) = self.nodes.expect(host, *first);
+                held.add(number, host, way, slots);
+                return node;
+            }
+        };
+        let (node, number) = self.nodes.expect(host, 0);
+        let mut join = server.node.clone();
         (join.node, join.slots) = (Some(number), slots);
         if matches!(way, Way::Ssh { .. }) {
             join.host = Some(host.to_owned());
@@ -124,15 +218,11 @@ impl Cluster {
             // Of a cluster that has ended too.
             let _ = commands.send(Command::Gone(node, why));
         };
-        match launch::start(way, join, self.server.port, tried, ended) {
-            Ok(reached) => self.reached().push((node, reached)),
+        match launch::start(way, join, server.port, tried, ended) {
+            Ok(it) => lock(reached).push((node, it)),
             Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
         }
         node
-    }
-
-    fn reached(&self) -> std::sync::MutexGuard<'_, Vec<(NodeId, Reached)>> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// By their numbers.
@@ -145,7 +235,12 @@ impl Cluster {
         for node in self.nodes.late(COMING) {
             let seconds = COMING.as_secs();
             self.nodes.gone(node, NodeFault::Silent { seconds });
-            self.reached().retain(|(of, _)| *of != node);
+            match &self.home {
+                Home::Own { reached, .. } => lock(reached).retain(|(of, _)| *of != node),
+                Home::Kept { held, .. } => {
+                    { self.nodes.number(node).into_iter() }.for_each(|it| held.drop_node(it));
+                }
+            }
         }
     }
 
@@ -175,7 +270,7 @@ impl Cluster {
         environment: &Environment,
     ) -> io::Result<Box<dyn Link>> {
         let node = self.nodes.place(launch.rank);
-        let node = node.ok_or_else(|| io::Error::other(NodeFault::NoneLeft.to_string()))?;
+        let node = node.ok_or_else(|| io::Error::other(self.nodes.why_none().to_string()))?;
         let (ours, theirs) = UnixStream::pair()?;
         let (stdout, out) = io::pipe()?;
         let (stderr, err) = io::pipe()?;
@@ -207,10 +302,85 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.tell(Command::Quit);
+        match &self.home {
+            Home::Kept { is_kept, .. } => {
+                self.tell(Command::Leave);
+                if !is_kept.load(Ordering::Relaxed) {
+                    // It ends with its lease at the latest.
+                    let _ = self.end();
+                }
+            }
+            Home::Own { .. } => self.tell(Command::Quit),
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Connected = (Arc<Nodes>, UnboundedSender<Command>, JoinHandle<()>);
+
+/// Connects to a server on a thread of its own. `has_ended`: the server's last words, should it not run any more.
+fn connect(
+    join: &Join,
+    waker: Waker,
+    mut has_ended: impl FnMut() -> Option<String>,
+) -> Result<Connected, String> {
+    let nodes = Arc::new(Nodes::new(waker));
+    let (commands, received) = unbounded_channel();
+    let (told, connected) = channel();
+    let thread = std::thread::Builder::new()
+        .name("cluster".to_owned())
+        .spawn({
+            let (join, nodes) = (join.clone(), nodes.clone());
+            move || {
+                session::serve(&join, &nodes, received, |result| {
+                    // Who has given up takes no answer.
+                    let _ = told.send(result);
+                });
+            }
+        });
+    let thread = thread.map_err(|error| error.to_string())?;
+    let answer = loop {
+        match connected.recv_timeout(Duration::from_millis(50)) {
+            Ok(answer) => break answer,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(said) = has_ended() {
+                    return Err(said);
+                }
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    };
+    answer.map(|()| (nodes, commands, thread))
+}
+
+/// What the holder of a kept cluster says.
+fn hears(answer: Option<Answer>, nodes: &Nodes, commands: &UnboundedSender<Command>) {
+    // Nobody is told whose cluster has ended.
+    let tell = |command| drop(commands.send(command));
+    match answer {
+        None => tell(Command::Lost(NodeFault::NoHolder)),
+        Some(Answer::TakenOver { by }) => tell(Command::Lost(NodeFault::TakenOver { pid: by.pid })),
+        Some(Answer::Tried {
+            number,
+            is_waited_for,
+        }) => {
+            if let Some(node) = nodes.of(number) {
+                nodes.waited_for(node, is_waited_for);
+            }
+        }
+        Some(Answer::Gone { number, why }) => {
+            if let Some(node) = nodes.of(number) {
+                tell(Command::Gone(node, why));
+            }
+        }
+        Some(Answer::Again { number, host }) => nodes.expect_as(number, &host),
+        Some(Answer::Status(_) | Answer::Granted(_) | Answer::Refused { .. }) => {}
     }
 }
 

@@ -6,12 +6,17 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
 use super::message::Join;
 use crate::servers::{Server, installed};
 use crate::wire::VERSION;
 
 const PROGRAM: &str = "nats-server";
 const CONFIGURATION: &str = "nats.conf";
+const PID: &str = "nats.pid";
 
 /// The users of a server, and what they may do.
 const SESSION: &str = "session";
@@ -36,8 +41,13 @@ pub struct Private {
 
 impl Private {
     pub fn start(path: Option<&str>) -> Result<Self, ServerError> {
-        let program = installed(PROGRAM, path).ok_or(ServerError::Missing)?;
         let folder = tempfile::Builder::new().prefix("regatta-nats-").tempdir()?;
+        Self::start_in(folder, path)
+    }
+
+    /// The same, with its files in this folder.
+    pub fn start_in(folder: TempDir, path: Option<&str>) -> Result<Self, ServerError> {
+        let program = installed(PROGRAM, path).ok_or(ServerError::Missing)?;
         let port = free_port()?;
         let cluster = format!("regatta-{}", secret()?);
         let passwords = [secret()?, secret()?];
@@ -55,6 +65,8 @@ impl Private {
             node: None,
             host: None,
             slots: None,
+            epoch: 0,
+            keeps: None,
         };
         Ok(Self {
             server,
@@ -62,6 +74,22 @@ impl Private {
             session: join(SESSION, session),
             node: join(NODE, node),
         })
+    }
+
+    /// Whoever has the session's password has it no more: its connection ends, and another needs the new one.
+    pub fn change_password(&mut self) -> std::io::Result<()> {
+        let passwords = [secret()?, self.node.password.clone()];
+        let text = configuration(self.port, &self.session.cluster, &passwords);
+        let file = self.server.folder().join(CONFIGURATION);
+        let new = file.with_extension("new");
+        write_private(&new, &text)?;
+        std::fs::rename(new, file)?;
+        let [session, _] = passwords;
+        self.session.password = session;
+        let pid = std::fs::read_to_string(self.server.folder().join(PID))?;
+        let pid = pid.trim().parse().map_err(std::io::Error::other)?;
+        // It reads its configuration anew. One that has just been killed does so when it is started again.
+        Ok(kill(Pid::from_raw(pid), Signal::SIGHUP)?)
     }
 }
 
@@ -91,6 +119,7 @@ fn configuration(port: u16, cluster: &str, [session, node]: &[String; 2]) -> Str
     format!(
         r#"listen: "127.0.0.1:{port}"
 server_name: "{cluster}"
+pid_file: "{PID}"
 max_payload: 1MB
 max_pending: 256MB
 write_deadline: "30s"

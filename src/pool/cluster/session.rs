@@ -39,6 +39,10 @@ pub enum Command {
     Tell(NodeId, ToNode),
     /// What has started the node has ended, and why.
     Gone(NodeId, NodeFault),
+    /// No node can be spoken with any more.
+    Lost(NodeFault),
+    /// Another session may come.
+    Leave,
     Quit,
 }
 
@@ -137,6 +141,7 @@ impl Peer {
 struct Side {
     client: Client,
     cluster: String,
+    epoch: u64,
     nodes: Arc<Nodes>,
     peers: RefCell<BTreeMap<String, Rc<Peer>>>,
 }
@@ -162,6 +167,7 @@ impl Side {
         let side = Rc::new(Self {
             client,
             cluster: join.cluster.clone(),
+            epoch: join.epoch,
             nodes,
             peers: RefCell::default(),
         });
@@ -179,6 +185,7 @@ impl Side {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Since when the server cannot be reached.
         let mut lost = None;
+        let mut is_lost = false;
         loop {
             tokio::select! {
                 word = words.next() => match word {
@@ -189,7 +196,18 @@ impl Side {
                     self.feels(&pulse);
                 },
                 command = commands.recv() => match command {
-                    Some(Command::Quit) | None => break,
+                    Some(Command::Quit) | None => {
+                        self.say_to_all(&ToNode::Bye);
+                        break;
+                    }
+                    Some(Command::Leave) => {
+                        self.say_to_all(&ToNode::Leave);
+                        break;
+                    }
+                    Some(Command::Lost(why)) => {
+                        self.give_all_up(&why);
+                        is_lost = true;
+                    }
                     Some(command) => self.command(command),
                 },
                 event = events.recv() => match event {
@@ -205,27 +223,35 @@ impl Side {
                 },
                 _ = beat.tick() => {
                     match lost {
+                        _ if is_lost => {}
                         None => {
                             // It waits when the server does not take what is sent to it.
                             let _ = tokio::time::timeout(BEAT, self.beat()).await;
                             self.look_for_silence();
                         }
-                        Some(since) if since.elapsed() > super::PATIENCE => self.give_all_up(),
+                        Some(since) if since.elapsed() > super::PATIENCE => self.give_all_up(&NodeFault::NoServer),
                         Some(_) => {}
                     }
                 }
             }
-        }
-        for peer in self.peers.borrow().values() {
-            peer.post.send(&ToNode::Bye);
         }
         // What has been queued goes; nobody waits longer for what does not.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let _ = tokio::time::timeout(Duration::from_millis(200), self.client.flush()).await;
     }
 
+    /// The last word.
+    fn say_to_all(&self, word: &ToNode) {
+        for peer in self.peers.borrow().values() {
+            peer.post.send(word);
+        }
+    }
+
     async fn beat(&self) {
-        let beat = Beat { sent: monotonic() };
+        let beat = Beat {
+            epoch: self.epoch,
+            sent: monotonic(),
+        };
         if let Ok(bytes) = postcard::to_stdvec(&beat) {
             let to = format!("{}.beat", self.cluster);
             let _ = self.client.publish(to, bytes.into()).await;
@@ -256,11 +282,11 @@ impl Side {
         }
     }
 
-    /// The server does not come back.
-    fn give_all_up(&self) {
+    /// Of all nodes that there are.
+    fn give_all_up(&self, why: &NodeFault) {
         let peers: Vec<Rc<Peer>> = self.peers.borrow().values().cloned().collect();
         for peer in peers {
-            self.give_up(&peer, &NodeFault::NoServer);
+            self.give_up(&peer, why);
         }
     }
 
@@ -295,6 +321,9 @@ impl Side {
         let (Some(peer), Ok(pulse)) = (peer, postcard::from_bytes::<Pulse>(&pulse.payload)) else {
             return;
         };
+        if pulse.epoch != self.epoch {
+            return;
+        }
         peer.unanswered.set(0);
         let engines = peer.engines.borrow();
         for (engine, memory) in &pulse.engines {
@@ -309,6 +338,10 @@ impl Side {
     }
 
     fn hears(self: &Rc<Self>, word: &Message) {
+        // It has not heard of this session yet, or has of the next one.
+        if !post::is_of(&word.payload, self.epoch) {
+            return;
+        }
         let number = number_of(word);
         let known = self.peers.borrow().get(number).cloned();
         let peer = match known {
@@ -316,7 +349,7 @@ impl Side {
             None if self.nodes.was(number) => {
                 // Given up, and it lives.
                 let to = format!("{}.to.{number}", self.cluster);
-                let post = Post::new(self.client.clone(), to);
+                let post = Post::new(self.client.clone(), to, self.epoch);
                 return self.say_bye(post);
             }
             None => self.meet(number.to_owned()),
@@ -340,7 +373,7 @@ impl Side {
     fn meet(&self, number: String) -> Rc<Peer> {
         let to = format!("{}.to.{number}", self.cluster);
         let peer = Rc::new(Peer {
-            post: Post::new(self.client.clone(), to),
+            post: Post::new(self.client.clone(), to, self.epoch),
             libraries: RefCell::default(),
             id: self.nodes.meets(&number),
             engines: RefCell::default(),
@@ -472,7 +505,7 @@ impl Side {
                 Some(peer) => self.give_up(&peer, &why),
                 None => drop(self.nodes.gone(node, why)),
             },
-            Command::Quit => {}
+            Command::Lost(_) | Command::Leave | Command::Quit => {}
         }
     }
 
