@@ -1,6 +1,7 @@
 //! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
 //! a tool of the toolchain's, rustc's wrapper, an engine, the session's compiler, its cleaner.
 
+mod attach;
 mod store;
 
 use std::fs::File;
@@ -17,14 +18,13 @@ use crate::compiler::toolchain::Toolchain;
 use crate::compiler::warm::{Record, Stopped};
 use crate::compiler::{self, cleaner, process, relay, tools, wrapper};
 use crate::engine;
-use crate::magic::attach;
 use crate::notebook_run::{self, Mode, NotebookOutcome};
 use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::pool::cluster::keep;
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
 use crate::servers::{self, mortal};
-use crate::session::{Done, Failed, Interrupt, Session};
+use crate::session::{Interrupt, Session};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
 #[derive(Parser)]
@@ -81,7 +81,7 @@ enum Command {
         slots: Option<u32>,
     },
     /// The clusters that have outlived their sessions: lists them; with a name, opens a session on one.
-    Attach(Attach),
+    Attach(attach::Attach),
     /// The compilers that have outlived their sessions: the next session takes one over and starts at once.
     Warm {
         #[command(subcommand)]
@@ -89,28 +89,6 @@ enum Command {
     },
     /// The values that a session shares with its engines and children: for scripts.
     Store(store::StoreArgs),
-}
-
-#[derive(clap::Args)]
-struct Attach {
-    /// Which; without it they are listed.
-    name: Option<String>,
-    /// Also when another session has it, which loses it then.
-    #[arg(long, conflicts_with = "end")]
-    steal: bool,
-    /// End the cluster, with its nodes and its jobs.
-    #[arg(long, requires = "name")]
-    end: bool,
-    /// Run one cell on it and exit.
-    #[arg(
-        short = 'e',
-        long = "eval",
-        value_name = "CODE",
-        allow_hyphen_values = true,
-        requires = "name",
-        conflicts_with = "end"
-    )]
-    eval: Option<String>,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -207,12 +185,9 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     let cli = match cli.command {
-        Some(Command::Attach(Attach { name: None, .. })) => return attachable(),
-        Some(Command::Attach(Attach {
-            name: Some(name),
-            end: true,
-            ..
-        })) => return end_cluster(&name),
+        Some(Command::Attach(attach)) if !attach.opens() => {
+            return ended(attach.without_session(sink(Format::Text).as_mut()));
+        }
         Some(Command::Warm { verb }) => return warm(verb),
         Some(Command::Store(call)) => return store::main(call),
         Some(Command::Engine { session }) => return joined(&session),
@@ -289,19 +264,9 @@ fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>
 }
 
 fn run(mut cli: Cli, mut session: Session, original: File) -> ExitCode {
-    if let Some(Command::Attach(attach)) = &mut cli.command
-        && let Some(name) = &attach.name
-    {
-        let mut sink = sink(cli.format);
-        match attach::take(name, attach.steal, &mut session, sink.as_mut()) {
-            Ok(said) => sink.send(Event::Text(said)),
-            Err(Failed(reports)) => {
-                reports
-                    .into_iter()
-                    .map(Event::Error)
-                    .for_each(|event| sink.send(event));
-                return ExitCode::FAILURE;
-            }
+    if let Some(Command::Attach(attach)) = &mut cli.command {
+        if !attach.take(&mut session, sink(cli.format).as_mut()) {
+            return ExitCode::FAILURE;
         }
         cli.eval = attach.eval.take();
     }
@@ -330,34 +295,6 @@ fn run(mut cli: Cli, mut session: Session, original: File) -> ExitCode {
         Some(Command::Engine { session }) => joined(&session),
         Some(Command::Node { join, slots }) => node(&join, slots),
     }
-}
-
-/// Lists the clusters that have outlived their sessions.
-fn attachable() -> ExitCode {
-    let mut sink = sink(Format::Text);
-    told(attach::list(sink.as_mut()), sink.as_mut())
-}
-
-fn end_cluster(name: &str) -> ExitCode {
-    let mut sink = sink(Format::Text);
-    let ended = keep::end(name).map_err(Failed::from);
-    if ended.is_ok() {
-        sink.send(Event::Text(format!("the cluster {name} has ended")));
-    }
-    told(ended, sink.as_mut())
-}
-
-/// How something without a session went.
-fn told(went: Done, sink: &mut dyn Sink) -> ExitCode {
-    let ok = went.is_ok();
-    for report in went
-        .err()
-        .map(|Failed(reports)| reports)
-        .unwrap_or_default()
-    {
-        sink.send(Event::Error(report));
-    }
-    ended(ok)
 }
 
 /// Shows or ends the compilers that have outlived their sessions.

@@ -81,7 +81,11 @@ pub enum NodeFault {
 pub enum KeepFault {
     /// There is no `nats-server`.
     NoServer,
-    /// There is no folder of the user's alone.
+    /// The user has no home.
+    NoHome,
+    /// The folder for it is open to others.
+    Open(String),
+    /// There is no folder for it; the system's words.
     NoFolder(String),
     /// There is none of this name.
     Unknown { name: String, others: Vec<String> },

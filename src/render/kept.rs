@@ -13,6 +13,12 @@ pub(crate) fn what(fault: &KeepFault) -> String {
         KeepFault::NoFolder(why) => {
             format!("there is no folder in which clusters can be kept: {why}")
         }
+        KeepFault::NoHome => {
+            "clusters are kept in the user's cache, and there is no home".to_owned()
+        }
+        KeepFault::Open(folder) => {
+            format!("{folder} is open to others: no cluster can be kept there")
+        }
         KeepFault::Unknown { name, .. } => format!("no cluster `{name}` is kept here"),
         KeepFault::Exists(name) => format!("a cluster `{name}` is kept already"),
         KeepFault::Has { name, pid } => {
@@ -55,6 +61,8 @@ pub(crate) fn hint(fault: &KeepFault) -> Option<String> {
         KeepFault::NoNode { name } => format!(
             "they are tried again while the cluster is kept: `%pool attach {name}` later; `regatta attach --end {name}` ends it"
         ),
+        KeepFault::NoHome => "`HOME` or `XDG_CACHE_HOME` names one".to_owned(),
+        KeepFault::Open(folder) => format!("`chmod 700 {folder}`, if it is yours"),
         KeepFault::NoFolder(_) | KeepFault::Failed(_) => return None,
     })
 }

@@ -51,7 +51,7 @@ pub struct Shelf(PathBuf);
 impl Shelf {
     /// Finds it, or makes it.
     pub fn find() -> Result<Self, KeepFault> {
-        let cache = dirs::cache_dir().ok_or(KeepFault::NoFolder("there is no home".to_owned()))?;
+        let cache = dirs::cache_dir().ok_or(KeepFault::NoHome)?;
         let above = cache.join("regatta");
         let folder = above.join("clusters");
         let made = fs::create_dir_all(&above).and_then(|()| {
@@ -61,14 +61,12 @@ impl Shelf {
             }
         });
         let about = made.and_then(|()| fs::symlink_metadata(&folder));
-        let no_folder = |why: &dyn std::fmt::Display| {
-            KeepFault::NoFolder(format!("{}: {why}", folder.display()))
-        };
-        let about = about.map_err(|error| no_folder(&error))?;
+        let named = folder.display();
+        let about = about.map_err(|error| KeepFault::NoFolder(format!("{named}: {error}")))?;
         let own = about.uid() == rustix::process::getuid().as_raw();
         match about.is_dir() && own && about.permissions().mode() & 0o077 == 0 {
             true => Ok(Self(folder)),
-            false => Err(no_folder(&"it is open to others")),
+            false => Err(KeepFault::Open(named.to_string())),
         }
     }
 
