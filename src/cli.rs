@@ -73,9 +73,14 @@ enum Command {
     },
     /// Be a node of a session's cluster: what `%pool start cluster` has a host run.
     Node {
-        /// The file that says how to join; `-` reads it from standard input.
-        #[arg(long, value_name = "FILE")]
+        /// The file that says how to join, which `%nodes --join-file` writes; `-` reads it from standard input.
+        /// A server that was there before is also named by its URL, with the cluster's name behind it:
+        /// `tls://USER:PASSWORD@HOST:4222/CLUSTER`.
+        #[arg(long, value_name = "FILE|URL")]
         join: String,
+        /// The key of a user of a server that is named by its URL, as NATS' own tools write it.
+        #[arg(long, value_name = "FILE")]
+        creds: Option<PathBuf>,
         /// Engines that it may run; as many as there are cores without it.
         #[arg(long, value_name = "N")]
         slots: Option<u32>,
@@ -191,7 +196,7 @@ pub fn main() -> ExitCode {
         Some(Command::Warm { verb }) => return warm(verb),
         Some(Command::Store(call)) => return store::main(call),
         Some(Command::Engine { session }) => return joined(&session),
-        Some(Command::Node { join, slots }) => return node(&join, slots),
+        Some(Command::Node { join, creds, slots }) => return node(&join, creds.as_deref(), slots),
         _ => cli,
     };
     match session(!cli.no_warm) {
@@ -238,8 +243,8 @@ fn joined(session: &str) -> ExitCode {
     ended.map_or(ExitCode::FAILURE, |status| ExitCode::from(status as u8))
 }
 
-fn node(join: &str, slots: Option<u32>) -> ExitCode {
-    match crate::pool::cluster::node::main(join, slots) {
+fn node(join: &str, creds: Option<&Path>, slots: Option<u32>) -> ExitCode {
+    match crate::pool::cluster::node::main(join, creds, slots) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             // Whoever has started it reads this.
@@ -251,6 +256,7 @@ fn node(join: &str, slots: Option<u32>) -> ExitCode {
 
 fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>> {
     engine::hand_on_nothing();
+    engine::open_many_files();
     // Nothing else is there yet that could render.
     let toolchain = Toolchain::find(|text| {
         let _ = writeln!(std::io::stderr(), "regatta: {text}");
@@ -293,7 +299,7 @@ fn run(mut cli: Cli, mut session: Session, original: File) -> ExitCode {
         Some(Command::Warm { verb }) => warm(verb),
         Some(Command::Store(call)) => store::main(call),
         Some(Command::Engine { session }) => joined(&session),
-        Some(Command::Node { join, slots }) => node(&join, slots),
+        Some(Command::Node { join, creds, slots }) => node(&join, creds.as_deref(), slots),
     }
 }
 

@@ -89,7 +89,9 @@
 //! reached by ssh, which carries the program there and a way back to a NATS server that the session has started for itself.
 //! To the hub an engine of a node is one like any other: a proxy, on a thread of the session's own, holds the other end of
 //! its connection, of its pipes and of its page of numbers. Between proxy and node go messages that are numbered,
-//! acknowledged and sent again (`pool::cluster::ordered`, pure), so that the server may be killed. Artifacts, the shared
+//! acknowledged and sent again (`pool::cluster::ordered`, pure), so that the server may be killed. Each node has a user of its
+//! own at the server (`pool::cluster::users`), which other hosts reach encrypted, if at all (`pool::cluster::listen`), or which
+//! is one that was there (`pool::cluster::backbone`). Artifacts, the shared
 //! objects that they link to, and captured variables are known by their content, and go once to each node.
 //!
 //! # Invariants

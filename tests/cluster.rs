@@ -3,86 +3,11 @@
 
 mod support;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Session, contains, is_like_others, proc, serving::until};
-
-const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
-
-/// Two hosts, taken away when this is dropped.
-struct Hosts(PathBuf);
-
-impl Hosts {
-    fn up(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("regatta-hosts-{}-{name}", std::process::id()));
-        let hosts = Self(folder);
-        hosts.script("up");
-        hosts
-    }
-
-    fn script(&self, verb: &str) {
-        let status = Command::new("sh")
-            .arg(HOSTS)
-            .arg(verb)
-            .arg(&self.0)
-            .status();
-        assert!(
-            status.unwrap().success(),
-            "two_hosts.sh {verb}: root, iproute2 and openssh-server are needed"
-        );
-    }
-
-    /// What starts a cluster on both.
-    fn start(&self, engines: [usize; 2]) -> String {
-        let [one, two] = engines;
-        format!(
-            "%pool start cluster --ssh node1:{one},node2:{two} --ssh-options '-F {}'",
-            self.0.join("config").display()
-        )
-    }
-
-    /// The processes of a host with this argument: its node, or its engines.
-    fn processes(&self, host: usize, argument: &str) -> Vec<i32> {
-        let home = self.0.join(format!("home{host}"));
-        let is_of = |pid: &i32| {
-            let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-            program.is_ok_and(|program| program.starts_with(&home))
-        };
-        proc::with_argument(argument)
-            .into_iter()
-            .filter(is_of)
-            .collect()
-    }
-
-    fn engines(&self) -> Vec<i32> {
-        [1, 2]
-            .iter()
-            .flat_map(|host| self.processes(*host, "__engine"))
-            .collect()
-    }
-
-    fn nodes(&self) -> Vec<i32> {
-        [1, 2]
-            .iter()
-            .flat_map(|host| self.processes(*host, "--join"))
-            .collect()
-    }
-}
-
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        let _ = Command::new("sh")
-            .arg(HOSTS)
-            .arg("down")
-            .arg(&self.0)
-            .status();
-    }
-}
+use support::{Session, contains, hosts::Hosts, is_like_others, serving::until};
 
 #[test]
 fn a_cluster_is_a_pool_like_any_other() {
@@ -187,38 +112,78 @@ fn hosts_that_do_not_come_are_named() {
 }
 
 #[test]
-fn the_server_and_the_session_may_be_killed() {
-    let hosts = Hosts::up("killed");
+fn hosts_come_and_go_while_maps_run() {
+    let hosts = Hosts::up("go");
+    let options = format!("--ssh-options '-F {}'", hosts.0.join("config").display());
     let mut session = Session::start();
-    contains(&session.cell(&hosts.start([1, 1])), &["2 cluster engines"]);
-    let mut random = support::dose::random();
-    for _ in 0..support::dose::of(3, 30) {
-        session.enter(
-            "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(2)); x * 2 } over 0..500u64",
-        );
-        std::thread::sleep(Duration::from_millis(random.u64(0..900)));
-        for pid in proc::below(session.pid()) {
-            if proc::arguments(pid).contains("nats-server -c")
-                && !proc::arguments(pid).contains("__")
-            {
-                // It may have ended by itself, with the one that was killed before.
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-        session.prompt(Duration::from_secs(60));
-        contains(
-            &session.cell("(r.len(), r.iter().sum::<u64>())"),
-            &["(500, 249500)"],
-        );
-        contains(&session.cell("%px engine::rank()"), &["0", "1"]);
-    }
-    assert_eq!(hosts.engines().len(), 2);
-    session.signal(Signal::SIGKILL);
-    let left = || {
-        [hosts.engines(), hosts.nodes()]
-            .concat()
-            .is_empty()
-            .then_some(())
-    };
-    until(left, "a node or an engine is left");
+    let add = format!("%pool add node2:2 {options}");
+    let start = format!("%pool start cluster --ssh node1:2 {options}");
+    contains(&session.cell(&start), &["2 cluster engines on node1"]);
+    session.cell("%px let mine = engine::rank() + 10;");
+
+    // Those that are there hold on to an item each: what is left is for those that come.
+    let flag = hosts.0.join("flag");
+    session.cell(&format!(
+        "fn held(x: u64) -> (u64, u32) {{
+            let short = std::time::Duration::from_millis(1);
+            while x < 2 && !std::path::Path::new({flag:?}).exists() {{ std::thread::sleep(short); }}
+            std::thread::sleep(short);
+            (x * x, engine::rank())
+        }}"
+    ));
+    session.cell("%map -a held over 0..200u64");
+    contains(
+        &session.cell(&add),
+        &["4 cluster engines on node1, node2", "2 engines more"],
+    );
+    std::fs::write(&flag, "").unwrap();
+    session.cell("let r = %result");
+    contains(
+        &session.cell(
+            "(r.iter().enumerate().all(|(at, (x, _))| *x == (at * at) as u64), r.len(), r.iter().any(|(_, rank)| *rank > 1))",
+        ),
+        &["(true, 200, true)"],
+    );
+
+    // The first host goes: its engines end what they are at, and the others have their ranks.
+    session.cell("%px -t 2: let mine = engine::rank() + 10;");
+    session.cell("%map -a held over 0..500u64");
+    contains(
+        &session.cell("%pool remove node1"),
+        &["2 cluster engines on node2", "node1 is gone with 2 engines"],
+    );
+    session.cell("let r = %result");
+    let all = "(r.iter().enumerate().all(|(at, (x, _))| *x == (at * at) as u64), r.len())";
+    contains(&session.cell(all), &["(true, 500)"]);
+    contains(
+        &session.cell("%px (engine::rank(), engine::size(), mine)"),
+        &["(0, 2, 12)", "(1, 2, 13)"],
+    );
+    until(
+        || hosts.processes(1, "__engine").is_empty().then_some(()),
+        "an engine is left",
+    );
+
+    // What cannot be.
+    contains(
+        &session.cell("%pool remove node7"),
+        &["has no node node7", "its nodes are node2"],
+    );
+    contains(
+        &session.cell("%pool remove node2"),
+        &["has all engines", "%pool stop c0"],
+    );
+    contains(
+        &session.cell(&format!("%pool add nowhere {options}")),
+        &[
+            "node nowhere did not come",
+            "Could not resolve",
+            "as it was",
+        ],
+    );
+    contains(&session.cell("%pool add"), &["no node of c0 has room"]);
+    contains(
+        &session.cell("%px (engine::rank(), engine::size())"),
+        &["(0, 2)", "(1, 2)"],
+    );
 }

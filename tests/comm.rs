@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{Session, messages, table::results};
+use support::{Session, hosts::Hosts, messages, table::results};
 
 /// An odd number, so that no tree is whole.
 const RANKS: u32 = 5;
@@ -303,15 +303,19 @@ fn fastrand_like(seed: u64) -> u64 { seed ^ 0x9e3779b97f4a7c15 }
 ];
 
 fn cells(pool: &str) {
+    cells_on(&format!("%pool start {pool} -n {RANKS}"), pool);
+}
+
+fn cells_on(start: &str, pool: &str) {
     let mut session = Session::start();
     session.cells(&[DEFINITIONS.trim(), EVERY.trim()]);
-    session.cell(&format!("%pool start {pool} -n {RANKS}"));
+    session.cell(start);
     let cells = CELLS.iter().map(|cell| format!("%%px\n{}", cell.trim()));
     for cell in cells.chain(messages::cells()) {
         results(&mut session, &cell, &[("0-4", "\"ok\"")]);
     }
     // What was made stays for the next cell.
-    if pool == "processes" {
+    if pool != "threads" {
         session.cells(&[
             "%px let pair = comm::split(comm::rank() / 2, 0);",
             "%px comm::send(&comm::rank(), (comm::rank() + 1) % comm::size());",
@@ -339,4 +343,11 @@ fn messages_between_processes() {
 #[test]
 fn messages_between_threads() {
     cells("threads");
+}
+
+/// Ranks of one host share memory, those of two do not.
+#[test]
+fn messages_between_hosts() {
+    let hosts = Hosts::up("comm");
+    cells_on(&hosts.start([3, 2]), "cluster");
 }

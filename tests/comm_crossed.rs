@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Session, contains, lacks, table::results};
+use support::{Session, contains, hosts::Hosts, lacks, table::results};
 
 const RANKS: u32 = 6;
 
@@ -83,8 +83,12 @@ const CASES: &[Case] = &[
 ];
 
 fn crossed(pool: &str) {
+    crossed_on(&format!("%pool start {pool} -n {RANKS}"));
+}
+
+fn crossed_on(start: &str) {
     let mut session = Session::start();
-    session.cell(&format!("%pool start {pool} -n {RANKS}"));
+    session.cell(start);
     for case in CASES {
         for _ in 0..rounds() {
             let code = format!("%%px\nlet me = comm::rank();\n{};\n", case.code);
@@ -135,4 +139,10 @@ fn processes_in_different_collective_calls() {
 #[test]
 fn threads_in_different_collective_calls() {
     crossed("threads");
+}
+
+#[test]
+fn hosts_in_different_collective_calls() {
+    let hosts = Hosts::up("crossed");
+    crossed_on(&hosts.start([3, 3]));
 }

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Session, contains, table::results};
+use support::{Session, contains, hosts::Hosts, table::results};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn started(pool: &str) -> Session {
+fn started(start: &str) -> Session {
     let mut session = Session::start();
-    session.cell(&format!("%pool start {pool} -n 4"));
+    session.cell(start);
     whole(&mut session);
     session
 }
+
+const PROCESSES: &str = "%pool start processes -n 4";
 
 /// All ranks hear of each other.
 fn whole(session: &mut Session) {
@@ -35,8 +37,8 @@ fn fails(session: &mut Session, code: &str, words: &[&str]) {
     assert!(begun.elapsed() < PATIENCE, "{code}\n{shown}");
 }
 
-fn waits_for_ever(pool: &str) {
-    let mut session = started(pool);
+fn waits_for_ever(start: &str) {
+    let mut session = started(start);
     // A cycle, and one who waits for it.
     fails(
         &mut session,
@@ -138,25 +140,44 @@ fn mistakes(session: &mut Session) {
 
 #[test]
 fn processes_that_would_wait_for_ever() {
-    waits_for_ever("processes");
+    waits_for_ever(PROCESSES);
 }
 
 #[test]
 fn threads_that_would_wait_for_ever() {
-    waits_for_ever("threads");
+    waits_for_ever("%pool start threads -n 4");
+}
+
+#[test]
+fn hosts_that_would_wait_for_ever() {
+    let hosts = Hosts::up("waits");
+    waits_for_ever(&hosts.start([2, 2]));
 }
 
 /// Rank 2 dies while the others are in a call that needs it.
 #[test]
 fn a_rank_that_dies_is_named() {
-    let mut session = started("processes");
+    dies(&mut started(PROCESSES), |session| session.engines()[3]);
+}
+
+#[test]
+fn a_rank_that_dies_on_another_host_is_named() {
+    let hosts = Hosts::up("dies");
+    dies(&mut started(&hosts.start([2, 2])), |session| {
+        let shown = session.cell("%px -t 2 std::process::id()");
+        let numbers = shown.split(|letter: char| !letter.is_ascii_digit());
+        numbers.filter_map(|it| it.parse().ok()).max().unwrap()
+    });
+}
+
+fn dies(session: &mut Session, victim: impl Fn(&mut Session) -> i32) {
     for code in [
         "comm::recv::<u8>(2);",
         "comm::barrier();",
         "{ let it = vec![0.0_f64; 3_000_000]; loop { comm::all_reduce(&it, comm::op::sum); } }",
         "loop { comm::send(&vec![0_u8; 3_000_000], 2); }",
     ] {
-        let victim = session.engines()[3];
+        let victim = victim(session);
         session.enter(&format!(
             "%px if comm::rank() == 2 {{ println!(\"here\"); let it = vec![0.0_f64; 3_000_000]; if {} {{ loop {{ comm::all_reduce(&it, comm::op::sum); }} }} std::thread::sleep(std::time::Duration::from_secs(60)); }} else {{ {code} }}",
             code.contains("all_reduce")
@@ -170,14 +191,22 @@ fn a_rank_that_dies_is_named() {
         // Another one takes its place, and hears of the others.
         std::thread::sleep(Duration::from_millis(300));
         session.cell("%pool restart");
-        whole(&mut session);
+        whole(session);
     }
-    assert_eq!(session.end(), 0);
 }
 
 #[test]
 fn ctrl_c_ends_every_wait() {
-    let mut session = started("processes");
+    interrupts(started(PROCESSES));
+}
+
+#[test]
+fn ctrl_c_ends_every_wait_for_another_host() {
+    let hosts = Hosts::up("interrupts");
+    interrupts(started(&hosts.start([2, 2])));
+}
+
+fn interrupts(mut session: Session) {
     session.cell("%px let kept = comm::rank() + 1;");
     let asleep = "std::thread::sleep(std::time::Duration::from_secs(1))";
     for code in [

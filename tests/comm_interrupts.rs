@@ -8,7 +8,7 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
-use support::{PATIENCE, Session, contains, dose, lacks};
+use support::{PATIENCE, Session, contains, dose, hosts::Hosts, lacks};
 
 /// The latest moment, after the ranks have begun.
 const LATEST: Duration = Duration::from_millis(300);
@@ -86,4 +86,10 @@ fn open_mpi() {
 #[test]
 fn mpich() {
     interrupted("%pool start mpi -n 3 --launcher mpiexec.mpich");
+}
+
+#[test]
+fn hosts() {
+    let hosts = Hosts::up("loops");
+    interrupted(&hosts.start([2, 1]));
 }

@@ -8,7 +8,7 @@ mod support;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::peers::{CELLS, FAIR};
-use support::{Session, contains, lacks, table::results};
+use support::{Session, contains, hosts::Hosts, lacks, table::results};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -292,6 +292,12 @@ fn processes() {
 #[test]
 fn threads() {
     peers("%pool start threads -n 4", 4, Kind::Shared);
+}
+
+#[test]
+fn hosts() {
+    let hosts = Hosts::up("peers");
+    peers(&hosts.start([3, 2]), 5, Kind::Shared);
 }
 
 #[test]

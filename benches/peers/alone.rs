@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::figures::median;
+use crate::nats;
 use crate::outside::{Failure, Outcome, Programs, output};
 
 /// The argument by which it knows its part.
@@ -26,6 +27,7 @@ pub fn part() -> Option<Outcome<()>> {
     match std::env::args().nth(1)?.as_str() {
         ECHO => Some(echo().map_err(failed)),
         SPINS => Some(spins()),
+        nats::ANSWERS => Some(nats::answers()),
         _ => None,
     }
 }

@@ -29,6 +29,15 @@ pub struct Driver {
 impl Driver {
     /// Starts one of the scripts beside this file.
     pub fn start(programs: &Programs, script: &'static str) -> Outcome<Self> {
+        Self::start_with(programs, script, &[])
+    }
+
+    /// The same with arguments.
+    pub fn start_with(
+        programs: &Programs,
+        script: &'static str,
+        arguments: &[&str],
+    ) -> Outcome<Self> {
         let failed = |error: std::io::Error| Failure(format!("{script}: {error}"));
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("benches/peers")
@@ -39,6 +48,7 @@ impl Driver {
             // No `__pycache__` beside the sources.
             .arg("-B")
             .arg(path)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).map_err(failed)?)

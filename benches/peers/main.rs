@@ -6,6 +6,7 @@
 mod alone;
 mod c;
 mod children;
+mod cluster;
 mod compiling;
 mod data;
 mod driver;
@@ -13,10 +14,12 @@ mod efficiency;
 mod figures;
 mod first;
 mod gate;
+mod hosts;
 mod install;
 mod items;
 mod memo;
 mod messages;
+mod nats;
 mod outside;
 mod pools;
 mod repls;
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 22] = [
+    let measures: [(&str, Measure); 26] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -75,6 +78,10 @@ fn bench() -> Outcome<String> {
         ("mpi", messages::on_mpi),
         ("store", store::incr),
         ("children", children::fifty),
+        ("nodes", cluster::items_and_trips),
+        ("nodes-px", cluster::px),
+        ("nodes-data", cluster::capture),
+        ("nodes-start", cluster::start),
     ];
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args()

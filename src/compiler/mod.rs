@@ -138,6 +138,8 @@ pub enum Setting {
     OptLevel(String),
     /// Integer overflow checks and debug assertions.
     Checks(bool),
+    /// For this host's processor alone, or for all of its architecture.
+    NativeCpu(bool),
 }
 
 type Answer = Result<Compiled, CompileError>;

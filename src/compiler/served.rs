@@ -221,6 +221,10 @@ impl<'a, S: Clone> Served<'a, S> {
                 Setting::OptLevel(level) => {
                     let _ = (self.ways.set_opt_level)(state, level);
                 }
+                Setting::NativeCpu(on) => {
+                    let cpu = if *on { wrapper::NATIVE } else { "" };
+                    (self.ways.set_env)(state, wrapper::CPU_VARIABLE, cpu);
+                }
                 Setting::Checks(on) => {
                     for key in ["OVERFLOW_CHECKS", "DEBUG_ASSERTIONS"] {
                         let key = format!("CARGO_PROFILE_DEV_{key}");

@@ -31,6 +31,12 @@ pub const ROLE_VARIABLE: &str = "REGATTA_RUSTC_WRAPPER";
 /// How often definitions have changed: `name=count` each, with commas between them.
 pub const CHANGES_VARIABLE: &str = "REGATTA_CHANGES";
 
+/// Which processor cells are compiled for, when it is not any of the architecture.
+pub const CPU_VARIABLE: &str = "REGATTA_CPU";
+
+/// This host's.
+pub const NATIVE: &str = "native";
+
 /// The name that evcxr gives to the crate of every cell.
 pub const CELL_CRATE: &str = "ctx";
 
@@ -299,9 +305,14 @@ impl Cell {
             Some(linker) => linker.arguments(own),
             None => own,
         };
+        let cpu = std::env::var(CPU_VARIABLE)
+            .ok()
+            .filter(|cpu| !cpu.is_empty());
+        let cpu = cpu.map(|cpu| OsString::from(format!("-Ctarget-cpu={cpu}")));
         let arguments: Vec<OsString> = units::for_cell(arguments, &self.mended)
             .into_iter()
             .chain(own)
+            .chain(cpu)
             .collect();
         let compiled = self.compile_with(rustc, &arguments, true);
         // Put back, with its time: cargo and evcxr go by it.

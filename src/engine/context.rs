@@ -97,6 +97,11 @@ impl Context {
         self.size.store(size, Ordering::Relaxed);
     }
 
+    pub fn renumbered(&self, rank: Rank, size: u32) {
+        self.rank.store(rank.0, Ordering::Relaxed);
+        self.resized(size);
+    }
+
     pub fn id(&self) -> u32 {
         self.id.load(Ordering::Relaxed)
     }

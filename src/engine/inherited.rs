@@ -1,6 +1,20 @@
 //! What a session has from whoever started it and neither needs nor may hand on: open files, and how ends of children
 //! are told.
 
+/// Lets this process have as many open files as the system allows: each artifact and each large value is one.
+pub fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // One that cannot be raised stays.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
+}
+
 /// The first file that is none of the standard streams.
 const FIRST: i32 = 3;
 

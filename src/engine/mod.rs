@@ -52,9 +52,10 @@ use loader::{LoadError, Loader};
 use shared::View;
 use tasks::Tasks;
 
+pub use comm::relay;
 use commands::PATIENCE;
 pub use commands::guard;
-pub use inherited::hand_on_nothing;
+pub use inherited::{hand_on_nothing, open_many_files};
 pub use loader::libc_version;
 pub use memo::disk;
 
@@ -133,6 +134,7 @@ impl Engine<'_> {
                 context.link.send(&FromEngine::Ready, &Payload::None)?;
             }
             ToEngine::Resized { size } => context.resized(size),
+            ToEngine::Renumbered { rank, size } => context.renumbered(rank, size),
             ToEngine::Environment { name, value } => set_environment(&name, value.as_deref()),
             ToEngine::Folder { path } => {
                 // The session has been there; if the folder is gone by now, the engine stays where it is.

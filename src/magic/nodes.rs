@@ -1,5 +1,7 @@
 //! `%nodes`: the hosts of clusters, and how they are.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Call, Example, Magic};
@@ -10,11 +12,18 @@ use crate::session::{Done, Session};
 /// lists the nodes of clusters: engines, cores, load, memory, round trip, clock
 #[derive(Args)]
 #[command(
-    after_help = "The load is of processes that run or wait for a core, over the last minute. `rtt` is the time of a word there and \
+    after_help = "With `--join-file` hosts may join that nobody has started: `regatta node --join FILE --slots N` there, and \
+                  `%pool add` here takes their engines into the pool in use. The file is yours alone (0600), holds the \
+                  secrets of one cluster, and is removed and worth nothing when that ends. Several nodes may have one file; they \
+                  are not kept apart from each other then, as those of different files are.\n\nThe load is of processes that run or wait for a core, over the last minute. `rtt` is the time of a word there and \
                   back; `clock` how far the node's is ahead of this host's; `heard` how long ago it was heard of. A node of which nothing is \
                   heard for 5 s is given up: its engines are dead, and `%pool restart` starts others on the nodes that are left."
 )]
-pub struct NodesTable {}
+pub struct NodesTable {
+    /// writes what `regatta node --join FILE` needs, to this file or to one of the cluster's own
+    #[arg(long = "join-file", value_name = "FILE")]
+    join_file: Option<Option<PathBuf>>,
+}
 
 impl Magic for NodesTable {
     const NAME: &'static str = "nodes";
@@ -24,6 +33,12 @@ impl Magic for NodesTable {
     }];
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
+        if let Some(path) = &self.join_file {
+            let file = session.join_file(path.as_deref())?;
+            let said = format!("regatta node --join {}", file.display());
+            sink.send(Event::Text(said));
+            return Ok(());
+        }
         let mut is_none = true;
         for pool in session.pools() {
             let Some(cluster) = pool.starter.cluster() else {

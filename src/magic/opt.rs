@@ -1,6 +1,6 @@
 //! `%opt`: how cells are optimised, whether arithmetic is checked, how long shown values are.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::values::Switch;
 use super::{Call, Example, Magic};
@@ -17,9 +17,18 @@ pub struct Opt {
     /// integer overflow checks and debug assertions (on at the start)
     #[arg(long, value_name = "on|off")]
     checks: Option<Switch>,
+    /// which processors cells are for: any of the architecture (at the start), or this host's alone, with all that it can
+    #[arg(long, value_name = "native|generic")]
+    cpu: Option<Cpu>,
     /// lines of a long value, the middle of which is left out (10 at the start)
     #[arg(long, value_name = "N|all", value_parser = lines)]
     lines: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cpu {
+    Native,
+    Generic,
 }
 
 impl Magic for Opt {
@@ -33,6 +42,9 @@ impl Magic for Opt {
         if let Some(level) = self.level {
             session.configure(Setting::OptLevel(level));
         }
+        if let Some(cpu) = self.cpu {
+            session.choose_cpu(cpu == Cpu::Native)?;
+        }
         if let Some(checks) = self.checks {
             session.configure(Setting::Checks(checks == Switch::On));
         }
@@ -40,11 +52,13 @@ impl Magic for Opt {
             session.value_style().lines = lines;
         }
         let lines = session.value_style().lines;
-        let (mut level, mut checks) = ("2", true);
+        let (mut level, mut checks, mut cpu) = ("2", true, "");
         for setting in session.settings() {
             match setting {
                 Setting::OptLevel(set) => level = set,
                 Setting::Checks(on) => checks = *on,
+                Setting::NativeCpu(true) => cpu = ", for this host's processor",
+                Setting::NativeCpu(false) => {}
             }
         }
         let checks = if checks { "on" } else { "off" };
@@ -53,7 +67,7 @@ impl Magic for Opt {
             lines => format!("{lines} lines of a long value"),
         };
         let text = format!(
-            "opt-level {level}, overflow checks {checks}; for cells compiled from now on; {lines}"
+            "opt-level {level}, overflow checks {checks}{cpu}; for cells compiled from now on; {lines}"
         );
         sink.send(Event::Text(text));
         Ok(())

@@ -1,7 +1,10 @@
 //! `%pool`: starts, stops, lists, chooses, resizes and restarts pools of engines.
 
+mod cluster;
+
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
@@ -14,10 +17,10 @@ use super::{Call, Example, Magic, attach};
 use crate::cell::position;
 use crate::ids::PoolName;
 use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
-use crate::pool::cluster::{Cluster, NodeState, Way};
+use crate::pool::cluster::Listen;
 use crate::pool::{EngineState, Starter, Work};
 use crate::render::units;
-use crate::session::{ClusterRequest, Code, Done, Failed, Pool, PoolRequest, Session, missing};
+use crate::session::{Code, Done, Failed, Pool, PoolRequest, Session, missing};
 
 /// starts, stops, lists, resizes, restarts pools of engines
 #[derive(Args)]
@@ -59,6 +62,10 @@ enum Verb {
         #[arg(value_name = "N", allow_hyphen_values = true)]
         size: i64,
     },
+    /// adds a host to a cluster, also while it runs, with engines behind those that there are
+    Add(cluster::Add),
+    /// takes a host out of a cluster, when its engines have ended what they are at
+    Remove(cluster::Remove),
     /// starts engines anew, without their variables
     Restart {
         /// which: `all`, `2`, `0,2`, `1:3`, `-1`
@@ -96,6 +103,19 @@ struct Start {
     /// lets a cluster go on when the session ends, for so long: `24h`; `regatta attach` comes back to it
     #[arg(long, value_name = "TIME", value_parser = lease)]
     keep: Option<Duration>,
+    /// where other hosts reach the cluster, encrypted: `192.0.2.1`, `0.0.0.0:4222`; nodes may be started there by hand
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = cluster::listen)]
+    listen: Option<Listen>,
+    /// a NATS server that is there, in the place of one of the cluster's own: `tls://USER:PASSWORD@HOST:4222`
+    #[arg(long, value_name = "URL", conflicts_with = "listen")]
+    url: Option<String>,
+    /// the key of a user of that server, as NATS' own tools write it
+    #[arg(long, value_name = "FILE", requires = "url")]
+    creds: Option<PathBuf>,
+    /// has Slurm start a node on each host of a job, with an engine per task: `-N 4 -n 64 -p short`; inside an allocation
+    /// on its hosts
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    slurm: Option<String>,
     /// what to call it: p0, p1, … without it
     #[arg(long)]
     name: Option<String>,
@@ -187,6 +207,8 @@ impl Magic for Pools {
                 let (pool, took) = session.resize_pool(size, sink)?;
                 format!("{}, in {}", described(&pool), milliseconds(took))
             }
+            Some(Verb::Add(add)) => add.run(session, sink)?,
+            Some(Verb::Remove(remove)) => remove.run(session, sink)?,
             Some(Verb::Restart { targets }) => restart(&targets, session, sink)?,
         };
         sink.send(Event::Text(said));
@@ -226,10 +248,11 @@ impl Start {
                 Starter::Cluster(cluster)
             }
             (_, Some(_)) => return Err(Report::usage(MpiCause::LauncherWithoutMpi).into()),
-            (_, None) if !self.ssh.is_empty() => {
-                return Err(Report::usage(
-                    "`--ssh` is for clusters: `%pool start cluster --ssh …`",
-                )
+            (_, None) if self.of_cluster().is_some() => {
+                let option = self.of_cluster().unwrap_or_default();
+                return Err(Report::usage(format!(
+                    "`{option}` is for clusters: `%pool start cluster {option} …`",
+                ))
                 .into());
             }
             (_, None) if self.keep.is_some() => {
@@ -259,88 +282,6 @@ impl Start {
         };
         Ok(format!("{}, {how}", described(&pool)))
     }
-}
-
-impl Start {
-    /// The nodes that are asked for.
-    fn cluster(&self) -> Result<ClusterRequest, Report> {
-        let words = |text: &str| {
-            shell_words::split(text)
-                .map_err(|_| Report::usage(format!("{text}: a quotation mark is missing")))
-        };
-        let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
-        let mut nodes = Vec::new();
-        for host in &self.ssh {
-            let (host, slots) = match host.rsplit_once(':') {
-                Some((host, slots)) => {
-                    let number = slots.parse().ok().filter(|slots| *slots > 0);
-                    let number = number.ok_or_else(|| {
-                        Report::usage(format!(
-                            "{host}:{slots}: the engines of a host are a number from 1 on"
-                        ))
-                    })?;
-                    (host, Some(number))
-                }
-                None => (host.as_str(), self.engines_per_node()?),
-            };
-            // What begins with a hyphen would be an option of ssh's.
-            if host.is_empty() || host.starts_with('-') {
-                return Err(Report::usage(format!(
-                    "`--ssh {}`: that is no host",
-                    self.ssh.join(",")
-                )));
-            }
-            let way = Way::Ssh {
-                to: host.to_owned(),
-                options: options.clone(),
-            };
-            nodes.push((host.to_owned(), way, slots));
-        }
-        if let Some(launcher) = &self.launcher {
-            let command = words(launcher)?;
-            if command.is_empty() {
-                return Err(Report::usage("`--launcher` has no command"));
-            }
-            nodes.push((
-                launcher.clone(),
-                Way::Launcher(command),
-                self.engines_per_node()?,
-            ));
-        }
-        if nodes.is_empty() {
-            let hint =
-                "`%pool start cluster --ssh node1:8,node2`, or `--launcher 'COMMAND {command}'`";
-            return Err(Report::usage("a cluster needs hosts").hint(hint));
-        }
-        let need = self.need.unwrap_or(nodes.len());
-        Ok(ClusterRequest {
-            nodes,
-            need,
-            keep: None,
-        })
-    }
-
-    fn engines_per_node(&self) -> Result<Option<u32>, Report> {
-        let number = |size: i64| u32::try_from(size).ok().filter(|size| *size > 0);
-        self.size
-            .map(|size| {
-                number(size).ok_or_else(|| {
-                    Report::usage(format!(
-                        "-n {size}: the engines of a node are a number from 1 on"
-                    ))
-                })
-            })
-            .transpose()
-    }
-}
-
-/// The hosts of a cluster, with their engines.
-fn hosts(cluster: &Cluster) -> String {
-    let up = cluster
-        .nodes()
-        .into_iter()
-        .filter(|node| node.state == NodeState::Up);
-    up.map(|node| node.host).collect::<Vec<_>>().join(", ")
 }
 
 fn stop(
@@ -409,11 +350,11 @@ pub(super) fn described(pool: &Pool) -> String {
     };
     let (kind, by) = match &pool.starter {
         Starter::Mpi(start) => ("MPI", format!(", {}", start.launcher)),
-        Starter::Cluster(cluster) => {
-            let kept = cluster.kept().map(|(_, lease)| {
+        Starter::Cluster(of) => {
+            let kept = of.kept().map(|(_, lease)| {
                 format!(", kept for {} without a session", units::duration(lease))
             });
-            let by = format!(" on {}{}", hosts(cluster), kept.unwrap_or_default());
+            let by = format!(" on {}{}", cluster::hosts(of), kept.unwrap_or_default());
             ("cluster", by)
         }
         Starter::Session => (kind_word(pool.kind), String::new()),

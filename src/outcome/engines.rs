@@ -54,6 +54,8 @@ pub enum NodeFault {
     Version { says: u32, ours: u32 },
     /// It is of another kind of processor.
     Architecture { its: String, ours: String },
+    /// Its processor lacks what cells are compiled for.
+    Processor { lacks: Vec<String> },
     /// Its C library is older than what cells are linked with.
     Libc { its: String, ours: String },
     /// It sends what is no message.
@@ -66,14 +68,16 @@ pub enum NodeFault {
     NoWayBack,
     /// The server does not answer.
     NoServer,
+    /// The user has taken it out of the cluster.
+    Removed,
     /// None is left.
     NoneLeft,
-    /// Its engines cannot speak with others.
-    NoMessages,
     /// Another session, of this process, has taken the cluster.
     TakenOver { pid: u32 },
     /// What has kept the cluster has ended.
     NoHolder,
+    /// None for messages.
+    NoMemory,
 }
 
 /// Why a cluster that outlives its session cannot be started, taken or ended.
@@ -103,6 +107,67 @@ pub enum KeepFault {
     NoNode { name: String },
     /// Something else; the system's words.
     Failed(String),
+}
+
+/// How what Slurm was asked to start stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlurmState {
+    /// It has not answered yet, or the session is in an allocation and need not wait for one.
+    Asked,
+    Pending {
+        job: String,
+        reason: String,
+    },
+    Running {
+        job: String,
+    },
+    /// It has ended, and this is what it, or Slurm, has said.
+    Over {
+        says: String,
+    },
+}
+
+/// Why a cluster has no server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerFault {
+    /// The program is not installed.
+    Missing { program: &'static str },
+    /// It cannot be started, or has ended: its words, or the system's.
+    NotStarted { program: &'static str, says: String },
+    /// There is no room for its files.
+    NoRoom { program: &'static str, says: String },
+    /// Something else listens there.
+    PortTaken { address: String },
+    /// It is no address of this host.
+    NoSuchAddress { address: String },
+    /// The system does not let this user listen there.
+    NotAllowed { address: String },
+    /// The name has no address.
+    UnknownHost { host: String, says: String },
+    /// No address is known by which others reach this host.
+    NoAddress,
+    /// There is no certificate for it.
+    NoCertificate { says: String },
+    /// It is no URL of a NATS server.
+    NoUrl { url: String },
+    /// The file of a user's key cannot be read.
+    NoCredentials { file: String, says: String },
+    /// Nobody answers there.
+    Unreached { url: String, says: String },
+    /// It does not know the user, or wants one.
+    NotLetIn { url: String },
+    /// It takes messages of so many bytes only.
+    SmallMessages {
+        url: String,
+        most: usize,
+        needs: usize,
+    },
+    /// The user may not say or hear this there.
+    NotAllowedThere {
+        url: String,
+        subject: String,
+        says: String,
+    },
 }
 
 /// Why engines that MPI has started cannot be used.

@@ -18,6 +18,13 @@ pub struct Assignment {
     limited: bool,
 }
 
+/// A worker's seat when it comes.
+const NEW: Seat = Seat {
+    health: Health::Alive,
+    left: u64::MAX,
+    held_up: false,
+};
+
 /// How inputs come to workers.
 #[derive(Debug)]
 enum Supply {
@@ -49,13 +56,8 @@ impl Assignment {
     }
 
     fn supplied(ledger: Ledger, supply: Supply) -> Self {
-        let seat = Seat {
-            health: Health::Alive,
-            left: u64::MAX,
-            held_up: false,
-        };
         Self {
-            seats: vec![seat; ledger.workers()],
+            seats: vec![NEW; ledger.workers()],
             ledger,
             supply,
             limited: false,
@@ -172,6 +174,18 @@ impl Assignment {
         self.ledger.lost(worker, at, give_up)
     }
 
+    /// There is one worker more, which is sent what is not dealt yet.
+    pub fn joined(&mut self) {
+        self.seats.push(NEW);
+        self.ledger.joined();
+    }
+
+    /// A worker ends the pieces that it has, and is sent no more.
+    pub fn left(&mut self, worker: usize) {
+        self.set_health(worker, Health::Dead);
+        self.ledger.undeal(worker);
+    }
+
     /// A worker that has no piece starts anew.
     pub fn renewed(&mut self, worker: usize) {
         self.set_health(worker, Health::Starting);
@@ -214,8 +228,11 @@ impl Assignment {
         if self.ledger.is_stopped() {
             return Next::Do(Vec::new());
         }
-        let is_dead = |seat: &Seat| seat.health == Health::Dead;
-        if self.seats.iter().all(is_dead) {
+        let is_gone = |(worker, seat): (usize, &Seat)| {
+            // Who leaves ends what it has.
+            seat.health == Health::Dead && self.ledger.held(worker) == 0
+        };
+        if self.seats.iter().enumerate().all(is_gone) {
             return Next::Stranded;
         }
         Next::Do(match &mut self.supply {

@@ -46,6 +46,12 @@ impl State {
             }
             Command::Forget(job) => self.forget_job(job),
             Command::Resized(engines, size) => self.resized(engines, size),
+            Command::Joined(pool, engines) => self.joined(&pool, &engines),
+            Command::Leave(engines) => self.leave(&engines),
+            Command::Free(engines, answer) => {
+                let _ = answer.send(self.are_free(&engines));
+            }
+            Command::Renumbered(engines) => self.renumber(&engines),
             Command::Environment(name, value) => {
                 self.launcher.set_environment(&name, value.as_deref());
                 self.tell_all(&ToEngine::Environment { name, value });
@@ -83,9 +89,7 @@ impl State {
 
     fn launch(&mut self, launch: Launch) {
         let engine = launch.id;
-        if let Some(pool) = &launch.pool {
-            self.world_joined(pool, launch.rank, launch.size);
-        }
+        self.world_joined(&launch);
         match self.launcher.launch(&launch) {
             Ok(link) => {
                 self.engines.insert(engine, Engine::new(launch, link));

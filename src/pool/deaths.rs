@@ -189,9 +189,7 @@ impl State {
         };
         let mut new = Engine::new(old.launch.clone(), link);
         (new.tasks, new.busy) = (old.tasks, old.busy);
-        if let Some(pool) = &new.launch.pool {
-            self.world_joined(pool, new.launch.rank, new.launch.size);
-        }
+        self.world_joined(&new.launch);
         let init = new.launch.init.clone();
         self.engines.insert(engine, new);
         if let Some(Init { entry, cell }) = init {

@@ -116,6 +116,11 @@ impl Ledger {
         self.held.len()
     }
 
+    /// There is one worker more.
+    pub fn joined(&mut self) {
+        self.held.push(VecDeque::new());
+    }
+
     /// Inputs that have come.
     pub fn pulled(&self) -> u64 {
         self.pulled

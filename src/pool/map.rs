@@ -12,7 +12,7 @@ pub use report::Seen;
 
 use std::time::{Duration, Instant};
 
-use regatta_cell::options::MapOptions;
+use regatta_cell::options::{MapOptions, Schedule};
 use rustc_hash::FxHashMap;
 
 use super::assignment::{Assignment, Next};
@@ -378,6 +378,30 @@ impl Map {
     pub fn revived(&mut self, engine: EngineId) {
         if let Some(place) = self.place(engine) {
             self.assignment.revived(place);
+        }
+    }
+
+    /// Whether engines that join this pool take part in it: not when it is for some of them, or dealt out at its beginning.
+    pub fn takes_hands_of(&self, pool: &PoolName) -> bool {
+        let is_dealt = self.options.schedule == Schedule::Static;
+        self.pool == *pool
+            && self.has_engines()
+            && !(self.closing || is_dealt)
+            && self.options.ranks.is_empty()
+    }
+
+    pub fn joined(&mut self, engine: EngineId, rank: Rank) {
+        if !self.involves(engine) {
+            self.engines.push(engine);
+            self.workers.push(Worker::new(rank));
+            self.assignment.joined();
+        }
+    }
+
+    /// It ends what it has, and is sent no more.
+    pub fn left(&mut self, engine: EngineId) {
+        if let Some(place) = self.place(engine) {
+            self.assignment.left(place);
         }
     }
 

@@ -27,6 +27,7 @@ mod endings;
 mod engine;
 mod event;
 mod frames;
+mod hands;
 mod hub;
 mod jobs;
 mod ledger;
@@ -308,6 +309,14 @@ enum Command {
     /// The number of a job that is not a map.
     Number(Sender<JobId>),
     Resized(Vec<EngineId>, u32),
+    /// Engines that are up take part in their pool's maps under way.
+    Joined(PoolName, Vec<(EngineId, Rank)>),
+    /// Engines take no more chunks.
+    Leave(Vec<EngineId>),
+    /// Answers whether all of them have ended what they had.
+    Free(Vec<EngineId>, Sender<bool>),
+    /// The engines of a pool, by the ranks that they have now.
+    Renumbered(Vec<EngineId>),
     Environment(String, Option<String>),
     /// Where a library lies that artifacts call.
     Library(ArtifactId, Arc<OwnedFd>),
@@ -424,6 +433,28 @@ impl Hub {
     /// Tells engines their pool's new size.
     pub fn resized(&self, engines: Vec<EngineId>, size: u32) {
         self.tell(Command::Resized(engines, size));
+    }
+
+    /// Has engines that are up take part in their pool's maps under way.
+    pub fn joined(&self, pool: &PoolName, engines: Vec<(EngineId, Rank)>) {
+        self.tell(Command::Joined(pool.clone(), engines));
+    }
+
+    /// Gives engines no more chunks of maps.
+    pub fn leave(&self, engines: Vec<EngineId>) {
+        self.tell(Command::Leave(engines));
+    }
+
+    /// Whether engines have ended all that they had.
+    pub fn are_free(&self, engines: Vec<EngineId>) -> bool {
+        let (answer, incoming) = channel();
+        self.tell(Command::Free(engines, answer));
+        incoming.recv().unwrap_or(true)
+    }
+
+    /// Tells the engines of a pool the ranks that they have now: each its place here.
+    pub fn renumbered(&self, engines: Vec<EngineId>) {
+        self.tell(Command::Renumbered(engines));
     }
 
     /// Changes a variable of all engines' environment, also of those to come.

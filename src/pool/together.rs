@@ -20,9 +20,7 @@ impl State {
         match self.launcher.launch_together(&launches, &start) {
             Ok(links) => {
                 for (launch, link) in launches.into_iter().zip(links) {
-                    if let Some(pool) = &launch.pool {
-                        self.world_joined(pool, launch.rank, launch.size);
-                    }
+                    self.world_joined(&launch);
                     self.engines.insert(launch.id, Engine::new(launch, link));
                 }
             }

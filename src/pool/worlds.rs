@@ -7,8 +7,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::cluster::WorldBell;
 use super::hub::State;
-use super::{PoolUse, Run};
+use super::{Launch, PoolUse, Run};
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{CommSpan, CommTable, CommTraffic};
 use crate::wire::world::{
@@ -43,6 +44,8 @@ struct World {
     words: Vec<Word>,
     /// Once a rank has asked for it.
     memory: Option<Memory>,
+    /// Rung with what is written into it, when ranks are on other hosts.
+    far: Option<WorldBell>,
     /// Communicators that its former memory had: one that a variable still names is none of the new ones.
     contexts: u64,
 }
@@ -159,6 +162,7 @@ impl World {
                 size as usize
             ],
             memory: None,
+            far: None,
             contexts: 0,
         }
     }
@@ -171,6 +175,7 @@ impl World {
     fn retire(&mut self) {
         if let Some(memory) = self.memory.take() {
             memory.write(header::RETIRED, 1);
+            self.ring();
             let all_are_dead = self.words.iter().all(|word| word.state == At::Dead);
             self.contexts = match all_are_dead {
                 true => 0,
@@ -186,6 +191,7 @@ impl World {
         *slot = word;
         if let Some(memory) = &self.memory {
             memory.write(memory.layout.block(rank.0) + block::HUB, word.number());
+            self.ring();
         }
     }
 
@@ -233,6 +239,13 @@ impl World {
     fn stop(&self, rank: Rank) {
         if let (Some(memory), Some(word)) = (&self.memory, self.words.get(rank.0 as usize)) {
             memory.write(header::STOP, word.run);
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(far) = &self.far {
+            far.ring();
         }
     }
 
@@ -345,10 +358,13 @@ impl State {
     }
 
     /// An engine is launched: it has a rank, and its pool a size.
-    pub(super) fn world_joined(&mut self, pool: &PoolName, rank: Rank, size: u32) {
-        let size = size.max(rank.0 + 1);
+    pub(super) fn world_joined(&mut self, launch: &Launch) {
+        let Some(pool) = &launch.pool else { return };
+        let rank = launch.rank;
+        let size = launch.size.max(rank.0 + 1);
         self.world_is_now(pool, false, size);
         if let Some(world) = self.worlds.0.get_mut(pool) {
+            world.far = launch.starter.cluster().map(|it| it.world_bell());
             let run = world.run;
             let state = At::NotAsked;
             world.note(rank, Word { run, state });

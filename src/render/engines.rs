@@ -8,7 +8,7 @@ use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork, MpiFault,
-    NodeFault,
+    NodeFault, ServerFault, SlurmState,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -51,6 +51,11 @@ impl fmt::Display for NodeFault {
             Self::Architecture { its, ours } => {
                 write!(f, "it is {its}, and cells are compiled for {ours}")
             }
+            Self::Processor { lacks } => write!(
+                f,
+                "its processor lacks {}, and cells are compiled for this host's (`%opt --cpu generic` compiles for all)",
+                lacks.join(", ")
+            ),
             Self::Libc { its, ours } => write!(
                 f,
                 "its C library is glibc {its}, and cells are linked with {ours} here"
@@ -60,15 +65,107 @@ impl fmt::Display for NodeFault {
             Self::Says(words) => f.write_str(words),
             Self::NoWayBack => f.write_str("ssh has made no way back from it"),
             Self::NoServer => f.write_str("the server does not answer"),
+            Self::Removed => f.write_str("it was removed"),
             Self::NoneLeft => f.write_str("no node of the cluster is left"),
-            Self::NoMessages => {
-                f.write_str("the engines of a cluster do not speak with each other")
-            }
             Self::TakenOver { pid } => {
                 write!(f, "another session (process {pid}) has the cluster now")
             }
             Self::NoHolder => f.write_str("the process that kept the cluster has ended"),
+            Self::NoMemory => f.write_str("the host has no memory for messages"),
         }
+    }
+}
+
+impl fmt::Display for SlurmState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("Slurm is asked"),
+            Self::Pending { job, reason } if reason.is_empty() || reason == "None" => {
+                write!(f, "Slurm's job {job} is pending")
+            }
+            Self::Pending { job, reason } => write!(f, "Slurm's job {job} is pending: {reason}"),
+            Self::Running { job } => write!(f, "Slurm's job {job} runs; its nodes come"),
+            Self::Over { says } if says.is_empty() => {
+                f.write_str("what Slurm started has ended before its nodes came")
+            }
+            Self::Over { says } => write!(f, "Slurm started no nodes: {says}"),
+        }
+    }
+}
+
+impl fmt::Display for ServerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program } => write!(f, "there is no `{program}` on the PATH"),
+            Self::NotStarted { program, says } | Self::NoRoom { program, says } => {
+                write!(f, "`{program}` cannot be started: {says}")
+            }
+            Self::PortTaken { address } => {
+                write!(f, "{address} is taken: another program listens there")
+            }
+            Self::NoSuchAddress { address } => write!(f, "{address} is no address of this host"),
+            Self::NotAllowed { address } => {
+                write!(f, "this user may not listen on {address}")
+            }
+            Self::UnknownHost { host, says } => write!(f, "`{host}` is no host: {says}"),
+            Self::NoAddress => f.write_str("by which address others reach this host is not known"),
+            Self::NoCertificate { says } => write!(f, "no certificate can be made: {says}"),
+            Self::NoUrl { url } => write!(f, "`{url}` is no URL of a NATS server"),
+            Self::NoCredentials { file, says } => write!(f, "{file} cannot be read: {says}"),
+            Self::Unreached { url, says } => write!(f, "{url} cannot be reached: {says}"),
+            Self::NotLetIn { url } => {
+                write!(f, "{url} does not let this user in, or wants one")
+            }
+            Self::SmallMessages { url, most, needs } => write!(
+                f,
+                "{url} takes messages of at most {most} bytes, and a cluster sends some of {needs}"
+            ),
+            Self::NotAllowedThere { url, subject, says } => {
+                write!(f, "{url} does not allow this user to use {subject}: {says}")
+            }
+        }
+    }
+}
+
+impl ServerFault {
+    /// What to do now.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing { program } => {
+                format!("install it: `apt install {program}`, `brew install {program}`")
+            }
+            Self::PortTaken { .. } => {
+                "name another port, or none: `--listen ADDRESS` takes a free one".to_owned()
+            }
+            Self::NoSuchAddress { .. } | Self::UnknownHost { .. } => {
+                "`ip address` tells this host's; `--listen 0.0.0.0` means all of them".to_owned()
+            }
+            Self::NotAllowed { .. } => "ports from 1024 on are for everybody".to_owned(),
+            Self::NoAddress => "name it: `--listen ADDRESS`".to_owned(),
+            Self::NoRoom { .. } => {
+                "make room there, or set TMPDIR to another folder before you start regatta"
+                    .to_owned()
+            }
+            Self::NoUrl { .. } => {
+                "`--url nats://USER:PASSWORD@HOST:4222`, or `tls://…`".to_owned()
+            }
+            Self::NotLetIn { .. } => {
+                "`--url nats://USER:PASSWORD@HOST`, or `--creds FILE` with a user's key".to_owned()
+            }
+            Self::SmallMessages { needs, .. } => {
+                format!("`max_payload: {needs}` or more in its configuration")
+            }
+            Self::NotAllowedThere { .. } => {
+                "it has to allow `*.to.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to"
+                    .to_owned()
+            }
+            Self::Unreached { .. } => {
+                "without `--url` the session starts a server of its own".to_owned()
+            }
+            Self::NotStarted { .. } | Self::NoCertificate { .. } | Self::NoCredentials { .. } => {
+                return None;
+            }
+        })
     }
 }
 

@@ -1,17 +1,23 @@
 //! Clusters: their nodes reached, before any engine is started.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::crew::{Awaited, Crew};
 use super::{Failed, Pool, PoolRequest, Session, explain};
+use crate::compiler::Setting;
+use crate::ids::{EngineId, Rank};
 use crate::outcome::{
-    About, Doing, ErrorKind, Event, KeepFault, Notice, PoolCause, PoolKind, Report, Sink,
+    About, Doing, ErrorKind, Event, KeepFault, NodeFault, Notice, PoolCause, PoolKind, Report,
+    ServerFault, Sink, SlurmState,
 };
 use crate::pool::Starter;
 use crate::pool::cluster::keep::{self, Shelf};
-use crate::pool::cluster::{Cluster, NodeState, NodeStatus, ServerError, Way};
+use crate::pool::cluster::{
+    Asked, Cluster, NodeId, NodeState, NodeStatus, Way, Which, slurm_address,
+};
 
 /// What a cluster is made of.
 #[derive(Debug)]
@@ -19,7 +25,11 @@ pub struct ClusterRequest {
     /// Hosts, with the engines that each may run; as many as it has cores without it.
     pub nodes: Vec<(String, Way, Option<u32>)>,
     /// How many of them have to come.
-    pub need: usize,
+    pub need: Option<usize>,
+    /// Its server.
+    pub server: Which,
+    /// What Slurm is asked to start.
+    pub slurm: Option<Asked>,
     /// How long it goes on without a session, and under which name; `None` when it ends with this one.
     pub keep: Option<(String, Duration)>,
 }
@@ -52,8 +62,11 @@ impl Session {
         }
         let (waker, wanted) = (self.waker(), name.to_owned());
         let cluster = self.opened(move || Cluster::attach(&wanted, steal, waker), sink)?;
-        let cluster = cluster?;
-        let (cluster, size, gone) = self.reached(cluster, sink)?;
+        let cluster = Arc::new(cluster?);
+        let native = self.settings().contains(&Setting::NativeCpu(true));
+        cluster.are_for_this_processor(native).map_err(unfit)?;
+        self.reach(&cluster, sink)?;
+        let (_, size, gone) = counted(&cluster);
         if size == 0 {
             let name = name.to_owned();
             return Err(KeepFault::NoNode { name }.into());
@@ -105,14 +118,14 @@ impl Session {
         self.until(Opening(answer), sink)
     }
 
-    /// Waits for the nodes of a cluster.
-    fn reached(&mut self, cluster: Cluster, sink: &mut dyn Sink) -> Result<Opened, Failed> {
-        let cluster = self.until(Reaching(Some(cluster)), sink)?;
-        let (up, gone): (Vec<NodeStatus>, Vec<NodeStatus>) =
-            { cluster.nodes().into_iter() }.partition(|node| node.state == NodeState::Up);
-        let slots = |node: &NodeStatus| node.about.as_ref().map_or(0, |about| about.slots);
-        let size = up.iter().map(slots).sum();
-        Ok((Arc::new(cluster), size, gone))
+    /// Waits for the nodes of a cluster that have been started.
+    fn reach(&mut self, cluster: &Arc<Cluster>, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let reaching = Reaching {
+            cluster: cluster.clone(),
+            need: Some(0),
+            said: SlurmState::Asked,
+        };
+        self.until(reaching, sink)
     }
 
     /// Starts a server and reaches the nodes; how many engines they may run, and which nodes did not come.
@@ -122,37 +135,227 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Opened, Failed> {
         let path = self.environment_variable("PATH");
-        let (waker, keep) = (self.waker(), request.keep);
-        let cluster = match keep {
+        let (waker, on_path) = (self.waker(), path.clone());
+        let cluster = match request.keep {
             None => {
-                let opened = self.opened(move || Cluster::open(path.as_deref(), waker), sink)?;
-                opened.map_err(no_server)?
+                let (mut server, of_slurm) = (request.server, request.slurm.is_some());
+                let open = move || {
+                    if of_slurm && server == Which::Own {
+                        let listen = slurm_address(on_path.as_deref());
+                        server = Which::Listens(listen.ok_or(ServerFault::NoAddress)?);
+                    }
+                    Cluster::open(on_path.as_deref(), &server, waker)
+                };
+                self.opened(open, sink)?.map_err(no_server)?
             }
             Some((name, lease)) => {
-                let open = move || Cluster::keep(path.as_deref(), &name, lease, waker);
+                let open = move || Cluster::keep(on_path.as_deref(), &name, lease, waker);
                 self.opened(open, sink)??
             }
         };
         for (host, way, slots) in &request.nodes {
             cluster.add(host, way, *slots);
         }
-        let (cluster, size, gone) = self.reached(cluster, sink)?;
-        let up = cluster.nodes().len() - gone.len();
-        if up < request.need.max(1) {
-            return Err(too_few(&gone, up, request.need).into());
+        let native = self.settings().contains(&Setting::NativeCpu(true));
+        // Nobody is there yet who could not.
+        let _ = cluster.are_for_this_processor(native);
+        let by_hand = request.nodes.is_empty() && request.slurm.is_none();
+        let need = request.need.unwrap_or(request.nodes.len()).max(1);
+        if by_hand {
+            let way = cluster.way_in().map_err(|error| no_file(&error))?;
+            sink.send(Event::Text(how_to_join(&way, need)));
+        }
+        let cluster = Arc::new(cluster);
+        let reaching = Reaching {
+            cluster: cluster.clone(),
+            need: match &request.slurm {
+                Some(_) => request.need,
+                None => Some(if by_hand { need } else { 0 }),
+            },
+            said: SlurmState::Asked,
+        };
+        if let Some(asked) = &request.slurm {
+            cluster
+                .submit(asked, path.as_deref())
+                .map_err(|error| no_file(&error))?;
+        }
+        self.until(reaching, sink)?;
+        let (up, size, gone) = counted(&cluster);
+        if up < need {
+            return Err(too_few(&gone, up, need).into());
         }
         Ok((cluster, size, gone))
     }
 }
 
-fn no_server(error: ServerError) -> Failed {
-    let report = Report::new(ErrorKind::System, error.to_string());
-    match error {
-        ServerError::Missing => report
-            .hint("install it: `apt install nats-server`, `brew install nats-server`")
-            .into(),
-        ServerError::Start(_) => report.into(),
+impl Session {
+    /// Compiles later cells for this host's processor, or for all of its architecture. Nodes that could not run them are named,
+    /// and nothing has changed.
+    pub fn choose_cpu(&mut self, native: bool) -> Result<(), Failed> {
+        let clusters = { self.pools().iter() }.filter_map(|pool| pool.starter.cluster());
+        for cluster in clusters {
+            cluster.are_for_this_processor(native).map_err(|nodes| {
+                unfit(nodes)
+                    .hint("`%pool remove HOST` takes a node out; cells are compiled as before")
+            })?;
+        }
+        self.configure(Setting::NativeCpu(native));
+        Ok(())
     }
+
+    /// Writes what nodes need to join the cluster in use by themselves; where.
+    pub fn join_file(&self, path: Option<&Path>) -> Result<PathBuf, Failed> {
+        let cluster = self.cluster_in_use()?;
+        if let Some((name, _)) = cluster.kept() {
+            let what = format!("no node joins {name} by itself: it outlives its session");
+            let hint = "`%pool add HOST:N` starts a node of it";
+            return Err(Report::usage(what).hint(hint).into());
+        }
+        cluster.join_file(path).map_err(|error| no_file(&error))
+    }
+
+    /// Adds hosts to a cluster's pool, or with none of them the nodes that have joined by themselves: the engines that they
+    /// run have the ranks behind those that there are, and take part in the maps under way.
+    pub fn add_hosts(
+        &mut self,
+        name: Option<&str>,
+        nodes: Vec<(String, Way, Option<u32>)>,
+        sink: &mut dyn Sink,
+    ) -> Result<(Pool, u32, Duration), Failed> {
+        let since = Instant::now();
+        let (pool, cluster) = self.cluster_named(name)?;
+        let new: Vec<NodeId> = { nodes.iter() }
+            .map(|(host, way, slots)| cluster.add(host, way, *slots))
+            .collect();
+        let reached = self.reach(&cluster, sink);
+        let all = cluster.nodes();
+        let is_up = |node: &&NodeId| {
+            let status = all.get(node.0);
+            status.is_some_and(|status| status.state == NodeState::Up)
+        };
+        if reached.is_err() || !new.iter().all(|node| is_up(&node)) {
+            let gone: Vec<NodeStatus> = { new.iter().filter(|node| !is_up(node)) }
+                .filter_map(|node| all.get(node.0).cloned())
+                .collect();
+            new.iter().for_each(|node| cluster.remove(*node));
+            reached?;
+            let report = Report::new(ErrorKind::System, missing(&gone));
+            return Err(report
+                .hint("the pool is as it was; try the host with `ssh HOST true` first")
+                .into());
+        }
+        let more = cluster.free();
+        if more == 0 {
+            let what = format!("no node of {} has room for another engine", pool.name);
+            let hint = "`%pool add HOST:N` starts a node; `%nodes --join-file` has hosts join by themselves";
+            return Err(Report::usage(what).hint(hint).into());
+        }
+        let size = i64::from(pool.size) + i64::from(more);
+        let resized = self.crew.resize(Some(&pool.name.0), size, sink);
+        let (pool, ranks) =
+            resized.inspect_err(|_| new.iter().for_each(|node| cluster.remove(*node)))?;
+        self.begin_engines(&pool.name, &ranks, sink)?;
+        Ok((pool, more, since.elapsed()))
+    }
+
+    /// Takes a host out of a cluster's pool. Its engines end the chunks and cells that they are at, unless it is to be `now`;
+    /// the engines that stay have the ranks from 0 on.
+    pub fn remove_host(
+        &mut self,
+        name: Option<&str>,
+        host: &str,
+        now: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<(Pool, usize), Failed> {
+        let (pool, cluster) = self.cluster_named(name)?;
+        let nodes = cluster.nodes_of(host);
+        let all = cluster.nodes();
+        if nodes.is_empty() {
+            let up = all.iter().filter(|node| node.state == NodeState::Up);
+            let hosts: Vec<&str> = up.map(|node| node.host.as_str()).collect();
+            let report = Report::usage(format!("{} has no node {host}", pool.name));
+            return Err(report
+                .hint(format!("its nodes are {}", hosts.join(", ")))
+                .into());
+        }
+        let ranks: Vec<Rank> = { nodes.iter() }
+            .filter_map(|node| all.get(node.0))
+            .flat_map(|status| status.ranks.iter().copied())
+            .collect();
+        let of_rank = |rank: &Rank| pool.engines.get(rank.0 as usize).copied();
+        let engines: Vec<EngineId> = ranks.iter().filter_map(of_rank).collect();
+        if engines.len() == pool.engines.len() {
+            let report = Report::usage(format!("{host} has all engines of {}", pool.name));
+            return Err(report
+                .hint(format!("`%pool stop {}` stops it", pool.name))
+                .into());
+        }
+        if !now {
+            self.crew.hub().leave(engines.clone());
+            self.until(Leaving(engines.clone()), sink)?;
+        }
+        let pool = self.crew.dismiss(&pool.name, &engines)?;
+        nodes.into_iter().for_each(|node| cluster.remove(node));
+        Ok((pool, engines.len()))
+    }
+
+    fn cluster_named(&self, name: Option<&str>) -> Result<(Pool, Arc<Cluster>), Failed> {
+        let pool = self.pool_named(name)?;
+        let none = || {
+            let hint = "`%pool resize N` changes the number of engines of other pools";
+            Report::usage(format!("{} is no cluster", pool.name)).hint(hint)
+        };
+        let cluster = pool.starter.cluster().ok_or_else(none)?;
+        Ok((pool.clone(), cluster.clone()))
+    }
+
+    fn cluster_in_use(&self) -> Result<Arc<Cluster>, Failed> {
+        let used = self.current_pool().and_then(|pool| pool.starter.cluster());
+        let none = || {
+            Report::usage("no cluster is in use")
+                .hint("`%pool start cluster` starts one, `%pool use NAME` uses it")
+        };
+        Ok(used.ok_or_else(none)?.clone())
+    }
+}
+
+/// How many nodes there are, how many engines they may run, and the nodes that did not come.
+fn counted(cluster: &Cluster) -> (usize, u32, Vec<NodeStatus>) {
+    let (up, gone): (Vec<NodeStatus>, Vec<NodeStatus>) =
+        { cluster.nodes().into_iter() }.partition(|node| node.state == NodeState::Up);
+    let slots = |node: &NodeStatus| node.about.as_ref().map_or(0, |about| about.slots);
+    (up.len(), up.iter().map(slots).sum(), gone)
+}
+
+/// Nodes that could not run what is compiled for this host's processor.
+fn unfit(nodes: Vec<(String, NodeFault)>) -> Report {
+    let line = |(host, why): (String, NodeFault)| format!("node {host}: {why}");
+    let lines: Vec<String> = nodes.into_iter().map(line).collect();
+    Report::new(ErrorKind::System, lines.join("\n"))
+}
+
+fn no_server(fault: ServerFault) -> Failed {
+    let report = Report::new(ErrorKind::System, fault.to_string());
+    match fault.hint() {
+        Some(hint) => report.hint(hint).into(),
+        None => report.into(),
+    }
+}
+
+fn no_file(error: &std::io::Error) -> Failed {
+    let what = format!("the file for nodes cannot be written: {error}");
+    Report::new(ErrorKind::System, what).into()
+}
+
+/// What to do on the other hosts.
+fn how_to_join(way: &str, need: usize) -> String {
+    let nodes = match need {
+        1 => "a node".to_owned(),
+        _ => format!("{need} nodes"),
+    };
+    format!(
+        "waiting for {nodes}, with as many engines each as it has cores, or `--slots N`:\n  regatta node --join {way}"
+    )
 }
 
 /// Why a node did not come, one per line.
@@ -185,8 +388,9 @@ impl<T> Awaited for Opening<T> {
             Ok(opened) => Some(opened),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
-                let what = "the cluster is lost: what was to open it has ended";
-                return Err(Report::new(ErrorKind::System, what).into());
+                return Err(
+                    Report::new(ErrorKind::System, "the cluster's thread has ended").into(),
+                );
             }
         })
     }
@@ -196,22 +400,56 @@ impl<T> Awaited for Opening<T> {
     }
 }
 
-/// Until each node has come or is given up.
-struct Reaching(Option<Cluster>);
+/// Until each node has come or is given up, and so many are there of those that nobody has started.
+struct Reaching {
+    cluster: Arc<Cluster>,
+    /// As many as Slurm will start without it.
+    need: Option<usize>,
+    said: SlurmState,
+}
 
 impl Awaited for Reaching {
-    type Outcome = Cluster;
+    type Outcome = ();
 
-    fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Cluster>, Failed> {
-        if let Some(cluster) = &self.0 {
-            cluster.look_for_late();
+    fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        self.cluster.look_for_late();
+        let mut need = self.need;
+        if let Some((state, nodes)) = self.cluster.submitted() {
+            if matches!(state, SlurmState::Over { .. }) {
+                return Err(Report::new(ErrorKind::System, state.to_string()).into());
+            }
+            if state != self.said {
+                sink.send(Event::Text(state.to_string()));
+                self.said = state;
+            }
+            need = need.or(nodes.map(|nodes| nodes as usize));
         }
-        let starting = |node: &NodeStatus| node.state == NodeState::Starting;
-        let is_there = |cluster: &mut Cluster| !cluster.nodes().iter().any(starting);
-        Ok(self.0.take_if(is_there))
+        let nodes = self.cluster.nodes();
+        let of = |state| nodes.iter().filter(|node| node.state == state).count();
+        let are_there =
+            of(NodeState::Starting) == 0 && need.is_some_and(|need| of(NodeState::Up) >= need);
+        Ok(are_there.then_some(()))
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
         Err(explain::interrupted(Doing::StartingEngines).into())
+    }
+}
+
+/// Until engines have ended what they are at.
+struct Leaving(Vec<EngineId>);
+
+impl Awaited for Leaving {
+    type Outcome = ();
+
+    fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        Ok(crew.hub().are_free(self.0.clone()).then_some(()))
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        let what = "interrupted: the host is still there, and takes no part in the maps under way";
+        Err(Report::new(ErrorKind::Interrupted, what)
+            .hint("`%pool remove HOST --now` does not wait")
+            .into())
     }
 }

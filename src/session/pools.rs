@@ -86,7 +86,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<(Pool, Duration), Failed> {
         let since = Instant::now();
-        let (pool, new) = self.crew.resize(size, sink)?;
+        let (pool, new) = self.crew.resize(None, size, sink)?;
         self.begin_engines(&pool.name, &new, sink)?;
         Ok((pool, since.elapsed()))
     }
@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// Runs what engines of a pool begin with; those that Ctrl-C kills meanwhile are launched again and run it too.
-    fn begin_engines(
+    pub(super) fn begin_engines(
         &mut self,
         pool: &PoolName,
         ranks: &[Rank],

@@ -2,14 +2,14 @@
 
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use regatta_cell::store::call::{Call, Reply, Trouble};
 
 use super::awake::{Awake, Here};
-use super::frame::{Asked, GREETING, Incoming, LIMIT, is_this_users, write};
+use super::frame::{Asked, GREETING, Incoming, LIMIT, write};
+use super::place::dial;
 use super::redis;
 
 /// A store as one thread calls it.
@@ -72,14 +72,7 @@ impl Embedded {
     }
 
     fn open(address: &str) -> std::io::Result<Open> {
-        let stream = match address.strip_prefix('@') {
-            Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
-            None => UnixStream::connect(address)?,
-        };
-        // A name is anybody's to take once its session is over.
-        if !is_this_users(&stream) {
-            return Err(std::io::Error::other("it belongs to another user"));
-        }
+        let stream = dial(address)?;
         // After a moment the thread sleeps in the call itself: it is woken fastest so.
         stream.set_read_timeout(Some(LOOK))?;
         stream.set_write_timeout(Some(LOOK))?;

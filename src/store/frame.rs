@@ -2,7 +2,6 @@
 //! was packed. A connection begins with [`GREETING`] from the client's side.
 
 use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
 
 use regatta_cell::store::call::Call;
 use serde::{Deserialize, Serialize};
@@ -19,12 +18,6 @@ pub enum Asked<C = Call> {
     Call(C),
     /// Ends the wait of the call under way, which is answered then; nothing when there is none.
     Cancel,
-}
-
-/// Whether this user's process is at the other end.
-pub fn is_this_users(socket: &UnixStream) -> bool {
-    let own = rustix::process::geteuid();
-    rustix::net::sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid == own)
 }
 
 /// Appends a frame.

@@ -8,6 +8,7 @@ mod awake;
 mod client;
 mod frame;
 mod glob;
+pub mod place;
 pub mod redis;
 mod server;
 mod state;

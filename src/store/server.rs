@@ -2,11 +2,9 @@
 //! nothing stays behind however the session ends. Only this user's processes are served.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +14,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use regatta_cell::store::call::{Reply, Trouble};
 
 use super::awake::Awake;
-use super::frame::{Asked, GREETING, Incoming, LIMIT, is_this_users, write};
+use super::frame::{Asked, GREETING, Incoming, LIMIT, write};
+use super::place::{is_this_users, listen};
 use super::state::{Client, State};
 
 /// As long as it lives, the store is served.
@@ -28,11 +27,7 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> io::Result<Self> {
-        // No secret: the owner of the other side is looked at. But no two sessions have the same.
-        let random = RandomState::new().build_hasher().finish();
-        let name = format!("regatta-{}-{random:016x}", std::process::id());
-        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-        listener.set_nonblocking(true)?;
+        let (listener, address) = listen()?;
         let stop = Arc::new(EventFd::from_flags(
             EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
         )?);
@@ -41,7 +36,7 @@ impl Server {
             .name("store".to_owned())
             .spawn(move || serving.run())?;
         Ok(Self {
-            address: format!("@{name}"),
+            address,
             stop,
             thread: Some(thread),
         })

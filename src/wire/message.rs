@@ -71,6 +71,11 @@ pub enum ToEngine {
     Resized {
         size: u32,
     },
+    /// Others have left the pool: the engine's rank in it, and its size.
+    Renumbered {
+        rank: Rank,
+        size: u32,
+    },
     /// A variable of the environment has a new value, or none.
     Environment {
         name: String,

@@ -8,6 +8,7 @@ mod frame;
 pub mod join;
 mod message;
 pub mod places;
+pub mod relayed;
 pub mod world;
 
 pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
@@ -26,7 +27,7 @@ use std::os::unix::net::UnixStream;
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 18;
+pub const VERSION: u32 = 19;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

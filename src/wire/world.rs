@@ -26,6 +26,10 @@ pub mod header {
     pub const CONTEXTS: u64 = 24;
     /// Written by the hub: Ctrl-C has ended the run of this number, and whoever waits in it ends its call.
     pub const STOP: u64 = 40;
+    /// Whoever relays to other hosts sleeps on it: a `u32` that is added to for each rank elsewhere that is rung.
+    pub const RELAY: u64 = 48;
+    /// How many numbers of communicators are taken at once, where several hosts take some; 0: as many as are needed.
+    pub const CONTEXT_STEP: u64 = 56;
     /// The last roots of calls in which a root gives, see `engine::comm::roots`: a word of some communicators each.
     pub const ROOTS: u64 = 2048;
     pub const ROOTS_COUNT: u64 = 32;
@@ -44,7 +48,7 @@ pub mod block {
     pub const RUN: u64 = 16;
     /// It is slept on: a `u32` that others add to before they wake.
     pub const BELL: u64 = 128;
-    /// Whether the rank sleeps, or is about to: others then ring.
+    /// Whether the rank sleeps, or is about to: others then ring. [`super::ELSEWHERE`] when it is on another host.
     pub const SLEEPS: u64 = 136;
     /// Whether the rank waits for room: then its receiver, as long as it lives, will make some.
     pub const WANTS_ROOM: u64 = 144;
@@ -79,6 +83,9 @@ pub mod block {
     /// Here the row of the matrix begins: for each other rank [`super::row::LENGTH`] bytes.
     pub const ROW: u64 = SPANS + SPAN_COUNT * SPAN;
 }
+
+/// See [`block::SLEEPS`].
+pub const ELSEWHERE: u64 = 2;
 
 /// What a rank counts of another one: bytes from the entry's begin.
 pub mod row {

@@ -15,6 +15,7 @@ pub mod redis;
 pub mod screen;
 pub mod serving;
 pub mod table;
+pub mod trial;
 
 use std::fs::File;
 use std::io::Write as _;

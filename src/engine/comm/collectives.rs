@@ -322,7 +322,9 @@ impl Shared {
         let base = match round.rank {
             0 => {
                 let next = self.world.word(header::CONTEXTS);
-                next.fetch_add(size as u64, Ordering::SeqCst) + 1
+                let step = self.world.word(header::CONTEXT_STEP);
+                let step = step.load(Ordering::Relaxed).max(size as u64);
+                next.fetch_add(step, Ordering::SeqCst) + 1
             }
             _ => 0,
         };

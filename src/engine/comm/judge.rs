@@ -31,6 +31,14 @@ pub struct Deadlock {
     numbers: Vec<(u32, u64)>,
 }
 
+impl Deadlock {
+    /// Whether somebody else tells of it: where ranks are on several hosts, the host of the first of them does.
+    pub fn is_anothers(&self, world: &World) -> bool {
+        let first = self.numbers.first();
+        first.is_some_and(|(rank, _)| world.is_elsewhere(*rank))
+    }
+}
+
 /// The deadlock that this rank is in. Two looks must agree: while it looked, nobody moved.
 pub fn deadlock_of(world: &World, rank: u32, way: Way) -> Option<Deadlock> {
     let seen = look(world);

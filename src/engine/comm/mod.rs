@@ -15,6 +15,7 @@ mod mpi_sending;
 mod mpi_transport;
 mod mpi_waiting;
 mod numbers;
+pub mod relay;
 mod ring;
 mod roots;
 mod seat;

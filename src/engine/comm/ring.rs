@@ -2,12 +2,15 @@
 //! [`LINE`], so a small message is one line of the processor's cache, and no other goes from one to the other: what says
 //! that a part is there stands in it.
 
+mod relayed;
+
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::World;
 use crate::wire::world::ring;
+pub use relayed::{copy, has_come_to, put, taken, written};
 
 /// A cache line, bytes.
 const LINE: u64 = 64;
@@ -92,6 +95,23 @@ impl End {
         let place = unsafe { self.data.add(offset as usize) };
         (place, (self.mask + 1 - offset) as usize)
     }
+
+    /// # Safety
+    /// There are `count` bytes to read, and as much room from `position` on.
+    #[inline]
+    unsafe fn copy_in(&self, position: u64, from: *const u8, count: usize) {
+        let (place, straight) = self.place(position);
+        // SAFETY: promised by the caller; what does not fit before the ring's end goes to its begin.
+        unsafe {
+            if count <= straight {
+                std::ptr::copy_nonoverlapping(from, place.as_ptr(), count);
+            } else {
+                std::ptr::copy_nonoverlapping(from, place.as_ptr(), straight);
+                let rest = from.add(straight);
+                std::ptr::copy_nonoverlapping(rest, self.data.as_ptr(), count - straight);
+            }
+        }
+    }
 }
 
 /// A ring's key: any number but 0.
@@ -175,11 +195,11 @@ impl Sender {
         let mut position = self.head + HEADER;
         if !name.is_empty() {
             // SAFETY: there is room, see above.
-            unsafe { self.copy_in(position, name.as_ptr(), name.len()) };
+            unsafe { self.end.copy_in(position, name.as_ptr(), name.len()) };
             position += name.len() as u64;
         }
         // SAFETY: as above, and the caller promises the bytes.
-        unsafe { self.copy_in(position, data, bytes as usize) };
+        unsafe { self.end.copy_in(position, data, bytes as usize) };
         // Whoever sees it sees what was written before.
         let stamp = begin ^ self.end.key;
         self.end.stamp(begin).store(stamp, Ordering::Release);
@@ -188,23 +208,6 @@ impl Sender {
             .word(ring::HEAD)
             .store(self.head, Ordering::Release);
         Some(bytes)
-    }
-
-    /// # Safety
-    /// There are `count` bytes to read, and as much room from `position` on.
-    #[inline]
-    unsafe fn copy_in(&self, position: u64, from: *const u8, count: usize) {
-        let (place, straight) = self.end.place(position);
-        // SAFETY: promised by the caller; what does not fit before the ring's end goes to its begin.
-        unsafe {
-            if count <= straight {
-                std::ptr::copy_nonoverlapping(from, place.as_ptr(), count);
-            } else {
-                std::ptr::copy_nonoverlapping(from, place.as_ptr(), straight);
-                let rest = from.add(straight);
-                std::ptr::copy_nonoverlapping(rest, self.end.data.as_ptr(), count - straight);
-            }
-        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Shared {
             }
             self.tell_room();
             let waiting = self.describe(work, call, of, began);
-            let wants_room = work.sending.as_ref().is_some_and(|it| !it.done) || work.flush;
+            let wants_room = self.wants_room(work);
             let word = self.world.of(self.rank, block::WANTS_ROOM);
             word.store(u64::from(wants_room), Ordering::SeqCst);
             let number = self.world.write_waiting(self.rank, Some(&waiting));
@@ -141,6 +141,9 @@ impl Shared {
                 if let Err(trouble) = self.look_around(&waiting, number, began) {
                     break Some(Err(trouble));
                 }
+                if self.wants_room(work) != wants_room {
+                    break None;
+                }
                 self.world.sleep(self.rank, heard, SLEEP);
             };
             self.world.get_up(self.rank);
@@ -148,6 +151,12 @@ impl Shared {
             word_off(self);
         }
         ended.unwrap_or(Ok(()))
+    }
+
+    /// Whether somebody who lives will make room for something that is to go: then the rank is in no deadlock yet.
+    fn wants_room(&self, work: &Work<'_, '_>) -> bool {
+        let sends = work.sending.as_ref().is_some_and(|it| !it.done);
+        sends || work.flush || self.has_unsent()
     }
 
     /// Whether what waits for room has some.
@@ -271,6 +280,9 @@ impl Shared {
         if text_is_ours {
             // Whoever it is tells it with the call's end.
             return Err(Trouble::Told(Box::new(told)));
+        }
+        if deadlock.is_anothers(&self.world) {
+            return Ok(());
         }
         // Another rank may tell of some of them just now: when this one is not among those, it looks again.
         match condemn(&self.world, &deadlock, || tell(told)) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::wire::world::{Layout, MAGIC, State, Waiting, Word, block, header};
+use crate::wire::world::{ELSEWHERE, Layout, MAGIC, State, Waiting, Word, block, header};
 
 /// A mapped world.
 pub struct World {
@@ -80,7 +80,10 @@ impl World {
     }
 
     fn bell(&self, rank: u32) -> &AtomicU32 {
-        let at = self.layout.block(rank) + block::BELL;
+        self.bell_at(self.layout.block(rank) + block::BELL)
+    }
+
+    fn bell_at(&self, at: u64) -> &AtomicU32 {
         // SAFETY: as in `word`; a bell is looked at as this type alone.
         unsafe { self.start.add(at as usize).cast::<AtomicU32>().as_ref() }
     }
@@ -117,12 +120,29 @@ impl World {
 
     #[cold]
     pub fn ring(&self, rank: u32) {
-        let bell = self.bell(rank);
-        bell.fetch_add(1, Ordering::SeqCst);
-        // SAFETY: the address is a live futex word; the call has no other effect.
-        unsafe {
-            libc::syscall(libc::SYS_futex, bell.as_ptr(), libc::FUTEX_WAKE, i32::MAX);
+        match self.is_elsewhere(rank) {
+            true => self.ring_relay(),
+            false => wake_all_of(self.bell(rank)),
         }
+    }
+
+    /// Whether a rank is on another host.
+    pub fn is_elsewhere(&self, rank: u32) -> bool {
+        self.of(rank, block::SLEEPS).load(Ordering::Relaxed) == ELSEWHERE
+    }
+
+    /// Wakes who relays to other hosts.
+    pub fn ring_relay(&self) {
+        wake_all_of(self.bell_at(header::RELAY));
+    }
+
+    /// The number of the relay's bell, to [`Self::sleep_on_relay`] on.
+    pub fn relay_bell(&self) -> u32 {
+        self.bell_at(header::RELAY).load(Ordering::SeqCst)
+    }
+
+    pub fn sleep_on_relay(&self, heard: u32, longest: Duration) {
+        sleep_on(self.bell_at(header::RELAY), heard, longest);
     }
 
     /// The bell's number, to [`Self::sleep`] on: from now on others ring.
@@ -139,20 +159,7 @@ impl World {
 
     /// Sleeps until the bell is rung, or so long.
     pub fn sleep(&self, rank: u32, heard: u32, longest: Duration) {
-        let time = libc::timespec {
-            tv_sec: longest.as_secs().cast_signed(),
-            tv_nsec: i64::from(longest.subsec_nanos()),
-        };
-        // SAFETY: the address is a live futex word, and the time lives for the call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.bell(rank).as_ptr(),
-                libc::FUTEX_WAIT,
-                heard,
-                &raw const time,
-            );
-        }
+        sleep_on(self.bell(rank), heard, longest);
     }
 
     /// Writes a rank's own wait record; returns its number.
@@ -175,6 +182,12 @@ impl World {
             postcard::to_allocvec(&short).unwrap_or_default()
         });
         let bytes = &bytes[..bytes.len().min(block::WAIT_ROOM)];
+        self.put_record_bytes(rank, bytes);
+        number.store(next, Ordering::SeqCst);
+        next
+    }
+
+    fn put_record_bytes(&self, rank: u32, bytes: &[u8]) {
         let record = self.layout.block(rank) + block::WAIT_RECORD;
         for (at, part) in bytes.chunks(8).enumerate() {
             let mut word = [0; 8];
@@ -184,8 +197,16 @@ impl World {
         }
         self.of(rank, block::WAIT_LENGTH)
             .store(bytes.len() as u64, Ordering::Relaxed);
-        number.store(next, Ordering::SeqCst);
-        next
+    }
+
+    /// Writes the record of a rank elsewhere, as that has it.
+    pub fn put_record(&self, rank: u32, number: u64, bytes: &[u8]) {
+        let word = self.of(rank, block::WAIT);
+        if word.load(Ordering::Relaxed) == number {
+            return;
+        }
+        self.put_record_bytes(rank, &bytes[..bytes.len().min(block::WAIT_ROOM)]);
+        word.store(number, Ordering::SeqCst);
     }
 
     /// The number of a rank's wait record.
@@ -195,9 +216,16 @@ impl World {
 
     /// What a rank waits for, and the record's number; `None` when it does not wait.
     pub fn waiting(&self, rank: u32) -> Option<(u64, Waiting)> {
+        let (number, bytes) = self.record(rank)?;
+        let waiting = postcard::from_bytes(&bytes).ok()?;
+        Some((number, waiting))
+    }
+
+    /// A rank's record and its number; empty when it does not wait. `None`: it is being written.
+    pub fn record(&self, rank: u32) -> Option<(u64, Vec<u8>)> {
         let number = self.waiting_number(rank);
         let length = self.of(rank, block::WAIT_LENGTH).load(Ordering::Acquire) as usize;
-        if !number.is_multiple_of(2) || length == 0 || length > block::WAIT_ROOM {
+        if !number.is_multiple_of(2) || length > block::WAIT_ROOM {
             return None;
         }
         let record = self.layout.block(rank) + block::WAIT_RECORD;
@@ -206,12 +234,35 @@ impl World {
             let word = self.word(record + 8 * at as u64).load(Ordering::Relaxed);
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
+        bytes.truncate(length);
         fence(Ordering::SeqCst);
-        if self.waiting_number(rank) != number {
-            return None;
-        }
-        postcard::from_bytes(&bytes[..length])
-            .ok()
-            .map(|waiting| (number, waiting))
+        (self.waiting_number(rank) == number).then_some((number, bytes))
+    }
+}
+
+/// Rings a bell.
+fn wake_all_of(bell: &AtomicU32) {
+    bell.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: the address is a live futex word; the call has no other effect.
+    unsafe {
+        libc::syscall(libc::SYS_futex, bell.as_ptr(), libc::FUTEX_WAKE, i32::MAX);
+    }
+}
+
+/// Sleeps until a bell is rung, or so long.
+fn sleep_on(bell: &AtomicU32, heard: u32, longest: Duration) {
+    let time = libc::timespec {
+        tv_sec: longest.as_secs().cast_signed(),
+        tv_nsec: i64::from(longest.subsec_nanos()),
+    };
+    // SAFETY: the address is a live futex word, and the time lives for the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            bell.as_ptr(),
+            libc::FUTEX_WAIT,
+            heard,
+            &raw const time,
+        );
     }
 }

@@ -9,6 +9,19 @@ use std::sync::Arc;
 use super::message::Carried;
 use crate::wire::{Payload, memory_file};
 
+/// Why an engine cannot be told something, or not be heard.
+#[derive(Debug, thiserror::Error)]
+pub enum Uncarried {
+    #[error("what a map captures is not there: {0}")]
+    Captures(String),
+    #[error("its host has no memory for what it was sent: {0}")]
+    There(std::io::Error),
+    #[error("there is no memory for what it sent: {0}")]
+    Here(std::io::Error),
+    #[error("it cannot be read: {0}")]
+    Unread(std::io::Error),
+}
+
 /// The bytes of a payload; whoever made it may use its memory again.
 pub fn carried(payload: &Payload) -> Carried {
     match payload {
@@ -25,7 +38,7 @@ pub fn carried(payload: &Payload) -> Carried {
 /// Bytes as the payload that they were.
 pub fn payload(carried: Carried) -> std::io::Result<Payload> {
     match carried {
-        Carried::None | Carried::Object(_) => Ok(Payload::None),
+        Carried::None | Carried::Object(_) | Carried::World(_) => Ok(Payload::None),
         Carried::Inline(bytes) => Ok(Payload::Inline(bytes.into())),
         Carried::Shared(bytes) => Payload::of(bytes),
     }

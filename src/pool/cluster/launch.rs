@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::message::Join;
+use super::server;
 use crate::outcome::NodeFault;
 use crate::servers::mortal;
 
@@ -67,7 +68,7 @@ impl Drop for Reached {
 pub fn start(
     way: &Way,
     join: Join,
-    port: u16,
+    tunnel: Option<String>,
     tried: impl Fn(bool) + Send + 'static,
     ended: impl FnOnce(NodeFault) + Send + 'static,
 ) -> std::io::Result<Reached> {
@@ -87,11 +88,11 @@ pub fn start(
                 .args(["-o", "LogLevel=INFO"])
                 // The tunnel is this connection's own.
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
-                .arg("-R")
-                .arg(format!("127.0.0.1:0:127.0.0.1:{port}"))
-                .args(options)
-                .arg(to)
-                .arg(script(&hash, length));
+                .args(options);
+            if let Some(to) = &tunnel {
+                command.arg("-R").arg(format!("127.0.0.1:0:{to}"));
+            }
+            command.arg(to).arg(script(&hash, length));
             command
         }
         Way::Launcher(words) => {
@@ -127,7 +128,15 @@ pub fn start(
         std::thread::Builder::new()
             .name("node".to_owned())
             .spawn(move || {
-                ended(accompany(input, output, errors, join, is_ssh, &tried));
+                ended(accompany(
+                    input,
+                    output,
+                    errors,
+                    join,
+                    is_ssh,
+                    tunnel.is_some(),
+                    &tried,
+                ));
             })?;
     }
     Ok(Reached { child })
@@ -140,15 +149,21 @@ fn accompany(
     errors: ChildStderr,
     mut join: Join,
     is_ssh: bool,
+    tunnels: bool,
     tried: &dyn Fn(bool),
 ) -> NodeFault {
     let (ports, port) = channel();
     let errors = std::thread::spawn(move || listen(errors, &ports));
     let mut output = BufReader::new(output);
-    let told = match is_ssh {
-        true => bring(&mut input, &mut output, &port, &mut join, tried),
+    // From here, before the host's own way to it is known.
+    let taken = server::wait_until_taken(&join);
+    let told = taken.and_then(|()| match is_ssh {
+        true => {
+            let port = tunnels.then_some(&port);
+            bring(&mut input, &mut output, port, &mut join, tried)
+        }
         false => Ok(()),
-    };
+    });
     let told = told.and_then(|()| {
         let says = |error: std::io::Error| NodeFault::Says(error.to_string());
         let line = serde_json::to_string(&join).map_err(|error| says(error.into()))?;
@@ -174,7 +189,7 @@ fn accompany(
 fn bring(
     input: &mut ChildStdin,
     output: &mut BufReader<ChildStdout>,
-    port: &Receiver<u16>,
+    port: Option<&Receiver<u16>>,
     join: &mut Join,
     tried: &dyn Fn(bool),
 ) -> Result<(), NodeFault> {
@@ -194,9 +209,13 @@ fn bring(
         "" => return Err(NodeFault::Ended),
         other => return Err(NodeFault::Says(other.to_owned())),
     }
+    let Some(port) = port else {
+        return Ok(());
+    };
     let port = port.recv_timeout(PATIENCE);
     let port = port.map_err(|_| NodeFault::NoWayBack)?;
-    join.server = format!("nats://127.0.0.1:{port}");
+    let (scheme, _) = join.server.split_once("://").unwrap_or(("nats", ""));
+    join.server = format!("{scheme}://127.0.0.1:{port}");
     Ok(())
 }
 

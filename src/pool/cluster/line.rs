@@ -89,12 +89,14 @@ impl Line {
     /// Writes a frame, as far as that goes without waiting.
     pub fn put(&self, header: &[u8], carried: Carried) {
         let mut channel = self.channel.borrow_mut();
-        // Whoever reads it is told by its end.
-        if let Ok(payload) = carry::payload(carried)
-            && channel.queue_raw(header, &payload).is_ok()
-        {
-            let _ = channel.flush();
+        // Whoever reads it is told by its end, also that there is no memory for it here.
+        let queued = carry::payload(carried)
+            .is_ok_and(|payload| channel.queue_raw(header, &payload).is_ok());
+        if !queued {
+            let _ = rustix::net::shutdown(channel.socket(), rustix::net::Shutdown::Both);
+            return;
         }
+        let _ = channel.flush();
         if channel.wants_to_write() {
             self.due.notify_one();
         }

@@ -1,11 +1,14 @@
 //! What a session and the nodes of its cluster say to each other, in postcard.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::tunnel::Word;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::wire::relayed::{HubWords, News, Notes};
 use crate::wire::{FromEngine, ToEngine};
 
 /// What a node has to know to join: in a file, or on its standard input.
@@ -15,12 +18,21 @@ pub struct Join {
     pub version: u32,
     /// What all subjects of the cluster begin with.
     pub cluster: String,
-    /// `nats://127.0.0.1:4222`
+    /// `nats://127.0.0.1:4222`, `tls://192.0.2.1:4222`
     pub server: String,
+    /// Of the server, in PEM: no other one is spoken to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// A user's key, as NATS' own tools write it, in the place of user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
     pub user: String,
     pub password: String,
     /// The number of the node, when the session has started it.
     pub node: Option<u32>,
+    /// The number of the file that this is, of which several nodes may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u32>,
     /// As the session names the node; its host's name without it.
     pub host: Option<String>,
     /// Engines that it may run; as many as it has cores without it.
@@ -31,6 +43,14 @@ pub struct Join {
     /// How long the cluster goes on without a session, seconds, when it outlives its own.
     #[serde(default)]
     pub keeps: Option<u64>,
+}
+
+impl Join {
+    /// Of the server.
+    pub fn address(&self) -> &str {
+        let server = self.server.as_str();
+        server.split_once("://").map_or(server, |(_, it)| it)
+    }
 }
 
 /// What a node is.
@@ -47,6 +67,8 @@ pub struct About {
     pub libc: String,
     /// `x86_64`
     pub architecture: String,
+    /// What its processor can beside what all of the architecture can: `avx2`
+    pub features: BTreeSet<String>,
 }
 
 /// The bytes behind a frame's header.
@@ -55,11 +77,24 @@ pub enum Carried {
     #[default]
     None,
     /// In the frame.
-    Inline(Vec<u8>),
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
     /// In a buffer that is shared within the host.
-    Shared(Vec<u8>),
+    Shared(#[serde(with = "serde_bytes")] Vec<u8>),
     /// What the node has by this name.
     Object(Content),
+    /// The node's memory of this world.
+    World(u32),
+}
+
+impl Carried {
+    /// What it counts as on its way, bytes.
+    pub fn weight(&self) -> usize {
+        let bytes = match self {
+            Self::Inline(bytes) | Self::Shared(bytes) => bytes.len(),
+            _ => 0,
+        };
+        bytes + 64
+    }
 }
 
 /// Content that many engines take, by its hash.
@@ -76,8 +111,11 @@ pub enum ToNode {
     Refused {
         why: NodeFault,
     },
+    /// `engine` is the number of this process, here and in all other messages: the one that takes its place when it dies has
+    /// another, and `id` is the same.
     Start {
         engine: EngineId,
+        id: EngineId,
         rank: Rank,
         size: u32,
         pool: Option<PoolName>,
@@ -92,6 +130,7 @@ pub enum ToNode {
     /// A frame on a connection that an engine has opened, its header as it is.
     Line {
         line: LineId,
+        #[serde(with = "serde_bytes")]
         header: Vec<u8>,
         carried: Carried,
     },
@@ -99,9 +138,14 @@ pub enum ToNode {
     LineOver {
         line: LineId,
     },
-    /// For later frames.
+    World(WorldWord),
+    /// Of a connection to a store.
+    Tunnel(LineId, Word),
+    /// For later frames. `digest`: of the bytes.
     Object {
         content: Content,
+        digest: u128,
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// No frame will name it any more.
@@ -110,10 +154,17 @@ pub enum ToNode {
     },
     /// A shared object that artifacts link to.
     Library {
+        digest: u128,
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// The session has taken so much of what the engine has printed.
     Taken {
+        engine: EngineId,
+        bytes: u64,
+    },
+    /// The hub has taken so much of what the engine has said.
+    Heard {
         engine: EngineId,
         bytes: u64,
     },
@@ -138,6 +189,40 @@ pub enum ToNode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LineId(pub u64);
 
+/// Of the world of the pool, by how many there were before.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorldWord {
+    pub number: u32,
+    pub told: WorldTold,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum WorldTold {
+    /// From the session, first: there is one.
+    Open(OpenWorld),
+    /// From the session: what the hub has written.
+    Hub(HubWords),
+    /// From a node, and from there to the others.
+    News(News),
+    /// From a node, with the next number that it has for a communicator.
+    Notes(Vec<Notes>, u64),
+}
+
+/// See [`crate::wire::world`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenWorld {
+    pub size: u32,
+    /// Ranks of the node.
+    pub here: Vec<u32>,
+    pub contexts: u64,
+    pub context_step: u64,
+    pub words: HubWords,
+}
+
+/// What a node that was given up hears in place of a part of a message, with the epoch of who says so behind it: how far it
+/// has come with those does not matter.
+pub const GIVEN_UP: &[u8] = b"given up";
+
 /// From a node to the session.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromNode {
@@ -154,11 +239,23 @@ pub enum FromNode {
     /// The engine has opened a connection: the frame before it says what for.
     Line {
         line: LineId,
+        #[serde(with = "serde_bytes")]
         header: Vec<u8>,
         carried: Carried,
     },
     LineOver {
         line: LineId,
+    },
+    /// A process of the node has opened a connection to a store, by the address that the session has named.
+    Store {
+        line: LineId,
+        address: String,
+    },
+    Tunnel(LineId, Word),
+    World(WorldWord),
+    /// It does not have this that it was given; `None`: a library.
+    Lacks {
+        content: Option<Content>,
     },
     /// In the frame's place: a connection for a service of the hub.
     Connect {
@@ -169,16 +266,19 @@ pub enum FromNode {
     Printed {
         engine: EngineId,
         stream: Stream,
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// The engine's page of numbers, when it has changed.
     Page {
         engine: EngineId,
+        #[serde(with = "serde_bytes")]
         page: Vec<u8>,
     },
     Ended {
         engine: EngineId,
         cause: DeathCause,
+        #[serde(with = "serde_bytes")]
         page: Vec<u8>,
     },
 }

@@ -3,28 +3,39 @@
 //! which they were started, so that no port is open to anybody else. To the hub an engine of a node is one like any other:
 //! a proxy stands at the other end of its connection.
 
+mod backbone;
 mod carry;
+mod certificate;
+mod credit;
+mod home;
+mod joins;
 pub mod keep;
 mod launch;
 mod libraries;
 mod line;
+mod listen;
 mod message;
 pub mod node;
 mod nodes;
 mod ordered;
 mod post;
+mod processor;
 mod proxy;
 mod seat;
 mod server;
 mod session;
+mod slurm;
+mod tunnel;
+mod users;
 
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,19 +48,20 @@ use super::link::Link;
 use super::process::Environment;
 use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, KeepFault, NodeFault, Stream};
+use crate::outcome::{DeathCause, NodeFault, ServerFault, SlurmState, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
-use keep::{Answer, Grant, Held};
-use launch::Reached;
+use backbone::Backbone;
+pub use backbone::Which;
+use home::{Home, Own};
 pub use launch::Way;
+pub use listen::Listen;
 use message::{Join, ToNode};
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
 use seat::Seat;
-use server::Private;
-pub use server::ServerError;
 use session::Command;
+pub use slurm::{Asked, address as slurm_address};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,26 +74,9 @@ pub struct Cluster {
     nodes: Arc<Nodes>,
     commands: UnboundedSender<Command>,
     thread: Option<JoinHandle<()>>,
+    /// Processes of engines that nodes were asked for.
+    launched: AtomicU32,
     home: Home,
-}
-
-/// Who has the server and the connections to the nodes.
-enum Home {
-    /// This session.
-    Own {
-        reached: Mutex<Vec<(NodeId, Reached)>>,
-        server: Box<Private>,
-    },
-    /// A process that outlives it.
-    Kept {
-        held: Held,
-        /// It is a pool's; before that it ends with what could not be started.
-        is_kept: AtomicBool,
-        /// Another session has it, or nobody keeps it any more.
-        is_lost: Arc<AtomicBool>,
-        /// The numbers of nodes begin here.
-        first: u32,
-    },
 }
 
 impl fmt::Debug for Cluster {
@@ -92,137 +87,56 @@ impl fmt::Debug for Cluster {
 
 impl Cluster {
     /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
-    pub fn open(path: Option<&str>, waker: Waker) -> Result<Self, ServerError> {
-        let mut server = Private::start(path)?;
-        let failed = |why: String| ServerError::Start(io::Error::other(why));
-        let join = server.session.clone();
-        let has_ended = || match server.server.has_ended() {
-            true => Some(server.server.last_words().unwrap_or_default()),
-            false => None,
-        };
-        let (nodes, commands, thread) = connect(&join, waker, has_ended).map_err(failed)?;
+    pub fn open(path: Option<&str>, which: &Which, waker: Waker) -> Result<Self, ServerFault> {
+        let mut server = Backbone::open(path, which)?;
+        let session = server.session().clone();
+        let (nodes, commands, thread) = connect(&session, waker, || server.has_ended())
+            .map_err(|why| server::not_started(&why))?;
         Ok(Self {
             nodes,
             commands,
             thread: Some(thread),
-            home: Home::Own {
-                reached: Mutex::default(),
-                server: Box::new(server),
-            },
+            launched: AtomicU32::new(0),
+            home: Home::Own(Box::new(Own::with(server))),
         })
     }
 
-    /// The same of a cluster that outlives the session: without one it goes on for as long as the lease.
-    pub fn keep(
-        path: Option<&str>,
-        name: &str,
-        lease: Duration,
-        waker: Waker,
-    ) -> Result<Self, KeepFault> {
-        let cluster = Self::of(Held::start(path, name, lease)?, waker);
-        if cluster.is_err() {
-            // It may be what has failed.
-            let _ = keep::end(name);
-        }
-        cluster
+    /// Has Slurm start nodes, by its programs on this `PATH`.
+    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
+        self.home.own()?.submit(asked, path)
     }
 
-    /// Takes a cluster that has outlived its session; with `steal` also one that another session has.
-    pub fn attach(name: &str, steal: bool, waker: Waker) -> Result<Self, KeepFault> {
-        let cluster = Self::of(Held::attach(name, steal)?, waker)?;
-        cluster.keep_on();
-        Ok(cluster)
+    /// How what Slurm was asked for stands, and how many nodes it will be, when that is known.
+    pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
+        self.home.own().ok()?.submitted()
     }
 
-    fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
-        let failed = |error: io::Error| KeepFault::Failed(error.to_string());
-        let (nodes, commands, thread) =
-            connect(&grant.session, waker, || None).map_err(KeepFault::Failed)?;
-        for (number, host) in grant.nodes {
-            nodes.expect_as(number, &host);
-        }
-        let first = grant.first;
-        let is_lost = Arc::new(AtomicBool::new(false));
-        held.listen({
-            let (nodes, commands, is_lost) = (nodes.clone(), commands.clone(), is_lost.clone());
-            move |answer| {
-                if let None | Some(Answer::TakenOver { .. }) = answer {
-                    is_lost.store(true, Ordering::Relaxed);
-                }
-                hears(answer, &nodes, &commands);
-            }
-        })
-        .map_err(failed)?;
-        Ok(Self {
-            nodes,
-            commands,
-            thread: Some(thread),
-            home: Home::Kept {
-                held,
-                is_kept: AtomicBool::new(false),
-                is_lost,
-                first,
-            },
-        })
+    /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
+    pub fn way_in(&self) -> io::Result<String> {
+        self.home.own()?.way_in()
     }
 
-    /// Its name and its lease, when it outlives the session.
-    pub fn kept(&self) -> Option<(&str, Duration)> {
-        self.held().map(|held| (held.name.as_str(), held.lease))
+    /// Whether cells are compiled for this host's processor from now on; an error names the nodes that could not run them.
+    pub fn are_for_this_processor(&self, native: bool) -> Result<(), Vec<(String, NodeFault)>> {
+        self.nodes.are_for_this_processor(native)
     }
 
-    /// What this session has of a cluster that outlives it, as long as it has it.
-    fn held(&self) -> Option<&Held> {
-        match &self.home {
-            Home::Kept { held, is_lost, .. } => (!is_lost.load(Ordering::Relaxed)).then_some(held),
-            Home::Own { .. } => None,
-        }
+    /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
+    pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        self.home.own()?.join_file(path)
     }
 
-    /// From now on what is kept goes on when the session ends.
-    pub fn keep_on(&self) {
-        if let Home::Kept { is_kept, .. } = &self.home {
-            is_kept.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// The session ends, and the cluster does not. Nothing is said to its nodes any more.
-    pub fn leave(&self) {
-        self.tell(Command::Leave);
-    }
-
-    /// Ends it, also when it is kept.
-    pub fn end(&self) -> Result<(), KeepFault> {
-        self.held().map_or(Ok(()), Held::end)
+    /// Tells nodes that the hub has written into the pool's world.
+    pub(super) fn world_bell(&self) -> WorldBell {
+        WorldBell(self.commands.clone())
     }
 
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
-        let (reached, server) = match &self.home {
-            Home::Own { reached, server } => (reached, server),
-            Home::Kept { held, first, .. } => {
-                let (node, number) = self.nodes.expect(host, *first);
-                held.add(number, host, way, slots);
-                return node;
-            }
-        };
-        let (node, number) = self.nodes.expect(host, 0);
-        let mut join = server.node.clone();
-        (join.node, join.slots) = (Some(number), slots);
-        if matches!(way, Way::Ssh { .. }) {
-            join.host = Some(host.to_owned());
+        match &self.home {
+            Home::Own(own) => own.add(&self.nodes, &self.commands, host, way, slots),
+            Home::Kept(kept) => kept.add(&self.nodes, host, way, slots),
         }
-        let (nodes, commands) = (self.nodes.clone(), self.commands.clone());
-        let tried = move |is_waited_for| nodes.waited_for(node, is_waited_for);
-        let ended = move |why| {
-            // Of a cluster that has ended too.
-            let _ = commands.send(Command::Gone(node, why));
-        };
-        match launch::start(way, join, server.port, tried, ended) {
-            Ok(it) => lock(reached).push((node, it)),
-            Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
-        }
-        node
     }
 
     /// By their numbers.
@@ -235,12 +149,8 @@ impl Cluster {
         for node in self.nodes.late(COMING) {
             let seconds = COMING.as_secs();
             self.nodes.gone(node, NodeFault::Silent { seconds });
-            match &self.home {
-                Home::Own { reached, .. } => lock(reached).retain(|(of, _)| *of != node),
-                Home::Kept { held, .. } => {
-                    { self.nodes.number(node).into_iter() }.for_each(|it| held.drop_node(it));
-                }
-            }
+            // Should it come after all, it is none.
+            self.home.drop_node(&self.nodes, node);
         }
     }
 
@@ -251,6 +161,44 @@ impl Cluster {
             .into_iter()
             .find(|node| node.ranks.contains(&rank))
             .map(|node| node.host)
+    }
+
+    /// The nodes of this host that are up: by their names, or by the host of `user@host`.
+    pub fn nodes_of(&self, host: &str) -> Vec<NodeId> {
+        let is_of = |node: &NodeStatus| {
+            let name = node
+                .host
+                .rsplit_once('@')
+                .map_or(node.host.as_str(), |(_, name)| name);
+            node.state == NodeState::Up && (node.host == host || name == host)
+        };
+        let all = self.nodes.all();
+        let of = all.iter().enumerate().filter(|(_, node)| is_of(node));
+        of.map(|(at, _)| NodeId(at)).collect()
+    }
+
+    /// Engines that nodes could run and do not.
+    pub fn free(&self) -> u32 {
+        let free = |node: &NodeStatus| {
+            let slots = node.about.as_ref().map_or(0, |about| about.slots);
+            slots.saturating_sub(node.ranks.len() as u32)
+        };
+        let all = self.nodes.all();
+        all.iter()
+            .filter(|node| node.state == NodeState::Up)
+            .map(free)
+            .sum()
+    }
+
+    /// A node that has no engines any more goes.
+    pub fn remove(&self, node: NodeId) {
+        self.tell(Command::Gone(node, NodeFault::Removed));
+        self.home.drop_node(&self.nodes, node);
+    }
+
+    /// Engines have other ranks now, or none.
+    pub fn renumber(&self, now: impl Fn(Rank) -> Option<Rank>) {
+        self.nodes.renumber(now);
     }
 
     /// The pool has engines of these ranks alone now.
@@ -277,9 +225,11 @@ impl Cluster {
         let pipes = [stdout, stderr].map(|pipe| Some(OwnedFd::from(pipe)));
         let wires = Wires::open(Channel::new(ours), pipes, launch)?;
         let seat = Arc::new(Seat::default());
+        let engine = EngineId(self.launched.fetch_add(1, Ordering::Relaxed));
         self.tell(Command::Launch(Box::new(session::Launch {
             node,
-            engine: launch.id,
+            engine,
+            id: launch.id,
             rank: launch.rank,
             size: launch.size,
             pool: launch.pool.clone(),
@@ -291,7 +241,7 @@ impl Cluster {
             },
         })));
         Ok(Box::new(Remote {
-            engine: launch.id,
+            engine,
             node,
             wires,
             seat,
@@ -303,23 +253,19 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         match &self.home {
-            Home::Kept { is_kept, .. } => {
+            Home::Kept(kept) => {
                 self.tell(Command::Leave);
-                if !is_kept.load(Ordering::Relaxed) {
+                if !kept.is_kept() {
                     // It ends with its lease at the latest.
                     let _ = self.end();
                 }
             }
-            Home::Own { .. } => self.tell(Command::Quit),
+            Home::Own(_) => self.tell(Command::Quit),
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Connected = (Arc<Nodes>, UnboundedSender<Command>, JoinHandle<()>);
@@ -359,33 +305,19 @@ fn connect(
     answer.map(|()| (nodes, commands, thread))
 }
 
-/// What the holder of a kept cluster says.
-fn hears(answer: Option<Answer>, nodes: &Nodes, commands: &UnboundedSender<Command>) {
-    // Nobody is told whose cluster has ended.
-    let tell = |command| drop(commands.send(command));
-    match answer {
-        None => tell(Command::Lost(NodeFault::NoHolder)),
-        Some(Answer::TakenOver { by }) => tell(Command::Lost(NodeFault::TakenOver { pid: by.pid })),
-        Some(Answer::Tried {
-            number,
-            is_waited_for,
-        }) => {
-            if let Some(node) = nodes.of(number) {
-                nodes.waited_for(node, is_waited_for);
-            }
-        }
-        Some(Answer::Gone { number, why }) => {
-            if let Some(node) = nodes.of(number) {
-                tell(Command::Gone(node, why));
-            }
-        }
-        Some(Answer::Again { number, host }) => nodes.expect_as(number, &host),
-        Some(Answer::Status(_) | Answer::Granted(_) | Answer::Refused { .. }) => {}
+/// See [`Cluster::world_bell`].
+pub(super) struct WorldBell(UnboundedSender<Command>);
+
+impl WorldBell {
+    pub fn ring(&self) {
+        // Of a cluster that has ended too.
+        let _ = self.0.send(Command::WorldChanged);
     }
 }
 
 /// An engine of a node, as the hub has it.
 struct Remote {
+    /// As nodes have it: see [`ToNode::Start`].
     engine: EngineId,
     node: NodeId,
     wires: Wires,
@@ -459,13 +391,13 @@ impl Link for Remote {
         self.seat.cause()
     }
 
-    fn bury(&mut self, patience: Duration) -> DeathCause {
-        if let Some(cause) = self.seat.wait(patience) {
-            return cause;
-        }
-        self.signal(Signal::SIGKILL);
-        self.seat.ended(DeathCause::Unknown);
-        self.seat.cause().unwrap_or(DeathCause::Unknown)
+    /// It does not wait: the end of an engine is known before its connection ends, and whoever ends it by himself needs no word
+    /// of that from another host.
+    fn bury(&mut self, _: Duration) -> DeathCause {
+        self.seat.cause().unwrap_or_else(|| {
+            self.signal(Signal::SIGKILL);
+            DeathCause::Unknown
+        })
     }
 
     fn pid(&self) -> u32 {

@@ -2,32 +2,44 @@
 //! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself, or waits for
 //! the next session when the cluster outlives its own.
 
+mod doors;
 mod engine;
+mod objects;
+mod world;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Client, Event};
+use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use super::backbone;
+use super::carry::Uncarried;
+use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
+use super::tunnel::Tunnels;
 use super::{carry, server};
 use crate::ids::EngineId;
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
 use crate::wire::{FromEngine, Payload, ToEngine, VERSION};
+use doors::Doors;
 use engine::Here;
+use objects::Objects;
+use world::World;
 
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
@@ -38,40 +50,57 @@ const TICK: Duration = Duration::from_millis(100);
 /// Why a node ends.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    #[error("{0}")]
+    Url(String),
     #[error("{0}: {1}")]
-    File(String, std::io::Error),
+    File(String, FileError),
     #[error("that does not say how to join a cluster: {0}")]
     Malformed(String),
     #[error("the session is another version of regatta (it speaks {0}, this is {VERSION})")]
     Version(u32),
     #[error("{0} cannot be reached: {1}")]
     Unreachable(String, String),
+    #[error("{0} does not take this node: the cluster has ended, or the file is another one's")]
+    Unknown(String),
+    #[error(
+        "{0} is not the server of this cluster: its certificate is not the one that was given ({1})"
+    )]
+    Impostor(String, String),
     #[error("the session does not take this node: {0}")]
     Refused(NodeFault),
     #[error("nothing was heard of the session for {0} s")]
     Alone(u64),
+    #[error("the session has given this node up; it goes on without it")]
+    GivenUp,
     #[error("{0}")]
     Garbage(#[from] Garbage),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// Joins the cluster that a file describes, `-` being standard input, and serves until the session ends it. `slots`:
+/// Joins the cluster that a file describes, `-` being standard input, or a URL with the cluster's name behind it, and serves until the session ends it. `slots`:
 /// engines that it may run.
-pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
-    let (text, from_input) = match file {
-        "-" => (first_line(std::io::stdin())?, true),
-        _ => (
-            std::fs::read_to_string(file)
-                .map_err(|error| NodeError::File(file.to_owned(), error))?,
-            false,
-        ),
+pub fn main(file: &str, credentials: Option<&Path>, slots: Option<u32>) -> Result<(), NodeError> {
+    let (join, from_input) = match file {
+        "-" => (whispered(std::io::stdin())?, true),
+        url if url.contains("://") => {
+            let join = backbone::given(url, credentials);
+            let join = join.map_err(|fault| NodeError::Url(fault.to_string()))?;
+            (join, false)
+        }
+        _ => {
+            let opened = File::open(file).map_err(FileError::from);
+            let join = opened.and_then(joins::read);
+            (
+                join.map_err(|error| NodeError::File(file.to_owned(), error))?,
+                false,
+            )
+        }
     };
-    let join: Join =
-        serde_json::from_str(&text).map_err(|error| NodeError::Malformed(error.to_string()))?;
     if join.version != VERSION {
         return Err(NodeError::Version(join.version));
     }
+    crate::engine::open_many_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -81,25 +110,41 @@ pub fn main(file: &str, slots: Option<u32>) -> Result<(), NodeError> {
     served
 }
 
-/// One line, and no byte of what follows.
-fn first_line(mut from: impl std::io::Read) -> std::io::Result<String> {
+/// What stands in one line, of which no byte that follows is read.
+fn whispered(mut from: impl std::io::Read) -> Result<Join, NodeError> {
     let (mut line, mut byte) = (Vec::new(), [0]);
     while from.read(&mut byte)? == 1 && byte[0] != b'\n' {
         line.push(byte[0]);
     }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    serde_json::from_slice(&line).map_err(|error| NodeError::Malformed(error.to_string()))
+}
+
+/// Why the server is not spoken with.
+fn unreached(server: &str, error: &ConnectError) -> NodeError {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let says = source.unwrap_or_else(|| error.to_string());
+    // A handshake that fails is one more failure of the connection to the client.
+    let is_impostor = ["certificate", "UnknownIssuer", "handshake"]
+        .iter()
+        .any(|it| says.contains(it));
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation => NodeError::Unknown(server.to_owned()),
+        ConnectErrorKind::Tls => NodeError::Impostor(server.to_owned(), says),
+        _ if is_impostor => NodeError::Impostor(server.to_owned(), says),
+        _ => NodeError::Unreachable(server.to_owned(), says),
+    }
 }
 
 async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), NodeError> {
     let (told, mut events) = unbounded_channel();
-    let connected = post::options(&join, "node", told)
+    let connected = post::options(&join, "node", told)?
         .connect(&join.server)
         .await;
-    let client = connected
-        .map_err(|error| NodeError::Unreachable(join.server.clone(), error.to_string()))?;
-    let number = match join.node {
-        Some(number) => number.to_string(),
-        None => server::secret()?,
+    let client = connected.map_err(|error| unreached(&join.server, &error))?;
+    let number = match (join.node, join.file) {
+        (Some(number), _) => number.to_string(),
+        (None, Some(file)) => format!("{}.{}", server::file_seat(file), server::secret()?),
+        (None, None) => server::secret()?,
     };
     let subject = |what: &str| format!("{}.{what}", join.cluster);
     let unreachable = |error: async_nats::SubscribeError| {
@@ -129,9 +174,11 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
             let post = node.post.clone();
             async move { post.serve().await }
         });
+        let given_up = post::given_up(epoch);
         let next = loop {
             tokio::select! {
                 word = words.next() => match word {
+                    Some(word) if *word.payload == *given_up => break Err(NodeError::GivenUp),
                     Some(word) => {
                         if post::is_of(&word.payload, epoch) {
                             heard = Instant::now();
@@ -152,6 +199,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                     }
                     if beat.epoch == epoch && !node.is_left.get() {
                         heard = Instant::now();
+                        node.compare_clocks(beat.sent);
                         if let Ok(pulse) = postcard::to_stdvec(&node.pulse(beat)) {
                             let to = subject(&format!("pulse.{number}"));
                             let _ = client.publish(to, pulse.into()).await;
@@ -234,6 +282,7 @@ fn about(join: &Join, slots: Option<u32>) -> About {
         memory: memory.totalram as u64 * u64::from(memory.mem_unit),
         libc: crate::engine::libc_version(),
         architecture: std::env::consts::ARCH.to_owned(),
+        features: super::processor::features(),
     }
 }
 
@@ -241,11 +290,15 @@ struct Node {
     post: Rc<Post>,
     engines: RefCell<BTreeMap<EngineId, Rc<Here>>>,
     /// What engines take from the session, once for all of them.
-    objects: RefCell<HashMap<Content, Payload>>,
-    /// What artifacts link to.
-    libraries: RefCell<Vec<Payload>>,
+    objects: RefCell<Objects>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     next_line: Cell<u64>,
+    /// Connections to stores.
+    tunnels: Tunnels,
+    doors: Doors,
+    world: RefCell<Option<Rc<World>>>,
+    /// How far this host's clock is ahead of the session's, nanoseconds.
+    ahead: Cell<Option<i64>>,
     /// The session has said so.
     over: Notify,
     /// The session is gone, and another may come.
@@ -260,9 +313,12 @@ impl Node {
             post: Rc::new(Post::new(client.clone(), to, epoch)),
             engines: RefCell::default(),
             objects: RefCell::default(),
-            libraries: RefCell::default(),
             lines: RefCell::default(),
             next_line: Cell::new(0),
+            tunnels: Tunnels::default(),
+            doors: Doors::default(),
+            world: RefCell::default(),
+            ahead: Cell::default(),
             over: Notify::new(),
             is_left: Cell::new(false),
             refused: RefCell::default(),
@@ -274,6 +330,12 @@ impl Node {
         if !self.is_left.replace(true) {
             self.post.close();
             self.end_engines();
+            self.doors.close();
+            self.tunnels.hang_up();
+            for line in self.lines.take().values() {
+                line.hang_up();
+            }
+            self.world.take();
         }
     }
 
@@ -298,20 +360,21 @@ impl Node {
             ToNode::Leave => node.leave(),
             ToNode::Start {
                 engine,
+                id,
                 rank,
                 size,
                 pool,
                 environment,
             } => {
-                let launch = Launch::on_node(engine, rank, size, pool);
-                let environment = Environment::from(environment);
-                Self::start(node, &launch, &environment);
+                let launch = Launch::on_node(id, rank, size, pool);
+                let environment = Environment::from(Self::environment(node, environment));
+                Self::start(node, engine, &launch, &environment);
             }
             ToNode::Frame {
                 engine,
                 message,
                 carried,
-            } => node.frame(engine, &message, carried),
+            } => Self::frame(node, engine, *message, carried),
             ToNode::Line {
                 line,
                 header,
@@ -326,28 +389,34 @@ impl Node {
                     line.hang_up();
                 }
             }
-            ToNode::Object { content, bytes } => {
-                let made = match content {
-                    Content::Artifact(_) => carry::in_memory(&bytes),
-                    Content::Capture(_) => Payload::of(bytes),
-                };
-                // An engine that lacks it says so.
-                if let Ok(payload) = made {
-                    node.objects.borrow_mut().insert(content, payload);
+            ToNode::World(word) => {
+                // The session is one of this program.
+                let _ = Self::world_told(node, word);
+            }
+            ToNode::Tunnel(line, word) => node.tunnels.hear(line, word),
+            ToNode::Object {
+                content,
+                digest,
+                bytes,
+            } => {
+                let put = node.objects.borrow_mut().put(content, digest, bytes);
+                if put.is_err() {
+                    let content = Some(content);
+                    node.post.send(&FromNode::Lacks { content });
                 }
             }
-            ToNode::Forget { content } => {
-                node.objects.borrow_mut().remove(&content);
-            }
-            ToNode::Library { bytes } => {
-                if let Ok(library) = carry::in_memory(&bytes) {
-                    for engine in node.engines.borrow().values() {
-                        engine.send(&ToEngine::Library, &library);
-                    }
-                    node.libraries.borrow_mut().push(library);
+            ToNode::Forget { content } => node.objects.borrow_mut().forget(content),
+            ToNode::Library { digest, bytes } => {
+                let library = node.objects.borrow_mut().put_library(digest, &bytes);
+                let Ok(library) = library else {
+                    return node.post.send(&FromNode::Lacks { content: None });
+                };
+                for engine in node.engines.borrow().values() {
+                    engine.send(&ToEngine::Library, &library);
                 }
             }
             ToNode::Taken { engine, bytes } => node.with(engine, |it| it.taken(bytes)),
+            ToNode::Heard { engine, bytes } => node.with(engine, |it| it.frames.give(bytes)),
             ToNode::StopJob { engine, job } => node.with(engine, |it| it.stop_job(job)),
             ToNode::EndWaits { engine } => node.with(engine, Here::end_waits),
             ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
@@ -361,23 +430,54 @@ impl Node {
         }
     }
 
-    fn frame(&self, engine: EngineId, message: &ToEngine, carried: Carried) {
-        let payload = match carried {
-            Carried::Object(content) => {
-                let known = self.objects.borrow().get(&content).cloned();
-                known.unwrap_or_default()
-            }
-            // Without memory for it the engine is told nothing, and its cell goes on without.
-            carried => carry::payload(carried).unwrap_or_default(),
+    fn frame(node: &Rc<Self>, engine: EngineId, mut message: ToEngine, carried: Carried) {
+        if let ToEngine::Environment {
+            name,
+            value: Some(value),
+        } = &mut message
+        {
+            *value = Self::variable(node, name, value);
+        }
+        let payload = match Self::payload(node, &mut message, carried) {
+            Ok(payload) => payload,
+            Err(why) => return node.with(engine, |it| it.fail(why.to_string())),
         };
-        self.with(engine, |it| it.send(message, &payload));
+        node.with(engine, |it| it.send(&message, &payload));
     }
 
-    fn start(node: &Rc<Self>, launch: &Launch, environment: &Environment) {
-        let engine = launch.id;
-        match Here::start(launch, environment, node) {
+    /// What a frame carries. An error: the engine cannot go on without it.
+    fn payload(
+        node: &Rc<Self>,
+        message: &mut ToEngine,
+        carried: Carried,
+    ) -> Result<Payload, Uncarried> {
+        match (carried, message) {
+            (Carried::Object(content), ToEngine::Artifact { why, .. }) => {
+                let found = node.objects.borrow().get(content);
+                // The engine tells it in its cell.
+                Ok(found.unwrap_or_else(|lacking| {
+                    *why = lacking;
+                    Payload::None
+                }))
+            }
+            (Carried::Object(content), _) => {
+                let found = node.objects.borrow().get(content);
+                found.map_err(Uncarried::Captures)
+            }
+            (Carried::World(number), ToEngine::World { why, .. }) => {
+                Ok(node.world_file(number).unwrap_or_else(|| {
+                    *why = NodeFault::NoMemory.to_string();
+                    Payload::None
+                }))
+            }
+            (carried, _) => carry::payload(carried).map_err(Uncarried::There),
+        }
+    }
+
+    fn start(node: &Rc<Self>, engine: EngineId, launch: &Launch, environment: &Environment) {
+        match Here::start(engine, launch, environment, node) {
             Ok(here) => {
-                for library in &*node.libraries.borrow() {
+                for library in node.objects.borrow().libraries() {
                     here.send(&ToEngine::Library, library);
                 }
                 let pid = here.pid();
@@ -396,16 +496,17 @@ impl Node {
 
     /// Sends on what an engine says.
     fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
+        node.tell_of_world();
         if !matches!(message, FromEngine::Connect { .. }) {
             let carried = carry::carried(&payload);
+            node.with(engine, |it| it.frames.spend(carried.weight()));
             return node.post.send(&FromNode::Frame {
                 engine,
                 message,
                 carried,
             });
         }
-        let line = LineId(node.next_line.get());
-        node.next_line.set(line.0 + 1);
+        let line = node.next_line();
         // A connection that cannot be served ends at once.
         let Some(socket) = payload.into_file() else {
             return;
@@ -431,6 +532,12 @@ impl Node {
             node.lines.borrow_mut().remove(&line);
             node.post.send(&FromNode::LineOver { line });
         });
+    }
+
+    fn next_line(&self) -> LineId {
+        let line = LineId(self.next_line.get());
+        self.next_line.set(line.0 + 1);
+        line
     }
 
     /// Tells of what nobody else tells: that an engine has ended whose connection is still open, what it is at.

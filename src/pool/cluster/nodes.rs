@@ -1,11 +1,13 @@
 //! The nodes of a cluster, as its session's threads see them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::message::{About, Pulse};
+use super::processor;
 use crate::ids::Rank;
 use crate::outcome::NodeFault;
 
@@ -56,6 +58,8 @@ pub struct Nodes {
     table: Mutex<Table>,
     /// Woken with every change that somebody may wait for.
     waker: Waker,
+    /// Cells are compiled for this host's processor.
+    native: AtomicBool,
 }
 
 impl Nodes {
@@ -63,7 +67,32 @@ impl Nodes {
         Self {
             table: Mutex::default(),
             waker,
+            native: AtomicBool::new(false),
         }
+    }
+
+    /// Whether cells are compiled for this host's processor from now on; an error names the nodes that could not run them, and
+    /// nothing has changed.
+    pub fn are_for_this_processor(&self, native: bool) -> Result<(), Vec<(String, NodeFault)>> {
+        let table = self.table();
+        let up = table
+            .nodes
+            .iter()
+            .filter(|node| node.state == NodeState::Up);
+        let unfit = up.filter_map(|node| {
+            let fault = processor::lacks(&node.about.as_ref()?.features)?;
+            Some((node.host.clone(), fault))
+        });
+        let unfit: Vec<_> = if native { unfit.collect() } else { Vec::new() };
+        if !unfit.is_empty() {
+            return Err(unfit);
+        }
+        self.native.store(native, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub fn for_this_processor(&self) -> bool {
+        self.native.load(Ordering::Relaxed)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -241,6 +270,13 @@ impl Nodes {
         })?;
         table.nodes[found].ranks.insert(rank);
         Some(NodeId(found))
+    }
+
+    /// Engines have other ranks now, or none.
+    pub fn renumber(&self, now: impl Fn(Rank) -> Option<Rank>) {
+        for status in &mut self.table().nodes {
+            status.ranks = status.ranks.iter().filter_map(|rank| now(*rank)).collect();
+        }
     }
 
     /// Engines of these ranks are not there any more.

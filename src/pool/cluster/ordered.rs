@@ -20,6 +20,9 @@ const LONGEST_MESSAGE: usize = (1 << 30) + (1 << 20);
 
 const HEAD: usize = 17;
 
+/// What has to go as one message, bytes.
+pub const LARGEST: usize = 2 * LONGEST;
+
 /// What a fragment takes beside its part of a message, bytes.
 const COST: usize = 64;
 
@@ -31,6 +34,9 @@ const MORE: u8 = 1;
 const ACK: u8 = 2;
 /// The same, and something in between is missing.
 const GAP: u8 = 3;
+/// It carries nothing: whoever has all before its number says so, and who has not says that something is missing. What was
+/// sent before it comes before it, or not at all: a way that is only slow is not taken for one that loses.
+const ASK: u8 = 4;
 
 /// One direction's sending end.
 #[derive(Debug, Default)]
@@ -109,6 +115,13 @@ impl Outbox {
         }
     }
 
+    /// What asks the other side whether all that was sent has come.
+    pub fn ask(&mut self, received: u64) -> Vec<u8> {
+        // Its answer counts, whatever was told before.
+        self.gap_at = None;
+        fragment(ASK, self.first + self.sent as u64, received, &[])
+    }
+
     /// All that has not been acknowledged is to be sent again.
     pub fn resend(&mut self) {
         self.sent = 0;
@@ -148,6 +161,8 @@ pub struct Inbox {
     gap: bool,
     /// Fragments since it was last told.
     untold: usize,
+    /// The other side waits for it to be told.
+    asked: bool,
 }
 
 impl Inbox {
@@ -168,7 +183,7 @@ impl Inbox {
             number(1).ok_or(Garbage)?,
             number(9).ok_or(Garbage)?,
         );
-        if received > outbox.first + outbox.kept.len() as u64 || kind > GAP {
+        if received > outbox.first + outbox.kept.len() as u64 || kind > ASK {
             return Err(Garbage);
         }
         outbox.acknowledged(received);
@@ -177,6 +192,10 @@ impl Inbox {
             GAP if outbox.gap_at.replace(outbox.first) != Some(outbox.first) => outbox.resend(),
             GAP => {}
             ACK => {}
+            ASK => {
+                self.asked = true;
+                self.gap |= number > self.next;
+            }
             _ => return self.take_part(kind, number, part),
         }
         Ok(Came::Nothing)
@@ -202,10 +221,10 @@ impl Inbox {
 
     /// What tells the other side how far this one is, when there is something to tell.
     pub fn tell(&mut self) -> Option<Vec<u8>> {
-        if self.untold == 0 {
+        if self.untold == 0 && !self.asked {
             return None;
         }
-        self.untold = 0;
+        (self.untold, self.asked) = (0, false);
         let kind = if self.gap { GAP } else { ACK };
         Some(fragment(kind, 0, self.next, &[]))
     }
@@ -213,13 +232,13 @@ impl Inbox {
     /// A fragment has told it.
     pub fn told(&mut self) {
         if !self.gap {
-            self.untold = 0;
+            (self.untold, self.asked) = (0, false);
         }
     }
 
     /// Whether it should be told before long.
     pub fn is_behind(&self) -> bool {
-        self.untold >= 8
+        self.asked || self.untold >= 8
     }
 }
 
@@ -271,8 +290,8 @@ mod tests {
             {
                 idle.take(&told, &mut outbox).unwrap();
             }
-            if round % 50 == 0 && way.is_empty() {
-                outbox.resend();
+            if round % 50 == 0 && outbox.is_waiting() {
+                way.push_back(outbox.ask(0));
             }
         }
         assert!(
@@ -282,6 +301,33 @@ mod tests {
             messages.len()
         );
         assert!(!outbox.is_waiting() && outbox.bytes == 0 && outbox.under_way == 0);
+    }
+
+    /// However long acknowledgements take, what is only under way is not sent twice.
+    #[test]
+    fn a_slow_way_is_not_flooded() {
+        let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
+        let (mut idle, mut back) = (Inbox::default(), Outbox::default());
+        outbox.push(&vec![7; 10 * LONGEST]);
+        let mut way: VecDeque<Vec<u8>> = VecDeque::new();
+        let (mut bytes, mut came) = (0, None);
+        while came.is_none() {
+            while let Some(fragment) = outbox.next(0) {
+                way.push_back(fragment);
+            }
+            // Nobody has heard anything for a while.
+            way.push_back(outbox.ask(0));
+            let fragment = way.pop_front().unwrap();
+            bytes += fragment.len();
+            if let Came::Message(message) = inbox.take(&fragment, &mut back).unwrap() {
+                came = Some(message);
+            }
+            if let Some(told) = inbox.tell() {
+                idle.take(&told, &mut outbox).unwrap();
+            }
+        }
+        assert_eq!(came.map(|message| message.len()), Some(10 * LONGEST));
+        assert!(bytes < 11 * LONGEST, "{bytes} bytes");
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! both live, whatever becomes of the server between them.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -10,22 +13,49 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::message::Join;
+use super::message::{GIVEN_UP, Join};
 use super::ordered::{Came, Garbage, Inbox, Outbox};
+use crate::wire::memory_file;
 
 /// How both ends connect to the server, under a name for its listings. `told` hears when they are connected and when not.
-pub fn options(join: &Join, name: &str, told: UnboundedSender<Event>) -> ConnectOptions {
-    ConnectOptions::with_user_and_password(join.user.clone(), join.password.clone())
+pub fn options(
+    join: &Join,
+    name: &str,
+    told: UnboundedSender<Event>,
+) -> std::io::Result<ConnectOptions> {
+    let mut options = match (&join.credentials, &join.user, &join.password) {
+        (Some(credentials), ..) => ConnectOptions::with_credentials(credentials)?,
+        (None, user, _) if user.is_empty() => ConnectOptions::new(),
+        // A URL with one word before the `@` has a token.
+        (None, token, password) if password.is_empty() => ConnectOptions::with_token(token.clone()),
+        (None, user, password) => {
+            ConnectOptions::with_user_and_password(user.clone(), password.clone())
+        }
+    };
+    let mut pinned = None;
+    if let Some(certificate) = &join.certificate {
+        // The client takes what it trusts from a file. This one has no name, and lives as long as the connection.
+        let file = memory_file()?;
+        file.write_all_at(certificate.as_bytes(), 0)?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        options = options.add_root_certificates(path.into()).require_tls(true);
+        pinned = Some(file);
+    }
+    let pinned = Arc::new(pinned);
+    Ok(options
         .name(name)
+        // Nodes are told the way by which they reach it; others that it knows are not theirs.
+        .ignore_discovered_servers()
         .max_reconnects(None)
         .reconnect_delay_callback(delay)
         .event_callback(move |event| {
-            let told = told.clone();
+            let (told, pinned) = (told.clone(), pinned.clone());
             async move {
                 // Who ends needs no word of it.
                 let _ = told.send(event);
+                drop(pinned);
             }
-        })
+        }))
 }
 
 /// How long to wait before the server is tried again: it is back soon when it was killed.
@@ -33,8 +63,8 @@ fn delay(tries: usize) -> Duration {
     Duration::from_millis(5 << tries.min(6))
 }
 
-/// What has not been acknowledged for so long is sent again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// When nothing has been acknowledged for so long, the other end is asked what it has.
+const ASK: Duration = Duration::from_millis(300);
 
 /// What has come is acknowledged after so long, when nothing goes the other way.
 const TELL: Duration = Duration::from_millis(20);
@@ -49,6 +79,11 @@ fn parts(fragment: &[u8]) -> Option<(&[u8], u64)> {
 /// Whether this is of the session of this epoch; what is of none is told when it is taken.
 pub fn is_of(fragment: &[u8], epoch: u64) -> bool {
     parts(fragment).is_none_or(|(_, of)| of == epoch)
+}
+
+/// What a node hears that the session of this epoch has given up.
+pub fn given_up(epoch: u64) -> Vec<u8> {
+    [GIVEN_UP, &epoch.to_le_bytes()].concat()
 }
 
 pub struct Post {
@@ -164,13 +199,16 @@ impl Post {
                 self.tell().await;
             }
             let waits = self.outbox.borrow().is_waiting();
-            let again = self.progress.get() + AGAIN;
+            let ask = self.progress.get() + ASK;
             tokio::select! {
                 () = self.due.notified() => {}
                 () = tokio::time::sleep(TELL) => self.tell().await,
             }
-            if waits && Instant::now() >= again {
-                self.send_again();
+            if waits && Instant::now() >= ask {
+                self.progress.set(Instant::now());
+                let received = self.inbox.borrow().received();
+                let asks = self.outbox.borrow_mut().ask(received);
+                self.publish(asks).await;
             }
         }
     }

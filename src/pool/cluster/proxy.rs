@@ -11,14 +11,16 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use tokio::net::unix::pipe::Sender;
 use tokio::sync::Notify;
+use xxhash_rust::xxh3::xxh3_128;
 
+use super::credit::TOLD;
 use super::line::Line;
 use super::message::{Carried, Content, ToNode};
 use super::seat::Seat;
 use super::session::Peer;
 use super::{carry, libraries};
 use crate::ids::EngineId;
-use crate::outcome::{DeathCause, NodeFault, Stream};
+use crate::outcome::{DeathCause, Stream};
 use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError, status};
 
 /// What a proxy is made of.
@@ -47,6 +49,8 @@ pub struct Proxy {
     seat: Arc<Seat>,
     tells: RefCell<VecDeque<Told>>,
     due: Notify,
+    /// Bytes that the hub has taken, and the node does not know of.
+    unheard: Cell<u64>,
     is_over: Cell<bool>,
 }
 
@@ -61,6 +65,7 @@ impl Proxy {
             seat: ends.seat,
             tells: RefCell::default(),
             due: Notify::new(),
+            unheard: Cell::new(0),
             is_over: Cell::new(false),
         })
     }
@@ -111,22 +116,48 @@ impl Proxy {
             match told {
                 None => self.due.notified().await,
                 Some(Told::Frame(message, carried)) => {
-                    let payload = carry::payload(carried).unwrap_or_default();
-                    self.put(&message, &payload).await;
+                    let bytes = carried.weight() as u64;
+                    match carry::payload(carried) {
+                        Ok(payload) => self.put(&message, &payload).await,
+                        Err(error) => return self.fail(&peer, error),
+                    }
+                    self.heard(bytes, &peer);
                 }
                 Some(Told::Connected(message, socket)) => {
                     self.put(&message, &Payload::file(socket)).await;
                 }
                 Some(Told::Printed(stream, bytes)) => self.print(stream, &bytes, &peer).await,
                 Some(Told::Page(page)) => self.write_page(&page),
-                Some(Told::Ended(cause)) => {
-                    self.is_over.set(true);
-                    self.seat.ended(cause);
-                    self.line.hang_up();
-                    return;
-                }
+                Some(Told::Ended(cause)) => return self.ends(cause),
             }
         }
+    }
+
+    /// The hub has taken it.
+    fn heard(&self, bytes: u64, peer: &Peer) {
+        let bytes = self.unheard.get() + bytes;
+        self.unheard.set(bytes);
+        if bytes >= TOLD {
+            self.unheard.set(0);
+            let engine = self.engine;
+            peer.post.send(&ToNode::Heard { engine, bytes });
+        }
+    }
+
+    /// What it says cannot be heard.
+    fn fail(&self, peer: &Peer, error: std::io::Error) {
+        let says = carry::Uncarried::Here(error).to_string();
+        peer.post.send(&ToNode::Signal {
+            engine: self.engine,
+            signal: Signal::SIGKILL as i32,
+        });
+        self.ends(DeathCause::Launcher { says });
+    }
+
+    fn ends(&self, cause: DeathCause) {
+        self.is_over.set(true);
+        self.seat.ended(cause);
+        self.line.hang_up();
     }
 
     async fn put(&self, message: &FromEngine, payload: &Payload) {
@@ -228,21 +259,29 @@ impl Proxy {
                 *self.page.borrow_mut() = Some(page.clone());
                 return;
             }
-            (ToEngine::Artifact { artifact, .. }, Payload::Shared(file)) => {
+            (ToEngine::Artifact { artifact, why }, Payload::Shared(file)) => {
                 let content = Content::Artifact(artifact.content);
-                peer.give(content, engine, || {
-                    let bytes = carry::whole(file).unwrap_or_default();
+                let given = peer.give(content, engine, || {
+                    let bytes = carry::whole(file)?;
                     let known = &mut peer.libraries.borrow_mut();
                     for bytes in libraries::needed(file, &bytes, known) {
-                        peer.post.send(&ToNode::Library { bytes });
+                        let digest = xxh3_128(&bytes);
+                        peer.post.send(&ToNode::Library { digest, bytes });
                     }
-                    bytes
+                    Ok(bytes)
                 });
-                Carried::Object(content)
+                match given {
+                    Ok(()) => Carried::Object(content),
+                    Err(error) => {
+                        *why = carry::Uncarried::Unread(error).to_string();
+                        Carried::None
+                    }
+                }
             }
             (ToEngine::Capture { hash }, payload) => {
                 let content = Content::Capture(*hash);
-                peer.give(content, engine, || payload.copied());
+                // What is in memory can be read.
+                let _ = peer.give(content, engine, || Ok(payload.copied()));
                 payload.release();
                 Carried::Object(content)
             }
@@ -250,9 +289,15 @@ impl Proxy {
                 peer.forget(Content::Capture(*hash), engine);
                 Carried::None
             }
-            (ToEngine::World { why, .. }, _) => {
-                *why = NodeFault::NoMessages.to_string();
-                Carried::None
+            (ToEngine::Environment { name, value }, payload) => {
+                peer.stores.note(name, value.as_deref());
+                carry::carried(payload)
+            }
+            (ToEngine::World { .. }, Payload::Shared(file)) => peer.worlds.give(file),
+            (ToEngine::Run { .. }, payload) => {
+                // Its ranks know then who is in it.
+                peer.worlds.look();
+                carry::carried(payload)
             }
             (_, payload) => carry::carried(payload),
         };
@@ -266,7 +311,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Whoever waits for its end waits no longer.
+        // Whoever looks for its end finds it.
         self.seat.ended(DeathCause::Unknown);
     }
 }

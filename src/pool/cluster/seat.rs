@@ -1,8 +1,7 @@
 //! What is known of an engine on a node, for the hub's thread.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::outcome::DeathCause;
 
@@ -13,7 +12,6 @@ pub struct Seat {
     /// Resident memory in bytes; 0 when nobody knows.
     memory: AtomicU64,
     end: Mutex<Option<DeathCause>>,
-    ended: Condvar,
 }
 
 impl Seat {
@@ -41,18 +39,9 @@ impl Seat {
     /// What is told first counts.
     pub fn ended(&self, cause: DeathCause) {
         self.end().get_or_insert(cause);
-        self.ended.notify_all();
     }
 
     pub fn cause(&self) -> Option<DeathCause> {
         self.end().clone()
-    }
-
-    /// Waits for its end.
-    pub fn wait(&self, patience: Duration) -> Option<DeathCause> {
-        let waited = self
-            .ended
-            .wait_timeout_while(self.end(), patience, |end| end.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }

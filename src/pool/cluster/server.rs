@@ -1,16 +1,25 @@
-//! The private `nats-server` of a cluster: on a port of the loopback interface that only those can use who have a password
-//! from the session.
+//! The private `nats-server` of a cluster: on a port of the loopback interface, or where other hosts reach it and then with
+//! a certificate. Only those can use it who have a password from the session; when nodes come and go, it is told who that is.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use tokio::sync::mpsc::unbounded_channel;
 
+use super::listen::{Listen, Place};
 use super::message::Join;
+use super::users::Users;
+use super::{PATIENCE, certificate, post};
+use crate::outcome::{NodeFault, ServerFault};
 use crate::servers::{Server, installed};
 use crate::wire::VERSION;
 
@@ -18,51 +27,86 @@ const PROGRAM: &str = "nats-server";
 const CONFIGURATION: &str = "nats.conf";
 const PID: &str = "nats.pid";
 
-/// The users of a server, and what they may do.
-const SESSION: &str = "session";
-const NODE: &str = "node";
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
 
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    #[error("there is no `{PROGRAM}` on the PATH")]
-    Missing,
-    #[error("`{PROGRAM}` cannot be started: {0}")]
-    Start(#[from] std::io::Error),
+/// What the program, or the system, has said to its start.
+pub fn not_started(says: &dyn std::fmt::Display) -> ServerFault {
+    ServerFault::NotStarted {
+        program: PROGRAM,
+        says: says.to_string(),
+    }
+}
+
+/// The same of the system alone.
+fn failed(error: std::io::Error) -> ServerFault {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => ServerFault::NoRoom {
+            program: PROGRAM,
+            says: error.to_string(),
+        },
+        _ => not_started(&error),
+    }
 }
 
 /// A server that runs for one cluster. It ends when this is dropped.
 pub struct Private {
     pub server: Server,
-    pub port: u16,
-    /// What the session and the nodes connect with.
+    place: Place,
+    /// What the session connects with.
     pub session: Join,
-    pub node: Join,
+    users: Mutex<Users>,
 }
 
 impl Private {
-    pub fn start(path: Option<&str>) -> Result<Self, ServerError> {
-        let folder = tempfile::Builder::new().prefix("regatta-nats-").tempdir()?;
-        Self::start_in(folder, path)
+    /// On a port of the loopback interface; or there, with a certificate, where other hosts reach it.
+    pub fn start(path: Option<&str>, listen: Option<&Listen>) -> Result<Self, ServerFault> {
+        let folder = tempfile::Builder::new()
+            .prefix("regatta-nats-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir();
+        Self::start_in(folder.map_err(failed)?, path, listen)
     }
 
     /// The same, with its files in this folder.
-    pub fn start_in(folder: TempDir, path: Option<&str>) -> Result<Self, ServerError> {
-        let program = installed(PROGRAM, path).ok_or(ServerError::Missing)?;
-        let port = free_port()?;
-        let cluster = format!("regatta-{}", secret()?);
-        let passwords = [secret()?, secret()?];
-        let configuration = configuration(port, &cluster, &passwords);
-        write_private(&folder.path().join(CONFIGURATION), &configuration)?;
+    pub fn start_in(
+        folder: TempDir,
+        path: Option<&str>,
+        listen: Option<&Listen>,
+    ) -> Result<Self, ServerFault> {
+        let program = installed(PROGRAM, path);
+        let program = program.ok_or(ServerFault::Missing { program: PROGRAM })?;
+        let cluster = format!("regatta-{}", secret().map_err(failed)?);
+        let (place, certificate) = match listen {
+            None => (loopback().map_err(failed)?, None),
+            Some(listen) => {
+                let place = listen.place()?;
+                let certificate = certify(folder.path(), &cluster, &place)?;
+                (place, Some(certificate))
+            }
+        };
+        let users = Users::of(&cluster).map_err(failed)?;
+        let configuration = configuration(&place, &cluster, certificate.is_some(), &users);
+        let file = folder.path().join(CONFIGURATION);
+        write_private(&file, &configuration).map_err(|error| {
+            let says = format!("{}: {error}", file.display());
+            failed(std::io::Error::new(error.kind(), says))
+        })?;
         let arguments = ["-c", CONFIGURATION].map(OsStr::new);
-        let server = Server::start(folder, &program, &arguments)?;
-        let [session, node] = passwords;
-        let join = |user: &str, password: String| Join {
+        let server = Server::start(folder, &program, &arguments).map_err(failed)?;
+        let session = Join {
             version: VERSION,
-            cluster: cluster.clone(),
-            server: format!("nats://127.0.0.1:{port}"),
-            user: user.to_owned(),
-            password,
+            cluster,
+            server: match certificate {
+                None => format!("nats://{place}"),
+                Some(_) => format!("tls://{place}"),
+            },
+            certificate,
+            credentials: None,
+            user: users.session().name.clone(),
+            password: users.session().password.clone(),
             node: None,
+            file: None,
             host: None,
             slots: None,
             epoch: 0,
@@ -70,33 +114,132 @@ impl Private {
         };
         Ok(Self {
             server,
-            port,
-            session: join(SESSION, session),
-            node: join(NODE, node),
+            place,
+            session,
+            users: Mutex::new(users),
         })
+    }
+
+    /// What a node connects with. The server takes it soon: see [`wait_until_taken`].
+    pub fn admit(&self, node: u32) -> std::io::Result<Join> {
+        let join = self.with_user(&node.to_string(), false)?;
+        Ok(Join {
+            node: Some(node),
+            ..join
+        })
+    }
+
+    /// What the nodes connect with that somebody starts with this file.
+    pub fn admit_file(&self, file: u32) -> std::io::Result<Join> {
+        let join = self.with_user(&file_seat(file), true)?;
+        Ok(Join {
+            file: Some(file),
+            ..join
+        })
+    }
+
+    fn with_user(&self, seat: &str, shared: bool) -> std::io::Result<Join> {
+        let mut users = self.users();
+        let user = users.admit(seat, shared)?;
+        self.reload(&users)?;
+        Ok(Join {
+            user: user.name,
+            password: user.password,
+            ..self.session.clone()
+        })
+    }
+
+    /// A node's password is worth nothing any more, and its connection ends.
+    pub fn dismiss(&self, node: u32) -> std::io::Result<()> {
+        let mut users = self.users();
+        match users.dismiss(&node.to_string()) {
+            true => self.reload(&users),
+            false => Ok(()),
+        }
     }
 
     /// Whoever has the session's password has it no more: its connection ends, and another needs the new one.
     pub fn change_password(&mut self) -> std::io::Result<()> {
-        let passwords = [secret()?, self.node.password.clone()];
-        let text = configuration(self.port, &self.session.cluster, &passwords);
-        let file = self.server.folder().join(CONFIGURATION);
+        let users = self.users.get_mut();
+        let users = users.unwrap_or_else(PoisonError::into_inner);
+        self.session.password = users.change_password()?;
+        self.reload(&self.users())
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the server read who its users are. Connections of those that stay are left alone.
+    fn reload(&self, users: &Users) -> std::io::Result<()> {
+        let folder = self.server.folder();
+        let file = folder.join(CONFIGURATION);
         let new = file.with_extension("new");
-        write_private(&new, &text)?;
+        write_private(
+            &new,
+            &configuration(
+                &self.place,
+                &self.session.cluster,
+                self.session.certificate.is_some(),
+                users,
+            ),
+        )?;
         std::fs::rename(new, file)?;
-        let [session, _] = passwords;
-        self.session.password = session;
-        let pid = std::fs::read_to_string(self.server.folder().join(PID))?;
+        let pid = std::fs::read_to_string(folder.join(PID))?;
         let pid = pid.trim().parse().map_err(std::io::Error::other)?;
-        // It reads its configuration anew. One that has just been killed does so when it is started again.
-        Ok(kill(Pid::from_raw(pid), Signal::SIGHUP)?)
+        match kill(Pid::from_raw(pid), Signal::SIGHUP) {
+            // It has been killed: it reads the file when it is started again.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
+/// Waits until the server takes who connects with this.
+pub fn wait_until_taken(join: &Join) -> Result<(), NodeFault> {
+    let says = |error: std::io::Error| NodeFault::Says(error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(says)?;
+    let taken = async {
+        loop {
+            let (told, _) = unbounded_channel();
+            let options = post::options(join, "session", told).map_err(says)?;
+            if options.connect(&join.server).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let taken = runtime.block_on(async { tokio::time::timeout(PATIENCE, taken).await });
+    taken.unwrap_or(Err(NodeFault::NoServer))
+}
+
 /// A port that nobody listens on now. It stays the server's also when that is started again.
-fn free_port() -> std::io::Result<u16> {
+fn loopback() -> std::io::Result<Place> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+    let at = listener.local_addr()?;
+    let reached = at.ip().to_string();
+    Ok(Place { at, reached })
+}
+
+/// Makes the certificate, and gives it.
+fn certify(folder: &Path, cluster: &str, place: &Place) -> Result<String, ServerFault> {
+    let failed = |error: &dyn std::fmt::Display| ServerFault::NoCertificate {
+        says: error.to_string(),
+    };
+    let names = certificate::names(&place.reached, place.address());
+    let made = certificate::make(cluster, names).map_err(|error| failed(&error))?;
+    for (file, text) in [(CERTIFICATE, &made.certificate), (KEY, &made.key)] {
+        write_private(&folder.join(file), text).map_err(|error| failed(&error))?;
+    }
+    Ok(made.certificate)
+}
+
+/// What the subjects of the nodes that have this file begin with.
+pub fn file_seat(file: u32) -> String {
+    format!("f{file}")
 }
 
 /// 128 bits that nobody can guess, in hexadecimal digits.
@@ -114,24 +257,21 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-/// Nodes may say what nodes say, and hear what is said to nodes; nothing else. They are not kept apart from each other.
-fn configuration(port: u16, cluster: &str, [session, node]: &[String; 2]) -> String {
+fn configuration(place: &Place, cluster: &str, certified: bool, users: &Users) -> String {
+    let tls = match certified {
+        true => format!("tls {{ cert_file: \"{CERTIFICATE}\", key_file: \"{KEY}\" }}\n"),
+        false => String::new(),
+    };
     format!(
-        r#"listen: "127.0.0.1:{port}"
+        r#"listen: "{}"
 server_name: "{cluster}"
 pid_file: "{PID}"
 max_payload: 1MB
 max_pending: 256MB
 write_deadline: "30s"
 ping_interval: "5s"
-authorization {{
-  users = [
-    {{ user: {SESSION}, password: "{session}", permissions: {{
-        publish: ["{cluster}.to.*", "{cluster}.beat"], subscribe: ["{cluster}.from.*", "{cluster}.pulse.*"] }} }}
-    {{ user: {NODE}, password: "{node}", permissions: {{
-        publish: ["{cluster}.from.*", "{cluster}.pulse.*"], subscribe: ["{cluster}.to.*", "{cluster}.beat"] }} }}
-  ]
-}}
-"#
+{tls}{}"#,
+        place.at,
+        users.authorization()
     )
 }

@@ -1,8 +1,12 @@
 //! The session's end of a cluster, a thread of its own: it carries what the hub and the engines of the nodes say to each
 //! other, and knows which nodes there are and whether they live.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod held;
+mod stores;
+mod worlds;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,11 +24,16 @@ use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode
 use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
 use super::post::{self, Post};
+use super::processor;
 use super::proxy::{Ends, Proxy};
+use super::tunnel::Tunnels;
 use crate::engine::libc_version;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault};
 use crate::wire::{Channel, FromEngine, VERSION, monotonic};
+use stores::Named;
+pub use stores::is_of_host;
+use worlds::Worlds;
 
 /// How often nodes are told that the session lives.
 const BEAT: Duration = Duration::from_millis(500);
@@ -43,12 +52,16 @@ pub enum Command {
     Lost(NodeFault),
     /// Another session may come.
     Leave,
+    /// The hub has written into the pool's world.
+    WorldChanged,
     Quit,
 }
 
 pub struct Launch {
     pub node: NodeId,
+    /// As nodes have it, and as the hub has it: see [`ToNode::Start`].
     pub engine: EngineId,
+    pub id: EngineId,
     pub rank: Rank,
     pub size: u32,
     pub pool: Option<PoolName>,
@@ -90,26 +103,45 @@ pub struct Peer {
     id: NodeId,
     engines: RefCell<BTreeMap<EngineId, Rc<Proxy>>>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
+    /// Connections to stores.
+    tunnels: Tunnels,
+    /// The stores that it may reach.
+    pub stores: Rc<Named>,
+    pub worlds: Rc<Worlds>,
     /// What the node has, and the engines that have been given it.
     has: RefCell<HashMap<Content, BTreeSet<EngineId>>>,
+    /// Artifacts that it has, in the order in which they were sent.
+    artifacts: RefCell<VecDeque<Content>>,
     /// Beats since something was heard of it.
-    unanswered: std::cell::Cell<u32>,
+    unanswered: Cell<u32>,
     serves: RefCell<Option<AbortHandle>>,
 }
 
 impl Peer {
     /// Sees to it that the node has this content before it is named to the engine.
-    pub fn give(&self, content: Content, engine: EngineId, bytes: impl FnOnce() -> Vec<u8>) {
+    pub fn give(
+        &self,
+        content: Content,
+        engine: EngineId,
+        bytes: impl FnOnce() -> std::io::Result<Vec<u8>>,
+    ) -> std::io::Result<()> {
         let is_new = !self.has.borrow().contains_key(&content);
         if is_new {
-            let bytes = bytes();
-            self.post.send(&ToNode::Object { content, bytes });
+            let bytes = bytes()?;
+            let digest = xxhash_rust::xxh3::xxh3_128(&bytes);
+            self.post.send(&ToNode::Object {
+                content,
+                digest,
+                bytes,
+            });
+            self.keep_few(content);
         }
         self.has
             .borrow_mut()
             .entry(content)
             .or_default()
             .insert(engine);
+        Ok(())
     }
 
     /// The engine does not need it any more.
@@ -142,8 +174,12 @@ struct Side {
     client: Client,
     cluster: String,
     epoch: u64,
+    /// It has no cluster any more: what becomes of the nodes is another session's.
+    is_lost: Cell<bool>,
     nodes: Arc<Nodes>,
     peers: RefCell<BTreeMap<String, Rc<Peer>>>,
+    stores: Rc<Named>,
+    worlds: Rc<Worlds>,
 }
 
 type Words = async_nats::Subscriber;
@@ -154,10 +190,11 @@ impl Side {
         nodes: Arc<Nodes>,
         told: UnboundedSender<Event>,
     ) -> Result<(Rc<Self>, Words, Words), String> {
-        let options = post::options(join, "session", told).retry_on_initial_connect();
         let why = |error: &dyn std::fmt::Display| error.to_string();
+        let options = post::options(join, "session", told).map_err(|error| why(&error))?;
+        let options = options.retry_on_initial_connect();
         let client = { options.connect(&join.server).await }.map_err(|error| why(&error))?;
-        let subject = |what: &str| format!("{}.{what}.*", join.cluster);
+        let subject = |what: &str| format!("{}.{what}.>", join.cluster);
         let words = { client.subscribe(subject("from")).await }.map_err(|error| why(&error))?;
         let pulses = { client.subscribe(subject("pulse")).await }.map_err(|error| why(&error))?;
         // It is there when this has gone there and back.
@@ -168,8 +205,11 @@ impl Side {
             client,
             cluster: join.cluster.clone(),
             epoch: join.epoch,
+            is_lost: Cell::new(false),
             nodes,
             peers: RefCell::default(),
+            stores: Rc::default(),
+            worlds: Rc::default(),
         });
         Ok((side, words, pulses))
     }
@@ -185,7 +225,6 @@ impl Side {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Since when the server cannot be reached.
         let mut lost = None;
-        let mut is_lost = false;
         loop {
             tokio::select! {
                 word = words.next() => match word {
@@ -205,8 +244,8 @@ impl Side {
                         break;
                     }
                     Some(Command::Lost(why)) => {
+                        self.is_lost.set(true);
                         self.give_all_up(&why);
-                        is_lost = true;
                     }
                     Some(command) => self.command(command),
                 },
@@ -223,7 +262,7 @@ impl Side {
                 },
                 _ = beat.tick() => {
                     match lost {
-                        _ if is_lost => {}
+                        _ if self.is_lost.get() => {}
                         None => {
                             // It waits when the server does not take what is sent to it.
                             let _ = tokio::time::timeout(BEAT, self.beat()).await;
@@ -256,6 +295,14 @@ impl Side {
             let to = format!("{}.beat", self.cluster);
             let _ = self.client.publish(to, bytes.into()).await;
         }
+    }
+
+    /// What the node calls itself that says this.
+    fn number_of<'a>(&self, message: &'a Message) -> &'a str {
+        let below = message.subject.strip_prefix(&self.cluster);
+        // `.from.3`, or of one of several nodes with one file `.from.f1.…`
+        let words = below.and_then(|it| it.strip_prefix('.')?.split_once('.'));
+        words.map_or("", |(_, number)| number)
     }
 
     fn peer(&self, id: NodeId) -> Option<Rc<Peer>> {
@@ -292,9 +339,13 @@ impl Side {
 
     /// The node is not one any more. Should it live, it is told so when it speaks.
     fn give_up(&self, peer: &Rc<Peer>, why: &NodeFault) {
-        self.peers
-            .borrow_mut()
-            .retain(|_, other| other.id != peer.id);
+        self.peers.borrow_mut().retain(|number, other| {
+            let is_other = other.id != peer.id;
+            if !is_other {
+                self.dismiss(number);
+            }
+            is_other
+        });
         let host = self.nodes.gone(peer.id, why.clone());
         let engines = std::mem::take(&mut *peer.engines.borrow_mut());
         for proxy in engines.values() {
@@ -304,26 +355,40 @@ impl Side {
         for line in std::mem::take(&mut *peer.lines.borrow_mut()).values() {
             line.hang_up();
         }
-        peer.post.send(&ToNode::Bye);
-        let peer = peer.clone();
+        peer.tunnels.hang_up();
+        peer.post.close();
+        if let Some(serves) = peer.serves.take() {
+            serves.abort();
+        }
+    }
+
+    /// Tells a node that it was given up, as often as it speaks: it lives, and the word may be lost.
+    fn dismiss(&self, number: &str) {
+        if self.is_lost.get() {
+            return;
+        }
+        let to = format!("{}.to.{number}", self.cluster);
+        let (client, word) = (self.client.clone(), post::given_up(self.epoch));
         spawn_local(async move {
-            // For the word to go.
-            tokio::time::sleep(BEAT).await;
-            peer.post.close();
-            if let Some(serves) = peer.serves.take() {
-                serves.abort();
-            }
+            let _ = client.publish(to, word.into()).await;
         });
     }
 
     fn feels(&self, pulse: &Message) {
-        let peer = self.peers.borrow().get(number_of(pulse)).cloned();
-        let (Some(peer), Ok(pulse)) = (peer, postcard::from_bytes::<Pulse>(&pulse.payload)) else {
+        let number = self.number_of(pulse);
+        let Ok(pulse) = postcard::from_bytes::<Pulse>(&pulse.payload) else {
             return;
         };
         if pulse.epoch != self.epoch {
             return;
         }
+        let peer = self.peers.borrow().get(number).cloned();
+        let Some(peer) = peer else {
+            if self.nodes.was(number) {
+                self.dismiss(number);
+            }
+            return;
+        };
         peer.unanswered.set(0);
         let engines = peer.engines.borrow();
         for (engine, memory) in &pulse.engines {
@@ -342,16 +407,11 @@ impl Side {
         if !post::is_of(&word.payload, self.epoch) {
             return;
         }
-        let number = number_of(word);
+        let number = self.number_of(word);
         let known = self.peers.borrow().get(number).cloned();
         let peer = match known {
             Some(peer) => peer,
-            None if self.nodes.was(number) => {
-                // Given up, and it lives.
-                let to = format!("{}.to.{number}", self.cluster);
-                let post = Post::new(self.client.clone(), to, self.epoch);
-                return self.say_bye(post);
-            }
+            None if self.nodes.was(number) => return self.dismiss(number),
             None => self.meet(number.to_owned()),
         };
         peer.unanswered.set(0);
@@ -360,13 +420,6 @@ impl Side {
             Ok(None) => {}
             Err(Garbage) => self.give_up(&peer, &NodeFault::Garbage),
         }
-    }
-
-    fn say_bye(&self, post: Post) {
-        post.send(&ToNode::Bye);
-        spawn_local(async move {
-            let _ = tokio::time::timeout(BEAT, post.serve()).await;
-        });
     }
 
     /// Somebody new speaks.
@@ -378,8 +431,12 @@ impl Side {
             id: self.nodes.meets(&number),
             engines: RefCell::default(),
             lines: RefCell::default(),
+            tunnels: Tunnels::default(),
+            stores: self.stores.clone(),
+            worlds: self.worlds.clone(),
             has: RefCell::default(),
-            unanswered: std::cell::Cell::new(0),
+            artifacts: RefCell::default(),
+            unanswered: Cell::new(0),
             serves: RefCell::default(),
         });
         let serves = spawn_local({
@@ -394,7 +451,7 @@ impl Side {
     fn told(&self, peer: &Rc<Peer>, message: FromNode) {
         let proxy = |engine: EngineId| peer.engines.borrow().get(&engine).cloned();
         match message {
-            FromNode::Hello(about) => match why_not(&about) {
+            FromNode::Hello(about) => match why_not(&about, self.nodes.for_this_processor()) {
                 None => self.nodes.joined(peer.id, about),
                 Some(why) => {
                     self.nodes.refused(peer.id, about, why.clone());
@@ -440,6 +497,16 @@ impl Side {
                     line.hang_up();
                 }
             }
+            FromNode::Store { line, address } => {
+                stores::connect(peer, &peer.stores, line, &address);
+            }
+            FromNode::Lacks { content } => peer.lacks(content),
+            FromNode::World(word) => {
+                if self.worlds.hear(peer, word).is_err() {
+                    self.give_up(peer, &NodeFault::Garbage);
+                }
+            }
+            FromNode::Tunnel(line, word) => peer.tunnels.hear(line, word),
             FromNode::Printed {
                 engine,
                 stream,
@@ -505,6 +572,7 @@ impl Side {
                 Some(peer) => self.give_up(&peer, &why),
                 None => drop(self.nodes.gone(node, why)),
             },
+            Command::WorldChanged => self.worlds.look(),
             Command::Lost(_) | Command::Leave | Command::Quit => {}
         }
     }
@@ -513,6 +581,7 @@ impl Side {
         let Launch {
             node,
             engine,
+            id,
             rank,
             size,
             pool,
@@ -534,8 +603,13 @@ impl Side {
             Err(error) => return gone(NodeFault::Says(error.to_string())),
         };
         peer.engines.borrow_mut().insert(engine, proxy.clone());
+        self.worlds.sits(rank.0, &peer);
+        for (name, value) in &environment {
+            self.stores.note(name, value.as_deref());
+        }
         peer.post.send(&ToNode::Start {
             engine,
+            id,
             rank,
             size,
             pool,
@@ -546,13 +620,8 @@ impl Side {
     }
 }
 
-/// What the node calls itself that says this.
-fn number_of(message: &Message) -> &str {
-    message.subject.rsplit('.').next().unwrap_or_default()
-}
-
-/// Why a node cannot take part.
-fn why_not(about: &About) -> Option<NodeFault> {
+/// Why a node cannot take part. `native`: cells are compiled for this host's processor.
+fn why_not(about: &About, native: bool) -> Option<NodeFault> {
     if about.version != VERSION {
         let (says, ours) = (about.version, VERSION);
         return Some(NodeFault::Version { says, ours });
@@ -565,7 +634,10 @@ fn why_not(about: &About) -> Option<NodeFault> {
         return Some(NodeFault::Architecture { its, ours });
     }
     let (its, ours) = (about.libc.clone(), libc_version());
-    (version(&its) < version(&ours)).then_some(NodeFault::Libc { its, ours })
+    if version(&its) < version(&ours) {
+        return Some(NodeFault::Libc { its, ours });
+    }
+    native.then(|| processor::lacks(&about.features)).flatten()
 }
 
 /// `2.36` as numbers.
@@ -590,24 +662,41 @@ mod tests {
             memory: 1,
             libc: libc_version(),
             architecture: std::env::consts::ARCH.to_owned(),
+            features: processor::features(),
         };
-        assert_eq!(why_not(&fits), None);
+        assert_eq!(why_not(&fits, true), None);
+        // Another processor is as good as long as nobody has asked for this one.
+        let small = About {
+            features: BTreeSet::new(),
+            ..fits.clone()
+        };
+        assert_eq!(why_not(&small, false), None);
+        if let Some(first) = processor::features().pop_first() {
+            let fault = why_not(&small, true);
+            assert!(
+                matches!(&fault, Some(NodeFault::Processor { lacks }) if lacks.contains(&first)),
+                "{fault:?}"
+            );
+        }
         let old = About {
             libc: "2.9".to_owned(),
             ..fits.clone()
         };
-        assert!(matches!(why_not(&old), Some(NodeFault::Libc { its, .. }) if its == "2.9"));
+        assert!(matches!(why_not(&old, false), Some(NodeFault::Libc { its, .. }) if its == "2.9"));
         let other = About {
             version: VERSION + 1,
             ..fits.clone()
         };
-        assert!(matches!(why_not(&other), Some(NodeFault::Version { .. })));
+        assert!(matches!(
+            why_not(&other, false),
+            Some(NodeFault::Version { .. })
+        ));
         let other = About {
             architecture: "riscv64".to_owned(),
             ..fits
         };
         assert!(matches!(
-            why_not(&other),
+            why_not(&other, false),
             Some(NodeFault::Architecture { .. })
         ));
     }

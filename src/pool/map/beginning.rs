@@ -118,7 +118,7 @@ impl Map {
 
 impl Worker {
     /// One that has been given nothing yet.
-    fn new(rank: Rank) -> Self {
+    pub fn new(rank: Rank) -> Self {
         Self {
             rank,
             told: false,

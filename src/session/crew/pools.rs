@@ -230,9 +230,14 @@ impl Crew {
     }
 
     /// Changes the number of engines of the pool in use; also gives the ranks that are new.
-    pub fn resize(&mut self, size: i64, sink: &mut dyn Sink) -> Result<(Pool, Vec<Rank>), Failed> {
+    pub fn resize(
+        &mut self,
+        name: Option<&str>,
+        size: i64,
+        sink: &mut dyn Sink,
+    ) -> Result<(Pool, Vec<Rank>), Failed> {
         let size = checked_size(size)?;
-        let mut pool = self.pool_named(None)?.clone();
+        let mut pool = self.pool_named(name)?.clone();
         if pool.starter.mpi().is_some() {
             return Err(Report::usage(MpiCause::NotResized {
                 pool: pool.name,
@@ -251,12 +256,36 @@ impl Crew {
             let ranks = (pool.engines.len() as u32..size).map(Rank);
             let new = self.launch_all(ranks, size, &pool, sink)?;
             self.hub.resized(pool.engines.clone(), size);
+            let first = pool.engines.len() as u32;
+            let ranks = (first..).map(Rank);
+            self.hub
+                .joined(&pool.name, new.iter().copied().zip(ranks).collect());
             pool.engines.extend(new);
         }
         let new = (pool.size.min(size)..size).map(Rank).collect();
         pool.size = size;
         self.put_back(pool.clone());
         Ok((pool, new))
+    }
+
+    /// Ends engines of a pool; the others have the ranks from 0 on, in their order.
+    pub fn dismiss(&mut self, name: &PoolName, engines: &[EngineId]) -> Result<Pool, Report> {
+        let mut pool = self.pool_named(Some(&name.0))?.clone();
+        self.discard(engines);
+        let before = std::mem::take(&mut pool.engines);
+        let stays = |engine: &EngineId| !engines.contains(engine);
+        pool.engines = before.iter().copied().filter(stays).collect();
+        if let Some(cluster) = pool.starter.cluster() {
+            cluster.renumber(|rank| {
+                let engine = before.get(rank.0 as usize)?;
+                let place = pool.engines.iter().position(|other| other == engine)?;
+                Some(Rank(place as u32))
+            });
+        }
+        pool.size = pool.engines.len() as u32;
+        self.hub.renumbered(pool.engines.clone());
+        self.put_back(pool.clone());
+        Ok(pool)
     }
 
     /// Launches other engines in the place of these; what those had.

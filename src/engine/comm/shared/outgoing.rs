@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::{Sending, Shared};
 use crate::engine::comm::matching::Message;
 use crate::engine::comm::ring::Header;
-use crate::wire::world::{block, row};
+use crate::wire::world::{State, block, row};
 
 impl Shared {
     /// Writes what there is room for of a message; true when all of it has gone.
@@ -129,6 +129,15 @@ impl Shared {
 
     pub(in crate::engine::comm) fn has_room_for(&mut self, to: u32) -> bool {
         to == self.rank || self.peer(to).sender.has_room()
+    }
+
+    /// Whether something that was posted has not gone to a rank that may take it yet.
+    pub(in crate::engine::comm) fn has_unsent(&self) -> bool {
+        let mut peers = (0..).zip(&self.peers);
+        peers.any(|(rank, peer)| {
+            let waits = peer.as_ref().is_some_and(|peer| !peer.out.is_empty());
+            waits && matches!(self.world.state(rank), State::Running | State::Due)
+        })
     }
 
     pub(in crate::engine::comm) fn has_room_for_posted(&self) -> bool {

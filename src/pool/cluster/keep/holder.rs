@@ -14,10 +14,10 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
-use super::super::server::{Private, ServerError};
+use super::super::server::Private;
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
 use super::{Record, Shelf, host, now};
-use crate::outcome::{KeepFault, NodeFault};
+use crate::outcome::{KeepFault, NodeFault, ServerFault};
 use crate::wire::VERSION;
 
 /// The first command line argument of a holder; what to hold comes on standard input.
@@ -121,9 +121,10 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
         return Err(KeepFault::Exists(order.name.clone()));
     }
     let data = shelf.data().map_err(failed)?;
-    let private = Private::start_in(data, order.path.as_deref()).map_err(|error| match error {
-        ServerError::Missing => KeepFault::NoServer,
-        ServerError::Start(error) => failed(error),
+    let private = Private::start_in(data, order.path.as_deref(), None);
+    let private = private.map_err(|fault| match fault {
+        ServerFault::Missing { .. } => KeepFault::NoServer,
+        fault => KeepFault::Failed(fault.to_string()),
     })?;
     let record = Record {
         version: VERSION,
@@ -308,7 +309,10 @@ impl Holder {
                     again: None,
                 },
             ),
-            Ask::Drop { number } if is_its => drop(self.nodes.remove(&number)),
+            Ask::Drop { number } if is_its => {
+                self.nodes.remove(&number);
+                self.dismiss(number);
+            }
             Ask::Add { .. } | Ask::Drop { .. } => {}
         }
     }
@@ -358,20 +362,33 @@ impl Holder {
         (self.epoch as u32).wrapping_mul(NUMBERS)
     }
 
+    /// Whoever has the password of this node has it no more.
+    fn dismiss(&self, number: u32) {
+        // A server that cannot be told is none for anybody.
+        let _ = self.private.dismiss(number);
+    }
+
     fn start(&mut self, number: u32, mut node: Node) {
+        let admitted = match self.private.admit(number) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                self.nodes.insert(number, node);
+                let why = NodeFault::Says(error.to_string());
+                return drop(self.events.send(Happens::Gone(number, why)));
+            }
+        };
         let join = Join {
-            node: Some(number),
             host: matches!(node.way, Way::Ssh { .. }).then(|| node.host.clone()),
             slots: node.slots,
             epoch: self.epoch,
             keeps: Some(self.record.lease.as_secs()),
-            ..self.private.node.clone()
+            ..admitted
         };
         let (tried, ended) = (self.events.clone(), self.events.clone());
         let started = launch::start(
             &node.way,
             join,
-            self.private.port,
+            Some(self.private.session.address().to_owned()),
             // Of a holder that is over.
             move |is_waited_for| drop(tried.send(Happens::Tried(number, is_waited_for))),
             move |why| drop(ended.send(Happens::Gone(number, why))),
@@ -390,6 +407,7 @@ impl Holder {
     /// A connection has ended, or none could be made.
     fn gone(&mut self, number: u32, why: NodeFault) {
         self.tell(&Answer::Gone { number, why });
+        self.dismiss(number);
         let Some(mut node) = self.nodes.remove(&number) else {
             return;
         };

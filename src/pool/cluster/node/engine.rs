@@ -9,11 +9,12 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
+use super::super::credit::{Credit, FRAMES};
 use super::super::line::Readiness;
 use super::super::message::FromNode;
 use super::Node;
 use crate::ids::{EngineId, JobId};
-use crate::outcome::Stream;
+use crate::outcome::{DeathCause, Stream};
 use crate::pool::Launch;
 use crate::pool::deaths::LAST_BREATH;
 use crate::pool::link::Link as _;
@@ -39,14 +40,19 @@ pub struct Here {
     /// Printed bytes that may still be sent.
     room: Cell<i64>,
     more_room: Notify,
+    /// Of what it says.
+    pub frames: Credit,
     /// Its page of numbers as the session has it.
     page: RefCell<Vec<u8>>,
     /// Its end has been noticed.
     ends: Notify,
+    /// Why it was ended here.
+    failed: RefCell<Option<String>>,
 }
 
 impl Here {
     pub fn start(
+        id: EngineId,
         launch: &Launch,
         environment: &Environment,
         node: &Rc<Node>,
@@ -60,14 +66,16 @@ impl Here {
             }
         }
         let here = Rc::new(Self {
-            id: launch.id,
+            id,
             process: RefCell::new(process),
             ready,
             due: Notify::new(),
             room: Cell::new(ROOM),
             more_room: Notify::new(),
+            frames: Credit::of(FRAMES),
             page: RefCell::default(),
             ends: Notify::new(),
+            failed: RefCell::default(),
         });
         for (stream, pipe) in pipes {
             spawn_local(here.clone().print(stream, pipe, node.clone()));
@@ -132,6 +140,10 @@ impl Here {
                     Node::hears(&node, self.id, message, payload);
                 }
                 node.post.has_room().await;
+                tokio::select! {
+                    () = self.frames.any() => {}
+                    () = self.ends.notified() => {}
+                }
             }
             if is_over {
                 break;
@@ -142,8 +154,12 @@ impl Here {
         {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let cause = self.process.borrow_mut().bury(Duration::ZERO);
+        let mut cause = self.process.borrow_mut().bury(Duration::ZERO);
+        if let Some(says) = self.failed.take() {
+            cause = DeathCause::Launcher { says };
+        }
         self.send_prints(&node);
+        node.tell_of_world();
         let page = self.process.borrow().page();
         node.engines.borrow_mut().remove(&self.id);
         node.post.send(&FromNode::Ended {
@@ -227,6 +243,12 @@ impl Here {
         if let Ok(signal) = Signal::try_from(signal) {
             self.process.borrow().signal(signal);
         }
+    }
+
+    /// It cannot go on.
+    pub fn fail(&self, why: String) {
+        *self.failed.borrow_mut() = Some(why);
+        self.process.borrow().signal(Signal::SIGKILL);
     }
 
     /// It ends now, and nobody is told.

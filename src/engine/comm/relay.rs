@@ -1,0 +1,458 @@
+//! A world of which some ranks are on other hosts: this host's memory of it is kept as if they were here. What ranks of
+//! this host write is taken off for the others, and what those have told is put on. Ranks themselves do not know.
+//!
+//! A host's view of ranks elsewhere is late, and is never wrong for that in who waits for whom: of a rank that waits, its
+//! record and all that it had sent and taken by then are told as one. So whoever sees that all that was sent to some
+//! ranks was taken by them, and that each waits, sees what was true at one time.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+use super::ring;
+use super::world::World;
+use crate::wire::relayed::{HubWords, News, Notes, RankNews, Sent};
+use crate::wire::world::{ELSEWHERE, block, header, row};
+
+/// So often a rank's record is read before it counts as one that does not wait.
+const TRIES: usize = 64;
+
+/// Spans that are told at once.
+const SPANS: u64 = block::SPAN_COUNT;
+
+/// What another host tells is none of what it could have seen.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it tells of messages that cannot be")]
+pub struct Nonsense;
+
+/// This host's end.
+pub struct Relay {
+    world: Arc<World>,
+    /// Ranks of this host, and what was told of them.
+    here: BTreeMap<u32, Told>,
+    /// Rings from ranks elsewhere to those here: what is missing of a message.
+    missing: BTreeMap<(u32, u32), u64>,
+    condemned: BTreeMap<u32, u64>,
+    closed: Arc<AtomicBool>,
+}
+
+/// What was told of a rank last.
+#[derive(Default)]
+struct Told {
+    news: RankNews,
+    heads: BTreeMap<u32, u64>,
+    tails: BTreeMap<u32, u64>,
+    notes: Notes,
+    /// The run that they are of.
+    noted: u64,
+    rows: BTreeMap<u32, [u64; 4]>,
+}
+
+/// What tells that ranks of this host have done something that concerns others.
+pub struct Bell {
+    world: Arc<World>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Bell {
+    /// Waits until it rings, or for a while; false: there is nothing to wait for any more.
+    pub fn wait(&self, heard: &mut u32) -> bool {
+        self.world.sleep_on_relay(*heard, Duration::from_secs(1));
+        *heard = self.world.relay_bell();
+        !self.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.world.ring_relay();
+    }
+}
+
+impl Relay {
+    /// Of the world in this file, which nobody else has yet; `here`: the ranks of this host.
+    pub fn open(file: OwnedFd, here: &[u32]) -> std::io::Result<Self> {
+        let world = Arc::new(World::open(file)?);
+        let size = world.size();
+        for rank in (0..size).filter(|rank| !here.contains(rank)) {
+            let word = world.of(rank, block::SLEEPS);
+            word.store(ELSEWHERE, Ordering::SeqCst);
+        }
+        let here = here.iter().filter(|rank| **rank < size);
+        Ok(Self {
+            world,
+            here: here.map(|rank| (*rank, Told::default())).collect(),
+            missing: BTreeMap::new(),
+            condemned: BTreeMap::new(),
+            closed: Arc::default(),
+        })
+    }
+
+    pub fn bell(&self) -> Bell {
+        Bell {
+            world: self.world.clone(),
+            closed: self.closed.clone(),
+        }
+    }
+
+    /// What ranks of this host have done since it was asked last; `None`: nothing.
+    pub fn news(&mut self) -> Option<News> {
+        let mut news = News::default();
+        for (rank, told) in &mut self.here {
+            news.ranks.extend(told.news(&self.world, *rank));
+        }
+        for rank in (0..self.world.size()).filter(|rank| !self.here.contains_key(rank)) {
+            let number = self.world.of(rank, block::CONDEMNED).load(Ordering::SeqCst);
+            if self.condemned.insert(rank, number).unwrap_or_default() != number {
+                news.condemned.push((rank, number));
+            }
+        }
+        (news != News::default()).then_some(news)
+    }
+
+    /// What they have counted and noted; `ahead`: this host's clock before the session's, nanoseconds.
+    pub fn notes(&mut self, ahead: i64) -> Vec<Notes> {
+        let world = &self.world;
+        let of = |(rank, told): (&u32, &mut Told)| told.notes(world, *rank, ahead);
+        self.here.iter_mut().filter_map(of).collect()
+    }
+
+    /// The next number of a communicator that this host gives out.
+    pub fn contexts(&self) -> u64 {
+        let next = self.world.word(header::CONTEXTS);
+        next.load(Ordering::Relaxed)
+    }
+
+    /// Puts on what the hub has written.
+    pub fn hub(&self, words: &HubWords) {
+        let world = &self.world;
+        for (rank, word) in (0..world.size()).zip(&words.ranks) {
+            world.of(rank, block::HUB).store(*word, Ordering::SeqCst);
+        }
+        world.word(header::STOP).store(words.stop, Ordering::SeqCst);
+        let retired = world.word(header::RETIRED);
+        retired.store(words.retired, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        for rank in self.here.keys() {
+            self.world.ring(*rank);
+        }
+    }
+
+    /// Puts on what another host has told.
+    pub fn put(&mut self, news: &News) -> Result<(), Nonsense> {
+        for rank in &news.ranks {
+            self.put_rank(rank)?;
+        }
+        for (rank, number) in &news.condemned {
+            if self.here.contains_key(rank) {
+                let word = self.world.of(*rank, block::CONDEMNED);
+                word.store(*number, Ordering::SeqCst);
+                self.world.ring(*rank);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_rank(&mut self, news: &RankNews) -> Result<(), Nonsense> {
+        let rank = news.rank;
+        let size = self.world.size();
+        if rank >= size || self.here.contains_key(&rank) {
+            return Err(Nonsense);
+        }
+        // Who looks for deadlocks meanwhile sees that the record is another one, whatever else it sees.
+        let number = self.world.of(rank, block::WAIT);
+        if number.load(Ordering::Relaxed) != news.number {
+            number.store(news.number | 1, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+        }
+        for sent in &news.sent {
+            self.put_sent(rank, sent)?;
+        }
+        let world = self.world.clone();
+        for (from, tail) in &news.taken {
+            if *from >= size {
+                return Err(Nonsense);
+            }
+            let word =
+                world.word(world.layout().ring(rank, *from) + crate::wire::world::ring::TAIL);
+            word.store(*tail, Ordering::SeqCst);
+            if self.here.contains_key(from) {
+                world.wake(*from);
+            }
+        }
+        for (at, value) in [(block::RUN, news.run), (block::WANTS_ROOM, news.wants_room)] {
+            world.of(rank, at).store(value, Ordering::SeqCst);
+        }
+        world.put_record(rank, news.number, &news.waiting);
+        let left = world.of(rank, block::LEFT);
+        if left.swap(news.left, Ordering::SeqCst) != news.left {
+            self.wake_all();
+        }
+        Ok(())
+    }
+
+    fn put_sent(&mut self, from: u32, sent: &Sent) -> Result<(), Nonsense> {
+        let world = self.world.clone();
+        if sent.to >= world.size() {
+            return Err(Nonsense);
+        }
+        let is_here = self.here.contains_key(&sent.to);
+        if is_here {
+            let missing = self.missing.entry((sent.to, from)).or_default();
+            ring::put(&world, sent.to, from, sent, missing).ok_or(Nonsense)?;
+        } else {
+            ring::has_come_to(&world, sent.to, from, sent.head);
+        }
+        let word = block::SPOKE + u64::from(from / 64) * 8;
+        let bit = 1_u64 << (from % 64);
+        world.of(sent.to, word).fetch_or(bit, Ordering::SeqCst);
+        if is_here {
+            world.wake(sent.to);
+        }
+        Ok(())
+    }
+}
+
+impl Told {
+    fn news(&mut self, world: &Arc<World>, rank: u32) -> Option<RankNews> {
+        let word = |at: u64| world.of(rank, at).load(Ordering::SeqCst);
+        let mut news = RankNews::default();
+        let mut sent = BTreeMap::new();
+        let mut taken = BTreeMap::new();
+        for tried in 0..TRIES {
+            // A rank that has left has sent all before.
+            news.left = word(block::LEFT);
+            (news.run, news.wants_room) = (word(block::RUN), word(block::WANTS_ROOM));
+            let record = world.record(rank);
+            taken = senders(world, rank)
+                .map(|from| (from, ring::taken(world, rank, from)))
+                .collect();
+            let receivers = (0..world.size()).filter(|to| has_spoken(world, *to, rank));
+            sent = receivers
+                .map(|to| (to, ring::written(world, to, rank)))
+                .collect();
+            fence(Ordering::SeqCst);
+            let number = world.waiting_number(rank);
+            match record {
+                Some((of, bytes)) if of == number => {
+                    (news.number, news.waiting) = (number, bytes);
+                    break;
+                }
+                // It does not stand still: so it does not wait.
+                _ if tried + 1 == TRIES || !number.is_multiple_of(2) => {
+                    (news.number, news.waiting) = (number | 1, Vec::new());
+                }
+                _ => {}
+            }
+        }
+        news.rank = rank;
+        for (to, head) in sent {
+            let before = self.heads.insert(to, head).unwrap_or_default();
+            if before != head {
+                let (key, bytes) = ring::copy(world, to, rank, before..head);
+                news.sent.push(Sent {
+                    to,
+                    key,
+                    head,
+                    bytes,
+                });
+            }
+        }
+        for (from, tail) in taken {
+            if self.tails.insert(from, tail).unwrap_or_default() != tail {
+                news.taken.push((from, tail));
+            }
+        }
+        let before = &self.news;
+        let same = news.sent.is_empty()
+            && news.taken.is_empty()
+            && (news.run, news.left, news.wants_room)
+                == (before.run, before.left, before.wants_room)
+            && (news.number, &news.waiting) == (before.number, &before.waiting);
+        if same {
+            return None;
+        }
+        self.news = RankNews {
+            sent: Vec::new(),
+            taken: Vec::new(),
+            ..news.clone()
+        };
+        Some(news)
+    }
+
+    fn notes(&mut self, world: &World, rank: u32, ahead: i64) -> Option<Notes> {
+        let word = |at: u64| world.of(rank, at).load(Ordering::Acquire);
+        let head = word(block::SPAN_HEAD);
+        // Each run begins to count anew.
+        let run = word(block::RUN);
+        let before = match std::mem::replace(&mut self.noted, run) == run {
+            true => self.notes.span_head,
+            false => 0,
+        };
+        let from = if head < before { 0 } else { before };
+        let span = |number: u64| {
+            let at = block::SPANS + number % block::SPAN_COUNT * block::SPAN;
+            let time = |at: u64| word(at).saturating_add_signed(-ahead);
+            [word(at), time(at + 8), time(at + 16)]
+        };
+        let mut rows = Vec::new();
+        for other in 0..world.size() {
+            let at = world.layout().row(rank, other);
+            let count = |of: u64| world.word(at + of).load(Ordering::Acquire);
+            let row = [
+                row::SENT,
+                row::SENT_BYTES,
+                row::TAKEN,
+                row::COLLECTIVE_BYTES,
+            ]
+            .map(count);
+            if self.rows.get(&other).copied().unwrap_or_default() != row {
+                self.rows.insert(other, row);
+                rows.push((other, row));
+            }
+        }
+        let notes = Notes {
+            rank,
+            waited: word(block::WAITED),
+            sending: word(block::SENDING),
+            span_head: head,
+            spans: (from.max(head.saturating_sub(SPANS))..head)
+                .map(span)
+                .collect(),
+            rows,
+        };
+        let is_new = !notes.spans.is_empty()
+            || notes.span_head != self.notes.span_head
+            || (notes.waited, notes.sending) != (self.notes.waited, self.notes.sending)
+            || !notes.rows.is_empty();
+        self.notes = Notes {
+            spans: Vec::new(),
+            rows: Vec::new(),
+            ..notes.clone()
+        };
+        is_new.then_some(notes)
+    }
+}
+
+/// Whether a rank has written into its ring to another one; the rings of others stay without memory.
+fn has_spoken(world: &World, to: u32, from: u32) -> bool {
+    let word = world.of(to, block::SPOKE + u64::from(from / 64) * 8);
+    word.load(Ordering::SeqCst) >> (from % 64) & 1 == 1
+}
+
+fn senders(world: &World, to: u32) -> impl Iterator<Item = u32> {
+    (0..world.size()).filter(move |from| has_spoken(world, to, *from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::super::ring::{Header, Receiver, Sender};
+    use super::*;
+    use crate::wire::memory_file;
+    use crate::wire::world::{Call, Layout, MAGIC, Waiting};
+
+    /// A world of two hosts' memories, with one rank on each.
+    fn hosts() -> [Relay; 2] {
+        [0, 1].map(|rank| {
+            let (file, layout) = (memory_file().unwrap(), Layout::of(2));
+            file.set_len(layout.length()).unwrap();
+            for (at, number) in [(header::MAGIC, MAGIC), (header::SIZE, 2)] {
+                file.write_all_at(&number.to_ne_bytes(), at).unwrap();
+            }
+            Relay::open(file.into(), &[rank]).unwrap()
+        })
+    }
+
+    fn carry(hosts: &mut [Relay; 2], from: usize) -> bool {
+        let news = hosts[from].news();
+        if let Some(news) = &news {
+            let bytes = postcard::to_stdvec(news).unwrap();
+            let news = postcard::from_bytes(&bytes).unwrap();
+            hosts[1 - from].put(&news).unwrap();
+        }
+        news.is_some()
+    }
+
+    fn waiting(on: u32) -> Waiting {
+        Waiting {
+            call: Call::Recv,
+            on: vec![on],
+            tag: None,
+            type_name: "f64".to_owned(),
+            place: None,
+            comm: 0,
+            members: Vec::new(),
+            number: 0,
+            since: 0,
+            met: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_rank_writes_is_there_on_the_other_host() {
+        let mut hosts = hosts();
+        let worlds = [0, 1].map(|host: usize| hosts[host].world.clone());
+        assert!(worlds[0].is_elsewhere(1) && !worlds[0].is_elsewhere(0));
+        let mut sender = Sender::new(&worlds[0], 1, 0);
+        let mut receiver = Receiver::new(&worlds[1], 1, 0);
+        let header = Header {
+            total: 3,
+            tag: 9,
+            ..Header::default()
+        };
+        // SAFETY: there are three bytes.
+        unsafe { sender.write(&header, b"", b"abc".as_ptr(), 0, true) };
+        worlds[0].of(1, block::SPOKE).fetch_or(1, Ordering::SeqCst);
+        let number = worlds[0].write_waiting(0, Some(&waiting(1)));
+        assert!(carry(&mut hosts, 0));
+        assert!(!carry(&mut hosts, 0));
+        // What was sent is there, and under way as long as nobody has taken it.
+        let came = receiver.next().unwrap();
+        assert_eq!((came.tag, came.total), (9, 3));
+        assert_eq!(worlds[1].waiting(0), Some((number, waiting(1))));
+        assert!(ring::holds_something(&worlds[0], 1, 0));
+        receiver.pass(&came);
+        receiver.tell();
+        assert!(carry(&mut hosts, 1));
+        assert!(!ring::holds_something(&worlds[0], 1, 0));
+        // Who waits no longer is seen to do so, and who is condemned hears of it.
+        worlds[0].write_waiting(0, None);
+        assert!(carry(&mut hosts, 0));
+        assert_eq!(worlds[1].waiting(0).map(|(_, it)| it), None);
+        worlds[1].of(0, block::CONDEMNED).store(6, Ordering::SeqCst);
+        assert!(carry(&mut hosts, 1));
+        assert_eq!(worlds[0].of(0, block::CONDEMNED).load(Ordering::SeqCst), 6);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let mut hosts = hosts();
+        let of = |rank| RankNews {
+            rank,
+            ..RankNews::default()
+        };
+        for rank in [0, 2, u32::MAX] {
+            let news = News {
+                ranks: vec![of(rank)],
+                ..News::default()
+            };
+            assert_eq!(hosts[0].put(&news), Err(Nonsense));
+        }
+        let mut news = of(1);
+        news.taken = vec![(7, 64)];
+        let ranks = vec![news];
+        let news = News {
+            ranks,
+            ..News::default()
+        };
+        assert_eq!(hosts[0].put(&news), Err(Nonsense));
+    }
+}

@@ -1,0 +1,203 @@
+//! What `%pool` asks of clusters: which hosts, and which server.
+
+use clap::Args;
+
+use super::{Start, described, milliseconds};
+use crate::ids::PoolName;
+use crate::outcome::{Report, Sink};
+use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Way, Which};
+use crate::session::{ClusterRequest, Failed, Session};
+
+#[derive(Args)]
+pub struct Add {
+    /// `user@node3:8`; without it, the nodes that have joined by themselves
+    #[arg(value_name = "HOST[:N]")]
+    host: Option<String>,
+    /// which cluster; the pool in use without it
+    #[arg(value_name = "POOL")]
+    pool: Option<PoolName>,
+    /// options of ssh, such as `-F FILE` or `-J HOST`
+    #[arg(
+        long = "ssh-options",
+        value_name = "OPTIONS",
+        allow_hyphen_values = true
+    )]
+    ssh_options: Option<String>,
+}
+
+impl Add {
+    pub fn run(self, session: &mut Session, sink: &mut dyn Sink) -> Result<String, Failed> {
+        let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
+        let host = self.host.map(|host| by_ssh(&host, None, &options));
+        let name = self.pool.as_ref().map(|pool| pool.0.as_str());
+        let nodes = host.transpose()?.into_iter().collect();
+        let (pool, more, took) = session.add_hosts(name, nodes, sink)?;
+        let engines = if more == 1 { "engine" } else { "engines" };
+        let (pool, took) = (described(&pool), milliseconds(took));
+        Ok(format!("{pool}; {more} {engines} more, up in {took}"))
+    }
+}
+
+#[derive(Args)]
+pub struct Remove {
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// which cluster; the pool in use without it
+    #[arg(value_name = "POOL")]
+    pool: Option<PoolName>,
+    /// do not wait: what its engines are at begins anew on others
+    #[arg(long)]
+    now: bool,
+}
+
+impl Remove {
+    pub fn run(self, session: &mut Session, sink: &mut dyn Sink) -> Result<String, Failed> {
+        let name = self.pool.as_ref().map(|pool| pool.0.as_str());
+        let (pool, gone) = session.remove_host(name, &self.host, self.now, sink)?;
+        let engines = if gone == 1 { "engine" } else { "engines" };
+        let (pool, host) = (described(&pool), self.host);
+        Ok(format!("{pool}; {host} is gone with {gone} {engines}"))
+    }
+}
+
+impl Start {
+    /// An option that other pools have not.
+    pub(super) fn of_cluster(&self) -> Option<&'static str> {
+        let options = [
+            ("--ssh", !self.ssh.is_empty()),
+            ("--listen", self.listen.is_some()),
+            ("--url", self.url.is_some()),
+            ("--slurm", self.slurm.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(option, _)| option)
+    }
+
+    /// The nodes that are asked for.
+    pub(super) fn cluster(&self) -> Result<ClusterRequest, Report> {
+        let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
+        let mut nodes = Vec::new();
+        let slots = self.engines_per_node()?;
+        for host in &self.ssh {
+            nodes.push(by_ssh(host, slots, &options)?);
+        }
+        if let Some(launcher) = &self.launcher {
+            let command = words(launcher)?;
+            if command.is_empty() {
+                return Err(Report::usage("`--launcher` has no command"));
+            }
+            nodes.push((
+                launcher.clone(),
+                Way::Launcher(command),
+                self.engines_per_node()?,
+            ));
+        }
+        self.can_be_kept(&nodes)?;
+        let server = match (&self.listen, &self.url) {
+            (Some(listen), _) => Which::Listens(listen.clone()),
+            (None, Some(url)) => Which::Given {
+                url: url.clone(),
+                credentials: self.creds.clone(),
+            },
+            (None, None) => Which::Own,
+        };
+        let slurm = self.slurm.as_deref().map(words).transpose()?;
+        if nodes.is_empty() && server == Which::Own && slurm.is_none() {
+            let hint = "`%pool start cluster --ssh node1:8,node2`, `--launcher 'COMMAND {command}'`, or `--listen ADDRESS` for \
+                        nodes that are started by hand";
+            return Err(Report::usage("a cluster needs hosts").hint(hint));
+        }
+        Ok(ClusterRequest {
+            need: self.need,
+            slurm: slurm.map(Asked::parse),
+            nodes,
+            server,
+            keep: None,
+        })
+    }
+
+    /// What outlives the session is a server of its own on the loopback interface, and connections that it has made itself.
+    fn can_be_kept(&self, nodes: &[(String, Way, Option<u32>)]) -> Result<(), Report> {
+        if self.keep.is_none() {
+            return Ok(());
+        }
+        let hint = "`--keep` is for hosts that are reached with `--ssh` or `--launcher`";
+        let others = [
+            ("--listen", self.listen.is_some()),
+            ("--url", self.url.is_some()),
+            ("--slurm", self.slurm.is_some()),
+        ];
+        if let Some((option, _)) = others.into_iter().find(|(_, given)| *given) {
+            let what =
+                format!("a cluster with `{option}` ends with its session: `--keep` is not for it");
+            return Err(Report::usage(what).hint(hint));
+        }
+        match nodes {
+            [] => Err(Report::usage("a cluster that is kept needs hosts").hint(hint)),
+            _ => Ok(()),
+        }
+    }
+
+    fn engines_per_node(&self) -> Result<Option<u32>, Report> {
+        let number = |size: i64| u32::try_from(size).ok().filter(|size| *size > 0);
+        self.size
+            .map(|size| {
+                number(size).ok_or_else(|| {
+                    Report::usage(format!(
+                        "-n {size}: the engines of a node are a number from 1 on"
+                    ))
+                })
+            })
+            .transpose()
+    }
+}
+
+fn words(text: &str) -> Result<Vec<String>, Report> {
+    shell_words::split(text)
+        .map_err(|_| Report::usage(format!("{text}: a quotation mark is missing")))
+}
+
+/// A host as it is asked for: `user@node1:8`; with so many engines when it does not say.
+fn by_ssh(
+    host: &str,
+    slots: Option<u32>,
+    options: &[String],
+) -> Result<(String, Way, Option<u32>), Report> {
+    let (name, slots) = match host.rsplit_once(':') {
+        Some((name, number)) => {
+            let slots = number.parse().ok().filter(|slots| *slots > 0);
+            let slots = slots.ok_or_else(|| {
+                Report::usage(format!(
+                    "{host}: the engines of a host are a number from 1 on"
+                ))
+            })?;
+            (name, Some(slots))
+        }
+        None => (host, slots),
+    };
+    // What begins with a hyphen would be an option of ssh's.
+    if name.is_empty() || name.starts_with('-') {
+        return Err(Report::usage(format!("`{host}`: that is no host")));
+    }
+    let way = Way::Ssh {
+        to: name.to_owned(),
+        options: options.to_vec(),
+    };
+    Ok((name.to_owned(), way, slots))
+}
+
+/// The hosts of a cluster.
+pub fn hosts(cluster: &Cluster) -> String {
+    let up = cluster
+        .nodes()
+        .into_iter()
+        .filter(|node| node.state == NodeState::Up);
+    up.map(|node| node.host).collect::<Vec<_>>().join(", ")
+}
+
+pub fn listen(text: &str) -> Result<Listen, Report> {
+    Listen::parse(text).ok_or_else(|| {
+        Report::usage(format!("--listen {text}: that is no address"))
+            .hint("`--listen 192.0.2.1`, `--listen 0.0.0.0:4222`, `--listen [2001:db8::1]:4222`")
+    })
+}

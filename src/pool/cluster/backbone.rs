@@ -1,0 +1,298 @@
+//! The server of a cluster: one of its own, or one that was there before and that others use too.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::listen::Listen;
+use super::message::Join;
+use super::ordered::LARGEST;
+use super::server::{Private, secret};
+use super::{PATIENCE, post};
+use crate::outcome::ServerFault;
+use crate::wire::VERSION;
+
+/// Which server a cluster has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// One of its own, on the loopback interface.
+    Own,
+    /// One of its own, where other hosts reach it.
+    Listens(Listen),
+    /// One that is there.
+    Given {
+        url: String,
+        /// A file of NATS' own tools with a user's key.
+        credentials: Option<PathBuf>,
+    },
+}
+
+pub enum Backbone {
+    Own(Box<Private>),
+    Given(Box<Join>),
+}
+
+impl Backbone {
+    /// Starts it, found on this `PATH`, or sees whether it does what a cluster needs.
+    pub fn open(path: Option<&str>, which: &Which) -> Result<Self, ServerFault> {
+        Ok(match which {
+            Which::Own => Self::Own(Box::new(Private::start(path, None)?)),
+            Which::Listens(listen) => Self::Own(Box::new(Private::start(path, Some(listen))?)),
+            Which::Given { url, credentials } => {
+                let join = given(url, credentials.as_deref())?;
+                look(&join)?;
+                Self::Given(Box::new(join))
+            }
+        })
+    }
+
+    /// What the session connects with.
+    pub fn session(&self) -> &Join {
+        match self {
+            Self::Own(private) => &private.session,
+            Self::Given(join) => join,
+        }
+    }
+
+    /// What a node connects with. At a server that is not the cluster's own it is what the session does.
+    pub fn admit(&self, node: u32) -> io::Result<Join> {
+        match self {
+            Self::Own(private) => private.admit(node),
+            Self::Given(join) => Ok(Join {
+                node: Some(node),
+                ..Join::clone(join)
+            }),
+        }
+    }
+
+    /// What the nodes connect with that somebody starts with this file.
+    pub fn admit_file(&self, file: u32) -> io::Result<Join> {
+        match self {
+            Self::Own(private) => private.admit_file(file),
+            Self::Given(join) => Ok(Join {
+                file: Some(file),
+                ..Join::clone(join)
+            }),
+        }
+    }
+
+    /// A node is none any more.
+    pub fn dismiss(&self, node: u32) -> io::Result<()> {
+        match self {
+            Self::Own(private) => private.dismiss(node),
+            Self::Given(_) => Ok(()),
+        }
+    }
+
+    /// Where a way back from a host leads that is reached by ssh; `None`: hosts reach the server by themselves.
+    pub fn tunnel(&self) -> Option<String> {
+        let server = &self.session().server;
+        let address = self.session().address();
+        let is_near = || {
+            let url = server.parse::<ServerAddr>();
+            let host = url.map(|url| url.host().trim_matches(['[', ']']).to_owned());
+            let host = host.unwrap_or_default();
+            let ip = host.parse::<std::net::IpAddr>();
+            host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+        };
+        match self {
+            Self::Own(_) => Some(address.to_owned()),
+            Self::Given(_) => is_near().then(|| address.to_owned()),
+        }
+    }
+
+    /// What a node joins by that is started by hand, where that is no secret: the user is left out.
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Own(_) => None,
+            Self::Given(join) => Some(format!("{}/{}", join.server, join.cluster)),
+        }
+    }
+
+    /// A folder of the session's own, for what goes with the cluster.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Own(private) => Some(private.server.folder().to_owned()),
+            Self::Given(_) => None,
+        }
+    }
+
+    /// Its own server has ended for good; the last thing that it said.
+    pub fn has_ended(&mut self) -> Option<String> {
+        match self {
+            Self::Own(private) => private
+                .server
+                .has_ended()
+                .then(|| private.server.last_words().unwrap_or_default()),
+            Self::Given(_) => None,
+        }
+    }
+}
+
+/// `nats://user:password@host:4222`, with a cluster's name as its path when nodes join by it. The name is made when it has none.
+pub fn given(url: &str, credentials: Option<&std::path::Path>) -> Result<Join, ServerFault> {
+    let wrong = || ServerFault::NoUrl {
+        url: without_password(url),
+    };
+    let address: ServerAddr = url.parse().map_err(|_| wrong())?;
+    if !["nats", "tls"].contains(&address.scheme()) || address.host().is_empty() {
+        return Err(wrong());
+    }
+    let credentials = credentials
+        .map(|file| {
+            std::fs::read_to_string(file).map_err(|error| ServerFault::NoCredentials {
+                file: file.display().to_string(),
+                says: error.to_string(),
+            })
+        })
+        .transpose()?;
+    let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    let (user, password) = (text(address.username()), text(address.password()));
+    let (scheme, port) = (address.scheme().to_owned(), address.port());
+    let address = address.into_inner();
+    let host = address.host_str().unwrap_or_default();
+    let path = address.path().trim_matches('/').to_owned();
+    let cluster = match path.as_str() {
+        "" => {
+            let secret = secret().map_err(|error| super::server::not_started(&error))?;
+            format!("regatta-{secret}")
+        }
+        name if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => path,
+        _ => return Err(wrong()),
+    };
+    Ok(Join {
+        version: VERSION,
+        cluster,
+        server: format!("{scheme}://{host}:{port}"),
+        certificate: None,
+        credentials,
+        user,
+        password,
+        node: None,
+        file: None,
+        host: None,
+        slots: None,
+        epoch: 0,
+        keeps: None,
+    })
+}
+
+/// A URL that may be shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Whether a server does what a cluster needs, and which of it it does not.
+fn look(join: &Join) -> Result<(), ServerFault> {
+    let url = &join.server;
+    let unreached = |says: &dyn std::fmt::Display| ServerFault::Unreached {
+        url: url.clone(),
+        says: says.to_string(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unreached(&error))?;
+    let looked = async {
+        let (told, events) = unbounded_channel();
+        let options = post::options(join, "session", told).map_err(|error| unreached(&error))?;
+        let connected = options.connect(url).await;
+        let client = connected.map_err(|error| match error.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                ServerFault::NotLetIn { url: url.clone() }
+            }
+            _ => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                unreached(&source.unwrap_or_else(|| error.to_string()))
+            }
+        })?;
+        let (most, needs) = (client.server_info().max_payload, LARGEST);
+        if most < needs {
+            let url = url.clone();
+            return Err(ServerFault::SmallMessages { url, most, needs });
+        }
+        may(&client, &join.cluster, events, url).await
+    };
+    let late = Err(unreached(&format!(
+        "no answer for {} s",
+        PATIENCE.as_secs()
+    )));
+    let limited = async { tokio::time::timeout(PATIENCE, looked).await };
+    let looked = runtime.block_on(limited).unwrap_or(late);
+    runtime.shutdown_timeout(Duration::ZERO);
+    looked
+}
+
+/// Whether the user may say and hear what the session and its nodes say there.
+async fn may(
+    client: &Client,
+    cluster: &str,
+    mut events: UnboundedReceiver<Event>,
+    url: &str,
+) -> Result<(), ServerFault> {
+    let refused = |subject: &str, says: String| ServerFault::NotAllowedThere {
+        url: url.to_owned(),
+        subject: subject.to_owned(),
+        says,
+    };
+    for what in ["to.x", "from.x", "pulse.x", "beat"] {
+        let subject = format!("{cluster}.{what}");
+        let failed = |error: &dyn std::fmt::Display| refused(&subject, error.to_string());
+        let heard = client.subscribe(subject.clone()).await;
+        let mut heard = heard.map_err(|error| failed(&error))?;
+        let said = client.publish(subject.clone(), "".into()).await;
+        said.map_err(|error| failed(&error))?;
+        loop {
+            tokio::select! {
+                _ = heard.next() => break,
+                event = events.recv() => match event {
+                    Some(Event::ServerError(error)) => return Err(failed(&error)),
+                    Some(_) => {}
+                    None => return Err(refused(&subject, "the connection has ended".to_owned())),
+                },
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_server_user_and_cluster() {
+        let join = given("nats://me:secret@example.net/regatta-1", None).unwrap();
+        assert_eq!(join.server, "nats://example.net:4222");
+        assert_eq!(
+            (join.user.as_str(), join.password.as_str()),
+            ("me", "secret")
+        );
+        assert_eq!(join.cluster, "regatta-1");
+        let join = given("tls://example.net:4443", None).unwrap();
+        assert!(join.cluster.starts_with("regatta-"));
+        let near = |url: &str| Backbone::Given(Box::new(given(url, None).unwrap())).tunnel();
+        assert_eq!(near("nats://127.0.0.1:1"), Some("127.0.0.1:1".to_owned()));
+        assert_eq!(near("nats://example.net"), None);
+        for wrong in [
+            "http://me:secret@host",
+            "",
+            "nats://",
+            "nats://host/a.b",
+            "nats://host/a/b",
+        ] {
+            let fault = given(wrong, None).unwrap_err();
+            assert!(
+                matches!(&fault, ServerFault::NoUrl { url } if !url.contains("secret")),
+                "{wrong}"
+            );
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Files with which somebody starts nodes by hand: each holds one user of one cluster, and is worth nothing when that has
+//! ended. They are their owner's alone, written and read.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::geteuid;
+
+use super::backbone::Backbone;
+use super::message::Join;
+use super::server::write_private;
+
+/// What a file may have at most, bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// Those of one cluster. They go with it.
+#[derive(Default)]
+pub struct JoinFiles {
+    written: Mutex<Vec<PathBuf>>,
+}
+
+impl JoinFiles {
+    pub fn write(&self, server: &Backbone, path: Option<&Path>) -> io::Result<PathBuf> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = written.len() as u32 + 1;
+        let path = match path {
+            Some(path) => std::path::absolute(path)?,
+            None => match server.folder() {
+                Some(folder) => folder.join(format!("join-{number}")),
+                None => return Err(io::Error::other("say where: `--join-file FILE`")),
+            },
+        };
+        let join = server.admit_file(number)?;
+        // One of an earlier cluster may be there; what is another's stays.
+        if File::open(&path).is_ok_and(|old| read(old).is_ok()) {
+            std::fs::remove_file(&path)?;
+        }
+        write_private(&path, &(serde_json::to_string(&join)? + "\n"))?;
+        written.push(path.clone());
+        Ok(path)
+    }
+}
+
+impl Drop for JoinFiles {
+    fn drop(&mut self) {
+        let written = self
+            .written
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for path in written {
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Why a file is none to join with.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(
+        "others may read it (its mode is {0:o}), and whoever has read it can join the cluster: `chmod 600` it if nobody has, or have \
+         the session write another one with `%nodes --join-file`"
+    )]
+    Open(u32),
+    #[error("it belongs to another user (number {0}), who could have it lead anywhere")]
+    Foreign(u32),
+    #[error("it does not say how to join a cluster: {0}")]
+    Malformed(serde_json::Error),
+}
+
+/// Reads a file that nobody else can have read or written.
+pub fn read(file: File) -> Result<Join, FileError> {
+    let about = file.metadata()?;
+    if about.uid() != geteuid().as_raw() {
+        return Err(FileError::Foreign(about.uid()));
+    }
+    if about.mode() & 0o077 != 0 {
+        return Err(FileError::Open(about.mode() & 0o777));
+    }
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text)?;
+    serde_json::from_str(&text).map_err(FileError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("join");
+        write_private(&path, "{}").unwrap();
+        let read = || read(File::open(&path).unwrap());
+        assert!(matches!(read(), Err(FileError::Malformed(_))));
+        for mode in [0o640, 0o604, 0o660] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(read(), Err(FileError::Open(said)) if said == mode));
+        }
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        // Only root can have files of others.
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+            assert!(matches!(read(), Err(FileError::Foreign(1))));
+        }
+    }
+}

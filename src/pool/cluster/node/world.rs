@@ -1,0 +1,129 @@
+//! This host's memory of the pool's world, and what carries it to and from the others.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+
+use super::super::message::{FromNode, OpenWorld, WorldTold, WorldWord};
+use super::Node;
+use crate::engine::relay::{Bell, Nonsense, Relay};
+use crate::wire::world::{Layout, MAGIC, header};
+use crate::wire::{Payload, memory_file, monotonic};
+
+/// Ranks that begin to wait ring nobody: so often it is looked.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub struct World {
+    number: u32,
+    relay: RefCell<Relay>,
+    file: Payload,
+}
+
+impl World {
+    fn open(number: u32, of: &OpenWorld) -> io::Result<Self> {
+        let layout = Layout::of(of.size);
+        let file = memory_file()?;
+        file.set_len(layout.length())?;
+        for (at, word) in [
+            (header::CONTEXTS, of.contexts),
+            (header::CONTEXT_STEP, of.context_step),
+            (header::SIZE, of.size.into()),
+            (header::MAGIC, MAGIC),
+        ] {
+            file.write_all_at(&word.to_ne_bytes(), at)?;
+        }
+        let relay = Relay::open(file.try_clone()?.into(), &of.here)?;
+        relay.hub(&of.words);
+        Ok(Self {
+            number,
+            relay: RefCell::new(relay),
+            file: Payload::file(file.into()),
+        })
+    }
+}
+
+impl Node {
+    /// The session tells.
+    pub fn world_told(node: &Rc<Self>, word: WorldWord) -> Result<(), Nonsense> {
+        let number = word.number;
+        if let WorldTold::Open(of) = &word.told {
+            // Without memory its engines are told that there is none.
+            let world = World::open(number, of).ok().map(Rc::new);
+            node.world.borrow_mut().clone_from(&world);
+            if let Some(world) = world {
+                let rung = Arc::new(Notify::new());
+                listen(world.relay.borrow().bell(), rung.clone());
+                spawn_local(carry(node.clone(), Rc::downgrade(&world), rung));
+            }
+            return Ok(());
+        }
+        let world = node.world.borrow().clone();
+        let Some(world) = world.filter(|world| world.number == number) else {
+            return Ok(());
+        };
+        match &word.told {
+            WorldTold::Hub(words) => world.relay.borrow().hub(words),
+            WorldTold::News(news) => world.relay.borrow_mut().put(news)?,
+            WorldTold::Open(_) | WorldTold::Notes(..) => {}
+        }
+        Ok(())
+    }
+
+    /// The memory of this world; `None`: there is none.
+    pub fn world_file(&self, number: u32) -> Option<Payload> {
+        let world = self.world.borrow();
+        let world = world.as_ref().filter(|world| world.number == number);
+        world.map(|world| world.file.clone())
+    }
+
+    /// Tells the session what ranks of this host have done. What an engine says comes after it.
+    pub fn tell_of_world(&self) {
+        let world = self.world.borrow().clone();
+        let Some(world) = world else { return };
+        let mut relay = world.relay.borrow_mut();
+        let number = world.number;
+        let tell = |told| {
+            self.post.send(&FromNode::World(WorldWord { number, told }));
+        };
+        if let Some(news) = relay.news() {
+            tell(WorldTold::News(news));
+        }
+        let notes = relay.notes(self.ahead.get().unwrap_or_default());
+        if !notes.is_empty() {
+            tell(WorldTold::Notes(notes, relay.contexts()));
+        }
+    }
+
+    /// The session's clock said this when it sent a word that has come now: how far this host's is ahead, or a little more.
+    pub fn compare_clocks(&self, sent: u64) {
+        let ahead = monotonic().cast_signed().wrapping_sub(sent.cast_signed());
+        let least = self.ahead.get().map_or(ahead, |before| before.min(ahead));
+        self.ahead.set(Some(least));
+    }
+}
+
+/// Passes on that the bell was rung, on a thread, until the world is over.
+fn listen(bell: Bell, rung: Arc<Notify>) {
+    let thread = std::thread::Builder::new().name("world".to_owned());
+    // Without it the look now and then does.
+    let _ = thread.spawn(move || {
+        let mut heard = 0;
+        while bell.wait(&mut heard) {
+            rung.notify_one();
+        }
+    });
+}
+
+async fn carry(node: Rc<Node>, world: std::rc::Weak<World>, rung: Arc<Notify>) {
+    while world.strong_count() > 0 {
+        let _ = tokio::time::timeout(LOOK, rung.notified()).await;
+        node.post.has_room().await;
+        node.tell_of_world();
+    }
+}

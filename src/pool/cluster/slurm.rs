@@ -1,0 +1,253 @@
+//! Nodes that Slurm starts: in a job of its own, which is cancelled when the session goes, or in the allocation in which the
+//! session runs. All of them join with one file, in the user's cache folder, which Slurm's hosts are taken to share.
+
+use std::fs::DirBuilder;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::ToSocketAddrs as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::listen::{Listen, outside, towards};
+use super::server::secret;
+use crate::outcome::SlurmState;
+
+/// How often Slurm is asked for a job that waits.
+const ASK: Duration = Duration::from_secs(1);
+
+/// What is read of what Slurm and the job say, bytes.
+const WORDS: u64 = 8192;
+
+/// What is asked for: `-N 4 -n 64 -p short`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub options: Vec<String>,
+    /// Hosts.
+    nodes: Option<u32>,
+    /// Tasks, each of them an engine.
+    tasks: Option<u32>,
+}
+
+impl Asked {
+    pub fn parse(options: Vec<String>) -> Self {
+        let number = |short: &str, long: &str| {
+            let mut words = options.iter().enumerate();
+            words.find_map(|(at, word)| {
+                let next = || options.get(at + 1).map(String::as_str);
+                let value = match word.strip_prefix(long) {
+                    Some("") => next(),
+                    Some(rest) => rest.strip_prefix('='),
+                    None if word == short => next(),
+                    None => word.strip_prefix(short),
+                };
+                // `-N 2-4` asks for at least two.
+                value?.split('-').next()?.parse().ok()
+            })
+        };
+        Self {
+            nodes: number("-N", "--nodes"),
+            tasks: number("-n", "--ntasks"),
+            options,
+        }
+    }
+}
+
+/// What Slurm has been asked to start. Dropped, it ends.
+pub struct Slurm {
+    input: Option<ChildStdin>,
+    guard: Child,
+    folder: PathBuf,
+    told: Arc<Mutex<Told>>,
+    path: Option<String>,
+    asked: Option<Instant>,
+    state: SlurmState,
+    /// Hosts that will come, when that is known.
+    pub nodes: Option<u32>,
+}
+
+#[derive(Default)]
+struct Told {
+    job: Option<String>,
+    over: bool,
+    says: String,
+}
+
+impl Slurm {
+    /// Asks for it. `write` writes the file with which the nodes join.
+    pub fn start(
+        asked: &Asked,
+        path: Option<&str>,
+        write: impl FnOnce(&std::path::Path) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let cache =
+            dirs::cache_dir().ok_or_else(|| io::Error::other("there is no cache folder"))?;
+        let folder = cache.join("regatta").join(format!("slurm-{}", secret()?));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        write(&folder.join("join"))?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", include_str!("slurm.sh"), "regatta-slurm"])
+            .arg(&folder)
+            .arg(std::env::current_exe()?)
+            .args(&asked.options)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        if let (Some(nodes), Some(tasks)) = (asked.nodes, asked.tasks) {
+            command.env(
+                "tasks",
+                format!("{}(x{nodes})", (tasks / nodes.max(1)).max(1)),
+            );
+        }
+        let in_job = std::env::var("SLURM_JOB_NUM_NODES").ok();
+        let nodes = asked.nodes.or(in_job.and_then(|nodes| nodes.parse().ok()));
+        if let Some(nodes) = nodes {
+            command.env("nodes", nodes.to_string());
+        }
+        let mut guard = command.spawn()?;
+        let told = Arc::new(Mutex::new(Told::default()));
+        if let (Some(output), Some(errors)) = (guard.stdout.take(), guard.stderr.take()) {
+            let of = told.clone();
+            let says = std::thread::spawn(move || {
+                let mut words = String::new();
+                let _ = errors.take(WORDS).read_to_string(&mut words);
+                words
+            });
+            std::thread::Builder::new()
+                .name("slurm".to_owned())
+                .spawn(move || {
+                    for line in BufReader::new(output).lines().map_while(Result::ok) {
+                        let mut told = of.lock().unwrap_or_else(PoisonError::into_inner);
+                        match line.strip_prefix("job ") {
+                            Some(job) => told.job = Some(job.to_owned()),
+                            None => told.over |= line == "over",
+                        }
+                    }
+                    let words = says.join().unwrap_or_default();
+                    let mut told = of.lock().unwrap_or_else(PoisonError::into_inner);
+                    (told.over, told.says) = (true, words.trim().to_owned());
+                })?;
+        }
+        Ok(Self {
+            input: guard.stdin.take(),
+            guard,
+            folder,
+            told,
+            path: path.map(str::to_owned),
+            asked: None,
+            state: SlurmState::Asked,
+            nodes,
+        })
+    }
+
+    /// How it stands.
+    pub fn look(&mut self) -> SlurmState {
+        let (job, over, says) = {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            (told.job.clone(), told.over, told.says.clone())
+        };
+        if over {
+            return SlurmState::Over { says };
+        }
+        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= ASK);
+        if let (Some(job), true) = (job, is_due) {
+            self.asked = Some(Instant::now());
+            self.state = self.ask(job);
+        }
+        self.state.clone()
+    }
+
+    fn ask(&mut self, job: String) -> SlurmState {
+        let mut command = Command::new("squeue");
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        let said = command
+            .args(["--noheader", "--format=%T|%D|%r", "--jobs", &job])
+            .stdin(Stdio::null())
+            .output();
+        let said = said.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
+        let Ok(said) = said else {
+            return self.state.clone();
+        };
+        let mut words = said.splitn(3, '|');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        let (state, nodes, reason) = (word(), word(), word());
+        if ["", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"].contains(&state.as_str()) {
+            let mut says = String::new();
+            if let Ok(file) = std::fs::File::open(self.folder.join("out")) {
+                let _ = file.take(WORDS).read_to_string(&mut says);
+            }
+            let says = says.trim().to_owned();
+            return SlurmState::Over { says };
+        }
+        self.nodes = nodes.parse().ok().or(self.nodes);
+        match state.as_str() {
+            "PENDING" => SlurmState::Pending { job, reason },
+            _ => SlurmState::Running { job },
+        }
+    }
+}
+
+impl Drop for Slurm {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.guard.wait();
+    }
+}
+
+/// Where Slurm's hosts reach this one: the address from which the controller is reached.
+pub fn address(path: Option<&str>) -> Option<Listen> {
+    let mut command = Command::new("scontrol");
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    let said = command
+        .args(["show", "config"])
+        .stdin(Stdio::null())
+        .output()
+        .ok();
+    let said = said.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+    let line = said.as_deref().unwrap_or_default().lines();
+    let controller = line
+        .filter_map(|line| line.split_once('='))
+        .find_map(|(name, value)| name.starts_with("SlurmctldHost").then(|| value.trim()));
+    // `name(address)`
+    let host = controller.map(|it| match it.split_once('(') {
+        Some((_, address)) => address.trim_end_matches(')'),
+        None => it,
+    });
+    let there = host.and_then(|host| (host, 9).to_socket_addrs().ok()?.next());
+    let own = there.and_then(towards).or_else(outside)?;
+    Some(Listen {
+        host: own.to_string(),
+        port: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_tasks_are_read_as_slurm_reads_them() {
+        let read = |text: &str| {
+            let asked = Asked::parse(text.split(' ').map(str::to_owned).collect());
+            (asked.nodes, asked.tasks)
+        };
+        assert_eq!(read("-N 4 -n 64 -p short"), (Some(4), Some(64)));
+        assert_eq!(read("-N2 --ntasks=8"), (Some(2), Some(8)));
+        assert_eq!(read("--nodes=2-4 --ntasks 6"), (Some(2), Some(6)));
+        assert_eq!(read("-p short"), (None, None));
+    }
+}

@@ -1,0 +1,380 @@
+//! Nodes that nobody starts for the session: they join by a file. Who has it is one node, or several, and nobody else.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use async_nats::{ConnectOptions, Event};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use support::{BINARY, PATIENCE, Session, contains, lacks, serving::until};
+use tokio::sync::mpsc::unbounded_channel;
+
+/// A node by hand, ended when this is dropped.
+struct Node(Option<Child>);
+
+impl Node {
+    fn start(file: &Path, slots: u32) -> Self {
+        let child = Command::new(BINARY)
+            .args(["node", "--join"])
+            .arg(file)
+            .args(["--slots", &slots.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(Some(child.expect("the binary")))
+    }
+
+    /// What it has said when it has ended.
+    fn ended(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+
+    fn says(self) -> String {
+        String::from_utf8(self.ended().stderr).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The file that the session has written.
+fn file(session: &mut Session) -> PathBuf {
+    let shown = session.shows("/join-1", PATIENCE);
+    let name = shown
+        .split_whitespace()
+        .rfind(|word| word.ends_with("/join-1"));
+    PathBuf::from(name.expect("a file to join with"))
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What a plain client comes to with a file's user: what it says and hears there, in the server's words.
+fn tried(file: &Path, publish: &[String], subscribe: &[String]) -> Vec<String> {
+    let join: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let text = |name: &str| join[name].as_str().unwrap().to_owned();
+    let certificate = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&certificate, text("certificate")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (told, mut events) = unbounded_channel();
+        let options = ConnectOptions::with_user_and_password(text("user"), text("password"))
+            .add_root_certificates(certificate.path().to_owned())
+            .event_callback(move |event| {
+                let told = told.clone();
+                async move { told.send(event).unwrap() }
+            });
+        let client = options.connect(text("server")).await.unwrap();
+        assert_eq!(events.recv().await, Some(Event::Connected));
+        let mut said = Vec::new();
+        for subject in publish {
+            client.publish(subject.clone(), "no".into()).await.unwrap();
+            said.push(events.recv().await.unwrap().to_string());
+        }
+        for subject in subscribe {
+            let _refused = client.subscribe(subject.clone()).await.unwrap();
+            said.push(events.recv().await.unwrap().to_string());
+        }
+        said
+    })
+}
+
+#[test]
+fn nodes_join_by_a_file() {
+    let mut session = Session::start();
+    session.enter("%pool start cluster --listen 127.0.0.1 --need 2");
+    let first = file(&mut session);
+    assert_eq!(
+        (mode(&first), mode(first.parent().unwrap())),
+        (0o600, 0o700)
+    );
+    let nodes = [Node::start(&first, 1), Node::start(&first, 2)];
+    contains(
+        &session.prompt(PATIENCE),
+        &[
+            "waiting for 2 nodes",
+            "regatta node --join",
+            "3 cluster engines",
+        ],
+    );
+    contains(&session.cell("%px engine::rank() * 10"), &["0", "10", "20"]);
+    let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
+    contains(&session.cell(map), &["9900"]);
+
+    // Another file is another user: it cannot pose as those of the first one, nor hear what they are told.
+    let folder = tempfile::tempdir().unwrap();
+    let second = folder.path().join("second");
+    contains(
+        &session.cell(&format!("%nodes --join-file {}", second.display())),
+        &["regatta node --join"],
+    );
+    assert_eq!(mode(&second), 0o600);
+    let join: Value = serde_json::from_str(&fs::read_to_string(&second).unwrap()).unwrap();
+    let cluster = join["cluster"].as_str().unwrap();
+    let subjects = |ends: &[&str]| -> Vec<String> {
+        ends.iter().map(|end| format!("{cluster}.{end}")).collect()
+    };
+    let publish = subjects(&[
+        "from.f1.a",
+        "pulse.f1.a",
+        "from.0",
+        "to.f1.a",
+        "to.f2.a",
+        "beat",
+        "from.f2",
+    ]);
+    let subscribe = subjects(&["to.>", "to.f1.*", "to.*.*", "from.>", ">"]);
+    let refused = |said: Vec<String>, what: &str, subjects: &[String]| {
+        assert_eq!(said.len(), subjects.len());
+        for (said, subject) in said.iter().zip(subjects) {
+            assert!(said.contains(what), "{subject}: {said}");
+        }
+    };
+    refused(
+        tried(&second, &publish, &[]),
+        "Permissions Violation for Publish",
+        &publish,
+    );
+    refused(
+        tried(&second, &[], &subscribe),
+        "Permissions Violation for Subscription",
+        &subscribe,
+    );
+
+    // What others may read is not read, and what is no such file is told.
+    fs::set_permissions(&second, fs::Permissions::from_mode(0o644)).unwrap();
+    contains(
+        &Node::start(&second, 1).says(),
+        &["others may read it", "644", "chmod 600"],
+    );
+    fs::set_permissions(&second, fs::Permissions::from_mode(0o600)).unwrap();
+    let none = folder.path().join("none");
+    contains(&Node::start(&none, 1).says(), &["none: No such file"]);
+    fs::write(&none, "{}").unwrap();
+    fs::set_permissions(&none, fs::Permissions::from_mode(0o600)).unwrap();
+    contains(&Node::start(&none, 1).says(), &["does not say how to join"]);
+    // A server with another certificate is not the cluster's.
+    let mut other = join.clone();
+    other["certificate"] = certificate(&folder.path().join("key")).into();
+    fs::write(&none, other.to_string()).unwrap();
+    contains(
+        &Node::start(&none, 1).says(),
+        &["not the server of this cluster", "certificate"],
+    );
+    // A password that the server does not know.
+    other = join.clone();
+    other["password"] = "wrong".into();
+    fs::write(&none, other.to_string()).unwrap();
+    contains(&Node::start(&none, 1).says(), &["does not take this node"]);
+    // What was there goes on.
+    contains(&session.cell("%px engine::rank() * 10"), &["0", "10", "20"]);
+
+    // Code for this very processor runs on nodes that are as good.
+    let feature = match std::env::consts::ARCH {
+        "aarch64" => "lse",
+        _ => "sse4.2",
+    };
+    let asks = format!("%px cfg!(target_feature = {feature:?})");
+    contains(&session.cell(&asks), &["false"]);
+    contains(
+        &session.cell("%opt --cpu native"),
+        &["for this host's processor"],
+    );
+    contains(&session.cell(&asks), &["true"]);
+    lacks(&session.cell("%opt --cpu generic"), &["processor"]);
+    contains(&session.cell(&asks), &["false"]);
+
+    // With the cluster all of it ends.
+    fs::write(&none, join.to_string()).unwrap();
+    contains(&session.cell("%pool stop"), &["stopped c0"]);
+    for node in nodes {
+        let ended = node.ended();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    assert!(!first.exists() && !second.exists());
+    contains(&Node::start(&none, 1).says(), &["cannot be reached"]);
+    contains(
+        &session.cell("%nodes --join-file"),
+        &["no cluster is in use"],
+    );
+}
+
+/// Another certificate for the same address.
+fn certificate(key: &Path) -> String {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
+        .args([
+            "-subj",
+            "/CN=other",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+        ])
+        .arg(key)
+        .output()
+        .expect("openssl, which openssh-server brings");
+    String::from_utf8(made.stdout).unwrap()
+}
+
+#[test]
+fn a_cluster_that_cannot_listen_says_why() {
+    let mut session = Session::start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let start = |listen: &str| format!("%pool start cluster --listen {listen}");
+    contains(
+        &session.cell(&start(&address.to_string())),
+        &["is taken", "--listen ADDRESS"],
+    );
+    contains(
+        &session.cell(&start("192.0.2.1")),
+        &["no address of this host"],
+    );
+    contains(
+        &session.cell(&start("no-such-host.invalid")),
+        &["is no host"],
+    );
+    contains(
+        &session.cell(&start("127.0.0.1:0")),
+        &["that is no address"],
+    );
+    contains(
+        &session.cell("%pool start --listen 127.0.0.1"),
+        &["`--listen` is for clusters"],
+    );
+    // Ctrl-C ends the wait, and the cluster with it.
+    session.enter(&start("127.0.0.1"));
+    let file = file(&mut session);
+    session.shows("waiting for a node", PATIENCE);
+    session.press_interrupt();
+    session.prompt(PATIENCE);
+    until(|| (!file.exists()).then_some(()), "the file is left");
+    lacks(&session.cell("%nodes"), &["127.0.0.1"]);
+
+    // Also when the session is killed.
+    session.enter(&start("127.0.0.1"));
+    let path = self::file(&mut session);
+    let node = Node::start(&path, 1);
+    contains(&session.prompt(PATIENCE), &["1 cluster engine"]);
+    session.signal(Signal::SIGKILL);
+    until(|| (!path.exists()).then_some(()), "the file is left");
+    // Its engine is gone at once or soon; the node as soon as it knows that nobody comes back.
+    drop(node);
+}
+
+/// A server that others have started, ended when this is dropped.
+struct Server(Child, u16);
+
+impl Server {
+    fn start(folder: &Path, rest: &str) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let file = folder.join(format!("{port}.conf"));
+        fs::write(&file, format!("listen: \"127.0.0.1:{port}\"\n{rest}")).unwrap();
+        let child = Command::new("sh")
+            .args(["-c", "PATH=$PATH:/usr/sbin exec nats-server -c \"$0\""])
+            .arg(file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let connects = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+        until(connects, "the server does not start");
+        Self(child, port)
+    }
+
+    fn url(&self, user: &str) -> String {
+        format!("nats://{user}127.0.0.1:{}", self.1)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_cluster_may_use_a_server_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = "authorization { users = [ { user: me, password: secret }, { user: little, password: secret, permissions: { publish: \"other.>\" } } ] }";
+    let server = Server::start(folder.path(), users);
+    let mut session = Session::start();
+    let start = |url: &str| format!("%pool start cluster --url {url}");
+    session.enter(&start(&server.url("me:secret@")));
+    let shown = session.shows("regatta node --join nats://", PATIENCE);
+    session.shows(&format!("{}/regatta-", server.1), PATIENCE);
+    lacks(&shown, &["secret"]);
+    let name = until(
+        || {
+            let shown = session.shown();
+            let word = shown
+                .split_whitespace()
+                .find(|word| word.contains("/regatta-"));
+            word.map(|word| word.rsplit_once('/').unwrap().1.to_owned())
+                .filter(|name| name.len() == "regatta-".len() + 32)
+        },
+        "the cluster's name",
+    );
+    let join = format!("{}/{name}", server.url("me:secret@"));
+    let node = Node::start(Path::new(&join), 2);
+    contains(&session.prompt(PATIENCE), &["2 cluster engines"]);
+    contains(&session.cell("%px engine::rank() * 10"), &["0", "10"]);
+    let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
+    contains(&session.cell(map), &["9900"]);
+    contains(&session.cell("%pool stop"), &["stopped c0"]);
+    assert!(node.ended().status.success());
+
+    contains(
+        &session.cell(&start(&server.url("me:wrong@"))),
+        &["does not let this user in"],
+    );
+    contains(
+        &session.cell(&start(&server.url(""))),
+        &["does not let this user in", "--creds"],
+    );
+    contains(
+        &session.cell(&start(&server.url("little:secret@"))),
+        &["does not allow this user to use", "*.to.>"],
+    );
+    contains(
+        &session.cell(&start("nats://127.0.0.1:1")),
+        &["cannot be reached"],
+    );
+    contains(
+        &session.cell(&start("http://127.0.0.1")),
+        &["is no URL of a NATS server"],
+    );
+    let none = format!("{} --creds /no/such.creds", start(&server.url("")));
+    contains(&session.cell(&none), &["/no/such.creds cannot be read"]);
+    let small = Server::start(folder.path(), "max_payload: 64KB");
+    contains(
+        &session.cell(&start(&small.url(""))),
+        &["messages of at most 65536 bytes", "max_payload"],
+    );
+}
