@@ -174,7 +174,7 @@ fn nodes_join_by_a_file() {
     fs::write(&none, other.to_string()).unwrap();
     contains(
         &Node::start(&none, 1).says(),
-        &["not the server of this cluster", "certificate"],
+        &["has not the certificate of this cluster"],
     );
     // A password that the server does not know.
     other = join.clone();

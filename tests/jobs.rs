@@ -368,3 +368,15 @@ fn px_in_the_background() {
     );
     assert_eq!(session.end(), 0);
 }
+
+#[test]
+fn results_of_finished_maps_outlive_engines() {
+    let mut session = Session::start();
+    session.cells(&["%pool start -n 2", "%map -a |x: u64| x * 3 over 0..10u64"]);
+    while !row(&mut session, 1)[2].contains("done") {
+        thread::sleep(Duration::from_millis(20));
+    }
+    contains(&session.cell("%pool resize 1"), &["1 process engine"]);
+    session.cell("let taken = %result");
+    contains(&session.cell("taken.iter().sum::<u64>()"), &["135"]);
+}

@@ -50,7 +50,11 @@ pub fn items_and_trips(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     let mut trips = Vec::new();
     for away in [0, 1] {
         progress(&format!("maps on two nodes, {away} ms away"));
-        hosts.are_away(away)?;
+        let far = if away > 0 {
+            hosts.far(2, away)?
+        } else {
+            Vec::new()
+        };
         let config = hosts.config().to_string_lossy().into_owned();
         let here = hosts.here();
         let bare = Bare::start(&hosts)?;
@@ -107,8 +111,8 @@ pub fn items_and_trips(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
         let most = Target::AtMost(3.0);
         rows.push(Row::against(measure, &ours_trips, peer, Ratio::Share, most));
         trips.push(median(&requests) * 1e6);
+        drop(far);
     }
-    hosts.are_away(0)?;
     rows.push(fib(programs, &hosts)?);
     let note = format!(
         "nodes: medians over {ROUNDS} alternating rounds of the cells `{ITEMS}` and `{TRIPS}` by their own clock, on 2 nodes \

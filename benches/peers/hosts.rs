@@ -1,6 +1,7 @@
 //! Four "machines" of this one, made of network namespaces by `examples/two_hosts.sh`, each with an sshd, and taken away
 //! again when this is dropped.
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -40,17 +41,28 @@ impl Hosts {
         format!("198.18.{}.1", self.net)
     }
 
-    /// How far away they are from now on, milliseconds each way.
-    pub fn are_away(&self, milliseconds: u32) -> Outcome<()> {
-        for host in 1..=COUNT {
-            let cable = format!("rg{}-{host}", self.net);
-            let delay = format!("{milliseconds}ms");
-            let verb = [
-                "qdisc", "replace", "dev", &cable, "root", "netem", "delay", &delay,
-            ];
-            output(Command::new("tc").args(verb), "")?;
-        }
-        Ok(())
+    /// Cables to the first hosts on which packets take so many milliseconds each way, until they are dropped.
+    pub fn far(&self, hosts: usize, milliseconds: u32) -> Outcome<Vec<Cable>> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cable.py");
+        let cable = |host: usize| -> Outcome<Cable> {
+            let [here, there] =
+                [7, 6].map(|less| format!("198.18.{}.{}", self.net, 8 * host - less));
+            let mut child = Command::new("python3")
+                .arg(&script)
+                .args([&format!("rg{}-{host}", self.net), &here, &there])
+                // Nothing is lost, repeated or late; as fast as it goes.
+                .args([&milliseconds.to_string(), "0", "0", "0", "1e12", "1"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .map_err(failed)?;
+            let mut plugged = [0];
+            if let Some(output) = &mut child.stdout {
+                output.read_exact(&mut plugged).map_err(failed)?;
+            }
+            Ok(Cable(child))
+        };
+        (1..=hosts).map(cable).collect()
     }
 
     /// A command on a host, over ssh.
@@ -87,6 +99,16 @@ impl Hosts {
             output(&mut self.on(host, &[], &["rm", &file]), "")?;
         }
         Ok(seconds)
+    }
+}
+
+/// See [`Hosts::far`].
+pub struct Cable(Child);
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 

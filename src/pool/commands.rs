@@ -175,10 +175,15 @@ impl State {
 
     pub(super) fn stop(&mut self, engines: Vec<EngineId>) {
         engines.iter().for_each(|engine| self.world_died(*engine));
-        let mut stopped: Vec<Engine> = engines
-            .iter()
-            .filter_map(|engine| self.engines.remove(engine))
-            .collect();
+        let (mut stopped, mut locals) = (Vec::new(), Vec::new());
+        for engine in &engines {
+            if let Some(process) = self.engines.remove(engine) {
+                if process.launch.pool.is_none() {
+                    locals.push(*engine);
+                }
+                stopped.push(process);
+            }
+        }
         for process in &stopped {
             process.link.dismiss(process.state == EngineState::Idle);
         }
@@ -193,7 +198,7 @@ impl State {
         self.world_without(&pools.collect::<Vec<_>>());
         for engine in engines {
             self.unwanted.remove(&engine);
-            self.drop_maps_of(engine);
+            self.drop_maps_of(engine, locals.contains(&engine));
             self.died_in_maps(engine, &DeathCause::Stopped, None, false);
         }
     }

@@ -96,7 +96,7 @@ impl State {
         at: Option<(JobId, u64)>,
         replaced: bool,
     ) {
-        self.drop_maps_of(engine);
+        self.drop_maps_of(engine, self.is_local(engine));
         self.emit(
             engine,
             PoolEvent::Died {
@@ -125,7 +125,7 @@ impl State {
         if let Some(process) = self.engines.get_mut(&engine).filter(|_| !replaced) {
             process.state = EngineState::Dead(cause.clone());
         }
-        self.drop_maps_of(engine);
+        self.drop_maps_of(engine, self.is_local(engine));
         self.emit(
             engine,
             PoolEvent::Died {

@@ -215,10 +215,9 @@ impl State {
         }
     }
 
-    /// The maps of a caller that is gone.
-    pub(super) fn drop_maps_of(&mut self, caller: EngineId) {
-        let of_caller = |process: &Engine| process.launch.pool.is_none();
-        if self.engines.get(&caller).is_none_or(of_caller) {
+    /// The maps of a caller that is gone. With the local engine go the results that user code had of finished ones.
+    pub(super) fn drop_maps_of(&mut self, caller: EngineId, is_local: bool) {
+        if is_local {
             for (record, _) in &mut self.finished {
                 record.held = false;
             }

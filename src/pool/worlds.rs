@@ -471,7 +471,8 @@ impl State {
         self.worlds.0.iter().filter_map(one).collect()
     }
 
-    fn is_local(&self, engine: EngineId) -> bool {
+    /// It belongs to no pool.
+    pub(super) fn is_local(&self, engine: EngineId) -> bool {
         let process = self.engines.get(&engine);
         process.is_some_and(|process| process.launch.pool.is_none())
     }

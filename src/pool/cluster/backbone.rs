@@ -220,10 +220,8 @@ fn look(join: &Join) -> Result<(), ServerFault> {
         }
         may(&client, &join.cluster, events, url).await
     };
-    let late = Err(unreached(&format!(
-        "no answer for {} s",
-        PATIENCE.as_secs()
-    )));
+    let late = io::Error::from(io::ErrorKind::TimedOut);
+    let late = Err(unreached(&late.to_string()));
     let limited = async { tokio::time::timeout(PATIENCE, looked).await };
     let looked = runtime.block_on(limited).unwrap_or(late);
     runtime.shutdown_timeout(Duration::ZERO);
@@ -255,7 +253,7 @@ async fn may(
                 event = events.recv() => match event {
                     Some(Event::ServerError(error)) => return Err(failed(&error)),
                     Some(_) => {}
-                    None => return Err(refused(&subject, "the connection has ended".to_owned())),
+                    None => return Err(failed(&io::Error::from(io::ErrorKind::ConnectionAborted))),
                 },
             }
         }

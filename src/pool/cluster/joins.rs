@@ -62,10 +62,7 @@ impl Drop for JoinFiles {
 pub enum FileError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error(
-        "others may read it (its mode is {0:o}), and whoever has read it can join the cluster: `chmod 600` it if nobody has, or have \
-         the session write another one with `%nodes --join-file`"
-    )]
+    #[error("others may read it (mode {0:o}), and join the cluster: `chmod 600` it")]
     Open(u32),
     #[error("it belongs to another user (number {0}), who could have it lead anywhere")]
     Foreign(u32),

@@ -51,7 +51,9 @@ impl Listen {
         let found = found.map_err(|error| unknown(error.to_string()))?;
         let found: Vec<SocketAddr> = found.collect();
         let first = found.iter().find(|it| it.is_ipv4()).or(found.first());
-        let at = *first.ok_or_else(|| unknown("it has no address".to_owned()))?;
+        let at = *first.ok_or_else(|| {
+            unknown(std::io::Error::from(ErrorKind::AddrNotAvailable).to_string())
+        })?;
         let refused = |error: std::io::Error| {
             let address = match self.port {
                 Some(_) => at.to_string(),

@@ -221,7 +221,7 @@ pub struct OpenWorld {
 
 /// What a node that was given up hears in place of a part of a message, with the epoch of who says so behind it: how far it
 /// has come with those does not matter.
-pub const GIVEN_UP: &[u8] = b"given up";
+pub const GIVEN_UP: &[u8] = b"given-up";
 
 /// From a node to the session.
 #[derive(Debug, Serialize, Deserialize)]

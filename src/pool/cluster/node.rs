@@ -62,9 +62,7 @@ pub enum NodeError {
     Unreachable(String, String),
     #[error("{0} does not take this node: the cluster has ended, or the file is another one's")]
     Unknown(String),
-    #[error(
-        "{0} is not the server of this cluster: its certificate is not the one that was given ({1})"
-    )]
+    #[error("{0} has not the certificate of this cluster's server ({1})")]
     Impostor(String, String),
     #[error("the session does not take this node: {0}")]
     Refused(NodeFault),

@@ -40,7 +40,7 @@ pub fn features() -> BTreeSet<String> {
 
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
-    expect(dead_code, reason = "of others it is not known")
+    expect(dead_code, reason = "unused-elsewhere")
 )]
 fn had(all: &[(&str, bool)]) -> BTreeSet<String> {
     let had = all.iter().filter(|(_, has)| *has);

@@ -83,7 +83,7 @@ impl Slurm {
         write: impl FnOnce(&std::path::Path) -> io::Result<()>,
     ) -> io::Result<Self> {
         let cache =
-            dirs::cache_dir().ok_or_else(|| io::Error::other("there is no cache folder"))?;
+            dirs::cache_dir().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "$HOME"))?;
         let folder = cache.join("regatta").join(format!("slurm-{}", secret()?));
         DirBuilder::new()
             .recursive(true)

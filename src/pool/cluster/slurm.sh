@@ -32,7 +32,7 @@ if [ -n "$SLURM_JOB_ID" ]; then
     pkill -TERM -P $! srun 2>/dev/null || kill $! 2>/dev/null
     wait
 else
-    job=$(sbatch --parsable --job-name=regatta --output="$folder/out" "$@" "$folder/job" "$folder" "$program") || exit
+    job=$(sbatch --parsable --job-name=regatta --output="$folder/out" "$@" "$folder/job" "$folder" "$program") || { rm -rf "$folder"; exit 1; }
     echo "job ${job%%;*}"
     cat >/dev/null
     scancel "${job%%;*}"

@@ -74,7 +74,7 @@ impl Users {
 
     /// As the server's configuration has it.
     pub fn authorization(&self) -> String {
-        let mut text = "authorization {\n  users = [\n".to_owned();
+        let mut text = "authorization {\n\tusers = [\n".to_owned();
         for user in std::iter::once(&self.session).chain(self.nodes.iter().map(|(_, user)| user)) {
             // Subjects and names are of letters, digits and what NATS gives a meaning; into memory it cannot fail.
             let _ = writeln!(
