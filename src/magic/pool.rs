@@ -32,7 +32,7 @@ pub struct Pools {
 #[derive(Subcommand)]
 enum Verb {
     /// starts a pool and uses it
-    Start(Start),
+    Start(Box<Start>),
     /// stops a pool
     Stop {
         /// which; the one in use without it
