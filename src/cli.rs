@@ -1,6 +1,7 @@
 //! The command line, and before it the roles in which this binary serves itself: evcxr's child (the relay),
 //! a tool of the toolchain's, rustc's wrapper, an engine, the session's compiler, its cleaner.
 
+mod attach;
 mod store;
 
 use std::fs::File;
@@ -19,6 +20,7 @@ use crate::compiler::{self, cleaner, process, relay, tools, wrapper};
 use crate::engine;
 use crate::notebook_run::{self, Mode, NotebookOutcome};
 use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
+use crate::pool::cluster::keep;
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
 use crate::servers::{self, mortal};
@@ -83,6 +85,8 @@ enum Command {
         #[arg(long, value_name = "N")]
         slots: Option<u32>,
     },
+    /// The clusters that have outlived their sessions: lists them; with a name, opens a session on one.
+    Attach(attach::Attach),
     /// The compilers that have outlived their sessions: the next session takes one over and starts at once.
     Warm {
         #[command(subcommand)]
@@ -163,6 +167,9 @@ pub fn main() -> ExitCode {
         let arguments: Vec<_> = arguments.collect();
         return ended(servers::main(Path::new(&of), Path::new(&program), &arguments).is_ok());
     }
+    if role == keep::holder::ROLE {
+        return ended(keep::holder::main().is_ok());
+    }
     if role == mortal::ROLE {
         let why = mortal::main(std::env::args_os().skip(2));
         // It is not there to say so itself.
@@ -183,6 +190,9 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     let cli = match cli.command {
+        Some(Command::Attach(attach)) if !attach.opens() => {
+            return ended(attach.without_session(sink(Format::Text).as_mut()));
+        }
         Some(Command::Warm { verb }) => return warm(verb),
         Some(Command::Store(call)) => return store::main(call),
         Some(Command::Engine { session }) => return joined(&session),
@@ -259,19 +269,27 @@ fn session(outlives: bool) -> Result<(Session, File), Box<dyn std::error::Error>
     ))
 }
 
-fn run(cli: Cli, mut session: Session, original: File) -> ExitCode {
+fn run(mut cli: Cli, mut session: Session, original: File) -> ExitCode {
+    if let Some(Command::Attach(attach)) = &mut cli.command {
+        if !attach.take(&mut session, sink(cli.format).as_mut()) {
+            return ExitCode::FAILURE;
+        }
+        cli.eval = attach.eval.take();
+    }
     if let Some(code) = cli.eval {
         let ok = {
             let mut sink = sink(cli.format);
             session.begin(sink.as_mut());
-            started_up(cli.init, &mut session, sink.as_mut())
-                && notebook_run::cell(&mut session, &code, sink.as_mut())
+            let ok = started_up(cli.init, &mut session, sink.as_mut())
+                && notebook_run::cell(&mut session, &code, sink.as_mut());
+            session.leave(sink.as_mut());
+            ok
         };
         drop(session);
         return ended(ok);
     }
     match cli.command {
-        None => {
+        None | Some(Command::Attach(_)) => {
             // Scripts mean the same for everybody, so they ask for it.
             let startup = cli.init || std::io::stdin().is_terminal() && !cli.no_init;
             repl::run(session, cli.vi, startup, &original)
@@ -364,11 +382,13 @@ fn cells(
     sink: &mut dyn Sink,
 ) -> NotebookOutcome {
     session.begin(sink);
-    if started_up(init, session, sink) {
+    let outcome = if started_up(init, session, sink) {
         notebook_run::notebook(session, text, mode, run.keep_going, sink)
     } else {
         NotebookOutcome::default()
-    }
+    };
+    session.leave(sink);
+    outcome
 }
 
 /// Runs the startup notebook, if it is wanted; whether nothing in it failed.

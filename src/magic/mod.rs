@@ -1,6 +1,7 @@
 //! Magics: one file each, and one line in [`ALL`]. A magic declares its options once, as a struct;
 //! parser, help, completion and the README's table follow from it. It returns data and prints nothing.
 
+pub mod attach;
 mod autopx;
 mod c;
 mod call;

@@ -12,13 +12,14 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command, Subcommand, ValueEnum};
 
 use super::document::kind_word;
-use super::values::{TargetsPart, targets};
-use super::{Call, Example, Magic};
+use super::values::{TargetsPart, targets, time};
+use super::{Call, Example, Magic, attach};
 use crate::cell::position;
 use crate::ids::PoolName;
 use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
 use crate::pool::cluster::Listen;
 use crate::pool::{EngineState, Starter, Work};
+use crate::render::units;
 use crate::session::{Code, Done, Failed, Pool, PoolRequest, Session, missing};
 
 /// starts, stops, lists, resizes, restarts pools of engines
@@ -31,7 +32,7 @@ pub struct Pools {
 #[derive(Subcommand)]
 enum Verb {
     /// starts a pool and uses it
-    Start(Start),
+    Start(Box<Start>),
     /// stops a pool
     Stop {
         /// which; the one in use without it
@@ -40,6 +41,14 @@ enum Verb {
         /// every pool
         #[arg(long)]
         all: bool,
+    },
+    /// takes a cluster that has outlived its session; without a name: lists those that there are
+    Attach {
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// also when another session has it, which loses it then
+        #[arg(long)]
+        steal: bool,
     },
     /// lists all engines
     List,
@@ -91,6 +100,9 @@ struct Start {
     /// how many nodes of a cluster have to come; all without it
     #[arg(long, value_name = "N")]
     need: Option<usize>,
+    /// lets a cluster go on when the session ends, for so long: `24h`; `regatta attach` comes back to it
+    #[arg(long, value_name = "TIME", value_parser = lease)]
+    keep: Option<Duration>,
     /// where other hosts reach the cluster, encrypted: `192.0.2.1`, `0.0.0.0:4222`; nodes may be started there by hand
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = cluster::listen)]
     listen: Option<Listen>,
@@ -181,6 +193,11 @@ impl Magic for Pools {
     fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let said = match self.verb {
             None | Some(Verb::List) => return list(session, sink),
+            Some(Verb::Attach { name: None, .. }) => return attach::list(sink),
+            Some(Verb::Attach {
+                name: Some(name),
+                steal,
+            }) => attach::take(&name, steal, session, sink)?,
             Some(Verb::Start(start)) => start.run(call, session, sink)?,
             Some(Verb::Stop { pool, all }) => stop(pool.as_ref(), all, session, sink)?,
             Some(Verb::Use { pool }) => {
@@ -211,13 +228,19 @@ impl Start {
             Started::Processes | Started::Mpi | Started::Cluster => PoolKind::Processes,
         };
         let since = Instant::now();
-        let mut size = self.size;
+        let (mut size, mut name) = (self.size, self.name.clone());
         let starter = match (self.kind, &self.launcher) {
             (Started::Mpi, launcher) => {
                 Starter::Mpi(session.prepare_mpi(launcher.as_deref(), sink)?)
             }
             (Started::Cluster, _) => {
-                let (cluster, slots, gone) = session.open_cluster(self.cluster()?, sink)?;
+                let mut request = self.cluster()?;
+                if let Some(lease) = self.keep {
+                    let kept = name.map_or_else(|| session.kept_name(), Ok)?;
+                    name = Some(kept.clone());
+                    request.keep = Some((kept, lease));
+                }
+                let (cluster, slots, gone) = session.open_cluster(request, sink)?;
                 if !gone.is_empty() {
                     sink.send(Event::Text(missing(&gone)));
                 }
@@ -232,6 +255,11 @@ impl Start {
                 ))
                 .into());
             }
+            (_, None) if self.keep.is_some() => {
+                return Err(Report::usage("`--keep` is for clusters")
+                    .hint("the engines of other pools end with their session")
+                    .into());
+            }
             (_, None) => Starter::Session,
         };
         let init = self.init.map(|code| {
@@ -241,7 +269,7 @@ impl Start {
         let request = PoolRequest {
             kind,
             size,
-            name: self.name,
+            name,
             init,
             items: self.items,
             starter,
@@ -309,7 +337,11 @@ fn items_per_process(text: &str) -> Result<NonZeroU64, Report> {
     })
 }
 
-fn described(pool: &Pool) -> String {
+fn lease(text: &str) -> Result<Duration, Report> {
+    time("--keep", text)
+}
+
+pub(super) fn described(pool: &Pool) -> String {
     let engines = if pool.size == 1 { "engine" } else { "engines" };
     let items = match pool.items.map(NonZeroU64::get) {
         None => String::new(),
@@ -318,7 +350,13 @@ fn described(pool: &Pool) -> String {
     };
     let (kind, by) = match &pool.starter {
         Starter::Mpi(start) => ("MPI", format!(", {}", start.launcher)),
-        Starter::Cluster(of) => ("cluster", format!(" on {}", cluster::hosts(of))),
+        Starter::Cluster(of) => {
+            let kept = of.kept().map(|(_, lease)| {
+                format!(", kept for {} without a session", units::duration(lease))
+            });
+            let by = format!(" on {}{}", cluster::hosts(of), kept.unwrap_or_default());
+            ("cluster", by)
+        }
         Starter::Session => (kind_word(pool.kind), String::new()),
     };
     format!(

@@ -72,8 +72,41 @@ pub enum NodeFault {
     Removed,
     /// None is left.
     NoneLeft,
+    /// Another session, of this process, has taken the cluster.
+    TakenOver { pid: u32 },
+    /// What has kept the cluster has ended.
+    NoHolder,
     /// None for messages.
     NoMemory,
+}
+
+/// Why a cluster that outlives its session cannot be started, taken or ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeepFault {
+    /// There is no `nats-server`.
+    NoServer,
+    /// The user has no home.
+    NoHome,
+    /// The folder for it is open to others.
+    Open(String),
+    /// There is no folder for it; the system's words.
+    NoFolder(String),
+    /// There is none of this name.
+    Unknown { name: String, others: Vec<String> },
+    /// There is one of this name already.
+    Exists(String),
+    /// A session, of this process, has it.
+    Has { name: String, pid: u32 },
+    /// It is kept by another version of regatta.
+    Version { name: String, says: u32, ours: u32 },
+    /// It was started on another host.
+    Elsewhere { name: String, host: String },
+    /// The process that keeps it does not answer.
+    Silent { name: String, pid: u32 },
+    /// None of its nodes answers.
+    NoNode { name: String },
+    /// Something else; the system's words.
+    Failed(String),
 }
 
 /// How what Slurm was asked to start stands.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{DeathCause, Deaths, EngineOutcome};
+use super::{DeathCause, Deaths, EngineOutcome, ErrorKind, KeepFault, Report};
 use crate::ids::{CellId, PoolName, Rank};
 
 /// What happened.
@@ -216,6 +216,8 @@ pub enum PoolCause {
         seconds: u64,
     },
     Mpi(MpiCause),
+    /// A cluster that outlives its session.
+    Keep(KeepFault),
 }
 
 /// Why something is not done with engines that `mpiexec` starts.
@@ -445,6 +447,18 @@ macro_rules! causes {
     )*};
 }
 causes!(Code: CodeCause Map: MapCause Pool: PoolCause Session: SessionCause);
+
+impl From<KeepFault> for Cause {
+    fn from(fault: KeepFault) -> Self {
+        Self::Pool(PoolCause::Keep(fault))
+    }
+}
+
+impl From<KeepFault> for Report {
+    fn from(fault: KeepFault) -> Self {
+        Self::new(ErrorKind::System, fault)
+    }
+}
 
 impl From<MpiCause> for Cause {
     fn from(cause: MpiCause) -> Self {

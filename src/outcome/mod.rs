@@ -19,8 +19,8 @@ pub use comm::{
     LaneSpan, PxLane, PxTimeline, RankState, Unreceived,
 };
 pub use engines::{
-    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, MpiFault, NodeFault,
-    ServerFault, SlurmState,
+    Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, KeepFault, MpiFault,
+    NodeFault, ServerFault, SlurmState,
 };
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, MpiCause,

@@ -59,6 +59,13 @@ pub enum Notice {
     CompilerDied {
         how: String,
     },
+    /// A cluster that outlives this session, with so many jobs. `now`: since 1970.
+    GoesOn {
+        name: String,
+        now: std::time::Duration,
+        lease: std::time::Duration,
+        jobs: usize,
+    },
     /// What cannot be told to the compiler that stands in for another.
     CompilerLacks {
         names: Vec<String>,

@@ -67,6 +67,10 @@ impl fmt::Display for NodeFault {
             Self::NoServer => f.write_str("the server does not answer"),
             Self::Removed => f.write_str("it was removed"),
             Self::NoneLeft => f.write_str("no node of the cluster is left"),
+            Self::TakenOver { pid } => {
+                write!(f, "another session (process {pid}) has the cluster now")
+            }
+            Self::NoHolder => f.write_str("the process that kept the cluster has ended"),
             Self::NoMemory => f.write_str("the host has no memory for messages"),
         }
     }

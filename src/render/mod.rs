@@ -18,6 +18,7 @@ mod faults;
 mod grid;
 mod items;
 mod json;
+pub mod kept;
 mod live;
 mod map;
 mod markdown;

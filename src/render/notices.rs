@@ -94,6 +94,12 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::MemoOff { why } => {
             format!("results are kept in memory alone, not on disk for later sessions: {why}")
         }
+        Notice::GoesOn {
+            name,
+            now,
+            lease,
+            jobs,
+        } => super::kept::goes_on(name, *now, *lease, *jobs),
         Notice::Said { text } => text.clone(),
     }
 }

@@ -121,11 +121,13 @@ impl Prompting {
         }
         left?;
         if self.session.interrupt().is_ended() {
+            self.session.leave(&mut self.screen);
             return Ok(ExitCode::from(TERMINATED));
         }
         if !self.style.live && !self.session.quitting {
             self.ok &= self.session.finish_jobs(&mut self.screen);
         }
+        self.session.leave(&mut self.screen);
         // Piped input is a script: it succeeds when all its cells do, and their output has arrived.
         Ok(
             match (self.ok && !self.screen.broken()) || self.style.live {

@@ -6,10 +6,15 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use super::crew::{Awaited, Crew};
-use super::{Failed, Pool, Session, explain};
+use super::{Failed, Pool, PoolRequest, Session, explain};
 use crate::compiler::Setting;
 use crate::ids::{EngineId, Rank};
-use crate::outcome::{Doing, ErrorKind, Event, NodeFault, Report, ServerFault, Sink, SlurmState};
+use crate::outcome::{
+    About, Doing, ErrorKind, Event, KeepFault, NodeFault, Notice, PoolCause, PoolKind, Report,
+    ServerFault, Sink, SlurmState,
+};
+use crate::pool::Starter;
+use crate::pool::cluster::keep::{self, Shelf};
 use crate::pool::cluster::{
     Asked, Cluster, NodeId, NodeState, NodeStatus, Way, Which, slurm_address,
 };
@@ -25,38 +30,129 @@ pub struct ClusterRequest {
     pub server: Which,
     /// What Slurm is asked to start.
     pub slurm: Option<Asked>,
+    /// How long it goes on without a session, and under which name; `None` when it ends with this one.
+    pub keep: Option<(String, Duration)>,
 }
 
+/// A cluster with what there is of it: how many engines its nodes may run, and the nodes that did not come.
+pub type Opened = (Arc<Cluster>, u32, Vec<NodeStatus>);
+
 impl Session {
+    /// A name for a cluster that is to be kept: neither a pool nor another such cluster has it.
+    pub fn kept_name(&self) -> Result<String, Report> {
+        let kept = Shelf::find()?.all();
+        let is_free = |name: &String| {
+            let (mut kept, mut pools) = (kept.iter(), self.pools().iter());
+            !kept.any(|record| record.name == *name) && !pools.any(|pool| pool.name.0 == *name)
+        };
+        let name = (0..).map(|n| format!("c{n}")).find(is_free);
+        Ok(name.unwrap_or_default())
+    }
+
+    /// Takes a cluster that has outlived its session: a pool with its name, of fresh engines. `steal`: also when another
+    /// session has it.
+    pub fn attach_cluster(
+        &mut self,
+        name: &str,
+        steal: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<(Pool, Vec<NodeStatus>), Failed> {
+        if self.pools().iter().any(|pool| pool.name.0 == name) {
+            return Err(Report::usage(PoolCause::Taken(name.to_owned())).into());
+        }
+        let (waker, wanted) = (self.waker(), name.to_owned());
+        let cluster = self.opened(move || Cluster::attach(&wanted, steal, waker), sink)?;
+        let cluster = Arc::new(cluster?);
+        let native = self.settings().contains(&Setting::NativeCpu(true));
+        cluster.are_for_this_processor(native).map_err(unfit)?;
+        self.reach(&cluster, sink)?;
+        let (_, size, gone) = counted(&cluster);
+        if size == 0 {
+            let name = name.to_owned();
+            return Err(KeepFault::NoNode { name }.into());
+        }
+        let request = PoolRequest {
+            kind: PoolKind::Processes,
+            size: Some(size.into()),
+            name: Some(name.to_owned()),
+            init: None,
+            items: None,
+            starter: Starter::Cluster(cluster),
+        };
+        let (pool, _) = self.start_pool(request, sink)?;
+        Ok((pool, gone))
+    }
+
+    /// Tells of the clusters that go on when this session ends, and lets go of them.
+    pub fn leave(&mut self, sink: &mut dyn Sink) {
+        for pool in self.pools() {
+            let Some(cluster) = pool.starter.cluster() else {
+                continue;
+            };
+            if let Some((name, lease)) = cluster.kept() {
+                let notice = Notice::GoesOn {
+                    name: name.to_owned(),
+                    now: keep::now(),
+                    lease,
+                    jobs: 0,
+                };
+                sink.send(Event::Notice(About::default(), notice));
+                cluster.leave();
+            }
+        }
+    }
+
+    /// What `open` gives, which may take its time.
+    fn opened<T: Send + 'static>(
+        &mut self,
+        open: impl FnOnce() -> T + Send + 'static,
+        sink: &mut dyn Sink,
+    ) -> Result<T, Failed> {
+        let waker = self.waker();
+        let (opened, answer) = channel();
+        std::thread::spawn(move || {
+            // Who has gone takes no answer.
+            let _ = opened.send(open());
+            waker.wake();
+        });
+        self.until(Opening(answer), sink)
+    }
+
+    /// Waits for the nodes of a cluster that have been started.
+    fn reach(&mut self, cluster: &Arc<Cluster>, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let reaching = Reaching {
+            cluster: cluster.clone(),
+            need: Some(0),
+            said: SlurmState::Asked,
+        };
+        self.until(reaching, sink)
+    }
+
     /// Starts a server and reaches the nodes; how many engines they may run, and which nodes did not come.
     pub fn open_cluster(
         &mut self,
         request: ClusterRequest,
         sink: &mut dyn Sink,
-    ) -> Result<(Arc<Cluster>, u32, Vec<NodeStatus>), Failed> {
+    ) -> Result<Opened, Failed> {
         let path = self.environment_variable("PATH");
-        let waker = self.waker();
-        let (opened, answer) = channel();
-        std::thread::spawn({
-            let (waker, mut server) = (waker.clone(), request.server.clone());
-            let (path, of_slurm) = (path.clone(), request.slurm.is_some());
-            move || {
-                // Who has gone takes no answer.
-                let path = path.as_deref();
-                if of_slurm && server == Which::Own {
-                    match slurm_address(path) {
-                        Some(listen) => server = Which::Listens(listen),
-                        None => {
-                            let _ = opened.send(Err(ServerFault::NoAddress));
-                            return waker.wake();
-                        }
+        let (waker, on_path) = (self.waker(), path.clone());
+        let cluster = match request.keep {
+            None => {
+                let (mut server, of_slurm) = (request.server, request.slurm.is_some());
+                let open = move || {
+                    if of_slurm && server == Which::Own {
+                        let listen = slurm_address(on_path.as_deref());
+                        server = Which::Listens(listen.ok_or(ServerFault::NoAddress)?);
                     }
-                }
-                let _ = opened.send(Cluster::open(path, &server, waker.clone()));
-                waker.wake();
+                    Cluster::open(on_path.as_deref(), &server, waker)
+                };
+                self.opened(open, sink)?.map_err(no_server)?
             }
-        });
-        let cluster = self.until(Opening(answer), sink)?.map_err(no_server)?;
+            Some((name, lease)) => {
+                let open = move || Cluster::keep(on_path.as_deref(), &name, lease, waker);
+                self.opened(open, sink)??
+            }
+        };
         for (host, way, slots) in &request.nodes {
             cluster.add(host, way, *slots);
         }
@@ -84,13 +180,10 @@ impl Session {
                 .map_err(|error| no_file(&error))?;
         }
         self.until(reaching, sink)?;
-        let (up, gone): (Vec<NodeStatus>, Vec<NodeStatus>) =
-            { cluster.nodes().into_iter() }.partition(|node| node.state == NodeState::Up);
-        if up.len() < need {
-            return Err(too_few(&gone, up.len(), need).into());
+        let (up, size, gone) = counted(&cluster);
+        if up < need {
+            return Err(too_few(&gone, up, need).into());
         }
-        let slots = |node: &NodeStatus| node.about.as_ref().map_or(0, |about| about.slots);
-        let size = up.iter().map(slots).sum();
         Ok((cluster, size, gone))
     }
 }
@@ -101,10 +194,8 @@ impl Session {
     pub fn choose_cpu(&mut self, native: bool) -> Result<(), Failed> {
         let clusters = { self.pools().iter() }.filter_map(|pool| pool.starter.cluster());
         for cluster in clusters {
-            cluster.are_for_this_processor(native).map_err(|unfit| {
-                let line = |(host, why): &(String, NodeFault)| format!("node {host}: {why}");
-                let lines: Vec<String> = unfit.iter().map(line).collect();
-                Report::new(ErrorKind::System, lines.join("\n"))
+            cluster.are_for_this_processor(native).map_err(|nodes| {
+                unfit(nodes)
                     .hint("`%pool remove HOST` takes a node out; cells are compiled as before")
             })?;
         }
@@ -115,6 +206,11 @@ impl Session {
     /// Writes what nodes need to join the cluster in use by themselves; where.
     pub fn join_file(&self, path: Option<&Path>) -> Result<PathBuf, Failed> {
         let cluster = self.cluster_in_use()?;
+        if let Some((name, _)) = cluster.kept() {
+            let what = format!("no node joins {name} by itself: it outlives its session");
+            let hint = "`%pool add HOST:N` starts a node of it";
+            return Err(Report::usage(what).hint(hint).into());
+        }
         cluster.join_file(path).map_err(|error| no_file(&error))
     }
 
@@ -131,12 +227,7 @@ impl Session {
         let new: Vec<NodeId> = { nodes.iter() }
             .map(|(host, way, slots)| cluster.add(host, way, *slots))
             .collect();
-        let reaching = Reaching {
-            cluster: cluster.clone(),
-            need: Some(0),
-            said: SlurmState::Asked,
-        };
-        let reached = self.until(reaching, sink);
+        let reached = self.reach(&cluster, sink);
         let all = cluster.nodes();
         let is_up = |node: &&NodeId| {
             let status = all.get(node.0);
@@ -228,6 +319,21 @@ impl Session {
     }
 }
 
+/// How many nodes there are, how many engines they may run, and the nodes that did not come.
+fn counted(cluster: &Cluster) -> (usize, u32, Vec<NodeStatus>) {
+    let (up, gone): (Vec<NodeStatus>, Vec<NodeStatus>) =
+        { cluster.nodes().into_iter() }.partition(|node| node.state == NodeState::Up);
+    let slots = |node: &NodeStatus| node.about.as_ref().map_or(0, |about| about.slots);
+    (up.len(), up.iter().map(slots).sum(), gone)
+}
+
+/// Nodes that could not run what is compiled for this host's processor.
+fn unfit(nodes: Vec<(String, NodeFault)>) -> Report {
+    let line = |(host, why): (String, NodeFault)| format!("node {host}: {why}");
+    let lines: Vec<String> = nodes.into_iter().map(line).collect();
+    Report::new(ErrorKind::System, lines.join("\n"))
+}
+
 fn no_server(fault: ServerFault) -> Failed {
     let report = Report::new(ErrorKind::System, fault.to_string());
     match fault.hint() {
@@ -272,10 +378,10 @@ fn too_few(gone: &[NodeStatus], up: usize, need: usize) -> Report {
     }
 }
 
-struct Opening(Receiver<Result<Cluster, ServerFault>>);
+struct Opening<T>(Receiver<T>);
 
-impl Awaited for Opening {
-    type Outcome = Result<Cluster, ServerFault>;
+impl<T> Awaited for Opening<T> {
+    type Outcome = T;
 
     fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
         Ok(match self.0.try_recv() {

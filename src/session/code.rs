@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cell::{Keeping, position};
 use crate::ids::{PoolName, Rank};
-use crate::outcome::{ErrorKind, Event, Report, Sink};
+use crate::outcome::{ErrorKind, Event, KeepFault, Report, Sink};
 
 /// Rust code with the places in the cell that its lines come from.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +119,12 @@ impl Failed {
         for report in self.0 {
             sink.send(Event::Error(report));
         }
+    }
+}
+
+impl From<KeepFault> for Failed {
+    fn from(fault: KeepFault) -> Self {
+        Report::from(fault).into()
     }
 }
 

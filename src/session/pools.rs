@@ -48,10 +48,13 @@ impl Session {
             }
             return Err(failed);
         }
+        if let Some(cluster) = pool.starter.cluster() {
+            cluster.keep_on();
+        }
         Ok((pool, since.elapsed()))
     }
 
-    /// Stops pools; all of them when `name` is `None` and `all` is set.
+    /// Stops pools; clusters that would outlive the session end too; all of them when `name` is `None` and `all` is set.
     pub fn stop_pool(
         &mut self,
         name: Option<&str>,
@@ -61,6 +64,9 @@ impl Session {
         let stopped = self.crew.close(name, all)?;
         for pool in &stopped {
             self.px_settings.of_pools.remove(&pool.name);
+            if let Some(cluster) = pool.starter.cluster() {
+                cluster.end()?;
+            }
         }
         // A pool of the same name may be started next.
         self.advance_px(sink);

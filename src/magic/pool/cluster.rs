@@ -92,6 +92,7 @@ impl Start {
                 self.engines_per_node()?,
             ));
         }
+        self.can_be_kept(&nodes)?;
         let server = match (&self.listen, &self.url) {
             (Some(listen), _) => Which::Listens(listen.clone()),
             (None, Some(url)) => Which::Given {
@@ -111,7 +112,30 @@ impl Start {
             slurm: slurm.map(Asked::parse),
             nodes,
             server,
+            keep: None,
         })
+    }
+
+    /// What outlives the session is a server of its own on the loopback interface, and connections that it has made itself.
+    fn can_be_kept(&self, nodes: &[(String, Way, Option<u32>)]) -> Result<(), Report> {
+        if self.keep.is_none() {
+            return Ok(());
+        }
+        let hint = "`--keep` is for hosts that are reached with `--ssh` or `--launcher`";
+        let others = [
+            ("--listen", self.listen.is_some()),
+            ("--url", self.url.is_some()),
+            ("--slurm", self.slurm.is_some()),
+        ];
+        if let Some((option, _)) = others.into_iter().find(|(_, given)| *given) {
+            let what =
+                format!("a cluster with `{option}` ends with its session: `--keep` is not for it");
+            return Err(Report::usage(what).hint(hint));
+        }
+        match nodes {
+            [] => Err(Report::usage("a cluster that is kept needs hosts").hint(hint)),
+            _ => Ok(()),
+        }
     }
 
     fn engines_per_node(&self) -> Result<Option<u32>, Report> {

@@ -91,9 +91,7 @@ impl Backbone {
     /// Where a way back from a host leads that is reached by ssh; `None`: hosts reach the server by themselves.
     pub fn tunnel(&self) -> Option<String> {
         let server = &self.session().server;
-        let address = server
-            .split_once("://")
-            .map_or(server.as_str(), |(_, it)| it);
+        let address = self.session().address();
         let is_near = || {
             let url = server.parse::<ServerAddr>();
             let host = url.map(|url| url.host().trim_matches(['[', ']']).to_owned());
@@ -178,6 +176,8 @@ pub fn given(url: &str, credentials: Option<&std::path::Path>) -> Result<Join, S
         file: None,
         host: None,
         slots: None,
+        epoch: 0,
+        keeps: None,
     })
 }
 

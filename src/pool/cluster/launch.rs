@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::message::Join;
 use super::server;
 use crate::outcome::NodeFault;
@@ -19,7 +21,7 @@ const LONGEST: u64 = 4096;
 const WORDS: usize = 3;
 
 /// How a host is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
     /// `user@host`, with what stands before it on ssh's command line.
     Ssh { to: String, options: Vec<String> },

@@ -37,6 +37,20 @@ pub struct Join {
     pub host: Option<String>,
     /// Engines that it may run; as many as it has cores without it.
     pub slots: Option<u32>,
+    /// Which of the sessions that the cluster has had one after the other.
+    #[serde(default)]
+    pub epoch: u64,
+    /// How long the cluster goes on without a session, seconds, when it outlives its own.
+    #[serde(default)]
+    pub keeps: Option<u64>,
+}
+
+impl Join {
+    /// Of the server.
+    pub fn address(&self) -> &str {
+        let server = self.server.as_str();
+        server.split_once("://").map_or(server, |(_, it)| it)
+    }
 }
 
 /// What a node is.
@@ -167,6 +181,8 @@ pub enum ToNode {
     },
     /// Its work is over.
     Bye,
+    /// The session goes, and another may come.
+    Leave,
 }
 
 /// A connection that an engine has opened, as its node numbers them.
@@ -203,7 +219,8 @@ pub struct OpenWorld {
     pub words: HubWords,
 }
 
-/// What a node that was given up hears in place of a part of a message: how far it has come with those does not matter.
+/// What a node that was given up hears in place of a part of a message, with the epoch of who says so behind it: how far it
+/// has come with those does not matter.
 pub const GIVEN_UP: &[u8] = b"given-up";
 
 /// From a node to the session.
@@ -269,6 +286,8 @@ pub enum FromNode {
 /// From the session to all nodes, some times a second: it lives.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Beat {
+    /// The session's.
+    pub epoch: u64,
     /// On its own clock, nanoseconds.
     pub sent: u64,
 }
@@ -276,6 +295,8 @@ pub struct Beat {
 /// A node's answer to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pulse {
+    /// The beat's.
+    pub epoch: u64,
     /// The beat's.
     pub sent: u64,
     /// The node's own clock, time since 1970.

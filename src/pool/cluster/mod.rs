@@ -7,7 +7,9 @@ mod backbone;
 mod carry;
 mod certificate;
 mod credit;
+mod home;
 mod joins;
+pub mod keep;
 mod launch;
 mod libraries;
 mod line;
@@ -31,9 +33,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -50,17 +52,15 @@ use crate::outcome::{DeathCause, NodeFault, ServerFault, SlurmState, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
 use backbone::Backbone;
 pub use backbone::Which;
-use joins::JoinFiles;
-use launch::Reached;
+use home::{Home, Own};
 pub use launch::Way;
 pub use listen::Listen;
-use message::ToNode;
+use message::{Join, ToNode};
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
 use seat::Seat;
 use session::Command;
-use slurm::Slurm;
 pub use slurm::{Asked, address as slurm_address};
 
 /// How long the server may take to answer.
@@ -69,17 +69,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a node may take to come, the time for the program to get there not counted.
 const COMING: Duration = Duration::from_secs(30);
 
-/// A cluster: its server, and the nodes that there are. All of it ends when this is dropped.
+/// A cluster: its server, and the nodes that there are. All of it ends when this is dropped, but for what is kept.
 pub struct Cluster {
     nodes: Arc<Nodes>,
     commands: UnboundedSender<Command>,
-    reached: Mutex<Vec<(NodeId, Reached)>>,
     thread: Option<JoinHandle<()>>,
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
-    slurm: Mutex<Option<Slurm>>,
-    files: JoinFiles,
-    server: Backbone,
+    home: Home,
 }
 
 impl fmt::Debug for Cluster {
@@ -92,71 +89,31 @@ impl Cluster {
     /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
     pub fn open(path: Option<&str>, which: &Which, waker: Waker) -> Result<Self, ServerFault> {
         let mut server = Backbone::open(path, which)?;
-        let nodes = Arc::new(Nodes::new(waker));
-        let (commands, received) = unbounded_channel();
-        let (told, connected) = channel();
-        let thread = std::thread::Builder::new()
-            .name("cluster".to_owned())
-            .spawn({
-                let (join, nodes) = (server.session().clone(), nodes.clone());
-                move || {
-                    session::serve(&join, &nodes, received, |result| {
-                        // Who has given up takes no answer.
-                        let _ = told.send(result);
-                    });
-                }
-            })
-            .map_err(|error| server::not_started(&error))?;
-        let failed = |why: String| server::not_started(&why);
-        let answer = loop {
-            match connected.recv_timeout(Duration::from_millis(50)) {
-                Ok(answer) => break answer,
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    if let Some(said) = server.has_ended() {
-                        return Err(failed(said));
-                    }
-                }
-                Err(error) => return Err(failed(error.to_string())),
-            }
-        };
-        answer.map_err(failed)?;
+        let session = server.session().clone();
+        let (nodes, commands, thread) = connect(&session, waker, || server.has_ended())
+            .map_err(|why| server::not_started(&why))?;
         Ok(Self {
             nodes,
             commands,
-            reached: Mutex::default(),
             thread: Some(thread),
             launched: AtomicU32::new(0),
-            slurm: Mutex::default(),
-            files: JoinFiles::default(),
-            server,
+            home: Home::Own(Box::new(Own::with(server))),
         })
     }
 
     /// Has Slurm start nodes, by its programs on this `PATH`.
     pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
-        let write = |file: &Path| self.join_file(Some(file)).map(drop);
-        let slurm = Slurm::start(asked, path, write)?;
-        *self.slurm() = Some(slurm);
-        Ok(())
+        self.home.own()?.submit(asked, path)
     }
 
     /// How what Slurm was asked for stands, and how many nodes it will be, when that is known.
     pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
-        let mut slurm = self.slurm();
-        let slurm = slurm.as_mut()?;
-        Some((slurm.look(), slurm.nodes))
-    }
-
-    fn slurm(&self) -> std::sync::MutexGuard<'_, Option<Slurm>> {
-        self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
+        self.home.own().ok()?.submitted()
     }
 
     /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
     pub fn way_in(&self) -> io::Result<String> {
-        match self.server.url() {
-            Some(url) => Ok(url),
-            None => Ok(self.join_file(None)?.display().to_string()),
-        }
+        self.home.own()?.way_in()
     }
 
     /// Whether cells are compiled for this host's processor from now on; an error names the nodes that could not run them.
@@ -166,7 +123,7 @@ impl Cluster {
 
     /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
     pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.files.write(&self.server, path)
+        self.home.own()?.join_file(path)
     }
 
     /// Tells nodes that the hub has written into the pool's world.
@@ -176,34 +133,10 @@ impl Cluster {
 
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
-        let number = self.nodes.expect(host);
-        let node = NodeId(number as usize);
-        let mut join = match self.server.admit(number) {
-            Ok(join) => join,
-            Err(error) => {
-                self.nodes.gone(node, NodeFault::Says(error.to_string()));
-                return node;
-            }
-        };
-        join.slots = slots;
-        if matches!(way, Way::Ssh { .. }) {
-            join.host = Some(host.to_owned());
+        match &self.home {
+            Home::Own(own) => own.add(&self.nodes, &self.commands, host, way, slots),
+            Home::Kept(kept) => kept.add(&self.nodes, host, way, slots),
         }
-        let (nodes, commands) = (self.nodes.clone(), self.commands.clone());
-        let tried = move |is_waited_for| nodes.waited_for(node, is_waited_for);
-        let ended = move |why| {
-            // Of a cluster that has ended too.
-            let _ = commands.send(Command::Gone(node, why));
-        };
-        match launch::start(way, join, self.server.tunnel(), tried, ended) {
-            Ok(reached) => self.reached().push((node, reached)),
-            Err(error) => drop(self.nodes.gone(node, NodeFault::Says(error.to_string()))),
-        }
-        node
-    }
-
-    fn reached(&self) -> std::sync::MutexGuard<'_, Vec<(NodeId, Reached)>> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// By their numbers.
@@ -216,9 +149,8 @@ impl Cluster {
         for node in self.nodes.late(COMING) {
             let seconds = COMING.as_secs();
             self.nodes.gone(node, NodeFault::Silent { seconds });
-            // Should it come after all, it is none. A server that cannot be told is none for anybody.
-            let _ = self.server.dismiss(node.0 as u32);
-            self.reached().retain(|(of, _)| *of != node);
+            // Should it come after all, it is none.
+            self.home.drop_node(&self.nodes, node);
         }
     }
 
@@ -261,9 +193,7 @@ impl Cluster {
     /// A node that has no engines any more goes.
     pub fn remove(&self, node: NodeId) {
         self.tell(Command::Gone(node, NodeFault::Removed));
-        // A server that cannot be told is none for anybody.
-        let _ = self.server.dismiss(node.0 as u32);
-        self.reached().retain(|(of, _)| *of != node);
+        self.home.drop_node(&self.nodes, node);
     }
 
     /// Engines have other ranks now, or none.
@@ -288,7 +218,7 @@ impl Cluster {
         environment: &Environment,
     ) -> io::Result<Box<dyn Link>> {
         let node = self.nodes.place(launch.rank);
-        let node = node.ok_or_else(|| io::Error::other(NodeFault::NoneLeft.to_string()))?;
+        let node = node.ok_or_else(|| io::Error::other(self.nodes.why_none().to_string()))?;
         let (ours, theirs) = UnixStream::pair()?;
         let (stdout, out) = io::pipe()?;
         let (stderr, err) = io::pipe()?;
@@ -322,11 +252,57 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.tell(Command::Quit);
+        match &self.home {
+            Home::Kept(kept) => {
+                self.tell(Command::Leave);
+                if !kept.is_kept() {
+                    // It ends with its lease at the latest.
+                    let _ = self.end();
+                }
+            }
+            Home::Own(_) => self.tell(Command::Quit),
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
+}
+
+type Connected = (Arc<Nodes>, UnboundedSender<Command>, JoinHandle<()>);
+
+/// Connects to a server on a thread of its own. `has_ended`: the server's last words, should it not run any more.
+fn connect(
+    join: &Join,
+    waker: Waker,
+    mut has_ended: impl FnMut() -> Option<String>,
+) -> Result<Connected, String> {
+    let nodes = Arc::new(Nodes::new(waker));
+    let (commands, received) = unbounded_channel();
+    let (told, connected) = channel();
+    let thread = std::thread::Builder::new()
+        .name("cluster".to_owned())
+        .spawn({
+            let (join, nodes) = (join.clone(), nodes.clone());
+            move || {
+                session::serve(&join, &nodes, received, |result| {
+                    // Who has given up takes no answer.
+                    let _ = told.send(result);
+                });
+            }
+        });
+    let thread = thread.map_err(|error| error.to_string())?;
+    let answer = loop {
+        match connected.recv_timeout(Duration::from_millis(50)) {
+            Ok(answer) => break answer,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(said) = has_ended() {
+                    return Err(said);
+                }
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    };
+    answer.map(|()| (nodes, commands, thread))
 }
 
 /// See [`Cluster::world_bell`].

@@ -1,5 +1,6 @@
 //! A node: a host's part of a cluster. It runs engines for the session as processes of its own, and carries what they and
-//! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself.
+//! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself, or waits for
+//! the next session when the cluster outlives its own.
 
 mod doors;
 mod engine;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::{ConnectError, ConnectErrorKind, Event};
+use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
@@ -25,7 +26,7 @@ use super::backbone;
 use super::carry::Uncarried;
 use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{About, Beat, Carried, FromNode, GIVEN_UP, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::tunnel::Tunnels;
@@ -65,8 +66,8 @@ pub enum NodeError {
     Impostor(String, String),
     #[error("the session does not take this node: {0}")]
     Refused(NodeFault),
-    #[error("nothing was heard of the session for {} s", ALONE.as_secs())]
-    Alone,
+    #[error("nothing was heard of the session for {0} s")]
+    Alone(u64),
     #[error("the session has given this node up; it goes on without it")]
     GivenUp,
     #[error("{0}")]
@@ -153,77 +154,88 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         .subscribe(subject("beat"))
         .await
         .map_err(unreachable)?;
-    let node = Rc::new(Node {
-        post: Rc::new(Post::new(
-            client.clone(),
-            subject(&format!("from.{number}")),
-        )),
-        engines: RefCell::default(),
-        objects: RefCell::default(),
-        lines: RefCell::default(),
-        next_line: Cell::new(0),
-        tunnels: Tunnels::default(),
-        doors: Doors::default(),
-        world: RefCell::default(),
-        ahead: Cell::default(),
-        over: Notify::new(),
-        refused: RefCell::default(),
-    });
-    node.post.send(&FromNode::Hello(about(&join, slots)));
-    spawn_local({
-        let post = node.post.clone();
-        async move { post.serve().await }
-    });
-    let mut heard = Instant::now();
     let mut input = if from_input {
         Some(input_ended()?)
     } else {
         None
     };
     let mut tick = tokio::time::interval(TICK);
-    let ended = loop {
-        tokio::select! {
-            word = words.next() => match word {
-                Some(word) if *word.payload == *GIVEN_UP => break Err(NodeError::GivenUp),
-                Some(word) => {
-                    heard = Instant::now();
-                    match node.post.take(&word.payload) {
-                        Ok(Some(message)) => Node::told(&node, message),
-                        Ok(None) => {}
-                        Err(garbage) => break Err(garbage.into()),
+    let lease = Duration::from_secs(join.keeps.unwrap_or_default());
+    // Of sessions that are gone, while engines do something for them.
+    let mut former: Vec<Rc<Node>> = Vec::new();
+    let mut heard = Instant::now();
+    let mut epoch = join.epoch;
+    let ended = 'sessions: loop {
+        let node = Node::new(&client, subject(&format!("from.{number}")), epoch);
+        node.post.send(&FromNode::Hello(about(&join, slots)));
+        let serves = spawn_local({
+            let post = node.post.clone();
+            async move { post.serve().await }
+        });
+        let given_up = post::given_up(epoch);
+        let next = loop {
+            tokio::select! {
+                word = words.next() => match word {
+                    Some(word) if *word.payload == *given_up => break Err(NodeError::GivenUp),
+                    Some(word) => {
+                        if post::is_of(&word.payload, epoch) {
+                            heard = Instant::now();
+                        }
+                        match node.post.take(&word.payload) {
+                            Ok(Some(message)) => Node::told(&node, message),
+                            Ok(None) => {}
+                            Err(garbage) => break Err(garbage.into()),
+                        }
+                    }
+                    None => break Err(NodeError::Alone(0)),
+                },
+                beat = beats.next() => if let Some(beat) = beat
+                    && let Ok(beat) = postcard::from_bytes::<Beat>(&beat.payload)
+                {
+                    if beat.epoch > epoch {
+                        break Ok(Some(beat.epoch));
+                    }
+                    if beat.epoch == epoch && !node.is_left.get() {
+                        heard = Instant::now();
+                        node.compare_clocks(beat.sent);
+                        if let Ok(pulse) = postcard::to_stdvec(&node.pulse(beat)) {
+                            let to = subject(&format!("pulse.{number}"));
+                            let _ = client.publish(to, pulse.into()).await;
+                        }
+                    }
+                },
+                event = events.recv() => if let Some(Event::Connected) = event {
+                    node.post.send_again();
+                },
+                _ = tick.tick() => {
+                    node.look_at_engines();
+                    former.retain(|node| node.is_busy());
+                    if heard.elapsed() > ALONE + lease {
+                        break Err(NodeError::Alone(heard.elapsed().as_secs()));
+                    }
+                    if heard.elapsed() > ALONE && join.keeps.is_some() {
+                        node.leave();
                     }
                 }
-                None => break Err(NodeError::Alone),
-            },
-            beat = beats.next() => if let Some(beat) = beat {
-                heard = Instant::now();
-                if let Ok(Beat { sent }) = postcard::from_bytes(&beat.payload)
-                    && let () = node.compare_clocks(sent)
-                    && let Ok(pulse) = postcard::to_stdvec(&node.pulse(sent))
-                {
-                    let to = subject(&format!("pulse.{number}"));
-                    let _ = client.publish(to, pulse.into()).await;
-                }
-            },
-            event = events.recv() => if let Some(Event::Connected) = event {
-                node.post.send_again();
-            },
-            _ = tick.tick() => {
-                node.look_at_engines();
-                if heard.elapsed() > ALONE {
-                    break Err(NodeError::Alone);
-                }
+                () = node.over.notified() => break match node.refused.take() {
+                    Some(why) => Err(NodeError::Refused(why)),
+                    None => Ok(None),
+                },
+                // Whoever has started it over this connection is gone.
+                () = wait_for(&mut input) => break Ok(None),
             }
-            () = node.over.notified() => break match node.refused.take() {
-                Some(why) => Err(NodeError::Refused(why)),
-                None => Ok(()),
-            },
-            // Whoever has started it over this connection is gone.
-            () = wait_for(&mut input) => break Ok(()),
+        };
+        serves.abort();
+        node.leave();
+        former.push(node);
+        match next {
+            Ok(Some(newer)) => epoch = newer,
+            Ok(None) => break 'sessions Ok(()),
+            Err(error) => break 'sessions Err(error),
         }
     };
-    for engine in node.engines.take().into_values() {
-        engine.kill();
+    for node in former {
+        node.end_engines();
     }
     ended
 }
@@ -287,10 +299,55 @@ struct Node {
     ahead: Cell<Option<i64>>,
     /// The session has said so.
     over: Notify,
+    /// The session is gone, and another may come.
+    is_left: Cell<bool>,
     refused: RefCell<Option<NodeFault>>,
 }
 
 impl Node {
+    /// What it has for one session.
+    fn new(client: &Client, to: String, epoch: u64) -> Rc<Self> {
+        Rc::new(Self {
+            post: Rc::new(Post::new(client.clone(), to, epoch)),
+            engines: RefCell::default(),
+            objects: RefCell::default(),
+            lines: RefCell::default(),
+            next_line: Cell::new(0),
+            tunnels: Tunnels::default(),
+            doors: Doors::default(),
+            world: RefCell::default(),
+            ahead: Cell::default(),
+            over: Notify::new(),
+            is_left: Cell::new(false),
+            refused: RefCell::default(),
+        })
+    }
+
+    /// The session is gone: nothing is said to it any more, and engines that do nothing for it end.
+    fn leave(&self) {
+        if !self.is_left.replace(true) {
+            self.post.close();
+            self.end_engines();
+            self.doors.close();
+            self.tunnels.hang_up();
+            for line in self.lines.take().values() {
+                line.hang_up();
+            }
+            self.world.take();
+        }
+    }
+
+    /// Whether engines do something for a session that is gone.
+    fn is_busy(&self) -> bool {
+        !self.engines.borrow().is_empty()
+    }
+
+    fn end_engines(&self) {
+        for engine in self.engines.take().into_values() {
+            engine.kill();
+        }
+    }
+
     fn told(node: &Rc<Self>, message: ToNode) {
         match message {
             ToNode::Refused { why } => {
@@ -298,6 +355,7 @@ impl Node {
                 node.over.notify_one();
             }
             ToNode::Bye => node.over.notify_one(),
+            ToNode::Leave => node.leave(),
             ToNode::Start {
                 engine,
                 id,
@@ -487,7 +545,7 @@ impl Node {
         }
     }
 
-    fn pulse(&self, sent: u64) -> Pulse {
+    fn pulse(&self, Beat { epoch, sent }: Beat) -> Pulse {
         let about = rustix::system::sysinfo();
         let unit = u64::from(about.mem_unit);
         let free = (about.freeram as u64 + about.bufferram as u64) * unit;
@@ -496,6 +554,7 @@ impl Node {
             .iter()
             .filter_map(|(id, it)| Some((*id, it.memory()?)));
         Pulse {
+            epoch,
             sent,
             now: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)

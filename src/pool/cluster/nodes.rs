@@ -124,12 +124,36 @@ impl Nodes {
         late.map(|(at, _)| NodeId(at)).collect()
     }
 
-    /// A node will come; its number.
-    pub fn expect(&self, host: &str) -> u32 {
+    /// A node will come; its number, of those from `first` on.
+    pub fn expect(&self, host: &str, first: u32) -> (NodeId, u32) {
         let mut table = self.table();
         let node = table.add(host);
-        table.numbers.insert(node.0.to_string(), node);
-        node.0 as u32
+        let number = first.wrapping_add(node.0 as u32);
+        table.numbers.insert(number.to_string(), node);
+        (node, number)
+    }
+
+    /// A node of this number will come, or has.
+    pub fn expect_as(&self, number: u32, host: &str) {
+        let mut table = self.table();
+        if !table.numbers.contains_key(&number.to_string()) {
+            let node = table.add(host);
+            table.numbers.insert(number.to_string(), node);
+        }
+        drop(table);
+        self.waker.wake_by_ref();
+    }
+
+    /// The node with this number.
+    pub fn of(&self, number: u32) -> Option<NodeId> {
+        self.table().numbers.get(&number.to_string()).copied()
+    }
+
+    /// Its number, when it was given one.
+    pub fn number(&self, node: NodeId) -> Option<u32> {
+        let table = self.table();
+        let mut numbers = table.numbers.iter();
+        numbers.find_map(|(number, of)| (*of == node).then(|| number.parse().ok()).flatten())
     }
 
     /// Somebody with this number has spoken for the first time.
@@ -204,6 +228,18 @@ impl Nodes {
 
     pub fn all(&self) -> Vec<NodeStatus> {
         self.table().nodes.clone()
+    }
+
+    /// Why there is none, when that is one cause for all.
+    pub fn why_none(&self) -> NodeFault {
+        let table = self.table();
+        let mut faults = table.nodes.iter().filter_map(|status| match &status.state {
+            NodeState::Gone(why) => Some(why),
+            _ => None,
+        });
+        let of_all =
+            |why: &&NodeFault| matches!(why, NodeFault::TakenOver { .. } | NodeFault::NoHolder);
+        faults.find(of_all).cloned().unwrap_or(NodeFault::NoneLeft)
     }
 
     /// Where an engine of this rank is to run: where it was as long as that is up, or else where the most places are free.

@@ -130,7 +130,8 @@ impl Outbox {
 }
 
 fn fragment(kind: u8, number: u64, received: u64, part: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD + part.len());
+    // With room for what `post` sets behind it.
+    let mut bytes = Vec::with_capacity(HEAD + part.len() + 8);
     bytes.push(kind);
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes.extend_from_slice(&received.to_le_bytes());

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::message::Join;
+use super::message::{GIVEN_UP, Join};
 use super::ordered::{Came, Garbage, Inbox, Outbox};
 use crate::wire::memory_file;
 
@@ -69,8 +69,26 @@ const ASK: Duration = Duration::from_millis(300);
 /// What has come is acknowledged after so long, when nothing goes the other way.
 const TELL: Duration = Duration::from_millis(20);
 
+/// A fragment, and the epoch of the session that it is from or to, which stands behind it in little-endian. Numbers of
+/// fragments begin anew with each session.
+fn parts(fragment: &[u8]) -> Option<(&[u8], u64)> {
+    let (fragment, epoch) = fragment.split_last_chunk()?;
+    Some((fragment, u64::from_le_bytes(*epoch)))
+}
+
+/// Whether this is of the session of this epoch; what is of none is told when it is taken.
+pub fn is_of(fragment: &[u8], epoch: u64) -> bool {
+    parts(fragment).is_none_or(|(_, of)| of == epoch)
+}
+
+/// What a node hears that the session of this epoch has given up.
+pub fn given_up(epoch: u64) -> Vec<u8> {
+    [GIVEN_UP, &epoch.to_le_bytes()].concat()
+}
+
 pub struct Post {
     client: Client,
+    epoch: u64,
     /// The other end's.
     subject: String,
     outbox: RefCell<Outbox>,
@@ -85,9 +103,10 @@ pub struct Post {
 }
 
 impl Post {
-    pub fn new(client: Client, subject: String) -> Self {
+    pub fn new(client: Client, subject: String, epoch: u64) -> Self {
         Self {
             client,
+            epoch,
             subject,
             outbox: RefCell::default(),
             inbox: RefCell::default(),
@@ -122,8 +141,12 @@ impl Post {
         }
     }
 
-    /// Takes what has come from the other end; a message, when it is whole.
+    /// Takes what has come from the other end; a message, when it is whole. What is of another session is not looked at.
     pub fn take<T: DeserializeOwned>(&self, fragment: &[u8]) -> Result<Option<T>, Garbage> {
+        let (fragment, epoch) = parts(fragment).ok_or(Garbage)?;
+        if epoch != self.epoch || self.is_closed.get() {
+            return Ok(None);
+        }
         let came = {
             let (mut inbox, mut outbox) = (self.inbox.borrow_mut(), self.outbox.borrow_mut());
             let before = outbox.acknowledged_so_far();
@@ -197,7 +220,8 @@ impl Post {
         }
     }
 
-    async fn publish(&self, fragment: Vec<u8>) {
+    async fn publish(&self, mut fragment: Vec<u8>) {
+        fragment.extend_from_slice(&self.epoch.to_le_bytes());
         // It fails for good only when the client has been closed, and then nobody waits for it.
         let _ = self
             .client

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::listen::{Listen, Place};
@@ -60,13 +61,21 @@ pub struct Private {
 impl Private {
     /// On a port of the loopback interface; or there, with a certificate, where other hosts reach it.
     pub fn start(path: Option<&str>, listen: Option<&Listen>) -> Result<Self, ServerFault> {
-        let program = installed(PROGRAM, path);
-        let program = program.ok_or(ServerFault::Missing { program: PROGRAM })?;
         let folder = tempfile::Builder::new()
             .prefix("regatta-nats-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir();
-        let folder = folder.map_err(failed)?;
+        Self::start_in(folder.map_err(failed)?, path, listen)
+    }
+
+    /// The same, with its files in this folder.
+    pub fn start_in(
+        folder: TempDir,
+        path: Option<&str>,
+        listen: Option<&Listen>,
+    ) -> Result<Self, ServerFault> {
+        let program = installed(PROGRAM, path);
+        let program = program.ok_or(ServerFault::Missing { program: PROGRAM })?;
         let cluster = format!("regatta-{}", secret().map_err(failed)?);
         let (place, certificate) = match listen {
             None => (loopback().map_err(failed)?, None),
@@ -100,6 +109,8 @@ impl Private {
             file: None,
             host: None,
             slots: None,
+            epoch: 0,
+            keeps: None,
         };
         Ok(Self {
             server,
@@ -145,6 +156,14 @@ impl Private {
             true => self.reload(&users),
             false => Ok(()),
         }
+    }
+
+    /// Whoever has the session's password has it no more: its connection ends, and another needs the new one.
+    pub fn change_password(&mut self) -> std::io::Result<()> {
+        let users = self.users.get_mut();
+        let users = users.unwrap_or_else(PoisonError::into_inner);
+        self.session.password = users.change_password()?;
+        self.reload(&self.users())
     }
 
     fn users(&self) -> MutexGuard<'_, Users> {

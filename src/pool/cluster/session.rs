@@ -5,7 +5,7 @@ mod held;
 mod stores;
 mod worlds;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::libraries::Known;
 use super::line::Line;
-use super::message::{About, Beat, Content, FromNode, GIVEN_UP, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode};
 use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
 use super::post::{self, Post};
@@ -48,6 +48,10 @@ pub enum Command {
     Tell(NodeId, ToNode),
     /// What has started the node has ended, and why.
     Gone(NodeId, NodeFault),
+    /// No node can be spoken with any more.
+    Lost(NodeFault),
+    /// Another session may come.
+    Leave,
     /// The hub has written into the pool's world.
     WorldChanged,
     Quit,
@@ -109,7 +113,7 @@ pub struct Peer {
     /// Artifacts that it has, in the order in which they were sent.
     artifacts: RefCell<VecDeque<Content>>,
     /// Beats since something was heard of it.
-    unanswered: std::cell::Cell<u32>,
+    unanswered: Cell<u32>,
     serves: RefCell<Option<AbortHandle>>,
 }
 
@@ -169,6 +173,9 @@ impl Peer {
 struct Side {
     client: Client,
     cluster: String,
+    epoch: u64,
+    /// It has no cluster any more: what becomes of the nodes is another session's.
+    is_lost: Cell<bool>,
     nodes: Arc<Nodes>,
     peers: RefCell<BTreeMap<String, Rc<Peer>>>,
     stores: Rc<Named>,
@@ -197,6 +204,8 @@ impl Side {
         let side = Rc::new(Self {
             client,
             cluster: join.cluster.clone(),
+            epoch: join.epoch,
+            is_lost: Cell::new(false),
             nodes,
             peers: RefCell::default(),
             stores: Rc::default(),
@@ -226,7 +235,18 @@ impl Side {
                     self.feels(&pulse);
                 },
                 command = commands.recv() => match command {
-                    Some(Command::Quit) | None => break,
+                    Some(Command::Quit) | None => {
+                        self.say_to_all(&ToNode::Bye);
+                        break;
+                    }
+                    Some(Command::Leave) => {
+                        self.say_to_all(&ToNode::Leave);
+                        break;
+                    }
+                    Some(Command::Lost(why)) => {
+                        self.is_lost.set(true);
+                        self.give_all_up(&why);
+                    }
                     Some(command) => self.command(command),
                 },
                 event = events.recv() => match event {
@@ -242,27 +262,35 @@ impl Side {
                 },
                 _ = beat.tick() => {
                     match lost {
+                        _ if self.is_lost.get() => {}
                         None => {
                             // It waits when the server does not take what is sent to it.
                             let _ = tokio::time::timeout(BEAT, self.beat()).await;
                             self.look_for_silence();
                         }
-                        Some(since) if since.elapsed() > super::PATIENCE => self.give_all_up(),
+                        Some(since) if since.elapsed() > super::PATIENCE => self.give_all_up(&NodeFault::NoServer),
                         Some(_) => {}
                     }
                 }
             }
-        }
-        for peer in self.peers.borrow().values() {
-            peer.post.send(&ToNode::Bye);
         }
         // What has been queued goes; nobody waits longer for what does not.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let _ = tokio::time::timeout(Duration::from_millis(200), self.client.flush()).await;
     }
 
+    /// The last word.
+    fn say_to_all(&self, word: &ToNode) {
+        for peer in self.peers.borrow().values() {
+            peer.post.send(word);
+        }
+    }
+
     async fn beat(&self) {
-        let beat = Beat { sent: monotonic() };
+        let beat = Beat {
+            epoch: self.epoch,
+            sent: monotonic(),
+        };
         if let Ok(bytes) = postcard::to_stdvec(&beat) {
             let to = format!("{}.beat", self.cluster);
             let _ = self.client.publish(to, bytes.into()).await;
@@ -301,11 +329,11 @@ impl Side {
         }
     }
 
-    /// The server does not come back.
-    fn give_all_up(&self) {
+    /// Of all nodes that there are.
+    fn give_all_up(&self, why: &NodeFault) {
         let peers: Vec<Rc<Peer>> = self.peers.borrow().values().cloned().collect();
         for peer in peers {
-            self.give_up(&peer, &NodeFault::NoServer);
+            self.give_up(&peer, why);
         }
     }
 
@@ -336,23 +364,29 @@ impl Side {
 
     /// Tells a node that it was given up, as often as it speaks: it lives, and the word may be lost.
     fn dismiss(&self, number: &str) {
+        if self.is_lost.get() {
+            return;
+        }
         let to = format!("{}.to.{number}", self.cluster);
-        let client = self.client.clone();
+        let (client, word) = (self.client.clone(), post::given_up(self.epoch));
         spawn_local(async move {
-            let _ = client.publish(to, GIVEN_UP.into()).await;
+            let _ = client.publish(to, word.into()).await;
         });
     }
 
     fn feels(&self, pulse: &Message) {
         let number = self.number_of(pulse);
+        let Ok(pulse) = postcard::from_bytes::<Pulse>(&pulse.payload) else {
+            return;
+        };
+        if pulse.epoch != self.epoch {
+            return;
+        }
         let peer = self.peers.borrow().get(number).cloned();
         let Some(peer) = peer else {
             if self.nodes.was(number) {
                 self.dismiss(number);
             }
-            return;
-        };
-        let Ok(pulse) = postcard::from_bytes::<Pulse>(&pulse.payload) else {
             return;
         };
         peer.unanswered.set(0);
@@ -369,6 +403,10 @@ impl Side {
     }
 
     fn hears(self: &Rc<Self>, word: &Message) {
+        // It has not heard of this session yet, or has of the next one.
+        if !post::is_of(&word.payload, self.epoch) {
+            return;
+        }
         let number = self.number_of(word);
         let known = self.peers.borrow().get(number).cloned();
         let peer = match known {
@@ -388,7 +426,7 @@ impl Side {
     fn meet(&self, number: String) -> Rc<Peer> {
         let to = format!("{}.to.{number}", self.cluster);
         let peer = Rc::new(Peer {
-            post: Post::new(self.client.clone(), to),
+            post: Post::new(self.client.clone(), to, self.epoch),
             libraries: RefCell::default(),
             id: self.nodes.meets(&number),
             engines: RefCell::default(),
@@ -398,7 +436,7 @@ impl Side {
             worlds: self.worlds.clone(),
             has: RefCell::default(),
             artifacts: RefCell::default(),
-            unanswered: std::cell::Cell::new(0),
+            unanswered: Cell::new(0),
             serves: RefCell::default(),
         });
         let serves = spawn_local({
@@ -535,7 +573,7 @@ impl Side {
                 None => drop(self.nodes.gone(node, why)),
             },
             Command::WorldChanged => self.worlds.look(),
-            Command::Quit => {}
+            Command::Lost(_) | Command::Leave | Command::Quit => {}
         }
     }
 

@@ -44,6 +44,12 @@ impl Users {
         &self.session
     }
 
+    /// From the next [`Self::authorization`] on the session needs this.
+    pub fn change_password(&mut self) -> std::io::Result<String> {
+        self.session.password = secret()?;
+        Ok(self.session.password.clone())
+    }
+
     /// From the next [`Self::authorization`] on this seat has a user. Of a `shared` one the nodes are below it: several may
     /// have its password.
     pub fn admit(&mut self, seat: &str, shared: bool) -> std::io::Result<User> {
@@ -102,5 +108,9 @@ mod tests {
         assert!(users.dismiss("3"));
         assert!(!users.authorization().contains("node-3"));
         assert!(!users.dismiss("3"));
+        let old = users.session().password.clone();
+        let new = users.change_password().unwrap();
+        assert!(users.authorization().contains(&new));
+        assert!(!users.authorization().contains(&old));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::outcome::{
     DeathCause, EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause, ThreadsFailed,
 };
-use crate::render::comm;
+use crate::render::{comm, kept};
 
 pub(super) fn what(cause: &PoolCause) -> String {
     match cause {
@@ -27,6 +27,7 @@ pub(super) fn what(cause: &PoolCause) -> String {
         }
         PoolCause::DiedAtStart(cause) => format!("an engine died while it started: {cause}"),
         PoolCause::Mpi(cause) => mpi_what(cause),
+        PoolCause::Keep(fault) => kept::what(fault),
         PoolCause::NoAnswer { engines, seconds } => {
             format!("{engines} engines did not answer within {seconds} s")
         }
@@ -164,6 +165,7 @@ pub(super) fn hint(cause: &PoolCause) -> Option<String> {
             "fewer engines need fewer processes and file descriptors: `-n N`".to_owned()
         }
         PoolCause::Mpi(cause) => mpi_hint(cause),
+        PoolCause::Keep(fault) => return kept::hint(fault),
         PoolCause::DiedAtStart(DeathCause::Launcher { says }) => return launcher_hint(says),
         PoolCause::DiedAtStart(_) | PoolCause::NoAnswer { .. } => return None,
     })

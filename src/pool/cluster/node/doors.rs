@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tempfile::TempDir;
 use tokio::net::UnixListener;
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 
 use super::super::message::FromNode;
 use super::super::session::is_of_host;
@@ -29,6 +29,7 @@ const FOLDER: &str = "regatta-node-";
 pub struct Doors {
     by_address: RefCell<BTreeMap<String, String>>,
     folder: RefCell<Option<TempDir>>,
+    served: RefCell<Vec<AbortHandle>>,
 }
 
 impl Doors {
@@ -51,8 +52,18 @@ impl Doors {
         };
         let mut doors = node.doors.by_address.borrow_mut();
         doors.insert(value.to_owned(), address.clone());
-        spawn_local(serve(node.clone(), listener, value.to_owned()));
+        let served = spawn_local(serve(node.clone(), listener, value.to_owned()));
+        node.doors.served.borrow_mut().push(served.abort_handle());
         address
+    }
+
+    /// Nobody is let in any more.
+    pub fn close(&self) {
+        for served in self.served.take() {
+            served.abort();
+        }
+        self.by_address.take();
+        self.folder.take();
     }
 
     fn open(&self, leads_to: &str) -> io::Result<(Listener, String)> {

@@ -1,0 +1,66 @@
+//! `regatta attach`: the clusters that have outlived their sessions, listed, taken and ended.
+
+use crate::magic::attach;
+use crate::outcome::{Event, Sink};
+use crate::pool::cluster::keep;
+use crate::session::{Done, Failed, Session};
+
+#[derive(clap::Args)]
+pub struct Attach {
+    /// Which; without it they are listed.
+    name: Option<String>,
+    /// Also when another session has it, which loses it then.
+    #[arg(long, conflicts_with = "end")]
+    steal: bool,
+    /// End the cluster, with its nodes and its jobs.
+    #[arg(long, requires = "name")]
+    end: bool,
+    /// Run one cell on it and exit.
+    #[arg(
+        short = 'e',
+        long = "eval",
+        value_name = "CODE",
+        allow_hyphen_values = true,
+        requires = "name",
+        conflicts_with = "end"
+    )]
+    pub eval: Option<String>,
+}
+
+impl Attach {
+    /// Whether a session is needed.
+    pub fn opens(&self) -> bool {
+        self.name.is_some() && !self.end
+    }
+
+    /// Lists them, or ends one; whether that went well.
+    pub fn without_session(&self, sink: &mut dyn Sink) -> bool {
+        let went = match &self.name {
+            Some(name) => keep::end(name).map_err(Failed::from).map(|()| {
+                sink.send(Event::Text(format!("the cluster {name} has ended")));
+            }),
+            None => attach::list(sink),
+        };
+        told(went, sink)
+    }
+
+    /// Takes one for the session; whether that went well.
+    pub fn take(&self, session: &mut Session, sink: &mut dyn Sink) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
+        let taken = attach::take(name, self.steal, session, sink);
+        told(taken.map(|said| sink.send(Event::Text(said))), sink)
+    }
+}
+
+/// Tells of what went wrong; whether nothing did.
+fn told(went: Done, sink: &mut dyn Sink) -> bool {
+    let reports = went
+        .err()
+        .map(|Failed(reports)| reports)
+        .unwrap_or_default();
+    let ok = reports.is_empty();
+    reports
+        .into_iter()
+        .for_each(|report| sink.send(Event::Error(report)));
+    ok
+}

@@ -1,0 +1,77 @@
+//! What `%pool attach` and `regatta attach` have in common: clusters that outlive their session, listed and taken.
+
+use super::pool::described;
+use crate::outcome::{Event, Field, Report, Sink, Table};
+use crate::pool::cluster::keep::{self, Record, Shelf, Status};
+use crate::render::{kept, units};
+use crate::session::{Done, Failed, Session, missing};
+
+/// Shows the clusters that there are.
+pub fn list(sink: &mut dyn Sink) -> Done {
+    let records = Shelf::find()?.all();
+    if records.is_empty() {
+        let text =
+            "no cluster is kept: `%pool start cluster --keep 24h --ssh node1:8,node2` starts one";
+        sink.send(Event::Text(text.to_owned()));
+        return Ok(());
+    }
+    sink.send(Event::Table(Table {
+        title: None,
+        columns: vec!["cluster", "nodes", "since", "session", "lease"],
+        rows: records.iter().map(row).collect(),
+    }));
+    Ok(())
+}
+
+fn row(record: &Record) -> Vec<Field> {
+    let since = kept::clock(record.since).map_or(Field::Empty, Field::Text);
+    let mut row = vec![Field::Text(record.name.clone())];
+    match keep::look(record) {
+        Err(fault) => row.extend([
+            Field::Empty,
+            since,
+            Field::Failure(Report::from(fault).to_string()),
+            Field::Empty,
+        ]),
+        Ok(status) => row.extend([
+            Field::Text(nodes(&status)),
+            since,
+            Field::Text(
+                status
+                    .has
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |who| format!("process {}", who.pid)),
+            ),
+            Field::Text(match status.left {
+                Some(left) => format!("{} left", units::duration(left)),
+                None => format!("{} without a session", units::duration(record.lease)),
+            }),
+        ]),
+    }
+    row
+}
+
+fn nodes(status: &Status) -> String {
+    let name = |(host, is_there): &(String, bool)| match is_there {
+        true => host.clone(),
+        false => format!("{host} (not reached)"),
+    };
+    match status.nodes.as_slice() {
+        [] => "none".to_owned(),
+        nodes => nodes.iter().map(name).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Takes one for the session; what there is to say of the pool that it is now.
+pub fn take(
+    name: &str,
+    steal: bool,
+    session: &mut Session,
+    sink: &mut dyn Sink,
+) -> Result<String, Failed> {
+    let (pool, gone) = session.attach_cluster(name, steal, sink)?;
+    if !gone.is_empty() {
+        sink.send(Event::Text(missing(&gone)));
+    }
+    Ok(described(&pool))
+}

@@ -1,0 +1,221 @@
+//! A session's end of a kept cluster.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Pid;
+
+use super::super::launch::Way;
+use super::protocol::{self, Answer, Ask, Order};
+pub use super::protocol::{Grant, Status, Who};
+use super::{Record, Shelf, holder};
+use crate::outcome::KeepFault;
+
+/// How long a holder may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A cluster that this session has until the connection ends.
+pub struct Held {
+    pub name: String,
+    pub lease: Duration,
+    stream: UnixStream,
+    /// The holder, when this session has started it.
+    child: Arc<Mutex<Option<Child>>>,
+}
+
+impl Held {
+    /// Starts a holder, and takes its cluster.
+    pub fn start(
+        path: Option<&str>,
+        name: &str,
+        lease: Duration,
+    ) -> Result<(Self, Grant), KeepFault> {
+        let failed = |error: std::io::Error| KeepFault::Failed(error.to_string());
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("regatta-keeper")
+            .arg(holder::ROLE)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let order = Order {
+            name: name.to_owned(),
+            lease,
+            path: path.map(str::to_owned),
+        };
+        if let Some(input) = child.stdin.take() {
+            serde_json::to_writer(input, &order).map_err(|error| failed(error.into()))?;
+        }
+        // It says nothing when all is well, and closes its output then.
+        let mut says = String::new();
+        if let Some(output) = child.stdout.take() {
+            output
+                .take(4096)
+                .read_to_string(&mut says)
+                .map_err(failed)?;
+        }
+        if !says.is_empty() {
+            let _ = child.wait();
+            let fault = serde_json::from_str(&says);
+            return Err(fault.unwrap_or(KeepFault::Failed(says)));
+        }
+        let (mut held, grant) = Self::attach(name, false)?;
+        held.child = Arc::new(Mutex::new(Some(child)));
+        Ok((held, grant))
+    }
+
+    /// Takes a cluster that is there; with `steal` also one that another session has.
+    pub fn attach(name: &str, steal: bool) -> Result<(Self, Grant), KeepFault> {
+        let (record, stream) = Shelf::find()?.speak(name)?;
+        let pid = std::process::id();
+        let ask = Ask::Attach {
+            who: Who { pid },
+            steal,
+        };
+        match answer(&record, &stream, &ask)? {
+            Answer::Granted(grant) => Ok((
+                Self {
+                    name: record.name,
+                    lease: grant.lease,
+                    stream,
+                    child: Arc::default(),
+                },
+                *grant,
+            )),
+            Answer::Refused { has } => Err(KeepFault::Has {
+                name: record.name,
+                pid: has.pid,
+            }),
+            _ => Err(KeepFault::Silent {
+                name: record.name,
+                pid: record.pid,
+            }),
+        }
+    }
+
+    pub fn add(&self, number: u32, host: &str, way: &Way, slots: Option<u32>) {
+        let (host, way) = (host.to_owned(), way.clone());
+        self.ask(&Ask::Add {
+            number,
+            host,
+            way,
+            slots,
+        });
+    }
+
+    pub fn drop_node(&self, number: u32) {
+        self.ask(&Ask::Drop { number });
+    }
+
+    fn ask(&self, ask: &Ask) {
+        // A holder that is gone is noticed where its answers are read.
+        let _ = protocol::write(&self.stream, ask);
+    }
+
+    /// Hands on what the holder says, on a thread of its own; `None` is its end.
+    pub fn listen(
+        &self,
+        mut told: impl FnMut(Option<Answer>) + Send + 'static,
+    ) -> std::io::Result<()> {
+        let mut lines = BufReader::new(self.stream.try_clone()?);
+        let child = self.child.clone();
+        std::thread::Builder::new()
+            .name("kept".to_owned())
+            .spawn(move || {
+                while let Ok(Some(answer)) = protocol::read(&mut lines) {
+                    told(Some(answer));
+                }
+                told(None);
+                reap(&child);
+            })?;
+        Ok(())
+    }
+
+    /// Ends the cluster; when this returns, it has ended.
+    pub fn end(&self) -> Result<(), KeepFault> {
+        end(&self.name)
+    }
+}
+
+/// Leaves nothing of a holder that has ended. Should it go on, it is waited for as long as this session lasts.
+fn reap(child: &Mutex<Option<Child>>) {
+    let child = child.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(mut child) = child {
+        let _ = child.wait();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Also for the thread that reads.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// The answer to a question that has just one.
+fn answer(record: &Record, stream: &UnixStream, ask: &Ask) -> Result<Answer, KeepFault> {
+    let answered = || {
+        protocol::write(stream, ask)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // Byte by byte: what follows is read elsewhere.
+        let answer = protocol::read(&mut BufReader::with_capacity(1, stream))?;
+        stream.set_read_timeout(None)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    answered().ok().flatten().ok_or_else(|| KeepFault::Silent {
+        name: record.name.clone(),
+        pid: record.pid,
+    })
+}
+
+/// How a kept cluster is.
+pub fn look(record: &Record) -> Result<Status, KeepFault> {
+    let (record, stream) = Shelf::find()?.speak(&record.name)?;
+    match answer(&record, &stream, &Ask::Look)? {
+        Answer::Status(status) => Ok(*status),
+        _ => Err(KeepFault::Silent {
+            name: record.name,
+            pid: record.pid,
+        }),
+    }
+}
+
+/// Ends a kept cluster, of whatever version; when this returns, it has ended.
+pub fn end(name: &str) -> Result<(), KeepFault> {
+    let (record, stream) = Shelf::find()?.reach(name)?;
+    let silent = || KeepFault::Silent {
+        name: record.name.clone(),
+        pid: record.pid,
+    };
+    // Who is at the other end is surely the holder.
+    let holder = getsockopt(&stream, PeerCredentials).map_err(|_| silent())?;
+    let ended = kill(Pid::from_raw(holder.pid()), Signal::SIGTERM);
+    ended.map_err(|error| KeepFault::Failed(error.to_string()))?;
+    let until = Instant::now() + PATIENCE;
+    let mut rest = BufReader::new(&stream);
+    while let Some(left) = until
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+    {
+        let _ = stream.set_read_timeout(Some(left));
+        match rest.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(bytes) => {
+                let count = bytes.len();
+                rest.consume(count);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
+            Err(_) => {}
+        }
+    }
+    Err(silent())
+}

@@ -1,0 +1,444 @@
+//! The holder of a kept cluster, a process that belongs to no session: it starts the server and the connections to the
+//! nodes, starts those again that end, and ends everything when the lease is over or when it is told to. It knows which
+//! session has the cluster, and gives it to one at a time. It must never speak with the nodes: that is a session's.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use super::super::launch::{self, Reached, Way};
+use super::super::message::Join;
+use super::super::server::Private;
+use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
+use super::{Record, Shelf, host, now};
+use crate::outcome::{KeepFault, NodeFault, ServerFault};
+use crate::wire::VERSION;
+
+/// The first command line argument of a holder; what to hold comes on standard input.
+pub const ROLE: &str = "__hold";
+
+/// How long a session may take to take an answer.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often it is looked at what is due.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// A connection that has lasted so long is started again when it ends.
+const LASTED: Duration = Duration::from_secs(5);
+
+/// Between two tries of a node, the first and the longest.
+const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// Numbers of nodes that one session may use, and of them those that the holder does.
+const NUMBERS: u32 = 10_000;
+const OWN: u32 = 5_000;
+
+/// Serves until the cluster has ended.
+pub fn main() -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    // Of a terminal that may be closed.
+    let _ = nix::unistd::setsid();
+    let order: Order = serde_json::from_reader(io::stdin())?;
+    let (events, happens) = channel();
+    let begun = begin(&order, &events);
+    let mut holder = match begun {
+        Ok(begun) => begun,
+        Err(fault) => return serde_json::to_writer(io::stdout(), &fault).map_err(Into::into),
+    };
+    // Whoever has started it waits for this.
+    let nothing = std::fs::File::options().write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(nothing.as_fd())?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            while let Ok(signal) = signals.wait() {
+                // A terminal's are not for it.
+                if signal == Signal::SIGTERM && events.send(Happens::End).is_err() {
+                    return;
+                }
+            }
+        })?;
+    holder.serve(&happens);
+    holder.end();
+    Ok(())
+}
+
+type Connection = u64;
+
+enum Happens {
+    Connected(Connection, UnixStream),
+    Asked(Connection, Ask),
+    Closed(Connection),
+    Tried(u32, bool),
+    Gone(u32, NodeFault),
+    End,
+}
+
+/// A host, as it was asked for.
+struct Node {
+    host: String,
+    way: Way,
+    slots: Option<u32>,
+    connection: Option<Reached>,
+    /// Since when there is one, or was.
+    since: Instant,
+    /// When to try again, and how long to wait after that.
+    again: Option<(Instant, Duration)>,
+}
+
+struct Holder {
+    record: Record,
+    shelf: Shelf,
+    private: Private,
+    events: Sender<Happens>,
+    connections: BTreeMap<Connection, UnixStream>,
+    /// By the number under which they know themselves.
+    nodes: BTreeMap<u32, Node>,
+    /// Who has the cluster.
+    has: Option<(Connection, Who)>,
+    /// Since when nobody has it.
+    free: Duration,
+    /// Counts the sessions that have had it.
+    epoch: u64,
+    own: u32,
+}
+
+fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
+    let failed = |error: io::Error| KeepFault::Failed(error.to_string());
+    let shelf = Shelf::find()?;
+    // What is left of an earlier one goes.
+    if shelf.all().iter().any(|record| record.name == order.name) {
+        return Err(KeepFault::Exists(order.name.clone()));
+    }
+    let data = shelf.data().map_err(failed)?;
+    let private = Private::start_in(data, order.path.as_deref(), None);
+    let private = private.map_err(|fault| match fault {
+        ServerFault::Missing { .. } => KeepFault::NoServer,
+        fault => KeepFault::Failed(fault.to_string()),
+    })?;
+    let record = Record {
+        version: VERSION,
+        name: order.name.clone(),
+        host: host(),
+        pid: std::process::id(),
+        data: private.server.folder().to_owned(),
+        since: now(),
+        lease: order.lease,
+    };
+    let lock = shelf.lock().map_err(failed)?;
+    let listener = shelf
+        .listen(&order.name)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => KeepFault::Exists(order.name.clone()),
+            _ => failed(error),
+        })?;
+    shelf.put(&record).map_err(failed)?;
+    drop(lock);
+    accept(listener, events.clone()).map_err(failed)?;
+    Ok(Holder {
+        record,
+        shelf,
+        private,
+        events: events.clone(),
+        connections: BTreeMap::new(),
+        nodes: BTreeMap::new(),
+        has: None,
+        free: since_boot(),
+        epoch: 0,
+        own: 0,
+    })
+}
+
+/// A clock that goes on while the machine sleeps, and that nobody sets.
+fn since_boot() -> Duration {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    time.map_or(Duration::ZERO, Duration::from)
+}
+
+fn accept(listener: UnixListener, events: Sender<Happens>) -> io::Result<()> {
+    let read = |connection, stream: UnixStream, events: &Sender<Happens>| {
+        let own = getsockopt(&stream, PeerCredentials)?.uid() == rustix::process::getuid().as_raw();
+        if !own {
+            return Ok(());
+        }
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut lines = BufReader::new(stream.try_clone()?);
+        let told = events.clone();
+        // Of a holder that is over, whoever is told nothing goes.
+        let _ = events.send(Happens::Connected(connection, stream));
+        std::thread::Builder::new()
+            .name("session".to_owned())
+            .spawn(move || {
+                while let Ok(Some(ask)) = protocol::read(&mut lines) {
+                    let _ = told.send(Happens::Asked(connection, ask));
+                }
+                let _ = told.send(Happens::Closed(connection));
+            })?;
+        Ok::<(), io::Error>(())
+    };
+    std::thread::Builder::new()
+        .name("accept".to_owned())
+        .spawn(move || {
+            for (connection, stream) in (0..).zip(listener.incoming()) {
+                // One that cannot be served sees its end.
+                let _ = stream.and_then(|stream| read(connection, stream, &events));
+            }
+        })?;
+    Ok(())
+}
+
+impl Holder {
+    fn serve(&mut self, happens: &Receiver<Happens>) {
+        loop {
+            let left = self.left().unwrap_or(GLANCE);
+            match happens.recv_timeout(left.min(GLANCE)) {
+                Ok(Happens::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(happens) => self.happens(happens),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.left() == Some(Duration::ZERO) || self.private.server.has_ended() {
+                return;
+            }
+            self.try_again();
+        }
+    }
+
+    /// What is left of the lease, while nobody has the cluster.
+    fn left(&self) -> Option<Duration> {
+        let gone = since_boot().saturating_sub(self.free);
+        self.has
+            .is_none()
+            .then(|| self.record.lease.saturating_sub(gone))
+    }
+
+    /// Ends all, and leaves nothing behind.
+    fn end(mut self) {
+        self.nodes.clear();
+        let Self {
+            shelf,
+            record,
+            private,
+            connections,
+            ..
+        } = self;
+        drop(private);
+        if let Ok(_lock) = shelf.lock() {
+            shelf.remove(&record);
+        }
+        // Whoever waits for the end sees it.
+        drop(connections);
+    }
+
+    fn happens(&mut self, happens: Happens) {
+        match happens {
+            Happens::Connected(connection, stream) => {
+                self.connections.insert(connection, stream);
+            }
+            Happens::Closed(connection) => {
+                self.connections.remove(&connection);
+                if self.has.as_ref().is_some_and(|(has, _)| *has == connection) {
+                    self.has = None;
+                    self.free = since_boot();
+                }
+            }
+            Happens::Asked(connection, ask) => self.asked(connection, ask),
+            Happens::Tried(number, is_waited_for) => {
+                self.tell(&Answer::Tried {
+                    number,
+                    is_waited_for,
+                });
+            }
+            Happens::Gone(number, why) => self.gone(number, why),
+            Happens::End => {}
+        }
+    }
+
+    /// Tells the session that has the cluster.
+    fn tell(&self, answer: &Answer) {
+        if let Some((connection, _)) = &self.has {
+            self.say(*connection, answer);
+        }
+    }
+
+    fn say(&self, connection: Connection, answer: &Answer) {
+        if let Some(stream) = self.connections.get(&connection) {
+            // Whoever does not take it is gone, or stopped.
+            let _ = protocol::write(stream, answer);
+        }
+    }
+
+    fn asked(&mut self, connection: Connection, ask: Ask) {
+        let is_its = self.has.as_ref().is_some_and(|(has, _)| *has == connection);
+        match ask {
+            Ask::Look => {
+                let nodes = self.nodes.values();
+                let status = Status {
+                    nodes: nodes
+                        .map(|node| (node.host.clone(), node.connection.is_some()))
+                        .collect(),
+                    has: self.has.as_ref().map(|(_, who)| who.clone()),
+                    left: self.left(),
+                    session: self.private.session.clone(),
+                };
+                self.say(connection, &Answer::Status(Box::new(status)));
+            }
+            Ask::Attach { who, steal } => self.attach(connection, who, steal),
+            Ask::Add {
+                number,
+                host,
+                way,
+                slots,
+            } if is_its => self.start(
+                number,
+                Node {
+                    host,
+                    way,
+                    slots,
+                    connection: None,
+                    since: Instant::now(),
+                    again: None,
+                },
+            ),
+            Ask::Drop { number } if is_its => {
+                self.nodes.remove(&number);
+                self.dismiss(number);
+            }
+            Ask::Add { .. } | Ask::Drop { .. } => {}
+        }
+    }
+
+    fn attach(&mut self, connection: Connection, who: Who, steal: bool) {
+        match &self.has {
+            Some((_, has)) if !steal => {
+                let has = has.clone();
+                return self.say(connection, &Answer::Refused { has });
+            }
+            Some((had, _)) => {
+                // Its password is none any more, so that what it still does when it is continued does no harm.
+                let changed = self.private.change_password();
+                self.say(*had, &Answer::TakenOver { by: who.clone() });
+                if changed.is_err() {
+                    let had = *had;
+                    self.connections.remove(&had);
+                }
+            }
+            None => {}
+        }
+        self.epoch += 1;
+        self.has = Some((connection, who));
+        // One that has never come and does not now is of no use to anybody.
+        self.nodes
+            .retain(|_, node| node.connection.is_some() || node.again.is_some());
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.connection.is_some());
+        let grant = Grant {
+            session: Join {
+                epoch: self.epoch,
+                ..self.private.session.clone()
+            },
+            nodes: nodes
+                .map(|(number, node)| (*number, node.host.clone()))
+                .collect(),
+            lease: self.record.lease,
+            first: self.first(),
+        };
+        self.say(connection, &Answer::Granted(Box::new(grant)));
+    }
+
+    /// The numbers of nodes that this session starts begin here; no number is ever used twice.
+    fn first(&self) -> u32 {
+        (self.epoch as u32).wrapping_mul(NUMBERS)
+    }
+
+    /// Whoever has the password of this node has it no more.
+    fn dismiss(&self, number: u32) {
+        // A server that cannot be told is none for anybody.
+        let _ = self.private.dismiss(number);
+    }
+
+    fn start(&mut self, number: u32, mut node: Node) {
+        let admitted = match self.private.admit(number) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                self.nodes.insert(number, node);
+                let why = NodeFault::Says(error.to_string());
+                return drop(self.events.send(Happens::Gone(number, why)));
+            }
+        };
+        let join = Join {
+            host: matches!(node.way, Way::Ssh { .. }).then(|| node.host.clone()),
+            slots: node.slots,
+            epoch: self.epoch,
+            keeps: Some(self.record.lease.as_secs()),
+            ..admitted
+        };
+        let (tried, ended) = (self.events.clone(), self.events.clone());
+        let started = launch::start(
+            &node.way,
+            join,
+            Some(self.private.session.address().to_owned()),
+            // Of a holder that is over.
+            move |is_waited_for| drop(tried.send(Happens::Tried(number, is_waited_for))),
+            move |why| drop(ended.send(Happens::Gone(number, why))),
+        );
+        node.since = Instant::now();
+        match started {
+            Ok(reached) => node.connection = Some(reached),
+            Err(error) => {
+                let why = NodeFault::Says(error.to_string());
+                drop(self.events.send(Happens::Gone(number, why)));
+            }
+        }
+        self.nodes.insert(number, node);
+    }
+
+    /// A connection has ended, or none could be made.
+    fn gone(&mut self, number: u32, why: NodeFault) {
+        self.tell(&Answer::Gone { number, why });
+        self.dismiss(number);
+        let Some(mut node) = self.nodes.remove(&number) else {
+            return;
+        };
+        let lasted = node.since.elapsed() >= LASTED;
+        node.connection = None;
+        let pause = match node.again {
+            _ if lasted => AGAIN[0],
+            Some((_, pause)) => pause,
+            // It has never come.
+            None => return,
+        };
+        node.again = Some((Instant::now() + pause, (2 * pause).min(AGAIN[1])));
+        self.nodes.insert(number, node);
+    }
+
+    fn try_again(&mut self) {
+        let is_due = |node: &Node| {
+            let due = node.again.filter(|_| node.connection.is_none());
+            due.is_some_and(|(at, _)| at <= Instant::now())
+        };
+        let due = self.nodes.iter().filter(|(_, node)| is_due(node));
+        let due: Vec<u32> = due.map(|(number, _)| *number).collect();
+        for number in due {
+            if let Some(node) = self.nodes.remove(&number) {
+                // The old number is of a node that was given up.
+                self.own += 1;
+                let number = self.first() + OWN + self.own % OWN;
+                let host = node.host.clone();
+                self.tell(&Answer::Again { number, host });
+                self.start(number, node);
+            }
+        }
+    }
+}

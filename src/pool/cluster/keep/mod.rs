@@ -1,0 +1,213 @@
+//! Clusters that outlive their session. A process of its own, the holder, has what a session has of another cluster: the
+//! server, and the connections to the nodes. It ends them when nobody has come back before the lease is over, or when it is
+//! told to. A file per cluster, in a folder of this user's alone, says that it is there; its holder's socket lies beside it.
+
+mod held;
+pub mod holder;
+mod protocol;
+
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+pub use held::{Grant, Held, Status, end, look};
+pub use protocol::Answer;
+
+use super::server::write_private;
+use crate::outcome::KeepFault;
+use crate::wire::VERSION;
+
+const RECORD: &str = "json";
+const SOCKET: &str = "socket";
+
+/// What a file says of a cluster. Whatever else a session needs, its holder tells.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The wire's version: its holder speaks it.
+    pub version: u32,
+    pub name: String,
+    /// Where its holder runs: the folder may be on a disk that several hosts share.
+    pub host: String,
+    /// The holder's.
+    pub pid: u32,
+    /// What the server keeps.
+    pub data: PathBuf,
+    /// When it was started, since 1970.
+    pub since: Duration,
+    /// How long it goes on without a session.
+    pub lease: Duration,
+}
+
+/// The folder of kept clusters.
+pub struct Shelf(PathBuf);
+
+impl Shelf {
+    /// Finds it, or makes it.
+    pub fn find() -> Result<Self, KeepFault> {
+        let cache = dirs::cache_dir().ok_or(KeepFault::NoHome)?;
+        let above = cache.join("regatta");
+        let folder = above.join("clusters");
+        let made = fs::create_dir_all(&above).and_then(|()| {
+            match fs::DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                made => made,
+            }
+        });
+        let about = made.and_then(|()| fs::symlink_metadata(&folder));
+        let named = folder.display();
+        let about = about.map_err(|error| KeepFault::NoFolder(format!("{named}: {error}")))?;
+        let own = about.uid() == rustix::process::getuid().as_raw();
+        match about.is_dir() && own && about.permissions().mode() & 0o077 == 0 {
+            true => Ok(Self(folder)),
+            false => Err(KeepFault::Open(named.to_string())),
+        }
+    }
+
+    fn record(&self, name: &str) -> PathBuf {
+        self.0.join(name).with_added_extension(RECORD)
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.0.join(name).with_added_extension(SOCKET)
+    }
+
+    /// Where the server keeps its data.
+    fn data(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix("nats-").tempdir_in(&self.0)
+    }
+
+    /// Held while clusters come, and while what is left of others is removed.
+    fn lock(&self) -> io::Result<Flock<fs::File>> {
+        let file = fs::File::create(self.0.join("lock"))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+    }
+
+    /// Calls `with` with a path to the socket that is short however long the folder's is.
+    fn at_socket<T>(&self, name: &str, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let folder = fs::File::open(&self.0)?;
+        let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        with(&short.join(self.socket(name).file_name().unwrap_or_default()))
+    }
+
+    fn connect(&self, name: &str) -> io::Result<UnixStream> {
+        self.at_socket(name, |path| UnixStream::connect(path))
+    }
+
+    fn listen(&self, name: &str) -> io::Result<UnixListener> {
+        self.at_socket(name, |path| UnixListener::bind(path))
+    }
+
+    /// The cluster is there from now on.
+    fn put(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_string(record)?;
+        let file = self.record(&record.name);
+        // Whoever reads it meanwhile reads none.
+        let new = file.with_extension("new");
+        let _ = fs::remove_file(&new);
+        write_private(&new, &text)?;
+        fs::rename(&new, &file)
+    }
+
+    /// It is not any more.
+    fn remove(&self, record: &Record) {
+        let _ = fs::remove_file(self.record(&record.name));
+        let _ = fs::remove_file(self.socket(&record.name));
+        if record.data.starts_with(&self.0) && record.data != self.0 {
+            let _ = fs::remove_dir_all(&record.data);
+        }
+    }
+
+    /// Whether its holder is gone, and with it the cluster.
+    fn is_stale(&self, record: &Record) -> bool {
+        let gone = [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound];
+        let is_here = record.host == host();
+        is_here && matches!(self.connect(&record.name), Err(error) if gone.contains(&error.kind()))
+    }
+
+    fn read(&self, name: &str) -> Option<Record> {
+        let text = fs::read(self.record(name)).ok()?;
+        let record: Record = serde_json::from_slice(&text).ok()?;
+        (record.name == name).then_some(record)
+    }
+
+    /// Those that are there, by name. What is left of those whose holder is gone, also because the machine was started anew, is removed.
+    pub fn all(&self) -> Vec<Record> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_none_or(|end| end != RECORD) {
+                continue;
+            }
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let Some(record) = name.and_then(|name| self.read(name)) else {
+                continue;
+            };
+            if !self.is_stale(&record) {
+                found.push(record);
+                continue;
+            }
+            // Another of this name may have come meanwhile.
+            if let Ok(_lock) = self.lock()
+                && self.is_stale(&record)
+            {
+                self.remove(&record);
+            }
+        }
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found
+    }
+
+    /// The one of this name, with a connection to its holder.
+    fn reach(&self, name: &str) -> Result<(Record, UnixStream), KeepFault> {
+        let all = self.all();
+        let Some(record) = all.iter().find(|record| record.name == name) else {
+            return Err(KeepFault::Unknown {
+                name: name.to_owned(),
+                others: all.into_iter().map(|record| record.name).collect(),
+            });
+        };
+        if record.host != host() {
+            let (name, host) = (name.to_owned(), record.host.clone());
+            return Err(KeepFault::Elsewhere { name, host });
+        }
+        let stream = self.connect(name);
+        let stream = stream.map_err(|error| KeepFault::Failed(error.to_string()))?;
+        Ok((record.clone(), stream))
+    }
+
+    /// The same, when its holder speaks as this program does.
+    fn speak(&self, name: &str) -> Result<(Record, UnixStream), KeepFault> {
+        let (record, stream) = self.reach(name)?;
+        if record.version != VERSION {
+            let (name, says) = (name.to_owned(), record.version);
+            return Err(KeepFault::Version {
+                name,
+                says,
+                ours: VERSION,
+            });
+        }
+        Ok((record, stream))
+    }
+}
+
+/// This host's name.
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Now, since 1970.
+pub fn now() -> Duration {
+    std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}

@@ -1,0 +1,120 @@
+//! What a session and the holder of a kept cluster say to each other: a line of JSON each.
+
+use std::io::{self, BufRead, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::super::launch::Way;
+use super::super::message::Join;
+use crate::outcome::NodeFault;
+
+/// A line is no longer than this, bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// What a holder is started with, on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    pub name: String,
+    pub lease: Duration,
+    /// Where programs are.
+    pub path: Option<String>,
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    pub pid: u32,
+}
+
+/// From a session.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Ask {
+    /// How it is.
+    Look,
+    /// The cluster is to be this session's, for as long as the connection lasts.
+    Attach {
+        who: Who,
+        /// Also when another session has it.
+        steal: bool,
+    },
+    /// A node is to be started.
+    Add {
+        number: u32,
+        host: String,
+        way: Way,
+        slots: Option<u32>,
+    },
+    /// It is not wanted any more.
+    Drop { number: u32 },
+}
+
+/// From the holder.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    Status(Box<Status>),
+    Granted(Box<Grant>),
+    /// Another session has the cluster.
+    Refused {
+        has: Who,
+    },
+    /// Another session has taken it.
+    TakenOver {
+        by: Who,
+    },
+    /// It has begun to send a node the program, or has done so.
+    Tried {
+        number: u32,
+        is_waited_for: bool,
+    },
+    Gone {
+        number: u32,
+        why: NodeFault,
+    },
+    /// A node that was gone is started again.
+    Again {
+        number: u32,
+        host: String,
+    },
+}
+
+/// How a kept cluster is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The hosts, and whether there is a connection to them.
+    pub nodes: Vec<(String, bool)>,
+    /// The session that has it.
+    pub has: Option<Who>,
+    /// What is left of the lease while no session has it.
+    pub left: Option<Duration>,
+    /// What a session connects with.
+    pub session: Join,
+}
+
+/// What a session gets with the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    pub session: Join,
+    /// The nodes that there are, by their numbers.
+    pub nodes: Vec<(u32, String)>,
+    pub lease: Duration,
+    /// The numbers of nodes that the session starts begin here.
+    pub first: u32,
+}
+
+pub fn write<T: Serialize>(mut stream: &UnixStream, message: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+/// The next message; `None` at the end.
+pub fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    from.take(LONGEST).read_until(b'\n', &mut line)?;
+    match line.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(serde_json::from_slice(&line)?)),
+    }
+}

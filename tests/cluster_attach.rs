@@ -1,0 +1,268 @@
+//! Clusters that outlive their session: kept by a process of their own while sessions are killed, leave and come back, and
+//! ended by their lease, by hand, or with what keeps them.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::hosts::Hosts;
+use support::serving::until;
+use support::{BINARY, Session, contains, dose, proc};
+
+/// A cluster that is kept on two hosts. What keeps it is ended when this is dropped.
+struct Kept {
+    name: String,
+    hosts: Hosts,
+}
+
+impl Kept {
+    fn on(name: &str) -> Self {
+        Self {
+            name: format!("k{}{name}", std::process::id()),
+            hosts: Hosts::up(name),
+        }
+    }
+
+    /// What starts it.
+    fn start(&self, keep: &str, engines: [usize; 2]) -> String {
+        let start = self.hosts.start(engines);
+        format!("{start} --keep {keep} --name {}", self.name)
+    }
+
+    /// A session that has come to it.
+    fn attach(&self) -> Session {
+        let temporary = std::env::temp_dir();
+        let temporary = temporary.to_str().expect("a folder");
+        let script = format!("exec \"$0\" attach {}", self.name);
+        // Compilers that fit have the same folder for temporary files.
+        let mut session = Session::under(&script, &[("TMPDIR", temporary)]);
+        session.prompt(support::PATIENCE);
+        session
+    }
+
+    /// The same without a terminal, beside another session.
+    fn attach_beside(&self, options: &[&str], code: &str) -> String {
+        beside(&[&["attach", &self.name, "-e", code], options].concat())
+    }
+
+    fn folder() -> PathBuf {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache");
+        cache.unwrap_or_else(home).join("regatta/clusters")
+    }
+
+    fn record(&self) -> PathBuf {
+        Self::folder().join(format!("{}.json", self.name))
+    }
+
+    /// A field of its file.
+    fn told(&self, field: &str) -> Option<String> {
+        let text = std::fs::read(self.record()).ok()?;
+        let record: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some(record.get(field)?.to_string().trim_matches('"').to_owned())
+    }
+
+    fn holder(&self) -> i32 {
+        let pid = self.told("pid").expect("a file of a kept cluster");
+        pid.parse().expect("a process id")
+    }
+
+    /// Until nothing is left of it anywhere.
+    fn is_gone(&self, holder: i32, data: &str) {
+        let left = || {
+            let processes = [
+                self.hosts.engines(),
+                self.hosts.nodes(),
+                proc::below(holder),
+            ];
+            let files = [
+                self.record(),
+                self.record().with_extension("socket"),
+                data.into(),
+            ];
+            let is_left = processes.concat().iter().any(|pid| proc::alive(*pid))
+                || proc::alive(holder)
+                || files.iter().any(|file| file.exists());
+            (!is_left).then_some(())
+        };
+        until(left, "something of a cluster is left");
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.record().exists() {
+            let _ = Command::new(BINARY)
+                .args(["attach", "--end", &self.name])
+                .output();
+        }
+    }
+}
+
+/// What the binary says with these arguments, while there is a session.
+fn beside(arguments: &[&str]) -> String {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "100")
+        .output()
+        .expect("the binary");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).expect("a living process");
+}
+
+/// Killed sessions, and sessions that leave, take nothing of a kept cluster with them.
+#[test]
+fn a_kept_cluster_outlives_its_sessions() {
+    let kept = Kept::on("outlives");
+    let mut session = Session::start();
+    contains(
+        &session.cell(&kept.start("1h", [2, 1])),
+        &["3 cluster engines on node1, node2, kept for 1 h 0 min without a session"],
+    );
+    let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
+    let nodes = kept.hosts.nodes();
+    let mut random = dose::random();
+    for round in 0..dose::of(2, 20) {
+        session.cell("let mine = 7u64;");
+        session.cell("%push mine");
+        contains(
+            &session.cell("%px mine + engine::rank() as u64"),
+            &["7", "8", "9"],
+        );
+        if round % 2 == 0 {
+            session.enter("%px std::thread::sleep(std::time::Duration::from_secs(100))");
+            std::thread::sleep(Duration::from_millis(random.u64(0..300)));
+        }
+        session.signal(Signal::SIGKILL);
+        drop(session);
+        assert_eq!(kept.hosts.nodes(), nodes);
+        assert!(proc::alive(holder));
+        let listed = beside(&["attach"]);
+        contains(&listed, &[&kept.name, "node1, node2", "none"]);
+        session = kept.attach();
+        // Its engines are others.
+        contains(&session.cell("%px mine"), &["error"]);
+        contains(&session.cell("%px engine::size()"), &["0-2", "3"]);
+        contains(
+            &session.cell("let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()"),
+            &["9900"],
+        );
+        until(
+            || (kept.hosts.engines().len() == 3).then_some(()),
+            "an engine of an earlier session is left",
+        );
+    }
+    session.type_keys("\x04");
+    contains(
+        &session.shows("ends it", support::PATIENCE),
+        &["goes on for 1 h 0 min, until"],
+    );
+    assert!(session.ended(support::PATIENCE).is_some());
+    assert_eq!(kept.hosts.nodes(), nodes);
+    contains(&beside(&["attach", "--end", &kept.name]), &["has ended"]);
+    kept.is_gone(holder, &data);
+}
+
+/// Nobody comes back.
+#[test]
+fn a_lease_ends_a_forgotten_cluster() {
+    let kept = Kept::on("lease");
+    let mut session = Session::start();
+    contains(&session.cell(&kept.start("3s", [1, 1])), &["kept for 3"]);
+    let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
+    // It does not begin while there is a session.
+    std::thread::sleep(Duration::from_secs(4));
+    contains(&session.cell("%px engine::rank()"), &["0", "1"]);
+    session.signal(Signal::SIGKILL);
+    kept.is_gone(holder, &data);
+    drop(session);
+
+    // A pool that is stopped is not kept; nodes that are stopped end when they go on.
+    let mut session = Session::start();
+    contains(
+        &session.cell(&kept.start("1h", [1, 1])),
+        &["2 cluster engines"],
+    );
+    let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
+    let nodes = kept.hosts.nodes();
+    for node in &nodes {
+        signal(*node, Signal::SIGSTOP);
+    }
+    contains(&session.cell("%pool stop"), &["stopped"]);
+    for node in nodes {
+        signal(node, Signal::SIGCONT);
+    }
+    kept.is_gone(holder, &data);
+
+    // What keeps it dies: the cluster ends, and what is left of it in the folder goes when somebody looks.
+    contains(
+        &session.cell(&kept.start("1h", [1, 1])),
+        &["2 cluster engines"],
+    );
+    let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
+    signal(holder, Signal::SIGKILL);
+    let is_told = || {
+        let told = session.cell("%px 1");
+        told.contains("the process that kept").then_some(())
+    };
+    until(is_told, "the end of what keeps a cluster is not told");
+    let listed = beside(&["attach"]);
+    assert!(!listed.contains(&kept.name), "{listed}");
+    kept.is_gone(holder, &data);
+    let unknown = beside(&["attach", "--end", &kept.name]);
+    contains(&unknown, &["no cluster", "is kept here"]);
+}
+
+/// One session has a cluster at a time, and one that comes back late does no harm.
+#[test]
+fn a_cluster_is_one_sessions() {
+    let kept = Kept::on("one");
+    let mut first = Session::start();
+    contains(
+        &first.cell(&kept.start("1h", [1, 1])),
+        &["2 cluster engines"],
+    );
+    let refused = kept.attach_beside(&[], "1");
+    contains(
+        &refused,
+        &[
+            "another session has the cluster",
+            &first.pid().to_string(),
+            "--steal",
+        ],
+    );
+    contains(&first.cell("%px engine::rank()"), &["0", "1"]);
+    signal(first.pid(), Signal::SIGSTOP);
+    let stolen = kept.attach_beside(&["--steal"], "%px engine::rank() + 40");
+    contains(&stolen, &["40", "41", "goes on for"]);
+    signal(first.pid(), Signal::SIGCONT);
+    let is_told = || {
+        let nodes = first.cell("%nodes");
+        nodes.contains("another session").then_some(())
+    };
+    until(
+        is_told,
+        "a session is not told that it has lost its cluster",
+    );
+    contains(&first.cell("%px 1"), &["error", "another session"]);
+    contains(&first.cell("1 + 1"), &["2"]);
+    // What it stops is not the other one's.
+    contains(&first.cell("%pool stop"), &["stopped"]);
+    let again = kept.attach_beside(&[], "%px engine::rank() + 50");
+    contains(&again, &["50", "51"]);
+    assert_eq!(first.end(), 0);
+    let again = kept.attach_beside(&[], "%px engine::rank() + 60");
+    contains(&again, &["60", "61"]);
+    contains(
+        &kept.attach_beside(&[], "%pool start -n 1 --keep 1h"),
+        &["`--keep` is for clusters"],
+    );
+}
