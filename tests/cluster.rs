@@ -164,6 +164,29 @@ fn hosts_come_and_go_while_maps_run() {
         "an engine is left",
     );
 
+    // Messages too.
+    contains(
+        &session.cell("%px comm::all_reduce(&1, comm::op::sum)"),
+        &["0,1", "2"],
+    );
+
+    // In and out under load.
+    let add = add.replace("node2", "node1");
+    let mut random = support::dose::random();
+    for round in 0..support::dose::of(4, 100) {
+        session.cell("%map -a held over 0..1000u64");
+        contains(&session.cell(&add), &["2 engines more"]);
+        std::thread::sleep(Duration::from_millis(random.u64(0..300)));
+        let now = if random.bool() { "--now" } else { "" };
+        contains(
+            &session.cell(&format!("%pool remove node1 {now}")),
+            &["2 cluster engines on node2"],
+        );
+        session.cell("let r = %result");
+        let said = session.cell(all);
+        assert!(said.contains("(true, 1000)"), "round {round}: {said}");
+    }
+
     // What cannot be.
     contains(
         &session.cell("%pool remove node7"),

@@ -56,8 +56,10 @@ impl State {
     /// The engines of a pool have these ranks now: each its place.
     pub(super) fn renumber(&mut self, engines: &[EngineId]) {
         let size = engines.len() as u32;
+        let mut before = Vec::new();
         for (rank, engine) in (0..).map(Rank).zip(engines) {
             if let Some(process) = self.engines.get_mut(engine) {
+                before.push(process.launch.rank);
                 // Also for those that will stand in for it.
                 (process.launch.rank, process.launch.size) = (rank, size);
             }
@@ -69,7 +71,7 @@ impl State {
         }
         let pool = |engine| self.engines.get(engine)?.launch.pool.clone();
         if let Some(pool) = engines.iter().find_map(pool) {
-            self.world_is_now(&pool, false, size);
+            self.world_renumbered(&pool, &before);
         }
     }
 }

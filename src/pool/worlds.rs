@@ -382,6 +382,15 @@ impl State {
         world.words.resize(size as usize, Word { run, state });
     }
 
+    /// The ranks of a pool are those that had these before, in this order: each is as it was.
+    pub(super) fn world_renumbered(&mut self, pool: &PoolName, before: &[Rank]) {
+        if let Some(world) = self.worlds.0.get_mut(pool) {
+            world.retire();
+            let word = |rank: &Rank| world.words.get(rank.0 as usize).copied();
+            world.words = before.iter().filter_map(word).collect();
+        }
+    }
+
     /// Engines were stopped, and are not in their pools any more.
     pub(super) fn world_without(&mut self, pools: &[PoolName]) {
         for pool in pools {

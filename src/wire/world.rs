@@ -96,6 +96,8 @@ pub mod row {
     pub const TAKEN: u64 = 16;
     /// Bytes that collective calls have sent to it.
     pub const COLLECTIVE_BYTES: u64 = 24;
+    /// Those that are told of ranks on other hosts.
+    pub const COUNTS: [u64; 4] = [SENT, SENT_BYTES, TAKEN, COLLECTIVE_BYTES];
     /// On MPI: messages from it that have come, as of the rank's last look around while it waits.
     pub const ARRIVED: u64 = 32;
     pub const LENGTH: u64 = 40;

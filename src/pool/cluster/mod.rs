@@ -1,7 +1,7 @@
 //! Engines on other hosts. A host's part is a *node*: a process that runs engines there and carries what they say. Session
-//! and nodes speak through a NATS server that the session starts for itself; nodes reach it through the connection by
-//! which they were started, so that no port is open to anybody else. To the hub an engine of a node is one like any other:
-//! a proxy stands at the other end of its connection.
+//! and nodes speak through a NATS server. Unless it is told otherwise, the session starts one for itself, and nodes reach it
+//! through the connection by which they were started, so that no port is open to anybody else. To the hub an engine of a node
+//! is one like any other: a proxy stands at the other end of its connection.
 
 mod backbone;
 mod carry;
@@ -179,10 +179,7 @@ impl Cluster {
 
     /// Engines that nodes could run and do not.
     pub fn free(&self) -> u32 {
-        let free = |node: &NodeStatus| {
-            let slots = node.about.as_ref().map_or(0, |about| about.slots);
-            slots.saturating_sub(node.ranks.len() as u32)
-        };
+        let free = |node: &NodeStatus| node.slots().saturating_sub(node.ranks.len() as u32);
         let all = self.nodes.all();
         all.iter()
             .filter(|node| node.state == NodeState::Up)
@@ -203,7 +200,7 @@ impl Cluster {
 
     /// The pool has engines of these ranks alone now.
     pub fn has_size(&self, size: u32) {
-        self.nodes.without(|rank| rank.0 >= size);
+        self.nodes.renumber(|rank| (rank.0 < size).then_some(rank));
     }
 
     fn tell(&self, command: Command) {

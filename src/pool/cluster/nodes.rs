@@ -47,6 +47,13 @@ pub struct NodeStatus {
     pub offset: Option<f64>,
 }
 
+impl NodeStatus {
+    /// Engines that it may run.
+    pub fn slots(&self) -> u32 {
+        self.about.as_ref().map_or(0, |about| about.slots)
+    }
+}
+
 #[derive(Default)]
 struct Table {
     nodes: Vec<NodeStatus>,
@@ -251,13 +258,7 @@ impl Nodes {
             for status in &mut table.nodes {
                 status.ranks.remove(&rank);
             }
-            let free = |status: &NodeStatus| {
-                let slots = status
-                    .about
-                    .as_ref()
-                    .map_or(0, |about| i64::from(about.slots));
-                slots - status.ranks.len() as i64
-            };
+            let free = |status: &NodeStatus| i64::from(status.slots()) - status.ranks.len() as i64;
             let nodes = table
                 .nodes
                 .iter()
@@ -276,13 +277,6 @@ impl Nodes {
     pub fn renumber(&self, now: impl Fn(Rank) -> Option<Rank>) {
         for status in &mut self.table().nodes {
             status.ranks = status.ranks.iter().filter_map(|rank| now(*rank)).collect();
-        }
-    }
-
-    /// Engines of these ranks are not there any more.
-    pub fn without(&self, is_gone: impl Fn(Rank) -> bool) {
-        for status in &mut self.table().nodes {
-            status.ranks.retain(|rank| !is_gone(*rank));
         }
     }
 }

@@ -206,10 +206,10 @@ impl Side {
             cluster: join.cluster.clone(),
             epoch: join.epoch,
             is_lost: Cell::new(false),
+            worlds: Rc::new(Worlds::new(nodes.clone())),
             nodes,
             peers: RefCell::default(),
             stores: Rc::default(),
-            worlds: Rc::default(),
         });
         Ok((side, words, pulses))
     }
@@ -439,6 +439,7 @@ impl Side {
             unanswered: Cell::new(0),
             serves: RefCell::default(),
         });
+        self.worlds.meets(&peer);
         let serves = spawn_local({
             let peer = peer.clone();
             async move { peer.post.serve().await }
@@ -603,7 +604,6 @@ impl Side {
             Err(error) => return gone(NodeFault::Says(error.to_string())),
         };
         peer.engines.borrow_mut().insert(engine, proxy.clone());
-        self.worlds.sits(rank.0, &peer);
         for (name, value) in &environment {
             self.stores.note(name, value.as_deref());
         }

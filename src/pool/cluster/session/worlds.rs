@@ -7,16 +7,17 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use super::super::Nodes;
 use super::super::message::{Carried, OpenWorld, ToNode, WorldTold, WorldWord};
 use super::Peer;
 use crate::wire::relayed::{HubWords, News, Notes, RankNews, Sent};
 use crate::wire::world::{Layout, block, header, row};
 
 /// The worlds of a session's cluster: the one that there is.
-#[derive(Default)]
 pub struct Worlds {
-    /// Where each rank is.
-    seats: RefCell<BTreeMap<u32, Weak<Peer>>>,
+    /// They know where each rank is.
+    nodes: Arc<Nodes>,
+    peers: RefCell<Vec<Weak<Peer>>>,
     current: RefCell<Option<World>>,
     count: Cell<u32>,
 }
@@ -34,9 +35,33 @@ struct World {
 pub struct Foreign;
 
 impl Worlds {
-    /// A rank's engine is on this node now.
-    pub fn sits(&self, rank: u32, peer: &Rc<Peer>) {
-        self.seats.borrow_mut().insert(rank, Rc::downgrade(peer));
+    pub fn new(nodes: Arc<Nodes>) -> Self {
+        Self {
+            nodes,
+            peers: RefCell::default(),
+            current: RefCell::default(),
+            count: Cell::default(),
+        }
+    }
+
+    /// Ranks may be on this node from now on.
+    pub fn meets(&self, peer: &Rc<Peer>) {
+        let mut peers = self.peers.borrow_mut();
+        peers.retain(|peer| peer.strong_count() > 0);
+        peers.push(Rc::downgrade(peer));
+    }
+
+    /// Where the ranks of a world of this size are now.
+    fn seats(&self, size: u32) -> BTreeMap<u32, Weak<Peer>> {
+        let all = self.nodes.all();
+        let mut seats = BTreeMap::new();
+        for peer in self.peers.borrow().iter().filter_map(Weak::upgrade) {
+            let ranks = all.get(peer.id.0).into_iter().flat_map(|node| &node.ranks);
+            for rank in ranks.filter(|rank| rank.0 < size) {
+                seats.insert(rank.0, Rc::downgrade(&peer));
+            }
+        }
+        seats
     }
 
     /// The hub gives an engine its pool's world. All nodes have it before one of its ranks speaks.
@@ -59,16 +84,12 @@ impl Worlds {
         self.count.set(number);
         let size = u32::try_from(read(file, header::SIZE)).unwrap_or_default();
         let layout = Layout::of(size);
-        let seats = self.seats.borrow().clone();
-        let seats: BTreeMap<_, _> = { seats.into_iter() }
-            .filter(|(rank, _)| *rank < size)
-            .collect();
         let world = World {
             number,
             told: hub_words(file, layout),
             file: file.clone(),
             layout,
-            seats,
+            seats: self.seats(size),
         };
         let peers = world.peers();
         let step = u64::from(size) * peers.len() as u64;
@@ -194,13 +215,7 @@ impl World {
                 return Err(Foreign);
             }
             let at = self.layout.row(notes.rank, *other);
-            let words = [
-                row::SENT,
-                row::SENT_BYTES,
-                row::TAKEN,
-                row::COLLECTIVE_BYTES,
-            ];
-            for (word, value) in words.into_iter().zip(counts) {
+            for (word, value) in row::COUNTS.into_iter().zip(counts) {
                 write(&self.file, at + word, *value);
             }
         }
