@@ -157,27 +157,27 @@ fn hosts_that_would_wait_for_ever() {
 /// Rank 2 dies while the others are in a call that needs it.
 #[test]
 fn a_rank_that_dies_is_named() {
-    dies(&mut started(PROCESSES), |session| session.engines()[3]);
+    dies(started(PROCESSES), |session| session.engines()[3]);
 }
 
 #[test]
 fn a_rank_that_dies_on_another_host_is_named() {
     let hosts = Hosts::up("dies");
-    dies(&mut started(&hosts.start([2, 2])), |session| {
+    dies(started(&hosts.start([2, 2])), |session| {
         let shown = session.cell("%px -t 2 std::process::id()");
         let numbers = shown.split(|letter: char| !letter.is_ascii_digit());
         numbers.filter_map(|it| it.parse().ok()).max().unwrap()
     });
 }
 
-fn dies(session: &mut Session, victim: impl Fn(&mut Session) -> i32) {
+fn dies(mut session: Session, victim: impl Fn(&mut Session) -> i32) {
     for code in [
         "comm::recv::<u8>(2);",
         "comm::barrier();",
         "{ let it = vec![0.0_f64; 3_000_000]; loop { comm::all_reduce(&it, comm::op::sum); } }",
         "loop { comm::send(&vec![0_u8; 3_000_000], 2); }",
     ] {
-        let victim = victim(session);
+        let victim = victim(&mut session);
         session.enter(&format!(
             "%px if comm::rank() == 2 {{ println!(\"here\"); let it = vec![0.0_f64; 3_000_000]; if {} {{ loop {{ comm::all_reduce(&it, comm::op::sum); }} }} std::thread::sleep(std::time::Duration::from_secs(60)); }} else {{ {code} }}",
             code.contains("all_reduce")
@@ -191,8 +191,9 @@ fn dies(session: &mut Session, victim: impl Fn(&mut Session) -> i32) {
         // Another one takes its place, and hears of the others.
         std::thread::sleep(Duration::from_millis(300));
         session.cell("%pool restart");
-        whole(session);
+        whole(&mut session);
     }
+    assert_eq!(session.end(), 0);
 }
 
 #[test]

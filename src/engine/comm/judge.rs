@@ -66,10 +66,8 @@ pub fn deadlock_of(world: &World, rank: u32, way: Way) -> Option<Deadlock> {
     (same && deadlock.waits.iter().all(quiet) && unmoved(world, &deadlock)).then_some(deadlock)
 }
 
-/// The rings of ranks that have never spoken stay without memory.
 fn holds(world: &World, to: u32, from: u32) -> bool {
-    let word = world.of(to, block::SPOKE + u64::from(from / 64) * 8);
-    word.load(Ordering::SeqCst) >> (from % 64) & 1 == 1 && holds_something(world, to, from)
+    world.has_spoken(to, from) && holds_something(world, to, from)
 }
 
 /// Whether a message of MPI's is under way.

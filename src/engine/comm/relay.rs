@@ -19,9 +19,6 @@ use crate::wire::world::{ELSEWHERE, block, header, row};
 /// So often a rank's record is read before it counts as one that does not wait.
 const TRIES: usize = 64;
 
-/// Spans that are told at once.
-const SPANS: u64 = block::SPAN_COUNT;
-
 /// What another host tells is none of what it could have seen.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it tells of messages that cannot be")]
@@ -41,9 +38,11 @@ pub struct Relay {
 /// What was told of a rank last.
 #[derive(Default)]
 struct Told {
+    /// Without its rank, and without what rings carry: that is counted below.
     news: RankNews,
     heads: BTreeMap<u32, u64>,
     tails: BTreeMap<u32, u64>,
+    /// Without its rank, spans and rows.
     notes: Notes,
     /// The run that they are of.
     noted: u64,
@@ -209,9 +208,7 @@ impl Relay {
         } else {
             ring::has_come_to(&world, sent.to, from, sent.head);
         }
-        let word = block::SPOKE + u64::from(from / 64) * 8;
-        let bit = 1_u64 << (from % 64);
-        world.of(sent.to, word).fetch_or(bit, Ordering::SeqCst);
+        world.note_spoken(sent.to, from);
         if is_here {
             world.wake(sent.to);
         }
@@ -223,18 +220,18 @@ impl Told {
     fn news(&mut self, world: &Arc<World>, rank: u32) -> Option<RankNews> {
         let word = |at: u64| world.of(rank, at).load(Ordering::SeqCst);
         let mut news = RankNews::default();
-        let mut sent = BTreeMap::new();
-        let mut taken = BTreeMap::new();
-        for tried in 0..TRIES {
+        let mut heads = BTreeMap::new();
+        let mut tails = BTreeMap::new();
+        for _ in 0..TRIES {
             // A rank that has left has sent all before.
             news.left = word(block::LEFT);
             (news.run, news.wants_room) = (word(block::RUN), word(block::WANTS_ROOM));
             let record = world.record(rank);
-            taken = senders(world, rank)
+            tails = senders(world, rank)
                 .map(|from| (from, ring::taken(world, rank, from)))
                 .collect();
-            let receivers = (0..world.size()).filter(|to| has_spoken(world, *to, rank));
-            sent = receivers
+            let receivers = (0..world.size()).filter(|to| world.has_spoken(*to, rank));
+            heads = receivers
                 .map(|to| (to, ring::written(world, to, rank)))
                 .collect();
             fence(Ordering::SeqCst);
@@ -245,18 +242,19 @@ impl Told {
                     break;
                 }
                 // It does not stand still: so it does not wait.
-                _ if tried + 1 == TRIES || !number.is_multiple_of(2) => {
-                    (news.number, news.waiting) = (number | 1, Vec::new());
-                }
-                _ => {}
+                _ => (news.number, news.waiting) = (number | 1, Vec::new()),
             }
         }
-        news.rank = rank;
-        for (to, head) in sent {
+        let mut sent = Vec::new();
+        for (to, head) in heads {
             let before = self.heads.insert(to, head).unwrap_or_default();
             if before != head {
-                let (key, bytes) = ring::copy(world, to, rank, before..head);
-                news.sent.push(Sent {
+                // Between ranks of this host bytes go by themselves, and are written over at any time.
+                let (key, bytes) = match world.is_elsewhere(to) {
+                    true => ring::copy(world, to, rank, before..head),
+                    false => (0, Vec::new()),
+                };
+                sent.push(Sent {
                     to,
                     key,
                     head,
@@ -264,26 +262,22 @@ impl Told {
                 });
             }
         }
-        for (from, tail) in taken {
+        let mut taken = Vec::new();
+        for (from, tail) in tails {
             if self.tails.insert(from, tail).unwrap_or_default() != tail {
-                news.taken.push((from, tail));
+                taken.push((from, tail));
             }
         }
-        let before = &self.news;
-        let same = news.sent.is_empty()
-            && news.taken.is_empty()
-            && (news.run, news.left, news.wants_room)
-                == (before.run, before.left, before.wants_room)
-            && (news.number, &news.waiting) == (before.number, &before.waiting);
-        if same {
+        if sent.is_empty() && taken.is_empty() && news == self.news {
             return None;
         }
-        self.news = RankNews {
-            sent: Vec::new(),
-            taken: Vec::new(),
-            ..news.clone()
-        };
-        Some(news)
+        self.news = news.clone();
+        Some(RankNews {
+            rank,
+            sent,
+            taken,
+            ..news
+        })
     }
 
     fn notes(&mut self, world: &World, rank: u32, ahead: i64) -> Option<Notes> {
@@ -305,49 +299,36 @@ impl Told {
         for other in 0..world.size() {
             let at = world.layout().row(rank, other);
             let count = |of: u64| world.word(at + of).load(Ordering::Acquire);
-            let row = [
-                row::SENT,
-                row::SENT_BYTES,
-                row::TAKEN,
-                row::COLLECTIVE_BYTES,
-            ]
-            .map(count);
+            let row = row::COUNTS.map(count);
             if self.rows.get(&other).copied().unwrap_or_default() != row {
                 self.rows.insert(other, row);
                 rows.push((other, row));
             }
         }
+        let spans: Vec<[u64; 3]> = (from.max(head.saturating_sub(block::SPAN_COUNT))..head)
+            .map(span)
+            .collect();
         let notes = Notes {
-            rank,
             waited: word(block::WAITED),
             sending: word(block::SENDING),
             span_head: head,
-            spans: (from.max(head.saturating_sub(SPANS))..head)
-                .map(span)
-                .collect(),
+            ..Notes::default()
+        };
+        if spans.is_empty() && rows.is_empty() && notes == self.notes {
+            return None;
+        }
+        self.notes = notes.clone();
+        Some(Notes {
+            rank,
+            spans,
             rows,
-        };
-        let is_new = !notes.spans.is_empty()
-            || notes.span_head != self.notes.span_head
-            || (notes.waited, notes.sending) != (self.notes.waited, self.notes.sending)
-            || !notes.rows.is_empty();
-        self.notes = Notes {
-            spans: Vec::new(),
-            rows: Vec::new(),
-            ..notes.clone()
-        };
-        is_new.then_some(notes)
+            ..notes
+        })
     }
 }
 
-/// Whether a rank has written into its ring to another one; the rings of others stay without memory.
-fn has_spoken(world: &World, to: u32, from: u32) -> bool {
-    let word = world.of(to, block::SPOKE + u64::from(from / 64) * 8);
-    word.load(Ordering::SeqCst) >> (from % 64) & 1 == 1
-}
-
 fn senders(world: &World, to: u32) -> impl Iterator<Item = u32> {
-    (0..world.size()).filter(move |from| has_spoken(world, to, *from))
+    (0..world.size()).filter(move |from| world.has_spoken(to, *from))
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl Shared {
         ended.unwrap_or(Ok(()))
     }
 
-    /// Whether somebody who lives will make room for something that is to go: then the rank is in no deadlock yet.
+    /// Whether something is to go that waits for room: somebody who lives makes some, and the rank is in no deadlock yet.
     fn wants_room(&self, work: &Work<'_, '_>) -> bool {
         let sends = work.sending.as_ref().is_some_and(|it| !it.done);
         sends || work.flush || self.has_unsent()

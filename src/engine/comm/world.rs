@@ -131,6 +131,17 @@ impl World {
         self.of(rank, block::SLEEPS).load(Ordering::Relaxed) == ELSEWHERE
     }
 
+    /// Whether a rank has written into its ring to another one; the rings of others stay without memory.
+    pub fn has_spoken(&self, to: u32, from: u32) -> bool {
+        let (word, bit) = spoken(from);
+        self.of(to, word).load(Ordering::SeqCst) & bit != 0
+    }
+
+    pub fn note_spoken(&self, to: u32, from: u32) {
+        let (word, bit) = spoken(from);
+        self.of(to, word).fetch_or(bit, Ordering::SeqCst);
+    }
+
     /// Wakes who relays to other hosts.
     pub fn ring_relay(&self) {
         wake_all_of(self.bell_at(header::RELAY));
@@ -229,7 +240,7 @@ impl World {
             return None;
         }
         let record = self.layout.block(rank) + block::WAIT_RECORD;
-        let mut bytes = Vec::with_capacity(length + 8);
+        let mut bytes = Vec::with_capacity(length.next_multiple_of(8));
         for at in 0..length.div_ceil(8) {
             let word = self.word(record + 8 * at as u64).load(Ordering::Relaxed);
             bytes.extend_from_slice(&word.to_ne_bytes());
@@ -238,6 +249,11 @@ impl World {
         fence(Ordering::SeqCst);
         (self.waiting_number(rank) == number).then_some((number, bytes))
     }
+}
+
+/// Where in a rank's block it stands whether this one has spoken to it.
+fn spoken(from: u32) -> (u64, u64) {
+    (block::SPOKE + u64::from(from / 64) * 8, 1 << (from % 64))
 }
 
 /// Rings a bell.

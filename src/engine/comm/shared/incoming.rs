@@ -99,12 +99,7 @@ impl Shared {
 
     /// Whether a rank has spoken to this one that it does not know yet.
     pub(super) fn is_met_anew(&self) -> bool {
-        let spoke = |from: u32| {
-            let word = self
-                .world
-                .of(self.rank, block::SPOKE + u64::from(from / 64) * 8);
-            word.load(Ordering::Acquire) >> (from % 64) & 1 == 1
-        };
+        let spoke = |from: u32| self.world.has_spoken(self.rank, from);
         (0..)
             .zip(&self.peers)
             .any(|(from, peer)| peer.is_none() && spoke(from))

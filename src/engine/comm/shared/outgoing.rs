@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::{Sending, Shared};
 use crate::engine::comm::matching::Message;
 use crate::engine::comm::ring::Header;
-use crate::wire::world::{State, block, row};
+use crate::wire::world::{State, row};
 
 impl Shared {
     /// Writes what there is room for of a message; true when all of it has gone.
@@ -40,9 +40,7 @@ impl Shared {
         if moved {
             if !peer.spoke {
                 peer.spoke = true;
-                let bit = 1_u64 << (self.rank % 64);
-                let word = block::SPOKE + u64::from(self.rank / 64) * 8;
-                self.world.of(to, word).fetch_or(bit, Ordering::SeqCst);
+                self.world.note_spoken(to, self.rank);
             }
             self.world.wake(to);
         }
