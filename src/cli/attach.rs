@@ -12,7 +12,7 @@ pub struct Attach {
     /// Also when another session has it, which loses it then.
     #[arg(long, conflicts_with = "end")]
     steal: bool,
-    /// End the cluster, with its nodes and its jobs.
+    /// End the cluster, with its nodes.
     #[arg(long, requires = "name")]
     end: bool,
     /// Run one cell on it and exit.
@@ -54,13 +54,5 @@ impl Attach {
 
 /// Tells of what went wrong; whether nothing did.
 fn told(went: Done, sink: &mut dyn Sink) -> bool {
-    let reports = went
-        .err()
-        .map(|Failed(reports)| reports)
-        .unwrap_or_default();
-    let ok = reports.is_empty();
-    reports
-        .into_iter()
-        .for_each(|report| sink.send(Event::Error(report)));
-    ok
+    went.map_err(|failed| failed.tell(sink)).is_ok()
 }

@@ -229,6 +229,7 @@ impl Start {
         };
         let since = Instant::now();
         let (mut size, mut name) = (self.size, self.name.clone());
+        self.is_of_its_kind()?;
         let starter = match (self.kind, &self.launcher) {
             (Started::Mpi, launcher) => {
                 Starter::Mpi(session.prepare_mpi(launcher.as_deref(), sink)?)
@@ -236,7 +237,7 @@ impl Start {
             (Started::Cluster, _) => {
                 let mut request = self.cluster()?;
                 if let Some(lease) = self.keep {
-                    let kept = name.map_or_else(|| session.kept_name(), Ok)?;
+                    let kept = session.kept_name(name.as_deref())?;
                     name = Some(kept.clone());
                     request.keep = Some((kept, lease));
                 }
@@ -248,18 +249,6 @@ impl Start {
                 Starter::Cluster(cluster)
             }
             (_, Some(_)) => return Err(Report::usage(MpiCause::LauncherWithoutMpi).into()),
-            (_, None) if self.of_cluster().is_some() => {
-                let option = self.of_cluster().unwrap_or_default();
-                return Err(Report::usage(format!(
-                    "`{option}` is for clusters: `%pool start cluster {option} …`",
-                ))
-                .into());
-            }
-            (_, None) if self.keep.is_some() => {
-                return Err(Report::usage("`--keep` is for clusters")
-                    .hint("the engines of other pools end with their session")
-                    .into());
-            }
             (_, None) => Starter::Session,
         };
         let init = self.init.map(|code| {

@@ -38,15 +38,11 @@ pub struct ClusterRequest {
 pub type Opened = (Arc<Cluster>, u32, Vec<NodeStatus>);
 
 impl Session {
-    /// A name for a cluster that is to be kept: neither a pool nor another such cluster has it.
-    pub fn kept_name(&self) -> Result<String, Report> {
+    /// The name of a cluster that is to be kept: this one, which no pool has, or one that no other such cluster has either.
+    pub fn kept_name(&self, name: Option<&str>) -> Result<String, Report> {
         let kept = Shelf::find()?.all();
-        let is_free = |name: &String| {
-            let (mut kept, mut pools) = (kept.iter(), self.pools().iter());
-            !kept.any(|record| record.name == *name) && !pools.any(|pool| pool.name.0 == *name)
-        };
-        let name = (0..).map(|n| format!("c{n}")).find(is_free);
-        Ok(name.unwrap_or_default())
+        let is_kept = |name: &str| kept.iter().any(|record| record.name == name);
+        Ok(self.crew.free_name(name, "c", is_kept)?.0)
     }
 
     /// Takes a cluster that has outlived its session: a pool with its name, of fresh engines. `steal`: also when another
@@ -63,9 +59,9 @@ impl Session {
         let (waker, wanted) = (self.waker(), name.to_owned());
         let cluster = self.opened(move || Cluster::attach(&wanted, steal, waker), sink)?;
         let cluster = Arc::new(cluster?);
-        let native = self.settings().contains(&Setting::NativeCpu(true));
+        let native = self.is_for_this_processor();
         cluster.are_for_this_processor(native).map_err(unfit)?;
-        self.reach(&cluster, sink)?;
+        self.reach(&cluster, Some(0), sink)?;
         let (_, size, gone) = counted(&cluster);
         if size == 0 {
             let name = name.to_owned();
@@ -118,11 +114,16 @@ impl Session {
         self.until(Opening(answer), sink)
     }
 
-    /// Waits for the nodes of a cluster that have been started.
-    fn reach(&mut self, cluster: &Arc<Cluster>, sink: &mut dyn Sink) -> Result<(), Failed> {
+    /// Waits for the nodes of a cluster that have been started, and for so many of all, see [`Reaching`].
+    fn reach(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        need: Option<usize>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
         let reaching = Reaching {
             cluster: cluster.clone(),
-            need: Some(0),
+            need,
             said: SlurmState::Asked,
         };
         self.until(reaching, sink)
@@ -156,7 +157,7 @@ impl Session {
         for (host, way, slots) in &request.nodes {
             cluster.add(host, way, *slots);
         }
-        let native = self.settings().contains(&Setting::NativeCpu(true));
+        let native = self.is_for_this_processor();
         // Nobody is there yet who could not.
         let _ = cluster.are_for_this_processor(native);
         let by_hand = request.nodes.is_empty() && request.slurm.is_none();
@@ -166,20 +167,16 @@ impl Session {
             sink.send(Event::Text(how_to_join(&way, need)));
         }
         let cluster = Arc::new(cluster);
-        let reaching = Reaching {
-            cluster: cluster.clone(),
-            need: match &request.slurm {
-                Some(_) => request.need,
-                None => Some(if by_hand { need } else { 0 }),
-            },
-            said: SlurmState::Asked,
-        };
         if let Some(asked) = &request.slurm {
             cluster
                 .submit(asked, path.as_deref())
                 .map_err(|error| no_file(&error))?;
         }
-        self.until(reaching, sink)?;
+        let awaited = match &request.slurm {
+            Some(_) => request.need,
+            None => Some(if by_hand { need } else { 0 }),
+        };
+        self.reach(&cluster, awaited, sink)?;
         let (up, size, gone) = counted(&cluster);
         if up < need {
             return Err(too_few(&gone, up, need).into());
@@ -189,6 +186,10 @@ impl Session {
 }
 
 impl Session {
+    fn is_for_this_processor(&self) -> bool {
+        self.settings().contains(&Setting::NativeCpu(true))
+    }
+
     /// Compiles later cells for this host's processor, or for all of its architecture. Nodes that could not run them are named,
     /// and nothing has changed.
     pub fn choose_cpu(&mut self, native: bool) -> Result<(), Failed> {
@@ -227,7 +228,7 @@ impl Session {
         let new: Vec<NodeId> = { nodes.iter() }
             .map(|(host, way, slots)| cluster.add(host, way, *slots))
             .collect();
-        let reached = self.reach(&cluster, sink);
+        let reached = self.reach(&cluster, Some(0), sink);
         let all = cluster.nodes();
         let is_up = |node: &&NodeId| {
             let status = all.get(node.0);

@@ -115,7 +115,7 @@ impl Failed {
     }
 
     /// Tells of it where something else goes on.
-    pub(super) fn tell(self, sink: &mut dyn Sink) {
+    pub fn tell(self, sink: &mut dyn Sink) {
         for report in self.0 {
             sink.send(Event::Error(report));
         }

@@ -42,7 +42,8 @@ impl Session {
         let before = self.current_pool().map(|pool| pool.name.clone());
         let pool = self.crew.open(request, sink)?;
         if let Err(NotBegun { failed, .. }) = self.initialise(&pool.name, &pool.all_ranks(), sink) {
-            self.stop_pool(Some(&pool.name.0), false, sink)?;
+            // What has failed first is told.
+            let _ = self.stop_pool(Some(&pool.name.0), false, sink);
             if let Some(before) = before {
                 self.crew.use_pool(&before);
             }
@@ -62,14 +63,18 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Vec<Pool>, Report> {
         let stopped = self.crew.close(name, all)?;
+        let mut ended = Ok(());
         for pool in &stopped {
             self.px_settings.of_pools.remove(&pool.name);
             if let Some(cluster) = pool.starter.cluster() {
-                cluster.end()?;
+                // One that does not end keeps no other from it.
+                let its = cluster.end();
+                ended = ended.and(its);
             }
         }
         // A pool of the same name may be started next.
         self.advance_px(sink);
+        ended?;
         Ok(stopped)
     }
 

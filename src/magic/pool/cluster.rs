@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Start, described, milliseconds};
+use super::{Start, Started, described, milliseconds};
 use crate::ids::PoolName;
 use crate::outcome::{Report, Sink};
 use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Way, Which};
@@ -61,10 +61,27 @@ impl Remove {
 }
 
 impl Start {
-    /// An option that other pools have not.
-    pub(super) fn of_cluster(&self) -> Option<&'static str> {
+    /// Of those that are no clusters, that they have no option of clusters.
+    pub(super) fn is_of_its_kind(&self) -> Result<(), Report> {
+        if self.kind == Started::Cluster {
+            return Ok(());
+        }
+        let ssh = (!self.ssh.is_empty()).then_some("--ssh");
+        if let Some(option) = ssh.or_else(|| self.of_server()) {
+            return Err(Report::usage(format!(
+                "`{option}` is for clusters: `%pool start cluster {option} …`",
+            )));
+        }
+        match self.keep {
+            Some(_) => Err(Report::usage("`--keep` is for clusters")
+                .hint("the engines of other pools end with their session")),
+            None => Ok(()),
+        }
+    }
+
+    /// An option of clusters whose nodes come by themselves, or to a server that is there.
+    fn of_server(&self) -> Option<&'static str> {
         let options = [
-            ("--ssh", !self.ssh.is_empty()),
             ("--listen", self.listen.is_some()),
             ("--url", self.url.is_some()),
             ("--slurm", self.slurm.is_some()),
@@ -86,11 +103,7 @@ impl Start {
             if command.is_empty() {
                 return Err(Report::usage("`--launcher` has no command"));
             }
-            nodes.push((
-                launcher.clone(),
-                Way::Launcher(command),
-                self.engines_per_node()?,
-            ));
+            nodes.push((launcher.clone(), Way::Launcher(command), slots));
         }
         self.can_be_kept(&nodes)?;
         let server = match (&self.listen, &self.url) {
@@ -122,12 +135,7 @@ impl Start {
             return Ok(());
         }
         let hint = "`--keep` is for hosts that are reached with `--ssh` or `--launcher`";
-        let others = [
-            ("--listen", self.listen.is_some()),
-            ("--url", self.url.is_some()),
-            ("--slurm", self.slurm.is_some()),
-        ];
-        if let Some((option, _)) = others.into_iter().find(|(_, given)| *given) {
+        if let Some(option) = self.of_server() {
             let what =
                 format!("a cluster with `{option}` ends with its session: `--keep` is not for it");
             return Err(Report::usage(what).hint(hint));

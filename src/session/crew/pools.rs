@@ -129,7 +129,7 @@ impl Crew {
             PoolKind::Processes => "p",
         };
         let mut pool = Pool {
-            name: self.free_name(name.as_deref(), letter)?,
+            name: self.free_name(name.as_deref(), letter, |_| false)?,
             kind,
             size,
             engines: Vec::new(),
@@ -180,7 +180,13 @@ impl Crew {
         new
     }
 
-    fn free_name(&self, name: Option<&str>, letter: &str) -> Result<PoolName, Report> {
+    /// This name, if no pool has it; without one the first of its kind that no pool has and that is not `used` elsewhere.
+    pub fn free_name(
+        &self,
+        name: Option<&str>,
+        letter: &str,
+        used: impl Fn(&str) -> bool,
+    ) -> Result<PoolName, Report> {
         let taken = |name: &str| self.pools.iter().any(|pool| pool.name.0 == name);
         if let Some(name) = name {
             let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
@@ -194,7 +200,7 @@ impl Crew {
         }
         let free = (0..)
             .map(|n| format!("{letter}{n}"))
-            .find(|name| !taken(name));
+            .find(|name| !taken(name) && !used(name));
         Ok(PoolName(free.unwrap_or_else(|| letter.to_owned())))
     }
 

@@ -3,8 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -25,8 +24,6 @@ pub struct Held {
     pub name: String,
     pub lease: Duration,
     stream: UnixStream,
-    /// The holder, when this session has started it.
-    child: Arc<Mutex<Option<Child>>>,
 }
 
 impl Held {
@@ -63,14 +60,13 @@ impl Held {
                 .read_to_string(&mut says)
                 .map_err(failed)?;
         }
+        // When it has ended, nothing is left of it.
+        std::thread::spawn(move || child.wait());
         if !says.is_empty() {
-            let _ = child.wait();
             let fault = serde_json::from_str(&says);
             return Err(fault.unwrap_or(KeepFault::Failed(says)));
         }
-        let (mut held, grant) = Self::attach(name, false)?;
-        held.child = Arc::new(Mutex::new(Some(child)));
-        Ok((held, grant))
+        Self::attach(name, false)
     }
 
     /// Takes a cluster that is there; with `steal` also one that another session has.
@@ -85,9 +81,8 @@ impl Held {
             Answer::Granted(grant) => Ok((
                 Self {
                     name: record.name,
-                    lease: grant.lease,
+                    lease: record.lease,
                     stream,
-                    child: Arc::default(),
                 },
                 *grant,
             )),
@@ -127,7 +122,6 @@ impl Held {
         mut told: impl FnMut(Option<Answer>) + Send + 'static,
     ) -> std::io::Result<()> {
         let mut lines = BufReader::new(self.stream.try_clone()?);
-        let child = self.child.clone();
         std::thread::Builder::new()
             .name("kept".to_owned())
             .spawn(move || {
@@ -135,7 +129,6 @@ impl Held {
                     told(Some(answer));
                 }
                 told(None);
-                reap(&child);
             })?;
         Ok(())
     }
@@ -143,14 +136,6 @@ impl Held {
     /// Ends the cluster; when this returns, it has ended.
     pub fn end(&self) -> Result<(), KeepFault> {
         end(&self.name)
-    }
-}
-
-/// Leaves nothing of a holder that has ended. Should it go on, it is waited for as long as this session lasts.
-fn reap(child: &Mutex<Option<Child>>) {
-    let child = child.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(mut child) = child {
-        let _ = child.wait();
     }
 }
 

@@ -142,7 +142,10 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
             io::ErrorKind::AddrInUse => KeepFault::Exists(order.name.clone()),
             _ => failed(error),
         })?;
-    shelf.put(&record).map_err(failed)?;
+    if let Err(error) = shelf.put(&record) {
+        shelf.remove(&record);
+        return Err(failed(error));
+    }
     drop(lock);
     accept(listener, events.clone()).map_err(failed)?;
     Ok(Holder {
@@ -288,7 +291,6 @@ impl Holder {
                         .collect(),
                     has: self.has.as_ref().map(|(_, who)| who.clone()),
                     left: self.left(),
-                    session: self.private.session.clone(),
                 };
                 self.say(connection, &Answer::Status(Box::new(status)));
             }
@@ -351,7 +353,6 @@ impl Holder {
             nodes: nodes
                 .map(|(number, node)| (*number, node.host.clone()))
                 .collect(),
-            lease: self.record.lease,
             first: self.first(),
         };
         self.say(connection, &Answer::Granted(Box::new(grant)));

@@ -115,13 +115,13 @@ impl Shelf {
         fs::rename(&new, &file)
     }
 
-    /// It is not any more.
+    /// It is not any more. The record goes last: as long as it is there, what is left is removed by the next look.
     fn remove(&self, record: &Record) {
-        let _ = fs::remove_file(self.record(&record.name));
-        let _ = fs::remove_file(self.socket(&record.name));
         if record.data.starts_with(&self.0) && record.data != self.0 {
             let _ = fs::remove_dir_all(&record.data);
         }
+        let _ = fs::remove_file(self.socket(&record.name));
+        let _ = fs::remove_file(self.record(&record.name));
     }
 
     /// Whether its holder is gone, and with it the cluster.

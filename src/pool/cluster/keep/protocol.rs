@@ -88,8 +88,6 @@ pub struct Status {
     pub has: Option<Who>,
     /// What is left of the lease while no session has it.
     pub left: Option<Duration>,
-    /// What a session connects with.
-    pub session: Join,
 }
 
 /// What a session gets with the cluster.
@@ -98,7 +96,6 @@ pub struct Grant {
     pub session: Join,
     /// The nodes that there are, by their numbers.
     pub nodes: Vec<(u32, String)>,
-    pub lease: Duration,
     /// The numbers of nodes that the session starts begin here.
     pub first: u32,
 }
