@@ -18,7 +18,7 @@
 //!
 //! The one binary plays every part; [`cli`] sorts out the roles: the session, an engine, the compiler, evcxr's child
 //! (the relay, which only says what was compiled), the programs of the toolchain as evcxr finds them, rustc's
-//! wrapper, and the cleaner of the compiler's folder.
+//! wrapper, the cleaner of the compiler's folder, a node, and what keeps servers and clusters.
 //!
 //! The compiler's process is warm some seconds after its start, and forgets everything when its session ends, so that
 //! the next one finds it warm (`compiler::warm`). When it dies, another one is told of the session's definitions and
@@ -91,8 +91,10 @@
 //! its connection, of its pipes and of its page of numbers. Between proxy and node go messages that are numbered,
 //! acknowledged and sent again (`pool::cluster::ordered`, pure), so that the server may be killed. Each node has a user of its
 //! own at the server (`pool::cluster::users`), which other hosts reach encrypted, if at all (`pool::cluster::listen`), or which
-//! is one that was there (`pool::cluster::backbone`). Artifacts, the shared
-//! objects that they link to, and captured variables are known by their content, and go once to each node.
+//! is one that was there (`pool::cluster::backbone`). Artifacts, the shared objects that they link to, and captured variables
+//! are known by their content, and go once to each node. A cluster that outlives its session belongs to a process beside it, the
+//! holder (`pool::cluster::keep`): it has the server and the connections to the nodes, and one session at a time has it. Ranks
+//! on several hosts have a copy of their world's memory each, which nodes keep alike (`engine::comm::relay`).
 //!
 //! # Invariants
 //!

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 26] = [
+    let measures: [(&str, Measure); 27] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -79,6 +79,7 @@ fn bench() -> Outcome<String> {
         ("store", store::incr),
         ("children", children::fifty),
         ("nodes", cluster::items_and_trips),
+        ("nodes-fib", cluster::fib),
         ("nodes-px", cluster::px),
         ("nodes-data", cluster::capture),
         ("nodes-start", cluster::start),

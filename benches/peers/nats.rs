@@ -1,7 +1,7 @@
 //! NATS without anything of regatta: a server, somebody on a host who answers, and a request there and back. They reach
 //! each other as nodes and sessions do, through an ssh connection's tunnel.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -122,7 +122,5 @@ pub fn answers() -> Outcome<()> {
         }
         Ok(())
     };
-    let answered = runtime()?.block_on(answer).map_err(Failure);
-    let _ = io::stdout().flush();
-    answered
+    runtime()?.block_on(answer).map_err(Failure)
 }

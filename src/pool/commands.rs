@@ -175,15 +175,12 @@ impl State {
 
     pub(super) fn stop(&mut self, engines: Vec<EngineId>) {
         engines.iter().for_each(|engine| self.world_died(*engine));
-        let (mut stopped, mut locals) = (Vec::new(), Vec::new());
-        for engine in &engines {
-            if let Some(process) = self.engines.remove(engine) {
-                if process.launch.pool.is_none() {
-                    locals.push(*engine);
-                }
-                stopped.push(process);
-            }
-        }
+        let is_local = |engine: &&EngineId| self.is_local(**engine);
+        let locals: Vec<EngineId> = engines.iter().filter(is_local).copied().collect();
+        let mut stopped: Vec<Engine> = engines
+            .iter()
+            .filter_map(|engine| self.engines.remove(engine))
+            .collect();
         for process in &stopped {
             process.link.dismiss(process.state == EngineState::Idle);
         }

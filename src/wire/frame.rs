@@ -46,22 +46,16 @@ fn whole(
     header: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
 ) -> Result<(), WireError> {
     let start = to.len();
-    let done = try_whole(payload, shared, to, header);
+    to.extend_from_slice(&[0; PREFIX]);
+    let done = header(to).and_then(|()| end(start, payload, shared, to));
     if done.is_err() {
         to.truncate(start);
     }
     done
 }
 
-fn try_whole(
-    payload: &[u8],
-    shared: bool,
-    to: &mut Vec<u8>,
-    header: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
-) -> Result<(), WireError> {
-    let start = to.len();
-    to.extend_from_slice(&[0; PREFIX]);
-    header(to)?;
+/// Of a frame that begins at `start`, what follows its header, and its prefix.
+fn end(start: usize, payload: &[u8], shared: bool, to: &mut Vec<u8>) -> Result<(), WireError> {
     let header_len = to.len() - start - PREFIX;
     let total = (header_len + payload.len()) as u64;
     if total > LONGEST {
