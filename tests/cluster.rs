@@ -9,12 +9,25 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{Session, contains, hosts::Hosts, is_like_others, serving::until};
 
+/// What is appended to a start: chunks are pushed to engines, or nodes take them from a queue.
+const PUSHED: &str = "";
+const QUEUED: &str = " --durable";
+
 #[test]
 fn a_cluster_is_a_pool_like_any_other() {
-    let hosts = Hosts::up("like");
+    is_a_pool_like_any_other("like", PUSHED);
+}
+
+#[test]
+fn a_durable_cluster_is_a_pool_like_any_other() {
+    is_a_pool_like_any_other("like-queued", QUEUED);
+}
+
+fn is_a_pool_like_any_other(name: &str, kind: &str) {
+    let hosts = Hosts::up(name);
     let mut session = Session::start();
     contains(
-        &session.cell(&hosts.start([2, 1])),
+        &session.cell(&(hosts.start([2, 1]) + kind)),
         &["pool c0: 3 cluster engines on node1, node2, up in"],
     );
     contains(
@@ -52,9 +65,21 @@ fn a_cluster_is_a_pool_like_any_other() {
 
 #[test]
 fn a_map_outlives_engines_and_nodes() {
-    let hosts = Hosts::up("outlives");
+    outlives_engines_and_nodes("outlives", PUSHED);
+}
+
+#[test]
+fn a_queued_map_outlives_engines_and_nodes() {
+    outlives_engines_and_nodes("outlives-queued", QUEUED);
+}
+
+fn outlives_engines_and_nodes(name: &str, kind: &str) {
+    let hosts = Hosts::up(name);
     let mut session = Session::start();
-    contains(&session.cell(&hosts.start([2, 2])), &["4 cluster engines"]);
+    contains(
+        &session.cell(&(hosts.start([2, 2]) + kind)),
+        &["4 cluster engines"],
+    );
     session.enter(
         "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(40)); x * 2 } over 0..200u64",
     );
@@ -113,11 +138,20 @@ fn hosts_that_do_not_come_are_named() {
 
 #[test]
 fn hosts_come_and_go_while_maps_run() {
-    let hosts = Hosts::up("go");
+    come_and_go("go", PUSHED);
+}
+
+#[test]
+fn hosts_of_a_durable_cluster_come_and_go_while_maps_run() {
+    come_and_go("go-queued", QUEUED);
+}
+
+fn come_and_go(name: &str, kind: &str) {
+    let hosts = Hosts::up(name);
     let options = format!("--ssh-options '-F {}'", hosts.0.join("config").display());
     let mut session = Session::start();
     let add = format!("%pool add node2:2 {options}");
-    let start = format!("%pool start cluster --ssh node1:2 {options}");
+    let start = format!("%pool start cluster --ssh node1:2 {options}{kind}");
     contains(&session.cell(&start), &["2 cluster engines on node1"]);
     session.cell("%px let mine = engine::rank() + 10;");
 

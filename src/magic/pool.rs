@@ -100,6 +100,9 @@ struct Start {
     /// how many nodes of a cluster have to come; all without it
     #[arg(long, value_name = "N")]
     need: Option<usize>,
+    /// maps on a cluster go through a queue on its server, from which nodes take them
+    #[arg(long)]
+    durable: bool,
     /// lets a cluster go on when the session ends, for so long: `24h`; `regatta attach` comes back to it
     #[arg(long, value_name = "TIME", value_parser = lease)]
     keep: Option<Duration>,

@@ -162,6 +162,8 @@ pub enum ServerFault {
         most: usize,
         needs: usize,
     },
+    /// It has no streams.
+    NoStreams { url: String },
     /// The user may not say or hear this there.
     NotAllowedThere {
         url: String,

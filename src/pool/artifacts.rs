@@ -30,6 +30,40 @@ enum Kept {
     Open(Arc<OwnedFd>),
 }
 
+impl Artifacts {
+    /// An artifact's open file, or why there is none.
+    pub fn open(&self, artifact: ArtifactId) -> Result<Arc<OwnedFd>, String> {
+        match self.0.get(&artifact) {
+            Some(Known {
+                file: Kept::At(file),
+                ..
+            }) => File::open(file)
+                .map(|file| Arc::new(file.into()))
+                .map_err(|error| format!("{}: {error}", file.display())),
+            Some(Known {
+                file: Kept::Open(file),
+                ..
+            }) => Ok(Arc::clone(file)),
+            None => Err("the session knows of no such artifact".to_owned()),
+        }
+    }
+
+    /// Where an artifact's lines stand.
+    pub fn places(&self, artifact: ArtifactId) -> Places {
+        let known = self.0.get(&artifact);
+        known.map_or_else(Places::default, |known| known.places.clone())
+    }
+
+    /// What artifacts may call: by content, open.
+    pub fn libraries(&self) -> Vec<(u128, Arc<OwnedFd>)> {
+        let open = |(id, known): (&ArtifactId, &Known)| match &known.file {
+            Kept::Open(file) => Some((id.content, Arc::clone(file))),
+            Kept::At(_) => None,
+        };
+        self.0.iter().filter_map(open).collect()
+    }
+}
+
 impl State {
     /// What tells an engine to run the function.
     pub(super) fn run_message(&mut self, entry: EntryPoint, pools: Vec<PoolSpec>) -> ToEngine {
@@ -64,28 +98,14 @@ impl State {
     /// What tells an engine what the chunks of a job run.
     pub(super) fn task_message(&self, job: JobId, task: Task) -> ToEngine {
         let Runs::Function(function) = task.runs;
-        let known = self.artifacts.0.get(&function.address.artifact);
-        let places = known.map_or_else(Places::default, |known| known.places.clone());
+        let places = self.artifacts.places(function.address.artifact);
         ToEngine::Task { job, task, places }
     }
 
     /// The answer to an engine that lacks an artifact.
     pub(super) fn give_artifact(&mut self, engine: EngineId, artifact: ArtifactId) {
-        let opened = match self.artifacts.0.get(&artifact) {
-            Some(Known {
-                file: Kept::At(file),
-                ..
-            }) => File::open(file)
-                .map(|file| Payload::file(file.into()))
-                .map_err(|error| format!("{}: {error}", file.display())),
-            Some(Known {
-                file: Kept::Open(file),
-                ..
-            }) => Ok(Payload::Shared(Arc::clone(file))),
-            None => Err("the session knows of no such artifact".to_owned()),
-        };
-        let (payload, why) = match opened {
-            Ok(file) => (file, String::new()),
+        let (payload, why) = match self.artifacts.open(artifact) {
+            Ok(file) => (Payload::Shared(file), String::new()),
             Err(why) => (Payload::None, why),
         };
         self.send(engine, &ToEngine::Artifact { artifact, why }, &payload);

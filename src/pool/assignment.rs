@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regatta_cell::options::Chunks;
 
+use super::cluster::queue::Sizes;
 use super::dispatch::{Decision, Dispatch, Elsewhere, Health, Seat};
 use super::ledger::{GivenUp, Ledger, Piece};
 
@@ -32,6 +33,8 @@ enum Supply {
     Sent(Box<dyn Dispatch>),
     /// They claim them by this rule, each as soon as it is free: there is nothing to decide, only to be told.
     Claimed(Chunks),
+    /// Nodes take them from a queue, which is the ledger's one worker. The seats are of their engines.
+    Queued(Sizes),
 }
 
 /// How it goes on.
@@ -53,6 +56,13 @@ impl Assignment {
     /// For workers that claim inputs themselves.
     pub fn claimed(total: Option<u64>, workers: usize, chunks: Chunks) -> Self {
         Self::supplied(Ledger::claimed(total, workers), Supply::Claimed(chunks))
+    }
+
+    /// For nodes with so many engines, which take inputs from a queue.
+    pub fn queued(total: Option<u64>, engines: usize, sizes: Sizes) -> Self {
+        let mut assignment = Self::supplied(Ledger::new(total, 1), Supply::Queued(sizes));
+        assignment.seats.resize(engines, NEW);
+        assignment
     }
 
     fn supplied(ledger: Ledger, supply: Supply) -> Self {
@@ -79,12 +89,13 @@ impl Assignment {
         match &self.supply {
             Supply::Sent(dispatch) => dispatch.planned_chunks(&self.ledger),
             Supply::Claimed(chunks) => chunks.planned(self.ledger.total()?),
+            Supply::Queued(sizes) => sizes.planned_chunks(&self.ledger),
         }
     }
 
     /// So many chunks come before they were asked for.
     pub fn eager(&mut self, chunks: u32) {
-        if let Supply::Sent(dispatch) = &mut self.supply {
+        if let Some(dispatch) = self.dispatch() {
             dispatch.eager(chunks);
         }
     }
@@ -92,9 +103,38 @@ impl Assignment {
     /// One process may do so many items: larger chunks would be sent in parts.
     pub fn pull_at_most(&mut self, items: u64) {
         self.limited = true;
-        if let Supply::Sent(dispatch) = &mut self.supply {
+        if let Some(dispatch) = self.dispatch() {
             dispatch.pull_at_most(items);
         }
+    }
+
+    fn dispatch(&mut self) -> Option<&mut dyn Dispatch> {
+        match &mut self.supply {
+            Supply::Sent(dispatch) => Some(&mut **dispatch),
+            Supply::Queued(sizes) => Some(sizes),
+            Supply::Claimed(_) => None,
+        }
+    }
+
+    /// Whether what was queued has not got to the server: no more is asked for then.
+    pub fn queue_is_full(&mut self, full: bool) {
+        if let Supply::Queued(sizes) = &mut self.supply {
+            sizes.is_full(full);
+        }
+    }
+
+    /// Of a queued piece so many items have a result, after this time, and so many none for good.
+    pub fn settled(&mut self, piece: u32, done: u64, failed: u64, busy: Duration) {
+        if self.ledger.settled_piece(0, piece, done, failed)
+            && let Some(dispatch) = self.dispatch()
+        {
+            dispatch.ended(done, busy);
+        }
+    }
+
+    /// Of a map that was stopped: these pieces are still to be told of, and no others.
+    pub fn queue_holds(&mut self, pieces: &[u32]) {
+        self.ledger.holds_only(0, pieces);
     }
 
     pub fn is_limited(&self) -> bool {
@@ -112,6 +152,7 @@ impl Assignment {
     pub fn pulled(&mut self, count: u64, exhausted: bool) -> Option<u32> {
         let home = match &mut self.supply {
             Supply::Sent(dispatch) => dispatch.offered(count, &self.seats),
+            Supply::Queued(sizes) => sizes.offered(count, &self.seats),
             Supply::Claimed(_) => None,
         };
         self.ledger.came(count, exhausted, home)
@@ -127,7 +168,7 @@ impl Assignment {
     ) -> Option<Piece> {
         let piece = self.ledger.finished(worker, piece, done)?;
         self.is_held_up(worker, false);
-        if let Supply::Sent(dispatch) = &mut self.supply {
+        if let Some(dispatch) = self.dispatch() {
             dispatch.ended(done, busy);
         }
         Some(piece)
@@ -168,8 +209,11 @@ impl Assignment {
         if replaced {
             self.set_health(worker, Health::Starting);
         } else {
-            self.set_health(worker, Health::Dead);
-            self.ledger.undeal(worker);
+            self.left(worker);
+        }
+        if self.is_queued() {
+            // Its node sees to what it had.
+            return Vec::new();
         }
         self.ledger.lost(worker, at, give_up)
     }
@@ -177,13 +221,21 @@ impl Assignment {
     /// There is one worker more, which is sent what is not dealt yet.
     pub fn joined(&mut self) {
         self.seats.push(NEW);
-        self.ledger.joined();
+        if !self.is_queued() {
+            self.ledger.joined();
+        }
     }
 
     /// A worker ends the pieces that it has, and is sent no more.
     pub fn left(&mut self, worker: usize) {
         self.set_health(worker, Health::Dead);
-        self.ledger.undeal(worker);
+        if !self.is_queued() {
+            self.ledger.undeal(worker);
+        }
+    }
+
+    fn is_queued(&self) -> bool {
+        matches!(self.supply, Supply::Queued(_))
     }
 
     /// A worker that has no piece starts anew.
@@ -230,13 +282,14 @@ impl Assignment {
         }
         let is_gone = |(worker, seat): (usize, &Seat)| {
             // Who leaves ends what it has.
-            seat.health == Health::Dead && self.ledger.held(worker) == 0
+            seat.health == Health::Dead && (self.is_queued() || self.ledger.held(worker) == 0)
         };
         if self.seats.iter().enumerate().all(is_gone) {
             return Next::Stranded;
         }
         Next::Do(match &mut self.supply {
             Supply::Sent(dispatch) => dispatch.decide(&mut self.ledger, &mut self.seats, elsewhere),
+            Supply::Queued(sizes) => sizes.decide(&mut self.ledger, &mut self.seats, elsewhere),
             Supply::Claimed(_) => Vec::new(),
         })
     }

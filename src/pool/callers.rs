@@ -45,7 +45,8 @@ impl State {
         if !begin.options.plan_only {
             self.revive(caller, &mut engines);
         }
-        let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin);
+        let queue = self.queue_for(&engines, &begin.options);
+        let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin, queue);
         let now = monotonic();
         let others = self.maps.values().filter(|map| map.has_engines());
         let served = others.map(|map| map.served(now));

@@ -125,6 +125,7 @@ impl State {
     }
 
     fn forget_job(&mut self, job: JobId) {
+        self.forget_queue(job);
         for (record, _) in &mut self.finished {
             // Its timeline stays for a while, as that of any map.
             record.background &= record.job != job;

@@ -43,8 +43,12 @@ impl State {
     fn tell_end(&mut self, map: &mut Map) {
         let job = map.job;
         self.countdowns.remove(&job);
-        let engines = map.engines();
+        let engines = match map.is_queued() {
+            true => Vec::new(),
+            false => map.engines(),
+        };
         let record = map.record();
+        self.leave_queue(map, record.state);
         if record.state != JobState::Done {
             // What still runs for it is not wanted any more.
             self.stop_items(job, &engines);
@@ -149,8 +153,14 @@ impl State {
             EndEarly::Kill => {
                 let steps = map.cancel();
                 let busy = map.busy_processes();
+                let is_queued = map.is_queued();
+                map.abandon_queue();
                 self.take(job, steps);
                 self.countdowns.remove(&job);
+                let busy = match is_queued {
+                    true => self.engines_at(job, busy),
+                    false => busy,
+                };
                 for process in busy.iter().filter_map(|engine| self.engines.get(engine)) {
                     process.link.signal(nix::sys::signal::Signal::SIGKILL);
                 }
@@ -235,6 +245,7 @@ impl State {
                 if record.state != JobState::Done {
                     record.state = JobState::Failed;
                 }
+                self.leave_queue(&mut map, record.state);
                 let timeline = map.last_timeline();
                 self.remember(record, timeline);
             }
@@ -243,7 +254,9 @@ impl State {
 
     /// What engines are at for a map whose caller is gone may go on as long as that of a cancelled one.
     fn leave_items(&mut self, map: &Map) {
-        let busy = map.has_engines().then(|| map.busy_processes());
+        // Nodes are told that what they have of a queue is not wanted.
+        let sees = map.has_engines() && !map.is_queued();
+        let busy = sees.then(|| map.busy_processes());
         for engine in busy.unwrap_or_default() {
             if self.engines.contains_key(&engine) {
                 self.unwanted.insert(engine, Instant::now() + COUNTDOWN);

@@ -217,6 +217,17 @@ pub enum MapFault {
     Inputs(String),
     /// The iterator of the inputs did.
     InputsPanicked(PanicInfo),
+    /// It cannot be queued.
+    Queue(QueueFault),
+}
+
+/// Why a map cannot be queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueFault {
+    /// Its artifact cannot be read.
+    NoArtifact(String),
+    /// The server does not take it.
+    Server(String),
 }
 
 /// Why a map cannot begin.

@@ -140,6 +140,7 @@ impl State {
         if let Some(map) = self.maps.get_mut(&job) {
             map.held = false;
         }
+        self.forget_queue(job);
     }
 
     fn broadcast_done(&mut self, engine: EngineId, threads: Vec<(u64, Option<PanicInfo>)>) {

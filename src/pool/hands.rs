@@ -34,6 +34,8 @@ impl State {
                 of.retain(|engine| !engines.contains(engine));
             }
         }
+        let links = engines.iter().filter_map(|it| self.engines.get(it));
+        links.for_each(|process| process.link.leaves());
         let mut jobs = Vec::new();
         for (job, map) in &mut self.maps {
             if engines.iter().any(|engine| map.involves(*engine)) {
@@ -48,7 +50,10 @@ impl State {
     pub(super) fn are_free(&self, engines: &[EngineId]) -> bool {
         let is_busy = |engine: &EngineId| {
             let process = self.engines.get(engine);
-            process.is_some_and(|process| process.is_alive() && process.given() > 0)
+            process.is_some_and(|process| {
+                let is_at = |map: &Map| map.is_queued() && process.link.at(map.job).is_some();
+                process.is_alive() && (process.given() > 0 || self.maps.values().any(is_at))
+            })
         };
         !engines.iter().any(is_busy)
     }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +13,7 @@ use nix::sys::eventfd::EventFd;
 
 use super::artifacts::Artifacts;
 use super::captures::Captures;
+use super::cluster::Cluster;
 use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
 use super::link::Launcher;
@@ -42,6 +43,7 @@ pub fn serve(mut hub: State, commands: &Receiver<Command>, wake: &EventFd) {
         loop {
             match commands.try_recv() {
                 Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
+                    hub.quits = true;
                     let all = hub.engines.keys().copied().collect();
                     hub.stop(all);
                     return;
@@ -65,6 +67,7 @@ pub fn serve(mut hub: State, commands: &Receiver<Command>, wake: &EventFd) {
 #[derive(Default)]
 struct Ready {
     jobs: Vec<JobId>,
+    queues: Vec<JobId>,
     connections: Vec<ConnectionId>,
     engines: Vec<EngineId>,
     printing: Vec<EngineId>,
@@ -75,6 +78,7 @@ enum Source {
     Engine(EngineId),
     Print(EngineId),
     Job(JobId),
+    Queue(JobId),
     Connection(ConnectionId),
 }
 
@@ -107,6 +111,10 @@ pub(super) struct State {
     /// Engines that were killed because of an item that took too long.
     pub(super) late: BTreeMap<EngineId, u64>,
     pub(super) next_job: u32,
+    /// Jobs that are over, whose results are still on a cluster's server for whoever asks for them.
+    pub(super) kept_queues: BTreeMap<JobId, Weak<Cluster>>,
+    /// The session ends; what is queued stays.
+    pub(super) quits: bool,
     /// What the cell under way may map over; the pool in use comes first.
     pub(super) pools: Vec<PoolUse>,
 }
@@ -132,6 +140,8 @@ impl State {
             unwanted: BTreeMap::new(),
             late: BTreeMap::new(),
             next_job: 1,
+            kept_queues: BTreeMap::new(),
+            quits: false,
             pools: Vec::new(),
         }
     }
@@ -166,6 +176,10 @@ impl State {
         for (job, map) in &self.maps {
             fds.push(PollFd::new(map.socket(), flags(map.wants_to_write())));
             sources.push(Source::Job(*job));
+            if let Some(bell) = map.queue_bell() {
+                fds.push(PollFd::new(bell, PollFlags::POLLIN));
+                sources.push(Source::Queue(*job));
+            }
         }
         for (id, connection) in &self.connections {
             fds.push(PollFd::new(connection.channel.socket(), PollFlags::POLLIN));
@@ -199,6 +213,7 @@ impl State {
                 Source::Engine(engine) => ready.engines.push(engine),
                 Source::Print(engine) => ready.printing.push(engine),
                 Source::Job(job) => ready.jobs.push(job),
+                Source::Queue(job) => ready.queues.push(job),
                 Source::Connection(connection) => ready.connections.push(connection),
             }
         }
@@ -273,6 +288,9 @@ impl State {
                 self.hear_callers_in(engine);
                 self.show_prints(engine);
             }
+        }
+        for job in ready.queues {
+            self.hear_queue(job);
         }
         for engine in ready.engines {
             let Some(process) = self

@@ -199,6 +199,10 @@ impl Jobs for State {
         if map.captures().is_some_and(|hash| !self.captures.has(hash)) {
             return;
         }
+        self.begin_queue(job);
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
         let left = |engine: &EngineId| {
             let process = self.engines.get(engine);
             process.and_then(Engine::left)

@@ -259,6 +259,35 @@ impl Ledger {
         Some(piece)
     }
 
+    /// Of a piece so many items have a result, and so many none for good: it is settled.
+    pub fn settled_piece(&mut self, worker: usize, number: u32, done: u64, failed: u64) -> bool {
+        let place = self.place(worker, number);
+        let Some((place, piece)) = place.zip(self.remove(number)) else {
+            return false;
+        };
+        self.held[worker].remove(place);
+        self.done += done.min(piece.items());
+        self.failed += failed.min(piece.items() - done.min(piece.items()));
+        true
+    }
+
+    fn place(&self, worker: usize, number: u32) -> Option<usize> {
+        let mut held = self.held.get(worker)?.iter();
+        held.position(|other| *other == number)
+    }
+
+    /// Of a map that was stopped: a worker has these pieces alone, and nothing will come of the others.
+    pub fn holds_only(&mut self, worker: usize, numbers: &[u32]) {
+        if let Some(held) = self.held.get_mut(worker).filter(|_| self.stopped) {
+            let (kept, gone) = held.iter().partition(|number| numbers.contains(number));
+            *held = kept;
+            let gone: VecDeque<u32> = gone;
+            for number in gone {
+                self.remove(number);
+            }
+        }
+    }
+
     /// A worker gives back pieces that it has not begun: they are the next ones again, for any worker. How many items
     /// they have.
     pub fn given_back(&mut self, worker: usize, numbers: &[u32]) -> u64 {

@@ -63,6 +63,9 @@ pub trait Link: Send {
 
     fn signal(&self, signal: Signal);
 
+    /// It gets nothing more to do that does not come from the hub.
+    fn leaves(&self) {}
+
     /// It is not wanted any more.
     fn dismiss(&self, _is_idle: bool) {
         self.signal(Signal::SIGKILL);

@@ -5,9 +5,11 @@ mod beginning;
 mod caller;
 mod claims;
 mod ending;
+mod queued;
 mod report;
 mod times;
 
+pub use queued::Queued;
 pub use report::Seen;
 
 use std::time::{Duration, Instant};
@@ -75,12 +77,14 @@ enum Runners {
     Engines(Box<Task>),
     /// Threads of the caller's process; its number of the map.
     Threads { map: u64 },
+    /// Engines of nodes that take its inputs from a queue.
+    Queue(Box<Queued>),
 }
 
 impl Runners {
     fn kind(&self) -> PoolKind {
         match self {
-            Self::Engines(_) => PoolKind::Processes,
+            Self::Engines(_) | Self::Queue(_) => PoolKind::Processes,
             Self::Threads { .. } => PoolKind::Threads,
         }
     }
@@ -141,18 +145,28 @@ impl Map {
     }
 
     pub fn captures(&self) -> Option<u128> {
-        let Runners::Engines(task) = &self.runners else {
-            return None;
-        };
-        let Runs::Function(function) = task.runs;
+        let Runs::Function(function) = self.task()?.runs;
         function.captures
+    }
+
+    /// What engines run for it.
+    fn task(&self) -> Option<&Task> {
+        match &self.runners {
+            Runners::Engines(task) => Some(task),
+            Runners::Queue(queued) => Some(&queued.task),
+            Runners::Threads { .. } => None,
+        }
     }
 
     /// Itself beside other jobs.
     pub fn active(&self) -> ActiveJob<'_> {
         ActiveJob {
             assignment: &self.assignment,
-            engines: &self.engines,
+            engines: match self.runners {
+                // Nodes see to it that each job gets its turn.
+                Runners::Queue(_) => &[],
+                _ => &self.engines,
+            },
         }
     }
 
@@ -207,6 +221,7 @@ impl Map {
         if self.closing {
             return steps;
         }
+        self.look_whether_full();
         let now = monotonic();
         let decisions = match self.assignment.next(elsewhere) {
             Next::Do(decisions) => decisions,
@@ -224,9 +239,11 @@ impl Map {
                 Decision::Pull { items, chunks } => {
                     self.tell(&ToCaller::Pull { items, chunks }, &Payload::None);
                 }
+                Decision::Send { piece, .. } if self.is_queued() => self.queue(piece, now),
                 Decision::Send { piece, worker } => self.send(piece, worker, now, &mut steps),
             }
         }
+        self.all_queued();
         steps
     }
 
@@ -353,25 +370,39 @@ impl Map {
         if self.closing {
             return Vec::new();
         }
-        for GivenUp { item, begun } in given_up {
-            if !self.options.collect {
-                let fault = match (late, begun) {
-                    (true, true) => MapFault::TimedOut,
-                    (false, true) => MapFault::Crashed(cause.clone()),
-                    (_, false) => MapFault::Lost(cause.clone()),
-                };
-                return vec![self.fail(Some(rank), Some(item), fault)];
+        for given_up in given_up {
+            if let Some(step) = self.has_given_up(rank, given_up, late, cause) {
+                return vec![step];
             }
-            self.failed += 1;
-            let fault = match (late, begun) {
-                (true, true) => ItemFault::TimedOut,
-                (false, true) => ItemFault::Crashed(cause.to_string()),
-                (_, false) => ItemFault::Lost(cause.to_string()),
-            };
-            self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
         }
         self.drop_inputs();
         Vec::new()
+    }
+
+    /// An item has no result for good: the map's end, unless it collects errors.
+    fn has_given_up(
+        &mut self,
+        rank: Rank,
+        GivenUp { item, begun }: GivenUp,
+        late: bool,
+        cause: &DeathCause,
+    ) -> Option<Step> {
+        if !self.options.collect {
+            let fault = match (late, begun) {
+                (true, true) => MapFault::TimedOut,
+                (false, true) => MapFault::Crashed(cause.clone()),
+                (_, false) => MapFault::Lost(cause.clone()),
+            };
+            return Some(self.fail(Some(rank), Some(item), fault));
+        }
+        self.failed += 1;
+        let fault = match (late, begun) {
+            (true, true) => ItemFault::TimedOut,
+            (false, true) => ItemFault::Crashed(cause.to_string()),
+            (_, false) => ItemFault::Lost(cause.to_string()),
+        };
+        self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
+        None
     }
 
     /// Another process stands in for an engine that had died.
@@ -410,7 +441,8 @@ impl Map {
         let Some(limit) = self.options.timeout else {
             return Vec::new();
         };
-        if self.closing {
+        // A node looks at its engines itself.
+        if self.closing || self.is_queued() {
             return Vec::new();
         }
         let mut late = Vec::new();
@@ -450,18 +482,18 @@ impl Map {
 
     /// Whether it is engines that run its items: they can be killed, and other jobs wait for them.
     pub fn has_engines(&self) -> bool {
-        matches!(self.runners, Runners::Engines(_))
+        !matches!(self.runners, Runners::Threads { .. })
     }
 
     /// The processes in which its items run.
     pub fn processes(&self) -> Vec<EngineId> {
         match self.runners {
-            Runners::Engines(_) => self.engines(),
+            Runners::Engines(_) | Runners::Queue(_) => self.engines(),
             Runners::Threads { .. } => vec![self.caller],
         }
     }
 
-    /// Those of them that are busy with it, as far as they may be killed.
+    /// Those of them that may be busy with it, as far as they may be killed.
     pub fn busy_processes(&self) -> Vec<EngineId> {
         match self.runners {
             Runners::Engines(_) => (0..)
@@ -469,6 +501,8 @@ impl Map {
                 .filter(|(place, _)| self.assignment.ledger().held(*place) > 0)
                 .map(|(_, engine)| *engine)
                 .collect(),
+            // Which ones they are their pages tell.
+            Runners::Queue(_) => self.engines(),
             // All of the user's variables are there.
             Runners::Threads { .. } if self.options.background => Vec::new(),
             Runners::Threads { .. } => vec![self.caller],

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `link::Link` | one engine as the hub sees it | a process on this host; one that `mpiexec` started; one of a node (`cluster`); a recorder for tests |
 //! | `link::Launcher` | where engines come from | fork and exec; `mpiexec`, all of a pool at once; the nodes of a cluster |
-//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub |
+//! | `dispatch::Dispatch` | who gets which chunk, and how large the next one is; pure | chunks pushed by the hub; chunks that nodes take from a queue (`cluster::queue`) |
 //! | `ledger::Ledger` | what has become of each input; pure, and only one | |
 //! | `wire::Runs` | what a chunk runs | a function of an artifact |
 //! | `connections::Connection` | a service that user code reaches from any engine | maps |
@@ -36,6 +36,7 @@ mod map;
 mod mpi;
 mod prints;
 mod process;
+mod queued;
 mod schedule;
 mod together;
 mod turns;
@@ -61,7 +62,7 @@ use crate::wire::PoolSpec;
 use crate::wire::places::Places;
 use cluster::Cluster;
 use event::Bell;
-pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed};
+pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed, QueueFault};
 pub use worlds::Ends;
 
 /// Which engine to start.

@@ -25,7 +25,7 @@ pub struct Forks {
 }
 
 /// How the engines' environment differs from this process's.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Environment(Vec<(String, Option<OsString>)>);
 
 impl From<Vec<(String, Option<String>)>> for Environment {

@@ -120,6 +120,10 @@ impl fmt::Display for ServerFault {
                 f,
                 "{url} takes messages of at most {most} bytes, and a cluster sends some of {needs}"
             ),
+            Self::NoStreams { url } => write!(
+                f,
+                "{url} has no JetStream for this user, in which the queue of a durable cluster is"
+            ),
             Self::NotAllowedThere { url, subject, says } => {
                 write!(f, "{url} does not allow this user to use {subject}: {says}")
             }
@@ -154,6 +158,10 @@ impl ServerFault {
             }
             Self::SmallMessages { needs, .. } => {
                 format!("`max_payload: {needs}` or more in its configuration")
+            }
+            Self::NoStreams { .. } => {
+                "`jetstream: enabled` in its configuration; without `--durable` no queue is needed"
+                    .to_owned()
             }
             Self::NotAllowedThere { .. } => {
                 "it has to allow `*.to.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to"

@@ -5,7 +5,7 @@ use std::fmt;
 use regatta_cell::host::UNDECODABLE;
 
 use crate::outcome::{DeathCause, Deaths};
-use crate::pool::{MapFailure, MapFault, MapRefusal};
+use crate::pool::{MapFailure, MapFault, MapRefusal, QueueFault};
 
 impl fmt::Display for MapFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,6 +33,12 @@ impl fmt::Display for MapFailure {
             MapFault::Undecodable(None) => f.write_str(UNDECODABLE),
             MapFault::Undecodable(Some(why)) => f.write_str(&why.undecodable()),
             MapFault::Inputs(why) => f.write_str(why),
+            MapFault::Queue(QueueFault::NoArtifact(why)) => {
+                write!(f, "its compiled code cannot be read: {why}")
+            }
+            MapFault::Queue(QueueFault::Server(why)) => {
+                write!(f, "the cluster's server does not take it: {why}")
+            }
             MapFault::InputsPanicked(panic) => {
                 write!(f, "the inputs panicked{}: {}", panic.at(), panic.message)
             }

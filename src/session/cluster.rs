@@ -30,6 +30,8 @@ pub struct ClusterRequest {
     pub server: Which,
     /// What Slurm is asked to start.
     pub slurm: Option<Asked>,
+    /// Maps go through a queue.
+    pub is_durable: bool,
     /// How long it goes on without a session, and under which name; `None` when it ends with this one.
     pub keep: Option<(String, Duration)>,
 }
@@ -140,12 +142,13 @@ impl Session {
         let cluster = match request.keep {
             None => {
                 let (mut server, of_slurm) = (request.server, request.slurm.is_some());
+                let is_durable = request.is_durable;
                 let open = move || {
                     if of_slurm && server == Which::Own {
                         let listen = slurm_address(on_path.as_deref());
                         server = Which::Listens(listen.ok_or(ServerFault::NoAddress)?);
                     }
-                    Cluster::open(on_path.as_deref(), &server, waker)
+                    Cluster::open(on_path.as_deref(), &server, is_durable, waker)
                 };
                 self.opened(open, sink)?.map_err(no_server)?
             }

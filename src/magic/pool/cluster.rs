@@ -85,6 +85,7 @@ impl Start {
             ("--listen", self.listen.is_some()),
             ("--url", self.url.is_some()),
             ("--slurm", self.slurm.is_some()),
+            ("--durable", self.durable),
         ];
         let given = options.into_iter().find(|(_, given)| *given);
         given.map(|(option, _)| option)
@@ -125,6 +126,7 @@ impl Start {
             slurm: slurm.map(Asked::parse),
             nodes,
             server,
+            is_durable: self.durable,
             keep: None,
         })
     }

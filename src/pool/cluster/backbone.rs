@@ -38,12 +38,14 @@ pub enum Backbone {
 
 impl Backbone {
     /// Starts it, found on this `PATH`, or sees whether it does what a cluster needs.
-    pub fn open(path: Option<&str>, which: &Which) -> Result<Self, ServerFault> {
+    pub fn open(path: Option<&str>, which: &Which, is_durable: bool) -> Result<Self, ServerFault> {
+        let own = |listen| Private::start(path, listen, is_durable);
         Ok(match which {
-            Which::Own => Self::Own(Box::new(Private::start(path, None)?)),
-            Which::Listens(listen) => Self::Own(Box::new(Private::start(path, Some(listen))?)),
+            Which::Own => Self::Own(Box::new(own(None)?)),
+            Which::Listens(listen) => Self::Own(Box::new(own(Some(listen))?)),
             Which::Given { url, credentials } => {
-                let join = given(url, credentials.as_deref())?;
+                let mut join = given(url, credentials.as_deref())?;
+                join.is_durable = is_durable;
                 look(&join)?;
                 Self::Given(Box::new(join))
             }
@@ -109,7 +111,10 @@ impl Backbone {
     pub fn url(&self) -> Option<String> {
         match self {
             Self::Own(_) => None,
-            Self::Given(join) => Some(format!("{}/{}", join.server, join.cluster)),
+            Self::Given(join) => {
+                let durable = if join.is_durable { DURABLE } else { "" };
+                Some(format!("{}/{}{durable}", join.server, join.cluster))
+            }
         }
     }
 
@@ -133,10 +138,17 @@ impl Backbone {
     }
 }
 
+/// What stands behind the name of a cluster whose maps go through a queue.
+const DURABLE: &str = "?durable";
+
 /// `nats://user:password@host:4222`, with a cluster's name as its path when nodes join by it. The name is made when it has none.
 pub fn given(url: &str, credentials: Option<&std::path::Path>) -> Result<Join, ServerFault> {
     let wrong = || ServerFault::NoUrl {
         url: without_password(url),
+    };
+    let (url, is_durable) = match url.strip_suffix(DURABLE) {
+        Some(url) => (url, true),
+        None => (url, false),
     };
     let address: ServerAddr = url.parse().map_err(|_| wrong())?;
     if !["nats", "tls"].contains(&address.scheme()) || address.host().is_empty() {
@@ -176,6 +188,7 @@ pub fn given(url: &str, credentials: Option<&std::path::Path>) -> Result<Join, S
         file: None,
         host: None,
         slots: None,
+        is_durable,
         epoch: 0,
         keeps: None,
     })
@@ -217,6 +230,9 @@ fn look(join: &Join) -> Result<(), ServerFault> {
         if most < needs {
             let url = url.clone();
             return Err(ServerFault::SmallMessages { url, most, needs });
+        }
+        if join.is_durable && !client.server_info().jetstream {
+            return Err(ServerFault::NoStreams { url: url.clone() });
         }
         may(&client, &join.cluster, events, url).await
     };
@@ -274,6 +290,14 @@ mod tests {
             ("me", "secret")
         );
         assert_eq!(join.cluster, "regatta-1");
+        assert!(!join.is_durable);
+        let join = given("nats://example.net/regatta-1?durable", None).unwrap();
+        assert_eq!(
+            (join.cluster.as_str(), join.is_durable),
+            ("regatta-1", true)
+        );
+        let url = Backbone::Given(Box::new(join)).url();
+        assert_eq!(url.unwrap(), "nats://example.net:4222/regatta-1?durable");
         let join = given("tls://example.net:4443", None).unwrap();
         assert!(join.cluster.starts_with("regatta-"));
         let near = |url: &str| Backbone::Given(Box::new(given(url, None).unwrap())).tunnel();

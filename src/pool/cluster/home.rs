@@ -210,6 +210,7 @@ impl Cluster {
             commands,
             thread: Some(thread),
             launched: AtomicU32::new(0),
+            is_durable: grant.session.is_durable,
             home: Home::Kept(Box::new(Kept {
                 held,
                 is_kept: AtomicBool::new(false),

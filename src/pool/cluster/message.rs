@@ -37,6 +37,9 @@ pub struct Join {
     pub host: Option<String>,
     /// Engines that it may run; as many as it has cores without it.
     pub slots: Option<u32>,
+    /// Maps go through a queue, from which nodes take them.
+    #[serde(default)]
+    pub is_durable: bool,
     /// Which of the sessions that the cluster has had one after the other.
     #[serde(default)]
     pub epoch: u64,
@@ -172,6 +175,15 @@ pub enum ToNode {
         engine: EngineId,
         job: JobId,
     },
+    /// No more of a queued job is to be done. `told`: what is being done is to be told of, and what that is.
+    StopQueued {
+        job: JobId,
+        told: bool,
+    },
+    /// The engine gets no more pieces of queued jobs.
+    Leaves {
+        engine: EngineId,
+    },
     EndWaits {
         engine: EngineId,
     },
@@ -262,6 +274,11 @@ pub enum FromNode {
         engine: EngineId,
         message: FromEngine,
         line: LineId,
+    },
+    /// The pieces of a queued job of which it will tell, and of no others.
+    Holding {
+        job: JobId,
+        pieces: Vec<u32>,
     },
     Printed {
         engine: EngineId,

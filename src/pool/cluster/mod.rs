@@ -21,9 +21,11 @@ mod ordered;
 mod post;
 mod processor;
 mod proxy;
+pub mod queue;
 mod seat;
 mod server;
 mod session;
+mod shelf;
 mod slurm;
 mod tunnel;
 mod users;
@@ -76,6 +78,7 @@ pub struct Cluster {
     thread: Option<JoinHandle<()>>,
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
+    is_durable: bool,
     home: Home,
 }
 
@@ -86,9 +89,15 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Starts a server, found on this `PATH`, and connects to it. `waker` is woken when a node comes or goes.
-    pub fn open(path: Option<&str>, which: &Which, waker: Waker) -> Result<Self, ServerFault> {
-        let mut server = Backbone::open(path, which)?;
+    /// Starts a server, found on this `PATH`, and connects to it. `is_durable`: maps go through its queue. `waker` is woken when
+    /// a node comes or goes.
+    pub fn open(
+        path: Option<&str>,
+        which: &Which,
+        is_durable: bool,
+        waker: Waker,
+    ) -> Result<Self, ServerFault> {
+        let mut server = Backbone::open(path, which, is_durable)?;
         let session = server.session().clone();
         let (nodes, commands, thread) = connect(&session, waker, || server.has_ended())
             .map_err(|why| server::not_started(&why))?;
@@ -97,8 +106,19 @@ impl Cluster {
             commands,
             thread: Some(thread),
             launched: AtomicU32::new(0),
+            is_durable,
             home: Home::Own(Box::new(Own::with(server))),
         })
+    }
+
+    /// Whether its nodes take maps from a queue, which outlives the session.
+    pub fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    /// What its queue is to do.
+    pub(super) fn order(&self, order: queue::Order) {
+        self.tell(Command::Order(order));
     }
 
     /// Has Slurm start nodes, by its programs on this `PATH`.
@@ -368,6 +388,11 @@ impl Link for Remote {
     fn stop_job(&self, job: JobId) {
         let engine = self.engine;
         self.tell(ToNode::StopJob { engine, job });
+    }
+
+    fn leaves(&self) {
+        let engine = self.engine;
+        self.tell(ToNode::Leaves { engine });
     }
 
     fn end_waits(&self) -> bool {

@@ -4,18 +4,19 @@
 
 mod doors;
 mod engine;
+mod listed;
 mod objects;
 mod world;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
+use async_nats::{ConnectError, ConnectErrorKind, Event};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
@@ -29,6 +30,8 @@ use super::line::Line;
 use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
+use super::queue::Worklist;
+use super::shelf::Shelf;
 use super::tunnel::Tunnels;
 use super::{carry, server};
 use crate::ids::EngineId;
@@ -154,6 +157,12 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         .subscribe(subject("beat"))
         .await
         .map_err(unreachable)?;
+    let shelf = Rc::new(Shelf::default());
+    let list = (join.is_durable)
+        .then(|| Rc::new(Worklist::new(client.clone(), &join.cluster, shelf.clone())));
+    if let Some(list) = &list {
+        spawn_local(list.clone().serve());
+    }
     let mut input = if from_input {
         Some(input_ended()?)
     } else {
@@ -166,7 +175,8 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     let mut heard = Instant::now();
     let mut epoch = join.epoch;
     let ended = 'sessions: loop {
-        let node = Node::new(&client, subject(&format!("from.{number}")), epoch);
+        let post = Post::new(client.clone(), subject(&format!("from.{number}")), epoch);
+        let node = Node::new(post, epoch, &shelf, list.as_ref());
         node.post.send(&FromNode::Hello(about(&join, slots)));
         let serves = spawn_local({
             let post = node.post.clone();
@@ -206,10 +216,14 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                 },
                 event = events.recv() => if let Some(Event::Connected) = event {
                     node.post.send_again();
+                    if let Some(list) = &list {
+                        list.again().await;
+                    }
                 },
                 _ = tick.tick() => {
                     node.look_at_engines();
-                    former.retain(|node| node.is_busy());
+                    node.attends(heard.elapsed());
+                    former.retain(|node| node.is_at_work());
                     if heard.elapsed() > ALONE + lease {
                         break Err(NodeError::Alone(heard.elapsed().as_secs()));
                     }
@@ -227,6 +241,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         };
         serves.abort();
         node.leave();
+        node.retire();
         former.push(node);
         match next {
             Ok(Some(newer)) => epoch = newer,
@@ -286,9 +301,19 @@ fn about(join: &Join, slots: Option<u32>) -> About {
 
 struct Node {
     post: Rc<Post>,
+    /// The session's.
+    epoch: u64,
     engines: RefCell<BTreeMap<EngineId, Rc<Here>>>,
     /// What engines take from the session, once for all of them.
     objects: RefCell<Objects>,
+    /// What it takes from the queue of a durable cluster.
+    list: Option<Rc<Worklist>>,
+    /// A session listens.
+    is_attended: Cell<bool>,
+    /// Another session has come: engines end what they have of the queue, and then themselves.
+    is_retired: Cell<bool>,
+    /// Engines that it has started by itself, while there was no session.
+    stand_ins: RefCell<BTreeSet<EngineId>>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     next_line: Cell<u64>,
     /// Connections to stores.
@@ -306,11 +331,16 @@ struct Node {
 
 impl Node {
     /// What it has for one session.
-    fn new(client: &Client, to: String, epoch: u64) -> Rc<Self> {
+    fn new(post: Post, epoch: u64, shelf: &Rc<Shelf>, list: Option<&Rc<Worklist>>) -> Rc<Self> {
         Rc::new(Self {
-            post: Rc::new(Post::new(client.clone(), to, epoch)),
+            post: Rc::new(post),
+            epoch,
             engines: RefCell::default(),
-            objects: RefCell::default(),
+            objects: RefCell::new(Objects::on(shelf.clone())),
+            list: list.cloned(),
+            is_attended: Cell::new(true),
+            is_retired: Cell::new(false),
+            stand_ins: RefCell::default(),
             lines: RefCell::default(),
             next_line: Cell::new(0),
             tunnels: Tunnels::default(),
@@ -323,11 +353,11 @@ impl Node {
         })
     }
 
-    /// The session is gone: nothing is said to it any more, and engines that do nothing for it end.
+    /// The session is gone: nothing is said to it any more, and engines end unless there is a queue that they go on with.
     fn leave(&self) {
         if !self.is_left.replace(true) {
             self.post.close();
-            self.end_engines();
+            self.leaves_queue();
             self.doors.close();
             self.tunnels.hang_up();
             for line in self.lines.take().values() {
@@ -335,11 +365,6 @@ impl Node {
             }
             self.world.take();
         }
-    }
-
-    /// Whether engines do something for a session that is gone.
-    fn is_busy(&self) -> bool {
-        !self.engines.borrow().is_empty()
     }
 
     fn end_engines(&self) {
@@ -409,6 +434,8 @@ impl Node {
                 let Ok(library) = library else {
                     return node.post.send(&FromNode::Lacks { content: None });
                 };
+                // Those that came with a queued map are there.
+                let Some(library) = library else { return };
                 for engine in node.engines.borrow().values() {
                     engine.send(&ToEngine::Library, &library);
                 }
@@ -416,6 +443,8 @@ impl Node {
             ToNode::Taken { engine, bytes } => node.with(engine, |it| it.taken(bytes)),
             ToNode::Heard { engine, bytes } => node.with(engine, |it| it.frames.give(bytes)),
             ToNode::StopJob { engine, job } => node.with(engine, |it| it.stop_job(job)),
+            ToNode::StopQueued { job, told } => node.stop_queued(job, told),
+            ToNode::Leaves { engine } => node.leaves(engine),
             ToNode::EndWaits { engine } => node.with(engine, Here::end_waits),
             ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
         }
@@ -440,7 +469,12 @@ impl Node {
             Ok(payload) => payload,
             Err(why) => return node.with(engine, |it| it.fail(why.to_string())),
         };
-        node.with(engine, |it| it.send(&message, &payload));
+        if let ToEngine::Renumbered { rank, .. } = message {
+            node.with(engine, |it| it.renumbered(rank));
+        }
+        if !node.is_for_list(engine, &message) {
+            node.with(engine, |it| it.send(&message, &payload));
+        }
     }
 
     /// What a frame carries. An error: the engine cannot go on without it.
@@ -476,10 +510,13 @@ impl Node {
         match Here::start(engine, launch, environment, node) {
             Ok(here) => {
                 for library in node.objects.borrow().libraries() {
-                    here.send(&ToEngine::Library, library);
+                    here.send(&ToEngine::Library, &library);
                 }
                 let pid = here.pid();
-                node.engines.borrow_mut().insert(engine, here);
+                node.engines.borrow_mut().insert(engine, here.clone());
+                if let Some(list) = &node.list {
+                    list.joins(node.seat(engine), here);
+                }
                 node.post.send(&FromNode::Started { engine, pid });
             }
             Err(error) => node.post.send(&FromNode::Ended {
@@ -494,6 +531,9 @@ impl Node {
 
     /// Sends on what an engine says.
     fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
+        if Self::list_hears(node, engine, &message, &payload) {
+            return;
+        }
         node.tell_of_world();
         if !matches!(message, FromEngine::Connect { .. }) {
             let carried = carry::carried(&payload);

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::message::{GIVEN_UP, Join};
 use super::ordered::{Came, Garbage, Inbox, Outbox};
+use super::users::inbox;
 use crate::wire::memory_file;
 
 /// How both ends connect to the server, under a name for its listings. `told` hears when they are connected and when not.
@@ -44,6 +45,7 @@ pub fn options(
     let pinned = Arc::new(pinned);
     Ok(options
         .name(name)
+        .custom_inbox_prefix(inbox(join))
         // Nodes are told the way by which they reach it; others that it knows are not theirs.
         .ignore_discovered_servers()
         .max_reconnects(None)
@@ -100,6 +102,8 @@ pub struct Post {
     /// When it went on last.
     progress: Cell<Instant>,
     is_closed: Cell<bool>,
+    /// Whether what takes from the outbox lives.
+    is_waited_for: Cell<bool>,
 }
 
 impl Post {
@@ -114,6 +118,7 @@ impl Post {
             room: Notify::new(),
             progress: Cell::new(Instant::now()),
             is_closed: Cell::new(false),
+            is_waited_for: Cell::new(true),
         }
     }
 
@@ -136,8 +141,15 @@ impl Post {
 
     /// Waits while too much is queued.
     pub async fn has_room(&self) {
-        while self.outbox.borrow().is_full() {
+        while self.is_waited_for.get() && self.outbox.borrow().is_full() {
             self.room.notified().await;
+        }
+    }
+
+    /// Whether [`Self::has_room`] waits for the other end.
+    pub fn is_waited_for(&self, is: bool) {
+        if self.is_waited_for.replace(is) != is {
+            self.room.notify_waiters();
         }
     }
 

@@ -59,13 +59,17 @@ pub struct Private {
 }
 
 impl Private {
-    /// On a port of the loopback interface; or there, with a certificate, where other hosts reach it.
-    pub fn start(path: Option<&str>, listen: Option<&Listen>) -> Result<Self, ServerFault> {
+    /// On a port of the loopback interface; or there, with a certificate, where other hosts reach it. `is_durable`: with streams.
+    pub fn start(
+        path: Option<&str>,
+        listen: Option<&Listen>,
+        is_durable: bool,
+    ) -> Result<Self, ServerFault> {
         let folder = tempfile::Builder::new()
             .prefix("regatta-nats-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir();
-        Self::start_in(folder.map_err(failed)?, path, listen)
+        Self::start_in(folder.map_err(failed)?, path, listen, is_durable)
     }
 
     /// The same, with its files in this folder.
@@ -73,6 +77,7 @@ impl Private {
         folder: TempDir,
         path: Option<&str>,
         listen: Option<&Listen>,
+        is_durable: bool,
     ) -> Result<Self, ServerFault> {
         let program = installed(PROGRAM, path);
         let program = program.ok_or(ServerFault::Missing { program: PROGRAM })?;
@@ -85,7 +90,7 @@ impl Private {
                 (place, Some(certificate))
             }
         };
-        let users = Users::of(&cluster).map_err(failed)?;
+        let users = Users::of(&cluster, is_durable).map_err(failed)?;
         let configuration = configuration(&place, &cluster, certificate.is_some(), &users);
         let file = folder.path().join(CONFIGURATION);
         write_private(&file, &configuration).map_err(|error| {
@@ -109,6 +114,7 @@ impl Private {
             file: None,
             host: None,
             slots: None,
+            is_durable,
             epoch: 0,
             keeps: None,
         };
@@ -257,11 +263,20 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
+/// What a server keeps on disk: in its folder, and no more than so much.
+const STORE: &str = r#"jetstream {
+  store_dir: "streams"
+  max_memory_store: 64MB
+  max_file_store: 64GB
+}
+"#;
+
 fn configuration(place: &Place, cluster: &str, certified: bool, users: &Users) -> String {
     let tls = match certified {
         true => format!("tls {{ cert_file: \"{CERTIFICATE}\", key_file: \"{KEY}\" }}\n"),
         false => String::new(),
     };
+    let store = if users.have_queue() { STORE } else { "" };
     format!(
         r#"listen: "{}"
 server_name: "{cluster}"
@@ -270,7 +285,7 @@ max_payload: 1MB
 max_pending: 256MB
 write_deadline: "30s"
 ping_interval: "5s"
-{tls}{}"#,
+{tls}{store}{}"#,
         place.at,
         users.authorization()
     )

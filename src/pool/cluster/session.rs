@@ -26,6 +26,7 @@ use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::processor;
 use super::proxy::{Ends, Proxy};
+use super::queue::{self, Ears, Publisher};
 use super::tunnel::Tunnels;
 use crate::engine::libc_version;
 use crate::ids::{EngineId, PoolName, Rank};
@@ -46,6 +47,8 @@ pub enum Command {
     Launch(Box<Launch>),
     /// Of an engine.
     Tell(NodeId, ToNode),
+    /// Of a queued map.
+    Order(queue::Order),
     /// What has started the node has ended, and why.
     Gone(NodeId, NodeFault),
     /// No node can be spoken with any more.
@@ -86,9 +89,9 @@ pub fn serve(
     LocalSet::new().block_on(&runtime, async {
         let (told, events) = unbounded_channel();
         match Side::connect(join, nodes.clone(), told).await {
-            Ok((side, words, pulses)) => {
+            Ok((side, words, pulses, ears)) => {
                 connected(Ok(()));
-                side.go(words, pulses, events, &mut commands).await;
+                side.go(words, pulses, ears, events, &mut commands).await;
             }
             Err(why) => connected(Err(why)),
         }
@@ -101,6 +104,8 @@ pub struct Peer {
     pub post: Post,
     pub libraries: RefCell<Known>,
     id: NodeId,
+    /// What it calls itself.
+    number: String,
     engines: RefCell<BTreeMap<EngineId, Rc<Proxy>>>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     /// Connections to stores.
@@ -178,6 +183,8 @@ struct Side {
     is_lost: Cell<bool>,
     nodes: Arc<Nodes>,
     peers: RefCell<BTreeMap<String, Rc<Peer>>>,
+    /// Of a durable cluster.
+    publisher: Option<Rc<Publisher>>,
     stores: Rc<Named>,
     worlds: Rc<Worlds>,
 }
@@ -189,7 +196,7 @@ impl Side {
         join: &Join,
         nodes: Arc<Nodes>,
         told: UnboundedSender<Event>,
-    ) -> Result<(Rc<Self>, Words, Words), String> {
+    ) -> Result<(Rc<Self>, Words, Words, Option<Ears>), String> {
         let why = |error: &dyn std::fmt::Display| error.to_string();
         let options = post::options(join, "session", told).map_err(|error| why(&error))?;
         let options = options.retry_on_initial_connect();
@@ -201,8 +208,16 @@ impl Side {
         let flushed = tokio::time::timeout(super::PATIENCE, client.flush()).await;
         let flushed = flushed.map_err(|_| NodeFault::NoServer.to_string())?;
         flushed.map_err(|error| why(&error))?;
+        let queue = match join.is_durable {
+            true => Some(
+                { Publisher::open(&client, &join.cluster).await }.map_err(|error| why(&error))?,
+            ),
+            false => None,
+        };
+        let (publisher, ears) = queue.unzip();
         let side = Rc::new(Self {
             client,
+            publisher,
             cluster: join.cluster.clone(),
             epoch: join.epoch,
             is_lost: Cell::new(false),
@@ -211,13 +226,14 @@ impl Side {
             peers: RefCell::default(),
             stores: Rc::default(),
         });
-        Ok((side, words, pulses))
+        Ok((side, words, pulses, ears))
     }
 
     async fn go(
         self: Rc<Self>,
         mut words: Words,
         mut pulses: Words,
+        mut ears: Option<Ears>,
         mut events: UnboundedReceiver<Event>,
         commands: &mut UnboundedReceiver<Command>,
     ) {
@@ -234,6 +250,7 @@ impl Side {
                 pulse = pulses.next() => if let Some(pulse) = pulse {
                     self.feels(&pulse);
                 },
+                told = queue::told(&mut ears) => self.told_of_queue(told),
                 command = commands.recv() => match command {
                     Some(Command::Quit) | None => {
                         self.say_to_all(&ToNode::Bye);
@@ -255,6 +272,9 @@ impl Side {
                         for peer in self.peers.borrow().values() {
                             peer.unanswered.set(0);
                             peer.post.send_again();
+                        }
+                        if let Some(publisher) = &self.publisher {
+                            publisher.again();
                         }
                     }
                     Some(Event::Disconnected) => lost = Some(Instant::now()),
@@ -347,6 +367,9 @@ impl Side {
             is_other
         });
         let host = self.nodes.gone(peer.id, why.clone());
+        if let Some(publisher) = &self.publisher {
+            publisher.without(&peer.number);
+        }
         let engines = std::mem::take(&mut *peer.engines.borrow_mut());
         for proxy in engines.values() {
             let (host, why) = (host.clone(), why.clone());
@@ -429,6 +452,7 @@ impl Side {
             post: Post::new(self.client.clone(), to, self.epoch),
             libraries: RefCell::default(),
             id: self.nodes.meets(&number),
+            number: number.clone(),
             engines: RefCell::default(),
             lines: RefCell::default(),
             tunnels: Tunnels::default(),
@@ -517,6 +541,11 @@ impl Side {
                     proxy.printed(stream, bytes);
                 }
             }
+            FromNode::Holding { job, pieces } => {
+                if let Some(publisher) = &self.publisher {
+                    publisher.holds(job, &peer.number, &pieces);
+                }
+            }
             FromNode::Page { engine, page } => {
                 if let Some(proxy) = proxy(engine) {
                     proxy.page(page);
@@ -561,6 +590,25 @@ impl Side {
         Ok(())
     }
 
+    fn told_of_queue(&self, told: queue::Word) {
+        let Some(publisher) = &self.publisher else {
+            return;
+        };
+        match told {
+            queue::Word::Result(message) => publisher.heard(&message),
+            queue::Word::Answer(message) => publisher.answered(&message),
+            queue::Word::Stop(job, told) => {
+                let peers = self.peers.borrow();
+                for peer in peers.values() {
+                    peer.post.send(&ToNode::StopQueued { job, told });
+                }
+                if told {
+                    publisher.asks(job, peers.keys().cloned().collect());
+                }
+            }
+        }
+    }
+
     fn command(&self, command: Command) {
         match command {
             Command::Launch(launch) => self.launch(*launch),
@@ -573,6 +621,11 @@ impl Side {
                 Some(peer) => self.give_up(&peer, &why),
                 None => drop(self.nodes.gone(node, why)),
             },
+            Command::Order(order) => {
+                if let Some(publisher) = &self.publisher {
+                    publisher.order(order);
+                }
+            }
             Command::WorldChanged => self.worlds.look(),
             Command::Lost(_) | Command::Leave | Command::Quit => {}
         }

@@ -3,9 +3,25 @@
 
 use std::fmt::Write as _;
 
+use super::message::Join;
+use super::queue::schema::Names;
 use super::server::secret;
 
 const SESSION: &str = "session";
+
+/// Where answers come to: below it a subject for each user.
+const INBOX: &str = "_INBOX";
+
+/// Where answers come to who connects with this. Those of one user share it.
+pub fn inbox(join: &Join) -> String {
+    let user = &join.user;
+    let is_word = user.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    // One without a password is a token, which is nobody else's to see.
+    match !join.password.is_empty() && !user.is_empty() && is_word {
+        true => format!("{INBOX}.{user}"),
+        false => INBOX.to_owned(),
+    }
+}
 
 /// Somebody whom the server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +36,26 @@ pub struct User {
 #[derive(Debug)]
 pub struct Users {
     cluster: String,
+    /// Of streams and subjects of the cluster's queue.
+    queue: Option<Names>,
     session: User,
     nodes: Vec<(String, User)>,
 }
 
 impl Users {
-    /// The session alone. `cluster` is what all subjects begin with.
-    pub fn of(cluster: &str) -> std::io::Result<Self> {
-        let subjects = |names: &[&str]| names.iter().map(|it| format!("{cluster}.{it}")).collect();
+    /// The session alone. `cluster` is what all subjects begin with; `is_durable`: it has a queue.
+    pub fn of(cluster: &str, is_durable: bool) -> std::io::Result<Self> {
+        let subjects = |names: &[&str]| -> Vec<String> {
+            let all = names.iter().map(|it| format!("{cluster}.{it}"));
+            // It makes the queue and empties it.
+            let streams = ["job.*", "work.>", "result.>"].map(|it| format!("{cluster}.{it}"));
+            let api = ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$O.>"].map(str::to_owned);
+            let inbox = format!("{INBOX}.{SESSION}.>");
+            let queue = streams.into_iter().chain(api).chain([inbox]);
+            all.chain(queue.filter(|_| is_durable)).collect()
+        };
         Ok(Self {
+            queue: is_durable.then(|| Names::of(cluster)),
             session: User {
                 name: SESSION.to_owned(),
                 password: secret()?,
@@ -44,6 +71,11 @@ impl Users {
         &self.session
     }
 
+    /// Whether the cluster has a queue.
+    pub fn have_queue(&self) -> bool {
+        self.queue.is_some()
+    }
+
     /// From the next [`Self::authorization`] on the session needs this.
     pub fn change_password(&mut self) -> std::io::Result<String> {
         self.session.password = secret()?;
@@ -55,12 +87,18 @@ impl Users {
     pub fn admit(&mut self, seat: &str, shared: bool) -> std::io::Result<User> {
         let below = if shared { ".*" } else { "" };
         let subject = |what: &str| format!("{}.{what}.{seat}{below}", self.cluster);
-        let user = User {
-            name: format!("node-{seat}"),
+        let name = format!("node-{seat}");
+        let mut user = User {
             password: secret()?,
             publish: vec![subject("from"), subject("pulse")],
             subscribe: vec![subject("to"), format!("{}.beat", self.cluster)],
+            name,
         };
+        if let Some(names) = &self.queue {
+            user.publish.extend(of_queue(names));
+            let inbox = format!("{INBOX}.{}.>", user.name);
+            user.subscribe.extend([names.all_jobs(), inbox]);
+        }
         self.nodes.push((seat.to_owned(), user.clone()));
         Ok(user)
     }
@@ -87,13 +125,42 @@ impl Users {
     }
 }
 
+/// What nodes say for the queue: they ask for pieces and acknowledge them, give results, read manifests, strikes and objects,
+/// and write large results. They can neither queue anything nor change a stream.
+fn of_queue(names: &Names) -> Vec<String> {
+    let (works, results, jobs) = (names.works(), names.results(), names.jobs());
+    let (objects, large) = (names.objects(), names.large());
+    let mut may = vec![
+        format!("$JS.API.CONSUMER.MSG.NEXT.{works}.*"),
+        format!("$JS.API.CONSUMER.INFO.{works}.*"),
+        format!("$JS.ACK.{works}.>"),
+        // Newer servers name domain and account before the stream.
+        format!("$JS.ACK.*.*.{works}.>"),
+        names.all_kept(),
+        format!("$JS.API.DIRECT.GET.{results}.>"),
+        format!("$JS.API.DIRECT.GET.{jobs}.>"),
+        format!("$O.{large}.>"),
+        "$JS.FC.>".to_owned(),
+    ];
+    for bucket in [&objects, &large] {
+        may.push(format!("$JS.API.STREAM.INFO.OBJ_{bucket}"));
+        may.push(format!("$JS.API.DIRECT.GET.OBJ_{bucket}.>"));
+        may.push(format!("$JS.API.DIRECT.GET.OBJ_{bucket}"));
+        for verb in ["CREATE", "INFO", "DELETE"] {
+            may.push(format!("$JS.API.CONSUMER.{verb}.OBJ_{bucket}"));
+            may.push(format!("$JS.API.CONSUMER.{verb}.OBJ_{bucket}.>"));
+        }
+    }
+    may
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_node_has_its_own_subjects_until_it_goes() {
-        let mut users = Users::of("c").unwrap();
+        let mut users = Users::of("c", false).unwrap();
         let node = users.admit("3", false).unwrap();
         assert_eq!(node.publish, ["c.from.3", "c.pulse.3"]);
         assert_eq!(node.subscribe, ["c.to.3", "c.beat"]);
@@ -112,5 +179,21 @@ mod tests {
         let new = users.change_password().unwrap();
         assert!(users.authorization().contains(&new));
         assert!(!users.authorization().contains(&old));
+    }
+
+    #[test]
+    fn nodes_of_a_queue_take_from_it_and_put_nothing_there() {
+        let mut users = Users::of("c", true).unwrap();
+        let node = users.admit("3", false).unwrap();
+        let may = |subject: &str| node.publish.iter().any(|it| it == subject);
+        assert!(may("$JS.API.CONSUMER.MSG.NEXT.c-work.*") && may("c.result.>"));
+        let is_forbidden = |subject: &String| {
+            subject.starts_with("c.work")
+                || subject.starts_with("c.job")
+                || subject.starts_with("$JS.API.STREAM.D")
+        };
+        assert!(!node.publish.iter().any(is_forbidden));
+        let heard = ["c.to.3", "c.beat", "c.job.*", "_INBOX.node-3.>"];
+        assert_eq!(node.subscribe, heard);
     }
 }

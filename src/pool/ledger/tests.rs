@@ -390,3 +390,40 @@ fn what_was_claimed_and_not_done_is_not_complete() {
         assert_eq!(ledger.settled(), 6);
     }
 }
+
+/// A queue is one worker, which tells of each piece as a whole.
+#[test]
+fn a_queue_tells_of_whole_pieces() {
+    let mut ledger = Ledger::new(Some(6), 1);
+    for _ in 0..3 {
+        ledger.came(2, false, None);
+    }
+    let pieces: Vec<u32> = (0..3).filter_map(|_| ledger.give(0, 0, 9)).collect();
+    assert!(ledger.settled_piece(0, pieces[1], 1, 1));
+    assert!(
+        !ledger.settled_piece(0, pieces[1], 2, 0),
+        "the first one counts"
+    );
+    assert!(ledger.settled_piece(0, pieces[0], 2, 0));
+    assert!(!ledger.is_over());
+    assert!(ledger.settled_piece(0, pieces[2], 2, 0));
+    assert!(ledger.is_complete());
+    assert_eq!(ledger.settled(), 6);
+}
+
+#[test]
+fn of_a_stopped_map_a_queue_holds_only_what_it_says() {
+    let mut ledger = Ledger::new(None, 1);
+    ledger.came(2, false, None);
+    ledger.came(2, false, None);
+    let pieces: Vec<u32> = (0..2).filter_map(|_| ledger.give(0, 0, 9)).collect();
+    ledger.holds_only(0, &[]);
+    assert_eq!(ledger.held(0), 2, "it is not stopped");
+    ledger.stop();
+    ledger.holds_only(0, &pieces[1..]);
+    assert!(!ledger.is_over());
+    assert!(!ledger.settled_piece(0, pieces[0], 2, 0));
+    assert!(ledger.settled_piece(0, pieces[1], 1, 0));
+    assert!(ledger.is_over());
+    assert_eq!(ledger.settled(), 1);
+}

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use regatta_cell::options::{Chunks, MapOptions, Schedule as Kind};
 use rustc_hash::FxHashMap;
 
-use super::{Map, Runners, Worker};
+use super::{Map, Queued, Runners, Worker};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{CaptureSize, Lookups, MapPlan, Spent};
 use crate::pool::assignment::Assignment;
+use crate::pool::cluster::queue::{Queue, Sizes};
 use crate::pool::schedule::Schedule;
 use crate::wire::{
     CapturesInfo, Channel, EAGER, Function, FunctionAddress, MapBegin, Runs, Task, Workers,
@@ -24,6 +25,7 @@ impl Map {
         pool: PoolName,
         engines: &[(EngineId, Rank, bool)],
         begin: MapBegin,
+        queue: Option<Queue>,
     ) -> (Self, MapPlan) {
         let MapBegin {
             options,
@@ -40,10 +42,22 @@ impl Map {
         let (runners, mut assignment, ranks, captures) = match workers {
             Workers::Engines { function, captures } => {
                 let ranks: Vec<Rank> = engines.iter().map(|(_, rank, _)| *rank).collect();
-                let dispatch = Box::new(Schedule::new(kind, fixed).of_commands(options.commands));
-                let assignment = Assignment::new(items, ranks.len(), dispatch);
                 let hash = captures.as_ref().map(|info| info.hash);
-                let runners = Runners::Engines(Box::new(task(function, hash, &options)));
+                let task = task(function, hash, &options);
+                let (runners, assignment) = match queue {
+                    Some(queue) => {
+                        let sizes = Sizes::new(kind, fixed, ranks.len());
+                        let types = [&input_type, &output_type].map(String::clone);
+                        let queued = Queued::new(queue, task, types);
+                        let assignment = Assignment::queued(items, ranks.len(), sizes);
+                        (Runners::Queue(Box::new(queued)), assignment)
+                    }
+                    None => {
+                        let dispatch = Schedule::new(kind, fixed).of_commands(options.commands);
+                        let assignment = Assignment::new(items, ranks.len(), Box::new(dispatch));
+                        (Runners::Engines(Box::new(task)), assignment)
+                    }
+                };
                 (runners, assignment, ranks, captures)
             }
             Workers::Threads { size, map, .. } => {

@@ -17,6 +17,7 @@ impl Map {
         self.cancelled = true;
         self.assignment.stop();
         self.stop_claims();
+        self.empty_queue();
         let mut steps = vec![Step::Stop(self.engines())];
         steps.extend(self.steps(&Elsewhere::default()));
         steps

@@ -47,6 +47,8 @@ impl Map {
                 activity: match self.assignment.health(place) {
                     Health::Starting => EngineActivity::Starting,
                     Health::Dead => EngineActivity::Dead,
+                    Health::Alive if self.is_queued() && item.is_some() => EngineActivity::Busy,
+                    Health::Alive if self.is_queued() => EngineActivity::Idle,
                     Health::Alive if self.assignment.ledger().held(place) > 0 => {
                         EngineActivity::Busy
                     }

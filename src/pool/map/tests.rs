@@ -24,7 +24,7 @@ fn begun(engines: &[(EngineId, Rank, bool)]) -> (Map, Channel) {
     };
     let pool = PoolName("p0".to_owned());
     let channel = Channel::new(ours);
-    let (map, _) = Map::new(JobId(1), EngineId(0), channel, pool, engines, begin);
+    let (map, _) = Map::new(JobId(1), EngineId(0), channel, pool, engines, begin, None);
     (map, Channel::new(theirs))
 }
 

@@ -29,7 +29,8 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
         MapFault::PlanOnly
         | MapFault::Refused(_)
         | MapFault::Undecodable(_)
-        | MapFault::Inputs(_) => (MapCause::Failed { why: why() }, None),
+        | MapFault::Inputs(_)
+        | MapFault::Queue(_) => (MapCause::Failed { why: why() }, None),
     };
     let kind = match cause {
         MapCause::Interrupted { .. } => ErrorKind::Interrupted,

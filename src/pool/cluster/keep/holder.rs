@@ -121,7 +121,8 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
         return Err(KeepFault::Exists(order.name.clone()));
     }
     let data = shelf.data().map_err(failed)?;
-    let private = Private::start_in(data, order.path.as_deref(), None);
+    // Jobs go on without a session: their queue is with it.
+    let private = Private::start_in(data, order.path.as_deref(), None, true);
     let private = private.map_err(|fault| match fault {
         ServerFault::Missing { .. } => KeepFault::NoServer,
         fault => KeepFault::Failed(fault.to_string()),

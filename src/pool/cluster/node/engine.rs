@@ -12,8 +12,9 @@ use tokio::task::spawn_local;
 use super::super::credit::{Credit, FRAMES};
 use super::super::line::Readiness;
 use super::super::message::FromNode;
+use super::super::queue::Hand;
 use super::Node;
-use crate::ids::{EngineId, JobId};
+use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::{DeathCause, Stream};
 use crate::pool::Launch;
 use crate::pool::deaths::LAST_BREATH;
@@ -32,6 +33,9 @@ const LEFT: usize = 1 << 20;
 
 pub struct Here {
     id: EngineId,
+    launch: Launch,
+    environment: Environment,
+    rank: Cell<Rank>,
     process: RefCell<Process>,
     /// Of its connection.
     ready: Readiness,
@@ -67,6 +71,9 @@ impl Here {
         }
         let here = Rc::new(Self {
             id,
+            launch: launch.clone(),
+            environment: environment.clone(),
+            rank: Cell::new(launch.rank),
             process: RefCell::new(process),
             ready,
             due: Notify::new(),
@@ -135,7 +142,10 @@ impl Here {
                     break;
                 }
                 self.send_prints(&node);
-                self.send_page(&node);
+                // Of what only the list hears the page is told from time to time.
+                if node.list.is_none() {
+                    self.send_page(&node);
+                }
                 for (message, payload) in frames {
                     Node::hears(&node, self.id, message, payload);
                 }
@@ -162,6 +172,12 @@ impl Here {
         node.tell_of_world();
         let page = self.process.borrow().page();
         node.engines.borrow_mut().remove(&self.id);
+        if let Some(list) = &node.list {
+            list.left(node.seat(self.id), &cause);
+        }
+        let mut launch = self.launch.clone();
+        launch.rank = self.rank.get();
+        Node::ended(&node, &launch, &self.environment);
         node.post.send(&FromNode::Ended {
             engine: self.id,
             cause,
@@ -172,7 +188,7 @@ impl Here {
     /// Sends on what it prints, as fast as the session takes it.
     async fn print(self: Rc<Self>, stream: Stream, pipe: Receiver, node: Rc<Node>) {
         loop {
-            while self.room.get() <= 0 {
+            while self.room.get() <= 0 && node.is_attended.get() {
                 self.more_room.notified().await;
             }
             if self.send_printed(stream, SLICE, &node) {
@@ -197,6 +213,10 @@ impl Here {
             .read_printed(stream, at_most, &mut bytes);
         if bytes.is_empty() {
             return false;
+        }
+        if !node.is_attended.get() && self.room.get() <= 0 {
+            // Nobody reads it.
+            return true;
         }
         self.room.set(self.room.get() - bytes.len() as i64);
         node.post.send(&FromNode::Printed {
@@ -266,11 +286,44 @@ impl Here {
         }
     }
 
+    /// There is no session that takes what it prints and says.
+    pub fn waits_for_nobody(&self) {
+        self.more_room.notify_waiters();
+        self.frames.go_on();
+    }
+
+    /// The session has another rank for it.
+    pub fn renumbered(&self, rank: Rank) {
+        self.rank.set(rank);
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.borrow().pid()
     }
 
     pub fn memory(&self) -> Option<u64> {
         self.process.borrow().memory()
+    }
+}
+
+impl Hand for Here {
+    fn rank(&self) -> Rank {
+        self.rank.get()
+    }
+
+    fn send(&self, message: &ToEngine, payload: &Payload) {
+        Self::send(self, message, payload);
+    }
+
+    fn at(&self, job: JobId) -> Option<(u64, u64)> {
+        self.process.borrow().at(job)
+    }
+
+    fn stop_job(&self, job: JobId) {
+        Self::stop_job(self, job);
+    }
+
+    fn kill(&self) {
+        self.process.borrow().signal(Signal::SIGKILL);
     }
 }

@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::rc::Rc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::carry;
 use super::super::message::Content;
+use super::super::shelf::Shelf;
 use crate::wire::Payload;
 
 /// Why content is not there.
@@ -25,8 +27,8 @@ pub enum Lacking {
 pub struct Objects {
     kept: HashMap<Content, Payload>,
     lacking: HashMap<Content, String>,
-    /// What artifacts link to, in the order in which it is loaded.
-    libraries: Vec<Payload>,
+    /// What artifacts link to.
+    shelf: Rc<Shelf>,
 }
 
 /// `digest`: of the bytes as they were sent.
@@ -38,6 +40,13 @@ fn checked(bytes: &[u8], digest: u128) -> Result<(), Lacking> {
 }
 
 impl Objects {
+    pub fn on(shelf: Rc<Shelf>) -> Self {
+        Self {
+            shelf,
+            ..Self::default()
+        }
+    }
+
     pub fn put(&mut self, content: Content, digest: u128, bytes: Vec<u8>) -> Result<(), Lacking> {
         let made = checked(&bytes, digest).and_then(|()| {
             Ok(match content {
@@ -59,16 +68,15 @@ impl Objects {
         }
     }
 
-    /// A library, for engines that run now; [`Self::libraries`] has it for later ones.
-    pub fn put_library(&mut self, digest: u128, bytes: &[u8]) -> Result<Payload, Lacking> {
+    /// A library, for engines that run now unless they have it; [`Self::libraries`] has it for later ones.
+    pub fn put_library(&self, digest: u128, bytes: &[u8]) -> Result<Option<Payload>, Lacking> {
         checked(bytes, digest)?;
-        let library = carry::in_memory(bytes)?;
-        self.libraries.push(library.clone());
-        Ok(library)
+        Ok(self.shelf.add(bytes)?)
     }
 
-    pub fn libraries(&self) -> &[Payload] {
-        &self.libraries
+    /// In the order in which they are loaded.
+    pub fn libraries(&self) -> Vec<Payload> {
+        self.shelf.all()
     }
 
     pub fn forget(&mut self, content: Content) {

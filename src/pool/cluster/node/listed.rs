@@ -1,0 +1,205 @@
+//! What a node of a durable cluster does beside what its session tells it: its engines have pieces of the queue too, and go on
+//! with them when the session is gone.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::task::spawn_local;
+
+use super::super::message::FromNode;
+use super::super::queue::SeatId;
+use super::{Node, TICK};
+use crate::ids::{ArtifactId, EngineId, JobId};
+use crate::pool::Launch;
+use crate::pool::process::Environment;
+use crate::wire::{FromEngine, Payload, ToEngine};
+
+/// A session of which nothing is heard for so long has given the node up, or is gone.
+const UNATTENDED: Duration = Duration::from_secs(12);
+
+impl Node {
+    /// Nothing was heard of the session for so long. Without one nobody waits for it to take anything.
+    pub(super) fn attends(&self, silent: Duration) {
+        if self.is_left.get() {
+            return;
+        }
+        let is_attended = self.list.is_none() || silent < UNATTENDED;
+        self.is_attended.set(is_attended);
+        self.post.is_waited_for(is_attended);
+        if is_attended {
+            // It is back, and starts engines itself.
+            for engine in self.stand_ins.take() {
+                self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
+            }
+        } else {
+            let engines = self.engines.borrow();
+            engines.values().for_each(|it| it.waits_for_nobody());
+        }
+    }
+
+    /// An engine, as the list knows it.
+    pub(super) fn seat(&self, engine: EngineId) -> SeatId {
+        SeatId {
+            epoch: self.epoch,
+            engine,
+        }
+    }
+
+    /// The session is gone for good. What engines do for it ends with it; what they have of the queue does not.
+    pub(super) fn leaves_queue(&self) {
+        let Some(list) = &self.list else {
+            return self.end_engines();
+        };
+        self.is_attended.set(false);
+        for (id, engine) in self.engines.borrow().iter() {
+            engine.waits_for_nobody();
+            if list.does_for_session(self.seat(*id)) {
+                engine.signal(Signal::SIGKILL as i32);
+            }
+        }
+    }
+
+    /// Another session has come, with engines of its own.
+    pub(super) fn retire(&self) {
+        self.is_retired.set(true);
+        for engine in self.engines.borrow().keys() {
+            self.leaves(*engine);
+        }
+    }
+
+    /// Whether engines do something for a session that is gone. Those that don't end.
+    pub(super) fn is_at_work(&self) -> bool {
+        let Some(list) = &self.list else {
+            return !self.engines.borrow().is_empty();
+        };
+        let free: Vec<EngineId> = {
+            let engines = self.engines.borrow();
+            let ids = engines.keys().copied();
+            ids.filter(|it| list.has_nothing(self.seat(*it))).collect()
+        };
+        for engine in free {
+            // It is told to the list when it has ended.
+            self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
+        }
+        self.look_at_engines();
+        !self.engines.borrow().is_empty()
+    }
+
+    /// No more of a queued job is done.
+    pub(super) fn stop_queued(&self, job: JobId, told: bool) {
+        if let Some(list) = &self.list {
+            let pieces = list.stop(job, told);
+            if told {
+                self.post.send(&FromNode::Holding { job, pieces });
+            }
+        }
+    }
+
+    /// An engine gets no more pieces.
+    pub(super) fn leaves(&self, engine: EngineId) {
+        if let Some(list) = &self.list {
+            list.is_busy(self.seat(engine), true);
+        }
+    }
+
+    /// Tells the list what the session has an engine do; whether the list needs the engine to keep what it should forget.
+    pub(super) fn is_for_list(&self, engine: EngineId, message: &ToEngine) -> bool {
+        let Some(list) = &self.list else {
+            return false;
+        };
+        match message {
+            ToEngine::Run { .. } | ToEngine::Chunk { .. } => list.is_busy(self.seat(engine), true),
+            ToEngine::Capture { hash } => list.shelf().names(*hash, true),
+            ToEngine::ForgetCapture { hash } => {
+                list.shelf().names(*hash, false);
+                return list.needs(*hash);
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// An engine has ended. Its session starts another one when it wants one; without a session the node does.
+    pub(super) fn ended(node: &Rc<Self>, launch: &Launch, environment: &Environment) {
+        if node.is_attended.get() || node.is_retired.get() {
+            return;
+        }
+        let (node, launch, environment) = (node.clone(), launch.clone(), environment.clone());
+        spawn_local(async move {
+            // One that ends as soon as it is started is not started all the time.
+            tokio::time::sleep(TICK).await;
+            if node.is_attended.get() || node.is_retired.get() {
+                return;
+            }
+            // The session counts from the other end.
+            let engine = {
+                let mut all = node.stand_ins.borrow_mut();
+                let engine = EngineId(all.first().map_or(u32::MAX, |it| it.0 - 1));
+                all.insert(engine);
+                engine
+            };
+            Self::start(&node, engine, &launch, &environment);
+        });
+    }
+
+    /// Whether what an engine says is for the list alone.
+    pub(super) fn list_hears(
+        node: &Rc<Self>,
+        engine: EngineId,
+        message: &FromEngine,
+        payload: &Payload,
+    ) -> bool {
+        let Some(list) = &node.list else {
+            return false;
+        };
+        match message {
+            FromEngine::ChunkDone { job, chunk, ended } => {
+                let is_its = list.chunk_done(node.seat(engine), *job, *chunk, ended, payload);
+                if !is_its {
+                    list.is_busy(node.seat(engine), false);
+                }
+                is_its
+            }
+            FromEngine::GivenBack { job, chunks } => {
+                let is_its = list.given_back(node.seat(engine), *job, chunks);
+                if !is_its {
+                    chunks
+                        .iter()
+                        .for_each(|_| list.is_busy(node.seat(engine), false));
+                }
+                is_its
+            }
+            FromEngine::RunDone { .. } => {
+                list.is_busy(node.seat(engine), false);
+                false
+            }
+            FromEngine::WantArtifact { artifact } => {
+                if let Some(file) = list.artifact(artifact.content) {
+                    node.give(engine, *artifact, Ok(file));
+                    return true;
+                }
+                if node.is_attended.get() {
+                    return false;
+                }
+                let (node, list, artifact) = (node.clone(), list.clone(), *artifact);
+                spawn_local(async move {
+                    let fetched = list.fetch_artifact(artifact.content).await;
+                    node.give(engine, artifact, fetched.map_err(|error| error.to_string()));
+                });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The answer to an engine that lacks an artifact.
+    fn give(&self, engine: EngineId, artifact: ArtifactId, file: Result<Payload, String>) {
+        let (file, why) = match file {
+            Ok(file) => (file, String::new()),
+            Err(why) => (Payload::None, why),
+        };
+        let answer = ToEngine::Artifact { artifact, why };
+        self.with(engine, |it| it.send(&answer, &file));
+    }
+}

@@ -1,0 +1,290 @@
+//! A piece at a node: which of its items an engine is to run next, what has come of the others, and which item is to blame
+//! when engines end. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::schema::{Done, Part, Strikes};
+use crate::ids::Rank;
+use crate::outcome::DeathCause;
+use crate::wire::{ChunkEnded, Span};
+
+/// An item that ended this many engines is given up.
+const TRIES: u32 = 3;
+
+/// A piece that was given to nodes this often without an item that was to blame is given up too.
+const LOSSES: u64 = 10;
+
+/// What is to be done when an engine has ended at a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next engine goes on with it.
+    GoOn,
+    /// It goes back to the queue.
+    GiveBack,
+}
+
+#[derive(Debug)]
+pub struct Narrowed {
+    span: Span,
+    /// The next item, from the span's `first`.
+    at: u64,
+    /// One item at a time, so that the one is known that ends engines.
+    one_by_one: bool,
+    /// How often it was taken from the queue, and its engine's ends without an item to blame.
+    losses: u64,
+    strikes: Strikes,
+    /// Items without a result for good, which are not reached yet.
+    given_up: BTreeMap<u64, Part>,
+    parts: Vec<Part>,
+    is_over: bool,
+}
+
+impl Narrowed {
+    /// One that was taken from the queue so often, this time counted; with what is known of its items.
+    pub fn new(span: Span, deliveries: u64, strikes: Strikes) -> Self {
+        let mut piece = Self {
+            at: span.from,
+            one_by_one: deliveries > 1,
+            losses: deliveries - 1,
+            strikes,
+            given_up: BTreeMap::new(),
+            parts: Vec::new(),
+            is_over: false,
+            span,
+        };
+        piece.is_over = piece.at >= piece.span.to;
+        piece
+    }
+
+    /// What an engine is to run of it; `None` when it is done.
+    pub fn next(&mut self) -> Option<Span> {
+        self.pass_given_up();
+        if self.is_over {
+            return None;
+        }
+        let to = match self.one_by_one {
+            true => self.at + 1,
+            false => self.span.to,
+        };
+        Some(Span {
+            from: self.at,
+            to,
+            ..self.span
+        })
+    }
+
+    fn pass_given_up(&mut self) {
+        while let Some(part) = self.given_up.remove(&(self.span.first + self.at)) {
+            self.parts.push(part);
+            self.at += 1;
+        }
+        self.is_over |= self.at >= self.span.to;
+    }
+
+    /// An engine has ended what [`Self::next`] has named.
+    pub fn ended(&mut self, rank: Rank, ended: ChunkEnded, results: Vec<u8>) {
+        let first = self.span.first + self.at;
+        self.at = (self.at + ended.done).min(self.span.to);
+        // Of what was stopped or has failed nothing more is wanted.
+        let is_cut = ended.error.is_some() || ended.stopped || ended.done == 0;
+        self.parts.push(Part::Ran {
+            rank,
+            first,
+            ended,
+            results,
+        });
+        self.is_over |= is_cut;
+        self.pass_given_up();
+    }
+
+    /// An engine has ended at it. `item`: the one that it was at; `late`: it was ended for taking too long.
+    pub fn died(&mut self, rank: Rank, item: Option<u64>, late: bool, cause: &DeathCause) -> After {
+        let was_one_by_one = std::mem::replace(&mut self.one_by_one, true);
+        let Some(item) = item.filter(|item| self.left().contains(item)) else {
+            self.losses += 1;
+            if self.losses < LOSSES {
+                return if was_one_by_one {
+                    After::GoOn
+                } else {
+                    After::GiveBack
+                };
+            }
+            for item in self.left() {
+                self.give_up(rank, item, (false, late), cause);
+            }
+            self.pass_given_up();
+            return After::GoOn;
+        };
+        let strikes = self.strikes.entry(item).or_default();
+        *strikes += 1;
+        if late || *strikes >= TRIES {
+            self.give_up(rank, item, (true, late), cause);
+            self.pass_given_up();
+        } else if !was_one_by_one {
+            return After::GiveBack;
+        }
+        After::GoOn
+    }
+
+    fn give_up(&mut self, rank: Rank, item: u64, (begun, late): (bool, bool), cause: &DeathCause) {
+        let part = Part::GivenUp {
+            rank,
+            item,
+            begun,
+            late,
+            cause: cause.clone(),
+        };
+        self.given_up.entry(item).or_insert(part);
+    }
+
+    /// Items that have neither a result nor none for good, by their indices.
+    fn left(&self) -> Range<u64> {
+        self.span.first + self.at..self.span.first + self.span.to
+    }
+
+    /// No further item of it is run.
+    pub fn stop(&mut self) {
+        self.is_over = true;
+    }
+
+    /// What others have to know when it goes back to the queue.
+    pub fn strikes(&self) -> &Strikes {
+        &self.strikes
+    }
+
+    pub fn into_done(self) -> Done {
+        Done {
+            first: self.span.first + self.span.from,
+            items: self.span.to - self.span.from,
+            parts: self.parts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::PanicInfo;
+
+    const SPAN: Span = Span {
+        chunk: 0,
+        first: 100,
+        count: 4,
+        from: 0,
+        to: 4,
+    };
+
+    fn ended(done: u64) -> ChunkEnded {
+        ChunkEnded {
+            done,
+            failed: 0,
+            busy: 1,
+            lookups: Default::default(),
+            began: 1,
+            error: None,
+            stopped: false,
+            items: Vec::new(),
+        }
+    }
+
+    fn next(piece: &mut Narrowed) -> Option<(u64, u64)> {
+        piece.next().map(|span| (span.from, span.to))
+    }
+
+    /// The items that have a result, and those that were given up with whether they were begun and late.
+    fn told(piece: Narrowed) -> (Vec<u64>, Vec<(u64, bool, bool)>) {
+        let (mut ran, mut given_up) = (Vec::new(), Vec::new());
+        for part in piece.into_done().parts {
+            match part {
+                Part::Ran { first, ended, .. } => ran.extend(first..first + ended.done),
+                Part::GivenUp {
+                    item, begun, late, ..
+                } => given_up.push((item, begun, late)),
+            }
+        }
+        (ran, given_up)
+    }
+
+    const KILLED: DeathCause = DeathCause::Signal(9);
+    const RANK: Rank = Rank(3);
+
+    #[test]
+    fn all_of_it_runs_at_once() {
+        let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
+        assert_eq!(next(&mut piece), Some((0, 4)));
+        piece.ended(RANK, ended(4), vec![1]);
+        assert_eq!(next(&mut piece), None);
+        assert_eq!(told(piece), (vec![100, 101, 102, 103], vec![]));
+    }
+
+    #[test]
+    fn an_item_that_ends_three_engines_is_given_up_by_name() {
+        let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
+        assert_eq!(piece.died(RANK, Some(102), false, &KILLED), After::GiveBack);
+        let strikes = piece.strikes().clone();
+        assert_eq!(strikes, Strikes::from([(102, 1)]));
+
+        let mut piece = Narrowed::new(SPAN, 2, strikes);
+        for at in [0, 1] {
+            assert_eq!(next(&mut piece), Some((at, at + 1)));
+            piece.ended(RANK, ended(1), vec![1]);
+        }
+        assert_eq!(next(&mut piece), Some((2, 3)));
+        assert_eq!(piece.died(RANK, Some(102), false, &KILLED), After::GoOn);
+        assert_eq!(next(&mut piece), Some((2, 3)));
+        assert_eq!(piece.died(RANK, Some(102), false, &KILLED), After::GoOn);
+        assert_eq!(next(&mut piece), Some((3, 4)));
+        piece.ended(RANK, ended(1), vec![1]);
+        assert_eq!(next(&mut piece), None);
+        assert_eq!(told(piece), (vec![100, 101, 103], vec![(102, true, false)]));
+    }
+
+    /// A server that was restarted delivers again what no engine has ended at.
+    #[test]
+    fn deliveries_are_no_strikes() {
+        let mut piece = Narrowed::new(SPAN, 4, Strikes::new());
+        for _ in 0..2 {
+            assert_eq!(piece.died(RANK, Some(100), false, &KILLED), After::GoOn);
+            assert_eq!(next(&mut piece), Some((0, 1)));
+        }
+        piece.died(RANK, Some(100), false, &KILLED);
+        assert_eq!(next(&mut piece), Some((1, 2)));
+    }
+
+    #[test]
+    fn an_item_that_is_late_is_given_up_at_once_and_those_before_it_run_again() {
+        let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
+        assert_eq!(piece.died(RANK, Some(101), true, &KILLED), After::GoOn);
+        for at in [0, 2, 3] {
+            assert_eq!(next(&mut piece), Some((at, at + 1)));
+            piece.ended(RANK, ended(1), vec![1]);
+        }
+        assert_eq!(next(&mut piece), None);
+        assert_eq!(told(piece), (vec![100, 102, 103], vec![(101, true, true)]));
+    }
+
+    #[test]
+    fn what_no_engine_comes_to_is_lost() {
+        let mut piece = Narrowed::new(SPAN, LOSSES, Strikes::new());
+        assert_eq!(piece.died(RANK, None, false, &KILLED), After::GoOn);
+        assert_eq!(next(&mut piece), None);
+        let lost = |item| (item, false, false);
+        assert_eq!(told(piece), (vec![], (100..104).map(lost).collect()));
+    }
+
+    #[test]
+    fn a_panic_or_a_stop_ends_it() {
+        let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
+        let mut panicked = ended(1);
+        panicked.error = Some(Box::new(PanicInfo::plain("no")));
+        piece.ended(RANK, panicked, vec![1]);
+        assert_eq!(next(&mut piece), None);
+        assert_eq!(told(piece), (vec![100], vec![]));
+
+        let mut piece = Narrowed::new(SPAN, 2, Strikes::new());
+        piece.ended(RANK, ended(1), vec![1]);
+        piece.stop();
+        assert_eq!(next(&mut piece), None);
+    }
+}

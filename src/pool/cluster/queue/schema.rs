@@ -1,0 +1,396 @@
+//! What the maps of a cluster are on its server: the names of streams and subjects, and the records in them, in postcard.
+//! Sessions, later sessions and nodes agree on this file and on nothing else.
+//!
+//! | what | where | retention |
+//! |---|---|---|
+//! | a job's [`Manifest`] | [`Names::jobs`], subject [`Names::job`] | the last one of each job, until the job is dropped |
+//! | a piece of its inputs, [`Work`] | [`Names::works`], subject [`Names::work`] | until it is acknowledged |
+//! | a piece's results, [`Done`] | [`Names::results`], subject [`Names::result`] | the first one of each piece, until the job is dropped |
+//! | artifacts, libraries, captured variables | object store [`Names::objects`], by their content's hash | the cluster's life |
+//! | records that are too large for a message | object store [`Names::large`] | until the job is dropped |
+//!
+//! A record is [`Stored`]: it is the message, or the message names the object that it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::ids::{JobId, Rank};
+use crate::outcome::DeathCause;
+use crate::wire::places::Places;
+use crate::wire::{ChunkEnded, Span, Task};
+
+/// A record of more bytes than this is no message.
+pub const LARGEST: usize = 512 * 1024;
+
+/// A piece whose node says nothing of it for so long goes to another one.
+pub const ACK_WAIT: Duration = Duration::from_secs(5);
+
+/// What a cell waits for is not behind what nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A cell waits for it.
+    Now,
+    /// A job in the background.
+    Later,
+}
+
+impl Lane {
+    pub const ALL: [Self; 2] = [Self::Now, Self::Later];
+
+    /// Of one that nobody waits for, or of one that somebody does.
+    pub fn of(background: bool) -> Self {
+        if background { Self::Later } else { Self::Now }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Later => "later",
+        }
+    }
+
+    /// The durable consumer of all nodes.
+    pub fn consumer(self) -> &'static str {
+        match self {
+            Self::Now => "nodes-now",
+            Self::Later => "nodes-later",
+        }
+    }
+}
+
+/// The names of a cluster's streams, subjects and object stores. `cluster` is what all subjects begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    cluster: String,
+}
+
+impl Names {
+    pub fn of(cluster: &str) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+        }
+    }
+
+    /// The stream of manifests: one message per subject.
+    pub fn jobs(&self) -> String {
+        format!("{}-jobs", self.cluster)
+    }
+
+    pub fn job(&self, job: JobId) -> String {
+        format!("{}.job.{job}", self.cluster)
+    }
+
+    pub fn all_jobs(&self) -> String {
+        format!("{}.job.*", self.cluster)
+    }
+
+    /// The stream of work: what is acknowledged is gone.
+    pub fn works(&self) -> String {
+        format!("{}-work", self.cluster)
+    }
+
+    pub fn work(&self, lane: Lane, job: JobId, piece: u32) -> String {
+        format!("{}.work.{}.{job}.{piece}", self.cluster, lane.word())
+    }
+
+    pub fn work_of_lane(&self, lane: Lane) -> String {
+        format!("{}.work.{}.>", self.cluster, lane.word())
+    }
+
+    /// Of which lane a subject of work is; `None` when it is none.
+    pub fn lane_of(&self, subject: &str) -> Option<Lane> {
+        let rest = subject.strip_prefix(&self.cluster)?;
+        let word = rest.strip_prefix(".work.")?.split('.').next()?;
+        Lane::ALL.into_iter().find(|lane| lane.word() == word)
+    }
+
+    /// Of one job, in whichever lane.
+    pub fn work_of(&self, job: JobId) -> String {
+        format!("{}.work.*.{job}.*", self.cluster)
+    }
+
+    pub fn all_work(&self) -> String {
+        format!("{}.work.>", self.cluster)
+    }
+
+    /// The stream of results.
+    pub fn results(&self) -> String {
+        format!("{}-results", self.cluster)
+    }
+
+    pub fn result(&self, job: JobId, piece: u32) -> String {
+        format!("{}.result.{job}.{piece}", self.cluster)
+    }
+
+    /// Of every job; what [`Self::strikes`] are is not among them.
+    pub fn all_results(&self) -> String {
+        format!("{}.result.*.*", self.cluster)
+    }
+
+    /// Of one job, without the strikes.
+    pub fn results_of(&self, job: JobId) -> String {
+        format!("{}.result.{job}.*", self.cluster)
+    }
+
+    /// How many engines the items of a piece have ended, [`Strikes`], in the stream of results.
+    pub fn strikes(&self, job: JobId, piece: u32) -> String {
+        format!("{}.result.{job}.{piece}.strikes", self.cluster)
+    }
+
+    /// What the stream of results has of one job.
+    pub fn kept_of(&self, job: JobId) -> String {
+        format!("{}.result.{job}.>", self.cluster)
+    }
+
+    pub fn all_kept(&self) -> String {
+        format!("{}.result.>", self.cluster)
+    }
+
+    /// The bucket that sessions write.
+    pub fn objects(&self) -> String {
+        format!("{}-objects", self.cluster)
+    }
+
+    /// The bucket for large records, which nodes write too.
+    pub fn large(&self) -> String {
+        format!("{}-large", self.cluster)
+    }
+
+    /// The job and the piece that a subject of work or of a result is of.
+    pub fn piece_of(subject: &str) -> Option<(JobId, u32)> {
+        let mut words = subject.rsplit('.');
+        let piece = words.next()?.parse().ok()?;
+        let job = words.next()?.parse().ok()?;
+        Some((JobId(job), piece))
+    }
+}
+
+/// What an object of this content is called.
+pub fn object(content: u128) -> String {
+    format!("{content:032x}")
+}
+
+/// What names the content of these bytes.
+pub fn content(bytes: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}
+
+/// What a large record of a job is called: all of one job begin the same.
+pub fn large_object(job: JobId, rest: &str) -> String {
+    format!("{job}.{rest}")
+}
+
+/// A map that is queued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The wire's version.
+    pub version: u32,
+    pub job: JobId,
+    /// What its chunks run, and how.
+    pub task: Task,
+    /// Of the lines of the function's artifact.
+    pub places: Places,
+    /// The function as the user wrote it; empty for a call from code.
+    pub function: String,
+    /// Name and type of each captured variable.
+    pub captures: Vec<(String, String)>,
+    pub input_type: String,
+    /// Of one result, without what a map that collects errors makes of it.
+    pub output_type: String,
+    /// How many inputs there will be, when that is known.
+    pub total: Option<u64>,
+    /// Inputs that are queued: those from 0 on.
+    pub items: u64,
+    /// The pieces that they are.
+    pub pieces: u32,
+    pub inputs: Inputs,
+    /// Since 1970.
+    pub began: Duration,
+    /// The text of the cell.
+    pub source: String,
+    /// The content of the function's artifact, and of the shared objects that it links to, in the order in which they are to
+    /// be loaded; [`object`] gives their names. The captured variables' is in the task.
+    pub artifact: u128,
+    pub libraries: Vec<u128>,
+}
+
+/// Whether more inputs come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Inputs {
+    /// The session queues more. When it is gone, nobody does: `items` and `pieces` are of the beginning then, and
+    /// what is queued is what the streams say.
+    Coming,
+    /// They are all queued.
+    Exhausted,
+    /// The session has given up the map.
+    GivenUp,
+}
+
+/// A piece of a job's inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// `chunk` is the piece's number.
+    pub span: Span,
+    #[serde(with = "serde_bytes_like")]
+    pub inputs: Vec<u8>,
+}
+
+/// What has become of a piece.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Index of its first input, and how many inputs it has.
+    pub first: u64,
+    pub items: u64,
+    /// By their first items. Not all items are there when the job was stopped, or when one of them panicked in a map that
+    /// does not collect errors.
+    pub parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// `ended.done` results of the inputs from `first` on.
+    Ran {
+        rank: Rank,
+        first: u64,
+        ended: ChunkEnded,
+        #[serde(with = "serde_bytes_like")]
+        results: Vec<u8>,
+    },
+    /// An item that has no result for good.
+    GivenUp {
+        rank: Rank,
+        item: u64,
+        /// It was begun; otherwise the engines ended before they came to it.
+        begun: bool,
+        /// It was ended for taking too long.
+        late: bool,
+        /// How the last engine ended.
+        cause: DeathCause,
+    },
+}
+
+/// By item, how many engines it has ended.
+pub type Strikes = BTreeMap<u64, u32>;
+
+/// A record as a message has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored<T> {
+    Here(T),
+    /// The object of this name in [`Names::large`] is the record.
+    Object(String),
+}
+
+const HERE: u8 = 0;
+const OBJECT: u8 = 1;
+
+/// What is no record.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no record of a queue")]
+pub struct Malformed;
+
+impl<T: DeserializeOwned> Stored<T> {
+    /// What a message says.
+    pub fn read(message: &[u8]) -> Result<Self, Malformed> {
+        match message.split_first() {
+            Some((&HERE, rest)) => record(rest).map(Self::Here),
+            Some((&OBJECT, name)) => {
+                let name = String::from_utf8(name.to_vec()).map_err(|_| Malformed)?;
+                Ok(Self::Object(name))
+            }
+            _ => Err(Malformed),
+        }
+    }
+}
+
+/// The record that an object is, or a message whose first byte was taken off.
+pub fn record<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    postcard::from_bytes(bytes).map_err(|_| Malformed)
+}
+
+/// The message that is this record. When it has more than [`LARGEST`] bytes, what is behind its first byte is to be an
+/// object, and [`named`] the message.
+pub fn message<T: Serialize>(record: &T) -> Vec<u8> {
+    // Into memory, of types that can be: it cannot fail.
+    postcard::to_extend(record, vec![HERE]).unwrap_or_default()
+}
+
+/// The message of a record that is the object of this name.
+pub fn named(object: &str) -> Vec<u8> {
+    [&[OBJECT], object.as_bytes()].concat()
+}
+
+/// Bytes as one copy, which a sequence of numbers is not.
+mod serde_bytes_like {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        from.deserialize_byte_buf(Bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_a_message_or_named_by_one() {
+        let work = Work {
+            span: Span {
+                chunk: 3,
+                first: 40,
+                count: 2,
+                from: 0,
+                to: 2,
+            },
+            inputs: vec![1, 2, 3],
+        };
+        let whole = message(&work);
+        assert_eq!(Stored::read(&whole), Ok(Stored::Here(work.clone())));
+        assert_eq!(record(&whole[1..]), Ok(work));
+        let by_name = Stored::Object::<Work>("7.work.3".to_owned());
+        assert_eq!(Stored::read(&named("7.work.3")), Ok(by_name));
+        for garbage in [&[][..], &[9, 1], &[HERE, 0xff], &[OBJECT, 0xff]] {
+            assert_eq!(Stored::<Work>::read(garbage), Err(Malformed));
+        }
+    }
+
+    #[test]
+    fn subjects_say_of_what_they_are() {
+        let names = Names::of("regatta-0");
+        let is = Some((JobId(7), 12));
+        assert_eq!(Names::piece_of(&names.work(Lane::Now, JobId(7), 12)), is);
+        assert_eq!(Names::piece_of(&names.result(JobId(7), 12)), is);
+        for lane in Lane::ALL {
+            let subject = names.work(lane, JobId(7), 12);
+            assert_eq!(names.lane_of(&subject), Some(lane));
+        }
+        assert_eq!(names.lane_of(&names.result(JobId(7), 12)), None);
+        assert_eq!(Names::piece_of(&names.strikes(JobId(7), 12)), None);
+    }
+}

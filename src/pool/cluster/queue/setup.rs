@@ -1,0 +1,67 @@
+//! The streams and object stores of a cluster's queue, made when the cluster is.
+
+use std::io;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::object_store;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
+
+use super::objects::other;
+use super::schema::{ACK_WAIT, Lane, Names};
+
+/// Pieces that nodes have at once, at most.
+const TAKEN: i64 = 65_536;
+
+/// Makes what is not there.
+pub async fn streams(jetstream: &Context, names: &Names) -> io::Result<()> {
+    let jobs = Config {
+        name: names.jobs(),
+        subjects: vec![names.all_jobs()],
+        max_messages_per_subject: 1,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let results = Config {
+        name: names.results(),
+        subjects: vec![names.all_kept()],
+        discard: DiscardPolicy::New,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let works = Config {
+        name: names.works(),
+        subjects: vec![names.all_work()],
+        retention: RetentionPolicy::WorkQueue,
+        // What does not fit waits at the session.
+        discard: DiscardPolicy::New,
+        ..Config::default()
+    };
+    for stream in [jobs, results] {
+        jetstream
+            .get_or_create_stream(stream)
+            .await
+            .map_err(other)?;
+    }
+    let works = jetstream.get_or_create_stream(works).await.map_err(other)?;
+    for lane in Lane::ALL {
+        let consumer = pull::Config {
+            durable_name: Some(lane.consumer().to_owned()),
+            filter_subject: names.work_of_lane(lane),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: TAKEN,
+            ..pull::Config::default()
+        };
+        let made = works.get_or_create_consumer(lane.consumer(), consumer);
+        made.await.map_err(other)?;
+    }
+    for bucket in [names.objects(), names.large()] {
+        let bucket = object_store::Config {
+            bucket,
+            ..object_store::Config::default()
+        };
+        jetstream.create_object_store(bucket).await.map_err(other)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! A node's end of its cluster's queue: pieces are asked for, and come; results are given to the server, and their pieces
+//! acknowledged when a stream has them. Requests wait at the server, so that a piece comes as soon as it is queued.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, jetstream};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::objects::{Objects, other};
+use super::schema::{Lane, Manifest, Names, Stored, Strikes, message};
+use crate::ids::JobId;
+
+/// How long a request for pieces waits at the server.
+const WAITS: Duration = Duration::from_secs(60);
+
+/// A result that no stream has acknowledged for so long is given again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// A piece that was taken. It is this node's as long as it says so in time.
+pub struct Taken {
+    pub job: JobId,
+    pub piece: u32,
+    /// How often it was taken, by any node.
+    pub deliveries: u64,
+    /// Where it is acknowledged.
+    reply: Subject,
+    pub message: Message,
+}
+
+/// What comes of what was said to the server.
+pub enum Came {
+    Taken(Box<Taken>),
+    /// A stream has the result of this number.
+    Kept(u64),
+    /// There may be room for more.
+    Nothing,
+}
+
+/// A result that no stream has acknowledged.
+struct Unkept {
+    subject: String,
+    message: Vec<u8>,
+    /// When it was given last.
+    since: Instant,
+}
+
+pub struct Taker {
+    client: Client,
+    pub names: Names,
+    pub objects: Objects,
+    inbox: String,
+    /// Requests that wait at the server, and the pieces that each is still to bring.
+    requests: RefCell<BTreeMap<u64, (Lane, usize, Instant)>>,
+    /// Results that no stream has acknowledged, by number.
+    unkept: RefCell<BTreeMap<u64, Unkept>>,
+    next: Cell<u64>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    err_code: u64,
+}
+
+/// Somebody was first.
+const NOT_FIRST: u64 = 10071;
+
+impl Taker {
+    pub fn new(client: Client, names: Names) -> Self {
+        let jetstream = jetstream::new(client.clone());
+        Self {
+            objects: Objects::new(jetstream, names.clone()),
+            inbox: client.new_inbox(),
+            client,
+            names,
+            requests: RefCell::default(),
+            unkept: RefCell::default(),
+            next: Cell::new(0),
+        }
+    }
+
+    /// Where the server's words for it come.
+    pub fn subject(&self) -> String {
+        format!("{}.*.*", self.inbox)
+    }
+
+    fn number(&self) -> u64 {
+        self.next.replace(self.next.get() + 1)
+    }
+
+    async fn say(&self, to: impl async_nats::subject::ToSubject, what: Vec<u8>) {
+        // It fails for good only when the client has been closed, and then nobody waits for it.
+        let _ = self.client.publish(to, what.into()).await;
+    }
+
+    /// Sees to it that so many pieces of each lane are asked for.
+    pub async fn ask(&self, room: usize) {
+        for lane in Lane::ALL {
+            let waits: usize = {
+                let mut requests = self.requests.borrow_mut();
+                // Of which the server has forgotten to say that it is over.
+                requests.retain(|_, (.., since)| since.elapsed() < WAITS + AGAIN);
+                let of_lane = requests.values().filter(|(of, ..)| *of == lane);
+                of_lane.map(|(_, count, _)| count).sum()
+            };
+            let batch = room.saturating_sub(waits);
+            if batch == 0 {
+                continue;
+            }
+            let number = self.number();
+            let request = (lane, batch, Instant::now());
+            self.requests.borrow_mut().insert(number, request);
+            let question = format!(r#"{{"batch":{batch},"expires":{}}}"#, WAITS.as_nanos());
+            let (stream, consumer) = (self.names.works(), lane.consumer());
+            let to = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+            let reply = format!("{}.work.{number}", self.inbox);
+            let asked = self.client.publish_with_reply(to, reply, question.into());
+            let _ = asked.await;
+        }
+    }
+
+    /// The server is there again: what waited there is lost.
+    pub async fn again(&self) {
+        self.requests.borrow_mut().clear();
+        self.give_again(Duration::ZERO).await;
+    }
+
+    /// What comes to [`Self::subject`]. A piece comes with a subject of its own.
+    pub fn came(&self, message: Message) -> Came {
+        if let Some(lane) = self.names.lane_of(&message.subject) {
+            self.brought(lane);
+            return taken(message).map_or(Came::Nothing, |taken| Came::Taken(Box::new(taken)));
+        }
+        let mut words = message.subject.rsplit('.');
+        let number = words.next().and_then(|it| it.parse().ok());
+        let (Some(number), Some(kind)) = (number, words.next()) else {
+            return Came::Nothing;
+        };
+        if kind == "kept" {
+            return self.kept(number, &message);
+        }
+        if message.status != Some(StatusCode::IDLE_HEARTBEAT) {
+            // It brings no more.
+            self.requests.borrow_mut().remove(&number);
+        }
+        Came::Nothing
+    }
+
+    /// The oldest request of a lane has brought a piece.
+    fn brought(&self, lane: Lane) {
+        let mut requests = self.requests.borrow_mut();
+        let oldest = requests.iter_mut().find(|(_, (of, ..))| *of == lane);
+        if let Some((&number, (_, left, _))) = oldest {
+            *left -= 1;
+            if *left == 0 {
+                requests.remove(&number);
+            }
+        }
+    }
+
+    fn kept(&self, number: u64, message: &Message) -> Came {
+        let is_kept = match serde_json::from_slice(&message.payload) {
+            Ok(Answer { error: None }) => true,
+            Ok(Answer { error: Some(error) }) => error.err_code == NOT_FIRST,
+            Err(_) => false,
+        };
+        // What is refused is given again in a while.
+        let is_known = is_kept && self.unkept.borrow_mut().remove(&number).is_some();
+        if is_known {
+            Came::Kept(number)
+        } else {
+            Came::Nothing
+        }
+    }
+
+    /// Gives a result to the server; the number that is named when it has it.
+    pub async fn give(&self, job: JobId, piece: u32, message: Vec<u8>) -> u64 {
+        let number = self.number();
+        let subject = self.names.result(job, piece);
+        let unkept = Unkept {
+            subject: subject.clone(),
+            message: message.clone(),
+            since: Instant::now(),
+        };
+        self.unkept.borrow_mut().insert(number, unkept);
+        self.give_first(number, subject, message).await;
+        number
+    }
+
+    /// Nobody wants a result any more.
+    pub fn drop_result(&self, number: u64) {
+        self.unkept.borrow_mut().remove(&number);
+    }
+
+    /// The first result of a piece is the one that stays.
+    async fn give_first(&self, number: u64, subject: String, message: Vec<u8>) {
+        let reply = format!("{}.kept.{number}", self.inbox);
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        let published =
+            self.client
+                .publish_with_reply_and_headers(subject, reply, headers, message.into());
+        let _ = published.await;
+    }
+
+    /// Gives results again that no stream has acknowledged for so long.
+    pub async fn give_again(&self, after: Duration) {
+        let late: Vec<(u64, String, Vec<u8>)> = {
+            let mut unkept = self.unkept.borrow_mut();
+            let late = unkept
+                .iter_mut()
+                .filter(|(_, it)| it.since.elapsed() >= after);
+            late.map(|(number, it)| {
+                it.since = Instant::now();
+                (*number, it.subject.clone(), it.message.clone())
+            })
+            .collect()
+        };
+        for (number, subject, message) in late {
+            self.give_first(number, subject, message).await;
+        }
+    }
+
+    /// The same of those that were given long ago.
+    pub async fn give_late(&self) {
+        self.give_again(AGAIN).await;
+    }
+
+    /// A piece is done, or nobody wants it.
+    pub async fn acknowledge(&self, taken: &Taken) {
+        self.say(taken.reply.clone(), b"+ACK".to_vec()).await;
+    }
+
+    /// Another node may have it, now.
+    pub async fn give_back(&self, taken: &Taken) {
+        self.say(taken.reply.clone(), b"-NAK".to_vec()).await;
+    }
+
+    /// It is still this node's.
+    pub async fn keep(&self, taken: &Taken) {
+        self.say(taken.reply.clone(), b"+WPI".to_vec()).await;
+    }
+
+    /// Tells how many engines the items of a piece have ended.
+    pub async fn tell_strikes(&self, taken: &Taken, strikes: &Strikes) {
+        let subject = self.names.strikes(taken.job, taken.piece);
+        self.say(subject, message(strikes)).await;
+    }
+
+    pub async fn strikes(&self, taken: &Taken) -> io::Result<Strikes> {
+        let subject = self.names.strikes(taken.job, taken.piece);
+        let last = self.last(&self.names.results(), &subject).await?;
+        Ok(match last.map(|bytes| Stored::read(&bytes)) {
+            Some(Ok(Stored::Here(strikes))) => strikes,
+            _ => Strikes::new(),
+        })
+    }
+
+    /// A job's manifest; `None` when it is not wanted any more.
+    pub async fn manifest(&self, job: JobId) -> io::Result<Option<Manifest>> {
+        let last = self.last(&self.names.jobs(), &self.names.job(job)).await?;
+        Ok(last.and_then(|bytes| manifest(&bytes)))
+    }
+
+    /// The last message of a subject.
+    async fn last(&self, stream: &str, subject: &str) -> io::Result<Option<Vec<u8>>> {
+        let question = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
+        let answer = self.client.request(question, Vec::new().into()).await;
+        let answer = answer.map_err(other)?;
+        match answer.status {
+            Some(StatusCode::NOT_FOUND) => Ok(None),
+            Some(status) if status != StatusCode::OK => Err(other(status)),
+            _ => Ok(Some(answer.payload.to_vec())),
+        }
+    }
+}
+
+/// What a message of a manifest says.
+pub fn manifest(bytes: &[u8]) -> Option<Manifest> {
+    match Stored::read(bytes) {
+        Ok(Stored::Here(manifest)) => Some(manifest),
+        _ => None,
+    }
+}
+
+/// What a message of the stream of work is.
+fn taken(message: Message) -> Option<Taken> {
+    let (job, piece) = Names::piece_of(&message.subject)?;
+    let reply = message.reply.clone()?;
+    Some(Taken {
+        job,
+        piece,
+        deliveries: deliveries(&reply)?,
+        reply,
+        message,
+    })
+}
+
+/// How often a message was delivered: in the subject on which it is acknowledged.
+fn deliveries(reply: &str) -> Option<u64> {
+    let words: Vec<&str> = reply.split('.').collect();
+    // Newer servers name domain and account before the stream.
+    let at = if words.len() == 9 { 4 } else { 6 };
+    words.get(at)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_how_often_it_was_delivered() {
+        let old = "$JS.ACK.regatta-0-work.nodes-now.3.70.12.1700000000000000000.5";
+        assert_eq!(deliveries(old), Some(3));
+        let new = "$JS.ACK._.hash.regatta-0-work.nodes-now.2.70.12.1700000000000000000.5.token";
+        assert_eq!(deliveries(new), Some(2));
+        assert_eq!(deliveries("$JS.ACK.x"), None);
+    }
+}

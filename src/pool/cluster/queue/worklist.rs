@@ -1,0 +1,527 @@
+//! The pieces that a node has, and which of its engines is at which. A piece is taken when an engine has room for it, and is
+//! the node's until its result is in a stream, or until it goes back because an engine has ended at it.
+
+mod jobs;
+mod looked;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_nats::Client;
+use futures_util::StreamExt as _;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::narrow::{After, Narrowed};
+use super::objects::other;
+use super::schema::{LARGEST, Names, Stored, Work, large_object, message, named, record};
+use super::taker::{Came, Taken, Taker, manifest};
+use crate::ids::{EngineId, JobId, Rank};
+use crate::outcome::DeathCause;
+use crate::pool::cluster::shelf::Shelf;
+use crate::wire::{ChunkEnded, Payload, Span, ToEngine};
+use jobs::Job;
+
+/// Pieces that take less may wait at their engine: it hides the way there.
+const SHORT: Duration = Duration::from_millis(10);
+
+/// How often the server is told which pieces are still the node's.
+const KEEP: Duration = Duration::from_millis(1500);
+
+/// How often engines are looked at whose items have a time limit.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Results that may be on their way to the server before no more pieces are taken.
+const UNKEPT: usize = 256;
+
+/// An engine as it is needed here.
+pub trait Hand {
+    fn rank(&self) -> Rank;
+    fn send(&self, message: &ToEngine, payload: &Payload);
+    /// The item of this job that it is at, and a number that changes with each item.
+    fn at(&self, job: JobId) -> Option<(u64, u64)>;
+    fn stop_job(&self, job: JobId);
+    fn kill(&self);
+}
+
+/// An engine, of one of the sessions that the cluster has had one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeatId {
+    pub epoch: u64,
+    pub engine: EngineId,
+}
+
+/// What an engine has.
+struct Seat {
+    hand: Rc<dyn Hand>,
+    told: HashSet<JobId>,
+    captures: HashSet<u128>,
+    /// In the order in which it was given them.
+    given: VecDeque<(Rc<Held>, Span)>,
+    /// Cells and chunks that the session has it do.
+    others: usize,
+    /// The item that it is at, as a number that changes with each, and since when.
+    at: Option<(u64, Instant)>,
+    /// The item because of which it was ended.
+    late: Option<u64>,
+}
+
+/// A piece of the node's.
+struct Held {
+    number: u64,
+    taken: Taken,
+    since: Instant,
+    inputs: RefCell<Payload>,
+    /// Once its message is understood, and until its result is made.
+    state: RefCell<Option<Narrowed>>,
+}
+
+pub struct Worklist {
+    taker: Taker,
+    client: Client,
+    shelf: Rc<Shelf>,
+    seats: RefCell<BTreeMap<SeatId, Seat>>,
+    jobs: RefCell<HashMap<JobId, Rc<Job>>>,
+    /// Jobs that are not to be done any more.
+    stopped: RefCell<HashSet<JobId>>,
+    /// By content, artifacts as files.
+    contents: RefCell<HashMap<(u128, bool), Payload>>,
+    held: RefCell<BTreeMap<u64, Rc<Held>>>,
+    /// Those that no engine has.
+    waiting: RefCell<VecDeque<Rc<Held>>>,
+    /// Those whose results no stream has acknowledged, by what the result is called.
+    given: RefCell<BTreeMap<u64, Rc<Held>>>,
+    next: Cell<u64>,
+    /// The last piece was short.
+    is_short: Cell<bool>,
+    /// There may be room.
+    room: Notify,
+}
+
+impl Worklist {
+    pub fn new(client: Client, cluster: &str, shelf: Rc<Shelf>) -> Self {
+        Self {
+            taker: Taker::new(client.clone(), Names::of(cluster)),
+            client,
+            shelf,
+            seats: RefCell::default(),
+            jobs: RefCell::default(),
+            stopped: RefCell::default(),
+            contents: RefCell::default(),
+            held: RefCell::default(),
+            waiting: RefCell::default(),
+            given: RefCell::default(),
+            next: Cell::new(0),
+            is_short: Cell::new(false),
+            room: Notify::new(),
+        }
+    }
+
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// Takes pieces for as long as the node lives.
+    pub async fn serve(self: Rc<Self>) -> io::Result<()> {
+        let subscribe = async |subject: String| self.client.subscribe(subject).await.map_err(other);
+        let mut words = subscribe(self.taker.subject()).await?;
+        let mut manifests = subscribe(self.taker.names.all_jobs()).await?;
+        let [mut keep, mut look] = [KEEP, LOOK].map(interval);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.taker.ask(self.room_for()).await;
+            tokio::select! {
+                word = words.next() => match word {
+                    Some(word) => self.hears(word).await,
+                    None => return Ok(()),
+                },
+                told = manifests.next() => if let Some(told) = told {
+                    self.hears_of(manifest(&told.payload));
+                },
+                _ = keep.tick() => self.keep().await,
+                _ = look.tick(), if self.has_limits() => self.look_at_limits(),
+                () = self.room.notified() => {}
+            }
+        }
+    }
+
+    /// The server is there again.
+    pub async fn again(&self) {
+        self.taker.again().await;
+        self.room.notify_one();
+    }
+
+    /// How many pieces engines could begin.
+    fn room_for(&self) -> usize {
+        if self.given.borrow().len() >= UNKEPT {
+            return 0;
+        }
+        let depth = self.depth();
+        let seats = self.seats.borrow();
+        let free = seats.values().filter(|seat| seat.others == 0);
+        let room: usize = free
+            .map(|seat| depth.saturating_sub(seat.given.len()))
+            .sum();
+        let coming = self.held.borrow().len() - self.given.borrow().len();
+        let at_engines: usize = seats.values().map(|seat| seat.given.len()).sum();
+        room.saturating_sub(coming.saturating_sub(at_engines))
+    }
+
+    fn depth(&self) -> usize {
+        if self.is_short.get() { 2 } else { 1 }
+    }
+
+    async fn hears(self: &Rc<Self>, word: async_nats::Message) {
+        match self.taker.came(word) {
+            Came::Nothing => {}
+            Came::Kept(number) => {
+                let held = self.given.borrow_mut().remove(&number);
+                if let Some(held) = held {
+                    self.done_with(&held).await;
+                }
+            }
+            Came::Taken(taken) => {
+                let number = self.next.replace(self.next.get() + 1);
+                let held = Rc::new(Held {
+                    number,
+                    taken: *taken,
+                    since: Instant::now(),
+                    inputs: RefCell::default(),
+                    state: RefCell::default(),
+                });
+                self.held.borrow_mut().insert(number, held.clone());
+                let is_known = self.understand_at_once(&held);
+                if is_known {
+                    self.place();
+                } else {
+                    spawn_local(self.clone().receive(held));
+                }
+            }
+        }
+    }
+
+    /// A piece of a job that engines are ready for; whether that could be done without waiting.
+    fn understand_at_once(&self, held: &Rc<Held>) -> bool {
+        let job = self.jobs.borrow().get(&held.taken.job).cloned();
+        let is_ready = job.is_some_and(|job| job.is_ready());
+        if !is_ready || held.taken.deliveries > 1 {
+            return false;
+        }
+        match Stored::<Work>::read(&held.taken.message.payload) {
+            Ok(Stored::Here(work)) => self.understood(held, work, Default::default()),
+            _ => false,
+        }
+    }
+
+    fn understood(&self, held: &Rc<Held>, work: Work, strikes: super::schema::Strikes) -> bool {
+        let Ok(inputs) = Payload::of(work.inputs) else {
+            return false;
+        };
+        let deliveries = held.taken.deliveries;
+        *held.inputs.borrow_mut() = inputs;
+        *held.state.borrow_mut() = Some(Narrowed::new(work.span, deliveries, strikes));
+        self.waiting.borrow_mut().push_back(held.clone());
+        true
+    }
+
+    /// Gets what is needed for a piece.
+    async fn receive(self: Rc<Self>, held: Rc<Held>) {
+        let received = self.try_to_receive(&held).await;
+        match received {
+            Ok(true) => self.place(),
+            // Nobody wants it.
+            Ok(false) => self.done_with(&held).await,
+            Err(_) => self.give_back(&held).await,
+        }
+    }
+
+    async fn try_to_receive(self: &Rc<Self>, held: &Rc<Held>) -> io::Result<bool> {
+        let Some(job) = self.job(held.taken.job).await? else {
+            return Ok(false);
+        };
+        self.prepare(&job).await?;
+        let strikes = match held.taken.deliveries {
+            ..=1 => Default::default(),
+            _ => self.taker.strikes(&held.taken).await?,
+        };
+        let work = match Stored::<Work>::read(&held.taken.message.payload) {
+            Ok(Stored::Here(work)) => work,
+            Ok(Stored::Object(name)) => {
+                let bytes = self.taker.objects.get_large(&name).await?;
+                record(&bytes).map_err(other)?
+            }
+            Err(error) => return Err(other(error)),
+        };
+        if self.stopped.borrow().contains(&held.taken.job) {
+            return Ok(false);
+        }
+        Ok(self.understood(held, work, strikes))
+    }
+
+    /// Gives engines what waits, as far as they have room.
+    fn place(&self) {
+        loop {
+            let depth = self.depth();
+            let chosen = {
+                let seats = self.seats.borrow();
+                let free = seats
+                    .iter()
+                    .filter(|(_, seat)| seat.others == 0 && seat.given.len() < depth);
+                let freest = free.min_by_key(|(_, seat)| seat.given.len());
+                freest.map(|(at, _)| *at)
+            };
+            let Some(at) = chosen else { return };
+            let Some(held) = self.waiting.borrow_mut().pop_front() else {
+                return;
+            };
+            self.give(at, held);
+        }
+    }
+
+    fn give(&self, at: SeatId, held: Rc<Held>) {
+        let span = held.state.borrow_mut().as_mut().and_then(Narrowed::next);
+        let job = self.jobs.borrow().get(&held.taken.job).cloned();
+        let mut seats = self.seats.borrow_mut();
+        let (Some(span), Some(job), Some(seat)) = (span, job, seats.get_mut(&at)) else {
+            return;
+        };
+        let number = held.taken.job;
+        if seat.told.insert(number) {
+            if let Some(hash) = job.captures()
+                && seat.captures.insert(hash)
+                && let Some(value) = self.contents.borrow().get(&(hash, false))
+            {
+                seat.hand.send(&ToEngine::Capture { hash }, value);
+            }
+            let manifest = &job.manifest;
+            let task = ToEngine::Task {
+                job: number,
+                task: manifest.task.clone(),
+                places: manifest.places.clone(),
+            };
+            seat.hand.send(&task, &Payload::None);
+        }
+        let chunk = ToEngine::Chunk { job: number, span };
+        seat.hand.send(&chunk, &held.inputs.borrow());
+        seat.given.push_back((held, span));
+    }
+
+    /// An engine has ended a chunk; whether it was of a piece.
+    pub fn chunk_done(
+        self: &Rc<Self>,
+        at: SeatId,
+        job: JobId,
+        chunk: u32,
+        ended: &ChunkEnded,
+        results: &Payload,
+    ) -> bool {
+        let taken = {
+            let mut seats = self.seats.borrow_mut();
+            let Some(seat) = seats.get_mut(&at) else {
+                return false;
+            };
+            let is_it =
+                |(held, span): &(Rc<Held>, Span)| held.taken.job == job && span.chunk == chunk;
+            let Some(place) = seat.given.iter().position(is_it) else {
+                return false;
+            };
+            seat.at = None;
+            let rank = seat.hand.rank();
+            seat.given.remove(place).map(|(held, _)| (held, rank))
+        };
+        let Some((held, rank)) = taken else {
+            return false;
+        };
+        let busy = Duration::from_nanos(ended.busy);
+        self.is_short.set(busy < SHORT);
+        let bytes = results.copied();
+        results.release();
+        let is_stopped = self.stopped.borrow().contains(&job);
+        let is_done = held.state.borrow_mut().as_mut().is_none_or(|state| {
+            state.ended(rank, ended.clone(), bytes);
+            if is_stopped {
+                state.stop();
+            }
+            state.next().is_none()
+        });
+        self.go_on(held, is_done);
+        true
+    }
+
+    /// With a piece: it is done, or is the next one.
+    fn go_on(self: &Rc<Self>, held: Rc<Held>, is_done: bool) {
+        if is_done {
+            spawn_local(self.clone().finish(held));
+        } else {
+            self.waiting.borrow_mut().push_front(held);
+        }
+        self.place();
+        self.room.notify_one();
+    }
+
+    /// An engine gives back chunks that it has not begun; whether they were of pieces.
+    pub fn given_back(&self, at: SeatId, job: JobId, chunks: &[u32]) -> bool {
+        let mut back: Vec<Rc<Held>> = Vec::new();
+        if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
+            seat.given.retain(|(held, span)| {
+                let is_it = held.taken.job == job && chunks.contains(&span.chunk);
+                if is_it {
+                    back.push(held.clone());
+                }
+                !is_it
+            });
+        }
+        let was_of_pieces = !back.is_empty();
+        for held in back.into_iter().rev() {
+            self.waiting.borrow_mut().push_front(held);
+        }
+        // One that waits behind a command which takes its time waits no better here.
+        self.is_short.set(false);
+        self.place();
+        was_of_pieces
+    }
+
+    /// The results of a piece go to the server.
+    async fn finish(self: Rc<Self>, held: Rc<Held>) {
+        let state = held.state.borrow_mut().take();
+        let (job, piece) = (held.taken.job, held.taken.piece);
+        let is_wanted = self.jobs.borrow().contains_key(&job);
+        let Some(state) = state.filter(|_| is_wanted) else {
+            return self.done_with(&held).await;
+        };
+        let mut told = message(&state.into_done());
+        if told.len() > LARGEST {
+            let Some(name) = self.store(&held, &told[1..]).await else {
+                return self.done_with(&held).await;
+            };
+            told = named(&name);
+        }
+        let number = self.taker.give(job, piece, told).await;
+        self.given.borrow_mut().insert(number, held);
+    }
+
+    /// Stores a result, tried until it is there or nobody wants it; its name.
+    async fn store(&self, held: &Held, result: &[u8]) -> Option<String> {
+        let (job, piece) = (held.taken.job, held.taken.piece);
+        for tried in 0_u64.. {
+            // What is half written, here or by another node, is in nobody's way.
+            let name = format!("result.{piece}.{}.{tried}", held.taken.deliveries);
+            let name = large_object(job, &name);
+            if self.taker.objects.put_large(&name, result).await.is_ok() {
+                return Some(name);
+            }
+            if self.stopped.borrow().contains(&job) {
+                break;
+            }
+            sleep(KEEP).await;
+        }
+        None
+    }
+
+    /// A stream has its result, or nobody wants it.
+    async fn done_with(&self, held: &Rc<Held>) {
+        self.taker.acknowledge(&held.taken).await;
+        self.held.borrow_mut().remove(&held.number);
+        self.room.notify_one();
+    }
+
+    /// Another node may have it.
+    async fn give_back(&self, held: &Rc<Held>) {
+        self.held.borrow_mut().remove(&held.number);
+        let strikes = held
+            .state
+            .borrow_mut()
+            .take()
+            .map(|it| it.strikes().clone());
+        if let Some(strikes) = strikes.filter(|strikes| !strikes.is_empty()) {
+            self.taker.tell_strikes(&held.taken, &strikes).await;
+        }
+        self.taker.give_back(&held.taken).await;
+        self.room.notify_one();
+    }
+
+    /// An engine is there.
+    pub fn joins(&self, at: SeatId, hand: Rc<dyn Hand>) {
+        let seat = Seat {
+            hand,
+            told: HashSet::new(),
+            captures: HashSet::new(),
+            given: VecDeque::new(),
+            others: 0,
+            at: None,
+            late: None,
+        };
+        self.seats.borrow_mut().insert(at, seat);
+        self.place();
+        self.room.notify_one();
+    }
+
+    /// The session has an engine do something, or it has done it.
+    pub fn is_busy(&self, at: SeatId, begins: bool) {
+        if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
+            seat.others = match begins {
+                true => seat.others + 1,
+                false => seat.others.saturating_sub(1),
+            };
+        }
+        if !begins {
+            self.place();
+            self.room.notify_one();
+        }
+    }
+
+    /// Whether the session has an engine do something.
+    pub fn does_for_session(&self, at: SeatId) -> bool {
+        let seats = self.seats.borrow();
+        seats.get(&at).is_some_and(|seat| seat.others > 0)
+    }
+
+    /// Whether an engine has no piece.
+    pub fn has_nothing(&self, at: SeatId) -> bool {
+        let seats = self.seats.borrow();
+        seats.get(&at).is_none_or(|seat| seat.given.is_empty())
+    }
+
+    /// An engine has ended: what it was at is gone on with, or goes back.
+    pub fn left(self: &Rc<Self>, at: SeatId, cause: &DeathCause) {
+        let Some(seat) = self.seats.borrow_mut().remove(&at) else {
+            return;
+        };
+        let rank = seat.hand.rank();
+        for (place, (held, span)) in seat.given.into_iter().enumerate().rev() {
+            let job = held.taken.job;
+            if self.stopped.borrow().contains(&job) {
+                let is_told = self.jobs.borrow().contains_key(&job);
+                if let Some(state) = held.state.borrow_mut().as_mut().filter(|_| is_told) {
+                    state.stop();
+                }
+                self.go_on(held, true);
+                continue;
+            }
+            if place > 0 || seat.others > 0 {
+                // It was not begun.
+                self.go_on(held, false);
+                continue;
+            }
+            let at = seat.hand.at(job).map(|(item, _)| item);
+            let of_it = span.first + span.from..span.first + span.to;
+            let item = at.filter(|item| of_it.contains(item));
+            let is_late = item.is_some() && seat.late == item;
+            let after = held.state.borrow_mut().as_mut().map(|state| {
+                let after = state.died(rank, item, is_late, cause);
+                (after, state.next().is_none())
+            });
+            match after {
+                Some((After::GoOn, is_done)) => self.go_on(held, is_done),
+                Some((After::GiveBack, _)) | None => {
+                    let list = self.clone();
+                    spawn_local(async move { list.give_back(&held).await });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a node looks at from time to time: pieces that are still its own, that wait for engines which do something else, and
+//! items that take longer than they may.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::spawn_local;
+use tokio::time::Instant;
+
+use super::{Held, Worklist};
+
+/// A piece that waits for so long while no engine may take it goes to another node.
+const WAITS: Duration = Duration::from_secs(2);
+
+impl Worklist {
+    /// Tells the server which pieces are still the node's.
+    pub(super) async fn keep(self: &Rc<Self>) {
+        let all: Vec<Rc<Held>> = self.held.borrow().values().cloned().collect();
+        for held in all {
+            self.taker.keep(&held.taken).await;
+        }
+        self.taker.give_late().await;
+        self.pass_on();
+    }
+
+    fn pass_on(self: &Rc<Self>) {
+        let is_free = self.seats.borrow().values().any(|seat| seat.others == 0);
+        if is_free {
+            return;
+        }
+        let is_old = |held: &Rc<Held>| held.since.elapsed() > WAITS;
+        let old: VecDeque<Rc<Held>> = {
+            let mut waiting = self.waiting.borrow_mut();
+            let (old, kept) = waiting.drain(..).partition(is_old);
+            *waiting = kept;
+            old
+        };
+        for held in old {
+            let list = self.clone();
+            spawn_local(async move { list.give_back(&held).await });
+        }
+    }
+
+    pub(super) fn has_limits(&self) -> bool {
+        let jobs = self.jobs.borrow();
+        let has_limit = |job: &Rc<super::Job>| job.manifest.task.options.timeout.is_some();
+        jobs.values().any(has_limit)
+    }
+
+    /// Ends engines that are at an item for longer than is allowed.
+    pub(super) fn look_at_limits(&self) {
+        for seat in self.seats.borrow_mut().values_mut() {
+            let first = seat.given.front().map(|(held, _)| held.taken.job);
+            let found = first.and_then(|number| {
+                let jobs = self.jobs.borrow();
+                let limit = jobs.get(&number)?.manifest.task.options.timeout?;
+                Some((limit, seat.hand.at(number)?))
+            });
+            let Some((limit, (item, begun))) = found else {
+                seat.at = None;
+                continue;
+            };
+            match seat.at {
+                Some((before, since)) if before == begun => {
+                    if since.elapsed() >= limit && seat.late.is_none() {
+                        seat.late = Some(item);
+                        seat.hand.kill();
+                    }
+                }
+                _ => seat.at = Some((begun, Instant::now())),
+            }
+        }
+    }
+}

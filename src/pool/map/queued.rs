@@ -1,0 +1,246 @@
+//! A map whose inputs nodes take from their cluster's queue: what is put there, and what has come of it.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, SystemTime};
+
+use rustc_hash::FxHashMap;
+
+use super::{Map, Runners, Step};
+use crate::ids::Rank;
+use crate::outcome::DeathCause;
+use crate::pool::cluster::queue::{Begin, Done, Inputs, Manifest, Part, Queue, Told};
+use crate::pool::ledger::GivenUp;
+use crate::pool::{MapFault, QueueFault};
+use crate::wire::places::Places;
+use crate::wire::{FunctionAddress, Payload, Runs, Task, ToCaller, VERSION};
+
+pub struct Queued {
+    queue: Queue,
+    pub(super) task: Task,
+    /// Of an input and of a result.
+    types: [String; 2],
+    has_begun: bool,
+    /// When each piece was queued, on the monotonic clock.
+    sent: FxHashMap<u32, u64>,
+    pieces: u32,
+    /// The queue has been told that there are no more.
+    is_complete: bool,
+}
+
+impl Queued {
+    pub fn new(queue: Queue, task: Task, types: [String; 2]) -> Self {
+        Self {
+            queue,
+            task,
+            types,
+            has_begun: false,
+            sent: FxHashMap::default(),
+            pieces: 0,
+            is_complete: false,
+        }
+    }
+}
+
+impl Map {
+    fn queued(&mut self) -> Option<&mut Queued> {
+        match &mut self.runners {
+            Runners::Queue(queued) => Some(queued),
+            _ => None,
+        }
+    }
+
+    pub fn is_queued(&self) -> bool {
+        matches!(self.runners, Runners::Queue(_))
+    }
+
+    /// Where it shows that the queue has something to say.
+    pub fn queue_bell(&self) -> Option<BorrowedFd<'_>> {
+        match &self.runners {
+            Runners::Queue(queued) => Some(queued.queue.bell()),
+            _ => None,
+        }
+    }
+
+    /// The function that the queue has not been told of.
+    pub fn begins_queue(&self) -> Option<FunctionAddress> {
+        match &self.runners {
+            Runners::Queue(queued) if !(queued.has_begun || self.closing) => {
+                let Runs::Function(function) = queued.task.runs;
+                Some(function.address)
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells the queue what nodes need for it. `places`: of the lines of its artifact; `source`: its cell's text.
+    pub fn begin_queue(&mut self, begin: Begin, places: Places, source: String) {
+        let (function, captures) = (self.options.function.clone(), self.options.captures.clone());
+        let (job, total) = (self.job, self.assignment.ledger().total());
+        let Some(queued) = self.queued() else { return };
+        queued.has_begun = true;
+        let [input_type, output_type] = queued.types.clone();
+        let manifest = Manifest {
+            version: VERSION,
+            job,
+            task: queued.task.clone(),
+            places,
+            function,
+            captures,
+            input_type,
+            output_type,
+            total,
+            items: 0,
+            pieces: 0,
+            inputs: Inputs::Coming,
+            began: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+            source,
+            artifact: 0,
+            libraries: Vec::new(),
+        };
+        queued.queue.begin(manifest, begin);
+    }
+
+    /// It does not get more inputs while those that it had are on their way to the server.
+    pub(super) fn look_whether_full(&mut self) {
+        if let Some(queued) = self.queued() {
+            let full = queued.queue.is_full();
+            self.assignment.queue_is_full(full);
+        }
+    }
+
+    pub(super) fn queue(&mut self, piece: u32, now: u64) {
+        let Some(found) = self.assignment.ledger().piece(piece) else {
+            return;
+        };
+        let payload = self.payloads.remove(&found.source);
+        let job = self.job;
+        if let Some(queued) = self.queued() {
+            queued.sent.insert(piece, now);
+            queued.pieces += 1;
+            queued
+                .queue
+                .put(job, found.span, payload.unwrap_or_default());
+        }
+    }
+
+    /// Says so when all inputs are queued.
+    pub(super) fn all_queued(&mut self) {
+        let ledger = self.assignment.ledger();
+        let (is_all, items) = (
+            ledger.is_exhausted() && ledger.waiting().is_empty(),
+            ledger.pulled(),
+        );
+        let job = self.job;
+        if let Some(queued) = self.queued().filter(|it| is_all && !it.is_complete) {
+            queued.is_complete = true;
+            let pieces = queued.pieces;
+            queued.queue.is_complete(job, items, pieces);
+        }
+    }
+
+    /// What is in the queue is not wanted any more; what engines are at is told of.
+    pub(super) fn empty_queue(&mut self) {
+        let job = self.job;
+        if let Some(queued) = self.queued() {
+            queued.queue.empty(job);
+        }
+    }
+
+    /// Nothing will be told of what is still under way.
+    pub fn abandon_queue(&mut self) {
+        if self.is_queued() {
+            self.assignment.queue_holds(&[]);
+        }
+    }
+
+    /// Nothing is left of it on the server.
+    pub fn close_queue(&mut self) {
+        let job = self.job;
+        if let Some(queued) = self.queued() {
+            queued.queue.close(job);
+        }
+    }
+
+    /// What the queue has to say.
+    pub fn hear_queue(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        while let Some(told) = self.queued().and_then(|queued| queued.queue.heard()) {
+            if self.closing {
+                continue;
+            }
+            match told {
+                Told::Done(piece, done) => steps.extend(self.piece_done(piece, done)),
+                Told::Holding(pieces) => self.assignment.queue_holds(&pieces),
+                Told::Failed(why) => {
+                    let fault = MapFault::Queue(QueueFault::Server(why));
+                    steps.push(self.fail(None, None, fault));
+                }
+            }
+        }
+        steps
+    }
+
+    /// The first that is told of a piece counts.
+    fn piece_done(&mut self, number: u32, told: Done) -> Option<Step> {
+        let ledger = self.assignment.ledger();
+        let piece = ledger.piece(number).filter(|_| ledger.holds(0, number))?;
+        let sent = self.queued()?.sent.remove(&number);
+        let (mut done, mut failed, mut busy) = (0, 0, Duration::ZERO);
+        for part in told.parts {
+            match part {
+                Part::Ran {
+                    rank,
+                    first,
+                    ended,
+                    results,
+                } => {
+                    let place = self.place_of(rank)?;
+                    if let Some(sent) = sent {
+                        self.workers[place].sent.insert(number, sent);
+                    }
+                    self.note_ended(place, number, first, ended.done, &ended);
+                    self.bytes += results.len() as u64;
+                    if let Some(panic) = ended.error {
+                        let fault = MapFault::Panicked(*panic);
+                        return Some(self.fail(Some(rank), Some(first + ended.done), fault));
+                    }
+                    let count = ended.done;
+                    done += count;
+                    busy += Duration::from_nanos(ended.busy);
+                    if count > 0 {
+                        // Without memory for them the map cannot end well, and its caller says so.
+                        let results = Payload::of(results).unwrap_or_default();
+                        self.tell(&ToCaller::Results { first, count, rank }, &results);
+                    }
+                }
+                Part::GivenUp {
+                    rank,
+                    item,
+                    begun,
+                    late,
+                    cause,
+                } => {
+                    failed += 1;
+                    let given_up = GivenUp { item, begun };
+                    if let Some(step) = self.has_given_up(rank, given_up, late, &cause) {
+                        return Some(step);
+                    }
+                }
+            }
+        }
+        if done + failed < piece.items() && !self.assignment.ledger().is_stopped() {
+            let fault = MapFault::Lost(DeathCause::Unknown);
+            return Some(self.fail(None, Some(piece.first() + done + failed), fault));
+        }
+        self.assignment.settled(number, done, failed, busy);
+        None
+    }
+
+    /// The worker of this rank, or one that stands for an engine that has come since.
+    fn place_of(&self, rank: Rank) -> Option<usize> {
+        let found = self.workers.iter().position(|worker| worker.rank == rank);
+        found.or((!self.workers.is_empty()).then_some(0))
+    }
+}

@@ -1,0 +1,102 @@
+//! Maps of which the nodes of a cluster take the inputs from a queue, as the hub runs them.
+
+use std::sync::Arc;
+
+use regatta_cell::options::{MapOptions, Schedule};
+
+use super::cluster::queue::{Begin, Queue};
+use super::engine::Engine;
+use super::hub::State;
+use super::map::Map;
+use super::{MapFault, QueueFault};
+use crate::ids::{EngineId, JobId, Rank};
+use crate::outcome::JobState;
+
+impl State {
+    /// The queue for a map on these engines: that of their cluster, unless which of them does what matters.
+    pub(super) fn queue_for(
+        &self,
+        engines: &[(EngineId, Rank, bool)],
+        options: &MapOptions,
+    ) -> Option<Queue> {
+        let (first, ..) = engines.first()?;
+        let launch = &self.engines.get(first)?.launch;
+        let cluster = launch.starter.cluster().filter(|it| it.is_durable())?;
+        let is_any = options.ranks.is_empty() && options.schedule != Schedule::Static;
+        if !is_any || launch.items.is_some() || options.plan_only {
+            return None;
+        }
+        // Without one they are sent what they do.
+        Queue::of(cluster).ok()
+    }
+
+    /// Tells the queue what nodes need for a map, unless it knows.
+    pub(super) fn begin_queue(&mut self, job: JobId) {
+        let Some(function) = self.maps.get(&job).and_then(Map::begins_queue) else {
+            return;
+        };
+        let opened = self.artifacts.open(function.artifact);
+        let libraries = self.artifacts.libraries();
+        let places = self.artifacts.places(function.artifact);
+        let captures = self.maps.get(&job).and_then(Map::captures);
+        let captures = captures.and_then(|hash| Some((hash, self.captures.get(hash)?)));
+        let Some(map) = self.maps.get_mut(&job) else {
+            return;
+        };
+        let artifact = match opened {
+            Ok(artifact) => artifact,
+            Err(why) => {
+                let step = map.fail(None, None, MapFault::Queue(QueueFault::NoArtifact(why)));
+                return self.take(job, vec![step]);
+            }
+        };
+        let begin = Begin {
+            artifact,
+            libraries,
+            captures,
+        };
+        map.begin_queue(begin, places, String::new());
+    }
+
+    /// What the queue has to say of a map.
+    pub(super) fn hear_queue(&mut self, job: JobId) {
+        if let Some(map) = self.maps.get_mut(&job) {
+            let steps = map.hear_queue();
+            self.take(job, steps);
+            self.due.insert(job);
+        }
+    }
+
+    /// Of a map that is over nothing is left on the server, but for results that somebody may still ask for.
+    pub(super) fn leave_queue(&mut self, map: &mut Map, state: JobState) {
+        if !map.is_queued() {
+            return;
+        }
+        if state == JobState::Done && map.options.background && map.held && !map.is_gone() {
+            let (first, job) = (map.engines().first().copied(), map.job);
+            let cluster = first.and_then(|it| self.engines.get(&it)?.launch.starter.cluster());
+            self.kept_queues
+                .extend(cluster.map(|it| (job, Arc::downgrade(it))));
+        } else if !self.quits {
+            map.close_queue();
+        }
+    }
+
+    /// Nobody will ask for its results any more.
+    pub(super) fn forget_queue(&mut self, job: JobId) {
+        if let Some(cluster) = self.kept_queues.remove(&job)
+            && let Some(cluster) = cluster.upgrade()
+        {
+            cluster.order(super::cluster::queue::Order::Close(job));
+        }
+    }
+
+    /// Those of these engines that are at an item of the job.
+    pub(super) fn engines_at(&self, job: JobId, engines: Vec<EngineId>) -> Vec<EngineId> {
+        let is_at = |engine: &EngineId| {
+            let process = self.engines.get(engine).filter(|it| Engine::is_alive(it));
+            process.is_some_and(|process| process.link.at(job).is_some())
+        };
+        engines.into_iter().filter(is_at).collect()
+    }
+}

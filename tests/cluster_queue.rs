@@ -1,0 +1,364 @@
+//! Maps on a cluster through its queue: what is right while engines, nodes, the server and the session are killed, and what is
+//! on the server meanwhile. On two hosts made of network namespaces, with a real `nats-server`.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_nats::ConnectOptions;
+use async_nats::jetstream;
+use futures_util::TryStreamExt as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{BINARY, Session, contains, hosts::Hosts, lacks, proc, serving::until};
+use tokio::runtime::Runtime;
+
+/// For maps on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A piece of a silent node goes to another one after so long.
+const ACK_WAIT: Duration = Duration::from_secs(5);
+
+/// A session with a pool on both hosts, of two engines each.
+fn durable(hosts: &Hosts) -> Session {
+    let mut session = Session::start();
+    let started = session.cell(&(hosts.start([2, 2]) + " --durable"));
+    contains(&started, &["4 cluster engines on node1, node2"]);
+    session
+}
+
+fn signal(pids: &[i32], signal: Signal) {
+    for pid in pids {
+        // It may have ended by itself, with another one.
+        let _ = kill(Pid::from_raw(*pid), signal);
+    }
+}
+
+/// The processes of a session's server, and its keeper.
+fn servers(session: i32) -> [Vec<i32>; 2] {
+    let below = proc::below(session);
+    let server = |pid: &&i32| proc::arguments(**pid).contains("nats-server -c");
+    let keeper = |pid: &&i32| proc::arguments(**pid).contains("__keep");
+    [
+        below
+            .iter()
+            .filter(|pid| server(pid) && !keeper(pid))
+            .copied()
+            .collect(),
+        below.iter().filter(keeper).copied().collect(),
+    ]
+}
+
+/// A look into a session's server.
+struct Server {
+    runtime: Runtime,
+    url: String,
+    password: String,
+    cluster: String,
+}
+
+impl Server {
+    fn of(session: i32) -> Self {
+        let pid = until(|| servers(session)[0].first().copied(), "no server runs");
+        let file = format!("/proc/{pid}/cwd/nats.conf");
+        let text = fs::read_to_string(file).expect("its configuration");
+        let after = |what: &str| {
+            let (_, rest) = text.split_once(what).expect(what);
+            rest.split('"').next().unwrap_or_default().to_owned()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        Self {
+            runtime: runtime.expect("a runtime"),
+            url: format!("nats://{}", after("listen: \"")),
+            password: after("user: \"session\", password: \""),
+            cluster: after("server_name: \""),
+        }
+    }
+
+    /// How many messages each subject of a stream has.
+    fn subjects(&self, stream: &str) -> BTreeMap<String, usize> {
+        let name = format!("{}-{stream}", self.cluster);
+        let (user, password) = ("session".to_owned(), self.password.clone());
+        let options = ConnectOptions::with_user_and_password(user, password)
+            .custom_inbox_prefix("_INBOX.session");
+        let looked = self.runtime.block_on(async {
+            let client = options.connect(&self.url).await.ok()?;
+            let stream = jetstream::new(client).get_stream(name).await.ok()?;
+            let all = stream.info_with_subjects(">").await.ok()?;
+            all.try_collect().await.ok()
+        });
+        looked.expect("a server that answers")
+    }
+
+    /// Of results, the pieces that have any.
+    fn results(&self) -> BTreeMap<String, usize> {
+        let mut all = self.subjects("results");
+        all.retain(|subject, _| !subject.ends_with(".strikes"));
+        all
+    }
+
+    /// Nothing of any job is left.
+    fn is_empty(&self) {
+        let left = || {
+            let all = ["work", "results", "jobs"].map(|stream| self.subjects(stream).len());
+            (all == [0; 3]).then_some(())
+        };
+        until(left, "something of a map is left on the server");
+    }
+}
+
+#[test]
+fn a_map_goes_through_the_queue_and_leaves_nothing() {
+    let hosts = Hosts::up("queue");
+    let mut session = durable(&hosts);
+    let server = Server::of(session.pid());
+    contains(
+        &session.cell("let r = %map |x: u64| x * x over 0..1000u64\nr.iter().sum::<u64>()"),
+        &["332833500", "c0 (4 engines)"],
+    );
+    server.is_empty();
+    // Large values there and back: captured, given and returned.
+    session.cell("let big: Vec<u64> = (0..600_000).collect();");
+    session.cell("let inputs: Vec<Vec<u64>> = (0..4).map(|n| vec![n; 300_000]).collect();");
+    contains(
+        &session.cell(
+            "let r = %map |v: Vec<u64>| { let k = big[v[0] as usize]; v.iter().map(|x| x + k).collect::<Vec<u64>>() } over inputs\nr.iter().map(|v| (v.len(), v[299_999])).collect::<Vec<_>>()",
+        ),
+        &["[(300000, 0), (300000, 2), (300000, 4), (300000, 6)]"],
+    );
+    server.is_empty();
+    // What items print is there before the table.
+    let shown = session.cell("let r = %map |x: u64| { println!(\"item {x}\"); x } over 0..4u64");
+    for item in 0..4 {
+        let (before, _) = shown.split_once("wall").expect("a table");
+        contains(before, &[&format!("item {item}")]);
+    }
+    // Beside a job in the background, and its results afterwards.
+    session.cell("let slow = %map -a |x: u64| { std::thread::sleep(std::time::Duration::from_millis(20)); x } over 0..200u64");
+    contains(
+        &session.cell("let r = %map |x: u64| x + 1 over 0..100u64\nr.iter().sum::<u64>()"),
+        &["5050"],
+    );
+    contains(&session.cell("%px engine::rank()"), &["0", "3"]);
+    contains(
+        &session.cell("let all = %result\nall.iter().sum::<u64>()"),
+        &["19900"],
+    );
+    // Panics, limits and Ctrl-C are told as on processes.
+    contains(
+        &session
+            .cell("let r = %map |x: u64| { if x == 7 { panic!(\"no seven\") }; x } over 0..20u64"),
+        &["item 7 panicked", "no seven"],
+    );
+    contains(
+        &session.cell(
+            "let r = %map --timeout 0.3 |x: u64| { if x == 3 { loop { std::hint::spin_loop() } }; x } over 0..8u64",
+        ),
+        &["item 3 took longer than allowed"],
+    );
+    session.enter("let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(50)); x } over 0..10_000u64");
+    session.shows("items", PATIENCE);
+    until(
+        || (!server.results().is_empty()).then_some(()),
+        "no result comes",
+    );
+    session.press_interrupt();
+    contains(&session.prompt(PATIENCE), &["interrupted"]);
+    contains(
+        &session.cell("let r = %map |x: u64| x + 1 over 0..100u64\nr.iter().sum::<u64>()"),
+        &["5050"],
+    );
+    session.cell("drop(all)");
+    session.cell("%pool list");
+}
+
+#[test]
+fn engines_nodes_and_the_server_are_killed_in_the_middle() {
+    let hosts = Hosts::up("killed-queue");
+    let mut session = durable(&hosts);
+    let map = "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(20)); x * 2 } over 0..400u64";
+    let sum = "(r.len(), r.iter().sum::<u64>())";
+    let right = "(400, 159600)";
+    let begin = |session: &mut Session| {
+        session.enter(map);
+        session.shows("items", PATIENCE);
+    };
+
+    begin(&mut session);
+    for host in [1, 2] {
+        signal(&hosts.processes(host, "__engine")[..1], Signal::SIGKILL);
+    }
+    session.prompt(PATIENCE);
+    contains(&session.cell(sum), &[right]);
+
+    begin(&mut session);
+    signal(&servers(session.pid())[0], Signal::SIGKILL);
+    session.prompt(PATIENCE);
+    contains(&session.cell(sum), &[right]);
+
+    // A node that is silent and comes back: what it had was done by others, and its own results come too late.
+    let server = Server::of(session.pid());
+    begin(&mut session);
+    until(
+        || (server.results().len() > 20).then_some(()),
+        "no result comes",
+    );
+    let node = hosts.processes(2, "--join");
+    signal(&node, Signal::SIGKILL);
+    session.prompt(PATIENCE);
+    contains(&session.cell(sum), &[right]);
+    contains(&session.cell("%nodes"), &["node2", "gone"]);
+    server.is_empty();
+}
+
+#[test]
+fn the_server_may_be_killed_at_any_time() {
+    let hosts = Hosts::up("server-queue");
+    let mut session = durable(&hosts);
+    let mut random = support::dose::random();
+    for _ in 0..support::dose::of(3, 30) {
+        session.enter(
+            "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(2)); x * 2 } over 0..500u64",
+        );
+        std::thread::sleep(Duration::from_millis(random.u64(0..500)));
+        signal(&servers(session.pid())[0], Signal::SIGKILL);
+        session.prompt(PATIENCE);
+        contains(
+            &session.cell("(r.len(), r.iter().sum::<u64>())"),
+            &["(500, 249500)"],
+        );
+        contains(&session.cell("%px engine::rank()"), &["0", "3"]);
+    }
+    assert_eq!(hosts.engines().len(), 4);
+}
+
+#[test]
+fn an_item_that_ends_three_engines_is_given_up_by_name() {
+    let hosts = Hosts::up("poison");
+    let mut session = durable(&hosts);
+    let poison = "|x: u64| { if x == 13 { std::process::abort() }; x }";
+    // The third engine's end would otherwise come only when its node's time for a piece is up, twice.
+    let since = Instant::now();
+    contains(
+        &session.cell(&format!("let r = %map --chunk 10 {poison} over 0..40u64")),
+        &["item 13 ended three engines", "SIGABRT"],
+    );
+    assert!(
+        since.elapsed() < 2 * ACK_WAIT,
+        "engines' ends are not told to the queue at once"
+    );
+    let shown = session.cell(&format!(
+        "let r = %map --on-error collect --chunk 10 {poison} over 0..40u64\nr.iter().filter_map(|r| r.as_ref().ok()).sum::<u64>()"
+    ));
+    contains(&shown, &["767"]);
+    contains(&session.cell("r[13]"), &["Err", "SIGABRT"]);
+    contains(&session.cell("r[14]"), &["Ok(14)"]);
+}
+
+/// What starts a node that outlives its session, told the server's way from a file.
+fn detached(folder: &Path) -> PathBuf {
+    let script = folder.join("detached");
+    let text = format!(
+        "#!/bin/sh\nread -r join\nprintf '%s\\n' \"$join\" > {0}/join\nsetsid {BINARY} node --join {0}/join </dev/null >/dev/null 2>{0}/errors &\necho $! > {0}/pid\ncat > /dev/null\n",
+        folder.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    script
+}
+
+/// Ends these processes with the test.
+struct Ending(Vec<i32>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        signal(&self.0, Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn what_is_queued_is_finished_when_the_session_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let launcher = detached(folder.path());
+    let mut session = Session::start();
+    contains(
+        &session.cell(&format!(
+            "%pool start cluster --durable -n 2 --launcher '{}'",
+            launcher.display()
+        )),
+        &["2 cluster engines"],
+    );
+    let node = fs::read_to_string(folder.path().join("pid")).unwrap();
+    let node: i32 = node.trim().parse().unwrap();
+    let [server_pids, keepers] = servers(session.pid());
+    let _ending = Ending([vec![node], keepers.clone(), server_pids].concat());
+    let server = Server::of(session.pid());
+    session.enter(
+        "let r = %map |x: u64| { println!(\"{x}\"); std::thread::sleep(std::time::Duration::from_millis(50)); x * 2 } over 0..60u64",
+    );
+    until(
+        || (server.results().len() > 5).then_some(()),
+        "no result comes",
+    );
+    // The keeper would end the server.
+    signal(&keepers, Signal::SIGSTOP);
+    session.signal(Signal::SIGKILL);
+    until(
+        || (server.results().len() == 60).then_some(()),
+        "not all results are there",
+    );
+    assert!(server.results().values().all(|count| *count == 1));
+    until(
+        || server.subjects("work").is_empty().then_some(()),
+        "work is left",
+    );
+    assert_eq!(
+        server.subjects("jobs").len(),
+        1,
+        "a later session asks for it"
+    );
+}
+
+#[test]
+fn a_result_that_comes_too_late_is_no_second_one() {
+    let hosts = Hosts::up("zombie");
+    let mut session = durable(&hosts);
+    let server = Server::of(session.pid());
+    session.enter(
+        "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(300)); x * 2 } over 0..120u64",
+    );
+    until(
+        || (server.results().len() > 4).then_some(()),
+        "no result comes",
+    );
+    let node = hosts.processes(2, "--join");
+    let has = server.subjects("work").len();
+    signal(&node, Signal::SIGSTOP);
+    // Longer than the server waits for it, shorter than its session does before it gives the node up.
+    std::thread::sleep(ACK_WAIT + Duration::from_millis(700));
+    let late = server.results();
+    signal(&node, Signal::SIGCONT);
+    until(
+        || (server.results().len() > late.len() + 4).then_some(()),
+        "it does not go on",
+    );
+    let twice: Vec<_> = server
+        .results()
+        .into_iter()
+        .filter(|(_, count)| *count > 1)
+        .collect();
+    assert_eq!(twice, [], "of {has} pieces that were queued");
+    session.prompt(PATIENCE);
+    contains(
+        &session.cell("(r.len(), r.iter().sum::<u64>())"),
+        &["(120, 14280)"],
+    );
+    let shown = session.cell("%nodes");
+    lacks(&shown, &["garbage"]);
+}
