@@ -93,7 +93,9 @@
 //! own at the server (`pool::cluster::users`), which other hosts reach encrypted, if at all (`pool::cluster::listen`), or which
 //! is one that was there (`pool::cluster::backbone`). Artifacts, the shared objects that they link to, and captured variables
 //! are known by their content, and go once to each node. A cluster that outlives its session belongs to a process beside it, the
-//! holder (`pool::cluster::keep`): it has the server and the connections to the nodes, and one session at a time has it. Ranks
+//! holder (`pool::cluster::keep`): it has the server and the connections to the nodes, and one session at a time has it. Its
+//! maps, and those of clusters with `--durable`, go through a work queue on the server (`pool::cluster::queue`), from which nodes
+//! take pieces; what is queued is done and kept without a session, and later ones find it (`queue::former`). Ranks
 //! on several hosts have a copy of their world's memory each, which nodes keep alike (`engine::comm::relay`).
 //!
 //! # Invariants

@@ -266,3 +266,118 @@ fn a_cluster_is_one_sessions() {
         &["`--keep` is for clusters"],
     );
 }
+
+/// A session is killed with a job under way, and one with a cell that waits for its map.
+#[test]
+fn jobs_go_on_when_their_session_is_killed() {
+    let kept = Kept::on("jobs");
+    let mut session = Session::start();
+    contains(
+        &session.cell(&kept.start("1h", [2, 1])),
+        &["3 cluster engines"],
+    );
+    session
+        .cell("#[derive(Debug, Clone, Serialize, Deserialize)]\nstruct Point { x: u64, y: f64 }");
+    let slow = "std::thread::sleep(std::time::Duration::from_millis(40));";
+    contains(
+        &session.cell(&format!(
+            "%map -a |x: u64| {{ {slow} Point {{ x, y: x as f64 / 2.0 }} }} over 0..90u64"
+        )),
+        &["job 1 runs in the background"],
+    );
+    session.enter(&format!(
+        "let r = %map |x: u64| {{ println!(\"item {{x}} runs\"); {slow} if x == 80 {{ panic!(\"no eighty\") }}; x }} over 0..90u64"
+    ));
+    session.shows("item 0 runs", support::PATIENCE);
+    session.signal(Signal::SIGKILL);
+    drop(session);
+
+    contains(
+        &kept.attach_beside(&[], "%jobs"),
+        &["2 jobs are there", "goes on with 2 jobs"],
+    );
+    let mut session = kept.attach();
+    contains(&session.cell("%jobs"), &["|x: u64|", &kept.name]);
+    contains(
+        &session.cell("let points = %result 1"),
+        &["type `Point`", "there is no `Point` here", "x: u64, y: f64"],
+    );
+    // Later jobs are others.
+    contains(
+        &session.cell("let r = %map |x: u64| x + 1 over 0..100u64\nr.iter().sum::<u64>()"),
+        &["5050"],
+    );
+    session.cell("#[derive(Serialize, Deserialize)]\nstruct Point { x: u32, y: f64 }");
+    contains(
+        &session.cell("let points = %result 1"),
+        &["`Point` is another type now"],
+    );
+    session.cell("#[derive(Debug, Clone, Serialize, Deserialize)]\n// As it was.\nstruct Point { x: u64, y: f64 }");
+    contains(
+        &session.cell("let points = %result 1\n(points.len(), points.iter().map(|p| p.x).sum::<u64>(), points[89].y)"),
+        &["(90, 4005, 44.5)"],
+    );
+    contains(&session.cell("%result 2"), &["item 80", "no eighty"]);
+    contains(&session.cell("%jobs"), &["90/90"]);
+    contains(&session.cell("%jobs --drop all"), &["2 jobs"]);
+    contains(&session.cell("%jobs"), &["no jobs"]);
+    assert_eq!(session.end(), 0);
+    contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
+}
+
+/// What is detached needs no session, however many inputs it has.
+#[test]
+fn detached_jobs_need_no_session() {
+    let kept = Kept::on("detach");
+    let mut session = Session::start();
+    session.cell("%pool start -n 1");
+    session.cell("%map -a |x: u64| x over 0..4u64");
+    contains(&session.cell("%detach"), &["job 1 ends with this session"]);
+    contains(&session.cell("%detach 7"), &["there is no job 7"]);
+    contains(
+        &session.cell(&kept.start("1h", [2, 1])),
+        &["3 cluster engines"],
+    );
+    session.cell("let k = 3u64;");
+    // More pieces than wait in the queue of a session that stays, and an error among them.
+    session.cell("%map -a --chunk 1 --on-error collect |x: u64| { std::thread::sleep(std::time::Duration::from_millis(3)); if x == 1999 { panic!(\"the last\") }; x * k } over 0..2000u64");
+    contains(
+        &session.cell("%detach"),
+        &[
+            "job 2 goes on without this session",
+            "%result 2",
+            &kept.name,
+        ],
+    );
+    contains(&session.cell("%detach"), &["needs no session already"]);
+    contains(&session.cell("%jobs"), &["/2000", "chunks"]);
+    // It is asked for like any other.
+    contains(
+        &session.cell("let r = %map |x: u64| x over 0..10u64\nr.len()"),
+        &["10"],
+    );
+    session.type_keys("\x04");
+    session.shows("goes on with 1 job for 1 h 0 min", support::PATIENCE);
+    assert!(session.ended(support::PATIENCE).is_some());
+    drop(session);
+    until(
+        || kept.hosts.engines().is_empty().then_some(()),
+        "engines are left when there is nothing to do",
+    );
+    let taken = kept.attach_beside(
+        &[],
+        "let r = %result 2\n(r.len(), r.iter().flatten().sum::<u64>(), r[1999].is_err())",
+    );
+    contains(&taken, &["1 job is there", "(2000, 5991003, true)"]);
+    let mut session = kept.attach();
+    session.cell("%map -a |x: u64| { std::thread::sleep(std::time::Duration::from_secs(1)); x } over 0..30u64");
+    contains(&session.cell("%detach"), &["goes on without"]);
+    let cancelled = session.cell("%cancel");
+    contains(&cancelled, &["is cancelled"]);
+    contains(
+        &session.cell("let some = %result\nsome.len() < 30"),
+        &["true", "it was cancelled"],
+    );
+    contains(&session.cell("%jobs --drop all"), &["2 jobs"]);
+    assert_eq!(session.end(), 0);
+}

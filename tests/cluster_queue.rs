@@ -5,8 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
@@ -14,7 +13,7 @@ use async_nats::jetstream;
 use futures_util::TryStreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{BINARY, Session, contains, hosts::Hosts, lacks, proc, serving::until};
+use support::{Session, contains, hosts::Hosts, lacks, proc, serving::until};
 use tokio::runtime::Runtime;
 
 /// For maps on a loaded machine.
@@ -82,6 +81,7 @@ impl Server {
     }
 
     /// How many messages each subject of a stream has.
+    /// The number of the newest job, which stays, is none of them.
     fn subjects(&self, stream: &str) -> BTreeMap<String, usize> {
         let name = format!("{}-{stream}", self.cluster);
         let (user, password) = ("session".to_owned(), self.password.clone());
@@ -93,7 +93,9 @@ impl Server {
             let all = stream.info_with_subjects(">").await.ok()?;
             all.try_collect().await.ok()
         });
-        looked.expect("a server that answers")
+        let mut all: BTreeMap<String, usize> = looked.expect("a server that answers");
+        all.remove(&format!("{}.job.0", self.cluster));
+        all
     }
 
     /// Of results, the pieces that have any.
@@ -158,9 +160,9 @@ fn a_map_goes_through_the_queue_and_leaves_nothing() {
     );
     contains(
         &session.cell(
-            "let r = %map --timeout 0.3 |x: u64| { if x == 3 { loop { std::hint::spin_loop() } }; x } over 0..8u64",
+            "let r = %map --timeout 2 |x: u64| { if x == 3 { loop { std::hint::spin_loop() } }; x } over 0..8u64",
         ),
-        &["item 3 took longer than allowed"],
+        &["item 3 took longer than"],
     );
     session.enter("let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(50)); x } over 0..10_000u64");
     session.shows("items", PATIENCE);
@@ -259,70 +261,6 @@ fn an_item_that_ends_three_engines_is_given_up_by_name() {
     contains(&shown, &["767"]);
     contains(&session.cell("r[13]"), &["Err", "SIGABRT"]);
     contains(&session.cell("r[14]"), &["Ok(14)"]);
-}
-
-/// What starts a node that outlives its session, told the server's way from a file.
-fn detached(folder: &Path) -> PathBuf {
-    let script = folder.join("detached");
-    let text = format!(
-        "#!/bin/sh\nread -r join\nprintf '%s\\n' \"$join\" > {0}/join\nsetsid {BINARY} node --join {0}/join </dev/null >/dev/null 2>{0}/errors &\necho $! > {0}/pid\ncat > /dev/null\n",
-        folder.display()
-    );
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
-    script
-}
-
-/// Ends these processes with the test.
-struct Ending(Vec<i32>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        signal(&self.0, Signal::SIGKILL);
-    }
-}
-
-#[test]
-fn what_is_queued_is_finished_when_the_session_is_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let launcher = detached(folder.path());
-    let mut session = Session::start();
-    contains(
-        &session.cell(&format!(
-            "%pool start cluster --durable -n 2 --launcher '{}'",
-            launcher.display()
-        )),
-        &["2 cluster engines"],
-    );
-    let node = fs::read_to_string(folder.path().join("pid")).unwrap();
-    let node: i32 = node.trim().parse().unwrap();
-    let [server_pids, keepers] = servers(session.pid());
-    let _ending = Ending([vec![node], keepers.clone(), server_pids].concat());
-    let server = Server::of(session.pid());
-    session.enter(
-        "let r = %map |x: u64| { println!(\"{x}\"); std::thread::sleep(std::time::Duration::from_millis(50)); x * 2 } over 0..60u64",
-    );
-    until(
-        || (server.results().len() > 5).then_some(()),
-        "no result comes",
-    );
-    // The keeper would end the server.
-    signal(&keepers, Signal::SIGSTOP);
-    session.signal(Signal::SIGKILL);
-    until(
-        || (server.results().len() == 60).then_some(()),
-        "not all results are there",
-    );
-    assert!(server.results().values().all(|count| *count == 1));
-    until(
-        || server.subjects("work").is_empty().then_some(()),
-        "work is left",
-    );
-    assert_eq!(
-        server.subjects("jobs").len(),
-        1,
-        "a later session asks for it"
-    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! its end or a backslash stands there. Brackets mean nothing among such words.
 
 /// The magics whose arguments are such words. A test compares it with what the magics say of themselves.
-pub const MAGICS: [&str; 41] = [
+pub const MAGICS: [&str; 42] = [
     "autopx",
     "bash",
     "c",
@@ -10,6 +10,7 @@ pub const MAGICS: [&str; 41] = [
     "cd",
     "children",
     "comm",
+    "detach",
     "edit",
     "env",
     "explain",

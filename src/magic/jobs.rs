@@ -6,7 +6,7 @@ use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::{Event, Field, JobState, Report, Sink, Table};
-use crate::session::{Done, JobStatus, Session};
+use crate::session::{CHUNKS, Done, JobStatus, Session};
 
 /// lists the jobs, or drops the results of finished ones
 #[derive(Args)]
@@ -71,6 +71,8 @@ fn table(jobs: &[JobStatus]) -> Table {
             text(&status.what),
             Field::Text(state(status.state)),
             Field::Text(match status.total {
+                // What another session has queued is not looked into.
+                Some(total) if status.unit == CHUNKS => format!("{}/{total} {CHUNKS}", status.done),
                 Some(total) => format!("{}/{total}", status.done),
                 None => status.done.to_string(),
             }),

@@ -14,6 +14,7 @@ mod compare;
 mod data_words;
 mod declared;
 mod dep;
+mod detach;
 mod doc;
 mod document;
 mod edit;
@@ -167,6 +168,7 @@ pub const ALL: &[Declared] = &[
     Declared::of::<wait::Wait>(),
     Declared::of::<result::TakeResult>(),
     Declared::of::<cancel::Cancel>(),
+    Declared::of::<detach::Detach>(),
     Declared::of::<timeline::Timeline>(),
     Declared::of::<spawn::Spawn>(),
     Declared::of::<children::Children>(),

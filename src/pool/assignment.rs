@@ -123,6 +123,13 @@ impl Assignment {
         }
     }
 
+    /// All inputs are to be queued, however many wait there.
+    pub fn queue_all(&mut self) {
+        if let Supply::Queued(sizes) = &mut self.supply {
+            sizes.queue_all();
+        }
+    }
+
     /// Of a queued piece so many items have a result, after this time, and so many none for good.
     pub fn settled(&mut self, piece: u32, done: u64, failed: u64, busy: Duration) {
         if self.ledger.settled_piece(0, piece, done, failed)

@@ -41,6 +41,11 @@ impl State {
                 let _ = answer.send(JobId(self.next_job));
                 self.next_job += 1;
             }
+            Command::NumbersBehind(job) => self.next_job = self.next_job.max(job.0 + 1),
+            Command::Written(written) => self.written = written,
+            Command::Detach(job, answer) => {
+                let _ = answer.send(self.detach(job));
+            }
             Command::Status(answer) => {
                 let _ = answer.send(self.engines.values().map(Engine::status).collect());
             }

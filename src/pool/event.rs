@@ -228,6 +228,8 @@ pub enum QueueFault {
     NoArtifact(String),
     /// The server does not take it.
     Server(String),
+    /// It goes on without the session.
+    Detached,
 }
 
 /// Why a map cannot begin.

@@ -17,7 +17,7 @@ use super::cluster::Cluster;
 use super::connections::{Connection, ConnectionId};
 use super::engine::Engine;
 use super::link::Launcher;
-use super::map::Map;
+use super::map::{Map, Written};
 use super::worlds::Worlds;
 use super::{Command, Happening, JobRecord, PoolEvent, PoolUse, Work};
 use crate::ids::{CellId, EngineId, JobId};
@@ -113,6 +113,7 @@ pub(super) struct State {
     pub(super) next_job: u32,
     /// Jobs that are over, whose results are still on a cluster's server for whoever asks for them.
     pub(super) kept_queues: BTreeMap<JobId, Weak<Cluster>>,
+    pub(super) written: Written,
     /// The session ends; what is queued stays.
     pub(super) quits: bool,
     /// What the cell under way may map over; the pool in use comes first.
@@ -141,6 +142,7 @@ impl State {
             late: BTreeMap::new(),
             next_job: 1,
             kept_queues: BTreeMap::new(),
+            written: Written::default(),
             quits: false,
             pools: Vec::new(),
         }

@@ -9,7 +9,7 @@ mod queued;
 mod report;
 mod times;
 
-pub use queued::Queued;
+pub use queued::{Queued, Written};
 pub use report::Seen;
 
 use std::time::{Duration, Instant};

@@ -63,6 +63,7 @@ use crate::wire::places::Places;
 use cluster::Cluster;
 use event::Bell;
 pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed, QueueFault};
+pub use map::Written;
 pub use worlds::Ends;
 
 /// Which engine to start.
@@ -260,6 +261,8 @@ pub struct JobRecord {
     pub failed: u64,
     /// Why it failed.
     pub why: Option<String>,
+    /// It goes on without the session.
+    pub is_detached: bool,
     /// The cell whose `%px` on threads it is.
     pub px: Option<CellId>,
     /// The engines that it was for; all when empty.
@@ -309,6 +312,11 @@ enum Command {
     Forget(JobId),
     /// The number of a job that is not a map.
     Number(Sender<JobId>),
+    /// Numbers are above this one from now on.
+    NumbersBehind(JobId),
+    Written(Written),
+    /// A queued map goes on without the session; answers whether it can.
+    Detach(JobId, Sender<bool>),
     Resized(Vec<EngineId>, u32),
     /// Engines that are up take part in their pool's maps under way.
     Joined(PoolName, Vec<(EngineId, Rank)>),
@@ -425,6 +433,23 @@ impl Hub {
         let (answer, incoming) = channel();
         self.tell(Command::Number(answer));
         incoming.recv().unwrap_or(JobId(0))
+    }
+
+    /// Later jobs have numbers above this one.
+    pub fn numbers_behind(&self, job: JobId) {
+        self.tell(Command::NumbersBehind(job));
+    }
+
+    /// What later sessions may ask of the maps that begin from now on.
+    pub fn has_written(&self, written: Written) {
+        self.tell(Command::Written(written));
+    }
+
+    /// Has a queued map in the background go on without the session, once all its inputs are queued; whether it can.
+    pub fn detach(&self, job: JobId) -> bool {
+        let (answer, incoming) = channel();
+        self.tell(Command::Detach(job, answer));
+        incoming.recv().unwrap_or(false)
     }
 
     pub fn forget_job(&self, job: JobId) {

@@ -55,7 +55,7 @@ impl State {
             libraries,
             captures,
         };
-        map.begin_queue(begin, places, String::new());
+        map.begin_queue(begin, places, &self.written);
     }
 
     /// What the queue has to say of a map.
@@ -69,7 +69,7 @@ impl State {
 
     /// Of a map that is over nothing is left on the server, but for results that somebody may still ask for.
     pub(super) fn leave_queue(&mut self, map: &mut Map, state: JobState) {
-        if !map.is_queued() {
+        if !map.is_queued() || map.has_gone_on() {
             return;
         }
         if state == JobState::Done && map.options.background && map.held && !map.is_gone() {
@@ -80,6 +80,21 @@ impl State {
         } else if !self.quits {
             map.close_queue();
         }
+    }
+
+    /// A job in the background is to go on without the session; whether it can.
+    pub(super) fn detach(&mut self, job: JobId) -> bool {
+        if let Some(cluster) = self.kept_queues.remove(&job) {
+            let cluster = cluster.upgrade();
+            if let Some(cluster) = &cluster {
+                cluster.order(super::cluster::queue::Order::Detach(job));
+            }
+            return cluster.is_some();
+        }
+        let is_its = self.maps.get_mut(&job).is_some_and(Map::detach);
+        self.due.insert(job);
+        self.go_on_with_due();
+        is_its
     }
 
     /// Nobody will ask for its results any more.

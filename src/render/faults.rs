@@ -39,6 +39,9 @@ impl fmt::Display for MapFailure {
             MapFault::Queue(QueueFault::Server(why)) => {
                 write!(f, "the cluster's server does not take it: {why}")
             }
+            MapFault::Queue(QueueFault::Detached) => {
+                f.write_str("it was detached; `%result` gives what comes of it")
+            }
             MapFault::InputsPanicked(panic) => {
                 write!(f, "the inputs panicked{}: {}", panic.at(), panic.message)
             }

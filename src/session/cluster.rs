@@ -75,9 +75,16 @@ impl Session {
             name: Some(name.to_owned()),
             init: None,
             items: None,
-            starter: Starter::Cluster(cluster),
+            starter: Starter::Cluster(cluster.clone()),
         };
         let (pool, _) = self.start_pool(request, sink)?;
+        match self.meet_formers(&cluster, &pool) {
+            0 => {}
+            1 => sink.send(Event::Text("1 job is there: `%jobs` shows it".to_owned())),
+            jobs => sink.send(Event::Text(format!(
+                "{jobs} jobs are there: `%jobs` lists them"
+            ))),
+        }
         Ok((pool, gone))
     }
 
@@ -92,7 +99,7 @@ impl Session {
                     name: name.to_owned(),
                     now: keep::now(),
                     lease,
-                    jobs: 0,
+                    jobs: self.going_on(&pool.name),
                 };
                 sink.send(Event::Notice(About::default(), notice));
                 cluster.leave();

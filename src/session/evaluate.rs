@@ -138,6 +138,7 @@ impl Session {
             return Ok(());
         }
         self.prepare(code, sink)?;
+        self.tell_written();
         for _ in 0..ROUNDS {
             let local = self.crew.local();
             let before = self.namespace_of(local, sink)?;

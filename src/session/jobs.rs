@@ -102,6 +102,10 @@ impl Session {
     pub fn finish_jobs(&mut self, sink: &mut dyn Sink) -> bool {
         let (mut ok, mut left) = (true, false);
         for JobStatus { job, .. } in self.jobs(sink) {
+            // Those that need no session are not waited for.
+            if self.crew.former(job).is_some() {
+                continue;
+            }
             let finished = if self.is_px_job(job) {
                 self.px_result(&PxWanted::of(job), sink)
             } else {
@@ -223,6 +227,11 @@ impl Session {
         if status.state.is_over() {
             return Err(Report::usage(format!("job {job} is over: {}", counted(&status))).into());
         }
+        if self.cancel_former(job) {
+            let status = self.status(Some(job), sink)?;
+            sink.send(Event::JobAnswer(answer(status, true)));
+            return Ok(());
+        }
         let hub = self.crew.hub();
         let maps = hub.end_maps(WhichMaps::Job(job), EndEarly::Cancel);
         if maps.is_empty() && self.cancel_px_job(job, sink)? {
@@ -271,6 +280,7 @@ impl Session {
             {
                 code = code.generated(&format!("drop({variable});\n"));
             }
+            self.drop_former(status.job);
             self.crew.hub().forget_job(status.job);
             self.drop_px_job(status.job);
         }

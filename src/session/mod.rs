@@ -13,6 +13,7 @@ mod crew;
 mod data;
 mod evaluate;
 mod explain;
+mod former;
 mod history;
 mod inspect;
 mod interrupt;
@@ -60,6 +61,7 @@ pub use crew::{
     cores,
 };
 pub use data::{DataRequest, DataVerb};
+pub use former::CHUNKS;
 pub use history::{CellTiming, Record};
 pub use interrupt::Interrupt;
 pub use jobs::JobStatus;

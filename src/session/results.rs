@@ -25,6 +25,10 @@ impl Session {
             };
             return self.px_result(&wanted, sink);
         }
+        if self.crew.former(job).is_some() {
+            self.await_job(job, None, sink)?;
+            return self.results_of_former(job, bind, sink);
+        }
         self.results_of_map(job, bind, sink)
     }
 

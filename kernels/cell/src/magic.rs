@@ -14,6 +14,7 @@ use crate::catch::{caught, give_up};
 use crate::checks::Travels;
 use crate::codec;
 use crate::error::ItemError;
+use crate::exchange::tagged;
 use crate::host::{Bytes, End, Fact, Write, host, packed, text_of};
 use crate::job::Job;
 use crate::options::MapOptions;
@@ -84,6 +85,52 @@ pub fn partly<O>(job: &Job<O>) -> Vec<(u64, O)> {
     // The job's thread may still be ending.
     job.wait(Duration::from_secs(1));
     job.partial()
+}
+
+/// The results of a job that another session has begun, which the session has given to this cell: so many.
+///
+/// # Panics
+/// When they are of another type.
+pub fn earlier<O: Travels>(count: u64) -> Vec<O> {
+    // SAFETY: the host keeps the bytes until the cell ends.
+    let mut bytes = unsafe { (host().receive)(0).as_slice() };
+    let all: Option<Vec<O>> = (0..count)
+        .map(|_| codec::take(&mut bytes, codec::form::<O>()).ok())
+        .collect();
+    whole(all, bytes)
+}
+
+/// The same of a job that collects errors: a result or an error for each item.
+///
+/// # Panics
+/// As [`earlier`].
+pub fn earlier_or_errors<O: Travels>() -> Vec<Result<O, ItemError>> {
+    // SAFETY: as above.
+    let [mut bytes, mut about] = [0, 1].map(|it| unsafe { (host().receive)(it).as_slice() });
+    let (parts, errors): (Vec<(u64, u64)>, Vec<ItemError>) =
+        codec::take(&mut about, codec::Form::Serde).unwrap_or_else(|_| give_up());
+    let mut all: BTreeMap<u64, Result<O, ItemError>> = errors
+        .into_iter()
+        .map(|error| (error.item(), Err(error)))
+        .collect();
+    for item in parts
+        .into_iter()
+        .flat_map(|(first, count)| first..first + count)
+    {
+        let result = tagged(item, &mut bytes);
+        let result = result.unwrap_or_else(|| panic!("{OTHER_TYPE}"));
+        all.entry(item).or_insert(result);
+    }
+    whole(Some(all.into_values().collect()), bytes)
+}
+
+const OTHER_TYPE: &str = "the job's results are of another type";
+
+fn whole<T>(all: Option<T>, rest: &[u8]) -> T {
+    match all {
+        Some(all) if rest.is_empty() => all,
+        _ => panic!("{OTHER_TYPE}"),
+    }
 }
 
 /// Sends what each thread of a `%px` in the background has come to, by its place among the targets: the text of its

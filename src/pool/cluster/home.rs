@@ -14,6 +14,7 @@ use super::joins::JoinFiles;
 use super::keep::{self, Answer, Grant, Held};
 use super::launch::{self, Reached, Way};
 use super::nodes::{NodeId, Nodes};
+use super::queue::Formers;
 use super::session::Command;
 use super::slurm::{Asked, Slurm};
 use super::{Cluster, connect};
@@ -189,8 +190,9 @@ impl Cluster {
 
     fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
         let failed = |error: io::Error| KeepFault::Failed(error.to_string());
+        let formers = Arc::new(Formers::new(waker.clone()));
         let (nodes, commands, thread) =
-            connect(&grant.session, waker, || None).map_err(KeepFault::Failed)?;
+            connect(&grant.session, waker, &formers, || None).map_err(KeepFault::Failed)?;
         for (number, host) in grant.nodes {
             nodes.expect_as(number, &host);
         }
@@ -211,6 +213,7 @@ impl Cluster {
             thread: Some(thread),
             launched: AtomicU32::new(0),
             is_durable: grant.session.is_durable,
+            formers,
             home: Home::Kept(Box::new(Kept {
                 held,
                 is_kept: AtomicBool::new(false),

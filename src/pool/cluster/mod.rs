@@ -30,6 +30,7 @@ mod slurm;
 mod tunnel;
 mod users;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -37,7 +38,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -61,6 +62,7 @@ use message::{Join, ToNode};
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
+use queue::{Done, Formers};
 use seat::Seat;
 use session::Command;
 pub use slurm::{Asked, address as slurm_address};
@@ -79,6 +81,7 @@ pub struct Cluster {
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
     is_durable: bool,
+    formers: Arc<Formers>,
     home: Home,
 }
 
@@ -99,7 +102,8 @@ impl Cluster {
     ) -> Result<Self, ServerFault> {
         let mut server = Backbone::open(path, which, is_durable)?;
         let session = server.session().clone();
-        let (nodes, commands, thread) = connect(&session, waker, || server.has_ended())
+        let formers = Arc::new(Formers::new(waker.clone()));
+        let (nodes, commands, thread) = connect(&session, waker, &formers, || server.has_ended())
             .map_err(|why| server::not_started(&why))?;
         Ok(Self {
             nodes,
@@ -107,6 +111,7 @@ impl Cluster {
             thread: Some(thread),
             launched: AtomicU32::new(0),
             is_durable,
+            formers,
             home: Home::Own(Box::new(Own::with(server))),
         })
     }
@@ -114,6 +119,30 @@ impl Cluster {
     /// Whether its nodes take maps from a queue, which outlives the session.
     pub fn is_durable(&self) -> bool {
         self.is_durable
+    }
+
+    /// Jobs on its server that are no map of this session's.
+    pub fn formers(&self) -> &Formers {
+        &self.formers
+    }
+
+    /// The results of one of them, by piece, when they are read.
+    pub fn results_of(&self, job: JobId) -> Receiver<io::Result<BTreeMap<u32, Done>>> {
+        let (told, results) = channel();
+        self.order(queue::Order::Results(job, told));
+        results
+    }
+
+    /// No more of such a job is done; what was done stays.
+    pub fn cancel_former(&self, job: JobId) {
+        self.formers.cancelled(job);
+        self.order(queue::Order::Empty(job));
+    }
+
+    /// Nothing of such a job stays.
+    pub fn drop_former(&self, job: JobId) {
+        self.formers.forget(job);
+        self.order(queue::Order::Close(job));
     }
 
     /// What its queue is to do.
@@ -291,6 +320,7 @@ type Connected = (Arc<Nodes>, UnboundedSender<Command>, JoinHandle<()>);
 fn connect(
     join: &Join,
     waker: Waker,
+    formers: &Arc<Formers>,
     mut has_ended: impl FnMut() -> Option<String>,
 ) -> Result<Connected, String> {
     let nodes = Arc::new(Nodes::new(waker));
@@ -299,9 +329,9 @@ fn connect(
     let thread = std::thread::Builder::new()
         .name("cluster".to_owned())
         .spawn({
-            let (join, nodes) = (join.clone(), nodes.clone());
+            let (join, nodes, formers) = (join.clone(), nodes.clone(), formers.clone());
             move || {
-                session::serve(&join, &nodes, received, |result| {
+                session::serve(&join, (&nodes, formers), received, |result| {
                     // Who has given up takes no answer.
                     let _ = told.send(result);
                 });

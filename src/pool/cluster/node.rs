@@ -44,6 +44,9 @@ use engine::Here;
 use objects::Objects;
 use world::World;
 
+/// How often a node without a session looks whether anything is queued.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
 
@@ -183,6 +186,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
             async move { post.serve().await }
         });
         let given_up = post::given_up(epoch);
+        let mut looked = Instant::now();
         let next = loop {
             tokio::select! {
                 word = words.next() => match word {
@@ -223,6 +227,10 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                 _ = tick.tick() => {
                     node.look_at_engines();
                     node.attends(heard.elapsed());
+                    if looked.elapsed() > LOOK {
+                        looked = Instant::now();
+                        Node::looks_whether_drained(&node);
+                    }
                     former.retain(|node| node.is_at_work());
                     if heard.elapsed() > ALONE + lease {
                         break Err(NodeError::Alone(heard.elapsed().as_secs()));

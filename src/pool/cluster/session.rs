@@ -26,7 +26,7 @@ use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::processor;
 use super::proxy::{Ends, Proxy};
-use super::queue::{self, Ears, Publisher};
+use super::queue::{self, Ears, Formers, Publisher};
 use super::tunnel::Tunnels;
 use crate::engine::libc_version;
 use crate::ids::{EngineId, PoolName, Rank};
@@ -75,7 +75,7 @@ pub struct Launch {
 /// Connects, and serves until it is told to quit. `connected` is told once, whether it can.
 pub fn serve(
     join: &Join,
-    nodes: &Arc<Nodes>,
+    (nodes, formers): (&Arc<Nodes>, Arc<Formers>),
     mut commands: UnboundedReceiver<Command>,
     connected: impl FnOnce(Result<(), String>),
 ) {
@@ -88,7 +88,7 @@ pub fn serve(
     };
     LocalSet::new().block_on(&runtime, async {
         let (told, events) = unbounded_channel();
-        match Side::connect(join, nodes.clone(), told).await {
+        match Side::connect(join, (nodes.clone(), formers), told).await {
             Ok((side, words, pulses, ears)) => {
                 connected(Ok(()));
                 side.go(words, pulses, ears, events, &mut commands).await;
@@ -194,7 +194,7 @@ type Words = async_nats::Subscriber;
 impl Side {
     async fn connect(
         join: &Join,
-        nodes: Arc<Nodes>,
+        (nodes, formers): (Arc<Nodes>, Arc<Formers>),
         told: UnboundedSender<Event>,
     ) -> Result<(Rc<Self>, Words, Words, Option<Ears>), String> {
         let why = |error: &dyn std::fmt::Display| error.to_string();
@@ -210,7 +210,8 @@ impl Side {
         flushed.map_err(|error| why(&error))?;
         let queue = match join.is_durable {
             true => Some(
-                { Publisher::open(&client, &join.cluster).await }.map_err(|error| why(&error))?,
+                { Publisher::open(&client, &join.cluster, formers).await }
+                    .map_err(|error| why(&error))?,
             ),
             false => None,
         };

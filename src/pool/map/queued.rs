@@ -1,5 +1,6 @@
 //! A map whose inputs nodes take from their cluster's queue: what is put there, and what has come of it.
 
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,43 @@ pub struct Queued {
     pieces: u32,
     /// The queue has been told that there are no more.
     is_complete: bool,
+    leaves: Leaves,
+}
+
+/// Whether it goes on without the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    No,
+    /// As soon as all its inputs are queued.
+    Soon,
+    Left,
+}
+
+/// What a session has written that an earlier map of its may be asked about later.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The text of the cell under way.
+    pub source: String,
+    /// The definitions that there are, by name.
+    pub definitions: BTreeMap<String, String>,
+}
+
+impl Written {
+    /// The definitions that a type is made of, which may be none.
+    fn of(&self, type_name: &str) -> Vec<(String, String)> {
+        let mut found = BTreeMap::new();
+        let mut texts = vec![type_name];
+        while let Some(text) = texts.pop() {
+            for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+                if let Some((name, definition)) = self.definitions.get_key_value(word)
+                    && found.insert(name.clone(), definition.clone()).is_none()
+                {
+                    texts.push(definition);
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
 }
 
 impl Queued {
@@ -37,6 +75,7 @@ impl Queued {
             sent: FxHashMap::default(),
             pieces: 0,
             is_complete: false,
+            leaves: Leaves::No,
         }
     }
 }
@@ -72,13 +111,14 @@ impl Map {
         }
     }
 
-    /// Tells the queue what nodes need for it. `places`: of the lines of its artifact; `source`: its cell's text.
-    pub fn begin_queue(&mut self, begin: Begin, places: Places, source: String) {
+    /// Tells the queue what nodes need for it. `places`: of the lines of its artifact.
+    pub fn begin_queue(&mut self, begin: Begin, places: Places, written: &Written) {
         let (function, captures) = (self.options.function.clone(), self.options.captures.clone());
         let (job, total) = (self.job, self.assignment.ledger().total());
         let Some(queued) = self.queued() else { return };
         queued.has_begun = true;
         let [input_type, output_type] = queued.types.clone();
+        let definitions = written.of(&output_type);
         let manifest = Manifest {
             version: VERSION,
             job,
@@ -95,7 +135,8 @@ impl Map {
             began: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
-            source,
+            source: written.source.clone(),
+            definitions,
             artifact: 0,
             libraries: Vec::new(),
         };
@@ -138,6 +179,32 @@ impl Map {
             let pieces = queued.pieces;
             queued.queue.is_complete(job, items, pieces);
         }
+        if let Some(queued) = self.queued()
+            && queued.is_complete
+            && queued.leaves == Leaves::Soon
+        {
+            queued.leaves = Leaves::Left;
+            queued.queue.detach(job);
+            self.fail(None, None, MapFault::Queue(QueueFault::Detached));
+        }
+    }
+
+    /// It is to go on without the session; whether it can.
+    pub fn detach(&mut self) -> bool {
+        if self.closing || self.assignment.ledger().is_stopped() {
+            return false;
+        }
+        let Some(queued) = self.queued() else {
+            return false;
+        };
+        queued.leaves = Leaves::Soon;
+        self.assignment.queue_all();
+        true
+    }
+
+    /// Whether it goes on without the session.
+    pub fn has_gone_on(&self) -> bool {
+        matches!(&self.runners, Runners::Queue(queued) if queued.leaves == Leaves::Left)
     }
 
     /// What is in the queue is not wanted any more; what engines are at is told of.
@@ -242,5 +309,30 @@ impl Map {
     fn place_of(&self, rank: Rank) -> Option<usize> {
         let found = self.workers.iter().position(|worker| worker.rank == rank);
         found.or((!self.workers.is_empty()).then_some(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_told_with_the_definitions_that_it_is_made_of() {
+        let definitions = [
+            ("Point", "struct Point { x: Metre }"),
+            ("Metre", "struct Metre(f64);"),
+            ("Other", "struct Other;"),
+        ];
+        let definitions = definitions.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let written = Written {
+            source: String::new(),
+            definitions: BTreeMap::from(definitions),
+        };
+        let names = |of: &str| -> Vec<String> {
+            let found = written.of(of);
+            found.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names("alloc::vec::Vec<ctx::Point>"), ["Metre", "Point"]);
+        assert!(names("u64").is_empty());
     }
 }

@@ -13,6 +13,7 @@ use crate::outcome::{
 };
 use crate::pool::JobRecord;
 use crate::session::JobStatus;
+use crate::session::former::FormerJob;
 use crate::session::parallel::JobCommands;
 use crate::session::px::{Asked, Plan};
 use crate::session::px_out::Values;
@@ -23,6 +24,8 @@ pub struct Jobs {
     pub px: Vec<PxJob>,
     /// Maps in the background that magics began.
     pub maps: Vec<MapJob>,
+    /// Jobs of clusters that no map of this session is.
+    pub former: Vec<FormerJob>,
     /// Those whose end was waited for: it need not be told besides.
     pub awaited: HashSet<JobId>,
 }
@@ -218,6 +221,7 @@ impl Crew {
             .map(|record| self.map_status(record))
             .collect();
         all.extend(self.jobs.px.iter().map(|job| self.px_status(job)));
+        all.extend(self.former_statuses());
         all.sort_by_key(|status| status.job);
         all
     }

@@ -103,6 +103,14 @@ impl Blocks {
         revised
     }
 
+    /// An item, and the `impl`s behind it, a line break between them.
+    pub fn text_of(&self, name: &str) -> Option<String> {
+        let block = self.0.get(name)?;
+        let impls = block.impls.iter().map(|kept| kept.text.as_str());
+        let texts: Vec<&str> = std::iter::once(block.item.as_str()).chain(impls).collect();
+        Some(texts.join("\n"))
+    }
+
     /// Takes a cell's definitions over.
     pub fn take(&mut self, revised: Revised, items: &[ItemText]) {
         self.0.extend(revised.blocks);

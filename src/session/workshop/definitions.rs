@@ -92,6 +92,19 @@ impl Definitions {
         });
     }
 
+    /// A definition as it stands, with the `impl`s behind it.
+    pub fn text_of(&self, name: &str) -> Option<String> {
+        self.blocks.text_of(name)
+    }
+
+    /// All of them, by name.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let names = self.items.keys();
+        names
+            .filter_map(|name| Some((name.clone(), self.text_of(name)?)))
+            .collect()
+    }
+
     /// The names that would mean another thing with these definitions. A value whose type has one of them in
     /// its name can't be kept: its bytes are the old type's.
     pub fn changed_by(&self, items: &[ItemText]) -> BTreeSet<String> {

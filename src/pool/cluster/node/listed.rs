@@ -68,6 +68,21 @@ impl Node {
         }
     }
 
+    /// Ends the engines when there is no session and nothing in the queue.
+    pub(super) fn looks_whether_drained(node: &Rc<Self>) {
+        let is_alone = node.is_left.get() && !node.is_retired.get();
+        let Some(list) = node.list.clone().filter(|_| is_alone) else {
+            return;
+        };
+        let node = node.clone();
+        spawn_local(async move {
+            if list.is_drained().await && node.is_left.get() {
+                node.is_retired.set(true);
+                node.end_engines();
+            }
+        });
+    }
+
     /// Whether engines do something for a session that is gone. Those that don't end.
     pub(super) fn is_at_work(&self) -> bool {
         let Some(list) = &self.list else {

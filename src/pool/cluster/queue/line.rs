@@ -1,5 +1,6 @@
 //! The hub's end of a map's way to the queue of a cluster: what it orders, and what it is told. Nothing here waits.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +35,10 @@ pub enum Order {
     Empty(JobId),
     /// Nothing of it is wanted.
     Close(JobId),
+    /// It is no map any more, and goes on.
+    Detach(JobId),
+    /// The results of one that is no map.
+    Results(JobId, Sender<std::io::Result<BTreeMap<u32, Done>>>),
 }
 
 /// What the hub is told of a map.
@@ -129,6 +134,10 @@ impl Queue {
 
     pub fn empty(&self, job: JobId) {
         self.cluster.order(Order::Empty(job));
+    }
+
+    pub fn detach(&self, job: JobId) {
+        self.cluster.order(Order::Detach(job));
     }
 
     pub fn close(&self, job: JobId) {

@@ -8,11 +8,13 @@
 //! | `sizes` | how inputs become pieces; pure | the hub's |
 //! | `line` | the hub's end of a map's way to the queue | the hub's |
 //! | `publisher` | what is queued gets to the server, and what comes of it back | the session's thread |
+//! | `former` | jobs that are no map of the session's any more | the session's thread |
 //! | `objects` | artifacts, captured values and large records | both threads' |
 //! | `narrow` | a piece at a node, and which item is to blame; pure | a node's |
 //! | `taker` | pieces taken from the server, and results given to it | a node's |
 //! | `worklist` | pieces and the engines of a node | a node's |
 
+mod former;
 mod line;
 mod narrow;
 mod objects;
@@ -23,6 +25,7 @@ mod sizes;
 mod taker;
 mod worklist;
 
+pub use former::{Former, Formers};
 pub use line::{Begin, Order, Queue, Told};
 pub use publisher::{Ears, Publisher, Word, told};
 pub use schema::{Done, Inputs, Manifest, Part};

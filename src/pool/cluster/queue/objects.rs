@@ -5,10 +5,12 @@ use std::io;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::object_store::ObjectStore;
+use futures_util::TryStreamExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
 
-use super::schema::{Names, object};
+use super::schema::{Names, large_object, object};
+use crate::ids::JobId;
 
 pub struct Objects {
     jetstream: Context,
@@ -58,6 +60,18 @@ impl Objects {
 
     pub async fn get_large(&self, name: &str) -> io::Result<Vec<u8>> {
         read(self.large().await?, name).await
+    }
+
+    /// The names of a job's large records.
+    pub async fn large_of(&self, job: JobId) -> io::Result<Vec<String>> {
+        let prefix = large_object(job, "");
+        let list = self.large().await?.list().await.map_err(other)?;
+        let names = list.map_ok(|about| about.name).map_err(other);
+        let names: Vec<String> = names.try_collect().await?;
+        Ok(names
+            .into_iter()
+            .filter(|name| name.starts_with(&prefix))
+            .collect())
     }
 
     pub async fn drop_large(&self, name: &str) -> io::Result<()> {

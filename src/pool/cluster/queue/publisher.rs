@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
@@ -18,6 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
+use super::former::Formers;
 use super::line::{Begin, Ear, Order, Told};
 use super::objects::{Objects, other};
 use super::schema::{
@@ -39,9 +41,10 @@ const BATCH: usize = 256;
 
 pub struct Publisher {
     client: Client,
-    jetstream: Context,
-    names: Names,
-    objects: Objects,
+    pub(super) jetstream: Context,
+    pub(super) names: Names,
+    pub(super) objects: Objects,
+    pub(super) formers: Arc<Formers>,
     /// Acknowledgements come to subjects below it.
     inbox: String,
     jobs: RefCell<BTreeMap<JobId, Rc<Job>>>,
@@ -68,12 +71,12 @@ struct Kept {
     refused: Option<Instant>,
 }
 
-struct Job {
+pub(super) struct Job {
     ear: Ear,
-    manifest: RefCell<Manifest>,
+    pub(super) manifest: RefCell<Manifest>,
     orders: UnboundedSender<Order>,
     /// Pieces that were queued and of which nothing was heard.
-    open: RefCell<BTreeSet<u32>>,
+    pub(super) open: RefCell<BTreeSet<u32>>,
     /// Large records of it.
     large: RefCell<Vec<String>>,
     /// Nodes that are to tell what they have, and what others have told.
@@ -122,7 +125,11 @@ pub async fn told(ears: &mut Option<Ears>) -> Word {
 
 impl Publisher {
     /// Makes the queue, unless it is there.
-    pub async fn open(client: &Client, cluster: &str) -> io::Result<(Rc<Self>, Ears)> {
+    pub async fn open(
+        client: &Client,
+        cluster: &str,
+        formers: Arc<Formers>,
+    ) -> io::Result<(Rc<Self>, Ears)> {
         let names = Names::of(cluster);
         let jetstream = jetstream::new(client.clone());
         let since = Instant::now();
@@ -144,6 +151,7 @@ impl Publisher {
         let publisher = Rc::new(Self {
             client: client.clone(),
             objects: Objects::new(jetstream.clone(), names.clone()),
+            formers,
             jetstream,
             names,
             inbox,
@@ -154,7 +162,20 @@ impl Publisher {
             next: Cell::new(0),
             stops,
         });
+        publisher.look_back().await?;
         Ok((publisher, ears))
+    }
+
+    /// Whether a job is a map of this session's.
+    pub(super) fn is_its_own(&self, job: JobId) -> bool {
+        self.jobs.borrow().contains_key(&job)
+    }
+
+    /// It is none any more.
+    pub(super) fn take_job(&self, number: JobId) -> Option<Rc<Job>> {
+        let job = self.jobs.borrow_mut().remove(&number)?;
+        let _ = job.orders.send(Order::Close(number));
+        Some(job)
     }
 
     fn job(&self, job: JobId) -> Option<Rc<Job>> {
@@ -164,7 +185,7 @@ impl Publisher {
     pub fn order(self: &Rc<Self>, order: Order) {
         match order {
             Order::Begin(begin) => self.begin(*begin),
-            Order::Put(job, ..) | Order::Complete(job, ..) => {
+            Order::Put(job, ..) | Order::Complete(job, ..) | Order::Detach(job) => {
                 // Of one that was closed there is nothing more to do.
                 if let Some(job) = self.job(job) {
                     let _ = job.orders.send(order);
@@ -172,6 +193,15 @@ impl Publisher {
             }
             Order::Empty(job) => self.empty(job),
             Order::Close(job) => self.close(job),
+            Order::Results(job, told) => {
+                let publisher = self.clone();
+                spawn_local(async move {
+                    let results = patiently(|| publisher.results(job)).await;
+                    // Who asked may have given up.
+                    let _ = told.send(results);
+                    publisher.formers.changed();
+                });
+            }
         }
     }
 
@@ -197,12 +227,15 @@ impl Publisher {
 
     /// Does what is ordered for a job, one after the other.
     async fn serve(
-        &self,
+        self: &Rc<Self>,
         job: &Job,
         begin: Begin,
         mut orders: UnboundedReceiver<Order>,
     ) -> io::Result<()> {
         self.prepare(job, begin).await?;
+        let highest = job.manifest.borrow().job;
+        let digits = highest.to_string().into_bytes();
+        { self.publish(highest, self.names.highest(), digits, 0) }.await;
         self.tell_manifest(job).await;
         let (number, lane) = {
             let manifest = job.manifest.borrow();
@@ -235,7 +268,8 @@ impl Publisher {
                     }
                     self.tell_manifest(job).await;
                 }
-                _ => {}
+                Order::Detach(_) => self.detach(number),
+                _ => break,
             }
         }
         Ok(())
@@ -380,6 +414,8 @@ impl Publisher {
                 let jobs = publisher.jobs.borrow();
                 jobs.iter().map(|(at, job)| (*at, job.clone())).collect()
             };
+            // Of those that are none of its own too.
+            let _ = patiently(|| publisher.look_back()).await;
             for (number, job) in jobs {
                 if !job.open.borrow().is_empty() {
                     let read = || publisher.read_again(number);
@@ -392,9 +428,26 @@ impl Publisher {
 
     /// Reads what the stream has of a job.
     async fn read_again(self: &Rc<Self>, number: JobId) -> io::Result<()> {
-        let stream = { self.jetstream.get_stream(self.names.results()).await }.map_err(other)?;
+        let results = self.names.results();
+        for message in { self.read_all(results, self.names.results_of(number)).await }? {
+            self.heard(&message);
+        }
+        Ok(())
+    }
+
+    /// What a stream has under these subjects.
+    pub(super) async fn read_all(
+        &self,
+        stream: String,
+        filter: String,
+    ) -> io::Result<Vec<Message>> {
+        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
+        let mut all = Vec::new();
+        if stream.cached_info().state.messages == 0 {
+            return Ok(all);
+        }
         let consumer = pull::Config {
-            filter_subject: self.names.results_of(number),
+            filter_subject: filter,
             ack_policy: AckPolicy::None,
             inactive_threshold: PATIENCE,
             ..pull::Config::default()
@@ -403,13 +456,12 @@ impl Publisher {
         loop {
             let batch = consumer.fetch().max_messages(BATCH).messages().await;
             let mut batch = batch.map_err(other)?;
-            let mut count = 0;
+            let before = all.len();
             while let Some(message) = batch.next().await {
-                self.heard(&message.map_err(other)?.message);
-                count += 1;
+                all.push(message.map_err(other)?.message);
             }
-            if count < BATCH {
-                return Ok(());
+            if all.len() - before < BATCH {
+                return Ok(all);
             }
         }
     }
@@ -419,7 +471,9 @@ impl Publisher {
         let Some((number, piece)) = Names::piece_of(&told.subject) else {
             return;
         };
-        let Some(job) = self.job(number) else { return };
+        let Some(job) = self.job(number) else {
+            return self.formers.heard(number, piece);
+        };
         if !job.open.borrow().contains(&piece) {
             return;
         }

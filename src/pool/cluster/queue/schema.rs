@@ -82,6 +82,11 @@ impl Names {
         format!("{}.job.{job}", self.cluster)
     }
 
+    /// The number of the newest job, in digits.
+    pub fn highest(&self) -> String {
+        self.job(JobId(0))
+    }
+
     pub fn all_jobs(&self) -> String {
         format!("{}.job.*", self.cluster)
     }
@@ -210,6 +215,8 @@ pub struct Manifest {
     pub began: Duration,
     /// The text of the cell.
     pub source: String,
+    /// The names and the texts of the definitions that the results' type is made of.
+    pub definitions: Vec<(String, String)>,
     /// The content of the function's artifact, and of the shared objects that it links to, in the order in which they are to
     /// be loaded; [`object`] gives their names. The captured variables' is in the task.
     pub artifact: u128,

@@ -42,6 +42,8 @@ pub struct Sizes {
     seen: Option<(f64, f64)>,
     /// What was queued has not got to the server.
     full: bool,
+    /// All inputs are to be queued, however many wait there.
+    all: bool,
 }
 
 impl Sizes {
@@ -55,12 +57,18 @@ impl Sizes {
             last: 0,
             seen: None,
             full: false,
+            all: false,
         }
     }
 
     /// Whether no more inputs should be asked for now.
     pub fn is_full(&mut self, full: bool) {
         self.full = full;
+    }
+
+    /// From now on all inputs are queued.
+    pub fn queue_all(&mut self) {
+        self.all = true;
     }
 
     fn is_one_by_one(&self, total: Option<u64>) -> bool {
@@ -100,16 +108,18 @@ impl Sizes {
         }
         let (items, is_known) = self.next(ledger);
         let room = match is_known {
+            _ if self.all => u64::MAX,
             true => DEEPEST,
             false => LEARNING * self.engines,
         };
         let there = ledger.held(0) as u64 + ledger.waiting().len() as u64 + self.pulling;
         // Asked for in bulk, so that the caller is not woken for each.
-        if there > room / 2 && there >= self.engines || self.pulling > 0 && !is_known {
+        let is_learning = !is_known && !self.all;
+        if there > room / 2 && there >= self.engines || self.pulling > 0 && is_learning {
             return None;
         }
         let mut pieces = (room - there.min(room)).clamp(1, TOGETHER);
-        if !is_known {
+        if is_learning {
             pieces = pieces.min(self.engines);
         }
         if let Some(left) = ledger.remaining() {
@@ -237,6 +247,22 @@ mod tests {
             most as u64 > DEEPEST / 2 && most as u64 <= DEEPEST + TOGETHER,
             "{most}"
         );
+    }
+
+    #[test]
+    fn all_are_queued_when_nobody_stays_to_do_it() {
+        let mut sizes = Sizes::new(Kind::Dynamic, Some(1), 2);
+        let (_, most) = run(&mut sizes, 5_000, 0.01);
+        assert!(most as u64 <= DEEPEST + TOGETHER, "{most}");
+        let mut sizes = Sizes::new(Kind::Dynamic, Some(1), 2);
+        sizes.queue_all();
+        let (_, most) = run(&mut sizes, 5_000, 0.01);
+        assert_eq!(most, 5_000);
+        // Also when nothing has ended from which to learn how large they may be.
+        let mut sizes = Sizes::new(Kind::Dynamic, None, 2);
+        sizes.queue_all();
+        let (came, most) = run(&mut sizes, 5_000, 0.01);
+        assert_eq!(most, came.len());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::io;
 use std::time::Duration;
 
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::pull;
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, jetstream};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -51,6 +53,7 @@ struct Unkept {
 
 pub struct Taker {
     client: Client,
+    jetstream: Context,
     pub names: Names,
     pub objects: Objects,
     inbox: String,
@@ -78,7 +81,8 @@ impl Taker {
     pub fn new(client: Client, names: Names) -> Self {
         let jetstream = jetstream::new(client.clone());
         Self {
-            objects: Objects::new(jetstream, names.clone()),
+            objects: Objects::new(jetstream.clone(), names.clone()),
+            jetstream,
             inbox: client.new_inbox(),
             client,
             names,
@@ -86,6 +90,21 @@ impl Taker {
             unkept: RefCell::default(),
             next: Cell::new(0),
         }
+    }
+
+    /// Whether nothing is queued, and no node has anything of it.
+    pub async fn is_drained(&self) -> io::Result<bool> {
+        let works = self.jetstream.get_stream_no_info(self.names.works()).await;
+        let works = works.map_err(other)?;
+        for lane in Lane::ALL {
+            let consumer = works.get_consumer::<pull::Config>(lane.consumer()).await;
+            let consumer = consumer.map_err(other)?;
+            let about = consumer.cached_info();
+            if about.num_pending > 0 || about.num_ack_pending > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Where the server's words for it come.

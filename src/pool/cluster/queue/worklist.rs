@@ -474,6 +474,12 @@ impl Worklist {
         }
     }
 
+    /// Whether this node has no piece, and no node has.
+    pub async fn is_drained(&self) -> bool {
+        // A server that does not answer may have some.
+        self.held.borrow().is_empty() && self.taker.is_drained().await.unwrap_or(false)
+    }
+
     /// Whether the session has an engine do something.
     pub fn does_for_session(&self, at: SeatId) -> bool {
         let seats = self.seats.borrow();

@@ -71,7 +71,8 @@ impl Publisher {
     /// Nothing of a job stays.
     pub(super) fn close(self: &Rc<Self>, number: JobId) {
         self.forget_messages(number);
-        let job = self.jobs.borrow_mut().remove(&number);
+        let job = self.take_job(number);
+        self.formers.forget(number);
         let _ = self.stops.send((number, false));
         let publisher = self.clone();
         spawn_local(async move {
@@ -84,8 +85,11 @@ impl Publisher {
                 // What stays goes with the cluster.
                 let _ = patiently(|| publisher.purge(stream.clone(), &subject)).await;
             }
-            let large = job.map(|job| job.large.take());
-            for name in large.into_iter().flatten() {
+            let large = match job {
+                Some(job) => job.large.take(),
+                None => { publisher.objects.large_of(number).await }.unwrap_or_default(),
+            };
+            for name in large {
                 let _ = publisher.objects.drop_large(&name).await;
             }
         });

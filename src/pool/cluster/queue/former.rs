@@ -1,0 +1,339 @@
+//! Jobs on the server that are no map of this session's: what earlier sessions have left there, and what this one has
+//! detached. They are known by their manifests and by their pieces: those of which there are results, and those that wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
+
+use async_nats::Message;
+use futures_util::TryStreamExt as _;
+
+use super::objects::other;
+use super::publisher::Publisher;
+use super::schema::{Done, Manifest, Names, Stored, record};
+use super::taker::manifest;
+use crate::ids::JobId;
+
+/// One of them, as it is now.
+#[derive(Clone, Debug)]
+pub struct Former {
+    pub manifest: Manifest,
+    /// Pieces with results.
+    pub done: u64,
+    /// Those that there will be.
+    pub pieces: u64,
+    pub is_cancelled: bool,
+    /// When the last result came, since 1970.
+    pub last: Option<Duration>,
+}
+
+struct Left {
+    manifest: Manifest,
+    done: BTreeSet<u32>,
+    waiting: BTreeSet<u32>,
+    is_cancelled: bool,
+    last: Option<Duration>,
+}
+
+impl Left {
+    fn now(&self) -> Former {
+        let waiting = self.waiting.difference(&self.done).count();
+        let done = self.done.len() as u64;
+        Former {
+            manifest: self.manifest.clone(),
+            done,
+            pieces: match self.is_cancelled {
+                true => done,
+                false => done + waiting as u64,
+            },
+            is_cancelled: self.is_cancelled,
+            last: self.last,
+        }
+    }
+}
+
+/// All of a cluster, for the session.
+pub struct Formers {
+    left: Mutex<BTreeMap<JobId, Left>>,
+    /// The highest number that any job has had.
+    highest: Mutex<JobId>,
+    /// Woken when something has changed.
+    waker: Waker,
+}
+
+impl Formers {
+    pub fn new(waker: Waker) -> Self {
+        Self {
+            left: Mutex::default(),
+            highest: Mutex::new(JobId(0)),
+            waker,
+        }
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<JobId, Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn all(&self) -> Vec<Former> {
+        self.left().values().map(Left::now).collect()
+    }
+
+    pub fn get(&self, job: JobId) -> Option<Former> {
+        self.left().get(&job).map(Left::now)
+    }
+
+    /// Numbers of jobs are given once, whatever session gives them.
+    pub fn highest(&self) -> JobId {
+        *self.highest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn forget(&self, job: JobId) {
+        self.left().remove(&job);
+    }
+
+    /// No more of it is done.
+    pub fn cancelled(&self, job: JobId) {
+        if let Some(left) = self.left().get_mut(&job) {
+            left.is_cancelled = true;
+        }
+    }
+
+    /// Whoever waits looks again.
+    pub(super) fn changed(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    /// A piece has results.
+    pub(super) fn heard(&self, job: JobId, piece: u32) {
+        if let Some(left) = self.left().get_mut(&job) {
+            left.done.insert(piece);
+            left.last = Some(now());
+            self.waker.wake_by_ref();
+        }
+    }
+
+    /// A job is none of the session's maps any more. `waiting`: pieces of which nothing was heard.
+    pub(super) fn detached(&self, manifest: Manifest, waiting: BTreeSet<u32>) {
+        let pieces = 0..manifest.pieces;
+        let left = Left {
+            done: pieces.filter(|it| !waiting.contains(it)).collect(),
+            waiting,
+            manifest,
+            is_cancelled: false,
+            last: Some(now()),
+        };
+        self.left().insert(left.manifest.job, left);
+        self.waker.wake_by_ref();
+    }
+}
+
+/// Since 1970.
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// The pieces of each job that these subjects are of.
+fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTreeSet<u32>> {
+    let mut of: BTreeMap<JobId, BTreeSet<u32>> = BTreeMap::new();
+    for (job, piece) in subjects.filter_map(|subject| Names::piece_of(subject)) {
+        of.entry(job).or_default().insert(piece);
+    }
+    of
+}
+
+impl Publisher {
+    /// Looks at what is on the server that is no map of this session's.
+    pub(super) async fn look_back(&self) -> io::Result<()> {
+        let names = &self.names;
+        // In this order: a piece waits until it has results.
+        let works = self.subjects(names.works(), names.all_work()).await?;
+        let results = { self.subjects(names.results(), names.all_results()).await }?;
+        let (mut waiting, mut done) = (pieces(works.iter()), pieces(results.iter()));
+        let all = self.read_all(names.jobs(), names.all_jobs()).await?;
+        let mut highest = JobId(0);
+        let mut found = BTreeMap::new();
+        for message in all {
+            if message.subject.as_str() == names.highest() {
+                let text = std::str::from_utf8(&message.payload).unwrap_or_default();
+                highest = highest.max(JobId(text.parse().unwrap_or_default()));
+            } else if let Some(manifest) = manifest(&message.payload) {
+                highest = highest.max(manifest.job);
+                found.insert(manifest.job, manifest);
+            }
+        }
+        let mut lasts = BTreeMap::new();
+        for job in found.keys().filter(|job| done.contains_key(job)) {
+            lasts.extend(self.last_of(*job).await.map(|at| (*job, at)));
+        }
+        let formers = &self.formers;
+        {
+            let mut most = { formers.highest.lock() }.unwrap_or_else(PoisonError::into_inner);
+            *most = highest.max(*most);
+        }
+        let mut left = formers.left();
+        for (job, manifest) in found {
+            if self.is_its_own(job) {
+                continue;
+            }
+            let new = Left {
+                manifest,
+                done: done.remove(&job).unwrap_or_default(),
+                waiting: waiting.remove(&job).unwrap_or_default(),
+                is_cancelled: false,
+                last: lasts.remove(&job),
+            };
+            match left.get_mut(&job) {
+                // What it waited for may be lost with the server's disk; what was heard is there.
+                Some(known) => known.done.extend(new.done),
+                None => drop(left.insert(job, new)),
+            }
+        }
+        drop(left);
+        formers.waker.wake_by_ref();
+        Ok(())
+    }
+
+    /// When the last result of a job came, since 1970.
+    async fn last_of(&self, job: JobId) -> Option<Duration> {
+        let stream = self.jetstream.get_stream_no_info(self.names.results());
+        let stream = stream.await.ok()?;
+        let subject = self.names.results_of(job);
+        let last = stream
+            .get_last_raw_message_by_subject(&subject)
+            .await
+            .ok()?;
+        let seconds = u64::try_from(last.time.unix_timestamp()).ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// The subjects of a stream's messages, of those that this filter names.
+    async fn subjects(&self, stream: String, filter: String) -> io::Result<Vec<String>> {
+        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
+        if stream.cached_info().state.messages == 0 {
+            return Ok(Vec::new());
+        }
+        let all = stream.info_with_subjects(filter).await.map_err(other)?;
+        let all: BTreeMap<String, usize> = all.try_collect().await.map_err(other)?;
+        Ok(all.into_keys().collect())
+    }
+
+    /// The results of a job, by piece.
+    pub(super) async fn results(&self, job: JobId) -> io::Result<BTreeMap<u32, Done>> {
+        let names = &self.names;
+        let all = { self.read_all(names.results(), names.results_of(job)).await }?;
+        let mut results = BTreeMap::new();
+        for Message {
+            subject, payload, ..
+        } in all
+        {
+            let Some((_, piece)) = Names::piece_of(&subject) else {
+                continue;
+            };
+            let done = match Stored::<Done>::read(&payload).map_err(other)? {
+                Stored::Here(done) => done,
+                Stored::Object(name) => {
+                    let bytes = self.objects.get_large(&name).await?;
+                    record(&bytes).map_err(other)?
+                }
+            };
+            results.entry(piece).or_insert(done);
+        }
+        Ok(results)
+    }
+
+    /// From now on a map of the session's is none, once all that was ordered for it is done.
+    pub(super) fn detach(self: &Rc<Self>, number: JobId) {
+        let Some(job) = self.take_job(number) else {
+            return;
+        };
+        let waiting = job.open.borrow().clone();
+        self.formers
+            .detached(job.manifest.borrow().clone(), waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ArtifactId, ToolchainStamp};
+    use crate::pool::cluster::queue::Inputs;
+    use crate::wire::{Function, FunctionAddress, Runs, Task};
+
+    fn some(job: u32, pieces: u32) -> Manifest {
+        let address = FunctionAddress {
+            artifact: ArtifactId {
+                content: 1,
+                toolchain: ToolchainStamp(1),
+            },
+            offset: 0,
+        };
+        Manifest {
+            version: 1,
+            job: JobId(job),
+            task: Task {
+                runs: Runs::Function(Function {
+                    address,
+                    captures: None,
+                }),
+                options: Default::default(),
+            },
+            places: Default::default(),
+            function: "f".to_owned(),
+            captures: Vec::new(),
+            input_type: "u64".to_owned(),
+            output_type: "u64".to_owned(),
+            total: Some(10),
+            items: 10,
+            pieces,
+            inputs: Inputs::Exhausted,
+            began: Duration::ZERO,
+            source: String::new(),
+            definitions: Vec::new(),
+            artifact: 0,
+            libraries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_job_is_over_when_each_piece_that_was_queued_has_results() {
+        let formers = Formers::new(Waker::noop().clone());
+        formers.detached(some(3, 4), BTreeSet::from([1, 3]));
+        let now = || {
+            let it = formers.get(JobId(3)).expect("it is known");
+            (it.done, it.pieces)
+        };
+        assert_eq!(now(), (2, 4));
+        formers.heard(JobId(3), 1);
+        // Told twice, as after the server was gone.
+        formers.heard(JobId(3), 1);
+        assert_eq!(now(), (3, 4));
+        formers.heard(JobId(3), 3);
+        assert_eq!(now(), (4, 4));
+    }
+
+    #[test]
+    fn a_cancelled_job_has_what_was_done() {
+        let formers = Formers::new(Waker::noop().clone());
+        formers.detached(some(3, 4), BTreeSet::from([1, 3]));
+        formers.cancelled(JobId(3));
+        let it = formers.get(JobId(3)).expect("it is known");
+        assert_eq!((it.done, it.pieces, it.is_cancelled), (2, 2, true));
+        formers.forget(JobId(3));
+        assert!(formers.all().is_empty());
+    }
+
+    #[test]
+    fn subjects_are_pieces_of_jobs() {
+        let subjects = ["c.work.now.3.0", "c.work.later.3.7", "c.work.now.4.1", "x"];
+        let subjects = subjects.map(str::to_owned);
+        let of = pieces(subjects.iter());
+        let expected = [(3, vec![0, 7]), (4, vec![1])];
+        let expected = expected.map(|(job, of)| (JobId(job), BTreeSet::from_iter(of)));
+        assert_eq!(of, BTreeMap::from(expected));
+    }
+}

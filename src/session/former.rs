@@ -1,0 +1,484 @@
+//! Jobs of clusters that no map of this session is: earlier sessions have left them there, or this one has detached them.
+//! They go on without any session, and their results are on the cluster's server until somebody drops them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use regatta_cell::pool::ItemError;
+
+use super::names::nameable;
+use super::types::shorten;
+use super::{Code, Done, Failed, JobStatus, Pool, Session, explain};
+use crate::cell::{Binding, normalised};
+use crate::ids::{JobId, PoolName, Rank};
+use crate::outcome::{Doing, ErrorKind, Event, JobState, Report, Sink};
+use crate::pool::cluster::Cluster;
+use crate::pool::cluster::keep;
+use crate::pool::cluster::queue::{self, Former, Inputs, Manifest, Part};
+use crate::pool::{MapFailure, MapFault, Payload, Written};
+use crate::session::crew::{Awaited, Crew};
+
+/// What is counted of them while they run.
+pub const CHUNKS: &str = "chunks";
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct FormerJob {
+    /// Its number in this session.
+    pub job: JobId,
+    /// Its number on the cluster.
+    of: JobId,
+    pool: PoolName,
+    cluster: Arc<Cluster>,
+}
+
+impl FormerJob {
+    fn now(&self) -> Option<Former> {
+        self.cluster.formers().get(self.of)
+    }
+
+    fn status(&self) -> Option<JobStatus> {
+        let Former {
+            manifest,
+            done,
+            pieces,
+            is_cancelled,
+            last,
+        } = self.now()?;
+        let is_over = is_cancelled || done >= pieces;
+        let is_whole = is_over && !is_cancelled && manifest.inputs == Inputs::Exhausted;
+        let (unit, done, total) = match is_whole {
+            true => ("items", manifest.items, manifest.items),
+            false => (CHUNKS, done, pieces),
+        };
+        let until = match is_over {
+            true => last.unwrap_or(manifest.began),
+            false => keep::now(),
+        };
+        Some(JobStatus {
+            job: self.job,
+            what: manifest.function,
+            unit,
+            state: match (is_cancelled, is_over) {
+                (true, _) => JobState::Cancelled,
+                (_, true) => JobState::Done,
+                _ => JobState::Running,
+            },
+            done,
+            total: Some(total),
+            elapsed: until.saturating_sub(manifest.began),
+            pool: self.pool.clone(),
+            bytes: 0,
+            why: None,
+        })
+    }
+}
+
+impl Crew {
+    pub fn former(&self, job: JobId) -> Option<&FormerJob> {
+        self.jobs.former.iter().find(|former| former.job == job)
+    }
+
+    pub fn former_statuses(&self) -> impl Iterator<Item = JobStatus> {
+        let is_there = |former: &&FormerJob| {
+            let mut pools = self.pools().iter();
+            pools.any(|pool| pool.name == former.pool)
+        };
+        let there = self.jobs.former.iter().filter(is_there);
+        there.filter_map(FormerJob::status)
+    }
+}
+
+impl Session {
+    /// Later sessions may ask what the maps of this one were, where they go through a queue.
+    pub(super) fn tell_written(&self) {
+        let is_durable = |pool: &Pool| pool.starter.cluster().is_some_and(|it| it.is_durable());
+        if self.pools().iter().any(is_durable) {
+            let record = self.history.record();
+            self.crew.hub().has_written(Written {
+                source: record.map(|it| it.code.clone()).unwrap_or_default(),
+                definitions: self.workshop.definitions().texts(),
+            });
+        }
+    }
+
+    /// Lists the jobs that a cluster has, now that it is this pool; how many they are.
+    pub(super) fn meet_formers(&mut self, cluster: &Arc<Cluster>, pool: &Pool) -> usize {
+        let formers = cluster.formers();
+        let all = formers.all();
+        let taken: BTreeSet<JobId> = self.statuses().into_iter().map(|it| it.job).collect();
+        // Also for maps that begin from now on: they go to the same server.
+        self.crew.hub().numbers_behind(formers.highest());
+        for Former { manifest, .. } in &all {
+            let job = match taken.contains(&manifest.job) {
+                true => self.crew.hub().number(),
+                false => manifest.job,
+            };
+            self.crew.jobs.former.push(FormerJob {
+                job,
+                of: manifest.job,
+                pool: pool.name.clone(),
+                cluster: cluster.clone(),
+            });
+        }
+        all.len()
+    }
+
+    /// Whether a job is none of this session's maps; nothing more of it is done then.
+    pub(super) fn cancel_former(&mut self, job: JobId) -> bool {
+        let former = self.crew.former(job);
+        if let Some(former) = former {
+            former.cluster.cancel_former(former.of);
+        }
+        former.is_some()
+    }
+
+    /// The same; nothing of it stays.
+    pub(super) fn drop_former(&mut self, job: JobId) {
+        if let Some(former) = self.crew.former(job) {
+            former.cluster.drop_former(former.of);
+        }
+        self.crew.jobs.former.retain(|former| former.job != job);
+    }
+
+    /// Of the jobs of these pools, those that go on when the session ends.
+    pub(super) fn going_on(&self, pool: &PoolName) -> usize {
+        let goes_on = |status: &&JobStatus| {
+            let is_former = self.crew.former(status.job).is_some();
+            status.pool == *pool && (is_former || !status.state.is_over())
+        };
+        self.statuses().iter().filter(goes_on).count()
+    }
+
+    /// Has a job go on without this session: all its inputs are queued, and it is a map of this session's no more.
+    pub fn detach_job(&mut self, job: Option<JobId>, sink: &mut dyn Sink) -> Done {
+        let status = self.status(job, sink)?;
+        let job = status.job;
+        if self.crew.former(job).is_some() {
+            return Err(Report::usage(format!("job {job} needs no session already"))
+                .hint(format!(
+                    "`%jobs` lists it, `let r = %result {job}` takes its results"
+                ))
+                .into());
+        }
+        let pool = self.pools().iter().find(|pool| pool.name == status.pool);
+        let cluster = pool.and_then(|pool| pool.starter.cluster()).cloned();
+        let kept = cluster.filter(|cluster| cluster.kept().is_some());
+        let Some(cluster) = kept else {
+            return Err(Report::usage(format!("job {job} ends with this session: so does its pool, {}", status.pool))
+                .hint("jobs of a cluster that is kept can be detached: `%pool start cluster --keep 24h --ssh node1:8,node2`")
+                .into());
+        };
+        if matches!(status.state, JobState::Failed | JobState::Cancelled) {
+            return Err(Report::usage(format!(
+                "job {job} is over: it {}",
+                match status.state {
+                    JobState::Failed => "failed",
+                    _ => "was cancelled",
+                }
+            ))
+            .into());
+        }
+        if !self.crew.hub().detach(job) {
+            return Err(Report::usage(format!("job {job} cannot go on without this session: no queue has its chunks"))
+                .hint("a `%map -a` that names no engines and no `--schedule static` goes through the cluster's queue")
+                .into());
+        }
+        self.crew.jobs.awaited.insert(job);
+        let former = FormerJob {
+            job,
+            of: job,
+            pool: status.pool.clone(),
+            cluster: cluster.clone(),
+        };
+        self.until(Detaching(former.clone()), sink)?;
+        self.drop_job(Some(job), sink)?;
+        self.crew.jobs.former.push(former);
+        let (name, _) = cluster.kept().unwrap_or_default();
+        let now = self.status(Some(job), sink)?;
+        let counted = super::jobs::counted(&now);
+        sink.send(Event::Text(format!(
+            "job {job} goes on without this session, {counted} done: `let r = %result {job}` takes its results, here or after `regatta attach {name}`"
+        )));
+        Ok(())
+    }
+
+    /// The results of one of them, which is over: a variable or the cell's value.
+    pub(super) fn results_of_former(
+        &mut self,
+        job: JobId,
+        bind: Option<&Binding>,
+        sink: &mut dyn Sink,
+    ) -> Done {
+        let Some(former) = self.crew.former(job).cloned() else {
+            return Ok(());
+        };
+        let Some(Former { manifest, .. }) = former.now() else {
+            return Err(Report::usage(format!("there is no job {job} any more")).into());
+        };
+        self.is_defined(job, &manifest)?;
+        let reading = Reading(former.cluster.results_of(former.of));
+        let results = self.until(reading, sink)?;
+        let results = results.map_err(|error| {
+            let what = format!("the results of job {job} cannot be read: {error}");
+            Report::new(ErrorKind::Error, what).hint(format!("`%result {job}` tries again"))
+        })?;
+        let parts = results.into_values().flat_map(|done| done.parts);
+        let collects = manifest.task.options.collect;
+        let Taken {
+            came,
+            errors,
+            bytes,
+        } = Taken::of(parts.collect(), collects).map_err(|failure| {
+            let what = format!("job {job} failed: {failure}");
+            Report::new(ErrorKind::Map, what).hint(format!("`%jobs --drop {job}` forgets it"))
+        })?;
+        let count: u64 = came.iter().map(|(_, count)| count).sum();
+        tell_what_lacks(job, &manifest, count + errors.len() as u64, sink);
+        let kind = nameable(&manifest.output_type);
+        let take = match (collects, manifest.task.options.single) {
+            (true, false) => format!("earlier_or_errors::<{kind}>()"),
+            (true, true) => format!("earlier_or_errors::<{kind}>().remove(0)"),
+            (false, false) => format!("earlier::<{kind}>({count})"),
+            (false, true) => format!("earlier::<{kind}>({count}).remove(0)"),
+        };
+        let about = postcard::to_stdvec(&(came, errors)).unwrap_or_default();
+        let payload = |bytes| {
+            let payload = Payload::of(bytes);
+            payload.map_err(|error| {
+                Report::new(
+                    ErrorKind::Error,
+                    format!("the results of job {job} find no memory: {error}"),
+                )
+            })
+        };
+        let data = vec![payload(bytes)?, payload(about)?];
+        let open = bind.map_or_else(String::new, Binding::opening);
+        let close = if bind.is_some() { ";" } else { "" };
+        let code = format!("{open}regatta_cell::magic::{take}{close}\n");
+        self.run_local_with(&Code::default().generated(&code), data, sink)
+    }
+
+    /// Whether the results' type is here what it was where the job began.
+    fn is_defined(&self, job: JobId, manifest: &Manifest) -> Done {
+        let kind = shorten(&manifest.output_type);
+        for (name, was) in &manifest.definitions {
+            let is = self.workshop.definitions().text_of(name);
+            let what = match is {
+                Some(is) if normalised(&is) == normalised(was) => continue,
+                Some(_) => format!(
+                    "the results of job {job} are of type `{kind}`, and `{name}` is another type now"
+                ),
+                None => format!(
+                    "the results of job {job} are of type `{kind}`, and there is no `{name}` here"
+                ),
+            };
+            let hint = format!("it was this; enter it, then `%result {job}`:\n{was}");
+            return Err(Report::new(ErrorKind::Error, what).hint(hint).into());
+        }
+        Ok(())
+    }
+}
+
+/// Says so when a job's inputs, or its results, are not all there.
+fn tell_what_lacks(job: JobId, manifest: &Manifest, count: u64, sink: &mut dyn Sink) {
+    let all = match manifest.inputs {
+        Inputs::Exhausted => Some(manifest.items),
+        _ => manifest.total,
+    };
+    let why = match manifest.inputs {
+        Inputs::Exhausted => "it was cancelled",
+        _ => "its session ended before all its inputs were queued",
+    };
+    if all.is_none_or(|all| count < all) {
+        let of = all.map_or_else(String::new, |all| format!(" of {all}"));
+        sink.send(Event::Text(format!(
+            "job {job}: these are the results of {count}{of} items; {why}"
+        )));
+    }
+}
+
+/// What there is of a job's results, in the order of the inputs.
+#[derive(Debug, Default)]
+struct Taken {
+    /// The first input and the count of those that lie together.
+    came: Vec<(u64, u64)>,
+    /// What stands in the place of others.
+    errors: Vec<ItemError>,
+    bytes: Vec<u8>,
+}
+
+impl Taken {
+    /// `collects`: errors are results too. Otherwise the first one is why there are none.
+    fn of(parts: Vec<Part>, collects: bool) -> Result<Self, MapFailure> {
+        let mut ran: BTreeMap<u64, (u64, Vec<u8>)> = BTreeMap::new();
+        let mut errors = Vec::new();
+        let fails = |rank: Rank, item: u64, what: MapFault| MapFailure {
+            rank: Some(rank),
+            item: Some(item),
+            what,
+            died: Vec::new(),
+        };
+        let mut failures: BTreeMap<u64, MapFailure> = BTreeMap::new();
+        for part in parts {
+            match part {
+                Part::Ran {
+                    rank,
+                    first,
+                    ended,
+                    results,
+                } => {
+                    if let Some(panic) = ended.error {
+                        let item = first + ended.done;
+                        failures.insert(item, fails(rank, item, MapFault::Panicked(*panic)));
+                    }
+                    ran.insert(first, (ended.done, results));
+                }
+                Part::GivenUp {
+                    rank,
+                    item,
+                    begun,
+                    late,
+                    cause,
+                } => {
+                    let text = || cause.to_string();
+                    let (error, fault) = match (late, begun) {
+                        (true, true) => (ItemError::TimedOut { item }, MapFault::TimedOut),
+                        (false, true) => (
+                            ItemError::Crashed {
+                                item,
+                                cause: text(),
+                            },
+                            MapFault::Crashed(cause),
+                        ),
+                        (_, false) => (
+                            ItemError::Lost {
+                                item,
+                                cause: text(),
+                            },
+                            MapFault::Lost(cause),
+                        ),
+                    };
+                    if collects {
+                        errors.push(error);
+                    } else {
+                        failures.insert(item, fails(rank, item, fault));
+                    }
+                }
+            }
+        }
+        if let Some((_, failure)) = failures.pop_first() {
+            return Err(failure);
+        }
+        let mut taken = Self {
+            errors,
+            ..Self::default()
+        };
+        for (first, (count, results)) in ran {
+            taken.came.push((first, count));
+            taken.bytes.extend(results);
+        }
+        Ok(taken)
+    }
+}
+
+/// Until a job is no map of the session's.
+struct Detaching(FormerJob);
+
+/// Until results have been read.
+struct Reading(Receiver<io::Result<BTreeMap<u32, queue::Done>>>);
+
+impl Awaited for Reading {
+    type Outcome = io::Result<BTreeMap<u32, queue::Done>>;
+
+    fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
+        Ok(match self.0.try_recv() {
+            Ok(results) => Some(results),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::ConnectionAborted.into())),
+        })
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        Err(explain::interrupted(Doing::Waiting).into())
+    }
+}
+
+impl Awaited for Detaching {
+    type Outcome = ();
+
+    fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        if self.0.now().is_some() {
+            return Ok(Some(()));
+        }
+        let records = crew.hub().jobs();
+        let record = records.iter().find(|record| record.job == self.0.job);
+        match record {
+            Some(record) if record.state == JobState::Failed && !record.is_detached => {
+                let why = record.why.as_deref().unwrap_or_default();
+                let what = format!("job {} failed: {why}", self.0.job);
+                Err(Report::new(ErrorKind::Map, what).into())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+        Err(super::jobs::goes_on(self.0.job).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::DeathCause;
+    use crate::wire::ChunkEnded;
+
+    fn ran(first: u64, done: u64, results: &[u8]) -> Part {
+        let ended = ChunkEnded {
+            done,
+            failed: 0,
+            busy: 1,
+            lookups: Default::default(),
+            began: 1,
+            error: None,
+            stopped: false,
+            items: Vec::new(),
+        };
+        Part::Ran {
+            rank: Rank(0),
+            first,
+            ended,
+            results: results.to_vec(),
+        }
+    }
+
+    fn given_up(item: u64) -> Part {
+        Part::GivenUp {
+            rank: Rank(1),
+            item,
+            begun: true,
+            late: false,
+            cause: DeathCause::Signal(6),
+        }
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_inputs() {
+        let taken = Taken::of(vec![ran(4, 1, &[5]), ran(0, 3, &[1, 2, 3])], false).unwrap();
+        assert_eq!(taken.came, [(0, 3), (4, 1)]);
+        assert_eq!(taken.bytes, [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn an_item_without_a_result_is_an_error_among_them_or_the_end_of_all() {
+        let parts = || vec![ran(0, 3, &[1, 2, 3]), given_up(3)];
+        let taken = Taken::of(parts(), true).unwrap();
+        assert_eq!(taken.errors.len(), 1);
+        assert_eq!(taken.errors[0].item(), 3);
+        let failure = Taken::of(parts(), false).unwrap_err();
+        assert_eq!((failure.rank, failure.item), (Some(Rank(1)), Some(3)));
+    }
+}
