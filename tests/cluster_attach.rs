@@ -221,6 +221,61 @@ fn a_lease_ends_a_forgotten_cluster() {
     contains(&unknown, &["no cluster", "is kept here"]);
 }
 
+/// Hosts come to a kept cluster and go from it, and the next session has those that there are. What cannot be kept is
+/// refused by name.
+#[test]
+fn hosts_come_to_a_kept_cluster_and_go() {
+    let kept = Kept::on("hosts");
+    let options = format!(
+        "--ssh-options '-F {}'",
+        kept.hosts.0.join("config").display()
+    );
+    let mut session = Session::start();
+    for option in [
+        "--listen 127.0.0.1",
+        "--url nats://127.0.0.1",
+        "--slurm -N1",
+    ] {
+        let refused = session.cell(&format!("%pool start cluster {option} --keep 1h"));
+        let name = option.split(' ').next().expect("an option");
+        contains(&refused, &["error", name, "`--keep` is not for it"]);
+    }
+    contains(
+        &session.cell(&format!(
+            "%pool start cluster --ssh node1:1 {options} --keep 1h --name {}",
+            kept.name
+        )),
+        &["1 cluster engine on node1, kept for"],
+    );
+    let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
+    contains(
+        &session.cell("%nodes --join-file"),
+        &["outlives its session"],
+    );
+    contains(
+        &session.cell(&format!("%pool add node2:1 {options}")),
+        &["2 cluster engines on node1, node2", "1 engine more"],
+    );
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    let mut session = kept.attach();
+    contains(&session.cell("%px engine::rank() + 40"), &["40", "41"]);
+    contains(
+        &session.cell("%pool remove node1"),
+        &["1 cluster engine on", "node1 is gone with 1 engine"],
+    );
+    until(
+        || kept.hosts.nodes_of(1).is_empty().then_some(()),
+        "a node that was taken out is left",
+    );
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    let mut session = kept.attach();
+    contains(&session.cell("%px engine::size() + 50"), &["51"]);
+    contains(&session.cell("%pool stop"), &["stopped"]);
+    kept.is_gone(holder, &data);
+}
+
 /// One session has a cluster at a time, and one that comes back late does no harm.
 #[test]
 fn a_cluster_is_one_sessions() {

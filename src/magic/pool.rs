@@ -90,13 +90,8 @@ struct Start {
     /// a number
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     ssh: Vec<String>,
-    /// options of ssh, such as `-F FILE` or `-J HOST`
-    #[arg(
-        long = "ssh-options",
-        value_name = "OPTIONS",
-        allow_hyphen_values = true
-    )]
-    ssh_options: Option<String>,
+    #[command(flatten)]
+    ssh_options: cluster::SshOptions,
     /// how many nodes of a cluster have to come; all without it
     #[arg(long, value_name = "N")]
     need: Option<usize>,

@@ -16,14 +16,14 @@ use crate::outcome::{
 use crate::pool::Starter;
 use crate::pool::cluster::keep::{self, Shelf};
 use crate::pool::cluster::{
-    Asked, Cluster, NodeId, NodeState, NodeStatus, Way, Which, slurm_address,
+    Asked, Cluster, NodeId, NodeState, NodeStatus, Wanted, Which, slurm_address,
 };
 
 /// What a cluster is made of.
 #[derive(Debug)]
 pub struct ClusterRequest {
     /// Hosts, with the engines that each may run; as many as it has cores without it.
-    pub nodes: Vec<(String, Way, Option<u32>)>,
+    pub nodes: Vec<Wanted>,
     /// How many of them have to come.
     pub need: Option<usize>,
     /// Its server.
@@ -164,8 +164,8 @@ impl Session {
                 self.opened(open, sink)??
             }
         };
-        for (host, way, slots) in &request.nodes {
-            cluster.add(host, way, *slots);
+        for wanted in &request.nodes {
+            cluster.add(wanted);
         }
         let native = self.is_for_this_processor();
         // Nobody is there yet who could not.
@@ -230,14 +230,12 @@ impl Session {
     pub fn add_hosts(
         &mut self,
         name: Option<&str>,
-        nodes: Vec<(String, Way, Option<u32>)>,
+        nodes: Vec<Wanted>,
         sink: &mut dyn Sink,
     ) -> Result<(Pool, u32, Duration), Failed> {
         let since = Instant::now();
         let (pool, cluster) = self.cluster_named(name)?;
-        let new: Vec<NodeId> = { nodes.iter() }
-            .map(|(host, way, slots)| cluster.add(host, way, *slots))
-            .collect();
+        let new: Vec<NodeId> = { nodes.iter() }.map(|wanted| cluster.add(wanted)).collect();
         let reached = self.reach(&cluster, Some(0), sink);
         let all = cluster.nodes();
         let is_up = |node: &&NodeId| {

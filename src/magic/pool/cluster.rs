@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Start, Started, described, milliseconds};
 use crate::ids::PoolName;
 use crate::outcome::{Report, Sink};
-use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Way, Which};
+use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Wanted, Way, Which};
 use crate::session::{ClusterRequest, Failed, Session};
 
 #[derive(Args)]
@@ -16,6 +16,13 @@ pub struct Add {
     /// which cluster; the pool in use without it
     #[arg(value_name = "POOL")]
     pool: Option<PoolName>,
+    #[command(flatten)]
+    ssh_options: SshOptions,
+}
+
+/// How hosts are reached that are added and that a cluster starts with.
+#[derive(Args)]
+pub struct SshOptions {
     /// options of ssh, such as `-F FILE` or `-J HOST`
     #[arg(
         long = "ssh-options",
@@ -25,9 +32,15 @@ pub struct Add {
     ssh_options: Option<String>,
 }
 
+impl SshOptions {
+    fn words(&self) -> Result<Vec<String>, Report> {
+        words(self.ssh_options.as_deref().unwrap_or_default())
+    }
+}
+
 impl Add {
     pub fn run(self, session: &mut Session, sink: &mut dyn Sink) -> Result<String, Failed> {
-        let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
+        let options = self.ssh_options.words()?;
         let host = self.host.map(|host| by_ssh(&host, None, &options));
         let name = self.pool.as_ref().map(|pool| pool.0.as_str());
         let nodes = host.transpose()?.into_iter().collect();
@@ -93,7 +106,7 @@ impl Start {
 
     /// The nodes that are asked for.
     pub(super) fn cluster(&self) -> Result<ClusterRequest, Report> {
-        let options = words(self.ssh_options.as_deref().unwrap_or_default())?;
+        let options = self.ssh_options.words()?;
         let mut nodes = Vec::new();
         let slots = self.engines_per_node()?;
         for host in &self.ssh {
@@ -104,7 +117,11 @@ impl Start {
             if command.is_empty() {
                 return Err(Report::usage("`--launcher` has no command"));
             }
-            nodes.push((launcher.clone(), Way::Launcher(command), slots));
+            nodes.push(Wanted {
+                host: launcher.clone(),
+                way: Way::Launcher(command),
+                slots,
+            });
         }
         self.can_be_kept(&nodes)?;
         let server = match (&self.listen, &self.url) {
@@ -132,7 +149,7 @@ impl Start {
     }
 
     /// What outlives the session is a server of its own on the loopback interface, and connections that it has made itself.
-    fn can_be_kept(&self, nodes: &[(String, Way, Option<u32>)]) -> Result<(), Report> {
+    fn can_be_kept(&self, nodes: &[Wanted]) -> Result<(), Report> {
         if self.keep.is_none() {
             return Ok(());
         }
@@ -168,11 +185,7 @@ fn words(text: &str) -> Result<Vec<String>, Report> {
 }
 
 /// A host as it is asked for: `user@node1:8`; with so many engines when it does not say.
-fn by_ssh(
-    host: &str,
-    slots: Option<u32>,
-    options: &[String],
-) -> Result<(String, Way, Option<u32>), Report> {
+fn by_ssh(host: &str, slots: Option<u32>, options: &[String]) -> Result<Wanted, Report> {
     let (name, slots) = match host.rsplit_once(':') {
         Some((name, number)) => {
             let slots = number.parse().ok().filter(|slots| *slots > 0);
@@ -193,7 +206,11 @@ fn by_ssh(
         to: name.to_owned(),
         options: options.to_vec(),
     };
-    Ok((name.to_owned(), way, slots))
+    Ok(Wanted {
+        host: name.to_owned(),
+        way,
+        slots,
+    })
 }
 
 /// The hosts of a cluster.

@@ -29,6 +29,16 @@ pub enum Way {
     Launcher(Vec<String>),
 }
 
+/// A host that is to be a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// As it is called.
+    pub host: String,
+    pub way: Way,
+    /// Engines that it may run; as many as it has cores without it.
+    pub slots: Option<u32>,
+}
+
 /// How long a host may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,7 +74,7 @@ impl Drop for Reached {
     }
 }
 
-/// Starts a node by a way. `ended` is told why it is none any more; `tried` before and after it is sent the program.
+/// Starts a node by a way. `ended` is told why it is none any more; `tried` when the host is reached: before and after it is sent the program, or that it has it.
 pub fn start(
     way: &Way,
     join: Join,
@@ -198,7 +208,7 @@ fn bring(
     let mut first = output.take(LONGEST);
     first.read_line(&mut word).map_err(says)?;
     match word.trim() {
-        "have" => {}
+        "have" => tried(true),
         "want" => {
             // However long that takes.
             tried(false);

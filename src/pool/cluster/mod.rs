@@ -56,7 +56,7 @@ use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
 use backbone::Backbone;
 pub use backbone::Which;
 use home::{Home, Own};
-pub use launch::Way;
+pub use launch::{Wanted, Way};
 pub use listen::Listen;
 use message::{Join, ToNode};
 use nodes::Nodes;
@@ -181,10 +181,11 @@ impl Cluster {
     }
 
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
-    pub fn add(&self, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
+    pub fn add(&self, wanted: &Wanted) -> NodeId {
+        let Wanted { host, way, slots } = wanted;
         match &self.home {
-            Home::Own(own) => own.add(&self.nodes, &self.commands, host, way, slots),
-            Home::Kept(kept) => kept.add(&self.nodes, host, way, slots),
+            Home::Own(own) => own.add(&self.nodes, &self.commands, host, way, *slots),
+            Home::Kept(kept) => kept.add(&self.nodes, host, way, *slots),
         }
     }
 
@@ -238,6 +239,8 @@ impl Cluster {
 
     /// A node that has no engines any more goes.
     pub fn remove(&self, node: NodeId) {
+        // From now on nobody asks it for anything; its end comes later.
+        self.nodes.gone(node, NodeFault::Removed);
         self.tell(Command::Gone(node, NodeFault::Removed));
         self.home.drop_node(&self.nodes, node);
     }

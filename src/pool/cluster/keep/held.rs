@@ -164,11 +164,12 @@ fn answer(record: &Record, stream: &UnixStream, ask: &Ask) -> Result<Answer, Kee
 
 /// How a kept cluster is.
 pub fn look(record: &Record) -> Result<Status, KeepFault> {
-    let (record, stream) = Shelf::find()?.speak(&record.name)?;
-    match answer(&record, &stream, &Ask::Look)? {
+    super::speaks(record)?;
+    let stream = Shelf::find()?.reach_that(record)?;
+    match answer(record, &stream, &Ask::Look)? {
         Answer::Status(status) => Ok(*status),
         _ => Err(KeepFault::Silent {
-            name: record.name,
+            name: record.name.clone(),
             pid: record.pid,
         }),
     }

@@ -29,15 +29,17 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How often it is looked at what is due.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// A connection that has lasted so long is started again when it ends.
+/// A host that was reached, and whose connection has lasted so long, is tried again when that ends.
 const LASTED: Duration = Duration::from_secs(5);
 
 /// Between two tries of a node, the first and the longest.
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// Numbers of nodes that one session may use, and of them those that the holder does.
+/// Numbers of nodes that one session may use.
 const NUMBERS: u32 = 10_000;
-const OWN: u32 = 5_000;
+
+/// From here on are the holder's own ones.
+const OWN: u32 = 1 << 31;
 
 /// Serves until the cluster has ended.
 pub fn main() -> io::Result<()> {
@@ -90,8 +92,8 @@ struct Node {
     way: Way,
     slots: Option<u32>,
     connection: Option<Reached>,
-    /// Since when there is one, or was.
-    since: Instant,
+    /// Since when the host is reached, or was: ssh may wait long for one that does not answer. Of other ways it is not known.
+    since: Option<Instant>,
     /// When to try again, and how long to wait after that.
     again: Option<(Instant, Duration)>,
 }
@@ -257,6 +259,9 @@ impl Holder {
             }
             Happens::Asked(connection, ask) => self.asked(connection, ask),
             Happens::Tried(number, is_waited_for) => {
+                if let Some(node) = self.nodes.get_mut(&number) {
+                    node.since = Some(Instant::now());
+                }
                 self.tell(&Answer::Tried {
                     number,
                     is_waited_for,
@@ -308,7 +313,7 @@ impl Holder {
                     way,
                     slots,
                     connection: None,
-                    since: Instant::now(),
+                    since: None,
                     again: None,
                 },
             ),
@@ -361,7 +366,7 @@ impl Holder {
 
     /// The numbers of nodes that this session starts begin here; no number is ever used twice.
     fn first(&self) -> u32 {
-        (self.epoch as u32).wrapping_mul(NUMBERS)
+        (self.epoch as u32).wrapping_mul(NUMBERS) % OWN
     }
 
     /// Whoever has the password of this node has it no more.
@@ -395,7 +400,7 @@ impl Holder {
             move |is_waited_for| drop(tried.send(Happens::Tried(number, is_waited_for))),
             move |why| drop(ended.send(Happens::Gone(number, why))),
         );
-        node.since = Instant::now();
+        node.since = (!matches!(node.way, Way::Ssh { .. })).then(Instant::now);
         match started {
             Ok(reached) => node.connection = Some(reached),
             Err(error) => {
@@ -413,7 +418,7 @@ impl Holder {
         let Some(mut node) = self.nodes.remove(&number) else {
             return;
         };
-        let lasted = node.since.elapsed() >= LASTED;
+        let lasted = node.since.is_some_and(|since| since.elapsed() >= LASTED);
         node.connection = None;
         let pause = match node.again {
             _ if lasted => AGAIN[0],
@@ -435,8 +440,8 @@ impl Holder {
         for number in due {
             if let Some(node) = self.nodes.remove(&number) {
                 // The old number is of a node that was given up.
+                let number = OWN | self.own;
                 self.own += 1;
-                let number = self.first() + OWN + self.own % OWN;
                 let host = node.host.clone();
                 self.tell(&Answer::Again { number, host });
                 self.start(number, node);

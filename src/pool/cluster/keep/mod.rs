@@ -173,27 +173,36 @@ impl Shelf {
                 others: all.into_iter().map(|record| record.name).collect(),
             });
         };
-        if record.host != host() {
-            let (name, host) = (name.to_owned(), record.host.clone());
-            return Err(KeepFault::Elsewhere { name, host });
-        }
-        let stream = self.connect(name);
-        let stream = stream.map_err(|error| KeepFault::Failed(error.to_string()))?;
-        Ok((record.clone(), stream))
+        Ok((record.clone(), self.reach_that(record)?))
     }
 
-    /// The same, when its holder speaks as this program does.
+    /// A connection to this one's holder.
+    fn reach_that(&self, record: &Record) -> Result<UnixStream, KeepFault> {
+        if record.host != host() {
+            let (name, host) = (record.name.clone(), record.host.clone());
+            return Err(KeepFault::Elsewhere { name, host });
+        }
+        let stream = self.connect(&record.name);
+        stream.map_err(|error| KeepFault::Failed(error.to_string()))
+    }
+
+    /// The one of this name, when its holder speaks as this program does.
     fn speak(&self, name: &str) -> Result<(Record, UnixStream), KeepFault> {
         let (record, stream) = self.reach(name)?;
-        if record.version != VERSION {
-            let (name, says) = (name.to_owned(), record.version);
-            return Err(KeepFault::Version {
-                name,
-                says,
-                ours: VERSION,
-            });
-        }
+        speaks(&record)?;
         Ok((record, stream))
+    }
+}
+
+/// Whether the holder speaks as this program does.
+fn speaks(record: &Record) -> Result<(), KeepFault> {
+    match record.version {
+        VERSION => Ok(()),
+        says => Err(KeepFault::Version {
+            name: record.name.clone(),
+            says,
+            ours: VERSION,
+        }),
     }
 }
 
