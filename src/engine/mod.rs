@@ -136,9 +136,13 @@ impl Engine<'_> {
             ToEngine::Resized { size } => context.resized(size),
             ToEngine::Renumbered { rank, size } => context.renumbered(rank, size),
             ToEngine::Environment { name, value } => set_environment(&name, value.as_deref()),
-            ToEngine::Folder { path } => {
-                // The session has been there; if the folder is gone by now, the engine stays where it is.
-                let _ = std::env::set_current_dir(path);
+            ToEngine::Folder { path, asked } => {
+                if std::env::set_current_dir(&path).is_err() && asked {
+                    // The session has been there: it is gone by now, or is one of another host.
+                    let stays = std::env::current_dir().unwrap_or_default();
+                    let told = FromEngine::NoFolder { path, stays };
+                    context.link.send(&told, &Payload::None)?;
+                }
             }
             ToEngine::Data => context.cell().data.push(View::of(payload)?),
             ToEngine::Run {

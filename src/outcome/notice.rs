@@ -1,5 +1,7 @@
 //! What the user should know that is no error, as data: the renderer makes words of it.
 
+use std::path::PathBuf;
+
 use super::{PoolKind, Report, Unreceived};
 use crate::ids::{JobId, Rank};
 
@@ -90,6 +92,12 @@ pub enum Notice {
     /// The file of the lines that were typed; `why` says which and what happens now.
     HistoryFile {
         why: String,
+    },
+    /// This host, or this machine, has not the folder that engines were to go to; they are where they were.
+    NoFolder {
+        host: Option<String>,
+        folder: PathBuf,
+        stays: PathBuf,
     },
     /// The file of kept results was damaged; it lies there now.
     MemoSetAside {

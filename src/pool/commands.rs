@@ -62,7 +62,10 @@ impl State {
                 self.tell_all(&ToEngine::Environment { name, value });
             }
             Command::Library(library, file) => self.know(library, file),
-            Command::Folder(path) => self.tell_all(&ToEngine::Folder { path }),
+            Command::Folder(path) => {
+                let asked = true;
+                self.tell_all(&ToEngine::Folder { path, asked });
+            }
             Command::ClearMemo(functions) => self.tell_all(&ToEngine::ClearMemo { functions }),
             Command::AskMemo(engine) => {
                 self.send(engine, &ToEngine::AskMemo, &Payload::None);

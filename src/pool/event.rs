@@ -1,5 +1,6 @@
 //! What the hub tells the session.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -118,6 +119,12 @@ pub enum PoolEvent {
     },
     /// What functions have on disk.
     MemoShelf(Vec<MemoShare>),
+    /// The engine could not go to this folder.
+    NoFolder {
+        engine: EngineId,
+        path: PathBuf,
+        stays: PathBuf,
+    },
     /// Something is wrong with the results on disk.
     MemoTrouble(MemoTrouble),
     /// Code asks something of the session's children.

@@ -69,6 +69,14 @@ impl State {
                 let per_loop = per_loop.into_iter().map(f64::from_bits).collect();
                 self.emit(engine, PoolEvent::Timing { per_loop, loops });
             }
+            FromEngine::NoFolder { path, stays } => {
+                let told = PoolEvent::NoFolder {
+                    engine,
+                    path,
+                    stays,
+                };
+                self.emit(engine, told);
+            }
             FromEngine::MemoTrouble { trouble } => {
                 self.emit(engine, PoolEvent::MemoTrouble(trouble));
             }

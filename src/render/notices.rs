@@ -91,6 +91,15 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::MemoSetAside { file } => format!(
             "the file of kept results was damaged, and is now {file}; they are computed anew"
         ),
+        Notice::NoFolder {
+            host,
+            folder,
+            stays,
+        } => {
+            let host = host.as_deref().unwrap_or("this machine");
+            let (folder, stays) = (folder.display(), stays.display());
+            format!("{host} has no folder {folder}: its engines stay in {stays}")
+        }
         Notice::MemoOff { why } => {
             format!("results are kept in memory alone, not on disk for later sessions: {why}")
         }

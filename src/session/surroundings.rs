@@ -101,6 +101,7 @@ impl Session {
         if here.as_ref() != Some(&there) {
             self.surroundings.before = here;
         }
+        self.crew.homeless.clear();
         self.crew.hub().change_folder(there.clone());
         Ok(there)
     }

@@ -87,9 +87,10 @@ pub enum ToEngine {
     },
     /// Say what is kept on disk.
     AskMemo,
-    /// The working folder is another.
+    /// The working folder is another. `asked`: somebody has gone there, and is told when this host has no such folder.
     Folder {
         path: PathBuf,
+        asked: bool,
     },
     /// The answer to [`FromEngine::WantWorld`]. Payload: the world's open file; none when there is none, and `why` says
     /// so.
@@ -239,6 +240,8 @@ pub enum FromEngine {
     Memo { functions: Vec<MemoTold> },
     /// What functions have on disk, of all sessions.
     MemoShelf { shares: Vec<MemoShare> },
+    /// It cannot go to this folder, and is where it was.
+    NoFolder { path: PathBuf, stays: PathBuf },
     /// Results cannot be kept on disk, or those that were there are lost.
     MemoTrouble { trouble: MemoTrouble },
     /// It lacks the memory through which the ranks of its pool speak, and waits for it. `pool`: a thread pool of the local

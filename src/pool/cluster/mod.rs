@@ -289,13 +289,19 @@ impl Cluster {
                 seat: seat.clone(),
             },
         })));
-        Ok(Box::new(Remote {
+        let mut remote = Remote {
             engine,
             node,
             wires,
             seat,
             cluster: self.clone(),
-        }))
+        };
+        if let Ok(path) = std::env::current_dir() {
+            // As a process here would; where the host has none it begins in its user's home.
+            let asked = false;
+            remote.send(&ToEngine::Folder { path, asked }, &Payload::None);
+        }
+        Ok(Box::new(remote))
     }
 }
 

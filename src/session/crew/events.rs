@@ -6,7 +6,8 @@ use super::prints::{Prints, Told};
 use super::{Crew, Pool};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, DeathCause, EngineChange, Event, Gone, JobEnd, Origin, Sink, Stream, Timing, Value,
+    About, DeathCause, EngineChange, Event, Gone, JobEnd, Notice, Origin, Sink, Stream, Timing,
+    Value,
 };
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::wire::RunEnd;
@@ -46,6 +47,14 @@ impl Crew {
         })
     }
 
+    /// The host of a cluster's engine.
+    fn host_of(&self, engine: EngineId) -> Option<String> {
+        self.pools.iter().find_map(|pool| {
+            let rank = pool.engines.iter().position(|other| *other == engine)?;
+            pool.starter.cluster()?.host_of(Rank(rank as u32))
+        })
+    }
+
     /// What is of no flight.
     pub(super) fn other_event(&mut self, about: About, event: PoolEvent, sink: &mut dyn Sink) {
         match event {
@@ -70,6 +79,23 @@ impl Crew {
             } => self.note_replaced(about, engine, cause, sink),
             PoolEvent::Died { engine, cause, .. } => self.note_death(about, engine, cause, sink),
             PoolEvent::Revived { dead } => self.note_revived(about, dead, sink),
+            PoolEvent::NoFolder {
+                engine,
+                path,
+                stays,
+            } => {
+                let host = self.host_of(engine);
+                // Of the engines of a host the first one tells.
+                if self.homeless.insert((host.clone(), path.clone())) {
+                    let folder = path;
+                    let notice = Notice::NoFolder {
+                        host,
+                        folder,
+                        stays,
+                    };
+                    sink.send(Event::Notice(about, notice));
+                }
+            }
             PoolEvent::MemoTrouble(trouble) => {
                 // Every engine may come upon it.
                 if let Some(notice) = self.memos.trouble(trouble) {

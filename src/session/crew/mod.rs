@@ -16,7 +16,8 @@ mod prints;
 mod pump;
 mod screen;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use beginnings::Beginning;
@@ -66,6 +67,8 @@ pub struct Crew {
     /// Engines that have died, and that no other ones stand in for.
     dead: HashSet<EngineId>,
     moved: Moved,
+    /// Hosts that have not the folder that engines were to go to last, and that folder: those were told.
+    pub homeless: BTreeSet<(Option<String>, PathBuf)>,
     /// Values that cells have shown.
     pub outs: Outs,
     screen: Screen,
@@ -106,6 +109,7 @@ impl Crew {
             unready: HashSet::new(),
             dead: HashSet::new(),
             moved: Moved::default(),
+            homeless: BTreeSet::new(),
             outs: Outs::default(),
             screen: Screen::default(),
             cell: CellId(0),
