@@ -26,7 +26,7 @@ impl State {
             Command::Stop(engines) => self.stop(engines),
             Command::Signal(engines, signal) => {
                 for process in engines.iter().filter_map(|engine| self.engines.get(engine)) {
-                    process.link.signal(signal);
+                    process.link.interrupt(signal);
                 }
             }
             Command::Maps(verb, which, answer) => self.end_maps(verb, which, &answer),

@@ -63,6 +63,11 @@ pub trait Link: Send {
 
     fn signal(&self, signal: Signal);
 
+    /// A signal for the cell that it was given last: one on another host does not get it when that has ended meanwhile.
+    fn interrupt(&self, signal: Signal) {
+        self.signal(signal);
+    }
+
     /// It gets nothing more to do that does not come from the hub.
     fn leaves(&self) {}
 

@@ -59,7 +59,6 @@ pub struct Notes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubWords {
     pub retired: u64,
-    pub stop: u64,
     /// By rank, see [`super::world::Word`].
     pub ranks: Vec<u64>,
 }

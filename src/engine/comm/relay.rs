@@ -131,9 +131,15 @@ impl Relay {
         for (rank, word) in (0..world.size()).zip(&words.ranks) {
             world.of(rank, block::HUB).store(*word, Ordering::SeqCst);
         }
-        world.word(header::STOP).store(words.stop, Ordering::SeqCst);
         let retired = world.word(header::RETIRED);
         retired.store(words.retired, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    /// Ctrl-C has ended this run.
+    pub fn stop(&self, run: u64) {
+        let word = self.world.word(header::STOP);
+        word.store(run, Ordering::SeqCst);
         self.wake_all();
     }
 

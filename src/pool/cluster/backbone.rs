@@ -256,7 +256,7 @@ async fn may(
         subject: subject.to_owned(),
         says,
     };
-    for what in ["to.x", "from.x", "pulse.x", "beat"] {
+    for what in ["to.x", "now.x", "from.x", "pulse.x", "beat"] {
         let subject = format!("{cluster}.{what}");
         let failed = |error: &dyn std::fmt::Display| refused(&subject, error.to_string());
         let heard = client.subscribe(subject.clone()).await;

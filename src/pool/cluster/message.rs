@@ -171,9 +171,11 @@ pub enum ToNode {
         engine: EngineId,
         bytes: u64,
     },
-    StopJob {
-        engine: EngineId,
-        job: JobId,
+    /// What overtakes the rest, by number from 1: it goes by a way of its own too, which may lose it. What has come by that is
+    /// not heard again.
+    Urgent {
+        number: u64,
+        word: Urgent,
     },
     /// No more of a queued job is to be done. `told`: what is being done is to be told of, and what that is.
     StopQueued {
@@ -184,9 +186,6 @@ pub enum ToNode {
     Leaves {
         engine: EngineId,
     },
-    EndWaits {
-        engine: EngineId,
-    },
     Signal {
         engine: EngineId,
         signal: i32,
@@ -195,6 +194,29 @@ pub enum ToNode {
     Bye,
     /// The session goes, and another may come.
     Leave,
+}
+
+/// What a node hears before what it was told earlier and has not come to. Each does no harm when what it is about is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Urgent {
+    /// Ctrl-C has ended this run of the ranks in the world of that number.
+    StopRun {
+        world: u32,
+        run: u64,
+    },
+    StopJob {
+        engine: EngineId,
+        job: JobId,
+    },
+    EndWaits {
+        engine: EngineId,
+    },
+    /// For an engine as long as it is in this run, of those that it was given, counted from 1.
+    Interrupt {
+        engine: EngineId,
+        run: u64,
+        signal: i32,
+    },
 }
 
 /// A connection that an engine has opened, as its node numbers them.

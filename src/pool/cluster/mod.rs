@@ -58,7 +58,7 @@ pub use backbone::Which;
 use home::{Home, Own};
 pub use launch::{Wanted, Way};
 pub use listen::Listen;
-use message::{Join, ToNode};
+use message::{Join, ToNode, Urgent};
 use nodes::Nodes;
 pub use nodes::{NodeId, NodeState, NodeStatus};
 use proxy::Ends;
@@ -294,6 +294,7 @@ impl Cluster {
             node,
             wires,
             seat,
+            runs: 0,
             cluster: self.clone(),
         };
         if let Ok(path) = std::env::current_dir() {
@@ -378,10 +379,16 @@ struct Remote {
     node: NodeId,
     wires: Wires,
     seat: Arc<Seat>,
+    /// How many cells it was given.
+    runs: u64,
     cluster: Arc<Cluster>,
 }
 
 impl Remote {
+    fn hurry(&self, word: Urgent) {
+        self.cluster.tell(Command::Hurry(self.node, word));
+    }
+
     fn tell(&self, message: ToNode) {
         self.cluster.tell(Command::Tell(self.node, message));
     }
@@ -389,6 +396,7 @@ impl Remote {
 
 impl Link for Remote {
     fn send(&mut self, message: &ToEngine, payload: &Payload) {
+        self.runs += u64::from(matches!(message, ToEngine::Run { .. }));
         self.wires.send(message, payload);
     }
 
@@ -426,7 +434,7 @@ impl Link for Remote {
 
     fn stop_job(&self, job: JobId) {
         let engine = self.engine;
-        self.tell(ToNode::StopJob { engine, job });
+        self.hurry(Urgent::StopJob { engine, job });
     }
 
     fn leaves(&self) {
@@ -438,7 +446,7 @@ impl Link for Remote {
         let engine = self.engine;
         let waits = self.wires.end_waits();
         if waits {
-            self.tell(ToNode::EndWaits { engine });
+            self.hurry(Urgent::EndWaits { engine });
         }
         waits
     }
@@ -446,6 +454,15 @@ impl Link for Remote {
     fn signal(&self, signal: Signal) {
         let (engine, signal) = (self.engine, signal as i32);
         self.tell(ToNode::Signal { engine, signal });
+    }
+
+    fn interrupt(&self, signal: Signal) {
+        let (engine, run, signal) = (self.engine, self.runs, signal as i32);
+        self.hurry(Urgent::Interrupt {
+            engine,
+            run,
+            signal,
+        });
     }
 
     fn has_ended(&mut self) -> Option<DeathCause> {

@@ -6,6 +6,7 @@ mod doors;
 mod engine;
 mod listed;
 mod objects;
+mod urgent;
 mod world;
 
 use std::cell::{Cell, RefCell};
@@ -156,6 +157,8 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     };
     let mut words =
         { client.subscribe(subject(&format!("to.{number}"))).await }.map_err(unreachable)?;
+    let mut urgent =
+        { client.subscribe(subject(&format!("now.{number}"))).await }.map_err(unreachable)?;
     let mut beats = client
         .subscribe(subject("beat"))
         .await
@@ -178,7 +181,12 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     let mut heard = Instant::now();
     let mut epoch = join.epoch;
     let ended = 'sessions: loop {
-        let post = Post::new(client.clone(), subject(&format!("from.{number}")), epoch);
+        let post = Post::new(
+            client.clone(),
+            subject(&format!("from.{number}")),
+            None,
+            epoch,
+        );
         let node = Node::new(post, epoch, &shelf, list.as_ref());
         node.post.send(&FromNode::Hello(about(&join, slots)));
         let serves = spawn_local({
@@ -202,6 +210,13 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         }
                     }
                     None => break Err(NodeError::Alone(0)),
+                },
+                word = urgent.next() => if let Some(word) = word {
+                    match node.post.take_urgent(&word.payload) {
+                        Ok(Some(message)) => node.hurried(message),
+                        Ok(None) => {}
+                        Err(garbage) => break Err(garbage.into()),
+                    }
                 },
                 beat = beats.next() => if let Some(beat) = beat
                     && let Ok(beat) = postcard::from_bytes::<Beat>(&beat.payload)
@@ -450,10 +465,14 @@ impl Node {
             }
             ToNode::Taken { engine, bytes } => node.with(engine, |it| it.taken(bytes)),
             ToNode::Heard { engine, bytes } => node.with(engine, |it| it.frames.give(bytes)),
-            ToNode::StopJob { engine, job } => node.with(engine, |it| it.stop_job(job)),
+            ToNode::Urgent { number, word } => {
+                if node.post.is_next(number) {
+                    node.post.was_heard(number);
+                    node.urgent(word);
+                }
+            }
             ToNode::StopQueued { job, told } => node.stop_queued(job, told),
             ToNode::Leaves { engine } => node.leaves(engine),
-            ToNode::EndWaits { engine } => node.with(engine, Here::end_waits),
             ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
         }
     }
@@ -481,7 +500,10 @@ impl Node {
             node.with(engine, |it| it.renumbered(rank));
         }
         if !node.is_for_list(engine, &message) {
-            node.with(engine, |it| it.send(&message, &payload));
+            node.with(engine, |it| {
+                it.sends_run(&message);
+                it.send(&message, &payload);
+            });
         }
     }
 
@@ -539,6 +561,9 @@ impl Node {
 
     /// Sends on what an engine says.
     fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
+        if let FromEngine::RunDone { .. } = message {
+            node.with(engine, Here::has_run);
+        }
         if Self::list_hears(node, engine, &message, &payload) {
             return;
         }

@@ -2,6 +2,7 @@
 //! both live, whatever becomes of the server between them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -93,8 +94,14 @@ pub struct Post {
     epoch: u64,
     /// The other end's.
     subject: String,
+    /// Of what overtakes.
+    fast: Option<String>,
     outbox: RefCell<Outbox>,
     inbox: RefCell<Inbox>,
+    /// Messages that overtake, and how many there were; how many have come from the other end.
+    urgent: RefCell<VecDeque<Vec<u8>>>,
+    hurried: Cell<u64>,
+    heard: Cell<u64>,
     /// There may be something to send.
     due: Notify,
     /// The outbox is not full any more.
@@ -107,13 +114,18 @@ pub struct Post {
 }
 
 impl Post {
-    pub fn new(client: Client, subject: String, epoch: u64) -> Self {
+    /// `fast`: the other end's subject for what overtakes, where something does.
+    pub fn new(client: Client, subject: String, fast: Option<String>, epoch: u64) -> Self {
         Self {
             client,
             epoch,
             subject,
+            fast,
             outbox: RefCell::default(),
             inbox: RefCell::default(),
+            urgent: RefCell::default(),
+            hurried: Cell::new(0),
+            heard: Cell::new(0),
             due: Notify::new(),
             room: Notify::new(),
             progress: Cell::new(Instant::now()),
@@ -137,6 +149,39 @@ impl Post {
         }
         outbox.push(&bytes);
         self.due.notify_one();
+    }
+
+    /// Queues a message, made with its number, that overtakes those that wait. It goes in its turn as well, should it be lost.
+    pub fn hurry<T: Serialize>(&self, message: impl FnOnce(u64) -> T) {
+        if self.is_closed.get() {
+            return;
+        }
+        let number = self.hurried.get() + 1;
+        self.hurried.set(number);
+        let message = message(number);
+        if let (Some(_), Ok(bytes)) = (&self.fast, postcard::to_stdvec(&message)) {
+            self.urgent.borrow_mut().push_back(bytes);
+        }
+        self.send(&message);
+    }
+
+    /// Whether the urgent message of this number is the next one; one that has come is not. They are heard in their order.
+    pub fn is_next(&self, number: u64) -> bool {
+        number == self.heard.get() + 1
+    }
+
+    /// It was heard.
+    pub fn was_heard(&self, number: u64) {
+        self.heard.set(number);
+    }
+
+    /// Takes what has come on the other way.
+    pub fn take_urgent<T: DeserializeOwned>(&self, message: &[u8]) -> Result<Option<T>, Garbage> {
+        let (message, epoch) = parts(message).ok_or(Garbage)?;
+        if epoch != self.epoch || self.is_closed.get() {
+            return Ok(None);
+        }
+        postcard::from_bytes(message).map(Some).map_err(|_| Garbage)
     }
 
     /// Waits while too much is queued.
@@ -182,6 +227,7 @@ impl Post {
     pub fn close(&self) {
         self.is_closed.set(true);
         self.outbox.borrow_mut().clear();
+        self.urgent.borrow_mut().clear();
         self.room.notify_waiters();
     }
 
@@ -204,7 +250,13 @@ impl Post {
     /// Sends what is queued, for ever.
     pub async fn serve(&self) {
         loop {
-            while let Some(fragment) = self.next() {
+            loop {
+                let urgent = self.urgent.borrow_mut().pop_front();
+                if let (Some(message), Some(to)) = (urgent, &self.fast) {
+                    self.publish_to(to, message).await;
+                    continue;
+                }
+                let Some(fragment) = self.next() else { break };
                 self.publish(fragment).await;
             }
             if self.inbox.borrow().is_behind() {
@@ -232,12 +284,16 @@ impl Post {
         }
     }
 
-    async fn publish(&self, mut fragment: Vec<u8>) {
+    async fn publish(&self, fragment: Vec<u8>) {
+        self.publish_to(&self.subject, fragment).await;
+    }
+
+    async fn publish_to(&self, subject: &str, mut fragment: Vec<u8>) {
         fragment.extend_from_slice(&self.epoch.to_le_bytes());
         // It fails for good only when the client has been closed, and then nobody waits for it.
         let _ = self
             .client
-            .publish(self.subject.clone(), fragment.into())
+            .publish(subject.to_owned(), fragment.into())
             .await;
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::libraries::Known;
 use super::line::Line;
-use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode, Urgent};
 use super::nodes::{NodeId, Nodes};
 use super::ordered::Garbage;
 use super::post::{self, Post};
@@ -47,6 +47,8 @@ pub enum Command {
     Launch(Box<Launch>),
     /// Of an engine.
     Tell(NodeId, ToNode),
+    /// The same, before all else.
+    Hurry(NodeId, Urgent),
     /// Of a queued map.
     Order(queue::Order),
     /// What has started the node has ended, and why.
@@ -123,6 +125,10 @@ pub struct Peer {
 }
 
 impl Peer {
+    pub fn hurry(&self, word: Urgent) {
+        self.post.hurry(|number| ToNode::Urgent { number, word });
+    }
+
     /// Sees to it that the node has this content before it is named to the engine.
     pub fn give(
         &self,
@@ -448,9 +454,9 @@ impl Side {
 
     /// Somebody new speaks.
     fn meet(&self, number: String) -> Rc<Peer> {
-        let to = format!("{}.to.{number}", self.cluster);
+        let [to, fast] = ["to", "now"].map(|way| format!("{}.{way}.{number}", self.cluster));
         let peer = Rc::new(Peer {
-            post: Post::new(self.client.clone(), to, self.epoch),
+            post: Post::new(self.client.clone(), to, Some(fast), self.epoch),
             libraries: RefCell::default(),
             id: self.nodes.meets(&number),
             number: number.clone(),
@@ -616,6 +622,11 @@ impl Side {
             Command::Tell(node, message) => {
                 if let Some(peer) = self.peer(node) {
                     peer.post.send(&message);
+                }
+            }
+            Command::Hurry(node, word) => {
+                if let Some(peer) = self.peer(node) {
+                    peer.hurry(word);
                 }
             }
             Command::Gone(node, why) => match self.peer(node) {

@@ -59,7 +59,7 @@ impl Users {
             session: User {
                 name: SESSION.to_owned(),
                 password: secret()?,
-                publish: subjects(&["to.>", "beat"]),
+                publish: subjects(&["to.>", "now.>", "beat"]),
                 subscribe: subjects(&["from.>", "pulse.>"]),
             },
             cluster: cluster.to_owned(),
@@ -91,7 +91,11 @@ impl Users {
         let mut user = User {
             password: secret()?,
             publish: vec![subject("from"), subject("pulse")],
-            subscribe: vec![subject("to"), format!("{}.beat", self.cluster)],
+            subscribe: vec![
+                subject("to"),
+                subject("now"),
+                format!("{}.beat", self.cluster),
+            ],
             name,
         };
         if let Some(names) = &self.queue {
@@ -163,12 +167,12 @@ mod tests {
         let mut users = Users::of("c", false).unwrap();
         let node = users.admit("3", false).unwrap();
         assert_eq!(node.publish, ["c.from.3", "c.pulse.3"]);
-        assert_eq!(node.subscribe, ["c.to.3", "c.beat"]);
+        assert_eq!(node.subscribe, ["c.to.3", "c.now.3", "c.beat"]);
         let shared = users.admit("f1", true).unwrap();
         assert_eq!(shared.publish, ["c.from.f1.*", "c.pulse.f1.*"]);
-        assert_eq!(shared.subscribe, ["c.to.f1.*", "c.beat"]);
+        assert_eq!(shared.subscribe, ["c.to.f1.*", "c.now.f1.*", "c.beat"]);
         let line = format!(
-            r#"{{ user: "node-3", password: "{}", permissions: {{ publish: ["c.from.3", "c.pulse.3"], subscribe: ["c.to.3", "c.beat"] }} }}"#,
+            r#"{{ user: "node-3", password: "{}", permissions: {{ publish: ["c.from.3", "c.pulse.3"], subscribe: ["c.to.3", "c.now.3", "c.beat"] }} }}"#,
             node.password
         );
         assert!(users.authorization().contains(&line));
@@ -193,7 +197,7 @@ mod tests {
                 || subject.starts_with("$JS.API.STREAM.D")
         };
         assert!(!node.publish.iter().any(is_forbidden));
-        let heard = ["c.to.3", "c.beat", "c.job.*", "_INBOX.node-3.>"];
+        let heard = ["c.to.3", "c.now.3", "c.beat", "c.job.*", "_INBOX.node-3.>"];
         assert_eq!(node.subscribe, heard);
     }
 }

@@ -12,6 +12,13 @@ use crate::outcome::{
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::wire::RunEnd;
 
+/// Whether an engine is a cluster's: what it does is known here a little later, and a signal does not reach it once its cell
+/// has ended.
+pub fn is_far(pools: &[Pool], engine: EngineId) -> bool {
+    let pool = pools.iter().find(|pool| pool.engines.contains(&engine));
+    pool.is_some_and(|pool| pool.starter.cluster().is_some())
+}
+
 impl Crew {
     /// All engines with pool and rank, for listings.
     pub fn engines(&self) -> Vec<(Option<PoolName>, Rank, EngineStatus)> {

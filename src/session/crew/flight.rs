@@ -134,6 +134,12 @@ impl Default for Flight {
 }
 
 impl Flight {
+    /// Whether the engine has come to the end of its cell.
+    pub fn has_lived(&self, engine: EngineId) -> bool {
+        let ended = self.legs.get(&engine).and_then(|leg| leg.ended.as_ref());
+        ended.is_some_and(|ended| !matches!(ended, Ended::Died(_)))
+    }
+
     pub fn new(
         cell: CellId,
         engines: impl IntoIterator<Item = (EngineId, Origin)>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Crew;
+use super::events::is_far;
 use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
@@ -67,9 +68,8 @@ impl Default for OnInterrupt {
 /// How long a cell may go on after the map that it waits for was told to stop.
 const MAP_GRACE: Duration = Duration::from_millis(900);
 
-/// How long a rank that speaks with others may go on until its next call: to hosts the word is on its way with all that
-/// ranks send each other.
-const CALL_GRACE: Duration = Duration::from_millis(400);
+/// How long a rank that speaks with others may go on until its next call.
+const CALL_GRACE: Duration = Duration::from_millis(120);
 
 /// How long others go on before a death is told that their table will tell.
 const TOLD_AFTER: Duration = Duration::from_millis(300);
@@ -186,11 +186,14 @@ impl Crew {
         };
         let flight = self.flights.remove(&id).unwrap_or_default();
         self.spent += flight.started.elapsed();
-        let of_pool = |engine: &EngineId| *engine != self.local;
+        let of_pool = |engine: &EngineId| {
+            *engine != self.local && !(is_far(&self.pools, *engine) && flight.has_lived(*engine))
+        };
+        let killed = killed.into_iter().filter(of_pool).collect();
         Ok(Followed::Over(Box::new(Flown {
             flight,
             interrupted: presses > 0,
-            killed: killed.into_iter().filter(of_pool).collect(),
+            killed,
         })))
     }
 
@@ -343,6 +346,11 @@ impl Awaited for FlightEnd {
                 if ends == Ends::WithNextCall {
                     speaking.push(engine);
                 }
+            }
+            if !flight.stopped.is_empty() {
+                // Others of the same run may have begun to speak, and end their calls too.
+                let far = rest.iter().filter(|engine| is_far(&crew.pools, **engine));
+                flight.stopped.extend(far);
             }
             self.interruption.killed.extend(&rest);
             crew.hub.signal(rest, signal);

@@ -31,6 +31,10 @@ const SLICE: usize = 64 * 1024;
 /// What is left in the pipes when the engine says something belongs before it.
 const LEFT: usize = 1 << 20;
 
+/// So many times as long a rank that Ctrl-C has ended may go on until its next call.
+const NEXT_CALL: u32 = 4;
+const GLANCE: Duration = Duration::from_millis(30);
+
 pub struct Here {
     id: EngineId,
     launch: Launch,
@@ -44,6 +48,10 @@ pub struct Here {
     /// Printed bytes that may still be sent.
     room: Cell<i64>,
     more_room: Notify,
+    /// How many runs it was given, and has ended.
+    runs: Cell<(u64, u64)>,
+    /// The last of them that Ctrl-C has ended for its rank.
+    stopped: Cell<u64>,
     /// Of what it says.
     pub frames: Credit,
     /// Its page of numbers as the session has it.
@@ -79,6 +87,8 @@ impl Here {
             due: Notify::new(),
             room: Cell::new(ROOM),
             more_room: Notify::new(),
+            runs: Cell::default(),
+            stopped: Cell::new(0),
             frames: Credit::of(FRAMES),
             page: RefCell::default(),
             ends: Notify::new(),
@@ -262,6 +272,48 @@ impl Here {
     pub fn signal(&self, signal: i32) {
         if let Ok(signal) = Signal::try_from(signal) {
             self.process.borrow().signal(signal);
+        }
+    }
+
+    pub fn sends_run(&self, message: &ToEngine) {
+        if let ToEngine::Run { .. } = message {
+            let (begun, ended) = self.runs.get();
+            self.runs.set((begun + 1, ended));
+        }
+    }
+
+    pub fn has_run(&self) {
+        let (begun, ended) = self.runs.get();
+        self.runs.set((begun, ended + 1));
+    }
+
+    /// Whether it was given this run.
+    pub fn has_begun(&self, run: u64) -> bool {
+        self.runs.get().0 >= run
+    }
+
+    /// Its rank ends the run that it is in with its next call.
+    pub fn is_stopped(&self) {
+        self.stopped.set(self.runs.get().0);
+    }
+
+    /// A signal for this run, and for nothing that comes after it.
+    pub fn interrupt(self: Rc<Self>, run: u64, signal: i32) {
+        if self.stopped.get() != run {
+            return self.signal_in(run, signal);
+        }
+        spawn_local(async move {
+            // Both words may have come at once, and what it has said meanwhile is heard between these.
+            for _ in 0..NEXT_CALL {
+                tokio::time::sleep(GLANCE).await;
+            }
+            self.signal_in(run, signal);
+        });
+    }
+
+    fn signal_in(&self, run: u64, signal: i32) {
+        if self.runs.get().1 < run {
+            self.signal(signal);
         }
     }
 

@@ -75,6 +75,20 @@ impl Node {
         Ok(())
     }
 
+    /// Whether there is this world, or was.
+    pub fn knows_world(&self, number: u32) -> bool {
+        let world = self.world.borrow();
+        world.as_ref().is_some_and(|world| world.number >= number)
+    }
+
+    /// Ctrl-C has ended this run of ranks.
+    pub fn stop_run(&self, number: u32, run: u64) {
+        let world = self.world.borrow();
+        if let Some(world) = world.as_ref().filter(|world| world.number == number) {
+            world.relay.borrow().stop(run);
+        }
+    }
+
     /// The memory of this world; `None`: there is none.
     pub fn world_file(&self, number: u32) -> Option<Payload> {
         let world = self.world.borrow();

@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::super::Nodes;
-use super::super::message::{Carried, OpenWorld, ToNode, WorldTold, WorldWord};
+use super::super::message::{Carried, OpenWorld, ToNode, Urgent, WorldTold, WorldWord};
 use super::Peer;
 use crate::wire::relayed::{HubWords, News, Notes, RankNews, Sent};
 use crate::wire::world::{Layout, block, header, row};
@@ -28,6 +28,8 @@ struct World {
     layout: Layout,
     seats: BTreeMap<u32, Weak<Peer>>,
     told: HubWords,
+    /// The run that nodes were told last was ended by Ctrl-C.
+    stopped: u64,
 }
 
 /// A rank that is not the teller's, or none of the world.
@@ -87,6 +89,7 @@ impl Worlds {
         let world = World {
             number,
             told: hub_words(file, layout),
+            stopped: 0,
             file: file.clone(),
             layout,
             seats: self.seats(size),
@@ -115,6 +118,16 @@ impl Worlds {
     pub fn look(&self) {
         let mut current = self.current.borrow_mut();
         let Some(world) = &mut *current else { return };
+        let stopped = read(&world.file, header::STOP);
+        if std::mem::replace(&mut world.stopped, stopped) != stopped {
+            // Behind what ranks send each other it would come late.
+            for peer in world.peers() {
+                peer.hurry(Urgent::StopRun {
+                    world: world.number,
+                    run: stopped,
+                });
+            }
+        }
         let words = hub_words(&world.file, world.layout);
         if words == world.told {
             return;
@@ -268,7 +281,6 @@ fn hub_words(file: &OwnedFd, layout: Layout) -> HubWords {
     let of = |rank| read(file, layout.block(rank) + block::HUB);
     HubWords {
         retired: read(file, header::RETIRED),
-        stop: read(file, header::STOP),
         ranks: (0..layout.size()).map(of).collect(),
     }
 }
