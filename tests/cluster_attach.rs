@@ -259,7 +259,10 @@ fn hosts_come_to_a_kept_cluster_and_go() {
     session.signal(Signal::SIGKILL);
     drop(session);
     let mut session = kept.attach();
-    contains(&session.cell("%px engine::rank() + 40"), &["40", "41"]);
+    contains(
+        &session.cell("%px engine::rank() + 40"),
+        &["   40 │", "   41 │"],
+    );
     contains(
         &session.cell("%pool remove node1"),
         &["1 cluster engine on", "node1 is gone with 1 engine"],
@@ -312,10 +315,10 @@ fn a_cluster_is_one_sessions() {
     // What it stops is not the other one's.
     contains(&first.cell("%pool stop"), &["stopped"]);
     let again = kept.attach_beside(&[], "%px engine::rank() + 50");
-    contains(&again, &["50", "51"]);
+    contains(&again, &["   50 │", "   51 │"]);
     assert_eq!(first.end(), 0);
     let again = kept.attach_beside(&[], "%px engine::rank() + 60");
-    contains(&again, &["60", "61"]);
+    contains(&again, &["   60 │", "   61 │"]);
     contains(
         &kept.attach_beside(&[], "%pool start -n 1 --keep 1h"),
         &["`--keep` is for clusters"],
