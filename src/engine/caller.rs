@@ -106,6 +106,8 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
     };
     let eager = (options.schedule == Schedule::Dynamic && !options.plan_only)
         .then(|| options.chunk.unwrap_or(1));
+    let pool = host::pool_named(options.pool.as_deref().unwrap_or_default());
+    let far = pool.is_some_and(|pool| pool.far);
     let begin = FromCaller::Begin(Box::new(MapBegin {
         options,
         input_type: host::text(call.input_type),
@@ -123,7 +125,9 @@ pub fn begin(call: &MapCall) -> Result<Begun, String> {
             None => Ok(caller.connection.writer().flush()?),
         })
         .map_err(|error| trouble(&error))?;
-    caller.awake = Instant::now() + AWAKE;
+    if !far {
+        caller.awake = Instant::now() + AWAKE;
+    }
     Ok(Begun::new(outside, Box::new(caller)))
 }
 

@@ -13,6 +13,7 @@ use super::context::{CellState, context};
 use super::outgoing::Outgoing;
 use super::{children, commands, libraries, link, memo, monotonic, notes, outs, store};
 use crate::wire::FromEngine;
+pub use maps::pool_named;
 use maps::{
     broadcast, failure, first_items, job_dropped, map_begin, map_cancel, map_end, map_failure,
     map_print, map_progress, map_step, note_items, note_results, pool_kind, threads_begin,

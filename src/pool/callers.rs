@@ -47,6 +47,7 @@ impl State {
         }
         let queue = self.queue_for(&engines, &begin.options);
         let (mut map, mut plan) = Map::new(job, caller, channel, pool, &engines, begin, queue);
+        map.far = engines.iter().any(|(engine, ..)| self.is_far(*engine));
         let now = monotonic();
         let others = self.maps.values().filter(|map| map.has_engines());
         let served = others.map(|map| map.served(now));

@@ -7,9 +7,7 @@ use super::deaths::LAST_BREATH;
 use super::engine::Engine;
 use super::hub::State;
 use super::map::Map;
-use super::{
-    Command, EndEarly, EngineState, JobRecord, Launch, PoolEvent, PoolUse, Run, WhichMaps, Work,
-};
+use super::{Command, EndEarly, EngineState, JobRecord, Launch, PoolEvent, Run, WhichMaps, Work};
 use crate::ids::{EngineId, JobId};
 use crate::outcome::{DeathCause, Timeline};
 use crate::wire::{Payload, ToEngine};
@@ -157,8 +155,8 @@ impl State {
 
     fn run(&mut self, run: Run) {
         self.world_begins(&run);
-        let pools = run.pools.iter().map(PoolUse::spec).collect();
         self.pools = run.pools;
+        let pools = self.pool_specs();
         let message = self.run_message(run.entry, pools);
         for (place, engine) in run.engines.into_iter().enumerate() {
             match self.engines.get_mut(&engine) {

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use super::engine::Engine;
 use super::hub::State;
 use super::link::Link;
-use super::{EngineState, Init, PoolEvent, PoolUse, Work};
+use super::{EngineState, Init, PoolEvent, Work};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::DeathCause;
 use crate::wire::{Payload, VERSION, WireError};
@@ -193,7 +193,7 @@ impl State {
         let init = new.launch.init.clone();
         self.engines.insert(engine, new);
         if let Some(Init { entry, cell }) = init {
-            let pools = self.pools.iter().map(PoolUse::spec).collect();
+            let pools = self.pool_specs();
             let run = self.run_message(entry, pools);
             if let Some(process) = self.engines.get_mut(&engine) {
                 process.begins(Work::Cell(cell));

@@ -22,7 +22,7 @@ use super::worlds::Worlds;
 use super::{Command, Happening, JobRecord, PoolEvent, PoolUse, Work};
 use crate::ids::{CellId, EngineId, JobId};
 use crate::outcome::{About, Stream, Timeline};
-use crate::wire::{FromEngine, Payload, ToEngine};
+use crate::wire::{FromEngine, Payload, PoolSpec, ToEngine};
 
 /// How often engines are looked at without an event, and progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -220,6 +220,17 @@ impl State {
             }
         }
         ready
+    }
+
+    pub(super) fn is_far(&self, engine: EngineId) -> bool {
+        let process = self.engines.get(&engine);
+        process.is_some_and(|process| process.link.is_far())
+    }
+
+    /// What the cell under way may map over, as the local engine is told.
+    pub(super) fn pool_specs(&self) -> Vec<PoolSpec> {
+        let spec = |pool: &PoolUse| pool.spec(|engine| self.is_far(engine));
+        self.pools.iter().map(spec).collect()
     }
 
     /// How often the clock is looked at.

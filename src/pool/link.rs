@@ -32,6 +32,11 @@ pub trait Link: Send {
     /// Queues a frame.
     fn send(&mut self, message: &ToEngine, payload: &Payload);
 
+    /// The engine is on another host.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// Sends as much of what is queued as goes without waiting.
     fn flush(&mut self);
 

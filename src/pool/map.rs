@@ -61,6 +61,8 @@ pub struct Map {
     why: Option<String>,
     /// `Over` was sent.
     closing: bool,
+    /// Its engines are on other hosts.
+    pub far: bool,
     /// Somebody waits for its end and tells it.
     pub awaited: bool,
     /// User code can reach its results.
@@ -128,7 +130,7 @@ pub enum Step {
 impl Map {
     /// Its next event may come before this thread would have been woken for it.
     pub fn is_young(&self) -> bool {
-        self.has_engines() && self.started.elapsed() < AWAKE
+        self.has_engines() && !self.far && self.started.elapsed() < AWAKE
     }
 
     /// How long it has been under way, or was.

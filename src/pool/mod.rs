@@ -201,17 +201,20 @@ pub enum PoolUse {
 }
 
 impl PoolUse {
-    fn spec(&self) -> PoolSpec {
+    /// `is_far`: of an engine.
+    fn spec(&self, is_far: impl Fn(EngineId) -> bool) -> PoolSpec {
         match self {
             Self::Threads { name, size } => PoolSpec {
                 name: name.clone(),
                 size: *size,
                 threads: true,
+                far: false,
             },
             Self::Processes { name, engines } => PoolSpec {
                 name: name.clone(),
                 size: engines.len() as u32,
                 threads: false,
+                far: engines.iter().any(|engine| is_far(*engine)),
             },
         }
     }

@@ -177,6 +177,8 @@ pub struct PoolSpec {
     pub size: u32,
     /// Threads of the local engine; processes otherwise.
     pub threads: bool,
+    /// Its engines are on other hosts: an answer takes longer than anybody should stay awake for.
+    pub far: bool,
 }
 
 /// A function in an artifact: its address less the artifact's load address.
@@ -303,7 +305,7 @@ pub fn is_guard(type_name: &str) -> bool {
 pub const EAGER: u32 = 2;
 
 /// So long after a map's begin both sides wait for each other without falling asleep: to be woken takes longer
-/// than a short map.
+/// than a short map. Not when its engines are far: whoever carries what they say needs the cores.
 pub const AWAKE: Duration = Duration::from_micros(150);
 
 /// How often a running map tells how far it is.

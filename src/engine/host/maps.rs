@@ -18,7 +18,7 @@ use crate::ids::{JobId, PoolName, Rank};
 use crate::wire::{FromEngine, Payload, PoolSpec};
 
 /// The pool of this name, or the one in use.
-fn pool_named(name: &str) -> Option<PoolSpec> {
+pub fn pool_named(name: &str) -> Option<PoolSpec> {
     let cell = cell();
     if name.is_empty() {
         return cell.pools.first().cloned();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::page::Change;
 use super::tunnel::Word;
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault, Stream};
@@ -144,12 +145,14 @@ pub enum ToNode {
     World(WorldWord),
     /// Of a connection to a store.
     Tunnel(LineId, Word),
-    /// For later frames. `digest`: of the bytes.
+    /// For later frames; so many bytes of it follow.
     Object {
         content: Content,
-        digest: u128,
-        #[serde(with = "serde_bytes")]
-        bytes: Vec<u8>,
+        bytes: u64,
+    },
+    /// The next piece of the content, which stands behind this message: see [`super::content`].
+    Part {
+        content: Content,
     },
     /// No frame will name it any more.
     Forget {
@@ -308,17 +311,15 @@ pub enum FromNode {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// The engine's page of numbers, when it has changed.
+    /// What has changed in the engine's page of numbers since this was last told.
     Page {
         engine: EngineId,
-        #[serde(with = "serde_bytes")]
-        page: Vec<u8>,
+        changes: Vec<Change>,
     },
     Ended {
         engine: EngineId,
         cause: DeathCause,
-        #[serde(with = "serde_bytes")]
-        page: Vec<u8>,
+        changes: Vec<Change>,
     },
 }
 

@@ -6,6 +6,7 @@
 mod backbone;
 mod carry;
 mod certificate;
+mod content;
 mod credit;
 mod home;
 mod joins;
@@ -18,6 +19,7 @@ mod message;
 pub mod node;
 mod nodes;
 mod ordered;
+mod page;
 mod post;
 mod processor;
 mod proxy;
@@ -395,6 +397,10 @@ impl Remote {
 }
 
 impl Link for Remote {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn send(&mut self, message: &ToEngine, payload: &Payload) {
         self.runs += u64::from(matches!(message, ToEngine::Run { .. }));
         self.wires.send(message, payload);

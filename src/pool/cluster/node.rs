@@ -28,7 +28,7 @@ use super::backbone;
 use super::carry::Uncarried;
 use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{About, Beat, Carried, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::queue::Worklist;
@@ -203,10 +203,9 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         if post::is_of(&word.payload, epoch) {
                             heard = Instant::now();
                         }
-                        match node.post.take(&word.payload) {
-                            Ok(Some(message)) => Node::told(&node, message),
-                            Ok(None) => {}
-                            Err(garbage) => break Err(garbage.into()),
+                        let told = |message, behind: &[u8]| Node::told(&node, message, behind);
+                        if let Err(garbage) = node.post.take(&word.payload, told) {
+                            break Err(garbage.into());
                         }
                     }
                     None => break Err(NodeError::Alone(0)),
@@ -396,7 +395,8 @@ impl Node {
         }
     }
 
-    fn told(node: &Rc<Self>, message: ToNode) {
+    /// `behind`: what follows the message.
+    fn told(node: &Rc<Self>, message: ToNode, behind: &[u8]) {
         match message {
             ToNode::Refused { why } => {
                 *node.refused.borrow_mut() = Some(why);
@@ -440,16 +440,13 @@ impl Node {
                 let _ = Self::world_told(node, word);
             }
             ToNode::Tunnel(line, word) => node.tunnels.hear(line, word),
-            ToNode::Object {
-                content,
-                digest,
-                bytes,
-            } => {
-                let put = node.objects.borrow_mut().put(content, digest, bytes);
-                if put.is_err() {
-                    let content = Some(content);
-                    node.post.send(&FromNode::Lacks { content });
-                }
+            ToNode::Object { content, bytes } => {
+                let begun = node.objects.borrow_mut().begin(content, bytes);
+                node.has_put(content, begun.is_ok());
+            }
+            ToNode::Part { content } => {
+                let put = node.objects.borrow_mut().put(content, behind);
+                node.has_put(content, put.is_ok());
             }
             ToNode::Forget { content } => node.objects.borrow_mut().forget(content),
             ToNode::Library { digest, bytes } => {
@@ -474,6 +471,14 @@ impl Node {
             ToNode::StopQueued { job, told } => node.stop_queued(job, told),
             ToNode::Leaves { engine } => node.leaves(engine),
             ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
+        }
+    }
+
+    /// The session hears of what is not there; it may come again.
+    fn has_put(&self, content: Content, has: bool) {
+        if !has {
+            let content = Some(content);
+            self.post.send(&FromNode::Lacks { content });
         }
     }
 
@@ -554,7 +559,7 @@ impl Node {
                 cause: crate::outcome::DeathCause::Launcher {
                     says: error.to_string(),
                 },
-                page: Vec::new(),
+                changes: Vec::new(),
             }),
         }
     }

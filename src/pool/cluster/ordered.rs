@@ -4,10 +4,11 @@
 //! A fragment is a byte of kind, its number, the number up to which its sender has all of the other direction (both
 //! little-endian `u64`), and then part of a message.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// A fragment carries at most so many bytes of a message: well below what any server takes.
-const LONGEST: usize = 256 * 1024;
+pub const LONGEST: usize = 256 * 1024;
 
 /// What is under way at most, bytes.
 const WINDOW: usize = 8 << 20;
@@ -38,12 +39,39 @@ const GAP: u8 = 3;
 /// sent before it comes before it, or not at all: a way that is only slow is not taken for one that loses.
 const ASK: u8 = 4;
 
+/// Appends bytes, the same each time.
+type Writes = Box<dyn Fn(&mut Vec<u8>)>;
+
+/// What a fragment carries of a message.
+enum Part {
+    Bytes(Vec<u8>),
+    /// So many bytes, made each time that they are sent.
+    Later(usize, Writes),
+}
+
+impl Part {
+    /// In bytes.
+    fn length(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Later(length, _) => *length,
+        }
+    }
+
+    fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Bytes(bytes) => to.extend_from_slice(bytes),
+            Self::Later(_, write) => write(to),
+        }
+    }
+}
+
 /// One direction's sending end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox {
     /// The first that has not been acknowledged.
     first: u64,
-    kept: VecDeque<(u8, Vec<u8>)>,
+    kept: VecDeque<(u8, Part)>,
     /// Of those kept: sent since the last [`Self::resend`].
     sent: usize,
     /// Bytes kept, and of them sent.
@@ -54,20 +82,26 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn push(&mut self, message: &[u8]) {
-        let mut parts = message.chunks(LONGEST).peekable();
-        if message.is_empty() {
-            self.keep(LAST, &[]);
+    pub fn push(&mut self, message: Vec<u8>) {
+        if message.len() <= LONGEST {
+            return self.keep(LAST, Part::Bytes(message));
         }
+        let mut parts = message.chunks(LONGEST).peekable();
         while let Some(part) = parts.next() {
             let kind = if parts.peek().is_some() { MORE } else { LAST };
-            self.keep(kind, part);
+            self.keep(kind, Part::Bytes(part.to_vec()));
         }
     }
 
-    fn keep(&mut self, kind: u8, part: &[u8]) {
-        self.bytes += part.len() + COST;
-        self.kept.push_back((kind, part.to_vec()));
+    /// A message of so many bytes, no more than [`LONGEST`], that takes no room before it is sent: `write` makes it, as often
+    /// as that is.
+    pub fn push_later(&mut self, length: usize, write: Writes) {
+        self.keep(LAST, Part::Later(length, write));
+    }
+
+    fn keep(&mut self, kind: u8, part: Part) {
+        self.bytes += part.length() + COST;
+        self.kept.push_back((kind, part));
     }
 
     /// How many fragments have been acknowledged.
@@ -97,8 +131,10 @@ impl Outbox {
         let (kind, part) = self.kept.get(self.sent)?;
         let number = self.first + self.sent as u64;
         self.sent += 1;
-        self.under_way += part.len() + COST;
-        Some(fragment(*kind, number, received, part))
+        self.under_way += part.length() + COST;
+        let mut bytes = head(*kind, number, received, part.length());
+        part.write(&mut bytes);
+        Some(bytes)
     }
 
     /// The other side has all before this number.
@@ -107,10 +143,10 @@ impl Outbox {
             && let Some((_, part)) = self.kept.pop_front()
         {
             self.first += 1;
-            self.bytes -= part.len() + COST;
+            self.bytes -= part.length() + COST;
             if self.sent > 0 {
                 self.sent -= 1;
-                self.under_way -= part.len() + COST;
+                self.under_way -= part.length() + COST;
             }
         }
     }
@@ -119,7 +155,7 @@ impl Outbox {
     pub fn ask(&mut self, received: u64) -> Vec<u8> {
         // Its answer counts, whatever was told before.
         self.gap_at = None;
-        fragment(ASK, self.first + self.sent as u64, received, &[])
+        head(ASK, self.first + self.sent as u64, received, 0)
     }
 
     /// All that has not been acknowledged is to be sent again.
@@ -129,13 +165,13 @@ impl Outbox {
     }
 }
 
-fn fragment(kind: u8, number: u64, received: u64, part: &[u8]) -> Vec<u8> {
+/// A fragment without its part of a message, of so many bytes.
+fn head(kind: u8, number: u64, received: u64, part: usize) -> Vec<u8> {
     // With room for what `post` sets behind it.
-    let mut bytes = Vec::with_capacity(HEAD + part.len() + 8);
+    let mut bytes = Vec::with_capacity(HEAD + part + 8);
     bytes.push(kind);
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes.extend_from_slice(&received.to_le_bytes());
-    bytes.extend_from_slice(part);
     bytes
 }
 
@@ -146,8 +182,8 @@ pub struct Garbage;
 
 /// What has come of a fragment.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Came {
-    Message(Vec<u8>),
+pub enum Came<'a> {
+    Message(Cow<'a, [u8]>),
     /// More of a message, what was there already, or an acknowledgement.
     Nothing,
 }
@@ -172,7 +208,11 @@ impl Inbox {
     }
 
     /// Takes a fragment; `outbox` is the other direction's.
-    pub fn take(&mut self, fragment: &[u8], outbox: &mut Outbox) -> Result<Came, Garbage> {
+    pub fn take<'a>(
+        &mut self,
+        fragment: &'a [u8],
+        outbox: &mut Outbox,
+    ) -> Result<Came<'a>, Garbage> {
         let (head, part) = fragment.split_at_checked(HEAD).ok_or(Garbage)?;
         let number = |at: usize| {
             let bytes = head.get(at..at + 8)?.try_into().ok()?;
@@ -201,7 +241,12 @@ impl Inbox {
         Ok(Came::Nothing)
     }
 
-    fn take_part(&mut self, kind: u8, number: u64, part: &[u8]) -> Result<Came, Garbage> {
+    fn take_part<'a>(
+        &mut self,
+        kind: u8,
+        number: u64,
+        part: &'a [u8],
+    ) -> Result<Came<'a>, Garbage> {
         self.untold += 1;
         if number != self.next {
             self.gap |= number > self.next;
@@ -212,9 +257,12 @@ impl Inbox {
         }
         self.next += 1;
         self.gap = false;
+        if kind == LAST && self.begun.is_empty() {
+            return Ok(Came::Message(Cow::Borrowed(part)));
+        }
         self.begun.extend_from_slice(part);
         Ok(match kind {
-            LAST => Came::Message(std::mem::take(&mut self.begun)),
+            LAST => Came::Message(Cow::Owned(std::mem::take(&mut self.begun))),
             _ => Came::Nothing,
         })
     }
@@ -226,7 +274,7 @@ impl Inbox {
         }
         (self.untold, self.asked) = (0, false);
         let kind = if self.gap { GAP } else { ACK };
-        Some(fragment(kind, 0, self.next, &[]))
+        Some(head(kind, 0, self.next, 0))
     }
 
     /// A fragment has told it.
@@ -265,7 +313,14 @@ mod tests {
                 break;
             }
             if pushed < messages.len() && !outbox.is_full() {
-                outbox.push(&messages[pushed]);
+                let message = messages[pushed].clone();
+                if message.len() == LONGEST {
+                    // It may be made more than once, and is the same each time.
+                    let write = move |to: &mut Vec<u8>| to.extend_from_slice(&message);
+                    outbox.push_later(LONGEST, Box::new(write));
+                } else {
+                    outbox.push(message);
+                }
                 pushed += 1;
             }
             while let Some(fragment) = outbox.next(0) {
@@ -282,7 +337,7 @@ mod tests {
                     way.push_back(fragment.clone());
                 }
                 if let Came::Message(message) = inbox.take(&fragment, &mut back).unwrap() {
-                    seen.push(message);
+                    seen.push(message.into_owned());
                 }
             }
             if random.u8(..) < 100
@@ -308,7 +363,7 @@ mod tests {
     fn a_slow_way_is_not_flooded() {
         let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
         let (mut idle, mut back) = (Inbox::default(), Outbox::default());
-        outbox.push(&vec![7; 10 * LONGEST]);
+        outbox.push(vec![7; 10 * LONGEST]);
         let mut way: VecDeque<Vec<u8>> = VecDeque::new();
         let (mut bytes, mut came) = (0, None);
         while came.is_none() {
@@ -320,13 +375,13 @@ mod tests {
             let fragment = way.pop_front().unwrap();
             bytes += fragment.len();
             if let Came::Message(message) = inbox.take(&fragment, &mut back).unwrap() {
-                came = Some(message);
+                came = Some(message.len());
             }
             if let Some(told) = inbox.tell() {
                 idle.take(&told, &mut outbox).unwrap();
             }
         }
-        assert_eq!(came.map(|message| message.len()), Some(10 * LONGEST));
+        assert_eq!(came, Some(10 * LONGEST));
         assert!(bytes < 11 * LONGEST, "{bytes} bytes");
     }
 
@@ -337,7 +392,7 @@ mod tests {
             assert_eq!(inbox.take(garbage, &mut outbox), Err(Garbage));
         }
         // It acknowledges what was never sent.
-        let lie = fragment(ACK, 0, 1, &[]);
+        let lie = head(ACK, 0, 1, 0);
         assert_eq!(inbox.take(&lie, &mut outbox), Err(Garbage));
     }
 }

@@ -136,18 +136,44 @@ impl Post {
 
     /// Queues a message.
     pub fn send<T: Serialize>(&self, message: &T) {
+        if let Some(bytes) = self.encoded(message) {
+            self.queue(|outbox| outbox.push(bytes));
+        }
+    }
+
+    /// Queues a message with so many bytes behind it, which `write` makes when they are sent, and again when they are sent
+    /// again. Both together are no longer than a fragment.
+    pub fn send_later<T: Serialize>(
+        &self,
+        message: &T,
+        length: usize,
+        write: impl Fn(&mut Vec<u8>) + 'static,
+    ) {
+        if let Some(head) = self.encoded(message) {
+            let length = head.len() + length;
+            let write = move |to: &mut Vec<u8>| {
+                to.extend_from_slice(&head);
+                write(to);
+            };
+            self.queue(|outbox| outbox.push_later(length, Box::new(write)));
+        }
+    }
+
+    /// None once nothing is sent any more.
+    fn encoded<T: Serialize>(&self, message: &T) -> Option<Vec<u8>> {
         if self.is_closed.get() {
-            return;
+            return None;
         }
         // Into memory, of types that can be: it cannot fail.
-        let Ok(bytes) = postcard::to_stdvec(message) else {
-            return;
-        };
+        postcard::to_stdvec(message).ok()
+    }
+
+    fn queue(&self, push: impl FnOnce(&mut Outbox)) {
         let mut outbox = self.outbox.borrow_mut();
         if !outbox.is_waiting() {
             self.progress.set(Instant::now());
         }
-        outbox.push(&bytes);
+        push(&mut outbox);
         self.due.notify_one();
     }
 
@@ -198,11 +224,16 @@ impl Post {
         }
     }
 
-    /// Takes what has come from the other end; a message, when it is whole. What is of another session is not looked at.
-    pub fn take<T: DeserializeOwned>(&self, fragment: &[u8]) -> Result<Option<T>, Garbage> {
+    /// Takes what has come from the other end. When a message is whole, `told` gets it, and the bytes behind it. What is of
+    /// another session is not looked at.
+    pub fn take<T: DeserializeOwned>(
+        &self,
+        fragment: &[u8],
+        told: impl FnOnce(T, &[u8]),
+    ) -> Result<(), Garbage> {
         let (fragment, epoch) = parts(fragment).ok_or(Garbage)?;
         if epoch != self.epoch || self.is_closed.get() {
-            return Ok(None);
+            return Ok(());
         }
         let came = {
             let (mut inbox, mut outbox) = (self.inbox.borrow_mut(), self.outbox.borrow_mut());
@@ -217,10 +248,11 @@ impl Post {
             came
         };
         self.due.notify_one();
-        Ok(match came {
-            Came::Message(bytes) => Some(postcard::from_bytes(&bytes).map_err(|_| Garbage)?),
-            Came::Nothing => None,
-        })
+        if let Came::Message(bytes) = came {
+            let (message, behind) = postcard::take_from_bytes(&bytes).map_err(|_| Garbage)?;
+            told(message, behind);
+        }
+        Ok(())
     }
 
     /// Nothing more is sent, and nobody waits for that.

@@ -13,15 +13,17 @@ use tokio::net::unix::pipe::Sender;
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::content::Source;
 use super::credit::TOLD;
 use super::line::Line;
 use super::message::{Carried, Content, ToNode};
+use super::page::Change;
 use super::seat::Seat;
 use super::session::Peer;
 use super::{carry, libraries};
 use crate::ids::EngineId;
 use crate::outcome::{DeathCause, Stream};
-use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError, status};
+use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
 
 /// What a proxy is made of.
 pub struct Ends {
@@ -36,7 +38,7 @@ enum Told {
     Frame(FromEngine, Carried),
     Connected(FromEngine, OwnedFd),
     Printed(Stream, Vec<u8>),
-    Page(Vec<u8>),
+    Page(Vec<Change>),
     Ended(DeathCause),
 }
 
@@ -46,6 +48,8 @@ pub struct Proxy {
     pipes: [Sender; 2],
     /// Its page, once the hub has given it.
     page: RefCell<Option<Arc<OwnedFd>>>,
+    /// What has changed in it before that.
+    early: RefCell<Vec<Change>>,
     seat: Arc<Seat>,
     tells: RefCell<VecDeque<Told>>,
     due: Notify,
@@ -62,6 +66,7 @@ impl Proxy {
             line: Line::new(ends.channel)?,
             pipes: [stdout?, stderr?],
             page: RefCell::default(),
+            early: RefCell::default(),
             seat: ends.seat,
             tells: RefCell::default(),
             due: Notify::new(),
@@ -100,12 +105,11 @@ impl Proxy {
         self.tell(Told::Printed(stream, bytes));
     }
 
-    pub fn page(&self, page: Vec<u8>) {
-        self.tell(Told::Page(page));
+    pub fn page(&self, changes: Vec<Change>) {
+        self.tell(Told::Page(changes));
     }
 
-    pub fn ended(&self, cause: DeathCause, page: Option<Vec<u8>>) {
-        page.into_iter().for_each(|page| self.page(page));
+    pub fn ended(&self, cause: DeathCause) {
         self.tell(Told::Ended(cause));
     }
 
@@ -127,7 +131,7 @@ impl Proxy {
                     self.put(&message, &Payload::file(socket)).await;
                 }
                 Some(Told::Printed(stream, bytes)) => self.print(stream, &bytes, &peer).await,
-                Some(Told::Page(page)) => self.write_page(&page),
+                Some(Told::Page(changes)) => self.write_page(&changes),
                 Some(Told::Ended(cause)) => return self.ends(cause),
             }
         }
@@ -192,19 +196,15 @@ impl Proxy {
         }
     }
 
-    /// The words that the hub writes are its own.
-    fn write_page(&self, page: &[u8]) {
+    fn write_page(&self, changes: &[Change]) {
         let file = self.page.borrow();
-        let Some(file) = &*file else { return };
-        let page = &page[..page.len().min(status::LENGTH as usize)];
-        let own = [status::STOP, status::END_WAITS];
-        let mut from = 0;
-        for at in own.into_iter().map(|word| 8 * word).chain([page.len()]) {
-            if let Some(part) = page.get(from..at) {
-                // A page that cannot be written tells of no item.
-                let _ = rustix::io::pwrite(file, part, from as u64);
-            }
-            from = at + 8;
+        let Some(file) = &*file else {
+            // Each change is told once.
+            return self.early.borrow_mut().extend_from_slice(changes);
+        };
+        for change in changes.iter().filter(|change| change.is_of_engine()) {
+            // A page that cannot be written tells of no item.
+            let _ = rustix::io::pwrite(file, &change.bytes, change.at());
         }
     }
 
@@ -257,6 +257,7 @@ impl Proxy {
             // The node welcomes its engines itself.
             (ToEngine::Welcome { .. }, Payload::Shared(page)) => {
                 *self.page.borrow_mut() = Some(page.clone());
+                self.write_page(&self.early.take());
                 return;
             }
             (ToEngine::Artifact { artifact, why }, Payload::Shared(file)) => {
@@ -268,7 +269,7 @@ impl Proxy {
                         let digest = xxh3_128(&bytes);
                         peer.post.send(&ToNode::Library { digest, bytes });
                     }
-                    Ok(bytes)
+                    Ok(Source::Bytes(bytes))
                 });
                 match given {
                     Ok(()) => Carried::Object(content),
@@ -281,8 +282,7 @@ impl Proxy {
             (ToEngine::Capture { hash }, payload) => {
                 let content = Content::Capture(*hash);
                 // What is in memory can be read.
-                let _ = peer.give(content, engine, || Ok(payload.copied()));
-                payload.release();
+                let _ = peer.give(content, engine, || Ok(Source::of(payload)));
                 Carried::Object(content)
             }
             (ToEngine::ForgetCapture { hash }, _) => {

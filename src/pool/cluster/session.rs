@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::content::{Source, pieces};
 use super::libraries::Known;
 use super::line::Line;
 use super::message::{About, Beat, Content, FromNode, Join, LineId, Pulse, ToNode, Urgent};
@@ -134,17 +135,18 @@ impl Peer {
         &self,
         content: Content,
         engine: EngineId,
-        bytes: impl FnOnce() -> std::io::Result<Vec<u8>>,
+        source: impl FnOnce() -> std::io::Result<Source>,
     ) -> std::io::Result<()> {
         let is_new = !self.has.borrow().contains_key(&content);
         if is_new {
-            let bytes = bytes()?;
-            let digest = xxhash_rust::xxh3::xxh3_128(&bytes);
-            self.post.send(&ToNode::Object {
-                content,
-                digest,
-                bytes,
-            });
+            let source = source()?;
+            let bytes = source.length();
+            self.post.send(&ToNode::Object { content, bytes });
+            for piece in pieces(source) {
+                let (part, length) = (ToNode::Part { content }, piece.length());
+                self.post
+                    .send_later(&part, length, move |to| piece.write(to));
+            }
             self.keep_few(content);
         }
         self.has
@@ -380,7 +382,7 @@ impl Side {
         let engines = std::mem::take(&mut *peer.engines.borrow_mut());
         for proxy in engines.values() {
             let (host, why) = (host.clone(), why.clone());
-            proxy.ended(DeathCause::NodeGone { host, why }, None);
+            proxy.ended(DeathCause::NodeGone { host, why });
         }
         for line in std::mem::take(&mut *peer.lines.borrow_mut()).values() {
             line.hang_up();
@@ -445,10 +447,9 @@ impl Side {
             None => self.meet(number.to_owned()),
         };
         peer.unanswered.set(0);
-        match peer.post.take(&word.payload) {
-            Ok(Some(message)) => self.told(&peer, message),
-            Ok(None) => {}
-            Err(Garbage) => self.give_up(&peer, &NodeFault::Garbage),
+        let told = |message, _: &[u8]| self.told(&peer, message);
+        if let Err(Garbage) = peer.post.take(&word.payload, told) {
+            self.give_up(&peer, &NodeFault::Garbage);
         }
     }
 
@@ -553,18 +554,19 @@ impl Side {
                     publisher.holds(job, &peer.number, &pieces);
                 }
             }
-            FromNode::Page { engine, page } => {
+            FromNode::Page { engine, changes } => {
                 if let Some(proxy) = proxy(engine) {
-                    proxy.page(page);
+                    proxy.page(changes);
                 }
             }
             FromNode::Ended {
                 engine,
                 cause,
-                page,
+                changes,
             } => {
                 if let Some(proxy) = proxy(engine) {
-                    proxy.ended(cause, Some(page));
+                    proxy.page(changes);
+                    proxy.ended(cause);
                 }
             }
         }

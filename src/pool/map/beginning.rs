@@ -121,6 +121,7 @@ impl Map {
             failure: None,
             why: None,
             closing: false,
+            far: false,
             awaited: false,
             held: true,
             closed: false,

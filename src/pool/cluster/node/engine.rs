@@ -12,6 +12,7 @@ use tokio::task::spawn_local;
 use super::super::credit::{Credit, FRAMES};
 use super::super::line::Readiness;
 use super::super::message::FromNode;
+use super::super::page::{self, Change};
 use super::super::queue::Hand;
 use super::Node;
 use crate::ids::{EngineId, JobId, Rank};
@@ -180,7 +181,7 @@ impl Here {
         }
         self.send_prints(&node);
         node.tell_of_world();
-        let page = self.process.borrow().page();
+        let changes = self.page_changes();
         node.engines.borrow_mut().remove(&self.id);
         if let Some(list) = &node.list {
             list.left(node.seat(self.id), &cause);
@@ -191,7 +192,7 @@ impl Here {
         node.post.send(&FromNode::Ended {
             engine: self.id,
             cause,
-            page,
+            changes,
         });
     }
 
@@ -245,14 +246,20 @@ impl Here {
     }
 
     fn send_page(&self, node: &Node) {
-        let page = self.process.borrow().page();
-        if *self.page.borrow() != page {
-            self.page.borrow_mut().clone_from(&page);
+        let changes = self.page_changes();
+        if !changes.is_empty() {
             node.post.send(&FromNode::Page {
                 engine: self.id,
-                page,
+                changes,
             });
         }
+    }
+
+    /// What has changed in its page since this was last asked.
+    fn page_changes(&self) -> Vec<Change> {
+        let page = self.process.borrow().page();
+        let before = self.page.replace(page);
+        page::changes(&before, &self.page.borrow())
     }
 
     /// The session has room for so many printed bytes more.
