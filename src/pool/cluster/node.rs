@@ -5,6 +5,7 @@
 mod doors;
 mod engine;
 mod listed;
+mod memory;
 mod objects;
 mod urgent;
 mod world;
@@ -627,6 +628,7 @@ impl Node {
         let about = rustix::system::sysinfo();
         let unit = u64::from(about.mem_unit);
         let free = (about.freeram as u64 + about.bufferram as u64) * unit;
+        let free = memory::available().unwrap_or(free);
         let engines = self.engines.borrow();
         let memory = engines
             .iter()
