@@ -218,7 +218,7 @@ pub struct Manifest {
     /// The names and the texts of the definitions that the results' type is made of.
     pub definitions: Vec<(String, String)>,
     /// The content of the function's artifact, and of the shared objects that it links to, in the order in which they are to
-    /// be loaded; [`object`] gives their names. The captured variables' is in the task.
+    /// be loaded; [`object()`] gives their names. The captured variables' is in the task.
     pub artifact: u128,
     pub libraries: Vec<u128>,
 }
