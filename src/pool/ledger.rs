@@ -13,10 +13,10 @@ use rustc_hash::FxHashMap;
 use crate::wire::Span;
 
 /// An item that ended this many engines is given up.
-const TRIES: u32 = 3;
+pub const TRIES: u32 = 3;
 
 /// A chunk that was lost this often without an item that was to blame is given up too.
-const LOSSES: u32 = 10;
+pub const LOSSES: u32 = 10;
 
 /// An item that has no result for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,6 +34,7 @@ mod ledger;
 mod link;
 mod map;
 mod mpi;
+mod pace;
 mod prints;
 mod process;
 mod queued;

@@ -5,19 +5,11 @@ use std::time::Duration;
 
 use super::dispatch::{Decision, Dispatch, Elsewhere, Health, SHORT, Seat};
 use super::ledger::Ledger;
+use super::pace::{CHUNK_TIME, GROWTH, ONE_BY_ONE, Pace};
 use regatta_cell::options::Schedule as Kind;
-
-/// Up to this many items per engine travel one by one: enough of them to balance, few enough to afford it.
-const ONE_BY_ONE: u64 = 32;
-
-/// What a chunk should take: long against the cost of sending one, short against a user's patience.
-const CHUNK_TIME: Duration = Duration::from_millis(20);
 
 /// Towards the end chunks shrink, for balance, but not below this: sending one costs some of it.
 const LEAST_TIME: Duration = Duration::from_micros(200);
-
-/// How much larger than the one before a chunk may be while the time per item is still being learnt.
-const GROWTH: u64 = 8;
 
 /// The work that waits at an engine should last so many seconds: it hides the way there.
 const AHEAD: f64 = SHORT / 2.0;
@@ -42,9 +34,7 @@ pub struct Schedule {
     last_size: u64,
     /// Chunks have no more items.
     largest: u64,
-    /// Items finished and the time they took, newer ones weighing more.
-    seen_items: f64,
-    seen_time: f64,
+    pace: Pace,
 }
 
 impl Schedule {
@@ -58,19 +48,13 @@ impl Schedule {
             pulling: 0,
             last_size: 0,
             largest: u64::MAX,
-            seen_items: 0.0,
-            seen_time: 0.0,
+            pace: Pace::default(),
         }
     }
 
     /// The same, of items that are shell commands or not.
     pub fn of_commands(self, commands: bool) -> Self {
         Self { commands, ..self }
-    }
-
-    /// Seconds that an item takes, when that is known.
-    fn per_item(&self) -> Option<f64> {
-        (self.seen_items > 0.0).then(|| (self.seen_time / self.seen_items).max(1e-9))
     }
 }
 
@@ -107,17 +91,11 @@ impl Dispatch for Schedule {
     }
 
     fn ended(&mut self, items: u64, busy: Duration) {
-        // Half-forgotten, so that a drift of the costs is followed.
-        self.seen_items = self.seen_items / 2.0 + items as f64;
-        self.seen_time = self.seen_time / 2.0 + busy.as_secs_f64();
+        self.pace.ended(items, busy);
     }
 
     fn seconds(&self, items: u64) -> f64 {
-        if self.seen_items == 0.0 {
-            f64::INFINITY
-        } else {
-            items as f64 * self.seen_time / self.seen_items
-        }
+        self.pace.of(items)
     }
 
     fn decide(
@@ -229,7 +207,7 @@ impl Schedule {
         let size = self.last_size.max(1);
         let many = 8 * ledger.workers() as u64 * size;
         let plenty = ledger.remaining().is_none_or(|remaining| remaining > many);
-        let Some(per_item) = self.per_item() else {
+        let Some(per_item) = self.pace.per_item() else {
             return 1;
         };
         if !dealt && (!plenty || self.fixed.is_none() && self.planned_chunks(ledger).is_some()) {
@@ -276,7 +254,7 @@ impl Schedule {
             (_, Some(fixed)) => Some(fixed),
             (Kind::Dynamic, None) => {
                 let is_planned = self.planned_chunks(ledger).is_some();
-                let Some(per_item) = self.per_item().filter(|_| !is_planned) else {
+                let Some(per_item) = self.pace.per_item().filter(|_| !is_planned) else {
                     return Some(1);
                 };
                 let wanted = (CHUNK_TIME.as_secs_f64() / per_item) as u64;

@@ -7,13 +7,8 @@ use std::ops::Range;
 use super::schema::{Done, Part, Strikes};
 use crate::ids::Rank;
 use crate::outcome::DeathCause;
+use crate::pool::ledger::{LOSSES, TRIES};
 use crate::wire::{ChunkEnded, Span};
-
-/// An item that ended this many engines is given up.
-const TRIES: u32 = 3;
-
-/// A piece that was given to nodes this often without an item that was to blame is given up too.
-const LOSSES: u64 = 10;
 
 /// What is to be done when an engine has ended at a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +98,7 @@ impl Narrowed {
         let was_one_by_one = std::mem::replace(&mut self.one_by_one, true);
         let Some(item) = item.filter(|item| self.left().contains(item)) else {
             self.losses += 1;
-            if self.losses < LOSSES {
+            if self.losses < u64::from(LOSSES) {
                 return if was_one_by_one {
                     After::GoOn
                 } else {
@@ -266,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_no_engine_comes_to_is_lost() {
-        let mut piece = Narrowed::new(SPAN, LOSSES, Strikes::new());
+        let mut piece = Narrowed::new(SPAN, LOSSES.into(), Strikes::new());
         assert_eq!(piece.died(RANK, None, false, &KILLED), After::GoOn);
         assert_eq!(next(&mut piece), None);
         let lost = |item| (item, false, false);

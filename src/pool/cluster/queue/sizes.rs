@@ -7,18 +7,10 @@ use regatta_cell::options::Schedule as Kind;
 
 use crate::pool::dispatch::{Decision, Dispatch, Elsewhere, Seat};
 use crate::pool::ledger::Ledger;
-
-/// Up to this many items per engine are pieces of their own.
-const ONE_BY_ONE: u64 = 32;
-
-/// What a piece should take: long against the cost of sending one, short against a user's patience.
-const PIECE_TIME: f64 = 0.020;
+use crate::pool::pace::{CHUNK_TIME, GROWTH, ONE_BY_ONE, Pace};
 
 /// Towards the end pieces shrink, for balance, but not below this.
 const LEAST_TIME: f64 = 0.001;
-
-/// How much larger than the one before a piece may be while the time per item is still being learnt.
-const GROWTH: u64 = 8;
 
 /// Pieces in the queue per engine while their size is still being learnt.
 const LEARNING: u64 = 2;
@@ -38,8 +30,7 @@ pub struct Sizes {
     /// Pieces asked for that have not come.
     pulling: u64,
     last: u64,
-    /// Items finished and the seconds they took, newer ones weighing more.
-    seen: Option<(f64, f64)>,
+    pace: Pace,
     /// What was queued has not got to the server.
     full: bool,
     /// All inputs are to be queued, however many wait there.
@@ -55,7 +46,7 @@ impl Sizes {
             engines: engines.max(1) as u64,
             pulling: 0,
             last: 0,
-            seen: None,
+            pace: Pace::default(),
             full: false,
             all: false,
         }
@@ -90,11 +81,10 @@ impl Sizes {
         if self.is_one_by_one(ledger.total()) {
             return (1, true);
         }
-        let Some((items, seconds)) = self.seen else {
+        let Some(per_item) = self.pace.per_item() else {
             return (1, false);
         };
-        let per_item = (seconds / items).max(1e-9);
-        let wanted = (PIECE_TIME / per_item) as u64;
+        let wanted = (CHUNK_TIME.as_secs_f64() / per_item) as u64;
         let grown = self.last.max(1) * GROWTH;
         let least = (LEAST_TIME / per_item) as u64;
         let tail = share(4).map_or(u64::MAX, |share| share.max(least));
@@ -161,17 +151,13 @@ impl Dispatch for Sizes {
     }
 
     fn ended(&mut self, items: u64, busy: Duration) {
-        // Half-forgotten, so that a drift of the costs is followed.
-        let (seen, seconds) = self.seen.unwrap_or_default();
         if items > 0 {
-            let seconds = seconds / 2.0 + busy.as_secs_f64();
-            self.seen = Some((seen / 2.0 + items as f64, seconds));
+            self.pace.ended(items, busy);
         }
     }
 
     fn seconds(&self, items: u64) -> f64 {
-        let per_item = |(seen, seconds): (f64, f64)| items as f64 * seconds / seen;
-        self.seen.map_or(f64::INFINITY, per_item)
+        self.pace.of(items)
     }
 
     /// The queue is worker 0, and takes whatever there is.
