@@ -12,7 +12,9 @@ use crate::outcome::{
     About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
 };
 use crate::wire::world::CommTold;
-use crate::wire::{Channel, MemoShare, MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd};
+use crate::wire::{
+    Channel, ItemFault, MemoShare, MemoTold, MemoTrouble, PanicInfo, Payload, RunEnd,
+};
 
 /// What happens, and to which cell and job it belongs.
 #[derive(Debug)]
@@ -226,6 +228,45 @@ pub enum MapFault {
     InputsPanicked(PanicInfo),
     /// It cannot be queued.
     Queue(QueueFault),
+}
+
+/// Why an item has no result for good; how the last engine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemEnd {
+    TimedOut,
+    Crashed(DeathCause),
+    Lost(DeathCause),
+}
+
+impl ItemEnd {
+    /// `begun`: otherwise the engines ended before they came to it. `late`: they were ended for taking too long.
+    pub fn of(begun: bool, late: bool, cause: DeathCause) -> Self {
+        match (late, begun) {
+            (true, true) => Self::TimedOut,
+            (false, true) => Self::Crashed(cause),
+            (_, false) => Self::Lost(cause),
+        }
+    }
+}
+
+impl From<ItemEnd> for MapFault {
+    fn from(end: ItemEnd) -> Self {
+        match end {
+            ItemEnd::TimedOut => Self::TimedOut,
+            ItemEnd::Crashed(cause) => Self::Crashed(cause),
+            ItemEnd::Lost(cause) => Self::Lost(cause),
+        }
+    }
+}
+
+impl From<ItemEnd> for ItemFault {
+    fn from(end: ItemEnd) -> Self {
+        match end {
+            ItemEnd::TimedOut => Self::TimedOut,
+            ItemEnd::Crashed(cause) => Self::Crashed(cause.to_string()),
+            ItemEnd::Lost(cause) => Self::Lost(cause.to_string()),
+        }
+    }
 }
 
 /// Why a map cannot be queued.

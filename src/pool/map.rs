@@ -21,12 +21,11 @@ use super::assignment::{Assignment, Next};
 use super::dispatch::{Decision, Elsewhere};
 use super::ledger::GivenUp;
 use super::turns::ActiveJob;
-use super::{MapFailure, MapFault};
+use super::{ItemEnd, MapFailure, MapFault};
 use crate::ids::{EngineId, JobId, PoolName, Rank};
 use crate::outcome::{ChunkSpan, DeathCause, ItemRow, Lookups, PoolKind, Spent};
 use crate::wire::{
-    AWAKE, Channel, ChunkEnded, ItemFault, PanicInfo, Payload, Runs, Task, ToCaller, ToEngine,
-    monotonic,
+    AWAKE, Channel, ChunkEnded, PanicInfo, Payload, Runs, Task, ToCaller, ToEngine, monotonic,
 };
 
 pub struct Map {
@@ -389,20 +388,12 @@ impl Map {
         late: bool,
         cause: &DeathCause,
     ) -> Option<Step> {
+        let end = ItemEnd::of(begun, late, cause.clone());
         if !self.options.collect {
-            let fault = match (late, begun) {
-                (true, true) => MapFault::TimedOut,
-                (false, true) => MapFault::Crashed(cause.clone()),
-                (_, false) => MapFault::Lost(cause.clone()),
-            };
-            return Some(self.fail(Some(rank), Some(item), fault));
+            return Some(self.fail(Some(rank), Some(item), end.into()));
         }
         self.failed += 1;
-        let fault = match (late, begun) {
-            (true, true) => ItemFault::TimedOut,
-            (false, true) => ItemFault::Crashed(cause.to_string()),
-            (_, false) => ItemFault::Lost(cause.to_string()),
-        };
+        let fault = end.into();
         self.tell(&ToCaller::Failed { item, fault }, &Payload::None);
         None
     }

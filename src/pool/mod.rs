@@ -63,7 +63,9 @@ use crate::wire::PoolSpec;
 use crate::wire::places::Places;
 use cluster::Cluster;
 use event::Bell;
-pub use event::{Happening, MapFailure, MapFault, MapRefusal, PoolEvent, Printed, QueueFault};
+pub use event::{
+    Happening, ItemEnd, MapFailure, MapFault, MapRefusal, PoolEvent, Printed, QueueFault,
+};
 pub use map::Written;
 pub use worlds::Ends;
 

@@ -14,10 +14,11 @@ use crate::outcome::{
     ServerFault, Sink, SlurmState,
 };
 use crate::pool::Starter;
-use crate::pool::cluster::keep::{self, Shelf};
+use crate::pool::cluster::keep::Shelf;
 use crate::pool::cluster::{
     Asked, Cluster, NodeId, NodeState, NodeStatus, Wanted, Which, slurm_address,
 };
+use crate::wire::since_1970;
 
 /// What a cluster is made of.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Session {
             if let Some((name, lease)) = cluster.kept() {
                 let notice = Notice::GoesOn {
                     name: name.to_owned(),
-                    now: keep::now(),
+                    now: since_1970(),
                     lease,
                     jobs: self.going_on(&pool.name),
                 };
@@ -120,7 +121,11 @@ impl Session {
             let _ = opened.send(open());
             waker.wake();
         });
-        self.until(Opening(answer), sink)
+        let opening = Answering {
+            answer,
+            doing: Doing::StartingEngines,
+        };
+        self.until(opening, sink)
     }
 
     /// Waits for the nodes of a cluster that have been started, and for so many of all, see [`Reaching`].
@@ -387,14 +392,18 @@ fn too_few(gone: &[NodeStatus], up: usize, need: usize) -> Report {
     }
 }
 
-struct Opening<T>(Receiver<T>);
+/// What the cluster's thread answers, or another that does something with it.
+pub(super) struct Answering<T> {
+    pub answer: Receiver<T>,
+    pub doing: Doing,
+}
 
-impl<T> Awaited for Opening<T> {
+impl<T> Awaited for Answering<T> {
     type Outcome = T;
 
     fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
-        Ok(match self.0.try_recv() {
-            Ok(opened) => Some(opened),
+        Ok(match self.answer.try_recv() {
+            Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
                 return Err(
@@ -405,7 +414,7 @@ impl<T> Awaited for Opening<T> {
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(explain::interrupted(Doing::StartingEngines).into())
+        Err(explain::interrupted(self.doing).into())
     }
 }
 

@@ -2,23 +2,23 @@
 //! They go on without any session, and their results are on the cluster's server until somebody drops them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
 
 use regatta_cell::pool::ItemError;
 
+use super::cluster::Answering;
 use super::names::nameable;
+use super::results::bound;
 use super::types::shorten;
-use super::{Code, Done, Failed, JobStatus, Pool, Session, explain};
+use super::{Done, Failed, JobStatus, Pool, Session};
 use crate::cell::{Binding, normalised};
 use crate::ids::{JobId, PoolName, Rank};
 use crate::outcome::{Doing, ErrorKind, Event, JobState, Report, Sink};
 use crate::pool::cluster::Cluster;
-use crate::pool::cluster::keep;
-use crate::pool::cluster::queue::{self, Former, Inputs, Manifest, Part};
-use crate::pool::{MapFailure, MapFault, Payload, Written};
+use crate::pool::cluster::queue::{Former, Inputs, Manifest, Part};
+use crate::pool::{ItemEnd, MapFailure, MapFault, Payload, Written};
 use crate::session::crew::{Awaited, Crew};
+use crate::wire::since_1970;
 
 /// What is counted of them while they run.
 pub const CHUNKS: &str = "chunks";
@@ -55,7 +55,7 @@ impl FormerJob {
         };
         let until = match is_over {
             true => last.unwrap_or(manifest.began),
-            false => keep::now(),
+            false => since_1970(),
         };
         Some(JobStatus {
             job: self.job,
@@ -126,7 +126,7 @@ impl Session {
         all.len()
     }
 
-    /// Whether a job is none of this session's maps; nothing more of it is done then.
+    /// Nothing more is done of such a job; whether this is one.
     pub(super) fn cancel_former(&mut self, job: JobId) -> bool {
         let former = self.crew.former(job);
         if let Some(former) = former {
@@ -135,7 +135,7 @@ impl Session {
         former.is_some()
     }
 
-    /// The same; nothing of it stays.
+    /// Nothing of such a job stays.
     pub(super) fn drop_former(&mut self, job: JobId) {
         if let Some(former) = self.crew.former(job) {
             former.cluster.drop_former(former.of);
@@ -143,7 +143,7 @@ impl Session {
         self.crew.jobs.former.retain(|former| former.job != job);
     }
 
-    /// Of the jobs of these pools, those that go on when the session ends.
+    /// How many jobs of this pool go on when the session ends.
     pub(super) fn going_on(&self, pool: &PoolName) -> usize {
         let goes_on = |status: &&JobStatus| {
             let is_former = self.crew.former(status.job).is_some();
@@ -219,7 +219,10 @@ impl Session {
             return Err(Report::usage(format!("there is no job {job} any more")).into());
         };
         self.is_defined(job, &manifest)?;
-        let reading = Reading(former.cluster.results_of(former.of));
+        let reading = Answering {
+            answer: former.cluster.results_of(former.of),
+            doing: Doing::Waiting,
+        };
         let results = self.until(reading, sink)?;
         let results = results.map_err(|error| {
             let what = format!("the results of job {job} cannot be read: {error}");
@@ -255,10 +258,8 @@ impl Session {
             })
         };
         let data = vec![payload(bytes)?, payload(about)?];
-        let open = bind.map_or_else(String::new, Binding::opening);
-        let close = if bind.is_some() { ";" } else { "" };
-        let code = format!("{open}regatta_cell::magic::{take}{close}\n");
-        self.run_local_with(&Code::default().generated(&code), data, sink)
+        let code = bound(bind, &format!("regatta_cell::magic::{take}"));
+        self.run_local_with(&code, data, sink)
     }
 
     /// Whether the results' type is here what it was where the job began.
@@ -343,28 +344,11 @@ impl Taken {
                     late,
                     cause,
                 } => {
-                    let text = || cause.to_string();
-                    let (error, fault) = match (late, begun) {
-                        (true, true) => (ItemError::TimedOut { item }, MapFault::TimedOut),
-                        (false, true) => (
-                            ItemError::Crashed {
-                                item,
-                                cause: text(),
-                            },
-                            MapFault::Crashed(cause),
-                        ),
-                        (_, false) => (
-                            ItemError::Lost {
-                                item,
-                                cause: text(),
-                            },
-                            MapFault::Lost(cause),
-                        ),
-                    };
+                    let end = ItemEnd::of(begun, late, cause);
                     if collects {
-                        errors.push(error);
+                        errors.push(item_error(item, end));
                     } else {
-                        failures.insert(item, fails(rank, item, fault));
+                        failures.insert(item, fails(rank, item, end.into()));
                     }
                 }
             }
@@ -384,27 +368,23 @@ impl Taken {
     }
 }
 
-/// Until a job is no map of the session's.
-struct Detaching(FormerJob);
-
-/// Until results have been read.
-struct Reading(Receiver<io::Result<BTreeMap<u32, queue::Done>>>);
-
-impl Awaited for Reading {
-    type Outcome = io::Result<BTreeMap<u32, queue::Done>>;
-
-    fn look(&mut self, _: &mut Crew, _: &mut dyn Sink) -> Result<Option<Self::Outcome>, Failed> {
-        Ok(match self.0.try_recv() {
-            Ok(results) => Some(results),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::ConnectionAborted.into())),
-        })
-    }
-
-    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(explain::interrupted(Doing::Waiting).into())
+/// What stands in the place of an item's result.
+fn item_error(item: u64, end: ItemEnd) -> ItemError {
+    match end {
+        ItemEnd::TimedOut => ItemError::TimedOut { item },
+        ItemEnd::Crashed(cause) => ItemError::Crashed {
+            item,
+            cause: cause.to_string(),
+        },
+        ItemEnd::Lost(cause) => ItemError::Lost {
+            item,
+            cause: cause.to_string(),
+        },
     }
 }
+
+/// Until a job is no map of the session's.
+struct Detaching(FormerJob);
 
 impl Awaited for Detaching {
     type Outcome = ();
@@ -437,20 +417,10 @@ mod tests {
     use crate::wire::ChunkEnded;
 
     fn ran(first: u64, done: u64, results: &[u8]) -> Part {
-        let ended = ChunkEnded {
-            done,
-            failed: 0,
-            busy: 1,
-            lookups: Default::default(),
-            began: 1,
-            error: None,
-            stopped: false,
-            items: Vec::new(),
-        };
         Part::Ran {
             rank: Rank(0),
             first,
-            ended,
+            ended: ChunkEnded::well(done),
             results: results.to_vec(),
         }
     }

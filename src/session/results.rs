@@ -69,10 +69,8 @@ impl Session {
             };
             sink.send(Event::Notice(about, Notice::PartOfJob { job, done, total }));
         }
-        let open = bind.map_or_else(String::new, Binding::opening);
-        let close = if bind.is_some() { ";" } else { "" };
-        let code = format!("{open}regatta_cell::magic::{give}(&{place}){close}\n");
-        self.run_local(&Code::default().generated(&code), sink)?;
+        let code = bound(bind, &format!("regatta_cell::magic::{give}(&{place})"));
+        self.run_local(&code, sink)?;
         self.tell_commands_of(job, sink)
     }
 
@@ -113,6 +111,13 @@ impl Session {
             places.join(", ")
         ))
     }
+}
+
+/// Code that binds what an expression gives, or has it as the cell's value.
+pub(super) fn bound(bind: Option<&Binding>, expression: &str) -> Code {
+    let open = bind.map_or_else(String::new, Binding::opening);
+    let close = if bind.is_some() { ";" } else { "" };
+    Code::default().generated(&format!("{open}{expression}{close}\n"))
 }
 
 /// What the jobs give that a variable of this type has: `u64` of `Vec<Job<u64>>`.

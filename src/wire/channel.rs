@@ -60,11 +60,17 @@ impl Payload {
         if bytes.len() <= INLINE {
             return Ok(Self::Inline(bytes.into()));
         }
-        let file = memory_file()?;
-        file.write_all_at(&1_u64.to_ne_bytes(), 0)?;
-        file.write_all_at(&(bytes.len() as u64).to_ne_bytes(), 8)?;
+        let file = Self::room(bytes.len() as u64)?;
         file.write_all_at(&bytes, DATA as u64)?;
         Ok(Self::file(file.into()))
+    }
+
+    /// The file of a shared payload with so many bytes, which are still to be written, from [`DATA`] on.
+    pub fn room(bytes: u64) -> std::io::Result<File> {
+        let file = memory_file()?;
+        file.write_all_at(&1_u64.to_ne_bytes(), 0)?;
+        file.write_all_at(&bytes.to_ne_bytes(), 8)?;
+        Ok(file)
     }
 
     /// An open file.
@@ -96,15 +102,10 @@ impl Payload {
             return self.inline().to_vec();
         };
         let mut bytes = vec![0; usize::try_from(self.length()).unwrap_or_default()];
-        let mut read = 0;
-        while read < bytes.len() {
-            match rustix::io::pread(file, &mut bytes[read..], (DATA + read) as u64) {
-                Ok(count) if count > 0 => read += count,
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(_) | Err(_) => return Vec::new(),
-            }
+        match read_whole(file, DATA as u64, &mut bytes) {
+            true => bytes,
+            false => Vec::new(),
         }
-        bytes
     }
 
     /// The bytes of an inline payload; none of a shared one, which only engines look into.
@@ -135,6 +136,19 @@ impl Payload {
             _ => None,
         }
     }
+}
+
+/// Reads all of `to` from a file, from this place on; whether there was as much.
+pub fn read_whole(file: &OwnedFd, from: u64, to: &mut [u8]) -> bool {
+    let mut read = 0;
+    while read < to.len() {
+        match rustix::io::pread(file, &mut to[read..], from + read as u64) {
+            Ok(count) if count > 0 => read += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// A file without a name, gone with its last user.

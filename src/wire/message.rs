@@ -387,6 +387,23 @@ pub enum ItemFault {
     Cancelled,
 }
 
+#[cfg(test)]
+impl ChunkEnded {
+    /// Of so many items, none of which failed.
+    pub fn well(done: u64) -> Self {
+        Self {
+            done,
+            failed: 0,
+            busy: 1,
+            lookups: Default::default(),
+            began: 1,
+            error: None,
+            stopped: false,
+            items: Vec::new(),
+        }
+    }
+}
+
 /// From the caller of a map to the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromCaller {

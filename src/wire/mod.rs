@@ -11,7 +11,7 @@ pub mod places;
 pub mod relayed;
 pub mod world;
 
-pub use channel::{Channel, DATA, INLINE, Payload, memory_file};
+pub use channel::{Channel, DATA, INLINE, Payload, memory_file, read_whole};
 pub use message::{
     AWAKE, CapturesInfo, ChunkEnded, EAGER, FIRST_ITEMS, Facts, FromCaller, FromEngine, Function,
     FunctionAddress, ItemFault, KEPT_BYTES, KEPT_VALUES, MapBegin, MemoShare, MemoTold,
@@ -74,6 +74,13 @@ pub fn process_behind(socket: &UnixStream) -> Option<u32> {
     let peer = rustix::net::sockopt::socket_peercred(socket).ok()?;
     let is_own = peer.uid == rustix::process::geteuid();
     is_own.then(|| peer.pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// The wall clock: since 1970.
+pub fn since_1970() -> std::time::Duration {
+    std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// The machine's monotonic clock, nanoseconds: the same for all processes.

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::ordered::LONGEST;
-use crate::wire::{DATA, Payload};
+use crate::wire::{DATA, Payload, memory_file, read_whole};
 
 /// Bytes of a piece: with its digest, and the message before it, it is no longer than a fragment.
 const PIECE: usize = LONGEST - DIGEST - 64;
@@ -49,23 +50,16 @@ impl Source {
         }
     }
 
-    /// Appends so many bytes from `at` on; fewer when they cannot be read.
+    /// Appends so many bytes from `at` on; none when they cannot be read.
     fn read(&self, at: u64, length: usize, to: &mut Vec<u8>) {
         match self {
             Self::Bytes(bytes) => to.extend_from_slice(&bytes[at as usize..][..length]),
             Self::File { file, from, .. } => {
                 let begin = to.len();
                 to.resize(begin + length, 0);
-                let mut read = 0;
-                while read < length {
-                    let place = from + at + read as u64;
-                    match rustix::io::pread(file, &mut to[begin + read..], place) {
-                        Ok(count) if count > 0 => read += count,
-                        Err(rustix::io::Errno::INTR) => {}
-                        Ok(_) | Err(_) => break,
-                    }
+                if !read_whole(file, from + at, &mut to[begin..]) {
+                    to.truncate(begin);
                 }
-                to.truncate(begin + read);
             }
         }
     }
@@ -121,14 +115,11 @@ pub struct Growing {
 impl Growing {
     /// Of so many bytes in the end.
     pub fn new(length: u64, bare: bool) -> io::Result<Self> {
-        use std::os::unix::fs::FileExt as _;
-        let file = crate::wire::memory_file()?;
-        if !bare {
-            file.write_all_at(&1_u64.to_ne_bytes(), 0)?;
-            file.write_all_at(&length.to_ne_bytes(), 8)?;
-        }
         Ok(Self {
-            file,
+            file: match bare {
+                true => memory_file()?,
+                false => Payload::room(length)?,
+            },
             from: if bare { 0 } else { DATA as u64 },
             length,
             came: 0,
@@ -137,7 +128,6 @@ impl Growing {
 
     /// The next bytes. Those that are too many are an error.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        use std::os::unix::fs::FileExt as _;
         if bytes.len() as u64 > self.length - self.came {
             return Err(io::ErrorKind::FileTooLarge.into());
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use super::joins::JoinFiles;
 use super::keep::{self, Answer, Grant, Held};
 use super::launch::{self, Reached, Way};
 use super::nodes::{NodeId, Nodes};
-use super::queue::Formers;
 use super::session::Command;
 use super::slurm::{Asked, Slurm};
 use super::{Cluster, connect};
@@ -26,6 +25,14 @@ pub enum Home {
 }
 
 impl Home {
+    /// Whether its nodes take maps from a queue. What is kept has one always.
+    pub fn is_durable(&self) -> bool {
+        match self {
+            Self::Own(own) => own.server.session().is_durable,
+            Self::Kept(_) => true,
+        }
+    }
+
     /// What only a session has that ends with the cluster.
     pub fn own(&self) -> io::Result<&Own> {
         match self {
@@ -190,9 +197,8 @@ impl Cluster {
 
     fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
         let failed = |error: io::Error| KeepFault::Failed(error.to_string());
-        let formers = Arc::new(Formers::new(waker.clone()));
-        let (nodes, commands, thread) =
-            connect(&grant.session, waker, &formers, || None).map_err(KeepFault::Failed)?;
+        let connected = connect(&grant.session, waker, || None).map_err(KeepFault::Failed)?;
+        let (nodes, commands) = (&connected.nodes, &connected.commands);
         for (number, host) in grant.nodes {
             nodes.expect_as(number, &host);
         }
@@ -207,20 +213,13 @@ impl Cluster {
             }
         })
         .map_err(failed)?;
-        Ok(Self {
-            nodes,
-            commands,
-            thread: Some(thread),
-            launched: AtomicU32::new(0),
-            is_durable: grant.session.is_durable,
-            formers,
-            home: Home::Kept(Box::new(Kept {
-                held,
-                is_kept: AtomicBool::new(false),
-                is_lost,
-                first: grant.first,
-            })),
-        })
+        let home = Home::Kept(Box::new(Kept {
+            held,
+            is_kept: AtomicBool::new(false),
+            is_lost,
+            first: grant.first,
+        }));
+        Ok(Self::at(home, connected))
     }
 
     /// Its name and its lease, when it outlives the session.

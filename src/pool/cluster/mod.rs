@@ -82,7 +82,6 @@ pub struct Cluster {
     thread: Option<JoinHandle<()>>,
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
-    is_durable: bool,
     formers: Arc<Formers>,
     home: Home,
 }
@@ -104,23 +103,32 @@ impl Cluster {
     ) -> Result<Self, ServerFault> {
         let mut server = Backbone::open(path, which, is_durable)?;
         let session = server.session().clone();
-        let formers = Arc::new(Formers::new(waker.clone()));
-        let (nodes, commands, thread) = connect(&session, waker, &formers, || server.has_ended())
-            .map_err(|why| server::not_started(&why))?;
-        Ok(Self {
+        let connected = connect(&session, waker, || server.has_ended());
+        let connected = connected.map_err(|why| server::not_started(&why))?;
+        let home = Home::Own(Box::new(Own::with(server)));
+        Ok(Self::at(home, connected))
+    }
+
+    fn at(home: Home, connected: Connected) -> Self {
+        let Connected {
+            nodes,
+            formers,
+            commands,
+            thread,
+        } = connected;
+        Self {
             nodes,
             commands,
             thread: Some(thread),
             launched: AtomicU32::new(0),
-            is_durable,
             formers,
-            home: Home::Own(Box::new(Own::with(server))),
-        })
+            home,
+        }
     }
 
     /// Whether its nodes take maps from a queue, which outlives the session.
     pub fn is_durable(&self) -> bool {
-        self.is_durable
+        self.home.is_durable()
     }
 
     /// Jobs on its server that are no map of this session's.
@@ -326,15 +334,20 @@ impl Drop for Cluster {
     }
 }
 
-type Connected = (Arc<Nodes>, UnboundedSender<Command>, JoinHandle<()>);
+struct Connected {
+    nodes: Arc<Nodes>,
+    formers: Arc<Formers>,
+    commands: UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
 
 /// Connects to a server on a thread of its own. `has_ended`: the server's last words, should it not run any more.
 fn connect(
     join: &Join,
     waker: Waker,
-    formers: &Arc<Formers>,
     mut has_ended: impl FnMut() -> Option<String>,
 ) -> Result<Connected, String> {
+    let formers = Arc::new(Formers::new(waker.clone()));
     let nodes = Arc::new(Nodes::new(waker));
     let (commands, received) = unbounded_channel();
     let (told, connected) = channel();
@@ -361,7 +374,12 @@ fn connect(
             Err(error) => return Err(error.to_string()),
         }
     };
-    answer.map(|()| (nodes, commands, thread))
+    answer.map(|()| Connected {
+        nodes,
+        formers,
+        commands,
+        thread,
+    })
 }
 
 /// See [`Cluster::world_bell`].

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_nats::{ConnectError, ConnectErrorKind, Event};
 use futures_util::StreamExt as _;
@@ -40,7 +40,7 @@ use crate::ids::EngineId;
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
-use crate::wire::{FromEngine, Payload, ToEngine, VERSION};
+use crate::wire::{FromEngine, Payload, ToEngine, VERSION, since_1970};
 use doors::Doors;
 use engine::Here;
 use objects::Objects;
@@ -636,9 +636,7 @@ impl Node {
         Pulse {
             epoch,
             sent,
-            now: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default(),
+            now: since_1970(),
             // In units of 1/65536, says `getloadavg`'s system call.
             load: about.loads[0] as f64 / 65536.0,
             used: (about.totalram as u64 * unit).saturating_sub(free),

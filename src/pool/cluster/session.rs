@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_nats::{Client, Event, Message};
 use futures_util::StreamExt as _;
@@ -32,7 +32,7 @@ use super::tunnel::Tunnels;
 use crate::engine::libc_version;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{DeathCause, NodeFault};
-use crate::wire::{Channel, FromEngine, VERSION, monotonic};
+use crate::wire::{Channel, FromEngine, VERSION, monotonic, since_1970};
 use stores::Named;
 pub use stores::is_of_host;
 use worlds::Worlds;
@@ -428,9 +428,7 @@ impl Side {
                 proxy.takes(*memory);
             }
         }
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = since_1970();
         self.nodes.feels(peer.id, &pulse, monotonic(), now);
     }
 

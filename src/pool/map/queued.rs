@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -13,7 +13,7 @@ use crate::pool::cluster::queue::{Begin, Done, Inputs, Manifest, Part, Queue, To
 use crate::pool::ledger::GivenUp;
 use crate::pool::{MapFault, QueueFault};
 use crate::wire::places::Places;
-use crate::wire::{FunctionAddress, Payload, Runs, Task, ToCaller, VERSION};
+use crate::wire::{FunctionAddress, Payload, Runs, Task, ToCaller, VERSION, since_1970};
 
 pub struct Queued {
     queue: Queue,
@@ -132,9 +132,7 @@ impl Map {
             items: 0,
             pieces: 0,
             inputs: Inputs::Coming,
-            began: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default(),
+            began: since_1970(),
             source: written.source.clone(),
             definitions,
             artifact: 0,

@@ -65,16 +65,7 @@ fn nothing_is_told_after_the_end() {
     assert_eq!(chunks.len(), 2);
     map.fail(None, None, MapFault::Inputs("as wanted".to_owned()));
     for (engine, chunk) in chunks {
-        let ended = ChunkEnded {
-            done: 1,
-            failed: 0,
-            busy: 1,
-            lookups: Default::default(),
-            began: 1,
-            error: None,
-            stopped: false,
-            items: Vec::new(),
-        };
+        let ended = ChunkEnded::well(1);
         map.chunk_done(engine, chunk, &ended, Payload::of(vec![7]).unwrap());
         map.died(engine, &DeathCause::Signal(9), None, false, false);
     }

@@ -16,9 +16,9 @@ use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
 use super::super::server::Private;
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
-use super::{Record, Shelf, host, now};
+use super::{Record, Shelf, host};
 use crate::outcome::{KeepFault, NodeFault, ServerFault};
-use crate::wire::VERSION;
+use crate::wire::{VERSION, since_1970};
 
 /// The first command line argument of a holder; what to hold comes on standard input.
 pub const ROLE: &str = "__hold";
@@ -135,7 +135,7 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
         host: host(),
         pid: std::process::id(),
         data: private.server.folder().to_owned(),
-        since: now(),
+        since: since_1970(),
         lease: order.lease,
     };
     let lock = shelf.lock().map_err(failed)?;

@@ -213,10 +213,3 @@ fn host() -> String {
         .to_string_lossy()
         .into_owned()
 }
-
-/// Now, since 1970.
-pub fn now() -> Duration {
-    std::time::SystemTime::now()
-        .duration_since(std::time::SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-}

@@ -4,18 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use async_nats::Message;
-use futures_util::TryStreamExt as _;
-
-use super::objects::other;
 use super::publisher::Publisher;
-use super::schema::{Done, Manifest, Names, Stored, record};
+use super::schema::{Manifest, Names};
 use super::taker::manifest;
 use crate::ids::JobId;
+use crate::wire::since_1970;
 
 /// One of them, as it is now.
 #[derive(Clone, Debug)]
@@ -59,7 +57,7 @@ impl Left {
 pub struct Formers {
     left: Mutex<BTreeMap<JobId, Left>>,
     /// The highest number that any job has had.
-    highest: Mutex<JobId>,
+    highest: AtomicU32,
     /// Woken when something has changed.
     waker: Waker,
 }
@@ -68,7 +66,7 @@ impl Formers {
     pub fn new(waker: Waker) -> Self {
         Self {
             left: Mutex::default(),
-            highest: Mutex::new(JobId(0)),
+            highest: AtomicU32::new(0),
             waker,
         }
     }
@@ -87,7 +85,7 @@ impl Formers {
 
     /// Numbers of jobs are given once, whatever session gives them.
     pub fn highest(&self) -> JobId {
-        *self.highest.lock().unwrap_or_else(PoisonError::into_inner)
+        JobId(self.highest.load(Ordering::Relaxed))
     }
 
     pub fn forget(&self, job: JobId) {
@@ -110,7 +108,7 @@ impl Formers {
     pub(super) fn heard(&self, job: JobId, piece: u32) {
         if let Some(left) = self.left().get_mut(&job) {
             left.done.insert(piece);
-            left.last = Some(now());
+            left.last = Some(since_1970());
             self.waker.wake_by_ref();
         }
     }
@@ -123,18 +121,11 @@ impl Formers {
             waiting,
             manifest,
             is_cancelled: false,
-            last: Some(now()),
+            last: Some(since_1970()),
         };
         self.left().insert(left.manifest.job, left);
         self.waker.wake_by_ref();
     }
-}
-
-/// Since 1970.
-fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
 }
 
 /// The pieces of each job that these subjects are of.
@@ -171,10 +162,7 @@ impl Publisher {
             lasts.extend(self.last_of(*job).await.map(|at| (*job, at)));
         }
         let formers = &self.formers;
-        {
-            let mut most = { formers.highest.lock() }.unwrap_or_else(PoisonError::into_inner);
-            *most = highest.max(*most);
-        }
+        formers.highest.fetch_max(highest.0, Ordering::Relaxed);
         let mut left = formers.left();
         for (job, manifest) in found {
             if self.is_its_own(job) {
@@ -196,54 +184,6 @@ impl Publisher {
         drop(left);
         formers.waker.wake_by_ref();
         Ok(())
-    }
-
-    /// When the last result of a job came, since 1970.
-    async fn last_of(&self, job: JobId) -> Option<Duration> {
-        let stream = self.jetstream.get_stream_no_info(self.names.results());
-        let stream = stream.await.ok()?;
-        let subject = self.names.results_of(job);
-        let last = stream
-            .get_last_raw_message_by_subject(&subject)
-            .await
-            .ok()?;
-        let seconds = u64::try_from(last.time.unix_timestamp()).ok()?;
-        Some(Duration::from_secs(seconds))
-    }
-
-    /// The subjects of a stream's messages, of those that this filter names.
-    async fn subjects(&self, stream: String, filter: String) -> io::Result<Vec<String>> {
-        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
-        if stream.cached_info().state.messages == 0 {
-            return Ok(Vec::new());
-        }
-        let all = stream.info_with_subjects(filter).await.map_err(other)?;
-        let all: BTreeMap<String, usize> = all.try_collect().await.map_err(other)?;
-        Ok(all.into_keys().collect())
-    }
-
-    /// The results of a job, by piece.
-    pub(super) async fn results(&self, job: JobId) -> io::Result<BTreeMap<u32, Done>> {
-        let names = &self.names;
-        let all = { self.read_all(names.results(), names.results_of(job)).await }?;
-        let mut results = BTreeMap::new();
-        for Message {
-            subject, payload, ..
-        } in all
-        {
-            let Some((_, piece)) = Names::piece_of(&subject) else {
-                continue;
-            };
-            let done = match Stored::<Done>::read(&payload).map_err(other)? {
-                Stored::Here(done) => done,
-                Stored::Object(name) => {
-                    let bytes = self.objects.get_large(&name).await?;
-                    record(&bytes).map_err(other)?
-                }
-            };
-            results.entry(piece).or_insert(done);
-        }
-        Ok(results)
     }
 
     /// From now on a map of the session's is none, once all that was ordered for it is done.

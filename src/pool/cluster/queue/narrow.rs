@@ -170,19 +170,6 @@ mod tests {
         to: 4,
     };
 
-    fn ended(done: u64) -> ChunkEnded {
-        ChunkEnded {
-            done,
-            failed: 0,
-            busy: 1,
-            lookups: Default::default(),
-            began: 1,
-            error: None,
-            stopped: false,
-            items: Vec::new(),
-        }
-    }
-
     fn next(piece: &mut Narrowed) -> Option<(u64, u64)> {
         piece.next().map(|span| (span.from, span.to))
     }
@@ -208,7 +195,7 @@ mod tests {
     fn all_of_it_runs_at_once() {
         let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
         assert_eq!(next(&mut piece), Some((0, 4)));
-        piece.ended(RANK, ended(4), vec![1]);
+        piece.ended(RANK, ChunkEnded::well(4), vec![1]);
         assert_eq!(next(&mut piece), None);
         assert_eq!(told(piece), (vec![100, 101, 102, 103], vec![]));
     }
@@ -223,14 +210,14 @@ mod tests {
         let mut piece = Narrowed::new(SPAN, 2, strikes);
         for at in [0, 1] {
             assert_eq!(next(&mut piece), Some((at, at + 1)));
-            piece.ended(RANK, ended(1), vec![1]);
+            piece.ended(RANK, ChunkEnded::well(1), vec![1]);
         }
         assert_eq!(next(&mut piece), Some((2, 3)));
         assert_eq!(piece.died(RANK, Some(102), false, &KILLED), After::GoOn);
         assert_eq!(next(&mut piece), Some((2, 3)));
         assert_eq!(piece.died(RANK, Some(102), false, &KILLED), After::GoOn);
         assert_eq!(next(&mut piece), Some((3, 4)));
-        piece.ended(RANK, ended(1), vec![1]);
+        piece.ended(RANK, ChunkEnded::well(1), vec![1]);
         assert_eq!(next(&mut piece), None);
         assert_eq!(told(piece), (vec![100, 101, 103], vec![(102, true, false)]));
     }
@@ -253,7 +240,7 @@ mod tests {
         assert_eq!(piece.died(RANK, Some(101), true, &KILLED), After::GoOn);
         for at in [0, 2, 3] {
             assert_eq!(next(&mut piece), Some((at, at + 1)));
-            piece.ended(RANK, ended(1), vec![1]);
+            piece.ended(RANK, ChunkEnded::well(1), vec![1]);
         }
         assert_eq!(next(&mut piece), None);
         assert_eq!(told(piece), (vec![100, 102, 103], vec![(101, true, true)]));
@@ -271,14 +258,14 @@ mod tests {
     #[test]
     fn a_panic_or_a_stop_ends_it() {
         let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
-        let mut panicked = ended(1);
+        let mut panicked = ChunkEnded::well(1);
         panicked.error = Some(Box::new(PanicInfo::plain("no")));
         piece.ended(RANK, panicked, vec![1]);
         assert_eq!(next(&mut piece), None);
         assert_eq!(told(piece), (vec![100], vec![]));
 
         let mut piece = Narrowed::new(SPAN, 2, Strikes::new());
-        piece.ended(RANK, ended(1), vec![1]);
+        piece.ended(RANK, ChunkEnded::well(1), vec![1]);
         piece.stop();
         assert_eq!(next(&mut piece), None);
     }

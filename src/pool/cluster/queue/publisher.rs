@@ -2,6 +2,7 @@
 //! acknowledged is sent again when the server is back, and the stream of results is read again, so that nothing is missed.
 
 mod cleared;
+mod stored;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -10,11 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt as _;
-use serde::Deserialize;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
@@ -36,14 +37,11 @@ use crate::wire::Payload;
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Results that are read at once after the server was gone.
-const BATCH: usize = 256;
-
 pub struct Publisher {
     client: Client,
-    pub(super) jetstream: Context,
+    jetstream: Context,
     pub(super) names: Names,
-    pub(super) objects: Objects,
+    objects: Objects,
     pub(super) formers: Arc<Formers>,
     /// Acknowledgements come to subjects below it.
     inbox: String,
@@ -81,17 +79,6 @@ pub(super) struct Job {
     large: RefCell<Vec<String>>,
     /// Nodes that are to tell what they have, and what others have told.
     asked: RefCell<Option<(BTreeSet<String>, Vec<u32>)>>,
-}
-
-/// What a stream answers.
-#[derive(Deserialize)]
-struct Answer {
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    description: String,
 }
 
 /// What the session's thread listens to for it.
@@ -362,8 +349,8 @@ impl Publisher {
             return;
         };
         let refusal = match serde_json::from_slice(&answer.payload) {
-            Ok(Answer { error: None }) => None,
-            Ok(Answer { error: Some(error) }) => Some(error.description),
+            Ok(Response::Ok::<PublishAck>(_)) => None,
+            Ok(Response::Err { error }) => Some(error.to_string()),
             // There is no stream yet.
             Err(_) => Some(NodeFault::NoServer.to_string()),
         };
@@ -424,46 +411,6 @@ impl Publisher {
                 }
             }
         });
-    }
-
-    /// Reads what the stream has of a job.
-    async fn read_again(self: &Rc<Self>, number: JobId) -> io::Result<()> {
-        let results = self.names.results();
-        for message in { self.read_all(results, self.names.results_of(number)).await }? {
-            self.heard(&message);
-        }
-        Ok(())
-    }
-
-    /// What a stream has under these subjects.
-    pub(super) async fn read_all(
-        &self,
-        stream: String,
-        filter: String,
-    ) -> io::Result<Vec<Message>> {
-        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
-        let mut all = Vec::new();
-        if stream.cached_info().state.messages == 0 {
-            return Ok(all);
-        }
-        let consumer = pull::Config {
-            filter_subject: filter,
-            ack_policy: AckPolicy::None,
-            inactive_threshold: PATIENCE,
-            ..pull::Config::default()
-        };
-        let consumer = stream.create_consumer(consumer).await.map_err(other)?;
-        loop {
-            let batch = consumer.fetch().max_messages(BATCH).messages().await;
-            let mut batch = batch.map_err(other)?;
-            let before = all.len();
-            while let Some(message) = batch.next().await {
-                all.push(message.map_err(other)?.message);
-            }
-            if all.len() - before < BATCH {
-                return Ok(all);
-            }
-        }
     }
 
     /// A piece's results.

@@ -7,10 +7,11 @@ use std::io;
 use std::time::Duration;
 
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
-use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, jetstream};
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::objects::{Objects, other};
@@ -63,19 +64,6 @@ pub struct Taker {
     unkept: RefCell<BTreeMap<u64, Unkept>>,
     next: Cell<u64>,
 }
-
-#[derive(Deserialize)]
-struct Answer {
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    err_code: u64,
-}
-
-/// Somebody was first.
-const NOT_FIRST: u64 = 10071;
 
 impl Taker {
     pub fn new(client: Client, names: Names) -> Self {
@@ -188,8 +176,11 @@ impl Taker {
 
     fn kept(&self, number: u64, message: &Message) -> Came {
         let is_kept = match serde_json::from_slice(&message.payload) {
-            Ok(Answer { error: None }) => true,
-            Ok(Answer { error: Some(error) }) => error.err_code == NOT_FIRST,
+            Ok(Response::Ok::<PublishAck>(_)) => true,
+            // Somebody was first.
+            Ok(Response::Err { error }) => {
+                error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+            }
             Err(_) => false,
         };
         // What is refused is given again in a while.

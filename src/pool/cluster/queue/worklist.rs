@@ -3,6 +3,7 @@
 
 mod jobs;
 mod looked;
+mod seats;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -16,12 +17,11 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::narrow::{After, Narrowed};
+use super::narrow::Narrowed;
 use super::objects::other;
 use super::schema::{LARGEST, Names, Stored, Work, large_object, message, named, record};
 use super::taker::{Came, Taken, Taker, manifest};
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::DeathCause;
 use crate::pool::cluster::shelf::Shelf;
 use crate::wire::{ChunkEnded, Payload, Span, ToEngine};
 use jobs::Job;
@@ -444,90 +444,9 @@ impl Worklist {
         self.room.notify_one();
     }
 
-    /// An engine is there.
-    pub fn joins(&self, at: SeatId, hand: Rc<dyn Hand>) {
-        let seat = Seat {
-            hand,
-            told: HashSet::new(),
-            captures: HashSet::new(),
-            given: VecDeque::new(),
-            others: 0,
-            at: None,
-            late: None,
-        };
-        self.seats.borrow_mut().insert(at, seat);
-        self.place();
-        self.room.notify_one();
-    }
-
-    /// The session has an engine do something, or it has done it.
-    pub fn is_busy(&self, at: SeatId, begins: bool) {
-        if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
-            seat.others = match begins {
-                true => seat.others + 1,
-                false => seat.others.saturating_sub(1),
-            };
-        }
-        if !begins {
-            self.place();
-            self.room.notify_one();
-        }
-    }
-
     /// Whether this node has no piece, and no node has.
     pub async fn is_drained(&self) -> bool {
         // A server that does not answer may have some.
         self.held.borrow().is_empty() && self.taker.is_drained().await.unwrap_or(false)
-    }
-
-    /// Whether the session has an engine do something.
-    pub fn does_for_session(&self, at: SeatId) -> bool {
-        let seats = self.seats.borrow();
-        seats.get(&at).is_some_and(|seat| seat.others > 0)
-    }
-
-    /// Whether an engine has no piece.
-    pub fn has_nothing(&self, at: SeatId) -> bool {
-        let seats = self.seats.borrow();
-        seats.get(&at).is_none_or(|seat| seat.given.is_empty())
-    }
-
-    /// An engine has ended: what it was at is gone on with, or goes back.
-    pub fn left(self: &Rc<Self>, at: SeatId, cause: &DeathCause) {
-        let Some(seat) = self.seats.borrow_mut().remove(&at) else {
-            return;
-        };
-        let rank = seat.hand.rank();
-        for (place, (held, span)) in seat.given.into_iter().enumerate().rev() {
-            let job = held.taken.job;
-            if self.stopped.borrow().contains(&job) {
-                let is_told = self.jobs.borrow().contains_key(&job);
-                if let Some(state) = held.state.borrow_mut().as_mut().filter(|_| is_told) {
-                    state.stop();
-                }
-                self.go_on(held, true);
-                continue;
-            }
-            if place > 0 || seat.others > 0 {
-                // It was not begun.
-                self.go_on(held, false);
-                continue;
-            }
-            let at = seat.hand.at(job).map(|(item, _)| item);
-            let of_it = span.first + span.from..span.first + span.to;
-            let item = at.filter(|item| of_it.contains(item));
-            let is_late = item.is_some() && seat.late == item;
-            let after = held.state.borrow_mut().as_mut().map(|state| {
-                let after = state.died(rank, item, is_late, cause);
-                (after, state.next().is_none())
-            });
-            match after {
-                Some((After::GoOn, is_done)) => self.go_on(held, is_done),
-                Some((After::GiveBack, _)) | None => {
-                    let list = self.clone();
-                    spawn_local(async move { list.give_back(&held).await });
-                }
-            }
-        }
     }
 }

@@ -66,14 +66,9 @@ impl Desk {
         let from = span.from as usize;
         let results = inputs[from..from + done as usize].to_vec();
         let ended = ChunkEnded {
-            done,
-            failed: 0,
             busy: 0,
-            lookups: Default::default(),
-            began: 1,
             error: panics.then(|| Box::new(PanicInfo::plain("as wanted"))),
-            stopped: false,
-            items: Vec::new(),
+            ..ChunkEnded::well(done)
         };
         let chunk = span.chunk;
         let message = FromEngine::ChunkDone { job, chunk, ended };

@@ -219,14 +219,9 @@ impl World {
                     rank: Rank(rank),
                     first,
                     ended: ChunkEnded {
-                        done: 1,
-                        failed: 0,
                         busy: 5,
-                        lookups: Default::default(),
                         began: 1 + first,
-                        error: None,
-                        stopped: false,
-                        items: Vec::new(),
+                        ..ChunkEnded::well(1)
                     },
                 }];
                 self.sends(&FromCaller::Threads(Box::new(self.told.clone())));

@@ -1,0 +1,113 @@
+//! What streams have, read: after the server was gone, of jobs that earlier sessions have left, and their results.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_nats::Message;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use super::super::objects::other;
+use super::super::schema::{Done, Names, Stored, record};
+use super::Publisher;
+use crate::ids::JobId;
+use crate::pool::cluster::PATIENCE;
+
+/// Messages that are read at once.
+const BATCH: usize = 256;
+
+impl Publisher {
+    /// Reads what the stream has of a job.
+    pub(super) async fn read_again(self: &Rc<Self>, number: JobId) -> io::Result<()> {
+        let results = self.names.results();
+        for message in { self.read_all(results, self.names.results_of(number)).await }? {
+            self.heard(&message);
+        }
+        Ok(())
+    }
+
+    /// What a stream has under these subjects.
+    pub(in super::super) async fn read_all(
+        &self,
+        stream: String,
+        filter: String,
+    ) -> io::Result<Vec<Message>> {
+        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
+        let mut all = Vec::new();
+        if stream.cached_info().state.messages == 0 {
+            return Ok(all);
+        }
+        let consumer = pull::Config {
+            filter_subject: filter,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: PATIENCE,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(consumer).await.map_err(other)?;
+        loop {
+            let batch = consumer.fetch().max_messages(BATCH).messages().await;
+            let mut batch = batch.map_err(other)?;
+            let before = all.len();
+            while let Some(message) = batch.next().await {
+                all.push(message.map_err(other)?.message);
+            }
+            if all.len() - before < BATCH {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The subjects of a stream's messages, of those that this filter names.
+    pub(in super::super) async fn subjects(
+        &self,
+        stream: String,
+        filter: String,
+    ) -> io::Result<Vec<String>> {
+        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
+        if stream.cached_info().state.messages == 0 {
+            return Ok(Vec::new());
+        }
+        let all = stream.info_with_subjects(filter).await.map_err(other)?;
+        let all: BTreeMap<String, usize> = all.try_collect().await.map_err(other)?;
+        Ok(all.into_keys().collect())
+    }
+
+    /// When the last result of a job came, since 1970.
+    pub(in super::super) async fn last_of(&self, job: JobId) -> Option<Duration> {
+        let stream = self.jetstream.get_stream_no_info(self.names.results());
+        let stream = stream.await.ok()?;
+        let subject = self.names.results_of(job);
+        let last = stream
+            .get_last_raw_message_by_subject(&subject)
+            .await
+            .ok()?;
+        let seconds = u64::try_from(last.time.unix_timestamp()).ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// The results of a job, by piece.
+    pub(super) async fn results(&self, job: JobId) -> io::Result<BTreeMap<u32, Done>> {
+        let names = &self.names;
+        let all = { self.read_all(names.results(), names.results_of(job)).await }?;
+        let mut results = BTreeMap::new();
+        for Message {
+            subject, payload, ..
+        } in all
+        {
+            let Some((_, piece)) = Names::piece_of(&subject) else {
+                continue;
+            };
+            let done = match Stored::<Done>::read(&payload).map_err(other)? {
+                Stored::Here(done) => done,
+                Stored::Object(name) => {
+                    let bytes = self.objects.get_large(&name).await?;
+                    record(&bytes).map_err(other)?
+                }
+            };
+            results.entry(piece).or_insert(done);
+        }
+        Ok(results)
+    }
+}

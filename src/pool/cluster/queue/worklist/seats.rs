@@ -1,0 +1,93 @@
+//! The engines of a node as the list has them: they come, are needed by the session, and end with what they had.
+
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+
+use tokio::task::spawn_local;
+
+use super::super::narrow::After;
+use super::{Hand, Seat, SeatId, Worklist};
+use crate::outcome::DeathCause;
+
+impl Worklist {
+    /// An engine is there.
+    pub fn joins(&self, at: SeatId, hand: Rc<dyn Hand>) {
+        let seat = Seat {
+            hand,
+            told: HashSet::new(),
+            captures: HashSet::new(),
+            given: VecDeque::new(),
+            others: 0,
+            at: None,
+            late: None,
+        };
+        self.seats.borrow_mut().insert(at, seat);
+        self.place();
+        self.room.notify_one();
+    }
+
+    /// The session has an engine do something, or it has done it.
+    pub fn is_busy(&self, at: SeatId, begins: bool) {
+        if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
+            seat.others = match begins {
+                true => seat.others + 1,
+                false => seat.others.saturating_sub(1),
+            };
+        }
+        if !begins {
+            self.place();
+            self.room.notify_one();
+        }
+    }
+
+    /// Whether the session has an engine do something.
+    pub fn does_for_session(&self, at: SeatId) -> bool {
+        let seats = self.seats.borrow();
+        seats.get(&at).is_some_and(|seat| seat.others > 0)
+    }
+
+    /// Whether an engine has no piece.
+    pub fn has_nothing(&self, at: SeatId) -> bool {
+        let seats = self.seats.borrow();
+        seats.get(&at).is_none_or(|seat| seat.given.is_empty())
+    }
+
+    /// An engine has ended: what it was at is gone on with, or goes back.
+    pub fn left(self: &Rc<Self>, at: SeatId, cause: &DeathCause) {
+        let Some(seat) = self.seats.borrow_mut().remove(&at) else {
+            return;
+        };
+        let rank = seat.hand.rank();
+        for (place, (held, span)) in seat.given.into_iter().enumerate().rev() {
+            let job = held.taken.job;
+            if self.stopped.borrow().contains(&job) {
+                let is_told = self.jobs.borrow().contains_key(&job);
+                if let Some(state) = held.state.borrow_mut().as_mut().filter(|_| is_told) {
+                    state.stop();
+                }
+                self.go_on(held, true);
+                continue;
+            }
+            if place > 0 || seat.others > 0 {
+                // It was not begun.
+                self.go_on(held, false);
+                continue;
+            }
+            let at = seat.hand.at(job).map(|(item, _)| item);
+            let of_it = span.first + span.from..span.first + span.to;
+            let item = at.filter(|item| of_it.contains(item));
+            let is_late = item.is_some() && seat.late == item;
+            let after = held.state.borrow_mut().as_mut().map(|state| {
+                let after = state.died(rank, item, is_late, cause);
+                (after, state.next().is_none())
+            });
+            match after {
+                Some((After::GoOn, is_done)) => self.go_on(held, is_done),
+                Some((After::GiveBack, _)) | None => {
+                    let list = self.clone();
+                    spawn_local(async move { list.give_back(&held).await });
+                }
+            }
+        }
+    }
+}
