@@ -390,6 +390,9 @@ impl Publisher {
     pub fn again(self: &Rc<Self>) {
         let publisher = self.clone();
         spawn_local(async move {
+            let mended = || setup::streams(&publisher.jetstream, &publisher.names);
+            // Who is gone for so long is given up elsewhere.
+            let _ = patiently(mended).await;
             let all: Vec<(u64, Kept)> = {
                 let all = publisher.unacknowledged.borrow();
                 all.iter().map(|(at, kept)| (*at, kept.clone())).collect()

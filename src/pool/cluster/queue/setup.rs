@@ -1,11 +1,11 @@
-//! The streams and object stores of a cluster's queue, made when the cluster is.
+//! The streams and object stores of a cluster's queue, made when the cluster is, and seen to when its server was started anew.
 
 use std::io;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::object_store;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 
 use super::objects::other;
 use super::schema::{ACK_WAIT, Lane, Names};
@@ -45,16 +45,7 @@ pub async fn streams(jetstream: &Context, names: &Names) -> io::Result<()> {
     }
     let works = jetstream.get_or_create_stream(works).await.map_err(other)?;
     for lane in Lane::ALL {
-        let consumer = pull::Config {
-            durable_name: Some(lane.consumer().to_owned()),
-            filter_subject: names.work_of_lane(lane),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
-            max_ack_pending: TAKEN,
-            ..pull::Config::default()
-        };
-        let made = works.get_or_create_consumer(lane.consumer(), consumer);
-        made.await.map_err(other)?;
+        consumer(&works, names, lane).await?;
     }
     for bucket in [names.objects(), names.large()] {
         let bucket = object_store::Config {
@@ -62,6 +53,33 @@ pub async fn streams(jetstream: &Context, names: &Names) -> io::Result<()> {
             ..object_store::Config::default()
         };
         jetstream.create_object_store(bucket).await.map_err(other)?;
+    }
+    Ok(())
+}
+
+/// Makes the consumer by which nodes take pieces of a lane, unless it is there. One is made anew that is ahead of its stream: a
+/// server that is killed while the stream is empty counts from 1 again (2.9 does), and its consumer would take what is queued
+/// from then on for delivered.
+async fn consumer(works: &Stream, names: &Names, lane: Lane) -> io::Result<()> {
+    let config = || pull::Config {
+        durable_name: Some(lane.consumer().to_owned()),
+        filter_subject: names.work_of_lane(lane),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: TAKEN,
+        ..pull::Config::default()
+    };
+    let made = works.get_or_create_consumer(lane.consumer(), config());
+    let made = made.await.map_err(other)?;
+    // In this order: the stream only grows.
+    let delivered = made.cached_info().delivered.stream_sequence;
+    let queued = { works.get_info().await }
+        .map_err(other)?
+        .state
+        .last_sequence;
+    if delivered > queued {
+        { works.delete_consumer(lane.consumer()).await }.map_err(other)?;
+        { works.create_consumer(config()).await }.map_err(other)?;
     }
     Ok(())
 }
