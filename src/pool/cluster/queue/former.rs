@@ -113,15 +113,21 @@ impl Formers {
         }
     }
 
-    /// A job is none of the session's maps any more. `waiting`: pieces of which nothing was heard.
-    pub(super) fn detached(&self, manifest: Manifest, waiting: BTreeSet<u32>) {
+    /// A job is none of the session's maps any more. `waiting`: pieces of which nothing was heard; `last`: when the last
+    /// result came, since 1970.
+    pub(super) fn detached(
+        &self,
+        manifest: Manifest,
+        waiting: BTreeSet<u32>,
+        last: Option<Duration>,
+    ) {
         let pieces = 0..manifest.pieces;
         let left = Left {
             done: pieces.filter(|it| !waiting.contains(it)).collect(),
             waiting,
             manifest,
             is_cancelled: false,
-            last: Some(since_1970()),
+            last,
         };
         self.left().insert(left.manifest.job, left);
         self.waker.wake_by_ref();
@@ -187,13 +193,13 @@ impl Publisher {
     }
 
     /// From now on a map of the session's is none, once all that was ordered for it is done.
-    pub(super) fn detach(self: &Rc<Self>, number: JobId) {
+    pub(super) async fn detach(self: &Rc<Self>, number: JobId) {
+        let last = self.last_of(number).await;
         let Some(job) = self.take_job(number) else {
             return;
         };
-        let waiting = job.open.borrow().clone();
-        self.formers
-            .detached(job.manifest.borrow().clone(), waiting);
+        let (manifest, waiting) = (job.manifest.borrow().clone(), job.open.borrow().clone());
+        self.formers.detached(manifest, waiting, last);
     }
 }
 
@@ -242,7 +248,7 @@ mod tests {
     #[test]
     fn a_job_is_over_when_each_piece_that_was_queued_has_results() {
         let formers = Formers::new(Waker::noop().clone());
-        formers.detached(some(3, 4), BTreeSet::from([1, 3]));
+        formers.detached(some(3, 4), BTreeSet::from([1, 3]), None);
         let now = || {
             let it = formers.get(JobId(3)).expect("it is known");
             (it.done, it.pieces)
@@ -259,7 +265,7 @@ mod tests {
     #[test]
     fn a_cancelled_job_has_what_was_done() {
         let formers = Formers::new(Waker::noop().clone());
-        formers.detached(some(3, 4), BTreeSet::from([1, 3]));
+        formers.detached(some(3, 4), BTreeSet::from([1, 3]), None);
         formers.cancelled(JobId(3));
         let it = formers.get(JobId(3)).expect("it is known");
         assert_eq!((it.done, it.pieces, it.is_cancelled), (2, 2, true));

@@ -255,7 +255,7 @@ impl Publisher {
                     }
                     self.tell_manifest(job).await;
                 }
-                Order::Detach(_) => self.detach(number),
+                Order::Detach(_) => self.detach(number).await,
                 _ => break,
             }
         }

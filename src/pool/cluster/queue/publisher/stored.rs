@@ -83,8 +83,8 @@ impl Publisher {
             .get_last_raw_message_by_subject(&subject)
             .await
             .ok()?;
-        let seconds = u64::try_from(last.time.unix_timestamp()).ok()?;
-        Some(Duration::from_secs(seconds))
+        let nanoseconds = u64::try_from(last.time.unix_timestamp_nanos()).ok()?;
+        Some(Duration::from_nanos(nanoseconds))
     }
 
     /// The results of a job, by piece.
