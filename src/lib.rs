@@ -87,9 +87,10 @@
 //!
 //! A node (`pool::cluster::node`, `regatta node`) is a process on another host that runs engines for the session. It is
 //! reached by ssh, which carries the program there and a way back to a NATS server that the session has started for itself.
-//! To the hub an engine of a node is one like any other: a proxy, on a thread of the session's own, holds the other end of
-//! its connection, of its pipes and of its page of numbers. Between proxy and node go messages that are numbered,
-//! acknowledged and sent again (`pool::cluster::ordered`, pure), so that the server may be killed. Each node has a user of its
+//! To the hub an engine of a node is one like any other (`pool::cluster::remote`), without a connection of its own: what it
+//! says, prints and counts waits on a seat until the hub takes it, put there by a proxy on a thread of the session's own, which
+//! also takes what the hub says. Between proxy and node go messages that are numbered, acknowledged and sent again
+//! (`pool::cluster::ordered`, pure), so that the server may be killed. Each node has a user of its
 //! own at the server (`pool::cluster::users`), which other hosts reach encrypted, if at all (`pool::cluster::listen`), or which
 //! is one that was there (`pool::cluster::backbone`). Artifacts, the shared objects that they link to, and captured variables
 //! are known by their content, and go once to each node. A cluster that outlives its session belongs to a process beside it, the

@@ -3,9 +3,9 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::{BINARY, PATIENCE, Session, contains, lacks};
+use support::{BINARY, PATIENCE, Session, contains, lacks, proc};
 
 /// What no user should have to read.
 const RAW: [&str; 5] = ["STDERR", "--crate-name", "os error", "evcxr", "thread '"];
@@ -253,4 +253,38 @@ fn two_cold_sessions_at_once_on_one_empty_cache() {
     contains(&String::from_utf8_lossy(&output.stdout), &["Out[1]: 44"]);
     let left = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
     assert!(left(&cache.path().join("regatta")) > 0, "a cache is kept");
+}
+
+#[test]
+fn types_are_known_again_when_damaged_sources_are_mended() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let variables = [("XDG_CACHE_HOME", cache.path().to_str().expect("a path"))];
+    let mut session = Session::under("exec \"$0\" --no-warm", &variables);
+    session.prompt(PATIENCE);
+    contains(&session.cell("let v = vec![1]; v.len()"), &["Out[1]: 1"]);
+    assert_eq!(session.end(), 0);
+
+    let of_core = |path: &PathBuf| path.ends_with("core/src/lib.rs");
+    let copied = proc::files(cache.path().join("regatta/std"), &|it| it == "lib.rs");
+    let core = copied
+        .into_iter()
+        .find(of_core)
+        .expect("a copy of the sources");
+    let whole = std::fs::read(&core).expect("the sources");
+    std::fs::write(&core, "").expect("a file that can be written");
+    let mut session = Session::under("exec \"$0\" --no-warm", &variables);
+    session.prompt(PATIENCE);
+    contains(
+        &session.cell("let v = vec![1];"),
+        &[
+            "the type of the variable `v` cannot be told",
+            "rust-analyzer",
+            "cannot be read",
+            "let v: Type",
+        ],
+    );
+    contains(&session.cell("let w: Vec<u8> = vec![1]; w.len()"), &["1"]);
+    std::fs::write(&core, whole).expect("a file that can be written");
+    contains(&session.cell("let v = vec![1]; v.len() + w.len()"), &["2"]);
+    assert_eq!(session.end(), 0);
 }

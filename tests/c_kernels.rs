@@ -268,15 +268,17 @@ fn c_that_never_ends_is_interrupted() {
     session.cell("%pool start -n 2");
     let sum = "sum(&vec![0.5; 100_000])";
     for code in ["forever()", "everywhere()"] {
-        session.enter(code);
-        std::thread::sleep(Duration::from_millis(500));
+        session.enter(&format!("println!(\"beg{{}}\", \"un\"); {code}"));
+        session.shows("begun", PATIENCE);
         contains(
             &session.interrupt(),
             &["interrupted; the local engine was restarted"],
         );
         contains(&session.cell(sum), &["50000.0"]);
-        session.enter(&format!("%px {code}"));
-        std::thread::sleep(Duration::from_millis(500));
+        session.enter(&format!("%px println!(\"begun\"); {code}"));
+        for rank in [0, 1] {
+            session.shows(&format!("[stdout:{rank}] begun"), PATIENCE);
+        }
         contains(&session.interrupt(), &["engines 0,1 interrupted"]);
         contains(&session.cell(&format!("%px {sum}")), &["50000.0"]);
     }

@@ -157,6 +157,11 @@ fn cells_end_where_the_parser_wants_no_more(session: &mut Session) {
         &["`!ok` is read as Rust: there is no such command", "false"],
     );
     contains(&session.cell("let not = !ok;\nnot"), &["false"]);
+    // Both outputs of a command are in its order.
+    contains(
+        &session.cell("!for n in 1 2 3 4; do echo out $n; echo err $n >&2; done"),
+        &["out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\nout 4\nerr 4\n"],
+    );
     contains(
         &session.cell(".len()"),
         &["goes on with what is not there", "Alt-Enter"],

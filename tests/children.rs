@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rexpect::process::Signal;
 use support::{PATIENCE, Session, contains, lacks, notebook, proc, regatta, table};
@@ -36,7 +36,7 @@ fn children_at_the_prompt() {
     assert_eq!((&*all[1][0], &*all[1][2]), ("w.1", "done"), "{all:?}");
 
     // A failure is told of while somebody types, and fails the wait.
-    session.cell("%spawn --name bad -- sh -c 'echo oops >&2; sleep 0.8; exit 7'");
+    session.cell("%spawn --name bad -- sh -c 'echo oops >&2; sleep 3; exit 7'");
     session.type_keys("1 + ");
     session.echoes("bad (pid", PATIENCE);
     session.type_keys("\x15");
@@ -58,11 +58,13 @@ fn children_at_the_prompt() {
 
     // One that ends well is started again when always is said, and no more once it is stopped.
     session.cell("%spawn --name on --restart always -q -- sh -c 'echo run'");
-    std::thread::sleep(Duration::from_millis(400));
-    contains(&session.cell("%stop on"), &["on: 1 child stopped"]);
     let runs = |session: &mut Session| session.cell("%logs on").matches("run").count();
+    let until = Instant::now() + PATIENCE;
+    while runs(&mut session) < 2 {
+        assert!(Instant::now() < until, "it is not started again");
+    }
+    contains(&session.cell("%stop on"), &["on: 1 child stopped"]);
     let before = runs(&mut session);
-    assert!(before > 1, "it was started again");
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(runs(&mut session), before, "it stays stopped");
 
@@ -76,6 +78,7 @@ fn children_at_the_prompt() {
         ("%spawn --name a.b -- sleep 1", "`a.b` cannot name a child"),
         ("%spawn --name all -- sleep 1", "`all` cannot name a child"),
         ("%spawn -- slep 1", "did you mean"),
+        ("%spawn --naem y true", "`--naem` is no option of %spawn"),
         ("%spawn -- ./nothing.py", "`./nothing.py` is not found"),
         (
             "%spawn --cwd /no/such -- sleep 1",
@@ -176,6 +179,17 @@ fn what_does_not_end_by_itself_is_ended() {
     );
     proc::there_are(1, "86005");
     contains(&session.cell("%logs on"), &["[stdout:on] hello"]);
+    session.cell(&format!(
+        "%spawn --detach --name later --cwd {path} -- sh -c 'echo first; sleep 1; echo second; printf open; sleep 0.3'"
+    ));
+    contains(
+        &session.cell("%logs later -f"),
+        &[
+            "[stdout:later] first",
+            "[stdout:later] second",
+            "[stdout:later] open",
+        ],
+    );
     // Nobody waits for it who has not named it.
     session.cell("%children --clear");
     contains(

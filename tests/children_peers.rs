@@ -5,7 +5,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rexpect::process::Signal;
 use support::{PATIENCE, Session, contains, lacks, proc, table};
@@ -66,7 +66,7 @@ fn what_a_program_is_started_with() {
     let shown = printed(
         &mut session,
         "words",
-        "-n 2 -- printf '<%s>\\n' '' 'a b' \"it's\" 'größe' '*' '$HOME' '--x={rank}{rank}' '{Rank}' '{rank' '{{size}}'",
+        "-n 2 -- printf '<%s>\\n' '' 'a b' \"it's\" 'größe' '*' '$HOME' '--x={rank}{rank}' '{row}' '{rank' '{{size}}'",
     );
     for word in [
         "<>",
@@ -76,7 +76,7 @@ fn what_a_program_is_started_with() {
         "<*>",
         "<$HOME>",
         "<--x=11>",
-        "<{Rank}>",
+        "<{row}>",
         "<{rank>",
         "<{2}>",
     ] {
@@ -159,6 +159,18 @@ fn what_a_program_is_started_with() {
             "`./run2` is not found",
         ),
         ("-- ''".to_owned(), "is not found"),
+        (
+            "-- echo a-{rnak}.txt".to_owned(),
+            "`{rnak}` is nothing that is filled in",
+        ),
+        (
+            "--env DATA=d/{Rank} -- true".to_owned(),
+            "did you mean `{rank}`?",
+        ),
+        (
+            "--cwd {path}/{nmae} -- true".to_owned(),
+            "did you mean `{name}`?",
+        ),
         ("-n 1001 -- true".to_owned(), "it is from 1 to 1000"),
         ("-n -1 -- true".to_owned(), "not a number of children"),
         (
@@ -249,7 +261,7 @@ fn how_children_end() {
     }
 
     // A grandchild that holds the outputs open keeps no child from its end; what it prints comes all the same.
-    session.cell("%spawn --name left -- sh -c '(sleep 0.6; echo late) & echo early'");
+    session.cell("%spawn --name left -- sh -c '(sleep 2; echo late) & echo early'");
     contains(&session.cell("%wait left"), &["left: 1 child ended well"]);
     session.shows("[stdout:left] late", PATIENCE);
     // One that has left its parent and its group ends with `%stop`, also when the child is over.
@@ -261,13 +273,15 @@ fn how_children_end() {
 
     // A stopped one is ended too.
     session.cell("%spawn --name frozen -- sh -c 'kill -STOP $$; sleep 86022'");
-    std::thread::sleep(Duration::from_millis(300));
     let row = |session: &mut Session, name: &str| {
         let rows = table::rows(&session.cell("%children"));
         let row = rows.into_iter().find(|row| row[0] == name);
         row.expect("a row")
     };
-    assert_eq!(row(&mut session, "frozen")[2], "suspended");
+    let until = Instant::now() + PATIENCE;
+    while row(&mut session, "frozen")[2] != "suspended" {
+        assert!(Instant::now() < until, "it is not told to be suspended");
+    }
     let shown = session.cell("%stop frozen --grace 60");
     contains(&shown, &["frozen: 1 child stopped"]);
     lacks(&shown, &["SIGKILL"]);
@@ -398,6 +412,32 @@ fn many_children_and_too_many() {
         &limited("%spawn -q -n 9 --name few -- sh -c 'echo {rank}'\n%wait few\n%logs few"),
         &["[stdout:few.8] 8", "few: 9 children ended well"],
     );
+}
+
+/// Cases of pm2's and supervisor's tests: who names nobody has failed; names and lines of any letters; what a run has left
+/// behind does not outlive the last one.
+#[test]
+fn nobody_is_an_error_and_names_have_any_letters() {
+    for cell in [
+        "%stop nobody",
+        "%wait nobody",
+        "%logs nobody",
+        "%stop all",
+        "%wait all",
+        "%logs all",
+    ] {
+        let ran = support::regatta(&["--no-warm", "-e", cell], b"");
+        assert_eq!(ran.status, 1, "{cell}: {} {}", ran.out, ran.err);
+    }
+    let mut session = Session::cold();
+    let shown = printed(&mut session, "größe", "-- sh -c 'echo Øresund…'");
+    contains(&shown, &["[stdout:größe] Øresund…"]);
+    session.cell("%spawn -q --name leaves --restart on-failure:2 -- sh -c 'sleep 86031 & exit 1'");
+    contains(
+        &session.cell("%wait leaves"),
+        &["leaves ended with exit code 1"],
+    );
+    proc::there_are(0, "86031");
 }
 
 #[test]

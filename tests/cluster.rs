@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Session, contains, hosts::Hosts, is_like_others, serving::until};
+use support::trial::{is_server, send};
+use support::{Session, contains, hosts::Hosts, is_like_others, lacks, proc, serving::until};
 
 /// What is appended to a start: chunks are pushed to engines, or nodes take them from a queue.
 const PUSHED: &str = "";
@@ -95,7 +98,12 @@ fn outlives_engines_and_nodes(name: &str, kind: &str) {
     }
     session.prompt(Duration::from_secs(60));
     contains(&session.cell("r.iter().sum::<u64>()"), &["39800"]);
-    contains(&session.cell("%nodes"), &["node2", "gone"]);
+    contains(&session.cell("%nodes"), &["node2 is gone: "]);
+    contains(
+        &session.cell("%pool remove node2"),
+        &["node2 is not listed any more"],
+    );
+    lacks(&session.cell("%nodes"), &["node2"]);
     drop(session);
     let left = || {
         [hosts.engines(), hosts.nodes()]
@@ -104,6 +112,35 @@ fn outlives_engines_and_nodes(name: &str, kind: &str) {
             .then_some(())
     };
     until(left, "a node or an engine is left");
+}
+
+#[test]
+fn large_inputs_of_engines_that_died_are_sent_again_as_they_were() {
+    let hosts = Hosts::up("again");
+    let mut session = Session::start();
+    contains(&session.cell(&hosts.start([2, 2])), &["4 cluster engines"]);
+    // Longer than what travels within a frame: the caller writes later inputs where earlier ones stood.
+    session.cell(
+        "let inputs: Vec<Vec<u64>> = (0..120).map(|n| vec![n + (1 << 60); 20_000]).collect();",
+    );
+    session.enter(
+        "let got = pool::pool(\"\").chunk(1).map(inputs, |it: Vec<u64>| { \
+         println!(\"at {}\", it[0]); std::thread::sleep(std::time::Duration::from_millis(100)); \
+         (it[0] - (1 << 60), it.iter().all(|n| *n == it[0])) });",
+    );
+    session.shows("at 1", Duration::from_secs(60));
+    for _ in 0..7 {
+        for pid in hosts.processes(1, "__engine").into_iter().take(1) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(350));
+    }
+    session.prompt(Duration::from_secs(60));
+    contains(
+        &session.cell("got.iter().enumerate().filter(|(n, it)| **it != (*n as u64, true)).count()"),
+        &["0"],
+    );
+    contains(&session.cell("got.len()"), &["120"]);
 }
 
 #[test]
@@ -134,6 +171,81 @@ fn hosts_that_do_not_come_are_named() {
         &session.cell("%pool start cluster --ssh node1:x"),
         &["engines of a host are a number"],
     );
+    contains(
+        &session.cell("%pool start cluster --ssh 8"),
+        &["`8`: a number is no host", "`node1:8`"],
+    );
+    for (asked, told) in [
+        ("--ssh node1:2 -n 3", "hosts that do not say how many"),
+        (
+            "--ssh node1:2 --need 5",
+            "that many nodes cannot come, 1 are asked for",
+        ),
+        (
+            "--ssh node1 --durable --keep 1h",
+            "`--keep` has the queue of `--durable` already",
+        ),
+    ] {
+        contains(
+            &session.cell(&format!("%pool start cluster {asked}")),
+            &["error: ", told],
+        );
+    }
+    for (many, typed) in [
+        ("node1:1,node2:257", "node2:257"),
+        ("node1 -n 900", "-n 900"),
+    ] {
+        contains(
+            &session.cell(&format!("%pool start cluster --ssh {many}")),
+            &[
+                &format!("error: {typed}: too many for one machine"),
+                "the most is 256",
+            ],
+        );
+    }
+}
+
+/// Of each the server is told, and then reads anew who its users are, while others connect. Here it does so all the time.
+#[test]
+fn nodes_come_while_the_server_reads_its_users_anew() {
+    let hosts = Hosts::up("anew");
+    let config = hosts.0.join("config");
+    let all = ["node1:1,node2:1"; 6].join(",");
+    let mut session = Session::start();
+    let pid = session.pid();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let reads = std::thread::spawn({
+        let is_over = is_over.clone();
+        move || {
+            while !is_over.load(Ordering::Relaxed) {
+                for server in proc::below(pid).into_iter().filter(|it| is_server(*it)) {
+                    // Before it has written its process id it does not listen to this, and ends of it.
+                    if let Some(it) = said_pid(server) {
+                        send(it, Signal::SIGHUP);
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        }
+    });
+    for _ in 0..3 {
+        let start = format!(
+            "%pool start cluster --ssh {all} --ssh-options '-F {}'",
+            config.display()
+        );
+        contains(&session.cell(&start), &["12 cluster engines on"]);
+        contains(&session.cell("%px 1 + 1"), &["2"]);
+        session.cell("%pool stop");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    reads.join().unwrap();
+}
+
+/// The process id that a server has written.
+fn said_pid(server: i32) -> Option<i32> {
+    let file = format!("/proc/{server}/cwd/nats.pid");
+    let said = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    (said == server).then_some(said)
 }
 
 #[test]
@@ -150,17 +262,20 @@ fn come_and_go(name: &str, kind: &str) {
     let hosts = Hosts::up(name);
     let options = format!("--ssh-options '-F {}'", hosts.0.join("config").display());
     let mut session = Session::start();
-    let add = format!("%pool add node2:2 {options}");
+    // Reached as the hosts that it began with.
+    let add = "%pool add node2:2".to_owned();
     let start = format!("%pool start cluster --ssh node1:2 {options}{kind}");
     contains(&session.cell(&start), &["2 cluster engines on node1"]);
     session.cell("%px let mine = engine::rank() + 10;");
 
-    // Those that are there hold on to an item each: what is left is for those that come.
+    // Those that are there wait at their first items until one of those that come has done some.
     let flag = hosts.0.join("flag");
     session.cell(&format!(
         "fn held(x: u64) -> (u64, u32) {{
             let short = std::time::Duration::from_millis(1);
-            while x < 2 && !std::path::Path::new({flag:?}).exists() {{ std::thread::sleep(short); }}
+            let flag = std::path::Path::new({flag:?});
+            if engine::rank() > 1 && !flag.exists() {{ std::fs::write(flag, \"\").unwrap(); }}
+            while !flag.exists() {{ std::thread::sleep(short); }}
             std::thread::sleep(short);
             (x * x, engine::rank())
         }}"
@@ -170,7 +285,6 @@ fn come_and_go(name: &str, kind: &str) {
         &session.cell(&add),
         &["4 cluster engines on node1, node2", "2 engines more"],
     );
-    std::fs::write(&flag, "").unwrap();
     session.cell("let r = %result");
     contains(
         &session.cell(

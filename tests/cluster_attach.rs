@@ -297,6 +297,10 @@ fn a_cluster_is_one_sessions() {
             "--steal",
         ],
     );
+    contains(
+        &beside(&["attach", "--end", &kept.name]),
+        &["another session has the cluster", "--steal"],
+    );
     contains(&first.cell("%px engine::rank()"), &["0", "1"]);
     signal(first.pid(), Signal::SIGSTOP);
     let stolen = kept.attach_beside(&["--steal"], "%px engine::rank() + 40");
@@ -310,7 +314,15 @@ fn a_cluster_is_one_sessions() {
         is_told,
         "a session is not told that it has lost its cluster",
     );
-    contains(&first.cell("%px 1"), &["error", "another session"]);
+    // That its engines have ended comes after it.
+    let is_refused = || {
+        let shown = first.cell("%px 1");
+        shown
+            .contains("`%pool attach NAME --steal`")
+            .then_some(shown)
+    };
+    let shown = until(is_refused, "what to do about it is not told");
+    contains(&shown, &["error", "another session"]);
     contains(&first.cell("1 + 1"), &["2"]);
     // What it stops is not the other one's.
     contains(&first.cell("%pool stop"), &["stopped"]);
@@ -398,7 +410,7 @@ fn detached_jobs_need_no_session() {
     );
     session.cell("let k = 3u64;");
     // More pieces than wait in the queue of a session that stays, and an error among them.
-    session.cell("%map -a --chunk 1 --on-error collect |x: u64| { std::thread::sleep(std::time::Duration::from_millis(3)); if x == 1999 { panic!(\"the last\") }; x * k } over 0..2000u64");
+    session.cell("%map -a --chunk 1 --on-error collect |x: u64| { std::thread::sleep(std::time::Duration::from_millis(10)); if x == 1999 { panic!(\"the last\") }; x * k } over 0..2000u64");
     contains(
         &session.cell("%detach"),
         &[
@@ -438,4 +450,36 @@ fn detached_jobs_need_no_session() {
     );
     contains(&session.cell("%jobs --drop all"), &["2 jobs"]);
     assert_eq!(session.end(), 0);
+}
+
+/// A map that is interrupted while what it needs goes to the server leaves no job there, and no results that nobody takes.
+#[test]
+fn nothing_is_left_of_interrupted_maps() {
+    let kept = Kept::on("interrupted");
+    let mut session = Session::start();
+    contains(&session.cell(&kept.start("1h", [1, 1])), &["kept for"]);
+    session.cells(&[
+        "let mut much: Vec<u64> = (0..6_000_000).collect();",
+        "fn slow(x: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(20)); x }",
+    ]);
+    session.cell("%map slow over 0..4u64");
+    let mut random = dose::random();
+    let rounds = dose::of(4, 40);
+    for round in 0..rounds {
+        // The last one is interrupted before nodes hear of it: no other job has its number.
+        let latest = if round + 1 == rounds { 150 } else { 700 };
+        // Values are captured anew when they have changed.
+        session.cell(&format!("much[0] = {};", round + 1));
+        session.enter("%map |x: u64| slow(x) + much[x as usize] over 0..2_000u64");
+        std::thread::sleep(Duration::from_millis(random.u64(0..latest)));
+        session.press_interrupt();
+        session.prompt(support::PATIENCE);
+    }
+    assert_eq!(session.end(), 0);
+    let mut session = kept.attach();
+    contains(&session.cell("%jobs"), &["no jobs"]);
+    contains(
+        &session.cell("let got = %map |x: u64| x + 1 over 0..4u64\ngot"),
+        &["[1, 2, 3, 4]"],
+    );
 }

@@ -2,16 +2,19 @@
 //! disk, and all of it mixed. Results are those of a local run, one per index; errors name the node; nothing is left.
 //!
 //! Chances are logged (`REGATTA_SEED`). The usual dose is small; `REGATTA_DOSE=full` gives 300 engines killed, 50 nodes
-//! killed, 20 stopped, 30 servers and 20 sessions killed, 50 cuts.
+//! killed, 20 stopped, 30 servers killed and 10 stopped, 20 sessions killed, 50 cuts.
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::hosts::{Cut, Faults, Hosts};
 use support::trial::{
     ALONE, BIG, BOUND, Disk, SLOW, Trial, WANTED, WORKS, Work, is_server, nothing_is_left, send,
+    server_folders,
 };
 use support::{PATIENCE, Session, contains, dose, lacks, proc, serving::until};
 
@@ -89,7 +92,7 @@ fn nodes_that_stand_still_are_given_up_and_end_when_they_go_on() {
         send(node, Signal::SIGSTOP);
         let shown = trial.ends(work, false);
         trial.loses(host);
-        contains(&trial.node(host), &["gone: nothing was heard"]);
+        contains(&trial.node(host), &["is gone: nothing was heard"]);
         if shown.contains("died") || shown.contains("error") {
             contains(&shown, &[&format!("node{host}")]);
         }
@@ -128,10 +131,11 @@ fn nodes_that_stand_still_are_given_up_and_end_when_they_go_on() {
 }
 
 #[test]
-fn the_server_may_be_killed_at_any_time() {
+fn the_server_may_be_killed_or_stand_still_at_any_time() {
     let mut trial = Trial::start("server");
-    for round in 1..=dose::of(4, 30) {
+    for round in 1..=dose::of(5, 40) {
         let work = WORKS[round % WORKS.len()];
+        let still = round % 4 == 1;
         let (server, _) = trial.server();
         trial.begin(work);
         // While much is on its way.
@@ -140,12 +144,21 @@ fn the_server_may_be_killed_at_any_time() {
         } else {
             80
         });
-        send(server, Signal::SIGKILL);
+        dose::told(&format!("round {round}: {work:?}, still {still}"));
+        // Nodes are not to blame for one that does not move: it is started again.
+        send(
+            server,
+            if still {
+                Signal::SIGSTOP
+            } else {
+                Signal::SIGKILL
+            },
+        );
         trial.ends(work, true);
         trial.goes_on();
         assert_eq!(trial.hosts.engines().len(), 4);
-        until(|| trial.serves(), "server");
-        dose::told(&format!("round {round}: {work:?}"));
+        let (now, _) = trial.server();
+        assert_ne!(now, server);
     }
     trial.end();
 }
@@ -154,8 +167,11 @@ fn the_server_may_be_killed_at_any_time() {
 fn nothing_outlives_a_session_that_is_killed() {
     let hosts = Hosts::up("session");
     let mut random = dose::random();
+    // Of these sessions alone, so that nothing there is another one's.
+    let temporary = tempfile::tempdir().expect("a folder");
+    let at = temporary.path().to_str().expect("a path");
     for round in 1..=dose::of(2, 20) {
-        let mut session = Session::start();
+        let mut session = Session::taking_over(&[("TMPDIR", at)]);
         // While it starts, too.
         session.enter(&hosts.start([2, 2]));
         let early = round % 4 == 2;
@@ -172,15 +188,12 @@ fn nothing_outlives_a_session_that_is_killed() {
             std::thread::sleep(Duration::from_millis(random.u64(0..1500)));
         }
         let below = proc::below(session.pid());
-        let folder = below
-            .iter()
-            .find(|pid| is_server(**pid))
-            .and_then(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).ok());
+        // One that has only begun has none yet, or has one without a server.
+        assert!(early || server_folders(temporary.path()).len() == 1);
         session.signal(Signal::SIGKILL);
         session.ended(PATIENCE);
         drop(session);
-        let folder = folder.unwrap_or_else(|| "/nowhere".into());
-        nothing_is_left(&hosts, &folder, &below);
+        nothing_is_left(&hosts, temporary.path(), &below);
         dose::told(&format!("round {round}"));
     }
 }
@@ -201,7 +214,7 @@ fn short_cuts_and_pauses_lose_nothing() {
         trial.pause(300);
         trial.hosts.cut(host, how);
         // TCP waits twice as long before it tries again.
-        let long = Duration::from_millis(trial.random.u64(100..1800));
+        let long = Duration::from_millis(trial.random.u64(100..1200));
         std::thread::sleep(long);
         trial.hosts.mend(host, how);
         dose::told(&format!(
@@ -322,6 +335,22 @@ fn bad_cables_only_take_time() {
 }
 
 #[test]
+fn a_server_that_ends_without_a_word_is_told_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = folder.path().join("nats-server");
+    std::fs::write(&server, "#!/bin/sh\nkill -KILL $$\n").expect("a script");
+    std::fs::set_permissions(&server, Permissions::from_mode(0o755)).expect("a script");
+    let path = std::env::var("PATH").expect("a path");
+    let path = format!("{}:{path}", folder.path().display());
+    let mut session = Session::taking_over(&[("PATH", &path)]);
+    contains(
+        &session.cell("%pool start cluster --ssh nowhere"),
+        &["error: `nats-server` cannot be started: signal: 9 (SIGKILL)"],
+    );
+    contains(&session.cell("1 + 1"), &["2"]);
+}
+
+#[test]
 fn a_full_disk_of_the_servers_is_told_or_does_not_matter() {
     let disk = Disk::mount();
     let hosts = Hosts::up("disk");
@@ -364,8 +393,9 @@ fn a_full_disk_of_the_servers_is_told_or_does_not_matter() {
         &["│    0-3 │      4 │"],
     );
     let below = proc::below(session.pid());
+    assert_eq!(server_folders(&disk.0).len(), 1);
     assert_eq!(session.end(), 0);
-    nothing_is_left(&hosts, &disk.0.join("regatta-nats-"), &below);
+    nothing_is_left(&hosts, &disk.0, &below);
     let left = proc::files(disk.0.clone(), &|name| name == "nats.conf");
     assert!(left.is_empty(), "{left:?}");
 }

@@ -69,7 +69,7 @@ const CELLS: &[&str] = &[
     "%map -q |x: u64| if x == 2 { panic!(\"two\") } else { x } over 0..6",
     "%map -q --on-error collect |x: u64| if x == 2 { panic!(\"two\") } else { x } over 0..6",
     "%map -q --on-error collect |x: u64| if x == 1 { std::process::exit(4) } else { x } over 0..3",
-    "%map -q --on-error collect --timeout 0.4 |x: u64| if x == 1 { loop { std::hint::black_box(x); } } else { x } over 0..3",
+    "%map -q --on-error collect --timeout 3 |x: u64| if x == 1 { loop { std::hint::black_box(x); } } else { x } over 0..3",
     "%reduce -q |x: u64| x * x over 0..10 with |a, b| a + b",
     "%reduce -q |x: u64| x over Vec::<u64>::new() with |a, b| a + b",
     "%compare serial POOL -- |x: u64| x * 2 over 0..10",
@@ -92,7 +92,7 @@ const CELLS: &[&str] = &[
     "%pxresult",
     "%pxresult 999",
     "%cancel 999",
-    "%map -a -q |x: u64| { std::thread::sleep(std::time::Duration::from_secs(1)); x } over 0..400",
+    "%map -a -q |x: u64| { std::thread::sleep(std::time::Duration::from_secs(20)); x } over 0..400",
     "%cancel",
     // Folders and the environment, also of engines that take a dead one's place.
     "%env REGATTA_TRIED=blue",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::hosts::Hosts;
+use support::hosts::{Faults, Hosts};
 use support::{PATIENCE, contains, lacks, serving::until};
 
 #[test]
@@ -89,6 +89,33 @@ fn engines_of_nodes_share_the_store() {
     }
     contains(&s.cell("store::lock(\"l\", 30).release()"), &["true"]);
     contains(&s.cell("kept"), &[": 7"]);
+    assert_eq!(s.end(), 0);
+}
+
+/// Words to engines and back take their time, and those that heed them keep their variables.
+#[test]
+fn an_interrupt_waits_for_engines_that_are_far_away() {
+    let hosts = Hosts::up("far");
+    let mut s = hosts.session([1, 1]);
+    s.cells(&["%px let mine = engine::rank() + 7;"]);
+    let faults = Faults {
+        delay_ms: 250,
+        lost: 0.0,
+        repeated: 0.0,
+        late: 0.0,
+        bytes_per_second: 1e7,
+        seed: 0,
+    };
+    let cable = hosts.bad_cable(2, &faults);
+    contains(&s.cell("%px mine"), &["7", "8"]);
+    s.enter("%px println!(\"waits\"); store::wait_for::<u8>(\"none\", 600)");
+    // The other one's word of that comes later.
+    s.shows("[stdout:1] waits", PATIENCE);
+    let shown = s.interrupt();
+    contains(&shown, &["interrupted"]);
+    lacks(&shown, &["restarted", "died"]);
+    contains(&s.cell("%px mine"), &["7", "8"]);
+    drop(cable);
     assert_eq!(s.end(), 0);
 }
 

@@ -220,6 +220,8 @@ let text = |upto: u32| (0..upto).map(|rank| rank.to_string()).collect::<String>(
 assert_eq!(comm::all_reduce(&me.to_string(), |a, b| a + &b), text(size));
 assert_eq!(comm::scan(&me.to_string(), |a, b| a + &b), text(me + 1));
 assert_eq!(comm::scan(&me, comm::op::sum), (0..=me).sum::<u32>());
+let pointers: [fn(u32, u32) -> u32; 2] = [comm::op::sum, comm::op::max];
+assert_eq!(pointers.map(|op| comm::all_reduce(&me, op)), [(0..size).sum::<u32>(), size - 1]);
 assert_eq!(comm::scan(&[1, 2], comm::op::sum), [1, 2].map(|it| it * (me as i32 + 1)));
 assert_eq!(comm::all_reduce(&255_u8, comm::op::sum), 255_u8.wrapping_mul(size as u8));
 assert_eq!(comm::all_reduce(&f64::from(me), |a, b| a - b), (0..size).map(f64::from).reduce(|a, b| a - b).unwrap());

@@ -192,6 +192,25 @@ const TROUBLE: &[(&str, &[&str], &[&str])] = &[
         &["reduce", "`comm::op::sum`", "`comm::op::min`"],
         &[],
     ),
+    // The same behind function pointers, whose types are the same.
+    (
+        "comm::all_reduce(&1, if comm::rank() == 0 { comm::op::sum } else { comm::op::max })",
+        &[
+            "`comm::all_reduce`: rank 0 has another function",
+            "all have the same",
+        ],
+        &[],
+    ),
+    (
+        "{ fn first(a: String, _: String) -> String { a } fn last(_: String, b: String) -> String { b } let op = [first, last][comm::rank() as usize % 2]; comm::exscan(&String::new(), op) }",
+        &["`comm::exscan`: rank 1 has another function"],
+        &[],
+    ),
+    (
+        "{ let mut it = comm::rank(); comm::broadcast(&mut it, 1); comm::reduce(&it, [comm::op::min, comm::op::max][(comm::rank() == 1) as usize], 0) }",
+        &["`comm::reduce`: rank 1 has another function"],
+        &[],
+    ),
     (
         "{ let mut row = vec![1; 3 * comm::rank() as usize]; comm::broadcast(&mut row[..], 0) }",
         &["broadcast", "there is room for"],

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use support::{PATIENCE, Session, contains, lacks, notebook, proc};
 
 /// Much longer than it takes to find that nobody will ever send; a hang takes for ever.
-const BOUND: Duration = Duration::from_secs(8);
+const BOUND: Duration = Duration::from_secs(30);
 
 /// What a cell shows that was compiled before; it ends in time.
 #[track_caller]
@@ -146,6 +146,79 @@ fn who_waits_for_a_rank_that_sends_nothing_more_is_told_which_one() {
 }
 
 #[test]
+fn a_synchronous_send_that_nobody_receives_is_told() {
+    for engines in ["%pool start -n 3", "%pool start threads -n 3"] {
+        let mut session = Session::start();
+        session.cell(engines);
+        let goes_on = |session: &mut Session| {
+            let sum = "%px comm::all_reduce(&(10 * comm::rank()), comm::op::sum)";
+            let shown = session.cell(sum);
+            contains(&shown, &["30"]);
+            lacks(&shown, &["deadlock", "panicked", "error", "never received"]);
+        };
+        let shown = in_time(
+            &mut session,
+            "%px { let other = comm::rank() ^ 1; if other < 2 { comm::ssend(&1u8, other); let _: u8 = comm::recv(other); } }",
+        );
+        contains(
+            &shown,
+            &[
+                "deadlock: ranks 0 and 1 wait for each other",
+                "┌▶ rank 0  waits for rank 1 in ssend  u8, tag 0",
+                "└─ rank 1  waits for rank 0 in ssend  u8, tag 0",
+                "help: one of them receives before it sends",
+                "rank 0 → rank 1: u8, tag 0",
+            ],
+        );
+        session.cell("%comm --clear");
+        goes_on(&mut session);
+        // It waits for something else.
+        let shown = in_time(
+            &mut session,
+            "%px { let me = comm::rank(); if me == 0 { comm::ssend_tag(&1u8, 1, 5); } if me == 1 { let _: u8 = comm::recv_tag(0, 6); } }",
+        );
+        contains(
+            &shown,
+            &[
+                "rank 0  waits for rank 1 in ssend  u8, tag 5",
+                "rank 1  waits for rank 0 in recv   u8, tag 6",
+            ],
+        );
+        let received = "%px if comm::rank() == 1 { comm::recv_tag::<u8>(0, 5) + 40 } else { 0 }";
+        contains(&session.cell(received), &["41"]);
+        let shown = in_time(
+            &mut session,
+            "%px if comm::rank() == 0 { comm::ssend(&2.5f64, 2) }",
+        );
+        contains(
+            &shown,
+            &[
+                "waiting for a rank that has left the cell: rank 0 waits for rank 2",
+                "rank 0  waits for rank 2 in ssend  f64, tag 0",
+                "help: an `ssend` waits for its `recv`",
+                "rank 0 → rank 2: f64, tag 0",
+            ],
+        );
+        let received = "%px if comm::rank() == 2 { comm::recv::<f64>(0) + 40.0 } else { 0.0 }";
+        contains(&session.cell(received), &["42.5"]);
+        let shown = in_time(&mut session, "%px comm::ssend(&(), comm::rank())");
+        contains(&shown, &["rank 0 waits for itself", "in ssend"]);
+        session.cell("%comm --clear");
+        // It is received as something else.
+        let shown = in_time(
+            &mut session,
+            "%px { let me = comm::rank(); if me == 0 { comm::ssend(&1u16, 1); } if me == 1 { let _: f32 = comm::recv(0); } }",
+        );
+        contains(
+            &shown,
+            &["type mismatch: rank 1 expects f32 in recv, rank 0 has sent u16"],
+        );
+        session.cell("%comm --clear");
+        goes_on(&mut session);
+    }
+}
+
+#[test]
 fn a_collective_that_not_all_reach_says_who_is_missing() {
     let mut session = pool("%pool start -n 4");
     let shown = in_time(&mut session, "%px if comm::rank() != 2 { comm::barrier() }");
@@ -232,9 +305,9 @@ fn another_type_is_named_with_the_one_that_was_sent() {
 #[test]
 fn a_rank_that_dies_is_named_and_started_again() {
     let mut session = pool("%pool start -n 3");
-    session.enter("%px if comm::rank() == 1 { std::thread::sleep(std::time::Duration::from_secs(60)) } comm::barrier()");
-    session.taken(PATIENCE);
-    std::thread::sleep(Duration::from_millis(1500));
+    session.enter("%px if comm::rank() == 1 { println!(\"begun\"); std::thread::sleep(std::time::Duration::from_secs(60)) } comm::barrier()");
+    session.shows("[stdout:1] begun", PATIENCE);
+    std::thread::sleep(Duration::from_millis(300));
     let victim = proc::engines(session.pid())[2];
     kill(Pid::from_raw(victim), Signal::SIGKILL).expect("a living engine");
     let since = Instant::now();

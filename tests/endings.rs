@@ -14,7 +14,7 @@ use rexpect::process::Signal;
 use support::{BINARY, PATIENCE, Session, contains, proc};
 
 /// Until everything is gone, on a busy machine.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// A session with engines of all kinds that has compiled something.
 fn at_work() -> (Session, Vec<i32>) {
@@ -85,6 +85,17 @@ fn signals_at_the_prompt() {
         session.signal(signal);
         leaves_nothing(&format!("{signal} at the prompt"), &session, &processes);
     }
+}
+
+/// What `nohup` promises: a hangup that whoever has started the session ignores does not end it.
+#[test]
+fn a_hangup_that_is_ignored_ends_nothing() {
+    let mut session = Session::under("trap '' HUP; exec \"$0\" --no-warm", &[]);
+    session.prompt(PATIENCE);
+    session.signal(Signal::SIGHUP);
+    contains(&session.cell("!echo still here"), &["still here"]);
+    session.signal(Signal::SIGTERM);
+    assert!(session.ended(PATIENCE).is_some(), "it ends");
 }
 
 #[test]

@@ -6,6 +6,19 @@ mod support;
 use support::machine::Machine;
 use support::{contains, lacks};
 
+/// Cells find the standard library wherever their files are, also below a folder that the toolchain is in.
+#[test]
+fn temporary_files_may_be_beside_the_toolchain() {
+    let machine = Machine::new();
+    for folder in ["temporary", "a/deeper/one"] {
+        let folder = machine.folder().join(folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let place = folder.to_str().expect("a path");
+        let cells = ["%pool start -n 1", "%px 40 + 2"];
+        contains(&machine.run(&[("TMPDIR", place)], &cells), &["42"]);
+    }
+}
+
 #[test]
 fn missing_sources_are_fetched_or_done_without() {
     let machine = Machine::new();

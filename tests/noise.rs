@@ -147,6 +147,10 @@ fn afresh(session: &mut Session) {
         session.type_keys("\x03");
         std::thread::sleep(Duration::from_millis(100));
     }
+    // Prompts before this one are of what was typed before.
+    session.type_keys("afresh");
+    session.echoes("afresh", PATIENCE);
+    session.type_keys("\x03");
     session.prompt(PATIENCE);
 }
 
@@ -202,7 +206,7 @@ fn a_resize_storm_and_a_megabyte_pasted() {
     contains(&session.prompt(PATIENCE), &[&format!("Out[2]: {typed}")]);
     // While a cell runs, a live table stands and a job goes on.
     session.cells(&["%pool start -n 2"]);
-    session.enter("%map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(20)); x } over 0..100u64");
+    session.enter("%map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(20)); x } over 0..400u64");
     for _ in 0..dose::of(50, 500) {
         session.resize(random.u16(1..60), random.u16(1..200));
         std::thread::sleep(Duration::from_millis(10));

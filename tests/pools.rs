@@ -2,7 +2,9 @@
 
 mod support;
 
-use support::{PATIENCE, SECOND, Session, contains, lacks};
+use std::time::Duration;
+
+use support::{PATIENCE, Session, contains, lacks};
 
 const NAP: &str =
     "fn nap(ms: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(ms)); ms }";
@@ -147,20 +149,20 @@ fn results_as_they_come(session: &mut Session) {
         &[
             // In the order in which they are done, and none of them twice.
             (
-                "pool::map_iter([400u64, 0, 1, 2], nap).last()",
-                "Some((0, 400))",
+                "pool::map_iter([2000u64, 0, 1, 2], nap).last()",
+                "Some((0, 2000))",
             ),
             (
-                "pool::pool(\"\").unordered().map([400u64, 0, 1, 2], nap).last().copied()",
-                "Some(400)",
+                "pool::pool(\"\").unordered().map([2000u64, 0, 1, 2], nap).last().copied()",
+                "Some(2000)",
             ),
             (
-                "pool::pool(\"\").unordered().try_map([400u64, 0, 1, 2], nap).pop()",
-                "Some(Ok(400))",
+                "pool::pool(\"\").unordered().try_map([2000u64, 0, 1, 2], nap).pop()",
+                "Some(Ok(2000))",
             ),
             (
-                "pool::pool(\"\").unordered().start([400u64, 0, 1, 2], nap).get().unwrap().pop()",
-                "Some(400)",
+                "pool::pool(\"\").unordered().start([2000u64, 0, 1, 2], nap).get().unwrap().pop()",
+                "Some(2000)",
             ),
             (
                 "let mut all: Vec<_> = pool::map_iter(0..1000u64, |x| x * 2).collect(); all.sort(); all == (0..1000).map(|x| (x, x * 2)).collect::<Vec<_>>()",
@@ -212,7 +214,7 @@ fn results_as_they_come(session: &mut Session) {
         "for (_, x) in pool::map_iter(std::iter::repeat(100u64), nap) { if x == 0 { break } }",
     );
     session.taken(PATIENCE);
-    std::thread::sleep(SECOND / 3);
+    std::thread::sleep(Duration::from_secs(1));
     let shown = session.interrupt();
     contains(&shown, &["interrupted"]);
     lacks(&shown, &["restarted"]);
@@ -220,10 +222,10 @@ fn results_as_they_come(session: &mut Session) {
         &session.cell("pool::map_iter([1u64], |x| x).count()"),
         &["]: 1"],
     );
-    let shown = session.cell("%map -u nap over [400u64, 0, 1, 2]");
-    contains(&shown, &[", 400]", "wall"]);
-    session.cells(&["let job = %map -a -u nap over [400u64, 0, 1, 2]"]);
-    contains(&session.cell("%result"), &[", 400]"]);
+    let shown = session.cell("%map -u nap over [2000u64, 0, 1, 2]");
+    contains(&shown, &[", 2000]", "wall"]);
+    session.cells(&["let job = %map -a -u nap over [2000u64, 0, 1, 2]"]);
+    contains(&session.cell("%result"), &[", 2000]"]);
 }
 
 fn errors_in_the_middle(session: &mut Session) {
@@ -269,8 +271,8 @@ fn jobs_are_looked_at(session: &mut Session) {
             ),
             // As they come, once they are there, and as often as one likes.
             (
-                "let job = pool::pool(\"\").chunk(1).start([300u64, 0, 1, 2], nap); let came: Vec<_> = job.arriving().map(|(item, _)| item).collect(); (came.last().copied(), came.len(), job.arriving().count(), job.get(), job.progress())",
-                "(Some(0), 4, 4, Ok([300, 0, 1, 2]), (4, Some(4)))",
+                "let job = pool::pool(\"\").chunk(1).start([2000u64, 0, 1, 2], nap); let came: Vec<_> = job.arriving().map(|(item, _)| item).collect(); (came.last().copied(), came.len(), job.arriving().count(), job.get(), job.progress())",
+                "(Some(0), 4, 4, Ok([2000, 0, 1, 2]), (4, Some(4)))",
             ),
             (
                 "job.engine_of(0).is_some_and(|rank| rank < 2) && job.engine_of(4).is_none()",

@@ -221,7 +221,7 @@ fn jobs_of_px_take_their_turn() {
 
     // One after the other on the same engines, at once on others; `-o` binds when they are done.
     contains(
-        &session.cell("%px -a -t 0,1 nap(400); a += 1; a"),
+        &session.cell("%px -a -t 0,1 nap(3000); a += 1; a"),
         &["job 2 runs"],
     );
     contains(
@@ -280,7 +280,7 @@ fn autopx(session: &mut Session) {
 
 /// One in line that is cancelled never runs; the one in front goes on.
 fn cancelled(session: &mut Session) {
-    let shown = session.cell("%px -a nap(500)\n%px -a let a = a + 1000;\n%cancel");
+    let shown = session.cell("%px -a nap(3000)\n%px -a let a = a + 1000;\n%cancel");
     contains(&shown, &["waits for job", "is cancelled"]);
     contains(&session.cell("%jobs"), &["│ running"]);
     contains(&session.cell("%wait"), &["3 of 3 engines"]);
@@ -328,23 +328,21 @@ fn failures(session: &mut Session) {
 
 /// Ctrl-C ends the waiting, as in `%wait`.
 fn interrupts(session: &mut Session) {
-    session.cells(&["%px -a nap(700); 5"]);
+    session.cells(&["%px -a nap(5000); 5"]);
     for wait in ["%pxresult", "%wait", "%px 1 + 1"] {
         session.enter(wait);
         session.taken(PATIENCE);
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(100));
         contains(&session.interrupt(), &["interrupted", "goes on", "%cancel"]);
     }
     results(session, "%pxresult", &[("0-2", "5")]);
 
     // A signal that engines cannot catch ends them at once, none lets them go on.
-    session.enter("%px --signal-on-interrupt SIGKILL loop {}");
-    session.taken(PATIENCE);
-    std::thread::sleep(Duration::from_millis(600));
+    session.enter("%px --signal-on-interrupt SIGKILL println!(\"begun\"); loop {}");
+    session.shows("[stdout:2] begun", PATIENCE);
     contains(&session.interrupt(), &["interrupted", "were restarted"]);
-    session.enter("%px --signal-on-interrupt 0 nap(1500); 6");
-    session.taken(PATIENCE);
-    std::thread::sleep(Duration::from_millis(600));
+    session.enter("%px --signal-on-interrupt 0 println!(\"on\"); nap(5000); 6");
+    session.shows("[stdout:2] on", PATIENCE);
     contains(&session.interrupt(), &["interrupted", "goes on"]);
     results(session, "%pxresult", &[("0-2", "6")]);
 }

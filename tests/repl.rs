@@ -160,7 +160,9 @@ fn compile_errors_show_the_users_lines(session: &mut Session) {
 }
 
 fn async_and_crates(session: &mut Session) {
-    let shown = session.cell(":dep tokio = { version = \"1\", features = [\"full\"] }");
+    // It is fetched and built.
+    session.enter(":dep tokio = { version = \"1\", features = [\"full\"] }");
+    let shown = session.prompt(5 * PATIENCE);
     lacks(&shown, &["error"]);
     session.cells(&["async fn seven() -> u8 { 7 }"]);
     contains(&session.cell("seven().await + 1"), &["Out[", "8"]);

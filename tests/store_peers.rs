@@ -96,6 +96,25 @@ const TIMES: &[Case] = &[
          let there = store::get::<u8>(\"k\"); (long, longer, there, store::expire(\"k\", -1), store::get::<u8>(\"k\"), store::expire(\"k\", 1))",
         &["(true, true, Some(1), true, None, false)"],
     ),
+    // A new value has no end, a changed one keeps its own; a list that is gone takes its end along. Cases of redis-rs.
+    (
+        "store::set(\"new\", 1); store::set(\"changed\", 1); store::push(\"grown\", 1); store::push(\"gone\", 1);\n\
+         for key in [\"new\", \"changed\", \"grown\", \"gone\"] { assert!(store::expire(key, 0.3)); }\n\
+         store::set(\"new\", 2); store::incr(\"changed\", 1); store::push(\"grown\", 2);\n\
+         (store::pop::<u8>(\"gone\"), store::push(\"gone\", 2))",
+        &["(Some(1), 1)"],
+    ),
+    (
+        "std::thread::sleep(std::time::Duration::from_millis(400));\n\
+         (store::take::<u8>(\"new\"), store::get::<u8>(\"changed\"), store::len(\"grown\"), store::pop::<u8>(\"gone\"))",
+        &["(Some(2), None, 0, Some(2))"],
+    ),
+    // Of many keys, those of a pattern.
+    (
+        "for n in 0..2000 { store::set(&format!(\"scan:{}:{n}\", n % 100), n); }\n\
+         (store::keys(\"scan:7:*\").len(), store::keys(\"scan:*\").iter().filter(|key| store::delete(key)).count())",
+        &["(20, 2000)"],
+    ),
     // A lock is not for its holder to take twice; it says who has it.
     (
         "let one = store::lock(\"l\", 5);\n(store::try_lock(\"l\").is_none(), one.renew(), one.release())",
@@ -135,6 +154,12 @@ const TIMES: &[Case] = &[
     (
         "store::publish(\"c\", \"text\"); let it = heard.next_within(5);",
         &["`c` in the store is no u32: found \"text\""],
+    ),
+    // Each has its own messages, until it listens no more.
+    (
+        "let mut other = store::subscribe::<u32>(\"c\"); let both = store::publish(\"c\", 7);\n\
+         let heard_it = other.next_within(5); drop(other); (both, heard_it, store::publish(\"c\", 8))",
+        &["(2, Some(7), 1)"],
     ),
     ("drop(heard);", &[]),
 ];

@@ -273,16 +273,19 @@ fn who_was_killed_at_a_barrier_is_not_there_when_another_comes_in_its_place() {
         &err,
         &["2 of 3 are there (rank 1 of child, rank 0 of child); missing: rank 2 of child"],
     );
-    // Once more, within a second: it is there once.
-    let late = meet(0, "0.2").wait_with_output().expect("it ends");
-    contains(
-        &text(&late.stderr),
-        &["2 of 3 are there (rank 1 of child, rank 0 of child); missing: rank 2 of child"],
-    );
-    let late = meet(2, "0.2").wait_with_output().expect("it ends");
-    contains(
-        &text(&late.stderr),
-        &["all 3 have come, but not at the same time"],
+    // Once more: it is there once. Who comes within a second of it is told so, which a busy machine may be too slow for.
+    let come_within_a_second = || {
+        let late = meet(0, "0.2").wait_with_output().expect("it ends");
+        contains(
+            &text(&late.stderr),
+            &["2 of 3 are there (rank 1 of child, rank 0 of child); missing: rank 2 of child"],
+        );
+        let late = meet(2, "0.2").wait_with_output().expect("it ends");
+        text(&late.stderr).contains("all 3 have come, but not at the same time")
+    };
+    assert!(
+        (0..5).any(|_| come_within_a_second()),
+        "nobody is told that all came"
     );
     killed.wait().expect("it ends");
     let all = [first, meet(0, "60"), meet(2, "60")];

@@ -25,6 +25,10 @@ fn ctrl_c_ends_calls_that_a_server_does_not_answer() {
     let mut stuck = |cell: &str| {
         session.enter(cell);
         session.taken(PATIENCE);
+        if cell.contains("begun") {
+            // It is compiled by then.
+            session.shows("<begun>", PATIENCE);
+        }
         std::thread::sleep(Duration::from_millis(500));
         let shown = session.interrupt();
         lacks(&shown, &["died", "killed", "panicked", "are gone"]);
@@ -39,7 +43,8 @@ fn ctrl_c_ends_calls_that_a_server_does_not_answer() {
     for cell in ["%px store::len(\"l\")", "%px -p t store::len(\"l\")"] {
         contains(&stuck(cell), &["interrupted"]);
     }
-    for cell in ["store::incr(\"n\", 1)", "%store set n 1"] {
+    let begun = "println!(\"{}begun>\", '<');";
+    for cell in [&format!("{begun} store::incr(\"n\", 1)"), "%store set n 1"] {
         contains(&stuck(cell), &[unanswered, "may have been done or not"]);
     }
     for cell in [
@@ -47,7 +52,8 @@ fn ctrl_c_ends_calls_that_a_server_does_not_answer() {
         "store::wait_for::<u32>(\"other\", store::FOREVER)",
         "let _ = store::lock(\"l\", store::FOREVER);",
     ] {
-        contains(&stuck(cell), &["interrupted: it waited for"]);
+        let shown = stuck(&format!("{begun} {cell}"));
+        contains(&shown, &["interrupted: it waited for"]);
     }
     contains(&stuck("%store watch n"), &[unanswered]);
     contains(&stuck("%store use"), &["Ctrl-C came before the server"]);

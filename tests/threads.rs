@@ -200,7 +200,7 @@ fn items_are_stopped_between_two_of_them() {
 
     // A cell that goes on without the map is ended as any other; another Ctrl-C ends the items by force.
     session.enter(
-        "let _ = pool::pool(\"t0\").try_map([1_500u64, 1_500, 1], nap); println!(\"on\"); nap(60_000);",
+        "let _ = pool::pool(\"t0\").try_map([4_000u64, 4_000, 1], nap); println!(\"on\"); nap(60_000);",
     );
     session.taken(PATIENCE);
     session.shows("busy", PATIENCE);
@@ -332,8 +332,8 @@ fn maps_go_on_in_the_background() {
         &["(Ok([0, 1, 4, 9, 16]), Ok([1, 2, 3]), Ok(5), Ok(6))"],
     );
     contains(
-        &session.cell("pool::pool(\"t0\").start([300u64, 0, 0, 0], nap).arriving().last()"),
-        &["Some((0, 300))"],
+        &session.cell("pool::pool(\"t0\").start([2000u64, 0, 0, 0], nap).arriving().last()"),
+        &["Some((0, 2000))"],
     );
     refused_in_the_background(&mut session);
 
@@ -354,6 +354,12 @@ fn maps_go_on_in_the_background() {
     contains(&session.cell("%wait"), &["has failed", "3 of 4"]);
     contains(&session.cell("%jobs"), &["failed"]);
     session.cells(&["%map -a nap over [60_000u64, 60_000]"]);
+    // Whoever leaves is asked first.
+    session.enter("%quit");
+    session.shows("a job still runs", PATIENCE);
+    session.type_keys("\r");
+    session.prompt(PATIENCE);
+    contains(&session.cell("%jobs"), &["running"]);
     session.type_keys("\x04");
     session.shows("a job still runs", PATIENCE);
     let since = Instant::now();

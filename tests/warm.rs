@@ -132,7 +132,7 @@ fn left_over(folder: &Path) -> usize {
 }
 
 fn is_gone(pid: i32, folder: &Path) {
-    let left = proc::leftovers(&[pid], Duration::from_secs(10));
+    let left = proc::leftovers(&[pid], Duration::from_secs(30));
     assert!(left.is_empty(), "still there: {left:?}");
     assert!(!folder.exists(), "{} is still there", folder.display());
 }
@@ -150,7 +150,7 @@ fn a_compiler_serves_one_session_after_the_other_and_forgets_them() {
     let took = since.elapsed();
     assert_eq!(user.one(), pid, "it is taken over");
     dose::told(&format!("the first result with a warm compiler: {took:?}"));
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
 
     // What a session leaves.
     let notebook = user.home.path().join("left.md");
@@ -260,7 +260,7 @@ fn a_session_that_is_killed_at_work_leaves_a_compiler_that_works() {
 
 #[test]
 fn it_ends_when_nobody_comes_and_holds_nothing_of_its_callers_meanwhile() {
-    let user = User::new(3);
+    let user = User::new(10);
     // The shell's pipe has no end while anybody has it open.
     let mut shell = Command::new("sh");
     shell.args(["-c", "\"$0\" -e '1 + 1' 3>&1 | cat", BINARY]);

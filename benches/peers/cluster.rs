@@ -24,7 +24,7 @@ const ITEMS: &str = "{ let begin = std::time::Instant::now(); \
      assert!(got.into_iter().eq(1..10_001)); };";
 
 /// Starts a cluster of so many engines on each of the first hosts.
-fn begin(hosts: &Hosts, engines: &[usize]) -> String {
+pub fn begin(hosts: &Hosts, engines: &[usize]) -> String {
     let list: Vec<String> = (1..)
         .zip(engines)
         .map(|(host, engines)| format!("node{host}:{engines}"))

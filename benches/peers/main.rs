@@ -1,7 +1,7 @@
 //! `cargo bench --bench peers`: installs the peers, measures regatta against them, and prints one table of
 //! ratios; `cargo bench --bench peers -- px cells` runs some of the measures alone. It reaches regatta only
 //! through its command line and never through the library. A peer that cannot be installed or a measure that
-//! fails ends it with a message and exit status 1.
+//! fails ends it with a message and exit status 1, after the table of what was measured before.
 
 mod alone;
 mod c;
@@ -17,6 +17,7 @@ mod gate;
 mod hosts;
 mod install;
 mod items;
+mod many;
 mod memo;
 mod messages;
 mod nats;
@@ -39,13 +40,7 @@ use outside::{Failure, Outcome, Programs};
 type Measure = fn(&Programs) -> Outcome<(Vec<Row>, String)>;
 
 fn main() -> ExitCode {
-    let done = alone::part().unwrap_or_else(|| {
-        let report = bench()?;
-        io::stdout()
-            .write_all(report.as_bytes())
-            .map_err(|error| Failure(error.to_string()))
-    });
-    match done {
+    match alone::part().unwrap_or_else(bench) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             progress(&format!("error: {failure}"));
@@ -54,8 +49,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench() -> Outcome<String> {
-    let measures: [(&str, Measure); 27] = [
+/// Prints the table; of what was measured before a measure that fails too.
+fn bench() -> Outcome<()> {
+    let measures: [(&str, Measure); 28] = [
         ("map", pools::map),
         ("start", pools::start),
         ("first", first::first),
@@ -83,6 +79,7 @@ fn bench() -> Outcome<String> {
         ("nodes-px", cluster::px),
         ("nodes-data", cluster::capture),
         ("nodes-start", cluster::start),
+        ("nodes-many", many::engines),
     ];
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args()
@@ -99,14 +96,27 @@ fn bench() -> Outcome<String> {
     let programs = install::peers()?;
     let versions = install::versions(&programs)?;
     let (mut rows, mut notes) = (Vec::new(), vec![versions]);
+    let mut failed = Ok(());
     for (name, measure) in measures {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
-            let (lines, note) = measure(&programs)?;
-            rows.extend(lines);
-            notes.push(note);
+            match measure(&programs) {
+                Ok((lines, note)) => {
+                    rows.extend(lines);
+                    notes.push(note);
+                }
+                Err(failure) => {
+                    failed = Err(Failure(format!("{name}: {failure}")));
+                    break;
+                }
+            }
         }
     }
-    Ok(table::render(&rows, &notes))
+    if !rows.is_empty() {
+        let report = table::render(&rows, &notes);
+        let printed = io::stdout().write_all(report.as_bytes());
+        printed.map_err(|error| Failure(error.to_string()))?;
+    }
+    failed
 }
 
 /// Says what happens now, beside the table's stream.

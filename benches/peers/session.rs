@@ -35,9 +35,15 @@ impl Ran {
             .ok_or_else(|| Failure(format!("no event `{kind}` in {:?}", self.events)))
     }
 
-    /// What the cell printed, as a number.
-    pub fn printed(&self) -> Outcome<f64> {
+    /// What the cell printed first.
+    pub fn text(&self) -> Outcome<String> {
         let text = self.event("output")?["text"].as_str().unwrap_or_default();
+        Ok(text.to_owned())
+    }
+
+    /// The same, as a number.
+    pub fn printed(&self) -> Outcome<f64> {
+        let text = self.text()?;
         text.trim()
             .parse()
             .map_err(|_| Failure(format!("no number was printed: {text:?}")))

@@ -17,6 +17,9 @@ use super::RANK;
 use crate::engine::guard;
 use crate::vocabulary::nearest;
 
+/// What is filled in where it stands in braces.
+const FILLED: [&str; 3] = ["rank", "size", "name"];
+
 /// Tells the processes of one child from those of others.
 pub const NUMBER: &str = "REGATTA_CHILD";
 
@@ -43,6 +46,8 @@ pub enum NotStarted {
     NoFolder(String),
     #[error("`{0}` cannot name a variable")]
     Variable(String),
+    #[error("`{{{0}}}` is nothing that is filled in")]
+    Placeholder(String, &'static str),
     #[error("a zero byte in {0}: programs take none")]
     ZeroByte(&'static str),
     #[error("`{0}` cannot be started: too many files are open")]
@@ -63,12 +68,44 @@ impl Program {
         }
     }
 
+    /// Refuses what was meant to be filled in and is misspelt. Programs' texts have braces of their own, and blanks,
+    /// quotes or parentheses too.
+    pub fn misspells(&self) -> Result<(), NotStarted> {
+        let values = { self.environment.iter() }.filter_map(|(_, value)| value.as_ref()?.to_str());
+        let words = self.words.iter().map(String::as_str);
+        for text in words.chain(values).chain(self.folder.to_str()) {
+            let is_plain =
+                |letter: char| letter.is_alphanumeric() || "_-./:=,@+%{}".contains(letter);
+            if !text.chars().all(is_plain) {
+                continue;
+            }
+            let braced = text
+                .split('{')
+                .skip(1)
+                .filter_map(|rest| rest.split_once('}'));
+            for (typed, _) in braced {
+                let means = |name: &&&str| {
+                    let typed = typed.to_lowercase();
+                    strsim::damerau_levenshtein(&typed, name) <= 1
+                };
+                if !FILLED.contains(&typed)
+                    && let Some(meant) = FILLED.iter().find(means)
+                {
+                    return Err(NotStarted::Placeholder(typed.to_owned(), meant));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The same for the child of this rank.
     pub fn of(&self, rank: u32, size: u32, name: &str) -> Self {
         let filled = |word: &str| {
-            let word = word.replace("{rank}", &rank.to_string());
-            let word = word.replace("{size}", &size.to_string());
-            word.replace("{name}", name)
+            let values = [&rank.to_string(), &size.to_string(), name];
+            let filled = FILLED.iter().zip(values);
+            filled.fold(word.to_owned(), |word, (of, value)| {
+                word.replace(&format!("{{{of}}}"), value)
+            })
         };
         let mut environment = self.environment.clone();
         for (_, value) in &mut environment {
@@ -325,6 +362,33 @@ mod tests {
             of(&["a{rank}b", "{size}{name}", "{x}", "{ rank }", "{{rank}}"]),
             ["a2b", "5w.2", "{x}", "{ rank }", "{2}"]
         );
+    }
+
+    #[test]
+    fn what_is_misspelt_is_not_started() {
+        let of = |word: &str| program(&["echo", word], Path::new("/")).misspells();
+        for (typed, meant) in [
+            ("rnak", "rank"),
+            ("RANK", "rank"),
+            ("ranks", "rank"),
+            ("siz", "size"),
+            ("nmae", "name"),
+        ] {
+            let error = Err(NotStarted::Placeholder(typed.to_owned(), meant));
+            assert_eq!(of(&format!("out-{{rank}}-{{{typed}}}.txt")), error);
+        }
+        for word in [
+            "{rank}",
+            "{x}",
+            "{}",
+            "{rnak",
+            "f'{names}'",
+            "{ rnak }",
+            "{print $1}",
+            "{{name}}",
+        ] {
+            assert_eq!(of(word), Ok(()), "{word}");
+        }
     }
 
     #[test]

@@ -14,12 +14,14 @@ mod named;
 mod one;
 mod serve;
 mod supervisor;
+mod tail;
 
 pub use launch::{NotStarted, Program};
 pub use log::whole_characters;
 pub use machine::Restart;
 pub use named::is_name;
-pub use supervisor::{Child, Refused, Request, Status, Supervisor, Taken};
+pub use supervisor::{Child, Lines, Refused, Request, Status, Supervisor, Taken};
+pub use tail::Tail;
 
 /// What tells a child which of how many it is, and its name.
 pub const RANK: &str = "REGATTA_RANK";

@@ -1,7 +1,6 @@
 //! One child: its process, its life, what it prints.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -267,23 +266,4 @@ pub fn signal(members: &[Pid], signal: Signal) {
         // It may have ended by itself in this moment.
         let _ = kill(*pid, signal);
     }
-}
-
-/// The last lines of a file, as far as its last so many bytes have them.
-pub fn tail(file: &std::path::Path, lines: usize) -> std::io::Result<Vec<ChildLine>> {
-    const MOST: u64 = 1 << 20;
-    let mut file = File::open(file)?;
-    let length = file.metadata()?.len();
-    let from = length.saturating_sub(MOST);
-    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes)?;
-    if from > 0 {
-        let first = bytes.iter().position(|byte| *byte == b'\n');
-        bytes.drain(..first.map_or(0, |at| at + 1));
-    }
-    let mut printed = Printed::default();
-    printed.push(Stream::Stdout, &bytes);
-    printed.finish(Stream::Stdout);
-    Ok(printed.log.last(lines))
 }

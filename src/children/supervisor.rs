@@ -18,9 +18,13 @@ use super::launch::{NotStarted, Program};
 use super::machine::Restart;
 use super::named::chosen;
 use super::one::One;
+use super::tail::Tail;
 use crate::outcome::{About, ChildLine, ChildState};
 use crowd::Crowd;
 pub use crowd::{MOST, Taken};
+
+/// A child, and lines of what it has printed.
+pub type Lines = (String, Vec<ChildLine>);
 
 /// How long children have to end with the session before they are killed, and then to be gone.
 const LAST_GRACE: Duration = Duration::from_millis(1000);
@@ -157,17 +161,27 @@ impl Supervisor {
     }
 
     /// From now on only what children of these names print is shown, also of quiet ones; gives their last lines before
-    /// that.
-    pub fn follow(&self, names: &[&str], lines: usize) -> Vec<(String, Vec<ChildLine>)> {
+    /// that, and the files of those that print to one.
+    pub fn follow(&self, names: &[&str], lines: usize) -> (Vec<Lines>, Vec<(String, Tail)>) {
         let mut crowd = self.crowd();
         crowd.only = names.iter().map(ToString::to_string).collect();
-        let mut printed = Vec::new();
+        let (mut printed, mut tails) = (Vec::new(), Vec::new());
         for name in names {
             // What waits to be shown is among the last lines.
             crowd.drop_lines(name);
-            printed.extend(crowd.last_lines(name, lines));
+            for one in crowd.children.iter().filter(|one| chosen(name, &one.name)) {
+                let last = match &one.prints_to {
+                    Some(file) => {
+                        let (tail, last) = Tail::begin(file, lines);
+                        tails.push((one.name.clone(), tail));
+                        last
+                    }
+                    None => one.last(lines),
+                };
+                printed.push((one.name.clone(), last));
+            }
         }
-        printed
+        (printed, tails)
     }
 
     /// What all children print is shown again.
@@ -252,7 +266,7 @@ impl Supervisor {
     }
 
     /// The last lines of those that a name means, child by child.
-    pub fn lines(&self, wanted: &str, lines: usize) -> Vec<(String, Vec<ChildLine>)> {
+    pub fn lines(&self, wanted: &str, lines: usize) -> Vec<Lines> {
         self.crowd().last_lines(wanted, lines)
     }
 

@@ -10,9 +10,9 @@ pub struct Attach {
     /// Which; without it they are listed.
     name: Option<String>,
     /// Also when another session has it, which loses it then.
-    #[arg(long, conflicts_with = "end")]
+    #[arg(long)]
     steal: bool,
-    /// End the cluster, with its nodes.
+    /// End the cluster, with its nodes; of one that a session has only with `--steal`.
     #[arg(long, requires = "name")]
     end: bool,
     /// Run one cell on it and exit.
@@ -35,8 +35,13 @@ impl Attach {
 
     /// Lists them, or ends one; whether that went well.
     pub fn without_session(&self, sink: &mut dyn Sink) -> bool {
+        let end = if self.steal {
+            keep::end
+        } else {
+            keep::end_unused
+        };
         let went = match &self.name {
-            Some(name) => keep::end(name).map_err(Failed::from).map(|()| {
+            Some(name) => end(name).map_err(Failed::from).map(|()| {
                 sink.send(Event::Text(format!("the cluster {name} has ended")));
             }),
             None => attach::list(sink),

@@ -18,6 +18,9 @@ use super::tools::Tool;
 /// In a compiler's folder: the files of the session that it serves.
 pub const SESSION: &str = "session";
 
+/// The same: where the analysis asks cargo and rustc about what cells can name.
+pub const ANALYSIS: &str = "analysis";
+
 /// A name for this session's folder, as long as any other session's (see `template`).
 pub fn choose_folder() -> PathBuf {
     folder::choose(&std::env::temp_dir())
@@ -103,9 +106,19 @@ fn started(pid: i32) -> Option<SystemTime> {
     SystemTime::now().checked_sub(age)
 }
 
+/// Stops what builds cells in `folder`. What the analysis asks goes on: it has no other answer than that it gets now.
+pub fn stop(folder: &Path) {
+    kill_all(folder, Some(&folder.join(ANALYSIS)));
+}
+
 /// Kills what builds in `folder`: cargo and rustc name it in their working directory or on their command
 /// line. Engines and the relay, which are this binary, are spared.
 pub fn kill(folder: &Path) {
+    kill_all(folder, None);
+}
+
+/// `spared`: a folder whose processes live on.
+fn kill_all(folder: &Path, spared: Option<&Path>) {
     let own = fs::read_link("/proc/self/exe").ok();
     let Ok(processes) = fs::read_dir("/proc") else {
         return;
@@ -119,7 +132,11 @@ pub fn kill(folder: &Path) {
             continue;
         };
         let path = process.path();
-        if Pid::from_raw(pid) == getpid() || works_in(&path, folder).is_none() {
+        let cwd = fs::read_link(path.join("cwd")).ok();
+        let is_spared =
+            spared.is_some_and(|spared| cwd.as_ref().is_some_and(|cwd| cwd.starts_with(spared)));
+        let is_own = Pid::from_raw(pid) == getpid();
+        if is_own || is_spared || works_in(&path, cwd.as_deref(), folder).is_none() {
             continue;
         }
         // As cargo and as rustc's wrapper this binary does belong to a build.
@@ -136,8 +153,7 @@ fn builds(line: &[u8]) -> bool {
     contains(line, b"--crate-name") || Tool::named(OsStr::from_bytes(name)).is_some()
 }
 
-fn works_in(process: &Path, folder: &Path) -> Option<()> {
-    let cwd = fs::read_link(process.join("cwd")).ok();
+fn works_in(process: &Path, cwd: Option<&Path>, folder: &Path) -> Option<()> {
     if cwd.is_some_and(|cwd| cwd.starts_with(folder)) {
         return Some(());
     }
@@ -175,6 +191,23 @@ mod tests {
             b"/usr/bin/regatta\0__cleaner\0/tmp/regatta-1/bin\0"
         ));
         assert!(!builds(b""));
+    }
+
+    #[test]
+    fn what_the_analysis_asks_is_not_stopped_with_a_build() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = |name: &str| {
+            let place = folder.path().join(name);
+            fs::create_dir(&place).unwrap();
+            let mut sleep = std::process::Command::new("sleep");
+            sleep.arg("60").current_dir(place).spawn().unwrap()
+        };
+        let (mut build, mut asked) = (begin("build"), begin(ANALYSIS));
+        stop(folder.path());
+        assert!(!build.wait().unwrap().success());
+        assert!(asked.try_wait().unwrap().is_none());
+        kill(folder.path());
+        assert!(!asked.wait().unwrap().success());
     }
 
     #[test]

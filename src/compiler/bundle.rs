@@ -12,10 +12,11 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::wrapper::Rustc;
-use super::{is_full, locked};
+use super::{is_full, locked, toolchain};
 use record::{Bundle, Crate, FLAGS, NAME, RECORD};
 
 /// What a cell is to be linked with.
@@ -66,10 +67,21 @@ pub fn linked(rustc: &Rustc, arguments: &[OsString]) -> io::Result<Linked> {
         linked.arguments.extend(arguments_for(folder, *number));
         linked.source += &format!("extern crate {NAME}{number} as _; ");
     }
-    linked
-        .arguments
-        .push(format!("-Clink-arg=-Wl,-rpath,{}", folder.display()).into());
+    // The way that rustc leaves in an artifact begins at the artifact, which does not stay where it is linked.
+    for folder in iter::once(folder.to_owned()).chain(libraries(arguments)) {
+        linked
+            .arguments
+            .push(format!("-Clink-arg=-Wl,-rpath,{}", folder.display()).into());
+    }
     Ok(linked)
+}
+
+/// Where the toolchain has the standard library's shared object for what is compiled.
+fn libraries(arguments: &[OsString]) -> Option<PathBuf> {
+    let sysroot = std::env::var_os(toolchain::SYSROOT_VARIABLE)?;
+    let triple = arguments.windows(2).find(|two| two[0] == "--target")?;
+    let folder = PathBuf::from(sysroot).join("lib/rustlib");
+    Some(folder.join(&triple[1]).join("lib"))
 }
 
 fn arguments_for(folder: &Path, number: usize) -> [OsString; 2] {

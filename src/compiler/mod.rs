@@ -409,7 +409,7 @@ impl Pending {
     /// Stops the compiler's child processes. Type inference can't be stopped, but nobody waits for it.
     pub fn interrupt(&self) {
         if let Some(folder) = self.home.as_ref().and_then(|home| home.folder()) {
-            builds::kill(folder);
+            builds::stop(folder);
         }
     }
 }

@@ -57,6 +57,8 @@ pub const TO_IMPLEMENT: &str = "to implement ";
 /// What evcxr says of a variable that it cannot keep: no type can be inferred for it, its value is a closure, or its
 /// type has no name.
 pub const UNKNOWN_TYPE: &str = "automatically determine type";
+/// Behind it, why no type can be told: what our own analysis says.
+pub const UNTOLD: &str = "rust-analyzer: ";
 pub const IS_CLOSURE: &str = "is a closure";
 pub const NOT_PERSISTED: &str = "cannot be persisted";
 

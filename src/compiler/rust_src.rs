@@ -115,9 +115,14 @@ fn last_error(said: &str) -> Option<String> {
         .filter(|line| !line.is_empty())
 }
 
+/// Where the stand-in is, or will be.
+pub fn none() -> PathBuf {
+    cache_dir().join("rust-src").join("none").join("library")
+}
+
 /// A standard library without content, for rust-analyzer to read in the place of the real one.
 pub fn stand_in() -> io::Result<PathBuf> {
-    let library = cache_dir().join("rust-src").join("none").join("library");
+    let library = none();
     for name in CRATES {
         let folder = library.join(name).join("src");
         fs::create_dir_all(&folder)?;

@@ -8,6 +8,7 @@ use evcxr::EvalContext;
 
 use super::analysis::Analysis;
 use super::message::{Beginning, Made, StateId};
+use super::phrases::{UNKNOWN_TYPE, UNTOLD};
 use super::process::Kept;
 use super::thread::Request;
 use super::told::{Lets, Told};
@@ -192,7 +193,10 @@ impl<'a, S: Clone> Served<'a, S> {
         (self.ways.set_env)(&mut before, wrapper::CHANGES_VARIABLE, &changes);
         let prefix_lines = source.prefix.lines().count();
         let full = whole(source);
-        let told = self.types(&full, &before);
+        let (told, untold) = match self.types(&full, &before) {
+            Ok(told) => (told, None),
+            Err(why) => (None, Some(why)),
+        };
         let compiled = caught(|| {
             artifact::clear(self.folder);
             let full = told.as_ref().map_or(&full, |told| &told.code);
@@ -208,6 +212,11 @@ impl<'a, S: Clone> Served<'a, S> {
                 if let (Some(told), CompileError::Refused(errors)) = (&told, &mut refused) {
                     let places = errors.iter_mut().flat_map(|error| &mut error.places);
                     places.for_each(|place| told.back(place, prefix_lines));
+                }
+                if let (Some(why), CompileError::Trouble(message)) = (untold, &mut refused)
+                    && message.contains(UNKNOWN_TYPE)
+                {
+                    message.push_str(&format!("\n{UNTOLD}{why}"));
                 }
                 Err(refused)
             }
@@ -235,20 +244,24 @@ impl<'a, S: Clone> Served<'a, S> {
         }
     }
 
-    /// The cell with the types of its variables, when there are any to be found out.
-    fn types(&mut self, code: &str, before: &S) -> Option<Told> {
+    /// The cell with the types of its variables, when there are any to be found out. An error: why none can be.
+    fn types(&mut self, code: &str, before: &S) -> Result<Option<Told>, String> {
         let lets = Lets::of(code);
         if !lets.ask() {
-            return None;
+            return Ok(None);
         }
         let mut never = before.clone();
         (self.ways.set_env)(&mut never, NEVER.0, NEVER.1);
         // It fails, and leaves what it would have analysed where a cell's source goes.
         let refused = lets.refused(code);
         let _ = caught(|| (self.ways.eval)(&mut self.context, &refused, never));
-        let types = self.analyst.types(self.context.last_source().ok()?)?;
+        let Ok(text) = self.context.last_source() else {
+            return Ok(None);
+        };
+        let types = self.analyst.types(text)?;
         // Behind that of the statement for which it is refused.
-        lets.told(code, types.get(1..)?)
+        let types = types.as_ref().and_then(|it| it.get(1..));
+        Ok(types.and_then(|types| lets.told(code, types)))
     }
 
     fn forget(&mut self, names: &[String], before: S) -> Answer {

@@ -60,9 +60,14 @@ pub fn obtain() -> PathBuf {
     let (copy, own) = (place(sysroot), sources(sysroot));
     [copy, own]
         .into_iter()
-        .find(|library| library.join("core/src/lib.rs").exists())
+        .find(|library| has_content(library))
         .or_else(|| rust_src::stand_in().ok())
         .unwrap_or_default()
+}
+
+/// Whether a library is more than a stand-in.
+pub fn has_content(library: &Path) -> bool {
+    library.join("core/src/lib.rs").exists() && !library.starts_with(rust_src::none())
 }
 
 /// Makes the copy, unless it is there or there is nothing to copy.

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use super::{cell_crate, toolchain, tools};
 
 /// What a build leaves that belongs to one session alone: the cells' own crate.
@@ -77,12 +79,24 @@ pub fn keep(sysroot: &Path, build: &Path) -> io::Result<()> {
     let made = beside.path().join("template");
     copy(&build.join("target"), &made.join("target"), None)?;
     fs::write(made.join(ORIGIN), build.as_os_str().as_bytes())?;
-    if template.exists() {
-        fs::rename(&template, beside.path().join("old"))?;
+    put(&made, &template)?;
+    // A session that is just copying an older one builds instead. One that stays costs room alone.
+    let _ = toolchain::keep_newest(shelf, KEPT);
+    Ok(())
+}
+
+/// Moves a folder to a place where there may be one already, which is never seen missing: it takes the new one's place.
+fn put(made: &Path, place: &Path) -> io::Result<()> {
+    match fs::rename(made, place) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        moved => return moved,
     }
-    fs::rename(&made, &template)?;
-    // A session that is just copying an older one builds instead.
-    toolchain::keep_newest(shelf, KEPT)
+    if renameat_with(CWD, made, CWD, place, RenameFlags::EXCHANGE).is_ok() {
+        return Ok(());
+    }
+    // Some file systems cannot: there it is missing for a moment.
+    fs::rename(place, made.with_extension("old"))?;
+    fs::rename(made, place)
 }
 
 /// Copies a folder with its times, by which cargo tells what is fresh. What build scripts made is known to
@@ -103,7 +117,11 @@ fn copy(from: &Path, to: &Path, paths: Option<(&[u8], &[u8])>) -> io::Result<()>
             copy(&entry.path(), &target, paths)?;
             continue;
         }
-        fs::copy(entry.path(), &target)?;
+        match fs::copy(entry.path(), &target) {
+            // Cargo and rustc write beside, and move into place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            copied => copied?,
+        };
         if let Some((old, new)) = paths.filter(|_| !is_linked(&target)) {
             let bytes = fs::read(&target)?;
             if let Some(bytes) = replaced(&bytes, old, new) {
@@ -173,6 +191,38 @@ mod tests {
             .modified()
             .unwrap();
         assert_eq!(after, before);
+    }
+
+    #[test]
+    fn what_vanishes_while_a_folder_is_copied_is_not_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("lib"), "built").unwrap();
+        // It is listed, and can't be read.
+        std::os::unix::fs::symlink("gone", from.join("rustc_info.tmp")).unwrap();
+        copy(&from, &to, None).unwrap();
+        let there = fs::read_dir(&to)
+            .unwrap()
+            .map(|one| one.unwrap().file_name());
+        assert_eq!(there.collect::<Vec<_>>(), ["lib"]);
+    }
+
+    #[test]
+    fn a_folder_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for made in ["one", "two"] {
+            fs::create_dir(at(made)).unwrap();
+            fs::write(at(made).join("says"), made).unwrap();
+            put(&at(made), &at("place")).unwrap();
+            assert_eq!(fs::read(at("place/says")).unwrap(), made.as_bytes());
+        }
+        assert_eq!(
+            fs::read(at("two/says")).unwrap(),
+            b"one",
+            "it goes with where it is now"
+        );
     }
 
     #[test]

@@ -54,14 +54,15 @@ pub extern "C" fn regatta_attach() { regatta_cell::entry::attach() }
 pub extern "C" fn regatta_flush() { regatta_cell::entry::flush() }
 "#;
 
-/// Serves requests until nobody can make any; `ready` is told the root's state once there is one. Nobody waits for
-/// answers while `abandoned` is set.
+/// Serves requests until nobody can make any; `say` tells the user, and `ready` is told the root's state once there
+/// is one. Nobody waits for answers while `abandoned` is set.
 pub fn serve(
     folder: &Path,
     analyst: &Analysis,
     beginning: &Beginning,
     incoming: &Receiver<Request>,
     abandoned: &AtomicBool,
+    say: impl Fn(&str),
     ready: impl FnOnce(StateId),
 ) -> Result<(), String> {
     let lock = crates::lock(folder, beginning).map_err(|error| error.to_string())?;
@@ -92,7 +93,11 @@ pub fn serve(
     let root = root(&ways, &mut context, &build, &lock, beginning)?;
     if !beginning.adopts && (!laid || !record::is_recorded(&build)) {
         // Only the speed of the next start depends on it.
-        let _ = template::keep(&sysroot, &build);
+        if let Err(error) = template::keep(&sysroot, &build) {
+            say(&format!(
+                "the crates that cells link to could not be kept for later starts, which build them again: {error}"
+            ));
+        }
     }
     let mut served = Served::new(ways, context, root, (folder, &build), analyst, beginning);
     ready(FIRST);

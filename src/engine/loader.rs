@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
+use std::hash::{Hash as _, Hasher as _};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use libloading::os::unix::Library;
 use regatta_cell::host::Describe;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::link::Link;
 use crate::ids::ArtifactId;
@@ -201,6 +203,17 @@ pub fn address_of(function: *const c_void) -> Option<FunctionAddress> {
         artifact: home.artifact?,
         offset: (function as usize - home.base) as u64,
     })
+}
+
+/// A number of a function, the same in every process that runs this program and its artifacts; 0 when it has none.
+pub fn number_of(function: *const c_void) -> u64 {
+    let Some(home) = home_of(function) else {
+        return 0;
+    };
+    let mut hasher = Xxh3::new();
+    home.artifact.hash(&mut hasher);
+    (function as usize - home.base).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Call, Example, Magic};
-use crate::outcome::{Event, Field, Sink, Table};
+use crate::outcome::{Event, Field, NodeFault, Sink, Table};
 use crate::pool::cluster::{NodeState, NodeStatus};
 use crate::session::{Done, Session};
 
@@ -16,7 +16,8 @@ use crate::session::{Done, Session};
                   `%pool add` here takes their engines into the pool in use. The file is yours alone (0600), holds the \
                   secrets of one cluster, and is removed and worth nothing when that ends. Several nodes may have one file; they \
                   are not kept apart from each other then, as those of different files are.\n\nThe load is of processes that run or wait for a core, over the last minute. `rtt` is the time of a word there and \
-                  back; `clock` how far the node's is ahead of this host's; `heard` how long ago it was heard of. A node of which nothing is \
+                  back; `clock` how far the node's is ahead of this host's; `heard` how long ago it was heard of. `4 of 2` engines are more than \
+                  the node was started with: `%pool resize` puts them where the fewest are. A node of which nothing is \
                   heard for 5 s is given up: its engines are dead, and `%pool restart` starts others on the nodes that are left."
 )]
 pub struct NodesTable {
@@ -45,14 +46,22 @@ impl Magic for NodesTable {
                 continue;
             };
             is_none = false;
+            let mut nodes = cluster.nodes();
+            nodes.retain(|node| node.state != NodeState::Gone(NodeFault::Removed));
             let columns = vec![
                 "node", "state", "engines", "cores", "load", "memory", "rtt", "clock", "heard",
             ];
             sink.send(Event::Table(Table {
                 title: Some(format!("nodes of {}", pool.name)),
                 columns,
-                rows: cluster.nodes().iter().map(row).collect(),
+                rows: nodes.iter().map(row).collect(),
             }));
+            // A table cuts what is too wide for it.
+            for node in &nodes {
+                if let NodeState::Gone(why) = &node.state {
+                    sink.send(Event::Text(format!("{} is gone: {why}", node.host)));
+                }
+            }
         }
         if is_none {
             let text = "no cluster: `%pool start cluster --ssh node1:8,node2` starts one";
@@ -71,7 +80,7 @@ fn row(node: &NodeStatus) -> Vec<Field> {
         match &node.state {
             NodeState::Starting => Field::Text("starting".to_owned()),
             NodeState::Up => Field::Text("up".to_owned()),
-            NodeState::Gone(why) => Field::Failure(format!("gone: {why}")),
+            NodeState::Gone(_) => Field::Failure("gone".to_owned()),
         },
         about.map_or(Field::Empty, |about| {
             Field::Text(format!("{} of {}", node.ranks.len(), about.slots))

@@ -374,7 +374,11 @@ fn list(session: &mut Session, sink: &mut dyn Sink) -> Done {
             Field::Text(name),
             Field::Text(rank.to_string()),
             host.map_or(Field::Empty, Field::Text),
-            Field::Text(status.pid.to_string()),
+            match status.pid {
+                // It was never started.
+                0 => Field::Empty,
+                pid => Field::Text(pid.to_string()),
+            },
             Field::Text(match status.state {
                 EngineState::Starting => "starting".to_owned(),
                 EngineState::Idle => "idle".to_owned(),

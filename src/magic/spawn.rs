@@ -70,6 +70,11 @@ impl Magic for Spawn {
                     .into(),
             );
         }
+        if let Some(word) = self.words.first().filter(|word| word.starts_with("--")) {
+            return Err(Report::usage(format!("`{word}` is no option of %spawn"))
+                .hint("`%help spawn` lists them; the program and its arguments stand behind `--`")
+                .into());
+        }
         let started = session.spawn(SpawnRequest {
             name: self.name,
             count: self.n,

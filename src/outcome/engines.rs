@@ -194,6 +194,8 @@ pub enum MpiFault {
         seconds: u64,
         says: String,
     },
+    /// What was to start them says that it has started so many.
+    World { size: u32, wanted: usize },
     /// More have come than were asked for.
     TooMany { size: usize },
     /// All have come, and MPI does not begin in them.
@@ -214,11 +216,31 @@ pub struct Deaths {
     pub last: DeathCause,
 }
 
+/// Why an engine could not be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartFault {
+    /// There is no node for it.
+    Node(NodeFault),
+    /// The system's words.
+    Says(String),
+}
+
+impl std::error::Error for NodeFault {}
+
+impl From<std::io::Error> for StartFault {
+    fn from(error: std::io::Error) -> Self {
+        match error.downcast() {
+            Ok(fault) => Self::Node(fault),
+            Err(error) => Self::Says(error.to_string()),
+        }
+    }
+}
+
 /// What has happened to engines outside of what a cell came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineChange {
     NotStarted {
-        why: String,
+        why: StartFault,
     },
     /// In a cell in which others go on.
     DiedInCell {

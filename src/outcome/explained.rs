@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{DeathCause, Deaths, EngineOutcome, ErrorKind, KeepFault, Report};
+use super::{DeathCause, Deaths, EngineOutcome, ErrorKind, KeepFault, Report, StartFault};
 use crate::ids::{CellId, PoolName, Rank};
 
 /// What happened.
@@ -156,6 +156,14 @@ pub enum MapCause {
     InputsPanicked {
         message: String,
     },
+    /// The disk with the folder of the cluster's server is full.
+    NoRoom {
+        folder: PathBuf,
+        /// Bytes.
+        left: u64,
+        /// The folder is where temporary files are.
+        temporary: bool,
+    },
     Failed {
         why: String,
     },
@@ -205,10 +213,11 @@ pub enum PoolCause {
     TooMany {
         size: u32,
         most: u32,
-        cores: u32,
+        /// Of this machine, where it is to run them.
+        cores: Option<u32>,
     },
     NotStarted {
-        why: String,
+        why: StartFault,
     },
     DiedAtStart(DeathCause),
     NoAnswer {

@@ -20,7 +20,7 @@ pub use comm::{
 };
 pub use engines::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobWork, KeepFault, MpiFault,
-    NodeFault, ServerFault, SlurmState,
+    NodeFault, ServerFault, SlurmState, StartFault,
 };
 pub use explained::{
     Cause, CodeCause, Doing, FirstFailure, Gone, Help, Label, MapCause, Missing, MpiCause,

@@ -45,7 +45,8 @@ impl State {
                 let _ = answer.send(self.detach(job));
             }
             Command::Status(answer) => {
-                let _ = answer.send(self.engines.values().map(Engine::status).collect());
+                let statuses = self.engines.values().map(|process| self.status(process));
+                let _ = answer.send(statuses.collect());
             }
             Command::Forget(job) => self.forget_job(job),
             Command::Resized(engines, size) => self.resized(engines, size),
@@ -98,10 +99,10 @@ impl State {
         self.world_joined(&launch);
         match self.launcher.launch(&launch) {
             Ok(link) => {
-                self.engines.insert(engine, Engine::new(launch, link));
+                self.is_now(engine, Engine::new(launch, link));
             }
             Err(error) => {
-                let why = error.to_string();
+                let why = error.into();
                 self.emit(engine, PoolEvent::NotStarted { engine, why });
             }
         }
@@ -186,7 +187,7 @@ impl State {
         let locals: Vec<EngineId> = engines.iter().filter(is_local).copied().collect();
         let mut stopped: Vec<Engine> = engines
             .iter()
-            .filter_map(|engine| self.engines.remove(engine))
+            .filter_map(|engine| self.is_gone(*engine))
             .collect();
         for process in &stopped {
             process.link.dismiss(process.state == EngineState::Idle);

@@ -55,7 +55,7 @@ impl State {
         let local = |process: &Engine| process.launch.pool.is_none();
         if self.engines.get(&engine).is_some_and(local) {
             // The next one has a number of its own; this one's pipes and sockets are closed.
-            self.engines.remove(&engine);
+            self.is_gone(engine);
         }
     }
 
@@ -191,7 +191,7 @@ impl State {
         (new.tasks, new.busy) = (old.tasks, old.busy);
         self.world_joined(&new.launch);
         let init = new.launch.init.clone();
-        self.engines.insert(engine, new);
+        self.is_now(engine, new);
         if let Some(Init { entry, cell }) = init {
             let pools = self.pool_specs();
             let run = self.run_message(entry, pools);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, Stream, Value,
+    About, DeathCause, Deaths, JobEnd, JobView, MapPlan, MapReport, StartFault, Stream, Value,
 };
 use crate::wire::world::CommTold;
 use crate::wire::{
@@ -33,7 +33,7 @@ pub enum PoolEvent {
     /// It could not be started.
     NotStarted {
         engine: EngineId,
-        why: String,
+        why: StartFault,
     },
     Output {
         engine: EngineId,
@@ -276,6 +276,12 @@ pub enum QueueFault {
     NoArtifact(String),
     /// The server does not take it.
     Server(String),
+    /// The server has lost so many chunks.
+    Lost { chunks: usize },
+    /// What nodes need cannot be read on the server.
+    Unreadable(String),
+    /// The disk with the server's folder is full: so many bytes are left.
+    NoRoom { folder: PathBuf, left: u64 },
     /// It goes on without the session.
     Detached,
 }

@@ -51,8 +51,7 @@ impl State {
         let is_busy = |engine: &EngineId| {
             let process = self.engines.get(engine);
             process.is_some_and(|process| {
-                let is_at = |map: &Map| map.is_queued() && process.link.at(map.job).is_some();
-                process.is_alive() && (process.given() > 0 || self.maps.values().any(is_at))
+                process.is_alive() && (process.given() > 0 || self.taken_by(process).is_some())
             })
         };
         !engines.iter().any(is_busy)

@@ -15,6 +15,7 @@ use super::artifacts::Artifacts;
 use super::captures::Captures;
 use super::cluster::Cluster;
 use super::connections::{Connection, ConnectionId};
+use super::ears::Ears;
 use super::engine::Engine;
 use super::link::Launcher;
 use super::map::{Map, Written};
@@ -36,10 +37,10 @@ const ROOM: usize = 4 << 20;
 /// What is read of one pipe before the other engines get their turn.
 const SLICE: usize = 256 * 1024;
 
-pub fn serve(mut hub: State, commands: &Receiver<Command>, wake: &EventFd) {
+pub fn serve(mut hub: State, commands: &Receiver<Command>, wake: &EventFd, ears: &Ears) {
     let mut ticked = Instant::now();
     loop {
-        let ready = hub.wait(wake);
+        let ready = hub.wait(wake, ears);
         loop {
             match commands.try_recv() {
                 Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
@@ -86,6 +87,10 @@ pub(super) struct State {
     /// Where they come from.
     pub(super) launcher: Box<dyn Launcher>,
     pub(super) engines: BTreeMap<EngineId, Engine>,
+    /// Those that have connections and pipes here.
+    near: BTreeSet<EngineId>,
+    /// Those of the others of which something printed waits.
+    unread: BTreeSet<EngineId>,
     pub(super) events: Sender<Happening>,
     /// Printed bytes that the session has not taken yet.
     pub(super) room: Arc<AtomicUsize>,
@@ -125,6 +130,8 @@ impl State {
         Self {
             launcher,
             engines: BTreeMap::new(),
+            near: BTreeSet::new(),
+            unread: BTreeSet::new(),
             events,
             room: Arc::new(AtomicUsize::new(0)),
             maps: BTreeMap::new(),
@@ -148,7 +155,23 @@ impl State {
         }
     }
 
-    fn wait(&self, wake: &EventFd) -> Ready {
+    /// The process that an engine is from now on.
+    pub(super) fn is_now(&mut self, engine: EngineId, process: Engine) {
+        if process.link.is_far() {
+            self.near.remove(&engine);
+        } else {
+            self.near.insert(engine);
+        }
+        self.engines.insert(engine, process);
+    }
+
+    /// An engine is none any more.
+    pub(super) fn is_gone(&mut self, engine: EngineId) -> Option<Engine> {
+        self.near.remove(&engine);
+        self.engines.remove(&engine)
+    }
+
+    fn wait(&mut self, wake: &EventFd, ears: &Ears) -> Ready {
         let full = self.room.load(Ordering::Relaxed) >= ROOM;
         let mut fds = vec![PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
         let mut sources = vec![Source::Wake];
@@ -159,11 +182,9 @@ impl State {
                 PollFlags::POLLIN
             }
         };
-        for (engine, process) in self
-            .engines
-            .iter()
-            .filter(|(_, process)| process.is_alive())
-        {
+        let near = self.near.iter();
+        let near = near.filter_map(|engine| Some((engine, self.engines.get(engine)?)));
+        for (engine, process) in near.filter(|(_, process)| process.is_alive()) {
             if let Some(socket) = process.link.socket() {
                 fds.push(PollFd::new(socket, flags(process.link.wants_to_write())));
                 sources.push(Source::Engine(*engine));
@@ -188,10 +209,10 @@ impl State {
             sources.push(Source::Connection(*id));
         }
         // A full reader is looked at again soon: it does not wake this thread when it has made room.
-        let timeout = if full {
-            Duration::from_millis(5)
-        } else {
-            self.tick_time()
+        let timeout = match full {
+            true => Duration::from_millis(5),
+            false if !self.unread.is_empty() => Duration::ZERO,
+            false => self.tick_time(),
         };
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::NONE);
         // An interrupted wait is a short one.
@@ -218,6 +239,15 @@ impl State {
                 Source::Queue(job) => ready.queues.push(job),
                 Source::Connection(connection) => ready.connections.push(connection),
             }
+        }
+        // After the wake was read: what comes from now on wakes anew.
+        let heard = ears.heard();
+        let printed =
+            { heard.iter().copied() }.filter(|engine| has_printed(&self.engines, *engine));
+        self.unread.extend(printed);
+        ready.engines.extend(heard);
+        if !full {
+            ready.printing.extend(&self.unread);
         }
         ready
     }
@@ -302,6 +332,8 @@ impl State {
                 self.show_prints(engine);
             }
         }
+        self.unread
+            .retain(|engine| has_printed(&self.engines, *engine));
         for job in ready.queues {
             self.hear_queue(job);
         }
@@ -337,13 +369,20 @@ impl State {
     }
 
     fn flush(&mut self) {
-        for process in self.engines.values_mut() {
-            process.link.flush();
+        for engine in &self.near {
+            if let Some(process) = self.engines.get_mut(engine) {
+                process.link.flush();
+            }
         }
         for map in self.maps.values_mut() {
             map.flush();
         }
     }
+}
+
+fn has_printed(engines: &BTreeMap<EngineId, Engine>, engine: EngineId) -> bool {
+    let process = engines.get(&engine);
+    process.is_some_and(|process| process.link.has_printed())
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@
 //! Inputs are not kept one by one but in pieces: what was pulled at once, until an engine's death or a limit
 //! divides it.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
 use crate::wire::Span;
+use held::Held;
 
 /// An item that ended this many engines is given up.
 pub const TRIES: u32 = 3;
@@ -61,8 +64,8 @@ pub struct Ledger {
     pieces: FxHashMap<u32, Piece>,
     /// Those of them that no worker has.
     waiting: VecDeque<u32>,
-    /// By worker those that it has, in the order in which it was sent them.
-    held: Vec<VecDeque<u32>>,
+    /// Those that workers have.
+    held: Held,
     /// How many pieces there are of each pulled chunk.
     sources: FxHashMap<u32, u32>,
     /// How many engines an item has ended.
@@ -86,7 +89,7 @@ impl Ledger {
             total,
             pieces: FxHashMap::default(),
             waiting: VecDeque::new(),
-            held: vec![VecDeque::new(); workers],
+            held: Held::by(workers),
             sources: FxHashMap::default(),
             strikes: FxHashMap::default(),
             next_piece: 0,
@@ -113,12 +116,12 @@ impl Ledger {
     }
 
     pub fn workers(&self) -> usize {
-        self.held.len()
+        self.held.workers()
     }
 
     /// There is one worker more.
     pub fn joined(&mut self) {
-        self.held.push(VecDeque::new());
+        self.held.joined();
     }
 
     /// Inputs that have come.
@@ -143,7 +146,7 @@ impl Ledger {
 
     /// Every input has its result or its failure, or the map was stopped and nothing runs any more.
     pub fn is_over(&self) -> bool {
-        let is_idle = !self.claiming && self.held.iter().all(VecDeque::is_empty);
+        let is_idle = !self.claiming && self.held.is_empty();
         is_idle && (self.stopped || self.is_complete())
     }
 
@@ -172,24 +175,29 @@ impl Ledger {
 
     /// Pieces that a worker has.
     pub fn held(&self, worker: usize) -> usize {
-        self.held.get(worker).map_or(0, VecDeque::len)
+        self.held.of(worker).map_or(0, VecDeque::len)
     }
 
     /// What the worker is at, or will be next.
     pub fn first_held(&self, worker: usize) -> Option<u32> {
-        self.held.get(worker)?.front().copied()
+        self.held.of(worker)?.front().copied()
     }
 
     /// Whether the worker has this piece.
     pub fn holds(&self, worker: usize, piece: u32) -> bool {
         self.held
-            .get(worker)
+            .of(worker)
             .is_some_and(|held| held.contains(&piece))
+    }
+
+    /// The workers, those with the fewest pieces first, and how many each has.
+    pub fn lightest(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.held.lightest()
     }
 
     /// Items that a worker has.
     pub fn items_held(&self, worker: usize) -> u64 {
-        let held = self.held.get(worker).into_iter().flatten();
+        let held = self.held.of(worker).into_iter().flatten();
         held.filter_map(|number| self.pieces.get(number))
             .map(Piece::items)
             .sum()
@@ -227,28 +235,27 @@ impl Ledger {
     pub fn give(&mut self, place: usize, worker: usize, at_most: u64) -> Option<u32> {
         let mut number = *self.waiting.get(place)?;
         let piece = self.pieces.get(&number).copied()?;
-        let held = self.held.get_mut(worker)?;
-        if at_most == 0 {
+        if at_most == 0 || worker >= self.held.workers() {
             return None;
         }
         self.waiting.remove(place);
         if piece.items() <= at_most {
-            held.push_back(number);
+            self.held.push(worker, number);
             return Some(number);
         }
         let between = piece.span.from + at_most;
         self.remove(number);
         number = self.add(piece.part(piece.span.from, between));
         self.wait_in_front(piece.part(between, piece.span.to));
-        self.held[worker].push_back(number);
+        self.held.push(worker, number);
         Some(number)
     }
 
     /// A worker finished a piece, or as many of its items as it came to before it was told to stop.
     pub fn finished(&mut self, worker: usize, number: u32, done: u64) -> Option<Piece> {
-        let held = self.held.get_mut(worker)?;
-        let place = held.iter().position(|other| *other == number)?;
-        held.remove(place);
+        if !self.held.remove(worker, number) {
+            return None;
+        }
         let piece = self.remove(number)?;
         let done = done.min(piece.items());
         self.done += done;
@@ -261,28 +268,21 @@ impl Ledger {
 
     /// Of a piece so many items have a result, and so many none for good: it is settled.
     pub fn settled_piece(&mut self, worker: usize, number: u32, done: u64, failed: u64) -> bool {
-        let place = self.place(worker, number);
-        let Some((place, piece)) = place.zip(self.remove(number)) else {
+        if !self.held.remove(worker, number) {
+            return false;
+        }
+        let Some(piece) = self.remove(number) else {
             return false;
         };
-        self.held[worker].remove(place);
         self.done += done.min(piece.items());
         self.failed += failed.min(piece.items() - done.min(piece.items()));
         true
     }
 
-    fn place(&self, worker: usize, number: u32) -> Option<usize> {
-        let mut held = self.held.get(worker)?.iter();
-        held.position(|other| *other == number)
-    }
-
     /// Of a map that was stopped: a worker has these pieces alone, and nothing will come of the others.
     pub fn holds_only(&mut self, worker: usize, numbers: &[u32]) {
-        if let Some(held) = self.held.get_mut(worker).filter(|_| self.stopped) {
-            let (kept, gone) = held.iter().partition(|number| numbers.contains(number));
-            *held = kept;
-            let gone: VecDeque<u32> = gone;
-            for number in gone {
+        if self.stopped {
+            for number in self.held.take(worker, |number| !numbers.contains(&number)) {
                 self.remove(number);
             }
         }
@@ -291,12 +291,7 @@ impl Ledger {
     /// A worker gives back pieces that it has not begun: they are the next ones again, for any worker. How many items
     /// they have.
     pub fn given_back(&mut self, worker: usize, numbers: &[u32]) -> u64 {
-        let Some(held) = self.held.get_mut(worker) else {
-            return 0;
-        };
-        let (back, kept) = held.iter().partition(|number| numbers.contains(number));
-        *held = kept;
-        let back: VecDeque<u32> = back;
+        let back = self.held.take(worker, |number| numbers.contains(&number));
         let mut items = 0;
         for number in back.into_iter().rev() {
             let Some(piece) = self.remove(number) else {
@@ -345,10 +340,8 @@ impl Ledger {
     /// `give_up`: that item is not tried again. Gives the items that have no result for good.
     pub fn lost(&mut self, worker: usize, at: Option<u64>, give_up: bool) -> Vec<GivenUp> {
         let mut given_up = Vec::new();
-        let Some(held) = self.held.get_mut(worker) else {
-            return given_up;
-        };
-        for (place, number) in std::mem::take(held).into_iter().enumerate().rev() {
+        let held = self.held.take(worker, |_| true);
+        for (place, number) in held.into_iter().enumerate().rev() {
             let Some(mut piece) = self.remove(number) else {
                 continue;
             };

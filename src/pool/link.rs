@@ -51,6 +51,11 @@ pub trait Link: Send {
     /// What is ready to be read when there is something printed.
     fn pipe(&self, stream: Stream) -> Option<BorrowedFd<'_>>;
 
+    /// Something printed waits that no file tells of.
+    fn has_printed(&self) -> bool {
+        false
+    }
+
     /// Reads what the user's code has printed by now, until `to` has so many bytes.
     fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>);
 

@@ -42,6 +42,7 @@ pub struct Map {
     workers: Vec<Worker>,
     /// By worker; none on threads.
     engines: Vec<EngineId>,
+    places: FxHashMap<EngineId, usize>,
     /// Seconds of engines that it had, and a start that is as good as that of the jobs before it.
     served: f64,
     payloads: FxHashMap<u32, Payload>,
@@ -416,6 +417,7 @@ impl Map {
 
     pub fn joined(&mut self, engine: EngineId, rank: Rank) {
         if !self.involves(engine) {
+            self.places.insert(engine, self.engines.len());
             self.engines.push(engine);
             self.workers.push(Worker::new(rank));
             self.assignment.joined();
@@ -462,7 +464,7 @@ impl Map {
     }
 
     fn place(&self, engine: EngineId) -> Option<usize> {
-        self.engines.iter().position(|other| *other == engine)
+        self.places.get(&engine).copied()
     }
 
     pub fn involves(&self, engine: EngineId) -> bool {

@@ -23,6 +23,7 @@ mod commands;
 mod connections;
 mod deaths;
 mod dispatch;
+mod ears;
 mod endings;
 mod engine;
 mod event;
@@ -34,6 +35,7 @@ mod ledger;
 mod link;
 mod map;
 mod mpi;
+mod numbers;
 mod pace;
 mod prints;
 mod process;
@@ -62,6 +64,7 @@ pub use crate::wire::Payload;
 use crate::wire::PoolSpec;
 use crate::wire::places::Places;
 use cluster::Cluster;
+use ears::Ears;
 use event::Bell;
 pub use event::{
     Happening, ItemEnd, MapFailure, MapFault, MapRefusal, PoolEvent, Printed, QueueFault,
@@ -373,9 +376,10 @@ impl Hub {
         let bell = Arc::new(Bell::new(out.clone()));
         let thread = std::thread::Builder::new().name("hub".to_owned()).spawn({
             let wake = wake.clone();
-            let launcher = Box::new(process::Forks::default());
+            let ears = Ears::new(wake.clone());
+            let launcher = Box::new(process::Forks::new(ears.clone()));
             let state = hub::State::new(launcher, out);
-            move || hub::serve(state, &incoming, &wake)
+            move || hub::serve(state, &incoming, &wake, &ears)
         })?;
         Ok(Self {
             commands,

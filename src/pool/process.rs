@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use super::ears::Ears;
 use super::link::{Launcher, Link};
 use super::wires::{Wires, resident};
 use super::{Launch, MpiStart, Starter, mpi};
@@ -19,9 +20,17 @@ use crate::outcome::{DeathCause, Stream};
 use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
 
 /// Engines as processes on this host, in this one's environment but for what was said of it.
-#[derive(Default)]
 pub struct Forks {
     environment: Environment,
+    /// For engines on other hosts, which are no processes of this one's.
+    ears: Ears,
+}
+
+impl Forks {
+    pub fn new(ears: Ears) -> Self {
+        let environment = Environment::default();
+        Self { environment, ears }
+    }
 }
 
 /// How the engines' environment differs from this process's.
@@ -60,7 +69,7 @@ impl Environment {
 impl Launcher for Forks {
     fn launch(&mut self, launch: &Launch) -> std::io::Result<Box<dyn Link>> {
         match &launch.starter {
-            Starter::Cluster(cluster) => cluster.launch(launch, &self.environment),
+            Starter::Cluster(cluster) => cluster.launch(launch, &self.environment, &self.ears),
             _ => Ok(Box::new(Process::start(launch, &self.environment)?)),
         }
     }
@@ -122,7 +131,7 @@ impl Process {
 
     /// The page of numbers that it shares, see [`crate::wire::status`].
     pub fn page(&self) -> Vec<u8> {
-        self.wires.page()
+        self.wires.page.copied()
     }
 
     fn number(&self) -> Pid {
@@ -156,19 +165,19 @@ impl Link for Process {
     }
 
     fn at(&self, job: JobId) -> Option<(u64, u64)> {
-        self.wires.at(job)
+        self.wires.page.at(job)
     }
 
     fn said(&self, place: usize) -> String {
-        self.wires.said(place)
+        self.wires.page.said(place)
     }
 
     fn stop_job(&self, job: JobId) {
-        self.wires.stop_job(job);
+        self.wires.page.stop_job(job);
     }
 
     fn end_waits(&self) -> bool {
-        self.wires.end_waits()
+        self.wires.page.end_waits()
     }
 
     fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {

@@ -8,7 +8,7 @@ use super::cluster::queue::{Begin, Queue};
 use super::engine::Engine;
 use super::hub::State;
 use super::map::Map;
-use super::{MapFault, QueueFault};
+use super::{EngineState, EngineStatus, MapFault, QueueFault, Work};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::JobState;
 
@@ -62,9 +62,34 @@ impl State {
     pub(super) fn hear_queue(&mut self, job: JobId) {
         if let Some(map) = self.maps.get_mut(&job) {
             let steps = map.hear_queue();
+            for (rank, busy) in map.ended_parts() {
+                let is_it =
+                    |process: &&mut Engine| process.is_alive() && map.is_of(&process.launch, rank);
+                if let Some(process) = self.engines.values_mut().find(is_it) {
+                    process.busy += busy;
+                    process.tasks += 1;
+                }
+            }
             self.take(job, steps);
             self.due.insert(job);
         }
+    }
+
+    /// The map of which this engine has taken an item from the queue.
+    pub(super) fn taken_by(&self, process: &Engine) -> Option<JobId> {
+        let is_at = |map: &&Map| map.is_queued() && process.link.at(map.job).is_some();
+        Some(self.maps.values().find(is_at)?.job)
+    }
+
+    /// An engine as it is listed: it says by itself what it has taken from a queue.
+    pub(super) fn status(&self, process: &Engine) -> EngineStatus {
+        let mut status = process.status();
+        if status.state == EngineState::Idle
+            && let Some(job) = self.taken_by(process)
+        {
+            status.state = EngineState::Busy(Work::Map(job));
+        }
+        status
     }
 
     /// Of a map that is over nothing is left on the server, but for results that somebody may still ask for.

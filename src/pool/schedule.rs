@@ -134,6 +134,12 @@ impl Schedule {
             seat.health == Health::Alive && seat.left > 0 && ledger.held(worker) < depth
         };
         let freest = || {
+            if elsewhere.ahead.is_empty() {
+                return { ledger.lightest() }
+                    .take_while(|(_, held)| *held < depth)
+                    .map(|(worker, _)| worker)
+                    .find(|worker| has_room(*worker));
+            }
             (0..seats.len())
                 .filter(|worker| has_room(*worker) && elsewhere.leaves(*worker))
                 .min_by(|one, other| {

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::hub::State;
 use super::{Launch, PoolEvent};
 use crate::ids::EngineId;
-use crate::outcome::DeathCause;
+use crate::outcome::{DeathCause, StartFault};
 use crate::wire::WireError;
 
 use super::deaths::End;
@@ -21,12 +21,13 @@ impl State {
             Ok(links) => {
                 for (launch, link) in launches.into_iter().zip(links) {
                     self.world_joined(&launch);
-                    self.engines.insert(launch.id, Engine::new(launch, link));
+                    self.is_now(launch.id, Engine::new(launch, link));
                 }
             }
             Err(error) => {
+                let fault = StartFault::from(error);
                 for Launch { id: engine, .. } in launches {
-                    let why = error.to_string();
+                    let why = fault.clone();
                     self.emit(engine, PoolEvent::NotStarted { engine, why });
                 }
             }

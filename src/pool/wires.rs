@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use regatta_cell::host::now;
 
 use super::Launch;
-use crate::ids::JobId;
+use super::numbers::Numbers;
 use crate::outcome::Stream;
-use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError, status};
+use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
 
 /// What a pipe holds, bytes.
 const PIPE: usize = 64 * 1024;
@@ -22,8 +22,7 @@ static BEGAN: LazyLock<u64> = LazyLock::new(now);
 pub struct Wires {
     channel: Channel,
     greeted: bool,
-    /// See [`status`].
-    page: Arc<OwnedFd>,
+    pub page: Numbers,
     /// Standard output and error, until they end.
     pipes: [Option<File>; 2],
     /// For reading the two.
@@ -42,9 +41,7 @@ impl Wires {
             nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETFL(flags))?;
         }
         channel.set_nonblocking()?;
-        let page = wire::memory_file()?;
-        page.set_len(status::LENGTH)?;
-        let page: Arc<OwnedFd> = Arc::new(page.into());
+        let page = Numbers::new()?;
         channel.queue_plain(&wire::greeting());
         let welcome = ToEngine::Welcome {
             id: launch.id,
@@ -54,7 +51,7 @@ impl Wires {
             session: *BEGAN,
         };
         channel
-            .queue(&welcome, &Payload::Shared(page.clone()))
+            .queue(&welcome, &Payload::Shared(page.file()))
             .map_err(std::io::Error::other)?;
         channel.flush()?;
         Ok(Self {
@@ -110,57 +107,6 @@ impl Wires {
                 Err(error) => return (frames, Some(error)),
             }
         }
-    }
-
-    /// The page of numbers as it is now.
-    pub fn page(&self) -> Vec<u8> {
-        let mut bytes = vec![0; status::LENGTH as usize];
-        let read = rustix::io::pread(&self.page, &mut bytes, 0).unwrap_or_default();
-        bytes.truncate(read);
-        bytes
-    }
-
-    fn word(&self, index: usize) -> u64 {
-        let mut bytes = [0; 8];
-        // A page that cannot be read tells of no item.
-        let _ = rustix::io::pread(&self.page, &mut bytes, 8 * index as u64);
-        u64::from_ne_bytes(bytes)
-    }
-
-    pub fn at(&self, job: JobId) -> Option<(u64, u64)> {
-        if self.word(status::JOB) != u64::from(job.0) {
-            return None;
-        }
-        let item = self.word(status::ITEM).checked_sub(1)?;
-        Some((item, self.word(status::BEGUN)))
-    }
-
-    pub fn said(&self, place: usize) -> String {
-        let mut bytes = [0; 8 * status::SAID_WORDS];
-        let from = status::SAID + place * status::SAID_WORDS;
-        if place >= status::SAID_PLACES
-            || rustix::io::pread(&self.page, &mut bytes, 8 * from as u64) != Ok(bytes.len())
-        {
-            return String::new();
-        }
-        let (length, text) = bytes.split_at(8);
-        let length = length.try_into().map_or(0, u64::from_ne_bytes) as usize;
-        String::from_utf8_lossy(&text[..length.min(text.len())]).into_owned()
-    }
-
-    pub fn stop_job(&self, job: JobId) {
-        let bytes = u64::from(job.0).to_ne_bytes();
-        // An engine that does not hear of it is killed later.
-        let _ = rustix::io::pwrite(&self.page, &bytes, 8 * status::STOP as u64);
-    }
-
-    /// Ends the calls in which the engine waits for others; false when it waits in none.
-    pub fn end_waits(&self) -> bool {
-        if self.word(status::WAITS) == 0 {
-            return false;
-        }
-        let bytes = (self.word(status::END_WAITS) + 1).to_ne_bytes();
-        rustix::io::pwrite(&self.page, &bytes, 8 * status::END_WAITS as u64).is_ok()
     }
 
     pub fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {

@@ -316,11 +316,20 @@ pub(crate) fn hint(trouble: &CommTrouble) -> String {
             wait.call.name
         );
     }
+    let synchronous = waits.iter().all(|wait| wait.call.name == "ssend");
     if Graph::of(waits).cycle == 0 {
+        if synchronous {
+            return "an `ssend` waits for its `recv`, which the other rank calls in the same cell; `send` does not wait for it"
+                .to_owned();
+        }
         if waits.iter().all(|wait| wait.call.name == "send") {
             return "a `send` of much waits for its `recv`, which the other rank calls in the same cell".to_owned();
         }
         return "each `recv` needs a `send` of the same tag on the other rank, in the same cell or before it"
+            .to_owned();
+    }
+    if synchronous {
+        return "one of them receives before it sends: an `ssend` waits for its `recv`; `comm::sendrecv` does both at once"
             .to_owned();
     }
     "one of them sends before it receives, as rank 0 does in a ring; `comm::sendrecv` does both at once"

@@ -8,7 +8,7 @@ use super::notices::quoted;
 use crate::ids::{PoolName, Rank};
 use crate::outcome::{
     Counted, DeathCause, Deaths, EngineChange, JobAnswer, JobEnd, JobState, JobWork, MpiFault,
-    NodeFault, ServerFault, SlurmState,
+    NodeFault, ServerFault, SlurmState, StartFault,
 };
 
 /// `killed by SIGKILL`, `ended itself with exit status 3`.
@@ -72,6 +72,15 @@ impl fmt::Display for NodeFault {
             }
             Self::NoHolder => f.write_str("the process that kept the cluster has ended"),
             Self::NoMemory => f.write_str("the host has no memory for messages"),
+        }
+    }
+}
+
+impl fmt::Display for StartFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(fault) => fault.fmt(f),
+            Self::Says(words) => f.write_str(words),
         }
     }
 }
@@ -222,6 +231,14 @@ impl fmt::Display for MpiFault {
                     false => write!(f, "; what was to start them says: {says}"),
                 }
             }
+            Self::World { size: 1, wanted } => write!(
+                f,
+                "what was to start {wanted} of them has started 1 process"
+            ),
+            Self::World { size, wanted } => write!(
+                f,
+                "what was to start {wanted} of them has started {size} processes"
+            ),
             Self::TooMany { size } => write!(
                 f,
                 "more processes have come than the {size} that were asked for"

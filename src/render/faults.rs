@@ -1,11 +1,21 @@
 //! Why a map failed, as its caller is told: code that waits for it, and lists of jobs.
 
 use std::fmt;
+use std::path::Path;
 
 use regatta_cell::host::UNDECODABLE;
 
 use crate::outcome::{DeathCause, Deaths};
 use crate::pool::{MapFailure, MapFault, MapRefusal, QueueFault};
+
+/// The disk of a cluster's server has no room.
+pub fn no_room(folder: &Path, left: u64) -> String {
+    format!(
+        "the disk on which the cluster's server has its queue is full ({:.1} MB are left): {}",
+        left as f64 / 1e6,
+        folder.display()
+    )
+}
 
 impl fmt::Display for MapFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,6 +48,17 @@ impl fmt::Display for MapFailure {
             }
             MapFault::Queue(QueueFault::Server(why)) => {
                 write!(f, "the cluster's server does not take it: {why}")
+            }
+            MapFault::Queue(QueueFault::Lost { chunks }) => write!(
+                f,
+                "the cluster's server was started again and has lost {chunks} of its chunks; run it again"
+            ),
+            MapFault::Queue(QueueFault::Unreadable(why)) => write!(
+                f,
+                "the cluster's server has lost some of what its nodes need ({why}); run it again"
+            ),
+            MapFault::Queue(QueueFault::NoRoom { folder, left }) => {
+                write!(f, "{}", no_room(folder, *left))
             }
             MapFault::Queue(QueueFault::Detached) => {
                 f.write_str("it was detached; `%result` gives what comes of it")

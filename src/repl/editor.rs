@@ -224,7 +224,8 @@ fn config(vi: bool) -> Config {
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
         .completion_type(CompletionType::List)
         .completion_show_all_if_ambiguous(true)
-        .completion_prompt_limit(400)
+        // Lists are as long as the screen at most.
+        .completion_prompt_limit(usize::MAX)
         .auto_add_history(false)
         .indent_size(4)
         // The highlighter also draws continuation prompts, which NO_COLOR does not forbid.

@@ -19,7 +19,7 @@ use crate::compiler::Analyst;
 use crate::repl::continuation::{pad, pad_bytes, strip};
 use crate::repl::highlight;
 use crate::repl::history::suggestion;
-use crate::repl::list::{self, Listed, listed, room};
+use crate::repl::list::{self, Listed, listed, on_one_screen, room};
 use crate::vocabulary::Vocabulary;
 
 /// How long Tab may take; names that are known later are not offered. Usually a tenth of it is enough.
@@ -157,7 +157,8 @@ impl Completer for LineHelper {
             let files = files
                 .into_iter()
                 .map(|file| Listed::new(file.display, file.replacement));
-            return Ok((pos - (cursor - begin - start), files.collect()));
+            let files = on_one_screen(files.collect(), room());
+            return Ok((pos - (cursor - begin - start), files));
         }
         let ask = |place| self.analyst.names(place, PATIENCE);
         let (start, found) = complete(&text, cursor, &vocabulary, &ask);

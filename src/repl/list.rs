@@ -1,5 +1,6 @@
 //! Candidates as rustyline lists them: one a line where something is told about them, in three columns.
 
+use rustyline::completion::longest_common_prefix;
 use unicode_width::UnicodeWidthStr;
 
 use crate::assist::Candidate;
@@ -48,7 +49,7 @@ pub(super) fn room() -> (usize, usize) {
 pub(super) fn listed(found: Vec<Candidate>, (width, rows): (usize, usize)) -> Vec<Listed> {
     if found.len() + KEPT_LINES > rows {
         let name = |one: Candidate| Listed::new(one.replacement.clone(), one.replacement);
-        return found.into_iter().map(name).collect();
+        return on_one_screen(found.into_iter().map(name).collect(), (width, rows));
     }
     let widest = |of: fn(&Candidate) -> &str, most: usize| {
         found
@@ -84,6 +85,24 @@ pub(super) fn listed(found: Vec<Candidate>, (width, rows): (usize, usize)) -> Ve
         Listed::new(shown, one.replacement)
     };
     found.into_iter().map(line).collect()
+}
+
+/// As many as a screen has room for, in rustyline's columns, and how many more there are: a list that the user would
+/// have to leaf through is left by typing on.
+pub(super) fn on_one_screen(mut all: Vec<Listed>, (width, rows): (usize, usize)) -> Vec<Listed> {
+    let more = |count: usize| format!("… {count} more");
+    let widest = all.iter().map(|one| one.shown.width()).max().unwrap_or(0);
+    let columns = width / (widest.max(more(all.len()).width()) + GAP.len()).max(1);
+    let most = columns.max(1) * rows.saturating_sub(KEPT_LINES).max(2);
+    if all.len() <= most {
+        return all;
+    }
+    // rustyline types what all have in common, also those that are not shown.
+    let common = longest_common_prefix(&all).unwrap_or_default().to_owned();
+    let left = all.len() + 1 - most;
+    all.truncate(most - 1);
+    all.push(Listed::new(more(left), common));
+    all
 }
 
 /// A listed line with what is told about the candidate dimmed.
@@ -160,6 +179,28 @@ mod tests {
         assert_eq!(lines(&found, 30)[0], "push(  fn(&mut s…  Appends an…");
         assert_eq!(lines(&[("a", "", ""), ("bc", "", "")], 78), ["a", "bc"]);
         assert_eq!(lines(&[("%px", "", "runs")], 78), ["%px  runs"]);
+    }
+
+    #[test]
+    fn more_than_a_screen_has_room_for_is_counted() {
+        let named = |count: usize| -> Vec<Listed> {
+            let name = |n: usize| format!("é_name_{n:03}");
+            let all = (0..count).map(|n| Listed::new(name(n), name(n)));
+            all.chain([Listed::new("ébène".into(), "ébène".into())])
+                .collect()
+        };
+        // Columns of 12 letters, and 20 lines.
+        assert_eq!(on_one_screen(named(119), (78, 24)).len(), 120);
+        let shown = on_one_screen(named(120), (78, 24));
+        assert_eq!(shown.len(), 120);
+        assert_eq!(shown[118].display(), "é_name_118");
+        assert_eq!(shown[119].display(), "… 2 more");
+        assert_eq!(shown[119].replacement(), "é");
+        assert_eq!(on_one_screen(named(500), (8, 3)).len(), 2);
+    }
+
+    #[test]
+    fn lines_of_one_candidate_stand_by_themselves() {
         assert_eq!(lines(&[("a", "u8", ""); 30], 78)[0], "a");
     }
 }

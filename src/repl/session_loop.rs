@@ -113,7 +113,7 @@ struct Prompting {
 impl Prompting {
     /// An error is the terminal's.
     fn run(mut self, startup: bool) -> Result<ExitCode, EditorError> {
-        self.session.leave_out_lines(self.style.live);
+        self.session.is_live(self.style.live);
         self.begin(startup);
         let left = self.prompt();
         if let Some(terminal) = &self.terminal {
@@ -269,20 +269,27 @@ impl Prompting {
                 let _ = self.session.interrupt().take();
                 false
             }
-            Read::Eof => {
-                let children = self.session.running_children();
-                let question = match (self.session.has_background(), &children[..]) {
-                    (true, _) => "a job still runs; leave all the same?".to_owned(),
-                    (false, []) => return ControlFlow::Break(()),
-                    (false, names) => running_words(names),
-                };
-                self.editor.confirm(&question)
-            }
+            Read::Eof => self.leaves_what_runs(),
         };
+        // `%quit` in what a terminal's user has typed.
+        if self.session.quitting && self.style.live {
+            self.session.quitting = self.leaves_what_runs();
+        }
         match leaves {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
+    }
+
+    /// Whether the user leaves, also when something is lost with the session: that is asked.
+    fn leaves_what_runs(&mut self) -> bool {
+        let children = self.session.running_children();
+        let question = match (self.session.has_background(), &children[..]) {
+            (true, _) => "a job still runs; leave all the same?".to_owned(),
+            (false, []) => return true,
+            (false, names) => running_words(names),
+        };
+        self.editor.confirm(&question)
     }
 }
 

@@ -121,20 +121,29 @@ fn keep(folder: &Path, program: &Path, arguments: &[std::ffi::OsString]) -> std:
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        if wait(&mut server)?.is_none() {
+        let Some(ended) = wait(&mut server)? else {
             let _ = server.kill();
             server.wait()?;
             return Ok(());
-        }
+        };
         short = if since.elapsed() < SHORT {
             short + 1
         } else {
             0
         };
         if short == SHORT_LIVES {
+            say_if_nothing_was_said(&folder.join(LOG), &ended)?;
             return Err(std::io::Error::other("it ends as soon as it is started"));
         }
     }
+}
+
+/// Its last words, where it has none, are how it ended.
+fn say_if_nothing_was_said(log: &Path, ended: &ExitStatus) -> std::io::Result<()> {
+    if std::fs::metadata(log)?.len() == 0 {
+        std::fs::write(log, format!("{ended}\n"))?;
+    }
+    Ok(())
 }
 
 /// Waits for the end of the server, or of the session: then `None`.

@@ -1,6 +1,7 @@
 //! Children of the session's: what they print and their end, followed by a thread that wakes whoever waits for it.
 
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::{ErrorKind, PipeReader, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -23,16 +24,20 @@ const PARTS: usize = 4;
 const AT_ONCE: usize = 1 << 20;
 
 /// What a child prints, where that is piped, until it has ended: then the other end closes. A child of its own may
-/// hold the pipes open for longer than it lives.
+/// hold the pipes open for longer than it lives. `shared`: one pipe for both outputs, which is told as the first.
 ///
 /// # Errors
 /// When the child cannot be followed; it is killed.
-pub fn watched(child: &mut Child, waker: Waker) -> std::io::Result<Receiver<Said>> {
+pub fn watched(
+    child: &mut Child,
+    shared: Option<PipeReader>,
+    waker: Waker,
+) -> std::io::Result<Receiver<Said>> {
     let (said, heard) = sync_channel(PARTS);
     let started = pidfd_open(rustix::process::Pid::from_child(child), PidfdFlags::empty())
         .map_err(std::io::Error::from)
         .and_then(|process| {
-            let outputs = Outputs::of(child)?;
+            let outputs = Outputs::of(child, shared)?;
             std::thread::Builder::new()
                 .name("child".to_owned())
                 .spawn(move || {
@@ -76,32 +81,24 @@ struct Outputs(Vec<Output>);
 
 struct Output {
     stream: Stream,
-    pipe: Box<dyn Pipe + Send>,
+    pipe: File,
     /// The beginning of a character that is cut in two.
     cut: Vec<u8>,
     ended: bool,
 }
 
-trait Pipe: Read + AsFd {}
-impl<T: Read + AsFd> Pipe for T {}
-
 impl Outputs {
-    fn of(child: &mut Child) -> std::io::Result<Self> {
-        let stdout = child
-            .stdout
-            .take()
-            .map(|pipe| Box::new(pipe) as Box<dyn Pipe + Send>);
-        let stderr = child
-            .stderr
-            .take()
-            .map(|pipe| Box::new(pipe) as Box<dyn Pipe + Send>);
+    fn of(child: &mut Child, shared: Option<PipeReader>) -> std::io::Result<Self> {
+        let stdout = child.stdout.take().map(OwnedFd::from);
+        let stdout = stdout.or(shared.map(OwnedFd::from));
+        let stderr = child.stderr.take().map(OwnedFd::from);
         let mut outputs = Vec::new();
         for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
             let Some(pipe) = pipe else { continue };
-            fcntl(&*pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             outputs.push(Output {
                 stream,
-                pipe,
+                pipe: pipe.into(),
                 cut: Vec::new(),
                 ended: false,
             });

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::crew::{Awaited, Crew};
 use super::{Done, Failed, Session, explain};
 pub use crate::children::{Child, Restart, Status as ChildStatus};
-use crate::children::{NotStarted, Program, Refused, Request, is_name};
+use crate::children::{Lines, NotStarted, Program, Refused, Request, Tail, is_name};
+use crate::ids::CellId;
 use crate::outcome::{
     About, ChildLine, ChildState, Doing, ErrorKind, Event, Origin, Progress, Report, Sink,
 };
@@ -81,9 +82,11 @@ impl Session {
         self.crew.children.forget(names)
     }
 
-    /// Whether what children print is left out when it comes faster than it can be shown; else they wait.
-    pub fn leave_out_lines(&mut self, leave_out: bool) {
-        self.crew.children.set_lossy(leave_out);
+    /// Whether somebody reads along: what children print faster than that can be shown is left out then, else they wait;
+    /// and what a command prints comes in its order, on whichever output.
+    pub fn is_live(&mut self, live: bool) {
+        self.live = live;
+        self.crew.children.set_lossy(live);
     }
 
     /// Names of the children that run and end with the session.
@@ -148,11 +151,14 @@ impl Session {
     pub fn follow_lines(&mut self, names: &[&str], lines: usize, sink: &mut dyn Sink) -> Done {
         self.known_children(names)?;
         self.crew.hear_children(sink);
-        let printed = self.crew.children.follow(names, lines);
-        show(printed, self.cell(), sink);
+        let (printed, tails) = self.crew.children.follow(names, lines);
+        let cell = self.cell();
+        show(printed, cell, sink);
         let followed = self.until(
             Following {
                 names: names.iter().map(ToString::to_string).collect(),
+                tails,
+                cell,
                 left: false,
             },
             sink,
@@ -194,7 +200,7 @@ pub fn group(name: &str) -> &str {
     name.split_once('.').map_or(name, |(group, _)| group)
 }
 
-fn show(printed: Vec<(String, Vec<ChildLine>)>, cell: crate::ids::CellId, sink: &mut dyn Sink) {
+fn show(printed: Vec<Lines>, cell: CellId, sink: &mut dyn Sink) {
     for (name, lines) in printed {
         for ChildLine { stream, text } in lines {
             sink.send(Event::Output {
@@ -227,6 +233,9 @@ fn refused(error: &Refused) -> Report {
         Refused::NoFile { .. } => {
             report.hint("a child that lives on prints to a file in its folder: `--cwd` chooses it")
         }
+        Refused::NotStarted(NotStarted::Placeholder(_, meant)) => report.hint(format!(
+            "did you mean `{{{meant}}}`? `{{rank}}`, `{{size}}` and `{{name}}` are filled in; a word with blanks is left as it is"
+        )),
         Refused::NotStarted(NotStarted::NotFound { word, meant }) => match meant {
             Some(meant) => report.hint(format!("did you mean {meant}?")),
             None if is_script(word) => report.hint("`!ls` lists this folder"),
@@ -357,6 +366,9 @@ fn some(names: &[&str]) -> String {
 /// What children print is shown until they are over.
 struct Following {
     names: Vec<String>,
+    /// Of those that print to a file.
+    tails: Vec<(String, Tail)>,
+    cell: CellId,
     left: bool,
 }
 
@@ -369,11 +381,18 @@ impl Awaited for Following {
             let states = crew.children.states(name);
             states.iter().all(|(_, state)| state.is_over())
         };
-        if self.left || names.all(is_over) {
-            crew.hear_children(sink);
-            return Ok(Some(()));
+        let ends = self.left || names.all(is_over);
+        for (name, tail) in &mut self.tails {
+            let mut lines = tail.more();
+            if ends {
+                lines.extend(tail.end());
+            }
+            show(vec![(name.clone(), lines)], self.cell, sink);
         }
-        Ok(None)
+        if ends {
+            crew.hear_children(sink);
+        }
+        Ok(ends.then_some(()))
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {

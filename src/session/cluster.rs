@@ -79,12 +79,17 @@ impl Session {
             starter: Starter::Cluster(cluster.clone()),
         };
         let (pool, _) = self.start_pool(request, sink)?;
-        match self.meet_formers(&cluster, &pool) {
-            0 => {}
-            1 => sink.send(Event::Text("1 job is there: `%jobs` shows it".to_owned())),
-            jobs => sink.send(Event::Text(format!(
-                "{jobs} jobs are there: `%jobs` lists them"
-            ))),
+        let met = self.meet_formers(&cluster, &pool);
+        let mut said = match met.len() {
+            0 => String::new(),
+            1 => "1 job is there: `%jobs` shows it".to_owned(),
+            jobs => format!("{jobs} jobs are there: `%jobs` lists them"),
+        };
+        for (there, here) in met.iter().filter(|(there, here)| there != here) {
+            said.push_str(&format!("; its job {there} is job {here} here"));
+        }
+        if !said.is_empty() {
+            sink.send(Event::Text(said));
         }
         Ok((pool, gone))
     }
@@ -285,6 +290,9 @@ impl Session {
         let nodes = cluster.nodes_of(host);
         let all = cluster.nodes();
         if nodes.is_empty() {
+            if cluster.forget(host) {
+                return Ok((pool, 0));
+            }
             let up = all.iter().filter(|node| node.state == NodeState::Up);
             let hosts: Vec<&str> = up.map(|node| node.host.as_str()).collect();
             let report = Report::usage(format!("{} has no node {host}", pool.name));
@@ -316,7 +324,12 @@ impl Session {
     fn cluster_named(&self, name: Option<&str>) -> Result<(Pool, Arc<Cluster>), Failed> {
         let pool = self.pool_named(name)?;
         let none = || {
-            let hint = "`%pool resize N` changes the number of engines of other pools";
+            let hint = match pool.starter.mpi() {
+                Some(_) => {
+                    "an MPI pool has the engines that it starts with: `%pool start mpi -n N` starts another"
+                }
+                None => "`%pool resize N` changes the number of engines of other pools",
+            };
             Report::usage(format!("{} is no cluster", pool.name)).hint(hint)
         };
         let cluster = pool.starter.cluster().ok_or_else(none)?;
@@ -382,7 +395,11 @@ pub fn missing(gone: &[NodeStatus]) -> String {
 }
 
 fn too_few(gone: &[NodeStatus], up: usize, need: usize) -> Report {
-    let report = Report::new(ErrorKind::System, missing(gone));
+    let what = match gone {
+        [] => format!("{up} nodes came, and {need} are needed"),
+        _ => missing(gone),
+    };
+    let report = Report::new(ErrorKind::System, what);
     match up {
         0 => report.hint("no pool was started; try the host with `ssh HOST true` first"),
         _ => report.hint(format!(

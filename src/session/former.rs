@@ -83,8 +83,13 @@ impl Crew {
 
     pub fn former_statuses(&self) -> impl Iterator<Item = JobStatus> {
         let is_there = |former: &&FormerJob| {
-            let mut pools = self.pools().iter();
-            pools.any(|pool| pool.name == former.pool)
+            let clusters = self
+                .pools()
+                .iter()
+                .filter_map(|pool| pool.starter.cluster());
+            clusters
+                .into_iter()
+                .any(|cluster| Arc::ptr_eq(cluster, &former.cluster))
         };
         let there = self.jobs.former.iter().filter(is_there);
         there.filter_map(FormerJob::status)
@@ -104,13 +109,18 @@ impl Session {
         }
     }
 
-    /// Lists the jobs that a cluster has, now that it is this pool; how many they are.
-    pub(super) fn meet_formers(&mut self, cluster: &Arc<Cluster>, pool: &Pool) -> usize {
+    /// Lists the jobs that a cluster has, now that it is this pool; their numbers there, and here.
+    pub(super) fn meet_formers(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        pool: &Pool,
+    ) -> Vec<(JobId, JobId)> {
         let formers = cluster.formers();
         let all = formers.all();
         let taken: BTreeSet<JobId> = self.statuses().into_iter().map(|it| it.job).collect();
         // Also for maps that begin from now on: they go to the same server.
         self.crew.hub().numbers_behind(formers.highest());
+        let mut met = Vec::new();
         for Former { manifest, .. } in &all {
             let job = match taken.contains(&manifest.job) {
                 true => self.crew.hub().number(),
@@ -122,8 +132,9 @@ impl Session {
                 pool: pool.name.clone(),
                 cluster: cluster.clone(),
             });
+            met.push((manifest.job, job));
         }
-        all.len()
+        met
     }
 
     /// Nothing more is done of such a job; whether this is one.

@@ -12,12 +12,13 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Catches this process's SIGINT, SIGTERM and SIGHUP.
+    /// Catches this process's SIGINT, SIGTERM and SIGHUP; the last one stays ignored where it is, as by `nohup`.
     pub fn install() -> std::io::Result<Self> {
         let interrupt = Self::default();
         signal_hook::flag::register(SIGINT, interrupt.pressed.clone())?;
-        for signal in [SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, interrupt.ended.clone())?;
+        signal_hook::flag::register(SIGTERM, interrupt.ended.clone())?;
+        if !ignores(SIGHUP) {
+            signal_hook::flag::register(SIGHUP, interrupt.ended.clone())?;
         }
         Ok(interrupt)
     }
@@ -45,4 +46,12 @@ impl Interrupt {
     pub fn ended_flag(&self) -> Arc<AtomicBool> {
         self.ended.clone()
     }
+}
+
+/// Whether this process ignores a signal.
+fn ignores(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = { status.lines() }.find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    ignored.is_some_and(|set| set >> (signal - 1) & 1 == 1)
 }

@@ -108,6 +108,8 @@ pub struct Session {
     pub depth: usize,
     /// `%quit` was said.
     pub quitting: bool,
+    /// Somebody reads along.
+    live: bool,
 }
 
 impl Session {
@@ -132,6 +134,7 @@ impl Session {
             next_inputs: VecDeque::new(),
             depth: 0,
             quitting: false,
+            live: false,
         };
         session.name_store();
         Ok(session)

@@ -66,17 +66,26 @@ impl Session {
         kept: Option<&mut String>,
         sink: &mut dyn Sink,
     ) -> Result<ExitStatus, Failed> {
-        let mut child = self
-            .command(shell)
-            .args(["-c", text])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
+        let not_followed = |error| cannot("the command cannot be followed", &error);
+        let mut command = self.command(shell);
+        command.args(["-c", text]).process_group(0);
+        let mut shared = None;
+        if self.live && kept.is_none() {
+            // Only so is what comes on both in its order.
+            let (reader, writer) = std::io::pipe().map_err(not_followed)?;
+            command.stderr(writer.try_clone().map_err(not_followed)?);
+            command.stdout(writer);
+            shared = Some(reader);
+        } else {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        let mut child = command
             .spawn()
             .map_err(|error| cannot(&format!("{shell} cannot be run"), &error))?;
+        // It holds the pipe's other end.
+        drop(command);
         let waker = self.waker();
-        let said = watched(&mut child, waker.clone())
-            .map_err(|error| cannot("the command cannot be followed", &error))?;
+        let said = watched(&mut child, shared, waker.clone()).map_err(not_followed)?;
         let about = About {
             cell: Some(self.cell()),
             job: None,
@@ -127,7 +136,7 @@ impl Session {
         let waker = self.waker();
         let started = command.spawn().and_then(|mut editor| {
             // It says nothing to us.
-            drop(watched(&mut editor, waker)?);
+            drop(watched(&mut editor, None, waker)?);
             Ok(editor)
         });
         let ended = match started {

@@ -25,6 +25,8 @@ pub enum Joining {
     },
     /// It cannot take part.
     Failed { why: String },
+    /// Before its pipes: how many processes its launcher says that it has started.
+    World { size: u32 },
 }
 
 /// The session's answer to [`Joining::Stderr`]. Payload: the shared object through which the engine reaches MPI.

@@ -36,7 +36,7 @@ pub mod header {
     pub const ROOTS_STRIDE: u64 = 64;
 }
 
-pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm3");
+pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm4");
 
 /// Of a rank's block: bytes from the block's begin.
 pub mod block {
@@ -100,7 +100,9 @@ pub mod row {
     pub const COUNTS: [u64; 4] = [SENT, SENT_BYTES, TAKEN, COLLECTIVE_BYTES];
     /// On MPI: messages from it that have come, as of the rank's last look around while it waits.
     pub const ARRIVED: u64 = 32;
-    pub const LENGTH: u64 = 40;
+    /// On MPI: the last number of those that were sent by `ssend` and that a receive has taken.
+    pub const SYNCHRONISED: u64 = 40;
+    pub const LENGTH: u64 = 48;
 }
 
 /// On MPI ranks have no rings: where those would be, each communicator has a place at which its members meet before a
@@ -295,10 +297,11 @@ pub enum Call {
     Exscan,
     WaitAny,
     ReduceScatter,
+    Ssend,
 }
 
 impl Call {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Send,
         Self::Recv,
         Self::RecvAny,
@@ -318,6 +321,7 @@ impl Call {
         Self::Exscan,
         Self::WaitAny,
         Self::ReduceScatter,
+        Self::Ssend,
     ];
 
     /// As it is called in a cell.
@@ -342,6 +346,7 @@ impl Call {
             Self::Exscan => "exscan",
             Self::WaitAny => "wait_any",
             Self::ReduceScatter => "reduce_scatter",
+            Self::Ssend => "ssend",
         }
     }
 
@@ -350,6 +355,7 @@ impl Call {
         !matches!(
             self,
             Self::Send
+                | Self::Ssend
                 | Self::Recv
                 | Self::RecvAny
                 | Self::Sendrecv
@@ -399,7 +405,7 @@ pub struct Waiting {
     pub comm: u32,
     /// Who is in it, by rank there; empty: the whole world.
     pub members: Vec<u32>,
-    /// Of a collective: which one it is on this communicator, from 1.
+    /// Of a collective: which one it is on this communicator, from 1; of an `ssend` on MPI: see [`row::SYNCHRONISED`].
     pub number: u64,
     /// When the rank began to wait, nanoseconds on the machine's monotonic clock.
     pub since: u64,

@@ -1,11 +1,9 @@
 //! How the engines of an MPI pool end, all with the first, and that nothing is left of them.
 
-use std::time::Duration;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{SECOND, Session, contains, proc};
+use crate::support::{PATIENCE, SECOND, Session, contains, proc};
 use crate::{MPICH, OPEN_MPI, engines, files, needs, start};
 
 /// One rank dies, and so do all: told once, with who was first.
@@ -58,9 +56,10 @@ pub fn a_map_goes_on(session: &mut Session) {
 }
 
 pub fn is_interrupted(session: &mut Session) {
-    session.enter("%px loop {}");
-    session.taken(5 * SECOND);
-    std::thread::sleep(Duration::from_millis(300));
+    session.enter("%px println!(\"begun\"); loop {}");
+    for rank in 0..3 {
+        session.shows(&format!("[stdout:{rank}] begun"), PATIENCE);
+    }
     contains(&session.interrupt(), &["engines 0-2 interrupted"]);
     contains(
         &session.cell("%px engine::rank() + 10"),

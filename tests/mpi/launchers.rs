@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{SECOND, Session, contains, lacks, proc, regatta};
+use crate::support::{SECOND, Session, contains, lacks, proc, regatta, serving::until};
 use crate::{MPICH, OPEN_MPI, engines, needs, start};
 
 /// What is missing is named, and no engine is left that has half started.
@@ -121,12 +121,13 @@ fn launchers_that_start_no_engines_are_told() {
     // Ctrl-C while nothing comes: at once, and what was started ends.
     session.enter("%pool start mpi -n 2 --launcher 'sh -c \"exec sleep 4711\"'");
     session.taken(5 * SECOND);
-    std::thread::sleep(Duration::from_secs(1));
     let sleeps = |pid: &i32| proc::arguments(*pid).contains("4711");
-    let started: Vec<i32> = { proc::below(session.pid()).into_iter() }
-        .filter(sleeps)
-        .collect();
-    assert!(!started.is_empty(), "the launcher runs");
+    let started = || {
+        let below = proc::below(session.pid()).into_iter();
+        let started: Vec<i32> = below.filter(sleeps).collect();
+        (!started.is_empty()).then_some(started)
+    };
+    let started = until(started, "the launcher does not run");
     contains(&session.interrupt(), &["interrupted"]);
     let left = proc::leftovers(&started, 5 * SECOND);
     assert!(left.is_empty(), "{left:?}");
@@ -181,13 +182,16 @@ fn launchers_may_be_scripts() {
         (
             "fewer",
             other(2),
-            &["2 of 3 have come within 15 s", "`{n}` in `--launcher`"],
+            &[
+                "what was to start 3 of them has started 2 processes",
+                "`{n}` in `--launcher`",
+            ],
         ),
         (
             "more",
             other(4),
             &[
-                "more processes have come than the 3",
+                "what was to start 3 of them has started 4 processes",
                 "`{n}` in `--launcher`",
             ],
         ),
@@ -266,10 +270,15 @@ fn launchers_may_be_scripts() {
         "%pool start mpi -n 2 --launcher '{licensed} -n {{n}}'"
     ));
     session.taken(5 * SECOND);
+    let below = || {
+        let below = proc::below(session.pid()).into_iter();
+        let below: Vec<i32> = below.filter(|pid| !others.contains(pid)).collect();
+        (!below.is_empty()).then_some(below)
+    };
+    until(below, "the launcher does not run");
+    // It may start others.
     std::thread::sleep(Duration::from_secs(1));
-    let below = proc::below(session.pid()).into_iter();
-    let below: Vec<i32> = below.filter(|pid| !others.contains(pid)).collect();
-    assert!(!below.is_empty(), "the launcher runs");
+    let below = below().unwrap_or_default();
     session.signal(Signal::SIGKILL);
     let left = proc::leftovers(&below, 10 * SECOND);
     assert!(left.is_empty(), "{left:?}");

@@ -74,7 +74,7 @@ impl Slurm {
     fn becomes_idle(&self) {
         let since = Instant::now();
         while !self.jobs().is_empty() {
-            assert!(since.elapsed() < Duration::from_secs(15), "{}", self.jobs());
+            assert!(since.elapsed() < Duration::from_secs(60), "{}", self.jobs());
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -55,6 +55,33 @@ pub fn what_would_wait_for_ever(session: &mut Session) {
         &session.cell("%px if comm::rank() == 1 { comm::recv_tag::<u8>(0, 3) + 37 } else { 0 }"),
         &["42"],
     );
+    // A synchronous send waits for a receive, and not for MPI.
+    let shown = session.cell(
+        "%px { let other = comm::rank() ^ 1; if other < 2 { comm::ssend(&1u8, other); let _: u8 = comm::recv(other); } }",
+    );
+    contains(
+        &shown,
+        &[
+            "deadlock: ranks 0 and 1 wait for each other",
+            "┌▶ rank 0  waits for rank 1 in ssend  u8, tag 0",
+            "└─ rank 1  waits for rank 0 in ssend  u8, tag 0",
+        ],
+    );
+    session.cell("%comm --clear");
+    goes_on(session);
+    let shown = session.cell("%px if comm::rank() == 0 { comm::ssend(&vec![1u64; 100_000], 2) }");
+    contains(
+        &shown,
+        &[
+            "waiting for a rank that has left the cell: rank 0 waits for rank 2",
+            "in ssend  [u64], tag 0",
+        ],
+    );
+    session.cell("%comm --clear");
+    let shown = session.cell("%px comm::ssend(&1u8, comm::rank())");
+    contains(&shown, &["waits for itself", "in ssend"]);
+    session.cell("%comm --clear");
+    goes_on(session);
     // Of much: who has left takes none; who leaves takes what was sent before; two that send to each other take both.
     let nap = "std::thread::sleep(std::time::Duration::from_millis(400))";
     let shown = session.cell(&format!(
@@ -151,6 +178,7 @@ pub fn waits_are_interrupted(session: &mut Session) {
     for wait in [
         "comm::barrier()",
         "let _: u64 = comm::recv(1);",
+        "comm::ssend(&1u8, 1);",
         "comm::wait_any(&mut [comm::irecv::<u64>(1)]);",
     ] {
         session.enter(&format!(
@@ -161,6 +189,7 @@ pub fn waits_are_interrupted(session: &mut Session) {
         let shown = session.interrupt();
         contains(&shown, &["interrupted"]);
         lacks(&shown, &["panicked", "deadlock", "restarted"]);
+        session.cell("%comm --clear");
         goes_on(session);
     }
     assert_eq!(engines(session), before, "the same engines");

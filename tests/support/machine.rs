@@ -158,6 +158,14 @@ impl Machine {
     }
 }
 
+/// Compilers that wait for a next session write into the folder.
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let mut command = Command::new(BINARY);
+        let _ = self.at_home(command.args(["warm", "stop"])).output();
+    }
+}
+
 /// Copies a toolchain without its documentation.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");

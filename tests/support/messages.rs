@@ -52,6 +52,50 @@ if me == 0 {
     assert_eq!(comm::recv::<Vec<u8>>(0).len(), 3_000_000);
 }
 "ok""#,
+    // A synchronous send ends when a receive has its message, and not before.
+    r#"
+let me = comm::rank();
+let half = comm::split(0, -i64::from(me));
+let last = half.size() - 1;
+if me == 0 {
+    comm::ssend(&7_u64, 1);
+    assert_eq!(store::take::<u32>("received"), Some(1));
+    comm::ssend_tag(&vec![1.5_f64; 200_000], 1, 3);
+    comm::send(&1_u8, 1);
+    comm::ssend_tag(&"text".to_owned(), 1, 2);
+    comm::ssend_tag(&2_u8, 1, 4);
+    // A receive that goes on has it, though nobody waits for that.
+    comm::ssend_tag(&vec![9_u8; 5000], 1, 9);
+    comm::barrier();
+    half.ssend(&5_i16, last - 1);
+} else if me == 1 {
+    comm::probe(0);
+    store::set("received", &1_u32);
+    assert_eq!(comm::recv::<u64>(0), 7);
+    assert_eq!(comm::recv_tag::<Vec<f64>>(0, 3), [1.5; 200_000]);
+    assert_eq!(comm::recv_tag::<String>(0, 2), "text");
+    assert_eq!(comm::recv::<u8>(0), 1);
+    assert_eq!(comm::mprobe(0).recv::<u8>(), 2);
+    let goes_on = comm::irecv_tag::<Vec<u8>>(0, 9);
+    comm::barrier();
+    assert_eq!(goes_on.wait(), [9; 5000]);
+    assert_eq!(half.recv_any::<i16>(), (5, comm::Status { from: last, tag: 0, bytes: 2 }));
+} else {
+    comm::barrier();
+}
+let own = comm::irecv::<u32>(me);
+comm::ssend(&me, me);
+assert_eq!(own.wait(), me);
+comm::ssend(&me, comm::PROC_NULL);
+// Many, both ways.
+if me < 2 {
+    for round in 0..500_u64 {
+        if me == 0 { comm::ssend(&round, 1); }
+        assert_eq!(comm::recv::<u64>(1 - me), round);
+        if me == 1 { comm::ssend(&round, 0); }
+    }
+}
+"ok""#,
     // To nobody, and from there.
     r#"
 let (me, size) = (comm::rank(), comm::size());

@@ -35,7 +35,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_regatta");
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What is promised within a second, on a machine that others use too.
-pub const SECOND: Duration = Duration::from_secs(3);
+pub const SECOND: Duration = Duration::from_secs(10);
 
 /// One session of a file at a time: each takes a core while it warms.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -216,6 +216,12 @@ impl Session {
     /// Waits until the line editor has shown `text`.
     pub fn echoes(&mut self, text: &str, within: Duration) -> String {
         self.sees(text, within, |raw| raw)
+    }
+
+    /// Whether the line editor shows `text` within this time.
+    pub fn has_echoed(&self, text: &str, within: Duration) -> bool {
+        let is_there = |raw: &str| screen::plain(raw).contains(text).then_some(());
+        self.screen.wait(self.since, within, is_there).is_some()
     }
 
     fn sees(&self, text: &str, within: Duration, part: fn(&str) -> &str) -> String {

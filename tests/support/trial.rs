@@ -1,6 +1,6 @@
 //! A session with a cluster of two hosts for which trouble is made, and what has to hold whatever befalls it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::{Session, contains, dose, lacks, proc, serving::until};
 pub const SLOW: &str =
     "fn slow(x: u64) -> u64 { std::thread::sleep(std::time::Duration::from_millis(2)); x * 3 + 1 }";
 pub const WANTED: &str = "let wanted: Vec<u64> = (0..1_200).map(|x| x * 3 + 1).collect();";
+const DURABLE: &str = " --durable";
 pub const PART: &str = "%px let part = vec![engine::rank(); 300_000];";
 pub const BIG: &str = "let big: Vec<u64> = (0..500_000).collect();";
 
@@ -28,6 +29,8 @@ pub struct Trial {
     pub session: Session,
     pub hosts: Hosts,
     pub random: fastrand::Rng,
+    /// What its start says behind the hosts.
+    options: &'static str,
 }
 
 /// What runs when trouble comes.
@@ -43,14 +46,29 @@ pub const WORKS: [Work; 4] = [Work::Map, Work::Px, Work::Push, Work::Pull];
 
 impl Trial {
     pub fn start(name: &str) -> Self {
+        Self::of(name, Session::start(), "")
+    }
+
+    /// One whose maps go through a queue.
+    pub fn durable(name: &str) -> Self {
+        Self::of(name, Session::start(), DURABLE)
+    }
+
+    /// The same, with its server's files on a disk of its own.
+    pub fn durable_on(name: &str, disk: &Disk) -> Self {
+        let at = disk.0.to_str().expect("a path");
+        Self::of(name, Session::taking_over(&[("TMPDIR", at)]), DURABLE)
+    }
+
+    fn of(name: &str, mut session: Session, options: &'static str) -> Self {
         let random = dose::random();
         let hosts = Hosts::up(name);
-        let mut session = Session::start();
         session.cells(&[SLOW, WANTED, BIG, "let kept = 41;"]);
         let mut trial = Self {
             session,
             hosts,
             random,
+            options,
         };
         trial.cluster();
         // What cells link to is there from now on.
@@ -59,7 +77,7 @@ impl Trial {
     }
 
     pub fn cluster(&mut self) {
-        let start = self.hosts.start([2, 2]);
+        let start = self.hosts.start([2, 2]) + self.options;
         contains(
             &self.cell(&start),
             &["4 cluster engines on node1, node2, up in"],
@@ -218,6 +236,7 @@ impl Trial {
     pub fn end(self) {
         let (_, folder) = self.server();
         let below = proc::below(self.session.pid());
+        assert!(folder.exists(), "{folder:?}");
         assert_eq!(self.session.end(), 0);
         nothing_is_left(&self.hosts, &folder, &below);
     }
@@ -233,9 +252,20 @@ pub fn send(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
 }
 
-/// `below`: the processes that the session had.
+/// The folders of servers in a folder for temporary files.
+pub fn server_folders(temporary: &Path) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(temporary).into_iter().flatten().flatten();
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with("regatta-nats-")
+    };
+    all.map(|entry| entry.path()).filter(is_one).collect()
+}
+
+/// `server`: the folder of the session's server, or the one for temporary files of sessions that are all over. `below`: the
+/// processes that the session had.
 #[track_caller]
-pub fn nothing_is_left(hosts: &Hosts, server: &std::path::Path, below: &[i32]) {
+pub fn nothing_is_left(hosts: &Hosts, server: &Path, below: &[i32]) {
     for host in [1, 2] {
         let since = Instant::now();
         while !hosts.guests(host).is_empty() {
@@ -251,7 +281,12 @@ pub fn nothing_is_left(hosts: &Hosts, server: &std::path::Path, below: &[i32]) {
         files.retain(|file| !file.ends_with("regatta") || !file.starts_with(hosts.home(host)));
         assert!(files.is_empty(), "on node{host}: {files:?}");
     }
-    until(|| (!server.exists()).then_some(()), "end of its folder");
+    let is_one = server.to_string_lossy().contains("regatta-nats-");
+    let is_gone = || match is_one {
+        true => !server.exists(),
+        false => server_folders(server).is_empty(),
+    };
+    until(|| is_gone().then_some(()), "end of its folder");
     // The compiler goes on, for the next session.
     let left = proc::leftovers(below, Duration::from_secs(20));
     let ours = |(_, arguments): &(i32, String)| {
@@ -276,7 +311,7 @@ impl Disk {
         let at = folder.path().join("tmp");
         std::fs::create_dir(&at).expect("a folder");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64m", "none"])
+            .args(["-t", "tmpfs", "-o", "size=256m", "none"])
             .arg(&at)
             .status();
         assert!(mounted.expect("mount").success(), "root is needed");

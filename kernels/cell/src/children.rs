@@ -86,6 +86,7 @@ pub struct Child {
 }
 
 /// What the session is asked for.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Call {
     Spawn(Program),
@@ -97,6 +98,7 @@ pub enum Call {
     Lines(u64, u64),
 }
 
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// Number, name and process id of each.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v12";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v13";
 
 /// What a caller is told that cannot read a result of its map.
 pub const UNDECODABLE: &str = "a result could not be decoded";
@@ -528,9 +528,19 @@ pub(crate) fn host() -> &'static Host {
 }
 
 /// The same; `None` outside of an engine.
+#[inline]
 pub(crate) fn host_if_any() -> Option<&'static Host> {
-    // Found once: it is the same for all artifacts.
-    static FOUND: std::sync::OnceLock<Found> = std::sync::OnceLock::new();
+    match FOUND.get() {
+        Some(found) => found.0,
+        None => look(),
+    }
+}
+
+/// Found once: it is the same for all artifacts.
+static FOUND: std::sync::OnceLock<Found> = std::sync::OnceLock::new();
+
+#[cold]
+fn look() -> Option<&'static Host> {
     FOUND.get_or_init(|| Found(find())).0
 }
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Child, Refused, Request, Status};
+use super::{Child, Lines, Refused, Request, Status};
 use crate::children::census::Census;
 use crate::children::machine::{Next, Stop};
 use crate::children::named::{default_name, name_of};
 use crate::children::one::{One, signal};
+use crate::children::tail;
 use crate::outcome::{About, ChildChange, ChildLine, ChildNews, ChildState, Stream};
 
 /// Children at a time: each needs three open files.
@@ -68,6 +69,7 @@ impl Crowd {
             return Err(Refused::Taken(one.name.clone()));
         }
         let program = request.program;
+        program.misspells().map_err(Refused::NotStarted)?;
         let mut started = Vec::new();
         for rank in 0..request.count {
             let name = name_of(&name, rank, request.count);
@@ -121,7 +123,7 @@ impl Crowd {
     }
 
     /// The last so many lines of those that a name means.
-    pub fn last_lines(&self, wanted: &str, lines: usize) -> Vec<(String, Vec<ChildLine>)> {
+    pub fn last_lines(&self, wanted: &str, lines: usize) -> Vec<Lines> {
         let all = self.children.iter();
         { all }
             .filter(|one| super::chosen(wanted, &one.name))
@@ -346,7 +348,7 @@ impl One {
     pub fn last(&self, lines: usize) -> Vec<ChildLine> {
         let mut last = match &self.prints_to {
             // One that is gone has nothing.
-            Some(file) => return super::super::one::tail(file, lines).unwrap_or_default(),
+            Some(file) => return tail::last(file, lines),
             None => self.printed.log.last(lines),
         };
         // What it has begun to say belongs to it too.

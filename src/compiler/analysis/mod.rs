@@ -24,6 +24,7 @@ pub use expand::expanded;
 pub use names::{Kind, Name};
 pub use scene::{Place, Scene, Scenes};
 
+use super::builds::ANALYSIS;
 use super::process::Reply;
 use super::told::Bound;
 use super::{cell_crate, std_sources};
@@ -55,8 +56,8 @@ enum Request {
     },
 }
 
-/// Of each `let` statement what it binds; `None` when that can't be told.
-type Types = Option<Vec<Vec<Bound>>>;
+/// Of each `let` statement what it binds; `None` when that can't be told, an error when nothing can be told of any.
+type Types = Result<Option<Vec<Vec<Bound>>>, String>;
 
 /// Asks the analysis. Clones ask the same one.
 #[derive(Clone)]
@@ -72,7 +73,7 @@ impl Analysis {
         let scenes = Arc::new(Mutex::new(Scenes::default()));
         let server = Server {
             build: folder.join("build"),
-            folder: folder.join("analysis"),
+            folder: folder.join(ANALYSIS),
             scenes: scenes.clone(),
             world: Loading::Asleep,
             warmed: 0,
@@ -102,8 +103,9 @@ impl Analysis {
     /// must have been read, which takes seconds.
     pub(super) fn types(&self, text: String) -> Types {
         let (answer, incoming) = channel();
-        self.requests.send(Request::Types { text, answer }).ok()?;
-        incoming.recv().ok()?
+        let asked = self.requests.send(Request::Types { text, answer });
+        // Without the thread there is no answer.
+        asked.map_or(Ok(None), |()| incoming.recv().unwrap_or(Ok(None)))
     }
 
     /// The names that can stand at a place. There is no answer while the libraries are read.
@@ -218,8 +220,10 @@ impl Server {
                 for (_, answer) in self.waiting.drain(..) {
                     answer.send(Err(why.clone()));
                 }
-                // A cell whose answer can't come is told that its types are unknown.
-                self.untold.clear();
+                for (_, answer) in self.untold.drain(..) {
+                    // A session that has been interrupted no longer waits.
+                    let _ = answer.send(Err(why.clone()));
+                }
             }
             Loading::Ready(_) => {
                 self.tell();
@@ -239,7 +243,7 @@ impl Server {
         for (text, answer) in self.untold.drain(..) {
             let told = quietly(|| types::of(world, text));
             // A session that has been interrupted no longer waits.
-            let _ = answer.send(told.ok().flatten());
+            let _ = answer.send(Ok(told.ok().flatten()));
         }
     }
 
@@ -277,9 +281,13 @@ impl Server {
                     .iter()
                     .map(|(name, config)| format!("{name} = {config}\n"))
                     .collect();
-                let mut world = World::load(&crates, &std_sources::obtain(), &folder)?;
-                types::prepare(&mut world);
-                Ok(world)
+                let library = std_sources::obtain();
+                let mut world = World::load(&crates, &library, &folder)?;
+                // One that knows nothing of the standard library would stay so; the next question loads another.
+                match types::prepare(&mut world) || !std_sources::has_content(&library) {
+                    true => Ok(world),
+                    false => Err(format!("{} cannot be read", library.display())),
+                }
             });
         self.world = match loader {
             Ok(thread) => Loading::Underway(thread),

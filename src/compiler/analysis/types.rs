@@ -11,9 +11,11 @@ use crate::compiler::told::{Bound, bindings, is_type};
 /// The function in which evcxr lays out a cell to analyse it.
 const WRAPPER: &str = "evcxr_analysis_wrapper";
 
-/// Finds out a type, so that what every other one needs is read: begun anew, it would take as long again.
-pub fn prepare(world: &mut World) {
-    of(world, format!("fn {WRAPPER}() {{ let v = vec![1, 2]; }}"));
+/// Finds out a type, so that what every other one needs is read: begun anew, it would take as long again. Whether it is known.
+pub fn prepare(world: &mut World) -> bool {
+    let told = of(world, format!("fn {WRAPPER}() {{ let v = vec![1, 2]; }}"));
+    let bound = told.into_iter().flatten().flatten();
+    bound.map(|it| it.kind).any(|kind| kind.is_some())
 }
 
 /// Of each `let` statement at the top of a cell, as evcxr lays it out in `text`, what it binds.

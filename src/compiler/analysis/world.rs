@@ -8,7 +8,9 @@ use std::{fs, io};
 use ra_ap_ide::{Analysis, AnalysisHost, FileId, FilePosition, SourceRoot};
 use ra_ap_ide_db::base_db::{AbsPathBuf, FileSet, VfsPath};
 use ra_ap_ide_db::{ChangeWithProcMacros, FxHashMap, RootDatabase};
-use ra_ap_project_model::{CargoConfig, ProjectManifest, ProjectWorkspace, RustLibSource};
+use ra_ap_project_model::{
+    CargoConfig, ProjectManifest, ProjectWorkspace, ProjectWorkspaceKind, RustLibSource,
+};
 
 use crate::compiler::cell_crate;
 
@@ -113,6 +115,7 @@ impl World {
         let loaded = ProjectManifest::from_manifest_file(path)
             .and_then(|manifest| ProjectWorkspace::load(manifest, &config, &|_| {}));
         let workspace = loaded.map_err(|error| format!("{error:#}"))?;
+        is_whole(&workspace)?;
 
         let mut change = ChangeWithProcMacros::default();
         change.change_file(self.own, Some(String::new()));
@@ -142,6 +145,20 @@ impl World {
         self.host.apply_change(change);
         self.crates = lines(crates);
         Ok(())
+    }
+}
+
+/// An error where rust-analyzer makes do with less, for which it asks nobody again: without the crates, when cargo does not
+/// tell which there are.
+fn is_whole(workspace: &ProjectWorkspace) -> Result<(), String> {
+    if workspace.sysroot.root().is_none() {
+        return Err("rustc does not tell where its libraries are".to_owned());
+    }
+    match &workspace.kind {
+        ProjectWorkspaceKind::Cargo {
+            error: Some(error), ..
+        } => Err(format!("{error:#}")),
+        _ => Ok(()),
     }
 }
 
@@ -235,4 +252,21 @@ fn rust_files(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_that_cargo_does_not_know_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = crate::compiler::rust_src::stand_in().unwrap();
+        let load = |crates: &str| World::load(crates, &library, &folder.path().join("analysis"));
+        assert!(load("").is_ok());
+        let why = load("gone = { path = \"/nowhere/at/all\" }\n")
+            .err()
+            .unwrap();
+        assert!(why.contains("/nowhere/at/all"), "{why}");
+    }
 }

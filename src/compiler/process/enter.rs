@@ -92,6 +92,8 @@ pub fn enter(sysroot: &Path, place: &Path, adopted: &Path) -> ToolchainError {
         .env("PATH", path)
         // rust-analyzer looks there for tools before it looks into the PATH.
         .env("CARGO_HOME", &folder)
+        // What cargo has started this program by.
+        .env_remove("CARGO")
         .env("RUST_SRC_PATH", nothing)
         .current_dir("/")
         .exec();

@@ -203,7 +203,7 @@ impl Process {
         let since = Instant::now();
         while asked.is_ok() && since.elapsed() < CLEARING {
             if warm {
-                builds::kill(&self.folder);
+                builds::stop(&self.folder);
             }
             match cleared.recv_timeout(AGAIN) {
                 Ok(true) => break,
@@ -291,6 +291,10 @@ struct Worker {
 impl Worker {
     fn work(self, incoming: &Receiver<Request>) {
         let ready = |root| self.desk.ready(root);
+        let say = |words: &str| {
+            let line = format!("regatta: {words}\n").into_bytes();
+            self.desk.tell(&FromCompiler::Stderr(line));
+        };
         let work = || {
             thread::serve(
                 &self.folder,
@@ -298,6 +302,7 @@ impl Worker {
                 &self.beginning,
                 incoming,
                 &self.abandoned,
+                say,
                 ready,
             )
         };

@@ -32,13 +32,15 @@ const RELEVANT: [&str; 12] = [
 ];
 
 /// Relevant by their names alone, or told to the real tools in another way.
-const IRRELEVANT: [&str; 8] = [
+const IRRELEVANT: [&str; 9] = [
     "RUST_BACKTRACE",
     "RUST_LOG",
     "RUST_SRC_PATH",
     "RUSTC",
     "RUSTC_WRAPPER",
     "CARGO_HOME",
+    // Who has started the session, which a compiler is not told.
+    "CARGO",
     // A copy of the lock file that lies beside the manifest, in a folder of a random name.
     "CARGO_RESOLVER_LOCKFILE_PATH",
     "CARGO_MAKEFLAGS",
@@ -195,6 +197,7 @@ mod tests {
         let relevant = |name: &str| relevant(&OsString::from(name));
         assert!(relevant("RUSTFLAGS") && relevant("CARGO_PROFILE_DEV_OPT_LEVEL") && relevant("CC"));
         assert!(!relevant("HOME") && !relevant("RUST_BACKTRACE") && !relevant("CARGO_HOME"));
+        assert!(!relevant("CARGO"));
         assert!(!relevant(wrapper::CHANGES_VARIABLE));
     }
 

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::meeting::Meeting;
 use super::ring::holds_something;
+use super::synchronous::is_taken;
 use super::world::World;
-use crate::wire::world::{State, Waiting, block, row};
+use crate::wire::world::{Call, State, Waiting, block, row};
 
 /// How ranks speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub fn deadlock_of(world: &World, rank: u32, way: Way) -> Option<Deadlock> {
         Way::Memory => !all.clone().any(|from| holds(world, *of, from)),
         Way::Mpi if waiting.call.is_collective() => {
             Meeting::of(world, waiting.comm).round() == waiting.number
+        }
+        Way::Mpi if waiting.call == Call::Ssend => {
+            let number = waiting.number as u32;
+            !{ waiting.on.iter() }.any(|to| is_taken(world, *to, *of, number))
         }
         Way::Mpi => !waiting.on.iter().any(|from| comes(world, *of, *from)),
     };

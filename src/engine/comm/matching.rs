@@ -10,6 +10,9 @@ use crate::ids::CellId;
 use crate::wire::places::Place;
 use crate::wire::world::Call;
 
+/// In place of a collective call's number: a receive has taken what an `ssend` has sent.
+pub const TAKEN: u32 = u32::MAX;
+
 /// Which messages a receive is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -162,11 +165,11 @@ impl Want<'_> {
         header: &Header,
         name: impl FnOnce() -> Vec<u8>,
     ) -> Option<Target> {
-        let expected = match self.wanted.collective {
-            0 => 0,
-            _ => self.call as u8 + 1,
+        let is_it = match self.wanted.collective {
+            0 => true,
+            _ => header.call & CALL == self.call as u8 + 1,
         };
-        if header.call & CALL != expected {
+        if !is_it {
             return None;
         }
         let differs = match self.wanted.collective {
@@ -281,6 +284,15 @@ pub struct Posted {
 }
 
 impl Header {
+    /// Of what an `ssend` has sent: its number.
+    #[inline]
+    pub fn synchronous(&self) -> Option<u32> {
+        (self.call == Self::SSEND && self.collective == 0).then_some(self.run)
+    }
+
+    /// The call of an `ssend`, and of its answer.
+    pub const SSEND: u8 = Call::Ssend as u8 + 1;
+
     /// The collective call that it is of.
     pub fn collective_call(&self) -> Option<Call> {
         let place = usize::from(self.call & CALL).checked_sub(1)?;

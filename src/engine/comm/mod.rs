@@ -8,9 +8,11 @@ mod meeting;
 mod mpi;
 mod mpi_any;
 mod mpi_collectives;
+mod mpi_handle;
 mod mpi_layout;
 mod mpi_meeting;
 mod mpi_parts;
+mod mpi_receiving;
 mod mpi_sending;
 mod mpi_transport;
 mod mpi_waiting;
@@ -20,6 +22,7 @@ mod ring;
 mod roots;
 mod seat;
 mod shared;
+mod synchronous;
 mod waiting;
 mod words;
 mod world;
@@ -76,6 +79,9 @@ pub trait Transport {
     fn place(&self, comm: u32) -> Result<(u32, u32), Trouble>;
 
     fn send(&mut self, to: &Envelope, value: &[u8]) -> Result<(), Trouble>;
+
+    /// Sends it, and waits until a receive has taken it.
+    fn ssend(&mut self, to: &Envelope, value: &[u8]) -> Result<(), Trouble>;
 
     fn post_send(&mut self, to: &Envelope, value: &[u8]) -> Result<Request, Trouble>;
 

@@ -3,19 +3,20 @@
 //! of their type, from the sender's memory to the receiver's. What came and was not asked for is kept as between ranks
 //! that share memory, and so are places, counts and communicators: in the book.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Kind};
 
-use super::matching::{Message, Want, Wanted};
-use super::mpi_layout::{Came, SHORT, WHOLE, parts};
+use super::matching::{Message, Wanted};
+use super::mpi_handle::Handle;
+use super::mpi_layout::{Bare, Came, SHORT, WHOLE, parts};
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::{NOBODY, Shared};
 use super::{Request, Trouble, words};
 use crate::engine::mpi::Mpi as Library;
-use crate::engine::mpi::shim::GIVEN_UP;
+use crate::engine::mpi::shim::{Check, GIVEN_UP};
 use crate::wire::world::{Call, block};
 
 pub struct Mpi {
@@ -27,6 +28,8 @@ pub struct Mpi {
     pub(super) going: Vec<u8>,
     pub(super) body_tag: u32,
     pub(super) posted: Vec<Posted>,
+    /// Of the last message of this cell that went without a header.
+    pub(super) bare: Option<Bare>,
 }
 
 /// A request under way.
@@ -71,14 +74,13 @@ impl Posted {
         }
         if let Some((_, comm)) = self.of {
             let whole = std::mem::take(&mut self.whole);
-            self.message = Some(stored(library, book, call, comm, came, &whole)?);
+            let message = stored(library, book, call, comm, came, &whole)?;
+            book.note_synchronised(message.from, &message.header);
+            self.message = Some(message);
         }
         Ok(())
     }
 }
-
-#[derive(Clone, Copy)]
-pub(super) struct Handle(pub(super) *mut c_void);
 
 // SAFETY: handles and buffers are memory of the process, and one thread at a time has the rank.
 unsafe impl Send for Mpi {}
@@ -92,9 +94,11 @@ impl Mpi {
             going: Vec::with_capacity(WHOLE),
             body_tag: 0,
             posted: Vec::new(),
+            bare: None,
         }
     }
 
+    #[inline]
     pub(super) fn checked(&self, call: Call, code: c_int) -> Result<(), Trouble> {
         checked(self.library, call, code)
     }
@@ -104,6 +108,7 @@ impl Mpi {
     }
 
     /// MPI's number for a rank of a communicator: the envelope's own.
+    #[inline]
     pub(super) fn peer(of: &Envelope) -> c_int {
         match of.peer {
             ANY_RANK => -1,
@@ -114,55 +119,6 @@ impl Mpi {
     pub(super) fn number(kind: impl Into<u32>) -> c_int {
         let kind = Kind(kind.into());
         kind.number().map_or(0, |number| number as c_int)
-    }
-
-    /// Receives a message into the buffer: who sent it, and its length. Ends with a trouble when nobody will send it.
-    #[inline]
-    pub(super) fn receive(&mut self, call: Call, of: &Envelope) -> Result<Came, Trouble> {
-        let on: Vec<u32>;
-        let one: [u32; 1];
-        let on: &[u32] = match of.peer {
-            ANY_RANK => {
-                let ours = self.book.rank;
-                let members = &self.book.comm(of.comm)?.members;
-                on = members
-                    .iter()
-                    .copied()
-                    .filter(|rank| *rank != ours)
-                    .collect();
-                &on
-            }
-            _ => {
-                one = [self.book.other(call, of)?];
-                &one
-            }
-        };
-        let posted = &mut self.posted[..];
-        let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, on);
-        let (mut source, mut tag, mut length, mut waited) = (0, 0, 0, 0);
-        // SAFETY: the buffer is as long as it says, and the vigil lives for the call.
-        let code = unsafe {
-            (self.library.shim.recv)(
-                of.comm as c_int,
-                self.buffer.as_mut_ptr(),
-                WHOLE as c_int,
-                Self::peer(of),
-                of.tag,
-                &raw mut source,
-                &raw mut tag,
-                &raw mut length,
-                Vigil::look,
-                (&raw mut vigil).cast(),
-                &raw mut waited,
-            )
-        };
-        let trouble = vigil.end();
-        self.waited(waited);
-        if code == GIVEN_UP {
-            return Err(trouble.unwrap_or(Trouble::Stopped(call)));
-        }
-        self.checked(call, code)?;
-        Ok(Came::of(source, tag, length))
     }
 
     /// The message in the buffer, whole, for the queue.
@@ -176,89 +132,16 @@ impl Mpi {
         stored(self.library, &self.book, call, comm, came, whole)
     }
 
-    /// Gives the message in the buffer to the want, or stores it.
-    #[inline]
-    fn give(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        came: Came,
-        want: &mut Want<'_>,
-    ) -> Result<(), Trouble> {
-        let from = world_rank(&self.book, of.comm, came.source)?;
-        let (header, name, data) = parts(&self.book, of.comm, from, came, &self.buffer[..]);
-        let Some(target) = want.open(from, &header, || name.to_vec()) else {
-            let message = self.stored(call, of.comm, came, &self.buffer[..])?;
-            self.book.queue.push_back(message);
-            return Ok(());
-        };
-        if header.total as usize <= SHORT {
-            // SAFETY: the target was made for the message's length.
-            unsafe { target.take(0, data.as_ptr(), header.total as usize) };
-        } else {
-            let to = target.to;
-            body(
-                self.library,
-                &self.book,
-                call,
-                of.comm,
-                came.source,
-                &header,
-                to,
-            )?;
-        }
-        self.book.count_taken(&header, from);
-        want.done(from, &header);
-        Ok(())
-    }
-
-    /// Takes what fits from the queue, or else waits for it.
-    #[inline]
-    pub(super) fn fulfil(
-        &mut self,
-        call: Call,
-        of: &Envelope,
-        want: &mut Want<'_>,
-    ) -> Result<(), Trouble> {
-        if !self.book.queue.is_empty() {
-            let fits = |message: &Message| want.wanted.is(message.from, &message.header);
-            if let Some(at) = self.book.queue.iter().position(fits) {
-                if self.book.queue[at].give(want)
-                    && let Some(message) = self.book.queue.remove(at)
-                {
-                    self.book.count_taken(&message.header, message.from);
-                }
-                return Ok(());
-            }
-        }
-        let came = self.receive(call, of)?;
-        self.give(call, of, came, want)
-    }
-
     pub(super) fn posted_at(&self, request: Request) -> Option<usize> {
         { self.posted.iter() }.position(|posted| posted.request == request)
     }
 
     /// Takes a receive back from MPI; what has come for it in this moment it has.
     pub(super) fn withdraw(&self, posted: &mut Posted) {
-        let Some(Handle(handle)) = posted.handles.pop() else {
+        let Some(handle) = posted.handles.pop() else {
             return;
         };
-        let (mut has_come, mut source, mut tag, mut length) = (0, 0, 0, 0);
-        // SAFETY: the handle is one of MPI's that has not ended.
-        let code = unsafe {
-            (self.library.shim.cancel)(
-                handle,
-                &raw mut has_come,
-                &raw mut source,
-                &raw mut tag,
-                &raw mut length,
-            )
-        };
-        if let (0, Some((_, comm))) = (code, posted.of)
-            && has_come != 0
-        {
-            let came = Came::of(source, tag, length);
+        if let (Ok(Some(came)), Some((_, comm))) = (handle.cancel(self.library), posted.of) {
             let message = self.stored(Call::Recv, comm, came, &posted.whole);
             posted.message = message.ok();
         }
@@ -279,6 +162,7 @@ impl Mpi {
             let mut posted = self.posted.remove(at);
             self.withdraw(&mut posted);
             if posted.message.is_none() {
+                self.book.note_synchronised(from, &message.header);
                 posted.message = Some(message);
                 self.posted.insert(at, posted);
                 return;
@@ -296,7 +180,7 @@ impl Mpi {
         of: &Envelope,
         wait: bool,
     ) -> Result<bool, Trouble> {
-        while let Some(Handle(handle)) = self.posted[at].handles.first().copied() {
+        while let Some(handle) = self.posted[at].handles.first().copied() {
             let sends = self.posted[at].of.is_none();
             // Who does not wait looks at nobody.
             let on = match wait {
@@ -306,32 +190,18 @@ impl Mpi {
             let posted = &mut self.posted[..];
             let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &on);
             (vigil.sends, vigil.waited) = (sends, Some(at));
-            let (mut done, mut source, mut tag, mut length, mut waited) = (0, 0, 0, 0, 0);
-            // SAFETY: the handle is one of MPI's that has not ended, and the vigil lives for the call.
-            let code = unsafe {
-                (self.library.shim.end)(
-                    handle,
-                    c_int::from(wait),
-                    &raw mut done,
-                    &raw mut source,
-                    &raw mut tag,
-                    &raw mut length,
-                    Some(Vigil::look),
-                    (&raw mut vigil).cast(),
-                    &raw mut waited,
-                )
-            };
+            let look = Some((Vigil::look as Check, &mut vigil));
+            let ended = handle.end(self.library, wait, look);
             let trouble = vigil.end();
-            self.waited(waited);
-            if code == GIVEN_UP {
+            self.waited(ended.waited);
+            if ended.code == GIVEN_UP {
                 return Err(trouble.unwrap_or(Trouble::Stopped(call)));
             }
-            self.checked(call, code)?;
-            if done == 0 {
+            self.checked(call, ended.code)?;
+            if !ended.done {
                 return Ok(false);
             }
-            let came = Came::of(source, tag, length);
-            self.posted[at].ended(self.library, &self.book, call, came)?;
+            self.posted[at].ended(self.library, &self.book, call, ended.came)?;
         }
         Ok(true)
     }
@@ -350,12 +220,18 @@ impl Mpi {
     }
 }
 
-fn checked(library: &Library, call: Call, code: c_int) -> Result<(), Trouble> {
-    if code == 0 {
-        return Ok(());
+#[inline]
+pub(super) fn checked(library: &Library, call: Call, code: c_int) -> Result<(), Trouble> {
+    match code {
+        0 => Ok(()),
+        code => Err(told(library, call, code)),
     }
+}
+
+#[cold]
+fn told(library: &Library, call: Call, code: c_int) -> Trouble {
     let text = library.shim.checked(code).err().unwrap_or_default();
-    Err(words::of(call, &format!("MPI says: {text}")))
+    words::of(call, &format!("MPI says: {text}"))
 }
 
 fn waited(book: &Shared, nanoseconds: u64) {
@@ -370,7 +246,7 @@ fn waited(book: &Shared, nanoseconds: u64) {
 
 /// The rank of the world that is this one of the communicator.
 #[inline]
-fn world_rank(book: &Shared, comm: u32, source: u32) -> Result<u32, Trouble> {
+pub(super) fn world_rank(book: &Shared, comm: u32, source: u32) -> Result<u32, Trouble> {
     match comm {
         0 => Ok(source),
         _ => Ok(book.comm(comm)?.members[source as usize]),
@@ -378,7 +254,7 @@ fn world_rank(book: &Shared, comm: u32, source: u32) -> Result<u32, Trouble> {
 }
 
 /// Receives the body of a long message to where it belongs.
-fn body(
+pub(super) fn body(
     library: &Library,
     book: &Shared,
     call: Call,
@@ -402,52 +278,6 @@ fn body(
     };
     waited(book, time);
     checked(library, call, code)
-}
-
-/// Takes a message from this rank of the communicator and with this tag into the queue, if there is one; -1: from any,
-/// with any. `room` is as long as [`WHOLE`].
-pub(super) fn take(
-    library: &Library,
-    book: &mut Shared,
-    call: Call,
-    comm: u32,
-    (from, tag): (c_int, c_int),
-    room: &mut [u8],
-) -> Result<bool, Trouble> {
-    extern "C" fn goes_on(_: *mut c_void) -> c_int {
-        0
-    }
-    let (mut there, mut source, mut its_tag, mut length) = (0, 0, 0, 0);
-    // SAFETY: it writes to what it is given.
-    let code = unsafe {
-        let (there, source, tag_to) = (&raw mut there, &raw mut source, &raw mut its_tag);
-        (library.shim.probe)(comm as c_int, from, tag, there, source, tag_to)
-    };
-    checked(library, call, code)?;
-    if there == 0 {
-        return Ok(false);
-    }
-    // SAFETY: the room is as long as it says. The message is there, and is not waited for.
-    let code = unsafe {
-        (library.shim.recv)(
-            comm as c_int,
-            room.as_mut_ptr(),
-            room.len() as c_int,
-            source,
-            its_tag,
-            &raw mut source,
-            &raw mut its_tag,
-            &raw mut length,
-            goes_on,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        )
-    };
-    checked(library, call, code)?;
-    let came = Came::of(source, its_tag, length);
-    let message = stored(library, book, call, comm, came, room)?;
-    book.queue.push_back(message);
-    Ok(true)
 }
 
 /// The message that lies here, whole, for the queue.

@@ -31,9 +31,12 @@ struct Brief {
     line: u16,
     kind: u16,
     name: u16,
-    /// The tag of the body that follows; 0: the data are here.
+    /// The tag of the body that follows; 0: the data are here. With [`SYNCHRONOUS`] when its sender waits for a receive.
     body: u16,
 }
+
+/// The number of an `ssend` stands in front of the type's name.
+const SYNCHRONOUS: u16 = 1 << 15;
 
 const BRIEF: usize = size_of::<Brief>();
 const _: () = assert!(
@@ -83,22 +86,52 @@ fn form_of(header: &Header) -> u64 {
 }
 
 /// The longest message of MPI's that has a header.
-pub(super) const WHOLE: usize = BRIEF + LONGEST_NAME + SHORT;
+pub(super) const WHOLE: usize = BRIEF + size_of::<u32>() + LONGEST_NAME + SHORT;
 
 /// Tags of bodies are used again after so many.
-const BODIES: u32 = (1 << 15) - 1;
+const BODIES: u32 = SYNCHRONOUS as u32 - 1;
 
 /// A header, a type's name, and the data or what is there of them.
 pub(super) type Parts<'a> = (Header, &'a [u8], &'a [u8]);
 
+/// The place of a call that has sent a message without a header, its kind, and its receiver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bare {
+    file: *const u8,
+    line: u32,
+    kind: Kind,
+    to: u32,
+}
+
+impl Bare {
+    #[inline]
+    fn of(of: &Envelope, to: u32) -> Self {
+        Self {
+            file: of.file.start,
+            line: of.line,
+            kind: of.kind,
+            to,
+        }
+    }
+}
+
 impl Mpi {
-    /// What goes first of a message, and the tag of its body when that does not go along.
+    /// Whether a message goes without a header because the last one that did was like it.
+    #[inline]
+    pub(super) fn is_bare_again(&self, of: &Envelope, value: &[u8], to: u32) -> bool {
+        self.bare == Some(Bare::of(of, to))
+            && value.len() <= BARE
+            && of.tag <= self.library.most_tag
+    }
+
+    /// What goes first of a message, and the tag of its body when that does not go along. `number`: of an `ssend`.
     #[inline]
     pub(super) fn prepare(
         &mut self,
         call: Call,
         of: &Envelope,
         value: &[u8],
+        number: Option<u32>,
     ) -> Result<(Header, u32), Trouble> {
         if of.tag > self.library.most_tag {
             let most = self.library.most_tag;
@@ -124,11 +157,14 @@ impl Mpi {
             line: header.line,
             kind: header.kind,
             name: header.name,
-            body: header.part as u16,
+            body: header.part as u16 | number.map_or(0, |_| SYNCHRONOUS),
         };
         // SAFETY: its bytes can be read as such; it has no padding.
         let bytes = unsafe { std::slice::from_raw_parts((&raw const brief).cast::<u8>(), BRIEF) };
         self.going.extend_from_slice(bytes);
+        if let Some(number) = number {
+            self.going.extend_from_slice(&number.to_ne_bytes());
+        }
         self.going.extend_from_slice(name);
         if value.len() <= SHORT {
             self.going.extend_from_slice(value);
@@ -138,7 +174,6 @@ impl Mpi {
     }
 
     /// The header of a message that goes without it, when it can.
-    #[inline]
     pub(super) fn bare(&mut self, of: &Envelope, value: &[u8], to: u32) -> Option<Header> {
         if value.len() > BARE || of.kind == Kind::ENCODED || of.tag > self.library.most_tag {
             return None;
@@ -155,8 +190,20 @@ impl Mpi {
             }
             form.store(form_of(&header), Ordering::Release);
         }
+        self.bare = Some(Bare::of(of, to));
         Some(header)
     }
+}
+
+/// What a message among all ranks is that has come without a header.
+#[inline]
+pub(super) fn bare_kind(book: &Shared, comm: u32, came: Came) -> Option<Kind> {
+    if comm != 0 || came.length > BARE {
+        return None;
+    }
+    let form = book.world.layout().form(came.source, book.rank);
+    let form = book.world.word(form).load(Ordering::Acquire);
+    Some(Kind(u32::from(form as u16)))
 }
 
 /// The header of a message on this communicator that lies here, its name and what else came along.
@@ -178,14 +225,20 @@ pub(super) fn parts<'a>(
         let brief = unsafe { brief.as_ptr().cast::<Brief>().read_unaligned() };
         (brief, rest)
     };
+    let (number, rest) = match (brief.body & SYNCHRONOUS, rest.split_first_chunk()) {
+        (SYNCHRONOUS, Some((number, rest))) => (Some(u32::from_ne_bytes(*number)), rest),
+        _ => (None, rest),
+    };
     let header = Header {
+        call: number.map_or(0, |_| Header::SSEND),
+        run: number.unwrap_or_default(),
         total: brief.total,
         cell: brief.cell,
         tag: brief.tag,
         line: brief.line,
         kind: brief.kind,
         name: brief.name,
-        part: brief.body.into(),
+        part: (brief.body & !SYNCHRONOUS).into(),
         first: true,
         comm,
         ..Header::default()

@@ -6,13 +6,14 @@ use std::sync::atomic::{Ordering, fence};
 
 use regatta_cell::comm::table::Envelope;
 
-use super::mpi::{Handle, Mpi, Posted};
+use super::mpi::{Mpi, Posted};
+use super::mpi_handle::Handle;
 use super::mpi_layout::SHORT;
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::{NOBODY, next_request};
 use super::waiting::gone;
-use super::{Trouble, judge, words};
+use super::{Request, Transport as _, Trouble, judge, words};
 use crate::engine::mpi::Mpi as Library;
 use crate::engine::mpi::shim::Check;
 use crate::wire::monotonic;
@@ -25,15 +26,48 @@ const LAST: u64 = 200_000_000;
 pub(super) const LONGEST: usize = 1 << 30;
 
 impl Mpi {
-    /// Sends what was counted and is short. MPI may have no room for it: then the wait for that ends when nobody is
-    /// there to make some.
+    /// A send that is not just like the last one.
+    pub(super) fn send_anew(
+        &mut self,
+        of: &Envelope,
+        value: &[u8],
+        to: u32,
+    ) -> Result<(), Trouble> {
+        let call = Call::Send;
+        if to == self.book.rank {
+            let request = self.post_send(of, value)?;
+            self.forget(request);
+            return Ok(());
+        }
+        if let Some(header) = self.bare(of, value, to) {
+            self.book.count(&header, to, header.total);
+            return self.send_short(call, of, value, header.total, to);
+        }
+        let is_long = value.len() > SHORT;
+        let (header, to) = self.prepare(call, of, value, None)?;
+        if is_long && let Err(gone) = self.must_be_there(call, of, to) {
+            self.book.count_back(to, header.total);
+            return Err(gone);
+        }
+        let going = std::mem::take(&mut self.going);
+        let gone = self.send_short(call, of, &going, header.total, to);
+        self.going = going;
+        gone?;
+        match is_long {
+            true => self.send_body(call, of, &header, value),
+            false => Ok(()),
+        }
+    }
+
+    /// Sends what was counted and is short, of a message of `total` bytes. MPI may have no room for it: then the wait for
+    /// that ends when nobody is there to make some.
     #[inline]
     pub(super) fn send_short(
         &mut self,
         call: Call,
         of: &Envelope,
         bytes: &[u8],
-        header: &Header,
+        total: u64,
         to: u32,
     ) -> Result<(), Trouble> {
         let mut later = std::ptr::null_mut();
@@ -49,12 +83,12 @@ impl Mpi {
             )
         };
         if code != 0 {
-            self.book.count_back(to, header.total);
+            self.book.count_back(to, total);
             return self.checked(call, code);
         }
         match later.is_null() {
             true => Ok(()),
-            false => self.wait_for_room(call, of, Handle(later), header, to),
+            false => self.wait_for_room(call, of, Handle(later), total, to),
         }
     }
 
@@ -65,7 +99,7 @@ impl Mpi {
         call: Call,
         of: &Envelope,
         handle: Handle,
-        header: &Header,
+        total: u64,
         to: u32,
     ) -> Result<(), Trouble> {
         self.tidy();
@@ -80,13 +114,71 @@ impl Mpi {
             forgotten: true,
         });
         // Whoever gets a long message's header waits for its body: that follows in any case.
-        if header.total as usize > SHORT {
+        if total as usize > SHORT {
             return Ok(());
         }
         let at = self.posted.len() - 1;
         self.advance(at, call, of, true)?;
         self.posted.remove(at);
         Ok(())
+    }
+
+    /// Sends a message that MPI reads from a copy. `number`: of an `ssend`.
+    pub(super) fn post(
+        &mut self,
+        call: Call,
+        of: &Envelope,
+        value: &[u8],
+        number: Option<u32>,
+    ) -> Result<Request, Trouble> {
+        let (header, to) = self.prepare(call, of, value, number)?;
+        self.tidy();
+        let mut posted = Posted {
+            request: next_request(),
+            handles: Vec::new(),
+            whole: self.going.as_slice().into(),
+            body: if value.len() > SHORT {
+                value.to_vec()
+            } else {
+                Vec::new()
+            },
+            to,
+            of: None,
+            message: None,
+            forgotten: false,
+        };
+        let shim = &self.library.shim;
+        let (comm, peer) = (of.comm as c_int, Self::peer(of));
+        let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
+        // The body first: whoever gets the header waits for it.
+        let mut is_taken = true;
+        for part in posted.body.chunks(LONGEST) {
+            let (start, length) = (part.as_ptr(), part.len() as u64);
+            // SAFETY: the buffers stay where they are until MPI is done with them.
+            let handle = unsafe { (shim.isend)(comm, 1, start, length, number, peer, tag) };
+            is_taken &= !handle.is_null();
+            posted.handles.push(Handle(handle));
+            if !is_taken {
+                break;
+            }
+        }
+        if is_taken {
+            let (start, length) = (posted.whole.as_ptr(), posted.whole.len() as u64);
+            // SAFETY: as above.
+            let handle = unsafe { (shim.isend)(comm, 0, start, length, 0, peer, of.tag) };
+            is_taken = !handle.is_null();
+            posted.handles.push(Handle(handle));
+        }
+        // What MPI has taken it still reads.
+        posted.handles.retain(|handle| !handle.0.is_null());
+        posted.forgotten = !is_taken;
+        let request = posted.request;
+        self.posted.push(posted);
+        if !is_taken {
+            self.book.count_back(to, header.total);
+            return Err(words::of(call, "MPI does not take the message"));
+        }
+        Ok(request)
     }
 
     /// Of much that is to be sent, and that is counted already: its receiver is one that may take it. When it leaves
@@ -178,26 +270,10 @@ pub(super) fn end_all(
 ) -> (c_int, u64) {
     let (mut first, mut time) = (0, 0);
     for handle in handles.iter().filter(|handle| !handle.is_null()) {
-        let (mut done, mut source, mut tag, mut count) = (0, 0, 0, 0);
-        let (look, context) = match &mut vigil {
-            Some(vigil) => (Some(Vigil::take_in as Check), (&raw mut **vigil).cast()),
-            None => (None, std::ptr::null_mut()),
-        };
-        // SAFETY: the handle is one of MPI's that has not ended, and the vigil lives for the call.
-        let code = unsafe {
-            (library.shim.end)(
-                *handle,
-                1,
-                &raw mut done,
-                &raw mut source,
-                &raw mut tag,
-                &raw mut count,
-                look,
-                context,
-                &raw mut time,
-            )
-        };
-        first = if first == 0 { code } else { first };
+        let vigil = { vigil.as_deref_mut() }.map(|vigil| (Vigil::take_in as Check, vigil));
+        let ended = Handle(*handle).end(library, true, vigil);
+        first = if first == 0 { ended.code } else { first };
+        time += ended.waited;
     }
     (first, time)
 }

@@ -2,19 +2,22 @@
 
 use std::ffi::c_int;
 
-use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Op, Reduction};
+use regatta_cell::comm::table::{Envelope, Got, Op, Reduction};
 
 use super::matching::Message;
-use super::mpi::{Handle, Mpi, Posted, take};
-use super::mpi_layout::{SHORT, WHOLE};
+use super::mpi::{Mpi, Posted};
+use super::mpi_handle::Handle;
+use super::mpi_layout::WHOLE;
 use super::mpi_parts::Collective;
-use super::mpi_sending::LONGEST;
+use super::mpi_receiving::take;
 use super::shared::{next_request, want};
 use super::{Into, Request, Transport, Trouble, words};
 use crate::wire::world::{Call, Unreceived};
 
 impl Transport for Mpi {
     fn begin(&mut self) {
+        // Another artifact may lie where the last one did.
+        self.bare = None;
         self.book.begin();
     }
 
@@ -35,92 +38,27 @@ impl Transport for Mpi {
     fn send(&mut self, of: &Envelope, value: &[u8]) -> Result<(), Trouble> {
         let call = Call::Send;
         let to = self.book.other(call, of)?;
-        if to == self.book.rank {
-            let request = self.post_send(of, value)?;
-            self.forget(request);
-            return Ok(());
+        if self.is_bare_again(of, value, to) {
+            let total = value.len() as u64;
+            self.book.count_one(to, total);
+            return self.send_short(call, of, value, total, to);
         }
-        if let Some(header) = self.bare(of, value, to) {
-            self.book.count(&header, to, header.total);
-            return self.send_short(call, of, value, &header, to);
-        }
-        let is_long = value.len() > SHORT;
-        let (header, to) = self.prepare(call, of, value)?;
-        if is_long && let Err(gone) = self.must_be_there(call, of, to) {
-            self.book.count_back(to, header.total);
-            return Err(gone);
-        }
-        let going = std::mem::take(&mut self.going);
-        let gone = self.send_short(call, of, &going, &header, to);
-        self.going = going;
-        gone?;
-        match is_long {
-            true => self.send_body(call, of, &header, value),
-            false => Ok(()),
-        }
+        self.send_anew(of, value, to)
+    }
+
+    fn ssend(&mut self, of: &Envelope, value: &[u8]) -> Result<(), Trouble> {
+        self.send_and_wait(of, value)
     }
 
     fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
-        let call = Call::Send;
-        let (header, to) = self.prepare(call, of, value)?;
-        self.tidy();
-        let mut posted = Posted {
-            request: next_request(),
-            handles: Vec::new(),
-            whole: self.going.as_slice().into(),
-            body: if value.len() > SHORT {
-                value.to_vec()
-            } else {
-                Vec::new()
-            },
-            to,
-            of: None,
-            message: None,
-            forgotten: false,
-        };
-        let shim = &self.library.shim;
-        let (comm, peer) = (of.comm as c_int, Self::peer(of));
-        let (number, tag) = (Self::number(header.kind), header.part.cast_signed());
-        // The body first: whoever gets the header waits for it.
-        let mut is_taken = true;
-        for part in posted.body.chunks(LONGEST) {
-            let (start, length) = (part.as_ptr(), part.len() as u64);
-            // SAFETY: the buffers stay where they are until MPI is done with them.
-            let handle = unsafe { (shim.isend)(comm, 1, start, length, number, peer, tag) };
-            is_taken &= !handle.is_null();
-            posted.handles.push(Handle(handle));
-            if !is_taken {
-                break;
-            }
-        }
-        if is_taken {
-            let (start, length) = (posted.whole.as_ptr(), posted.whole.len() as u64);
-            // SAFETY: as above.
-            let handle = unsafe { (shim.isend)(comm, 0, start, length, 0, peer, of.tag) };
-            is_taken = !handle.is_null();
-            posted.handles.push(Handle(handle));
-        }
-        // What MPI has taken it still reads.
-        posted.handles.retain(|handle| !handle.0.is_null());
-        posted.forgotten = !is_taken;
-        let request = posted.request;
-        self.posted.push(posted);
-        if !is_taken {
-            self.book.count_back(to, header.total);
-            return Err(words::of(call, "MPI does not take the message"));
-        }
-        Ok(request)
+        self.post(Call::Send, of, value, None)
     }
 
     fn recv(&mut self, of: &Envelope, into: Into) -> Result<Got, Trouble> {
-        let call = match of.peer {
-            ANY_RANK => Call::RecvAny,
-            _ => Call::Recv,
-        };
-        let wanted = self.book.wanted(call, of)?;
-        let mut want = want(wanted, call, of, into);
-        self.fulfil(call, of, &mut want)?;
-        self.book.got(want, of)
+        if of.comm != 0 || of.peer >= self.book.world.size() || !self.book.queue.is_empty() {
+            return self.recv_from_many(of, into);
+        }
+        self.recv_next(Call::Recv, of, into)
     }
 
     fn post_recv(&mut self, of: &Envelope) -> Result<Request, Trouble> {
@@ -138,7 +76,12 @@ impl Transport for Mpi {
         };
         let fits = |message: &Message| wanted.is(message.from, &message.header);
         match self.book.queue.iter().position(fits) {
-            Some(at) => posted.message = self.book.queue.remove(at),
+            Some(at) => {
+                posted.message = self.book.queue.remove(at);
+                if let Some(message) = &posted.message {
+                    self.book.note_synchronised(message.from, &message.header);
+                }
+            }
             None => {
                 posted.whole = vec![0; WHOLE].into();
                 // SAFETY: the buffer stays where it is until MPI is done with it.

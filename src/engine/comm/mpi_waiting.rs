@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use regatta_cell::comm::table::Envelope;
 
 use super::Trouble;
-use super::mpi::{Handle, Posted, take};
-use super::mpi_layout::{Came, WHOLE};
+use super::mpi::Posted;
+use super::mpi_layout::WHOLE;
+use super::mpi_receiving::take;
 use super::shared::Shared;
 use crate::engine::mpi::Mpi as Library;
 use crate::wire::monotonic;
@@ -142,27 +143,12 @@ impl<'a> Vigil<'a> {
             if self.waited == Some(at) {
                 continue;
             }
-            let Some(Handle(handle)) = posted.handles.first() else {
+            let Some(handle) = posted.handles.first() else {
                 continue;
             };
-            let (mut done, mut source, mut tag, mut length) = (0, 0, 0, 0);
-            // SAFETY: the handle is one of MPI's that has not ended.
-            let code = unsafe {
-                (self.library.shim.end)(
-                    *handle,
-                    0,
-                    &raw mut done,
-                    &raw mut source,
-                    &raw mut tag,
-                    &raw mut length,
-                    None,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                )
-            };
-            if code == 0 && done != 0 {
-                let came = Came::of(source, tag, length);
-                posted.ended(self.library, self.book, self.call, came)?;
+            let ended = handle.end(self.library, false, None);
+            if ended.code == 0 && ended.done {
+                posted.ended(self.library, self.book, self.call, ended.came)?;
             }
         }
         Ok(())

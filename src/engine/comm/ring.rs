@@ -26,11 +26,11 @@ pub struct Header {
     pub total: u64,
     /// Bytes in this part, with the type's name.
     pub part: u32,
-    /// Of a collective, which one it is; 0: point to point.
+    /// Of a collective, which one it is; 0: point to point. [`super::matching::TAKEN`]: the answer to an `ssend`.
     pub collective: u32,
     pub comm: u32,
     pub tag: i32,
-    /// The run in which it was sent.
+    /// The run in which it was sent; of an `ssend` its number instead, which its answer has as its tag.
     pub run: u32,
     /// Where that was: the cell, and its line.
     pub cell: u32,
@@ -40,7 +40,7 @@ pub struct Header {
     pub name: u16,
     /// It is a message's first.
     pub first: bool,
-    /// A [`crate::wire::world::Call`]; 0: point to point.
+    /// A [`crate::wire::world::Call`]; 0: point to point, and none of an `ssend`.
     pub call: u8,
 }
 

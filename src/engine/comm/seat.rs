@@ -151,17 +151,21 @@ fn seated<R>(call: impl FnOnce(&mut Kept) -> Result<R, Trouble>) -> Result<R, Tr
         let Ok(mut here) = here.try_borrow_mut() else {
             return Err(Trouble::Usage("`comm` is at work already".to_owned()));
         };
-        if here.rank.is_none() {
-            let Some(seat) = &here.seat else {
-                return Err(Trouble::Usage(NO_SEAT.to_owned()));
-            };
-            here.rank = Some(open(seat).map_err(Trouble::Usage)?);
-        }
         match &mut here.rank {
             Some(rank) => call(rank),
-            None => Err(Trouble::Usage(NO_SEAT.to_owned())),
+            None => call(first_called(&mut here)?),
         }
     })
+}
+
+/// The rank calls for the first time in its cell.
+#[cold]
+fn first_called(here: &mut Here) -> Result<&mut Kept, Trouble> {
+    let Some(seat) = &here.seat else {
+        return Err(Trouble::Usage(NO_SEAT.to_owned()));
+    };
+    let rank = open(seat).map_err(Trouble::Usage)?;
+    Ok(here.rank.insert(rank))
 }
 
 /// Tells the session, in the thread's name; also amid a call.

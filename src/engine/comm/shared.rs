@@ -48,6 +48,8 @@ pub struct Shared {
     /// Came, and was not asked for.
     pub(super) queue: VecDeque<Message>,
     posted: VecDeque<Posted>,
+    /// The number of its last `ssend`.
+    pub(super) synchronous: u32,
     /// How many messages have come.
     came: Cell<u64>,
     /// Whom a receive from any looks at first.
@@ -188,6 +190,7 @@ impl Shared {
             peers: (0..size).map(|_| None).collect(),
             queue: VecDeque::new(),
             posted: VecDeque::new(),
+            synchronous: 0,
             came: Cell::new(0),
             turn: 0,
             comms: BTreeMap::from([(0, all)]),
@@ -387,8 +390,10 @@ impl Shared {
     pub(super) fn give_back(&mut self, message: Message) {
         let fits = |it: &&mut Posted| !it.bound && it.wanted.is(message.from, &message.header);
         if let Some(it) = self.posted.iter_mut().find(fits) {
+            let (from, header) = (message.from, message.header);
             it.bound = true;
             it.message = Some(message);
+            self.took(from, &header);
             return;
         }
         let is_later = |it: &Message| it.number > message.number;

@@ -8,6 +8,7 @@ use regatta_cell::comm::table::{
 use regatta_cell::host::{Bytes, Write};
 
 use crate::engine::comm::{self, Into, Transport, Trouble, tell, with};
+use crate::engine::loader;
 use crate::engine::notes::refuse;
 
 pub(super) const TABLE: Table = Table {
@@ -15,6 +16,7 @@ pub(super) const TABLE: Table = Table {
     size,
     processor_name,
     send,
+    ssend,
     post_send,
     recv,
     post_recv,
@@ -31,6 +33,7 @@ pub(super) const TABLE: Table = Table {
     reduce,
     split,
     await_any,
+    function,
 };
 
 /// The request of what goes to nobody, or comes from there: it is done.
@@ -91,6 +94,10 @@ extern "C" fn size(comm: u32) -> u32 {
     place(comm).map_or(ANY_RANK, |(_, size)| size)
 }
 
+extern "C" fn function(function: *const c_void) -> u64 {
+    loader::number_of(function)
+}
+
 extern "C" fn processor_name(to: *mut c_void, write: Write) {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     write(to, Bytes::of(name.trim_end().as_bytes()));
@@ -117,6 +124,15 @@ extern "C" fn send(to: *const Envelope, value: Bytes) -> Outcome {
         return known(to.comm);
     }
     done(|transport| transport.send(to, value))
+}
+
+extern "C" fn ssend(to: *const Envelope, value: Bytes) -> Outcome {
+    // SAFETY: as above.
+    let (to, value) = unsafe { (lent(to), bytes(value)) };
+    if to.peer == PROC_NULL {
+        return known(to.comm);
+    }
+    done(|transport| transport.ssend(to, value))
 }
 
 extern "C" fn post_send(to: *const Envelope, value: Bytes) -> u64 {

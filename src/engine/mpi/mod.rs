@@ -76,6 +76,9 @@ pub fn serve_session(session: &str, parent: Option<i32>) -> Result<(), WireError
     let mut channel = Channel::new(socket.try_clone()?);
     let hello = Joining::Hello { version: VERSION };
     channel.queue(&hello, &Payload::None)?;
+    if let Some(size) = world_size() {
+        channel.queue(&Joining::World { size }, &Payload::None)?;
+    }
     let streams = [Joining::End, Joining::Stdout, Joining::Stderr];
     for (end, stream) in pipes()?.into_iter().zip(streams) {
         channel.queue(&stream, &Payload::file(end))?;
@@ -110,6 +113,14 @@ pub fn serve_session(session: &str, parent: Option<i32>) -> Result<(), WireError
         mpi.shim.finalise();
     }
     served
+}
+
+/// How many processes this one's launcher has started, as Open MPI, MPICH and Slurm say it before MPI begins.
+fn world_size() -> Option<u32> {
+    let names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+    names
+        .iter()
+        .find_map(|name| std::env::var(name).ok()?.parse().ok())
 }
 
 /// Makes pipes of standard output and error, and gives their reading ends, behind that which is standard input.

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 /// Of the functions below.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Bytes for a text that MPI writes.
 const ROOM: usize = 256;
@@ -54,7 +54,7 @@ shim! {
     error = b"regatta_mpi_error\0": fn(c_int, *mut c_char, c_int);
     send = b"regatta_mpi_send\0": fn(c_int, *const u8, c_int, c_int, c_int, *mut *mut c_void) -> c_int;
     recv = b"regatta_mpi_recv\0": fn(
-        c_int, *mut u8, c_int, c_int, c_int, *mut c_int, *mut c_int, *mut c_int, Check, *mut c_void, *mut u64,
+        c_int, *mut u8, c_int, c_int, c_int, *mut c_int, *mut c_int, *mut c_int, *mut *mut c_void,
     ) -> c_int;
     recv_body = b"regatta_mpi_recv_body\0": fn(c_int, *mut u8, u64, c_int, c_int, c_int, *mut u64) -> c_int;
     isend = b"regatta_mpi_isend\0": fn(c_int, c_int, *const u8, u64, c_int, c_int, c_int) -> *mut c_void;

@@ -6,7 +6,7 @@ use super::{Start, Started, described, milliseconds};
 use crate::ids::PoolName;
 use crate::outcome::{Report, Sink};
 use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Wanted, Way, Which};
-use crate::session::{ClusterRequest, Failed, Session};
+use crate::session::{ClusterRequest, Failed, MOST_ENGINES, Session};
 
 #[derive(Args)]
 pub struct Add {
@@ -67,9 +67,12 @@ impl Remove {
     pub fn run(self, session: &mut Session, sink: &mut dyn Sink) -> Result<String, Failed> {
         let name = self.pool.as_ref().map(|pool| pool.0.as_str());
         let (pool, gone) = session.remove_host(name, &self.host, self.now, sink)?;
-        let engines = if gone == 1 { "engine" } else { "engines" };
         let (pool, host) = (described(&pool), self.host);
-        Ok(format!("{pool}; {host} is gone with {gone} {engines}"))
+        Ok(match gone {
+            0 => format!("{pool}; {host} is not listed any more"),
+            1 => format!("{pool}; {host} is gone with 1 engine"),
+            gone => format!("{pool}; {host} is gone with {gone} engines"),
+        })
     }
 }
 
@@ -93,15 +96,19 @@ impl Start {
     }
 
     /// An option of clusters whose nodes come by themselves, or to a server that is there.
-    fn of_server(&self) -> Option<&'static str> {
+    fn of_others(&self) -> Option<&'static str> {
         let options = [
             ("--listen", self.listen.is_some()),
             ("--url", self.url.is_some()),
             ("--slurm", self.slurm.is_some()),
-            ("--durable", self.durable),
         ];
         let given = options.into_iter().find(|(_, given)| *given);
         given.map(|(option, _)| option)
+    }
+
+    /// The same, or the option of queues.
+    fn of_server(&self) -> Option<&'static str> {
+        self.of_others().or(self.durable.then_some("--durable"))
     }
 
     /// The nodes that are asked for.
@@ -123,6 +130,7 @@ impl Start {
                 slots,
             });
         }
+        self.is_asked_for_once(&nodes)?;
         self.can_be_kept(&nodes)?;
         let server = match (&self.listen, &self.url) {
             (Some(listen), _) => Which::Listens(listen.clone()),
@@ -148,16 +156,43 @@ impl Start {
         })
     }
 
+    /// Hosts that say how many engines they are to have are not told so once more; nor are more needed than there are.
+    fn is_asked_for_once(&self, nodes: &[Wanted]) -> Result<(), Report> {
+        let are_all = self.launcher.is_none() && !nodes.is_empty();
+        let all_say = are_all && self.ssh.iter().all(|host| host.contains(':'));
+        if let (Some(size), true) = (self.size, all_say) {
+            return Err(Report::usage(format!(
+                "`-n {size}` is for hosts that do not say how many engines they have, and all of these do"
+            ))
+            .hint(format!("`--ssh node1 -n {size}`, or `--ssh node1:{size}`")));
+        }
+        match self.need {
+            Some(need) if are_all && self.of_others().is_none() && need > nodes.len() => {
+                Err(Report::usage(format!(
+                    "`--need {need}`: that many nodes cannot come, {} are asked for",
+                    nodes.len()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What outlives the session is a server of its own on the loopback interface, and connections that it has made itself.
     fn can_be_kept(&self, nodes: &[Wanted]) -> Result<(), Report> {
         if self.keep.is_none() {
             return Ok(());
         }
         let hint = "`--keep` is for hosts that are reached with `--ssh` or `--launcher`";
-        if let Some(option) = self.of_server() {
+        if let Some(option) = self.of_others() {
             let what =
                 format!("a cluster with `{option}` ends with its session: `--keep` is not for it");
             return Err(Report::usage(what).hint(hint));
+        }
+        if self.durable {
+            return Err(
+                Report::usage("`--keep` has the queue of `--durable` already")
+                    .hint("leave `--durable` out"),
+            );
         }
         match nodes {
             [] => Err(Report::usage("a cluster that is kept needs hosts").hint(hint)),
@@ -166,15 +201,8 @@ impl Start {
     }
 
     fn engines_per_node(&self) -> Result<Option<u32>, Report> {
-        let number = |size: i64| u32::try_from(size).ok().filter(|size| *size > 0);
         self.size
-            .map(|size| {
-                number(size).ok_or_else(|| {
-                    Report::usage(format!(
-                        "-n {size}: the engines of a node are a number from 1 on"
-                    ))
-                })
-            })
+            .map(|size| engines_of("node", &format!("-n {size}"), u32::try_from(size).ok()))
             .transpose()
     }
 }
@@ -184,16 +212,25 @@ fn words(text: &str) -> Result<Vec<String>, Report> {
         .map_err(|_| Report::usage(format!("{text}: a quotation mark is missing")))
 }
 
+/// How many engines one machine is to have, `typed` like this.
+fn engines_of(what: &str, typed: &str, engines: Option<u32>) -> Result<u32, Report> {
+    match engines {
+        None | Some(0) => Err(Report::usage(format!(
+            "{typed}: the engines of a {what} are a number from 1 on"
+        ))),
+        Some(engines) if engines > MOST_ENGINES => {
+            let report = Report::usage(format!("{typed}: too many for one machine"));
+            Err(report.hint(format!("the most is {MOST_ENGINES}")))
+        }
+        Some(engines) => Ok(engines),
+    }
+}
+
 /// A host as it is asked for: `user@node1:8`; with so many engines when it does not say.
 fn by_ssh(host: &str, slots: Option<u32>, options: &[String]) -> Result<Wanted, Report> {
     let (name, slots) = match host.rsplit_once(':') {
         Some((name, number)) => {
-            let slots = number.parse().ok().filter(|slots| *slots > 0);
-            let slots = slots.ok_or_else(|| {
-                Report::usage(format!(
-                    "{host}: the engines of a host are a number from 1 on"
-                ))
-            })?;
+            let slots = engines_of("host", host, number.parse().ok())?;
             (name, Some(slots))
         }
         None => (host, slots),
@@ -201,6 +238,10 @@ fn by_ssh(host: &str, slots: Option<u32>, options: &[String]) -> Result<Wanted, 
     // What begins with a hyphen would be an option of ssh's.
     if name.is_empty() || name.starts_with('-') {
         return Err(Report::usage(format!("`{host}`: that is no host")));
+    }
+    if name.bytes().all(|it| it.is_ascii_digit()) {
+        return Err(Report::usage(format!("`{host}`: a number is no host"))
+            .hint("engines stand behind their host: `node1:8`"));
     }
     let way = Way::Ssh {
         to: name.to_owned(),

@@ -22,16 +22,19 @@ pub enum Uncarried {
     Unread(std::io::Error),
 }
 
-/// The bytes of a payload; whoever made it may use its memory again.
+/// The bytes of a payload that nobody else takes; whoever made it may use its memory again.
 pub fn carried(payload: &Payload) -> Carried {
+    let carried = copied(payload);
+    payload.release();
+    carried
+}
+
+/// The bytes of a payload that others may be sent too.
+pub fn copied(payload: &Payload) -> Carried {
     match payload {
         Payload::None => Carried::None,
         Payload::Inline(bytes) => Carried::Inline(bytes.to_vec()),
-        Payload::Shared(_) => {
-            let bytes = payload.copied();
-            payload.release();
-            Carried::Shared(bytes)
-        }
+        Payload::Shared(_) => Carried::Shared(payload.copied()),
     }
 }
 

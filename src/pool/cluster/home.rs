@@ -197,7 +197,8 @@ impl Cluster {
 
     fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
         let failed = |error: io::Error| KeepFault::Failed(error.to_string());
-        let connected = connect(&grant.session, waker, || None).map_err(KeepFault::Failed)?;
+        let connected = connect(&grant.session, Some(held.data.clone()), waker, || None)
+            .map_err(KeepFault::Failed)?;
         let (nodes, commands) = (&connected.nodes, &connected.commands);
         for (number, host) in grant.nodes {
             nodes.expect_as(number, &host);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::message::Join;
-use super::server;
+use super::{cipher, server};
 use crate::outcome::NodeFault;
 use crate::servers::mortal;
 
@@ -98,7 +98,8 @@ pub fn start(
                 .args(["-o", "LogLevel=INFO"])
                 // The tunnel is this connection's own.
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
-                .args(options);
+                .args(options)
+                .args(cipher::options(to, options));
             if let Some(to) = &tunnel {
                 command.arg("-R").arg(format!("127.0.0.1:0:{to}"));
             }

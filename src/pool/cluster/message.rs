@@ -185,6 +185,10 @@ pub enum ToNode {
         job: JobId,
         told: bool,
     },
+    /// It is to tell which pieces of a queued job it has.
+    AskQueued {
+        job: JobId,
+    },
     /// The engine gets no more pieces of queued jobs.
     Leaves {
         engine: EngineId,
@@ -305,6 +309,11 @@ pub enum FromNode {
         job: JobId,
         pieces: Vec<u32>,
     },
+    /// What a queued job needs cannot be read on the server, again and again.
+    Unreadable {
+        job: JobId,
+        why: String,
+    },
     Printed {
         engine: EngineId,
         stream: Stream,
@@ -330,6 +339,8 @@ pub struct Beat {
     pub epoch: u64,
     /// On its own clock, nanoseconds.
     pub sent: u64,
+    /// The server has room for results.
+    pub has_room: bool,
 }
 
 /// A node's answer to it.

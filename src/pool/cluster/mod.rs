@@ -1,11 +1,12 @@
 //! Engines on other hosts. A host's part is a *node*: a process that runs engines there and carries what they say. Session
 //! and nodes speak through a NATS server. Unless it is told otherwise, the session starts one for itself, and nodes reach it
 //! through the connection by which they were started, so that no port is open to anybody else. To the hub an engine of a node
-//! is one like any other: a proxy stands at the other end of its connection.
+//! is one like any other, but without a connection of its own: it is heard through a seat.
 
 mod backbone;
 mod carry;
 mod certificate;
+mod cipher;
 mod content;
 mod credit;
 mod home;
@@ -24,47 +25,46 @@ mod post;
 mod processor;
 mod proxy;
 pub mod queue;
+mod remote;
 mod seat;
 mod server;
 mod session;
 mod shelf;
 mod slurm;
 mod tunnel;
+mod upkeep;
 mod users;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::Launch;
+use super::ears::Ears;
 use super::link::Link;
 use super::process::Environment;
-use super::wires::Wires;
 use crate::ids::{EngineId, JobId, Rank};
-use crate::outcome::{DeathCause, NodeFault, ServerFault, SlurmState, Stream};
-use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use crate::outcome::{NodeFault, ServerFault, SlurmState};
+use crate::wire::{Payload, ToEngine};
 use backbone::Backbone;
 pub use backbone::Which;
 use home::{Home, Own};
 pub use launch::{Wanted, Way};
 pub use listen::Listen;
-use message::{Join, ToNode, Urgent};
+use message::Join;
 use nodes::Nodes;
-pub use nodes::{NodeId, NodeState, NodeStatus};
-use proxy::Ends;
+pub use nodes::{MOST as MOST_ON_HOST, NodeId, NodeState, NodeStatus};
 use queue::{Done, Formers};
+use remote::Remote;
 use seat::Seat;
 use session::Command;
 pub use slurm::{Asked, address as slurm_address};
@@ -83,6 +83,8 @@ pub struct Cluster {
     /// Processes of engines that nodes were asked for.
     launched: AtomicU32,
     formers: Arc<Formers>,
+    /// By which hosts are reached with ssh: the last that were given.
+    ssh_options: Mutex<Vec<String>>,
     home: Home,
 }
 
@@ -102,8 +104,8 @@ impl Cluster {
         waker: Waker,
     ) -> Result<Self, ServerFault> {
         let mut server = Backbone::open(path, which, is_durable)?;
-        let session = server.session().clone();
-        let connected = connect(&session, waker, || server.has_ended());
+        let (session, folder) = (server.session().clone(), server.folder());
+        let connected = connect(&session, folder, waker, || server.has_ended());
         let connected = connected.map_err(|why| server::not_started(&why))?;
         let home = Home::Own(Box::new(Own::with(server)));
         Ok(Self::at(home, connected))
@@ -122,6 +124,7 @@ impl Cluster {
             thread: Some(thread),
             launched: AtomicU32::new(0),
             formers,
+            ssh_options: Mutex::default(),
             home,
         }
     }
@@ -193,9 +196,29 @@ impl Cluster {
     /// Begins to start a node; what comes of it shows in [`Self::nodes`].
     pub fn add(&self, wanted: &Wanted) -> NodeId {
         let Wanted { host, way, slots } = wanted;
+        let way = &self.with_options(way);
         match &self.home {
             Home::Own(own) => own.add(&self.nodes, &self.commands, host, way, *slots),
             Home::Kept(kept) => kept.add(&self.nodes, host, way, *slots),
+        }
+    }
+
+    /// Reached as the hosts before it, unless it says otherwise.
+    fn with_options(&self, way: &Way) -> Way {
+        let mut known = self
+            .ssh_options
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match way {
+            Way::Ssh { to, options } if options.is_empty() => Way::Ssh {
+                to: to.clone(),
+                options: known.clone(),
+            },
+            Way::Ssh { options, .. } => {
+                known.clone_from(options);
+                way.clone()
+            }
+            Way::Launcher(_) => way.clone(),
         }
     }
 
@@ -225,16 +248,16 @@ impl Cluster {
 
     /// The nodes of this host that are up: by their names, or by the host of `user@host`.
     pub fn nodes_of(&self, host: &str) -> Vec<NodeId> {
-        let is_of = |node: &NodeStatus| {
-            let name = node
-                .host
-                .rsplit_once('@')
-                .map_or(node.host.as_str(), |(_, name)| name);
-            node.state == NodeState::Up && (node.host == host || name == host)
-        };
-        let all = self.nodes.all();
-        let of = all.iter().enumerate().filter(|(_, node)| is_of(node));
-        of.map(|(at, _)| NodeId(at)).collect()
+        self.nodes.of_host(host, |state| *state == NodeState::Up)
+    }
+
+    /// Nodes of a host that are gone are not listed any more; whether there were any.
+    pub fn forget(&self, host: &str) -> bool {
+        let is_listed =
+            |state: &NodeState| matches!(state, NodeState::Gone(why) if *why != NodeFault::Removed);
+        let gone = self.nodes.of_host(host, is_listed);
+        gone.iter().for_each(|node| self.nodes.forget(*node));
+        !gone.is_empty()
     }
 
     /// Engines that nodes could run and do not.
@@ -275,15 +298,11 @@ impl Cluster {
         self: &Arc<Self>,
         launch: &Launch,
         environment: &Environment,
+        ears: &Ears,
     ) -> io::Result<Box<dyn Link>> {
         let node = self.nodes.place(launch.rank);
-        let node = node.ok_or_else(|| io::Error::other(self.nodes.why_none().to_string()))?;
-        let (ours, theirs) = UnixStream::pair()?;
-        let (stdout, out) = io::pipe()?;
-        let (stderr, err) = io::pipe()?;
-        let pipes = [stdout, stderr].map(|pipe| Some(OwnedFd::from(pipe)));
-        let wires = Wires::open(Channel::new(ours), pipes, launch)?;
-        let seat = Arc::new(Seat::default());
+        let node = node.ok_or_else(|| io::Error::other(self.nodes.why_none()))?;
+        let seat = Arc::new(Seat::new(launch.id, ears.clone()));
         let engine = EngineId(self.launched.fetch_add(1, Ordering::Relaxed));
         self.tell(Command::Launch(Box::new(session::Launch {
             node,
@@ -293,19 +312,15 @@ impl Cluster {
             size: launch.size,
             pool: launch.pool.clone(),
             environment: environment.changes(),
-            ends: Ends {
-                channel: Channel::new(theirs),
-                pipes: [out.into(), err.into()],
-                seat: seat.clone(),
-            },
+            seat: seat.clone(),
         })));
         let mut remote = Remote {
             engine,
             node,
-            wires,
             seat,
-            runs: 0,
             cluster: self.clone(),
+            runs: 0,
+            unheard: 0,
         };
         if let Ok(path) = std::env::current_dir() {
             // As a process here would; where the host has none it begins in its user's home.
@@ -341,9 +356,11 @@ struct Connected {
     thread: JoinHandle<()>,
 }
 
-/// Connects to a server on a thread of its own. `has_ended`: the server's last words, should it not run any more.
+/// Connects to a server on a thread of its own. `folder`: the server's, when it is the cluster's own. `has_ended`: the server's
+/// last words, should it not run any more.
 fn connect(
     join: &Join,
+    folder: Option<PathBuf>,
     waker: Waker,
     mut has_ended: impl FnMut() -> Option<String>,
 ) -> Result<Connected, String> {
@@ -356,7 +373,7 @@ fn connect(
         .spawn({
             let (join, nodes, formers) = (join.clone(), nodes.clone(), formers.clone());
             move || {
-                session::serve(&join, (&nodes, formers), received, |result| {
+                session::serve(&join, folder, (&nodes, formers), received, |result| {
                     // Who has given up takes no answer.
                     let _ = told.send(result);
                 });
@@ -389,124 +406,5 @@ impl WorldBell {
     pub fn ring(&self) {
         // Of a cluster that has ended too.
         let _ = self.0.send(Command::WorldChanged);
-    }
-}
-
-/// An engine of a node, as the hub has it.
-struct Remote {
-    /// As nodes have it: see [`ToNode::Start`].
-    engine: EngineId,
-    node: NodeId,
-    wires: Wires,
-    seat: Arc<Seat>,
-    /// How many cells it was given.
-    runs: u64,
-    cluster: Arc<Cluster>,
-}
-
-impl Remote {
-    fn hurry(&self, word: Urgent) {
-        self.cluster.tell(Command::Hurry(self.node, word));
-    }
-
-    fn tell(&self, message: ToNode) {
-        self.cluster.tell(Command::Tell(self.node, message));
-    }
-}
-
-impl Link for Remote {
-    fn is_far(&self) -> bool {
-        true
-    }
-
-    fn send(&mut self, message: &ToEngine, payload: &Payload) {
-        self.runs += u64::from(matches!(message, ToEngine::Run { .. }));
-        self.wires.send(message, payload);
-    }
-
-    fn flush(&mut self) {
-        self.wires.flush();
-    }
-
-    fn wants_to_write(&self) -> bool {
-        self.wires.wants_to_write()
-    }
-
-    fn hear(&mut self) -> (Vec<(FromEngine, Payload)>, Option<WireError>) {
-        self.wires.hear()
-    }
-
-    fn socket(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.wires.socket())
-    }
-
-    fn pipe(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
-        self.wires.pipe(stream)
-    }
-
-    fn read_printed(&mut self, stream: Stream, at_most: usize, to: &mut Vec<u8>) {
-        self.wires.read_printed(stream, at_most, to);
-    }
-
-    fn at(&self, job: JobId) -> Option<(u64, u64)> {
-        self.wires.at(job)
-    }
-
-    fn said(&self, place: usize) -> String {
-        self.wires.said(place)
-    }
-
-    fn stop_job(&self, job: JobId) {
-        let engine = self.engine;
-        self.hurry(Urgent::StopJob { engine, job });
-    }
-
-    fn leaves(&self) {
-        let engine = self.engine;
-        self.tell(ToNode::Leaves { engine });
-    }
-
-    fn end_waits(&self) -> bool {
-        let engine = self.engine;
-        let waits = self.wires.end_waits();
-        if waits {
-            self.hurry(Urgent::EndWaits { engine });
-        }
-        waits
-    }
-
-    fn signal(&self, signal: Signal) {
-        let (engine, signal) = (self.engine, signal as i32);
-        self.tell(ToNode::Signal { engine, signal });
-    }
-
-    fn interrupt(&self, signal: Signal) {
-        let (engine, run, signal) = (self.engine, self.runs, signal as i32);
-        self.hurry(Urgent::Interrupt {
-            engine,
-            run,
-            signal,
-        });
-    }
-
-    fn has_ended(&mut self) -> Option<DeathCause> {
-        self.seat.cause()
-    }
-
-    /// It does not wait: the end of an engine is known before its connection ends, and whoever ends it by himself needs no word
-    /// of that from another host.
-    fn bury(&mut self, _: Duration) -> DeathCause {
-        self.seat.cause().unwrap_or_else(|| {
-            self.signal(Signal::SIGKILL);
-            DeathCause::Unknown
-        })
-    }
-
-    fn pid(&self) -> u32 {
-        self.seat.pid()
-    }
-
-    fn memory(&self) -> Option<u64> {
-        self.seat.memory()
     }
 }

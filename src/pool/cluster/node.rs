@@ -2,47 +2,50 @@
 //! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself, or waits for
 //! the next session when the cluster outlives its own.
 
+mod clock;
 mod doors;
 mod engine;
+mod entry;
 mod listed;
 mod memory;
 mod objects;
+mod told;
 mod urgent;
 mod world;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_nats::{ConnectError, ConnectErrorKind, Event};
+use async_nats::Event;
 use futures_util::StreamExt as _;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
 use super::backbone;
-use super::carry::Uncarried;
 use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{About, Beat, Carried, Content, FromNode, Join, LineId, Pulse, ToNode};
+use super::message::{Beat, FromNode, Join, LineId, Pulse};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::queue::Worklist;
+use super::server;
 use super::shelf::Shelf;
 use super::tunnel::Tunnels;
-use super::{carry, server};
 use crate::ids::EngineId;
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
-use crate::wire::{FromEngine, Payload, ToEngine, VERSION, since_1970};
+use crate::wire::{ToEngine, VERSION, since_1970};
+use clock::Ahead;
 use doors::Doors;
 use engine::Here;
+use entry::{about, connect, input_ended, wait_for, whispered};
 use objects::Objects;
 use world::World;
 
@@ -116,37 +119,9 @@ pub fn main(file: &str, credentials: Option<&Path>, slots: Option<u32>) -> Resul
     served
 }
 
-/// What stands in one line, of which no byte that follows is read.
-fn whispered(mut from: impl std::io::Read) -> Result<Join, NodeError> {
-    let (mut line, mut byte) = (Vec::new(), [0]);
-    while from.read(&mut byte)? == 1 && byte[0] != b'\n' {
-        line.push(byte[0]);
-    }
-    serde_json::from_slice(&line).map_err(|error| NodeError::Malformed(error.to_string()))
-}
-
-/// Why the server is not spoken with.
-fn unreached(server: &str, error: &ConnectError) -> NodeError {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    let says = source.unwrap_or_else(|| error.to_string());
-    // A handshake that fails is one more failure of the connection to the client.
-    let is_impostor = ["certificate", "UnknownIssuer", "handshake"]
-        .iter()
-        .any(|it| says.contains(it));
-    match error.kind() {
-        ConnectErrorKind::AuthorizationViolation => NodeError::Unknown(server.to_owned()),
-        ConnectErrorKind::Tls => NodeError::Impostor(server.to_owned(), says),
-        _ if is_impostor => NodeError::Impostor(server.to_owned(), says),
-        _ => NodeError::Unreachable(server.to_owned(), says),
-    }
-}
-
 async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), NodeError> {
     let (told, mut events) = unbounded_channel();
-    let connected = post::options(&join, "node", told)?
-        .connect(&join.server)
-        .await;
-    let client = connected.map_err(|error| unreached(&join.server, &error))?;
+    let client = connect(&join, &told).await?;
     let number = match (join.node, join.file) {
         (Some(number), _) => number.to_string(),
         (None, Some(file)) => format!("{}.{}", server::file_seat(file), server::secret()?),
@@ -203,6 +178,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                     Some(word) => {
                         if post::is_of(&word.payload, epoch) {
                             heard = Instant::now();
+                            node.attends(Duration::ZERO);
                         }
                         let told = |message, behind: &[u8]| Node::told(&node, message, behind);
                         if let Err(garbage) = node.post.take(&word.payload, told) {
@@ -226,6 +202,10 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                     }
                     if beat.epoch == epoch && !node.is_left.get() {
                         heard = Instant::now();
+                        node.attends(Duration::ZERO);
+                        if let Some(list) = &list {
+                            list.has_room(beat.has_room);
+                        }
                         node.compare_clocks(beat.sent);
                         if let Ok(pulse) = postcard::to_stdvec(&node.pulse(beat)) {
                             let to = subject(&format!("pulse.{number}"));
@@ -233,14 +213,19 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         }
                     }
                 },
-                event = events.recv() => if let Some(Event::Connected) = event {
-                    node.post.send_again();
-                    if let Some(list) = &list {
-                        list.again().await;
+                event = events.recv() => match (event, &list) {
+                    (Some(Event::Connected), list) => {
+                        node.post.send_again();
+                        if let Some(list) = list {
+                            list.again();
+                        }
                     }
+                    (Some(Event::Disconnected), Some(list)) => list.has_room(false),
+                    _ => {}
                 },
                 _ = tick.tick() => {
                     node.look_at_engines();
+                    node.tell_unreadable();
                     node.attends(heard.elapsed());
                     if looked.elapsed() > LOOK {
                         looked = Instant::now();
@@ -278,50 +263,6 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     ended
 }
 
-/// Tells when standard input has ended.
-fn input_ended() -> std::io::Result<oneshot::Receiver<()>> {
-    let (told, ended) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("input".to_owned())
-        .spawn(move || {
-            let mut room = [0; 256];
-            while matches!(std::io::stdin().read(&mut room), Ok(1..)) {}
-            // A node that ends needs no word of it.
-            let _ = told.send(());
-        })?;
-    Ok(ended)
-}
-
-/// Waits for the end of standard input; without one for ever.
-async fn wait_for(input: &mut Option<oneshot::Receiver<()>>) {
-    match input {
-        Some(input) => drop(input.await),
-        None => std::future::pending().await,
-    }
-}
-
-fn about(join: &Join, slots: Option<u32>) -> About {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
-    let named = || {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    };
-    let memory = rustix::system::sysinfo();
-    About {
-        version: VERSION,
-        host: join.host.clone().unwrap_or_else(named),
-        pid: std::process::id(),
-        slots: slots.or(join.slots).unwrap_or(cores).max(1),
-        cores,
-        memory: memory.totalram as u64 * u64::from(memory.mem_unit),
-        libc: crate::engine::libc_version(),
-        architecture: std::env::consts::ARCH.to_owned(),
-        features: super::processor::features(),
-    }
-}
-
 struct Node {
     post: Rc<Post>,
     /// The session's.
@@ -343,8 +284,7 @@ struct Node {
     tunnels: Tunnels,
     doors: Doors,
     world: RefCell<Option<Rc<World>>>,
-    /// How far this host's clock is ahead of the session's, nanoseconds.
-    ahead: Cell<Option<i64>>,
+    ahead: Cell<Ahead>,
     /// The session has said so.
     over: Notify,
     /// The session is gone, and another may come.
@@ -396,149 +336,10 @@ impl Node {
         }
     }
 
-    /// `behind`: what follows the message.
-    fn told(node: &Rc<Self>, message: ToNode, behind: &[u8]) {
-        match message {
-            ToNode::Refused { why } => {
-                *node.refused.borrow_mut() = Some(why);
-                node.over.notify_one();
-            }
-            ToNode::Bye => node.over.notify_one(),
-            ToNode::Leave => node.leave(),
-            ToNode::Start {
-                engine,
-                id,
-                rank,
-                size,
-                pool,
-                environment,
-            } => {
-                let launch = Launch::on_node(id, rank, size, pool);
-                let environment = Environment::from(Self::environment(node, environment));
-                Self::start(node, engine, &launch, &environment);
-            }
-            ToNode::Frame {
-                engine,
-                message,
-                carried,
-            } => Self::frame(node, engine, *message, carried),
-            ToNode::Line {
-                line,
-                header,
-                carried,
-            } => {
-                if let Some(line) = node.lines.borrow().get(&line) {
-                    line.put(&header, carried);
-                }
-            }
-            ToNode::LineOver { line } => {
-                if let Some(line) = node.lines.borrow_mut().remove(&line) {
-                    line.hang_up();
-                }
-            }
-            ToNode::World(word) => {
-                // The session is one of this program.
-                let _ = Self::world_told(node, word);
-            }
-            ToNode::Tunnel(line, word) => node.tunnels.hear(line, word),
-            ToNode::Object { content, bytes } => {
-                let begun = node.objects.borrow_mut().begin(content, bytes);
-                node.has_put(content, begun.is_ok());
-            }
-            ToNode::Part { content } => {
-                let put = node.objects.borrow_mut().put(content, behind);
-                node.has_put(content, put.is_ok());
-            }
-            ToNode::Forget { content } => node.objects.borrow_mut().forget(content),
-            ToNode::Library { digest, bytes } => {
-                let library = node.objects.borrow_mut().put_library(digest, &bytes);
-                let Ok(library) = library else {
-                    return node.post.send(&FromNode::Lacks { content: None });
-                };
-                // Those that came with a queued map are there.
-                let Some(library) = library else { return };
-                for engine in node.engines.borrow().values() {
-                    engine.send(&ToEngine::Library, &library);
-                }
-            }
-            ToNode::Taken { engine, bytes } => node.with(engine, |it| it.taken(bytes)),
-            ToNode::Heard { engine, bytes } => node.with(engine, |it| it.frames.give(bytes)),
-            ToNode::Urgent { number, word } => {
-                if node.post.is_next(number) {
-                    node.post.was_heard(number);
-                    node.urgent(word);
-                }
-            }
-            ToNode::StopQueued { job, told } => node.stop_queued(job, told),
-            ToNode::Leaves { engine } => node.leaves(engine),
-            ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
-        }
-    }
-
-    /// The session hears of what is not there; it may come again.
-    fn has_put(&self, content: Content, has: bool) {
-        if !has {
-            let content = Some(content);
-            self.post.send(&FromNode::Lacks { content });
-        }
-    }
-
     fn with(&self, engine: EngineId, what: impl FnOnce(&Here)) {
         let here = self.engines.borrow().get(&engine).cloned();
         if let Some(here) = here {
             what(&here);
-        }
-    }
-
-    fn frame(node: &Rc<Self>, engine: EngineId, mut message: ToEngine, carried: Carried) {
-        if let ToEngine::Environment {
-            name,
-            value: Some(value),
-        } = &mut message
-        {
-            *value = Self::variable(node, name, value);
-        }
-        let payload = match Self::payload(node, &mut message, carried) {
-            Ok(payload) => payload,
-            Err(why) => return node.with(engine, |it| it.fail(why.to_string())),
-        };
-        if let ToEngine::Renumbered { rank, .. } = message {
-            node.with(engine, |it| it.renumbered(rank));
-        }
-        if !node.is_for_list(engine, &message) {
-            node.with(engine, |it| {
-                it.sends_run(&message);
-                it.send(&message, &payload);
-            });
-        }
-    }
-
-    /// What a frame carries. An error: the engine cannot go on without it.
-    fn payload(
-        node: &Rc<Self>,
-        message: &mut ToEngine,
-        carried: Carried,
-    ) -> Result<Payload, Uncarried> {
-        match (carried, message) {
-            (Carried::Object(content), ToEngine::Artifact { why, .. }) => {
-                let found = node.objects.borrow().get(content);
-                // The engine tells it in its cell.
-                Ok(found.unwrap_or_else(|lacking| {
-                    *why = lacking;
-                    Payload::None
-                }))
-            }
-            (Carried::Object(content), _) => {
-                let found = node.objects.borrow().get(content);
-                found.map_err(Uncarried::Captures)
-            }
-            (Carried::World(number), ToEngine::World { why, .. }) => {
-                Ok(node.world_file(number).unwrap_or_else(|| {
-                    *why = NodeFault::NoMemory.to_string();
-                    Payload::None
-                }))
-            }
-            (carried, _) => carry::payload(carried).map_err(Uncarried::There),
         }
     }
 
@@ -565,58 +366,6 @@ impl Node {
         }
     }
 
-    /// Sends on what an engine says.
-    fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
-        if let FromEngine::RunDone { .. } = message {
-            node.with(engine, Here::has_run);
-        }
-        if Self::list_hears(node, engine, &message, &payload) {
-            return;
-        }
-        node.tell_of_world();
-        if !matches!(message, FromEngine::Connect { .. }) {
-            let carried = carry::carried(&payload);
-            node.with(engine, |it| it.frames.spend(carried.weight()));
-            return node.post.send(&FromNode::Frame {
-                engine,
-                message,
-                carried,
-            });
-        }
-        let line = node.next_line();
-        // A connection that cannot be served ends at once.
-        let Some(socket) = payload.into_file() else {
-            return;
-        };
-        let Ok(opened) = Line::new(crate::wire::Channel::new(socket.into())) else {
-            return;
-        };
-        let opened = Rc::new(opened);
-        node.lines.borrow_mut().insert(line, opened.clone());
-        node.post.send(&FromNode::Connect {
-            engine,
-            message,
-            line,
-        });
-        let node = node.clone();
-        spawn_local(async move {
-            let message = |header, carried| FromNode::Line {
-                line,
-                header,
-                carried,
-            };
-            opened.serve(&node.post, message).await;
-            node.lines.borrow_mut().remove(&line);
-            node.post.send(&FromNode::LineOver { line });
-        });
-    }
-
-    fn next_line(&self) -> LineId {
-        let line = LineId(self.next_line.get());
-        self.next_line.set(line.0 + 1);
-        line
-    }
-
     /// Tells of what nobody else tells: that an engine has ended whose connection is still open, what it is at.
     fn look_at_engines(&self) {
         for engine in self.engines.borrow().values() {
@@ -624,7 +373,7 @@ impl Node {
         }
     }
 
-    fn pulse(&self, Beat { epoch, sent }: Beat) -> Pulse {
+    fn pulse(&self, Beat { epoch, sent, .. }: Beat) -> Pulse {
         let about = rustix::system::sysinfo();
         let unit = u64::from(about.mem_unit);
         let free = (about.freeram as u64 + about.bufferram as u64) * unit;

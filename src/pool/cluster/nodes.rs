@@ -1,5 +1,6 @@
 //! The nodes of a cluster, as its session's threads see them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use crate::ids::Rank;
 use crate::outcome::NodeFault;
 
 /// A node that says it runs more engines than this is not taken at its word.
-const MOST: u32 = 256;
+pub const MOST: u32 = 256;
 
 /// A node, by its place among those that there were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -214,6 +215,24 @@ impl Nodes {
         self.host(node)
     }
 
+    /// The nodes of a host, `user@host` or the host alone, that are so.
+    pub fn of_host(&self, host: &str, is_so: impl Fn(&NodeState) -> bool) -> Vec<NodeId> {
+        let table = self.table();
+        let is_of = |node: &NodeStatus| {
+            let name = node.host.rsplit_once('@').map(|(_, name)| name);
+            is_so(&node.state) && (node.host == host || name == Some(host))
+        };
+        let of = { table.nodes.iter().enumerate() }.filter(|(_, node)| is_of(node));
+        of.map(|(at, _)| NodeId(at)).collect()
+    }
+
+    /// One that is gone is as if the user had taken it out.
+    pub fn forget(&self, node: NodeId) {
+        self.change(node, |status| {
+            status.state = NodeState::Gone(NodeFault::Removed);
+        });
+    }
+
     pub fn host(&self, node: NodeId) -> String {
         let table = self.table();
         let host = table.nodes.get(node.0).map(|node| node.host.clone());
@@ -249,7 +268,8 @@ impl Nodes {
         faults.find(of_all).cloned().unwrap_or(NodeFault::NoneLeft)
     }
 
-    /// Where an engine of this rank is to run: where it was as long as that is up, or else where the most places are free.
+    /// Where an engine of this rank is to run: where it was as long as that is up, or else on the first node with a free
+    /// place; when all are full, where the fewest are beyond their places.
     pub fn place(&self, rank: Rank) -> Option<NodeId> {
         let mut table = self.table();
         let is_up = |status: &NodeStatus| status.state == NodeState::Up;
@@ -264,9 +284,7 @@ impl Nodes {
                 .iter()
                 .enumerate()
                 .filter(|(_, node)| is_up(node));
-            // Of several the first.
-            let best =
-                nodes.max_by_key(|(at, node)| (free(node) > 0, std::cmp::Reverse(*at), free(node)));
+            let best = nodes.max_by_key(|(at, node)| (free(node).min(1), Reverse(*at)));
             best.map(|(at, _)| at)
         })?;
         table.nodes[found].ranks.insert(rank);
@@ -295,5 +313,43 @@ impl Table {
             offset: None,
         });
         NodeId(self.nodes.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(slots: u32) -> About {
+        About {
+            version: 1,
+            host: String::new(),
+            pid: 1,
+            slots,
+            cores: 1,
+            memory: 0,
+            libc: String::new(),
+            architecture: String::new(),
+            features: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn nodes_are_filled_one_after_the_other_and_then_evenly() {
+        let nodes = Nodes::new(Waker::noop().clone());
+        for (host, slots) in [("node1", 2), ("node2", 3)] {
+            let (node, _) = nodes.expect(host, 0);
+            nodes.joined(node, about(slots));
+        }
+        let mut places: Vec<usize> = (0..9)
+            .filter_map(|rank| Some(nodes.place(Rank(rank))?.0))
+            .collect();
+        assert_eq!(places, [0, 0, 1, 1, 1, 0, 1, 0, 1]);
+        // Those of a node that is gone go to the others.
+        nodes.gone(NodeId(0), NodeFault::NoHolder);
+        places = (0..2)
+            .filter_map(|rank| Some(nodes.place(Rank(rank))?.0))
+            .collect();
+        assert_eq!(places, [1, 1]);
     }
 }

@@ -168,7 +168,7 @@ impl Outbox {
 /// A fragment without its part of a message, of so many bytes.
 fn head(kind: u8, number: u64, received: u64, part: usize) -> Vec<u8> {
     // With room for what `post` sets behind it.
-    let mut bytes = Vec::with_capacity(HEAD + part + 8);
+    let mut bytes = Vec::with_capacity(HEAD + part + 12);
     bytes.push(kind);
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes.extend_from_slice(&received.to_le_bytes());

@@ -50,6 +50,7 @@ pub fn options(
         // Nodes are told the way by which they reach it; others that it knows are not theirs.
         .ignore_discovered_servers()
         .max_reconnects(None)
+        .ping_interval(PING)
         .reconnect_delay_callback(delay)
         .event_callback(move |event| {
             let (told, pinned) = (told.clone(), pinned.clone());
@@ -66,17 +67,51 @@ fn delay(tries: usize) -> Duration {
     Duration::from_millis(5 << tries.min(6))
 }
 
+/// How often the server is asked whether it answers, when it says nothing. One that does not answer three times stands still.
+const PING: Duration = Duration::from_secs(1);
+
 /// When nothing has been acknowledged for so long, the other end is asked what it has.
 const ASK: Duration = Duration::from_millis(300);
 
 /// What has come is acknowledged after so long, when nothing goes the other way.
 const TELL: Duration = Duration::from_millis(20);
 
-/// A fragment, and the epoch of the session that it is from or to, which stands behind it in little-endian. Numbers of
+/// A message of the server carries so many bytes of fragments that wait at the same time: it costs each side, and the server, as
+/// much as a long one does. A longer fragment has one of its own.
+const TOGETHER: usize = 16 * 1024;
+
+/// What a letter holds, and the epoch of the session that it is from or to, which stands behind it in little-endian. Numbers of
 /// fragments begin anew with each session.
-fn parts(fragment: &[u8]) -> Option<(&[u8], u64)> {
-    let (fragment, epoch) = fragment.split_last_chunk()?;
-    Some((fragment, u64::from_le_bytes(*epoch)))
+fn parts(letter: &[u8]) -> Option<(&[u8], u64)> {
+    let (letter, epoch) = letter.split_last_chunk()?;
+    Some((letter, u64::from_le_bytes(*epoch)))
+}
+
+/// Puts a fragment behind those that are in a letter, and its length, little-endian, behind it.
+fn enclose(letter: &mut Vec<u8>, fragment: Vec<u8>) {
+    let length = fragment.len() as u32;
+    match letter.is_empty() {
+        true => *letter = fragment,
+        false => letter.extend_from_slice(&fragment),
+    }
+    letter.extend_from_slice(&length.to_le_bytes());
+}
+
+/// The fragments of a letter.
+fn enclosed(mut letter: &[u8]) -> Result<Vec<&[u8]>, Garbage> {
+    let mut fragments = Vec::new();
+    while let Some((rest, length)) = letter.split_last_chunk() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let begin = rest.len().checked_sub(length).ok_or(Garbage)?;
+        let (rest, fragment) = rest.split_at(begin);
+        fragments.push(fragment);
+        letter = rest;
+    }
+    fragments.reverse();
+    match letter.is_empty() && !fragments.is_empty() {
+        true => Ok(fragments),
+        false => Err(Garbage),
+    }
 }
 
 /// Whether this is of the session of this epoch; what is of none is told when it is taken.
@@ -210,9 +245,14 @@ impl Post {
         postcard::from_bytes(message).map(Some).map_err(|_| Garbage)
     }
 
+    /// Whether too much is queued.
+    pub fn is_full(&self) -> bool {
+        self.is_waited_for.get() && self.outbox.borrow().is_full()
+    }
+
     /// Waits while too much is queued.
     pub async fn has_room(&self) {
-        while self.is_waited_for.get() && self.outbox.borrow().is_full() {
+        while self.is_full() {
             self.room.notified().await;
         }
     }
@@ -228,11 +268,23 @@ impl Post {
     /// another session is not looked at.
     pub fn take<T: DeserializeOwned>(
         &self,
-        fragment: &[u8],
-        told: impl FnOnce(T, &[u8]),
+        letter: &[u8],
+        mut told: impl FnMut(T, &[u8]),
     ) -> Result<(), Garbage> {
-        let (fragment, epoch) = parts(fragment).ok_or(Garbage)?;
-        if epoch != self.epoch || self.is_closed.get() {
+        let (letter, epoch) = parts(letter).ok_or(Garbage)?;
+        if epoch != self.epoch {
+            return Ok(());
+        }
+        let mut fragments = enclosed(letter)?.into_iter();
+        fragments.try_for_each(|fragment| self.take_one(fragment, &mut told))
+    }
+
+    fn take_one<T: DeserializeOwned>(
+        &self,
+        fragment: &[u8],
+        told: &mut impl FnMut(T, &[u8]),
+    ) -> Result<(), Garbage> {
+        if self.is_closed.get() {
             return Ok(());
         }
         let came = {
@@ -288,8 +340,20 @@ impl Post {
                     self.publish_to(to, message).await;
                     continue;
                 }
-                let Some(fragment) = self.next() else { break };
-                self.publish(fragment).await;
+                let mut letter = Vec::new();
+                while letter.len() < TOGETHER
+                    && self.urgent.borrow().is_empty()
+                    && let Some(fragment) = self.next()
+                {
+                    if fragment.len() > TOGETHER && !letter.is_empty() {
+                        self.publish(std::mem::take(&mut letter)).await;
+                    }
+                    enclose(&mut letter, fragment);
+                }
+                if letter.is_empty() {
+                    break;
+                }
+                self.publish(letter).await;
             }
             if self.inbox.borrow().is_behind() {
                 self.tell().await;
@@ -304,7 +368,7 @@ impl Post {
                 self.progress.set(Instant::now());
                 let received = self.inbox.borrow().received();
                 let asks = self.outbox.borrow_mut().ask(received);
-                self.publish(asks).await;
+                self.send_alone(asks).await;
             }
         }
     }
@@ -312,20 +376,44 @@ impl Post {
     async fn tell(&self) {
         let told = self.inbox.borrow_mut().tell();
         if let Some(told) = told {
-            self.publish(told).await;
+            self.send_alone(told).await;
         }
     }
 
-    async fn publish(&self, fragment: Vec<u8>) {
-        self.publish_to(&self.subject, fragment).await;
+    async fn send_alone(&self, fragment: Vec<u8>) {
+        let mut letter = Vec::new();
+        enclose(&mut letter, fragment);
+        self.publish(letter).await;
     }
 
-    async fn publish_to(&self, subject: &str, mut fragment: Vec<u8>) {
-        fragment.extend_from_slice(&self.epoch.to_le_bytes());
+    async fn publish(&self, letter: Vec<u8>) {
+        self.publish_to(&self.subject, letter).await;
+    }
+
+    async fn publish_to(&self, subject: &str, mut message: Vec<u8>) {
+        message.extend_from_slice(&self.epoch.to_le_bytes());
         // It fails for good only when the client has been closed, and then nobody waits for it.
         let _ = self
             .client
-            .publish(subject.to_owned(), fragment.into())
+            .publish(subject.to_owned(), message.into())
             .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_holds_fragments_in_their_order_or_is_garbage() {
+        let mut letter = Vec::new();
+        let fragments: [&[u8]; 3] = [b"one", b"", b"three"];
+        for fragment in fragments {
+            enclose(&mut letter, fragment.to_vec());
+        }
+        assert_eq!(enclosed(&letter), Ok(fragments.to_vec()));
+        for wrong in [&b""[..], b"abc", &letter[1..], &[1, 0, 0, 0], &[0xff; 4]] {
+            assert_eq!(enclosed(wrong), Err(Garbage), "{wrong:?}");
+        }
     }
 }

@@ -1,21 +1,17 @@
-//! What the session has of an engine on a node: the other end of the connection that the hub speaks on, of the pipes that
-//! it reads, and of the page of numbers that it looks into, as if the engine were a process here.
+//! What the session's thread has of an engine on a node: it carries to the node what the hub says to the engine, and puts on
+//! the engine's seat what the node tells of it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
-use tokio::net::unix::pipe::Sender;
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::content::Source;
-use super::credit::TOLD;
-use super::line::Line;
 use super::message::{Carried, Content, ToNode};
 use super::page::Change;
 use super::seat::Seat;
@@ -23,65 +19,29 @@ use super::session::Peer;
 use super::{carry, libraries};
 use crate::ids::EngineId;
 use crate::outcome::{DeathCause, Stream};
-use crate::wire::{self, Channel, FromEngine, Payload, ToEngine, WireError};
-
-/// What a proxy is made of.
-pub struct Ends {
-    pub channel: Channel,
-    /// The writing ends of standard output and error.
-    pub pipes: [OwnedFd; 2],
-    pub seat: Arc<Seat>,
-}
-
-/// What the hub is told, in order.
-enum Told {
-    Frame(FromEngine, Carried),
-    Connected(FromEngine, OwnedFd),
-    Printed(Stream, Vec<u8>),
-    Page(Vec<Change>),
-    Ended(DeathCause),
-}
+use crate::wire::{FromEngine, Payload, ToEngine};
 
 pub struct Proxy {
     engine: EngineId,
-    line: Line,
-    pipes: [Sender; 2],
-    /// Its page, once the hub has given it.
-    page: RefCell<Option<Arc<OwnedFd>>>,
-    /// What has changed in it before that.
-    early: RefCell<Vec<Change>>,
     seat: Arc<Seat>,
-    tells: RefCell<VecDeque<Told>>,
+    /// What the hub has said while there was no room on the way to the node.
+    waiting: RefCell<VecDeque<(ToEngine, Payload)>>,
+    /// There may be some of it, or nobody needs it any more.
     due: Notify,
-    /// Bytes that the hub has taken, and the node does not know of.
-    unheard: Cell<u64>,
     is_over: Cell<bool>,
+    is_let_go: Cell<bool>,
 }
 
 impl Proxy {
-    pub fn new(engine: EngineId, ends: Ends) -> std::io::Result<Self> {
-        let [stdout, stderr] = ends.pipes.map(Sender::from_owned_fd);
-        Ok(Self {
+    pub fn new(engine: EngineId, seat: Arc<Seat>) -> Self {
+        Self {
             engine,
-            line: Line::new(ends.channel)?,
-            pipes: [stdout?, stderr?],
-            page: RefCell::default(),
-            early: RefCell::default(),
-            seat: ends.seat,
-            tells: RefCell::default(),
+            seat,
+            waiting: RefCell::default(),
             due: Notify::new(),
-            unheard: Cell::new(0),
             is_over: Cell::new(false),
-        })
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.is_over.get()
-    }
-
-    fn tell(&self, told: Told) {
-        self.tells.borrow_mut().push_back(told);
-        self.due.notify_one();
+            is_let_go: Cell::new(false),
+        }
     }
 
     /// Its resident memory, bytes.
@@ -93,160 +53,77 @@ impl Proxy {
         self.seat.started(pid);
     }
 
-    pub fn frame(&self, message: FromEngine, carried: Carried) {
-        self.tell(Told::Frame(message, carried));
-    }
-
-    pub fn connected(&self, message: FromEngine, socket: OwnedFd) {
-        self.tell(Told::Connected(message, socket));
-    }
-
-    pub fn printed(&self, stream: Stream, bytes: Vec<u8>) {
-        self.tell(Told::Printed(stream, bytes));
-    }
-
-    pub fn page(&self, changes: Vec<Change>) {
-        self.tell(Told::Page(changes));
-    }
-
-    pub fn ended(&self, cause: DeathCause) {
-        self.tell(Told::Ended(cause));
-    }
-
-    /// Tells the hub what there is to tell, until the engine's end.
-    pub async fn speak(self: Rc<Self>, peer: Rc<Peer>) {
-        loop {
-            let told = self.tells.borrow_mut().pop_front();
-            match told {
-                None => self.due.notified().await,
-                Some(Told::Frame(message, carried)) => {
-                    let bytes = carried.weight() as u64;
-                    match carry::payload(carried) {
-                        Ok(payload) => self.put(&message, &payload).await,
-                        Err(error) => return self.fail(&peer, error),
-                    }
-                    self.heard(bytes, &peer);
-                }
-                Some(Told::Connected(message, socket)) => {
-                    self.put(&message, &Payload::file(socket)).await;
-                }
-                Some(Told::Printed(stream, bytes)) => self.print(stream, &bytes, &peer).await,
-                Some(Told::Page(changes)) => self.write_page(&changes),
-                Some(Told::Ended(cause)) => return self.ends(cause),
+    /// An engine of which something cannot be heard is ended.
+    pub fn frame(&self, peer: &Peer, message: FromEngine, carried: Carried) {
+        let weight = carried.weight() as u64;
+        match carry::payload(carried) {
+            Ok(payload) if !self.is_over.get() => self.seat.frame(message, payload, weight),
+            Ok(_) => {}
+            Err(error) => {
+                self.kill(peer);
+                let says = carry::Uncarried::Here(error).to_string();
+                self.ended(DeathCause::Launcher { says });
             }
         }
     }
 
-    /// The hub has taken it.
-    fn heard(&self, bytes: u64, peer: &Peer) {
-        let bytes = self.unheard.get() + bytes;
-        self.unheard.set(bytes);
-        if bytes >= TOLD {
-            self.unheard.set(0);
-            let engine = self.engine;
-            peer.post.send(&ToNode::Heard { engine, bytes });
-        }
+    pub fn connected(&self, message: FromEngine, socket: OwnedFd) {
+        self.seat.frame(message, Payload::file(socket), 0);
     }
 
-    /// What it says cannot be heard.
-    fn fail(&self, peer: &Peer, error: std::io::Error) {
-        let says = carry::Uncarried::Here(error).to_string();
+    pub fn printed(&self, stream: Stream, bytes: Vec<u8>) {
+        self.seat.printed(stream, bytes);
+    }
+
+    pub fn page(&self, changes: &[Change]) {
+        self.seat.write_page(changes);
+    }
+
+    pub fn ended(&self, cause: DeathCause) {
+        self.is_over.set(true);
+        self.seat.ended(cause);
+    }
+
+    fn kill(&self, peer: &Peer) {
         peer.post.send(&ToNode::Signal {
             engine: self.engine,
             signal: Signal::SIGKILL as i32,
         });
-        self.ends(DeathCause::Launcher { says });
     }
 
-    fn ends(&self, cause: DeathCause) {
-        self.is_over.set(true);
-        self.seat.ended(cause);
-        self.line.hang_up();
-    }
-
-    async fn put(&self, message: &FromEngine, payload: &Payload) {
-        let queued = {
-            let mut channel = self.line.channel.borrow_mut();
-            channel.queue(message, payload)
-        };
-        // What the engine could frame can be framed here.
-        if queued.is_ok() {
-            self.line.flush().await;
+    /// The hub has let go of it.
+    pub fn let_go(&self, peer: &Peer) {
+        self.is_let_go.set(true);
+        self.due.notify_one();
+        if !self.is_over.get() {
+            self.kill(peer);
         }
     }
 
-    async fn print(&self, stream: Stream, mut bytes: &[u8], peer: &Peer) {
-        let pipe = &self.pipes[stream as usize];
-        while !bytes.is_empty() {
-            if pipe.writable().await.is_err() {
-                return;
-            }
-            match pipe.try_write(bytes) {
-                Ok(written) => {
-                    bytes = &bytes[written..];
-                    peer.post.send(&ToNode::Taken {
-                        engine: self.engine,
-                        bytes: written as u64,
-                    });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The hub is gone from it.
-                Err(_) => return,
-            }
+    /// The hub says something to the engine.
+    pub fn say(&self, peer: &Peer, message: ToEngine, payload: Payload) {
+        if self.waiting.borrow().is_empty() && !peer.post.is_full() {
+            return self.said(peer, message, &payload);
         }
+        self.waiting.borrow_mut().push_back((message, payload));
+        self.due.notify_one();
     }
 
-    fn write_page(&self, changes: &[Change]) {
-        let file = self.page.borrow();
-        let Some(file) = &*file else {
-            // Each change is told once.
-            return self.early.borrow_mut().extend_from_slice(changes);
-        };
-        for change in changes.iter().filter(|change| change.is_of_engine()) {
-            // A page that cannot be written tells of no item.
-            let _ = rustix::io::pwrite(file, &change.bytes, change.at());
-        }
-    }
-
-    /// Sends on what the hub says, until it lets go of the engine.
-    pub async fn listen(self: Rc<Self>, peer: Rc<Peer>) {
-        let mut greeted = false;
+    /// Sends on what had to wait, until the hub lets go of the engine.
+    pub async fn serve(self: Rc<Self>, peer: Rc<Peer>) {
         loop {
-            let ended = self.line.fill().await;
-            if !greeted {
-                match self.line.channel.borrow_mut().take::<12>() {
-                    Some(_) => greeted = true,
-                    None if ended.is_some() => break,
-                    None => continue,
+            self.due.notified().await;
+            loop {
+                peer.post.has_room().await;
+                if self.is_let_go.get() {
+                    return;
                 }
-                self.line
-                    .channel
-                    .borrow_mut()
-                    .queue_plain(&wire::greeting());
-                self.line.flush().await;
+                let next = self.waiting.borrow_mut().pop_front();
+                let Some((message, payload)) = next else {
+                    break;
+                };
+                self.said(&peer, message, &payload);
             }
-            let heard = self.hear(&peer);
-            peer.post.has_room().await;
-            if ended.is_some() || heard.is_err() {
-                break;
-            }
-        }
-        if !self.is_over() {
-            peer.post.send(&ToNode::Signal {
-                engine: self.engine,
-                signal: Signal::SIGKILL as i32,
-            });
-        }
-        peer.let_go(self.engine);
-    }
-
-    fn hear(&self, peer: &Peer) -> Result<(), WireError> {
-        loop {
-            let next = self.line.channel.borrow_mut().next_frame()?;
-            let Some((message, payload)) = next else {
-                return Ok(());
-            };
-            self.said(peer, message, &payload);
         }
     }
 
@@ -254,12 +131,6 @@ impl Proxy {
         let engine = self.engine;
         let mut message = message;
         let carried = match (&mut message, payload) {
-            // The node welcomes its engines itself.
-            (ToEngine::Welcome { .. }, Payload::Shared(page)) => {
-                *self.page.borrow_mut() = Some(page.clone());
-                self.write_page(&self.early.take());
-                return;
-            }
             (ToEngine::Artifact { artifact, why }, Payload::Shared(file)) => {
                 let content = Content::Artifact(artifact.content);
                 let given = peer.give(content, engine, || {
@@ -291,15 +162,15 @@ impl Proxy {
             }
             (ToEngine::Environment { name, value }, payload) => {
                 peer.stores.note(name, value.as_deref());
-                carry::carried(payload)
+                carry::copied(payload)
             }
             (ToEngine::World { .. }, Payload::Shared(file)) => peer.worlds.give(file),
             (ToEngine::Run { .. }, payload) => {
                 // Its ranks know then who is in it.
                 peer.worlds.look();
-                carry::carried(payload)
+                carry::copied(payload)
             }
-            (_, payload) => carry::carried(payload),
+            (_, payload) => carry::copied(payload),
         };
         peer.post.send(&ToNode::Frame {
             engine,

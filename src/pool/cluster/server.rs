@@ -25,7 +25,8 @@ use crate::wire::VERSION;
 
 const PROGRAM: &str = "nats-server";
 const CONFIGURATION: &str = "nats.conf";
-const PID: &str = "nats.pid";
+/// The file in its folder with its process id.
+pub const PID: &str = "nats.pid";
 
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";

@@ -138,7 +138,7 @@ impl Tried {
             Event::GivenBack(worker) => {
                 self.given_back += 1;
                 let (first, behind) = {
-                    let held = &self.ledger.held[worker];
+                    let held = self.ledger.held.of(worker).unwrap();
                     (held[0], held.iter().skip(1).copied().collect::<Vec<_>>())
                 };
                 let items: Vec<u64> = behind
@@ -146,7 +146,7 @@ impl Tried {
                     .map(|number| self.ledger.pieces[number].first())
                     .collect();
                 self.ledger.given_back(worker, &behind);
-                assert_eq!(self.ledger.held[worker], [first]);
+                assert_eq!(*self.ledger.held.of(worker).unwrap(), [first]);
                 let next = self.ledger.waiting.iter();
                 let next = next.map(|number| self.ledger.pieces[number].first());
                 let next: Vec<u64> = next.take(items.len()).collect();
@@ -179,7 +179,9 @@ impl Tried {
         assert!(come.iter().all(whole), "{have:?}");
         let told: u32 = self.told.iter().sum();
         assert_eq!(u64::from(told), ledger.settled());
-        let held = ledger.held.iter().flatten();
+        let held = (0..ledger.held.workers())
+            .filter_map(|worker| ledger.held.of(worker))
+            .flatten();
         let mut placed: Vec<u32> = held.chain(&ledger.waiting).copied().collect();
         let mut there: Vec<u32> = ledger.pieces.keys().copied().collect();
         placed.sort_unstable();
@@ -214,7 +216,7 @@ impl Ledger {
             [piece.first(), piece.items(), u64::from(piece.losses), 90]
         };
         let mut held: Vec<Vec<u64>> = (0..)
-            .zip(&self.held)
+            .zip((0..self.held.workers()).filter_map(|worker| self.held.of(worker)))
             .map(|(worker, held)| {
                 let mark = [u64::from(marked(worker)), 91];
                 held.iter().flat_map(of).chain(mark).collect()

@@ -106,6 +106,9 @@ impl Map {
             assignment,
             workers,
             engines: engines.iter().map(|(engine, ..)| *engine).collect(),
+            places: { (0..).zip(engines) }
+                .map(|(place, (engine, ..))| (*engine, place))
+                .collect(),
             served: 0.0,
             payloads: FxHashMap::default(),
             started: Instant::now(),

@@ -11,7 +11,7 @@ use crate::ids::Rank;
 use crate::outcome::DeathCause;
 use crate::pool::cluster::queue::{Begin, Done, Inputs, Manifest, Part, Queue, Told};
 use crate::pool::ledger::GivenUp;
-use crate::pool::{MapFault, QueueFault};
+use crate::pool::{Launch, MapFault, QueueFault};
 use crate::wire::places::Places;
 use crate::wire::{FunctionAddress, Payload, Runs, Task, ToCaller, VERSION, since_1970};
 
@@ -27,6 +27,8 @@ pub struct Queued {
     /// The queue has been told that there are no more.
     is_complete: bool,
     leaves: Leaves,
+    /// Parts of pieces that engines have ended, and the time that they took.
+    ended: Vec<(Rank, Duration)>,
 }
 
 /// Whether it goes on without the session.
@@ -76,6 +78,7 @@ impl Queued {
             pieces: 0,
             is_complete: false,
             leaves: Leaves::No,
+            ended: Vec::new(),
         }
     }
 }
@@ -238,13 +241,21 @@ impl Map {
             match told {
                 Told::Done(piece, done) => steps.extend(self.piece_done(piece, done)),
                 Told::Holding(pieces) => self.assignment.queue_holds(&pieces),
-                Told::Failed(why) => {
-                    let fault = MapFault::Queue(QueueFault::Server(why));
-                    steps.push(self.fail(None, None, fault));
-                }
+                Told::Failed(why) => steps.push(self.fail(None, None, MapFault::Queue(why))),
             }
         }
         steps
+    }
+
+    /// Which engines have ended parts of pieces since this was asked last, and how long they took.
+    pub fn ended_parts(&mut self) -> Vec<(Rank, Duration)> {
+        self.queued()
+            .map_or_else(Vec::new, |queued| std::mem::take(&mut queued.ended))
+    }
+
+    /// Whether this is the engine of that rank in the map's pool.
+    pub fn is_of(&self, launch: &Launch, rank: Rank) -> bool {
+        launch.rank == rank && launch.pool.as_ref() == Some(&self.pool)
     }
 
     /// The first that is told of a piece counts.
@@ -267,13 +278,17 @@ impl Map {
                     }
                     self.note_ended(place, number, first, ended.done, &ended);
                     self.bytes += results.len() as u64;
+                    let spent = Duration::from_nanos(ended.busy);
+                    if let Some(queued) = self.queued() {
+                        queued.ended.push((rank, spent));
+                    }
                     if let Some(panic) = ended.error {
                         let fault = MapFault::Panicked(*panic);
                         return Some(self.fail(Some(rank), Some(first + ended.done), fault));
                     }
                     let count = ended.done;
                     done += count;
-                    busy += Duration::from_nanos(ended.busy);
+                    busy += spent;
                     if count > 0 {
                         // Without memory for them the map cannot end well, and its caller says so.
                         let results = Payload::of(results).unwrap_or_default();

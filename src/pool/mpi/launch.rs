@@ -273,14 +273,23 @@ fn hello(socket: UnixStream, start: &MpiStart, world: &World) -> Result<Option<J
     socket.set_read_timeout(Some(TICK)).map_err(text)?;
     let mut channel = Channel::new(socket);
     let mut pipes = Vec::new();
-    for _ in 0..4 {
+    while pipes.len() < 3 {
         match receive(&mut channel, world, &mut || Ok(()))? {
             Some((Joining::Hello { version }, _)) if version != VERSION => {
                 return Err(WireError::Version(version).to_string());
             }
             Some((Joining::Hello { .. }, _)) => {}
+            // Those that are missing will not come.
+            Some((Joining::World { size }, _)) if size as usize != world.size() => {
+                let wanted = world.size();
+                return Err(MpiFault::World { size, wanted }.to_string());
+            }
+            Some((Joining::World { .. }, _)) => {}
             Some((Joining::End | Joining::Stdout | Joining::Stderr, payload)) => {
-                pipes.extend(payload.into_file())
+                match payload.into_file() {
+                    Some(pipe) => pipes.push(pipe),
+                    None => return Ok(None),
+                }
             }
             _ => return Ok(None),
         }

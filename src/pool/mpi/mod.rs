@@ -142,22 +142,22 @@ impl Link for Member {
     }
 
     fn at(&self, job: JobId) -> Option<(u64, u64)> {
-        self.wires.as_ref()?.at(job)
+        self.wires.as_ref()?.page.at(job)
     }
 
     fn said(&self, place: usize) -> String {
-        let said = |wires: &Wires| wires.said(place);
+        let said = |wires: &Wires| wires.page.said(place);
         self.wires.as_ref().map(said).unwrap_or_default()
     }
 
     fn stop_job(&self, job: JobId) {
         if let Some(wires) = &self.wires {
-            wires.stop_job(job);
+            wires.page.stop_job(job);
         }
     }
 
     fn end_waits(&self) -> bool {
-        self.wires.as_ref().is_some_and(Wires::end_waits)
+        self.wires.as_ref().is_some_and(|it| it.page.end_waits())
     }
 
     fn signal(&self, signal: Signal) {

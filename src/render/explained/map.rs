@@ -3,6 +3,7 @@
 use regatta_cell::checks;
 
 use crate::outcome::{MapCause, NotExchanged, Stuck};
+use crate::render::faults::no_room;
 use crate::render::notices::quoted;
 
 pub(super) fn what(cause: &MapCause) -> String {
@@ -45,6 +46,9 @@ pub(super) fn what(cause: &MapCause) -> String {
             format!("the map was interrupted; {done}{total} items were done")
         }
         MapCause::InputsPanicked { message } => format!("the inputs panicked: {message}"),
+        MapCause::NoRoom { folder, left, .. } => {
+            format!("the map has stopped: {}", no_room(folder, *left))
+        }
         MapCause::Failed { why } => format!("the map failed: {why}"),
     }
 }
@@ -126,6 +130,12 @@ pub(super) fn hint(cause: &MapCause) -> Option<String> {
         MapCause::Interrupted { .. } => {
             "`--on-error collect` keeps what is done, and so does a job: `%map -a`"
         }
+        MapCause::NoRoom {
+            temporary: true, ..
+        } => {
+            "make room there and run it again; TMPDIR says where the servers of later sessions keep theirs"
+        }
+        MapCause::NoRoom { .. } => "make room there and run it again",
         MapCause::InputsPanicked { .. } | MapCause::Failed { .. } => return None,
     };
     Some(hint.to_owned())

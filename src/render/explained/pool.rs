@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::outcome::{
-    DeathCause, EngineOutcome, FirstFailure, MpiCause, NotKept, PoolCause, ThreadsFailed,
+    DeathCause, EngineOutcome, FirstFailure, MpiCause, NodeFault, NotKept, PoolCause, StartFault,
+    ThreadsFailed,
 };
 use crate::render::{comm, kept};
 
@@ -18,8 +19,9 @@ pub(super) fn what(cause: &PoolCause) -> String {
         PoolCause::NoName(name) => format!("`{name}` cannot name a pool"),
         PoolCause::Taken(name) => format!("there is already a pool `{name}`"),
         PoolCause::TooFew { size, .. } => format!("a pool of {size} engines cannot work"),
-        PoolCause::TooMany { size, .. } => {
-            format!("{size} engines are too many for one machine")
+        PoolCause::TooMany { size, cores, .. } => {
+            let machine = cores.map_or("a cluster", |_| "one machine");
+            format!("{size} engines are too many for {machine}")
         }
         PoolCause::NotStarted { why } => format!("an engine could not be started: {why}"),
         PoolCause::DiedAtStart(DeathCause::Launcher { says }) => {
@@ -120,7 +122,7 @@ fn launcher_hint(says: &str) -> Option<String> {
     } else if says_one_of(&["ended with exit status 0"]) {
         "a launcher starts the command that stands behind its own words, and stays until that has ended, as \
          `--launcher 'mpiexec -n {n}'` does"
-    } else if says_one_of(&["have come than"])
+    } else if says_one_of(&["have come than", "of them has started"])
         || says_one_of(&[" have come within"]) && !says.starts_with("none")
     {
         "`{n}` in `--launcher` is the number of engines, of which each is one process: `--launcher 'mpiexec -n {n}'`"
@@ -158,12 +160,22 @@ pub(super) fn hint(cause: &PoolCause) -> Option<String> {
         PoolCause::NoName(_) => "a name has letters, digits, `-` and `_`".to_owned(),
         PoolCause::Taken(name) => format!("`%pool stop {name}` first, or choose another name"),
         PoolCause::TooFew { cores, .. } => format!("this machine has {cores} cores: `-n {cores}`"),
-        PoolCause::TooMany { most, cores, .. } => {
-            format!("the most is {most}; this machine has {cores} cores")
-        }
-        PoolCause::NotStarted { .. } => {
-            "fewer engines need fewer processes and file descriptors: `-n N`".to_owned()
-        }
+        PoolCause::TooMany { most, cores, .. } => match cores {
+            Some(cores) => format!("the most is {most}; this machine has {cores} cores"),
+            None => format!("the most is {most}"),
+        },
+        PoolCause::NotStarted { why } => match why {
+            StartFault::Node(NodeFault::TakenOver { .. }) => {
+                "`%pool stop`, then `%pool attach NAME --steal` takes it back".to_owned()
+            }
+            StartFault::Node(NodeFault::NoHolder) => {
+                "`%pool stop`, then `%pool start cluster …` starts another".to_owned()
+            }
+            StartFault::Node(_) => "`%nodes` lists them; `%pool add HOST` adds one".to_owned(),
+            StartFault::Says(_) => {
+                "fewer engines need fewer processes and file descriptors: `-n N`".to_owned()
+            }
+        },
         PoolCause::Mpi(cause) => mpi_hint(cause),
         PoolCause::Keep(fault) => return kept::hint(fault),
         PoolCause::DiedAtStart(DeathCause::Launcher { says }) => return launcher_hint(says),

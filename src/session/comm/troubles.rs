@@ -107,6 +107,9 @@ fn told_of(mut stuck: Stuck) -> Option<CommTrouble> {
     if stuck.waits.is_empty() {
         return None;
     }
+    // Who waits in vain has left only for that.
+    let waits_too = |(rank, _): &(u32, State)| stuck.waits.iter().any(|(of, _)| of == rank);
+    stuck.others.retain(|other| !waits_too(other));
     stuck.waits.sort_by_key(|(rank, _)| *rank);
     stuck.others.sort_unstable_by_key(|(rank, _)| *rank);
     wait_for_the_missing(&mut stuck);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Crew;
 use super::pump::Awaited;
 use crate::ids::EngineId;
-use crate::outcome::{DeathCause, Doing, ErrorKind, PoolCause, Report, Sink};
+use crate::outcome::{DeathCause, Doing, ErrorKind, PoolCause, Report, Sink, StartFault};
 use crate::session::Failed;
 use crate::session::explain::interrupted;
 use crate::session::namespace::Namespace;
@@ -18,7 +18,7 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 pub enum Beginning {
     Awaited,
     Up,
-    NotStarted(String),
+    NotStarted(StartFault),
     Died(DeathCause),
 }
 

@@ -6,8 +6,8 @@ use super::prints::{Prints, Told};
 use super::{Crew, Pool};
 use crate::ids::{CellId, EngineId, PoolName, Rank};
 use crate::outcome::{
-    About, DeathCause, EngineChange, Event, Gone, JobEnd, Notice, Origin, Sink, Stream, Timing,
-    Value,
+    About, DeathCause, EngineChange, Event, Gone, JobEnd, Notice, Origin, Sink, StartFault, Stream,
+    Timing, Value,
 };
 use crate::pool::{EngineState, EngineStatus, PoolEvent};
 use crate::wire::RunEnd;
@@ -17,6 +17,22 @@ use crate::wire::RunEnd;
 pub fn is_far(pools: &[Pool], engine: EngineId) -> bool {
     let pool = pools.iter().find(|pool| pool.engines.contains(&engine));
     pool.is_some_and(|pool| pool.starter.cluster().is_some())
+}
+
+/// What words to and from engines of other hosts may wait for there, beside the way.
+const FAR: Duration = Duration::from_millis(1200);
+
+/// How much longer than others these engines may take to do what they are told: none, unless one of them is far.
+pub fn travel(pools: &[Pool], engines: &[EngineId]) -> Duration {
+    let has_one = |pool: &&Pool| pool.engines.iter().any(|it| engines.contains(it));
+    let clusters = { pools.iter().filter(has_one) }.filter_map(|pool| pool.starter.cluster());
+    let longest = clusters.map(|cluster| {
+        let nodes = cluster.nodes();
+        nodes.iter().filter_map(|node| node.round_trip).max()
+    });
+    // The longest way to a node now may be twice as long the next moment.
+    let longest = longest.max();
+    longest.map_or(Duration::ZERO, |way| FAR + 2 * way.unwrap_or_default())
 }
 
 impl Crew {
@@ -161,7 +177,13 @@ impl Crew {
     }
 
     /// Of a pool that was given up for it, nobody need hear the same of each further engine.
-    fn note_not_started(&self, about: About, engine: EngineId, why: String, sink: &mut dyn Sink) {
+    fn note_not_started(
+        &self,
+        about: About,
+        engine: EngineId,
+        why: StartFault,
+        sink: &mut dyn Sink,
+    ) {
         if engine == self.local || self.place(engine).is_some() {
             sink.send(Event::Engines(about, EngineChange::NotStarted { why }));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Crew;
-use super::events::is_far;
+use super::events::{is_far, travel};
 use super::flight::{Ended, Flight, FlightId, Hold};
 use super::pump::Awaited;
 use crate::compiler::Artifact;
@@ -338,6 +338,7 @@ impl Awaited for FlightEnd {
             };
         } else if self.interruption.presses == 1 {
             // Who waits for messages or speaks with others ends its call, and keeps its variables.
+            let travel = travel(&crew.pools, &flying);
             let ended = crew.hub.end_waits(&flying);
             let (mut speaking, mut rest) = (Vec::new(), flying);
             for (engine, ends) in ended {
@@ -347,16 +348,14 @@ impl Awaited for FlightEnd {
                     speaking.push(engine);
                 }
             }
-            if !flight.stopped.is_empty() {
-                // Others of the same run may have begun to speak, and end their calls too.
-                let far = rest.iter().filter(|engine| is_far(&crew.pools, **engine));
-                flight.stopped.extend(far);
-            }
+            // What far ones do now is not known yet: they may have begun to wait or to speak, and end their calls too.
+            let far = rest.iter().filter(|engine| is_far(&crew.pools, **engine));
+            flight.stopped.extend(far);
             self.interruption.killed.extend(&rest);
             crew.hub.signal(rest, signal);
             self.interruption.speaking = speaking;
-            self.interruption.signal = Some((now + CALL_GRACE, signal));
-            self.interruption.deadline = Some(now + GRACE);
+            self.interruption.signal = Some((now + CALL_GRACE + travel, signal));
+            self.interruption.deadline = Some(now + GRACE + travel);
         } else {
             self.interruption.deadline = Some(now);
         }

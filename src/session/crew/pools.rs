@@ -7,11 +7,16 @@ use super::{Crew, is_ours};
 use crate::cell::Targets;
 use crate::ids::{EngineId, PoolName, Rank};
 use crate::outcome::{DeathCause, MpiCause, PoolCause, PoolKind, Report, Sink};
+use crate::pool::cluster::MOST_ON_HOST;
 use crate::pool::{EndEarly, EngineState, EngineStatus, Launch, PoolUse, Starter, WhichMaps};
 use crate::session::{Code, Failed};
+use crate::wire::world::MOST_RANKS;
 
-/// More engines than this are a slip of the finger.
-pub const MOST: u32 = 256;
+/// More engines than this on one machine are a slip of the finger.
+pub const MOST: u32 = MOST_ON_HOST;
+
+/// The same on several of them: more could not speak with each other.
+const MOST_FAR: u32 = MOST_RANKS;
 
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -121,7 +126,8 @@ impl Crew {
             items,
             starter,
         } = request;
-        let size = checked_size(size.unwrap_or_else(|| cores().into()))?;
+        let size = size.unwrap_or_else(|| cores().into());
+        let size = checked_size(size, starter.cluster().is_some())?;
         let letter = match kind {
             _ if starter.mpi().is_some() => "mpi",
             _ if starter.cluster().is_some() => "c",
@@ -242,8 +248,8 @@ impl Crew {
         size: i64,
         sink: &mut dyn Sink,
     ) -> Result<(Pool, Vec<Rank>), Failed> {
-        let size = checked_size(size)?;
         let mut pool = self.pool_named(name)?.clone();
+        let size = checked_size(size, pool.starter.cluster().is_some())?;
         if pool.starter.mpi().is_some() {
             return Err(Report::usage(MpiCause::NotResized {
                 pool: pool.name,
@@ -446,11 +452,15 @@ impl Crew {
     }
 }
 
-fn checked_size(size: i64) -> Result<u32, Report> {
-    let (most, cores) = (MOST, cores());
+/// `far`: of a cluster.
+fn checked_size(size: i64, far: bool) -> Result<u32, Report> {
+    let (most, cores) = (if far { MOST_FAR } else { MOST }, cores());
     match u32::try_from(size) {
         Ok(0) | Err(_) => Err(Report::usage(PoolCause::TooFew { size, cores })),
-        Ok(size) if size > MOST => Err(Report::usage(PoolCause::TooMany { size, most, cores })),
+        Ok(size) if size > most => {
+            let cores = (!far).then_some(cores);
+            Err(Report::usage(PoolCause::TooMany { size, most, cores }))
+        }
         Ok(size) => Ok(size),
     }
 }

@@ -4,7 +4,7 @@ use crate::cell::{captured, position};
 use crate::outcome::{
     Cause, CodeCause, ErrorKind, Label, MapCause, Mark, Note, Origin, Report, Stuck,
 };
-use crate::pool::{MapFailure, MapFault};
+use crate::pool::{MapFailure, MapFault, QueueFault};
 use crate::session::history::History;
 use crate::session::{Failed, MapRequest};
 
@@ -25,6 +25,15 @@ pub fn map_failure(failure: &MapFailure, history: &History) -> Report {
         MapFault::InputsPanicked(panic) => {
             let message = panic.message.clone();
             (MapCause::InputsPanicked { message }, Some(panic))
+        }
+        MapFault::Queue(QueueFault::NoRoom { folder, left }) => {
+            let temporary = folder.starts_with(std::env::temp_dir());
+            let cause = MapCause::NoRoom {
+                folder,
+                left,
+                temporary,
+            };
+            (cause, None)
         }
         MapFault::PlanOnly
         | MapFault::Refused(_)

@@ -3,7 +3,7 @@
 use super::full_disk;
 use crate::cell::let_of;
 use crate::compiler::CompileError;
-use crate::compiler::phrases::{IS_CLOSURE, NOT_PERSISTED, UNKNOWN_TYPE};
+use crate::compiler::phrases::{IS_CLOSURE, NOT_PERSISTED, UNKNOWN_TYPE, UNTOLD};
 use crate::compiler::toolchain::users_temp_dir;
 use crate::ids::CellId;
 use crate::outcome::{Cause, CodeCause, ErrorKind, Note, Report, Snippet, Unkept};
@@ -35,6 +35,8 @@ fn cannot_keep(message: &str, cell: CellId, source: &str) -> Option<Report> {
     let mark = marked(source, let_of(source, &name)?);
     let mut report = Report::new(ErrorKind::Compile, CodeCause::Unkept { name, why });
     report.snippet = Some(Snippet::of(cell, source, vec![mark]));
+    let untold = message.find(UNTOLD).map(|at| &message[at..]);
+    report.notes = untold.map(Note::from).into_iter().collect();
     Some(report)
 }
 

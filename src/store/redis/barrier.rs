@@ -84,7 +84,7 @@ pub fn meet(
                 &scripts::PASSED,
                 &[&places.passed],
                 &[&token],
-                before.as_ref(),
+                before.as_slice(),
             )?;
             Ok(which.map_or(Look::NotBefore(Some(BEAT)), |which| {
                 Look::Is(Met::All(which))
@@ -149,7 +149,7 @@ fn arrive(
     loop {
         let arguments = [token, time, size, &known];
         let (how, number, others): (u8, u64, String) =
-            line.run(&scripts::ARRIVE, &places.keys(), &arguments, None)?;
+            line.run(&scripts::ARRIVE, &places.keys(), &arguments, &[])?;
         if how != 3 {
             return Ok((how, number));
         }
@@ -172,6 +172,6 @@ fn give_up(
 ) -> Result<Vec<String>, super::Fault> {
     shared.server.call(Repeat::Safe, &|| false, |line| {
         let counts = counts.as_millis().to_string();
-        line.run(&scripts::GIVE_UP, &places.keys(), &[token, &counts], None)
+        line.run(&scripts::GIVE_UP, &places.keys(), &[token, &counts], &[])
     })
 }

@@ -1,14 +1,17 @@
 //! Locks and semaphores: a lease in the server that the holder renews while it lives.
 //!
-//! A holder that is gone is found out by those that wait on the same machine, and elsewhere by the end of its lease. A
-//! server that has started anew may have forgotten who holds what. So for the time of a lease after its start nothing is
+//! Who waits has a place in a queue, and only those who have none before them are let in: first come, first served. A place
+//! is kept for as long as its waiter goes on to look.
+//!
+//! A holder or waiter that is gone is found out by those that wait on the same machine, and elsewhere by the end of its
+//! lease or its place. A server that has started anew may have forgotten who holds what. So for the time of a lease after its start nothing is
 //! given away, unless it is known to have forgotten nothing; holders tell it of their leases meanwhile.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use redis::RedisResult;
+use redis::{RedisResult, cmd};
 use regatta_cell::store::call::{Kind, Reply, Trouble, Who};
 
 use super::holder::{Token, is_gone, who};
@@ -24,6 +27,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// How often a renewal is tried again that the server did not answer.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// How long the place of one who waits is kept after its last look.
+const PLACE: Duration = LEASE;
 
 /// How often those that wait look whether the holder is still there.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
@@ -72,15 +78,28 @@ impl Holds {
     }
 }
 
-/// The key of what is held, and the one of its fencing numbers.
-pub fn keys(kind: Kind, name: &str) -> (String, String) {
-    let kind = match kind {
+fn name_of(kind: Kind) -> &'static str {
+    match kind {
         Kind::Lock => "lock",
         Kind::Semaphore => "semaphore",
-    };
+    }
+}
+
+/// The key of what is held, and the one of its fencing numbers.
+pub fn keys(kind: Kind, name: &str) -> (String, String) {
+    let kind = name_of(kind);
     (
         format!("{OURS}{kind}:{name}"),
         format!("{OURS}fence:{kind}:{name}"),
+    )
+}
+
+/// The keys of those who wait for it, and of their places.
+fn queue(kind: Kind, name: &str) -> (String, String) {
+    let kind = name_of(kind);
+    (
+        format!("{OURS}queue:{kind}:{name}"),
+        format!("{OURS}places:{kind}:{name}"),
     )
 }
 
@@ -109,6 +128,14 @@ pub fn acquire(
 ) -> Answer {
     let token = Token::text_for(wanted.who);
     let (key, fences) = keys(wanted.kind, wanted.name);
+    let (queue, places) = queue(wanted.kind, wanted.name);
+    let all = [&*key, &*fences, &*queue, &*places];
+    // Who does not wait has no place.
+    let place = match wait {
+        Some(0) => 0,
+        _ => PLACE.as_millis(),
+    };
+    let place = place.to_string();
     let ends = wanted
         .lease
         .map(|lease| Instant::now() + Duration::from_millis(lease));
@@ -124,20 +151,25 @@ pub fn acquire(
         if let Some(left) = young {
             return Ok(Look::NotBefore(Some(left)));
         }
-        let before = watch.tracked();
+        // What the script reads besides changes with each who comes, which is nothing to the others.
+        let before = watch.tracked().map(|caching| {
+            let mut exists = cmd("EXISTS");
+            exists.arg(&*key);
+            [caching, exists]
+        });
+        let before = before.as_ref().map_or(&[][..], |both| &both[..]);
         let began = Instant::now();
         let ends = wanted.lease.and(ends).map(|ends| ends.max(began));
         let time = time_of(ends);
         let time_text = time.as_millis().to_string();
         let limit = wanted.limit.to_string();
         let (script, arguments) = match wanted.kind {
-            Kind::Lock => (&scripts::LOCK, vec![&*token, &time_text]),
-            Kind::Semaphore => (&scripts::ENTER, vec![&*token, &time_text, &limit]),
+            Kind::Lock => (&scripts::LOCK, vec![&*token, &time_text, &place]),
+            Kind::Semaphore => (&scripts::ENTER, vec![&*token, &time_text, &place, &limit]),
         };
-        let (how, number, others): (u8, i64, String) =
-            watch
-                .line
-                .run(script, &[&key, &fences], &arguments, before.as_ref())?;
+        let (how, number, others, ahead): (u8, i64, String, String) =
+            watch.line.run(script, &all, &arguments, before)?;
+        let left = u64::try_from(number).map_or(LOOK_AFTER, Duration::from_millis);
         let number = u64::try_from(number).unwrap_or(0);
         match how {
             1 => Ok(Look::Is(Got::Granted {
@@ -155,7 +187,16 @@ pub fn acquire(
                 u32::try_from(number).unwrap_or(u32::MAX),
             ))),
             _ => {
+                let ahead: Vec<&str> = ahead.split('\n').filter(|it| !it.is_empty()).collect();
+                if let Some(waiter) = ahead.iter().find(|waiter| is_gone(waiter)) {
+                    let _: bool = watch.line.run(&scripts::QUIT, &all, &[waiter], &[])?;
+                    return Ok(Look::NotBefore(Some(Duration::ZERO)));
+                }
                 holders = tokens(wanted.kind, &others);
+                if holders.is_empty() {
+                    // It is about to be this one's.
+                    holders.extend(ahead.first().map(|waiter| (*waiter).to_owned()));
+                }
                 let now = Instant::now();
                 let mut dying = Vec::new();
                 for holder in holders.iter().filter(|holder| is_gone(holder)) {
@@ -165,18 +206,22 @@ pub fn acquire(
                         let _: bool =
                             watch
                                 .line
-                                .run(ending(wanted.kind), &[&key], &[holder], None)?;
+                                .run(ending(wanted.kind), &[&key], &[holder], &[])?;
                         return Ok(Look::NotBefore(Some(Duration::ZERO)));
                     }
                     dying.push((holder.clone(), since));
                 }
                 gone = dying;
-                let soon = Duration::from_millis(number.max(1));
-                Ok(Look::NotBefore(Some(soon.min(LOOK_AFTER))))
+                let soon = left.clamp(Duration::from_millis(1), LOOK_AFTER);
+                Ok(Look::NotBefore(Some(soon)))
             }
         }
-    })?;
-    match (got, young) {
+    });
+    if wait != Some(0) && !matches!(got, Ok(Some(Got::Granted { .. }))) {
+        let all = all.map(str::to_owned);
+        quit(shared, all, token, matches!(got, Err(Fault::Stopped)));
+    }
+    match (got?, young) {
         (Some(Got::Granted { fence, hold }), _) => {
             keep(shared, (wanted.kind, wanted.name.to_owned(), fence), hold);
             Ok(Reply::Granted { fence })
@@ -200,9 +245,25 @@ pub fn acquire(
     }
 }
 
+/// Gives up a place in the queue. Without an answer it ends by itself, so nobody who was interrupted waits for one.
+fn quit(shared: &Arc<Shared>, keys: [String; 4], token: String, stopped: bool) {
+    let of = shared.clone();
+    let quit = move || {
+        let keys = keys.each_ref().map(String::as_str);
+        let _ = once(&of.server, |line| {
+            line.run::<bool>(&scripts::QUIT, &keys, &[&token], &[])
+        });
+    };
+    match stopped {
+        true => _ = std::thread::Builder::new().spawn(quit),
+        false => quit(),
+    }
+}
+
 /// Those that hold it, in the order in which they got it.
 pub fn tokens(kind: Kind, text: &str) -> Vec<String> {
     match kind {
+        Kind::Lock if text.is_empty() => Vec::new(),
         Kind::Lock => vec![text.to_owned()],
         Kind::Semaphore => {
             let mut all: Vec<(u64, &str)> = text
@@ -243,7 +304,7 @@ pub fn release(
     // It ends with its lease when the server cannot be told.
     let was = shared.server.call(Repeat::Safe, stops, |line| {
         asked += 1;
-        line.run::<bool>(ending(kind), &[&key], &[&hold.token], None)
+        line.run::<bool>(ending(kind), &[&key], &[&hold.token], &[])
     })?;
     // When the first answer was lost, it was this call that ended it.
     Ok(Reply::Is(was || asked > 1 && Instant::now() < hold.sure))
@@ -294,7 +355,7 @@ fn renewed(line: &mut Line, id: &(Kind, String, u64), hold: &mut Hold) -> RedisR
             &scripts::RENEW_ENTRY
         }
     };
-    let is = line.run(script, &[&key, &fences], &arguments, None)?;
+    let is = line.run(script, &[&key, &fences], &arguments, &[])?;
     hold.run.clone_from(&line.run.id);
     hold.sure = began + time;
     hold.due = began + BEAT;

@@ -161,21 +161,21 @@ impl Line {
         script: &Script,
         keys: &[&str],
         arguments: &[&str],
-        before: Option<&Cmd>,
+        before: &[Cmd],
     ) -> RedisResult<T> {
         let called = |by: &str, what: &str| {
             let mut command = cmd(by);
             command.arg(what).arg(keys.len()).arg(keys).arg(arguments);
             command
         };
-        let mut ask = |command: Cmd| match before {
-            None => self.ask(&command),
-            Some(before) => {
-                let answers = self.ask_all(&[before.clone(), command])?;
-                let answer = answers.into_iter().next_back();
-                let answer = answer.unwrap_or(Ok(Value::Nil))?;
-                Ok(redis::from_redis_value(answer)?)
+        let mut ask = |command: Cmd| {
+            if before.is_empty() {
+                return self.ask(&command);
             }
+            let all = [before, &[command]].concat();
+            let answer = self.ask_all(&all)?.into_iter().next_back();
+            let answer = answer.unwrap_or(Ok(Value::Nil))?;
+            Ok(redis::from_redis_value(answer)?)
         };
         match ask(called("EVALSHA", script.hash())) {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {

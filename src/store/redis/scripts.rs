@@ -19,7 +19,7 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($(#[$about:meta])* $name:ident = $text:literal;)*) => {
+    ($($(#[$about:meta])* $name:ident = $text:expr;)*) => {
         $(
             $(#[$about])*
             pub static $name: Script = Script {
@@ -27,6 +27,37 @@ macro_rules! scripts {
                 hash: LazyLock::new(|| redis::Script::new($text)),
             };
         )*
+    };
+}
+
+/// The queue for a lock or a semaphore: KEYS[3] has the waiters in the order in which they came, KEYS[4] until when each
+/// place is kept.
+macro_rules! queue {
+    () => {
+        "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function leave(token)
+  redis.call('ZREM', KEYS[3], token)
+  redis.call('ZREM', KEYS[4], token)
+end
+local function ahead_of(token)
+  for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now)) do leave(lapsed) end
+  local count = redis.call('ZRANK', KEYS[3], token) or redis.call('ZCARD', KEYS[3])
+  if count == 0 then return 0, '' end
+  return count, table.concat(redis.call('ZRANGE', KEYS[3], 0, math.min(count, 16) - 1), '\\n')
+end
+local function line_up(token, time)
+  if time == '0' then return end
+  if not redis.call('ZSCORE', KEYS[3], token) then
+    local last = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
+    redis.call('ZADD', KEYS[3], (last[2] or 0) + 1, token)
+  end
+  redis.call('ZADD', KEYS[4], string.format('%.0f', now + time), token)
+  redis.call('PEXPIRE', KEYS[3], time)
+  redis.call('PEXPIRE', KEYS[4], time)
+end
+"
     };
 }
 
@@ -81,21 +112,37 @@ if not string.find(written, '[.e]') then written = written .. '.0' end
 redis.call('SET', KEYS[1], written, 'KEEPTTL')
 return written";
 
-    /// lock, fences; token, milliseconds → 1 and the fence, or 0 and the milliseconds that are left to the holder, and its
-    /// token. Fences begin with the time in microseconds: a server that has forgotten them goes on with larger ones.
-    LOCK = "
+    /// lock, fences, queue, places; token, milliseconds, milliseconds of a place, 0 for none → 1 and the fence, or 0, the
+    /// milliseconds that are left to the holder, its token, and the tokens of the first of those who wait before this one.
+    /// Fences begin with the time in microseconds: a server that has forgotten them goes on with larger ones.
+    LOCK = concat!(queue!(), "
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return {1, tonumber(redis.call('GET', KEYS[2]) or 1), ''}
+  leave(ARGV[1])
+  return {1, tonumber(redis.call('GET', KEYS[2]) or 1), '', ''}
 end
-if holder then return {0, redis.call('PTTL', KEYS[1]), holder} end
+local count, ahead = ahead_of(ARGV[1])
+if holder or count > 0 then
+  line_up(ARGV[1], ARGV[3])
+  return {0, holder and redis.call('PTTL', KEYS[1]) or -1, holder or '', ahead}
+end
+leave(ARGV[1])
 if redis.call('EXISTS', KEYS[2]) == 0 then
-  local time = redis.call('TIME')
   redis.call('SET', KEYS[2], string.format('%.0f', time[1] * 1000000 + time[2]))
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {1, redis.call('INCR', KEYS[2]), ''}";
+return {1, redis.call('INCR', KEYS[2]), '', ''}");
+
+    /// lock or semaphore, nothing, queue, places; token → whether it was in the queue. Those behind it watch the key.
+    QUIT = "
+redis.call('ZREM', KEYS[4], ARGV[1])
+local was = redis.call('ZREM', KEYS[3], ARGV[1])
+if was == 1 and redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('SET', KEYS[1], '')
+  redis.call('DEL', KEYS[1])
+end
+return was";
 
     /// lock, fences; token, milliseconds, fence, `1` where the server has forgotten what it knew → 1 or 0.
     RENEW_LOCK = "
@@ -117,10 +164,9 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 return 1";
 
-    /// semaphore, fences; token, milliseconds, limit → as a lock, or 2 and the limit of the others.
-    ENTER = "
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    /// semaphore, fences, queue, places; token, milliseconds, milliseconds of a place, limit → as a lock, or 2 and the limit
+    /// of the others.
+    ENTER = concat!(queue!(), "
 local all = redis.call('HGETALL', KEYS[1])
 local held, soonest, latest, limit, tokens = 0, nil, now + ARGV[2], nil, {}
 for at = 1, #all, 2 do
@@ -131,7 +177,8 @@ for at = 1, #all, 2 do
     local ends = tonumber(string.sub(all[at + 1], 1, colon - 1))
     if all[at] == ARGV[1] then
       redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + ARGV[2]) .. string.sub(all[at + 1], colon))
-      return {1, tonumber(string.sub(all[at + 1], colon + 1)), ''}
+      leave(ARGV[1])
+      return {1, tonumber(string.sub(all[at + 1], colon + 1)), '', ''}
     elseif ends <= now then
       redis.call('HDEL', KEYS[1], all[at])
     else
@@ -142,15 +189,20 @@ for at = 1, #all, 2 do
     end
   end
 end
-if held > 0 and limit and limit ~= tonumber(ARGV[3]) then return {2, limit, ''} end
-if held >= tonumber(ARGV[3]) then return {0, soonest - now, table.concat(tokens, '\\n')} end
+if held > 0 and limit and limit ~= tonumber(ARGV[4]) then return {2, limit, '', ''} end
+local count, ahead = ahead_of(ARGV[1])
+if held + count >= tonumber(ARGV[4]) then
+  line_up(ARGV[1], ARGV[3])
+  return {0, soonest and soonest - now or -1, table.concat(tokens, '\\n'), ahead}
+end
+leave(ARGV[1])
 if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('SET', KEYS[2], string.format('%.0f', time[1] * 1000000 + time[2]))
 end
 local fence = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], 'limit', ARGV[3], ARGV[1], string.format('%.0f:%.0f', now + ARGV[2], fence))
+redis.call('HSET', KEYS[1], 'limit', ARGV[4], ARGV[1], string.format('%.0f:%.0f', now + ARGV[2], fence))
 redis.call('PEXPIRE', KEYS[1], latest - now)
-return {1, fence, ''}";
+return {1, fence, '', ''}");
 
     /// semaphore, fences; token, milliseconds, fence, `1` as for a lock, limit → 1 or 0.
     RENEW_ENTRY = "

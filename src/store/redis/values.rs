@@ -141,7 +141,7 @@ pub fn take(server: &Server, key: &str, stops: &dyn Fn() -> bool) -> Answer {
         Err(fault) if fault.is_wrong_type() => {
             let values = server
                 .call(Repeat::Never, stops, |line| {
-                    line.run(&scripts::TAKE_LIST, &[key], &[], None)
+                    line.run(&scripts::TAKE_LIST, &[key], &[], &[])
                 })
                 .map_err(|fault| of_type(server, key, "value", fault))?;
             list(key, values)
@@ -165,7 +165,7 @@ pub fn swap(
             .map(|it| it.as_deref().unwrap_or_default());
         server
             .call(Repeat::Never, stops, |line| {
-                line.run::<bool>(&scripts::SWAP, &[key], &arguments, None)
+                line.run::<bool>(&scripts::SWAP, &[key], &arguments, &[])
             })
             .map_err(|fault| of_type(server, key, "value", fault))
     };
@@ -219,7 +219,7 @@ pub fn incr(server: &Server, key: &str, by: Number, stops: &dyn Fn() -> bool) ->
     let float = |by: &str| {
         // The server's own command keeps seventeen digits behind the point, whatever stands before it.
         let sum: String = server.call(Repeat::Never, stops, |line| {
-            line.run(&scripts::ADD_FLOAT, &[key], &[by], None)
+            line.run(&scripts::ADD_FLOAT, &[key], &[by], &[])
         })?;
         let sum = sum.parse().map_err(|_| overflow())?;
         Ok(Reply::Number(Number::Float(sum)))

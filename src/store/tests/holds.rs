@@ -53,7 +53,7 @@ fn a_lease_that_is_over_is_over_for_its_holder() {
             fence,
             lease,
         };
-        let first = fence(&one.lock("l", Some(200), Some(0)));
+        let first = fence(&one.lock("l", Some(2_000), Some(0)));
         assert_eq!(held(&other.lock("l", None, Some(0))), 1);
         // Who waits longer than the lease gets it.
         let second = fence(&other.lock("l", None, Some(60_000)));
@@ -63,12 +63,12 @@ fn a_lease_that_is_over_is_over_for_its_holder() {
         assert_eq!(held(&one.lock("l", None, Some(0))), 1);
         assert_eq!(other.release(Kind::Lock, "l", second), Reply::Is(true));
         // Renewed, it begins anew; with none it stays.
-        let third = fence(&one.lock("l", Some(300), Some(0)));
-        for lease in [Some(300), Some(300), Some(300), None] {
-            std::thread::sleep(Duration::from_millis(150));
+        let third = fence(&one.lock("l", Some(3_000), Some(0)));
+        for lease in [Some(3_000), Some(3_000), Some(3_000), None] {
+            std::thread::sleep(Duration::from_millis(100));
             assert_eq!(one.ask(renew(third, lease)), Reply::Is(true));
         }
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(3_200));
         assert_eq!(held(&other.lock("l", None, Some(0))), 1, "{}", place.name);
         assert_eq!(one.ask(renew(third + 100, None)), Reply::Is(false));
         // A lease of no time, and one of all time.
@@ -318,7 +318,7 @@ fn ten_who_want_two_permits_each_get_them_as_others_give_theirs_back() {
 fn who_takes_its_own_lock_again_waits_for_the_end_of_the_lease() {
     on_each(|place| {
         let mut store = place.caller();
-        let first = fence(&store.lock("l", Some(200), Some(0)));
+        let first = fence(&store.lock("l", Some(2_000), Some(0)));
         assert_eq!(held(&store.lock("l", None, Some(0))), 1);
         assert_eq!(held(&store.lock("l", None, Some(25))), 1);
         let second = fence(&store.lock("l", Some(200), None));

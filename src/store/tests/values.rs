@@ -235,9 +235,9 @@ fn keys_go_at_their_time_and_not_before() {
             assert_eq!(store.expire("a", Some(long)), there(true));
             assert_eq!(store.get("a").as_deref(), Some("2"));
         }
-        store.set_for("a", "1", Some(80));
+        store.set_for("a", "1", Some(1_500));
         assert_eq!(store.get("a").as_deref(), Some("1"));
-        std::thread::sleep(Duration::from_millis(120));
+        std::thread::sleep(Duration::from_millis(1_700));
         assert_eq!(store.get("a"), None);
         assert_eq!(
             store.incr("a", Number::Int(1)),

@@ -1,10 +1,11 @@
 //! A communicator: some of the ranks, or all of them.
 
 use std::any::type_name;
+use std::mem::MaybeUninit;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::kind::{self, Buffer, fetched_all, lent, room};
+use super::kind::{self, Buffer, Place, fetched_all, lent, one_number, room};
 use super::request::{Message, RecvRequest, SendRequest};
 use super::table::{self as c, ANY_RANK, ANY_TAG, Envelope, Got, Kind, Outcome};
 use super::{Status, checked, envelope, failed, table};
@@ -64,9 +65,28 @@ impl Communicator {
 
     #[track_caller]
     pub fn send_tag<T: Serialize + ?Sized>(self, value: &T, to: u32, tag: i32) {
+        if let Some(kind) = one_number::<T>() {
+            let bytes = Bytes {
+                start: std::ptr::from_ref(value).cast(),
+                len: size_of_val(value),
+            };
+            return checked((table().send)(&self.to::<T>(to, tag_of(tag), kind), bytes));
+        }
         let lent = lent(value);
         let to = self.to::<T>(to, tag_of(tag), lent.kind);
         checked((table().send)(&to, lent.bytes));
+    }
+
+    #[track_caller]
+    pub fn ssend<T: Serialize + ?Sized>(self, value: &T, to: u32) {
+        self.ssend_tag(value, to, 0);
+    }
+
+    #[track_caller]
+    pub fn ssend_tag<T: Serialize + ?Sized>(self, value: &T, to: u32, tag: i32) {
+        let lent = lent(value);
+        let to = self.to::<T>(to, tag_of(tag), lent.kind);
+        checked((table().ssend)(&to, lent.bytes));
     }
 
     #[track_caller]
@@ -92,6 +112,15 @@ impl Communicator {
     #[track_caller]
     fn receive<T: DeserializeOwned>(self, from: u32, tag: i32) -> (T, Status) {
         let mut got = Got::default();
+        if let Some(kind) = one_number::<T>() {
+            let mut value = MaybeUninit::<T>::uninit();
+            let mut place = Place::of(&mut value);
+            let from = self.to::<T>(from, tag, kind);
+            checked((table().recv)(&from, place.ctx(), Place::room, &mut got));
+            place.has_come();
+            // SAFETY: it is a number, and has come.
+            return (unsafe { value.assume_init() }, Status::of(got));
+        }
         let mut coming = kind::Coming::<T>::new();
         let (kind, mut landing) = coming.landing();
         let from = self.to::<T>(from, tag, kind);

@@ -30,13 +30,27 @@ enum Shape {
 
 macro_rules! numbers {
     ($($name:ident $type:ty),+) => {
+        /// The kind of a type that is one number. Known when a cell is compiled: the ways of other types are not in it then.
+        #[inline]
+        pub(super) fn one_number<T: ?Sized>() -> Option<Kind> {
+            number_of(typeid::of::<T>())
+        }
+
+        #[inline(always)]
+        fn number_of(id: TypeId) -> Option<Kind> {
+            $(if id == TypeId::of::<$type>() {
+                return Some(Kind::one(Number::$name));
+            })+
+            None
+        }
+
         // Not generic, so compiled once and not with every cell.
 
         #[inline(never)]
         fn form_of(id: TypeId, size: usize, name: &'static str) -> Form {
-            $(if id == TypeId::of::<$type>() {
-                return Form { kind: Kind::one(Number::$name), shape: Shape::Plain, size };
-            })+
+            if let Some(kind) = number_of(id) {
+                return Form { kind, shape: Shape::Plain, size };
+            }
             $(if id == TypeId::of::<Vec<$type>>() {
                 return Form { kind: Kind::many(Number::$name), shape: Shape::Vec(Number::$name), size };
             })+
@@ -259,6 +273,57 @@ pub(super) extern "C" fn room(ctx: *mut c_void, part: u64, bytes: u64) -> *mut u
     landing.room(part as usize, bytes as usize)
 }
 
+/// Where one number is put.
+pub(super) struct Place {
+    to: *mut u8,
+    bytes: u64,
+    is_made: bool,
+}
+
+impl Place {
+    #[inline]
+    pub fn of<T>(to: &mut MaybeUninit<T>) -> Self {
+        Self {
+            to: to.as_mut_ptr().cast(),
+            bytes: size_of::<T>() as u64,
+            is_made: false,
+        }
+    }
+
+    #[inline]
+    pub fn ctx(&mut self) -> *mut c_void {
+        std::ptr::from_mut(self).cast()
+    }
+
+    /// It has come; otherwise there is nothing in its memory.
+    #[track_caller]
+    #[inline]
+    pub fn has_come(&self) {
+        if !self.is_made {
+            nothing_comes();
+        }
+    }
+
+    /// See [`super::table::Room`].
+    pub extern "C" fn room(ctx: *mut c_void, part: u64, bytes: u64) -> *mut u8 {
+        // SAFETY: this function is only handed out together with a `Place`.
+        let place = unsafe { &mut *ctx.cast::<Self>() };
+        if part > 0 || bytes != place.bytes {
+            return std::ptr::null_mut();
+        }
+        place.is_made = true;
+        place.to
+    }
+}
+
+#[track_caller]
+#[cold]
+fn nothing_comes() -> ! {
+    panic!(
+        "nothing comes from `comm::PROC_NULL`: `recv_into`, `sendrecv_into` and `sendrecv_replace` leave the value as it is"
+    );
+}
+
 /// One value that comes.
 pub(super) struct Coming<T> {
     value: MaybeUninit<T>,
@@ -282,10 +347,7 @@ impl<T: DeserializeOwned> Coming<T> {
     #[track_caller]
     pub fn landed(mut self, landing: Landing) -> T {
         if !landing.one_made {
-            panic!(
-                "nothing comes from `comm::PROC_NULL`: `recv_into`, `sendrecv_into` and `sendrecv_replace` leave the \
-                 value as it is"
-            );
+            nothing_comes();
         }
         if landing.form.shape == Shape::Encoded {
             self.value.write(Landing::decode(&landing.one_encoded));
@@ -313,7 +375,10 @@ pub(super) fn fetched_all<T: DeserializeOwned>(
             _ => landing.encoded,
         };
         values.extend(encoded.iter().map(|bytes| Landing::decode::<T>(bytes)));
-    } else if count == 1 && landing.one_made || landing.made.iter().all(|made| *made) {
+    } else if match count {
+        1 => landing.one_made,
+        _ => landing.made.iter().all(|made| *made),
+    } {
         // SAFETY: there are so many, and all were made.
         unsafe { values.set_len(count) };
     }
@@ -331,11 +396,19 @@ impl<T: DeserializeOwned> Buffer for T {
     #[track_caller]
     fn fill(&mut self, fetch: &mut dyn FnMut(Kind, *mut c_void) -> bool) {
         let form = form::<T>(size_of::<T>());
-        let start = std::ptr::from_mut(self).cast();
+        let start: *mut u8 = std::ptr::from_mut(self).cast();
         let mut landing = Landing::new(form, start, 1, true);
         let has_come = fetch(form.kind, landing.ctx());
-        if has_come && form.shape == Shape::Encoded && landing.one_made {
-            *self = Landing::decode(&landing.one_encoded);
+        match form.shape {
+            Shape::Encoded if has_come && landing.one_made => {
+                *self = Landing::decode(&landing.one_encoded);
+            }
+            // Not all of its numbers have come.
+            Shape::Vec(number) if !has_come && landing.one_made => {
+                // SAFETY: it is such a row.
+                unsafe { vec_room(number, start, true, 0) };
+            }
+            _ => {}
         }
     }
 }
@@ -386,4 +459,20 @@ pub(super) fn given<T: Serialize>(value: &T, fold: impl FnOnce(&Lent)) -> bool {
     // SAFETY: the form is the type's.
     fold(&unsafe { in_memory(form, std::ptr::from_ref(value).cast()) });
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_which_a_part_has_come_is_empty() {
+        let mut row = vec![1.5_f64; 3];
+        row.fill(&mut |_, ctx| room(ctx, 0, 80).is_null());
+        assert!(row.is_empty());
+        // Nothing of it has come.
+        let mut row = vec![1.5_f64; 3];
+        row.fill(&mut |_, _| false);
+        assert_eq!(row, [1.5; 3]);
+    }
 }

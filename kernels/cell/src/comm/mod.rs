@@ -16,6 +16,7 @@ pub mod op;
 mod reductions;
 mod request;
 mod several;
+#[doc(hidden)]
 pub mod table;
 
 use std::panic::Location;
@@ -111,6 +112,10 @@ of_all! {
     fn send[T: Serialize + ?Sized](value: &T, to: u32);
     /// The same with a tag, from 0 on, by which the receiver can tell messages apart; `send`'s is 0.
     fn send_tag[T: Serialize + ?Sized](value: &T, to: u32, tag: i32);
+    /// Sends a value to a rank, and waits until a receive there has taken it.
+    fn ssend[T: Serialize + ?Sized](value: &T, to: u32);
+    /// The same with a tag.
+    fn ssend_tag[T: Serialize + ?Sized](value: &T, to: u32, tag: i32);
     /// Waits for the next value from a rank, whatever its tag.
     fn recv[T: DeserializeOwned](from: u32) -> T;
     /// The same of those with a tag.

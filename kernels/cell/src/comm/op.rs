@@ -4,6 +4,7 @@
 //! Sums and products of integers wrap.
 
 use std::any::type_name;
+use std::ffi::c_void;
 
 use super::table::Op;
 
@@ -81,6 +82,17 @@ pub(super) fn known<F>() -> Option<Op> {
     named(type_name::<F>())
 }
 
+/// The function behind an operation that is a function pointer, which the operation's type does not tell.
+pub(super) fn pointed<F>(op: &F) -> Option<*const c_void> {
+    let name = type_name::<F>();
+    let is_pointer = name.starts_with("fn(") || name.starts_with("extern ");
+    if !is_pointer || size_of::<F>() != size_of::<*const c_void>() {
+        return None;
+    }
+    // SAFETY: only function pointers are called so, and they are as large as any pointer.
+    Some(unsafe { std::ptr::from_ref(op).cast::<*const c_void>().read() })
+}
+
 fn named(name: &str) -> Option<Op> {
     let (function, _) = name
         .strip_prefix("regatta_cell::comm::op::")?
@@ -112,6 +124,17 @@ mod tests {
         of(max::<Vec<i32>>, known_of(max::<Vec<i32>>), Op::Max);
         assert_eq!(known_of(|a: f64, b: f64| a + b), None);
         assert_eq!(named("ctx::op::sum<f64>"), None);
+    }
+
+    #[test]
+    fn what_is_behind_a_pointer_is_found_and_nothing_behind_another_operation() {
+        let pointer: fn(u8, u8) -> u8 = sum;
+        assert_eq!(pointed(&pointer), Some(pointer as *const c_void));
+        assert_eq!(pointed(&sum::<u8>), None);
+        let more = 1_usize;
+        assert_eq!(pointed(&|a: usize, b: usize| a + b + more), None);
+        let boxed: Box<dyn Fn(u8, u8) -> u8> = Box::new(sum);
+        assert_eq!(pointed(&boxed), None);
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Communicator {
                 return None;
             }
         }
+        self.agreed(&op, called::REDUCE);
         let values = self.gather_as(value, root, called::REDUCE)?;
         values.into_iter().reduce(op)
     }
@@ -41,6 +42,7 @@ impl Communicator {
         {
             return sum;
         }
+        self.agreed(&op, called::ALL_REDUCE);
         let values = self.all_gather_as(value, called::ALL_REDUCE);
         match values.into_iter().reduce(op) {
             Some(folded) => folded,
@@ -55,6 +57,7 @@ impl Communicator {
         {
             return sum;
         }
+        self.agreed(&op, called::SCAN);
         let values = self.all_gather_as(value, called::SCAN).into_iter();
         match values.take(self.rank() as usize + 1).reduce(op) {
             Some(folded) => folded,
@@ -79,6 +82,7 @@ impl Communicator {
                 return None;
             }
         }
+        self.agreed(&op, called::EXSCAN);
         let values = self.all_gather_as(value, called::EXSCAN).into_iter();
         values.take(rank as usize).reduce(op)
     }
@@ -89,10 +93,28 @@ impl Communicator {
         parts: &[T],
         op: F,
     ) -> T {
+        self.agreed(&op, called::REDUCE_SCATTER);
         let mine = self.all_to_all_as(parts, called::REDUCE_SCATTER);
         match mine.into_iter().reduce(op) {
             Some(folded) => folded,
             None => failed(),
+        }
+    }
+
+    /// All ranks have the same function in a function pointer. Of other operations their type tells, or nothing does.
+    #[track_caller]
+    fn agreed<F>(self, op: &F, call: i32) {
+        let Some(function) = op::pointed(op) else {
+            return;
+        };
+        let ours = (table().function)(function);
+        let all = self.all_gather_as(&ours, call);
+        if let Some(other) = all.iter().position(|theirs| *theirs != ours) {
+            panic!(
+                "`comm::{}`: rank {other} has another function in its function pointer than this rank: all have the \
+                 same",
+                called::name(call)
+            );
         }
     }
 

@@ -25,6 +25,17 @@ pub mod called {
     pub const SCAN: i32 = 3;
     pub const EXSCAN: i32 = 4;
     pub const REDUCE_SCATTER: i32 = 5;
+
+    /// As its function is called in `comm`.
+    pub(in crate::comm) const fn name(call: i32) -> &'static str {
+        match call {
+            REDUCE => "reduce",
+            ALL_REDUCE => "all_reduce",
+            SCAN => "scan",
+            EXSCAN => "exscan",
+            _ => "reduce_scatter",
+        }
+    }
 }
 
 /// To or from whom, what, and where in the cell. All of it lives for the call alone.
@@ -60,18 +71,21 @@ impl Kind {
 
     /// One number as it lies in memory.
     #[must_use]
+    #[inline]
     pub const fn one(number: Number) -> Self {
         Self(Self::ONE | number as u32)
     }
 
     /// A row of them.
     #[must_use]
+    #[inline]
     pub const fn many(number: Number) -> Self {
         Self(Self::MANY | number as u32)
     }
 
     /// The type of its numbers, when it is of numbers.
     #[must_use]
+    #[inline]
     pub fn number(self) -> Option<Number> {
         match self.0 & !0xff {
             Self::ONE | Self::MANY => Number::of(self.0 & 0xff),
@@ -80,6 +94,7 @@ impl Kind {
     }
 
     #[must_use]
+    #[inline]
     pub fn is_many(self) -> bool {
         self.0 & Self::MANY != 0
     }
@@ -208,6 +223,8 @@ pub struct Table {
     pub processor_name: extern "C" fn(to: *mut c_void, write: Write),
     /// Returns when the bytes may change again.
     pub send: extern "C" fn(to: *const Envelope, value: Bytes) -> Outcome,
+    /// Returns when a receive has taken it.
+    pub ssend: extern "C" fn(to: *const Envelope, value: Bytes) -> Outcome,
     /// Returns at once; the number of the request, 0 when it failed.
     pub post_send: extern "C" fn(to: *const Envelope, value: Bytes) -> u64,
     pub recv: extern "C" fn(
@@ -282,4 +299,6 @@ pub struct Table {
         wait: bool,
         done: *mut u64,
     ) -> Outcome,
+    /// A number of this function, the same in all engines; 0 when it has none.
+    pub function: extern "C" fn(function: *const c_void) -> u64,
 }

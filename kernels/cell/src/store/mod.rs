@@ -13,6 +13,7 @@
 //! `delete` and `publish` are done again only when they were not sent: otherwise the cell ends and says that nobody knows
 //! whether they were done. A lock on a server lasts for four seconds after its holder was last heard of.
 
+#[doc(hidden)]
 pub mod call;
 mod held;
 mod messages;

@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering;
 
 use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind, Op, Reduction};
 
-use super::{Outgoing, Sending, Shared, Whose, Work, next_request};
+use super::{Sending, Shared, Whose, Work, next_request};
 use crate::engine::comm::matching::{Message, Posted, Sink, Terms, Want, WantState, Wanted};
-use crate::engine::comm::ring::Header;
 use crate::engine::comm::{Into, Request, Transport, Trouble, words};
 use crate::wire::world::{Call, Unreceived, Word, block};
 
@@ -82,28 +81,14 @@ impl Transport for Shared {
         self.wait(&mut work, call, of)
     }
 
+    fn ssend(&mut self, of: &Envelope, value: &[u8]) -> Result<(), Trouble> {
+        self.send_and_wait(of, value)
+    }
+
     fn post_send(&mut self, of: &Envelope, value: &[u8]) -> Result<Request, Trouble> {
         let to = self.other(Call::Send, of)?;
         let header = self.header(of, value.len());
-        let mut sending = Sending::new(to, header, Self::name(of), value);
-        let request = next_request();
-        if !self.push(&mut sending) {
-            let (at, begun) = (sending.at, sending.begun);
-            let out = Outgoing {
-                request,
-                header: Header {
-                    total: sending.header.total - at,
-                    ..sending.header
-                },
-                name: sending.name.to_vec(),
-                data: value[at as usize..].to_vec(),
-                at: 0,
-                begun,
-                whole: sending.whole,
-            };
-            self.peer(to).out.push_back(out);
-        }
-        Ok(request)
+        Ok(self.post(Sending::new(to, header, Self::name(of), value)))
     }
 
     fn recv(&mut self, of: &Envelope, into: Into) -> Result<Got, Trouble> {
@@ -137,9 +122,11 @@ impl Transport for Shared {
         };
         self.pump_all(&mut None);
         let fits = |message: &Message| wanted.is(message.from, &message.header);
+        let mut taken = None;
         if let Some(at) = self.queue.iter().position(fits) {
             posted.bound = true;
             posted.message = self.queue.remove(at);
+            taken = posted.message.as_ref().map(|it| (it.from, it.header));
         } else {
             for (from, peer) in (0..).zip(&mut self.peers) {
                 if let Some(peer) = peer
@@ -148,12 +135,16 @@ impl Transport for Shared {
                     && wanted.is(from, &partial.header)
                 {
                     posted.bound = true;
+                    taken = Some((from, partial.header));
                     partial.whose = Whose::Posted(request, std::mem::take(data));
                     break;
                 }
             }
         }
         self.posted.push_back(posted);
+        if let Some((from, header)) = taken {
+            self.took(from, &header);
+        }
         Ok(request)
     }
 

@@ -17,8 +17,12 @@ impl Shared {
         };
         match self.posted.iter_mut().find(fits) {
             Some(it) => {
+                let (from, header) = (message.from, message.header);
                 it.bound = true;
                 it.message = Some(message);
+                if posted.is_none() {
+                    self.took(from, &header);
+                }
             }
             None => self.queue.push_back(message),
         }
@@ -133,6 +137,7 @@ impl Shared {
             if let Some(it) = self.posted.iter_mut().find(fits) {
                 it.bound = true;
                 let request = it.request;
+                self.took(from, &header);
                 return partial(name, Whose::Posted(request, room()));
             }
         }
@@ -142,6 +147,7 @@ impl Shared {
             && let Some(target) = want.open(from, &header, || name.clone())
         {
             want.state = WantState::Bound;
+            self.took(from, &header);
             return partial(name, Whose::Want(target));
         }
         partial(name, Whose::Queue(room()))
@@ -189,6 +195,7 @@ impl Shared {
                     && let Some(message) = self.queue.remove(at)
                 {
                     self.count_taken(&message.header, message.from);
+                    self.took(message.from, &message.header);
                 }
                 return;
             }
@@ -217,6 +224,8 @@ impl Shared {
                 unsafe { target.take(0, data.as_ptr(), data.len()) };
                 partial.whose = Whose::Want(target);
                 want.state = WantState::Bound;
+                let header = partial.header;
+                self.took(from, &header);
             }
             return;
         }

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Sending, Shared};
+use super::{Outgoing, Sending, Shared, next_request};
+use crate::engine::comm::Request;
 use crate::engine::comm::matching::Message;
 use crate::engine::comm::ring::Header;
 use crate::wire::world::{State, row};
@@ -50,19 +51,46 @@ impl Shared {
         sending.done
     }
 
+    /// Writes what there is room for of a message, and keeps the rest until there is some.
+    pub(in crate::engine::comm) fn post(&mut self, mut sending: Sending<'_>) -> Request {
+        let request = next_request();
+        if !self.push(&mut sending) {
+            let at = sending.at;
+            let out = Outgoing {
+                request,
+                header: Header {
+                    total: sending.header.total - at,
+                    ..sending.header
+                },
+                name: sending.name.to_vec(),
+                data: sending.data[at as usize..].to_vec(),
+                at: 0,
+                begun: sending.begun,
+                whole: sending.whole,
+            };
+            self.peer(sending.to).out.push_back(out);
+        }
+        request
+    }
+
     /// Notes a message that has gone.
     #[inline]
     pub(in crate::engine::comm) fn count(&self, header: &Header, to: u32, bytes: u64) {
+        if header.collective == 0 {
+            return self.count_one(to, bytes);
+        }
         let at = self.world.layout().row(self.rank, to);
-        let add = |word: u64, more: u64| {
+        let word = self.world.word(at + row::COLLECTIVE_BYTES);
+        word.store(word.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+
+    /// Notes a message of no collective call.
+    #[inline]
+    pub(in crate::engine::comm) fn count_one(&self, to: u32, bytes: u64) {
+        let at = self.world.layout().row(self.rank, to);
+        for (word, more) in [(row::SENT, 1), (row::SENT_BYTES, bytes)] {
             let word = self.world.word(at + word);
             word.store(word.load(Ordering::Relaxed) + more, Ordering::Relaxed);
-        };
-        if header.collective == 0 {
-            add(row::SENT, 1);
-            add(row::SENT_BYTES, bytes);
-        } else {
-            add(row::COLLECTIVE_BYTES, bytes);
         }
     }
 
@@ -79,11 +107,17 @@ impl Shared {
     #[inline]
     pub(in crate::engine::comm) fn count_taken(&self, header: &Header, from: u32) {
         if header.collective == 0 {
-            let at = self.world.layout().row(self.rank, from);
-            let word = self.world.word(at + row::TAKEN);
-            // Its sender may say from then on that messages without a header are something else.
-            word.store(word.load(Ordering::Relaxed) + 1, Ordering::Release);
+            self.note_taken(from);
         }
+    }
+
+    /// The same of one that is known to be none of a collective call's.
+    #[inline]
+    pub(in crate::engine::comm) fn note_taken(&self, from: u32) {
+        let at = self.world.layout().row(self.rank, from);
+        let word = self.world.word(at + row::TAKEN);
+        // Its sender may say from then on that messages without a header are something else.
+        word.store(word.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     pub(super) fn deliver_to_self(&mut self, sending: &mut Sending<'_>) {

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Held {
     pub name: String,
     pub lease: Duration,
+    /// The server's folder.
+    pub data: PathBuf,
     stream: UnixStream,
 }
 
@@ -82,6 +85,7 @@ impl Held {
                 Self {
                     name: record.name,
                     lease: record.lease,
+                    data: record.data,
                     stream,
                 },
                 *grant,
@@ -172,6 +176,18 @@ pub fn look(record: &Record) -> Result<Status, KeepFault> {
             name: record.name.clone(),
             pid: record.pid,
         }),
+    }
+}
+
+/// The same as [`end`], but not of one that a session has, as far as its holder tells.
+pub fn end_unused(name: &str) -> Result<(), KeepFault> {
+    let (record, _) = Shelf::find()?.reach(name)?;
+    match look(&record).ok().and_then(|status| status.has) {
+        Some(who) => Err(KeepFault::Has {
+            name: record.name,
+            pid: who.pid,
+        }),
+        None => end(name),
     }
 }
 

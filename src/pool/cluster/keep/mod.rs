@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-pub use held::{Grant, Held, Status, end, look};
+pub use held::{Grant, Held, Status, end, end_unused, look};
 pub use protocol::Answer;
 
 use super::server::write_private;

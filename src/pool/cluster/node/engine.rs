@@ -319,7 +319,8 @@ impl Here {
     }
 
     fn signal_in(&self, run: u64, signal: i32) {
-        if self.runs.get().1 < run {
+        // It may have begun to wait since the session heard of it: that is ended, and nothing else.
+        if self.runs.get().1 < run && !self.process.borrow().end_waits() {
             self.signal(signal);
         }
     }

@@ -21,6 +21,10 @@ const UNATTENDED: Duration = Duration::from_secs(12);
 impl Node {
     /// Nothing was heard of the session for so long. Without one nobody waits for it to take anything.
     pub(super) fn attends(&self, silent: Duration) {
+        if let Some(list) = self.list.as_ref().filter(|_| silent >= UNATTENDED) {
+            // Nobody will tell.
+            list.has_room(true);
+        }
         if self.is_left.get() {
             return;
         }
@@ -108,6 +112,21 @@ impl Node {
             if told {
                 self.post.send(&FromNode::Holding { job, pieces });
             }
+        }
+    }
+
+    /// The session wants to know which pieces of a queued job are here.
+    pub(super) fn tell_queued(&self, job: JobId) {
+        let list = self.list.as_ref();
+        let pieces = list.map_or_else(Vec::new, |list| list.pieces_of(job));
+        self.post.send(&FromNode::Holding { job, pieces });
+    }
+
+    /// Tells of what cannot be read on the server.
+    pub(super) fn tell_unreadable(&self) {
+        let found = self.list.iter().flat_map(|list| list.unreadable());
+        for (job, why) in found {
+            self.post.send(&FromNode::Unreadable { job, why });
         }
     }
 

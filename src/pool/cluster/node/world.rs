@@ -108,17 +108,15 @@ impl Node {
         if let Some(news) = relay.news() {
             tell(WorldTold::News(news));
         }
-        let notes = relay.notes(self.ahead.get().unwrap_or_default());
+        let notes = relay.notes(self.ahead.get().nanoseconds());
         if !notes.is_empty() {
             tell(WorldTold::Notes(notes, relay.contexts()));
         }
     }
 
-    /// The session's clock said this when it sent a word that has come now: how far this host's is ahead, or a little more.
+    /// The session's clock said this when it sent a word that has come now.
     pub fn compare_clocks(&self, sent: u64) {
-        let ahead = monotonic().cast_signed().wrapping_sub(sent.cast_signed());
-        let least = self.ahead.get().map_or(ahead, |before| before.min(ahead));
-        self.ahead.set(Some(least));
+        self.ahead.set(self.ahead.get().heard(sent, monotonic()));
     }
 }
 

@@ -83,6 +83,11 @@ impl Formers {
         self.left().get(&job).map(Left::now)
     }
 
+    /// A job has this number; whether it is the highest by now.
+    pub fn takes(&self, number: JobId) -> bool {
+        self.highest.fetch_max(number.0, Ordering::Relaxed) < number.0
+    }
+
     /// Numbers of jobs are given once, whatever session gives them.
     pub fn highest(&self) -> JobId {
         JobId(self.highest.load(Ordering::Relaxed))
@@ -194,6 +199,7 @@ impl Publisher {
 
     /// From now on a map of the session's is none, once all that was ordered for it is done.
     pub(super) async fn detach(self: &Rc<Self>, number: JobId) {
+        self.until_all_is_there(number).await;
         let last = self.last_of(number).await;
         let Some(job) = self.take_job(number) else {
             return;

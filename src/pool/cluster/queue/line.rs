@@ -10,6 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::schema::{Done, Manifest};
 use crate::ids::JobId;
+use crate::pool::QueueFault;
 use crate::pool::cluster::Cluster;
 use crate::wire::{Payload, Span};
 
@@ -47,7 +48,7 @@ pub enum Told {
     /// Nodes have these pieces, and no others are anywhere any more.
     Holding(Vec<u32>),
     /// The server does not take it; why.
-    Failed(String),
+    Failed(QueueFault),
 }
 
 /// A map's way to the queue.

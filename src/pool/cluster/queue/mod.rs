@@ -27,7 +27,7 @@ mod worklist;
 
 pub use former::{Former, Formers};
 pub use line::{Begin, Order, Queue, Told};
-pub use publisher::{Ears, Publisher, Word, told};
+pub use publisher::{Ask, Ears, Publisher, Word, told};
 pub use schema::{Done, Inputs, Manifest, Part};
 pub use sizes::Sizes;
 pub use worklist::{Hand, SeatId, Worklist};

@@ -69,6 +69,11 @@ impl Narrowed {
         })
     }
 
+    /// Whether something has come of its items.
+    pub fn is_begun(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     fn pass_given_up(&mut self) {
         while let Some(part) = self.given_up.remove(&(self.span.first + self.at)) {
             self.parts.push(part);

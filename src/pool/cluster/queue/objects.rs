@@ -2,15 +2,20 @@
 
 use std::fmt::Display;
 use std::io;
+use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::object_store::ObjectStore;
 use futures_util::TryStreamExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::schema::{Names, large_object, object};
 use crate::ids::JobId;
+
+/// How long the next part of an object may take, which is of 128 KB.
+const PART: Duration = Duration::from_secs(5);
 
 pub struct Objects {
     jetstream: Context,
@@ -43,8 +48,9 @@ impl Objects {
     pub async fn put(&self, content: u128, bytes: &[u8]) -> io::Result<()> {
         let name = object(content);
         let store = self.contents().await?;
-        // Whoever was here before has put it.
-        if store.info(&name).await.is_ok_and(|about| !about.deleted) {
+        // Whoever was here before has put it, if it is whole still.
+        let is_there = store.info(&name).await.is_ok_and(|about| !about.deleted);
+        if is_there && read(store, &name).await.is_ok_and(|there| there == bytes) {
             return Ok(());
         }
         write(store, &name, bytes).await
@@ -93,7 +99,8 @@ async fn read(store: &ObjectStore, name: &str) -> io::Result<Vec<u8>> {
     let mut found = store.get(name).await.map_err(other)?;
     let mut bytes = Vec::with_capacity(found.info().size);
     if found.info().size > 0 {
-        found.read_to_end(&mut bytes).await?;
+        // The server may have been started again since: what it was to send does not come then.
+        while timeout(PART, found.read_buf(&mut bytes)).await?? > 0 {}
     }
     Ok(bytes)
 }

@@ -1,7 +1,9 @@
 //! What is queued gets to the server, and what comes of it to the hub: on the session's thread. What has not been
 //! acknowledged is sent again when the server is back, and the stream of results is read again, so that nothing is missed.
 
+mod begun;
 mod cleared;
+mod lost;
 mod stored;
 
 use std::cell::{Cell, RefCell};
@@ -21,21 +23,21 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::former::Formers;
-use super::line::{Begin, Ear, Order, Told};
+use super::line::{Ear, Order, Told};
 use super::objects::{Objects, other};
-use super::schema::{
-    Done, Inputs, LARGEST, Lane, Manifest, Names, Stored, Work, content, large_object, message,
-    named, record,
-};
+use super::schema::{ACK_WAIT, Done, Manifest, Names, Stored, record};
 use super::setup;
 use crate::ids::JobId;
 use crate::outcome::NodeFault;
-use crate::pool::cluster::libraries::{self, Known};
-use crate::pool::cluster::{PATIENCE, carry};
-use crate::wire::Payload;
+use crate::pool::QueueFault;
+use crate::pool::cluster::PATIENCE;
+use crate::pool::cluster::upkeep::{Room, Upkeep};
 
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether the server has all of a job.
+const GLANCE: Duration = Duration::from_millis(5);
 
 pub struct Publisher {
     client: Client,
@@ -53,8 +55,8 @@ pub struct Publisher {
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
     unacknowledged: RefCell<BTreeMap<u64, Kept>>,
     next: Cell<u64>,
-    /// Nodes are to stop a job; whether they are to tell what they have of it.
-    stops: UnboundedSender<(JobId, bool)>,
+    stops: UnboundedSender<Ask>,
+    upkeep: Rc<Upkeep>,
 }
 
 /// A message until a stream has it.
@@ -73,27 +75,51 @@ pub(super) struct Job {
     ear: Ear,
     pub(super) manifest: RefCell<Manifest>,
     orders: UnboundedSender<Order>,
+    /// The server has what nodes need for it, and its manifest says what that is.
+    is_prepared: Cell<bool>,
     /// Pieces that were queued and of which nothing was heard.
     pub(super) open: RefCell<BTreeSet<u32>>,
     /// Large records of it.
     large: RefCell<Vec<String>>,
     /// Nodes that are to tell what they have, and what others have told.
-    asked: RefCell<Option<(BTreeSet<String>, Vec<u32>)>>,
+    asked: RefCell<Option<Asked>>,
+    /// When it got on last, or there was room to do so.
+    progress: Cell<Instant>,
+    /// When results came last, or it was asked why none come; how often that was of no use.
+    moved: Cell<Instant>,
+    stuck: Cell<u32>,
+}
+
+/// Nodes were asked what they have of a job.
+struct Asked {
+    /// The job is stopped; otherwise it is to be known whether something of it is lost.
+    stopped: bool,
+    nodes: BTreeSet<String>,
+    /// What others have told.
+    holding: Vec<u32>,
 }
 
 /// What the session's thread listens to for it.
 pub struct Ears {
     pub results: Subscriber,
     pub answers: Subscriber,
-    pub stops: UnboundedReceiver<(JobId, bool)>,
+    pub stops: UnboundedReceiver<Ask>,
+}
+
+/// What nodes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To tell what they have of a job.
+    Tell(JobId),
+    /// To stop a job; whether they are to tell what they have of it.
+    Stop(JobId, bool),
 }
 
 /// What they hear.
 pub enum Word {
     Result(Message),
     Answer(Message),
-    /// Nodes are to stop a job; whether they are to tell what they have of it.
-    Stop(JobId, bool),
+    Ask(Ask),
 }
 
 /// What is heard next; nothing where there is no queue.
@@ -104,7 +130,7 @@ pub async fn told(ears: &mut Option<Ears>) -> Word {
     tokio::select! {
         Some(message) = ears.results.next() => Word::Result(message),
         Some(message) = ears.answers.next() => Word::Answer(message),
-        Some((job, told)) = ears.stops.recv() => Word::Stop(job, told),
+        Some(ask) = ears.stops.recv() => Word::Ask(ask),
         // Of a client that was closed nothing is heard.
         else => std::future::pending().await,
     }
@@ -116,6 +142,7 @@ impl Publisher {
         client: &Client,
         cluster: &str,
         formers: Arc<Formers>,
+        upkeep: Rc<Upkeep>,
     ) -> io::Result<(Rc<Self>, Ears)> {
         let names = Names::of(cluster);
         let jetstream = jetstream::new(client.clone());
@@ -148,6 +175,7 @@ impl Publisher {
             unacknowledged: RefCell::default(),
             next: Cell::new(0),
             stops,
+            upkeep,
         });
         publisher.look_back().await?;
         Ok((publisher, ears))
@@ -192,130 +220,6 @@ impl Publisher {
         }
     }
 
-    fn begin(self: &Rc<Self>, (manifest, begin, ear): (Manifest, Begin, Ear)) {
-        let (orders, ordered) = unbounded_channel();
-        let number = manifest.job;
-        let job = Rc::new(Job {
-            ear,
-            manifest: RefCell::new(manifest),
-            orders,
-            open: RefCell::default(),
-            large: RefCell::default(),
-            asked: RefCell::default(),
-        });
-        self.jobs.borrow_mut().insert(number, job.clone());
-        let publisher = self.clone();
-        spawn_local(async move {
-            if let Err(error) = publisher.serve(&job, begin, ordered).await {
-                job.ear.tell(Told::Failed(error.to_string()));
-            }
-        });
-    }
-
-    /// Does what is ordered for a job, one after the other.
-    async fn serve(
-        self: &Rc<Self>,
-        job: &Job,
-        begin: Begin,
-        mut orders: UnboundedReceiver<Order>,
-    ) -> io::Result<()> {
-        self.prepare(job, begin).await?;
-        let highest = job.manifest.borrow().job;
-        let digits = highest.to_string().into_bytes();
-        { self.publish(highest, self.names.highest(), digits, 0) }.await;
-        self.tell_manifest(job).await;
-        let (number, lane) = {
-            let manifest = job.manifest.borrow();
-            (manifest.job, Lane::of(manifest.task.options.background))
-        };
-        while let Some(order) = orders.recv().await {
-            match order {
-                Order::Put(_, span, payload) => {
-                    let (inputs, bytes) = (payload.copied(), payload.length());
-                    payload.release();
-                    let piece = span.chunk;
-                    let mut message = message(&Work { span, inputs });
-                    if message.len() > LARGEST {
-                        let name = large_object(number, &format!("work.{piece}"));
-                        job.large.borrow_mut().push(name.clone());
-                        let put = || self.objects.put_large(&name, &message[1..]);
-                        patiently(put).await?;
-                        message = named(&name);
-                    }
-                    // It is asked for from now on, wherever it is.
-                    job.open.borrow_mut().insert(piece);
-                    let subject = self.names.work(lane, number, piece);
-                    self.publish(number, subject, message, bytes).await;
-                }
-                Order::Complete(_, items, pieces) => {
-                    {
-                        let mut manifest = job.manifest.borrow_mut();
-                        (manifest.items, manifest.pieces) = (items, pieces);
-                        manifest.inputs = Inputs::Exhausted;
-                    }
-                    self.tell_manifest(job).await;
-                }
-                Order::Detach(_) => self.detach(number).await,
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Sees to it that the server has what nodes need.
-    async fn prepare(&self, job: &Job, begin: Begin) -> io::Result<()> {
-        let artifact = {
-            let manifest = job.manifest.borrow();
-            let crate::wire::Runs::Function(function) = manifest.task.runs;
-            function.address.artifact.content
-        };
-        let known = self.linked.borrow().get(&artifact).cloned();
-        let linked = match known {
-            Some(linked) => linked,
-            None => {
-                let bytes = carry::whole(&begin.artifact)?;
-                let mut linked = Vec::new();
-                for library in libraries::needed(&begin.artifact, &bytes, &mut Known::new()) {
-                    let hash = content(&library);
-                    self.has_content(hash, || library).await?;
-                    linked.push(hash);
-                }
-                self.has_content(artifact, || bytes).await?;
-                self.linked.borrow_mut().insert(artifact, linked.clone());
-                linked
-            }
-        };
-        for (hash, file) in &begin.libraries {
-            let bytes = || carry::whole(file).unwrap_or_default();
-            self.has_content(*hash, bytes).await?;
-        }
-        if let Some((hash, payload)) = &begin.captures {
-            self.has_content(*hash, || Payload::copied(payload)).await?;
-        }
-        let mut manifest = job.manifest.borrow_mut();
-        (manifest.artifact, manifest.libraries) = (artifact, linked);
-        Ok(())
-    }
-
-    async fn has_content(&self, hash: u128, bytes: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
-        if self.has.borrow().contains(&hash) {
-            return Ok(());
-        }
-        let bytes = bytes();
-        patiently(|| self.objects.put(hash, &bytes)).await?;
-        self.has.borrow_mut().insert(hash);
-        Ok(())
-    }
-
-    async fn tell_manifest(&self, job: &Job) {
-        let (number, message) = {
-            let manifest = job.manifest.borrow();
-            (manifest.job, message(&*manifest))
-        };
-        let subject = self.names.job(number);
-        self.publish(number, subject, message, 0).await;
-    }
-
     /// Publishes to a stream, without waiting for its acknowledgement.
     async fn publish(&self, job: JobId, subject: String, message: Vec<u8>, bytes: u64) {
         let number = self.next.get();
@@ -333,7 +237,27 @@ impl Publisher {
         self.send(number, kept).await;
     }
 
+    /// Waits until the server has all that was published of a job, for as long as it gets more of it.
+    pub(super) async fn until_all_is_there(&self, job: JobId) {
+        let left = || {
+            let all = self.unacknowledged.borrow();
+            all.values().filter(|kept| kept.job == job).count()
+        };
+        let (mut before, mut since) = (left(), Instant::now());
+        while before > 0 && since.elapsed() < PATIENCE {
+            sleep(GLANCE).await;
+            let now = left();
+            if now < before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+    }
+
     async fn send(&self, number: u64, kept: Kept) {
+        if !self.upkeep.has_room() {
+            // It waits for that.
+            return;
+        }
         let reply = format!("{}.{number}", self.inbox);
         // It fails for good only when the client has been closed, and then nobody waits for it.
         let _ = self
@@ -368,13 +292,12 @@ impl Publisher {
             return;
         };
         let since = *kept.refused.get_or_insert_with(Instant::now);
-        if since.elapsed() > PATIENCE {
-            let job = kept.job;
+        let job = self.job(kept.job);
+        if since.elapsed() > PATIENCE
+            && let Some(job) = job
+        {
             drop(all);
-            if let Some(job) = self.job(job) {
-                job.ear.tell(Told::Failed(why));
-            }
-            return;
+            return job.ear.tell(Told::Failed(self.fault(why)));
         }
         let publisher = self.clone();
         spawn_local(async move {
@@ -386,19 +309,73 @@ impl Publisher {
         });
     }
 
+    /// Why the server does not take something, of which it says this.
+    fn fault(&self, says: String) -> QueueFault {
+        match self.upkeep.full() {
+            Some((folder, left)) => QueueFault::NoRoom { folder, left },
+            None => QueueFault::Server(says),
+        }
+    }
+
+    fn needs_room(&self) -> io::Result<()> {
+        match self.upkeep.has_room() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    /// The disk was looked at. Jobs that have not got on for long because it is full end; when it is not any more, what has
+    /// waited for that goes to the server.
+    pub fn look_at(self: &Rc<Self>, room: Room) {
+        if room == Room::IsAgain {
+            let publisher = self.clone();
+            spawn_local(async move {
+                // Some servers serve no streams any more when they could not write.
+                let streams = setup::streams(&publisher.jetstream, &publisher.names);
+                if streams.await.is_err() {
+                    publisher.upkeep.end();
+                }
+                publisher.again();
+            });
+        }
+        for (number, job) in self.jobs.borrow().iter() {
+            if job.moved.get().elapsed() > ACK_WAIT && !job.open.borrow().is_empty() {
+                job.moved.set(Instant::now());
+                let _ = self.stops.send(Ask::Tell(*number));
+            }
+            match self.upkeep.full() {
+                None => job.progress.set(Instant::now()),
+                Some((folder, left)) if job.progress.get().elapsed() > PATIENCE => {
+                    job.progress.set(Instant::now());
+                    let fault = QueueFault::NoRoom { folder, left };
+                    job.ear.tell(Told::Failed(fault));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
     /// The server is there again: what was under way may be lost.
     pub fn again(self: &Rc<Self>) {
+        if !self.upkeep.has_room() {
+            // It comes to that when there is.
+            return;
+        }
         let publisher = self.clone();
         spawn_local(async move {
+            // What the server had may be lost, or damaged.
+            publisher.has.borrow_mut().clear();
             let mended = || setup::streams(&publisher.jetstream, &publisher.names);
-            // Who is gone for so long is given up elsewhere.
-            let _ = patiently(mended).await;
-            let all: Vec<(u64, Kept)> = {
-                let all = publisher.unacknowledged.borrow();
-                all.iter().map(|(at, kept)| (*at, kept.clone())).collect()
-            };
-            for (number, kept) in all {
-                publisher.send(number, kept).await;
+            if let Err(error) = patiently(mended).await {
+                return publisher.fail_all(&error.to_string());
+            }
+            let all: Vec<u64> = publisher.unacknowledged.borrow().keys().copied().collect();
+            for number in all {
+                // That of a job that has ended meanwhile is not wanted.
+                let kept = publisher.unacknowledged.borrow().get(&number).cloned();
+                if let Some(kept) = kept {
+                    publisher.send(number, kept).await;
+                }
             }
             let jobs: Vec<(JobId, Rc<Job>)> = {
                 let jobs = publisher.jobs.borrow();
@@ -407,10 +384,15 @@ impl Publisher {
             // Of those that are none of its own too.
             let _ = patiently(|| publisher.look_back()).await;
             for (number, job) in jobs {
+                if !job.is_prepared.get() || !publisher.is_its_own(number) {
+                    continue;
+                }
+                publisher.tell_manifest(&job).await;
                 if !job.open.borrow().is_empty() {
                     let read = || publisher.read_again(number);
                     // Who is gone for so long is given up elsewhere.
                     let _ = patiently(read).await;
+                    let _ = publisher.stops.send(Ask::Tell(number));
                 }
             }
         });
@@ -427,7 +409,7 @@ impl Publisher {
         if !job.open.borrow().contains(&piece) {
             return;
         }
-        // A node that sends garbage is dropped for its words; its results are done again.
+        // It is found to be lost, as nothing else comes.
         let Ok(stored) = Stored::<Done>::read(&told.payload) else {
             return;
         };
@@ -448,8 +430,15 @@ impl Publisher {
                     done
                 }
             };
+            job.progress.set(Instant::now());
+            job.moved.set(Instant::now());
+            job.stuck.set(0);
             if job.open.borrow_mut().remove(&piece) {
                 job.ear.tell(Told::Done(piece, done));
+            }
+            // It may have been detached while its results were read.
+            if !publisher.is_its_own(number) {
+                publisher.formers.heard(number, piece);
             }
         });
     }

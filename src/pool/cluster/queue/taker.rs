@@ -2,7 +2,7 @@
 //! acknowledged when a stream has them. Requests wait at the server, so that a piece comes as soon as it is queued.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ use crate::ids::JobId;
 
 /// How long a request for pieces waits at the server.
 const WAITS: Duration = Duration::from_secs(60);
+
+/// How often the server says that a request waits there. One of which it says nothing for twice as long is lost: nobody tells
+/// of those that come while there is no consumer.
+const BEAT: Duration = Duration::from_secs(2);
 
 /// A result that no stream has acknowledged for so long is given again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -50,6 +54,9 @@ struct Unkept {
     message: Vec<u8>,
     /// When it was given last.
     since: Instant,
+    job: JobId,
+    /// Since when the server could have taken it.
+    first: Instant,
 }
 
 pub struct Taker {
@@ -58,11 +65,13 @@ pub struct Taker {
     pub names: Names,
     pub objects: Objects,
     inbox: String,
-    /// Requests that wait at the server, and the pieces that each is still to bring.
+    /// Requests that wait at the server, the pieces that each is still to bring, and when the server last said that it waits.
     requests: RefCell<BTreeMap<u64, (Lane, usize, Instant)>>,
     /// Results that no stream has acknowledged, by number.
     unkept: RefCell<BTreeMap<u64, Unkept>>,
     next: Cell<u64>,
+    /// Nothing is given to the server: it has no room, or that is not known.
+    held: Cell<bool>,
 }
 
 impl Taker {
@@ -77,7 +86,30 @@ impl Taker {
             requests: RefCell::default(),
             unkept: RefCell::default(),
             next: Cell::new(0),
+            held: Cell::new(false),
         }
+    }
+
+    /// Nothing is to be given to the server.
+    pub fn is_held(&self) -> bool {
+        self.held.get()
+    }
+
+    /// Whether the server has room; whether it has it again.
+    pub fn has_room(&self, room: bool) -> bool {
+        let again = self.held.replace(!room) && room;
+        if again {
+            let mut unkept = self.unkept.borrow_mut();
+            unkept.values_mut().for_each(|it| it.first = Instant::now());
+        }
+        again
+    }
+
+    /// Jobs of which the server does not take a result, for so long.
+    pub fn untaken(&self, after: Duration) -> BTreeSet<JobId> {
+        let unkept = self.unkept.borrow();
+        let late = unkept.values().filter(|it| it.first.elapsed() > after);
+        late.filter(|_| !self.is_held()).map(|it| it.job).collect()
     }
 
     /// Whether nothing is queued, and no node has anything of it.
@@ -111,11 +143,13 @@ impl Taker {
 
     /// Sees to it that so many pieces of each lane are asked for.
     pub async fn ask(&self, room: usize) {
+        if self.is_held() {
+            return;
+        }
         for lane in Lane::ALL {
             let waits: usize = {
                 let mut requests = self.requests.borrow_mut();
-                // Of which the server has forgotten to say that it is over.
-                requests.retain(|_, (.., since)| since.elapsed() < WAITS + AGAIN);
+                requests.retain(|_, (.., told)| told.elapsed() < 2 * BEAT);
                 let of_lane = requests.values().filter(|(of, ..)| *of == lane);
                 of_lane.map(|(_, count, _)| count).sum()
             };
@@ -126,7 +160,11 @@ impl Taker {
             let number = self.number();
             let request = (lane, batch, Instant::now());
             self.requests.borrow_mut().insert(number, request);
-            let question = format!(r#"{{"batch":{batch},"expires":{}}}"#, WAITS.as_nanos());
+            let question = format!(
+                r#"{{"batch":{batch},"expires":{},"idle_heartbeat":{}}}"#,
+                WAITS.as_nanos(),
+                BEAT.as_nanos()
+            );
             let (stream, consumer) = (self.names.works(), lane.consumer());
             let to = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
             let reply = format!("{}.work.{number}", self.inbox);
@@ -136,9 +174,9 @@ impl Taker {
     }
 
     /// The server is there again: what waited there is lost.
-    pub async fn again(&self) {
+    pub fn again(&self) {
         self.requests.borrow_mut().clear();
-        self.give_again(Duration::ZERO).await;
+        self.held.set(true);
     }
 
     /// What comes to [`Self::subject`]. A piece comes with a subject of its own.
@@ -155,9 +193,12 @@ impl Taker {
         if kind == "kept" {
             return self.kept(number, &message);
         }
+        let mut requests = self.requests.borrow_mut();
         if message.status != Some(StatusCode::IDLE_HEARTBEAT) {
             // It brings no more.
-            self.requests.borrow_mut().remove(&number);
+            requests.remove(&number);
+        } else if let Some((.., told)) = requests.get_mut(&number) {
+            *told = Instant::now();
         }
         Came::Nothing
     }
@@ -166,8 +207,8 @@ impl Taker {
     fn brought(&self, lane: Lane) {
         let mut requests = self.requests.borrow_mut();
         let oldest = requests.iter_mut().find(|(_, (of, ..))| *of == lane);
-        if let Some((&number, (_, left, _))) = oldest {
-            *left -= 1;
+        if let Some((&number, (_, left, told))) = oldest {
+            (*left, *told) = (*left - 1, Instant::now());
             if *left == 0 {
                 requests.remove(&number);
             }
@@ -200,9 +241,13 @@ impl Taker {
             subject: subject.clone(),
             message: message.clone(),
             since: Instant::now(),
+            job,
+            first: Instant::now(),
         };
         self.unkept.borrow_mut().insert(number, unkept);
-        self.give_first(number, subject, message).await;
+        if !self.is_held() {
+            self.give_first(number, subject, message).await;
+        }
         number
     }
 
@@ -224,6 +269,9 @@ impl Taker {
 
     /// Gives results again that no stream has acknowledged for so long.
     pub async fn give_again(&self, after: Duration) {
+        if self.is_held() {
+            return;
+        }
         let late: Vec<(u64, String, Vec<u8>)> = {
             let mut unkept = self.unkept.borrow_mut();
             let late = unkept

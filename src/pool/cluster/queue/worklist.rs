@@ -1,8 +1,10 @@
 //! The pieces that a node has, and which of its engines is at which. A piece is taken when an engine has room for it, and is
 //! the node's until its result is in a stream, or until it goes back because an engine has ended at it.
 
+mod ended;
 mod jobs;
 mod looked;
+mod received;
 mod seats;
 
 use std::cell::{Cell, RefCell};
@@ -15,13 +17,15 @@ use async_nats::Client;
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::narrow::Narrowed;
 use super::objects::other;
-use super::schema::{LARGEST, Names, Stored, Work, large_object, message, named, record};
+use super::schema::Names;
 use super::taker::{Came, Taken, Taker, manifest};
 use crate::ids::{EngineId, JobId, Rank};
+use crate::outcome::NodeFault;
+use crate::pool::cluster::PATIENCE;
 use crate::pool::cluster::shelf::Shelf;
 use crate::wire::{ChunkEnded, Payload, Span, ToEngine};
 use jobs::Job;
@@ -31,6 +35,12 @@ const SHORT: Duration = Duration::from_millis(10);
 
 /// How often the server is told which pieces are still the node's.
 const KEEP: Duration = Duration::from_millis(1500);
+
+/// What could not be read is tried again after so long.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// A server that does not take a result for so long will not do it any more.
+const UNTAKEN: Duration = Duration::from_secs(30);
 
 /// How often engines are looked at whose items have a time limit.
 const LOOK: Duration = Duration::from_millis(10);
@@ -74,7 +84,8 @@ struct Seat {
 struct Held {
     number: u64,
     taken: Taken,
-    since: Instant,
+    /// Since when it waits for an engine.
+    waits: Cell<Instant>,
     inputs: RefCell<Payload>,
     /// Once its message is understood, and until its result is made.
     state: RefCell<Option<Narrowed>>,
@@ -100,6 +111,21 @@ pub struct Worklist {
     is_short: Cell<bool>,
     /// There may be room.
     room: Notify,
+    /// Jobs of which something could not be read on the server, or be written there.
+    unread: RefCell<HashMap<JobId, Unread>>,
+}
+
+/// What could not be read, again and again.
+struct Unread {
+    since: Instant,
+    times: u32,
+    why: String,
+}
+
+/// Where a piece is among those that wait.
+enum Place {
+    First,
+    Last,
 }
 
 impl Worklist {
@@ -118,6 +144,7 @@ impl Worklist {
             next: Cell::new(0),
             is_short: Cell::new(false),
             room: Notify::new(),
+            unread: RefCell::default(),
         }
     }
 
@@ -149,10 +176,20 @@ impl Worklist {
         }
     }
 
-    /// The server is there again.
-    pub async fn again(&self) {
-        self.taker.again().await;
-        self.room.notify_one();
+    /// The server is there again. Nothing is given to it before its session says that it has room.
+    pub fn again(&self) {
+        self.taker.again();
+    }
+
+    /// Whether the server has room for results.
+    pub fn has_room(self: &Rc<Self>, room: bool) {
+        if self.taker.has_room(room) {
+            let list = self.clone();
+            spawn_local(async move {
+                list.taker.give_again(Duration::ZERO).await;
+                list.room.notify_one();
+            });
+        }
     }
 
     /// How many pieces engines could begin.
@@ -184,12 +221,14 @@ impl Worklist {
                     self.done_with(&held).await;
                 }
             }
+            // Of a queue that was made anew. Who is to do it twice at once ends it once.
+            Came::Taken(taken) if self.has(taken.job, taken.piece) => {}
             Came::Taken(taken) => {
                 let number = self.next.replace(self.next.get() + 1);
                 let held = Rc::new(Held {
                     number,
                     taken: *taken,
-                    since: Instant::now(),
+                    waits: Cell::new(Instant::now()),
                     inputs: RefCell::default(),
                     state: RefCell::default(),
                 });
@@ -204,66 +243,8 @@ impl Worklist {
         }
     }
 
-    /// A piece of a job that engines are ready for; whether that could be done without waiting.
-    fn understand_at_once(&self, held: &Rc<Held>) -> bool {
-        let job = self.jobs.borrow().get(&held.taken.job).cloned();
-        let is_ready = job.is_some_and(|job| job.is_ready());
-        if !is_ready || held.taken.deliveries > 1 {
-            return false;
-        }
-        match Stored::<Work>::read(&held.taken.message.payload) {
-            Ok(Stored::Here(work)) => self.understood(held, work, Default::default()),
-            _ => false,
-        }
-    }
-
-    fn understood(&self, held: &Rc<Held>, work: Work, strikes: super::schema::Strikes) -> bool {
-        let Ok(inputs) = Payload::of(work.inputs) else {
-            return false;
-        };
-        let deliveries = held.taken.deliveries;
-        *held.inputs.borrow_mut() = inputs;
-        *held.state.borrow_mut() = Some(Narrowed::new(work.span, deliveries, strikes));
-        self.waiting.borrow_mut().push_back(held.clone());
-        true
-    }
-
-    /// Gets what is needed for a piece.
-    async fn receive(self: Rc<Self>, held: Rc<Held>) {
-        let received = self.try_to_receive(&held).await;
-        match received {
-            Ok(true) => self.place(),
-            // Nobody wants it.
-            Ok(false) => self.done_with(&held).await,
-            Err(_) => self.give_back(&held).await,
-        }
-    }
-
-    async fn try_to_receive(self: &Rc<Self>, held: &Rc<Held>) -> io::Result<bool> {
-        let Some(job) = self.job(held.taken.job).await? else {
-            return Ok(false);
-        };
-        self.prepare(&job).await?;
-        let strikes = match held.taken.deliveries {
-            ..=1 => Default::default(),
-            _ => self.taker.strikes(&held.taken).await?,
-        };
-        let work = match Stored::<Work>::read(&held.taken.message.payload) {
-            Ok(Stored::Here(work)) => work,
-            Ok(Stored::Object(name)) => {
-                let bytes = self.taker.objects.get_large(&name).await?;
-                record(&bytes).map_err(other)?
-            }
-            Err(error) => return Err(other(error)),
-        };
-        if self.stopped.borrow().contains(&held.taken.job) {
-            return Ok(false);
-        }
-        Ok(self.understood(held, work, strikes))
-    }
-
     /// Gives engines what waits, as far as they have room.
-    fn place(&self) {
+    fn place(self: &Rc<Self>) {
         loop {
             let depth = self.depth();
             let chosen = {
@@ -278,16 +259,20 @@ impl Worklist {
             let Some(held) = self.waiting.borrow_mut().pop_front() else {
                 return;
             };
-            self.give(at, held);
+            if !self.give(at, &held) {
+                // Nobody wants it any more, or it is done.
+                spawn_local(self.clone().finish(held));
+            }
         }
     }
 
-    fn give(&self, at: SeatId, held: Rc<Held>) {
+    /// Whether there was something to give.
+    fn give(&self, at: SeatId, held: &Rc<Held>) -> bool {
         let span = held.state.borrow_mut().as_mut().and_then(Narrowed::next);
         let job = self.jobs.borrow().get(&held.taken.job).cloned();
         let mut seats = self.seats.borrow_mut();
         let (Some(span), Some(job), Some(seat)) = (span, job, seats.get_mut(&at)) else {
-            return;
+            return false;
         };
         let number = held.taken.job;
         if seat.told.insert(number) {
@@ -307,7 +292,8 @@ impl Worklist {
         }
         let chunk = ToEngine::Chunk { job: number, span };
         seat.hand.send(&chunk, &held.inputs.borrow());
-        seat.given.push_back((held, span));
+        seat.given.push_back((held.clone(), span));
+        true
     }
 
     /// An engine has ended a chunk; whether it was of a piece.
@@ -357,14 +343,14 @@ impl Worklist {
         if is_done {
             spawn_local(self.clone().finish(held));
         } else {
-            self.waiting.borrow_mut().push_front(held);
+            self.waits(held, Place::First);
         }
         self.place();
         self.room.notify_one();
     }
 
     /// An engine gives back chunks that it has not begun; whether they were of pieces.
-    pub fn given_back(&self, at: SeatId, job: JobId, chunks: &[u32]) -> bool {
+    pub fn given_back(self: &Rc<Self>, at: SeatId, job: JobId, chunks: &[u32]) -> bool {
         let mut back: Vec<Rc<Held>> = Vec::new();
         if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
             seat.given.retain(|(held, span)| {
@@ -376,8 +362,12 @@ impl Worklist {
             });
         }
         let was_of_pieces = !back.is_empty();
+        let is_stopped = self.stopped.borrow().contains(&job);
         for held in back.into_iter().rev() {
-            self.waiting.borrow_mut().push_front(held);
+            if is_stopped && let Some(state) = held.state.borrow_mut().as_mut() {
+                state.stop();
+            }
+            self.waits(held, Place::First);
         }
         // One that waits behind a command which takes its time waits no better here.
         self.is_short.set(false);
@@ -385,63 +375,54 @@ impl Worklist {
         was_of_pieces
     }
 
-    /// The results of a piece go to the server.
-    async fn finish(self: Rc<Self>, held: Rc<Held>) {
-        let state = held.state.borrow_mut().take();
-        let (job, piece) = (held.taken.job, held.taken.piece);
-        let is_wanted = self.jobs.borrow().contains_key(&job);
-        let Some(state) = state.filter(|_| is_wanted) else {
-            return self.done_with(&held).await;
-        };
-        let mut told = message(&state.into_done());
-        if told.len() > LARGEST {
-            let Some(name) = self.store(&held, &told[1..]).await else {
-                return self.done_with(&held).await;
-            };
-            told = named(&name);
+    /// It waits for an engine.
+    fn waits(&self, held: Rc<Held>, place: Place) {
+        held.waits.set(Instant::now());
+        let mut waiting = self.waiting.borrow_mut();
+        match place {
+            Place::First => waiting.push_front(held),
+            Place::Last => waiting.push_back(held),
         }
-        let number = self.taker.give(job, piece, told).await;
-        self.given.borrow_mut().insert(number, held);
     }
 
-    /// Stores a result, tried until it is there or nobody wants it; its name.
-    async fn store(&self, held: &Held, result: &[u8]) -> Option<String> {
-        let (job, piece) = (held.taken.job, held.taken.piece);
-        for tried in 0_u64.. {
-            // What is half written, here or by another node, is in nobody's way.
-            let name = format!("result.{piece}.{}.{tried}", held.taken.deliveries);
-            let name = large_object(job, &name);
-            if self.taker.objects.put_large(&name, result).await.is_ok() {
-                return Some(name);
-            }
-            if self.stopped.borrow().contains(&job) {
-                break;
-            }
-            sleep(KEEP).await;
-        }
-        None
+    /// Something of a job could not be read, or written, so often.
+    fn is_unread(&self, job: JobId, times: u32, why: String) {
+        let mut all = self.unread.borrow_mut();
+        let unread = all.entry(job).or_insert_with(|| Unread {
+            since: Instant::now(),
+            times: 0,
+            why,
+        });
+        unread.times += times;
     }
 
-    /// A stream has its result, or nobody wants it.
-    async fn done_with(&self, held: &Rc<Held>) {
-        self.taker.acknowledge(&held.taken).await;
-        self.held.borrow_mut().remove(&held.number);
-        self.room.notify_one();
+    /// Whether a piece is here already.
+    fn has(&self, job: JobId, piece: u32) -> bool {
+        let held = self.held.borrow();
+        held.values()
+            .any(|it| (it.taken.job, it.taken.piece) == (job, piece))
     }
 
-    /// Another node may have it.
-    async fn give_back(&self, held: &Rc<Held>) {
-        self.held.borrow_mut().remove(&held.number);
-        let strikes = held
-            .state
-            .borrow_mut()
-            .take()
-            .map(|it| it.strikes().clone());
-        if let Some(strikes) = strikes.filter(|strikes| !strikes.is_empty()) {
-            self.taker.tell_strikes(&held.taken, &strikes).await;
-        }
-        self.taker.give_back(&held.taken).await;
-        self.room.notify_one();
+    /// The pieces of a job that will come to an end here.
+    pub fn pieces_of(&self, job: JobId) -> Vec<u32> {
+        let held = self.held.borrow();
+        let of_it = held.values().filter(|held| held.taken.job == job);
+        of_it.map(|held| held.taken.piece).collect()
+    }
+
+    /// Jobs of which something could not be read, or was not taken, for long, and why.
+    pub fn unreadable(&self) -> Vec<(JobId, String)> {
+        let mut unread = self.unread.borrow_mut();
+        // One that failed once may have gone to another node.
+        let long = unread.extract_if(|_, it| it.times > 1 && it.since.elapsed() > PATIENCE);
+        let mut all: Vec<(JobId, String)> = long.map(|(job, it)| (job, it.why)).collect();
+        let untaken = self.taker.untaken(UNTAKEN);
+        all.extend(
+            untaken
+                .into_iter()
+                .map(|job| (job, NodeFault::NoServer.to_string())),
+        );
+        all
     }
 
     /// Whether this node has no piece, and no node has.

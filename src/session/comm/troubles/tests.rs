@@ -71,3 +71,23 @@ fn a_rank_of_which_two_have_told_is_named_once() {
     };
     assert_eq!(waits.iter().map(|it| it.rank.0).collect::<Vec<_>>(), [0, 2]);
 }
+
+#[test]
+fn who_has_left_because_it_waited_in_vain_is_not_waited_for() {
+    let gone = |rank: u32, of: u32| {
+        let told = CommTold::Gone {
+            waiting: waits(Call::AllGather, &[of]),
+            rank: of,
+            state: State::Left,
+        };
+        (Rank(rank), told)
+    };
+    // Rank 3 tells first, and has left when the others look.
+    let all = troubles(&[gone(3, 1), gone(0, 1), gone(2, 3)]);
+    let [CommTrouble::Stuck { waits, others }] = &all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(waits.len(), 3);
+    assert!(waits.iter().all(|it| it.on == [Rank(1)]), "{waits:?}");
+    assert_eq!(others[..], [(Rank(1), RankState::Left)]);
+}

@@ -43,7 +43,7 @@ fn a_call_says_that_the_server_is_gone_and_goes_on_when_it_is_back() {
         Reply::Failed(Trouble::Unavailable { .. })
     ));
     assert!(
-        began.elapsed() < Duration::from_secs(1),
+        began.elapsed() < Duration::from_secs(5),
         "nobody ever was there"
     );
 }

@@ -1,13 +1,11 @@
 //! Jobs that are not wanted any more: what is left of them on the server goes, and nodes stop.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use tokio::task::spawn_local;
 
-use super::super::line::Told;
 use super::super::objects::other;
-use super::{Publisher, patiently};
+use super::{Ask, Publisher, patiently};
 use crate::ids::JobId;
 
 impl Publisher {
@@ -16,50 +14,21 @@ impl Publisher {
         self.forget_messages(number);
         let publisher = self.clone();
         spawn_local(async move {
+            publisher.is_taken(number).await;
             let subject = publisher.names.work_of(number);
             let purge = || publisher.purge(publisher.names.works(), &subject);
             // Who does not hear of it stops with the job's end.
             let _ = patiently(purge).await;
-            let _ = publisher.stops.send((number, true));
+            let _ = publisher.stops.send(Ask::Stop(number, true));
         });
     }
 
-    /// These nodes were asked what they have of a job.
-    pub fn asks(&self, number: JobId, nodes: BTreeSet<String>) {
-        if let Some(job) = self.job(number) {
-            *job.asked.borrow_mut() = Some((nodes, Vec::new()));
-            self.look_at_asked(number);
-        }
-    }
-
-    /// A node has these pieces of a job.
-    pub fn holds(&self, number: JobId, node: &str, pieces: &[u32]) {
-        if let Some(job) = self.job(number) {
-            if let Some((nodes, holding)) = &mut *job.asked.borrow_mut()
-                && nodes.remove(node)
-            {
-                holding.extend_from_slice(pieces);
-            }
-            self.look_at_asked(number);
-        }
-    }
-
-    /// A node is gone, with what it has.
-    pub fn without(&self, node: &str) {
-        let jobs: Vec<JobId> = self.jobs.borrow().keys().copied().collect();
-        for job in jobs {
-            self.holds(job, node, &[]);
-        }
-    }
-
-    fn look_at_asked(&self, number: JobId) {
-        let Some(job) = self.job(number) else { return };
-        let told = job
-            .asked
-            .borrow_mut()
-            .take_if(|(nodes, _)| nodes.is_empty());
-        if let Some((_, pieces)) = told {
-            job.ear.tell(Told::Holding(pieces));
+    /// No later job gets this number, also when nodes hear of its end alone: they would do nothing of another one.
+    pub(super) async fn is_taken(&self, number: JobId) {
+        if self.formers.takes(number) {
+            let digits = number.to_string().into_bytes();
+            self.publish(JobId(0), self.names.highest(), digits, 0)
+                .await;
         }
     }
 
@@ -73,9 +42,10 @@ impl Publisher {
         self.forget_messages(number);
         let job = self.take_job(number);
         self.formers.forget(number);
-        let _ = self.stops.send((number, false));
         let publisher = self.clone();
         spawn_local(async move {
+            publisher.is_taken(number).await;
+            let _ = publisher.stops.send(Ask::Stop(number, false));
             let names = &publisher.names;
             for (stream, subject) in [
                 (names.works(), names.work_of(number)),
@@ -86,8 +56,11 @@ impl Publisher {
                 let _ = patiently(|| publisher.purge(stream.clone(), &subject)).await;
             }
             let large = match job {
-                Some(job) => job.large.take(),
-                None => { publisher.objects.large_of(number).await }.unwrap_or_default(),
+                // All that there is was heard of, and all of it is small.
+                Some(job) if job.large.borrow().is_empty() && job.open.borrow().is_empty() => {
+                    Vec::new()
+                }
+                _ => { publisher.objects.large_of(number).await }.unwrap_or_default(),
             };
             for name in large {
                 let _ = publisher.objects.drop_large(&name).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::Message;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::time::timeout;
 
 use super::super::objects::other;
 use super::super::schema::{Done, Names, Stored, record};
@@ -50,7 +51,8 @@ impl Publisher {
             let batch = consumer.fetch().max_messages(BATCH).messages().await;
             let mut batch = batch.map_err(other)?;
             let before = all.len();
-            while let Some(message) = batch.next().await {
+            // A server that was started again since knows nothing of it.
+            while let Some(message) = timeout(PATIENCE, batch.next()).await? {
                 all.push(message.map_err(other)?.message);
             }
             if all.len() - before < BATCH {

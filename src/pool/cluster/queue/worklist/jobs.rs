@@ -177,12 +177,20 @@ impl Worklist {
 
     /// Engines forget a job, and its captured values unless others need them.
     fn forget(&self, number: JobId) {
+        self.unread.borrow_mut().remove(&number);
         let Some(job) = self.jobs.borrow_mut().remove(&number) else {
             return;
         };
         let unneeded = job.captures().filter(|hash| !self.needs(*hash));
         if let Some(hash) = unneeded {
             self.contents.borrow_mut().remove(&(hash, false));
+        }
+        let artifact = job.manifest.artifact;
+        let jobs = self.jobs.borrow();
+        let is_needed = jobs.values().any(|it| it.manifest.artifact == artifact);
+        drop(jobs);
+        if !is_needed {
+            self.contents.borrow_mut().remove(&(artifact, true));
         }
         for seat in self.seats.borrow_mut().values_mut() {
             if seat.told.remove(&number) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
+use super::super::narrow::Narrowed;
 use super::{Held, Worklist};
 
 /// A piece that waits for so long while no engine may take it goes to another node.
@@ -25,11 +26,14 @@ impl Worklist {
     }
 
     fn pass_on(self: &Rc<Self>) {
-        let is_free = self.seats.borrow().values().any(|seat| seat.others == 0);
-        if is_free {
+        let depth = self.depth();
+        let is_free = |seat: &super::Seat| seat.others == 0 && seat.given.len() < depth;
+        if self.seats.borrow().values().any(is_free) {
             return;
         }
-        let is_old = |held: &Rc<Held>| held.since.elapsed() > WAITS;
+        // What has been done of one would be done again.
+        let is_begun = |held: &Held| held.state.borrow().as_ref().is_some_and(Narrowed::is_begun);
+        let is_old = |held: &Rc<Held>| held.waits.get().elapsed() > WAITS && !is_begun(held);
         let old: VecDeque<Rc<Held>> = {
             let mut waiting = self.waiting.borrow_mut();
             let (old, kept) = waiting.drain(..).partition(is_old);
@@ -51,9 +55,10 @@ impl Worklist {
     /// Ends engines that are at an item for longer than is allowed.
     pub(super) fn look_at_limits(&self) {
         for seat in self.seats.borrow_mut().values_mut() {
-            let first = seat.given.front().map(|(held, _)| held.taken.job);
-            let found = first.and_then(|number| {
-                let jobs = self.jobs.borrow();
+            let jobs = self.jobs.borrow();
+            // Not always of the first: what has come of short ones comes later.
+            let found = seat.given.iter().find_map(|(held, _)| {
+                let number = held.taken.job;
                 let limit = jobs.get(&number)?.manifest.task.options.timeout?;
                 Some((limit, seat.hand.at(number)?))
             });

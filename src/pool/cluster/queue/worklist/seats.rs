@@ -6,12 +6,13 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 
 use super::super::narrow::After;
-use super::{Hand, Seat, SeatId, Worklist};
+use super::{Hand, Held, Seat, SeatId, Worklist};
 use crate::outcome::DeathCause;
+use crate::wire::Span;
 
 impl Worklist {
     /// An engine is there.
-    pub fn joins(&self, at: SeatId, hand: Rc<dyn Hand>) {
+    pub fn joins(self: &Rc<Self>, at: SeatId, hand: Rc<dyn Hand>) {
         let seat = Seat {
             hand,
             told: HashSet::new(),
@@ -27,7 +28,7 @@ impl Worklist {
     }
 
     /// The session has an engine do something, or it has done it.
-    pub fn is_busy(&self, at: SeatId, begins: bool) {
+    pub fn is_busy(self: &Rc<Self>, at: SeatId, begins: bool) {
         if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
             seat.others = match begins {
                 true => seat.others + 1,
@@ -58,6 +59,15 @@ impl Worklist {
             return;
         };
         let rank = seat.hand.rank();
+        // What it was ended for is known also when its page says nothing any more.
+        let item_of = |held: &Held, span: &Span| {
+            let at = seat.hand.at(held.taken.job).map(|(item, _)| item);
+            let of_it = span.first + span.from..span.first + span.to;
+            at.or(seat.late).filter(|item| of_it.contains(item))
+        };
+        // Of short ones before, the results may not have come: they run again.
+        let begun = { seat.given.iter() }.position(|(held, span)| item_of(held, span).is_some());
+        let begun = begun.unwrap_or(0);
         for (place, (held, span)) in seat.given.into_iter().enumerate().rev() {
             let job = held.taken.job;
             if self.stopped.borrow().contains(&job) {
@@ -68,14 +78,11 @@ impl Worklist {
                 self.go_on(held, true);
                 continue;
             }
-            if place > 0 || seat.others > 0 {
-                // It was not begun.
+            if place != begun || seat.others > 0 {
                 self.go_on(held, false);
                 continue;
             }
-            let at = seat.hand.at(job).map(|(item, _)| item);
-            let of_it = span.first + span.from..span.first + span.to;
-            let item = at.filter(|item| of_it.contains(item));
+            let item = item_of(&held, &span);
             let is_late = item.is_some() && seat.late == item;
             let after = held.state.borrow_mut().as_mut().map(|state| {
                 let after = state.died(rank, item, is_late, cause);

@@ -1,0 +1,159 @@
+//! A map begins: what nodes need for it goes to the server once, and then what is ordered for it, in turn.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::spawn_local;
+use tokio::time::Instant;
+
+use super::super::line::{Begin, Ear, Order, Told};
+use super::super::schema::{
+    Inputs, LARGEST, Lane, Manifest, Work, content, large_object, message, named,
+};
+use super::{Job, Publisher, patiently};
+use crate::pool::cluster::carry;
+use crate::pool::cluster::libraries::{self, Known};
+use crate::wire::{Payload, Runs};
+
+impl Publisher {
+    pub(super) fn begin(self: &Rc<Self>, (manifest, begin, ear): (Manifest, Begin, Ear)) {
+        let (orders, ordered) = unbounded_channel();
+        let number = manifest.job;
+        let job = Rc::new(Job {
+            ear,
+            manifest: RefCell::new(manifest),
+            orders,
+            is_prepared: Cell::new(false),
+            open: RefCell::default(),
+            large: RefCell::default(),
+            asked: RefCell::default(),
+            progress: Cell::new(Instant::now()),
+            moved: Cell::new(Instant::now()),
+            stuck: Cell::new(0),
+        });
+        self.jobs.borrow_mut().insert(number, job.clone());
+        let publisher = self.clone();
+        spawn_local(async move {
+            if let Err(error) = publisher.serve(&job, begin, ordered).await {
+                job.ear
+                    .tell(Told::Failed(publisher.fault(error.to_string())));
+            }
+        });
+    }
+
+    /// Does what is ordered for a job, one after the other.
+    async fn serve(
+        self: &Rc<Self>,
+        job: &Job,
+        begin: Begin,
+        mut orders: UnboundedReceiver<Order>,
+    ) -> io::Result<()> {
+        let number = job.manifest.borrow().job;
+        self.is_taken(number).await;
+        self.prepare(job, begin).await?;
+        if !self.is_its_own(number) {
+            return Ok(());
+        }
+        job.is_prepared.set(true);
+        self.tell_manifest(job).await;
+        let lane = Lane::of(job.manifest.borrow().task.options.background);
+        while let Some(order) = orders.recv().await {
+            if !self.is_its_own(number) {
+                break;
+            }
+            match order {
+                Order::Put(_, span, payload) => {
+                    let (inputs, bytes) = (payload.copied(), payload.length());
+                    payload.release();
+                    let piece = span.chunk;
+                    let mut message = message(&Work { span, inputs });
+                    if message.len() > LARGEST {
+                        let name = large_object(number, &format!("work.{piece}"));
+                        job.large.borrow_mut().push(name.clone());
+                        let put = async || {
+                            self.needs_room()?;
+                            self.objects.put_large(&name, &message[1..]).await
+                        };
+                        patiently(put).await?;
+                        message = named(&name);
+                    }
+                    // It is asked for from now on, wherever it is.
+                    job.open.borrow_mut().insert(piece);
+                    let subject = self.names.work(lane, number, piece);
+                    self.publish(number, subject, message, bytes).await;
+                }
+                Order::Complete(_, items, pieces) => {
+                    {
+                        let mut manifest = job.manifest.borrow_mut();
+                        (manifest.items, manifest.pieces) = (items, pieces);
+                        manifest.inputs = Inputs::Exhausted;
+                    }
+                    self.tell_manifest(job).await;
+                }
+                Order::Detach(_) => self.detach(number).await,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the server has what nodes need.
+    async fn prepare(&self, job: &Job, begin: Begin) -> io::Result<()> {
+        let artifact = {
+            let manifest = job.manifest.borrow();
+            let Runs::Function(function) = manifest.task.runs;
+            function.address.artifact.content
+        };
+        let known = self.linked.borrow().get(&artifact).cloned();
+        let linked = match known {
+            Some(linked) => linked,
+            None => {
+                let bytes = carry::whole(&begin.artifact)?;
+                let mut linked = Vec::new();
+                for library in libraries::needed(&begin.artifact, &bytes, &mut Known::new()) {
+                    let hash = content(&library);
+                    self.has_content(hash, || library).await?;
+                    linked.push(hash);
+                }
+                self.has_content(artifact, || bytes).await?;
+                self.linked.borrow_mut().insert(artifact, linked.clone());
+                linked
+            }
+        };
+        for (hash, file) in &begin.libraries {
+            let bytes = || carry::whole(file).unwrap_or_default();
+            self.has_content(*hash, bytes).await?;
+        }
+        if let Some((hash, payload)) = &begin.captures {
+            self.has_content(*hash, || Payload::copied(payload)).await?;
+        }
+        let mut manifest = job.manifest.borrow_mut();
+        (manifest.artifact, manifest.libraries) = (artifact, linked);
+        Ok(())
+    }
+
+    async fn has_content(&self, hash: u128, bytes: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
+        if self.has.borrow().contains(&hash) {
+            return Ok(());
+        }
+        let bytes = bytes();
+        let put = async || {
+            self.needs_room()?;
+            self.objects.put(hash, &bytes).await
+        };
+        patiently(put).await?;
+        self.has.borrow_mut().insert(hash);
+        Ok(())
+    }
+
+    pub(super) async fn tell_manifest(&self, job: &Job) {
+        let (number, message) = {
+            let manifest = job.manifest.borrow();
+            (manifest.job, message(&*manifest))
+        };
+        let subject = self.names.job(number);
+        self.publish(number, subject, message, 0).await;
+    }
+}

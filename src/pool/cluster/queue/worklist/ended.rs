@@ -1,0 +1,81 @@
+//! A piece is done, or goes to another node: its result goes to the server before it is acknowledged.
+
+use std::rc::Rc;
+
+use tokio::time::{Instant, sleep};
+
+use super::super::schema::{LARGEST, large_object, message, named};
+use super::{Held, KEEP, UNTAKEN, Worklist};
+
+impl Worklist {
+    /// The results of a piece go to the server.
+    pub(super) async fn finish(self: Rc<Self>, held: Rc<Held>) {
+        let state = held.state.borrow_mut().take();
+        let (job, piece) = (held.taken.job, held.taken.piece);
+        let is_wanted = self.jobs.borrow().contains_key(&job);
+        let Some(state) = state.filter(|_| is_wanted) else {
+            return self.done_with(&held).await;
+        };
+        let mut told = message(&state.into_done());
+        if told.len() > LARGEST {
+            let Some(name) = self.store(&held, &told[1..]).await else {
+                return self.done_with(&held).await;
+            };
+            told = named(&name);
+        }
+        let number = self.taker.give(job, piece, told).await;
+        self.given.borrow_mut().insert(number, held);
+    }
+
+    /// Stores a result, tried until it is there or nobody wants it; its name.
+    async fn store(&self, held: &Held, result: &[u8]) -> Option<String> {
+        let (job, piece) = (held.taken.job, held.taken.piece);
+        let mut refused: Option<Instant> = None;
+        for tried in 0_u32.. {
+            // What is half written, here or by another node, is in nobody's way.
+            let name = format!("result.{piece}.{}.{tried}", held.taken.deliveries);
+            let name = large_object(job, &name);
+            if self.taker.is_held() {
+                refused = None;
+            } else {
+                match self.taker.objects.put_large(&name, result).await {
+                    Ok(()) => return Some(name),
+                    Err(error) => {
+                        let since = *refused.get_or_insert_with(Instant::now);
+                        if since.elapsed() > UNTAKEN {
+                            self.is_unread(job, tried + 1, error.to_string());
+                        }
+                    }
+                }
+            }
+            if self.stopped.borrow().contains(&job) {
+                break;
+            }
+            // What was written of it stays with the server.
+            sleep(KEEP * (1 << tried.min(3))).await;
+        }
+        None
+    }
+
+    /// A stream has its result, or nobody wants it.
+    pub(super) async fn done_with(&self, held: &Rc<Held>) {
+        self.taker.acknowledge(&held.taken).await;
+        self.held.borrow_mut().remove(&held.number);
+        self.room.notify_one();
+    }
+
+    /// Another node may have it.
+    pub(super) async fn give_back(&self, held: &Rc<Held>) {
+        self.held.borrow_mut().remove(&held.number);
+        let strikes = held
+            .state
+            .borrow_mut()
+            .take()
+            .map(|it| it.strikes().clone());
+        if let Some(strikes) = strikes.filter(|strikes| !strikes.is_empty()) {
+            self.taker.tell_strikes(&held.taken, &strikes).await;
+        }
+        self.taker.give_back(&held.taken).await;
+        self.room.notify_one();
+    }
+}

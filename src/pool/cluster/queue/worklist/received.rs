@@ -1,0 +1,74 @@
+//! A piece has come: what is needed for it is fetched, unless it is here.
+
+use std::io;
+use std::rc::Rc;
+
+use tokio::time::sleep;
+
+use super::super::narrow::Narrowed;
+use super::super::objects::other;
+use super::super::schema::{Stored, Strikes, Work, record};
+use super::{AGAIN, Held, Place, Worklist};
+use crate::wire::Payload;
+
+impl Worklist {
+    /// A piece of a job that engines are ready for; whether that could be done without waiting.
+    pub(super) fn understand_at_once(&self, held: &Rc<Held>) -> bool {
+        let job = self.jobs.borrow().get(&held.taken.job).cloned();
+        let is_ready = job.is_some_and(|job| job.is_ready());
+        if !is_ready || held.taken.deliveries > 1 {
+            return false;
+        }
+        match Stored::<Work>::read(&held.taken.message.payload) {
+            Ok(Stored::Here(work)) => self.understood(held, work, Default::default()).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn understood(&self, held: &Rc<Held>, work: Work, strikes: Strikes) -> io::Result<()> {
+        let deliveries = held.taken.deliveries;
+        *held.inputs.borrow_mut() = Payload::of(work.inputs)?;
+        *held.state.borrow_mut() = Some(Narrowed::new(work.span, deliveries, strikes));
+        self.unread.borrow_mut().remove(&held.taken.job);
+        self.waits(held.clone(), Place::Last);
+        Ok(())
+    }
+
+    /// Gets what is needed for a piece.
+    pub(super) async fn receive(self: Rc<Self>, held: Rc<Held>) {
+        let received = self.try_to_receive(&held).await;
+        match received {
+            Ok(true) => self.place(),
+            // Nobody wants it.
+            Ok(false) => self.done_with(&held).await,
+            Err(error) => {
+                self.is_unread(held.taken.job, 1, error.to_string());
+                sleep(AGAIN).await;
+                self.give_back(&held).await;
+            }
+        }
+    }
+
+    async fn try_to_receive(self: &Rc<Self>, held: &Rc<Held>) -> io::Result<bool> {
+        let Some(job) = self.job(held.taken.job).await? else {
+            return Ok(false);
+        };
+        self.prepare(&job).await?;
+        let strikes = match held.taken.deliveries {
+            ..=1 => Default::default(),
+            _ => self.taker.strikes(&held.taken).await?,
+        };
+        let work = match Stored::<Work>::read(&held.taken.message.payload) {
+            Ok(Stored::Here(work)) => work,
+            Ok(Stored::Object(name)) => {
+                let bytes = self.taker.objects.get_large(&name).await?;
+                record(&bytes).map_err(other)?
+            }
+            Err(error) => return Err(other(error)),
+        };
+        if self.stopped.borrow().contains(&held.taken.job) {
+            return Ok(false);
+        }
+        self.understood(held, work, strikes).map(|()| true)
+    }
+}

@@ -1,0 +1,103 @@
+//! A node, as the session's thread has it: its way there, its engines, and what it has of what they need.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+
+use tokio::task::AbortHandle;
+
+use super::super::content::{Source, pieces};
+use super::super::libraries::Known;
+use super::super::line::Line;
+use super::super::message::{Content, LineId, ToNode, Urgent};
+use super::super::nodes::NodeId;
+use super::super::post::Post;
+use super::super::proxy::Proxy;
+use super::super::tunnel::Tunnels;
+use super::stores::Named;
+use super::worlds::Worlds;
+use crate::ids::EngineId;
+
+/// A node, as the session's thread has it.
+pub struct Peer {
+    pub post: Post,
+    pub libraries: RefCell<Known>,
+    pub(super) id: NodeId,
+    /// What it calls itself.
+    pub(super) number: String,
+    pub(super) engines: RefCell<BTreeMap<EngineId, Rc<Proxy>>>,
+    pub(super) lines: RefCell<HashMap<LineId, Rc<Line>>>,
+    /// Connections to stores.
+    pub(super) tunnels: Tunnels,
+    /// The stores that it may reach.
+    pub stores: Rc<Named>,
+    pub worlds: Rc<Worlds>,
+    /// What the node has, and the engines that have been given it.
+    pub(super) has: RefCell<HashMap<Content, BTreeSet<EngineId>>>,
+    /// Artifacts that it has, in the order in which they were sent.
+    pub(super) artifacts: RefCell<VecDeque<Content>>,
+    /// Beats since something was heard of it.
+    pub(super) unanswered: Cell<u32>,
+    pub(super) serves: RefCell<Option<AbortHandle>>,
+}
+
+impl Peer {
+    pub fn hurry(&self, word: Urgent) {
+        self.post.hurry(|number| ToNode::Urgent { number, word });
+    }
+
+    /// Sees to it that the node has this content before it is named to the engine.
+    pub fn give(
+        &self,
+        content: Content,
+        engine: EngineId,
+        source: impl FnOnce() -> std::io::Result<Source>,
+    ) -> std::io::Result<()> {
+        let is_new = !self.has.borrow().contains_key(&content);
+        if is_new {
+            let source = source()?;
+            let bytes = source.length();
+            self.post.send(&ToNode::Object { content, bytes });
+            for piece in pieces(source) {
+                let (part, length) = (ToNode::Part { content }, piece.length());
+                self.post
+                    .send_later(&part, length, move |to| piece.write(to));
+            }
+            self.keep_few(content);
+        }
+        self.has
+            .borrow_mut()
+            .entry(content)
+            .or_default()
+            .insert(engine);
+        Ok(())
+    }
+
+    /// The engine does not need it any more.
+    pub fn forget(&self, content: Content, engine: EngineId) {
+        let mut has = self.has.borrow_mut();
+        if let Some(users) = has.get_mut(&content)
+            && users.remove(&engine)
+            && users.is_empty()
+        {
+            has.remove(&content);
+            self.post.send(&ToNode::Forget { content });
+        }
+    }
+
+    /// The hub has let go of an engine.
+    pub(super) fn let_go(&self, engine: EngineId) {
+        let Some(proxy) = self.engines.borrow_mut().remove(&engine) else {
+            return;
+        };
+        proxy.let_go(self);
+        // Artifacts stay: the next engine takes them too.
+        let captures = |content: &Content| matches!(content, Content::Capture(_));
+        let has = self.has.borrow();
+        let held: Vec<Content> = has.keys().copied().filter(captures).collect();
+        drop(has);
+        for content in held {
+            self.forget(content, engine);
+        }
+    }
+}
