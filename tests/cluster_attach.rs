@@ -395,6 +395,51 @@ fn jobs_go_on_when_their_session_is_killed() {
     contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
 }
 
+/// Whenever a session is killed, what its job had queued is done once, and a later session has it.
+#[test]
+fn a_session_may_be_killed_at_any_time() {
+    let kept = Kept::on("any");
+    let mut random = dose::random();
+    let mut session = Session::start();
+    contains(
+        &session.cell(&kept.start("1h", [2, 2])),
+        &["4 cluster engines"],
+    );
+    for round in 1..=dose::of(2, 20) {
+        let slow = "std::thread::sleep(std::time::Duration::from_millis(2));";
+        let begun = session.cell(&format!(
+            "%map -a --chunk 2 |x: u64| {{ {slow} x * 3 + 1 }} over 0..1_200u64"
+        ));
+        contains(&begun, &["runs in the background"]);
+        std::thread::sleep(Duration::from_millis(random.u64(0..400)));
+        let is_detached = random.bool();
+        if is_detached {
+            contains(&session.cell("%detach"), &["goes on without this session"]);
+        }
+        session.signal(Signal::SIGKILL);
+        drop(session);
+        session = kept.attach();
+        let job = session
+            .cell("let r = %result\n(r.len(), (0..).zip(&r).all(|(x, r)| *r == x * 3u64 + 1))");
+        if !is_detached && job.contains("there is no job") {
+            // It had not come to the server.
+            dose::told(&format!("round {round}: it had not begun"));
+            continue;
+        }
+        contains(&job, &["true)"]);
+        let is_whole = job.contains("(1200, true)");
+        dose::told(&format!(
+            "round {round}: detached {is_detached}, whole {is_whole}"
+        ));
+        assert!(
+            is_whole || !is_detached && job.contains("its session ended"),
+            "{job}"
+        );
+        contains(&session.cell("%jobs --drop all"), &["1 job"]);
+    }
+    assert_eq!(session.end(), 0);
+}
+
 /// What is detached needs no session, however many inputs it has.
 #[test]
 fn detached_jobs_need_no_session() {
@@ -448,6 +493,14 @@ fn detached_jobs_need_no_session() {
         &session.cell("let some = %result\nsome.len() < 30"),
         &["true", "it was cancelled"],
     );
+    assert_eq!(session.end(), 0);
+    // A later session finds it so.
+    let mut session = kept.attach();
+    let jobs = session.cell("%jobs");
+    let line = jobs
+        .lines()
+        .find(|line| line.contains("over 0..30") || line.contains("cancelled"));
+    contains(line.unwrap_or(&jobs), &["cancelled"]);
     contains(&session.cell("%jobs --drop all"), &["2 jobs"]);
     assert_eq!(session.end(), 0);
 }

@@ -2,13 +2,14 @@
 //! disk, and all of it mixed. Results are those of a local run, one per index; errors name the node; nothing is left.
 //!
 //! Chances are logged (`REGATTA_SEED`). The usual dose is small; `REGATTA_DOSE=full` gives 300 engines killed, 50 nodes
-//! killed, 20 stopped, 30 servers killed and 10 stopped, 20 sessions killed, 50 cuts.
+//! killed, 20 stopped for 30 s, each for maps that are sent and for maps that are queued; 30 servers killed and 10 stopped, 20
+//! sessions killed, 50 cuts.
 
 mod support;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::hosts::{Cut, Faults, Hosts};
@@ -20,114 +21,121 @@ use support::{PATIENCE, Session, contains, dose, lacks, proc, serving::until};
 
 #[test]
 fn killed_engines_of_nodes_lose_no_item() {
-    let mut trial = Trial::start("engines");
-    let mut killed = 0;
-    while killed < dose::of(6, 300) {
-        trial.begin(Work::Map);
-        for _ in 0..3 {
-            trial.pause(150);
-            if let Some(pid) = trial.random.choice(trial.hosts.engines()) {
-                send(pid, Signal::SIGKILL);
-                killed += 1;
+    Trial::both("engines", |mut trial| {
+        let mut killed = 0;
+        while killed < dose::of(3, 300) {
+            trial.begin(Work::Map);
+            for _ in 0..3 {
+                trial.pause(150);
+                if let Some(pid) = trial.random.choice(trial.hosts.engines()) {
+                    send(pid, Signal::SIGKILL);
+                    killed += 1;
+                }
             }
+            trial.ends(Work::Map, false);
+            trial.goes_on();
+            dose::told(&format!("{killed} engines killed"));
         }
-        trial.ends(Work::Map, false);
-        trial.goes_on();
-        dose::told(&format!("{killed} engines killed"));
-    }
-    trial.end();
+        trial.end();
+    });
 }
 
 #[test]
 fn killed_nodes_are_named_and_the_others_go_on() {
-    let mut trial = Trial::start("nodes");
-    for round in 1..=dose::of(2, 50) {
-        let (host, other) = if trial.random.bool() { (1, 2) } else { (2, 1) };
-        let work = if round == 1 {
-            Work::Map
-        } else {
-            trial.random.choice(WORKS).unwrap_or(Work::Map)
-        };
-        trial.begin(work);
-        trial.pause(400);
-        for pid in trial.hosts.nodes_of(host) {
-            send(pid, Signal::SIGKILL);
+    Trial::both("nodes", |mut trial| {
+        for round in 1..=dose::of(1, 50) {
+            let (host, other) = if trial.random.bool() { (1, 2) } else { (2, 1) };
+            let work = if round == 1 {
+                Work::Map
+            } else {
+                trial.random.choice(WORKS).unwrap_or(Work::Map)
+            };
+            trial.begin(work);
+            trial.pause(400);
+            for pid in trial.hosts.nodes_of(host) {
+                send(pid, Signal::SIGKILL);
+            }
+            let shown = trial.ends(work, false);
+            dose::told(&format!("round {round}: node{host} in {work:?}"));
+            let told = trial.session.shown();
+            // It may have come after the cell.
+            if shown.contains("died") || shown.contains("error") {
+                contains(&format!("{shown}{told}"), &[&format!("node{host}")]);
+            }
+            trial.loses(host);
+            trial.goes_on();
+            assert_eq!(trial.hosts.engines_of(other).len(), 4);
+            assert_eq!(trial.hosts.engines_of(host).len(), 0);
+            trial.anew();
         }
-        let shown = trial.ends(work, false);
-        dose::told(&format!("round {round}: node{host} in {work:?}"));
-        let told = trial.session.shown();
-        // It may have come after the cell.
-        if shown.contains("died") || shown.contains("error") {
-            contains(&format!("{shown}{told}"), &[&format!("node{host}")]);
-        }
-        trial.loses(host);
-        trial.goes_on();
-        assert_eq!(trial.hosts.engines_of(other).len(), 4);
-        assert_eq!(trial.hosts.engines_of(host).len(), 0);
-        trial.anew();
-    }
-    trial.end();
+        trial.end();
+    });
 }
 
 #[test]
 fn nodes_that_stand_still_are_given_up_and_end_when_they_go_on() {
-    let mut trial = Trial::start("still");
-    // Shorter than that, they only make others wait.
-    trial.begin(Work::Map);
-    let node = trial.hosts.nodes_of(2)[0];
-    send(node, Signal::SIGSTOP);
-    std::thread::sleep(Duration::from_secs(3));
-    send(node, Signal::SIGCONT);
-    trial.ends(Work::Map, true);
-    trial.goes_on();
-    for round in 1..=dose::of(1, 20) {
-        let host = trial.random.usize(1..=2);
-        let work = trial
-            .random
-            .choice([Work::Map, Work::Px])
-            .unwrap_or(Work::Map);
-        trial.begin(work);
-        trial.pause(400);
-        let (node, engines) = (trial.hosts.nodes_of(host)[0], trial.hosts.engines_of(host));
+    Trial::both("still", |mut trial| {
+        // Shorter than that, they only make others wait.
+        trial.begin(Work::Map);
+        let node = trial.hosts.nodes_of(2)[0];
         send(node, Signal::SIGSTOP);
-        let shown = trial.ends(work, false);
-        trial.loses(host);
-        contains(&trial.node(host), &["is gone: nothing was heard"]);
-        if shown.contains("died") || shown.contains("error") {
-            contains(&shown, &[&format!("node{host}")]);
-        }
+        std::thread::sleep(Duration::from_secs(3));
+        send(node, Signal::SIGCONT);
+        trial.ends(Work::Map, true);
         trial.goes_on();
-        if round % 2 == 1 {
-            // What it was told last is lost.
-            let (server, _) = trial.server();
-            send(server, Signal::SIGKILL);
-            until(|| trial.serves().filter(|it| *it != server), "server");
+        for round in 1..=dose::of(1, 20) {
+            let host = trial.random.usize(1..=2);
+            let work = trial
+                .random
+                .choice([Work::Map, Work::Px])
+                .unwrap_or(Work::Map);
+            trial.begin(work);
+            trial.pause(400);
+            let (node, engines) = (trial.hosts.nodes_of(host)[0], trial.hosts.engines_of(host));
+            send(node, Signal::SIGSTOP);
+            let since = Instant::now();
+            let shown = trial.ends(work, false);
+            trial.loses(host);
+            contains(&trial.node(host), &["is gone: nothing was heard"]);
+            if shown.contains("died") || shown.contains("error") {
+                contains(&shown, &[&format!("node{host}")]);
+            }
             trial.goes_on();
+            if round % 2 == 1 {
+                // What it was told last is lost.
+                let (server, _) = trial.server();
+                send(server, Signal::SIGKILL);
+                until(|| trial.serves().filter(|it| *it != server), "server");
+                trial.goes_on();
+            }
+            std::thread::sleep(
+                Duration::from_secs(dose::of(0, 30) as u64).saturating_sub(since.elapsed()),
+            );
+            send(node, Signal::SIGCONT);
+            let zombies = [&engines[..], &[node]].concat();
+            let left = proc::leftovers(&zombies, Duration::from_secs(10));
+            assert!(left.is_empty(), "{left:?}");
+            trial.goes_on();
+            dose::told(&format!("round {round}: node{host} in {work:?}"));
+            trial.anew();
         }
+        // More than goes without an answer.
+        trial
+            .session
+            .cells(&["let huge: Vec<u64> = (0..3_000_000).collect();"]);
+        let (node, engines) = (trial.hosts.nodes_of(2)[0], trial.hosts.engines_of(2));
+        send(node, Signal::SIGSTOP);
+        // It hears that it is not wanted all the same.
+        let shown = trial.cell("%push huge");
+        contains(&shown, &["node2"]);
+        trial.goes_on();
         send(node, Signal::SIGCONT);
         let zombies = [&engines[..], &[node]].concat();
-        let left = proc::leftovers(&zombies, Duration::from_secs(10));
+        let left = proc::leftovers(&zombies, Duration::from_secs(20));
         assert!(left.is_empty(), "{left:?}");
         trial.goes_on();
-        dose::told(&format!("round {round}: node{host} in {work:?}"));
-        trial.anew();
-    }
-    // More than goes without an answer.
-    trial
-        .session
-        .cells(&["let huge: Vec<u64> = (0..3_000_000).collect();"]);
-    let (node, engines) = (trial.hosts.nodes_of(2)[0], trial.hosts.engines_of(2));
-    send(node, Signal::SIGSTOP);
-    // It hears that it is not wanted all the same.
-    let shown = trial.cell("%push huge");
-    contains(&shown, &["node2"]);
-    trial.goes_on();
-    send(node, Signal::SIGCONT);
-    let zombies = [&engines[..], &[node]].concat();
-    let left = proc::leftovers(&zombies, Duration::from_secs(20));
-    assert!(left.is_empty(), "{left:?}");
-    trial.goes_on();
-    trial.end();
+        trial.end();
+    });
 }
 
 #[test]

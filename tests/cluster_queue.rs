@@ -13,7 +13,9 @@ use async_nats::jetstream;
 use futures_util::TryStreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Session, contains, dose, hosts::Hosts, lacks, proc, serving::until, table};
+use support::{
+    Session, contains, dose, hosts::Hosts, lacks, proc, serving::until, table, trial::Trial,
+};
 use tokio::runtime::Runtime;
 
 /// For maps on a loaded machine.
@@ -193,6 +195,23 @@ fn a_map_goes_through_the_queue_and_leaves_nothing() {
 }
 
 /// What took too long is given up, not tried again; others may run twice, when their results had not been sent.
+/// A cell of more than a message may have: what nodes are told of its job is stored beside the queue.
+#[test]
+fn a_cell_of_a_megabyte_goes_through_the_queue() {
+    let mut trial = Trial::durable("megabyte");
+    let text = "x".repeat(1 << 20);
+    let long = format!(
+        "/* {text} */ let r = pool::map(0..100u64, |x: u64| x + 1);\nr.iter().sum::<u64>()"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("long.rs");
+    fs::write(&file, long).expect("a file");
+    let run = format!("%run {}", file.display());
+    contains(&trial.cell(&run), &["5050"]);
+    trial.goes_on();
+    trial.end();
+}
+
 #[test]
 fn an_item_that_takes_too_long_runs_once() {
     let hosts = Hosts::up("slow-queue");

@@ -36,7 +36,12 @@ pub fn begin(hosts: &Hosts, engines: &[usize]) -> String {
     )
 }
 
-/// Four engines on two nodes: 10 000 empty items, and one item there and back.
+/// The same, with maps that go through a queue on its server.
+fn begin_durable(hosts: &Hosts, engines: &[usize]) -> String {
+    begin(hosts, engines) + " --durable"
+}
+
+/// Four engines on two nodes: 10 000 empty items, and one item there and back; maps that are sent, and maps that are queued.
 pub fn items_and_trips(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     let hosts = Hosts::up(programs)?;
     let mut rows = Vec::new();
@@ -57,9 +62,12 @@ pub fn items_and_trips(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
         let [mut items, mut balanced, mut submitted, mut requests] = [(); 4].map(|()| Vec::new());
         let rounds = session::alternate(
             programs,
-            &[begin(&hosts, &[2, 2])],
+            &[begin(&hosts, &[2, 2]), begin_durable(&hosts, &[2, 2])],
             ROUNDS,
-            |_| vec![ITEMS.to_owned(), trips(TRIPS)],
+            |_| {
+                let on = |pool: &str| [format!("%pool use {pool}"), ITEMS.to_owned(), trips(TRIPS)];
+                [on("c0"), on("c1")].concat()
+            },
             &mut |round| {
                 let times = [
                     (&mut items, dask.ask("items")?),
@@ -77,38 +85,56 @@ pub fn items_and_trips(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
         let ours = |cell: usize| -> Outcome<Vec<f64>> {
             rounds.iter().map(|round| round[cell].printed()).collect()
         };
-        let (ours_items, ours_trips) = (ours(0)?, ours(1)?);
-        let name = |near: &'static str, far: &'static str| if away == 0 { near } else { far };
-        let measure = name("10 000 empty items, 2 nodes", "  the same, 1 ms away");
-        for (peer, who) in [(&items, "Dask, map"), (&balanced, "ipyparallel, balanced")] {
-            let least = Target::AtLeast(20.0);
+        let ways = [
+            [
+                "10 000 empty items, 2 nodes",
+                "one item to a node and back",
+                "  the same, 1 ms away",
+            ],
+            [
+                "10 000 empty items, queued",
+                "one item queued, and back",
+                "  the same, queued, 1 ms away",
+            ],
+        ];
+        for ([many, one, same], at) in ways.into_iter().zip([1, 4]) {
+            let name = |near| if away == 0 { near } else { same };
+            let (ours_items, ours_trips) = (ours(at)?, ours(at + 1)?);
+            for (peer, who) in [(&items, "Dask, map"), (&balanced, "ipyparallel, balanced")] {
+                let least = Target::AtLeast(20.0);
+                rows.push(Row::against(
+                    name(many),
+                    &ours_items,
+                    (peer, who),
+                    Ratio::Faster,
+                    least,
+                ));
+            }
+            let peer = (&submitted[..], "Dask, submit().result()");
+            let least = Target::AtLeast(10.0);
             rows.push(Row::against(
-                measure,
-                &ours_items,
-                (peer, who),
+                name(one),
+                &ours_trips,
+                peer,
                 Ratio::Faster,
                 least,
             ));
+            let peer = (&requests[..], "NATS, a request and its answer");
+            let most = Target::AtMost(3.0);
+            rows.push(Row::against(
+                name(one),
+                &ours_trips,
+                peer,
+                Ratio::Share,
+                most,
+            ));
         }
-        let measure = name("one item to a node and back", "  the same, 1 ms away");
-        let peer = (&submitted[..], "Dask, submit().result()");
-        let least = Target::AtLeast(10.0);
-        rows.push(Row::against(
-            measure,
-            &ours_trips,
-            peer,
-            Ratio::Faster,
-            least,
-        ));
-        let peer = (&requests[..], "NATS, a request and its answer");
-        let most = Target::AtMost(3.0);
-        rows.push(Row::against(measure, &ours_trips, peer, Ratio::Share, most));
         bare_trips.push(median(&requests) * 1e6);
         drop(far);
     }
     let note = format!(
         "nodes: medians over {ROUNDS} alternating rounds of the cell `{ITEMS}` and of {TRIPS} calls of `pool::map([i], f)`, by their own \
-         clock, on 2 nodes with 2 engines each; ipyparallel's from 400 items, one per task. Bare NATS through the same kind of tunnel, \
+         clock, on 2 nodes with 2 engines each, sent and with `--durable`; ipyparallel's from 400 items, one per task. Bare NATS through the same kind of tunnel, \
          near and 1 ms away: {:.0} and {:.0} µs.",
         bare_trips[0], bare_trips[1]
     );
@@ -198,13 +224,17 @@ pub fn capture(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
             format!(
                 "let table: Vec<f64> = (0..12_500_000).map(|x| (x + {round}) as f64).collect();"
             ),
-            "let got = %map -q |i: usize| table[i] over 0..16usize".to_owned(),
+            "let got = %map -p c0 -q |i: usize| table[i] over 0..16usize".to_owned(),
             format!("assert!(got.iter().copied().eq((0..16).map(|x| (x + {round}) as f64)));"),
+            "let got = %map -p c1 -q |i: usize| table[i] over 0..16usize".to_owned(),
         ]
     };
     let rounds = session::alternate(
         programs,
-        &[begin(&hosts, &[4; COUNT])],
+        &[
+            begin(&hosts, &[4; COUNT]),
+            begin_durable(&hosts, &[4; COUNT]),
+        ],
         ROUNDS,
         ours,
         &mut |round| {
@@ -215,21 +245,27 @@ pub fn capture(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
             Ok(())
         },
     )?;
-    let maps: Vec<f64> = rounds.iter().map(|round| round[1].run).collect();
+    let maps = |at: usize| -> Vec<f64> { rounds.iter().map(|round| round[at].run).collect() };
     // What is left of it takes room only.
     let _ = std::fs::remove_file(&file);
-    let row = Row::against(
-        "100 MB captured, 4 nodes of 4 engines",
-        &maps,
-        (&copies, "scp to each node, at once"),
-        Ratio::Share,
-        Target::AtMost(1.3),
-    );
+    let row = |measure, at| {
+        Row::against(
+            measure,
+            &maps(at),
+            (&copies, "scp to each node, at once"),
+            Ratio::Share,
+            Target::AtMost(1.3),
+        )
+    };
+    let rows = vec![
+        row("100 MB captured, 4 nodes of 4 engines", 1),
+        row("  the same, queued", 3),
+    ];
     let note = format!(
-        "capture on nodes: the `run` of the cell `%map -q |i: usize| table[i] over 0..16usize`, {ROUNDS} alternating \
-         rounds, each with a new table."
+        "capture on nodes: the `run` of the cell `%map -q |i: usize| table[i] over 0..16usize`, sent and with `--durable`, {ROUNDS} \
+         alternating rounds, each with a new table."
     );
-    Ok((vec![row], note))
+    Ok((rows, note))
 }
 
 /// Two engines on each of four nodes, from nothing until all have answered; the program is there.

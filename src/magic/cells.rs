@@ -22,13 +22,30 @@ pub fn named(session: &Session, words: &[String]) -> Result<Vec<Past>, Report> {
             .hint("cells are named `3`, `2-5`, `4-`, of the session before `~1/` or `~1/2-5`")
     })?;
     let found = session.cells(&ranges);
-    if found.is_empty() {
-        return Err(
-            Report::usage(format!("there is no cell {}", words.join(" ")))
-                .hint("`%history` lists the cells, `%history ~1/` those of the session before"),
-        );
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
+    let back = ranges.iter().map(|range| range.back).max().unwrap_or(0);
+    let earlier = match back {
+        0 => back,
+        _ => u32::try_from(session.earlier_sessions().len()).unwrap_or(u32::MAX),
+    };
+    Err(none(&words, back, earlier))
+}
+
+/// No cell has these names; of sessions before there are so many.
+fn none(words: &[&str], back: u32, earlier: u32) -> Report {
+    if back <= earlier {
+        let what = format!("there is no cell {}", words.join(" "));
+        return Report::usage(what)
+            .hint("`%history` lists the cells, `%history ~1/` those of the session before");
+    }
+    let what = match earlier {
+        0 => "no earlier session has left its cells".to_owned(),
+        1 => "one earlier session has left its cells, which `~1/` means".to_owned(),
+        many => format!("{many} earlier sessions have left their cells: `~1/` to `~{many}/`"),
+    };
+    Report::usage(what).hint("`%history` lists those of this session")
 }
 
 /// Whether a word can only be a range of cells.
@@ -137,7 +154,19 @@ pub fn run_all(
 
 #[cfg(test)]
 mod tests {
-    use super::{marked, matches};
+    use super::{marked, matches, none};
+
+    #[test]
+    fn a_session_that_is_not_there_is_not_recommended() {
+        let said = |words: &[&str], back, earlier| {
+            let report = none(words, back, earlier);
+            format!("{report:?}")
+        };
+        assert!(said(&["9"], 0, 0).contains("there is no cell 9"));
+        let first = said(&["~1/"], 1, 0);
+        assert!(first.contains("no earlier session") && !first.contains("%history ~1/"));
+        assert!(said(&["~5/"], 5, 3).contains("`~1/` to `~3/`"));
+    }
 
     #[test]
     fn a_rust_file_is_one_cell_unless_it_marks_them() {

@@ -52,6 +52,7 @@ impl State {
             Command::Resized(engines, size) => self.resized(engines, size),
             Command::Joined(pool, engines) => self.joined(&pool, &engines),
             Command::Leave(engines) => self.leave(&engines),
+            Command::Stay(engines) => self.stay(&engines),
             Command::Free(engines, answer) => {
                 let _ = answer.send(self.are_free(&engines));
             }

@@ -35,7 +35,7 @@ impl State {
             }
         }
         let links = engines.iter().filter_map(|it| self.engines.get(it));
-        links.for_each(|process| process.link.leaves());
+        links.for_each(|process| process.link.takes_pieces(false));
         let mut jobs = Vec::new();
         for (job, map) in &mut self.maps {
             if engines.iter().any(|engine| map.involves(*engine)) {
@@ -44,6 +44,12 @@ impl State {
             }
         }
         jobs.into_iter().for_each(|job| self.go_on(job));
+    }
+
+    /// These engines are not to leave any more: they take part in the maps that begin from now on.
+    pub(super) fn stay(&self, engines: &[EngineId]) {
+        let links = engines.iter().filter_map(|it| self.engines.get(it));
+        links.for_each(|process| process.link.takes_pieces(true));
     }
 
     /// Whether all of these have ended what they had.

@@ -78,8 +78,8 @@ pub trait Link: Send {
         self.signal(signal);
     }
 
-    /// It gets nothing more to do that does not come from the hub.
-    fn leaves(&self) {}
+    /// Whether it gets something to do that does not come from the hub.
+    fn takes_pieces(&self, _takes: bool) {}
 
     /// It is not wanted any more.
     fn dismiss(&self, _is_idle: bool) {

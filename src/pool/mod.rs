@@ -331,6 +331,8 @@ enum Command {
     Joined(PoolName, Vec<(EngineId, Rank)>),
     /// Engines take no more chunks.
     Leave(Vec<EngineId>),
+    /// They stay.
+    Stay(Vec<EngineId>),
     /// Answers whether all of them have ended what they had.
     Free(Vec<EngineId>, Sender<bool>),
     /// The engines of a pool, by the ranks that they have now.
@@ -479,6 +481,11 @@ impl Hub {
     /// Gives engines no more chunks of maps.
     pub fn leave(&self, engines: Vec<EngineId>) {
         self.tell(Command::Leave(engines));
+    }
+
+    /// Engines that were to leave take part in the maps that begin from now on.
+    pub fn stay(&self, engines: Vec<EngineId>) {
+        self.tell(Command::Stay(engines));
     }
 
     /// Whether engines have ended all that they had.

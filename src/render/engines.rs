@@ -173,7 +173,8 @@ impl ServerFault {
                     .to_owned()
             }
             Self::NotAllowedThere { .. } => {
-                "it has to allow `*.to.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to"
+                "it has to allow `*.to.>`, `*.now.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to, \
+                 and with `--durable` also `*.job.*`, `*.work.>`, `*.result.>`, `$JS.>`, `$O.>`, `_INBOX.>`"
                     .to_owned()
             }
             Self::Unreached { .. } => {

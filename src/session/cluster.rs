@@ -144,6 +144,7 @@ impl Session {
             cluster: cluster.clone(),
             need,
             said: SlurmState::Asked,
+            came: (0, Instant::now()),
         };
         self.until(reaching, sink)
     }
@@ -180,11 +181,12 @@ impl Session {
         let native = self.is_for_this_processor();
         // Nobody is there yet who could not.
         let _ = cluster.are_for_this_processor(native);
-        let by_hand = request.nodes.is_empty() && request.slurm.is_none();
         let need = request.need.unwrap_or(request.nodes.len()).max(1);
+        // What no launcher starts, somebody does.
+        let by_hand = need > request.nodes.len() && request.slurm.is_none();
         if by_hand {
             let way = cluster.way_in().map_err(|error| no_file(&error))?;
-            sink.send(Event::Text(how_to_join(&way, need)));
+            sink.send(Event::Text(how_to_join(&way, need - request.nodes.len())));
         }
         let cluster = Arc::new(cluster);
         if let Some(asked) = &request.slurm {
@@ -441,14 +443,23 @@ struct Reaching {
     /// As many as Slurm will start without it.
     need: Option<usize>,
     said: SlurmState,
+    /// How many have come or are gone, and since when.
+    came: (usize, Instant),
 }
+
+/// Slurm's nodes that have not come so long after another one did are not waited for.
+const STRAGGLING: Duration = Duration::from_secs(30);
 
 impl Awaited for Reaching {
     type Outcome = ();
 
     fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
         self.cluster.look_for_late();
-        let mut need = self.need;
+        let mut asked = Awaits {
+            need: self.need,
+            all: None,
+        };
+        let mut is_slurms = false;
         if let Some((state, nodes)) = self.cluster.submitted() {
             if matches!(state, SlurmState::Over { .. }) {
                 return Err(Report::new(ErrorKind::System, state.to_string()).into());
@@ -457,17 +468,58 @@ impl Awaited for Reaching {
                 sink.send(Event::Text(state.to_string()));
                 self.said = state;
             }
-            need = need.or(nodes.map(|nodes| nodes as usize));
+            asked.all = nodes.map(|nodes| nodes as usize);
+            is_slurms = true;
         }
         let nodes = self.cluster.nodes();
         let of = |state| nodes.iter().filter(|node| node.state == state).count();
-        let are_there =
-            of(NodeState::Starting) == 0 && need.is_some_and(|need| of(NodeState::Up) >= need);
-        Ok(are_there.then_some(()))
+        let (up, starting) = (of(NodeState::Up), of(NodeState::Starting));
+        let came = nodes.len() - starting;
+        if came != self.came.0 {
+            self.came = (came, Instant::now());
+        }
+        if starting > 0 {
+            return Ok(None);
+        }
+        let quiet = is_slurms.then(|| self.came.1.elapsed());
+        let found = asked.found(up, came, quiet);
+        if let (Some(Found::Part), Some(all)) = (found, asked.all) {
+            sink.send(Event::Text(format!(
+                "{came} of {all} nodes have come; the others are not waited for, and `%pool add` takes in those that come"
+            )));
+        }
+        Ok(found.map(drop))
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
         Err(explain::interrupted(Doing::StartingEngines).into())
+    }
+}
+
+/// How many nodes are to be there: so many that are up, and of Slurm's so many in all.
+#[derive(Clone, Copy)]
+struct Awaits {
+    need: Option<usize>,
+    all: Option<usize>,
+}
+
+/// What ends the wait for nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Enough,
+    /// Others are not waited for.
+    Part,
+}
+
+impl Awaits {
+    /// `came`: are up or gone; `quiet`: so long none of Slurm's has come.
+    fn found(self, up: usize, came: usize, quiet: Option<Duration>) -> Option<Found> {
+        let is_enough = { self.need.or(self.all) }.is_some_and(|need| up >= need);
+        if is_enough || self.all.is_some_and(|all| came >= all) {
+            return Some(Found::Enough);
+        }
+        let are_straggling = up > 0 && quiet.is_some_and(|quiet| quiet > STRAGGLING);
+        are_straggling.then_some(Found::Part)
     }
 }
 
@@ -481,10 +533,43 @@ impl Awaited for Leaving {
         Ok(crew.hub().are_free(self.0.clone()).then_some(()))
     }
 
-    fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
+    fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed> {
+        crew.hub().stay(self.0.clone());
         let what = "interrupted: the host is still there, and takes no part in the maps under way";
         Err(Report::new(ErrorKind::Interrupted, what)
             .hint("`%pool remove HOST --now` does not wait")
             .into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_of_slurm_that_do_not_come_are_not_waited_for_for_ever() {
+        let short = Some(Duration::from_secs(1));
+        let long = Some(STRAGGLING + Duration::from_secs(1));
+        let four = Awaits {
+            need: None,
+            all: Some(4),
+        };
+        assert_eq!(four.found(3, 3, short), None);
+        assert_eq!(four.found(4, 4, short), Some(Found::Enough));
+        // One of them was refused.
+        assert_eq!(four.found(3, 4, short), Some(Found::Enough));
+        assert_eq!(four.found(3, 3, long), Some(Found::Part));
+        assert_eq!(four.found(0, 0, long), None, "the job may be queued");
+        let two = Awaits {
+            need: Some(2),
+            ..four
+        };
+        assert_eq!(two.found(2, 2, short), Some(Found::Enough));
+        // Whoever is started by hand has time.
+        let by_hand = Awaits {
+            need: Some(2),
+            all: None,
+        };
+        assert_eq!(by_hand.found(1, 1, None), None);
     }
 }

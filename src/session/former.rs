@@ -48,7 +48,14 @@ impl FormerJob {
             last,
         } = self.now()?;
         let is_over = is_cancelled || done >= pieces;
-        let is_whole = is_over && !is_cancelled && manifest.inputs == Inputs::Exhausted;
+        // Of pieces that neither wait nor have results the server knows nothing any more.
+        let is_lost =
+            is_over && manifest.inputs == Inputs::Exhausted && done < u64::from(manifest.pieces);
+        let pieces = match is_lost {
+            true => manifest.pieces.into(),
+            false => pieces,
+        };
+        let is_whole = is_over && !is_lost && manifest.inputs == Inputs::Exhausted;
         let (unit, done, total) = match is_whole {
             true => ("items", manifest.items, manifest.items),
             false => (CHUNKS, done, pieces),
@@ -63,6 +70,7 @@ impl FormerJob {
             unit,
             state: match (is_cancelled, is_over) {
                 (true, _) => JobState::Cancelled,
+                _ if is_lost => JobState::Failed,
                 (_, true) => JobState::Done,
                 _ => JobState::Running,
             },
@@ -71,7 +79,10 @@ impl FormerJob {
             elapsed: until.saturating_sub(manifest.began),
             pool: self.pool.clone(),
             bytes: 0,
-            why: None,
+            why: is_lost.then(|| {
+                "the server has lost the rest of its chunks; `%result` takes what there is"
+                    .to_owned()
+            }),
         })
     }
 }
@@ -301,8 +312,9 @@ fn tell_what_lacks(job: JobId, manifest: &Manifest, count: u64, sink: &mut dyn S
         _ => manifest.total,
     };
     let why = match manifest.inputs {
-        Inputs::Exhausted => "it was cancelled",
-        _ => "its session ended before all its inputs were queued",
+        Inputs::Exhausted => "the server has lost the others",
+        Inputs::GivenUp => "it was cancelled",
+        Inputs::Coming => "its session ended before all its inputs were queued",
     };
     if all.is_none_or(|all| count < all) {
         let of = all.map_or_else(String::new, |all| format!(" of {all}"));

@@ -49,6 +49,14 @@ impl Trial {
         Self::of(name, Session::start(), "")
     }
 
+    /// Both kinds, one after the other: maps that are sent to engines, and maps that go through a queue.
+    pub fn both(name: &str, mut tried: impl FnMut(Self)) {
+        for (options, way) in [("", "sent"), (DURABLE, "queued")] {
+            dose::told(&format!("maps are {way}"));
+            tried(Self::of(name, Session::start(), options));
+        }
+    }
+
     /// One whose maps go through a queue.
     pub fn durable(name: &str) -> Self {
         Self::of(name, Session::start(), DURABLE)

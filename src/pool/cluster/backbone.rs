@@ -127,6 +127,17 @@ impl Backbone {
     }
 
     /// Its own server has ended for good; the last thing that it said.
+    /// It cannot be used, and says this.
+    pub fn failed(&self, says: &str) -> ServerFault {
+        match self {
+            Self::Own(_) => super::server::not_started(&says),
+            Self::Given(join) => ServerFault::Unreached {
+                url: join.server.clone(),
+                says: says.to_owned(),
+            },
+        }
+    }
+
     pub fn has_ended(&mut self) -> Option<String> {
         match self {
             Self::Own(private) => private
@@ -234,7 +245,12 @@ fn look(join: &Join) -> Result<(), ServerFault> {
         if join.is_durable && !client.server_info().jetstream {
             return Err(ServerFault::NoStreams { url: url.clone() });
         }
-        may(&client, &join.cluster, events, url).await
+        let mut events = events;
+        may(&client, &join.cluster, &mut events, url).await?;
+        match join.is_durable {
+            true => streams(&client, &mut events, url).await,
+            false => Ok(()),
+        }
     };
     let late = io::Error::from(io::ErrorKind::TimedOut);
     let late = Err(unreached(&late.to_string()));
@@ -248,7 +264,7 @@ fn look(join: &Join) -> Result<(), ServerFault> {
 async fn may(
     client: &Client,
     cluster: &str,
-    mut events: UnboundedReceiver<Event>,
+    events: &mut UnboundedReceiver<Event>,
     url: &str,
 ) -> Result<(), ServerFault> {
     let refused = |subject: &str, says: String| ServerFault::NotAllowedThere {
@@ -275,6 +291,46 @@ async fn may(
         }
     }
     Ok(())
+}
+
+/// Whether the user's account has streams.
+async fn streams(
+    client: &Client,
+    events: &mut UnboundedReceiver<Event>,
+    url: &str,
+) -> Result<(), ServerFault> {
+    const ABOUT: &str = "$JS.API.INFO";
+    let refused = |says: String| ServerFault::NotAllowedThere {
+        url: url.to_owned(),
+        subject: ABOUT.to_owned(),
+        says,
+    };
+    let asked = client.request(ABOUT, "".into());
+    let answered = tokio::select! {
+        answered = asked => answered,
+        refusal = refusal(events) => return Err(refused(refusal)),
+    };
+    let none = || ServerFault::NoStreams {
+        url: url.to_owned(),
+    };
+    // Of an account without them nobody answers, or the answer is that there are none.
+    let answered = answered.map_err(|_| none())?;
+    let answer: serde_json::Value = serde_json::from_slice(&answered.payload).unwrap_or_default();
+    match answer.get("error") {
+        Some(_) => Err(none()),
+        None => Ok(()),
+    }
+}
+
+/// What the server refuses next.
+async fn refusal(events: &mut UnboundedReceiver<Event>) -> String {
+    loop {
+        match events.recv().await {
+            Some(Event::ServerError(error)) => return error.to_string(),
+            Some(_) => {}
+            None => return std::future::pending().await,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -189,9 +189,10 @@ pub enum ToNode {
     AskQueued {
         job: JobId,
     },
-    /// The engine gets no more pieces of queued jobs.
-    Leaves {
+    /// Whether the engine gets more pieces of queued jobs.
+    TakesPieces {
         engine: EngineId,
+        takes: bool,
     },
     Signal {
         engine: EngineId,

@@ -106,7 +106,7 @@ impl Cluster {
         let mut server = Backbone::open(path, which, is_durable)?;
         let (session, folder) = (server.session().clone(), server.folder());
         let connected = connect(&session, folder, waker, || server.has_ended());
-        let connected = connected.map_err(|why| server::not_started(&why))?;
+        let connected = connected.map_err(|why| server.failed(&why))?;
         let home = Home::Own(Box::new(Own::with(server)));
         Ok(Self::at(home, connected))
     }

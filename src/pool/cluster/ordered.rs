@@ -16,8 +16,9 @@ const WINDOW: usize = 8 << 20;
 /// From so many bytes on that wait, no more should be pushed.
 const FULL: usize = 32 << 20;
 
-/// A message may have so many bytes: what a frame may have, and its wrapping.
-const LONGEST_MESSAGE: usize = (1 << 30) + (1 << 20);
+/// A message may have so many bytes. A value of so many is memory that nobody has twice; one that a node only pretends to send
+/// takes no more than what has come of it.
+const LONGEST_MESSAGE: usize = 1 << 34;
 
 const HEAD: usize = 17;
 

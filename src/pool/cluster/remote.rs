@@ -108,9 +108,9 @@ impl Link for Remote {
         self.hurry(Urgent::StopJob { engine, job });
     }
 
-    fn leaves(&self) {
+    fn takes_pieces(&self, takes: bool) {
         let engine = self.engine;
-        self.tell(ToNode::Leaves { engine });
+        self.tell(ToNode::TakesPieces { engine, takes });
     }
 
     fn end_waits(&self) -> bool {

@@ -39,6 +39,9 @@ use stores::Named;
 pub use stores::is_of_host;
 use worlds::Worlds;
 
+/// So long a server that is others' too may take to forget the cluster.
+const GOING: Duration = Duration::from_secs(2);
+
 /// How often nodes are told that the session lives.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -104,8 +107,9 @@ pub fn serve(
     };
     LocalSet::new().block_on(&runtime, async {
         let (told, events) = unbounded_channel();
+        let is_guest = folder.is_none();
         let upkeep = Rc::new(Upkeep::of(folder));
-        match Side::connect(join, upkeep, (nodes.clone(), formers), told).await {
+        match Side::connect(join, (upkeep, is_guest), (nodes.clone(), formers), told).await {
             Ok((side, words, pulses, ears)) => {
                 connected(Ok(()));
                 side.go(words, pulses, ears, events, &mut commands).await;
@@ -130,6 +134,8 @@ struct Side {
     stores: Rc<Named>,
     worlds: Rc<Worlds>,
     upkeep: Rc<Upkeep>,
+    /// The server is others' too.
+    is_guest: bool,
 }
 
 type Words = async_nats::Subscriber;
@@ -137,7 +143,7 @@ type Words = async_nats::Subscriber;
 impl Side {
     async fn connect(
         join: &Join,
-        upkeep: Rc<Upkeep>,
+        (upkeep, is_guest): (Rc<Upkeep>, bool),
         (nodes, formers): (Arc<Nodes>, Arc<Formers>),
         told: UnboundedSender<Event>,
     ) -> Result<(Rc<Self>, Words, Words, Option<queue::Ears>), String> {
@@ -172,6 +178,7 @@ impl Side {
             by_id: RefCell::default(),
             stores: Rc::default(),
             upkeep,
+            is_guest,
         });
         Ok((side, words, pulses, ears))
     }
@@ -248,6 +255,11 @@ impl Side {
         // What has been queued goes; nobody waits longer for what does not.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let _ = tokio::time::timeout(Duration::from_millis(200), self.client.flush()).await;
+        if self.is_guest
+            && let Some(publisher) = &self.publisher
+        {
+            let _ = tokio::time::timeout(GOING, publisher.leave_nothing()).await;
+        }
     }
 
     /// The last word.

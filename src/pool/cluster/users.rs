@@ -130,7 +130,8 @@ impl Users {
 }
 
 /// What nodes say for the queue: they ask for pieces and acknowledge them, give results, read manifests, strikes and objects,
-/// and write large results. They can neither queue anything nor change a stream.
+/// and write large results. They can neither queue anything nor change a stream, nor make a consumer: that has the server send
+/// what is stored to a subject that its maker chooses, the session's own among them.
 fn of_queue(names: &Names) -> Vec<String> {
     let (works, results, jobs) = (names.works(), names.results(), names.jobs());
     let (objects, large) = (names.objects(), names.large());
@@ -144,16 +145,11 @@ fn of_queue(names: &Names) -> Vec<String> {
         format!("$JS.API.DIRECT.GET.{results}.>"),
         format!("$JS.API.DIRECT.GET.{jobs}.>"),
         format!("$O.{large}.>"),
-        "$JS.FC.>".to_owned(),
     ];
     for bucket in [&objects, &large] {
         may.push(format!("$JS.API.STREAM.INFO.OBJ_{bucket}"));
         may.push(format!("$JS.API.DIRECT.GET.OBJ_{bucket}.>"));
         may.push(format!("$JS.API.DIRECT.GET.OBJ_{bucket}"));
-        for verb in ["CREATE", "INFO", "DELETE"] {
-            may.push(format!("$JS.API.CONSUMER.{verb}.OBJ_{bucket}"));
-            may.push(format!("$JS.API.CONSUMER.{verb}.OBJ_{bucket}.>"));
-        }
     }
     may
 }
@@ -195,6 +191,7 @@ mod tests {
             subject.starts_with("c.work")
                 || subject.starts_with("c.job")
                 || subject.starts_with("$JS.API.STREAM.D")
+                || subject.starts_with("$JS.API.CONSUMER.C")
         };
         assert!(!node.publish.iter().any(is_forbidden));
         let heard = ["c.to.3", "c.now.3", "c.beat", "c.job.*", "_INBOX.node-3.>"];

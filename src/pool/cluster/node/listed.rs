@@ -68,7 +68,7 @@ impl Node {
     pub(super) fn retire(&self) {
         self.is_retired.set(true);
         for engine in self.engines.borrow().keys() {
-            self.leaves(*engine);
+            self.takes_pieces(*engine, false);
         }
     }
 
@@ -130,10 +130,10 @@ impl Node {
         }
     }
 
-    /// An engine gets no more pieces.
-    pub(super) fn leaves(&self, engine: EngineId) {
+    /// Whether an engine gets more pieces.
+    pub(super) fn takes_pieces(&self, engine: EngineId, takes: bool) {
         if let Some(list) = &self.list {
-            list.is_busy(self.seat(engine), true);
+            list.is_busy(self.seat(engine), !takes);
         }
     }
 

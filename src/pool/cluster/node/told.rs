@@ -90,7 +90,7 @@ impl Node {
             }
             ToNode::StopQueued { job, told } => node.stop_queued(job, told),
             ToNode::AskQueued { job } => node.tell_queued(job),
-            ToNode::Leaves { engine } => node.leaves(engine),
+            ToNode::TakesPieces { engine, takes } => node.takes_pieces(engine, takes),
             ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
         }
     }

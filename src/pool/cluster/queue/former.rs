@@ -10,8 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::publisher::Publisher;
-use super::schema::{Manifest, Names};
-use super::taker::manifest;
+use super::schema::{Inputs, Manifest, Names};
 use crate::ids::JobId;
 use crate::wire::since_1970;
 
@@ -32,22 +31,25 @@ struct Left {
     manifest: Manifest,
     done: BTreeSet<u32>,
     waiting: BTreeSet<u32>,
-    is_cancelled: bool,
     last: Option<Duration>,
 }
 
 impl Left {
+    fn is_cancelled(&self) -> bool {
+        self.manifest.inputs == Inputs::GivenUp
+    }
+
     fn now(&self) -> Former {
         let waiting = self.waiting.difference(&self.done).count();
         let done = self.done.len() as u64;
         Former {
             manifest: self.manifest.clone(),
             done,
-            pieces: match self.is_cancelled {
+            pieces: match self.is_cancelled() {
                 true => done,
                 false => done + waiting as u64,
             },
-            is_cancelled: self.is_cancelled,
+            is_cancelled: self.is_cancelled(),
             last: self.last,
         }
     }
@@ -100,7 +102,7 @@ impl Formers {
     /// No more of it is done.
     pub fn cancelled(&self, job: JobId) {
         if let Some(left) = self.left().get_mut(&job) {
-            left.is_cancelled = true;
+            left.manifest.give_up();
         }
     }
 
@@ -131,7 +133,6 @@ impl Formers {
             done: pieces.filter(|it| !waiting.contains(it)).collect(),
             waiting,
             manifest,
-            is_cancelled: false,
             last,
         };
         self.left().insert(left.manifest.job, left);
@@ -163,7 +164,7 @@ impl Publisher {
             if message.subject.as_str() == names.highest() {
                 let text = std::str::from_utf8(&message.payload).unwrap_or_default();
                 highest = highest.max(JobId(text.parse().unwrap_or_default()));
-            } else if let Some(manifest) = manifest(&message.payload) {
+            } else if let Some(manifest) = self.objects.manifest(&message.payload).await? {
                 highest = highest.max(manifest.job);
                 found.insert(manifest.job, manifest);
             }
@@ -183,7 +184,6 @@ impl Publisher {
                 manifest,
                 done: done.remove(&job).unwrap_or_default(),
                 waiting: waiting.remove(&job).unwrap_or_default(),
-                is_cancelled: false,
                 last: lasts.remove(&job),
             };
             match left.get_mut(&job) {

@@ -3,6 +3,7 @@
 
 mod begun;
 mod cleared;
+mod contents;
 mod lost;
 mod stored;
 
@@ -32,6 +33,7 @@ use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
 use crate::pool::cluster::PATIENCE;
 use crate::pool::cluster::upkeep::{Room, Upkeep};
+use contents::Contents;
 
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -43,13 +45,14 @@ pub struct Publisher {
     client: Client,
     jetstream: Context,
     pub(super) names: Names,
-    objects: Objects,
+    pub(super) objects: Objects,
     pub(super) formers: Arc<Formers>,
     /// Acknowledgements come to subjects below it.
     inbox: String,
     jobs: RefCell<BTreeMap<JobId, Rc<Job>>>,
-    /// Contents that the server has.
-    has: RefCell<HashSet<u128>>,
+    contents: RefCell<Contents>,
+    /// Contents that it is to forget, until it has.
+    dropped: RefCell<HashSet<u128>>,
     /// By artifact, what it links to.
     linked: RefCell<HashMap<u128, Vec<u128>>>,
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
@@ -164,13 +167,14 @@ impl Publisher {
         };
         let publisher = Rc::new(Self {
             client: client.clone(),
-            objects: Objects::new(jetstream.clone(), names.clone()),
+            objects: Objects::new(client.clone(), jetstream.clone(), names.clone()),
             formers,
             jetstream,
             names,
             inbox,
             jobs: RefCell::default(),
-            has: RefCell::default(),
+            contents: RefCell::default(),
+            dropped: RefCell::default(),
             linked: RefCell::default(),
             unacknowledged: RefCell::default(),
             next: Cell::new(0),
@@ -364,7 +368,7 @@ impl Publisher {
         let publisher = self.clone();
         spawn_local(async move {
             // What the server had may be lost, or damaged.
-            publisher.has.borrow_mut().clear();
+            publisher.contents.borrow_mut().clear();
             let mended = || setup::streams(&publisher.jetstream, &publisher.names);
             if let Err(error) = patiently(mended).await {
                 return publisher.fail_all(&error.to_string());
@@ -387,7 +391,8 @@ impl Publisher {
                 if !job.is_prepared.get() || !publisher.is_its_own(number) {
                     continue;
                 }
-                publisher.tell_manifest(&job).await;
+                // Nodes that have it need it no more.
+                let _ = publisher.tell_manifest(&job).await;
                 if !job.open.borrow().is_empty() {
                     let read = || publisher.read_again(number);
                     // Who is gone for so long is given up elsewhere.
@@ -421,12 +426,12 @@ impl Publisher {
                     tokio::task::yield_now().await;
                     done
                 }
-                Stored::Object(name) => {
-                    let read = patiently(|| publisher.objects.get_large(&name)).await;
+                Stored::Object(large) => {
+                    let read = patiently(|| publisher.objects.get_large(&large)).await;
                     let Some(done) = read.ok().and_then(|bytes| record(&bytes).ok()) else {
                         return;
                     };
-                    job.large.borrow_mut().push(name);
+                    job.large.borrow_mut().push(large.name);
                     done
                 }
             };

@@ -9,7 +9,7 @@
 //! | artifacts, libraries, captured variables | object store [`Names::objects`], by their content's hash | the cluster's life |
 //! | records that are too large for a message | object store [`Names::large`] | until the job is dropped |
 //!
-//! A record is [`Stored`]: it is the message, or the message names the object that it is.
+//! A record is [`Stored`]: it is the message, or the message names the object that it is, and its content.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::ids::{JobId, Rank};
 use crate::outcome::DeathCause;
 use crate::wire::places::Places;
-use crate::wire::{ChunkEnded, Span, Task};
+use crate::wire::{ChunkEnded, Runs, Span, Task};
 
 /// A record of more bytes than this is no message.
 pub const LARGEST: usize = 512 * 1024;
@@ -223,6 +223,22 @@ pub struct Manifest {
     pub libraries: Vec<u128>,
 }
 
+impl Manifest {
+    /// The content of the captured variables.
+    pub fn captures(&self) -> Option<u128> {
+        let Runs::Function(function) = self.task.runs;
+        function.captures
+    }
+
+    /// No more of it is done.
+    pub fn give_up(&mut self) {
+        if self.inputs == Inputs::Exhausted {
+            self.total = Some(self.items);
+        }
+        self.inputs = Inputs::GivenUp;
+    }
+}
+
 /// Whether more inputs come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inputs {
@@ -231,7 +247,7 @@ pub enum Inputs {
     Coming,
     /// They are all queued.
     Exhausted,
-    /// The session has given up the map.
+    /// It was cancelled: no more of it is done.
     GivenUp,
 }
 
@@ -285,8 +301,15 @@ pub type Strikes = BTreeMap<u64, u32>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored<T> {
     Here(T),
-    /// The object of this name in [`Names::large`] is the record.
-    Object(String),
+    /// An object is the record.
+    Object(Large),
+}
+
+/// A record that is an object in [`Names::large`]: of this name, and with this content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Large {
+    pub name: String,
+    pub content: u128,
 }
 
 const HERE: u8 = 0;
@@ -302,9 +325,11 @@ impl<T: DeserializeOwned> Stored<T> {
     pub fn read(message: &[u8]) -> Result<Self, Malformed> {
         match message.split_first() {
             Some((&HERE, rest)) => record(rest).map(Self::Here),
-            Some((&OBJECT, name)) => {
+            Some((&OBJECT, rest)) => {
+                let (content, name) = rest.split_first_chunk().ok_or(Malformed)?;
                 let name = String::from_utf8(name.to_vec()).map_err(|_| Malformed)?;
-                Ok(Self::Object(name))
+                let content = u128::from_le_bytes(*content);
+                Ok(Self::Object(Large { name, content }))
             }
             _ => Err(Malformed),
         }
@@ -323,9 +348,14 @@ pub fn message<T: Serialize>(record: &T) -> Vec<u8> {
     postcard::to_extend(record, vec![HERE]).unwrap_or_default()
 }
 
-/// The message of a record that is the object of this name.
-pub fn named(object: &str) -> Vec<u8> {
-    [&[OBJECT], object.as_bytes()].concat()
+/// The message of a record that is this object.
+pub fn named(object: &Large) -> Vec<u8> {
+    [
+        &[OBJECT][..],
+        &object.content.to_le_bytes(),
+        object.name.as_bytes(),
+    ]
+    .concat()
 }
 
 /// Bytes as one copy, which a sequence of numbers is not.
@@ -380,9 +410,15 @@ mod tests {
         let whole = message(&work);
         assert_eq!(Stored::read(&whole), Ok(Stored::Here(work.clone())));
         assert_eq!(record(&whole[1..]), Ok(work));
-        let by_name = Stored::Object::<Work>("7.work.3".to_owned());
-        assert_eq!(Stored::read(&named("7.work.3")), Ok(by_name));
-        for garbage in [&[][..], &[9, 1], &[HERE, 0xff], &[OBJECT, 0xff]] {
+        let large = Large {
+            name: "7.work.3".to_owned(),
+            content: 5,
+        };
+        let by_name = named(&large);
+        assert_eq!(Stored::<Work>::read(&by_name), Ok(Stored::Object(large)));
+        let mut no_text = by_name;
+        no_text.push(0xff);
+        for garbage in [&[][..], &[9, 1], &[HERE, 0xff], &[OBJECT, 0xff], &no_text] {
             assert_eq!(Stored::<Work>::read(garbage), Err(Malformed));
         }
     }

@@ -78,7 +78,7 @@ impl Taker {
     pub fn new(client: Client, names: Names) -> Self {
         let jetstream = jetstream::new(client.clone());
         Self {
-            objects: Objects::new(jetstream.clone(), names.clone()),
+            objects: Objects::new(client.clone(), jetstream.clone(), names.clone()),
             jetstream,
             inbox: client.new_inbox(),
             client,
@@ -326,7 +326,10 @@ impl Taker {
     /// A job's manifest; `None` when it is not wanted any more.
     pub async fn manifest(&self, job: JobId) -> io::Result<Option<Manifest>> {
         let last = self.last(&self.names.jobs(), &self.names.job(job)).await?;
-        Ok(last.and_then(|bytes| manifest(&bytes)))
+        match last {
+            Some(message) => self.objects.manifest(&message).await,
+            None => Ok(None),
+        }
     }
 
     /// The last message of a subject.
@@ -339,14 +342,6 @@ impl Taker {
             Some(status) if status != StatusCode::OK => Err(other(status)),
             _ => Ok(Some(answer.payload.to_vec())),
         }
-    }
-}
-
-/// What a message of a manifest says.
-pub fn manifest(bytes: &[u8]) -> Option<Manifest> {
-    match Stored::read(bytes) {
-        Ok(Stored::Here(manifest)) => Some(manifest),
-        _ => None,
     }
 }
 

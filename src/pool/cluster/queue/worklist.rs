@@ -22,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::narrow::Narrowed;
 use super::objects::other;
 use super::schema::Names;
-use super::taker::{Came, Taken, Taker, manifest};
+use super::taker::{Came, Taken, Taker};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::NodeFault;
 use crate::pool::cluster::PATIENCE;
@@ -167,7 +167,7 @@ impl Worklist {
                     None => return Ok(()),
                 },
                 told = manifests.next() => if let Some(told) = told {
-                    self.hears_of(manifest(&told.payload));
+                    self.hears_of(told);
                 },
                 _ = keep.tick() => self.keep().await,
                 _ = look.tick(), if self.has_limits() => self.look_at_limits(),

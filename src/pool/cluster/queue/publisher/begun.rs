@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_local;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::line::{Begin, Ear, Order, Told};
 use super::super::schema::{
     Inputs, LARGEST, Lane, Manifest, Work, content, large_object, message, named,
 };
-use super::{Job, Publisher, patiently};
+use super::{GLANCE, Job, Publisher, patiently};
+use crate::ids::JobId;
 use crate::pool::cluster::carry;
 use crate::pool::cluster::libraries::{self, Known};
 use crate::wire::{Payload, Runs};
@@ -57,7 +58,7 @@ impl Publisher {
             return Ok(());
         }
         job.is_prepared.set(true);
-        self.tell_manifest(job).await;
+        self.tell_manifest(job).await?;
         let lane = Lane::of(job.manifest.borrow().task.options.background);
         while let Some(order) = orders.recv().await {
             if !self.is_its_own(number) {
@@ -68,17 +69,8 @@ impl Publisher {
                     let (inputs, bytes) = (payload.copied(), payload.length());
                     payload.release();
                     let piece = span.chunk;
-                    let mut message = message(&Work { span, inputs });
-                    if message.len() > LARGEST {
-                        let name = large_object(number, &format!("work.{piece}"));
-                        job.large.borrow_mut().push(name.clone());
-                        let put = async || {
-                            self.needs_room()?;
-                            self.objects.put_large(&name, &message[1..]).await
-                        };
-                        patiently(put).await?;
-                        message = named(&name);
-                    }
+                    let message = message(&Work { span, inputs });
+                    let message = self.fits(number, &format!("work.{piece}"), message).await?;
                     // It is asked for from now on, wherever it is.
                     job.open.borrow_mut().insert(piece);
                     let subject = self.names.work(lane, number, piece);
@@ -90,7 +82,7 @@ impl Publisher {
                         (manifest.items, manifest.pieces) = (items, pieces);
                         manifest.inputs = Inputs::Exhausted;
                     }
-                    self.tell_manifest(job).await;
+                    self.tell_manifest(job).await?;
                 }
                 Order::Detach(_) => self.detach(number).await,
                 _ => break,
@@ -135,8 +127,11 @@ impl Publisher {
     }
 
     async fn has_content(&self, hash: u128, bytes: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
-        if self.has.borrow().contains(&hash) {
+        if self.contents.borrow_mut().has(hash) {
             return Ok(());
+        }
+        while self.dropped.borrow().contains(&hash) {
+            sleep(GLANCE).await;
         }
         let bytes = bytes();
         let put = async || {
@@ -144,16 +139,36 @@ impl Publisher {
             self.objects.put(hash, &bytes).await
         };
         patiently(put).await?;
-        self.has.borrow_mut().insert(hash);
+        { self.contents.borrow_mut() }.put(hash, bytes.len() as u64);
         Ok(())
     }
 
-    pub(super) async fn tell_manifest(&self, job: &Job) {
-        let (number, message) = {
-            let manifest = job.manifest.borrow();
-            (manifest.job, message(&*manifest))
-        };
+    pub(super) async fn tell_manifest(&self, job: &Job) -> io::Result<()> {
+        let manifest = job.manifest.borrow().clone();
+        self.tell_of(&manifest).await
+    }
+
+    pub(super) async fn tell_of(&self, manifest: &Manifest) -> io::Result<()> {
+        let number = manifest.job;
+        let message = self.fits(number, "manifest", message(manifest)).await?;
         let subject = self.names.job(number);
         self.publish(number, subject, message, 0).await;
+        Ok(())
+    }
+
+    /// The message of a job's record, or when it is too large the one that names it, which is stored then.
+    async fn fits(&self, number: JobId, name: &str, message: Vec<u8>) -> io::Result<Vec<u8>> {
+        if message.len() <= LARGEST {
+            return Ok(message);
+        }
+        let name = large_object(number, name);
+        if let Some(job) = self.job(number) {
+            job.large.borrow_mut().push(name.clone());
+        }
+        let put = async || {
+            self.needs_room()?;
+            self.objects.put_large(name.clone(), &message[1..]).await
+        };
+        Ok(named(&patiently(put).await?))
     }
 }

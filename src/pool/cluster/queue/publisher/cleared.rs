@@ -5,16 +5,22 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 
 use super::super::objects::other;
+use super::super::schema::Manifest;
 use super::{Ask, Publisher, patiently};
 use crate::ids::JobId;
 
 impl Publisher {
-    /// What no node has taken of a job goes; then nodes are asked what they have.
+    /// What no node has taken of a job goes; then nodes are asked what they have. Later sessions find one that is none of this
+    /// session's maps cancelled.
     pub(super) fn empty(self: &Rc<Self>, number: JobId) {
         self.forget_messages(number);
         let publisher = self.clone();
         spawn_local(async move {
             publisher.is_taken(number).await;
+            if let Some(former) = publisher.formers.get(number) {
+                // Without it, they find what there is of it.
+                let _ = publisher.tell_of(&former.manifest).await;
+            }
             let subject = publisher.names.work_of(number);
             let purge = || publisher.purge(publisher.names.works(), &subject);
             // Who does not hear of it stops with the job's end.
@@ -41,7 +47,11 @@ impl Publisher {
     pub(super) fn close(self: &Rc<Self>, number: JobId) {
         self.forget_messages(number);
         let job = self.take_job(number);
+        let former = self.formers.get(number).map(|former| former.manifest);
         self.formers.forget(number);
+        let manifest = former.or_else(|| Some(job.as_ref()?.manifest.borrow().clone()));
+        let captures = manifest.and_then(|manifest| manifest.captures());
+        let unneeded = captures.filter(|content| !self.needs(*content));
         let publisher = self.clone();
         spawn_local(async move {
             publisher.is_taken(number).await;
@@ -65,7 +75,51 @@ impl Publisher {
             for name in large {
                 let _ = publisher.objects.drop_large(&name).await;
             }
+            if let Some(content) = unneeded {
+                publisher.spares(content).await;
+            }
         });
+    }
+
+    /// No job needs these captured values now.
+    async fn spares(&self, content: u128) {
+        let gone = self.contents.borrow_mut().spares(content);
+        for content in gone {
+            self.forget_content(content).await;
+        }
+    }
+
+    /// Whether a job is run with these captured values.
+    fn needs(&self, captures: u128) -> bool {
+        let is_it = |manifest: &Manifest| manifest.captures() == Some(captures);
+        let formers = self.formers.all();
+        let jobs = self.jobs.borrow();
+        formers.iter().any(|former| is_it(&former.manifest))
+            || jobs.values().any(|job| is_it(&job.manifest.borrow()))
+    }
+
+    /// The server needs captured values no more. A job that begins meanwhile with the same waits, and gives them anew.
+    async fn forget_content(&self, content: u128) {
+        if self.needs(content) || !self.dropped.borrow_mut().insert(content) {
+            return;
+        }
+        self.contents.borrow_mut().forget(content);
+        // What stays goes with the cluster.
+        let _ = self.objects.drop_content(content).await;
+        self.dropped.borrow_mut().remove(&content);
+    }
+
+    /// The cluster ends, and its server does not.
+    pub async fn leave_nothing(&self) {
+        let names = &self.names;
+        let buckets = [names.objects(), names.large()].map(|bucket| format!("OBJ_{bucket}"));
+        for stream in [names.works(), names.results(), names.jobs()]
+            .into_iter()
+            .chain(buckets)
+        {
+            // A server that does not do it has them as they are.
+            let _ = self.jetstream.delete_stream(stream).await;
+        }
     }
 
     async fn purge(&self, stream: String, subject: &str) -> std::io::Result<()> {

@@ -103,8 +103,8 @@ impl Publisher {
             };
             let done = match Stored::<Done>::read(&payload).map_err(other)? {
                 Stored::Here(done) => done,
-                Stored::Object(name) => {
-                    let bytes = self.objects.get_large(&name).await?;
+                Stored::Object(large) => {
+                    let bytes = self.objects.get_large(&large).await?;
                     record(&bytes).map_err(other)?
                 }
             };

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tokio::time::{Instant, sleep};
 
-use super::super::schema::{LARGEST, large_object, message, named};
+use super::super::schema::{LARGEST, Large, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
 
 impl Worklist {
@@ -18,17 +18,17 @@ impl Worklist {
         };
         let mut told = message(&state.into_done());
         if told.len() > LARGEST {
-            let Some(name) = self.store(&held, &told[1..]).await else {
+            let Some(large) = self.store(&held, &told[1..]).await else {
                 return self.done_with(&held).await;
             };
-            told = named(&name);
+            told = named(&large);
         }
         let number = self.taker.give(job, piece, told).await;
         self.given.borrow_mut().insert(number, held);
     }
 
-    /// Stores a result, tried until it is there or nobody wants it; its name.
-    async fn store(&self, held: &Held, result: &[u8]) -> Option<String> {
+    /// Stores a result, tried until it is there or nobody wants it; what names it.
+    async fn store(&self, held: &Held, result: &[u8]) -> Option<Large> {
         let (job, piece) = (held.taken.job, held.taken.piece);
         let mut refused: Option<Instant> = None;
         for tried in 0_u32.. {
@@ -38,8 +38,8 @@ impl Worklist {
             if self.taker.is_held() {
                 refused = None;
             } else {
-                match self.taker.objects.put_large(&name, result).await {
-                    Ok(()) => return Some(name),
+                match self.taker.objects.put_large(name, result).await {
+                    Ok(large) => return Some(large),
                     Err(error) => {
                         let since = *refused.get_or_insert_with(Instant::now);
                         if since.elapsed() > UNTAKEN {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
+use async_nats::Message;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_local;
 
@@ -11,7 +12,7 @@ use super::{Held, Worklist};
 use crate::ids::JobId;
 use crate::pool::cluster::carry;
 use crate::pool::cluster::queue::schema::Manifest;
-use crate::wire::{Payload, Runs, ToEngine};
+use crate::wire::{Payload, ToEngine};
 
 /// Jobs that are remembered as stopped.
 const REMEMBERED: usize = 4096;
@@ -28,23 +29,31 @@ impl Job {
     }
 
     pub fn captures(&self) -> Option<u128> {
-        let Runs::Function(function) = self.manifest.task.runs;
-        function.captures
+        self.manifest.captures()
     }
 }
 
 impl Worklist {
     /// A job is told of: what engines need for it is fetched before its first piece comes.
-    pub(super) fn hears_of(self: &Rc<Self>, manifest: Option<Manifest>) {
-        let Some(manifest) = manifest else { return };
-        if self.jobs.borrow().contains_key(&manifest.job) {
+    pub(super) fn hears_of(self: &Rc<Self>, told: Message) {
+        let number = told.subject.rsplit('.').next();
+        let number = number.and_then(|it| it.parse().ok()).map(JobId);
+        if number.is_none_or(|number| self.jobs.borrow().contains_key(&number)) {
             return;
         }
-        if let Some(job) = self.add(manifest) {
-            let list = self.clone();
+        let list = self.clone();
+        spawn_local(async move {
             // Who needs it tries again.
-            spawn_local(async move { drop(list.prepare(&job).await) });
-        }
+            let Ok(Some(manifest)) = list.taker.objects.manifest(&told.payload).await else {
+                return;
+            };
+            if list.jobs.borrow().contains_key(&manifest.job) {
+                return;
+            }
+            if let Some(job) = list.add(manifest) {
+                let _ = list.prepare(&job).await;
+            }
+        });
     }
 
     fn add(&self, manifest: Manifest) -> Option<Rc<Job>> {

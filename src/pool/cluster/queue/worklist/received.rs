@@ -60,8 +60,8 @@ impl Worklist {
         };
         let work = match Stored::<Work>::read(&held.taken.message.payload) {
             Ok(Stored::Here(work)) => work,
-            Ok(Stored::Object(name)) => {
-                let bytes = self.taker.objects.get_large(&name).await?;
+            Ok(Stored::Object(large)) => {
+                let bytes = self.taker.objects.get_large(&large).await?;
                 record(&bytes).map_err(other)?
             }
             Err(error) => return Err(other(error)),
