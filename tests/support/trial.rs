@@ -296,13 +296,13 @@ pub fn nothing_is_left(hosts: &Hosts, server: &Path, below: &[i32]) {
     };
     until(|| is_gone().then_some(()), "end of its folder");
     // The compiler goes on, for the next session.
-    let left = proc::leftovers(below, Duration::from_secs(20));
-    let ours = |(_, arguments): &(i32, String)| {
-        ["__keep", "nats-server", "ssh ", "__engine"]
-            .iter()
-            .any(|word| arguments.contains(word))
+    let is_ours = |pid: &&i32| {
+        let arguments = proc::arguments(**pid);
+        let words = ["__keep", "nats-server", "ssh ", "__engine"];
+        words.iter().any(|word| arguments.contains(word))
     };
-    let left: Vec<_> = left.into_iter().filter(ours).collect();
+    let ours: Vec<i32> = below.iter().filter(is_ours).copied().collect();
+    let left = proc::leftovers(&ours, Duration::from_secs(20));
     assert!(left.is_empty(), "{left:?}");
 }
 

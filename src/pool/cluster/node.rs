@@ -52,6 +52,9 @@ use world::World;
 /// How often a node without a session looks whether anything is queued.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long a node that was taken out may take to give back what it has.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
 
@@ -248,6 +251,15 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
             }
         };
         serves.abort();
+        // The pieces of one that was silent for long are others' by now.
+        if let (Err(NodeError::GivenUp), Some(list)) = (&next, &list)
+            && heard.elapsed() < ENDING
+        {
+            node.retire();
+            // What is not done by then is given to others later.
+            let _ = tokio::time::timeout(ENDING, list.ends()).await;
+            let _ = tokio::time::timeout(ENDING, client.flush()).await;
+        }
         node.leave();
         node.retire();
         former.push(node);

@@ -1,11 +1,15 @@
 //! A piece is done, or goes to another node: its result goes to the server before it is acknowledged.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::super::schema::{LARGEST, Large, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
+
+/// How often it is looked whether results are stored.
+const GLANCE: Duration = Duration::from_millis(2);
 
 impl Worklist {
     /// The results of a piece go to the server.
@@ -62,6 +66,19 @@ impl Worklist {
         self.taker.acknowledge(&held.taken).await;
         self.held.borrow_mut().remove(&held.number);
         self.room.notify_one();
+    }
+
+    /// The node ends: what is done is stored first, and the rest goes to other nodes at once.
+    pub async fn ends(&self) {
+        // What engines still do is for nobody: it is not acknowledged.
+        self.seats.borrow_mut().clear();
+        while !self.given.borrow().is_empty() {
+            sleep(GLANCE).await;
+        }
+        let all: Vec<Rc<Held>> = self.held.borrow().values().cloned().collect();
+        for held in all {
+            self.give_back(&held).await;
+        }
     }
 
     /// Another node may have it.
