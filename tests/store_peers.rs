@@ -125,6 +125,10 @@ const TIMES: &[Case] = &[
         &["(true, false, false, false, true)"],
     ),
     (
+    (
+        "{ let _late = store::lock_for(\"l\", 0.1, 5); std::thread::sleep(std::time::Duration::from_millis(400)); }",
+        &["lock `l` was no longer held when it was released: its lease was over"],
+    ),
         "let kept = store::lock_for(\"l\", std::time::Duration::MAX, 5); kept.renew() && kept.release()",
         &["true"],
     ),
