@@ -9,7 +9,7 @@ use regatta_cell::store::call::{Call, Kind, Reply, milliseconds};
 
 use super::texts::{print, unread};
 use super::{Caller, Done, ENDED_EARLY, Ended, MISUSED, TIME_OVER, strange, this};
-use crate::servers::mortal;
+use crate::servers::tree;
 use crate::store::text::{plain, value};
 
 /// Ends as a command has ended.
@@ -106,13 +106,13 @@ pub(super) fn hold(
     };
     // The command has the connection too, as with `flock`: should this process be killed, the lock is held on as long as
     // the command runs.
-    // Where it cannot have it, it is killed with this process.
+    // Where it cannot have it, it is killed with this process, and all that it has started too.
     let mut program = match store.0.connection() {
         Some(connection) => {
             let _ = rustix::io::fcntl_setfd(connection, rustix::io::FdFlags::empty());
             Command::new(&command[0])
         }
-        None => mortal::command(&command[0]),
+        None => tree::command(&command[0]),
     };
     let ran = program
         .args(&command[1..])

@@ -130,7 +130,8 @@ pub(super) enum Verb {
     },
     /// Run a command that holds a lock, and end with its exit status.
     ///
-    /// The command finds the lock's fencing number in $REGATTA_FENCE. The lock is held as long as one of the two lives.
+    /// The command finds the lock's fencing number in $REGATTA_FENCE. When this process is killed, the lock is
+    /// held on as long as the command lives, or what it has started; on Redis these are killed with it.
     /// When it ended before the command did, that is said, and the exit status is 5 where the command's own was 0.
     Lock {
         name: String,
