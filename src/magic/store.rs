@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use regatta_cell::store::call::{Call as Asked, Entry, EntryKind, Reply};
 
 use super::{Call, Example, Magic};
-use crate::outcome::{Event, Field, Report, Sink, Table};
+use crate::outcome::{About, Event, Field, Report, Sink, Table};
 use crate::session::{Done, Place, Session};
 use crate::store::redis::with_ca;
 use crate::store::text::{plain, value};
@@ -149,7 +149,7 @@ impl Magic for Store {
                         session.use_redis(&address, password.as_deref())?
                     }
                 };
-                sink.send(Event::Text(told(&place)));
+                tell(&place, session, sink);
                 Ok(())
             }
             Some(Verb::Start { program }) => {
@@ -164,7 +164,7 @@ impl Magic for Store {
                     }
                 };
                 let place = session.start_redis(wanted)?;
-                sink.send(Event::Text(told(&place)));
+                tell(&place, session, sink);
                 Ok(())
             }
             Some(Verb::Other(words)) => match words.as_slice() {
@@ -179,22 +179,43 @@ impl Magic for Store {
     }
 }
 
+fn tell(place: &Place, session: &Session, sink: &mut dyn Sink) {
+    sink.send(Event::Text(told(place)));
+    if let Some(notice) = place.warning() {
+        sink.send(Event::Notice(About::cell(session.cell()), notice));
+    }
+}
+
 /// Where the store is.
 fn told(place: &Place) -> String {
     match place {
         Place::Embedded => "the store is the session's own".to_owned(),
+        Place::Theirs { address } => {
+            let mut parts = address
+                .strip_prefix("@regatta-")
+                .unwrap_or_default()
+                .split('-');
+            let whose = parts.next().filter(|pid| pid.parse::<u32>().is_ok());
+            let whose = whose.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+            format!("the store is another session's{whose}, as $REGATTA_STORE has it: {address}")
+        }
         Place::Redis {
             address,
             about,
             socket,
+            is_given,
         } => {
             let keys = if about.keys == 1 { "key" } else { "keys" };
             let cli = socket
                 .as_ref()
                 .map(|path| format!("; `redis-cli -s {path}` looks into it"))
                 .unwrap_or_default();
+            let given = match is_given {
+                true => " (of $REGATTA_STORE, since the session's start)",
+                false => "",
+            };
             format!(
-                "the store is {about} at {address} with {} {keys}{cli}",
+                "the store is {about} at {address}{given} with {} {keys}{cli}",
                 about.keys
             )
         }
