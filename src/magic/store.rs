@@ -29,7 +29,7 @@ use crate::vocabulary::nearest;
                   anybody has changed since the session came there. `use` goes to a Redis or Valkey server, `redis://user:password@host:6379/0`, \
                   `rediss://host:6379` (TLS, with `--ca FILE` for an authority of one's own), `unix:/path`; `start redis` runs \
                   the installed redis-server or valkey-server for this session alone; `use embedded` goes back. Engines, \
-                  and scripts that are started from then on, go along: these find it in $REGATTA_REDIS_URL, and any client \
+                  and scripts that are started from then on, or again, go along: these find it in $REGATTA_REDIS_URL, and any client \
                   of Redis takes part, `redis-cli` by the path alone: `redis-cli -s PATH`, as `%store` says it, where that is `unix://PATH`. \
                   Values stay where they are, and so does what a cell holds or has subscribed. $REGATTA_STORE names the store: a session in whose environment it is set takes \
                   part in that one."
