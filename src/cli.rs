@@ -23,7 +23,7 @@ use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::pool::cluster::keep;
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
-use crate::servers::{self, mortal};
+use crate::servers::{self, mortal, tree};
 use crate::session::{Interrupt, Session};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
@@ -175,6 +175,15 @@ pub fn main() -> ExitCode {
         // It is not there to say so itself.
         let _ = writeln!(std::io::stderr(), "regatta: {why}");
         return ExitCode::from(127);
+    }
+    if role == tree::ROLE {
+        return match tree::main(std::env::args_os().skip(2)) {
+            Ok(status) => ExitCode::from(status),
+            Err(why) => {
+                let _ = writeln!(std::io::stderr(), "regatta: {why}");
+                ExitCode::from(126)
+            }
+        };
     }
     if role == engine::disk::ROLE {
         return ended(engine::disk::check(Path::new(&of)).is_ok());

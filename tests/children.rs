@@ -190,6 +190,14 @@ fn what_does_not_end_by_itself_is_ended() {
             "[stdout:later] open",
         ],
     );
+    // The next one of the name has nothing to do with what stands in the file.
+    session.cell(&format!(
+        "%spawn --detach --name later --cwd {path} -- echo third {{{{.Name}}}}"
+    ));
+    session.cell("%wait later");
+    let logs = session.cell("%logs later");
+    contains(&logs, &["[stdout:later] third {{.Name}}"]);
+    lacks(&logs, &["first", "open"]);
     // Nobody waits for it who has not named it.
     session.cell("%children --clear");
     contains(

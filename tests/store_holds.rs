@@ -78,13 +78,22 @@ fn semaphores_and_leases_let_in_whom_they_may() {
     // A lease frees what hangs, and the next holder has a larger number.
     let script =
         "regatta store lock slow --lease 0.2 -- sh -c 'echo $REGATTA_FENCE > first; exec sleep 2'";
-    let mut slow = store.sh(script).spawn().expect("sh");
+    let mut slow = store.sh(script);
+    let slow = slow.stderr(Stdio::piped()).spawn().expect("sh");
     until(|| store.file("first").exists().then_some(()), "holder");
     let second = store.ok("regatta store lock slow --timeout 30 -- sh -c 'echo $REGATTA_FENCE'");
     let first = fs::read_to_string(store.file("first")).expect("a number");
     let number = |text: &str| text.trim().parse::<u64>().expect("a number");
     assert!(number(&second) > number(&first));
-    slow.wait().expect("it ends");
+    // It is told that it was not alone; what it says itself stays.
+    let over = "lock `slow` was no longer held when the command ended: its lease was over";
+    let (status, _, err) = said(slow.wait_with_output().expect("it ends"));
+    assert_eq!(status, 5, "{err}");
+    contains(&err, &[over]);
+    let (status, _, err) =
+        store.run("regatta store lock slow --lease 0.1 -- sh -c 'sleep 1; exit 9'");
+    assert_eq!(status, 9, "{err}");
+    contains(&err, &[over]);
 }
 
 /// Fifty holders die by `kill -9`, in the middle of what only one may do, and some while they wait; a checker that the

@@ -60,8 +60,9 @@ const VALUES: &[Case] = &[
     ),
     (
         "store::set(\"n\", 200); store::incr(\"n\", 100u8)",
-        &["`n` in the store is no u8: found 300, which it has become"],
+        &["`n` in the store is no u8: found 300, which it would become"],
     ),
+    ("store::get::<u32>(\"n\")", &["Some(200)"]),
     // What panics changes nothing.
     (
         "store::update(\"n\", |n: Option<u32>| { assert!(n.is_none(), \"too late\"); 5 })",
@@ -69,7 +70,7 @@ const VALUES: &[Case] = &[
     ),
     (
         "(store::get::<u32>(\"n\"), store::update(\"n\", |n: Option<u32>| store::incr(\"calls\", n.unwrap() * 0 + 7)))",
-        &["(Some(300), 7)"],
+        &["(Some(200), 7)"],
     ),
     (
         "store::wait_until(\"n\", |n: &u32| panic!(\"{n} is not it\"), 5)",
@@ -123,6 +124,10 @@ const TIMES: &[Case] = &[
     (
         "let lost = store::lock_for(\"l\", 0.1, 5); let next = store::lock(\"l\", 10);\n(next.fence() > lost.fence(), lost.renew(), lost.release(), store::try_lock(\"l\").is_some(), next.release())",
         &["(true, false, false, false, true)"],
+    ),
+    (
+        "{ let _late = store::lock_for(\"l\", 0.1, 5); std::thread::sleep(std::time::Duration::from_millis(400)); }",
+        &["lock `l` was no longer held when it was released: its lease was over"],
     ),
     (
         "let kept = store::lock_for(\"l\", std::time::Duration::MAX, 5); kept.renew() && kept.release()",

@@ -443,3 +443,49 @@ fn all_keys_of_a_pattern_are_watched_wherever_they_are() {
         session.cells(&["%store del job:2 job:x"]);
     }
 }
+
+/// Whoever comes next is never inside beside what a killed holder has left.
+#[test]
+fn what_a_killed_holder_has_started_is_killed_with_it() {
+    let server = Server::start(&[]);
+    server.cli(&["SET", "regatta:keeps_all", "1"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = ": > pids; for how in '' setsid; do $how sh -c 'trap \"\" HUP INT TERM; echo $$ >> pids; sleep 600; true' & done\n\
+        while [ \"$(wc -l < pids)\" -lt 2 ]; do sleep 0.01; done\n\
+        touch inside; wait";
+    let mut holder = server
+        .command(&["lock", "l", "--", "sh", "-c", script])
+        .current_dir(folder.path())
+        .spawn()
+        .expect("the binary");
+    let patience = Instant::now() + PATIENCE;
+    while !folder.path().join("inside").exists() {
+        assert!(Instant::now() < patience, "it is not inside");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pids = std::fs::read_to_string(folder.path().join("pids")).expect("a file");
+    let living = || {
+        let pids = pids.lines().filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        });
+        pids.count()
+    };
+    assert_eq!(living(), 2);
+    holder.kill().expect("it lives");
+    holder.wait().expect("it ends");
+    let next = server.run(&["lock", "l", "--timeout", "30", "--", "true"]);
+    assert_eq!(next.status.code(), Some(0), "{}", text(&next.stderr));
+    assert_eq!(living(), 0);
+    // What ends by itself leaves what it has started, and its own status.
+    let script = "setsid sleep 600 > /dev/null 2>&1 & echo $!; exit 7";
+    let left = server.run(&["lock", "l", "--", "sh", "-c", script]);
+    assert_eq!(left.status.code(), Some(7), "{}", text(&left.stderr));
+    let pid = text(&left.stdout);
+    let killed = Command::new("kill").args(["-9", &pid]).status();
+    assert!(killed.is_ok_and(|status| status.success()), "{pid}");
+    let killed = server.run(&["lock", "l", "--", "sh", "-c", "kill -TERM $$"]);
+    assert_eq!(killed.status.code(), Some(128 + 15));
+    let none = server.run(&["lock", "l", "--", "no-such-program"]);
+    assert_eq!(none.status.code(), Some(127), "{}", text(&none.stderr));
+}

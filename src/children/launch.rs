@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use regatta_cell::store::call::ADDRESS;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::RANK;
 use crate::engine::guard;
+use crate::store::redis::REDIS_URL;
 use crate::vocabulary::nearest;
 
 /// What is filled in where it stands in braces.
@@ -31,6 +33,8 @@ pub struct Program {
     pub folder: PathBuf,
     /// Variables that differ from the session's own; those of `--env` come last.
     pub environment: Vec<(String, Option<OsString>)>,
+    /// The first so many of them are the session's.
+    pub shared: usize,
 }
 
 /// Why a program does not start.
@@ -68,6 +72,24 @@ impl Program {
         }
     }
 
+    /// Gives it the session's variables, which its own ones come after.
+    pub fn surround(&mut self, session: &[(String, Option<OsString>)]) {
+        let own = std::mem::take(&mut self.environment);
+        self.environment = session.iter().cloned().chain(own).collect();
+        self.shared = session.len();
+    }
+
+    /// It finds the store where the session has it now; what it was given of its own stays.
+    pub fn move_store(&mut self, session: &[(String, Option<OsString>)]) {
+        let is_place = |(name, _): &(String, _)| [ADDRESS, REDIS_URL].contains(&name.as_str());
+        let own = self.environment.split_off(self.shared);
+        self.environment.retain(|variable| !is_place(variable));
+        let places = session.iter().filter(|variable| is_place(variable));
+        self.environment.extend(places.cloned());
+        self.shared = self.environment.len();
+        self.environment.extend(own);
+    }
+
     /// Refuses what was meant to be filled in and is misspelt. Programs' texts have braces of their own, and blanks,
     /// quotes or parentheses too.
     pub fn misspells(&self) -> Result<(), NotStarted> {
@@ -79,11 +101,13 @@ impl Program {
             if !text.chars().all(is_plain) {
                 continue;
             }
-            let braced = text
-                .split('{')
-                .skip(1)
-                .filter_map(|rest| rest.split_once('}'));
-            for (typed, _) in braced {
+            let braced = text.match_indices('{').filter_map(|(at, _)| {
+                let (typed, rest) = text[at + 1..].split_once('}')?;
+                // Templates of other programs, as docker's `{{.Name}}`, have two.
+                let twice = text[..at].ends_with('{') && rest.starts_with('}');
+                (!twice && !typed.contains('{')).then_some(typed)
+            });
+            for typed in braced {
                 let means = |name: &&&str| {
                     let typed = typed.to_lowercase();
                     strsim::damerau_levenshtein(&typed, name) <= 1
@@ -130,6 +154,7 @@ impl Program {
                 None => self.folder.clone(),
             },
             environment,
+            shared: self.shared,
         }
     }
 
@@ -346,6 +371,7 @@ mod tests {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             folder: folder.to_owned(),
             environment: Vec::new(),
+            shared: 0,
         }
     }
 
@@ -373,6 +399,7 @@ mod tests {
             ("ranks", "rank"),
             ("siz", "size"),
             ("nmae", "name"),
+            (".name", "name"),
         ] {
             let error = Err(NotStarted::Placeholder(typed.to_owned(), meant));
             assert_eq!(of(&format!("out-{{rank}}-{{{typed}}}.txt")), error);
@@ -386,6 +413,8 @@ mod tests {
             "{ rnak }",
             "{print $1}",
             "{{name}}",
+            "{{.Name}}",
+            "{{.Names}}:{{.Size}}",
         ] {
             assert_eq!(of(word), Ok(()), "{word}");
         }
@@ -403,6 +432,21 @@ mod tests {
         assert_eq!(one.variable("PORT"), Some("803".into()));
         assert_eq!(one.variable("HOME"), None);
         assert_eq!(one.variable(RANK), Some("3".into()));
+    }
+
+    #[test]
+    fn a_program_that_starts_again_finds_the_store_where_it_is_now() {
+        let set = |name: &str, value: &str| (name.to_owned(), Some(OsString::from(value)));
+        let mut program = program(&["x"], Path::new("/"));
+        program.environment = vec![set("A", "own"), set(REDIS_URL, "own")];
+        program.surround(&[set("A", "1"), set(ADDRESS, "@old")]);
+        program.move_store(&[set("A", "2"), set(ADDRESS, "@new"), set(REDIS_URL, "new")]);
+        assert_eq!(program.variable(ADDRESS), Some("@new".into()));
+        assert_eq!(program.variable(REDIS_URL), Some("own".into()));
+        program.environment.truncate(program.shared);
+        assert_eq!(program.variable("A"), Some("1".into()));
+        program.move_store(&[set(ADDRESS, "@old"), (REDIS_URL.to_owned(), None)]);
+        assert_eq!(program.variable(REDIS_URL), None);
     }
 
     #[test]

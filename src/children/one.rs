@@ -49,6 +49,8 @@ pub struct One {
     pub gone: bool,
     /// Where it prints to, when it lives on after the session.
     pub prints_to: Option<PathBuf>,
+    /// What stands before that in the file is an earlier one's, bytes.
+    pub prints_from: u64,
     pub flow: Flow,
     /// The cell that has started it.
     pub about: About,
@@ -81,9 +83,11 @@ impl One {
             name: name.clone(),
             why: format!("{}: {error}", path.display()),
         })?;
+        let before = file.metadata().map_or(0, |about| about.len());
         let process = start(&program, Life::Detached(&file))?;
         let mut one = Self::of(number, name, program, Restart::Never, quiet, process);
         one.prints_to = Some(path);
+        one.prints_from = before;
         Ok(one)
     }
 
@@ -112,6 +116,7 @@ impl One {
             spent: Duration::ZERO,
             gone: false,
             prints_to: None,
+            prints_from: 0,
             flow: Flow::new(now),
             about: About::default(),
         };

@@ -85,6 +85,7 @@ impl Supervisor {
                 environment: environment
                     .map(|(name, value)| (name, Some(value.into())))
                     .collect(),
+                shared: 0,
             },
         });
         let started = started.map_err(|refused| refused.to_string())?;

@@ -172,7 +172,7 @@ impl Supervisor {
             for one in crowd.children.iter().filter(|one| chosen(name, &one.name)) {
                 let last = match &one.prints_to {
                     Some(file) => {
-                        let (tail, last) = Tail::begin(file, lines);
+                        let (tail, last) = Tail::begin(file, one.prints_from, lines);
                         tails.push((one.name.clone(), tail));
                         last
                     }

@@ -24,16 +24,18 @@ fn line(text: String) -> ChildLine {
 }
 
 impl Tail {
-    /// Gives the last lines, as far as the file's last [`MOST`] bytes have them.
-    pub fn begin(path: &Path, lines: usize) -> (Self, Vec<ChildLine>) {
+    /// Gives the last lines behind the first `from` bytes, as far as the file's last [`MOST`] bytes have them.
+    pub fn begin(path: &Path, from: u64, lines: usize) -> (Self, Vec<ChildLine>) {
         let mut tail = Self {
             path: path.to_owned(),
             read: 0,
             open: Cutter::default(),
         };
         let length = std::fs::metadata(path).map_or(0, |about| about.len());
-        tail.read = length.saturating_sub(MOST);
-        let is_cut = tail.read > 0;
+        // It may have been emptied since.
+        let from = if length < from { 0 } else { from };
+        tail.read = length.saturating_sub(MOST).max(from);
+        let is_cut = tail.read > from;
         let mut bytes = tail.bytes().unwrap_or_default();
         if is_cut {
             let first = bytes.iter().position(|byte| *byte == b'\n');
@@ -75,9 +77,9 @@ impl Tail {
     }
 }
 
-/// The last lines, also one that has not ended.
-pub fn last(path: &Path, lines: usize) -> Vec<ChildLine> {
-    let (mut tail, mut last) = Tail::begin(path, lines);
+/// The same, and a line that has not ended.
+pub fn last(path: &Path, from: u64, lines: usize) -> Vec<ChildLine> {
+    let (mut tail, mut last) = Tail::begin(path, from, lines);
     last.extend(tail.end());
     last.drain(..last.len().saturating_sub(lines));
     last
@@ -102,10 +104,13 @@ mod tests {
             file.unwrap().write_all(text.as_bytes()).unwrap();
         };
         append("one\ntwo\nthr");
-        assert_eq!(texts(last(&path, 2)), ["two", "thr"]);
-        let (mut tail, begun) = Tail::begin(&path, 1);
+        assert_eq!(texts(last(&path, 0, 2)), ["two", "thr"]);
+        let (mut tail, begun) = Tail::begin(&path, 0, 1);
         assert_eq!(texts(begun), ["two"]);
         assert!(tail.more().is_empty());
+        // What another one has printed before is not this one's.
+        assert_eq!(texts(last(&path, 4, 9)), ["two", "thr"]);
+        assert_eq!(texts(last(&path, 4000, 9)), ["one", "two", "thr"]);
         append("ee\nfour");
         assert_eq!(texts(tail.more()), ["three"]);
         assert_eq!(tail.end().unwrap().text, "four");
@@ -113,7 +118,7 @@ mod tests {
         std::fs::write(&path, "new\n").unwrap();
         assert_eq!(texts(tail.more()), ["new"]);
         std::fs::remove_file(&path).unwrap();
-        assert!(tail.more().is_empty() && last(&path, 2).is_empty());
+        assert!(tail.more().is_empty() && last(&path, 0, 2).is_empty());
         append("again\n");
         tail.read = 0;
         assert_eq!(texts(tail.more()), ["again"]);
@@ -125,7 +130,7 @@ mod tests {
         let path = folder.path().join("on.log");
         let text: String = (0..300_000).map(|n| format!("line {n}\n")).collect();
         std::fs::write(&path, &text).unwrap();
-        let all = texts(last(&path, usize::MAX));
+        let all = texts(last(&path, 0, usize::MAX));
         assert!(all.len() > 50_000 && all.len() < 200_000);
         assert!(all.iter().all(|line| line.starts_with("line ")));
         assert_eq!(all[all.len() - 1], "line 299999");

@@ -25,6 +25,8 @@ const NOTHING: u8 = 1;
 const MISUSED: u8 = 2;
 const TIME_OVER: u8 = 3;
 const OUT_OF_REACH: u8 = 4;
+/// The command went well, and not all of it under the lock.
+const ENDED_EARLY: u8 = 5;
 
 /// The word by which it is called.
 pub const ROLE: &str = "store";

@@ -11,7 +11,7 @@ use crate::session::{Done, Restart, Session, SpawnRequest};
 /// starts programs of any language beside the session, and returns at once
 #[derive(Args)]
 #[command(after_help = "\
-No shell is needed. `{rank}`, `{size}` and `{name}` stand for the child's, also in `--env` and `--cwd`; it finds them as REGATTA_RANK, REGATTA_SIZE and
+No shell is needed. `{rank}`, `{size}` and `{name}` stand for the child's, also in `--env` and `--cwd`; other braces stay, `{{.Name}}` too. It finds them as REGATTA_RANK, REGATTA_SIZE and
 REGATTA_NAME too, the session's store as REGATTA_STORE, and `regatta` itself as REGATTA. After `%store start redis`
 REGATTA_REDIS_URL is `unix://PATH`: clients of Redis take it, and redis-cli the path, `redis-cli -s PATH`. Its standard input is empty. `%children` lists them, `%logs`, `%wait` and `%stop` take their names.")]
 pub struct Spawn {

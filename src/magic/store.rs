@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use regatta_cell::store::call::{Call as Asked, Entry, EntryKind, Reply};
 
 use super::{Call, Example, Magic};
-use crate::outcome::{Event, Field, Report, Sink, Table};
+use crate::outcome::{About, Event, Field, Report, Sink, Table};
 use crate::session::{Done, Place, Session};
 use crate::store::redis::with_ca;
 use crate::store::text::{plain, value};
@@ -29,7 +29,7 @@ use crate::vocabulary::nearest;
                   anybody has changed since the session came there. `use` goes to a Redis or Valkey server, `redis://user:password@host:6379/0`, \
                   `rediss://host:6379` (TLS, with `--ca FILE` for an authority of one's own), `unix:/path`; `start redis` runs \
                   the installed redis-server or valkey-server for this session alone; `use embedded` goes back. Engines, \
-                  and scripts that are started from then on, go along: these find it in $REGATTA_REDIS_URL, and any client \
+                  and scripts that are started from then on, or again, go along: these find it in $REGATTA_REDIS_URL, and any client \
                   of Redis takes part, `redis-cli` by the path alone: `redis-cli -s PATH`, as `%store` says it, where that is `unix://PATH`. \
                   Values stay where they are, and so does what a cell holds or has subscribed. $REGATTA_STORE names the store: a session in whose environment it is set takes \
                   part in that one."
@@ -149,7 +149,7 @@ impl Magic for Store {
                         session.use_redis(&address, password.as_deref())?
                     }
                 };
-                sink.send(Event::Text(told(&place)));
+                tell(&place, session, sink);
                 Ok(())
             }
             Some(Verb::Start { program }) => {
@@ -164,7 +164,7 @@ impl Magic for Store {
                     }
                 };
                 let place = session.start_redis(wanted)?;
-                sink.send(Event::Text(told(&place)));
+                tell(&place, session, sink);
                 Ok(())
             }
             Some(Verb::Other(words)) => match words.as_slice() {
@@ -179,22 +179,43 @@ impl Magic for Store {
     }
 }
 
+fn tell(place: &Place, session: &Session, sink: &mut dyn Sink) {
+    sink.send(Event::Text(told(place)));
+    if let Some(notice) = place.warning() {
+        sink.send(Event::Notice(About::cell(session.cell()), notice));
+    }
+}
+
 /// Where the store is.
 fn told(place: &Place) -> String {
     match place {
         Place::Embedded => "the store is the session's own".to_owned(),
+        Place::Theirs { address } => {
+            let mut parts = address
+                .strip_prefix("@regatta-")
+                .unwrap_or_default()
+                .split('-');
+            let whose = parts.next().filter(|pid| pid.parse::<u32>().is_ok());
+            let whose = whose.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+            format!("the store is another session's{whose}, as $REGATTA_STORE has it: {address}")
+        }
         Place::Redis {
             address,
             about,
             socket,
+            is_given,
         } => {
             let keys = if about.keys == 1 { "key" } else { "keys" };
             let cli = socket
                 .as_ref()
                 .map(|path| format!("; `redis-cli -s {path}` looks into it"))
                 .unwrap_or_default();
+            let given = match is_given {
+                true => " (of $REGATTA_STORE, since the session's start)",
+                false => "",
+            };
             format!(
-                "the store is {about} at {address} with {} {keys}{cli}",
+                "the store is {about} at {address}{given} with {} {keys}{cli}",
                 about.keys
             )
         }

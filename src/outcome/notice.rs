@@ -81,6 +81,15 @@ pub enum Notice {
     NoSources {
         why: String,
     },
+    /// The store that the environment names cannot be used, and the session has one of its own; `why` has no password.
+    StoreNotUsed {
+        why: String,
+    },
+    /// The server that keeps the store throws keys away when its memory is full.
+    StoreEvicts {
+        address: String,
+        policy: String,
+    },
     /// The startup notebook: `line` is where the cell that failed begins, `left` how many stand below it.
     StartupFailed {
         line: usize,

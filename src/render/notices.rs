@@ -78,6 +78,12 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::NoSources { why } => format!(
             "the sources of Rust's standard library are missing, so only variables with a written type can be kept; {why}"
         ),
+        Notice::StoreNotUsed { why } => format!(
+            "$REGATTA_STORE names a store that is not used: {why}. This session has a store of its own now, which no other session sees; `%store use ADDRESS` goes to another"
+        ),
+        Notice::StoreEvicts { address, policy } => format!(
+            "{address} throws keys away when its memory is full (maxmemory-policy {policy}): locks and values may be lost without a word; `redis-cli CONFIG SET maxmemory-policy noeviction` keeps them"
+        ),
         Notice::StartupFailed { line, left } => {
             let rest = match left {
                 0 => String::new(),

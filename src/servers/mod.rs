@@ -3,6 +3,7 @@
 //! removes the folder.
 
 pub mod mortal;
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::io::Read as _;

@@ -51,6 +51,7 @@ impl Session {
             environment: own
                 .map(|(name, value)| (name, Some(value.into())))
                 .collect(),
+            shared: 0,
         };
         self.crew.children.set_environment(self.environment());
         let started = self.crew.children.spawn(Request {

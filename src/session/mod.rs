@@ -187,6 +187,9 @@ impl Session {
             let why = why.to_string();
             sink.send(Event::Notice(About::default(), Notice::NoSources { why }));
         }
+        if let Some(told) = &self.shared.told {
+            sink.send(Event::Notice(About::default(), told.clone()));
+        }
     }
 
     /// Tells something of the cell under way.

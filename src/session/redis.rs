@@ -1,36 +1,54 @@
 //! The store's place: the session's own one, a Redis server that runs somewhere, or one that the session starts.
 
-use regatta_cell::store::call::{ADDRESS, Trouble};
+use regatta_cell::store::call::ADDRESS;
 
 use super::Session;
-use super::store::unless_interrupted;
-use crate::outcome::Report;
+use super::store::{evicts, unless_interrupted, unreached};
+use crate::outcome::{Notice, Report};
 use crate::store::Server;
 use crate::store::redis::private::{Private, PrivateError};
-use crate::store::redis::{About, Address, REDIS_URL, Redis};
-
-/// The oldest version that has all that is asked of it.
-const OLDEST: (u32, u32) = (6, 2);
+use crate::store::redis::{About, Address, REDIS_URL, Redis, is_url};
 
 /// Where the store is.
 pub enum Place {
     Embedded,
+    /// That of another session, which the environment has named.
+    Theirs {
+        address: String,
+    },
     Redis {
         /// Without a password.
         address: String,
         about: About,
         /// The path of the socket, for `redis-cli -s`.
         socket: Option<String>,
+        /// The environment has named it when the session began.
+        is_given: bool,
     },
+}
+
+impl Place {
+    /// What whoever goes there is to know.
+    pub fn warning(&self) -> Option<Notice> {
+        match self {
+            Self::Redis { address, about, .. } => evicts(address, about),
+            _ => None,
+        }
+    }
 }
 
 impl Session {
     /// Where the store is now.
     pub fn store_place(&mut self) -> Result<Place, Report> {
-        match self.environment_variable(REDIS_URL) {
-            Some(url) if self.environment_variable(ADDRESS).as_ref() == Some(&url) => {
+        match self.environment_variable(ADDRESS) {
+            Some(url) if is_url(&url) => {
                 let address = Address::parse(&url, None).map_err(|error| unusable(&error))?;
-                self.look(&address).map(|about| place(&address, about))
+                let about = self.look(&address)?;
+                let is_given = self.shared.given.as_deref() == Some(address.url());
+                Ok(place(&address, about, is_given))
+            }
+            Some(address) if self.shared.address() != Some(&address) => {
+                Ok(Place::Theirs { address })
             }
             _ => Ok(Place::Embedded),
         }
@@ -41,7 +59,7 @@ impl Session {
         let address = Address::parse(url, password).map_err(|error| unusable(&error))?;
         let about = self.look(&address)?;
         self.name_redis(&address)?;
-        Ok(place(&address, about))
+        Ok(place(&address, about, false))
     }
 
     /// Goes back to the session's own store, which has what it had.
@@ -83,7 +101,7 @@ impl Session {
             }
         };
         self.name_redis(&address)?;
-        Ok(place(&address, about))
+        Ok(place(&address, about, false))
     }
 
     /// What the server is; an error when there is none that is of use.
@@ -96,21 +114,12 @@ impl Session {
             return Err(Report::usage(what).hint("the store stays where it was"));
         };
         let about = about.map_err(|trouble| {
-            let why = match &trouble {
-                Trouble::Unavailable { address, why } => {
-                    let (why, _) = why.split_once("; nothing was changed").unwrap_or((why, ""));
-                    format!("the server at {address} cannot be reached: {why}")
-                }
-                other => other.to_string(),
-            };
-            Report::usage(why)
+            Report::usage(unreached(&trouble))
                 .hint("the store stays where it was; `%store start redis` starts a server")
         })?;
-        if about.version.is_some_and(|version| version < OLDEST) {
-            let (major, minor) = OLDEST;
-            let what =
-                format!("{address} is {about}, and the store needs {major}.{minor} or later");
-            return Err(Report::usage(what).hint("the store stays where it was"));
+        if let Some((why, hint)) = about.unfit() {
+            let what = format!("{address} is {about}, {why}");
+            return Err(Report::usage(what).hint(format!("{hint}; the store stays where it was")));
         }
         Ok(about)
     }
@@ -125,8 +134,9 @@ impl Session {
     }
 }
 
-fn place(address: &Address, about: About) -> Place {
+fn place(address: &Address, about: About, is_given: bool) -> Place {
     Place::Redis {
+        is_given,
         address: address.to_string(),
         about,
         socket: address.socket().map(|path| path.display().to_string()),

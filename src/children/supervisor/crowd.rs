@@ -74,8 +74,7 @@ impl Crowd {
         for rank in 0..request.count {
             let name = name_of(&name, rank, request.count);
             let mut program = program.of(rank, request.count, &name);
-            let own = std::mem::take(&mut program.environment);
-            program.environment = self.environment.iter().cloned().chain(own).collect();
+            program.surround(&self.environment);
             let number = self.next;
             self.next += 1;
             let one = match request.detach {
@@ -281,6 +280,7 @@ impl Crowd {
         let lines = self.children[at].finish_lines();
         self.printed(at, lines, now);
         let one = &mut self.children[at];
+        one.program.move_store(&self.environment);
         if let Err(error) = one.start_again() {
             let again = match one.machine.not_started(now) {
                 Next::Restart { after, number } => Some((number, after)),
@@ -348,7 +348,7 @@ impl One {
     pub fn last(&self, lines: usize) -> Vec<ChildLine> {
         let mut last = match &self.prints_to {
             // One that is gone has nothing.
-            Some(file) => return tail::last(file, lines),
+            Some(file) => return tail::last(file, self.prints_from, lines),
             None => self.printed.log.last(lines),
         };
         // What it has begun to say belongs to it too.

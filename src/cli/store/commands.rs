@@ -8,8 +8,8 @@ use std::time::Duration;
 use regatta_cell::store::call::{Call, Kind, Reply, milliseconds};
 
 use super::texts::{print, unread};
-use super::{Caller, Done, Ended, MISUSED, TIME_OVER, strange, this};
-use crate::servers::mortal;
+use super::{Caller, Done, ENDED_EARLY, Ended, MISUSED, TIME_OVER, strange, this};
+use crate::servers::tree;
 use crate::store::text::{plain, value};
 
 /// Ends as a command has ended.
@@ -67,6 +67,17 @@ pub(super) fn update(store: &mut Caller, key: &str, command: &[String]) -> Done 
 /// How many may hold it, for how long, and how long it is waited for.
 pub(super) type How = (u32, Option<Duration>, Option<Duration>);
 
+fn ended_early(kind: Kind, name: &str, has_lease: bool) -> String {
+    let kind = kind.name();
+    let why = match has_lease {
+        true => "its lease was over",
+        false => "the store had not heard of its holder in time",
+    };
+    format!(
+        "{kind} `{name}` was no longer held when the command ended: {why}, and others may have been inside"
+    )
+}
+
 pub(super) fn hold(
     mut store: Caller,
     kind: Kind,
@@ -95,19 +106,34 @@ pub(super) fn hold(
     };
     // The command has the connection too, as with `flock`: should this process be killed, the lock is held on as long as
     // the command runs.
-    // Where it cannot have it, it is killed with this process.
+    // Where it cannot have it, it is killed with this process, and all that it has started too.
     let mut program = match store.0.connection() {
         Some(connection) => {
             let _ = rustix::io::fcntl_setfd(connection, rustix::io::FdFlags::empty());
             Command::new(&command[0])
         }
-        None => mortal::command(&command[0]),
+        None => tree::command(&command[0]),
     };
     let ran = program
         .args(&command[1..])
         .env("REGATTA_FENCE", fence.to_string())
         .status();
-    let released = store.is(&Call::Release { kind, name, fence });
-    ended_as(ran.map_err(|error| not_run(command, &error))?)?;
-    released.map(|_| ())
+    let release = Call::Release {
+        kind,
+        name: name.clone(),
+        fence,
+    };
+    let released = store.is(&release);
+    let ran = ended_as(ran.map_err(|error| not_run(command, &error))?);
+    let why = match released {
+        Ok(true) => return ran,
+        Ok(false) => Ended(ENDED_EARLY, ended_early(kind, &name, lease.is_some())),
+        Err(why) => why,
+    };
+    // The status is the command's where that says something.
+    Err(match ran {
+        Err(Ended(status, said)) if said.is_empty() => Ended(status, why.1),
+        Err(Ended(status, said)) => Ended(status, format!("{said}; {}", why.1)),
+        Ok(()) => why,
+    })
 }

@@ -17,7 +17,8 @@ text of anything. A text that is read is printed as it is, all else as JSON; --j
 seconds. $REGATTA_STORE names the store; a session sets it for its commands, engines and children. Without it \
 $REGATTA_REDIS_URL names a Redis server.
 
-Exit status: 0 done; 1 nothing there; 2 misused, or a value of another type; 3 time is over; 4 the store is out of reach.
+Exit status: 0 done; 1 nothing there; 2 misused, or a value of another type; 3 time is over; 4 the store is out of reach; \
+5 the command went well, but its lock or permit had ended before, so that others may have been inside.
 
 Examples:
   n=$(regatta store incr visits)
@@ -129,13 +130,15 @@ pub(super) enum Verb {
     },
     /// Run a command that holds a lock, and end with its exit status.
     ///
-    /// The command finds the lock's fencing number in $REGATTA_FENCE. The lock is held as long as one of the two lives.
+    /// The command finds the lock's fencing number in $REGATTA_FENCE. When this process is killed, the lock is
+    /// held on as long as the command lives, or what it has started; on Redis these are killed with it.
+    /// When it ended before the command did, that is said, and the exit status is 5 where the command's own was 0.
     Lock {
         name: String,
         /// Wait for it so long; for ever without.
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         timeout: Option<Duration>,
-        /// It is free after so long, whatever the command does.
+        /// It is free so long after it was got, whatever the command does.
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         lease: Option<Duration>,
         #[arg(last = true, required = true, value_name = "COMMAND")]

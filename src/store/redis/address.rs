@@ -40,6 +40,12 @@ pub enum AddressError {
     /// Not a URL, or not one of a kind that Redis has.
     #[error("`{0}` is no address of a Redis server: write {FORMS}")]
     Form(String),
+    /// A user's name or a password has what ends it in a URL.
+    #[error(
+        "`{0}` has an `@` behind a `/`, `?` or `#`: in a password these are written as %2F, %3F and %23, and `@` as %40; \
+         --password-env takes it as it is"
+    )]
+    Raw(String),
     /// An option that no address has, or not this one.
     #[error("`{option}` is no option of `{address}`: {known}")]
     Option {
@@ -63,7 +69,10 @@ pub enum AddressError {
 impl Address {
     /// Reads an address; `password` is one that was given elsewhere.
     pub fn parse(text: &str, password: Option<&str>) -> Result<Self, AddressError> {
-        let bad = || AddressError::Form(without_password(text));
+        let bad = || match has_raw_login(text) {
+            true => AddressError::Raw(without_password(text)),
+            false => AddressError::Form(without_password(text)),
+        };
         // `unix:name` would be a path from the root.
         if let Some(path) = text.strip_prefix("unix:")
             && !path.starts_with('/')
@@ -104,6 +113,8 @@ impl Address {
                         *file = path.or(Some(value.into_owned()));
                     }
                 }
+                // Of a password that has a `?`.
+                _ if option.contains('@') => return Err(bad()),
                 _ => {
                     return Err(AddressError::Option {
                         option: option.into_owned(),
@@ -132,6 +143,7 @@ impl Address {
         let host = url.host_str().ok_or_else(bad)?.to_owned();
         let plain = plain.map_err(|_| match url.path().trim_matches('/') {
             "" => bad(),
+            path if path.contains('@') => bad(),
             path => AddressError::Database(path.to_owned()),
         })?;
         let given = plain.redis_settings();
@@ -361,6 +373,15 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
+/// Whether a user's name or a password seems to have `/`, `?` or `#` as they are: they end the place, where the `@` has to be.
+fn has_raw_login(text: &str) -> bool {
+    let Some((_, place)) = text.split_once("://") else {
+        return false;
+    };
+    let ends = place.find(['/', '?', '#']);
+    ends.zip(place.rfind('@')).is_some_and(|(end, at)| end < at)
+}
+
 /// A text, in which passwords of addresses stand, without them.
 pub fn without_password(text: &str) -> String {
     let mut hidden = String::with_capacity(text.len());
@@ -368,10 +389,18 @@ pub fn without_password(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         hidden += before;
-        let end = after
-            .find(|letter: char| letter.is_whitespace() || "\"'`?#".contains(letter))
-            .unwrap_or(after.len());
-        // A password may have slashes and `@` of its own.
+        let is_of_scheme = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
+        let opens = rest[..at]
+            .trim_end_matches(is_of_scheme)
+            .chars()
+            .next_back();
+        let quote = opens.filter(|letter| "\"'`".contains(*letter));
+        let ends = |letter: char| match quote {
+            Some(quote) => letter == quote,
+            None => letter.is_whitespace(),
+        };
+        let end = after.find(ends).unwrap_or(after.len());
+        // A password may have `@` and whatever else ends a place, as it is, though then the address is none.
         let login = after[..end].rfind('@').unwrap_or(0);
         rest = &after[login..];
         if let Some((user, _)) = after[..login].split_once(':') {
@@ -419,7 +448,7 @@ fn without_option(text: &str) -> String {
         hidden += before;
         hidden += HIDDEN;
         let end = after
-            .find(|letter: char| letter.is_whitespace() || "\"'`&#".contains(letter))
+            .find(|letter: char| letter.is_whitespace() || "\"'`&".contains(letter))
             .unwrap_or(after.len());
         rest = &after[end..];
     }

@@ -136,9 +136,6 @@ pub fn acquire(
         _ => PLACE.as_millis(),
     };
     let place = place.to_string();
-    let ends = wanted
-        .lease
-        .map(|lease| Instant::now() + Duration::from_millis(lease));
     let mut holders = Vec::new();
     // With the time since which it is known. What a holder has started is killed with it, and may need a moment to end.
     let mut gone: Vec<(String, Instant)> = Vec::new();
@@ -159,7 +156,9 @@ pub fn acquire(
         });
         let before = before.as_ref().map_or(&[][..], |both| &both[..]);
         let began = Instant::now();
-        let ends = wanted.lease.and(ends).map(|ends| ends.max(began));
+        // From when it is given: who waits has nothing that could end.
+        let lease = wanted.lease.map(Duration::from_millis);
+        let ends = lease.map(|lease| began + lease);
         let time = time_of(ends);
         let time_text = time.as_millis().to_string();
         let limit = wanted.limit.to_string();

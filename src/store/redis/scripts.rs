@@ -144,7 +144,8 @@ if was == 1 and redis.call('EXISTS', KEYS[1]) == 0 then
 end
 return was";
 
-    /// lock, fences; token, milliseconds, fence, `1` where the server has forgotten what it knew → 1 or 0.
+    /// lock, fences; token, milliseconds, fence, `1` where the server has forgotten what it knew → 1 or 0. What is held is
+    /// renewed also when memory is full: a script whose first write takes no memory is let through.
     RENEW_LOCK = "
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
@@ -152,6 +153,7 @@ if holder == ARGV[1] then
   return 1
 end
 if holder or ARGV[4] ~= '1' then return 0 end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if tonumber(redis.call('GET', KEYS[2]) or 0) < tonumber(ARGV[3]) then
   redis.call('SET', KEYS[2], ARGV[3])
@@ -204,8 +206,10 @@ redis.call('HSET', KEYS[1], 'limit', ARGV[4], ARGV[1], string.format('%.0f:%.0f'
 redis.call('PEXPIRE', KEYS[1], latest - now)
 return {1, fence, '', ''}");
 
-    /// semaphore, fences; token, milliseconds, fence, `1` as for a lock, limit → 1 or 0.
+    /// semaphore, fences; token, milliseconds, fence, `1` as for a lock, limit → 1 or 0. As for a lock, the first write takes
+    /// no memory.
     RENEW_ENTRY = "
+redis.call('HDEL', KEYS[1], '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then

@@ -317,12 +317,21 @@ fn ten_who_want_two_permits_each_get_them_as_others_give_theirs_back() {
 #[test]
 fn who_takes_its_own_lock_again_waits_for_the_end_of_the_lease() {
     on_each(|place| {
-        let mut store = place.caller();
+        let (mut store, mut other) = (place.caller(), place.caller());
         let first = fence(&store.lock("l", Some(2_000), Some(0)));
         assert_eq!(held(&store.lock("l", None, Some(0))), 1);
         assert_eq!(held(&store.lock("l", None, Some(25))), 1);
-        let second = fence(&store.lock("l", Some(200), None));
+        // It waits longer than its own lease is, which begins when it has it.
+        let second = fence(&store.lock("l", Some(1_000), None));
         assert!(second > first, "{}", place.name);
+        assert_eq!(held(&other.lock("l", None, Some(0))), 1, "{}", place.name);
+        let renew = Call::Renew {
+            kind: Kind::Lock,
+            name: "l".to_owned(),
+            fence: second,
+            lease: Some(200),
+        };
+        assert_eq!(store.ask(renew), Reply::Is(true), "{}", place.name);
         // Given back too late, twice, and in time.
         assert_eq!(store.release(Kind::Lock, "l", first), Reply::Is(false));
         std::thread::sleep(Duration::from_millis(300));

@@ -1,13 +1,15 @@
 //! Locks, semaphores and barriers.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::call::{Call, Kind, Reply, Trouble, Who, missing};
 use super::wait::Wait;
 use super::{call, count_of, is, refused};
 
 /// Something held: released when it is dropped, also by a panic, and when the process that holds it ends, however that
-/// is. It may be given to another thread.
+/// is. It may be given to another thread. One that was not held any more when it is dropped says so among what the cell
+/// prints as errors.
 #[derive(Debug)]
 #[must_use = "it is released at once when nobody keeps it"]
 pub struct Held {
@@ -67,7 +69,18 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         // A store that is out of reach takes it back by itself.
-        let _ = self.let_go();
+        if self.let_go() == Reply::Is(false) {
+            let why = match self.lease {
+                Some(_) => "its lease was over",
+                None => "the store had not heard of its holder in time",
+            };
+            let _ = writeln!(
+                std::io::stderr(),
+                "{} `{}` was no longer held when it was released: {why}, and others may have been inside",
+                self.kind.name(),
+                self.name
+            );
+        }
     }
 }
 

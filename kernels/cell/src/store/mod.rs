@@ -224,7 +224,7 @@ pub fn update<T: Serialize + DeserializeOwned>(
 /// Adds to a number and gives the sum. A key that is not there counts from 0.
 ///
 /// # Panics
-/// When the key is no such number, or the sum does not fit; nothing is added then.
+/// When the key is no such number, or the sum is none of this type; what was added is taken off again then.
 #[track_caller]
 pub fn incr<N: Counts>(key: &str, by: N) -> N {
     number::sum(key, by)
@@ -244,7 +244,7 @@ pub fn push(key: &str, value: impl Serialize) -> usize {
 /// Takes the first value of a list; `None` when there is none.
 ///
 /// # Panics
-/// When the key is no list, or its first value of another type.
+/// When the key is no list, or its first value of another type; the value is taken then too, and the message has it.
 #[track_caller]
 pub fn pop<T: DeserializeOwned>(key: &str) -> Option<T> {
     pop_wait(key, 0)

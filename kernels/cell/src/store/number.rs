@@ -62,9 +62,21 @@ floats!(f32, f64);
 #[track_caller]
 pub(super) fn sum<N: Counts>(key: &str, by: N) -> N {
     let sum = added(key, by.number());
-    match N::from_number(sum) {
-        Some(sum) => sum,
-        None => does_not_fit(key, N::NAME, sum),
+    if let Some(sum) = N::from_number(sum) {
+        return sum;
+    }
+    // Others may have added to it meanwhile: it is not set to what it was.
+    if let Some(by) = by.number().and_then(negative) {
+        let key = key.to_owned();
+        let _ = call(&Call::Incr { key, by });
+    }
+    does_not_fit(key, N::NAME, sum)
+}
+
+fn negative(number: Number) -> Option<Number> {
+    match number {
+        Number::Int(int) => int.checked_neg().map(Number::Int),
+        Number::Float(float) => Some(Number::Float(-float)),
     }
 }
 
@@ -93,5 +105,5 @@ fn does_not_fit(key: &str, wanted: &str, sum: Number) -> ! {
         wanted: wanted.to_owned(),
         found: sum.to_string(),
     };
-    panic!("{trouble}, which it has become")
+    panic!("{trouble}, which it would become")
 }

@@ -1,6 +1,6 @@
 //! Addresses as people write them; cases of redis-py's and redis-rs's own tests of their URLs.
 
-use super::{Address, AddressError, hide_passwords, without_password};
+use super::{Address, AddressError, hide_passwords, shown, without_password};
 
 fn parsed(text: &str) -> (String, String) {
     let address = Address::parse(text, None).unwrap();
@@ -146,6 +146,41 @@ fn what_is_no_address_says_what_is_one() {
     ] {
         assert!(!trouble(text).contains("secret"), "{text}");
     }
+}
+
+#[test]
+fn a_password_that_ends_the_place_is_told_how_to_be_written_and_is_shown_nowhere() {
+    for text in [
+        "redis://u:pa?ss@h",
+        "redis://u:pa#ss@h:6379/0",
+        "redis://u:pa/ss@h",
+        "redis://u:6379?ss@h",
+        "redis://u:6379#ss@h",
+        "redis://u:6379/ss@h",
+        "redis://:p@a?ss@h",
+        "redis://:pa?s:s#s/s@h",
+        "unix://u:pa?ss@/s",
+    ] {
+        let error = Address::parse(text, None).unwrap_err();
+        let hidden = match text.starts_with("redis://u") {
+            true => "redis://u:***@h",
+            false => ":***@",
+        };
+        assert!(matches!(error, AddressError::Raw(_)), "{text}: {error:?}");
+        let told = error.to_string();
+        assert!(told.contains("%3F") && told.contains(hidden), "{told}");
+        assert!(!told.contains("ss@"), "{told}");
+        assert!(!shown(text).contains("ss"), "{}", shown(text));
+        let cell = format!("%store use {text} --ca x\n%store use \"{text}\"");
+        assert!(!hide_passwords(&cell).contains("ss"), "{cell}");
+        assert!(hide_passwords(&cell).contains(" --ca x\n"), "{cell}");
+    }
+    let written = Address::parse("redis://u:pa%3Fs%23s@h", None).unwrap();
+    assert_eq!(written.url(), "redis://u:pa%3Fs%23s@h:6379/0");
+    assert_eq!(
+        without_password("\"redis://u:a b'c@h\" unix:/s?password=x#y&db=1"),
+        "\"redis://u:***@h\" unix:/s?password=***&db=1"
+    );
 }
 
 #[test]

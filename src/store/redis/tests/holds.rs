@@ -266,3 +266,19 @@ fn waiters_that_die_keep_nobody_waiting() {
     assert!(since.elapsed() < 2 * LEASE, "{:?}", since.elapsed());
     assert_eq!(waiting(&server, "lock"), 0);
 }
+
+#[test]
+fn what_is_held_stays_held_and_is_given_back_when_memory_is_full() {
+    let server = Running::old();
+    let (mut one, mut other) = (server.stranger(0), server.stranger(1));
+    let lock = fence(one.lock("l", Some(0)));
+    let permit = fence(one.hold(Kind::Semaphore, "s", 1, Some(0)));
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert!(server.cli(&["SET", "x", "1"]).starts_with("OOM"));
+    std::thread::sleep(LEASE + Duration::from_millis(500));
+    assert_ne!(server.cli(&["EXISTS", "regatta:semaphore:s"]), "0");
+    assert_eq!(one.release(Kind::Semaphore, "s", permit), Reply::Is(true));
+    assert_eq!(one.release(Kind::Lock, "l", lock), Reply::Is(true));
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    fence(other.hold(Kind::Semaphore, "s", 1, Some(0)));
+}
