@@ -36,9 +36,16 @@ impl Channels {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection goes with it, and with that the subscription.
+    /// From then on nothing that is published is counted as heard by it.
     pub fn drop(&self, subscription: u64) {
-        self.lock().remove(&subscription);
+        let found = self.lock().remove(&subscription);
+        // Where another thread waits for its next message, it goes with that.
+        if let Some(found) = found
+            && let Ok(mut found) = found.try_lock()
+            && let Some(line) = found.line.take()
+        {
+            line.leave();
+        }
     }
 }
 

@@ -232,6 +232,13 @@ impl Line {
         answered.map(|_| ())
     }
 
+    /// Takes back what this connection has subscribed to, and waits until the server has done it.
+    pub fn leave(mut self) {
+        if self.connection.set_read_timeout(Some(CONNECT)).is_ok() {
+            drop(self.connection.as_pubsub());
+        }
+    }
+
     /// The next message of what this connection has subscribed to; `None` when none came in time. After a silence the
     /// server is asked whether it is there: one that is gone without a word would be silent for ever.
     pub fn message(&mut self, within: Duration) -> RedisResult<Option<Msg>> {
