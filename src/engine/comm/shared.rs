@@ -4,6 +4,8 @@
 mod calls;
 mod incoming;
 mod outgoing;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::cell::Cell;
