@@ -25,7 +25,7 @@ impl Mpi {
         &mut self,
         of: &Envelope,
         requests: &[Request],
-        wait: bool,
+        mut wait: bool,
     ) -> Result<Option<usize>, Trouble> {
         let call = Call::WaitAny;
         let began = monotonic();
@@ -41,7 +41,10 @@ impl Mpi {
                 }
             }
             if !wait {
-                return Ok(None);
+                wait = self.is_left(requests)?;
+                if !wait {
+                    return Ok(None);
+                }
             }
             let waited = monotonic() - began;
             if waited > UNTIL_NAPS {
@@ -83,6 +86,16 @@ impl Mpi {
             std::thread::sleep(BETWEEN_THEM);
             vigil.drain();
         }
+    }
+
+    /// Whether a poll of these that was in vain is to wait, as nobody is left for it.
+    #[inline]
+    pub(super) fn is_left(&mut self, requests: &[Request]) -> Result<bool, Trouble> {
+        if !self.book.polls.is_time() {
+            return Ok(false);
+        }
+        let (on, _) = self.partners(requests)?;
+        Ok(self.book.waits_for_the_gone(&on))
     }
 
     /// Whom the requests wait for, and whether one of them is a send.

@@ -197,3 +197,60 @@ fn who_waits_for_the_rest_of_a_message_gets_the_next_one_when_that_comes() {
         assert_eq!(second.join().expect("no panic").expect("a message"), (0, 4));
     });
 }
+
+#[test]
+fn polls_of_one_that_has_left_end_as_a_wait_does() {
+    let [mut first, mut second, mut third] = ranks();
+    second.send(&of(0), &[1]).expect("room");
+    second.end();
+    let one = first.post_recv(&of(1)).expect("a rank");
+    let (two, any) = (
+        first.post_recv(&of(1)).expect("a rank"),
+        first.post_recv(&of(ANY_RANK)).expect("a rank"),
+    );
+    let mut value = Vec::new();
+    let mut test = |rank: &mut Shared, peer, request| {
+        rank.complete(&of(peer), request, false, into(&mut value))
+    };
+    // What has come before it left is there.
+    assert!(test(&mut first, 1, one).expect("no trouble").is_some());
+    let left = "rank 1 has left the cell";
+    let trouble = until_trouble(|| test(&mut first, 1, two).map(|got| got.is_none()));
+    assert!(trouble.text().contains(left), "{trouble:?}");
+    let trouble = until_trouble(|| first.probe(&of(1), false).map(|got| got.is_none()));
+    assert!(trouble.text().contains(left), "{trouble:?}");
+    let trouble = until_trouble(|| {
+        std::thread::sleep(Duration::from_millis(2));
+        first
+            .await_any(&of(1), &[two], false)
+            .map(|it| it.is_none())
+    });
+    assert!(trouble.text().contains(left), "{trouble:?}");
+    // The third may send something yet.
+    let since = std::time::Instant::now();
+    while since.elapsed() < Duration::from_secs(1) {
+        assert!(
+            test(&mut first, ANY_RANK, any)
+                .expect("no trouble")
+                .is_none()
+        );
+        assert!(first.probe(&of(2), false).expect("no trouble").is_none());
+    }
+    third.end();
+    until_trouble(|| test(&mut first, ANY_RANK, any).map(|got| got.is_none()));
+}
+
+/// Polls until that ends.
+fn until_trouble(mut poll: impl FnMut() -> Result<bool, Trouble>) -> Trouble {
+    let since = std::time::Instant::now();
+    loop {
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "it polls for ever"
+        );
+        match poll() {
+            Ok(is_in_vain) => assert!(is_in_vain),
+            Err(trouble) => return trouble,
+        }
+    }
+}
