@@ -102,7 +102,7 @@ impl Mpi {
         let call = Call::Broadcast;
         let root = self.root(call, of)?;
         let is_root = self.book.comm(of.comm)?.rank.cast_signed() == root;
-        self.arrive(Brings::to_root(call, of.peer), of)?;
+        self.arrive(Brings::to_root(call, of.peer).values(of), of)?;
         let mut about = [value.len() as u64, u64::from(of.kind.0)];
         self.words(call, of, 0, &[], &mut about, 2, root)?;
         let [total, kind] = about;
@@ -159,6 +159,7 @@ impl Mpi {
             op: Some(op),
             kind: of.kind,
             bytes: numbers.len() as u64,
+            name: 0,
         };
         self.arrive(brings, of)?;
         let number = Self::number(of.kind.0);

@@ -97,7 +97,7 @@ impl Mpi {
             true => Brings::to_root(call, of.peer),
             false => Brings::call(call),
         };
-        self.arrive(brings, of)?;
+        self.arrive(brings.values(of), of)?;
         // Lengths and kinds.
         let given: Vec<u64> = { parts.iter() }
             .flat_map(|part| [part.len() as u64, u64::from(of.kind.0)])
