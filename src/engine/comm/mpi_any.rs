@@ -36,7 +36,7 @@ impl Mpi {
                 };
                 if self.advance(at, call, of, false)? {
                     let waited = monotonic() - began;
-                    self.waited(if waited > AWAKE { waited } else { 0 });
+                    self.waited(if waited > AWAKE { waited } else { 0 }, false);
                     return Ok(Some(place));
                 }
             }
@@ -48,7 +48,11 @@ impl Mpi {
             }
             let waited = monotonic() - began;
             if waited > UNTIL_NAPS {
-                self.wait_for_any(call, of, requests, began)?;
+                let ended = self.wait_for_any(call, of, requests, began);
+                if ended.is_err() {
+                    self.waited(monotonic() - began, false);
+                }
+                ended?;
             } else if waited > AWAKE {
                 std::thread::yield_now();
             }

@@ -70,7 +70,7 @@ impl Mpi {
         let look = Some((Vigil::look as Check, &mut vigil));
         let ended = handle.end(self.library, true, look);
         let trouble = vigil.end();
-        self.waited(ended.waited);
+        self.waited(ended.waited, false);
         if ended.code != GIVEN_UP {
             self.checked(call, ended.code)?;
             return Ok(ended.came);

@@ -30,7 +30,7 @@ const SLEEP: Duration = Duration::from_millis(50);
 const SUSPICIOUS: u64 = 100_000_000;
 
 /// Shorter waits are not drawn.
-const DRAWN: u64 = 20_000;
+pub(super) const DRAWN: u64 = 20_000;
 
 impl Shared {
     /// Works until it is done.
