@@ -44,20 +44,21 @@ pub struct Polls {
 }
 
 impl Polls {
-    /// One more was in vain; whether it is time for a look at the clock.
+    /// One more was in vain; whether it is time to look at what the rank has done since.
     #[inline]
     pub fn is_time(&mut self) -> bool {
         self.count = self.count.wrapping_add(1);
-        self.count.is_multiple_of(POLLS)
+        self.count.is_multiple_of(POLLS) && self.is_later(monotonic())
     }
 
-    /// Whether the rank has done nothing else for long; `now` is asked only after a while.
-    fn are_all(&mut self, at: u64, now: impl FnOnce() -> Mark) -> bool {
-        let took = at.saturating_sub(self.mark.at);
-        if took < BETWEEN {
-            return false;
-        }
-        let now = now();
+    #[inline]
+    fn is_later(&self, at: u64) -> bool {
+        at.saturating_sub(self.mark.at) >= BETWEEN
+    }
+
+    /// Whether the rank has done nothing else for long.
+    fn are_all(&mut self, now: Mark) -> bool {
+        let took = now.at.saturating_sub(self.mark.at);
         let spent = now.spent.saturating_sub(self.mark.spent);
         let computes = spent > u64::from(self.count) * ONE && spent > took / SHARE;
         let is_first = self.mark.at == 0;
@@ -77,14 +78,12 @@ impl Shared {
     /// all gone for whom it waits: then it is to wait, and that ends.
     #[cold]
     pub(super) fn waits_for_the_gone(&mut self, on: &[u32]) -> bool {
-        let at = monotonic();
-        let mut polls = std::mem::take(&mut self.polls);
-        let are_all = polls.are_all(at, || Mark {
-            at,
+        let now = Mark {
+            at: monotonic(),
             spent: spent(),
             moved: self.moved(),
-        });
-        self.polls = polls;
+        };
+        let are_all = self.polls.are_all(now);
         let is_gone = |rank: &u32| {
             let state = self.world.state(*rank);
             !matches!(state, State::Running | State::Due)
@@ -117,22 +116,23 @@ fn spent() -> u64 {
 mod tests {
     use super::*;
 
-    /// Whether a rank is found to wait that polls for two seconds: each of its rounds takes so long, and so much of a
-    /// processor.
-    fn waits(round: u64, spent: u64, moves: u64) -> bool {
-        let (mut polls, mut mark) = (
-            Polls::default(),
-            Mark {
-                at: 1,
-                ..Mark::default()
-            },
-        );
+    /// A round of polls ends at this mark; whether the rank is found to wait.
+    fn round(polls: &mut Polls, mark: Mark) -> bool {
+        polls.count += POLLS;
+        polls.is_later(mark.at) && polls.are_all(mark)
+    }
+
+    /// Whether a rank is found to wait that polls for two seconds: each poll with what is between two takes so long, and so
+    /// much of a processor.
+    fn waits(one: u64, spent: u64, moves: u64) -> bool {
+        let mut polls = Polls::default();
+        let mut mark = Mark::default();
         let mut found = false;
         while mark.at < 4 * PATIENCE {
-            mark.at += round;
-            mark.spent += spent;
+            mark.at += one * u64::from(POLLS);
+            mark.spent += spent * u64::from(POLLS);
             mark.moved += moves;
-            found |= polls.is_time() && polls.are_all(mark.at, || mark);
+            found |= round(&mut polls, mark);
         }
         found
     }
@@ -143,7 +143,8 @@ mod tests {
         assert!(waits(10_000_000, 20_000, 0), "it sleeps");
         assert!(waits(2_000, 1_500, 0), "it yields");
         assert!(!waits(50_000, 50_000, 0), "it computes");
-        assert!(!waits(10_000_000, 3_000_000, 0), "it computes beside others");
+        let beside = waits(10_000_000, 3_000_000, 0);
+        assert!(!beside, "it computes beside others");
         assert!(!waits(1_000, 1_000, 1), "it speaks with others");
     }
 
@@ -155,9 +156,7 @@ mod tests {
                 at,
                 ..Mark::default()
             };
-            for _ in 0..POLLS {
-                assert!(!(polls.is_time() && polls.are_all(at, || mark)));
-            }
+            assert!(!round(&mut polls, mark));
         }
     }
 }
