@@ -129,6 +129,22 @@ const TROUBLE: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        "if comm::rank() == 0 { comm::broadcast(&mut (1u32, 2u32), 0) } else { comm::broadcast(&mut (1u64, 2u16), 0) }",
+        &[
+            "type mismatch",
+            "rank 1 expects (u64, u16) in broadcast, rank 0 has sent (u32, u32)",
+        ],
+        &["rank 0 expects (u32, u32) in broadcast, rank 1 has sent (u64, u16)"],
+    ),
+    (
+        "if comm::rank() == 1 { comm::all_gather(&Some(1u32)); } else { comm::all_gather(&Some(1u64)); }",
+        &[
+            "type mismatch",
+            "expects Option<u64> in all_gather, rank 1 has sent Option<u32>",
+        ],
+        &[],
+    ),
+    (
         "if comm::rank() == 1 { comm::gather(&vec![0_u8; 3_000_000], 0); } else { comm::gather(&vec![1.5; 3], 0); }",
         &[
             "type mismatch",
@@ -223,6 +239,28 @@ const TROUBLE: &[(&str, &[&str], &[&str])] = &[
             "rank 0 has sent 3 values",
             "room for another number",
         ],
+        &[],
+    ),
+    // Who asks again and again for what does not come.
+    (
+        "if comm::rank() == 0 { let mut it = comm::irecv::<u8>(1); while it.test().is_none() {} }",
+        &[
+            "rank 0  waits for rank 1 in wait",
+            "rank 1 has left the cell",
+        ],
+        &[],
+    ),
+    (
+        "if comm::rank() == 0 { while comm::iprobe(1).is_none() { std::thread::yield_now() } }",
+        &[
+            "rank 0  waits for rank 1 in probe",
+            "rank 1 has left the cell",
+        ],
+        &[],
+    ),
+    (
+        "if comm::rank() == 0 { let mut it = [comm::irecv_any::<u8>()]; while comm::test_any(&mut it).is_none() {} }",
+        &["in wait_any", "have left the cell"],
         &[],
     ),
     // Ranks that fail in their own code, and in the middle of things.

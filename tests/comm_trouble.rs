@@ -343,6 +343,23 @@ fn a_long_computation_is_no_deadlock() {
 }
 
 #[test]
+fn what_was_posted_goes_to_those_that_have_not_left() {
+    let mut session = pool("%pool start -n 3");
+    let shown = in_time(
+        &mut session,
+        "%%px\nlet me = comm::rank();\nlet much = vec![7u8; 3_000_000];\nif me == 0 { drop(comm::isend(&much, 1)); drop(comm::isend(&much, 2)); }\nif me == 2 { std::thread::sleep(std::time::Duration::from_secs(1)); comm::recv::<Vec<u8>>(0).len() } else { 0 }",
+    );
+    contains(&shown, &["3000000"]);
+    lacks(&shown, &["has left", "error"]);
+    // What the other one has of its message is none.
+    let shown =
+        session.cell("%px if comm::rank() == 1 { comm::iprobe(0).is_some() } else { false }");
+    contains(&shown, &["false"]);
+    lacks(&shown, &["true", "never received"]);
+    goes_on(&mut session, 30);
+}
+
+#[test]
 fn messages_that_nobody_receives_are_named_stay_and_can_be_dropped() {
     let mut session = pool("%pool start -n 2");
     let shown = session.cell("%%px\nif comm::rank() == 0 {\n    comm::send(&7, 1);\n    comm::send_tag(\"later\", 1, 5);\n}\n");

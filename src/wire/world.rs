@@ -36,7 +36,7 @@ pub mod header {
     pub const ROOTS_STRIDE: u64 = 64;
 }
 
-pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm4");
+pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm5");
 
 /// Of a rank's block: bytes from the block's begin.
 pub mod block {
@@ -57,7 +57,7 @@ pub mod block {
     /// The processor on which the rank was when it waited last, and one; 0: it has not waited, or is not told.
     pub const PROCESSOR: u64 = 200;
     /// On MPI: what the rank came with to the collective call that it is in, see `engine::comm::meeting`.
-    pub const BRINGS: [u64; 2] = [208, 216];
+    pub const BRINGS: [u64; 3] = [208, 216, 224];
     /// Nanoseconds waited for others, since the world began.
     pub const WAITED: u64 = 256;
     /// Nanoseconds inside sends of much.
@@ -68,6 +68,10 @@ pub mod block {
     pub const SPAN_HEAD: u64 = 296;
     /// A bit for each rank that has sent something to this one, from the lowest: sixteen numbers.
     pub const SPOKE: u64 = 512;
+    /// On MPI: bytes of the name of the type of the values that the rank has come with last, and the name.
+    pub const NAME_LENGTH: u64 = 640;
+    pub const NAME: u64 = 648;
+    pub const NAME_ROOM: usize = 256;
     /// The wait record: its number (odd while it is written; it grows with each), its length, then a
     /// [`super::Waiting`] in postcard; length 0: the rank does not wait.
     pub const WAIT: u64 = 1024;
@@ -111,8 +115,8 @@ pub mod meeting {
     /// Who has come: see `engine::comm::meeting`.
     pub const COME: u64 = 0;
     /// What was found of the last round of an even number, and of the last one of an odd number.
-    pub const FOUND: [[u64; 3]; 2] = [[8, 16, 24], [32, 40, 48]];
-    pub const LENGTH: u64 = 64;
+    pub const FOUND: [[u64; 5]; 2] = [[8, 16, 24, 32, 40], [48, 56, 64, 72, 80]];
+    pub const LENGTH: u64 = 128;
     /// More communicators than this have none.
     pub const MOST: u32 = 1 << 14;
 }
@@ -224,7 +228,7 @@ impl Layout {
 
     /// Of the whole file, bytes.
     pub fn length(&self) -> u64 {
-        self.ring(self.size, 0)
+        self.ring(self.size, 0).max(self.meeting(meeting::MOST))
     }
 }
 
@@ -487,11 +491,15 @@ mod tests {
             assert_eq!(layout.ring(0, 0), end);
             assert_eq!(layout.ring(0, size), layout.ring(1, 0));
             let last = layout.ring(size - 1, size - 1);
-            assert_eq!(last + ring::DATA + layout.capacity(), layout.length());
+            assert!(last + ring::DATA + layout.capacity() <= layout.length());
             assert!(layout.meeting(meeting::MOST) <= layout.length());
         }
         let record = block::WAIT_RECORD + block::WAIT_ROOM as u64;
         assert!(record <= block::SPANS);
+        let name = block::NAME + block::NAME_ROOM as u64;
+        assert!(
+            name <= block::WAIT && block::SPOKE + u64::from(MOST_RANKS / 8) <= block::NAME_LENGTH
+        );
     }
 
     #[test]

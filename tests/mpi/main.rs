@@ -96,6 +96,7 @@ fn is_a_pool(launcher: &str, name: &str) {
     }
     waits::what_would_wait_for_ever(&mut session);
     waits::collectives_in_vain(&mut session);
+    waits::what_ranks_did_is_noted(&mut session);
     waits::waits_are_interrupted(&mut session);
     endings::ends_with_the_first(&mut session);
     endings::a_map_goes_on(&mut session);

@@ -171,6 +171,26 @@ pub fn collectives_in_vain(session: &mut Session) {
     contains(&shown, &["53"]);
 }
 
+/// What ranks have waited and given each other is seen afterwards.
+pub fn what_ranks_did_is_noted(session: &mut Session) {
+    session.cell(
+        "%px { let me = comm::rank(); if me == 1 { std::thread::sleep(std::time::Duration::from_secs(1)); comm::send(&1u64, 0) } \
+         if me == 0 { comm::recv::<u64>(1); } }",
+    );
+    let shown = session.cell("%timeline");
+    let waits = |line: &str| line.contains("0 │····") || line.contains("0 │█····");
+    assert!(shown.lines().any(waits), "{shown}");
+    session.cell(
+        "%px { let me = comm::rank(); if me == 1 { std::thread::sleep(std::time::Duration::from_secs(1)); comm::recv::<Vec<u64>>(0); } \
+         if me == 0 { comm::send(&vec![1u64; 1_000_000], 1); } }",
+    );
+    let shown = session.cell("%timeline");
+    let sends = |line: &str| line.contains("0 │▒▒▒▒") || line.contains("0 │█▒▒▒▒");
+    assert!(shown.lines().any(sends), "{shown}");
+    session.cell("%px { let mut it = vec![1u8; 1_000_000]; comm::broadcast(&mut it, 0); comm::all_reduce(&1u64, comm::op::sum) }");
+    contains(&session.cell("%comm"), &["by collective calls"]);
+}
+
 /// Ctrl-C ends waits in MPI's own messages and before its collective calls; MPI and the variables stay. The rank that
 /// waits for the store may send something yet, so that it is no deadlock.
 pub fn waits_are_interrupted(session: &mut Session) {

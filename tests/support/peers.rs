@@ -235,6 +235,28 @@ for root in 0..size {
 }
 assert_eq!(comm::all_gather(&[me; 32]), (0..size).map(|from| [from; 32]).collect::<Vec<_>>());
 "#,
+    // One gives work to the others, and goes on when some have left; what was posted to others goes meanwhile. It may ask
+    // as often as it likes for what does not come, when it does something else.
+    r#"
+let (me, size) = (comm::rank(), comm::size());
+let work = |rank: u32| vec![rank as u8; 3_000_000];
+if me == 0 {
+    let sent: Vec<_> = (1..size).map(|to| comm::isend(&work(to), to)).collect();
+    let mut from: Vec<_> = (1..size).map(|_| comm::recv_any::<u32>().0).collect();
+    comm::wait_all(sent);
+    from.sort();
+    assert_eq!(from, (1..size).collect::<Vec<_>>());
+    let (since, mut counted) = (std::time::Instant::now(), 0_u64);
+    while since.elapsed().as_millis() < 1500 {
+        assert!(comm::iprobe(1).is_none());
+        for at in 0..100_000_u64 { counted = std::hint::black_box(counted ^ at); }
+    }
+} else {
+    std::thread::sleep(std::time::Duration::from_millis(u64::from(me - 1) * 400));
+    assert_eq!(comm::recv::<Vec<u8>>(0), work(me));
+    comm::send(&me, 0);
+}
+"#,
 ];
 
 /// Whoever sends much does not keep others from being heard: of ranks that share memory, as MPI leaves that open.

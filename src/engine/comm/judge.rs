@@ -71,7 +71,8 @@ pub fn deadlock_of(world: &World, rank: u32, way: Way) -> Option<Deadlock> {
     (same && deadlock.waits.iter().all(quiet) && unmoved(world, &deadlock)).then_some(deadlock)
 }
 
-fn holds(world: &World, to: u32, from: u32) -> bool {
+/// Whether something is under way between ranks that share memory.
+pub fn holds(world: &World, to: u32, from: u32) -> bool {
     world.has_spoken(to, from) && holds_something(world, to, from)
 }
 

@@ -236,7 +236,8 @@ pub fn same_name(a: &[u8], b: &[u8]) -> bool {
     a == b || cut(&owned(a)) == cut(&owned(b))
 }
 
-fn owned(mut name: &[u8]) -> Vec<u8> {
+/// A type that may be borrowed, as what is received of it.
+pub fn owned(mut name: &[u8]) -> Vec<u8> {
     while let Some(rest) = name.strip_prefix(b"&") {
         name = rest;
     }

@@ -5,9 +5,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use regatta_cell::comm::table::{Kind, Op};
+use regatta_cell::comm::table::{Envelope, Kind, Op};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::matching::{LONGEST_NAME, owned};
+use super::shared::Shared;
 use super::world::World;
 use crate::wire::world::{Call, block, meeting};
 
@@ -18,9 +20,18 @@ pub struct Brings {
     pub root: Option<u32>,
     /// How numbers are made one.
     pub op: Option<Op>,
-    /// Of numbers that are folded; otherwise [`Kind::NOTHING`].
+    /// Of values that are given and taken; otherwise [`Kind::NOTHING`].
     pub kind: Kind,
+    /// Of numbers that are folded.
     pub bytes: u64,
+    /// Of values that serde writes: what the name of their type makes, see [`number_of`]; otherwise 0.
+    pub name: u64,
+}
+
+/// The number of a type's name: what is borrowed travels as what is owned.
+pub fn number_of(name: &[u8]) -> u64 {
+    let name = owned(name);
+    xxh3_64(&name[..name.len().min(LONGEST_NAME)]) | 1
 }
 
 impl Brings {
@@ -31,6 +42,20 @@ impl Brings {
             op: None,
             kind: Kind::NOTHING,
             bytes: 0,
+            name: 0,
+        }
+    }
+
+    /// With values of the envelope's type.
+    pub fn values(self, of: &Envelope) -> Self {
+        let name = match of.kind {
+            Kind::ENCODED => number_of(Shared::name(of)),
+            _ => 0,
+        };
+        Self {
+            kind: of.kind,
+            name,
+            ..self
         }
     }
 
@@ -41,18 +66,18 @@ impl Brings {
         }
     }
 
-    /// `op and one 3 │ kind 13 │ root and one 11 │ call 5`, and the bytes. A call is its place in [`Call::ALL`].
-    fn words(self) -> [u64; 2] {
+    /// `op and one 3 │ kind 13 │ root and one 11 │ call 5`, the bytes, and the name. A call is its place in [`Call::ALL`].
+    fn words(self) -> [u64; 3] {
         let place = Call::ALL.iter().position(|it| *it == self.call);
         let root = self.root.map_or(0, |root| u64::from(root) + 1);
         let call = place.unwrap_or_default() as u64;
         let op = self.op.map_or(0, |op| op as u64 + 1);
         let head = op << 29 | u64::from(self.kind.0) << 16 | root << 5 | call;
-        [head, self.bytes]
+        [head, self.bytes, self.name]
     }
 
-    fn of(words: [u64; 2]) -> Self {
-        let [head, bytes] = words;
+    fn of(words: [u64; 3]) -> Self {
+        let [head, bytes, name] = words;
         let call = Call::ALL.get((head & 0x1f) as usize);
         Self {
             call: call.copied().unwrap_or(Call::Barrier),
@@ -62,6 +87,7 @@ impl Brings {
                 .and_then(|place| Op::ALL.get(place as usize).copied()),
             kind: Kind((head >> 16) as u32 & 0x1fff),
             bytes,
+            name,
         }
     }
 }
@@ -154,8 +180,7 @@ impl<'a> Meeting<'a> {
         for (at, word) in block::BRINGS.into_iter().zip(words) {
             self.world.of(own, at).store(word, Ordering::SeqCst);
         }
-        let [head, bytes] = words.map(u64::to_ne_bytes);
-        let digest = xxh3_64(&[head, bytes].concat()) & u64::from(u32::MAX);
+        let digest = xxh3_64(words.map(u64::to_ne_bytes).as_flattened()) & u64::from(u32::MAX);
         let mut number = self.come().load(Ordering::SeqCst);
         loop {
             let come = Come::of(number).with(digest);
@@ -196,24 +221,28 @@ impl<'a> Meeting<'a> {
         self.come().compare_exchange(from, to, order, order)
     }
 
-    fn found(&self, round: u64) -> [&'a AtomicU64; 3] {
+    fn found(&self, round: u64) -> [&'a AtomicU64; 5] {
         let words = meeting::FOUND[(round % 2) as usize];
         words.map(|at| self.world.word(self.at + at))
     }
 
-    /// `heads of both`, `first rank │ bytes`, `other rank and one │ bytes`; in the last, 0: all fit together.
+    /// `heads of both`, `first rank │ bytes`, `other rank and one │ bytes`, and the names of both; in the third, 0: all
+    /// fit together.
     fn write_found(&self, come: Come, members: &[u32]) {
         let words = match come.differ {
-            true => self.differing(members).map_or([0; 3], |pair| {
-                let [(first, [head, bytes]), (other, [other_head, other_bytes])] = pair;
+            true => self.differing(members).map_or([0; 5], |pair| {
+                let [(first, words), (other, others)] = pair;
+                let ([head, bytes, name], [other_head, other_bytes, other_name]) = (words, others);
                 let with = |rank: u64, bytes: u64| rank << 48 | bytes & BYTES;
                 [
                     other_head << 32 | head,
                     with(first, bytes),
                     with(other + 1, other_bytes),
+                    name,
+                    other_name,
                 ]
             }),
-            false => [0; 3],
+            false => [0; 5],
         };
         for (word, number) in self.found(come.round).iter().zip(words) {
             word.store(number, Ordering::SeqCst);
@@ -221,7 +250,7 @@ impl<'a> Meeting<'a> {
     }
 
     /// The first member that came with something else than another one, and that one.
-    fn differing(&self, members: &[u32]) -> Option<[(u64, [u64; 2]); 2]> {
+    fn differing(&self, members: &[u32]) -> Option<[(u64, [u64; 3]); 2]> {
         let of = |rank: u32| block::BRINGS.map(|at| self.world.of(rank, at).load(Ordering::SeqCst));
         let first = of(*members.first()?);
         let mut others = (0..)
@@ -233,13 +262,17 @@ impl<'a> Meeting<'a> {
 
     /// Of a round that is over, and whose next one is not: members that do not fit together.
     pub fn crossed(&self, round: u64) -> Option<Crossed> {
-        let [heads, first, other] = self.found(round).map(|it| it.load(Ordering::SeqCst));
+        let found = self.found(round).map(|it| it.load(Ordering::SeqCst));
+        let [heads, first, other, name, other_name] = found;
         let rank = |word: u64| (word >> 48) as u32;
         let other_rank = rank(other).checked_sub(1)?;
         let low = heads & u64::from(u32::MAX);
         Some([
-            (rank(first), Brings::of([low, first & BYTES])),
-            (other_rank, Brings::of([heads >> 32, other & BYTES])),
+            (rank(first), Brings::of([low, first & BYTES, name])),
+            (
+                other_rank,
+                Brings::of([heads >> 32, other & BYTES, other_name]),
+            ),
         ])
     }
 }
@@ -284,6 +317,7 @@ mod tests {
         op: None,
         kind: Kind::NOTHING,
         bytes: 0,
+        name: 0,
     };
 
     #[test]
@@ -330,6 +364,10 @@ mod tests {
                     op: Some(Op::Max),
                     ..sum(8)
                 },
+                Brings {
+                    name: number_of(b"(u64, u16)"),
+                    ..sum(8)
+                },
             ]) {
                 arrive(2, sum(8));
                 arrive(1, other);
@@ -342,6 +380,14 @@ mod tests {
                 assert!(meeting.turn_back(round + 1));
             }
         });
+    }
+
+    #[test]
+    fn what_is_borrowed_has_the_number_of_what_is_owned() {
+        assert_eq!(number_of(b"&ctx::Shape"), number_of(b"ctx::Shape"));
+        assert_ne!(number_of(b"(u32, u32)"), number_of(b"(u64, u16)"));
+        let long = [b'x'; LONGEST_NAME + 1];
+        assert_eq!(number_of(&long), number_of(&long[..LONGEST_NAME]));
     }
 
     /// Also when it was the first, and when others wait on.
@@ -378,6 +424,7 @@ mod tests {
                 op: Some(Op::Max),
                 kind: Kind(0x2ff),
                 bytes: BYTES,
+                name: u64::MAX,
             };
             assert_eq!(Brings::of(brings.words()), brings);
             assert!(brings.words()[0] <= u32::MAX.into());

@@ -17,6 +17,7 @@ mod mpi_sending;
 mod mpi_transport;
 mod mpi_waiting;
 mod numbers;
+mod polls;
 pub mod relay;
 mod ring;
 mod roots;

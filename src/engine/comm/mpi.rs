@@ -14,9 +14,11 @@ use super::mpi_layout::{Bare, Came, SHORT, WHOLE, parts};
 use super::mpi_waiting::Vigil;
 use super::ring::Header;
 use super::shared::{NOBODY, Shared};
+use super::waiting::DRAWN;
 use super::{Request, Trouble, words};
 use crate::engine::mpi::Mpi as Library;
 use crate::engine::mpi::shim::{Check, GIVEN_UP};
+use crate::wire::monotonic;
 use crate::wire::world::{Call, block};
 
 pub struct Mpi {
@@ -103,8 +105,9 @@ impl Mpi {
         checked(self.library, call, code)
     }
 
-    pub(super) fn waited(&self, nanoseconds: u64) {
-        waited(&self.book, nanoseconds);
+    /// Notes a wait for others, or a send of much, that ends now.
+    pub(super) fn waited(&self, nanoseconds: u64, sends: bool) {
+        waited(&self.book, nanoseconds, sends);
     }
 
     /// MPI's number for a rank of a communicator: the envelope's own.
@@ -193,7 +196,7 @@ impl Mpi {
             let look = Some((Vigil::look as Check, &mut vigil));
             let ended = handle.end(self.library, wait, look);
             let trouble = vigil.end();
-            self.waited(ended.waited);
+            self.waited(ended.waited, sends);
             if ended.code == GIVEN_UP {
                 return Err(trouble.unwrap_or(Trouble::Stopped(call)));
             }
@@ -234,8 +237,11 @@ fn told(library: &Library, call: Call, code: c_int) -> Trouble {
     words::of(call, &format!("MPI says: {text}"))
 }
 
-fn waited(book: &Shared, nanoseconds: u64) {
-    if nanoseconds > 0 {
+fn waited(book: &Shared, nanoseconds: u64, sends: bool) {
+    if nanoseconds >= DRAWN {
+        let now = monotonic();
+        book.note(now.saturating_sub(nanoseconds), now, sends);
+    } else if nanoseconds > 0 {
         let word = book.world.of(book.rank, block::WAITED);
         word.store(
             word.load(Ordering::Relaxed) + nanoseconds,
@@ -276,7 +282,7 @@ pub(super) fn body(
             &raw mut time,
         )
     };
-    waited(book, time);
+    waited(book, time, false);
     checked(library, call, code)
 }
 

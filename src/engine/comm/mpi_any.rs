@@ -25,7 +25,7 @@ impl Mpi {
         &mut self,
         of: &Envelope,
         requests: &[Request],
-        wait: bool,
+        mut wait: bool,
     ) -> Result<Option<usize>, Trouble> {
         let call = Call::WaitAny;
         let began = monotonic();
@@ -36,16 +36,23 @@ impl Mpi {
                 };
                 if self.advance(at, call, of, false)? {
                     let waited = monotonic() - began;
-                    self.waited(if waited > AWAKE { waited } else { 0 });
+                    self.waited(if waited > AWAKE { waited } else { 0 }, false);
                     return Ok(Some(place));
                 }
             }
             if !wait {
-                return Ok(None);
+                wait = self.is_left(requests)?;
+                if !wait {
+                    return Ok(None);
+                }
             }
             let waited = monotonic() - began;
             if waited > UNTIL_NAPS {
-                self.wait_for_any(call, of, requests, began)?;
+                let ended = self.wait_for_any(call, of, requests, began);
+                if ended.is_err() {
+                    self.waited(monotonic() - began, false);
+                }
+                ended?;
             } else if waited > AWAKE {
                 std::thread::yield_now();
             }
@@ -83,6 +90,16 @@ impl Mpi {
             std::thread::sleep(BETWEEN_THEM);
             vigil.drain();
         }
+    }
+
+    /// Whether a poll of these that was in vain is to wait, as nobody is left for it.
+    #[inline]
+    pub(super) fn is_left(&mut self, requests: &[Request]) -> Result<bool, Trouble> {
+        if !self.book.polls.is_time() {
+            return Ok(false);
+        }
+        let (on, _) = self.partners(requests)?;
+        Ok(self.book.waits_for_the_gone(&on))
     }
 
     /// Whom the requests wait for, and whether one of them is a send.

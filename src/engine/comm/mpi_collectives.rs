@@ -9,6 +9,7 @@ use super::mpi::Mpi;
 use super::mpi_parts::Collective;
 use super::shared::{Comm, Shared};
 use super::{Into, Trouble, words};
+use crate::wire::monotonic;
 use crate::wire::world::{Call, CommTold};
 
 impl Mpi {
@@ -92,6 +93,24 @@ impl Mpi {
         self.checked(Call::Barrier, code)
     }
 
+    /// Notes what a call gives to a rank of its communicator; how MPI carries it is MPI's affair.
+    pub(super) fn count_together(&self, of: &Envelope, to: u32, bytes: u64) {
+        let members = { self.book.comms.get(&of.comm) }.map(|comm| &comm.members);
+        if let Some(to) = members.and_then(|members| members.get(to as usize))
+            && *to != self.book.rank
+        {
+            self.book.count_collective(*to, bytes);
+        }
+    }
+
+    /// A call of MPI's that all have come to: what it takes is time for the others.
+    pub(super) fn together(&self, call: impl FnOnce() -> c_int) -> c_int {
+        let began = monotonic();
+        let code = call();
+        self.book.note(began, monotonic(), false);
+        code
+    }
+
     /// A broadcast.
     pub(super) fn spread(
         &mut self,
@@ -101,8 +120,9 @@ impl Mpi {
     ) -> Result<(), Trouble> {
         let call = Call::Broadcast;
         let root = self.root(call, of)?;
-        let is_root = self.book.comm(of.comm)?.rank.cast_signed() == root;
-        self.arrive(Brings::to_root(call, of.peer), of)?;
+        let comm = self.book.comm(of.comm)?;
+        let (is_root, ranks) = (comm.rank.cast_signed() == root, comm.members.len() as u32);
+        self.arrive(Brings::to_root(call, of.peer).values(of), of)?;
         let mut about = [value.len() as u64, u64::from(of.kind.0)];
         self.words(call, of, 0, &[], &mut about, 2, root)?;
         let [total, kind] = about;
@@ -125,9 +145,13 @@ impl Mpi {
         let number = Kind(kind as u32)
             .number()
             .map_or(0, |number| number as c_int);
-        // SAFETY: the room was made for so many bytes.
-        let code =
-            unsafe { (self.library.shim.broadcast)(of.comm as c_int, to, total, number, root) };
+        for to in 0..if is_root { ranks } else { 0 } {
+            self.count_together(of, to, total);
+        }
+        let code = self.together(|| unsafe {
+            // SAFETY: the room was made for so many bytes.
+            (self.library.shim.broadcast)(of.comm as c_int, to, total, number, root)
+        });
         self.checked(call, code)?;
         wrong?;
         match is_refused {
@@ -159,8 +183,18 @@ impl Mpi {
             op: Some(op),
             kind: of.kind,
             bytes: numbers.len() as u64,
+            name: 0,
         };
         self.arrive(brings, of)?;
+        let comm = self.book.comm(of.comm)?;
+        let takers = match who {
+            Reduction::Root => of.peer..of.peer + 1,
+            Reduction::All => 0..comm.members.len() as u32,
+            Reduction::Scan | Reduction::Before => comm.rank..comm.members.len() as u32,
+        };
+        for to in takers {
+            self.count_together(of, to, numbers.len() as u64);
+        }
         let number = Self::number(of.kind.0);
         // Nothing comes to the first rank of an exscan; MPI wants a place all the same.
         let mut nothing = Vec::new();
@@ -172,7 +206,7 @@ impl Mpi {
             _ => to,
         };
         // SAFETY: `to` has room for as many numbers, where they come.
-        let code = unsafe {
+        let code = self.together(|| unsafe {
             let reduce = self.library.shim.reduce;
             let (from, length) = (numbers.as_ptr(), numbers.len() as u64);
             reduce(
@@ -185,7 +219,7 @@ impl Mpi {
                 length,
                 root,
             )
-        };
+        });
         self.checked(call, code)
     }
 

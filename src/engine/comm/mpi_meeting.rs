@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use regatta_cell::comm::table::Envelope;
+use regatta_cell::comm::table::{Envelope, Kind};
 use regatta_cell::host::Bytes;
 
-use super::meeting::{Arrival, Brings, Meeting};
+use super::meeting::{Arrival, Brings, Meeting, number_of};
 use super::mpi::Mpi;
 use super::mpi_waiting::Vigil;
+use super::shared::Shared;
 use super::world::World;
 use super::{Trouble, words};
 use crate::wire::monotonic;
-use crate::wire::world::{Call, CommTold, header, meeting};
+use crate::wire::world::{Call, CommTold, block, header, meeting};
 
 /// So long a rank that waits for a call to begin stays awake, nanoseconds, and so often it looks around.
 const AWAKE: u64 = 100_000;
@@ -38,6 +39,12 @@ impl Mpi {
         let context = comm.context;
         let world = self.book.world.clone();
         let place = Meeting::of(&world, context);
+        // One that was written before is still there.
+        let own = self.book.rank;
+        let written = world.of(own, block::BRINGS[2]).load(Ordering::Relaxed);
+        if brings.name != 0 && brings.name != written {
+            world.put_name(own, Shared::name(of));
+        }
         let round = match place.arrive(&members, rank, brings) {
             Arrival::Last(round) => {
                 for member in members.iter() {
@@ -76,14 +83,14 @@ impl Mpi {
             && op != own
         {
             words::another_op(other, op, own)
-        } else if theirs.kind != ours.kind {
+        } else if (theirs.kind, theirs.name) != (ours.kind, ours.name) {
             return Trouble::Told(Box::new(CommTold::Mismatch {
                 call,
                 from: other,
                 tag: 0,
-                sent: theirs.kind.text(),
+                sent: self.type_of(other, theirs),
                 sent_at: None,
-                wanted: ours.kind.text(),
+                wanted: Shared::type_name(of, ours.kind),
                 wanted_at: self.book.place(of),
             }));
         } else {
@@ -98,6 +105,19 @@ impl Mpi {
             format!("rank {other} gives {theirs} values, and this rank {ours}: all give as many")
         };
         words::of(call, &text)
+    }
+
+    /// The type of the values with which a rank of the world has come.
+    fn type_of(&self, rank: u32, theirs: Brings) -> String {
+        if theirs.kind != Kind::ENCODED {
+            return theirs.kind.text();
+        }
+        let name = self.book.world.name(rank);
+        match number_of(&name) == theirs.name {
+            true => String::from_utf8_lossy(&name).into_owned(),
+            // It has come to another call since.
+            false => "another type".to_owned(),
+        }
     }
 
     fn wait_to_begin(

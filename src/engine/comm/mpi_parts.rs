@@ -97,7 +97,7 @@ impl Mpi {
             true => Brings::to_root(call, of.peer),
             false => Brings::call(call),
         };
-        self.arrive(brings, of)?;
+        self.arrive(brings.values(of), of)?;
         // Lengths and kinds.
         let given: Vec<u64> = { parts.iter() }
             .flat_map(|part| [part.len() as u64, u64::from(of.kind.0)])
@@ -147,6 +147,9 @@ impl Mpi {
             Collective::Gather => vec![(of.peer, parts[0])],
             Collective::AllGather => (0..ranks as u32).map(|to| (to, parts[0])).collect(),
         };
+        for (to, data) in &goes {
+            self.count_together(of, *to, data.len() as u64);
+        }
         let mut aside = Vec::new();
         let begun = self.begin_long(of, rank, &goes, &coming, &rooms, &mut aside);
         let short = self.move_short(call, how, of, parts, &coming, root);
@@ -193,7 +196,7 @@ impl Mpi {
         };
         let mut came = vec![0_u8; takes.total];
         // SAFETY: the rows say how long what they are of is.
-        let code = unsafe {
+        let code = self.together(|| unsafe {
             (self.library.shim.parts)(
                 of.comm as c_int,
                 how as c_int,
@@ -206,7 +209,7 @@ impl Mpi {
                 takes.at.as_ptr(),
                 root,
             )
-        };
+        });
         self.checked(call, code)?;
         Ok(came)
     }
@@ -266,7 +269,7 @@ impl Mpi {
     /// They have gone and come: all that they belong to are in this call.
     fn end_long(&self, call: Call, begun: Vec<*mut c_void>) -> Result<(), Trouble> {
         let (code, time) = end_all(self.library, &begun, None);
-        self.waited(time);
+        self.waited(time, false);
         if begun.iter().any(|handle| handle.is_null()) {
             return Err(words::of(call, "MPI does not take a part"));
         }

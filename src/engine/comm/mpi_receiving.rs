@@ -43,6 +43,19 @@ impl Mpi {
         Ok(Came::of(source, tag, length))
     }
 
+    /// The ranks of the world that may send what a receive is for.
+    pub(super) fn senders(&self, call: Call, of: &Envelope) -> Result<Vec<u32>, Trouble> {
+        Ok(match of.peer {
+            ANY_RANK => {
+                let (ours, members) = (self.book.rank, &self.book.comm(of.comm)?.members);
+                { members.iter().copied() }
+                    .filter(|rank| *rank != ours)
+                    .collect()
+            }
+            _ => vec![self.book.other(call, of)?],
+        })
+    }
+
     /// The wait for a message that does not come at once.
     #[cold]
     fn await_message(
@@ -51,21 +64,13 @@ impl Mpi {
         of: &Envelope,
         handle: Handle,
     ) -> Result<Came, Trouble> {
-        let on = match of.peer {
-            ANY_RANK => {
-                let (ours, members) = (self.book.rank, &self.book.comm(of.comm)?.members);
-                { members.iter().copied() }
-                    .filter(|rank| *rank != ours)
-                    .collect()
-            }
-            _ => vec![self.book.other(call, of)?],
-        };
+        let on = self.senders(call, of)?;
         let posted = &mut self.posted[..];
         let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &on);
         let look = Some((Vigil::look as Check, &mut vigil));
         let ended = handle.end(self.library, true, look);
         let trouble = vigil.end();
-        self.waited(ended.waited);
+        self.waited(ended.waited, false);
         if ended.code != GIVEN_UP {
             self.checked(call, ended.code)?;
             return Ok(ended.came);

@@ -253,7 +253,7 @@ impl Mpi {
         let mut vigil = Vigil::new(self.library, &mut self.book, posted, call, of, &[]);
         let (code, time) = end_all(self.library, &handles, Some(&mut vigil));
         drop(vigil);
-        self.waited(time);
+        self.waited(time, true);
         if handles.iter().any(|handle| handle.is_null()) {
             return Err(words::of(call, "MPI does not take the message"));
         }

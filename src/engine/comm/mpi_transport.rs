@@ -120,7 +120,10 @@ impl Transport for Mpi {
             return Err(words::of(call, words::OVER));
         };
         if !self.advance(at, call, of, wait)? {
-            return Ok(None);
+            if wait || !self.is_left(&[request])? {
+                return Ok(None);
+            }
+            self.advance(at, call, of, true)?;
         }
         let posted = self.posted.remove(at);
         let Some((wanted, _)) = posted.of else {
@@ -182,7 +185,7 @@ impl Transport for Mpi {
         got
     }
 
-    fn probe(&mut self, of: &Envelope, wait: bool) -> Result<Option<Got>, Trouble> {
+    fn probe(&mut self, of: &Envelope, mut wait: bool) -> Result<Option<Got>, Trouble> {
         let call = Call::Probe;
         let wanted = self.book.wanted(call, of)?;
         loop {
@@ -205,7 +208,13 @@ impl Transport for Mpi {
             let (library, of_whom) = (self.library, (Self::peer(of), of.tag));
             let room = &mut self.buffer[..];
             if !take(library, &mut self.book, call, of.comm, of_whom, room)? {
-                return Ok(None);
+                wait = self.book.polls.is_time() && {
+                    let on = self.senders(call, of)?;
+                    self.book.waits_for_the_gone(&on)
+                };
+                if !wait {
+                    return Ok(None);
+                }
             }
         }
     }

@@ -4,6 +4,8 @@
 mod calls;
 mod incoming;
 mod outgoing;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::cell::Cell;
@@ -18,6 +20,7 @@ use super::judge::Way;
 use super::matching::{
     LONGEST_NAME, Message, Posted, Refusal, Target, Want, WantState, Wanted, Why,
 };
+use super::polls::Polls;
 use super::ring::{Header, Receiver, Sender};
 use super::world::World;
 use super::{Request, Trouble, words};
@@ -50,6 +53,7 @@ pub struct Shared {
     posted: VecDeque<Posted>,
     /// The number of its last `ssend`.
     pub(super) synchronous: u32,
+    pub(super) polls: Polls,
     /// How many messages have come.
     came: Cell<u64>,
     /// Whom a receive from any looks at first.
@@ -191,6 +195,7 @@ impl Shared {
             queue: VecDeque::new(),
             posted: VecDeque::new(),
             synchronous: 0,
+            polls: Polls::default(),
             came: Cell::new(0),
             turn: 0,
             comms: BTreeMap::from([(0, all)]),

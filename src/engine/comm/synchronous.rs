@@ -166,7 +166,7 @@ impl Mpi {
             }
         }
         let trouble = vigil.end();
-        self.waited(monotonic() - began);
+        self.waited(monotonic() - began, false);
         match is_taken(&world, to, from, number) {
             true => Ok(()),
             false => Err(trouble.unwrap_or(Trouble::Stopped(call))),

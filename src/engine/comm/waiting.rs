@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use regatta_cell::comm::table::{ANY_TAG, Envelope};
 
-use super::judge::{condemn, deadlock_of};
+use super::judge::{Way, condemn, deadlock_of, holds};
 use super::seat::tell;
 use super::shared::{NOBODY, Shared, Work};
 use super::{Trouble, judge};
@@ -30,7 +30,7 @@ const SLEEP: Duration = Duration::from_millis(50);
 const SUSPICIOUS: u64 = 100_000_000;
 
 /// Shorter waits are not drawn.
-const DRAWN: u64 = 20_000;
+pub(super) const DRAWN: u64 = 20_000;
 
 impl Shared {
     /// Works until it is done.
@@ -138,7 +138,9 @@ impl Shared {
                 if self.has_some() || self.has_room(work) {
                     break None;
                 }
-                if let Err(trouble) = self.look_around(&waiting, number, began) {
+                let ends = { self.look_around(&waiting, number, began) }
+                    .and_then(|()| self.both_may_end(work, &waiting, began));
+                if let Err(trouble) = ends {
                     break Some(Err(trouble));
                 }
                 if self.wants_room(work) != wants_room {
@@ -234,7 +236,7 @@ impl Shared {
             .load(Ordering::Relaxed)
             != 0;
         if wants_room {
-            return self.must_be_alive(waiting);
+            return self.may_end(waiting, &waiting.on);
         }
         if let Some(deadlock) = deadlock_of(world, self.rank, self.way) {
             return self.end_deadlock(deadlock, waiting);
@@ -245,23 +247,47 @@ impl Shared {
         Ok(())
     }
 
-    /// Those that a rank sends to: all of them, or of several requests one.
-    fn must_be_alive(&self, waiting: &Waiting) -> Result<(), Trouble> {
-        let states = waiting
-            .on
-            .iter()
-            .map(|rank| (*rank, self.world.state(*rank)));
-        let (there, gone_ones): (Vec<_>, Vec<_>) =
+    /// Whether one of these is there, for whom a rank waits that has something to send meanwhile: one is enough.
+    fn may_end(&self, waiting: &Waiting, on: &[u32]) -> Result<(), Trouble> {
+        let states = on.iter().map(|rank| (*rank, self.world.state(*rank)));
+        let (there, others): (Vec<_>, Vec<_>) =
             states.partition(|(_, state)| matches!(state, State::Running | State::Due));
-        if let [(rank, state), ..] = gone_ones[..]
-            && (waiting.call != Call::WaitAny || there.is_empty())
-        {
-            return Err(gone(waiting, rank, state));
+        // What comes from one that has left was written before.
+        let comes = |(from, _): &(u32, State)| {
+            self.way == Way::Memory && holds(&self.world, self.rank, *from)
+        };
+        if there.is_empty() && !others.iter().any(comes) {
+            match others[..] {
+                [] => {}
+                [(rank, state)] => return Err(gone(waiting, rank, state)),
+                _ => {
+                    let waits = vec![(self.rank, waiting.clone())];
+                    let told = CommTold::Deadlock { waits, others };
+                    return Err(Trouble::Told(Box::new(told)));
+                }
+            }
         }
         match self.world.is_retired() {
             true => Err(self.world_is_over(waiting)),
             false => Ok(()),
         }
+    }
+
+    /// The same of a send and a receive in one: it takes both.
+    fn both_may_end(
+        &self,
+        work: &Work<'_, '_>,
+        waiting: &Waiting,
+        began: u64,
+    ) -> Result<(), Trouble> {
+        let (Some(sending), Some(want)) = (&work.sending, &work.want) else {
+            return Ok(());
+        };
+        if sending.done || !want.is_waiting() || monotonic() - began < SUSPICIOUS {
+            return Ok(());
+        }
+        self.may_end(waiting, &[sending.to])?;
+        self.may_end(waiting, &self.senders_to(want))
     }
 
     fn end_deadlock(&self, deadlock: judge::Deadlock, waiting: &Waiting) -> Result<(), Trouble> {

@@ -26,7 +26,13 @@ impl Trouble {
 
 fn text_of(told: &CommTold) -> String {
     match told {
-        CommTold::Deadlock { .. } => "a deadlock: these ranks would wait for ever".to_owned(),
+        CommTold::Deadlock { waits, .. } => match &waits[..] {
+            [(_, waiting)] => {
+                let call = waiting.call.name();
+                format!("`comm::{call}` would wait for ever: nobody is left to end that")
+            }
+            _ => "a deadlock: these ranks would wait for ever".to_owned(),
+        },
         CommTold::Gone {
             waiting,
             rank,

@@ -198,14 +198,44 @@ impl World {
         next
     }
 
-    fn put_record_bytes(&self, rank: u32, bytes: &[u8]) {
-        let record = self.layout.block(rank) + block::WAIT_RECORD;
-        for (at, part) in bytes.chunks(8).enumerate() {
+    /// Writes bytes as numbers.
+    fn put_bytes(&self, at: u64, bytes: &[u8]) {
+        for (place, part) in bytes.chunks(8).enumerate() {
             let mut word = [0; 8];
             word[..part.len()].copy_from_slice(part);
-            self.word(record + 8 * at as u64)
+            self.word(at + 8 * place as u64)
                 .store(u64::from_ne_bytes(word), Ordering::Relaxed);
         }
+    }
+
+    fn bytes_at(&self, at: u64, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length.next_multiple_of(8));
+        for place in 0..length.div_ceil(8) {
+            let word = self.word(at + 8 * place as u64).load(Ordering::Relaxed);
+            bytes.extend_from_slice(&word.to_ne_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+
+    /// Writes the name of the type of the values with which a rank comes to a meeting.
+    pub fn put_name(&self, rank: u32, name: &[u8]) {
+        let name = &name[..name.len().min(block::NAME_ROOM)];
+        self.put_bytes(self.layout.block(rank) + block::NAME, name);
+        let length = self.of(rank, block::NAME_LENGTH);
+        length.store(name.len() as u64, Ordering::SeqCst);
+    }
+
+    /// The name that a rank has written last.
+    pub fn name(&self, rank: u32) -> Vec<u8> {
+        let length = self.of(rank, block::NAME_LENGTH).load(Ordering::SeqCst) as usize;
+        let at = self.layout.block(rank) + block::NAME;
+        self.bytes_at(at, length.min(block::NAME_ROOM))
+    }
+
+    fn put_record_bytes(&self, rank: u32, bytes: &[u8]) {
+        let record = self.layout.block(rank) + block::WAIT_RECORD;
+        self.put_bytes(record, bytes);
         self.of(rank, block::WAIT_LENGTH)
             .store(bytes.len() as u64, Ordering::Relaxed);
     }
@@ -240,12 +270,7 @@ impl World {
             return None;
         }
         let record = self.layout.block(rank) + block::WAIT_RECORD;
-        let mut bytes = Vec::with_capacity(length.next_multiple_of(8));
-        for at in 0..length.div_ceil(8) {
-            let word = self.word(record + 8 * at as u64).load(Ordering::Relaxed);
-            bytes.extend_from_slice(&word.to_ne_bytes());
-        }
-        bytes.truncate(length);
+        let bytes = self.bytes_at(record, length);
         fence(Ordering::SeqCst);
         (self.waiting_number(rank) == number).then_some((number, bytes))
     }

@@ -153,7 +153,8 @@ of_all! {
     fn probe_tag(from: u32, tag: i32) -> Status;
     /// The same from any rank.
     fn probe_any() -> Status;
-    /// Whether there is a message from a rank.
+    /// Whether there is a message from a rank. Asked again and again, and nothing else done, it ends as `probe` does when
+    /// that rank has left.
     fn iprobe(from: u32) -> Option<Status>;
     /// Whether there is a message from any rank.
     fn iprobe_any() -> Option<Status>;

@@ -201,6 +201,9 @@ impl<T: DeserializeOwned> RecvRequest<T> {
     }
 
     /// The value, once, if it is there now.
+    ///
+    /// # Panics
+    /// When it is asked for again and again, nothing else is done, and nobody is left who could send it.
     #[track_caller]
     pub fn test(&mut self) -> Option<T> {
         self.complete(false).map(|(value, _)| value)

@@ -6,6 +6,7 @@ use regatta_cell::comm::table::{ANY_RANK, Envelope, Got, Kind, Op, Reduction};
 
 use super::{Sending, Shared, Whose, Work, next_request};
 use crate::engine::comm::matching::{Message, Posted, Sink, Terms, Want, WantState, Wanted};
+use crate::engine::comm::polls::Polls;
 use crate::engine::comm::{Into, Request, Transport, Trouble, words};
 use crate::wire::world::{Call, Unreceived, Word, block};
 
@@ -27,10 +28,22 @@ pub(in crate::engine::comm) fn want<'a>(
     }
 }
 
+impl Shared {
+    /// Whether a poll that was in vain is to wait, as nobody is left for it.
+    #[inline]
+    fn is_left(&mut self, work: &Work<'_, '_>) -> bool {
+        self.polls.is_time() && {
+            let on = self.waits_on(work);
+            self.waits_for_the_gone(&on)
+        }
+    }
+}
+
 impl Transport for Shared {
     fn begin(&mut self) {
         let word = Word::of(self.world.of(self.rank, block::HUB).load(Ordering::Acquire));
         self.run = word.run;
+        self.polls = Polls::default();
         self.known.clear();
         for comm in self.comms.values_mut() {
             comm.calls = 0;
@@ -121,6 +134,9 @@ impl Transport for Shared {
             message: None,
         };
         self.pump_all(&mut None);
+        for from in 0..self.world.size() {
+            while self.is_free(from, &wanted) && self.gives_up(from) {}
+        }
         let fits = |message: &Message| wanted.is(message.from, &message.header);
         let mut taken = None;
         if let Some(at) = self.queue.iter().position(fits) {
@@ -160,7 +176,7 @@ impl Transport for Shared {
             ..Work::default()
         };
         if !self.step(&mut work, true) {
-            if !wait {
+            if !wait && !self.is_left(&work) {
                 return Ok(None);
             }
             self.wait(&mut work, Call::Wait, of)?;
@@ -200,7 +216,7 @@ impl Transport for Shared {
             ..Work::default()
         };
         if !self.step(&mut work, true) {
-            if !wait {
+            if !wait && !self.is_left(&work) {
                 return Ok(None);
             }
             self.wait(&mut work, Call::WaitAny, of)?;
@@ -271,7 +287,7 @@ impl Transport for Shared {
             ..Work::default()
         };
         if !self.step(&mut work, false) {
-            if !wait {
+            if !wait && !self.is_left(&work) {
                 return Ok(None);
             }
             self.wait(&mut work, Call::Probe, of)?;

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::{Partial, Shared, Whose};
 use crate::engine::comm::Request;
-use crate::engine::comm::matching::{Message, Posted, Want, WantState};
+use crate::engine::comm::matching::{Message, Posted, Want, WantState, Wanted};
 use crate::engine::comm::ring::Header;
-use crate::wire::world::block;
+use crate::wire::world::{State, block};
 
 impl Shared {
     /// A whole message: for a posted request, or for the queue.
@@ -39,7 +39,7 @@ impl Shared {
             };
             moved = true;
             if header.first {
-                self.give_up_partial(from);
+                self.give_up_partial(from, want);
                 let partial = self.begin(from, header, want);
                 self.peer(from).partial = Some(partial);
             }
@@ -82,16 +82,58 @@ impl Shared {
 
     /// A message that was coming and was not finished, as its sender's call has failed.
     #[inline]
-    pub(super) fn give_up_partial(&mut self, from: u32) {
-        if let Some(Partial {
-            whose: Whose::Posted(request, _),
-            ..
-        }) = self.peer(from).partial.take()
-        {
-            let is_it = |it: &&mut Posted| it.request == request;
-            if let Some(it) = self.posted.iter_mut().find(is_it) {
-                it.bound = false;
+    pub(super) fn give_up_partial(&mut self, from: u32, want: &mut Option<&mut Want<'_>>) {
+        if let Some(partial) = self.peer(from).partial.take() {
+            self.is_given_up(&partial.whose, want);
+        }
+    }
+
+    /// Whose message does not come: it waits for another one.
+    #[cold]
+    fn is_given_up(&mut self, whose: &Whose, want: &mut Option<&mut Want<'_>>) {
+        match whose {
+            Whose::Want(_) => {
+                if let Some(want) = want {
+                    want.state = WantState::Open;
+                }
             }
+            Whose::Posted(request, _) => {
+                let is_it = |it: &&mut Posted| it.request == *request;
+                if let Some(it) = self.posted.iter_mut().find(is_it) {
+                    it.bound = false;
+                }
+            }
+            Whose::Queue(_) | Whose::Nobody => {}
+        }
+    }
+
+    /// Gives up what is coming from a rank and never will as a whole, as its sender has left the cell before it had gone;
+    /// true when something else is there, or coming, now.
+    #[cold]
+    pub(super) fn gives_up(&mut self, from: u32) -> bool {
+        if !self.is_cut(from) {
+            return false;
+        }
+        // What that one has written before it left is there.
+        self.pump(from, &mut None);
+        if self.is_cut(from) {
+            self.give_up_partial(from, &mut None);
+        }
+        true
+    }
+
+    /// Whether the cell has ended in which its sender has begun what is coming from it.
+    fn is_cut(&self, from: u32) -> bool {
+        let peer = self.peers.get(from as usize).and_then(Option::as_ref);
+        let Some(partial) = peer.and_then(|peer| peer.partial.as_ref()) else {
+            return false;
+        };
+        let state = self.world.state(from);
+        let left = self.world.of(from, block::LEFT).load(Ordering::Acquire);
+        match partial.header.synchronous() {
+            // It does not say in which run that was.
+            Some(_) => !matches!(state, State::Running | State::Due),
+            None => state == State::Dead || left as u32 >= partial.header.run,
         }
     }
 
@@ -206,6 +248,12 @@ impl Shared {
             None => 0..self.world.size(),
         };
         for from in ranks {
+            if !self.is_free(from, &want.wanted) {
+                continue;
+            }
+            if self.gives_up(from) {
+                return self.find(want);
+            }
             let Some(Some(peer)) = self.peers.get_mut(from as usize) else {
                 continue;
             };
@@ -215,9 +263,6 @@ impl Shared {
             let Whose::Queue(data) = &partial.whose else {
                 continue;
             };
-            if !want.wanted.is(from, &partial.header) {
-                continue;
-            }
             let name = &partial.name;
             if let Some(target) = want.open(from, &partial.header, || name.clone()) {
                 // SAFETY: the target was made for the message, which has begun with these bytes.
@@ -229,6 +274,16 @@ impl Shared {
             }
             return;
         }
+    }
+
+    /// Whether what is coming from a rank is nobody's yet, and is wanted.
+    #[inline]
+    pub(super) fn is_free(&self, from: u32, wanted: &Wanted) -> bool {
+        let peer = self.peers.get(from as usize).and_then(Option::as_ref);
+        peer.and_then(|peer| peer.partial.as_ref())
+            .is_some_and(|partial| {
+                matches!(partial.whose, Whose::Queue(_)) && wanted.is(from, &partial.header)
+            })
     }
 
     /// Takes what has come from anybody; true when there was something. It begins with the one behind whom it was given

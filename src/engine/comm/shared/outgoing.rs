@@ -79,6 +79,12 @@ impl Shared {
         if header.collective == 0 {
             return self.count_one(to, bytes);
         }
+        self.count_collective(to, bytes);
+    }
+
+    /// Notes what a collective call gives to another rank.
+    #[inline]
+    pub(in crate::engine::comm) fn count_collective(&self, to: u32, bytes: u64) {
         let at = self.world.layout().row(self.rank, to);
         let word = self.world.word(at + row::COLLECTIVE_BYTES);
         word.store(word.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use regatta_cell::comm::table::Got;
 
 use super::{Outgoing, Peer, Shared, Whose, Work};
 use crate::engine::comm::Request;
-use crate::engine::comm::matching::{Message, Posted, WantState, Wanted};
+use crate::engine::comm::matching::{Message, Posted, Want, WantState, Wanted};
 use crate::engine::comm::ring::Header;
 use crate::wire::world::{Call, Met};
 
@@ -90,7 +90,7 @@ impl Shared {
             && !self.posted.iter().any(is_missing)
     }
 
-    pub(super) fn probed(&self, wanted: &Wanted) -> Option<Got> {
+    pub(super) fn probed(&mut self, wanted: &Wanted) -> Option<Got> {
         let got = |from: u32, header: &Header| Got {
             from,
             tag: header.tag,
@@ -100,11 +100,15 @@ impl Shared {
         if let Some(message) = self.queue.iter().find(fits) {
             return Some(got(message.from, &message.header));
         }
-        (0..).zip(&self.peers).find_map(|(from, peer)| {
+        let comes = (0..).zip(&self.peers).find_map(|(from, peer)| {
             let partial = peer.as_ref()?.partial.as_ref()?;
             let is_free = matches!(partial.whose, Whose::Queue(_));
             (is_free && wanted.is(from, &partial.header)).then(|| got(from, &partial.header))
-        })
+        })?;
+        match self.gives_up(comes.from) {
+            true => self.probed(wanted),
+            false => Some(comes),
+        }
     }
 
     /// The ranks for which the work waits.
@@ -118,11 +122,7 @@ impl Shared {
         if let Some(want) = &work.want
             && want.is_waiting()
         {
-            match want.state {
-                // What has begun to come is its sender's to finish.
-                WantState::Bound => on.extend(self.sender_of_want()),
-                _ => self.add_senders(&want.wanted, &mut on),
-            }
+            on.extend(self.senders_to(want));
         }
         if let Some(probe) = &work.probe {
             self.add_senders(probe, &mut on);
@@ -163,6 +163,17 @@ impl Shared {
         met.sort_by_key(|met| met.rank);
         met.dedup_by_key(|met| met.rank);
         met
+    }
+
+    /// Who may send what a thread waits for.
+    pub(in crate::engine::comm) fn senders_to(&self, want: &Want<'_>) -> Vec<u32> {
+        let mut on = Vec::new();
+        match want.state {
+            // What has begun to come is its sender's to finish.
+            WantState::Bound => on.extend(self.sender_of_want()),
+            _ => self.add_senders(&want.wanted, &mut on),
+        }
+        on
     }
 
     /// Who may send what is wanted.
