@@ -336,10 +336,14 @@ fn a_long_computation_is_no_deadlock() {
     contains(&shown, &["42"]);
     lacks(&shown, &["deadlock", "error"]);
     let shown = session.cell("%timeline");
-    contains(
-        &shown,
-        &["%px of In [4] on p0", "computes", "· waits", "100 %"],
-    );
+    contains(&shown, &["%px of In [4] on p0", "computes", "· waits"]);
+    // On a loaded machine the one begins before the other.
+    let is_all = |line: &str| {
+        ["98 %", "99 %", "100 %"]
+            .iter()
+            .any(|all| line.contains(all))
+    };
+    assert!(shown.lines().any(is_all), "{shown}");
 }
 
 #[test]
