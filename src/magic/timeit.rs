@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Call, Example, Magic, Takes};
+use crate::cell::{self, Completeness};
 use crate::outcome::{Report, Sink};
 use crate::session::{Code, Done, Session};
 
@@ -24,6 +25,16 @@ impl Magic for Timeit {
             return Err(Report::usage("%timeit measures Rust code only")
                 .hint("`%time` also takes magics")
                 .into());
+        }
+        // In the loop it would go on with what nobody has written.
+        if cell::completeness(call.text) == Completeness::Incomplete {
+            let end = call.text.trim_end();
+            let last = end.lines().last().unwrap_or_default().trim();
+            return Err(Report::usage(format!(
+                "what %timeit is to measure is not finished: `{last}`"
+            ))
+            .hint("a bracket, a string or a comment is open, or an operator lacks what follows it")
+            .into());
         }
         let code = Code::default().generated("regatta_cell::timing::timeit(|| {\n");
         let code = session
