@@ -188,7 +188,11 @@ fn cells_are_kept_changed_and_run_again(session: &mut Session) {
         &session.cell("%history -g \"let ?ld\""),
         &["~1/1: let old = 7;"],
     );
-    contains(&session.cell("%history ~7/"), &["there is no cell ~7/"]);
+    contains(
+        &session.cell("%history ~7/"),
+        &["one earlier session has left its cells, which `~1/` means"],
+    );
+    contains(&session.cell("%history ~1/9"), &["there is no cell ~1/9"]);
     contains(&session.cell("%history x-y"), &["`x-y` names no cells"]);
     session.cells(&[
         "let mut count = 1;",
