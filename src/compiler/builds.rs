@@ -112,17 +112,18 @@ pub fn stop(folder: &Path) {
 }
 
 /// Kills what builds in `folder`: cargo and rustc name it in their working directory or on their command
-/// line. Engines and the relay, which are this binary, are spared.
-pub fn kill(folder: &Path) {
-    kill_all(folder, None);
+/// line. Engines and the relay, which are this binary, are spared. Whether there was something.
+pub fn kill(folder: &Path) -> bool {
+    kill_all(folder, None)
 }
 
 /// `spared`: a folder whose processes live on.
-fn kill_all(folder: &Path, spared: Option<&Path>) {
+fn kill_all(folder: &Path, spared: Option<&Path>) -> bool {
     let own = fs::read_link("/proc/self/exe").ok();
     let Ok(processes) = fs::read_dir("/proc") else {
-        return;
+        return false;
     };
+    let mut has_killed = false;
     for process in processes.flatten() {
         let Some(pid) = process
             .file_name()
@@ -143,8 +144,10 @@ fn kill_all(folder: &Path, spared: Option<&Path>) {
         let exe = fs::read_link(path.join("exe")).ok();
         if exe != own || fs::read(path.join("cmdline")).is_ok_and(|line| builds(&line)) {
             let _ = send_signal(Pid::from_raw(pid), Signal::SIGKILL);
+            has_killed = true;
         }
     }
+    has_killed
 }
 
 /// Whether a process of this binary, by its command line, is part of a build.
@@ -169,7 +172,9 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 pub fn remove(folder: &Path) {
     for _ in 0..50 {
         kill(folder);
-        if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+        // What had just begun makes the folder anew.
+        let is_gone = fs::remove_dir_all(folder).is_ok() || !folder.exists();
+        if is_gone && !kill(folder) && !folder.exists() {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -46,9 +46,14 @@ impl Home {
         let number = nodes.number(node);
         match self {
             Self::Own(own) => {
+                let is_it = |(of, _): &mut (NodeId, Reached)| *of == node;
+                let gone: Vec<_> = own.reached().extract_if(.., is_it).collect();
+                if self.is_durable() {
+                    // It gives back what it has.
+                    gone.iter().for_each(|(_, reached)| reached.ends());
+                }
                 // A server that cannot be told is none for anybody.
                 let _ = number.map(|number| own.server.dismiss(number));
-                own.reached().retain(|(of, _)| *of != node);
             }
             Self::Kept(kept) => {
                 if let Some(number) = number {

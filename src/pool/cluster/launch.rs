@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,10 @@ pub struct Wanted {
 /// How long a host may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a node that was taken out may take to give back what it has, and how often it is looked whether it has.
+const ENDING: Duration = Duration::from_millis(1500);
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// What this program is called on a host that has got it: by what is in it.
 fn program() -> std::io::Result<(String, u64)> {
     let bytes = std::fs::read("/proc/self/exe")?;
@@ -58,6 +62,21 @@ fn script(hash: &str, length: u64) -> String {
 /// A host's connection: dropped, its node ends.
 pub struct Reached {
     child: Arc<std::sync::Mutex<Child>>,
+}
+
+impl Reached {
+    /// Waits until the node has ended by itself, for a while.
+    pub fn ends(&self) {
+        let since = Instant::now();
+        let has_ended = || {
+            let mut child =
+                { self.child.lock() }.unwrap_or_else(std::sync::PoisonError::into_inner);
+            !matches!(child.try_wait(), Ok(None))
+        };
+        while !has_ended() && since.elapsed() < ENDING {
+            std::thread::sleep(GLANCE);
+        }
+    }
 }
 
 impl Drop for Reached {

@@ -55,6 +55,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long a node that was taken out may take to give back what it has.
 const ENDING: Duration = Duration::from_secs(1);
 
+/// The pieces of a node that has heard nothing for so long may be others'.
+const OWN: Duration = Duration::from_secs(3);
+
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
 
@@ -253,7 +256,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
         serves.abort();
         // The pieces of one that was silent for long are others' by now.
         if let (Err(NodeError::GivenUp), Some(list)) = (&next, &list)
-            && heard.elapsed() < ENDING
+            && heard.elapsed() < OWN
         {
             node.retire();
             // What is not done by then is given to others later.

@@ -318,7 +318,9 @@ impl Holder {
                 },
             ),
             Ask::Drop { number } if is_its => {
-                self.nodes.remove(&number);
+                let gone = self.nodes.remove(&number);
+                let connection = gone.and_then(|node| node.connection);
+                connection.iter().for_each(Reached::ends);
                 self.dismiss(number);
             }
             Ask::Add { .. } | Ask::Drop { .. } => {}
