@@ -155,7 +155,8 @@ impl Objects {
         let is_whole = about.description == Some(object(content));
         match is_whole && expected.is_none_or(|expected| expected == content) {
             true => Ok(bytes),
-            false => Err(other("it is not what was stored")),
+            // It is not what was stored.
+            false => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
