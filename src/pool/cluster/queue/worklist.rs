@@ -17,7 +17,7 @@ use async_nats::Client;
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::narrow::Narrowed;
 use super::objects::other;
@@ -44,6 +44,9 @@ const UNTAKEN: Duration = Duration::from_secs(30);
 
 /// How often engines are looked at whose items have a time limit.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// What was on its way when nobody listens any more comes within this.
+const STRAGGLING: Duration = Duration::from_millis(20);
 
 /// Results that may be on their way to the server before no more pieces are taken.
 const UNKEPT: usize = 256;
@@ -111,6 +114,9 @@ pub struct Worklist {
     is_short: Cell<bool>,
     /// There may be room.
     room: Notify,
+    /// The node ends; nothing comes any more.
+    ending: Notify,
+    drained: Notify,
     /// Jobs of which something could not be read on the server, or be written there.
     unread: RefCell<HashMap<JobId, Unread>>,
 }
@@ -144,6 +150,8 @@ impl Worklist {
             next: Cell::new(0),
             is_short: Cell::new(false),
             room: Notify::new(),
+            ending: Notify::new(),
+            drained: Notify::new(),
             unread: RefCell::default(),
         }
     }
@@ -172,6 +180,16 @@ impl Worklist {
                 _ = keep.tick() => self.keep().await,
                 _ = look.tick(), if self.has_limits() => self.look_at_limits(),
                 () = self.room.notified() => {}
+                () = self.ending.notified() => {
+                    // What the server gives to requests that wait there is on its way until it knows that nobody listens.
+                    let _ = words.drain().await;
+                    let _ = self.client.flush().await;
+                    while let Ok(Some(word)) = timeout(STRAGGLING, words.next()).await {
+                        self.hears(word).await;
+                    }
+                    self.drained.notify_one();
+                    return Ok(());
+                }
             }
         }
     }

@@ -75,6 +75,9 @@ impl Worklist {
         while !self.given.borrow().is_empty() {
             sleep(GLANCE).await;
         }
+        // Otherwise what is given back is given to this node's own requests again.
+        self.ending.notify_one();
+        self.drained.notified().await;
         let all: Vec<Rc<Held>> = self.held.borrow().values().cloned().collect();
         for held in all {
             self.give_back(&held).await;
