@@ -218,49 +218,42 @@ pub fn capture(programs: &Programs) -> Outcome<(Vec<Row>, String)> {
     let hosts = Hosts::up(programs)?;
     let file = programs.folder.join("100MB");
     std::fs::write(&file, vec![7; 100_000_000]).map_err(|error| Failure(error.to_string()))?;
-    let mut copies = Vec::new();
     let ours = |round: usize| {
         vec![
             format!(
                 "let table: Vec<f64> = (0..12_500_000).map(|x| (x + {round}) as f64).collect();"
             ),
-            "let got = %map -p c0 -q |i: usize| table[i] over 0..16usize".to_owned(),
+            "let got = %map -q |i: usize| table[i] over 0..16usize".to_owned(),
             format!("assert!(got.iter().copied().eq((0..16).map(|x| (x + {round}) as f64)));"),
-            "let got = %map -p c1 -q |i: usize| table[i] over 0..16usize".to_owned(),
         ]
     };
-    let rounds = session::alternate(
-        programs,
-        &[
+    let mut rows = Vec::new();
+    for (measure, start) in [
+        (
+            "100 MB captured, 4 nodes of 4 engines",
             begin(&hosts, &[4; COUNT]),
-            begin_durable(&hosts, &[4; COUNT]),
-        ],
-        ROUNDS,
-        ours,
-        &mut |round| {
+        ),
+        ("  the same, queued", begin_durable(&hosts, &[4; COUNT])),
+    ] {
+        let mut copies = Vec::new();
+        let rounds = session::alternate(programs, &[start], ROUNDS, ours, &mut |round| {
             let time = hosts.copy(&file, COUNT)?;
             if round > 0 {
                 copies.push(time);
             }
             Ok(())
-        },
-    )?;
-    let maps = |at: usize| -> Vec<f64> { rounds.iter().map(|round| round[at].run).collect() };
-    // What is left of it takes room only.
-    let _ = std::fs::remove_file(&file);
-    let row = |measure, at| {
-        Row::against(
+        })?;
+        let maps: Vec<f64> = rounds.iter().map(|round| round[1].run).collect();
+        rows.push(Row::against(
             measure,
-            &maps(at),
+            &maps,
             (&copies, "scp to each node, at once"),
             Ratio::Share,
             Target::AtMost(1.3),
-        )
-    };
-    let rows = vec![
-        row("100 MB captured, 4 nodes of 4 engines", 1),
-        row("  the same, queued", 3),
-    ];
+        ));
+    }
+    // What is left of it takes room only.
+    let _ = std::fs::remove_file(&file);
     let note = format!(
         "capture on nodes: the `run` of the cell `%map -q |i: usize| table[i] over 0..16usize`, sent and with `--durable`, {ROUNDS} \
          alternating rounds, each with a new table."
