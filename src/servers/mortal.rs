@@ -12,9 +12,14 @@ pub const ROLE: &str = "__mortal";
 
 /// As `Command::new`; the thread that spawns it must live as long as the process.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
+    in_role(ROLE, program)
+}
+
+/// This binary in a role that is told who starts it, and with which program.
+pub(super) fn in_role(role: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
-        .arg(ROLE)
+        .arg(role)
         .arg(std::process::id().to_string())
         .arg(program);
     command

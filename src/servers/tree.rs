@@ -27,12 +27,7 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// As `Command::new`.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(ROLE)
-        .arg(std::process::id().to_string())
-        .arg(program);
-    command
+    mortal::in_role(ROLE, program)
 }
 
 /// Runs the program, and gives its exit status as a shell has it.

@@ -154,7 +154,6 @@ impl Cluster {
 
     /// Nothing of such a job stays.
     pub fn drop_former(&self, job: JobId) {
-        self.formers.forget(job);
         self.order(queue::Order::Close(job));
     }
 

@@ -95,8 +95,14 @@ impl Formers {
         JobId(self.highest.load(Ordering::Relaxed))
     }
 
-    pub fn forget(&self, job: JobId) {
-        self.left().remove(&job);
+    /// What it was, if it was one.
+    pub(super) fn forget(&self, job: JobId) -> Option<Manifest> {
+        self.left().remove(&job).map(|left| left.manifest)
+    }
+
+    /// Whether one of them is so.
+    pub(super) fn any(&self, is_so: impl Fn(&Manifest) -> bool) -> bool {
+        self.left().values().any(|left| is_so(&left.manifest))
     }
 
     /// No more of it is done.

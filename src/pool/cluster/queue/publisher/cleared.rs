@@ -47,10 +47,11 @@ impl Publisher {
     pub(super) fn close(self: &Rc<Self>, number: JobId) {
         self.forget_messages(number);
         let job = self.take_job(number);
-        let former = self.formers.get(number).map(|former| former.manifest);
-        self.formers.forget(number);
-        let manifest = former.or_else(|| Some(job.as_ref()?.manifest.borrow().clone()));
-        let captures = manifest.and_then(|manifest| manifest.captures());
+        let former = self.formers.forget(number);
+        let captures = match &job {
+            Some(job) => job.manifest.borrow().captures(),
+            None => former.and_then(|manifest| manifest.captures()),
+        };
         let unneeded = captures.filter(|content| !self.needs(*content));
         let publisher = self.clone();
         spawn_local(async move {
@@ -92,10 +93,8 @@ impl Publisher {
     /// Whether a job is run with these captured values.
     fn needs(&self, captures: u128) -> bool {
         let is_it = |manifest: &Manifest| manifest.captures() == Some(captures);
-        let formers = self.formers.all();
         let jobs = self.jobs.borrow();
-        formers.iter().any(|former| is_it(&former.manifest))
-            || jobs.values().any(|job| is_it(&job.manifest.borrow()))
+        self.formers.any(is_it) || jobs.values().any(|job| is_it(&job.manifest.borrow()))
     }
 
     /// The server needs captured values no more. A job that begins meanwhile with the same waits, and gives them anew.
