@@ -124,6 +124,12 @@ fn nodes_join_by_a_file() {
         &["regatta node --join"],
     );
     assert_eq!(mode(&second), 0o600);
+    // Whom a file names the server knows when the file is there.
+    for number in 0..20 {
+        let next = folder.path().join(format!("next-{number}"));
+        session.cell(&format!("%nodes --join-file {}", next.display()));
+        assert!(tried(&next, &[], &[]).is_empty());
+    }
     let join: Value = serde_json::from_str(&fs::read_to_string(&second).unwrap()).unwrap();
     let cluster = join["cluster"].as_str().unwrap();
     let subjects = |ends: &[&str]| -> Vec<String> {

@@ -186,7 +186,10 @@ fn accompany(
     let errors = std::thread::spawn(move || listen(errors, &ports));
     let mut output = BufReader::new(output);
     // From here, before the host's own way to it is known.
-    let taken = server::wait_until_taken(&join);
+    let taken = server::wait_until_taken(&join).map_err(|error| match error.kind() {
+        std::io::ErrorKind::TimedOut => NodeFault::NoServer,
+        _ => NodeFault::Says(error.to_string()),
+    });
     let told = taken.and_then(|()| match is_ssh {
         true => {
             let port = tunnels.then_some(&port);

@@ -19,7 +19,7 @@ use super::listen::{Listen, Place};
 use super::message::Join;
 use super::users::Users;
 use super::{PATIENCE, certificate, post};
-use crate::outcome::{NodeFault, ServerFault};
+use crate::outcome::ServerFault;
 use crate::servers::{Server, installed};
 use crate::wire::VERSION;
 
@@ -136,9 +136,11 @@ impl Private {
         })
     }
 
-    /// What the nodes connect with that somebody starts with this file.
+    /// What the nodes connect with that somebody starts with this file. The server takes it now: who has the file may use
+    /// it at once.
     pub fn admit_file(&self, file: u32) -> std::io::Result<Join> {
         let join = self.with_user(&file_seat(file), true)?;
+        wait_until_taken(&join)?;
         Ok(Join {
             file: Some(file),
             ..join
@@ -202,17 +204,15 @@ impl Private {
     }
 }
 
-/// Waits until the server takes who connects with this.
-pub fn wait_until_taken(join: &Join) -> Result<(), NodeFault> {
-    let says = |error: std::io::Error| NodeFault::Says(error.to_string());
+/// Waits until the server takes who connects with this; an error when it does not answer for [`PATIENCE`].
+pub fn wait_until_taken(join: &Join) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(says)?;
+        .build()?;
     let taken = async {
         loop {
             let (told, _) = unbounded_channel();
-            let options = post::options(join, "session", told).map_err(says)?;
+            let options = post::options(join, "session", told)?;
             if options.connect(&join.server).await.is_ok() {
                 return Ok(());
             }
@@ -220,7 +220,10 @@ pub fn wait_until_taken(join: &Join) -> Result<(), NodeFault> {
         }
     };
     let taken = runtime.block_on(async { tokio::time::timeout(PATIENCE, taken).await });
-    taken.unwrap_or(Err(NodeFault::NoServer))
+    taken.unwrap_or_else(|_late| {
+        let says = "the cluster's server does not answer";
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, says))
+    })
 }
 
 /// A port that nobody listens on now. It stays the server's also when that is started again.
