@@ -395,6 +395,23 @@ fn jobs_go_on_when_their_session_is_killed() {
     contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
 }
 
+#[test]
+fn jobs_that_were_dropped_as_the_session_ended_are_gone() {
+    let kept = Kept::on("dropped");
+    let mut session = Session::start();
+    contains(
+        &session.cell(&kept.start("1h", [1, 1])),
+        &["2 cluster engines"],
+    );
+    for _ in 0..12 {
+        session.cell("%map -a |x: u64| x * 2 over 0..10u64");
+        contains(&session.cell("%detach"), &["goes on without this session"]);
+    }
+    contains(&session.cell("%jobs --drop all"), &["12 jobs"]);
+    assert_eq!(session.end(), 0);
+    contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
+}
+
 /// Whenever a session is killed, what its job had queued is done once, and a later session has it.
 #[test]
 fn a_session_may_be_killed_at_any_time() {

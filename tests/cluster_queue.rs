@@ -56,6 +56,7 @@ fn servers(session: i32) -> [Vec<i32>; 2] {
 
 /// A look into a session's server.
 struct Server {
+    session: i32,
     runtime: Runtime,
     url: String,
     password: String,
@@ -75,11 +76,32 @@ impl Server {
             .enable_all()
             .build();
         Self {
+            session,
             runtime: runtime.expect("a runtime"),
             url: format!("nats://{}", after("listen: \"")),
             password: after("user: \"session\", password: \""),
             cluster: after("server_name: \""),
         }
+    }
+
+    /// Says something as the node of this seat, which wants its answer where answers to it come.
+    fn says_as(&self, seat: u32, subject: &str, what: &'static str) {
+        let pid = until(
+            || servers(self.session)[0].first().copied(),
+            "no server runs",
+        );
+        let text = fs::read_to_string(format!("/proc/{pid}/cwd/nats.conf")).unwrap();
+        let user = format!("node-{seat}");
+        let (_, rest) = text.split_once(&format!("{user}\", password: \"")).unwrap();
+        let password = rest.split('"').next().unwrap().to_owned();
+        let answers = format!("_INBOX.{user}.x.kept.0");
+        let options = ConnectOptions::with_user_and_password(user, password);
+        self.runtime.block_on(async {
+            let client = options.connect(&self.url).await.unwrap();
+            let said = client.publish_with_reply(subject.to_owned(), answers, what.into());
+            said.await.unwrap();
+            client.flush().await.unwrap();
+        });
     }
 
     /// How many messages each subject of a stream has.
@@ -328,6 +350,30 @@ fn an_item_that_ends_three_engines_is_given_up_by_name() {
     );
     contains(&session.cell("r[13]"), &["Err", "SIGABRT"]);
     contains(&session.cell("r[14]"), &["Ok(14)"]);
+}
+
+#[test]
+fn what_is_no_result_ends_its_map_and_its_node_at_once() {
+    let hosts = Hosts::up("spoilt");
+    let mut session = durable(&hosts);
+    let server = Server::of(session.pid());
+    session.enter(
+        "let r = %map |x: u64| { std::thread::sleep(std::time::Duration::from_millis(300)); x } over 0..400u64",
+    );
+    let queued = || server.subjects("work").into_keys().next_back();
+    let subject = until(queued, "nothing is queued");
+    let (lane, result) = (".work.now.", ".result.");
+    assert!(subject.contains(lane), "{subject}");
+    server.says_as(1, &subject.replace(lane, result), "no result");
+    let shown = session.prompt(PATIENCE);
+    contains(&shown, &["for chunk", "is no result"]);
+    contains(
+        &session.cell("%nodes"),
+        &["node2", "sent what is no message"],
+    );
+    // The other node goes on, with the next one.
+    let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
+    contains(&session.cell(map), &["9900"]);
 }
 
 #[test]

@@ -278,6 +278,8 @@ pub enum QueueFault {
     Server(String),
     /// The server has lost so many chunks.
     Lost { chunks: usize },
+    /// What stands in the place of this chunk's results cannot be read.
+    NoResult { chunk: u32 },
     /// What nodes need cannot be read on the server.
     Unreadable(String),
     /// The disk with the server's folder is full: so many bytes are left.

@@ -53,7 +53,8 @@ impl fmt::Display for NodeFault {
             }
             Self::Processor { lacks } => write!(
                 f,
-                "its processor lacks {}, and cells are compiled for this host's (`%opt --cpu generic` compiles for all)",
+                "its processor lacks {}, and cells are compiled for this host's (`%opt --cpu generic` compiles later \
+                 ones for all, `%reset` forgets earlier ones)",
                 lacks.join(", ")
             ),
             Self::Libc { its, ours } => write!(

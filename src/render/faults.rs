@@ -53,6 +53,10 @@ impl fmt::Display for MapFailure {
                 f,
                 "the cluster's server was started again and has lost {chunks} of its chunks; run it again"
             ),
+            MapFault::Queue(QueueFault::NoResult { chunk }) => write!(
+                f,
+                "what has come for chunk {chunk} is no result, and the first that comes stays; run it again"
+            ),
             MapFault::Queue(QueueFault::Unreadable(why)) => write!(
                 f,
                 "the cluster's server has lost some of what its nodes need ({why}); run it again"

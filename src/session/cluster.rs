@@ -62,7 +62,7 @@ impl Session {
         let (waker, wanted) = (self.waker(), name.to_owned());
         let cluster = self.opened(move || Cluster::attach(&wanted, steal, waker), sink)?;
         let cluster = Arc::new(cluster?);
-        let native = self.is_for_this_processor();
+        let native = self.workshop.is_for_this_processor();
         cluster.are_for_this_processor(native).map_err(unfit)?;
         self.reach(&cluster, Some(0), sink)?;
         let (_, size, gone) = counted(&cluster);
@@ -178,7 +178,7 @@ impl Session {
         for wanted in &request.nodes {
             cluster.add(wanted);
         }
-        let native = self.is_for_this_processor();
+        let native = self.workshop.is_for_this_processor();
         // Nobody is there yet who could not.
         let _ = cluster.are_for_this_processor(native);
         let need = request.need.unwrap_or(request.nodes.len()).max(1);
@@ -208,16 +208,13 @@ impl Session {
 }
 
 impl Session {
-    fn is_for_this_processor(&self) -> bool {
-        self.settings().contains(&Setting::NativeCpu(true))
-    }
-
     /// Compiles later cells for this host's processor, or for all of its architecture. Nodes that could not run them are named,
-    /// and nothing has changed.
+    /// and nothing has changed. What was compiled for this processor stays so: nodes that come need it until [`Self::reset`].
     pub fn choose_cpu(&mut self, native: bool) -> Result<(), Failed> {
+        let needed = native || self.workshop.is_for_this_processor();
         let clusters = { self.pools().iter() }.filter_map(|pool| pool.starter.cluster());
         for cluster in clusters {
-            cluster.are_for_this_processor(native).map_err(|nodes| {
+            cluster.are_for_this_processor(needed).map_err(|nodes| {
                 unfit(nodes)
                     .hint("`%pool remove HOST` takes a node out; cells are compiled as before")
             })?;

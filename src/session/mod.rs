@@ -265,6 +265,11 @@ impl Session {
     /// Forgets all variables and definitions, local and on engines; pools stay.
     pub fn reset(&mut self, sink: &mut dyn Sink) {
         self.workshop.forget_all();
+        let native = self.workshop.is_for_this_processor();
+        for cluster in { self.pools().iter() }.filter_map(|pool| pool.starter.cluster()) {
+            // They have run what there was before.
+            let _ = cluster.are_for_this_processor(native);
+        }
         self.c_definitions = c::CDefinitions::default();
         self.crew.restart_local();
         self.restart_all_pools(sink);

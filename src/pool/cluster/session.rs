@@ -120,6 +120,13 @@ pub fn serve(
     runtime.shutdown_background();
 }
 
+/// What has come to its end.
+enum Over {
+    /// The session, and the cluster goes on.
+    Session,
+    Cluster,
+}
+
 struct Side {
     client: Client,
     cluster: String,
@@ -195,11 +202,11 @@ impl Side {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Since when the server cannot be reached.
         let mut lost = None;
-        'serving: loop {
+        let over = 'serving: loop {
             tokio::select! {
                 word = words.next() => match word {
                     Some(word) => self.hears(&word),
-                    None => break,
+                    None => break Over::Cluster,
                 },
                 pulse = pulses.next() => if let Some(pulse) = pulse {
                     self.feels(&pulse);
@@ -209,8 +216,8 @@ impl Side {
                     let mut next = command.or(Some(Command::Quit));
                     // All that there are, before anybody else's turn.
                     while let Some(command) = next {
-                        if self.command(command).is_break() {
-                            break 'serving;
+                        if let ControlFlow::Break(over) = self.command(command) {
+                            break 'serving over;
                         }
                         next = commands.try_recv().ok();
                     }
@@ -251,15 +258,22 @@ impl Side {
                     }
                 }
             }
-        }
+        };
         // What has been queued goes; nobody waits longer for what does not.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let _ = tokio::time::timeout(Duration::from_millis(200), self.client.flush()).await;
-        if self.is_guest
-            && let Some(publisher) = &self.publisher
-        {
-            let _ = tokio::time::timeout(GOING, publisher.leave_nothing()).await;
-        }
+        let Some(publisher) = &self.publisher else {
+            return;
+        };
+        let going = async {
+            match over {
+                // The next session finds no job that this one has dropped.
+                Over::Session => publisher.until_dropped().await,
+                Over::Cluster if self.is_guest => publisher.leave_nothing().await,
+                Over::Cluster => {}
+            }
+        };
+        let _ = tokio::time::timeout(GOING, going).await;
     }
 
     /// The last word.
@@ -329,15 +343,15 @@ impl Side {
     }
 
     /// Breaks with the last one.
-    fn command(&self, command: Command) -> ControlFlow<()> {
+    fn command(&self, command: Command) -> ControlFlow<Over> {
         match command {
             Command::Quit => {
                 self.say_to_all(&ToNode::Bye);
-                return ControlFlow::Break(());
+                return ControlFlow::Break(Over::Cluster);
             }
             Command::Leave => {
                 self.say_to_all(&ToNode::Leave);
-                return ControlFlow::Break(());
+                return ControlFlow::Break(Over::Session);
             }
             Command::Lost(why) => {
                 self.is_lost.set(true);

@@ -23,6 +23,15 @@ pub fn inbox(join: &Join) -> String {
     }
 }
 
+/// The seat of the node to which answers come there; who has named the subject may have named another one's.
+pub fn seat_of(answers: &str) -> Option<&str> {
+    answers
+        .strip_prefix(INBOX)?
+        .strip_prefix(".node-")?
+        .split('.')
+        .next()
+}
+
 /// Somebody whom the server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -196,5 +205,7 @@ mod tests {
         assert!(!node.publish.iter().any(is_forbidden));
         let heard = ["c.to.3", "c.now.3", "c.beat", "c.job.*", "_INBOX.node-3.>"];
         assert_eq!(node.subscribe, heard);
+        assert_eq!(seat_of("_INBOX.node-3.x.kept.0"), Some("3"));
+        assert_eq!(seat_of("_INBOX.session.x.0"), None);
     }
 }

@@ -8,6 +8,7 @@ mod crates;
 mod definitions;
 mod places;
 mod retold;
+mod settings;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::compiler::toolchain::Toolchain;
 use crate::compiler::{Analyst, Compiler, Setting, State, Warmth};
 use crate::session::namespace::Namespace;
 use cache::Cache;
+use settings::Settings;
 
 pub struct Workshop {
     compiler: Compiler,
@@ -39,7 +41,7 @@ pub struct Workshop {
     settings_version: u64,
     /// Changes when the user has edited a crate.
     sources: u64,
-    settings: Vec<Setting>,
+    settings: Settings,
     /// Time in which the compiler was waited for since the cell began.
     spent: Duration,
 }
@@ -58,7 +60,7 @@ impl Workshop {
             cache: Cache::default(),
             settings_version: 0,
             sources: 0,
-            settings: Vec::new(),
+            settings: Settings::default(),
             spent: Duration::ZERO,
         }
     }
@@ -97,21 +99,25 @@ impl Workshop {
 
     /// Changes a setting of the compiler for all later cells.
     pub fn configure(&mut self, setting: Setting) {
-        self.settings
-            .retain(|other| std::mem::discriminant(other) != std::mem::discriminant(&setting));
-        self.settings.push(setting.clone());
+        self.settings.set(setting.clone());
         self.settings_version += 1;
         // Takes effect in the order of requests, so nobody need wait for the answer.
         drop(self.compiler.configure(setting));
     }
 
     pub fn settings(&self) -> &[Setting] {
-        &self.settings
+        self.settings.now()
+    }
+
+    /// Whether some of what was compiled, or will be, is for this host's processor alone.
+    pub fn is_for_this_processor(&self) -> bool {
+        self.settings.has_native()
     }
 
     /// Forgets what cells have defined.
     pub fn forget_all(&mut self) {
         self.definitions.clear();
         self.cache.clear();
+        self.settings.forget_compiled();
     }
 }

@@ -17,7 +17,10 @@ use tokio::time::timeout;
 use super::schema::{Large, Manifest, Names, Stored, content, large_object, object, record};
 use crate::ids::JobId;
 
-/// How long the next part of an object may take, which is of 128 KB.
+/// Bytes of an object's part: each is a message, and waits for the one before it to be stored.
+const PART_LENGTH: usize = 512 * 1024;
+
+/// How long the next part of an object may take.
 const PART: Duration = Duration::from_secs(5);
 
 /// Parts that are asked for at once.
@@ -194,6 +197,7 @@ async fn write(store: &ObjectStore, name: String, mut bytes: &[u8]) -> io::Resul
     let about = ObjectMetadata {
         name,
         description: Some(object(content(bytes))),
+        chunk_size: Some(PART_LENGTH),
         ..ObjectMetadata::default()
     };
     { store.put(about, &mut bytes).await }.map_err(other)?;

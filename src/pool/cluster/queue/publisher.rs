@@ -33,6 +33,7 @@ use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
 use crate::pool::cluster::PATIENCE;
 use crate::pool::cluster::upkeep::{Room, Upkeep};
+use crate::pool::cluster::users::seat_of;
 use contents::Contents;
 
 /// What the server does not take now is sent again after so long.
@@ -53,6 +54,8 @@ pub struct Publisher {
     contents: RefCell<Contents>,
     /// Contents that it is to forget, until it has.
     dropped: RefCell<HashSet<u128>>,
+    /// Jobs of which something is still to go from the server.
+    going: Cell<usize>,
     /// By artifact, what it links to.
     linked: RefCell<HashMap<u128, Vec<u128>>>,
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
@@ -109,13 +112,15 @@ pub struct Ears {
     pub stops: UnboundedReceiver<Ask>,
 }
 
-/// What nodes are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What nodes are asked for, and what is to become of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To tell what they have of a job.
     Tell(JobId),
     /// To stop a job; whether they are to tell what they have of it.
     Stop(JobId, bool),
+    /// The node of this seat gives what is no result.
+    GiveUp { seat: String },
 }
 
 /// What they hear.
@@ -175,6 +180,7 @@ impl Publisher {
             jobs: RefCell::default(),
             contents: RefCell::default(),
             dropped: RefCell::default(),
+            going: Cell::new(0),
             linked: RefCell::default(),
             unacknowledged: RefCell::default(),
             next: Cell::new(0),
@@ -414,9 +420,9 @@ impl Publisher {
         if !job.open.borrow().contains(&piece) {
             return;
         }
-        // It is found to be lost, as nothing else comes.
+        let answers = told.reply.clone();
         let Ok(stored) = Stored::<Done>::read(&told.payload) else {
-            return;
+            return self.is_none(&job, piece, answers.as_deref());
         };
         let publisher = self.clone();
         spawn_local(async move {
@@ -429,7 +435,7 @@ impl Publisher {
                 Stored::Object(large) => {
                     let read = patiently(|| publisher.objects.get_large(&large)).await;
                     let Some(done) = read.ok().and_then(|bytes| record(&bytes).ok()) else {
-                        return;
+                        return publisher.is_none(&job, piece, answers.as_deref());
                     };
                     job.large.borrow_mut().push(large.name);
                     done
@@ -446,6 +452,18 @@ impl Publisher {
                 publisher.formers.heard(number, piece);
             }
         });
+    }
+}
+
+impl Publisher {
+    /// In a result's place is what cannot be read. The first one stays, so the job cannot come to its end.
+    fn is_none(&self, job: &Job, piece: u32, answers: Option<&str>) {
+        if let Some(seat) = answers.and_then(seat_of) {
+            let seat = seat.to_owned();
+            let _ = self.stops.send(Ask::GiveUp { seat });
+        }
+        let fault = QueueFault::NoResult { chunk: piece };
+        job.ear.tell(Told::Failed(fault));
     }
 }
 

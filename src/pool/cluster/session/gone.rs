@@ -42,6 +42,20 @@ impl Side {
         }
     }
 
+    /// The node of a seat, or all those with one file, have said what is no message.
+    pub(super) fn give_seat_up(&self, seat: &str) {
+        let is_there = |peer: &&Rc<Peer>| {
+            let below = peer.number.strip_prefix(seat);
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let peers = self.peers.borrow();
+        let all: Vec<Rc<Peer>> = peers.values().filter(is_there).cloned().collect();
+        drop(peers);
+        for peer in all {
+            self.give_up(&peer, &NodeFault::Garbage);
+        }
+    }
+
     /// The node is not one any more. Should it live, it is told so when it speaks.
     pub(super) fn give_up(&self, peer: &Rc<Peer>, why: &NodeFault) {
         self.peers.borrow_mut().retain(|number, other| {

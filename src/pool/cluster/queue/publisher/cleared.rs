@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use super::super::objects::other;
 use super::super::schema::Manifest;
-use super::{Ask, Publisher, patiently};
+use super::{Ask, GLANCE, Publisher, patiently};
 use crate::ids::JobId;
 
 impl Publisher {
@@ -53,6 +54,7 @@ impl Publisher {
             None => former.and_then(|manifest| manifest.captures()),
         };
         let unneeded = captures.filter(|content| !self.needs(*content));
+        self.going.set(self.going.get() + 1);
         let publisher = self.clone();
         spawn_local(async move {
             publisher.is_taken(number).await;
@@ -79,7 +81,15 @@ impl Publisher {
             if let Some(content) = unneeded {
                 publisher.spares(content).await;
             }
+            publisher.going.set(publisher.going.get() - 1);
         });
+    }
+
+    /// Waits until nothing is left on the server of the jobs that were closed.
+    pub async fn until_dropped(&self) {
+        while self.going.get() > 0 {
+            sleep(GLANCE).await;
+        }
     }
 
     /// No job needs these captured values now.
