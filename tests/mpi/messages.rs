@@ -71,6 +71,26 @@ pub fn collectives(session: &mut Session) {
         &session.cell(parts),
         &["3000", "10", "Some([10, 20, 30])", "r0r1r2", "[0, 1, 2]"],
     );
+    // Numbers of each length, as many as each rank likes, also more than go in one call of MPI's.
+    for (number, length) in [
+        ("u8", 5),
+        ("i16", 5),
+        ("f32", 5),
+        ("f64", 5),
+        ("u128", 5),
+        ("f64", 150_001),
+    ] {
+        let each = format!(
+            "%px {{ let mine = vec![(comm::rank() + 1) as {number}; {length} + comm::rank() as usize]; \
+             let all = comm::all_gather(&mine).concat(); let dealt = comm::all_to_all(&vec![mine; 3]).concat(); \
+             (all == dealt, all.len(), all[0], all[all.len() - 1]) }}"
+        );
+        let fits = format!("(true, {}, 1", 3 * length + 3);
+        contains(&session.cell(&each), &[&fits, ", 3"]);
+    }
+    let other = "%px if comm::rank() == 2 { comm::gather(&vec![1f32; 9], 0).is_some() } else { comm::gather(&vec![1f64; 9], 0).is_some() }";
+    contains(&session.cell(other), &["[f32]", "[f64]"]);
+    contains(&session.cell("%px comm::gather(&[1f64], 0)"), &["Some("]);
     let split = "%px { let half = comm::split(comm::rank() % 2, -(comm::rank() as i64)); (half.rank(), half.size(), \
                  half.all_reduce(&comm::rank(), comm::op::sum)) }";
     contains(

@@ -1,11 +1,11 @@
 //! Parts from ranks to ranks of an MPI pool. Their lengths are exchanged first, with what they are. Short ones go by
-//! MPI's own collective call, as bytes, so that one of another type than is expected does no harm; each of the others is
-//! a message from the sender's memory to the receiver's, and as long as it likes: MPI's calls move less than 2^31 of
-//! anything.
+//! MPI's own collective call; each of the others is a message from the sender's memory to the receiver's, and as long as
+//! it likes: MPI's calls move less than 2^31 of anything. Numbers go as numbers of MPI's; what is of another type than is
+//! expected is taken as bytes, and told.
 
 use std::ffi::{c_int, c_void};
 
-use regatta_cell::comm::table::Envelope;
+use regatta_cell::comm::table::{Envelope, Kind};
 
 use super::meeting::Brings;
 use super::mpi::Mpi;
@@ -33,7 +33,27 @@ fn is_long(bytes: u64) -> bool {
     bytes > LONG
 }
 
-/// How long the short parts are, and where they begin.
+/// As what MPI is told of them that parts go and come.
+#[derive(Clone, Copy)]
+struct Unit {
+    /// As the shim numbers the types; 0: bytes.
+    number: c_int,
+    /// Of one, bytes.
+    size: u64,
+}
+
+impl Unit {
+    fn of(kind: Kind) -> Self {
+        kind.number().map_or(Self::BYTE, |number| Self {
+            number: number as c_int,
+            size: number.size() as u64,
+        })
+    }
+
+    const BYTE: Self = Self { number: 0, size: 1 };
+}
+
+/// How long the short parts are, and where they begin, in units.
 struct Rows {
     counts: Vec<c_int>,
     at: Vec<c_int>,
@@ -41,10 +61,13 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(bytes: impl Iterator<Item = u64>) -> Self {
+    fn of(bytes: impl Iterator<Item = u64>, unit: Unit) -> Self {
         let (mut counts, mut at, mut total) = (Vec::new(), Vec::new(), 0);
         for bytes in bytes {
-            let count = if is_long(bytes) { 0 } else { bytes as c_int };
+            let count = match is_long(bytes) {
+                true => 0,
+                false => (bytes / unit.size) as c_int,
+            };
             at.push(total);
             counts.push(count);
             total += count;
@@ -56,7 +79,7 @@ impl Rows {
         Self {
             counts,
             at,
-            total: total.unsigned_abs() as usize,
+            total: total.unsigned_abs() as usize * unit.size as usize,
         }
     }
 }
@@ -150,9 +173,14 @@ impl Mpi {
         for (to, data) in &goes {
             self.count_together(of, *to, data.len() as u64);
         }
+        let is_same = |part: &Part| Kind(part.kind as u32) == of.kind;
+        let unit = match coming.iter().all(is_same) {
+            true => Unit::of(of.kind),
+            false => Unit::BYTE,
+        };
         let mut aside = Vec::new();
-        let begun = self.begin_long(of, rank, &goes, &coming, &rooms, &mut aside);
-        let short = self.move_short(call, how, of, parts, &coming, root);
+        let begun = self.begin_long(of, rank, unit, &goes, &coming, &rooms, &mut aside);
+        let short = self.move_short(call, how, of, unit, parts, &coming, root);
         self.end_long(call, begun)?;
         let came = short?;
         let mut rest = came.as_slice();
@@ -171,17 +199,19 @@ impl Mpi {
     }
 
     /// Short parts; what has come of them, one behind the other.
+    #[expect(clippy::too_many_arguments, reason = "what MPI's own calls take")]
     fn move_short(
         &self,
         call: Call,
         how: Collective,
         of: &Envelope,
+        unit: Unit,
         parts: &[&[u8]],
         coming: &[Part],
         root: c_int,
     ) -> Result<Vec<u8>, Trouble> {
-        let goes = Rows::of(parts.iter().map(|part| part.len() as u64));
-        let takes = Rows::of(coming.iter().map(|part| part.bytes));
+        let goes = Rows::of(parts.iter().map(|part| part.len() as u64), unit);
+        let takes = Rows::of(coming.iter().map(|part| part.bytes), unit);
         let short: Vec<&[u8]> = { parts.iter().copied() }
             .filter(|part| !is_long(part.len() as u64))
             .collect();
@@ -200,7 +230,7 @@ impl Mpi {
             (self.library.shim.parts)(
                 of.comm as c_int,
                 how as c_int,
-                0,
+                unit.number,
                 from,
                 goes.counts.as_ptr(),
                 goes.at.as_ptr(),
@@ -215,10 +245,12 @@ impl Mpi {
     }
 
     /// Long parts are under way from here on. `aside`: room for those that have no other.
+    #[expect(clippy::too_many_arguments, reason = "what MPI's own calls take")]
     fn begin_long(
         &self,
         of: &Envelope,
         rank: u32,
+        unit: Unit,
         goes: &[(u32, &[u8])],
         coming: &[Part],
         rooms: &[*mut u8],
@@ -247,7 +279,7 @@ impl Mpi {
                 // SAFETY: there is room for so many bytes, until the requests have ended.
                 begun.push(unsafe {
                     let from = part.from.cast_signed();
-                    (shim.irecv)(comm, 1, to.add(at as usize), length, 0, from, TAG)
+                    (shim.irecv)(comm, 1, to.add(at as usize), length, unit.number, from, TAG)
                 });
             }
         }
@@ -259,7 +291,7 @@ impl Mpi {
                 // SAFETY: the bytes are there until the requests have ended.
                 begun.push(unsafe {
                     let (length, to) = (part.len() as u64, to.cast_signed());
-                    (shim.isend)(comm, 1, part.as_ptr(), length, 0, to, TAG)
+                    (shim.isend)(comm, 1, part.as_ptr(), length, unit.number, to, TAG)
                 });
             }
         }

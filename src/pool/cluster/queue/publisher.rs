@@ -56,7 +56,7 @@ pub struct Publisher {
     dropped: RefCell<HashSet<u128>>,
     /// Jobs of which something is still to go from the server.
     going: Cell<usize>,
-    /// By artifact, what it links to.
+    /// By artifact that the server has, what it links to, which the server has too.
     linked: RefCell<HashMap<u128, Vec<u128>>>,
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
     unacknowledged: RefCell<BTreeMap<u64, Kept>>,
@@ -375,6 +375,7 @@ impl Publisher {
         spawn_local(async move {
             // What the server had may be lost, or damaged.
             publisher.contents.borrow_mut().clear();
+            publisher.linked.borrow_mut().clear();
             let mended = || setup::streams(&publisher.jetstream, &publisher.names);
             if let Err(error) = patiently(mended).await {
                 return publisher.fail_all(&error.to_string());
