@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
+
+use rustix::process::geteuid;
 
 use support::redis::Server;
 use support::serving::Serving;
@@ -110,4 +113,37 @@ fn a_server_that_cannot_keep_locks_is_refused_and_one_that_may_lose_them_told_of
     let told = session("", &format!("%store use {}", server.url()));
     contains(&told, &["the store is Redis"]);
     lacks(&told, &["may be lost", "eviction"]);
+}
+
+/// Python's own words for what comes of a connection to a session's store: nothing is said there before a request.
+const LISTENS: &str = r#"
+import socket, sys
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+connection.settimeout(1)
+connection.connect("\0" + sys.argv[1][1:])
+try:
+    print("closed" if connection.recv(1) == b"" else "spoken to")
+except ConnectionResetError:
+    print("closed")
+except TimeoutError:
+    print("listened to")
+"#;
+
+#[test]
+fn a_sessions_store_is_its_users_alone() {
+    let serving = Serving::start();
+    let connect = |user: Option<u32>| {
+        let mut python = Command::new("python3");
+        python.args(["-c", LISTENS, &serving.address]);
+        if let Some(user) = user {
+            python.uid(user).current_dir("/");
+        }
+        said(&python.output().expect("Python"))
+    };
+    assert_eq!(connect(None).trim(), "listened to");
+    // Only root can be somebody else.
+    if geteuid().is_root() {
+        assert_eq!(connect(Some(65534)).trim(), "closed");
+        assert_eq!(connect(None).trim(), "listened to");
+    }
 }

@@ -181,7 +181,10 @@ pub fn what_ranks_did_is_noted(session: &mut Session) {
     // It computes first, for as long as the machine takes for that.
     let is = |shown: &str, what: &str| {
         let mut rows = shown.lines().filter_map(|line| line.split_once(" 0 │"));
-        rows.any(|(_, row)| row.trim_start_matches([' ', '█']).starts_with(&what.repeat(4)))
+        rows.any(|(_, row)| {
+            row.trim_start_matches([' ', '█'])
+                .starts_with(&what.repeat(4))
+        })
     };
     assert!(is(&shown, "·"), "{shown}");
     session.cell(
