@@ -5,48 +5,13 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 
 use async_nats::{ConnectOptions, Event};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{BINARY, PATIENCE, Session, contains, lacks, serving::until};
+use support::{PATIENCE, Session, contains, joining::Node, lacks, serving::until};
 use tokio::sync::mpsc::unbounded_channel;
-
-/// A node by hand, ended when this is dropped.
-struct Node(Option<Child>);
-
-impl Node {
-    fn start(file: &Path, slots: u32) -> Self {
-        let child = Command::new(BINARY)
-            .args(["node", "--join"])
-            .arg(file)
-            .args(["--slots", &slots.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        Self(Some(child.expect("the binary")))
-    }
-
-    /// What it has said when it has ended.
-    fn ended(mut self) -> Output {
-        self.0.take().unwrap().wait_with_output().unwrap()
-    }
-
-    fn says(self) -> String {
-        String::from_utf8(self.ended().stderr).unwrap()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// The file that the session has written.
 fn file(session: &mut Session) -> PathBuf {
@@ -289,98 +254,4 @@ fn a_cluster_that_cannot_listen_says_why() {
     until(|| (!path.exists()).then_some(()), "the file is left");
     // Its engine is gone at once or soon; the node as soon as it knows that nobody comes back.
     drop(node);
-}
-
-/// A server that others have started, ended when this is dropped.
-struct Server(Child, u16);
-
-impl Server {
-    fn start(folder: &Path, rest: &str) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let file = folder.join(format!("{port}.conf"));
-        fs::write(&file, format!("listen: \"127.0.0.1:{port}\"\n{rest}")).unwrap();
-        let child = Command::new("sh")
-            .args(["-c", "PATH=$PATH:/usr/sbin exec nats-server -c \"$0\""])
-            .arg(file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let connects = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-        until(connects, "the server does not start");
-        Self(child, port)
-    }
-
-    fn url(&self, user: &str) -> String {
-        format!("nats://{user}127.0.0.1:{}", self.1)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_cluster_may_use_a_server_that_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let users = "authorization { users = [ { user: me, password: secret }, { user: little, password: secret, permissions: { publish: \"other.>\" } } ] }";
-    let server = Server::start(folder.path(), users);
-    let mut session = Session::start();
-    let start = |url: &str| format!("%pool start cluster --url {url}");
-    session.enter(&start(&server.url("me:secret@")));
-    let shown = session.shows("regatta node --join nats://", PATIENCE);
-    session.shows(&format!("{}/regatta-", server.1), PATIENCE);
-    lacks(&shown, &["secret"]);
-    let name = until(
-        || {
-            let shown = session.shown();
-            let word = shown
-                .split_whitespace()
-                .find(|word| word.contains("/regatta-"));
-            word.map(|word| word.rsplit_once('/').unwrap().1.to_owned())
-                .filter(|name| name.len() == "regatta-".len() + 32)
-        },
-        "the cluster's name",
-    );
-    let join = format!("{}/{name}", server.url("me:secret@"));
-    let node = Node::start(Path::new(&join), 2);
-    contains(&session.prompt(PATIENCE), &["2 cluster engines"]);
-    contains(&session.cell("%px engine::rank() * 10"), &["0", "10"]);
-    let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
-    contains(&session.cell(map), &["9900"]);
-    contains(&session.cell("%pool stop"), &["stopped c0"]);
-    assert!(node.ended().status.success());
-
-    contains(
-        &session.cell(&start(&server.url("me:wrong@"))),
-        &["does not let this user in"],
-    );
-    contains(
-        &session.cell(&start(&server.url(""))),
-        &["does not let this user in", "--creds"],
-    );
-    contains(
-        &session.cell(&start(&server.url("little:secret@"))),
-        &["does not allow this user to use", "*.to.>"],
-    );
-    contains(
-        &session.cell(&start("nats://127.0.0.1:1")),
-        &["cannot be reached"],
-    );
-    contains(
-        &session.cell(&start("http://127.0.0.1")),
-        &["is no URL of a NATS server"],
-    );
-    let none = format!("{} --creds /no/such.creds", start(&server.url("")));
-    contains(&session.cell(&none), &["/no/such.creds cannot be read"]);
-    let small = Server::start(folder.path(), "max_payload: 64KB");
-    contains(
-        &session.cell(&start(&small.url(""))),
-        &["messages of at most 65536 bytes", "max_payload"],
-    );
 }

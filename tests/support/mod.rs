@@ -7,6 +7,7 @@
 
 pub mod dose;
 pub mod hosts;
+pub mod joining;
 pub mod machine;
 pub mod messages;
 pub mod peers;
