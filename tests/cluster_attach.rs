@@ -372,6 +372,17 @@ fn jobs_go_on_when_their_session_is_killed() {
         &session.cell("let points = %result 1"),
         &["type `Point`", "there is no `Point` here", "x: u64, y: f64"],
     );
+    // What it was is there to be read, with what its results are made of.
+    contains(
+        &session.cell("%jobs 1"),
+        &[
+            "struct Point { x: u64, y: f64 }",
+            "%map -a |x: u64|",
+            "over 0..90u64",
+            &kept.name,
+        ],
+    );
+    contains(&session.cell("%jobs 7"), &["there is no job 7"]);
     // Later jobs are others.
     contains(
         &session.cell("let r = %map |x: u64| x + 1 over 0..100u64\nr.iter().sum::<u64>()"),

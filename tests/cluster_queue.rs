@@ -216,6 +216,28 @@ fn a_map_goes_through_the_queue_and_leaves_nothing() {
     );
 }
 
+/// A host that is taken out gives back what it has: nobody waits until it is missed.
+#[test]
+fn a_removed_host_gives_its_pieces_back() {
+    let mut trial = Trial::durable("removed");
+    let item =
+        "std::thread::sleep(std::time::Duration::from_millis(if x < 4 { 1000 } else { 1 }));";
+    trial.cell(&format!(
+        "%map -a --chunk 1 |x: u64| {{ {item} x }} over 0..200u64"
+    ));
+    // Two of the long ones are there.
+    std::thread::sleep(Duration::from_millis(400));
+    let since = std::time::Instant::now();
+    contains(&trial.cell("%pool remove node1 --now"), &["node1"]);
+    contains(
+        &trial.cell("let got = %result\ngot == (0..200).collect::<Vec<u64>>()"),
+        &["true"],
+    );
+    let took = since.elapsed();
+    assert!(took < ACK_WAIT - Duration::from_secs(1), "{took:?}");
+    trial.end();
+}
+
 /// A cell of more than a message may have: what nodes are told of its job is stored beside the queue.
 #[test]
 fn a_cell_of_a_megabyte_goes_through_the_queue() {

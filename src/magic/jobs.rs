@@ -8,9 +8,12 @@ use crate::ids::JobId;
 use crate::outcome::{Event, Field, JobState, Report, Sink, Table};
 use crate::session::{CHUNKS, Done, JobStatus, Session};
 
-/// lists the jobs, or drops the results of finished ones
+/// lists the jobs, shows one with its code, or drops the results of finished ones
 #[derive(Args)]
 pub struct Jobs {
+    /// this one alone, with the code that it runs; of one that an earlier session has left, the whole cell
+    #[arg(value_name = "JOB", value_parser = job, conflicts_with = "drop")]
+    job: Option<JobId>,
     /// forget the results of this job, or of all that are finished
     #[arg(long, value_name = "JOB|all", value_parser = job_or_all)]
     drop: Option<Which>,
@@ -35,6 +38,14 @@ impl Magic for Jobs {
                 jobs => format!("dropped the results of {jobs} jobs"),
             };
             sink.send(Event::Text(said));
+            return Ok(());
+        }
+        if let Some(job) = self.job {
+            let (status, cell) = session.job_with_code(job, sink)?;
+            sink.send(Event::Table(table(std::slice::from_ref(&status))));
+            let why = status.why.map(|why| format!("{}: {why}", state(status.state)));
+            let parts: Vec<String> = [cell].into_iter().chain(why).collect();
+            sink.send(Event::Text(parts.join("\n\n")));
             return Ok(());
         }
         let jobs = session.jobs(sink);

@@ -148,6 +148,25 @@ impl Session {
         met
     }
 
+    /// A job, and the code that it runs: the function or the expression; of one that needs no session the cell, behind the
+    /// definitions that its results are made of.
+    pub fn job_with_code(
+        &mut self,
+        job: JobId,
+        sink: &mut dyn Sink,
+    ) -> Result<(JobStatus, String), Failed> {
+        let status = self.status(Some(job), sink)?;
+        let manifest = self.crew.former(job).and_then(FormerJob::now);
+        let code = manifest.map(|Former { manifest, .. }| {
+            let texts = manifest.definitions.iter().map(|(_, text)| text.trim());
+            let cell = [manifest.source.trim()];
+            let parts: Vec<&str> = texts.chain(cell).filter(|it| !it.is_empty()).collect();
+            parts.join("\n\n")
+        });
+        let code = code.unwrap_or_else(|| status.what.clone());
+        Ok((status, code))
+    }
+
     /// Nothing more is done of such a job; whether this is one.
     pub(super) fn cancel_former(&mut self, job: JobId) -> bool {
         let former = self.crew.former(job);
