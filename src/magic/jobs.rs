@@ -43,7 +43,9 @@ impl Magic for Jobs {
         if let Some(job) = self.job {
             let (status, cell) = session.job_with_code(job, sink)?;
             sink.send(Event::Table(table(std::slice::from_ref(&status))));
-            let why = status.why.map(|why| format!("{}: {why}", state(status.state)));
+            let why = status
+                .why
+                .map(|why| format!("{}: {why}", state(status.state)));
             let parts: Vec<String> = [cell].into_iter().chain(why).collect();
             sink.send(Event::Text(parts.join("\n\n")));
             return Ok(());
