@@ -369,7 +369,11 @@ fn no_server(fault: ServerFault) -> Failed {
 }
 
 fn no_file(error: &std::io::Error) -> Failed {
-    let what = format!("the file for nodes cannot be written: {error}");
+    let why = match error.kind() {
+        std::io::ErrorKind::TimedOut => NodeFault::NoServer.to_string(),
+        _ => error.to_string(),
+    };
+    let what = format!("the file for nodes cannot be written: {why}");
     Report::new(ErrorKind::System, what).into()
 }
 

@@ -220,10 +220,7 @@ pub fn wait_until_taken(join: &Join) -> std::io::Result<()> {
         }
     };
     let taken = runtime.block_on(async { tokio::time::timeout(PATIENCE, taken).await });
-    taken.unwrap_or_else(|_late| {
-        let says = "the cluster's server does not answer";
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, says))
-    })
+    taken.unwrap_or_else(|_late| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// A port that nobody listens on now. It stays the server's also when that is started again.
