@@ -185,6 +185,35 @@ fn nodes_join_by_a_file() {
     );
 }
 
+/// An item that takes its whole node down is given up as one that takes engines, by name; the nodes that are left go on.
+#[test]
+fn an_item_that_ends_its_nodes_does_not_end_all_of_them() {
+    let mut session = Session::start();
+    session.enter("%pool start cluster --durable --listen 127.0.0.1 --need 6");
+    let file = file(&mut session);
+    let nodes = [1; 6].map(|slots| Node::start(&file, slots));
+    contains(&session.prompt(PATIENCE), &["6 cluster engines"]);
+    session.cell(
+        "fn end_node() { let node = std::os::unix::process::parent_id().to_string(); \
+         std::process::Command::new(\"kill\").args([\"-9\", &node]).status().unwrap(); \
+         std::thread::sleep(std::time::Duration::from_secs(60)) }",
+    );
+    let shown =
+        session.cell("let r = %map |x: u64| { if x == 37 { end_node() }; x * 2 } over 0..100u64");
+    contains(
+        &shown,
+        &["item 37 ended three engines", "their nodes ended with them"],
+    );
+    lacks(&shown, &["no engine is left"]);
+    let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
+    contains(&session.cell(map), &["9900"]);
+    let mut gone = 0;
+    for mut node in nodes {
+        gone += u32::from(node.is_gone());
+    }
+    assert!((3..6).contains(&gone), "{gone}");
+}
+
 /// Another certificate for the same address.
 fn certificate(key: &Path) -> String {
     let made = Command::new("openssl")

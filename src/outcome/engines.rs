@@ -43,6 +43,8 @@ pub enum DeathCause {
     Launcher {
         says: String,
     },
+    /// Its node has ended with it, each time.
+    WithNode,
 }
 
 /// Why a host is no node of a cluster, or not any more.

@@ -30,6 +30,7 @@ impl fmt::Display for DeathCause {
             Self::Spent { items } => write!(f, "it had done its {items} items"),
             Self::Stopped => f.write_str("it was stopped"),
             Self::NotStarted => f.write_str("not started"),
+            Self::WithNode => f.write_str("their nodes ended with them"),
             Self::EndedBefore => f.write_str("it had ended before"),
             Self::GivenUp => f.write_str("it could not be ended"),
             Self::Unknown => f.write_str("ended"),

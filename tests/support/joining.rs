@@ -31,6 +31,11 @@ impl Node {
         self.0.take().unwrap().wait_with_output().unwrap()
     }
 
+    pub fn is_gone(&mut self) -> bool {
+        let child = self.0.as_mut().expect("it has not been waited for");
+        child.try_wait().unwrap().is_some()
+    }
+
     pub fn says(self) -> String {
         String::from_utf8(self.ended().stderr).unwrap()
     }

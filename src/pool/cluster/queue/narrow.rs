@@ -29,6 +29,10 @@ pub struct Narrowed {
     /// How often it was taken from the queue, and its engine's ends without an item to blame.
     losses: u64,
     strikes: Strikes,
+    /// A node has had it and said nothing when it went: perhaps one of the items takes whole nodes with it.
+    is_suspect: bool,
+    /// The item of which others are told as if it had ended so many engines.
+    foretold: Option<(u64, u32)>,
     /// Items without a result for good, which are not reached yet.
     given_up: BTreeMap<u64, Part>,
     parts: Vec<Part>,
@@ -38,10 +42,13 @@ pub struct Narrowed {
 impl Narrowed {
     /// One that was taken from the queue so often, this time counted; with what is known of its items.
     pub fn new(span: Span, deliveries: u64, strikes: Strikes) -> Self {
+        let known: u32 = strikes.values().sum();
         let mut piece = Self {
             at: span.from,
             one_by_one: deliveries > 1,
             losses: deliveries - 1,
+            is_suspect: deliveries - 1 > u64::from(known),
+            foretold: None,
             strikes,
             given_up: BTreeMap::new(),
             parts: Vec::new(),
@@ -67,6 +74,31 @@ impl Narrowed {
             to,
             ..self.span
         })
+    }
+
+    /// What an engine of this rank is to run of it, and what others are to be told before: with an item that takes this node
+    /// with it, nobody could tell afterwards. Items of which that was told often enough are given up.
+    pub fn next_by(&mut self, rank: Rank) -> Option<(Span, Option<Strikes>)> {
+        loop {
+            let span = self.next()?;
+            if !self.is_suspect {
+                return Some((span, None));
+            }
+            let item = span.first + span.from;
+            let strikes = self.strikes.get(&item).copied().unwrap_or(0);
+            if strikes >= TRIES {
+                self.give_up(rank, item, (true, false), &DeathCause::WithNode);
+                continue;
+            }
+            let foretold = Some((item, strikes + 1));
+            let is_new = std::mem::replace(&mut self.foretold, foretold) != foretold;
+            let told = is_new.then(|| {
+                let mut told = self.strikes.clone();
+                told.insert(item, strikes + 1);
+                told
+            });
+            return Some((span, told));
+        }
     }
 
     /// Whether something has come of its items.
@@ -153,6 +185,11 @@ impl Narrowed {
         &self.strikes
     }
 
+    /// Whether they would know something else otherwise.
+    pub fn has_news(&self) -> bool {
+        self.foretold.is_some() || !self.strikes.is_empty()
+    }
+
     pub fn into_done(self) -> Done {
         Done {
             first: self.span.first + self.span.from,
@@ -225,6 +262,38 @@ mod tests {
         piece.ended(RANK, ChunkEnded::well(1), vec![1]);
         assert_eq!(next(&mut piece), None);
         assert_eq!(told(piece), (vec![100, 101, 103], vec![(102, true, false)]));
+    }
+
+    #[test]
+    fn an_item_that_takes_three_nodes_with_it_is_given_up_by_name() {
+        // Of the first one nobody knows at which item it was.
+        let mut known = Strikes::new();
+        for deliveries in 2..5 {
+            let mut piece = Narrowed::new(SPAN, deliveries, known.clone());
+            for at in 0..2 {
+                let (span, before) = piece.next_by(RANK).unwrap();
+                assert_eq!((span.from, span.to), (at, at + 1));
+                known = before.unwrap();
+                if at == 0 {
+                    piece.ended(RANK, ChunkEnded::well(1), vec![1]);
+                }
+            }
+            // Asked for again, it is known already.
+            assert_eq!(piece.next_by(RANK).unwrap().1, None);
+            assert!(piece.strikes().len() < 2 && piece.has_news());
+        }
+        assert_eq!(known, Strikes::from([(101, 3)]));
+        let mut piece = Narrowed::new(SPAN, 5, known);
+        let mut ran = Vec::new();
+        while let Some((span, _)) = piece.next_by(RANK) {
+            ran.push(span.from);
+            piece.ended(RANK, ChunkEnded::well(1), vec![1]);
+        }
+        assert_eq!(ran, [0, 2, 3]);
+        assert_eq!(told(piece), (vec![100, 102, 103], vec![(101, true, false)]));
+        // Ends that engines' deaths explain are no reason to tell of each item.
+        let mut piece = Narrowed::new(SPAN, 2, Strikes::from([(102, 1)]));
+        assert_eq!(piece.next_by(RANK).unwrap().1, None);
     }
 
     /// A server that was restarted delivers again what no engine has ended at.

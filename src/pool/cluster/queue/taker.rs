@@ -12,7 +12,7 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, jetstream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::objects::{Objects, other};
 use super::schema::{Lane, Manifest, Names, Stored, Strikes, message};
@@ -24,6 +24,9 @@ const WAITS: Duration = Duration::from_secs(60);
 /// How often the server says that a request waits there. One of which it says nothing for twice as long is lost: nobody tells
 /// of those that come while there is no consumer.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// What is to be stored before an item begins is waited for so long.
+const STORED: Duration = Duration::from_secs(1);
 
 /// A result that no stream has acknowledged for so long is given again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -312,6 +315,14 @@ impl Taker {
     pub async fn tell_strikes(&self, taken: &Taken, strikes: &Strikes) {
         let subject = self.names.strikes(taken.job, taken.piece);
         self.say(subject, message(strikes)).await;
+    }
+
+    /// The same, when a stream has it, unless that takes long.
+    pub async fn store_strikes(&self, taken: &Taken, strikes: &Strikes) {
+        let subject = self.names.strikes(taken.job, taken.piece);
+        let stored = self.client.request(subject, message(strikes).into());
+        // What is not known then counts less against an item.
+        let _ = timeout(STORED, stored).await;
     }
 
     pub async fn strikes(&self, taken: &Taken) -> io::Result<Strikes> {

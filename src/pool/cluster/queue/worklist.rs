@@ -285,13 +285,58 @@ impl Worklist {
     }
 
     /// Whether there was something to give.
-    fn give(&self, at: SeatId, held: &Rc<Held>) -> bool {
-        let span = held.state.borrow_mut().as_mut().and_then(Narrowed::next);
-        let job = self.jobs.borrow().get(&held.taken.job).cloned();
+    fn give(self: &Rc<Self>, at: SeatId, held: &Rc<Held>) -> bool {
         let mut seats = self.seats.borrow_mut();
-        let (Some(span), Some(job), Some(seat)) = (span, job, seats.get_mut(&at)) else {
+        let Some(seat) = seats.get_mut(&at) else {
             return false;
         };
+        let rank = seat.hand.rank();
+        let next = { held.state.borrow_mut() }
+            .as_mut()
+            .and_then(|state| state.next_by(rank));
+        let job = self.jobs.borrow().get(&held.taken.job).cloned();
+        let (Some((span, told)), Some(job)) = (next, job) else {
+            return false;
+        };
+        seat.given.push_back((held.clone(), span));
+        match told {
+            None => self.have_run(seat, &job, held, span),
+            Some(strikes) => {
+                let (list, held) = (self.clone(), held.clone());
+                spawn_local(async move {
+                    list.taker.store_strikes(&held.taken, &strikes).await;
+                    list.is_stored(at, &job, held, span);
+                });
+            }
+        }
+        true
+    }
+
+    /// An engine may begin what it has been given, unless it has ended or nobody wants it any more.
+    fn is_stored(self: &Rc<Self>, at: SeatId, job: &Job, held: Rc<Held>, span: Span) {
+        let is_stopped = self.stopped.borrow().contains(&held.taken.job);
+        {
+            let mut seats = self.seats.borrow_mut();
+            let is_it = |(other, _): &(Rc<Held>, Span)| Rc::ptr_eq(other, &held);
+            let Some(seat) = seats.get_mut(&at) else {
+                return;
+            };
+            let Some(place) = seat.given.iter().position(is_it) else {
+                return;
+            };
+            if !is_stopped {
+                return self.have_run(seat, job, &held, span);
+            }
+            seat.given.remove(place);
+        }
+        if let Some(state) = held.state.borrow_mut().as_mut() {
+            state.stop();
+        }
+        self.go_on(held, true);
+    }
+
+    /// Has an engine run this of a piece, which it has been given.
+    fn have_run(&self, seat: &mut Seat, job: &Job, held: &Held, span: Span) {
         let number = held.taken.job;
         if seat.told.insert(number) {
             if let Some(hash) = job.captures()
@@ -310,8 +355,6 @@ impl Worklist {
         }
         let chunk = ToEngine::Chunk { job: number, span };
         seat.hand.send(&chunk, &held.inputs.borrow());
-        seat.given.push_back((held.clone(), span));
-        true
     }
 
     /// An engine has ended a chunk; whether it was of a piece.

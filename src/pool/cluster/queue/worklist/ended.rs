@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::super::narrow::Narrowed;
 use super::super::schema::{LARGEST, Large, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
 
@@ -87,13 +88,9 @@ impl Worklist {
     /// Another node may have it.
     pub(super) async fn give_back(&self, held: &Rc<Held>) {
         self.held.borrow_mut().remove(&held.number);
-        let strikes = held
-            .state
-            .borrow_mut()
-            .take()
-            .map(|it| it.strikes().clone());
-        if let Some(strikes) = strikes.filter(|strikes| !strikes.is_empty()) {
-            self.taker.tell_strikes(&held.taken, &strikes).await;
+        let state = held.state.borrow_mut().take();
+        if let Some(state) = state.filter(Narrowed::has_news) {
+            self.taker.tell_strikes(&held.taken, state.strikes()).await;
         }
         self.taker.give_back(&held.taken).await;
         self.room.notify_one();
