@@ -58,6 +58,9 @@ impl Magic for Opt {
                 Setting::OptLevel(set) => level = set,
                 Setting::Checks(on) => checks = *on,
                 Setting::NativeCpu(true) => cpu = ", for this host's processor",
+                Setting::NativeCpu(false) if session.has_native_code() => {
+                    cpu = ", for any processor (what is for this host's stays so until `%reset`)";
+                }
                 Setting::NativeCpu(false) => {}
             }
         }

@@ -208,6 +208,11 @@ impl Session {
 }
 
 impl Session {
+    /// Whether some of what was compiled is for this host's processor alone.
+    pub fn has_native_code(&self) -> bool {
+        self.workshop.is_for_this_processor()
+    }
+
     /// Compiles later cells for this host's processor, or for all of its architecture. Nodes that could not run them are named,
     /// and nothing has changed. What was compiled for this processor stays so: nodes that come need it until [`Self::reset`].
     pub fn choose_cpu(&mut self, native: bool) -> Result<(), Failed> {
