@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use support::hosts::{Cut, Faults, Hosts};
 use support::trial::{
-    ALONE, BIG, BOUND, Disk, SLOW, Trial, WANTED, WORKS, Work, is_server, nothing_is_left, send,
+    BIG, BOUND, Disk, SLOW, Trial, WANTED, WORKS, Work, is_server, nothing_is_left, send,
     server_folders,
 };
 use support::{PATIENCE, Session, contains, dose, lacks, proc, serving::until};
@@ -209,29 +209,7 @@ fn nothing_outlives_a_session_that_is_killed() {
 #[test]
 fn short_cuts_and_pauses_lose_nothing() {
     let mut trial = Trial::start("short");
-    let mut kinds = Vec::new();
-    for round in 1..=dose::of(4, 30) {
-        if kinds.is_empty() {
-            kinds = Cut::OUTLIVED.to_vec();
-            trial.random.shuffle(&mut kinds);
-        }
-        let how = kinds.pop().expect("one");
-        let host = trial.random.usize(1..=2);
-        let work = WORKS[round % WORKS.len()];
-        trial.begin(work);
-        trial.pause(300);
-        trial.hosts.cut(host, how);
-        // TCP waits twice as long before it tries again.
-        let long = Duration::from_millis(trial.random.u64(100..1200));
-        std::thread::sleep(long);
-        trial.hosts.mend(host, how);
-        dose::told(&format!(
-            "round {round}: {how:?} {long:?} node{host} in {work:?}"
-        ));
-        trial.ends(work, true);
-        trial.goes_on();
-        contains(&trial.node(host), &["up"]);
-    }
+    trial.short_cuts(dose::of(4, 30), &WORKS);
     // Nor does a session that stands still.
     for round in 1..=dose::of(1, 5) {
         trial.begin(Work::Map);
@@ -251,34 +229,7 @@ fn short_cuts_and_pauses_lose_nothing() {
 #[test]
 fn long_cuts_cost_a_node_that_is_named() {
     let mut trial = Trial::start("long");
-    for round in 1..=dose::of(1, 20) {
-        let how = match trial.random.usize(0..9) {
-            8 => Cut::Reset,
-            other => Cut::OUTLIVED[other],
-        };
-        let host = trial.random.usize(1..=2);
-        let work = trial
-            .random
-            .choice([Work::Map, Work::Px])
-            .unwrap_or(Work::Map);
-        trial.begin(work);
-        trial.pause(300);
-        let zombies = [trial.hosts.nodes_of(host), trial.hosts.engines_of(host)].concat();
-        trial.hosts.cut(host, how);
-        dose::told(&format!("round {round}: {how:?} node{host} in {work:?}"));
-        let shown = trial.ends(work, false);
-        trial.loses(host);
-        if shown.contains("died") || shown.contains("error") {
-            contains(&shown, &[&format!("node{host}")]);
-        }
-        trial.goes_on();
-        // It has no word of that before the network is whole; or ends by itself.
-        trial.hosts.mend(host, how);
-        let left = proc::leftovers(&zombies, ALONE + Duration::from_secs(5));
-        assert!(left.is_empty(), "{left:?}");
-        trial.goes_on();
-        trial.anew();
-    }
+    trial.long_cuts(dose::of(1, 20), &[Work::Map, Work::Px]);
     trial.end();
 }
 

@@ -5,6 +5,7 @@
 // Every test file compiles this file for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub mod cuts;
 pub mod dose;
 pub mod hosts;
 pub mod joining;
