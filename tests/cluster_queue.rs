@@ -8,9 +8,10 @@ use std::fs;
 
 use std::time::{Duration, Instant};
 
-use async_nats::ConnectOptions;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::jetstream::stream::Stream;
+use async_nats::{Client, ConnectOptions};
 use futures_util::TryStreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -57,48 +58,57 @@ fn servers(session: i32) -> [Vec<i32>; 2] {
 
 /// A look into a session's server.
 struct Server {
-    session: i32,
     runtime: Runtime,
     url: String,
-    password: String,
+    configuration: String,
     cluster: String,
+}
+
+/// What stands in a configuration between this and the next `"`.
+fn after(configuration: &str, what: &str) -> String {
+    let (_, rest) = configuration.split_once(what).expect(what);
+    rest.split('"').next().unwrap_or_default().to_owned()
 }
 
 impl Server {
     fn of(session: i32) -> Self {
         let pid = until(|| servers(session)[0].first().copied(), "no server runs");
         let file = format!("/proc/{pid}/cwd/nats.conf");
-        let text = fs::read_to_string(file).expect("its configuration");
-        let after = |what: &str| {
-            let (_, rest) = text.split_once(what).expect(what);
-            rest.split('"').next().unwrap_or_default().to_owned()
-        };
+        let configuration = fs::read_to_string(file).expect("its configuration");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         Self {
-            session,
             runtime: runtime.expect("a runtime"),
-            url: format!("nats://{}", after("listen: \"")),
-            password: after("user: \"session\", password: \""),
-            cluster: after("server_name: \""),
+            url: format!("nats://{}", after(&configuration, "listen: \"")),
+            cluster: after(&configuration, "server_name: \""),
+            configuration,
         }
+    }
+
+    /// A connection of somebody whom the server knows: `session`, `node-1`.
+    async fn connect(&self, user: &str) -> Option<Client> {
+        let known = format!("user: \"{user}\", password: \"");
+        let password = after(&self.configuration, &known);
+        ConnectOptions::with_user_and_password(user.to_owned(), password)
+            .custom_inbox_prefix(format!("_INBOX.{user}"))
+            .connect(&self.url)
+            .await
+            .ok()
+    }
+
+    async fn stream(&self, name: &str) -> Option<Stream> {
+        let client = self.connect("session").await?;
+        let name = format!("{}-{name}", self.cluster);
+        jetstream::new(client).get_stream(name).await.ok()
     }
 
     /// Says something as the node of this seat, which wants its answer where answers to it come.
     fn says_as(&self, seat: u32, subject: &str, what: &'static str) {
-        let pid = until(
-            || servers(self.session)[0].first().copied(),
-            "no server runs",
-        );
-        let text = fs::read_to_string(format!("/proc/{pid}/cwd/nats.conf")).unwrap();
         let user = format!("node-{seat}");
-        let (_, rest) = text.split_once(&format!("{user}\", password: \"")).unwrap();
-        let password = rest.split('"').next().unwrap().to_owned();
         let answers = format!("_INBOX.{user}.x.kept.0");
-        let options = ConnectOptions::with_user_and_password(user, password);
         self.runtime.block_on(async {
-            let client = options.connect(&self.url).await.unwrap();
+            let client = self.connect(&user).await.expect("a connection");
             let said = client.publish_with_reply(subject.to_owned(), answers, what.into());
             said.await.unwrap();
             client.flush().await.unwrap();
@@ -107,29 +117,19 @@ impl Server {
 
     /// How many pieces of a lane nodes have that other nodes had before.
     fn given_twice(&self, lane: &str) -> usize {
-        let works = format!("{}-work", self.cluster);
         let consumer = format!("nodes-{lane}");
-        let (user, password) = ("session".to_owned(), self.password.clone());
-        let options = ConnectOptions::with_user_and_password(user, password)
-            .custom_inbox_prefix("_INBOX.session");
         self.runtime.block_on(async {
-            let client = options.connect(&self.url).await.unwrap();
-            let works = jetstream::new(client).get_stream(works).await.unwrap();
+            let works = self.stream("work").await.expect("a stream");
             let consumer: Consumer<pull::Config> = works.get_consumer(&consumer).await.unwrap();
-            consumer.cached_info().num_redelivered as usize
+            consumer.cached_info().num_redelivered
         })
     }
 
     /// How many messages each subject of a stream has.
     /// The number of the newest job, which stays, is none of them.
     fn subjects(&self, stream: &str) -> BTreeMap<String, usize> {
-        let name = format!("{}-{stream}", self.cluster);
-        let (user, password) = ("session".to_owned(), self.password.clone());
-        let options = ConnectOptions::with_user_and_password(user, password)
-            .custom_inbox_prefix("_INBOX.session");
         let looked = self.runtime.block_on(async {
-            let client = options.connect(&self.url).await.ok()?;
-            let stream = jetstream::new(client).get_stream(name).await.ok()?;
+            let stream = self.stream(stream).await?;
             let all = stream.info_with_subjects(">").await.ok()?;
             all.try_collect().await.ok()
         });

@@ -142,9 +142,7 @@ impl Mpi {
             }
             false => to,
         };
-        let number = Kind(kind as u32)
-            .number()
-            .map_or(0, |number| number as c_int);
+        let number = Self::number(kind as u32);
         for to in 0..if is_root { ranks } else { 0 } {
             self.count_together(of, to, total);
         }

@@ -5,7 +5,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use regatta_cell::comm::table::{Envelope, Kind};
+use regatta_cell::comm::table::{Envelope, Kind, Number};
 
 use super::meeting::Brings;
 use super::mpi::Mpi;
@@ -44,10 +44,10 @@ struct Unit {
 
 impl Unit {
     fn of(kind: Kind) -> Self {
-        kind.number().map_or(Self::BYTE, |number| Self {
-            number: number as c_int,
-            size: number.size() as u64,
-        })
+        Self {
+            number: Mpi::number(kind.0),
+            size: kind.number().map_or(1, Number::size) as u64,
+        }
     }
 
     const BYTE: Self = Self { number: 0, size: 1 };

@@ -61,7 +61,7 @@ pub struct Publisher {
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
     unacknowledged: RefCell<BTreeMap<u64, Kept>>,
     next: Cell<u64>,
-    stops: UnboundedSender<Ask>,
+    words: UnboundedSender<Word>,
     upkeep: Rc<Upkeep>,
 }
 
@@ -109,18 +109,16 @@ struct Asked {
 pub struct Ears {
     pub results: Subscriber,
     pub answers: Subscriber,
-    pub stops: UnboundedReceiver<Ask>,
+    pub words: UnboundedReceiver<Word>,
 }
 
-/// What nodes are asked for, and what is to become of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What nodes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To tell what they have of a job.
     Tell(JobId),
     /// To stop a job; whether they are to tell what they have of it.
     Stop(JobId, bool),
-    /// The node of this seat gives what is no result.
-    GiveUp { seat: String },
 }
 
 /// What they hear.
@@ -128,6 +126,8 @@ pub enum Word {
     Result(Message),
     Answer(Message),
     Ask(Ask),
+    /// The node of this seat gives what is no result.
+    GiveUp(String),
 }
 
 /// What is heard next; nothing where there is no queue.
@@ -138,7 +138,7 @@ pub async fn told(ears: &mut Option<Ears>) -> Word {
     tokio::select! {
         Some(message) = ears.results.next() => Word::Result(message),
         Some(message) = ears.answers.next() => Word::Answer(message),
-        Some(ask) = ears.stops.recv() => Word::Ask(ask),
+        Some(word) = ears.words.recv() => word,
         // Of a client that was closed nothing is heard.
         else => std::future::pending().await,
     }
@@ -164,11 +164,11 @@ impl Publisher {
         }
         let inbox = client.new_inbox();
         let subscribe = async |subject: String| client.subscribe(subject).await.map_err(other);
-        let (stops, stopped) = unbounded_channel();
+        let (words, told) = unbounded_channel();
         let ears = Ears {
             results: subscribe(names.all_results()).await?,
             answers: subscribe(format!("{inbox}.*")).await?,
-            stops: stopped,
+            words: told,
         };
         let publisher = Rc::new(Self {
             client: client.clone(),
@@ -184,7 +184,7 @@ impl Publisher {
             linked: RefCell::default(),
             unacknowledged: RefCell::default(),
             next: Cell::new(0),
-            stops,
+            words,
             upkeep,
         });
         publisher.look_back().await?;
@@ -201,6 +201,11 @@ impl Publisher {
         let job = self.jobs.borrow_mut().remove(&number)?;
         let _ = job.orders.send(Order::Close(number));
         Some(job)
+    }
+
+    /// Nodes are asked for this soon, while there is a session.
+    fn ask(&self, ask: Ask) {
+        let _ = self.words.send(Word::Ask(ask));
     }
 
     fn job(&self, job: JobId) -> Option<Rc<Job>> {
@@ -351,7 +356,7 @@ impl Publisher {
         for (number, job) in self.jobs.borrow().iter() {
             if job.moved.get().elapsed() > ACK_WAIT && !job.open.borrow().is_empty() {
                 job.moved.set(Instant::now());
-                let _ = self.stops.send(Ask::Tell(*number));
+                self.ask(Ask::Tell(*number));
             }
             match self.upkeep.full() {
                 None => job.progress.set(Instant::now()),
@@ -404,7 +409,7 @@ impl Publisher {
                     let read = || publisher.read_again(number);
                     // Who is gone for so long is given up elsewhere.
                     let _ = patiently(read).await;
-                    let _ = publisher.stops.send(Ask::Tell(number));
+                    publisher.ask(Ask::Tell(number));
                 }
             }
         });
@@ -460,8 +465,7 @@ impl Publisher {
     /// In a result's place is what cannot be read. The first one stays, so the job cannot come to its end.
     fn is_none(&self, job: &Job, piece: u32, answers: Option<&str>) {
         if let Some(seat) = answers.and_then(seat_of) {
-            let seat = seat.to_owned();
-            let _ = self.stops.send(Ask::GiveUp { seat });
+            let _ = self.words.send(Word::GiveUp(seat.to_owned()));
         }
         let fault = QueueFault::NoResult { chunk: piece };
         job.ear.tell(Told::Failed(fault));

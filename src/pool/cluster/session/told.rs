@@ -193,14 +193,11 @@ impl Side {
         match told {
             queue::Word::Result(message) => publisher.heard(&message),
             queue::Word::Answer(message) => publisher.answered(&message),
+            queue::Word::GiveUp(seat) => self.give_seat_up(&seat),
             queue::Word::Ask(ask) => {
-                let word = match &ask {
-                    queue::Ask::Tell(job) => ToNode::AskQueued { job: *job },
-                    queue::Ask::Stop(job, told) => ToNode::StopQueued {
-                        job: *job,
-                        told: *told,
-                    },
-                    queue::Ask::GiveUp { seat } => return self.give_seat_up(seat),
+                let word = match ask {
+                    queue::Ask::Tell(job) => ToNode::AskQueued { job },
+                    queue::Ask::Stop(job, told) => ToNode::StopQueued { job, told },
                 };
                 let peers = self.peers.borrow();
                 for peer in peers.values() {

@@ -26,7 +26,7 @@ impl Publisher {
             let purge = || publisher.purge(publisher.names.works(), &subject);
             // Who does not hear of it stops with the job's end.
             let _ = patiently(purge).await;
-            let _ = publisher.stops.send(Ask::Stop(number, true));
+            publisher.ask(Ask::Stop(number, true));
         });
     }
 
@@ -58,7 +58,7 @@ impl Publisher {
         let publisher = self.clone();
         spawn_local(async move {
             publisher.is_taken(number).await;
-            let _ = publisher.stops.send(Ask::Stop(number, false));
+            publisher.ask(Ask::Stop(number, false));
             let names = &publisher.names;
             for (stream, subject) in [
                 (names.works(), names.work_of(number)),

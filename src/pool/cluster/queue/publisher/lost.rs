@@ -30,7 +30,7 @@ impl Publisher {
         let (number, stopped) = match ask {
             Ask::Tell(number) => (number, false),
             Ask::Stop(number, true) => (number, true),
-            Ask::Stop(_, false) | Ask::GiveUp { .. } => return,
+            Ask::Stop(_, false) => return,
         };
         let Some(job) = self.job(number) else { return };
         let is_stopped = job.asked.borrow().as_ref().is_some_and(|it| it.stopped);
