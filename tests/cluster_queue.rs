@@ -125,6 +125,26 @@ impl Server {
         })
     }
 
+    /// Takes away what no node has.
+    fn lose_work(&self) {
+        self.runtime.block_on(async {
+            let works = self.stream("work").await.expect("a stream");
+            works.purge().await.expect("an empty stream");
+        });
+    }
+
+    /// Has it give nobody what is queued now, as a server does that was killed in a bad moment.
+    fn pass_over_work(&self) {
+        self.runtime.block_on(async {
+            let works = self.stream("work").await.expect("a stream");
+            let known = works.get_consumer::<pull::Config>("nodes-now").await;
+            let mut config = known.expect("a consumer").cached_info().config.clone();
+            config.filter_subject = format!("{}.work.now.0.never", self.cluster);
+            works.delete_consumer("nodes-now").await.unwrap();
+            works.create_consumer(config).await.unwrap();
+        });
+    }
+
     /// How many messages each subject of a stream has.
     /// The number of the newest job, which stays, is none of them.
     fn subjects(&self, stream: &str) -> BTreeMap<String, usize> {
@@ -368,6 +388,27 @@ fn the_server_may_be_killed_or_stand_still_at_any_time() {
         contains(&session.cell("%px engine::rank()"), &["0", "3"]);
     }
     assert_eq!(hosts.engines().len(), 4);
+}
+
+#[test]
+fn what_the_server_loses_is_queued_again() {
+    let hosts = Hosts::up("lost");
+    let mut session = durable(&hosts);
+    let server = Server::of(session.pid());
+    for lose in [Server::lose_work, Server::pass_over_work] {
+        session.enter(
+            "let r = %map --chunk 2 |x: u64| { std::thread::sleep(std::time::Duration::from_millis(20)); x * 2 } over 0..400u64",
+        );
+        let some = || (server.results().len() > 20).then_some(());
+        until(some, "no result comes");
+        lose(&server);
+        lacks(&session.prompt(PATIENCE), &["error", "died"]);
+        contains(
+            &session.cell("(r.len(), r.iter().sum::<u64>())"),
+            &["(400, 159600)"],
+        );
+        server.is_empty();
+    }
 }
 
 #[test]

@@ -276,7 +276,7 @@ pub enum QueueFault {
     NoArtifact(String),
     /// The server does not take it.
     Server(String),
-    /// The server has lost so many chunks.
+    /// The server has lost so many chunks, and they cannot be queued again.
     Lost { chunks: usize },
     /// What stands in the place of this chunk's results cannot be read.
     NoResult { chunk: u32 },

@@ -51,7 +51,7 @@ impl fmt::Display for MapFailure {
             }
             MapFault::Queue(QueueFault::Lost { chunks }) => write!(
                 f,
-                "the cluster's server was started again and has lost {chunks} of its chunks; run it again"
+                "the cluster's server has lost {chunks} of its chunks for good; run it again"
             ),
             MapFault::Queue(QueueFault::NoResult { chunk }) => write!(
                 f,

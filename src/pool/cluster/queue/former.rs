@@ -210,7 +210,7 @@ impl Publisher {
         let Some(job) = self.take_job(number) else {
             return;
         };
-        let (manifest, waiting) = (job.manifest.borrow().clone(), job.open.borrow().clone());
+        let (manifest, waiting) = (job.manifest.borrow().clone(), job.open.borrow().numbers());
         self.formers.detached(manifest, waiting, last);
     }
 }

@@ -5,6 +5,7 @@ mod begun;
 mod cleared;
 mod contents;
 mod lost;
+mod open;
 mod stored;
 
 use std::cell::{Cell, RefCell};
@@ -18,6 +19,7 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Message, Subscriber};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
@@ -35,6 +37,7 @@ use crate::pool::cluster::PATIENCE;
 use crate::pool::cluster::upkeep::{Room, Upkeep};
 use crate::pool::cluster::users::seat_of;
 use contents::Contents;
+use open::Open;
 
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -70,7 +73,7 @@ pub struct Publisher {
 struct Kept {
     job: JobId,
     subject: String,
-    message: Vec<u8>,
+    message: Bytes,
     /// Of the inputs in it, for the hub.
     bytes: u64,
     /// Since when it is refused.
@@ -84,7 +87,7 @@ pub(super) struct Job {
     /// The server has what nodes need for it, and its manifest says what that is.
     is_prepared: Cell<bool>,
     /// Pieces that were queued and of which nothing was heard.
-    pub(super) open: RefCell<BTreeSet<u32>>,
+    pub(super) open: RefCell<Open>,
     /// Large records of it.
     large: RefCell<Vec<String>>,
     /// Nodes that are to tell what they have, and what others have told.
@@ -94,6 +97,8 @@ pub(super) struct Job {
     /// When results came last, or it was asked why none come; how often that was of no use.
     moved: Cell<Instant>,
     stuck: Cell<u32>,
+    /// How often what was lost was queued again since results came last.
+    renewed: Cell<u32>,
 }
 
 /// Nodes were asked what they have of a job.
@@ -236,7 +241,7 @@ impl Publisher {
     }
 
     /// Publishes to a stream, without waiting for its acknowledgement.
-    async fn publish(&self, job: JobId, subject: String, message: Vec<u8>, bytes: u64) {
+    async fn publish(&self, job: JobId, subject: String, message: Bytes, bytes: u64) {
         let number = self.next.get();
         self.next.set(number + 1);
         let kept = Kept {
@@ -277,7 +282,7 @@ impl Publisher {
         // It fails for good only when the client has been closed, and then nobody waits for it.
         let _ = self
             .client
-            .publish_with_reply(kept.subject, reply, kept.message.into())
+            .publish_with_reply(kept.subject, reply, kept.message)
             .await;
     }
 
@@ -423,7 +428,7 @@ impl Publisher {
         let Some(job) = self.job(number) else {
             return self.formers.heard(number, piece);
         };
-        if !job.open.borrow().contains(&piece) {
+        if !job.open.borrow().contains(piece) {
             return;
         }
         let answers = told.reply.clone();
@@ -450,7 +455,8 @@ impl Publisher {
             job.progress.set(Instant::now());
             job.moved.set(Instant::now());
             job.stuck.set(0);
-            if job.open.borrow_mut().remove(&piece) {
+            job.renewed.set(0);
+            if job.open.borrow_mut().remove(piece) {
                 job.ear.tell(Told::Done(piece, done));
             }
             // It may have been detached while its results were read.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
@@ -33,6 +34,7 @@ impl Publisher {
             progress: Cell::new(Instant::now()),
             moved: Cell::new(Instant::now()),
             stuck: Cell::new(0),
+            renewed: Cell::new(0),
         });
         self.jobs.borrow_mut().insert(number, job.clone());
         let publisher = self.clone();
@@ -72,7 +74,7 @@ impl Publisher {
                     let message = message(&Work { span, inputs });
                     let message = self.fits(number, &format!("work.{piece}"), message).await?;
                     // It is asked for from now on, wherever it is.
-                    job.open.borrow_mut().insert(piece);
+                    job.open.borrow_mut().insert(piece, &message);
                     let subject = self.names.work(lane, number, piece);
                     self.publish(number, subject, message, bytes).await;
                 }
@@ -157,9 +159,9 @@ impl Publisher {
     }
 
     /// The message of a job's record, or when it is too large the one that names it, which is stored then.
-    async fn fits(&self, number: JobId, name: &str, message: Vec<u8>) -> io::Result<Vec<u8>> {
+    async fn fits(&self, number: JobId, name: &str, message: Vec<u8>) -> io::Result<Bytes> {
         if message.len() <= LARGEST {
-            return Ok(message);
+            return Ok(message.into());
         }
         let name = large_object(number, name);
         if let Some(job) = self.job(number) {
@@ -169,6 +171,6 @@ impl Publisher {
             self.needs_room()?;
             self.objects.put_large(name.clone(), &message[1..]).await
         };
-        Ok(named(&patiently(put).await?))
+        Ok(named(&patiently(put).await?).into())
     }
 }

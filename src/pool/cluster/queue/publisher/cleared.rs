@@ -34,7 +34,7 @@ impl Publisher {
     pub(super) async fn is_taken(&self, number: JobId) {
         if self.formers.takes(number) {
             let digits = number.to_string().into_bytes();
-            self.publish(JobId(0), self.names.highest(), digits, 0)
+            self.publish(JobId(0), self.names.highest(), digits.into(), 0)
                 .await;
         }
     }

@@ -1,5 +1,6 @@
 //! What nodes have of a job: asked when it is stopped, when the server was gone, and when nothing comes of it for long, to know
-//! whether the server has lost something. Its files may be damaged; then it may also have what it gives to nobody.
+//! whether the server has lost something. Its files may be damaged; then it may also have what it gives to nobody. What is lost
+//! is queued again.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -23,6 +24,17 @@ const STUCK: u32 = 2;
 /// The same of one that waits for nodes to acknowledge pieces which none has. It may have given them to a node that stands
 /// still, as long as it takes the node for connected.
 const STUCK_TAKEN: u32 = 6;
+
+/// What is lost is queued again so often without anything coming of it.
+const RENEWED: u32 = 3;
+
+/// What a server has lost.
+enum Lost {
+    /// These pieces are nowhere any more.
+    Pieces(BTreeSet<u32>),
+    /// It has all, and gives nobody anything.
+    Way,
+}
 
 impl Publisher {
     /// These nodes were asked.
@@ -78,22 +90,22 @@ impl Publisher {
             Some(Asked { holding, .. }) => {
                 let publisher = self.clone();
                 spawn_local(async move {
-                    let lost = patiently(|| publisher.lost_of(number, &job, &holding)).await;
+                    let found = patiently(|| publisher.lost_of(number, &job, &holding)).await;
                     // A server that does not say so is noticed elsewhere.
-                    if let Ok(chunks @ 1..) = lost {
-                        // The next one needs a whole one.
-                        let _ = publisher.renew_works(number).await;
-                        job.ear.tell(Told::Failed(QueueFault::Lost { chunks }));
+                    if let Ok(Some(found)) = found {
+                        publisher.queue_again(number, &job, found).await;
                     }
                 });
             }
         }
     }
 
-    /// How many pieces of a job are nowhere any more. `holding`: nodes had those when the server was there again.
-    async fn lost_of(&self, number: JobId, job: &Job, holding: &[u32]) -> io::Result<usize> {
+    /// What the server has lost of a job. `holding`: nodes had these pieces when the server was there again.
+    async fn lost_of(&self, number: JobId, job: &Job, holding: &[u32]) -> io::Result<Option<Lost>> {
         let since = Instant::now();
         let names = &self.names;
+        // Before it is looked where they are: others come meanwhile.
+        let open = { job.open.borrow() }.numbers();
         let mut somewhere: BTreeSet<u32> = holding.iter().copied().collect();
         {
             let all = self.unacknowledged.borrow();
@@ -110,23 +122,68 @@ impl Publisher {
             let pieces = subjects.iter().filter_map(|it| Names::piece_of(it));
             somewhere.extend(pieces.map(|(_, piece)| piece));
         }
-        let lost = {
-            let open = job.open.borrow();
-            open.iter().filter(|it| !somewhere.contains(it)).count()
+        let lost: BTreeSet<u32> = {
+            let still = job.open.borrow();
+            let nowhere = open.difference(&somewhere).copied();
+            nowhere.filter(|piece| still.contains(*piece)).collect()
         };
-        let is_still = job.moved.get() <= since && holding.is_empty() && lost == 0;
+        if !lost.is_empty() {
+            job.stuck.set(0);
+            return Ok(Some(Lost::Pieces(lost)));
+        }
+        let is_still = job.moved.get() <= since && holding.is_empty() && !open.is_empty();
         let enough = match is_still {
             true => self.gives_nothing(job).await?,
             false => None,
         };
         let Some(enough) = enough else {
             job.stuck.set(0);
-            return Ok(lost);
+            return Ok(None);
         };
         // It may have been about to.
         job.stuck.set(job.stuck.get() + 1);
-        let open = job.open.borrow().len();
-        Ok(if job.stuck.get() >= enough { open } else { 0 })
+        Ok((job.stuck.get() >= enough).then_some(Lost::Way))
+    }
+
+    /// Sees to it that nodes get what is open, as often as there is a point in it.
+    async fn queue_again(&self, number: JobId, job: &Job, lost: Lost) {
+        let times = job.renewed.replace(job.renewed.get() + 1);
+        job.stuck.set(0);
+        let lane = Lane::of(job.manifest.borrow().task.options.background);
+        let pieces = match lost {
+            Lost::Pieces(pieces) => pieces,
+            Lost::Way if times == 0 => {
+                // The next look finds what has not become better.
+                let _ = self.renew_way(lane).await;
+                return;
+            }
+            Lost::Way => {
+                let _ = self.renew_works(number).await;
+                { job.open.borrow() }.numbers()
+            }
+        };
+        let messages = { job.open.borrow() }.messages(&pieces);
+        let Some(messages) = messages.filter(|_| times < RENEWED) else {
+            // The next map needs a whole one.
+            let _ = self.renew_works(number).await;
+            let chunks = pieces.len();
+            return job.ear.tell(Told::Failed(QueueFault::Lost { chunks }));
+        };
+        for (piece, message) in messages {
+            if !self.is_its_own(number) {
+                return;
+            }
+            let subject = self.names.work(lane, number, piece);
+            self.publish(number, subject, message, 0).await;
+        }
+    }
+
+    /// Has nodes be given all of a lane that is not acknowledged, from the first on.
+    async fn renew_way(&self, lane: Lane) -> io::Result<()> {
+        let works = self.jetstream.get_stream_no_info(self.names.works()).await;
+        let works = works.map_err(other)?;
+        { works.delete_consumer(lane.consumer()).await }.map_err(other)?;
+        setup::streams(&self.jetstream, &self.names).await
     }
 
     /// Whether the server has nothing for nodes, or gives it to none of those that wait for it; how often that is to be found.
