@@ -10,7 +10,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::trial::{is_server, send};
-use support::{Session, contains, hosts::Hosts, is_like_others, lacks, proc, serving::until};
+use support::{
+    Session, contains,
+    hosts::{Cut, Hosts},
+    is_like_others, lacks, proc,
+    serving::until,
+};
 
 /// What is appended to a start: chunks are pushed to engines, or nodes take them from a queue.
 const PUSHED: &str = "";
@@ -202,6 +207,34 @@ fn hosts_that_do_not_come_are_named() {
                 "the most is 256",
             ],
         );
+    }
+}
+
+/// The session itself has no way to it: `ProxyJump` in ssh's configuration, and `-J` in the options.
+#[test]
+fn a_host_behind_another_one_is_reached_through_it() {
+    let hosts = Hosts::up("jump");
+    hosts.wire_to_each_other();
+    hosts.cut(2, Cut::Drop);
+    let config = hosts.0.join("config");
+    let mut known = std::fs::read_to_string(&config).expect("a configuration");
+    known += &known.replace("Host node2", "Host behind\n    ProxyJump node1");
+    std::fs::write(&config, known).expect("a configuration");
+    let mut session = Session::start();
+    for (host, options) in [("behind", ""), ("node2", "-J node1")] {
+        let started = session.cell(&format!(
+            "%pool start cluster --ssh {host}:2 --ssh-options '-F {} {options}'",
+            config.display()
+        ));
+        contains(&started, &[&format!("2 cluster engines on {host}")]);
+        contains(
+            &session.cell(r#"%px std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap()"#),
+            &["node2"],
+        );
+        let map = "let r = %map |x: u64| x * x over 0..1000u64\nr.iter().sum::<u64>()";
+        contains(&session.cell(map), &["332833500", "(2 engines)"]);
+        session.cell("%pool stop --all");
+        assert_eq!(hosts.processes(2, "--join"), [0; 0]);
     }
 }
 

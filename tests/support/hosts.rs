@@ -114,6 +114,11 @@ impl Hosts {
         format!("198.18.{}.{}", self.number(), 8 * host - 7)
     }
 
+    /// At which the session sees it.
+    fn address(&self, host: usize) -> String {
+        format!("198.18.{}.{}", self.number(), 8 * host - 6)
+    }
+
     /// A command on a host's network.
     fn on(&self, host: usize, words: &[&str]) {
         let status = Command::new("ip")
@@ -121,6 +126,19 @@ impl Hosts {
             .args(words)
             .status();
         assert!(status.expect("iproute2").success(), "{words:?}");
+    }
+
+    /// A cable between both, by which they reach each other.
+    pub fn wire_to_each_other(&self) {
+        let other = self.namespace(2);
+        let cable = "ip link add eth1 type veth peer name eth1 netns";
+        let words: Vec<&str> = cable.split(' ').chain([&other[..]]).collect();
+        self.on(1, &words);
+        for host in [1, 2] {
+            self.on(host, &["ip", "link", "set", "eth1", "up"]);
+            let there = self.address(3 - host);
+            self.on(host, &["ip", "route", "add", &there, "dev", "eth1"]);
+        }
     }
 
     pub fn cut(&self, host: usize, how: Cut) {
@@ -168,7 +186,7 @@ impl Hosts {
 
     /// Puts a bad cable between the session and a host.
     pub fn bad_cable(&self, host: usize, faults: &Faults) -> Cable {
-        let there = format!("198.18.{}.{}", self.number(), 8 * host - 6);
+        let there = self.address(host);
         let mut child = Command::new("python3")
             .arg(CABLE)
             .args([
