@@ -66,14 +66,14 @@
 //!
 //! # A map's way
 //!
-//! `%map` is written out as a call of the cell crate's map, which the local engine runs: the caller. For its
-//! time the map has a connection to itself, on which the hub asks for inputs and gives results, so that a map
-//! in the background is served by a thread of its own while the local engine runs other cells; afterwards the
-//! connection is kept for the next map. A generic function of the map's instance describes the user's function:
-//! how it is made from the captured variables, run over a chunk, dropped. Its address less the artifact's load
-//! address names it in every engine. Captured variables travel once per engine and value, known by their
-//! content's hash. Of the cell crate only what depends on a map's types is generic: the rest would be compiled
-//! anew with every cell.
+//! `%map` is written out as a call of the cell crate's map, which the local engine runs: the caller. For its time
+//! the map has a connection to itself, on which the hub asks for inputs and gives results, so that a map in the
+//! background is served by a thread of its own while the local engine runs other cells; afterwards the connection
+//! is kept for the next map. A generic function of the map's instance describes the user's function: how it is made
+//! from the captured variables, run over a chunk, dropped. Its address less the artifact's load address names it in
+//! every engine. Captured variables travel once per engine and value, known by their content's hash; where they are
+//! large numbers, the pages of that payload are the values' own (`engine::laid`). Of the cell crate only what
+//! depends on a map's types is generic: the rest would be compiled anew with every cell.
 //!
 //! The hub pulls chunks as the map's dispatch (`pool::dispatch`, pure) asks for them, sends each to an engine, and
 //! passes its results on; an engine that dies is replaced, and its items run elsewhere. What has become of each

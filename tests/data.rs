@@ -287,6 +287,11 @@ fn a_captured_value_is_sent_once() {
     contains(&session.cell("got"), &["[2.0, 2.0, 2.0, 2.0, "]);
     let first = large();
     assert_eq!(first.len(), 1, "{first:?}");
+    // Engines read it where it is: a copy has the session's own alone.
+    let own = session.engines().into_iter();
+    let own: Vec<u64> = own.map(|pid| proc::memory(pid, "RssAnon")).collect();
+    let small = own.iter().filter(|bytes| **bytes < LARGE / 2);
+    assert_eq!(small.count(), own.len() - 1, "{own:?}");
     // More maps send nothing of it again.
     for _ in 0..5 {
         contains(&session.cell(map), &["already there", "wall"]);

@@ -11,7 +11,7 @@ use regatta_cell::host::{Bytes, Host, Write};
 
 use super::context::{CellState, context};
 use super::outgoing::Outgoing;
-use super::{children, commands, libraries, link, memo, monotonic, notes, outs, store};
+use super::{children, commands, laid, libraries, link, memo, monotonic, notes, outs, store};
 use crate::wire::FromEngine;
 pub use maps::pool_named;
 use maps::{
@@ -31,7 +31,7 @@ pub fn keep_first_items(items: Vec<Vec<u64>>) {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v13() -> *const Host {
+pub extern "C" fn regatta_host_v14() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -78,6 +78,8 @@ pub extern "C" fn regatta_host_v13() -> *const Host {
         memo_leave: memo::leave,
         memo_explain: memo::explain,
         store: store::call,
+        may_lay: laid::may_lay,
+        lay_over: laid::lay_over,
         comm: comm::TABLE,
         children: children::call,
     };

@@ -15,6 +15,7 @@ mod context;
 mod functions;
 mod host;
 mod inherited;
+mod laid;
 mod libraries;
 mod link;
 mod loader;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use regatta_cell::host::Bytes;
 
+use super::laid;
 use crate::wire::{DATA, Payload, status};
 
 /// The status page: at first one of this process's own.
@@ -71,8 +73,17 @@ pub fn map(
     protection: ProtFlags,
     length: usize,
 ) -> std::io::Result<NonNull<u8>> {
+    map_with(MapFlags::MAP_POPULATE, file, protection, length)
+}
+
+fn map_with(
+    flags: MapFlags,
+    file: BorrowedFd<'_>,
+    protection: ProtFlags,
+    length: usize,
+) -> std::io::Result<NonNull<u8>> {
     let length = NonZeroUsize::new(length).unwrap_or(NonZeroUsize::MIN);
-    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+    let flags = MapFlags::MAP_SHARED | flags;
     // SAFETY: a new mapping at an address of the system's choice touches no other memory.
     Ok(unsafe { mmap(None, length, protection, flags, file, 0) }?.cast())
 }
@@ -84,9 +95,23 @@ pub const MOST: usize = 128 << 20;
 /// The file's number, and its mapping.
 static MAPPED: Mutex<Vec<(u64, Arc<Mapping>)>> = Mutex::new(Vec::new());
 
-struct Mapping {
+pub struct Mapping {
     start: NonNull<u8>,
     length: usize,
+    /// Of what stays.
+    file: Option<Arc<OwnedFd>>,
+}
+
+impl Mapping {
+    /// Where in its file these bytes are.
+    pub fn place_of(&self, bytes: Bytes) -> Option<usize> {
+        let at = (bytes.start as usize).checked_sub(self.start.as_ptr() as usize)?;
+        (at + bytes.len <= self.length).then_some(at)
+    }
+
+    pub fn file(&self) -> Option<&OwnedFd> {
+        self.file.as_deref()
+    }
 }
 
 // SAFETY: it is only read, and writers wait until its readers have released the buffer.
@@ -122,7 +147,7 @@ impl View {
         })
     }
 
-    /// One that stays for long: its file is closed, and its mapping is no other payload's.
+    /// One that stays for long: its mapping is no other payload's, and values may be laid over it.
     pub fn alone(payload: Payload) -> std::io::Result<Self> {
         let length = usize::try_from(payload.length()).unwrap_or_default();
         let Payload::Shared(file) = &payload else {
@@ -132,13 +157,21 @@ impl View {
         if size < (DATA + length) as u64 {
             return Err(std::io::Error::other("a payload is shorter than it says"));
         }
-        let start = map(file.as_fd(), ProtFlags::PROT_READ, DATA + length)?;
+        // Of what is laid over hardly anything is looked at here.
+        let flags = match length >= laid::LARGE {
+            true => MapFlags::empty(),
+            false => MapFlags::MAP_POPULATE,
+        };
+        let start = map_with(flags, file.as_fd(), ProtFlags::PROT_READ, DATA + length)?;
+        let mapping = Arc::new(Mapping {
+            start,
+            length: DATA + length,
+            file: Some(file.clone()),
+        });
+        laid::may_be(&mapping);
         Ok(Self {
             payload: Payload::None,
-            mapping: Some(Arc::new(Mapping {
-                start,
-                length: DATA + length,
-            })),
+            mapping: Some(mapping),
             length,
         })
     }
@@ -180,6 +213,7 @@ fn mapping(payload: &Payload, file: &OwnedFd, length: usize) -> std::io::Result<
     let mapping = Arc::new(Mapping {
         start,
         length: size,
+        file: None,
     });
     mapped.push((number, mapping.clone()));
     while mapped.len() > KEPT

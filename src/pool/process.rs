@@ -17,7 +17,7 @@ use super::wires::{Wires, resident};
 use super::{Launch, MpiStart, Starter, mpi};
 use crate::ids::JobId;
 use crate::outcome::{DeathCause, Stream};
-use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError};
+use crate::wire::{Channel, FromEngine, Payload, ToEngine, WireError, memory};
 
 /// Engines as processes on this host, in this one's environment but for what was said of it.
 pub struct Forks {
@@ -60,8 +60,8 @@ impl Environment {
                 None => command.env_remove(name),
             };
         }
-        if std::env::var_os(TUNABLES).is_none() {
-            command.env(TUNABLES, KEEP_MEMORY);
+        if std::env::var_os(memory::TUNABLES).is_none() {
+            command.env(memory::TUNABLES, memory::KEEP_MEMORY);
         }
     }
 }
@@ -97,12 +97,6 @@ pub struct Process {
     child: Child,
     wires: Wires,
 }
-
-/// Large arrays that were freed are used again: the first touch of a fresh page costs more than copying into
-/// it.
-const TUNABLES: &str = "GLIBC_TUNABLES";
-const KEEP_MEMORY: &str =
-    "glibc.malloc.mmap_threshold=268435456:glibc.malloc.trim_threshold=268435456";
 
 impl Process {
     pub fn start(launch: &Launch, environment: &Environment) -> std::io::Result<Self> {

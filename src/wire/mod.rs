@@ -6,6 +6,7 @@
 mod channel;
 mod frame;
 pub mod join;
+pub mod memory;
 mod message;
 pub mod places;
 pub mod relayed;

@@ -8,6 +8,7 @@ use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::catch::escaped;
+use crate::host::{Bytes, host, host_if_any};
 
 /// A value could not be encoded or decoded by its own serde code.
 #[derive(Debug)]
@@ -76,12 +77,13 @@ macro_rules! numbers {
         unsafe fn make_vec(id: TypeId, bytes: &[u8], to: *mut ()) -> bool {
             $(if id == TypeId::of::<Vec<$number>>() {
                 let count = bytes.len() / size_of::<$number>();
+                let bytes = &bytes[..count * size_of::<$number>()];
+                let laid = may_lay(bytes);
                 let mut vec = Vec::<$number>::with_capacity(count);
                 // SAFETY: there is room for `count` numbers, every bit pattern is a number, and the source
-                // has at least as many bytes.
+                // has as many bytes.
                 unsafe {
-                    let room = vec.as_mut_ptr().cast::<u8>();
-                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), room, count * size_of::<$number>());
+                    fill(vec.as_mut_ptr().cast::<u8>(), bytes, laid);
                     vec.set_len(count);
                 }
                 // SAFETY: the ids are equal, so there is room for this very type.
@@ -103,6 +105,30 @@ pub(crate) fn is_number<T>() -> bool {
     is_number_id(typeid::of::<T>())
 }
 
+/// A `Vec` of so many bytes has memory that was mapped for it alone, whatever glibc has learned of other sizes.
+pub(crate) const LARGE: usize = 32 << 20;
+
+/// Whether a new block's memory may be that of these bytes, without a copy; the block is to be asked for next.
+fn may_lay(bytes: &[u8]) -> bool {
+    bytes.len() >= LARGE && host_if_any().is_some_and(|host| (host.may_lay)(Bytes::of(bytes)))
+}
+
+/// Fills new memory of the allocator's. `laid`: what [`may_lay`] has said.
+///
+/// # Safety
+/// There must be room for the bytes, and nothing borrows it.
+unsafe fn fill(room: *mut u8, bytes: &[u8], laid: bool) {
+    if !(laid && (host().lay_over)(room, Bytes::of(bytes))) {
+        // SAFETY: promised by the caller; what was just allocated is not what is lent.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len()) };
+    }
+}
+
+/// The memory of a `Vec` of plain numbers that are many.
+pub(crate) fn large<T>(value: &T) -> Option<&[u8]> {
+    vec_bytes(value).filter(|bytes| bytes.len() >= LARGE)
+}
+
 fn vec_bytes<T>(value: &T) -> Option<&[u8]> {
     // SAFETY: the value is of this type.
     let (start, length) =
@@ -111,7 +137,8 @@ fn vec_bytes<T>(value: &T) -> Option<&[u8]> {
     Some(unsafe { std::slice::from_raw_parts(start, length) })
 }
 
-fn vec_from<T>(bytes: &[u8]) -> Option<T> {
+/// A `Vec` of plain numbers from its memory.
+pub(crate) fn vec_from<T>(bytes: &[u8]) -> Option<T> {
     let mut made = MaybeUninit::<T>::uninit();
     // SAFETY: there is room for a `T`, and it is there when it was made.
     unsafe {

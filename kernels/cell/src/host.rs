@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v13";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v14";
 
 /// What a caller is told that cannot read a result of its map.
 pub const UNDECODABLE: &str = "a result could not be decoded";
@@ -498,6 +498,13 @@ pub struct Host {
     /// Makes a [`crate::store::call::Call`] and writes its [`crate::store::call::Reply`], both [`packed`]. Waits in it
     /// end with Ctrl-C.
     pub store: extern "C" fn(call: Bytes, to: *mut c_void, write: Write),
+    /// Whether [`Self::lay_over`] may do something for these bytes: they are of what came to stay. The next large block of the
+    /// allocator's is one of its own then, and that is to be asked for next.
+    pub may_lay: extern "C" fn(bytes: Bytes) -> bool,
+    /// Makes memory hold these bytes without a copy, when both lie alike within their pages: until one is written to, its
+    /// pages are those in which the bytes came. False when it cannot. There must be room for as many bytes at `to`, in a block of
+    /// the allocator's own that nobody borrows.
+    pub lay_over: extern "C" fn(to: *mut u8, bytes: Bytes) -> bool,
     /// Messages between ranks.
     pub comm: crate::comm::table::Table,
     /// Makes a [`crate::children::Call`] and writes its [`crate::children::Reply`], both [`packed`].

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::captures::{Captured, Kept};
+use crate::captures::{Captured, Feed, Kept};
 use crate::checks::Exchanged;
 use crate::codec;
 use crate::error::ItemError;
@@ -51,7 +51,7 @@ impl PoolView {
     {
         Plan {
             request: self.request::<_, O>(&inputs, describe),
-            feed: Box::new(move |to| captured.feed(to)),
+            feed: Box::new(move |to| captured.feed(&mut Feed::new(to))),
             source: Box::new(Iterated::new(inputs, &self.options)),
             take,
         }
@@ -337,7 +337,7 @@ impl PoolView {
         let mut request = self.request::<_, R>(&inputs, describe);
         request.options.background = true;
         request.options.collect = how.1.is_some();
-        let feed = Box::new(move |to: &mut dyn FnMut(u64, &[u8])| kept.feed(to));
+        let feed = Box::new(move |to: &mut dyn FnMut(u64, &[u8])| kept.feed(&mut Feed::new(to)));
         let source = Box::new(Iterated::new(inputs, &self.options));
         request.ordered = false;
         let items = request.items;
