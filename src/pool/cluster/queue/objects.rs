@@ -1,14 +1,17 @@
 //! What is too large for a message, in the object stores of a cluster: written once, and read by whoever has its name. A reader
 //! asks the stream for its parts: nodes may make no consumers, by which the server would send somebody else what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
+use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::object_store::{ObjectMetadata, ObjectStore};
-use async_nats::{Client, Message, StatusCode};
+use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions, ObjectStore};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
+use bytes::Bytes;
+use data_encoding::BASE64URL;
 use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
@@ -17,13 +20,13 @@ use tokio::time::timeout;
 use super::schema::{Large, Manifest, Names, Stored, content, large_object, object, record};
 use crate::ids::JobId;
 
-/// Bytes of an object's part: each is a message, and waits for the one before it to be stored.
+/// Bytes of an object's part: each is a message.
 const PART_LENGTH: usize = 512 * 1024;
 
 /// How long the next part of an object may take.
 const PART: Duration = Duration::from_secs(5);
 
-/// Parts that are asked for at once.
+/// Parts that are under way at once.
 const AHEAD: usize = 32;
 
 /// In the answer to a direct question: the place of the message in its stream.
@@ -59,12 +62,22 @@ impl Objects {
         self.large.get_or_try_init(opened).await
     }
 
-    pub async fn put(&self, content: u128, bytes: &[u8]) -> io::Result<()> {
+    pub async fn put(&self, content: u128, bytes: &Bytes) -> io::Result<()> {
         // Whoever was here before has put it, if it is whole still.
-        if self.get(content).await.is_ok_and(|there| there == bytes) {
+        if self.get(content).await.is_ok_and(|there| there == *bytes) {
             return Ok(());
         }
-        write(self.contents().await?, object(content), bytes).await
+        let (bucket, name) = (self.names.objects(), object(content));
+        let before = { self.contents().await?.info(&name).await }.ok();
+        self.write(bucket.clone(), name, bytes).await?;
+        // What is left of a damaged one goes.
+        if let Some(before) = before {
+            let stream = self.jetstream.get_stream_no_info(format!("OBJ_{bucket}"));
+            let parts = parts(&bucket, &before.nuid);
+            let stream = stream.await.map_err(other)?;
+            stream.purge().filter(parts).await.map_err(other)?;
+        }
+        Ok(())
     }
 
     pub async fn get(&self, content: u128) -> io::Result<Vec<u8>> {
@@ -78,10 +91,61 @@ impl Objects {
     }
 
     /// Stores a large record; what names it from then on.
-    pub async fn put_large(&self, name: String, bytes: &[u8]) -> io::Result<Large> {
-        write(self.large().await?, name.clone(), bytes).await?;
-        let content = content(bytes);
+    pub async fn put_large(&self, name: String, bytes: &Bytes) -> io::Result<Large> {
+        let content = self.write(self.names.large(), name.clone(), bytes).await?;
         Ok(Large { name, content })
+    }
+
+    /// Writes an object that says what its content is, and gives that. The crate's own waits for each part to be stored before it sends the next.
+    async fn write(&self, bucket: String, name: String, bytes: &Bytes) -> io::Result<u128> {
+        let content = content(bytes);
+        let inbox = self.client.new_inbox();
+        let nuid = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+        let parts = Subject::from(parts(&bucket, &nuid));
+        let mut under_way = VecDeque::new();
+        let mut chunks = 0;
+        for begin in (0..bytes.len()).step_by(PART_LENGTH) {
+            let part = bytes.slice(begin..bytes.len().min(begin + PART_LENGTH));
+            let sent = self.jetstream.publish(parts.clone(), part).await;
+            under_way.push_back(sent.map_err(other)?);
+            chunks += 1;
+            if under_way.len() >= AHEAD
+                && let Some(first) = under_way.pop_front()
+            {
+                first.await.map_err(other)?;
+            }
+        }
+        for sent in under_way {
+            sent.await.map_err(other)?;
+        }
+        let subject = format!("$O.{bucket}.M.{}", BASE64URL.encode(name.as_bytes()));
+        let about = ObjectInfo {
+            name,
+            description: Some(object(content)),
+            metadata: HashMap::new(),
+            headers: None,
+            options: Some(ObjectOptions {
+                link: None,
+                max_chunk_size: Some(PART_LENGTH),
+            }),
+            bucket,
+            nuid,
+            size: bytes.len(),
+            chunks,
+            modified: None,
+            digest: None,
+            deleted: false,
+        };
+        // The one before it goes.
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_ROLLUP, "sub");
+        let about = serde_json::to_vec(&about)?.into();
+        let told = self
+            .jetstream
+            .publish_with_headers(subject, headers, about)
+            .await;
+        told.map_err(other)?.await.map_err(other)?;
+        Ok(content)
     }
 
     pub async fn get_large(&self, large: &Large) -> io::Result<Vec<u8>> {
@@ -131,7 +195,7 @@ impl Objects {
             return Err(io::ErrorKind::NotFound.into());
         }
         let stream = format!("$JS.API.DIRECT.GET.OBJ_{bucket}");
-        let subject = format!("$O.{bucket}.C.{}", about.nuid);
+        let subject = parts(bucket, &about.nuid);
         let mut parts = BTreeMap::new();
         let mut next = 1;
         while parts.len() < about.chunks {
@@ -153,7 +217,8 @@ impl Objects {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let bytes: Vec<u8> = parts.into_values().flatten().collect();
+        let parts: Vec<Bytes> = parts.into_values().collect();
+        let bytes = parts.concat();
         let content = content(&bytes);
         let is_whole = about.description == Some(object(content));
         match is_whole && expected.is_none_or(|expected| expected == content) {
@@ -188,20 +253,13 @@ impl Objects {
     }
 }
 
-async fn open(jetstream: &Context, bucket: String) -> io::Result<ObjectStore> {
-    jetstream.get_object_store(bucket).await.map_err(other)
+/// The subject of an object's parts.
+fn parts(bucket: &str, nuid: &str) -> String {
+    format!("$O.{bucket}.C.{nuid}")
 }
 
-/// Writes an object that says what its content is.
-async fn write(store: &ObjectStore, name: String, mut bytes: &[u8]) -> io::Result<()> {
-    let about = ObjectMetadata {
-        name,
-        description: Some(object(content(bytes))),
-        chunk_size: Some(PART_LENGTH),
-        ..ObjectMetadata::default()
-    };
-    { store.put(about, &mut bytes).await }.map_err(other)?;
-    Ok(())
+async fn open(jetstream: &Context, bucket: String) -> io::Result<ObjectStore> {
+    jetstream.get_object_store(bucket).await.map_err(other)
 }
 
 pub fn other(error: impl Display) -> io::Error {

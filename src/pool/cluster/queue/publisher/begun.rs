@@ -135,7 +135,7 @@ impl Publisher {
         while self.dropped.borrow().contains(&hash) {
             sleep(GLANCE).await;
         }
-        let bytes = bytes();
+        let bytes = Bytes::from(bytes());
         let put = async || {
             self.needs_room()?;
             self.objects.put(hash, &bytes).await
@@ -167,9 +167,10 @@ impl Publisher {
         if let Some(job) = self.job(number) {
             job.large.borrow_mut().push(name.clone());
         }
+        let record = Bytes::from(message).slice(1..);
         let put = async || {
             self.needs_room()?;
-            self.objects.put_large(name.clone(), &message[1..]).await
+            self.objects.put_large(name.clone(), &record).await
         };
         Ok(named(&patiently(put).await?).into())
     }

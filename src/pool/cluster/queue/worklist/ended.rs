@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::super::narrow::Narrowed;
@@ -23,7 +24,8 @@ impl Worklist {
         };
         let mut told = message(&state.into_done());
         if told.len() > LARGEST {
-            let Some(large) = self.store(&held, &told[1..]).await else {
+            let result = Bytes::from(told).slice(1..);
+            let Some(large) = self.store(&held, &result).await else {
                 return self.done_with(&held).await;
             };
             told = named(&large);
@@ -33,7 +35,7 @@ impl Worklist {
     }
 
     /// Stores a result, tried until it is there or nobody wants it; what names it.
-    async fn store(&self, held: &Held, result: &[u8]) -> Option<Large> {
+    async fn store(&self, held: &Held, result: &Bytes) -> Option<Large> {
         let (job, piece) = (held.taken.job, held.taken.piece);
         let mut refused: Option<Instant> = None;
         for tried in 0_u32.. {
