@@ -406,6 +406,49 @@ fn jobs_go_on_when_their_session_is_killed() {
     contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
 }
 
+/// A crate of this version, of which a map's results are.
+fn shape(version: &str, size: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = format!(
+        "[package]\nname = \"shape\"\nversion = \"{version}\"\nedition = \"2024\"\n[dependencies]\nserde = {{ version = \"1\", features = [\"derive\"] }}\n"
+    );
+    std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    let code = format!(
+        "#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]\npub struct Size(pub {size});\n"
+    );
+    std::fs::write(folder.path().join("src/lib.rs"), code).unwrap();
+    folder
+}
+
+#[test]
+fn results_of_a_crates_types_are_taken_with_the_same_crate() {
+    let kept = Kept::on("crates");
+    let (was, other) = (shape("0.1.0", "u64"), shape("0.2.0", "u32"));
+    let add = |of: &tempfile::TempDir| format!("%dep shape = {{ path = {:?} }}", of.path());
+    let mut session = Session::start();
+    contains(&session.cell(&kept.start("1h", [1, 1])), &["2 cluster"]);
+    session.cells(&[
+        &add(&was),
+        "%map -a |x: u64| shape::Size(x * 2) over 0..10u64",
+        "%detach",
+    ]);
+    session.end();
+
+    let mut session = kept.attach();
+    let take = "let sizes = %result 1";
+    let added = add(&was);
+    contains(&session.cell(take), &["no `shape` here", &added[..30]]);
+    session.cell(&add(&other));
+    contains(&session.cell(take), &["`shape` is another crate now"]);
+    session.cell(&added);
+    contains(
+        &session.cell("let sizes = %result 1\nsizes.iter().map(|it| it.0).sum::<u64>()"),
+        &["90"],
+    );
+    session.end();
+}
+
 #[test]
 fn jobs_that_were_dropped_as_the_session_ended_are_gone() {
     let kept = Kept::on("dropped");

@@ -113,9 +113,12 @@ impl Session {
         let is_durable = |pool: &Pool| pool.starter.cluster().is_some_and(|it| it.is_durable());
         if self.pools().iter().any(is_durable) {
             let record = self.history.record();
+            // A type of the user's hides a crate of its name.
+            let mut definitions = self.workshop.crate_texts();
+            definitions.extend(self.workshop.definitions().texts());
             self.crew.hub().has_written(Written {
                 source: record.map(|it| it.code.clone()).unwrap_or_default(),
-                definitions: self.workshop.definitions().texts(),
+                definitions,
             });
         }
     }
@@ -303,15 +306,22 @@ impl Session {
         self.run_local_with(&code, data, sink)
     }
 
-    /// Whether the results' type is here what it was where the job began.
+    /// Whether the results' type is here what it was where the job began: all definitions and crates that it is made of.
     fn is_defined(&self, job: JobId, manifest: &Manifest) -> Done {
         let kind = shorten(&manifest.output_type);
+        let crates = self.workshop.crate_texts();
         for (name, was) in &manifest.definitions {
-            let is = self.workshop.definitions().text_of(name);
+            let is_crate = was.starts_with("%dep ");
+            let is = match is_crate {
+                true => crates.get(name).cloned(),
+                false => self.workshop.definitions().text_of(name),
+            };
             let what = match is {
-                Some(is) if normalised(&is) == normalised(was) => continue,
+                Some(is) if is == *was => continue,
+                Some(is) if !is_crate && normalised(&is) == normalised(was) => continue,
                 Some(_) => format!(
-                    "the results of job {job} are of type `{kind}`, and `{name}` is another type now"
+                    "the results of job {job} are of type `{kind}`, and `{name}` is another {} now",
+                    if is_crate { "crate" } else { "type" }
                 ),
                 None => format!(
                     "the results of job {job} are of type `{kind}`, and there is no `{name}` here"

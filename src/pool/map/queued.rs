@@ -45,7 +45,7 @@ enum Leaves {
 pub struct Written {
     /// The text of the cell under way.
     pub source: String,
-    /// The definitions that there are, by name.
+    /// The definitions and the crates that there are, by name.
     pub definitions: BTreeMap<String, String>,
 }
 

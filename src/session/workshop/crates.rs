@@ -72,6 +72,23 @@ impl Workshop {
         };
         own.into_iter().chain(asked).map(row).collect()
     }
+
+    /// What adds each crate in the version in which it is here, by its name in paths.
+    pub fn crate_texts(&self) -> BTreeMap<String, String> {
+        let text = |[name, version, config]: [String; 3]| {
+            let text = exactly(&name, &version, &config);
+            (name.replace('-', "_"), text)
+        };
+        self.crates().into_iter().map(text).collect()
+    }
+}
+
+/// What adds a crate in this version.
+fn exactly(name: &str, version: &str, config: &str) -> String {
+    match config.starts_with('{') {
+        true => format!("%dep {name} = {config}\n// {name} {version}"),
+        false => format!("%dep {name} = \"={version}\""),
+    }
 }
 
 /// The entry with its `path = "…"` from the root on: the compiler has a working folder of its own. The path
@@ -93,7 +110,18 @@ fn with_whole_path(read: Dependency, here: &Path) -> Result<Dependency, String> 
 mod tests {
     use std::fs;
 
-    use super::{Dependency, with_whole_path};
+    use super::{Dependency, exactly, with_whole_path};
+
+    #[test]
+    fn a_crate_is_asked_for_in_the_version_that_was_there() {
+        assert_eq!(
+            exactly("rand", "0.9.2", "\"0.9\""),
+            "%dep rand = \"=0.9.2\""
+        );
+        let table = "{ path = \"/own\" }";
+        let exact = exactly("own", "1.0.0", table);
+        assert_eq!(exact, "%dep own = { path = \"/own\" }\n// own 1.0.0");
+    }
 
     #[test]
     fn a_path_begins_at_the_root() {

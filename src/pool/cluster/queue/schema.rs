@@ -215,7 +215,7 @@ pub struct Manifest {
     pub began: Duration,
     /// The text of the cell.
     pub source: String,
-    /// The names and the texts of the definitions that the results' type is made of.
+    /// The names and the texts of the definitions that the results' type is made of; of crates, what adds them.
     pub definitions: Vec<(String, String)>,
     /// The content of the function's artifact, and of the shared objects that it links to, in the order in which they are to
     /// be loaded; [`object()`] gives their names. The captured variables' is in the task.
