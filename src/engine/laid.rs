@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
+use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 use regatta_cell::host::Bytes;
 
@@ -34,22 +35,22 @@ fn found(bytes: Bytes) -> Option<(usize, Arc<Mapping>)> {
 
 /// See [`regatta_cell::host::Host::may_lay`].
 pub extern "C" fn may_lay(bytes: Bytes) -> bool {
-    found(bytes).is_some() && {
+    *IS_KNOWN && found(bytes).is_some() && {
         map_blocks_from(LARGE as i32);
         true
     }
 }
 
-/// Blocks of so many bytes are mapped for themselves, unless the user has told the allocator what to do.
+/// It is known where the allocator has large blocks: nobody has told it otherwise.
+static IS_KNOWN: LazyLock<bool> = LazyLock::new(|| {
+    let told = std::env::var_os(memory::TUNABLES);
+    told.is_none_or(|told| told == memory::KEEP_MEMORY)
+});
+
+/// Blocks of so many bytes are mapped for themselves.
 fn map_blocks_from(bytes: i32) {
-    static IS_OURS: LazyLock<bool> = LazyLock::new(|| {
-        let told = std::env::var(memory::TUNABLES);
-        told.is_ok_and(|told| told == memory::KEEP_MEMORY)
-    });
-    if *IS_OURS {
-        // SAFETY: it changes which memory later blocks get, and no block that there is.
-        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
-    }
+    // SAFETY: it changes which memory later blocks get, and no block that there is.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
 }
 
 /// See [`regatta_cell::host::Host::lay_over`].
@@ -98,8 +99,11 @@ unsafe fn map_over(first: *mut u8, length: usize, file: &OwnedFd, at: usize) -> 
     };
     // SAFETY: promised by the caller.
     let mapped = unsafe { mmap(Some(address), length, protection, flags, file.as_fd(), at) };
-    if mapped.is_ok() {
-        return true;
+    match mapped {
+        Ok(_) => return true,
+        // It was not even tried.
+        Err(Errno::EINVAL | Errno::EBADF | Errno::EACCES) => return false,
+        Err(_) => {}
     }
     // The system may have taken the memory away before it found that it cannot.
     // SAFETY: as above.
