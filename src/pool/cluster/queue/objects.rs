@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions, ObjectStore};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use data_encoding::BASE64URL;
 use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::schema::{Large, Manifest, Names, Stored, content, large_object, object, record};
@@ -26,8 +27,8 @@ const PART_LENGTH: usize = 512 * 1024;
 /// How long the next part of an object may take.
 const PART: Duration = Duration::from_secs(5);
 
-/// Parts that are under way at once.
-const AHEAD: usize = 32;
+/// Parts that are under way at once: what else goes this way, such as that a node lives, waits behind them.
+const AHEAD: usize = 8;
 
 /// In the answer to a direct question: the place of the message in its stream.
 const SEQUENCE: &str = "Nats-Sequence";
@@ -39,6 +40,8 @@ pub struct Objects {
     /// By content, and large records.
     contents: OnceCell<ObjectStore>,
     large: OnceCell<ObjectStore>,
+    /// Of parts to the server, and from there.
+    room: [Semaphore; 2],
 }
 
 impl Objects {
@@ -49,6 +52,7 @@ impl Objects {
             names,
             contents: OnceCell::new(),
             large: OnceCell::new(),
+            room: [AHEAD; 2].map(Semaphore::new),
         }
     }
 
@@ -106,17 +110,24 @@ impl Objects {
         let mut chunks = 0;
         for begin in (0..bytes.len()).step_by(PART_LENGTH) {
             let part = bytes.slice(begin..bytes.len().min(begin + PART_LENGTH));
+            // Those of this object make room themselves.
+            let room = loop {
+                match (self.room[0].try_acquire(), under_way.pop_front()) {
+                    (Ok(room), None) => break room,
+                    (Ok(room), Some(first)) => {
+                        under_way.push_front(first);
+                        break room;
+                    }
+                    (Err(_), Some(first)) => is_stored(first).await?,
+                    (Err(_), None) => break self.room[0].acquire().await.map_err(other)?,
+                }
+            };
             let sent = self.jetstream.publish(parts.clone(), part).await;
-            under_way.push_back(sent.map_err(other)?);
+            under_way.push_back((sent.map_err(other)?, room));
             chunks += 1;
-            if under_way.len() >= AHEAD
-                && let Some(first) = under_way.pop_front()
-            {
-                first.await.map_err(other)?;
-            }
         }
         for sent in under_way {
-            sent.await.map_err(other)?;
+            is_stored(sent).await?;
         }
         let subject = format!("$O.{bucket}.M.{}", BASE64URL.encode(name.as_bytes()));
         let about = ObjectInfo {
@@ -235,6 +246,7 @@ impl Objects {
         subject: &str,
         from: u64,
     ) -> io::Result<Option<(u64, Message)>> {
+        let _room = self.room[1].acquire().await.map_err(other)?;
         let question = serde_json::json!({ "seq": from, "next_by_subj": subject }).to_string();
         let asked = self.client.request(stream.to_owned(), question.into());
         // The server may have been started again since: what it was to send does not come then.
@@ -251,6 +263,12 @@ impl Objects {
             None => Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// Waits for a part's acknowledgement; then there is room for another.
+async fn is_stored((sent, _room): (PublishAckFuture, SemaphorePermit<'_>)) -> io::Result<()> {
+    sent.await.map_err(other)?;
+    Ok(())
 }
 
 /// The subject of an object's parts.
