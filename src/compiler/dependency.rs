@@ -58,6 +58,20 @@ impl Dependency {
         self
     }
 
+    /// The same in this version.
+    pub fn exactly(mut self, version: &str) -> Self {
+        let version = Value::String(format!("={version}"));
+        self.0.insert("version".to_owned(), version);
+        self
+    }
+
+    /// Whether both are the same crate, with whichever features.
+    pub fn is_same(&self, other: &Self) -> bool {
+        PLACES
+            .iter()
+            .all(|place| self.0.get(*place) == other.0.get(*place))
+    }
+
     /// Without a word about where it comes from, but for any version.
     pub fn placeless(mut self) -> Option<Self> {
         if self.text("version") == Some("*") {
@@ -117,6 +131,16 @@ mod tests {
         assert!(text.starts_with('{') && !text.contains('\n'), "{text}");
         assert_eq!(read(&text), placed);
         assert_eq!(placed.path(), Some(r#"/whole\ "path"#));
+    }
+
+    #[test]
+    fn the_same_crate_is_of_the_same_version_and_place() {
+        let was = read(r#"{ version = "1", features = ["a"] }"#).exactly("1.2.3");
+        assert!(was.is_same(&read("\"=1.2.3\"")));
+        assert!(!was.is_same(&read("\"1.2.3\"")));
+        assert!(!was.is_same(&read("{ path = '/own', version = '=1.2.3' }")));
+        let own = read("{ path = '/own' }").exactly("0.1.0").to_string();
+        assert_eq!(own, "{ path = \"/own\", version = \"=0.1.0\" }");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::cluster::Answering;
 use super::names::nameable;
 use super::results::bound;
 use super::types::shorten;
+use super::workshop::add_the_same;
 use super::{Done, Failed, JobStatus, Pool, Session};
 use crate::cell::{Binding, normalised};
 use crate::ids::{JobId, PoolName, Rank};
@@ -113,12 +114,10 @@ impl Session {
         let is_durable = |pool: &Pool| pool.starter.cluster().is_some_and(|it| it.is_durable());
         if self.pools().iter().any(is_durable) {
             let record = self.history.record();
-            // A type of the user's hides a crate of its name.
-            let mut definitions = self.workshop.crate_texts();
-            definitions.extend(self.workshop.definitions().texts());
             self.crew.hub().has_written(Written {
                 source: record.map(|it| it.code.clone()).unwrap_or_default(),
-                definitions,
+                definitions: self.workshop.definitions().texts(),
+                crates: self.workshop.crate_texts(),
             });
         }
     }
@@ -311,17 +310,17 @@ impl Session {
         let kind = shorten(&manifest.output_type);
         let crates = self.workshop.crate_texts();
         for (name, was) in &manifest.definitions {
-            let is_crate = was.starts_with("%dep ");
-            let is = match is_crate {
-                true => crates.get(name).cloned(),
-                false => self.workshop.definitions().text_of(name),
+            let is = self.workshop.definitions().text_of(name);
+            let added = crates.get(name).map(String::as_str);
+            let (what, is) = match add_the_same(was, added) {
+                Some(true) => continue,
+                Some(false) => ("crate", added),
+                None => ("type", is.as_deref()),
             };
             let what = match is {
-                Some(is) if is == *was => continue,
-                Some(is) if !is_crate && normalised(&is) == normalised(was) => continue,
+                Some(is) if normalised(is) == normalised(was) => continue,
                 Some(_) => format!(
-                    "the results of job {job} are of type `{kind}`, and `{name}` is another {} now",
-                    if is_crate { "crate" } else { "type" }
+                    "the results of job {job} are of type `{kind}`, and `{name}` is another {what} now"
                 ),
                 None => format!(
                     "the results of job {job} are of type `{kind}`, and there is no `{name}` here"

@@ -45,21 +45,28 @@ enum Leaves {
 pub struct Written {
     /// The text of the cell under way.
     pub source: String,
-    /// The definitions and the crates that there are, by name.
+    /// The definitions that there are, by name.
     pub definitions: BTreeMap<String, String>,
+    /// What adds the crates that there are, by their names in paths.
+    pub crates: BTreeMap<String, String>,
 }
 
 impl Written {
-    /// The definitions that a type is made of, which may be none.
+    /// The definitions and crates that a type is made of, which may be none.
     fn of(&self, type_name: &str) -> Vec<(String, String)> {
         let mut found = BTreeMap::new();
         let mut texts = vec![type_name];
         while let Some(text) = texts.pop() {
             for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
-                if let Some((name, definition)) = self.definitions.get_key_value(word)
-                    && found.insert(name.clone(), definition.clone()).is_none()
+                if let Some((name, definition)) = self.definitions.get_key_value(word) {
+                    if found.insert(name.clone(), definition.clone()).is_none() {
+                        texts.push(definition);
+                    }
+                } else if let Some((name, adds)) = self.crates.get_key_value(word)
+                    // A field may be called so.
+                    && text.contains(&format!("{word}::"))
                 {
-                    texts.push(definition);
+                    found.insert(name.clone(), adds.clone());
                 }
             }
         }
@@ -333,19 +340,25 @@ mod tests {
     fn a_type_is_told_with_the_definitions_that_it_is_made_of() {
         let definitions = [
             ("Point", "struct Point { x: Metre }"),
-            ("Metre", "struct Metre(f64);"),
+            ("Metre", "struct Metre { time: f64, at: geo::Point }"),
             ("Other", "struct Other;"),
         ];
         let definitions = definitions.map(|(name, text)| (name.to_owned(), text.to_owned()));
         let written = Written {
-            source: String::new(),
             definitions: BTreeMap::from(definitions),
+            crates: [("time", "%dep time"), ("geo", "%dep geo")]
+                .map(|(name, adds)| (name.to_owned(), adds.to_owned()))
+                .into(),
+            ..Written::default()
         };
         let names = |of: &str| -> Vec<String> {
             let found = written.of(of);
             found.into_iter().map(|(name, _)| name).collect()
         };
-        assert_eq!(names("alloc::vec::Vec<ctx::Point>"), ["Metre", "Point"]);
+        assert_eq!(
+            names("alloc::vec::Vec<ctx::Point>"),
+            ["Metre", "Point", "geo"]
+        );
         assert!(names("u64").is_empty());
     }
 }

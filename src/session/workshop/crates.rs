@@ -46,6 +46,7 @@ impl Workshop {
         });
         self.settings_version += 1;
         self.crates.insert(name.to_owned(), config.to_owned());
+        self.placed.insert(name.to_owned(), placed);
         Ok(since.elapsed())
     }
 
@@ -62,32 +63,47 @@ impl Workshop {
         let own = (!self.crates.contains_key(own.0)).then_some(own);
         let row = |(name, config): (&str, &str)| {
             let read = Dependency::parse(config).ok();
-            let package = match (name, read.as_ref().and_then(Dependency::package)) {
-                ("kernels", None) => KERNELS_PACKAGE,
-                (name, renamed) => renamed.unwrap_or(name),
-            };
-            let version = self.locked(package);
+            let version = self.locked(package_of(name, read.as_ref()));
             let version = version.unwrap_or_else(|| "not built yet".to_owned());
             [name.to_owned(), version, config.to_owned()]
         };
         own.into_iter().chain(asked).map(row).collect()
     }
 
-    /// What adds each crate in the version in which it is here, by its name in paths.
+    /// What adds each crate that was asked for in the version in which it is here, by its name in paths. Regatta's own is as
+    /// regatta is.
     pub fn crate_texts(&self) -> BTreeMap<String, String> {
-        let text = |[name, version, config]: [String; 3]| {
-            let text = exactly(&name, &version, &config);
-            (name.replace('-', "_"), text)
+        let asked = self.placed.iter();
+        let text = |(name, placed): (&String, &Dependency)| {
+            let version = self.locked(package_of(name, Some(placed)))?;
+            let exact = placed.clone().exactly(&version);
+            Some((name.replace('-', "_"), format!("{ADDS}{name} = {exact}")))
         };
-        self.crates().into_iter().map(text).collect()
+        asked
+            .filter(|(name, placed)| package_of(name, Some(placed)) != KERNELS_PACKAGE)
+            .filter_map(text)
+            .collect()
     }
 }
 
-/// What adds a crate in this version.
-fn exactly(name: &str, version: &str, config: &str) -> String {
-    match config.starts_with('{') {
-        true => format!("%dep {name} = {config}\n// {name} {version}"),
-        false => format!("%dep {name} = \"={version}\""),
+/// What a text that adds a crate begins with.
+const ADDS: &str = "%dep ";
+
+/// Whether both texts, of [`Workshop::crate_texts`], add the same crate; `None` when the first one adds none.
+pub fn add_the_same(was: &str, is: Option<&str>) -> Option<bool> {
+    let read = |text: &str| {
+        let (_, config) = text.strip_prefix(ADDS)?.split_once(" = ")?;
+        Dependency::parse(config).ok()
+    };
+    let was = read(was)?;
+    Some(is.and_then(read).is_some_and(|is| is.is_same(&was)))
+}
+
+/// The package that a crate of this name is.
+fn package_of<'a>(name: &'a str, read: Option<&'a Dependency>) -> &'a str {
+    match (name, read.and_then(Dependency::package)) {
+        ("kernels", None) => KERNELS_PACKAGE,
+        (name, renamed) => renamed.unwrap_or(name),
     }
 }
 
@@ -110,17 +126,20 @@ fn with_whole_path(read: Dependency, here: &Path) -> Result<Dependency, String> 
 mod tests {
     use std::fs;
 
-    use super::{Dependency, exactly, with_whole_path};
+    use super::{Dependency, add_the_same, with_whole_path};
 
     #[test]
-    fn a_crate_is_asked_for_in_the_version_that_was_there() {
+    fn crates_are_the_same_in_the_same_version() {
+        let was = "%dep rand = \"=0.9.2\"";
+        assert_eq!(add_the_same(was, Some(was)), Some(true));
+        let more = "%dep rand = { version = \"=0.9.2\", features = [\"std\"] }";
+        assert_eq!(add_the_same(was, Some(more)), Some(true));
         assert_eq!(
-            exactly("rand", "0.9.2", "\"0.9\""),
-            "%dep rand = \"=0.9.2\""
+            add_the_same(was, Some("%dep rand = \"=0.9.3\"")),
+            Some(false)
         );
-        let table = "{ path = \"/own\" }";
-        let exact = exactly("own", "1.0.0", table);
-        assert_eq!(exact, "%dep own = { path = \"/own\" }\n// own 1.0.0");
+        assert_eq!(add_the_same(was, None), Some(false));
+        assert_eq!(add_the_same("struct Rand;", None), None);
     }
 
     #[test]

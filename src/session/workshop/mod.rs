@@ -17,11 +17,12 @@ use std::task::Waker;
 use std::time::Duration;
 
 pub use compile::Ready;
+pub use crates::add_the_same;
 pub use definitions::{Definitions, external_crate};
 pub use waiting::Meanwhile;
 
 use crate::compiler::toolchain::Toolchain;
-use crate::compiler::{Analyst, Compiler, Setting, State, Warmth};
+use crate::compiler::{Analyst, Compiler, Dependency, Setting, State, Warmth};
 use crate::session::namespace::Namespace;
 use cache::Cache;
 use settings::Settings;
@@ -36,6 +37,8 @@ pub struct Workshop {
     definitions: Definitions,
     /// The crates of `%dep`, and what stands behind their names.
     crates: BTreeMap<String, String>,
+    /// The same with the folders of those of the user's.
+    placed: BTreeMap<String, Dependency>,
     cache: Cache,
     /// Changes with crates and settings.
     settings_version: u64,
@@ -57,6 +60,7 @@ impl Workshop {
             retellings: Vec::new(),
             definitions: Definitions::default(),
             crates: BTreeMap::new(),
+            placed: BTreeMap::new(),
             cache: Cache::default(),
             settings_version: 0,
             sources: 0,
