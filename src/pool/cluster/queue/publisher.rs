@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep};
 use super::former::Formers;
 use super::line::{Ear, Order, Told};
 use super::objects::{Objects, other};
-use super::schema::{ACK_WAIT, Done, Manifest, Names, Stored, record};
+use super::schema::{ACK_WAIT, AGAIN as AGAIN_HEADER, Done, Manifest, Names, Stored, record};
 use super::setup;
 use crate::ids::JobId;
 use crate::outcome::NodeFault;
@@ -76,6 +76,8 @@ struct Kept {
     message: Bytes,
     /// Of the inputs in it, for the hub.
     bytes: u64,
+    /// A piece that was queued before.
+    is_again: bool,
     /// Since when it is refused.
     refused: Option<Instant>,
 }
@@ -97,8 +99,15 @@ pub(super) struct Job {
     /// When results came last, or it was asked why none come; how often that was of no use.
     moved: Cell<Instant>,
     stuck: Cell<u32>,
-    /// How often what was lost was queued again since results came last.
+    /// How often what was lost was queued again since results came last, and how often the way to nodes was made anew.
     renewed: Cell<u32>,
+    ways: Cell<u32>,
+    /// It is being looked what the server has lost of it.
+    is_looked_at: Cell<bool>,
+    /// What no node has taken is not wanted.
+    is_emptied: Cell<bool>,
+    /// Pieces whose large results are being read.
+    reading: RefCell<BTreeSet<u32>>,
 }
 
 /// Nodes were asked what they have of a job.
@@ -242,15 +251,33 @@ impl Publisher {
 
     /// Publishes to a stream, without waiting for its acknowledgement.
     async fn publish(&self, job: JobId, subject: String, message: Bytes, bytes: u64) {
-        let number = self.next.get();
-        self.next.set(number + 1);
         let kept = Kept {
             job,
             subject,
             message,
             bytes,
+            is_again: false,
             refused: None,
         };
+        self.publish_kept(kept).await;
+    }
+
+    /// The same of a piece that the server has lost.
+    async fn publish_again(&self, job: JobId, subject: String, message: Bytes) {
+        let kept = Kept {
+            job,
+            subject,
+            message,
+            bytes: 0,
+            is_again: true,
+            refused: None,
+        };
+        self.publish_kept(kept).await;
+    }
+
+    async fn publish_kept(&self, kept: Kept) {
+        let number = self.next.get();
+        self.next.set(number + 1);
         self.unacknowledged
             .borrow_mut()
             .insert(number, kept.clone());
@@ -279,11 +306,20 @@ impl Publisher {
             return;
         }
         let reply = format!("{}.{number}", self.inbox);
+        let Kept {
+            subject, message, ..
+        } = kept;
+        let client = &self.client;
         // It fails for good only when the client has been closed, and then nobody waits for it.
-        let _ = self
-            .client
-            .publish_with_reply(kept.subject, reply, kept.message)
-            .await;
+        let _ = if kept.is_again {
+            let mut headers = HeaderMap::new();
+            headers.insert(AGAIN_HEADER, "1");
+            client
+                .publish_with_reply_and_headers(subject, reply, headers, message)
+                .await
+        } else {
+            client.publish_with_reply(subject, reply, message).await
+        };
     }
 
     /// A stream has answered.
@@ -444,7 +480,11 @@ impl Publisher {
                     done
                 }
                 Stored::Object(large) => {
+                    if !job.reading.borrow_mut().insert(piece) {
+                        return;
+                    }
                     let read = patiently(|| publisher.objects.get_large(&large)).await;
+                    job.reading.borrow_mut().remove(&piece);
                     let Some(done) = read.ok().and_then(|bytes| record(&bytes).ok()) else {
                         return publisher.is_none(&job, piece, answers.as_deref());
                     };
@@ -456,6 +496,7 @@ impl Publisher {
             job.moved.set(Instant::now());
             job.stuck.set(0);
             job.renewed.set(0);
+            job.ways.set(0);
             if job.open.borrow_mut().remove(piece) {
                 job.ear.tell(Told::Done(piece, done));
             }

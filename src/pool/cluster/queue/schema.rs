@@ -27,6 +27,9 @@ pub const LARGEST: usize = 512 * 1024;
 /// A piece whose node says nothing of it for so long goes to another one.
 pub const ACK_WAIT: Duration = Duration::from_secs(5);
 
+/// The header of a piece that was queued before: engines may have ended at it.
+pub const AGAIN: &str = "Regatta-Again";
+
 /// What a cell waits for is not behind what nobody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {

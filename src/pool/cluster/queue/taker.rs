@@ -15,7 +15,7 @@ use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, jetstream};
 use tokio::time::{Instant, timeout};
 
 use super::objects::{Objects, other};
-use super::schema::{Lane, Manifest, Names, Stored, Strikes, message};
+use super::schema::{AGAIN as AGAIN_HEADER, Lane, Manifest, Names, Stored, Strikes, message};
 use crate::ids::JobId;
 
 /// How long a request for pieces waits at the server.
@@ -37,9 +37,18 @@ pub struct Taken {
     pub piece: u32,
     /// How often it was taken, by any node.
     pub deliveries: u64,
+    /// Its session has queued it before.
+    pub is_again: bool,
     /// Where it is acknowledged.
     reply: Subject,
     pub message: Message,
+}
+
+impl Taken {
+    /// Whether engines may have ended at it, here or elsewhere.
+    pub fn may_have_strikes(&self) -> bool {
+        self.deliveries > 1 || self.is_again
+    }
 }
 
 /// What comes of what was said to the server.
@@ -364,6 +373,10 @@ fn taken(message: Message) -> Option<Taken> {
         job,
         piece,
         deliveries: deliveries(&reply)?,
+        is_again: message
+            .headers
+            .as_ref()
+            .is_some_and(|it| it.get(AGAIN_HEADER).is_some()),
         reply,
         message,
     })

@@ -35,6 +35,10 @@ impl Publisher {
             moved: Cell::new(Instant::now()),
             stuck: Cell::new(0),
             renewed: Cell::new(0),
+            ways: Cell::new(0),
+            is_looked_at: Cell::new(false),
+            is_emptied: Cell::new(false),
+            reading: RefCell::default(),
         });
         self.jobs.borrow_mut().insert(number, job.clone());
         let publisher = self.clone();

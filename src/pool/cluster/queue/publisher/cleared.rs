@@ -15,6 +15,9 @@ impl Publisher {
     /// session's maps cancelled.
     pub(super) fn empty(self: &Rc<Self>, number: JobId) {
         self.forget_messages(number);
+        if let Some(job) = self.job(number) {
+            job.is_emptied.set(true);
+        }
         let publisher = self.clone();
         spawn_local(async move {
             publisher.is_taken(number).await;

@@ -34,6 +34,8 @@ enum Lost {
     Pieces(BTreeSet<u32>),
     /// It has all, and gives nobody anything.
     Way,
+    /// It has results of which nothing was heard.
+    Word,
 }
 
 impl Publisher {
@@ -89,12 +91,18 @@ impl Publisher {
             }) => job.ear.tell(Told::Holding(holding)),
             Some(Asked { holding, .. }) => {
                 let publisher = self.clone();
+                if job.is_looked_at.replace(true) {
+                    return;
+                }
                 spawn_local(async move {
                     let found = patiently(|| publisher.lost_of(number, &job, &holding)).await;
                     // A server that does not say so is noticed elsewhere.
-                    if let Ok(Some(found)) = found {
-                        publisher.queue_again(number, &job, found).await;
+                    if let Ok(Some(found)) = found
+                        && !job.is_emptied.get()
+                    {
+                        publisher.mend(number, &job, found).await;
                     }
+                    job.is_looked_at.set(false);
                 });
             }
         }
@@ -106,32 +114,33 @@ impl Publisher {
         let names = &self.names;
         // Before it is looked where they are: others come meanwhile.
         let open = { job.open.borrow() }.numbers();
-        let mut somewhere: BTreeSet<u32> = holding.iter().copied().collect();
-        {
-            let all = self.unacknowledged.borrow();
-            let of_it = all.values().filter(|kept| kept.job == number);
-            let pieces = of_it.filter_map(|kept| Names::piece_of(&kept.subject));
-            somewhere.extend(pieces.map(|(_, piece)| piece));
-        }
+        let under_way = self.under_way(number);
         // In this order: a piece waits until it has results.
-        for (stream, filter) in [
-            (names.works(), names.work_of(number)),
-            (names.results(), names.results_of(number)),
-        ] {
-            let subjects = self.subjects(stream, filter).await?;
-            let pieces = subjects.iter().filter_map(|it| Names::piece_of(it));
-            somewhere.extend(pieces.map(|(_, piece)| piece));
-        }
-        let lost: BTreeSet<u32> = {
-            let still = job.open.borrow();
-            let nowhere = open.difference(&somewhere).copied();
-            nowhere.filter(|piece| still.contains(*piece)).collect()
+        let waiting = self.pieces(names.works(), names.work_of(number)).await?;
+        let results = self
+            .pieces(names.results(), names.results_of(number))
+            .await?;
+        let still = |pieces: &mut dyn Iterator<Item = u32>| -> BTreeSet<u32> {
+            let now = job.open.borrow();
+            pieces.filter(|piece| now.contains(*piece)).collect()
         };
+        let is_somewhere = |piece: &u32| {
+            let known = [&under_way, &waiting, &results];
+            holding.contains(piece) || known.iter().any(|pieces| pieces.contains(piece))
+        };
+        let lost = still(&mut open.into_iter().filter(|piece| !is_somewhere(piece)));
         if !lost.is_empty() {
             job.stuck.set(0);
             return Ok(Some(Lost::Pieces(lost)));
         }
-        let is_still = job.moved.get() <= since && holding.is_empty() && !open.is_empty();
+        let is_read = |piece: &u32| job.reading.borrow().contains(piece);
+        let unheard = still(&mut results.iter().copied().filter(|piece| !is_read(piece)));
+        if !unheard.is_empty() {
+            return Ok(Some(Lost::Word));
+        }
+        let waits = |piece: &u32| !under_way.contains(piece) && !results.contains(piece);
+        let waits = still(&mut waiting.into_iter().filter(waits));
+        let is_still = job.moved.get() <= since && holding.is_empty() && !waits.is_empty();
         let enough = match is_still {
             true => self.gives_nothing(job).await?,
             false => None,
@@ -145,45 +154,74 @@ impl Publisher {
         Ok((job.stuck.get() >= enough).then_some(Lost::Way))
     }
 
-    /// Sees to it that nodes get what is open, as often as there is a point in it.
-    async fn queue_again(&self, number: JobId, job: &Job, lost: Lost) {
-        let times = job.renewed.replace(job.renewed.get() + 1);
+    /// Pieces that no stream has acknowledged.
+    fn under_way(&self, number: JobId) -> BTreeSet<u32> {
+        let all = self.unacknowledged.borrow();
+        let of_it = all.values().filter(|kept| kept.job == number);
+        let pieces = of_it.filter_map(|kept| Names::piece_of(&kept.subject));
+        pieces.map(|(_, piece)| piece).collect()
+    }
+
+    /// The pieces that a stream has something of.
+    async fn pieces(&self, stream: String, filter: String) -> io::Result<BTreeSet<u32>> {
+        let subjects = self.subjects(stream, filter).await?;
+        let pieces = subjects.iter().filter_map(|it| Names::piece_of(it));
+        Ok(pieces.map(|(_, piece)| piece).collect())
+    }
+
+    /// Sees to it that nodes get what is open, and the session what is done, as often as there is a point in it.
+    async fn mend(self: &Rc<Self>, number: JobId, job: &Job, lost: Lost) {
         job.stuck.set(0);
         let lane = Lane::of(job.manifest.borrow().task.options.background);
-        let pieces = match lost {
-            Lost::Pieces(pieces) => pieces,
-            Lost::Way if times == 0 => {
+        let (pieces, times) = match lost {
+            Lost::Word => {
                 // The next look finds what has not become better.
-                let _ = self.renew_way(lane).await;
+                let _ = self.read_again(number).await;
                 return;
             }
+            Lost::Pieces(pieces) => (pieces, &job.renewed),
             Lost::Way => {
-                let _ = self.renew_works(number).await;
-                { job.open.borrow() }.numbers()
+                let is_first = job.ways.get() == 0;
+                if is_first || !matches!(self.renew_works(number).await, Ok(true)) {
+                    job.ways.set(job.ways.get() + 1);
+                    if job.ways.get() <= RENEWED {
+                        return self.renew_way(job, lane).await;
+                    }
+                }
+                let open = { job.open.borrow() }.numbers();
+                let under_way = self.under_way(number);
+                (open.difference(&under_way).copied().collect(), &job.ways)
             }
         };
         let messages = { job.open.borrow() }.messages(&pieces);
-        let Some(messages) = messages.filter(|_| times < RENEWED) else {
+        let Some(messages) = messages.filter(|_| times.get() < RENEWED) else {
             // The next map needs a whole one.
             let _ = self.renew_works(number).await;
             let chunks = pieces.len();
             return job.ear.tell(Told::Failed(QueueFault::Lost { chunks }));
         };
+        times.set(times.get() + 1);
         for (piece, message) in messages {
-            if !self.is_its_own(number) {
+            if !self.is_its_own(number) || job.is_emptied.get() {
                 return;
             }
             let subject = self.names.work(lane, number, piece);
-            self.publish(number, subject, message, 0).await;
+            self.publish_again(number, subject, message).await;
         }
     }
 
     /// Has nodes be given all of a lane that is not acknowledged, from the first on.
-    async fn renew_way(&self, lane: Lane) -> io::Result<()> {
-        let works = self.jetstream.get_stream_no_info(self.names.works()).await;
-        let works = works.map_err(other)?;
-        { works.delete_consumer(lane.consumer()).await }.map_err(other)?;
-        setup::streams(&self.jetstream, &self.names).await
+    async fn renew_way(&self, job: &Job, lane: Lane) {
+        let renewed = async || {
+            let works = self.jetstream.get_stream_no_info(self.names.works()).await;
+            let works = works.map_err(other)?;
+            // It may be gone already.
+            let _ = works.delete_consumer(lane.consumer()).await;
+            setup::streams(&self.jetstream, &self.names).await
+        };
+        if let Err(error) = patiently(renewed).await {
+            job.ear.tell(Told::Failed(self.fault(error.to_string())));
+        }
     }
 
     /// Whether the server has nothing for nodes, or gives it to none of those that wait for it; how often that is to be found.
@@ -192,7 +230,10 @@ impl Publisher {
         let works = self.jetstream.get_stream_no_info(self.names.works()).await;
         let works = works.map_err(other)?;
         let consumer = works.get_consumer::<pull::Config>(lane.consumer()).await;
-        let consumer = consumer.map_err(other)?;
+        let Ok(consumer) = consumer else {
+            setup::streams(&self.jetstream, &self.names).await?;
+            return Ok(None);
+        };
         let about = consumer.cached_info();
         let (queued, taken) = (about.num_pending, about.num_ack_pending);
         Ok(match (queued, taken, about.num_waiting) {
@@ -202,16 +243,17 @@ impl Publisher {
         })
     }
 
-    /// Makes the stream of work anew, when it has nothing but this job's.
-    async fn renew_works(&self, number: JobId) -> io::Result<()> {
+    /// Makes the stream of work anew, when it has nothing but this job's; whether it had.
+    async fn renew_works(&self, number: JobId) -> io::Result<bool> {
         let works = self.names.works();
         let subjects = { self.subjects(works.clone(), self.names.all_work()).await }?;
         let mut jobs = subjects.iter().filter_map(|it| Names::piece_of(it));
-        if jobs.all(|(job, _)| job == number) {
+        let is_alone = jobs.all(|(job, _)| job == number);
+        if is_alone {
             { self.jetstream.delete_stream(works).await }.map_err(other)?;
-            setup::streams(&self.jetstream, &self.names).await?;
+            patiently(|| setup::streams(&self.jetstream, &self.names)).await?;
         }
-        Ok(())
+        Ok(is_alone)
     }
 
     /// A node cannot read what a job needs.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::super::narrow::Narrowed;
-use super::super::schema::{LARGEST, Large, large_object, message, named};
+use super::super::schema::{LARGEST, Large, content, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
 
 /// How often it is looked whether results are stored.
@@ -38,14 +38,14 @@ impl Worklist {
     async fn store(&self, held: &Held, result: &Bytes) -> Option<Large> {
         let (job, piece) = (held.taken.job, held.taken.piece);
         let mut refused: Option<Instant> = None;
+        // What another node stores of the same piece is another object, unless it is the same.
+        let name = format!("result.{piece}.{:032x}", content(result));
+        let name = large_object(job, &name);
         for tried in 0_u32.. {
-            // What is half written, here or by another node, is in nobody's way.
-            let name = format!("result.{piece}.{}.{tried}", held.taken.deliveries);
-            let name = large_object(job, &name);
             if self.taker.is_held() {
                 refused = None;
             } else {
-                match self.taker.objects.put_large(name, result).await {
+                match self.taker.objects.put_large(name.clone(), result).await {
                     Ok(large) => return Some(large),
                     Err(error) => {
                         let since = *refused.get_or_insert_with(Instant::now);

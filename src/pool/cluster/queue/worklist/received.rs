@@ -16,7 +16,7 @@ impl Worklist {
     pub(super) fn understand_at_once(&self, held: &Rc<Held>) -> bool {
         let job = self.jobs.borrow().get(&held.taken.job).cloned();
         let is_ready = job.is_some_and(|job| job.is_ready());
-        if !is_ready || held.taken.deliveries > 1 {
+        if !is_ready || held.taken.may_have_strikes() {
             return false;
         }
         match Stored::<Work>::read(&held.taken.message.payload) {
@@ -54,9 +54,9 @@ impl Worklist {
             return Ok(false);
         };
         self.prepare(&job).await?;
-        let strikes = match held.taken.deliveries {
-            ..=1 => Default::default(),
-            _ => self.taker.strikes(&held.taken).await?,
+        let strikes = match held.taken.may_have_strikes() {
+            false => Default::default(),
+            true => self.taker.strikes(&held.taken).await?,
         };
         let work = match Stored::<Work>::read(&held.taken.message.payload) {
             Ok(Stored::Here(work)) => work,
