@@ -1,6 +1,7 @@
 //! Large values that are not copied out of the payload in which they came: the pages of their memory are the payload's, for all
 //! engines of a host the same, until one of them writes to a page and gets its own.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::ptr::NonNull;
@@ -41,10 +42,16 @@ pub extern "C" fn may_lay(bytes: Bytes) -> bool {
     }
 }
 
-/// It is known where the allocator has large blocks: nobody has told it otherwise.
+/// It is known where the allocator has large blocks: it is glibc's, and told what it is told here.
 static IS_KNOWN: LazyLock<bool> = LazyLock::new(|| {
     let told = std::env::var_os(memory::TUNABLES);
-    told.is_none_or(|told| told == memory::KEEP_MEMORY)
+    // What may be another allocator, or tells this one more.
+    let is_other = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name == "LD_PRELOAD" || name.starts_with("MALLOC_")
+    };
+    let mut names = std::env::vars_os().map(|(name, _)| name);
+    told.is_some_and(|told| told == memory::KEEP_MEMORY) && !names.any(|name| is_other(&name))
 });
 
 /// Blocks of so many bytes are mapped for themselves.
@@ -55,7 +62,9 @@ fn map_blocks_from(bytes: i32) {
 
 /// See [`regatta_cell::host::Host::lay_over`].
 pub extern "C" fn lay_over(to: *mut u8, bytes: Bytes) -> bool {
-    map_blocks_from(memory::MAPPED_FROM);
+    if *IS_KNOWN {
+        map_blocks_from(memory::MAPPED_FROM);
+    }
     let found = found(bytes);
     let Some((at, mapping)) = found else {
         return false;
