@@ -67,9 +67,8 @@ impl Dependency {
 
     /// Whether both are the same crate, with whichever features.
     pub fn is_same(&self, other: &Self) -> bool {
-        PLACES
-            .iter()
-            .all(|place| self.0.get(*place) == other.0.get(*place))
+        let mut keys = PLACES.iter().chain(&["rev", "branch", "tag"]);
+        keys.all(|key| self.0.get(*key) == other.0.get(*key))
     }
 
     /// Without a word about where it comes from, but for any version.
@@ -139,6 +138,8 @@ mod tests {
         assert!(was.is_same(&read("\"=1.2.3\"")));
         assert!(!was.is_same(&read("\"1.2.3\"")));
         assert!(!was.is_same(&read("{ path = '/own', version = '=1.2.3' }")));
+        let at = |rev: &str| read(&format!("{{ git = 'x', rev = '{rev}' }}"));
+        assert!(at("a").is_same(&at("a")) && !at("a").is_same(&at("b")));
         let own = read("{ path = '/own' }").exactly("0.1.0").to_string();
         assert_eq!(own, "{ path = \"/own\", version = \"=0.1.0\" }");
     }
