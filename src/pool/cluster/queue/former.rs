@@ -206,6 +206,7 @@ impl Publisher {
     /// From now on a map of the session's is none, once all that was ordered for it is done.
     pub(super) async fn detach(self: &Rc<Self>, number: JobId) {
         self.until_all_is_there(number).await;
+        self.until_looked_at(number).await;
         let last = self.last_of(number).await;
         let Some(job) = self.take_job(number) else {
             return;

@@ -64,6 +64,8 @@ pub struct Publisher {
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
     unacknowledged: RefCell<BTreeMap<u64, Kept>>,
     next: Cell<u64>,
+    /// When a stream last said anything to a message.
+    answered_at: Cell<Instant>,
     words: UnboundedSender<Word>,
     upkeep: Rc<Upkeep>,
 }
@@ -78,6 +80,8 @@ struct Kept {
     bytes: u64,
     /// A piece that was queued before.
     is_again: bool,
+    /// When it was sent last.
+    sent: Instant,
     /// Since when it is refused.
     refused: Option<Instant>,
 }
@@ -102,12 +106,22 @@ pub(super) struct Job {
     /// How often what was lost was queued again since results came last, and how often the way to nodes was made anew.
     renewed: Cell<u32>,
     ways: Cell<u32>,
+    /// The same of results that were read again because nothing was heard of them.
+    words_missed: Cell<u32>,
     /// It is being looked what the server has lost of it.
     is_looked_at: Cell<bool>,
     /// What no node has taken is not wanted.
     is_emptied: Cell<bool>,
-    /// Pieces whose large results are being read.
-    reading: RefCell<BTreeSet<u32>>,
+    /// Pieces whose large results are being read, and what the objects are called.
+    reading: RefCell<BTreeSet<(u32, String)>>,
+}
+
+impl Job {
+    /// Whether large results of this piece are being read.
+    fn is_reading(&self, piece: u32) -> bool {
+        let reading = self.reading.borrow();
+        reading.iter().any(|(of, _)| *of == piece)
+    }
 }
 
 /// Nodes were asked what they have of a job.
@@ -198,6 +212,7 @@ impl Publisher {
             linked: RefCell::default(),
             unacknowledged: RefCell::default(),
             next: Cell::new(0),
+            answered_at: Cell::new(Instant::now()),
             words,
             upkeep,
         });
@@ -257,6 +272,7 @@ impl Publisher {
             message,
             bytes,
             is_again: false,
+            sent: Instant::now(),
             refused: None,
         };
         self.publish_kept(kept).await;
@@ -270,6 +286,7 @@ impl Publisher {
             message,
             bytes: 0,
             is_again: true,
+            sent: Instant::now(),
             refused: None,
         };
         self.publish_kept(kept).await;
@@ -305,6 +322,9 @@ impl Publisher {
             // It waits for that.
             return;
         }
+        if let Some(kept) = self.unacknowledged.borrow_mut().get_mut(&number) {
+            kept.sent = Instant::now();
+        }
         let reply = format!("{}.{number}", self.inbox);
         let Kept {
             subject, message, ..
@@ -324,6 +344,7 @@ impl Publisher {
 
     /// A stream has answered.
     pub fn answered(self: &Rc<Self>, answer: &Message) {
+        self.answered_at.set(Instant::now());
         let number = answer.subject.rsplit('.').next();
         let Some(number) = number.and_then(|it| it.parse::<u64>().ok()) else {
             return;
@@ -394,6 +415,7 @@ impl Publisher {
                 publisher.again();
             });
         }
+        self.send_late();
         for (number, job) in self.jobs.borrow().iter() {
             if job.moved.get().elapsed() > ACK_WAIT && !job.open.borrow().is_empty() {
                 job.moved.set(Instant::now());
@@ -408,6 +430,25 @@ impl Publisher {
                 }
                 Some(_) => {}
             }
+        }
+    }
+
+    /// Sends again what the server has neither taken nor refused for long: it may have dropped it.
+    fn send_late(self: &Rc<Self>) {
+        let late: Vec<(u64, Kept)> = {
+            let all = self.unacknowledged.borrow();
+            let late = all
+                .iter()
+                .filter(|(_, kept)| kept.sent.elapsed() > PATIENCE);
+            late.map(|(number, kept)| (*number, kept.clone())).collect()
+        };
+        if !late.is_empty() {
+            let publisher = self.clone();
+            spawn_local(async move {
+                for (number, kept) in late {
+                    publisher.send(number, kept).await;
+                }
+            });
         }
     }
 
@@ -480,13 +521,18 @@ impl Publisher {
                     done
                 }
                 Stored::Object(large) => {
-                    if !job.reading.borrow_mut().insert(piece) {
+                    let named = (piece, large.name.clone());
+                    if !job.reading.borrow_mut().insert(named.clone()) {
                         return;
                     }
                     let read = patiently(|| publisher.objects.get_large(&large)).await;
-                    job.reading.borrow_mut().remove(&piece);
+                    job.reading.borrow_mut().remove(&named);
                     let Some(done) = read.ok().and_then(|bytes| record(&bytes).ok()) else {
-                        return publisher.is_none(&job, piece, answers.as_deref());
+                        // Unless other results of it are there, or come.
+                        if job.open.borrow().contains(piece) && !job.is_reading(piece) {
+                            publisher.is_none(&job, piece, answers.as_deref());
+                        }
+                        return;
                     };
                     job.large.borrow_mut().push(large.name);
                     done
@@ -497,6 +543,7 @@ impl Publisher {
             job.stuck.set(0);
             job.renewed.set(0);
             job.ways.set(0);
+            job.words_missed.set(0);
             if job.open.borrow_mut().remove(piece) {
                 job.ear.tell(Told::Done(piece, done));
             }

@@ -36,6 +36,7 @@ impl Publisher {
             stuck: Cell::new(0),
             renewed: Cell::new(0),
             ways: Cell::new(0),
+            words_missed: Cell::new(0),
             is_looked_at: Cell::new(false),
             is_emptied: Cell::new(false),
             reading: RefCell::default(),

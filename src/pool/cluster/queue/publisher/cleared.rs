@@ -134,7 +134,7 @@ impl Publisher {
         }
     }
 
-    async fn purge(&self, stream: String, subject: &str) -> std::io::Result<()> {
+    pub(super) async fn purge(&self, stream: String, subject: &str) -> std::io::Result<()> {
         let stream = self.jetstream.get_stream_no_info(stream).await;
         let stream = stream.map_err(other)?;
         stream.purge().filter(subject).await.map_err(other)?;

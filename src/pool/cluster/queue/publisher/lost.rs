@@ -8,13 +8,13 @@ use std::rc::Rc;
 
 use async_nats::jetstream::consumer::pull;
 use tokio::task::spawn_local;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::line::Told;
 use super::super::objects::other;
 use super::super::schema::{Lane, Names};
 use super::super::setup;
-use super::{Ask, Asked, Job, Publisher, patiently};
+use super::{Ask, Asked, GLANCE, Job, Publisher, patiently};
 use crate::ids::JobId;
 use crate::pool::QueueFault;
 
@@ -34,8 +34,8 @@ enum Lost {
     Pieces(BTreeSet<u32>),
     /// It has all, and gives nobody anything.
     Way,
-    /// It has results of which nothing was heard.
-    Word,
+    /// It has results of these pieces, of which nothing was heard.
+    Words(BTreeSet<u32>),
 }
 
 impl Publisher {
@@ -126,21 +126,23 @@ impl Publisher {
         };
         let is_somewhere = |piece: &u32| {
             let known = [&under_way, &waiting, &results];
-            holding.contains(piece) || known.iter().any(|pieces| pieces.contains(piece))
+            let is_known = known.iter().any(|pieces| pieces.contains(piece));
+            is_known || holding.contains(piece) || job.is_reading(*piece)
         };
         let lost = still(&mut open.into_iter().filter(|piece| !is_somewhere(piece)));
         if !lost.is_empty() {
             job.stuck.set(0);
             return Ok(Some(Lost::Pieces(lost)));
         }
-        let is_read = |piece: &u32| job.reading.borrow().contains(piece);
-        let unheard = still(&mut results.iter().copied().filter(|piece| !is_read(piece)));
+        let is_quiet = job.moved.get() <= since;
+        let is_unheard = |piece: &u32| is_quiet && !job.is_reading(*piece);
+        let unheard = still(&mut results.iter().copied().filter(is_unheard));
         if !unheard.is_empty() {
-            return Ok(Some(Lost::Word));
+            return Ok(Some(Lost::Words(unheard)));
         }
         let waits = |piece: &u32| !under_way.contains(piece) && !results.contains(piece);
         let waits = still(&mut waiting.into_iter().filter(waits));
-        let is_still = job.moved.get() <= since && holding.is_empty() && !waits.is_empty();
+        let is_still = is_quiet && holding.is_empty() && !waits.is_empty();
         let enough = match is_still {
             true => self.gives_nothing(job).await?,
             false => None,
@@ -152,6 +154,17 @@ impl Publisher {
         // It may have been about to.
         job.stuck.set(job.stuck.get() + 1);
         Ok((job.stuck.get() >= enough).then_some(Lost::Way))
+    }
+
+    /// Waits until nothing of a job is being queued again, and the server has what was.
+    pub(in super::super) async fn until_looked_at(&self, number: JobId) {
+        let is_looked_at = || self.job(number).is_some_and(|job| job.is_looked_at.get());
+        if is_looked_at() {
+            while is_looked_at() {
+                sleep(GLANCE).await;
+            }
+            self.until_all_is_there(number).await;
+        }
     }
 
     /// Pieces that no stream has acknowledged.
@@ -172,40 +185,46 @@ impl Publisher {
     /// Sees to it that nodes get what is open, and the session what is done, as often as there is a point in it.
     async fn mend(self: &Rc<Self>, number: JobId, job: &Job, lost: Lost) {
         job.stuck.set(0);
+        let names = &self.names;
         let lane = Lane::of(job.manifest.borrow().task.options.background);
         let (pieces, times) = match lost {
-            Lost::Word => {
-                // The next look finds what has not become better.
-                let _ = self.read_again(number).await;
-                return;
+            Lost::Pieces(pieces) => (pieces, job.renewed.replace(job.renewed.get() + 1)),
+            Lost::Words(pieces) => {
+                let times = job.words_missed.replace(job.words_missed.get() + 1);
+                if times == 0 {
+                    // The next look finds what has not become better.
+                    let _ = self.read_again(number).await;
+                    return;
+                }
+                // It tells of results that it does not give: those that it refuses then are heard on their way.
+                (pieces, times)
             }
-            Lost::Pieces(pieces) => (pieces, &job.renewed),
             Lost::Way => {
-                let is_first = job.ways.get() == 0;
-                if is_first || !matches!(self.renew_works(number).await, Ok(true)) {
-                    job.ways.set(job.ways.get() + 1);
-                    if job.ways.get() <= RENEWED {
-                        return self.renew_way(job, lane).await;
-                    }
+                let times = job.ways.replace(job.ways.get() + 1);
+                if times == 0 {
+                    return self.renew_way(job, lane).await;
+                }
+                if !matches!(self.renew_works(number).await, Ok(true)) {
+                    // Others have something there.
+                    let _ = self.purge(names.works(), &names.work_of(number)).await;
                 }
                 let open = { job.open.borrow() }.numbers();
                 let under_way = self.under_way(number);
-                (open.difference(&under_way).copied().collect(), &job.ways)
+                (open.difference(&under_way).copied().collect(), times)
             }
         };
         let messages = { job.open.borrow() }.messages(&pieces);
-        let Some(messages) = messages.filter(|_| times.get() < RENEWED) else {
+        let Some(messages) = messages.filter(|_| times < RENEWED) else {
             // The next map needs a whole one.
             let _ = self.renew_works(number).await;
             let chunks = pieces.len();
             return job.ear.tell(Told::Failed(QueueFault::Lost { chunks }));
         };
-        times.set(times.get() + 1);
         for (piece, message) in messages {
             if !self.is_its_own(number) || job.is_emptied.get() {
                 return;
             }
-            let subject = self.names.work(lane, number, piece);
+            let subject = names.work(lane, number, piece);
             self.publish_again(number, subject, message).await;
         }
     }

@@ -26,7 +26,12 @@ impl Worklist {
     }
 
     fn understood(&self, held: &Rc<Held>, work: Work, strikes: Strikes) -> io::Result<()> {
-        let deliveries = held.taken.deliveries;
+        // Of one that was queued again those before are not counted.
+        let known = u64::from(strikes.values().sum::<u32>());
+        let deliveries = match held.taken.is_again && known > 0 {
+            true => held.taken.deliveries.max(known + 2),
+            false => held.taken.deliveries,
+        };
         *held.inputs.borrow_mut() = Payload::of(work.inputs)?;
         *held.state.borrow_mut() = Some(Narrowed::new(work.span, deliveries, strikes));
         self.unread.borrow_mut().remove(&held.taken.job);
