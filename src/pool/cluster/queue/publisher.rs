@@ -437,9 +437,10 @@ impl Publisher {
     fn send_late(self: &Rc<Self>) {
         let late: Vec<(u64, Kept)> = {
             let all = self.unacknowledged.borrow();
-            let late = all
-                .iter()
-                .filter(|(_, kept)| kept.sent.elapsed() > PATIENCE);
+            // One that takes others may still come to it: the way is slow.
+            let is_quiet = self.answered_at.get().elapsed() > PATIENCE;
+            let is_late = |kept: &Kept| is_quiet && kept.sent.elapsed() > PATIENCE;
+            let late = all.iter().filter(|(_, kept)| is_late(kept));
             late.map(|(number, kept)| (*number, kept.clone())).collect()
         };
         if !late.is_empty() {
