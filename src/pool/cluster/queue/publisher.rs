@@ -86,6 +86,20 @@ struct Kept {
     refused: Option<Instant>,
 }
 
+impl Kept {
+    fn of(job: JobId, subject: String, message: Bytes) -> Self {
+        Self {
+            job,
+            subject,
+            message,
+            bytes: 0,
+            is_again: false,
+            sent: Instant::now(),
+            refused: None,
+        }
+    }
+}
+
 pub(super) struct Job {
     ear: Ear,
     pub(super) manifest: RefCell<Manifest>,
@@ -267,13 +281,8 @@ impl Publisher {
     /// Publishes to a stream, without waiting for its acknowledgement.
     async fn publish(&self, job: JobId, subject: String, message: Bytes, bytes: u64) {
         let kept = Kept {
-            job,
-            subject,
-            message,
             bytes,
-            is_again: false,
-            sent: Instant::now(),
-            refused: None,
+            ..Kept::of(job, subject, message)
         };
         self.publish_kept(kept).await;
     }
@@ -281,13 +290,8 @@ impl Publisher {
     /// The same of a piece that the server has lost.
     async fn publish_again(&self, job: JobId, subject: String, message: Bytes) {
         let kept = Kept {
-            job,
-            subject,
-            message,
-            bytes: 0,
             is_again: true,
-            sent: Instant::now(),
-            refused: None,
+            ..Kept::of(job, subject, message)
         };
         self.publish_kept(kept).await;
     }
