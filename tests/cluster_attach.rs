@@ -3,26 +3,36 @@
 
 mod support;
 
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::hosts::Hosts;
+use support::joining::Node;
+use support::kept::{self, beside};
 use support::serving::until;
-use support::{BINARY, Session, contains, dose, proc};
+use support::{PATIENCE, Session, contains, dose, lacks, proc};
 
-/// A cluster that is kept on two hosts. What keeps it is ended when this is dropped.
+/// A cluster that is kept on two hosts.
 struct Kept {
-    name: String,
+    of: kept::Kept,
     hosts: Hosts,
+}
+
+impl Deref for Kept {
+    type Target = kept::Kept;
+
+    fn deref(&self) -> &kept::Kept {
+        &self.of
+    }
 }
 
 impl Kept {
     fn on(name: &str) -> Self {
         Self {
-            name: format!("k{}{name}", std::process::id()),
+            of: kept::Kept::named(name),
             hosts: Hosts::up(name),
         }
     }
@@ -33,85 +43,11 @@ impl Kept {
         format!("{start} --keep {keep} --name {}", self.name)
     }
 
-    /// A session that has come to it.
-    fn attach(&self) -> Session {
-        let temporary = std::env::temp_dir();
-        let temporary = temporary.to_str().expect("a folder");
-        let script = format!("exec \"$0\" attach {}", self.name);
-        // Compilers that fit have the same folder for temporary files.
-        let mut session = Session::under(&script, &[("TMPDIR", temporary)]);
-        session.prompt(support::PATIENCE);
-        session
-    }
-
-    /// The same without a terminal, beside another session.
-    fn attach_beside(&self, options: &[&str], code: &str) -> String {
-        beside(&[&["attach", &self.name, "-e", code], options].concat())
-    }
-
-    fn folder() -> PathBuf {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache");
-        cache.unwrap_or_else(home).join("regatta/clusters")
-    }
-
-    fn record(&self) -> PathBuf {
-        Self::folder().join(format!("{}.json", self.name))
-    }
-
-    /// A field of its file.
-    fn told(&self, field: &str) -> Option<String> {
-        let text = std::fs::read(self.record()).ok()?;
-        let record: serde_json::Value = serde_json::from_slice(&text).ok()?;
-        Some(record.get(field)?.to_string().trim_matches('"').to_owned())
-    }
-
-    fn holder(&self) -> i32 {
-        let pid = self.told("pid").expect("a file of a kept cluster");
-        pid.parse().expect("a process id")
-    }
-
     /// Until nothing is left of it anywhere.
     fn is_gone(&self, holder: i32, data: &str) {
-        let left = || {
-            let processes = [
-                self.hosts.engines(),
-                self.hosts.nodes(),
-                proc::below(holder),
-            ];
-            let files = [
-                self.record(),
-                self.record().with_extension("socket"),
-                data.into(),
-            ];
-            let is_left = processes.concat().iter().any(|pid| proc::alive(*pid))
-                || proc::alive(holder)
-                || files.iter().any(|file| file.exists());
-            (!is_left).then_some(())
-        };
-        until(left, "something of a cluster is left");
+        let processes = || [self.hosts.engines(), self.hosts.nodes()].concat();
+        self.of.is_gone(holder, data, processes);
     }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if self.record().exists() {
-            let _ = Command::new(BINARY)
-                .args(["attach", "--end", &self.name])
-                .output();
-        }
-    }
-}
-
-/// What the binary says with these arguments, while there is a session.
-fn beside(arguments: &[&str]) -> String {
-    let output = Command::new(BINARY)
-        .args(arguments)
-        .env("NO_COLOR", "1")
-        .env("COLUMNS", "100")
-        .output()
-        .expect("the binary");
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 fn signal(pid: i32, signal: Signal) {
@@ -162,10 +98,10 @@ fn a_kept_cluster_outlives_its_sessions() {
     }
     session.type_keys("\x04");
     contains(
-        &session.shows("ends it", support::PATIENCE),
+        &session.shows("ends it", PATIENCE),
         &["goes on for 1 h 0 min, until"],
     );
-    assert!(session.ended(support::PATIENCE).is_some());
+    assert!(session.ended(PATIENCE).is_some());
     assert_eq!(kept.hosts.nodes(), nodes);
     contains(&beside(&["attach", "--end", &kept.name]), &["has ended"]);
     kept.is_gone(holder, &data);
@@ -221,8 +157,7 @@ fn a_lease_ends_a_forgotten_cluster() {
     contains(&unknown, &["no cluster", "is kept here"]);
 }
 
-/// Hosts come to a kept cluster and go from it, and the next session has those that there are. What cannot be kept is
-/// refused by name.
+/// Hosts come to a kept cluster and go from it, and the next session has those that there are.
 #[test]
 fn hosts_come_to_a_kept_cluster_and_go() {
     let kept = Kept::on("hosts");
@@ -231,15 +166,6 @@ fn hosts_come_to_a_kept_cluster_and_go() {
         kept.hosts.0.join("config").display()
     );
     let mut session = Session::start();
-    for option in [
-        "--listen 127.0.0.1",
-        "--url nats://127.0.0.1",
-        "--slurm -N1",
-    ] {
-        let refused = session.cell(&format!("%pool start cluster {option} --keep 1h"));
-        let name = option.split(' ').next().expect("an option");
-        contains(&refused, &["error", name, "`--keep` is not for it"]);
-    }
     contains(
         &session.cell(&format!(
             "%pool start cluster --ssh node1:1 {options} --keep 1h --name {}",
@@ -248,10 +174,6 @@ fn hosts_come_to_a_kept_cluster_and_go() {
         &["1 cluster engine on node1, kept for"],
     );
     let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
-    contains(
-        &session.cell("%nodes --join-file"),
-        &["outlives its session"],
-    );
     contains(
         &session.cell(&format!("%pool add node2:1 {options}")),
         &["2 cluster engines on node1, node2", "1 engine more"],
@@ -273,10 +195,96 @@ fn hosts_come_to_a_kept_cluster_and_go() {
     );
     session.signal(Signal::SIGKILL);
     drop(session);
+    // Others may come with the session.
+    let more = format!("--ssh node1:2 {options}");
+    let mut session = kept.attach_with(&more, &[]);
+    contains(&session.cell("%px engine::size() + 50"), &["   53 │"]);
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    let refused = kept.attach_beside(&["--slurm", "-N1"], "1");
+    contains(&refused, &["do not reach the server", "`--listen`"]);
     let mut session = kept.attach();
-    contains(&session.cell("%px engine::size() + 50"), &["51"]);
+    contains(&session.cell("%px engine::size() + 60"), &["   63 │"]);
     contains(&session.cell("%pool stop"), &["stopped"]);
     kept.is_gone(holder, &data);
+}
+
+/// Nodes that nobody has started for it stay with a kept cluster too, as long as they live; others come with the same file,
+/// also while there is no session; and all end with it.
+#[test]
+fn nodes_that_came_by_themselves_are_kept() {
+    let kept = kept::Kept::named("open");
+    let mut session = Session::start();
+    session.enter(&format!(
+        "%pool start cluster --listen 127.0.0.1 --need 2 --keep 1h --name {}",
+        kept.name
+    ));
+    let shown = session.shows("/join-1", PATIENCE);
+    let file = shown.split_whitespace().rfind(|it| it.ends_with("join-1"));
+    let file = PathBuf::from(file.expect("a file to join with"));
+    let first = Node::start(&file, 1);
+    let second = Node::start(&file, 2);
+    contains(
+        &session.prompt(PATIENCE),
+        &["3 cluster engines on", "kept for 1 h"],
+    );
+    let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
+    contains(&session.cell("%px engine::size() + 40"), &["   43 │"]);
+    let slow = "std::thread::sleep(std::time::Duration::from_millis(10));";
+    session.cell(&format!(
+        "let r = %map -a |x: u64| {{ {slow} x * 2 }} over 0..600u64"
+    ));
+    session.cell("%detach 1");
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    let host = || {
+        let listed = beside(&["attach"]);
+        let row = listed.lines().find(|line| line.contains(&kept.name));
+        row.expect("a row").to_owned()
+    };
+    lacks(&host(), &["none,", "not reached"]);
+
+    let mut session = kept.attach();
+    contains(&session.cell("%px engine::size() + 50"), &["   53 │"]);
+    contains(
+        &session.cell("let r = %result 1\n(r.iter().sum::<u64>(), r.len())"),
+        &["(359400, 600)"],
+    );
+    session.signal(Signal::SIGKILL);
+    drop(session);
+
+    // One dies without a session, and another comes: who attaches waits for neither of them long.
+    drop(second);
+    let third = Node::start(&file, 3);
+    let mut session = kept.attach();
+    let began = Instant::now();
+    let is_whole = || {
+        let shown = session.cell("%px engine::size() + 60");
+        if shown.contains("   64 │") {
+            return Some(());
+        }
+        session.cell("%pool add");
+        None
+    };
+    until(is_whole, "a node that came without a session");
+    assert!(began.elapsed() < Duration::from_secs(60));
+    // One more file, and it is worth nothing when the cluster has ended.
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = folder.path().join("other");
+    contains(
+        &session.cell(&format!("%nodes --join-file {}", other.display())),
+        &["regatta node --join"],
+    );
+    assert!(other.exists());
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    contains(&kept.end(), &["has ended"]);
+    for node in [first, third] {
+        let ended = node.ended();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    assert!(!other.exists() && !file.exists());
+    kept.is_gone(holder, &data, Vec::new);
 }
 
 /// One session has a cluster at a time, and one that comes back late does no harm.
@@ -358,7 +366,7 @@ fn jobs_go_on_when_their_session_is_killed() {
     session.enter(&format!(
         "let r = %map |x: u64| {{ println!(\"item {{x}} runs\"); {slow} if x == 80 {{ panic!(\"no eighty\") }}; x }} over 0..90u64"
     ));
-    session.shows("item 0 runs", support::PATIENCE);
+    session.shows("item 0 runs", PATIENCE);
     session.signal(Signal::SIGKILL);
     drop(session);
 
@@ -543,8 +551,8 @@ fn detached_jobs_need_no_session() {
         &["10"],
     );
     session.type_keys("\x04");
-    session.shows("goes on with 1 job for 1 h 0 min", support::PATIENCE);
-    assert!(session.ended(support::PATIENCE).is_some());
+    session.shows("goes on with 1 job for 1 h 0 min", PATIENCE);
+    assert!(session.ended(PATIENCE).is_some());
     drop(session);
     until(
         || kept.hosts.engines().is_empty().then_some(()),
@@ -597,7 +605,7 @@ fn nothing_is_left_of_interrupted_maps() {
         session.enter("%map |x: u64| slow(x) + much[x as usize] over 0..2_000u64");
         std::thread::sleep(Duration::from_millis(random.u64(0..latest)));
         session.press_interrupt();
-        session.prompt(support::PATIENCE);
+        session.prompt(PATIENCE);
     }
     assert_eq!(session.end(), 0);
     let mut session = kept.attach();

@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 use async_nats::{ConnectOptions, jetstream};
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::TryStreamExt as _;
+use nix::sys::signal::Signal;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use support::joining::{Node, Server};
-use support::{BINARY, PATIENCE, Session, contains, lacks, serving::until};
+use support::{BINARY, PATIENCE, Session, contains, kept::Kept, lacks, serving::until};
 
 /// The name of the cluster that the session waits with for nodes.
 fn named(session: &mut Session, server: &Server) -> String {
@@ -23,7 +24,7 @@ fn named(session: &mut Session, server: &Server) -> String {
         let words = shown.split_whitespace();
         let mut names = words.filter_map(|word| word.split_once("/regatta-"));
         let (_, name) = names.next()?;
-        let name = name.trim_end_matches("?durable");
+        let name = name.split('?').next()?;
         (name.len() == 32).then(|| format!("regatta-{name}"))
     };
     until(found, "the cluster's name")
@@ -154,6 +155,50 @@ fn queues_of_several_sessions_are_beside_each_other_on_a_server_that_is_there() 
         &session.cell(&start(&server.url("bare:secret@"))),
         &["has no JetStream for this user", "without `--durable`"],
     );
+}
+
+/// A cluster at such a server outlives its session, and leaves nothing there when it ends.
+#[test]
+fn a_cluster_on_a_server_that_is_there_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = format!(
+        "jetstream {{ store_dir: {:?} }}
+         authorization {{ users = [ {{ user: me, password: secret }} ] }}",
+        folder.path().join("store")
+    );
+    let server = Server::start(folder.path(), &rest);
+    let url = server.url("me:secret@");
+    let kept = Kept::named("given");
+    let mut session = Session::start();
+    session.enter(&format!(
+        "%pool start cluster --url {url} --keep 1h --name {}",
+        kept.name
+    ));
+    let name = named(&mut session, &server);
+    let node = Node::start(Path::new(&format!("{url}/{name}?keep=3600")), 2);
+    contains(
+        &session.prompt(PATIENCE),
+        &["2 cluster engines", "kept for 1 h"],
+    );
+    let holder = kept.holder();
+    let slow = "std::thread::sleep(std::time::Duration::from_millis(10));";
+    session.cell(&format!(
+        "let r = %map -a |x: u64| {{ {slow} x * 2 }} over 0..600u64"
+    ));
+    session.cell("%detach 1");
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    let mut session = kept.attach();
+    contains(&session.cell("%px engine::size() + 40"), &["   42 │"]);
+    contains(
+        &session.cell("let r = %result 1\n(r.iter().sum::<u64>(), r.len())"),
+        &["(359400, 600)"],
+    );
+    assert!(!streams(&server).is_empty());
+    contains(&session.cell("%pool stop"), &["stopped"]);
+    assert!(node.ended().status.success());
+    kept.is_gone(holder, "", Vec::new);
+    assert_eq!(streams(&server), Vec::<String>::new());
 }
 
 /// A JSON web token as NATS has them: claims, signed by who issues them.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
-use support::{PATIENCE, Session, contains, serving::until};
+use support::{PATIENCE, Session, contains, kept::Kept, serving::until};
 use tempfile::TempDir;
 
 /// See tests/slurm/private.
@@ -49,6 +49,15 @@ impl Slurm {
             .output()
             .unwrap();
         String::from_utf8(said.stdout).unwrap()
+    }
+
+    /// Cancels all jobs.
+    fn cancel(&self) {
+        let cancelled = Command::new("scancel")
+            .env("SLURM_CONF", self.conf())
+            .arg("--state=RUNNING")
+            .status();
+        assert!(cancelled.unwrap().success());
     }
 
     fn becomes_idle(&self) {
@@ -111,4 +120,72 @@ fn a_session_in_an_allocation_uses_it() {
         slurm.jobs().contains("RUNNING"),
         "the allocation is the user's"
     );
+}
+
+/// What Slurm has started goes on without a session. When its time is over, what it has done is there still, and Slurm
+/// starts other nodes for what is not done.
+#[test]
+fn nodes_of_slurm_are_kept() {
+    let slurm = Slurm::start();
+    let conf = slurm.conf();
+    let environment = [("SLURM_CONF", conf.as_str())];
+    let kept = Kept::named("slurm");
+    let mut session = Session::taking_over(&environment);
+    contains(
+        &session.cell(&format!(
+            "%pool start cluster --slurm '-N 1 -n 2' --keep 1h --name {}",
+            kept.name
+        )),
+        &["Slurm's job", "2 cluster engines", "kept for 1 h"],
+    );
+    let (holder, data) = (kept.holder(), kept.told("data").unwrap());
+    let map = |wait: &str, name: &str| {
+        let slow = format!("std::thread::sleep(std::time::Duration::from_millis({wait}));");
+        format!("let {name} = %map -a |x: u64| {{ {slow} x * 2 }} over 0..100u64")
+    };
+    session.cell(&map("10", "r"));
+    session.cell("%detach 1");
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    assert!(slurm.jobs().contains("RUNNING"), "{}", slurm.jobs());
+    let mut session = kept.attach_with("", &environment);
+    contains(&session.cell("%px engine::size() + 40"), &["   42 │"]);
+    session.cell("%wait 1");
+    session.cell(&map("100", "late"));
+    session.cell("%detach 2");
+    session.signal(Signal::SIGKILL);
+    drop(session);
+
+    slurm.cancel();
+    slurm.becomes_idle();
+    let none = kept.attach_beside(&[], "1");
+    contains(&none, &["no node of the cluster", "--slurm"]);
+    let more = "--slurm '-N 1 -n 3'";
+    let mut session = kept.attach_with(more, &environment);
+    contains(&session.cell("%px engine::size() + 50"), &["   53 │"]);
+    let sum = |job: usize| format!("let r{job} = %result {job}\nr{job}.iter().sum::<u64>()");
+    contains(&session.cell(&sum(1)), &["9900"]);
+    contains(&session.cell(&sum(2)), &["9900"]);
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    // One that cannot begin waits, and Ctrl-C takes it back; the cluster stays.
+    let mut session = Session::taking_over(&environment);
+    session.enter(&format!(
+        "%pool attach {} --slurm '-N 1 -n 1 --begin=now+1hour'",
+        kept.name
+    ));
+    session.shows("is pending", PATIENCE);
+    session.press_interrupt();
+    session.prompt(PATIENCE);
+    let is_alone = || (!slurm.jobs().contains("PENDING")).then_some(());
+    until(is_alone, "the job that nobody waits for is left");
+    contains(
+        &session.cell(&format!("%pool attach {}", kept.name)),
+        &["3 cluster engines"],
+    );
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    contains(&kept.end(), &["has ended"]);
+    slurm.becomes_idle();
+    kept.is_gone(holder, &data, Vec::new);
 }

@@ -1,6 +1,6 @@
 //! `regatta attach`: the clusters that have outlived their sessions, listed, taken and ended.
 
-use crate::magic::attach;
+use crate::magic::attach::{self, Hosts};
 use crate::outcome::{Event, Sink};
 use crate::pool::cluster::keep;
 use crate::session::{Done, Failed, Session};
@@ -25,6 +25,8 @@ pub struct Attach {
         conflicts_with = "end"
     )]
     pub eval: Option<String>,
+    #[command(flatten)]
+    hosts: Hosts,
 }
 
 impl Attach {
@@ -52,7 +54,7 @@ impl Attach {
     /// Takes one for the session; whether that went well.
     pub fn take(&self, session: &mut Session, sink: &mut dyn Sink) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
-        let taken = attach::take(name, self.steal, session, sink);
+        let taken = attach::take(name, self.steal, &self.hosts, session, sink);
         told(taken.map(|said| sink.send(Event::Text(said))), sink)
     }
 }

@@ -1,5 +1,6 @@
 //! What `%pool attach` and `regatta attach` have in common: clusters that outlive their session, listed and taken.
 
+pub use super::pool::cluster::Hosts;
 use super::pool::described;
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::pool::cluster::keep::{self, Record, Shelf, Status};
@@ -62,14 +63,15 @@ fn nodes(status: &Status) -> String {
     }
 }
 
-/// Takes one for the session; what there is to say of the pool that it is now.
+/// Takes one for the session, with these hosts beside its own; what there is to say of the pool that it is now.
 pub fn take(
     name: &str,
     steal: bool,
+    hosts: &Hosts,
     session: &mut Session,
     sink: &mut dyn Sink,
 ) -> Result<String, Failed> {
-    let (pool, gone) = session.attach_cluster(name, steal, sink)?;
+    let (pool, gone) = session.attach_cluster(name, steal, hosts.more()?, sink)?;
     if !gone.is_empty() {
         sink.send(Event::Text(missing(&gone)));
     }

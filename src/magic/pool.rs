@@ -1,6 +1,6 @@
 //! `%pool`: starts, stops, lists, chooses, resizes and restarts pools of engines.
 
-mod cluster;
+pub(super) mod cluster;
 
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
@@ -49,6 +49,8 @@ enum Verb {
         /// also when another session has it, which loses it then
         #[arg(long)]
         steal: bool,
+        #[command(flatten)]
+        hosts: cluster::Hosts,
     },
     /// lists all engines
     List,
@@ -86,12 +88,8 @@ struct Start {
     /// is added where there is none
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
     launcher: Option<String>,
-    /// the hosts of a cluster, and how many engines each runs: `user@node1:8,node2`; as many as it has cores without
-    /// a number
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
-    ssh: Vec<String>,
     #[command(flatten)]
-    ssh_options: cluster::SshOptions,
+    hosts: cluster::Hosts,
     /// how many nodes of a cluster have to come; all without it
     #[arg(long, value_name = "N")]
     need: Option<usize>,
@@ -110,10 +108,6 @@ struct Start {
     /// the key of a user of that server, as NATS' own tools write it
     #[arg(long, value_name = "FILE", requires = "url")]
     creds: Option<PathBuf>,
-    /// has Slurm start a node on each host of a job, with an engine per task: `-N 4 -n 64 -p short`; inside an allocation
-    /// on its hosts
-    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
-    slurm: Option<String>,
     /// what to call it: p0, p1, … without it
     #[arg(long)]
     name: Option<String>,
@@ -195,7 +189,8 @@ impl Magic for Pools {
             Some(Verb::Attach {
                 name: Some(name),
                 steal,
-            }) => attach::take(&name, steal, session, sink)?,
+                hosts,
+            }) => attach::take(&name, steal, &hosts, session, sink)?,
             Some(Verb::Start(start)) => start.run(call, session, sink)?,
             Some(Verb::Stop { pool, all }) => stop(pool.as_ref(), all, session, sink)?,
             Some(Verb::Use { pool }) => {

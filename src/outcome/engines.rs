@@ -85,8 +85,8 @@ pub enum NodeFault {
 /// Why a cluster that outlives its session cannot be started, taken or ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeepFault {
-    /// There is no `nats-server`.
-    NoServer,
+    /// It has no server.
+    Server(ServerFault),
     /// The user has no home.
     NoHome,
     /// The folder for it is open to others.
@@ -112,7 +112,7 @@ pub enum KeepFault {
 }
 
 /// How what Slurm was asked to start stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SlurmState {
     /// It has not answered yet, or the session is in an allocation and need not wait for one.
     Asked,
@@ -130,14 +130,14 @@ pub enum SlurmState {
 }
 
 /// Why a cluster has no server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerFault {
-    /// The program is not installed.
-    Missing { program: &'static str },
+    /// The program, `nats-server`, is not installed.
+    Missing,
     /// It cannot be started, or has ended: its words, or the system's.
-    NotStarted { program: &'static str, says: String },
+    NotStarted { says: String },
     /// There is no room for its files.
-    NoRoom { program: &'static str, says: String },
+    NoRoom { says: String },
     /// Something else listens there.
     PortTaken { address: String },
     /// It is no address of this host.

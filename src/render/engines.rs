@@ -104,12 +104,15 @@ impl fmt::Display for SlurmState {
     }
 }
 
+/// The program of a cluster's server.
+const NATS: &str = "nats-server";
+
 impl fmt::Display for ServerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { program } => write!(f, "there is no `{program}` on the PATH"),
-            Self::NotStarted { program, says } | Self::NoRoom { program, says } => {
-                write!(f, "`{program}` cannot be started: {says}")
+            Self::Missing => write!(f, "there is no `{NATS}` on the PATH"),
+            Self::NotStarted { says } | Self::NoRoom { says } => {
+                write!(f, "`{NATS}` cannot be started: {says}")
             }
             Self::PortTaken { address } => {
                 write!(f, "{address} is taken: another program listens there")
@@ -146,8 +149,8 @@ impl ServerFault {
     /// What to do now.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Missing { program } => {
-                format!("install it: `apt install {program}`, `brew install {program}`")
+            Self::Missing => {
+                format!("install it: `apt install {NATS}`, `brew install {NATS}`")
             }
             Self::PortTaken { .. } => {
                 "name another port, or none: `--listen ADDRESS` takes a free one".to_owned()

@@ -9,7 +9,7 @@ use crate::outcome::KeepFault;
 
 pub(crate) fn what(fault: &KeepFault) -> String {
     match fault {
-        KeepFault::NoServer => "there is no `nats-server` on the PATH".to_owned(),
+        KeepFault::Server(fault) => fault.to_string(),
         KeepFault::NoFolder(why) => {
             format!("there is no folder in which clusters can be kept: {why}")
         }
@@ -38,9 +38,7 @@ pub(crate) fn what(fault: &KeepFault) -> String {
 
 pub(crate) fn hint(fault: &KeepFault) -> Option<String> {
     Some(match fault {
-        KeepFault::NoServer => {
-            "install it: `apt install nats-server`, `brew install nats-server`".to_owned()
-        }
+        KeepFault::Server(fault) => return fault.hint(),
         KeepFault::Unknown { others, .. } if others.is_empty() => {
             "none is; `%pool start cluster --keep 24h --ssh node1:8,node2` starts one".to_owned()
         }
@@ -59,7 +57,7 @@ pub(crate) fn hint(fault: &KeepFault) -> Option<String> {
             )
         }
         KeepFault::NoNode { name } => format!(
-            "they are tried again while the cluster is kept: `%pool attach {name}` later; `regatta attach --end {name}` ends it"
+            "those of ssh are tried again while the cluster is kept; `regatta attach {name} --ssh HOST:N`, or `--slurm`, takes it with others; `regatta attach --end {name}` ends it"
         ),
         KeepFault::NoHome => "`HOME` or `XDG_CACHE_HOME` names one".to_owned(),
         KeepFault::Open(folder) => format!("`chmod 700 {folder}`, if it is yours"),

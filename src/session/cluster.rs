@@ -37,6 +37,14 @@ pub struct ClusterRequest {
     pub keep: Option<(String, Duration)>,
 }
 
+/// Hosts that come to a cluster that there is.
+#[derive(Debug, Default)]
+pub struct MoreHosts {
+    pub nodes: Vec<Wanted>,
+    /// What Slurm is asked to start.
+    pub slurm: Option<Asked>,
+}
+
 /// A cluster with what there is of it: how many engines its nodes may run, and the nodes that did not come.
 pub type Opened = (Arc<Cluster>, u32, Vec<NodeStatus>);
 
@@ -54,6 +62,7 @@ impl Session {
         &mut self,
         name: &str,
         steal: bool,
+        more: MoreHosts,
         sink: &mut dyn Sink,
     ) -> Result<(Pool, Vec<NodeStatus>), Failed> {
         if self.pools().iter().any(|pool| pool.name.0 == name) {
@@ -64,7 +73,25 @@ impl Session {
         let cluster = Arc::new(cluster?);
         let native = self.workshop.is_for_this_processor();
         cluster.are_for_this_processor(native).map_err(unfit)?;
+        for wanted in &more.nodes {
+            cluster.add(wanted);
+        }
         self.reach(&cluster, Some(0), sink)?;
+        if let Some(asked) = &more.slurm {
+            if !cluster.is_reached() {
+                let what = format!("hosts of Slurm do not reach the server of {name}");
+                let hint = "a cluster that is started with `--slurm` or `--listen` has one that they reach";
+                return Err(Report::usage(what).hint(hint).into());
+            }
+            let path = self.environment_variable("PATH");
+            let submitted = cluster.submit(asked, path.as_deref());
+            submitted.map_err(|error| no_file(&error))?;
+            if let Err(why) = self.reach(&cluster, None, sink) {
+                // The cluster stays, and Slurm starts nothing for it that nobody waits for.
+                cluster.recall();
+                return Err(why);
+            }
+        }
         let (_, size, gone) = counted(&cluster);
         if size == 0 {
             let name = name.to_owned();
@@ -140,11 +167,17 @@ impl Session {
         need: Option<usize>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
+        let nodes = cluster.nodes();
+        let there = nodes
+            .iter()
+            .filter(|node| node.state != NodeState::Starting);
         let reaching = Reaching {
+            before: if need.is_none() { there.count() } else { 0 },
             cluster: cluster.clone(),
             need,
             said: SlurmState::Asked,
             came: (0, Instant::now()),
+            since: Instant::now(),
         };
         self.until(reaching, sink)
     }
@@ -159,19 +192,21 @@ impl Session {
         let (waker, on_path) = (self.waker(), path.clone());
         let cluster = match request.keep {
             None => {
-                let (mut server, of_slurm) = (request.server, request.slurm.is_some());
+                let (server, of_slurm) = (request.server, request.slurm.is_some());
                 let is_durable = request.is_durable;
                 let open = move || {
-                    if of_slurm && server == Which::Own {
-                        let listen = slurm_address(on_path.as_deref());
-                        server = Which::Listens(listen.ok_or(ServerFault::NoAddress)?);
-                    }
+                    let server = reached(server, of_slurm, on_path.as_deref())?;
                     Cluster::open(on_path.as_deref(), &server, is_durable, waker)
                 };
                 self.opened(open, sink)?.map_err(no_server)?
             }
             Some((name, lease)) => {
-                let open = move || Cluster::keep(on_path.as_deref(), &name, lease, waker);
+                let (server, of_slurm) = (request.server, request.slurm.is_some());
+                let open = move || {
+                    let server = reached(server, of_slurm, on_path.as_deref());
+                    let server = server.map_err(KeepFault::Server)?;
+                    Cluster::keep(on_path.as_deref(), &server, (&name, lease), waker)
+                };
                 self.opened(open, sink)??
             }
         };
@@ -231,11 +266,6 @@ impl Session {
     /// Writes what nodes need to join the cluster in use by themselves; where.
     pub fn join_file(&self, path: Option<&Path>) -> Result<PathBuf, Failed> {
         let cluster = self.cluster_in_use()?;
-        if let Some((name, _)) = cluster.kept() {
-            let what = format!("no node joins {name} by itself: it outlives its session");
-            let hint = "`%pool add HOST:N` starts a node of it";
-            return Err(Report::usage(what).hint(hint).into());
-        }
         cluster.join_file(path).map_err(|error| no_file(&error))
     }
 
@@ -350,6 +380,16 @@ impl Session {
     }
 }
 
+/// The server that is asked for; where Slurm's hosts are to come, one that they reach.
+fn reached(server: Which, of_slurm: bool, path: Option<&str>) -> Result<Which, ServerFault> {
+    match server {
+        Which::Own if of_slurm => slurm_address(path)
+            .map(Which::Listens)
+            .ok_or(ServerFault::NoAddress),
+        server => Ok(server),
+    }
+}
+
 /// How many nodes there are, how many engines they may run, and the nodes that did not come.
 fn counted(cluster: &Cluster) -> (usize, u32, Vec<NodeStatus>) {
     let (up, gone): (Vec<NodeStatus>, Vec<NodeStatus>) =
@@ -448,10 +488,16 @@ struct Reaching {
     cluster: Arc<Cluster>,
     /// As many as Slurm will start without it.
     need: Option<usize>,
+    /// Those that had come, or were gone, before Slurm was asked.
+    before: usize,
     said: SlurmState,
     /// How many have come or are gone, and since when.
     came: (usize, Instant),
+    since: Instant,
 }
+
+/// How long nodes that nobody knows may take to say that they are there.
+const ANSWERING: Duration = Duration::from_secs(3);
 
 /// Slurm's nodes that have not come so long after another one did are not waited for.
 const STRAGGLING: Duration = Duration::from_secs(30);
@@ -478,13 +524,18 @@ impl Awaited for Reaching {
             is_slurms = true;
         }
         let nodes = self.cluster.nodes();
-        let of = |state| nodes.iter().filter(|node| node.state == state).count();
+        let new = nodes.get(self.before..).unwrap_or_default();
+        let of = |state| new.iter().filter(|node| node.state == state).count();
         let (up, starting) = (of(NodeState::Up), of(NodeState::Starting));
-        let came = nodes.len() - starting;
+        let came = new.len() - starting;
         if came != self.came.0 {
             self.came = (came, Instant::now());
         }
         if starting > 0 {
+            return Ok(None);
+        }
+        // Those that came by themselves while there was no session are not known, and say so.
+        if self.cluster.is_open() && up == 0 && self.since.elapsed() < ANSWERING {
             return Ok(None);
         }
         let quiet = is_slurms.then(|| self.came.1.elapsed());

@@ -54,7 +54,7 @@ use std::time::{Duration, Instant};
 
 pub use c::CRequest;
 pub use children::{ChildStatus, Restart, SpawnRequest};
-pub use cluster::{ClusterRequest, missing};
+pub use cluster::{ClusterRequest, MoreHosts, missing};
 pub use code::{Code, Done, Failed};
 pub use crew::{
     MOST as MOST_ENGINES, MemoRow, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts,

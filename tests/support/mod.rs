@@ -9,6 +9,7 @@ pub mod cuts;
 pub mod dose;
 pub mod hosts;
 pub mod joining;
+pub mod kept;
 pub mod machine;
 pub mod messages;
 pub mod peers;

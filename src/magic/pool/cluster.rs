@@ -6,7 +6,7 @@ use super::{Start, Started, described, milliseconds};
 use crate::ids::PoolName;
 use crate::outcome::{Report, Sink};
 use crate::pool::cluster::{Asked, Cluster, Listen, NodeState, Wanted, Way, Which};
-use crate::session::{ClusterRequest, Failed, MOST_ENGINES, Session};
+use crate::session::{ClusterRequest, Failed, MOST_ENGINES, MoreHosts, Session};
 
 #[derive(Args)]
 pub struct Add {
@@ -30,6 +30,43 @@ pub struct SshOptions {
         allow_hyphen_values = true
     )]
     ssh_options: Option<String>,
+}
+
+/// The hosts of a cluster that the session reaches, or has reached for it.
+#[derive(Args)]
+pub struct Hosts {
+    /// the hosts of a cluster, and how many engines each runs: `user@node1:8,node2`; as many as it has cores without
+    /// a number
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    ssh: Vec<String>,
+    #[command(flatten)]
+    ssh_options: SshOptions,
+    /// has Slurm start a node on each host of a job, with an engine per task: `-N 4 -n 64 -p short`; inside an allocation
+    /// on its hosts
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    slurm: Option<String>,
+}
+
+impl Hosts {
+    /// Those of ssh, with so many engines when they do not say.
+    fn of_ssh(&self, slots: Option<u32>) -> Result<Vec<Wanted>, Report> {
+        let options = self.ssh_options.words()?;
+        let hosts = self.ssh.iter();
+        hosts.map(|host| by_ssh(host, slots, &options)).collect()
+    }
+
+    fn of_slurm(&self) -> Result<Option<Asked>, Report> {
+        let options = self.slurm.as_deref().map(words).transpose()?;
+        Ok(options.map(Asked::parse))
+    }
+
+    /// What comes to a cluster that there is.
+    pub fn more(&self) -> Result<MoreHosts, Report> {
+        Ok(MoreHosts {
+            nodes: self.of_ssh(None)?,
+            slurm: self.of_slurm()?,
+        })
+    }
 }
 
 impl SshOptions {
@@ -82,7 +119,7 @@ impl Start {
         if self.kind == Started::Cluster {
             return Ok(());
         }
-        let ssh = (!self.ssh.is_empty()).then_some("--ssh");
+        let ssh = (!self.hosts.ssh.is_empty()).then_some("--ssh");
         if let Some(option) = ssh.or_else(|| self.of_server()) {
             return Err(Report::usage(format!(
                 "`{option}` is for clusters: `%pool start cluster {option} …`",
@@ -100,7 +137,7 @@ impl Start {
         let options = [
             ("--listen", self.listen.is_some()),
             ("--url", self.url.is_some()),
-            ("--slurm", self.slurm.is_some()),
+            ("--slurm", self.hosts.slurm.is_some()),
         ];
         let given = options.into_iter().find(|(_, given)| *given);
         given.map(|(option, _)| option)
@@ -113,12 +150,8 @@ impl Start {
 
     /// The nodes that are asked for.
     pub(super) fn cluster(&self) -> Result<ClusterRequest, Report> {
-        let options = self.ssh_options.words()?;
-        let mut nodes = Vec::new();
         let slots = self.engines_per_node()?;
-        for host in &self.ssh {
-            nodes.push(by_ssh(host, slots, &options)?);
-        }
+        let mut nodes = self.hosts.of_ssh(slots)?;
         if let Some(launcher) = &self.launcher {
             let command = words(launcher)?;
             if command.is_empty() {
@@ -131,7 +164,10 @@ impl Start {
             });
         }
         self.is_asked_for_once(&nodes)?;
-        self.can_be_kept(&nodes)?;
+        if self.keep.is_some() && self.durable {
+            let report = Report::usage("`--keep` has the queue of `--durable` already");
+            return Err(report.hint("leave `--durable` out"));
+        }
         let server = match (&self.listen, &self.url) {
             (Some(listen), _) => Which::Listens(listen.clone()),
             (None, Some(url)) => Which::Given {
@@ -140,7 +176,7 @@ impl Start {
             },
             (None, None) => Which::Own,
         };
-        let slurm = self.slurm.as_deref().map(words).transpose()?;
+        let slurm = self.hosts.of_slurm()?;
         if nodes.is_empty() && server == Which::Own && slurm.is_none() {
             let hint = "`%pool start cluster --ssh node1:8,node2`, `--launcher 'COMMAND {command}'`, or `--listen ADDRESS` for \
                         nodes that are started by hand";
@@ -148,7 +184,7 @@ impl Start {
         }
         Ok(ClusterRequest {
             need: self.need,
-            slurm: slurm.map(Asked::parse),
+            slurm,
             nodes,
             server,
             is_durable: self.durable,
@@ -159,7 +195,7 @@ impl Start {
     /// Hosts that say how many engines they are to have are not told so once more; nor are more needed than there are.
     fn is_asked_for_once(&self, nodes: &[Wanted]) -> Result<(), Report> {
         let are_all = self.launcher.is_none() && !nodes.is_empty();
-        let all_say = are_all && self.ssh.iter().all(|host| host.contains(':'));
+        let all_say = are_all && self.hosts.ssh.iter().all(|host| host.contains(':'));
         if let (Some(size), true) = (self.size, all_say) {
             return Err(Report::usage(format!(
                 "`-n {size}` is for hosts that do not say how many engines they have, and all of these do"
@@ -173,29 +209,6 @@ impl Start {
                     nodes.len()
                 )))
             }
-            _ => Ok(()),
-        }
-    }
-
-    /// What outlives the session is a server of its own on the loopback interface, and connections that it has made itself.
-    fn can_be_kept(&self, nodes: &[Wanted]) -> Result<(), Report> {
-        if self.keep.is_none() {
-            return Ok(());
-        }
-        let hint = "`--keep` is for hosts that are reached with `--ssh` or `--launcher`";
-        if let Some(option) = self.of_others() {
-            let what =
-                format!("a cluster with `{option}` ends with its session: `--keep` is not for it");
-            return Err(Report::usage(what).hint(hint));
-        }
-        if self.durable {
-            return Err(
-                Report::usage("`--keep` has the queue of `--durable` already")
-                    .hint("leave `--durable` out"),
-            );
-        }
-        match nodes {
-            [] => Err(Report::usage("a cluster that is kept needs hosts").hint(hint)),
             _ => Ok(()),
         }
     }

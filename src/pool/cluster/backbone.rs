@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
 use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::listen::Listen;
@@ -17,7 +19,7 @@ use crate::outcome::ServerFault;
 use crate::wire::VERSION;
 
 /// Which server a cluster has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Which {
     /// One of its own, on the loopback interface.
     Own,
@@ -37,9 +39,15 @@ pub enum Backbone {
 }
 
 impl Backbone {
-    /// Starts it, found on this `PATH`, or sees whether it does what a cluster needs.
-    pub fn open(path: Option<&str>, which: &Which, is_durable: bool) -> Result<Self, ServerFault> {
-        let own = |listen| Private::start(path, listen, is_durable);
+    /// Starts it, found on this `PATH`, with its files in a folder that `folder` makes; or sees whether it does what a cluster
+    /// needs.
+    pub fn open(
+        path: Option<&str>,
+        which: &Which,
+        is_durable: bool,
+        folder: impl FnOnce() -> io::Result<TempDir>,
+    ) -> Result<Self, ServerFault> {
+        let own = |listen| Private::start(folder, path, listen, is_durable);
         Ok(match which {
             Which::Own => Self::Own(Box::new(own(None)?)),
             Which::Listens(listen) => Self::Own(Box::new(own(Some(listen))?)),
@@ -90,6 +98,14 @@ impl Backbone {
         }
     }
 
+    /// Whoever has the session's password has it no more, where the cluster has one of its own.
+    pub fn change_password(&mut self) -> io::Result<()> {
+        match self {
+            Self::Own(private) => private.change_password(),
+            Self::Given(_) => Ok(()),
+        }
+    }
+
     /// Where a way back from a host leads that is reached by ssh; `None`: hosts reach the server by themselves.
     pub fn tunnel(&self) -> Option<String> {
         let server = &self.session().server;
@@ -107,18 +123,20 @@ impl Backbone {
         }
     }
 
-    /// What a node joins by that is started by hand, where that is no secret: the user is left out.
-    pub fn url(&self) -> Option<String> {
-        match self {
-            Self::Own(_) => None,
-            Self::Given(join) => {
-                let durable = if join.is_durable { DURABLE } else { "" };
-                Some(format!("{}/{}{durable}", join.server, join.cluster))
-            }
-        }
+    /// What a node joins by that is started by hand, where that is no secret: the user is left out. `keeps`: see [`Join::keeps`].
+    pub fn url(&self, keeps: Option<u64>) -> Option<String> {
+        let Self::Given(join) = self else {
+            return None;
+        };
+        let how = match keeps {
+            Some(seconds) => format!("{KEEPS}{seconds}"),
+            None if join.is_durable => DURABLE.to_owned(),
+            None => String::new(),
+        };
+        Some(format!("{}/{}{how}", join.server, join.cluster))
     }
 
-    /// A folder of the session's own, for what goes with the cluster.
+    /// A folder of the server's own, for what goes with the cluster.
     pub fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Own(private) => Some(private.server.folder().to_owned()),
@@ -126,7 +144,6 @@ impl Backbone {
         }
     }
 
-    /// Its own server has ended for good; the last thing that it said.
     /// It cannot be used, and says this.
     pub fn failed(&self, says: &str) -> ServerFault {
         match self {
@@ -138,6 +155,7 @@ impl Backbone {
         }
     }
 
+    /// Its own server has ended for good; the last thing that it said.
     pub fn has_ended(&mut self) -> Option<String> {
         match self {
             Self::Own(private) => private
@@ -152,14 +170,18 @@ impl Backbone {
 /// What stands behind the name of a cluster whose maps go through a queue.
 const DURABLE: &str = "?durable";
 
+/// The same of one that outlives its session, for so many seconds; what is kept has a queue.
+const KEEPS: &str = "?keep=";
+
 /// `nats://user:password@host:4222`, with a cluster's name as its path when nodes join by it. The name is made when it has none.
 pub fn given(url: &str, credentials: Option<&std::path::Path>) -> Result<Join, ServerFault> {
     let wrong = || ServerFault::NoUrl {
         url: without_password(url),
     };
-    let (url, is_durable) = match url.strip_suffix(DURABLE) {
-        Some(url) => (url, true),
-        None => (url, false),
+    let (url, is_durable, keeps) = match (url.strip_suffix(DURABLE), url.split_once(KEEPS)) {
+        (Some(url), _) => (url, true, None),
+        (None, Some((url, seconds))) => (url, true, Some(seconds.parse().map_err(|_| wrong())?)),
+        (None, None) => (url, false, None),
     };
     let address: ServerAddr = url.parse().map_err(|_| wrong())?;
     if !["nats", "tls"].contains(&address.scheme()) || address.host().is_empty() {
@@ -201,7 +223,7 @@ pub fn given(url: &str, credentials: Option<&std::path::Path>) -> Result<Join, S
         slots: None,
         is_durable,
         epoch: 0,
-        keeps: None,
+        keeps,
     })
 }
 
@@ -352,8 +374,11 @@ mod tests {
             (join.cluster.as_str(), join.is_durable),
             ("regatta-1", true)
         );
-        let url = Backbone::Given(Box::new(join)).url();
-        assert_eq!(url.unwrap(), "nats://example.net:4222/regatta-1?durable");
+        let backbone = Backbone::Given(Box::new(join));
+        let url = |keeps| backbone.url(keeps).unwrap();
+        assert_eq!(url(None), "nats://example.net:4222/regatta-1?durable");
+        let join = given(&url(Some(60)), None).unwrap();
+        assert_eq!((join.is_durable, join.keeps), (true, Some(60)));
         let join = given("tls://example.net:4443", None).unwrap();
         assert!(join.cluster.starts_with("regatta-"));
         let near = |url: &str| Backbone::Given(Box::new(given(url, None).unwrap())).tunnel();
@@ -365,6 +390,7 @@ mod tests {
             "nats://",
             "nats://host/a.b",
             "nats://host/a/b",
+            "nats://host/a?keep=soon",
         ] {
             let fault = given(wrong, None).unwrap_err();
             assert!(

@@ -3,20 +3,21 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::backbone::Backbone;
+use super::backbone::{Backbone, Which};
 use super::joins::JoinFiles;
-use super::keep::{self, Answer, Grant, Held};
+use super::keep::{self, Answer, Ask, Grant, Held};
 use super::launch::{self, Reached, Way};
 use super::nodes::{NodeId, Nodes};
 use super::session::Command;
 use super::slurm::{Asked, Slurm};
-use super::{Cluster, connect};
+use super::{Cluster, PATIENCE, connect};
 use crate::outcome::{KeepFault, NodeFault, SlurmState};
 
 pub enum Home {
@@ -33,11 +34,68 @@ impl Home {
         }
     }
 
-    /// What only a session has that ends with the cluster.
-    pub fn own(&self) -> io::Result<&Own> {
+    /// See [`Cluster::submit`].
+    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
+        // Where a session has no folder, Slurm has nothing to find there.
+        let from = std::env::current_dir().unwrap_or_else(|_| "/".into());
         match self {
-            Self::Own(own) => Ok(own),
-            Self::Kept(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Own(own) => own.submit(asked, &from, path),
+            Self::Kept(kept) => kept.submit(asked, from),
+        }
+    }
+
+    /// See [`Cluster::submitted`].
+    pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
+        match self {
+            Self::Own(own) => own.submitted(),
+            Self::Kept(kept) => kept.submitted(),
+        }
+    }
+
+    /// See [`Cluster::recall`].
+    pub fn recall(&self) {
+        match self {
+            Self::Own(own) => drop(own.slurm().take()),
+            Self::Kept(kept) => {
+                kept.slurm().state = None;
+                kept.held.ask(&Ask::Recall);
+            }
+        }
+    }
+
+    /// See [`Cluster::way_in`].
+    pub fn way_in(&self) -> io::Result<String> {
+        let url = match self {
+            Self::Own(own) => own.server.url(None),
+            Self::Kept(kept) => kept.url.clone(),
+        };
+        match url {
+            Some(url) => Ok(url),
+            None => Ok(self.join_file(None)?.display().to_string()),
+        }
+    }
+
+    /// See [`Cluster::join_file`].
+    pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        match self {
+            Self::Own(own) => own.join_file(path),
+            Self::Kept(kept) => kept.join_file(path),
+        }
+    }
+
+    /// See [`Cluster::is_reached`].
+    pub fn is_reached(&self) -> bool {
+        match self {
+            Self::Own(own) => own.server.session().is_reached(),
+            Self::Kept(kept) => kept.is_reached,
+        }
+    }
+
+    /// See [`Cluster::is_open`].
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Own(_) => false,
+            Self::Kept(kept) => kept.is_open,
         }
     }
 
@@ -90,32 +148,21 @@ impl Own {
         self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// See [`Cluster::submit`].
-    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
+    fn submit(&self, asked: &Asked, from: &Path, path: Option<&str>) -> io::Result<()> {
         let write = |file: &Path| self.join_file(Some(file)).map(drop);
-        let slurm = Slurm::start(asked, path, write)?;
+        let slurm = Slurm::start(asked, from, path, write)?;
         *self.slurm() = Some(slurm);
         Ok(())
     }
 
-    /// See [`Cluster::submitted`].
-    pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
+    fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
         let mut slurm = self.slurm();
         let slurm = slurm.as_mut()?;
         Some((slurm.look(), slurm.nodes))
     }
 
-    /// See [`Cluster::way_in`].
-    pub fn way_in(&self) -> io::Result<String> {
-        match self.server.url() {
-            Some(url) => Ok(url),
-            None => Ok(self.join_file(None)?.display().to_string()),
-        }
-    }
-
-    /// See [`Cluster::join_file`].
-    pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.files.write(&self.server, path)
+    fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        self.files.write(&self.server, path, |join| join)
     }
 
     /// See [`Cluster::add`].
@@ -155,7 +202,15 @@ impl Own {
 
 /// A process has them that outlives the session.
 pub struct Kept {
-    held: Held,
+    held: Arc<Held>,
+    /// What it answers.
+    answers: Mutex<Receiver<Answer>>,
+    slurm: Mutex<Submitted>,
+    /// What nodes join by that somebody starts, when that is no file.
+    url: Option<String>,
+    /// See [`Cluster::is_reached`] and [`Cluster::is_open`].
+    is_reached: bool,
+    is_open: bool,
     /// It is a pool's; before that it ends with what could not be started.
     is_kept: AtomicBool,
     /// Another session has it, or nobody keeps it any more.
@@ -164,7 +219,74 @@ pub struct Kept {
     first: u32,
 }
 
+/// What Slurm has been asked for by this session: how it stands, and when that was asked.
+#[derive(Default)]
+struct Submitted {
+    state: Option<(SlurmState, Option<u32>)>,
+    asked: Option<Instant>,
+}
+
+/// How often it is asked how that stands.
+const ASK: Duration = Duration::from_millis(500);
+
 impl Kept {
+    /// What the process answers to the question that `ask` is, as `its` reads it.
+    fn answered<T>(
+        &self,
+        ask: &Ask,
+        its: impl Fn(Answer) -> Option<Result<T, String>>,
+    ) -> io::Result<T> {
+        let answers = { self.answers.lock() }.unwrap_or_else(PoisonError::into_inner);
+        self.held.ask(ask);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let answer = answers.recv_timeout(left);
+            let answer = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+            if let Some(answer) = its(answer) {
+                return answer.map_err(io::Error::other);
+            }
+        }
+    }
+
+    fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        let path = path.map(std::path::absolute).transpose()?;
+        self.answered(&Ask::JoinFile { path }, |answer| match answer {
+            Answer::JoinFile(written) => Some(written),
+            _ => None,
+        })
+    }
+
+    fn submit(&self, asked: &Asked, from: PathBuf) -> io::Result<()> {
+        let asked = asked.clone();
+        self.answered(&Ask::Submit { asked, from }, |answer| match answer {
+            Answer::Submitted(submitted) => Some(submitted),
+            _ => None,
+        })?;
+        self.slurm().state = Some((SlurmState::Asked, None));
+        Ok(())
+    }
+
+    fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
+        let mut slurm = self.slurm();
+        slurm.state.as_ref()?;
+        let answers = { self.answers.lock() }.unwrap_or_else(PoisonError::into_inner);
+        for answer in answers.try_iter() {
+            if let Answer::Slurm(state, nodes) = answer {
+                slurm.state = Some((state, nodes));
+            }
+        }
+        if slurm.asked.is_none_or(|asked| asked.elapsed() >= ASK) {
+            slurm.asked = Some(Instant::now());
+            self.held.ask(&Ask::Slurm);
+        }
+        slurm.state.clone()
+    }
+
+    fn slurm(&self) -> MutexGuard<'_, Submitted> {
+        self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn add(&self, nodes: &Nodes, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
         let (node, number) = nodes.expect(host, self.first);
         self.held.add(number, host, way, slots);
@@ -181,11 +303,11 @@ impl Cluster {
     /// Opens one, which goes on without a session for as long as the lease.
     pub fn keep(
         path: Option<&str>,
-        name: &str,
-        lease: Duration,
+        server: &Which,
+        (name, lease): (&str, Duration),
         waker: Waker,
     ) -> Result<Self, KeepFault> {
-        let cluster = Self::of(Held::start(path, name, lease)?, waker);
+        let cluster = Self::of(Held::start(path, server, name, lease)?, waker);
         if cluster.is_err() {
             // It may be what has failed.
             let _ = keep::end(name);
@@ -202,12 +324,24 @@ impl Cluster {
 
     fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
         let failed = |error: io::Error| KeepFault::Failed(error.to_string());
-        let connected = connect(&grant.session, Some(held.data.clone()), waker, || None)
+        let held = Arc::new(held);
+        let connected = connect(&grant.session, held.data.clone(), waker, || None)
             .map_err(KeepFault::Failed)?;
         let (nodes, commands) = (&connected.nodes, &connected.commands);
         for (number, host) in grant.nodes {
             nodes.expect_as(number, &host);
         }
+        for (seat, host) in &grant.met {
+            nodes.expect_met(seat, host);
+        }
+        // The connection ends with the cluster, not with what is told of its nodes.
+        let teller = Arc::downgrade(&held);
+        nodes.tell(Box::new(move |seat, host| {
+            if let Some(held) = teller.upgrade() {
+                held.met(seat, host);
+            }
+        }));
+        let (answered, answers) = channel();
         let is_lost = Arc::new(AtomicBool::new(false));
         held.listen({
             let (nodes, commands, is_lost) = (nodes.clone(), commands.clone(), is_lost.clone());
@@ -215,12 +349,17 @@ impl Cluster {
                 if let None | Some(Answer::TakenOver { .. }) = answer {
                     is_lost.store(true, Ordering::Relaxed);
                 }
-                hears(answer, &nodes, &commands);
+                hears(answer, &nodes, &commands, &answered);
             }
         })
         .map_err(failed)?;
         let home = Home::Kept(Box::new(Kept {
             held,
+            answers: Mutex::new(answers),
+            slurm: Mutex::default(),
+            url: grant.url,
+            is_reached: grant.session.is_reached(),
+            is_open: grant.is_open,
             is_kept: AtomicBool::new(false),
             is_lost,
             first: grant.first,
@@ -260,7 +399,12 @@ impl Cluster {
 }
 
 /// What the holder of a kept cluster says.
-fn hears(answer: Option<Answer>, nodes: &Nodes, commands: &UnboundedSender<Command>) {
+fn hears(
+    answer: Option<Answer>,
+    nodes: &Nodes,
+    commands: &UnboundedSender<Command>,
+    answered: &Sender<Answer>,
+) {
     // Nobody is told whose cluster has ended.
     let tell = |command| drop(commands.send(command));
     match answer {
@@ -280,6 +424,9 @@ fn hears(answer: Option<Answer>, nodes: &Nodes, commands: &UnboundedSender<Comma
             }
         }
         Some(Answer::Again { number, host }) => nodes.expect_as(number, &host),
+        Some(answer @ (Answer::JoinFile(_) | Answer::Submitted(_) | Answer::Slurm(..))) => {
+            drop(answered.send(answer))
+        }
         Some(Answer::Status(_) | Answer::Granted(_) | Answer::Refused { .. }) => {}
     }
 }

@@ -23,7 +23,13 @@ pub struct JoinFiles {
 }
 
 impl JoinFiles {
-    pub fn write(&self, server: &Backbone, path: Option<&Path>) -> io::Result<PathBuf> {
+    /// Writes one, to this place or to one beside the server's files; where it is. `as_said`: what else the nodes are told.
+    pub fn write(
+        &self,
+        server: &Backbone,
+        path: Option<&Path>,
+        as_said: impl FnOnce(Join) -> Join,
+    ) -> io::Result<PathBuf> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let number = written.len() as u32 + 1;
         let path = match path {
@@ -33,7 +39,7 @@ impl JoinFiles {
                 None => return Err(io::Error::other("say where: `--join-file FILE`")),
             },
         };
-        let join = server.admit_file(number)?;
+        let join = as_said(server.admit_file(number)?);
         // One of an earlier cluster may be there; what is another's stays.
         if File::open(&path).is_ok_and(|old| read(old).is_ok()) {
             std::fs::remove_file(&path)?;
@@ -41,6 +47,14 @@ impl JoinFiles {
         write_private(&path, &(serde_json::to_string(&join)? + "\n"))?;
         written.push(path.clone());
         Ok(path)
+    }
+}
+
+impl JoinFiles {
+    /// Whether somebody may join with one.
+    pub fn are_none(&self) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.is_empty()
     }
 }
 

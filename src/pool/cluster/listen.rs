@@ -4,10 +4,12 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _, UdpSocket};
 
+use serde::{Deserialize, Serialize};
+
 use crate::outcome::ServerFault;
 
 /// `ADDRESS[:PORT]`, as it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listen {
     /// An address or a name of this host, or `0.0.0.0`.
     pub host: String,

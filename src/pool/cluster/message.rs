@@ -1,6 +1,7 @@
 //! What a session and the nodes of its cluster say to each other, in postcard.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,13 @@ pub struct Join {
 }
 
 impl Join {
+    /// Whether the server is reached over the network, and not by ways that a session makes.
+    pub fn is_reached(&self) -> bool {
+        let host = self.address().rsplit_once(':').map_or("", |(host, _)| host);
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        self.certificate.is_some() || (host != "localhost" && !ip.is_ok_and(|ip| ip.is_loopback()))
+    }
+
     /// Of the server.
     pub fn address(&self) -> &str {
         let server = self.server.as_str();
@@ -264,6 +272,9 @@ pub struct OpenWorld {
 /// What a node that was given up hears in place of a part of a message, with the epoch of who says so behind it: how far it
 /// has come with those does not matter.
 pub const GIVEN_UP: &[u8] = b"given-up";
+
+/// What the nodes of a cluster that has outlived its session hear in place of a [`Beat`] when it ends.
+pub const OVER: &[u8] = b"over";
 
 /// From a node to the session.
 #[derive(Debug, Serialize, Deserialize)]

@@ -103,7 +103,7 @@ impl Cluster {
         is_durable: bool,
         waker: Waker,
     ) -> Result<Self, ServerFault> {
-        let mut server = Backbone::open(path, which, is_durable)?;
+        let mut server = Backbone::open(path, which, is_durable, server::own_folder)?;
         let (session, folder) = (server.session().clone(), server.folder());
         let connected = connect(&session, folder, waker, || server.has_ended());
         let connected = connected.map_err(|why| server.failed(&why))?;
@@ -164,17 +164,32 @@ impl Cluster {
 
     /// Has Slurm start nodes, by its programs on this `PATH`.
     pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
-        self.home.own()?.submit(asked, path)
+        self.home.submit(asked, path)
     }
 
     /// How what Slurm was asked for stands, and how many nodes it will be, when that is known.
     pub fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
-        self.home.own().ok()?.submitted()
+        self.home.submitted()
+    }
+
+    /// What Slurm was asked for last is not wanted any more.
+    pub fn recall(&self) {
+        self.home.recall();
     }
 
     /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
     pub fn way_in(&self) -> io::Result<String> {
-        self.home.own()?.way_in()
+        self.home.way_in()
+    }
+
+    /// Whether nodes reach the server by themselves, over the network.
+    pub fn is_reached(&self) -> bool {
+        self.home.is_reached()
+    }
+
+    /// Whether some may come by themselves that are not known here.
+    pub fn is_open(&self) -> bool {
+        self.home.is_open()
     }
 
     /// Whether cells are compiled for this host's processor from now on; an error names the nodes that could not run them.
@@ -184,7 +199,7 @@ impl Cluster {
 
     /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
     pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.home.own()?.join_file(path)
+        self.home.join_file(path)
     }
 
     /// Tells nodes that the hub has written into the pool's world.
@@ -228,9 +243,8 @@ impl Cluster {
 
     /// Gives up the nodes that do not come.
     pub fn look_for_late(&self) {
-        for node in self.nodes.late(COMING) {
-            let seconds = COMING.as_secs();
-            self.nodes.gone(node, NodeFault::Silent { seconds });
+        for (node, patience) in self.nodes.late() {
+            self.nodes.is_late(node, patience);
             // Should it come after all, it is none.
             self.home.drop_node(&self.nodes, node);
         }

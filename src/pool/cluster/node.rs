@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use super::backbone;
 use super::joins::{self, FileError};
 use super::line::Line;
-use super::message::{Beat, FromNode, Join, LineId, Pulse};
+use super::message::{Beat, FromNode, Join, LineId, OVER, Pulse};
 use super::ordered::Garbage;
 use super::post::{self, Post};
 use super::queue::Worklist;
@@ -61,6 +61,10 @@ const OWN: Duration = Duration::from_secs(3);
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
 
+/// A node that nobody here has started, and that has not reached its server for so long, does not wait for it any more: the
+/// cluster may have ended without a word, with the host that it was on.
+const UNREACHED: Duration = Duration::from_secs(3600);
+
 /// How often engines are looked at without an event.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -85,6 +89,8 @@ pub enum NodeError {
     Refused(NodeFault),
     #[error("nothing was heard of the session for {0} s")]
     Alone(u64),
+    #[error("the server was not reached for {0} s")]
+    Unreached(u64),
     #[error("the session has given this node up; it goes on without it")]
     GivenUp,
     #[error("{0}")]
@@ -161,6 +167,8 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     // Of sessions that are gone, while engines do something for them.
     let mut former: Vec<Rc<Node>> = Vec::new();
     let mut heard = Instant::now();
+    // Since when the server is not reached.
+    let mut away: Option<Instant> = None;
     let mut epoch = join.epoch;
     let ended = 'sessions: loop {
         let post = Post::new(
@@ -200,7 +208,11 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         Err(garbage) => break Err(garbage.into()),
                     }
                 },
-                beat = beats.next() => if let Some(beat) = beat
+                beat = beats.next() => if let Some(beat) = &beat
+                    && *beat.payload == *OVER
+                {
+                    break Ok(None);
+                } else if let Some(beat) = beat
                     && let Ok(beat) = postcard::from_bytes::<Beat>(&beat.payload)
                 {
                     if beat.epoch > epoch {
@@ -221,12 +233,18 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                 },
                 event = events.recv() => match (event, &list) {
                     (Some(Event::Connected), list) => {
+                        away = None;
                         node.post.send_again();
                         if let Some(list) = list {
                             list.again();
                         }
                     }
-                    (Some(Event::Disconnected), Some(list)) => list.has_room(false),
+                    (Some(Event::Disconnected), list) => {
+                        away = Some(Instant::now());
+                        if let Some(list) = list {
+                            list.has_room(false);
+                        }
+                    }
                     _ => {}
                 },
                 _ = tick.tick() => {
@@ -238,6 +256,9 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         Node::looks_whether_drained(&node);
                     }
                     former.retain(|node| node.is_at_work());
+                    if let Some(away) = away.filter(|away| away.elapsed() > UNREACHED) {
+                        break Err(NodeError::Unreached(away.elapsed().as_secs()));
+                    }
                     if heard.elapsed() > ALONE + lease {
                         break Err(NodeError::Alone(heard.elapsed().as_secs()));
                     }

@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::message::{About, Pulse};
-use super::processor;
+use super::{COMING, processor};
 use crate::ids::Rank;
 use crate::outcome::NodeFault;
 
@@ -36,8 +36,8 @@ pub struct NodeStatus {
     pub about: Option<About>,
     /// The engines that it has.
     pub ranks: BTreeSet<Rank>,
-    /// Since when it is waited for.
-    pub tried: Option<Instant>,
+    /// Since when it is waited for, and for how long.
+    pub tried: Option<(Instant, Duration)>,
     /// What it has told last.
     pub pulse: Option<Pulse>,
     /// When.
@@ -68,7 +68,14 @@ pub struct Nodes {
     waker: Waker,
     /// Cells are compiled for this host's processor.
     native: AtomicBool,
+    /// Hears of nodes that come by themselves, as they are called on their subjects, with their hosts; without one they are gone.
+    told: OnceLock<Told>,
 }
+
+type Told = Box<dyn Fn(&str, Option<&str>) + Send + Sync>;
+
+/// How long a node that an earlier session has met may take to say that it is there.
+const THERE: Duration = Duration::from_secs(3);
 
 impl Nodes {
     pub fn new(waker: Waker) -> Self {
@@ -76,6 +83,28 @@ impl Nodes {
             table: Mutex::default(),
             waker,
             native: AtomicBool::new(false),
+            told: OnceLock::new(),
+        }
+    }
+
+    /// From now on this is told, see [`Self::told`].
+    pub fn tell(&self, told: Told) {
+        // It is one for all.
+        let _ = self.told.set(told);
+    }
+
+    /// Tells of a node that nobody here has started.
+    fn tell_of(&self, node: NodeId, is_there: bool) {
+        let Some(told) = self.told.get() else { return };
+        let table = self.table();
+        let seat = table.numbers.iter().find(|(_, of)| **of == node);
+        let seat = seat.map(|(seat, _)| seat.clone());
+        let host = table.nodes.get(node.0).map(|status| status.host.clone());
+        drop(table);
+        if let (Some(seat), Some(host)) = (seat, host)
+            && is_own(&seat)
+        {
+            told(&seat, is_there.then_some(host.as_str()));
         }
     }
 
@@ -117,19 +146,27 @@ impl Nodes {
     /// Whether a node is waited for from now on: not while it is sent the program.
     pub fn waited_for(&self, node: NodeId, is_waited_for: bool) {
         self.change(node, |status| {
-            status.tried = is_waited_for.then(Instant::now);
+            status.tried = is_waited_for.then(|| (Instant::now(), COMING));
         });
     }
 
-    /// Those that were waited for as long as this.
-    pub fn late(&self, patience: Duration) -> Vec<NodeId> {
-        let is_late = |(_, status): &(usize, &NodeStatus)| {
-            let since = status.tried.filter(|_| status.state == NodeState::Starting);
-            since.is_some_and(|since| since.elapsed() > patience)
+    /// Those that were waited for as long as they may be, and how long that was.
+    pub fn late(&self) -> Vec<(NodeId, Duration)> {
+        let late = |(at, status): (usize, &NodeStatus)| {
+            let tried = status.tried.filter(|_| status.state == NodeState::Starting);
+            let (since, patience) = tried?;
+            (since.elapsed() > patience).then_some((NodeId(at), patience))
         };
         let table = self.table();
-        let late = table.nodes.iter().enumerate().filter(is_late);
-        late.map(|(at, _)| NodeId(at)).collect()
+        table.nodes.iter().enumerate().filter_map(late).collect()
+    }
+
+    /// A node that does not come is none. One that came by itself, and is there after all, is a new one when it speaks.
+    pub fn is_late(&self, node: NodeId, patience: Duration) {
+        let seconds = patience.as_secs();
+        self.gone(node, NodeFault::Silent { seconds });
+        let is_another = |seat: &String, of: &mut NodeId| *of != node || !is_own(seat);
+        self.table().numbers.retain(is_another);
     }
 
     /// A node will come; its number, of those from `first` on.
@@ -150,6 +187,16 @@ impl Nodes {
         }
         drop(table);
         self.waker.wake_by_ref();
+    }
+
+    /// An earlier session has met this one, which came by itself.
+    pub fn expect_met(&self, seat: &str, host: &str) {
+        let mut table = self.table();
+        let node = table.add(host);
+        if let Some(status) = table.nodes.get_mut(node.0) {
+            status.tried = Some((Instant::now(), THERE));
+        }
+        table.numbers.insert(seat.to_owned(), node);
     }
 
     /// The node with this number.
@@ -196,6 +243,7 @@ impl Nodes {
             status.about = Some(About { slots, ..about });
             status.state = NodeState::Up;
         });
+        self.tell_of(node, true);
     }
 
     pub fn refused(&self, node: NodeId, about: About, why: NodeFault) {
@@ -212,6 +260,7 @@ impl Nodes {
                 status.state = NodeState::Gone(why);
             }
         });
+        self.tell_of(node, false);
         self.host(node)
     }
 
@@ -306,7 +355,7 @@ impl Table {
             state: NodeState::Starting,
             about: None,
             ranks: BTreeSet::new(),
-            tried: Some(Instant::now()),
+            tried: Some((Instant::now(), COMING)),
             pulse: None,
             heard: None,
             round_trip: None,
@@ -314,6 +363,11 @@ impl Table {
         });
         NodeId(self.nodes.len() - 1)
     }
+}
+
+/// Whether a node has called itself so, and is none that was started with a number.
+fn is_own(seat: &str) -> bool {
+    seat.parse::<u32>().is_err()
 }
 
 #[cfg(test)]

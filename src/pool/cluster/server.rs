@@ -34,7 +34,6 @@ const KEY: &str = "key.pem";
 /// What the program, or the system, has said to its start.
 pub fn not_started(says: &dyn std::fmt::Display) -> ServerFault {
     ServerFault::NotStarted {
-        program: PROGRAM,
         says: says.to_string(),
     }
 }
@@ -43,11 +42,18 @@ pub fn not_started(says: &dyn std::fmt::Display) -> ServerFault {
 fn failed(error: std::io::Error) -> ServerFault {
     match error.kind() {
         std::io::ErrorKind::StorageFull => ServerFault::NoRoom {
-            program: PROGRAM,
             says: error.to_string(),
         },
         _ => not_started(&error),
     }
+}
+
+/// A folder for the files of a server that ends with its session.
+pub fn own_folder() -> std::io::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("regatta-nats-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
 }
 
 /// A server that runs for one cluster. It ends when this is dropped.
@@ -60,28 +66,17 @@ pub struct Private {
 }
 
 impl Private {
-    /// On a port of the loopback interface; or there, with a certificate, where other hosts reach it. `is_durable`: with streams.
+    /// On a port of the loopback interface; or there, with a certificate, where other hosts reach it. `folder` makes the folder
+    /// of its files. `is_durable`: with streams.
     pub fn start(
-        path: Option<&str>,
-        listen: Option<&Listen>,
-        is_durable: bool,
-    ) -> Result<Self, ServerFault> {
-        let folder = tempfile::Builder::new()
-            .prefix("regatta-nats-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir();
-        Self::start_in(folder.map_err(failed)?, path, listen, is_durable)
-    }
-
-    /// The same, with its files in this folder.
-    pub fn start_in(
-        folder: TempDir,
+        folder: impl FnOnce() -> std::io::Result<TempDir>,
         path: Option<&str>,
         listen: Option<&Listen>,
         is_durable: bool,
     ) -> Result<Self, ServerFault> {
         let program = installed(PROGRAM, path);
-        let program = program.ok_or(ServerFault::Missing { program: PROGRAM })?;
+        let program = program.ok_or(ServerFault::Missing)?;
+        let folder = folder().map_err(failed)?;
         let cluster = format!("regatta-{}", secret().map_err(failed)?);
         let (place, certificate) = match listen {
             None => (loopback().map_err(failed)?, None),

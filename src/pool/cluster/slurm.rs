@@ -6,10 +6,12 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::ToSocketAddrs as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::listen::{Listen, outside, towards};
 use super::server::secret;
@@ -22,7 +24,7 @@ const ASK: Duration = Duration::from_secs(1);
 const WORDS: u64 = 8192;
 
 /// What is asked for: `-N 4 -n 64 -p short`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     pub options: Vec<String>,
     /// Hosts.
@@ -76,11 +78,12 @@ struct Told {
 }
 
 impl Slurm {
-    /// Asks for it. `write` writes the file with which the nodes join.
+    /// Asks for it, from this folder. `write` writes the file with which the nodes join.
     pub fn start(
         asked: &Asked,
+        from: &Path,
         path: Option<&str>,
-        write: impl FnOnce(&std::path::Path) -> io::Result<()>,
+        write: impl FnOnce(&Path) -> io::Result<()>,
     ) -> io::Result<Self> {
         let cache =
             dirs::cache_dir().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "$HOME"))?;
@@ -96,6 +99,7 @@ impl Slurm {
             .arg(&folder)
             .arg(std::env::current_exe()?)
             .args(&asked.options)
+            .current_dir(from)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,12 +5,14 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Pid;
 
+use super::super::backbone::Which;
 use super::super::launch::Way;
 use super::protocol::{self, Answer, Ask, Order};
 pub use super::protocol::{Grant, Status, Who};
@@ -24,15 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Held {
     pub name: String,
     pub lease: Duration,
-    /// The server's folder.
-    pub data: PathBuf,
+    /// The server's folder, when the cluster has a server of its own.
+    pub data: Option<PathBuf>,
     stream: UnixStream,
+    asks: Mutex<()>,
 }
 
 impl Held {
     /// Starts a holder, and takes its cluster.
     pub fn start(
         path: Option<&str>,
+        server: &Which,
         name: &str,
         lease: Duration,
     ) -> Result<(Self, Grant), KeepFault> {
@@ -47,10 +51,20 @@ impl Held {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
+        let mut server = server.clone();
+        if let Which::Given {
+            credentials: Some(file),
+            ..
+        } = &mut server
+        {
+            // The holder is in another folder.
+            *file = std::path::absolute(&file).map_err(failed)?;
+        }
         let order = Order {
             name: name.to_owned(),
             lease,
             path: path.map(str::to_owned),
+            server,
         };
         if let Some(input) = child.stdin.take() {
             serde_json::to_writer(input, &order).map_err(|error| failed(error.into()))?;
@@ -87,6 +101,7 @@ impl Held {
                     lease: record.lease,
                     data: record.data,
                     stream,
+                    asks: Mutex::default(),
                 },
                 *grant,
             )),
@@ -115,7 +130,15 @@ impl Held {
         self.ask(&Ask::Drop { number });
     }
 
-    fn ask(&self, ask: &Ask) {
+    /// A node that nobody has started from here has come, from this host, or is gone.
+    pub fn met(&self, seat: &str, host: Option<&str>) {
+        let (seat, host) = (seat.to_owned(), host.map(str::to_owned));
+        self.ask(&Ask::Met { seat, host });
+    }
+
+    pub fn ask(&self, ask: &Ask) {
+        // One whole line after the other, of all threads.
+        let _one = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
         // A holder that is gone is noticed where its answers are read.
         let _ = protocol::write(&self.stream, ask);
     }

@@ -1,23 +1,27 @@
 //! The holder of a kept cluster, a process that belongs to no session: it starts the server and the connections to the
 //! nodes, starts those again that end, and ends everything when the lease is over or when it is told to. It knows which
-//! session has the cluster, and gives it to one at a time. It must never speak with the nodes: that is a session's.
+//! session has the cluster, and gives it to one at a time. To the nodes it must never say anything but that the cluster is
+//! over: the rest is a session's.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
+use super::super::backbone::Backbone;
+use super::super::joins::JoinFiles;
 use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
-use super::super::server::Private;
+use super::super::slurm::{Asked, Slurm};
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
-use super::{Record, Shelf, host};
-use crate::outcome::{KeepFault, NodeFault, ServerFault};
+use super::{Record, Shelf, farewell, host};
+use crate::outcome::{KeepFault, NodeFault, SlurmState};
 use crate::wire::{VERSION, since_1970};
 
 /// The first command line argument of a holder; what to hold comes on standard input.
@@ -101,11 +105,18 @@ struct Node {
 struct Holder {
     record: Record,
     shelf: Shelf,
-    private: Private,
+    /// Where programs are.
+    path: Option<String>,
+    backbone: Backbone,
+    files: JoinFiles,
+    /// What Slurm was asked for.
+    slurm: Vec<Slurm>,
     events: Sender<Happens>,
     connections: BTreeMap<Connection, UnixStream>,
     /// By the number under which they know themselves.
     nodes: BTreeMap<u32, Node>,
+    /// Those that somebody else has started, as they are called on their subjects, and their hosts.
+    met: BTreeMap<String, String>,
     /// Who has the cluster.
     has: Option<(Connection, Who)>,
     /// Since when nobody has it.
@@ -122,19 +133,15 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
     if shelf.all().iter().any(|record| record.name == order.name) {
         return Err(KeepFault::Exists(order.name.clone()));
     }
-    let data = shelf.data().map_err(failed)?;
     // Jobs go on without a session: their queue is with it.
-    let private = Private::start_in(data, order.path.as_deref(), None, true);
-    let private = private.map_err(|fault| match fault {
-        ServerFault::Missing { .. } => KeepFault::NoServer,
-        fault => KeepFault::Failed(fault.to_string()),
-    })?;
+    let backbone = Backbone::open(order.path.as_deref(), &order.server, true, || shelf.data());
+    let backbone = backbone.map_err(KeepFault::Server)?;
     let record = Record {
         version: VERSION,
         name: order.name.clone(),
         host: host(),
         pid: std::process::id(),
-        data: private.server.folder().to_owned(),
+        data: backbone.folder(),
         since: since_1970(),
         lease: order.lease,
     };
@@ -154,10 +161,14 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
     Ok(Holder {
         record,
         shelf,
-        private,
+        path: order.path.clone(),
+        backbone,
+        files: JoinFiles::default(),
+        slurm: Vec::new(),
         events: events.clone(),
         connections: BTreeMap::new(),
         nodes: BTreeMap::new(),
+        met: BTreeMap::new(),
         has: None,
         free: since_boot(),
         epoch: 0,
@@ -212,7 +223,7 @@ impl Holder {
                 Ok(happens) => self.happens(happens),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.left() == Some(Duration::ZERO) || self.private.server.has_ended() {
+            if self.left() == Some(Duration::ZERO) || self.backbone.has_ended().is_some() {
                 return;
             }
             self.try_again();
@@ -229,15 +240,18 @@ impl Holder {
 
     /// Ends all, and leaves nothing behind.
     fn end(mut self) {
+        farewell::say(self.backbone.session(), self.record.data.is_none());
         self.nodes.clear();
+        self.slurm.clear();
         let Self {
             shelf,
             record,
-            private,
+            backbone,
+            files,
             connections,
             ..
         } = self;
-        drop(private);
+        drop((files, backbone));
         if let Ok(_lock) = shelf.lock() {
             shelf.remove(&record);
         }
@@ -291,10 +305,10 @@ impl Holder {
         match ask {
             Ask::Look => {
                 let nodes = self.nodes.values();
+                let nodes = nodes.map(|node| (node.host.clone(), node.connection.is_some()));
+                let met = self.met.values().map(|host| (host.clone(), true));
                 let status = Status {
-                    nodes: nodes
-                        .map(|node| (node.host.clone(), node.connection.is_some()))
-                        .collect(),
+                    nodes: nodes.chain(met).collect(),
                     has: self.has.as_ref().map(|(_, who)| who.clone()),
                     left: self.left(),
                 };
@@ -323,8 +337,62 @@ impl Holder {
                 connection.iter().for_each(Reached::ends);
                 self.dismiss(number);
             }
-            Ask::Add { .. } | Ask::Drop { .. } => {}
+            Ask::Met { seat, host } if is_its => {
+                match host {
+                    Some(host) => self.met.insert(seat, host),
+                    None => self.met.remove(&seat),
+                };
+            }
+            Ask::JoinFile { path } if is_its => {
+                let written = self.join_file(path.as_deref());
+                let written = written.map_err(|error| error.to_string());
+                self.say(connection, &Answer::JoinFile(written));
+            }
+            Ask::Submit { asked, from } if is_its => {
+                let submitted = self.submit(&asked, &from);
+                let submitted = submitted.map_err(|error| error.to_string());
+                self.say(connection, &Answer::Submitted(submitted));
+            }
+            Ask::Slurm if is_its => {
+                if let Some(slurm) = self.slurm.last_mut() {
+                    let state = slurm.look();
+                    let nodes = slurm.nodes;
+                    self.say(connection, &Answer::Slurm(state, nodes));
+                }
+            }
+            Ask::Recall if is_its => drop(self.slurm.pop()),
+            Ask::Add { .. }
+            | Ask::Drop { .. }
+            | Ask::Met { .. }
+            | Ask::JoinFile { .. }
+            | Ask::Submit { .. }
+            | Ask::Slurm
+            | Ask::Recall => {}
         }
+    }
+
+    /// As a node joins it that this session has asked for.
+    fn as_said(&self) -> impl FnOnce(Join) -> Join + use<> {
+        let (epoch, keeps) = (self.epoch, Some(self.record.lease.as_secs()));
+        move |join| Join {
+            epoch,
+            keeps,
+            ..join
+        }
+    }
+
+    fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
+        self.files.write(&self.backbone, path, self.as_said())
+    }
+
+    fn submit(&mut self, asked: &Asked, from: &Path) -> io::Result<()> {
+        let write = |file: &Path| self.join_file(Some(file)).map(drop);
+        let slurm = Slurm::start(asked, from, self.path.as_deref(), write)?;
+        // What is over is nobody's, and its folder may go.
+        let is_over = |slurm: &mut Slurm| matches!(slurm.look(), SlurmState::Over { .. });
+        self.slurm.retain_mut(|slurm| !is_over(slurm));
+        self.slurm.push(slurm);
+        Ok(())
     }
 
     fn attach(&mut self, connection: Connection, who: Who, steal: bool) {
@@ -335,7 +403,7 @@ impl Holder {
             }
             Some((had, _)) => {
                 // Its password is none any more, so that what it still does when it is continued does no harm.
-                let changed = self.private.change_password();
+                let changed = self.backbone.change_password();
                 self.say(*had, &Answer::TakenOver { by: who.clone() });
                 if changed.is_err() {
                     let had = *had;
@@ -353,14 +421,20 @@ impl Holder {
             .nodes
             .iter()
             .filter(|(_, node)| node.connection.is_some());
+        let url = self.backbone.url(Some(self.record.lease.as_secs()));
         let grant = Grant {
             session: Join {
                 epoch: self.epoch,
-                ..self.private.session.clone()
+                ..self.backbone.session().clone()
             },
             nodes: nodes
                 .map(|(number, node)| (*number, node.host.clone()))
                 .collect(),
+            met: { self.met.iter() }
+                .map(|(seat, host)| (seat.clone(), host.clone()))
+                .collect(),
+            is_open: url.is_some() || !self.files.are_none(),
+            url,
             first: self.first(),
         };
         self.say(connection, &Answer::Granted(Box::new(grant)));
@@ -374,11 +448,11 @@ impl Holder {
     /// Whoever has the password of this node has it no more.
     fn dismiss(&self, number: u32) {
         // A server that cannot be told is none for anybody.
-        let _ = self.private.dismiss(number);
+        let _ = self.backbone.dismiss(number);
     }
 
     fn start(&mut self, number: u32, mut node: Node) {
-        let admitted = match self.private.admit(number) {
+        let admitted = match self.backbone.admit(number) {
             Ok(admitted) => admitted,
             Err(error) => {
                 self.nodes.insert(number, node);
@@ -389,15 +463,13 @@ impl Holder {
         let join = Join {
             host: matches!(node.way, Way::Ssh { .. }).then(|| node.host.clone()),
             slots: node.slots,
-            epoch: self.epoch,
-            keeps: Some(self.record.lease.as_secs()),
-            ..admitted
+            ..self.as_said()(admitted)
         };
         let (tried, ended) = (self.events.clone(), self.events.clone());
         let started = launch::start(
             &node.way,
             join,
-            Some(self.private.session.address().to_owned()),
+            self.backbone.tunnel(),
             // Of a holder that is over.
             move |is_waited_for| drop(tried.send(Happens::Tried(number, is_waited_for))),
             move |why| drop(ended.send(Happens::Gone(number, why))),

@@ -2,6 +2,7 @@
 //! server, and the connections to the nodes. It ends them when nobody has come back before the lease is over, or when it is
 //! told to. A file per cluster, in a folder of this user's alone, says that it is there; its holder's socket lies beside it.
 
+mod farewell;
 mod held;
 pub mod holder;
 mod protocol;
@@ -18,7 +19,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 pub use held::{Grant, Held, Status, end, end_unused, look};
-pub use protocol::Answer;
+pub use protocol::{Answer, Ask};
 
 use super::server::write_private;
 use crate::outcome::KeepFault;
@@ -37,8 +38,8 @@ pub struct Record {
     pub host: String,
     /// The holder's.
     pub pid: u32,
-    /// What the server keeps.
-    pub data: PathBuf,
+    /// What the server keeps, when the cluster has one of its own.
+    pub data: Option<PathBuf>,
     /// When it was started, since 1970.
     pub since: Duration,
     /// How long it goes on without a session.
@@ -117,8 +118,9 @@ impl Shelf {
 
     /// It is not any more. The record goes last: as long as it is there, what is left is removed by the next look.
     fn remove(&self, record: &Record) {
-        if record.data.starts_with(&self.0) && record.data != self.0 {
-            let _ = fs::remove_dir_all(&record.data);
+        let data = record.data.as_deref();
+        if let Some(data) = data.filter(|data| data.starts_with(&self.0) && *data != self.0) {
+            let _ = fs::remove_dir_all(data);
         }
         let _ = fs::remove_file(self.socket(&record.name));
         let _ = fs::remove_file(self.record(&record.name));

@@ -2,13 +2,16 @@
 
 use std::io::{self, BufRead, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::super::backbone::Which;
 use super::super::launch::Way;
 use super::super::message::Join;
-use crate::outcome::NodeFault;
+use super::super::slurm::Asked;
+use crate::outcome::{NodeFault, SlurmState};
 
 /// A line is no longer than this, bytes.
 const LONGEST: u64 = 1 << 20;
@@ -20,6 +23,7 @@ pub struct Order {
     pub lease: Duration,
     /// Where programs are.
     pub path: Option<String>,
+    pub server: Which,
 }
 
 /// A session.
@@ -48,6 +52,17 @@ pub enum Ask {
     },
     /// It is not wanted any more.
     Drop { number: u32 },
+    /// A node has come that nobody has started from here: so it is called on its subjects, and this is its host. Without one it
+    /// is gone.
+    Met { seat: String, host: Option<String> },
+    /// A file is to be written by which nodes join.
+    JoinFile { path: Option<PathBuf> },
+    /// Slurm is to start nodes, asked from this folder.
+    Submit { asked: Asked, from: PathBuf },
+    /// How what Slurm was asked for stands.
+    Slurm,
+    /// What Slurm was asked for last is not wanted.
+    Recall,
 }
 
 /// From the holder.
@@ -77,6 +92,12 @@ pub enum Answer {
         number: u32,
         host: String,
     },
+    /// Where the file is, or why there is none.
+    JoinFile(Result<PathBuf, String>),
+    /// Whether Slurm could be asked.
+    Submitted(Result<(), String>),
+    /// With how many nodes it will be, when that is known.
+    Slurm(SlurmState, Option<u32>),
 }
 
 /// How a kept cluster is.
@@ -96,6 +117,12 @@ pub struct Grant {
     pub session: Join,
     /// The nodes that there are, by their numbers.
     pub nodes: Vec<(u32, String)>,
+    /// Those that nobody has started from here, as they are called on their subjects.
+    pub met: Vec<(String, String)>,
+    /// Nodes may come by themselves.
+    pub is_open: bool,
+    /// What these join by, when that is no file.
+    pub url: Option<String>,
     /// The numbers of nodes that the session starts begin here.
     pub first: u32,
 }

@@ -7,6 +7,7 @@
 //! | `schema` | names and records on the server | everybody's |
 //! | `sizes` | how inputs become pieces; pure | the hub's |
 //! | `line` | the hub's end of a map's way to the queue | the hub's |
+//! | `setup` | the streams: made, mended, removed | the session's thread |
 //! | `publisher` | what is queued gets to the server, and what comes of it back | the session's thread |
 //! | `former` | jobs that are no map of the session's any more | the session's thread |
 //! | `objects` | artifacts, captured values and large records | both threads' |
@@ -29,5 +30,6 @@ pub use former::{Former, Formers};
 pub use line::{Begin, Order, Queue, Told};
 pub use publisher::{Ask, Ears, Publisher, Word, told};
 pub use schema::{Done, Inputs, Manifest, Part};
+pub use setup::leave_nothing;
 pub use sizes::Sizes;
 pub use worklist::{Hand, SeatId, Worklist};

@@ -1,7 +1,9 @@
-//! The streams and object stores of a cluster's queue, made when the cluster is, and seen to when its server was started anew.
+//! The streams and object stores of a cluster's queue: made when the cluster is, seen to when its server was started anew, and
+//! removed where the server does not go with it.
 
 use std::io;
 
+use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::object_store;
@@ -55,6 +57,22 @@ pub async fn streams(jetstream: &Context, names: &Names) -> io::Result<()> {
         jetstream.create_object_store(bucket).await.map_err(other)?;
     }
     Ok(())
+}
+
+/// Nothing of a cluster's queue stays.
+pub async fn remove(jetstream: &Context, names: &Names) {
+    let buckets = [names.objects(), names.large()].map(|bucket| format!("OBJ_{bucket}"));
+    let streams = [names.works(), names.results(), names.jobs()];
+    for stream in streams.into_iter().chain(buckets) {
+        // A server that does not do it has them as they are.
+        let _ = jetstream.delete_stream(stream).await;
+    }
+}
+
+/// The same, of the cluster of this name at a server.
+pub async fn leave_nothing(client: &Client, cluster: &str) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    remove(&jetstream, &Names::of(cluster)).await;
 }
 
 /// Makes the consumer by which nodes take pieces of a lane, unless it is there. One is made anew that is ahead of its stream: a

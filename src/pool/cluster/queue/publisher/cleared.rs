@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::super::objects::other;
 use super::super::schema::Manifest;
+use super::super::setup;
 use super::{Ask, GLANCE, Publisher, patiently};
 use crate::ids::JobId;
 
@@ -123,15 +124,7 @@ impl Publisher {
 
     /// The cluster ends, and its server does not.
     pub async fn leave_nothing(&self) {
-        let names = &self.names;
-        let buckets = [names.objects(), names.large()].map(|bucket| format!("OBJ_{bucket}"));
-        for stream in [names.works(), names.results(), names.jobs()]
-            .into_iter()
-            .chain(buckets)
-        {
-            // A server that does not do it has them as they are.
-            let _ = self.jetstream.delete_stream(stream).await;
-        }
+        setup::remove(&self.jetstream, &self.names).await;
     }
 
     pub(super) async fn purge(&self, stream: String, subject: &str) -> std::io::Result<()> {
