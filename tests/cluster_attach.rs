@@ -474,6 +474,26 @@ fn jobs_that_were_dropped_as_the_session_ended_are_gone() {
     contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
 }
 
+/// What is left of maps in a loop goes from the server for many of them at once: a session that comes after one that was
+/// killed finds none of those that were over, but for the very last.
+#[test]
+fn maps_that_are_over_are_no_jobs_of_the_next_session() {
+    let kept = Kept::on("over");
+    let mut session = Session::start();
+    contains(&session.cell(&kept.start("1h", [1, 1])), &["2 cluster"]);
+    session.cell("%map -a |x: u64| { std::thread::sleep(std::time::Duration::from_secs(600)); x } over 0..2u64");
+    session.enter(
+        "for i in 0..100u64 { assert_eq!(pool::map([i], |x: u64| x + 1), [i + 1]); }\n\
+         std::process::Command::new(\"kill\").args([\"-9\", &std::process::id().to_string()]).status();",
+    );
+    assert!(session.ended(PATIENCE).is_some());
+    drop(session);
+    let jobs = kept.attach_beside(&[], "%jobs");
+    let found = jobs.matches("queued").count() + jobs.matches("done").count();
+    assert!(found <= 2, "{jobs}");
+    contains(&jobs, &["from_secs(600)"]);
+}
+
 /// Whenever a session is killed, what its job had queued is done once, and a later session has it.
 #[test]
 fn a_session_may_be_killed_at_any_time() {

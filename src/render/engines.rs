@@ -179,7 +179,7 @@ impl ServerFault {
             }
             Self::NotAllowedThere { .. } => {
                 "it has to allow `*.to.>`, `*.now.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to, \
-                 and with `--durable` also `*.job.*`, `*.work.>`, `*.result.>`, `$JS.>`, `$O.>`, `_INBOX.>`"
+                 and with `--durable` also `*.job.>`, `*.work.>`, `*.result.>`, `$JS.>`, `$O.>`, `_INBOX.>`"
                     .to_owned()
             }
             Self::Unreached { .. } => {

@@ -57,7 +57,7 @@ impl Users {
         let subjects = |names: &[&str]| -> Vec<String> {
             let all = names.iter().map(|it| format!("{cluster}.{it}"));
             // It makes the queue and empties it.
-            let streams = ["job.*", "work.>", "result.>"].map(|it| format!("{cluster}.{it}"));
+            let streams = ["job.>", "work.>", "result.>"].map(|it| format!("{cluster}.{it}"));
             let api = ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$O.>"].map(str::to_owned);
             let inbox = format!("{INBOX}.{SESSION}.>");
             let queue = streams.into_iter().chain(api).chain([inbox]);
@@ -203,7 +203,13 @@ mod tests {
                 || subject.starts_with("$JS.API.CONSUMER.C")
         };
         assert!(!node.publish.iter().any(is_forbidden));
-        let heard = ["c.to.3", "c.now.3", "c.beat", "c.job.*", "_INBOX.node-3.>"];
+        let heard = [
+            "c.to.3",
+            "c.now.3",
+            "c.beat",
+            "c.job.*.*",
+            "_INBOX.node-3.>",
+        ];
         assert_eq!(node.subscribe, heard);
         assert_eq!(seat_of("_INBOX.node-3.x.kept.0"), Some("3"));
         assert_eq!(seat_of("_INBOX.session.x.0"), None);

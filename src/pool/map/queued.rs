@@ -138,6 +138,7 @@ impl Map {
             captures,
             input_type,
             output_type,
+            closed: Vec::new(),
             total,
             items: 0,
             pieces: 0,

@@ -100,6 +100,11 @@ impl Formers {
         self.left().remove(&job).map(|left| left.manifest)
     }
 
+    /// Their numbers.
+    pub(super) fn numbers(&self) -> Vec<JobId> {
+        self.left().keys().copied().collect()
+    }
+
     /// Whether one of them is so.
     pub(super) fn any(&self, is_so: impl Fn(&Manifest) -> bool) -> bool {
         self.left().values().any(|left| is_so(&left.manifest))
@@ -157,7 +162,7 @@ fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTr
 
 impl Publisher {
     /// Looks at what is on the server that is no map of this session's.
-    pub(super) async fn look_back(&self) -> io::Result<()> {
+    pub(super) async fn look_back(self: &Rc<Self>) -> io::Result<()> {
         let names = &self.names;
         // In this order: a piece waits until it has results.
         let works = self.subjects(names.works(), names.all_work()).await?;
@@ -166,12 +171,14 @@ impl Publisher {
         let all = self.read_all(names.jobs(), names.all_jobs()).await?;
         let mut highest = JobId(0);
         let mut found = BTreeMap::new();
+        let mut closed = BTreeSet::new();
         for message in all {
             if message.subject.as_str() == names.highest() {
                 let text = std::str::from_utf8(&message.payload).unwrap_or_default();
                 highest = highest.max(JobId(text.parse().unwrap_or_default()));
             } else if let Some(manifest) = self.objects.manifest(&message.payload).await? {
                 highest = highest.max(manifest.job);
+                closed.extend(manifest.closed.iter().copied());
                 found.insert(manifest.job, manifest);
             }
         }
@@ -181,9 +188,15 @@ impl Publisher {
         }
         let formers = &self.formers;
         formers.highest.fetch_max(highest.0, Ordering::Relaxed);
+        let mut gone = Vec::new();
         let mut left = formers.left();
         for (job, manifest) in found {
             if self.is_its_own(job) {
+                continue;
+            }
+            // Of an earlier session that has not come to it; here it is.
+            if closed.contains(&job) || self.is_closed(job) {
+                gone.push(job);
                 continue;
             }
             let new = Left {
@@ -199,6 +212,9 @@ impl Publisher {
             }
         }
         drop(left);
+        for job in gone {
+            self.closes(job);
+        }
         formers.waker.wake_by_ref();
         Ok(())
     }
@@ -246,6 +262,7 @@ mod tests {
             captures: Vec::new(),
             input_type: "u64".to_owned(),
             output_type: "u64".to_owned(),
+            closed: Vec::new(),
             total: Some(10),
             items: 10,
             pieces,

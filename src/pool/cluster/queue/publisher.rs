@@ -7,6 +7,7 @@ mod contents;
 mod lost;
 mod open;
 mod stored;
+mod swept;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -38,6 +39,7 @@ use crate::pool::cluster::upkeep::{Room, Upkeep};
 use crate::pool::cluster::users::seat_of;
 use contents::Contents;
 use open::Open;
+use swept::Closed;
 
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -57,8 +59,11 @@ pub struct Publisher {
     contents: RefCell<Contents>,
     /// Contents that it is to forget, until it has.
     dropped: RefCell<HashSet<u128>>,
-    /// Jobs of which something is still to go from the server.
+    /// Jobs of which something is still to go from the server: that is under way, or will be soon.
     going: Cell<usize>,
+    closed: RefCell<Closed>,
+    /// The highest number that the server was told.
+    told: Cell<JobId>,
     /// By artifact that the server has, what it links to, which the server has too.
     linked: RefCell<HashMap<u128, Vec<u128>>>,
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
@@ -223,6 +228,8 @@ impl Publisher {
             contents: RefCell::default(),
             dropped: RefCell::default(),
             going: Cell::new(0),
+            closed: RefCell::default(),
+            told: Cell::new(JobId(0)),
             linked: RefCell::default(),
             unacknowledged: RefCell::default(),
             next: Cell::new(0),

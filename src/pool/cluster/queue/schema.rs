@@ -9,6 +9,8 @@
 //! | artifacts, libraries, captured variables | object store [`Names::objects`], by their content's hash | the cluster's life |
 //! | records that are too large for a message | object store [`Names::large`] | until the job is dropped |
 //!
+//! What jobs have on the server has the [`lot`] of their number in its subject, so that what is left of many goes at once.
+//!
 //! A record is [`Stored`]: it is the message, or the message names the object that it is, and its content.
 
 use std::collections::BTreeMap;
@@ -82,16 +84,21 @@ impl Names {
     }
 
     pub fn job(&self, job: JobId) -> String {
-        format!("{}.job.{job}", self.cluster)
+        format!("{}.job.{}.{job}", self.cluster, lot(job))
+    }
+
+    /// Of all jobs of a lot.
+    pub fn jobs_of_lot(&self, lot: u32) -> String {
+        format!("{}.job.{lot}.*", self.cluster)
     }
 
     /// The number of the newest job, in digits.
     pub fn highest(&self) -> String {
-        self.job(JobId(0))
+        format!("{}.job.highest.0", self.cluster)
     }
 
     pub fn all_jobs(&self) -> String {
-        format!("{}.job.*", self.cluster)
+        format!("{}.job.*.*", self.cluster)
     }
 
     /// The stream of work: what is acknowledged is gone.
@@ -129,27 +136,32 @@ impl Names {
     }
 
     pub fn result(&self, job: JobId, piece: u32) -> String {
-        format!("{}.result.{job}.{piece}", self.cluster)
+        format!("{}.result.{}.{job}.{piece}", self.cluster, lot(job))
     }
 
     /// Of every job; what [`Self::strikes`] are is not among them.
     pub fn all_results(&self) -> String {
-        format!("{}.result.*.*", self.cluster)
+        format!("{}.result.*.*.*", self.cluster)
     }
 
     /// Of one job, without the strikes.
     pub fn results_of(&self, job: JobId) -> String {
-        format!("{}.result.{job}.*", self.cluster)
+        format!("{}.result.{}.{job}.*", self.cluster, lot(job))
     }
 
     /// How many engines the items of a piece have ended, [`Strikes`], in the stream of results.
     pub fn strikes(&self, job: JobId, piece: u32) -> String {
-        format!("{}.result.{job}.{piece}.strikes", self.cluster)
+        format!("{}.result.{}.{job}.{piece}.strikes", self.cluster, lot(job))
     }
 
     /// What the stream of results has of one job.
     pub fn kept_of(&self, job: JobId) -> String {
-        format!("{}.result.{job}.>", self.cluster)
+        format!("{}.result.{}.{job}.>", self.cluster, lot(job))
+    }
+
+    /// The same of all jobs of a lot.
+    pub fn kept_of_lot(&self, lot: u32) -> String {
+        format!("{}.result.{lot}.>", self.cluster)
     }
 
     pub fn all_kept(&self) -> String {
@@ -173,6 +185,14 @@ impl Names {
         let job = words.next()?.parse().ok()?;
         Some((JobId(job), piece))
     }
+}
+
+/// So many numbers of jobs in a row are a lot.
+pub const LOT: u32 = 64;
+
+/// The lot of a job.
+pub fn lot(job: JobId) -> u32 {
+    job.0 / LOT
 }
 
 /// What an object of this content is called.
@@ -207,6 +227,8 @@ pub struct Manifest {
     pub input_type: String,
     /// Of one result, without what a map that collects errors makes of it.
     pub output_type: String,
+    /// Jobs before it of which nothing is wanted any more, and which the server may have still.
+    pub closed: Vec<JobId>,
     /// How many inputs there will be, when that is known.
     pub total: Option<u64>,
     /// Inputs that are queued: those from 0 on.

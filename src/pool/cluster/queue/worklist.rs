@@ -104,6 +104,8 @@ pub struct Worklist {
     stopped: RefCell<HashSet<JobId>>,
     /// By content, artifacts as files.
     contents: RefCell<HashMap<(u128, bool), Payload>>,
+    /// Artifacts that no job runs, the newest last.
+    spared: RefCell<VecDeque<u128>>,
     held: RefCell<BTreeMap<u64, Rc<Held>>>,
     /// Those that no engine has.
     waiting: RefCell<VecDeque<Rc<Held>>>,
@@ -144,6 +146,7 @@ impl Worklist {
             jobs: RefCell::default(),
             stopped: RefCell::default(),
             contents: RefCell::default(),
+            spared: RefCell::default(),
             held: RefCell::default(),
             waiting: RefCell::default(),
             given: RefCell::default(),

@@ -1,6 +1,7 @@
 //! A map begins: what nodes need for it goes to the server once, and then what is ordered for it, in turn.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
@@ -18,6 +19,18 @@ use crate::ids::JobId;
 use crate::pool::cluster::carry;
 use crate::pool::cluster::libraries::{self, Known};
 use crate::wire::{Payload, Runs};
+
+/// A map with so many bytes of inputs goes to the server as one.
+const SMALL: u64 = 64 << 10;
+
+impl Job {
+    /// So many inputs in so many pieces are all that there are.
+    fn is_complete(&self, items: u64, pieces: u32) {
+        let mut manifest = self.manifest.borrow_mut();
+        (manifest.items, manifest.pieces) = (items, pieces);
+        manifest.inputs = Inputs::Exhausted;
+    }
+}
 
 impl Publisher {
     pub(super) fn begin(self: &Rc<Self>, (manifest, begin, ear): (Manifest, Begin, Ear)) {
@@ -59,15 +72,21 @@ impl Publisher {
         mut orders: UnboundedReceiver<Order>,
     ) -> io::Result<()> {
         let number = job.manifest.borrow().job;
-        self.is_taken(number).await;
+        self.formers.takes(number);
         self.prepare(job, begin).await?;
         if !self.is_its_own(number) {
             return Ok(());
         }
         job.is_prepared.set(true);
+        let mut ready = self.ready(job, &mut orders);
         self.tell_manifest(job).await?;
         let lane = Lane::of(job.manifest.borrow().task.options.background);
-        while let Some(order) = orders.recv().await {
+        loop {
+            let next = match ready.pop_front() {
+                Some(order) => Some(order),
+                None => orders.recv().await,
+            };
+            let Some(order) = next else { break };
             if !self.is_its_own(number) {
                 break;
             }
@@ -84,11 +103,7 @@ impl Publisher {
                     self.publish(number, subject, message, bytes).await;
                 }
                 Order::Complete(_, items, pieces) => {
-                    {
-                        let mut manifest = job.manifest.borrow_mut();
-                        (manifest.items, manifest.pieces) = (items, pieces);
-                        manifest.inputs = Inputs::Exhausted;
-                    }
+                    job.is_complete(items, pieces);
                     self.tell_manifest(job).await?;
                 }
                 Order::Detach(_) => self.detach(number).await,
@@ -96,6 +111,27 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// What was ordered meanwhile. When that is all of a small map, its manifest says so from the beginning: they go to the
+    /// server together.
+    fn ready(&self, job: &Job, orders: &mut UnboundedReceiver<Order>) -> VecDeque<Order> {
+        let mut ready = VecDeque::new();
+        while let Ok(order) = orders.try_recv() {
+            ready.push_back(order);
+        }
+        let bytes = |order: &Order| match order {
+            Order::Put(_, _, payload) => payload.length(),
+            _ => 0,
+        };
+        let is_small = ready.iter().map(bytes).sum::<u64>() <= SMALL;
+        if let Some(Order::Complete(_, items, pieces)) = ready.back()
+            && is_small
+        {
+            job.is_complete(*items, *pieces);
+            ready.pop_back();
+        }
+        ready
     }
 
     /// Sees to it that the server has what nodes need.
@@ -130,6 +166,7 @@ impl Publisher {
         }
         let mut manifest = job.manifest.borrow_mut();
         (manifest.artifact, manifest.libraries) = (artifact, linked);
+        manifest.closed = self.closed.borrow().numbers();
         Ok(())
     }
 

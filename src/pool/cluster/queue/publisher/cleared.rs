@@ -8,7 +8,8 @@ use tokio::time::sleep;
 use super::super::objects::other;
 use super::super::schema::Manifest;
 use super::super::setup;
-use super::{Ask, GLANCE, Publisher, patiently};
+use super::swept::Which;
+use super::{Ask, GLANCE, Job, Kept, Publisher, patiently};
 use crate::ids::JobId;
 
 impl Publisher {
@@ -36,7 +37,9 @@ impl Publisher {
 
     /// No later job gets this number, also when nodes hear of its end alone: they would do nothing of another one.
     pub(super) async fn is_taken(&self, number: JobId) {
-        if self.formers.takes(number) {
+        self.formers.takes(number);
+        if self.told.get() < number {
+            self.told.set(number);
             let digits = number.to_string().into_bytes();
             self.publish(JobId(0), self.names.highest(), digits.into(), 0)
                 .await;
@@ -50,8 +53,19 @@ impl Publisher {
 
     /// Nothing of a job stays.
     pub(super) fn close(self: &Rc<Self>, number: JobId) {
+        let is_of_it = |kept: &Kept| kept.job == number;
+        let is_told = !self.unacknowledged.borrow().values().any(is_of_it);
         self.forget_messages(number);
         let job = self.take_job(number);
+        // All of one like this is on the server, all that nodes had of it is done, and nothing of it takes room.
+        let is_slight = |job: &Job| {
+            let (is_done, is_small) = (job.open.borrow().is_empty(), job.large.borrow().is_empty());
+            let is_whole = job.is_prepared.get() && is_told && !job.is_emptied.get();
+            is_done && is_small && is_whole && job.manifest.borrow().captures().is_none()
+        };
+        if job.as_deref().is_some_and(is_slight) {
+            return self.closes(number);
+        }
         let former = self.formers.forget(number);
         let captures = match &job {
             Some(job) => job.manifest.borrow().captures(),
@@ -91,6 +105,7 @@ impl Publisher {
 
     /// Waits until nothing is left on the server of the jobs that were closed.
     pub async fn until_dropped(&self) {
+        self.sweep(Which::All).await;
         while self.going.get() > 0 {
             sleep(GLANCE).await;
         }

@@ -14,6 +14,9 @@ use crate::pool::cluster::carry;
 use crate::pool::cluster::queue::schema::Manifest;
 use crate::wire::{Payload, ToEngine};
 
+/// Artifacts that stay when no job runs them.
+const SPARED: usize = 32;
+
 /// Jobs that are remembered as stopped.
 const REMEMBERED: usize = 4096;
 
@@ -184,6 +187,21 @@ impl Worklist {
         holding
     }
 
+    /// No job runs this artifact now. The last few stay: a map in a loop is of the same again.
+    fn spare(&self, artifact: u128) {
+        let mut spared = self.spared.borrow_mut();
+        spared.retain(|other| *other != artifact);
+        spared.push_back(artifact);
+        if spared.len() > SPARED
+            && let Some(oldest) = spared.pop_front()
+        {
+            let jobs = self.jobs.borrow();
+            if !jobs.values().any(|it| it.manifest.artifact == oldest) {
+                self.contents.borrow_mut().remove(&(oldest, true));
+            }
+        }
+    }
+
     /// Engines forget a job, and its captured values unless others need them.
     fn forget(&self, number: JobId) {
         self.unread.borrow_mut().remove(&number);
@@ -199,7 +217,7 @@ impl Worklist {
         let is_needed = jobs.values().any(|it| it.manifest.artifact == artifact);
         drop(jobs);
         if !is_needed {
-            self.contents.borrow_mut().remove(&(artifact, true));
+            self.spare(artifact);
         }
         for seat in self.seats.borrow_mut().values_mut() {
             if seat.told.remove(&number) {
