@@ -474,6 +474,29 @@ fn jobs_that_were_dropped_as_the_session_ended_are_gone() {
     contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
 }
 
+/// Numbers of jobs are given once, also when a session drops an old job and has none of its own.
+#[test]
+fn no_number_is_given_again() {
+    let kept = Kept::on("numbers");
+    let mut session = Session::start();
+    contains(&session.cell(&kept.start("1h", [1, 1])), &["2 cluster"]);
+    session.cell("let r = %map -a |x: u64| x + 1 over 0..10u64");
+    session.cell("%detach 1");
+    session.cell("for i in 0..20u64 { assert_eq!(pool::map([i], |x: u64| x + 1), [i + 1]); }");
+    assert_eq!(session.end(), 0);
+    contains(&kept.attach_beside(&[], "%jobs"), &["|x: u64|", "done"]);
+    kept.attach_beside(&[], "%jobs --drop 1");
+    contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
+    let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
+    for _ in 0..3 {
+        contains(&kept.attach_beside(&[], map), &["9900"]);
+    }
+    contains(
+        &beside(&["attach", "--ssh", "node1:1"]),
+        &["error", "which cluster", "`%pool attach NAME"],
+    );
+}
+
 /// What is left of maps in a loop goes from the server for many of them at once: a session that comes after one that was
 /// killed finds none of those that were over, but for the very last.
 #[test]

@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use async_nats::{ConnectOptions, jetstream};
 use data_encoding::BASE64URL_NOPAD;
@@ -17,7 +18,7 @@ use support::{BINARY, PATIENCE, Session, contains, kept::Kept, lacks, serving::u
 
 /// The name of the cluster that the session waits with for nodes.
 fn named(session: &mut Session, server: &Server) -> String {
-    session.shows("regatta node --join nats://", PATIENCE);
+    session.shows("regatta node --join ", PATIENCE);
     session.shows(&format!("{}/regatta-", server.1), PATIENCE);
     let found = || {
         let shown = session.shown();
@@ -193,6 +194,25 @@ fn a_cluster_on_a_server_that_is_there_is_kept() {
     contains(
         &session.cell("let r = %result 1\n(r.iter().sum::<u64>(), r.len())"),
         &["(359400, 600)"],
+    );
+    // One that stood still while another one took it does that one's jobs no harm, though the server takes what it says.
+    session.cell("for i in 0..3u64 { assert_eq!(pool::map([i], |x: u64| x + 1), [i + 1]); }");
+    session.signal(Signal::SIGSTOP);
+    let cells = "let late = %map -a |x: u64| x + 7 over 0..50u64\n%detach 5";
+    contains(&kept.attach_beside(&["--steal"], cells), &["job 5"]);
+    session.signal(Signal::SIGCONT);
+    let is_told = || {
+        { session.cell("%nodes") }
+            .contains("another session")
+            .then_some(())
+    };
+    until(is_told, "it is not told that it has lost its cluster");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(session.end(), 0);
+    let mut session = kept.attach();
+    contains(
+        &session.cell("let r = %result 5\nr.iter().sum::<u64>()"),
+        &["1575"],
     );
     assert!(!streams(&server).is_empty());
     contains(&session.cell("%pool stop"), &["stopped"]);

@@ -42,7 +42,10 @@ impl Attach {
         } else {
             keep::end_unused
         };
+        let unnamed = attach::is_named(&self.hosts);
         let went = match &self.name {
+            // Nor does a cluster that ends take hosts.
+            _ if unnamed.is_err() => unnamed.map_err(Failed::from),
             Some(name) => end(name).map_err(Failed::from).map(|()| {
                 sink.send(Event::Text(format!("the cluster {name} has ended")));
             }),

@@ -7,6 +7,15 @@ use crate::pool::cluster::keep::{self, Record, Shelf, Status};
 use crate::render::{kept, units};
 use crate::session::{Done, Failed, Session, missing};
 
+/// Hosts are for a cluster that is named.
+pub fn is_named(hosts: &Hosts) -> Result<(), Report> {
+    match hosts.are_none() {
+        true => Ok(()),
+        false => Err(Report::usage("which cluster are these hosts for?")
+            .hint("`%pool attach NAME --ssh …`; `%pool attach` lists those that there are")),
+    }
+}
+
 /// Shows the clusters that there are.
 pub fn list(sink: &mut dyn Sink) -> Done {
     let records = Shelf::find()?.all();
@@ -53,9 +62,10 @@ fn row(record: &Record) -> Vec<Field> {
 }
 
 fn nodes(status: &Status) -> String {
-    let name = |(host, is_there): &(String, bool)| match is_there {
-        true => host.clone(),
-        false => format!("{host} (not reached)"),
+    let name = |(host, is_there): &(String, Option<bool>)| match is_there {
+        Some(true) => host.clone(),
+        Some(false) => format!("{host} (not reached)"),
+        None => format!("{host} (came by itself)"),
     };
     match status.nodes.as_slice() {
         [] => "none".to_owned(),

@@ -185,7 +185,12 @@ impl Magic for Pools {
     fn run(self, call: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         let said = match self.verb {
             None | Some(Verb::List) => return list(session, sink),
-            Some(Verb::Attach { name: None, .. }) => return attach::list(sink),
+            Some(Verb::Attach {
+                name: None, hosts, ..
+            }) => {
+                attach::is_named(&hosts)?;
+                return attach::list(sink);
+            }
             Some(Verb::Attach {
                 name: Some(name),
                 steal,

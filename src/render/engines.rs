@@ -174,12 +174,12 @@ impl ServerFault {
                 format!("`max_payload: {needs}` or more in its configuration")
             }
             Self::NoStreams { .. } => {
-                "`jetstream: enabled` in its configuration; without `--durable` no queue is needed"
+                "`jetstream: enabled` in its configuration; without `--durable` or `--keep` no queue is needed"
                     .to_owned()
             }
             Self::NotAllowedThere { .. } => {
                 "it has to allow `*.to.>`, `*.now.>`, `*.from.>`, `*.pulse.>`, `*.beat` to be published and subscribed to, \
-                 and with `--durable` also `*.job.>`, `*.work.>`, `*.result.>`, `$JS.>`, `$O.>`, `_INBOX.>`"
+                 and with `--durable` or `--keep` also `*.job.>`, `*.work.>`, `*.result.>`, `$JS.>`, `$O.>`, `_INBOX.>`"
                     .to_owned()
             }
             Self::Unreached { .. } => {

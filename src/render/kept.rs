@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::outcome::KeepFault;
+use crate::outcome::{KeepFault, ServerFault};
 
 pub(crate) fn what(fault: &KeepFault) -> String {
     match fault {
@@ -38,6 +38,9 @@ pub(crate) fn what(fault: &KeepFault) -> String {
 
 pub(crate) fn hint(fault: &KeepFault) -> Option<String> {
     Some(match fault {
+        KeepFault::Server(ServerFault::NoRoom { .. }) => {
+            "make room in the user's cache folder, or set XDG_CACHE_HOME to another".to_owned()
+        }
         KeepFault::Server(fault) => return fault.hint(),
         KeepFault::Unknown { others, .. } if others.is_empty() => {
             "none is; `%pool start cluster --keep 24h --ssh node1:8,node2` starts one".to_owned()

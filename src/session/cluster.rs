@@ -14,7 +14,7 @@ use crate::outcome::{
     ServerFault, Sink, SlurmState,
 };
 use crate::pool::Starter;
-use crate::pool::cluster::keep::Shelf;
+use crate::pool::cluster::keep::{self, Shelf};
 use crate::pool::cluster::{
     Asked, Cluster, NodeId, NodeState, NodeStatus, Wanted, Which, slurm_address,
 };
@@ -68,30 +68,18 @@ impl Session {
         if self.pools().iter().any(|pool| pool.name.0 == name) {
             return Err(Report::usage(PoolCause::Taken(name.to_owned())).into());
         }
+        if more.slurm.is_some() && !keep::is_reached(name)? {
+            let what = format!("hosts of Slurm do not reach the server of {name}");
+            let hint =
+                "a cluster that is started with `--slurm` or `--listen` has one that they reach";
+            return Err(Report::usage(what).hint(hint).into());
+        }
         let (waker, wanted) = (self.waker(), name.to_owned());
         let cluster = self.opened(move || Cluster::attach(&wanted, steal, waker), sink)?;
         let cluster = Arc::new(cluster?);
         let native = self.workshop.is_for_this_processor();
         cluster.are_for_this_processor(native).map_err(unfit)?;
-        for wanted in &more.nodes {
-            cluster.add(wanted);
-        }
-        self.reach(&cluster, Some(0), sink)?;
-        if let Some(asked) = &more.slurm {
-            if !cluster.is_reached() {
-                let what = format!("hosts of Slurm do not reach the server of {name}");
-                let hint = "a cluster that is started with `--slurm` or `--listen` has one that they reach";
-                return Err(Report::usage(what).hint(hint).into());
-            }
-            let path = self.environment_variable("PATH");
-            let submitted = cluster.submit(asked, path.as_deref());
-            submitted.map_err(|error| no_file(&error))?;
-            if let Err(why) = self.reach(&cluster, None, sink) {
-                // The cluster stays, and Slurm starts nothing for it that nobody waits for.
-                cluster.recall();
-                return Err(why);
-            }
-        }
+        self.reach_more(&cluster, &more, sink)?;
         let (_, size, gone) = counted(&cluster);
         if size == 0 {
             let name = name.to_owned();
@@ -119,6 +107,36 @@ impl Session {
             sink.send(Event::Text(said));
         }
         Ok((pool, gone))
+    }
+
+    /// Waits for the nodes that a cluster has, and for these. When that comes to nothing, the cluster is as it was.
+    fn reach_more(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        more: &MoreHosts,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let new: Vec<NodeId> = { more.nodes.iter() }.map(|it| cluster.add(it)).collect();
+        let mut reached = self.reach(cluster, Waits::Hosts, sink);
+        if reached.is_ok()
+            && let Some(asked) = &more.slurm
+        {
+            let before = cluster.nodes().len();
+            let path = self.environment_variable("PATH");
+            let submitted = cluster.submit(asked, path.as_deref());
+            reached = submitted.map_err(|error| no_file(cluster, &error));
+            if reached.is_ok() {
+                let waits = Waits::Slurm { before, need: None };
+                reached = self.reach(cluster, waits, sink);
+            }
+            if reached.is_err() {
+                cluster.recall();
+            }
+        }
+        if reached.is_err() {
+            new.iter().for_each(|node| cluster.remove(*node));
+        }
+        reached
     }
 
     /// Tells of the clusters that go on when this session ends, and lets go of them.
@@ -160,21 +178,16 @@ impl Session {
         self.until(opening, sink)
     }
 
-    /// Waits for the nodes of a cluster that have been started, and for so many of all, see [`Reaching`].
+    /// Waits for the nodes of a cluster that have been started, and for those that nobody here starts.
     fn reach(
         &mut self,
         cluster: &Arc<Cluster>,
-        need: Option<usize>,
+        waits: Waits,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let nodes = cluster.nodes();
-        let there = nodes
-            .iter()
-            .filter(|node| node.state != NodeState::Starting);
         let reaching = Reaching {
-            before: if need.is_none() { there.count() } else { 0 },
             cluster: cluster.clone(),
-            need,
+            waits,
             said: SlurmState::Asked,
             came: (0, Instant::now()),
             since: Instant::now(),
@@ -220,20 +233,24 @@ impl Session {
         // What no launcher starts, somebody does.
         let by_hand = need > request.nodes.len() && request.slurm.is_none();
         if by_hand {
-            let way = cluster.way_in().map_err(|error| no_file(&error))?;
+            let way = { cluster.way_in() }.map_err(|error| no_file(&cluster, &error))?;
             sink.send(Event::Text(how_to_join(&way, need - request.nodes.len())));
         }
         let cluster = Arc::new(cluster);
+        let before = cluster.nodes().len();
         if let Some(asked) = &request.slurm {
-            cluster
-                .submit(asked, path.as_deref())
-                .map_err(|error| no_file(&error))?;
+            { cluster.submit(asked, path.as_deref()) }
+                .map_err(|error| no_file(&cluster, &error))?;
         }
-        let awaited = match &request.slurm {
-            Some(_) => request.need,
-            None => Some(if by_hand { need } else { 0 }),
+        let waits = match &request.slurm {
+            Some(_) => Waits::Slurm {
+                before,
+                need: request.need,
+            },
+            None if by_hand => Waits::All(need),
+            None => Waits::Hosts,
         };
-        self.reach(&cluster, awaited, sink)?;
+        self.reach(&cluster, waits, sink)?;
         let (up, size, gone) = counted(&cluster);
         if up < need {
             return Err(too_few(&gone, up, need).into());
@@ -266,7 +283,7 @@ impl Session {
     /// Writes what nodes need to join the cluster in use by themselves; where.
     pub fn join_file(&self, path: Option<&Path>) -> Result<PathBuf, Failed> {
         let cluster = self.cluster_in_use()?;
-        cluster.join_file(path).map_err(|error| no_file(&error))
+        { cluster.join_file(path) }.map_err(|error| no_file(&cluster, &error))
     }
 
     /// Adds hosts to a cluster's pool, or with none of them the nodes that have joined by themselves: the engines that they
@@ -280,7 +297,7 @@ impl Session {
         let since = Instant::now();
         let (pool, cluster) = self.cluster_named(name)?;
         let new: Vec<NodeId> = { nodes.iter() }.map(|wanted| cluster.add(wanted)).collect();
-        let reached = self.reach(&cluster, Some(0), sink);
+        let reached = self.reach(&cluster, Waits::Hosts, sink);
         let all = cluster.nodes();
         let is_up = |node: &&NodeId| {
             let status = all.get(node.0);
@@ -413,7 +430,11 @@ fn no_server(fault: ServerFault) -> Failed {
     }
 }
 
-fn no_file(error: &std::io::Error) -> Failed {
+fn no_file(cluster: &Cluster, error: &std::io::Error) -> Failed {
+    if let (Some((name, pid)), std::io::ErrorKind::TimedOut) = (cluster.keeper(), error.kind()) {
+        let name = name.to_owned();
+        return KeepFault::Silent { name, pid }.into();
+    }
     let why = match error.kind() {
         std::io::ErrorKind::TimedOut => NodeFault::NoServer.to_string(),
         _ => error.to_string(),
@@ -429,7 +450,8 @@ fn how_to_join(way: &str, need: usize) -> String {
         _ => format!("{need} nodes"),
     };
     format!(
-        "waiting for {nodes}, with as many engines each as it has cores, or `--slots N`:\n  regatta node --join {way}"
+        "waiting for {nodes}, with as many engines each as it has cores, or `--slots N`:\n  regatta node --join {}",
+        shell_words::quote(way)
     )
 }
 
@@ -483,13 +505,21 @@ impl<T> Awaited for Answering<T> {
     }
 }
 
-/// Until each node has come or is given up, and so many are there of those that nobody has started.
+/// For which nodes.
+#[derive(Clone, Copy)]
+enum Waits {
+    /// Those that have been started: until each has come or is given up.
+    Hosts,
+    /// So many of all besides, because some are started by hand.
+    All(usize),
+    /// As many as Slurm will start besides, whose places are from `before` on; or so many of all.
+    Slurm { before: usize, need: Option<usize> },
+}
+
+/// Until they are there.
 struct Reaching {
     cluster: Arc<Cluster>,
-    /// As many as Slurm will start without it.
-    need: Option<usize>,
-    /// Those that had come, or were gone, before Slurm was asked.
-    before: usize,
+    waits: Waits,
     said: SlurmState,
     /// How many have come or are gone, and since when.
     came: (usize, Instant),
@@ -507,12 +537,13 @@ impl Awaited for Reaching {
 
     fn look(&mut self, _: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
         self.cluster.look_for_late();
-        let mut asked = Awaits {
-            need: self.need,
-            all: None,
+        let (need, before, is_slurms) = match self.waits {
+            Waits::Hosts => (Some(0), 0, false),
+            Waits::All(need) => (Some(need), 0, false),
+            Waits::Slurm { before, need } => (need, before, true),
         };
-        let mut is_slurms = false;
-        if let Some((state, nodes)) = self.cluster.submitted() {
+        let mut asked = Awaits { need, all: None };
+        if is_slurms && let Some((state, nodes)) = self.cluster.submitted() {
             if matches!(state, SlurmState::Over { .. }) {
                 return Err(Report::new(ErrorKind::System, state.to_string()).into());
             }
@@ -521,13 +552,16 @@ impl Awaited for Reaching {
                 self.said = state;
             }
             asked.all = nodes.map(|nodes| nodes as usize);
-            is_slurms = true;
         }
         let nodes = self.cluster.nodes();
-        let new = nodes.get(self.before..).unwrap_or_default();
-        let of = |state| new.iter().filter(|node| node.state == state).count();
-        let (up, starting) = (of(NodeState::Up), of(NodeState::Starting));
-        let came = new.len() - starting;
+        let new = nodes.get(before..).unwrap_or_default();
+        let of = |nodes: &[NodeStatus], state| nodes.iter().filter(|it| it.state == state).count();
+        let starting = of(&nodes, NodeState::Starting);
+        let came = new.len() - of(new, NodeState::Starting);
+        let up = match need {
+            Some(_) => of(&nodes, NodeState::Up),
+            None => of(new, NodeState::Up),
+        };
         if came != self.came.0 {
             self.came = (came, Instant::now());
         }

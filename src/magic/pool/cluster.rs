@@ -60,6 +60,10 @@ impl Hosts {
         Ok(options.map(Asked::parse))
     }
 
+    pub fn are_none(&self) -> bool {
+        self.ssh.is_empty() && self.slurm.is_none()
+    }
+
     /// What comes to a cluster that there is.
     pub fn more(&self) -> Result<MoreHosts, Report> {
         Ok(MoreHosts {

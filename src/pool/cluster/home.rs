@@ -2,23 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::backbone::{Backbone, Which};
+use super::backbone::Backbone;
 use super::joins::JoinFiles;
-use super::keep::{self, Answer, Ask, Grant, Held};
+use super::kept::Kept;
 use super::launch::{self, Reached, Way};
 use super::nodes::{NodeId, Nodes};
+use super::server::wait_until_taken;
 use super::session::Command;
-use super::slurm::{Asked, Slurm};
-use super::{Cluster, PATIENCE, connect};
-use crate::outcome::{KeepFault, NodeFault, SlurmState};
+use super::slurm::{Asked, Slurm, Surroundings};
+use crate::outcome::{NodeFault, SlurmState};
 
 pub enum Home {
     Own(Box<Own>),
@@ -36,10 +32,9 @@ impl Home {
 
     /// See [`Cluster::submit`].
     pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
-        // Where a session has no folder, Slurm has nothing to find there.
-        let from = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let from = Surroundings::of_session(path);
         match self {
-            Self::Own(own) => own.submit(asked, &from, path),
+            Self::Own(own) => own.submit(asked, &from),
             Self::Kept(kept) => kept.submit(asked, from),
         }
     }
@@ -56,10 +51,7 @@ impl Home {
     pub fn recall(&self) {
         match self {
             Self::Own(own) => drop(own.slurm().take()),
-            Self::Kept(kept) => {
-                kept.slurm().state = None;
-                kept.held.ask(&Ask::Recall);
-            }
+            Self::Kept(kept) => kept.recall(),
         }
     }
 
@@ -67,7 +59,7 @@ impl Home {
     pub fn way_in(&self) -> io::Result<String> {
         let url = match self {
             Self::Own(own) => own.server.url(None),
-            Self::Kept(kept) => kept.url.clone(),
+            Self::Kept(kept) => kept.url(),
         };
         match url {
             Some(url) => Ok(url),
@@ -83,19 +75,11 @@ impl Home {
         }
     }
 
-    /// See [`Cluster::is_reached`].
-    pub fn is_reached(&self) -> bool {
-        match self {
-            Self::Own(own) => own.server.session().is_reached(),
-            Self::Kept(kept) => kept.is_reached,
-        }
-    }
-
     /// See [`Cluster::is_open`].
     pub fn is_open(&self) -> bool {
         match self {
             Self::Own(_) => false,
-            Self::Kept(kept) => kept.is_open,
+            Self::Kept(kept) => kept.is_open(),
         }
     }
 
@@ -115,7 +99,7 @@ impl Home {
             }
             Self::Kept(kept) => {
                 if let Some(number) = number {
-                    kept.held.drop_node(number);
+                    kept.drop_node(number);
                 }
             }
         }
@@ -148,9 +132,9 @@ impl Own {
         self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(&self, asked: &Asked, from: &Path, path: Option<&str>) -> io::Result<()> {
+    fn submit(&self, asked: &Asked, from: &Surroundings) -> io::Result<()> {
         let write = |file: &Path| self.join_file(Some(file)).map(drop);
-        let slurm = Slurm::start(asked, from, path, write)?;
+        let slurm = Slurm::start(asked, from, write)?;
         *self.slurm() = Some(slurm);
         Ok(())
     }
@@ -162,7 +146,10 @@ impl Own {
     }
 
     fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.files.write(&self.server, path, |join| join)
+        let (path, join) = self.files.write(&self.server, path, |join| join)?;
+        // Who has the file may use it at once.
+        wait_until_taken(&join)?;
+        Ok(path)
     }
 
     /// See [`Cluster::add`].
@@ -197,236 +184,5 @@ impl Own {
             Err(error) => drop(nodes.gone(node, NodeFault::Says(error.to_string()))),
         }
         node
-    }
-}
-
-/// A process has them that outlives the session.
-pub struct Kept {
-    held: Arc<Held>,
-    /// What it answers.
-    answers: Mutex<Receiver<Answer>>,
-    slurm: Mutex<Submitted>,
-    /// What nodes join by that somebody starts, when that is no file.
-    url: Option<String>,
-    /// See [`Cluster::is_reached`] and [`Cluster::is_open`].
-    is_reached: bool,
-    is_open: bool,
-    /// It is a pool's; before that it ends with what could not be started.
-    is_kept: AtomicBool,
-    /// Another session has it, or nobody keeps it any more.
-    is_lost: Arc<AtomicBool>,
-    /// The numbers of nodes begin here.
-    first: u32,
-}
-
-/// What Slurm has been asked for by this session: how it stands, and when that was asked.
-#[derive(Default)]
-struct Submitted {
-    state: Option<(SlurmState, Option<u32>)>,
-    asked: Option<Instant>,
-}
-
-/// How often it is asked how that stands.
-const ASK: Duration = Duration::from_millis(500);
-
-impl Kept {
-    /// What the process answers to the question that `ask` is, as `its` reads it.
-    fn answered<T>(
-        &self,
-        ask: &Ask,
-        its: impl Fn(Answer) -> Option<Result<T, String>>,
-    ) -> io::Result<T> {
-        let answers = { self.answers.lock() }.unwrap_or_else(PoisonError::into_inner);
-        self.held.ask(ask);
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let answer = answers.recv_timeout(left);
-            let answer = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
-            if let Some(answer) = its(answer) {
-                return answer.map_err(io::Error::other);
-            }
-        }
-    }
-
-    fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        let path = path.map(std::path::absolute).transpose()?;
-        self.answered(&Ask::JoinFile { path }, |answer| match answer {
-            Answer::JoinFile(written) => Some(written),
-            _ => None,
-        })
-    }
-
-    fn submit(&self, asked: &Asked, from: PathBuf) -> io::Result<()> {
-        let asked = asked.clone();
-        self.answered(&Ask::Submit { asked, from }, |answer| match answer {
-            Answer::Submitted(submitted) => Some(submitted),
-            _ => None,
-        })?;
-        self.slurm().state = Some((SlurmState::Asked, None));
-        Ok(())
-    }
-
-    fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
-        let mut slurm = self.slurm();
-        slurm.state.as_ref()?;
-        let answers = { self.answers.lock() }.unwrap_or_else(PoisonError::into_inner);
-        for answer in answers.try_iter() {
-            if let Answer::Slurm(state, nodes) = answer {
-                slurm.state = Some((state, nodes));
-            }
-        }
-        if slurm.asked.is_none_or(|asked| asked.elapsed() >= ASK) {
-            slurm.asked = Some(Instant::now());
-            self.held.ask(&Ask::Slurm);
-        }
-        slurm.state.clone()
-    }
-
-    fn slurm(&self) -> MutexGuard<'_, Submitted> {
-        self.slurm.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn add(&self, nodes: &Nodes, host: &str, way: &Way, slots: Option<u32>) -> NodeId {
-        let (node, number) = nodes.expect(host, self.first);
-        self.held.add(number, host, way, slots);
-        node
-    }
-
-    pub fn is_kept(&self) -> bool {
-        self.is_kept.load(Ordering::Relaxed)
-    }
-}
-
-/// Clusters that outlive their session.
-impl Cluster {
-    /// Opens one, which goes on without a session for as long as the lease.
-    pub fn keep(
-        path: Option<&str>,
-        server: &Which,
-        (name, lease): (&str, Duration),
-        waker: Waker,
-    ) -> Result<Self, KeepFault> {
-        let cluster = Self::of(Held::start(path, server, name, lease)?, waker);
-        if cluster.is_err() {
-            // It may be what has failed.
-            let _ = keep::end(name);
-        }
-        cluster
-    }
-
-    /// Takes a cluster that has outlived its session; with `steal` also one that another session has.
-    pub fn attach(name: &str, steal: bool, waker: Waker) -> Result<Self, KeepFault> {
-        let cluster = Self::of(Held::attach(name, steal)?, waker)?;
-        cluster.keep_on();
-        Ok(cluster)
-    }
-
-    fn of((held, grant): (Held, Grant), waker: Waker) -> Result<Self, KeepFault> {
-        let failed = |error: io::Error| KeepFault::Failed(error.to_string());
-        let held = Arc::new(held);
-        let connected = connect(&grant.session, held.data.clone(), waker, || None)
-            .map_err(KeepFault::Failed)?;
-        let (nodes, commands) = (&connected.nodes, &connected.commands);
-        for (number, host) in grant.nodes {
-            nodes.expect_as(number, &host);
-        }
-        for (seat, host) in &grant.met {
-            nodes.expect_met(seat, host);
-        }
-        // The connection ends with the cluster, not with what is told of its nodes.
-        let teller = Arc::downgrade(&held);
-        nodes.tell(Box::new(move |seat, host| {
-            if let Some(held) = teller.upgrade() {
-                held.met(seat, host);
-            }
-        }));
-        let (answered, answers) = channel();
-        let is_lost = Arc::new(AtomicBool::new(false));
-        held.listen({
-            let (nodes, commands, is_lost) = (nodes.clone(), commands.clone(), is_lost.clone());
-            move |answer| {
-                if let None | Some(Answer::TakenOver { .. }) = answer {
-                    is_lost.store(true, Ordering::Relaxed);
-                }
-                hears(answer, &nodes, &commands, &answered);
-            }
-        })
-        .map_err(failed)?;
-        let home = Home::Kept(Box::new(Kept {
-            held,
-            answers: Mutex::new(answers),
-            slurm: Mutex::default(),
-            url: grant.url,
-            is_reached: grant.session.is_reached(),
-            is_open: grant.is_open,
-            is_kept: AtomicBool::new(false),
-            is_lost,
-            first: grant.first,
-        }));
-        Ok(Self::at(home, connected))
-    }
-
-    /// Its name and its lease, when it outlives the session.
-    pub fn kept(&self) -> Option<(&str, Duration)> {
-        self.held().map(|held| (held.name.as_str(), held.lease))
-    }
-
-    /// What this session has of a cluster that outlives it, as long as it has it.
-    fn held(&self) -> Option<&Held> {
-        match &self.home {
-            Home::Kept(kept) => (!kept.is_lost.load(Ordering::Relaxed)).then_some(&kept.held),
-            Home::Own(_) => None,
-        }
-    }
-
-    /// From now on what is kept goes on when the session ends.
-    pub fn keep_on(&self) {
-        if let Home::Kept(kept) = &self.home {
-            kept.is_kept.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// The session ends, and the cluster does not. Nothing is said to its nodes any more.
-    pub fn leave(&self) {
-        self.tell(Command::Leave);
-    }
-
-    /// Ends it, also when it is kept.
-    pub fn end(&self) -> Result<(), KeepFault> {
-        self.held().map_or(Ok(()), Held::end)
-    }
-}
-
-/// What the holder of a kept cluster says.
-fn hears(
-    answer: Option<Answer>,
-    nodes: &Nodes,
-    commands: &UnboundedSender<Command>,
-    answered: &Sender<Answer>,
-) {
-    // Nobody is told whose cluster has ended.
-    let tell = |command| drop(commands.send(command));
-    match answer {
-        None => tell(Command::Lost(NodeFault::NoHolder)),
-        Some(Answer::TakenOver { by }) => tell(Command::Lost(NodeFault::TakenOver { pid: by.pid })),
-        Some(Answer::Tried {
-            number,
-            is_waited_for,
-        }) => {
-            if let Some(node) = nodes.of(number) {
-                nodes.waited_for(node, is_waited_for);
-            }
-        }
-        Some(Answer::Gone { number, why }) => {
-            if let Some(node) = nodes.of(number) {
-                tell(Command::Gone(node, why));
-            }
-        }
-        Some(Answer::Again { number, host }) => nodes.expect_as(number, &host),
-        Some(answer @ (Answer::JoinFile(_) | Answer::Submitted(_) | Answer::Slurm(..))) => {
-            drop(answered.send(answer))
-        }
-        Some(Answer::Status(_) | Answer::Granted(_) | Answer::Refused { .. }) => {}
     }
 }

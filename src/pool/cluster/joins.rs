@@ -23,13 +23,14 @@ pub struct JoinFiles {
 }
 
 impl JoinFiles {
-    /// Writes one, to this place or to one beside the server's files; where it is. `as_said`: what else the nodes are told.
+    /// Writes one, to this place or to one beside the server's files; where it is, and what it says. The server takes
+    /// that soon: see [`wait_until_taken`](super::server::wait_until_taken). `as_said`: what else the nodes are told.
     pub fn write(
         &self,
         server: &Backbone,
         path: Option<&Path>,
         as_said: impl FnOnce(Join) -> Join,
-    ) -> io::Result<PathBuf> {
+    ) -> io::Result<(PathBuf, Join)> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let number = written.len() as u32 + 1;
         let path = match path {
@@ -46,11 +47,9 @@ impl JoinFiles {
         }
         write_private(&path, &(serde_json::to_string(&join)? + "\n"))?;
         written.push(path.clone());
-        Ok(path)
+        Ok((path, join))
     }
-}
 
-impl JoinFiles {
     /// Whether somebody may join with one.
     pub fn are_none(&self) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@ mod credit;
 mod home;
 mod joins;
 pub mod keep;
+mod kept;
 mod launch;
 mod libraries;
 mod line;
@@ -180,11 +181,6 @@ impl Cluster {
     /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
     pub fn way_in(&self) -> io::Result<String> {
         self.home.way_in()
-    }
-
-    /// Whether nodes reach the server by themselves, over the network.
-    pub fn is_reached(&self) -> bool {
-        self.home.is_reached()
     }
 
     /// Whether some may come by themselves that are not known here.

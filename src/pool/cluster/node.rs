@@ -61,8 +61,8 @@ const OWN: Duration = Duration::from_secs(3);
 /// A session of which nothing is heard for so long is gone.
 const ALONE: Duration = Duration::from_secs(30);
 
-/// A node that nobody here has started, and that has not reached its server for so long, does not wait for it any more: the
-/// cluster may have ended without a word, with the host that it was on.
+/// A node that has not reached its server for so long does not wait for it any more: the cluster may have ended without a
+/// word, with the host that it was on.
 const UNREACHED: Duration = Duration::from_secs(3600);
 
 /// How often engines are looked at without an event.

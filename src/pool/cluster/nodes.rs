@@ -192,6 +192,10 @@ impl Nodes {
     /// An earlier session has met this one, which came by itself.
     pub fn expect_met(&self, seat: &str, host: &str) {
         let mut table = self.table();
+        // It has been quicker.
+        if table.numbers.contains_key(seat) {
+            return;
+        }
         let node = table.add(host);
         if let Some(status) = table.nodes.get_mut(node.0) {
             status.tried = Some((Instant::now(), THERE));
@@ -251,6 +255,7 @@ impl Nodes {
             status.host = about.host;
             status.state = NodeState::Gone(why);
         });
+        self.tell_of(node, false);
     }
 
     /// It is not one any more; its host.

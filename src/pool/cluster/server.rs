@@ -131,11 +131,9 @@ impl Private {
         })
     }
 
-    /// What the nodes connect with that somebody starts with this file. The server takes it now: who has the file may use
-    /// it at once.
+    /// What the nodes connect with that somebody starts with this file. The server takes it soon too.
     pub fn admit_file(&self, file: u32) -> std::io::Result<Join> {
         let join = self.with_user(&file_seat(file), true)?;
-        wait_until_taken(&join)?;
         Ok(Join {
             file: Some(file),
             ..join

@@ -167,8 +167,13 @@ impl Side {
         flushed.map_err(|error| why(&error))?;
         let queue = match join.is_durable {
             true => Some(
-                { Publisher::open(&client, &join.cluster, formers, upkeep.clone()).await }
-                    .map_err(|error| why(&error))?,
+                {
+                    // Of others' server: its own refuses an earlier session.
+                    let epoch = (is_guest && join.epoch > 0).then_some(join.epoch);
+                    let upkeep = upkeep.clone();
+                    Publisher::open(&client, &join.cluster, formers, upkeep, epoch).await
+                }
+                .map_err(|error| why(&error))?,
             ),
             false => None,
         };
@@ -213,7 +218,8 @@ impl Side {
                 },
                 told = queue::told(&mut ears) => self.told_of_queue(told),
                 command = commands.recv() => {
-                    let mut next = command.or(Some(Command::Quit));
+                    // Nobody has said that the cluster ends.
+                    let mut next = command.or(Some(Command::Leave));
                     // All that there are, before anybody else's turn.
                     while let Some(command) = next {
                         if let ControlFlow::Break(over) = self.command(command) {
@@ -355,6 +361,9 @@ impl Side {
             }
             Command::Lost(why) => {
                 self.is_lost.set(true);
+                if let Some(publisher) = &self.publisher {
+                    publisher.lose();
+                }
                 self.give_all_up(&why);
             }
             Command::Launch(launch) => self.launch(*launch),

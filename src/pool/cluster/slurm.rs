@@ -57,32 +57,87 @@ impl Asked {
     }
 }
 
+/// From where Slurm is asked: its programs look for their configuration, and for the allocation that they are in, in their
+/// environment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Surroundings {
+    folder: PathBuf,
+    /// Where programs are.
+    path: Option<String>,
+    /// Those of Slurm's own.
+    variables: Vec<(String, String)>,
+}
+
+/// What the names of its variables begin with.
+const OWN: [&str; 5] = ["SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_"];
+
+/// The variables of this process that are Slurm's.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let all = std::env::vars_os();
+    let all =
+        all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    all.filter(|(name, _)| OWN.iter().any(|own| name.starts_with(own)))
+}
+
+impl Surroundings {
+    /// This session's. `path`: see [`Self::path`].
+    pub fn of_session(path: Option<&str>) -> Self {
+        Self {
+            // Where a session has no folder, Slurm has nothing to find there.
+            folder: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+            path: path.map(str::to_owned),
+            variables: variables().collect(),
+        }
+    }
+
+    /// A program that runs there.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in variables() {
+            command.env_remove(name);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        command.current_dir(&self.folder);
+        command
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 /// What Slurm has been asked to start. Dropped, it ends.
 pub struct Slurm {
     input: Option<ChildStdin>,
     guard: Child,
     folder: PathBuf,
     told: Arc<Mutex<Told>>,
-    path: Option<String>,
-    asked: Option<Instant>,
-    state: SlurmState,
+    from: Surroundings,
     /// Hosts that will come, when that is known.
     pub nodes: Option<u32>,
 }
 
-#[derive(Default)]
 struct Told {
     job: Option<String>,
     over: bool,
     says: String,
+    /// How the job stood last, with how many hosts, and when that was known.
+    state: SlurmState,
+    nodes: Option<u32>,
+    known: Option<Instant>,
+    /// Slurm is being asked.
+    is_asked: bool,
 }
 
 impl Slurm {
-    /// Asks for it, from this folder. `write` writes the file with which the nodes join.
+    /// Asks for it. `write` writes the file with which the nodes join.
     pub fn start(
         asked: &Asked,
-        from: &Path,
-        path: Option<&str>,
+        from: &Surroundings,
         write: impl FnOnce(&Path) -> io::Result<()>,
     ) -> io::Result<Self> {
         let cache =
@@ -92,34 +147,46 @@ impl Slurm {
             .recursive(true)
             .mode(0o700)
             .create(&folder)?;
-        write(&folder.join("join"))?;
-        let mut command = Command::new("sh");
+        let started =
+            write(&folder.join("join")).and_then(|()| Self::in_folder(asked, from, &folder));
+        if started.is_err() {
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        started
+    }
+
+    fn in_folder(asked: &Asked, from: &Surroundings, folder: &Path) -> io::Result<Self> {
+        let mut command = from.command("sh");
         command
             .args(["-c", include_str!("slurm.sh"), "regatta-slurm"])
-            .arg(&folder)
+            .arg(folder)
             .arg(std::env::current_exe()?)
             .args(&asked.options)
-            .current_dir(from)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(path) = path {
-            command.env("PATH", path);
-        }
         if let (Some(nodes), Some(tasks)) = (asked.nodes, asked.tasks) {
             command.env(
                 "tasks",
                 format!("{}(x{nodes})", (tasks / nodes.max(1)).max(1)),
             );
         }
-        let in_job = std::env::var("SLURM_JOB_NUM_NODES").ok();
+        let in_job = from.variable("SLURM_JOB_NUM_NODES");
         let nodes = asked.nodes.or(in_job.and_then(|nodes| nodes.parse().ok()));
         if let Some(nodes) = nodes {
             command.env("nodes", nodes.to_string());
         }
         let mut guard = command.spawn()?;
-        let told = Arc::new(Mutex::new(Told::default()));
+        let told = Arc::new(Mutex::new(Told {
+            job: None,
+            over: false,
+            says: String::new(),
+            state: SlurmState::Asked,
+            nodes: None,
+            known: None,
+            is_asked: false,
+        }));
         if let (Some(output), Some(errors)) = (guard.stdout.take(), guard.stderr.take()) {
             let of = told.clone();
             let says = std::thread::spawn(move || {
@@ -145,62 +212,65 @@ impl Slurm {
         Ok(Self {
             input: guard.stdin.take(),
             guard,
-            folder,
+            folder: folder.to_owned(),
             told,
-            path: path.map(str::to_owned),
-            asked: None,
-            state: SlurmState::Asked,
+            from: from.clone(),
             nodes,
         })
     }
 
-    /// How it stands.
+    /// How it stood when Slurm was asked last; it is asked again when that is a while ago.
     pub fn look(&mut self) -> SlurmState {
-        let (job, over, says) = {
-            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            (told.job.clone(), told.over, told.says.clone())
-        };
-        if over {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.over {
+            let says = told.says.clone();
             return SlurmState::Over { says };
         }
-        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= ASK);
-        if let (Some(job), true) = (job, is_due) {
-            self.asked = Some(Instant::now());
-            self.state = self.ask(job);
+        self.nodes = told.nodes.or(self.nodes);
+        let is_due = told.known.is_none_or(|known| known.elapsed() >= ASK) && !told.is_asked;
+        if let (Some(job), true) = (told.job.clone(), is_due) {
+            told.is_asked = true;
+            let (told, from, folder) = (self.told.clone(), self.from.clone(), self.folder.clone());
+            // Slurm may take its time, or not answer at all.
+            std::thread::spawn(move || {
+                let found = ask(&from, &folder, job);
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((state, nodes)) = found {
+                    (told.state, told.nodes) = (state, nodes);
+                }
+                (told.is_asked, told.known) = (false, Some(Instant::now()));
+            });
         }
-        self.state.clone()
+        told.state.clone()
     }
+}
 
-    fn ask(&mut self, job: String) -> SlurmState {
-        let mut command = Command::new("squeue");
-        if let Some(path) = &self.path {
-            command.env("PATH", path);
+/// How a job stands, and with how many hosts; `None` when Slurm does not say.
+fn ask(from: &Surroundings, folder: &Path, job: String) -> Option<(SlurmState, Option<u32>)> {
+    let said = from
+        .command("squeue")
+        .args(["--noheader", "--format=%T|%D|%r", "--jobs", &job])
+        .stdin(Stdio::null())
+        .output();
+    let said = String::from_utf8_lossy(&said.ok()?.stdout)
+        .trim()
+        .to_owned();
+    let mut words = said.splitn(3, '|');
+    let mut word = || words.next().unwrap_or_default().to_owned();
+    let (state, nodes, reason) = (word(), word(), word());
+    if ["", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"].contains(&state.as_str()) {
+        let mut says = String::new();
+        if let Ok(file) = std::fs::File::open(folder.join("out")) {
+            let _ = file.take(WORDS).read_to_string(&mut says);
         }
-        let said = command
-            .args(["--noheader", "--format=%T|%D|%r", "--jobs", &job])
-            .stdin(Stdio::null())
-            .output();
-        let said = said.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
-        let Ok(said) = said else {
-            return self.state.clone();
-        };
-        let mut words = said.splitn(3, '|');
-        let mut word = || words.next().unwrap_or_default().to_owned();
-        let (state, nodes, reason) = (word(), word(), word());
-        if ["", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"].contains(&state.as_str()) {
-            let mut says = String::new();
-            if let Ok(file) = std::fs::File::open(self.folder.join("out")) {
-                let _ = file.take(WORDS).read_to_string(&mut says);
-            }
-            let says = says.trim().to_owned();
-            return SlurmState::Over { says };
-        }
-        self.nodes = nodes.parse().ok().or(self.nodes);
-        match state.as_str() {
-            "PENDING" => SlurmState::Pending { job, reason },
-            _ => SlurmState::Running { job },
-        }
+        let says = says.trim().to_owned();
+        return Some((SlurmState::Over { says }, None));
     }
+    let state = match state.as_str() {
+        "PENDING" => SlurmState::Pending { job, reason },
+        _ => SlurmState::Running { job },
+    };
+    Some((state, nodes.parse().ok()))
 }
 
 impl Drop for Slurm {

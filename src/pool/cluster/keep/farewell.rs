@@ -9,7 +9,10 @@ use super::super::message::{Join, OVER};
 use super::super::{post, queue};
 
 /// So long it may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What any server with streams answers.
+const ABOUT: &str = "$JS.API.INFO";
 
 /// Tells all nodes that the cluster is over; at a server that is others' too (`is_guest`) nothing of it stays. A server that
 /// does not answer has what it has.
@@ -24,7 +27,8 @@ pub fn say(join: &Join, is_guest: bool) {
         let client = client.connect(&join.server).await.ok()?;
         let to = format!("{}.beat", join.cluster);
         client.publish(to, OVER.into()).await.ok()?;
-        client.flush().await.ok()?;
+        // When this is answered, the server has it.
+        client.request(ABOUT, "".into()).await.ok()?;
         if is_guest {
             queue::leave_nothing(&client, &join.cluster).await;
         }

@@ -22,10 +22,15 @@ use crate::outcome::KeepFault;
 /// How long a holder may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a holder may take to take what it is asked, when that is more than waits for it already.
+const TAKING: Duration = Duration::from_secs(2);
+
 /// A cluster that this session has until the connection ends.
 pub struct Held {
     pub name: String,
     pub lease: Duration,
+    /// The process that keeps it.
+    pub pid: u32,
     /// The server's folder, when the cluster has a server of its own.
     pub data: Option<PathBuf>,
     stream: UnixStream,
@@ -94,11 +99,15 @@ impl Held {
             who: Who { pid },
             steal,
         };
-        match answer(&record, &stream, &ask)? {
+        let answer = answer(&record, &stream, &ask)?;
+        // A session does not stand still with its holder.
+        let _ = stream.set_write_timeout(Some(TAKING));
+        match answer {
             Answer::Granted(grant) => Ok((
                 Self {
                     name: record.name,
                     lease: record.lease,
+                    pid: record.pid,
                     data: record.data,
                     stream,
                     asks: Mutex::default(),
@@ -139,8 +148,10 @@ impl Held {
     pub fn ask(&self, ask: &Ask) {
         // One whole line after the other, of all threads.
         let _one = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
-        // A holder that is gone is noticed where its answers are read.
-        let _ = protocol::write(&self.stream, ask);
+        if protocol::write(&self.stream, ask).is_err() {
+            // One that takes nothing keeps nothing for this session: it sees that where answers are read.
+            let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        }
     }
 
     /// Hands on what the holder says, on a thread of its own; `None` is its end.
@@ -200,6 +211,12 @@ pub fn look(record: &Record) -> Result<Status, KeepFault> {
             pid: record.pid,
         }),
     }
+}
+
+/// Whether nodes of a kept cluster reach its server by themselves.
+pub fn is_reached(name: &str) -> Result<bool, KeepFault> {
+    let (record, _) = Shelf::find()?.reach(name)?;
+    look(&record).map(|status| status.is_reached)
 }
 
 /// The same as [`end`], but not of one that a session has, as far as its holder tells.

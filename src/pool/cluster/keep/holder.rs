@@ -18,7 +18,7 @@ use super::super::backbone::Backbone;
 use super::super::joins::JoinFiles;
 use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
-use super::super::slurm::{Asked, Slurm};
+use super::super::slurm::{Asked, Slurm, Surroundings};
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
 use super::{Record, Shelf, farewell, host};
 use crate::outcome::{KeepFault, NodeFault, SlurmState};
@@ -105,8 +105,6 @@ struct Node {
 struct Holder {
     record: Record,
     shelf: Shelf,
-    /// Where programs are.
-    path: Option<String>,
     backbone: Backbone,
     files: JoinFiles,
     /// What Slurm was asked for.
@@ -161,7 +159,6 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
     Ok(Holder {
         record,
         shelf,
-        path: order.path.clone(),
         backbone,
         files: JoinFiles::default(),
         slurm: Vec::new(),
@@ -305,9 +302,10 @@ impl Holder {
         match ask {
             Ask::Look => {
                 let nodes = self.nodes.values();
-                let nodes = nodes.map(|node| (node.host.clone(), node.connection.is_some()));
-                let met = self.met.values().map(|host| (host.clone(), true));
+                let nodes = nodes.map(|node| (node.host.clone(), Some(node.connection.is_some())));
+                let met = self.met.values().map(|host| (host.clone(), None));
                 let status = Status {
+                    is_reached: self.backbone.session().is_reached(),
                     nodes: nodes.chain(met).collect(),
                     has: self.has.as_ref().map(|(_, who)| who.clone()),
                     left: self.left(),
@@ -343,15 +341,19 @@ impl Holder {
                     None => self.met.remove(&seat),
                 };
             }
-            Ask::JoinFile { path } if is_its => {
+            Ask::JoinFile { question, path } if is_its => {
                 let written = self.join_file(path.as_deref());
                 let written = written.map_err(|error| error.to_string());
-                self.say(connection, &Answer::JoinFile(written));
+                self.say(connection, &Answer::JoinFile(question, written));
             }
-            Ask::Submit { asked, from } if is_its => {
+            Ask::Submit {
+                question,
+                asked,
+                from,
+            } if is_its => {
                 let submitted = self.submit(&asked, &from);
                 let submitted = submitted.map_err(|error| error.to_string());
-                self.say(connection, &Answer::Submitted(submitted));
+                self.say(connection, &Answer::Submitted(question, submitted));
             }
             Ask::Slurm if is_its => {
                 if let Some(slurm) = self.slurm.last_mut() {
@@ -360,7 +362,11 @@ impl Holder {
                     self.say(connection, &Answer::Slurm(state, nodes));
                 }
             }
-            Ask::Recall if is_its => drop(self.slurm.pop()),
+            Ask::Recall if is_its => {
+                let recalled = self.slurm.pop();
+                // Slurm may take its time.
+                std::thread::spawn(move || drop(recalled));
+            }
             Ask::Add { .. }
             | Ask::Drop { .. }
             | Ask::Met { .. }
@@ -382,12 +388,13 @@ impl Holder {
     }
 
     fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.files.write(&self.backbone, path, self.as_said())
+        let written = self.files.write(&self.backbone, path, self.as_said());
+        written.map(|(path, _)| path)
     }
 
-    fn submit(&mut self, asked: &Asked, from: &Path) -> io::Result<()> {
+    fn submit(&mut self, asked: &Asked, from: &Surroundings) -> io::Result<()> {
         let write = |file: &Path| self.join_file(Some(file)).map(drop);
-        let slurm = Slurm::start(asked, from, self.path.as_deref(), write)?;
+        let slurm = Slurm::start(asked, from, write)?;
         // What is over is nobody's, and its folder may go.
         let is_over = |slurm: &mut Slurm| matches!(slurm.look(), SlurmState::Over { .. });
         self.slurm.retain_mut(|slurm| !is_over(slurm));

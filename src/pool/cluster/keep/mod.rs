@@ -18,7 +18,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-pub use held::{Grant, Held, Status, end, end_unused, look};
+pub use held::{Grant, Held, Status, end, end_unused, is_reached, look};
 pub use protocol::{Answer, Ask};
 
 use super::server::write_private;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::super::backbone::Which;
 use super::super::launch::Way;
 use super::super::message::Join;
-use super::super::slurm::Asked;
+use super::super::slurm::{Asked, Surroundings};
 use crate::outcome::{NodeFault, SlurmState};
 
 /// A line is no longer than this, bytes.
@@ -56,9 +56,16 @@ pub enum Ask {
     /// is gone.
     Met { seat: String, host: Option<String> },
     /// A file is to be written by which nodes join.
-    JoinFile { path: Option<PathBuf> },
-    /// Slurm is to start nodes, asked from this folder.
-    Submit { asked: Asked, from: PathBuf },
+    JoinFile {
+        question: u64,
+        path: Option<PathBuf>,
+    },
+    /// Slurm is to start nodes.
+    Submit {
+        question: u64,
+        asked: Asked,
+        from: Surroundings,
+    },
     /// How what Slurm was asked for stands.
     Slurm,
     /// What Slurm was asked for last is not wanted.
@@ -93,9 +100,9 @@ pub enum Answer {
         host: String,
     },
     /// Where the file is, or why there is none.
-    JoinFile(Result<PathBuf, String>),
+    JoinFile(u64, Result<PathBuf, String>),
     /// Whether Slurm could be asked.
-    Submitted(Result<(), String>),
+    Submitted(u64, Result<(), String>),
     /// With how many nodes it will be, when that is known.
     Slurm(SlurmState, Option<u32>),
 }
@@ -103,8 +110,10 @@ pub enum Answer {
 /// How a kept cluster is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// The hosts, and whether there is a connection to them.
-    pub nodes: Vec<(String, bool)>,
+    /// The hosts, and whether there is a connection to them; of those that came by themselves it is not known.
+    pub nodes: Vec<(String, Option<bool>)>,
+    /// Nodes reach the server by themselves, over the network.
+    pub is_reached: bool,
     /// The session that has it.
     pub has: Option<Who>,
     /// What is left of the lease while no session has it.

@@ -85,9 +85,9 @@ impl Formers {
         self.left().get(&job).map(Left::now)
     }
 
-    /// A job has this number; whether it is the highest by now.
-    pub fn takes(&self, number: JobId) -> bool {
-        self.highest.fetch_max(number.0, Ordering::Relaxed) < number.0
+    /// A job has this number.
+    pub fn takes(&self, number: JobId) {
+        self.highest.fetch_max(number.0, Ordering::Relaxed);
     }
 
     /// Numbers of jobs are given once, whatever session gives them.
@@ -175,7 +175,11 @@ impl Publisher {
         for message in all {
             if message.subject.as_str() == names.highest() {
                 let text = std::str::from_utf8(&message.payload).unwrap_or_default();
-                highest = highest.max(JobId(text.parse().unwrap_or_default()));
+                let stored = JobId(text.parse().unwrap_or_default());
+                self.knows(stored);
+                highest = highest.max(stored);
+            } else if message.subject.as_str() == names.epoch() {
+                // Of this session.
             } else if let Some(manifest) = self.objects.manifest(&message.payload).await? {
                 highest = highest.max(manifest.job);
                 closed.extend(manifest.closed.iter().copied());

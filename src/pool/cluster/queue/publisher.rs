@@ -59,7 +59,11 @@ pub struct Publisher {
     contents: RefCell<Contents>,
     /// Contents that it is to forget, until it has.
     dropped: RefCell<HashSet<u128>>,
-    /// Jobs of which something is still to go from the server: that is under way, or will be soon.
+    /// Which session this is, where a former one is not refused by the server.
+    epoch: Option<u64>,
+    /// The cluster is not this session's any more.
+    is_lost: Cell<bool>,
+    /// Jobs of which something is going from the server by itself.
     going: Cell<usize>,
     closed: RefCell<Closed>,
     /// The highest number that the server was told.
@@ -192,12 +196,13 @@ pub async fn told(ears: &mut Option<Ears>) -> Word {
 }
 
 impl Publisher {
-    /// Makes the queue, unless it is there.
+    /// Makes the queue, unless it is there. `epoch`: see [`Self::epoch`].
     pub async fn open(
         client: &Client,
         cluster: &str,
         formers: Arc<Formers>,
         upkeep: Rc<Upkeep>,
+        epoch: Option<u64>,
     ) -> io::Result<(Rc<Self>, Ears)> {
         let names = Names::of(cluster);
         let jetstream = jetstream::new(client.clone());
@@ -227,6 +232,8 @@ impl Publisher {
             jobs: RefCell::default(),
             contents: RefCell::default(),
             dropped: RefCell::default(),
+            epoch,
+            is_lost: Cell::new(false),
             going: Cell::new(0),
             closed: RefCell::default(),
             told: Cell::new(JobId(0)),
@@ -237,6 +244,13 @@ impl Publisher {
             words,
             upkeep,
         });
+        if let Some(epoch) = epoch {
+            let digits = epoch.to_string().into_bytes();
+            let stored = publisher
+                .jetstream
+                .publish(publisher.names.epoch(), digits.into());
+            stored.await.map_err(other)?.await.map_err(other)?;
+        }
         publisher.look_back().await?;
         Ok((publisher, ears))
     }
@@ -263,6 +277,9 @@ impl Publisher {
     }
 
     pub fn order(self: &Rc<Self>, order: Order) {
+        if self.is_lost.get() {
+            return;
+        }
         match order {
             Order::Begin(begin) => self.begin(*begin),
             Order::Put(job, ..) | Order::Complete(job, ..) | Order::Detach(job) => {
@@ -329,7 +346,7 @@ impl Publisher {
     }
 
     async fn send(&self, number: u64, kept: Kept) {
-        if !self.upkeep.has_room() {
+        if !self.upkeep.has_room() || self.is_lost.get() {
             // It waits for that.
             return;
         }
@@ -415,6 +432,9 @@ impl Publisher {
     /// The disk was looked at. Jobs that have not got on for long because it is full end; when it is not any more, what has
     /// waited for that goes to the server.
     pub fn look_at(self: &Rc<Self>, room: Room) {
+        if self.is_lost.get() {
+            return;
+        }
         if room == Room::IsAgain {
             let publisher = self.clone();
             spawn_local(async move {
@@ -466,7 +486,7 @@ impl Publisher {
 
     /// The server is there again: what was under way may be lost.
     pub fn again(self: &Rc<Self>) {
-        if !self.upkeep.has_room() {
+        if !self.upkeep.has_room() || self.is_lost.get() {
             // It comes to that when there is.
             return;
         }

@@ -97,6 +97,11 @@ impl Names {
         format!("{}.job.highest.0", self.cluster)
     }
 
+    /// Which session has the cluster, in digits, where the server does not refuse the one before it.
+    pub fn epoch(&self) -> String {
+        format!("{}.job.epoch.0", self.cluster)
+    }
+
     pub fn all_jobs(&self) -> String {
         format!("{}.job.*.*", self.cluster)
     }
@@ -270,7 +275,7 @@ pub enum Inputs {
     /// The session queues more. When it is gone, nobody does: `items` and `pieces` are of the beginning then, and
     /// what is queued is what the streams say.
     Coming,
-    /// They are all queued.
+    /// They are all queued, or about to be, with the manifest.
     Exhausted,
     /// It was cancelled: no more of it is done.
     GivenUp,

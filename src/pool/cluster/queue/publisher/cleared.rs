@@ -22,6 +22,9 @@ impl Publisher {
         }
         let publisher = self.clone();
         spawn_local(async move {
+            if !publisher.still_has().await {
+                return;
+            }
             publisher.is_taken(number).await;
             if let Some(former) = publisher.formers.get(number) {
                 // Without it, they find what there is of it.
@@ -39,11 +42,41 @@ impl Publisher {
     pub(super) async fn is_taken(&self, number: JobId) {
         self.formers.takes(number);
         if self.told.get() < number {
-            self.told.set(number);
-            let digits = number.to_string().into_bytes();
+            // What earlier sessions have had is higher, perhaps.
+            let highest = self.formers.highest();
+            self.knows(highest);
+            let digits = highest.to_string().into_bytes();
             self.publish(JobId(0), self.names.highest(), digits.into(), 0)
                 .await;
         }
+    }
+
+    /// The server has this as the highest number.
+    pub(in super::super) fn knows(&self, highest: JobId) {
+        self.told.set(self.told.get().max(highest));
+    }
+
+    /// Another session has the cluster, or nobody: from now on nothing on the server is this one's to change.
+    pub fn lose(&self) {
+        self.is_lost.set(true);
+        self.unacknowledged.borrow_mut().clear();
+    }
+
+    /// Whether what is on the server is this session's to change. One that stood still may not have been told that it is not.
+    pub(super) async fn still_has(&self) -> bool {
+        let Some(epoch) = self.epoch.filter(|_| !self.is_lost.get()) else {
+            return !self.is_lost.get();
+        };
+        let last = async || {
+            let stream = self.jetstream.get_stream_no_info(self.names.jobs()).await;
+            let stream = stream.map_err(other)?;
+            let subject = self.names.epoch();
+            let last = stream.get_last_raw_message_by_subject(&subject).await;
+            last.map_err(other)
+        };
+        let last = last().await.ok().map(|message| message.payload);
+        let last = last.and_then(|digits| std::str::from_utf8(&digits).ok()?.parse::<u64>().ok());
+        last.is_none_or(|last| last == epoch)
     }
 
     fn forget_messages(&self, number: JobId) {
@@ -75,6 +108,9 @@ impl Publisher {
         self.going.set(self.going.get() + 1);
         let publisher = self.clone();
         spawn_local(async move {
+            if !publisher.still_has().await {
+                return publisher.going.set(publisher.going.get() - 1);
+            }
             publisher.is_taken(number).await;
             publisher.ask(Ask::Stop(number, false));
             let names = &publisher.names;
@@ -106,7 +142,7 @@ impl Publisher {
     /// Waits until nothing is left on the server of the jobs that were closed.
     pub async fn until_dropped(&self) {
         self.sweep(Which::All).await;
-        while self.going.get() > 0 {
+        while self.going.get() > 0 && !self.is_lost.get() {
             sleep(GLANCE).await;
         }
     }

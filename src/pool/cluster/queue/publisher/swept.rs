@@ -2,6 +2,7 @@
 //! what was before it. Manifests name them meanwhile, for a session that comes after this one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::objects::other;
 use super::super::schema::{LOT, lot};
-use super::{Ask, Publisher, patiently};
+use super::{Ask, Publisher};
 use crate::ids::JobId;
 
 /// When no job was closed for so long, what is left of all of them goes.
@@ -106,7 +107,7 @@ impl Publisher {
                     .sweep(if is_quiet { Which::All } else { Which::Whole })
                     .await;
                 let mut closed = publisher.closed.borrow_mut();
-                if closed.jobs.is_empty() {
+                if closed.jobs.is_empty() || publisher.is_lost.get() {
                     closed.is_seen_to = false;
                     return;
                 }
@@ -114,20 +115,21 @@ impl Publisher {
         });
     }
 
-    /// Nodes forget closed jobs, and so does the server.
+    /// Nodes forget closed jobs, and so does the server. Those that it does not forget stay closed.
     pub(super) async fn sweep(&self, which: Which) {
+        // Who asks again, does so in a while.
+        let _ = self.try_to_sweep(which).await;
+    }
+
+    async fn try_to_sweep(&self, which: Which) -> io::Result<()> {
+        if self.closed.borrow().jobs.is_empty() || !self.still_has().await {
+            return Ok(());
+        }
         let streams = [self.names.results(), self.names.jobs()];
         let mut ends = Vec::new();
         for stream in &streams {
-            let about = async || {
-                let stream = self.jetstream.get_stream(stream).await.map_err(other)?;
-                Ok(stream.cached_info().state.last_sequence)
-            };
-            match patiently(about).await {
-                Ok(last) => ends.push(last + 1),
-                // What stays goes with the cluster.
-                Err(_) => return,
-            }
+            let stream = self.jetstream.get_stream(stream).await.map_err(other)?;
+            ends.push(stream.cached_info().state.last_sequence + 1);
         }
         // What begins from here on comes behind that, and stays.
         let sweeps = {
@@ -149,18 +151,16 @@ impl Publisher {
                 Sweep::Job(job) => (names.kept_of(*job), names.job(*job)),
             };
             for ((stream, end), subject) in streams.iter().zip(&ends).zip([kept, jobs]) {
-                let purge = async || {
-                    let stream = self.jetstream.get_stream_no_info(stream).await;
-                    let purge = stream.map_err(other)?.purge().filter(&subject);
-                    purge.sequence(*end).await.map_err(other)
-                };
-                let _ = patiently(purge).await;
+                let stream = self.jetstream.get_stream_no_info(stream).await;
+                let purge = stream.map_err(other)?.purge().filter(&subject);
+                purge.sequence(*end).await.map_err(other)?;
             }
             let mut closed = self.closed.borrow_mut();
             for job in sweep.jobs() {
                 closed.jobs.remove(job);
             }
         }
+        Ok(())
     }
 }
 
