@@ -25,26 +25,41 @@ pub fn list(sink: &mut dyn Sink) -> Done {
         sink.send(Event::Text(text.to_owned()));
         return Ok(());
     }
+    let looked: Vec<_> = records.iter().map(keep::look).collect();
     sink.send(Event::Table(Table {
         title: None,
         columns: vec!["cluster", "nodes", "since", "session", "lease"],
-        rows: records.iter().map(row).collect(),
+        rows: { records.iter().zip(&looked) }
+            .map(|(record, status)| row(record, status.as_ref().ok()))
+            .collect(),
     }));
+    // A table cuts what is too wide for it.
+    for (record, status) in records.iter().zip(looked) {
+        if let Err(fault) = status {
+            let report = Report::from(fault);
+            let what = format!("{}: {report}", record.name);
+            sink.send(Event::Text(match &report.hint {
+                Some(hint) => format!("{what}; {hint}"),
+                None => what,
+            }));
+        }
+    }
     Ok(())
 }
 
-fn row(record: &Record) -> Vec<Field> {
+/// `status` is none when it cannot be told.
+fn row(record: &Record, status: Option<&Status>) -> Vec<Field> {
     let since = kept::clock(record.since).map_or(Field::Empty, Field::Text);
     let mut row = vec![Field::Text(record.name.clone())];
-    match keep::look(record) {
-        Err(fault) => row.extend([
+    match status {
+        None => row.extend([
             Field::Empty,
             since,
-            Field::Failure(Report::from(fault).to_string()),
+            Field::Failure("unknown".to_owned()),
             Field::Empty,
         ]),
-        Ok(status) => row.extend([
-            Field::Text(nodes(&status)),
+        Some(status) => row.extend([
+            Field::Text(nodes(status)),
             since,
             Field::Text(
                 status
