@@ -36,12 +36,9 @@ pub fn list(sink: &mut dyn Sink) -> Done {
     // A table cuts what is too wide for it.
     for (record, status) in records.iter().zip(looked) {
         if let Err(fault) = status {
-            let report = Report::from(fault);
-            let what = format!("{}: {report}", record.name);
-            sink.send(Event::Text(match &report.hint {
-                Some(hint) => format!("{what}; {hint}"),
-                None => what,
-            }));
+            let (what, hint) = (kept::what(&fault), kept::hint(&fault));
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            sink.send(Event::Text(format!("{}: {what}{hint}", record.name)));
         }
     }
     Ok(())

@@ -26,8 +26,8 @@ pub struct Upkeep {
     left: Cell<Option<u64>>,
     /// When there was no room last.
     full: Cell<Option<Instant>>,
-    /// When it was ended last.
-    ended: Cell<Option<Instant>>,
+    /// When it was ended the last two times.
+    ended: Cell<[Option<Instant>; 2]>,
 }
 
 /// What a look at the disk tells.
@@ -60,11 +60,15 @@ impl Upkeep {
     }
 
     /// The same, when it could be the server because of which nodes are silent, `all` or some: there was no room for it a while
-    /// ago, or it is all of them. Once in a while: when it was not the server, it helps nothing.
+    /// ago, or it is all of them. Once in a while, or twice when one that was started again may have found no room either: when
+    /// it was not the server, it helps nothing.
     pub fn end_if_it_may_be(&self, all: bool) {
         let is_late = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < PATIENCE);
-        if (all || is_late(self.full.get())) && !is_late(self.ended.get()) && self.end() {
-            self.ended.set(Some(Instant::now()));
+        let is_full = is_late(self.full.get());
+        let [last, before] = self.ended.get();
+        let is_enough = if is_full { before } else { last };
+        if (all || is_full) && !is_late(is_enough) && self.end() {
+            self.ended.set([Some(Instant::now()), last]);
         }
     }
 
