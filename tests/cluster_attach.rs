@@ -493,7 +493,7 @@ fn no_number_is_given_again() {
     }
     contains(
         &beside(&["attach", "--ssh", "node1:1"]),
-        &["error", "which cluster", "`%pool attach NAME"],
+        &["error", "which cluster", "`attach NAME"],
     );
 }
 

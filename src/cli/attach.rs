@@ -1,7 +1,7 @@
 //! `regatta attach`: the clusters that have outlived their sessions, listed, taken and ended.
 
 use crate::magic::attach::{self, Hosts};
-use crate::outcome::{Event, Sink};
+use crate::outcome::{Event, Report, Sink};
 use crate::pool::cluster::keep;
 use crate::session::{Done, Failed, Session};
 
@@ -42,10 +42,12 @@ impl Attach {
         } else {
             keep::end_unused
         };
-        let unnamed = attach::is_named(&self.hosts);
         let went = match &self.name {
-            // Nor does a cluster that ends take hosts.
-            _ if unnamed.is_err() => unnamed.map_err(Failed::from),
+            Some(name) if !self.hosts.are_none() => {
+                let what = format!("{name} is to end: it takes no hosts any more");
+                Err(Report::usage(what).into())
+            }
+            None if !self.hosts.are_none() => attach::is_named(&self.hosts).map_err(Failed::from),
             Some(name) => end(name).map_err(Failed::from).map(|()| {
                 sink.send(Event::Text(format!("the cluster {name} has ended")));
             }),

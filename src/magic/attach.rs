@@ -12,7 +12,7 @@ pub fn is_named(hosts: &Hosts) -> Result<(), Report> {
     match hosts.are_none() {
         true => Ok(()),
         false => Err(Report::usage("which cluster are these hosts for?")
-            .hint("`%pool attach NAME --ssh …`; `%pool attach` lists those that there are")),
+            .hint("`attach NAME --ssh …`; `attach` alone lists those that there are")),
     }
 }
 

@@ -35,7 +35,7 @@ impl Magic for NodesTable {
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if let Some(path) = &self.join_file {
-            let file = session.join_file(path.as_deref())?;
+            let file = session.join_file(path.clone(), sink)?;
             let said = format!("regatta node --join {}", file.display());
             sink.send(Event::Text(said));
             return Ok(());

@@ -1,6 +1,6 @@
 //! Clusters: their nodes reached, before any engine is started.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::outcome::{
 use crate::pool::Starter;
 use crate::pool::cluster::keep::{self, Shelf};
 use crate::pool::cluster::{
-    Asked, Cluster, NodeId, NodeState, NodeStatus, Wanted, Which, slurm_address,
+    Asked, Cluster, NodeId, NodeState, NodeStatus, Surroundings, Wanted, Which, slurm_address,
 };
 use crate::wire::since_1970;
 
@@ -68,20 +68,26 @@ impl Session {
         if self.pools().iter().any(|pool| pool.name.0 == name) {
             return Err(Report::usage(PoolCause::Taken(name.to_owned())).into());
         }
-        if more.slurm.is_some() && !keep::is_reached(name)? {
+        let (waker, wanted, of_slurm) = (self.waker(), name.to_owned(), more.slurm.is_some());
+        let attach = move || match of_slurm && !keep::is_reached(&wanted)? {
+            true => Ok(None),
+            false => Cluster::attach(&wanted, steal, waker).map(Some),
+        };
+        let attached: Result<Option<Cluster>, KeepFault> = self.opened(attach, sink)?;
+        let Some(cluster) = attached? else {
             let what = format!("hosts of Slurm do not reach the server of {name}");
             let hint =
                 "a cluster that is started with `--slurm` or `--listen` has one that they reach";
             return Err(Report::usage(what).hint(hint).into());
-        }
-        let (waker, wanted) = (self.waker(), name.to_owned());
-        let cluster = self.opened(move || Cluster::attach(&wanted, steal, waker), sink)?;
-        let cluster = Arc::new(cluster?);
+        };
+        let cluster = Arc::new(cluster);
         let native = self.workshop.is_for_this_processor();
         cluster.are_for_this_processor(native).map_err(unfit)?;
         self.reach_more(&cluster, &more, sink)?;
         let (_, size, gone) = counted(&cluster);
         if size == 0 {
+            // Nothing that was asked for goes on for nobody.
+            cluster.recall();
             let name = name.to_owned();
             return Err(KeepFault::NoNode { name }.into());
         }
@@ -109,6 +115,19 @@ impl Session {
         Ok((pool, gone))
     }
 
+    /// Has Slurm start nodes of a cluster.
+    fn submit(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        asked: &Asked,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
+        let from = Surroundings::of(self.environment_variables());
+        let (of, asked) = (cluster.clone(), asked.clone());
+        let submitted = self.opened(move || of.submit(&asked, from), sink)?;
+        submitted.map_err(|error| not_done(cluster, "Slurm cannot be asked", &error))
+    }
+
     /// Waits for the nodes that a cluster has, and for these. When that comes to nothing, the cluster is as it was.
     fn reach_more(
         &mut self,
@@ -122,9 +141,7 @@ impl Session {
             && let Some(asked) = &more.slurm
         {
             let before = cluster.nodes().len();
-            let path = self.environment_variable("PATH");
-            let submitted = cluster.submit(asked, path.as_deref());
-            reached = submitted.map_err(|error| no_file(cluster, &error));
+            reached = self.submit(cluster, asked, sink);
             if reached.is_ok() {
                 let waits = Waits::Slurm { before, need: None };
                 reached = self.reach(cluster, waits, sink);
@@ -223,6 +240,7 @@ impl Session {
                 self.opened(open, sink)??
             }
         };
+        let cluster = Arc::new(cluster);
         for wanted in &request.nodes {
             cluster.add(wanted);
         }
@@ -233,14 +251,14 @@ impl Session {
         // What no launcher starts, somebody does.
         let by_hand = need > request.nodes.len() && request.slurm.is_none();
         if by_hand {
-            let way = { cluster.way_in() }.map_err(|error| no_file(&cluster, &error))?;
+            let of = cluster.clone();
+            let way = self.opened(move || of.way_in(), sink)?;
+            let way = way.map_err(|error| not_done(&cluster, NO_FILE, &error))?;
             sink.send(Event::Text(how_to_join(&way, need - request.nodes.len())));
         }
-        let cluster = Arc::new(cluster);
         let before = cluster.nodes().len();
         if let Some(asked) = &request.slurm {
-            { cluster.submit(asked, path.as_deref()) }
-                .map_err(|error| no_file(&cluster, &error))?;
+            self.submit(&cluster, asked, sink)?;
         }
         let waits = match &request.slurm {
             Some(_) => Waits::Slurm {
@@ -281,9 +299,15 @@ impl Session {
     }
 
     /// Writes what nodes need to join the cluster in use by themselves; where.
-    pub fn join_file(&self, path: Option<&Path>) -> Result<PathBuf, Failed> {
+    pub fn join_file(
+        &mut self,
+        path: Option<PathBuf>,
+        sink: &mut dyn Sink,
+    ) -> Result<PathBuf, Failed> {
         let cluster = self.cluster_in_use()?;
-        { cluster.join_file(path) }.map_err(|error| no_file(&cluster, &error))
+        let of = cluster.clone();
+        let written = self.opened(move || of.join_file(path.as_deref()), sink)?;
+        written.map_err(|error| not_done(&cluster, NO_FILE, &error))
     }
 
     /// Adds hosts to a cluster's pool, or with none of them the nodes that have joined by themselves: the engines that they
@@ -430,7 +454,10 @@ fn no_server(fault: ServerFault) -> Failed {
     }
 }
 
-fn no_file(cluster: &Cluster, error: &std::io::Error) -> Failed {
+const NO_FILE: &str = "the file for nodes cannot be written";
+
+/// What was asked of a cluster and did not come to be.
+fn not_done(cluster: &Cluster, what: &str, error: &std::io::Error) -> Failed {
     if let (Some((name, pid)), std::io::ErrorKind::TimedOut) = (cluster.keeper(), error.kind()) {
         let name = name.to_owned();
         return KeepFault::Silent { name, pid }.into();
@@ -439,8 +466,7 @@ fn no_file(cluster: &Cluster, error: &std::io::Error) -> Failed {
         std::io::ErrorKind::TimedOut => NodeFault::NoServer.to_string(),
         _ => error.to_string(),
     };
-    let what = format!("the file for nodes cannot be written: {why}");
-    Report::new(ErrorKind::System, what).into()
+    Report::new(ErrorKind::System, format!("{what}: {why}")).into()
 }
 
 /// What to do on the other hosts.
@@ -558,10 +584,7 @@ impl Awaited for Reaching {
         let of = |nodes: &[NodeStatus], state| nodes.iter().filter(|it| it.state == state).count();
         let starting = of(&nodes, NodeState::Starting);
         let came = new.len() - of(new, NodeState::Starting);
-        let up = match need {
-            Some(_) => of(&nodes, NodeState::Up),
-            None => of(new, NodeState::Up),
-        };
+        let (up, new_up) = (of(&nodes, NodeState::Up), of(new, NodeState::Up));
         if came != self.came.0 {
             self.came = (came, Instant::now());
         }
@@ -573,7 +596,7 @@ impl Awaited for Reaching {
             return Ok(None);
         }
         let quiet = is_slurms.then(|| self.came.1.elapsed());
-        let found = asked.found(up, came, quiet);
+        let found = asked.found(up, (new_up, came), quiet);
         if let (Some(Found::Part), Some(all)) = (found, asked.all) {
             sink.send(Event::Text(format!(
                 "{came} of {all} nodes have come; the others are not waited for, and `%pool add` takes in those that come"
@@ -603,13 +626,21 @@ enum Found {
 }
 
 impl Awaits {
-    /// `came`: are up or gone; `quiet`: so long none of Slurm's has come.
-    fn found(self, up: usize, came: usize, quiet: Option<Duration>) -> Option<Found> {
-        let is_enough = { self.need.or(self.all) }.is_some_and(|need| up >= need);
+    /// `up`: of all; `new`: of Slurm's, those that are up, and that are up or gone; `quiet`: so long none of Slurm's has come.
+    fn found(
+        self,
+        up: usize,
+        (new, came): (usize, usize),
+        quiet: Option<Duration>,
+    ) -> Option<Found> {
+        let is_enough = match self.need {
+            Some(need) => up >= need,
+            None => self.all.is_some_and(|all| new >= all),
+        };
         if is_enough || self.all.is_some_and(|all| came >= all) {
             return Some(Found::Enough);
         }
-        let are_straggling = up > 0 && quiet.is_some_and(|quiet| quiet > STRAGGLING);
+        let are_straggling = new > 0 && quiet.is_some_and(|quiet| quiet > STRAGGLING);
         are_straggling.then_some(Found::Part)
     }
 }
@@ -645,22 +676,29 @@ mod tests {
             need: None,
             all: Some(4),
         };
-        assert_eq!(four.found(3, 3, short), None);
-        assert_eq!(four.found(4, 4, short), Some(Found::Enough));
+        assert_eq!(four.found(3, (3, 3), short), None);
+        assert_eq!(four.found(4, (4, 4), short), Some(Found::Enough));
         // One of them was refused.
-        assert_eq!(four.found(3, 4, short), Some(Found::Enough));
-        assert_eq!(four.found(3, 3, long), Some(Found::Part));
-        assert_eq!(four.found(0, 0, long), None, "the job may be queued");
+        assert_eq!(four.found(3, (3, 4), short), Some(Found::Enough));
+        assert_eq!(four.found(3, (3, 3), long), Some(Found::Part));
+        assert_eq!(four.found(0, (0, 0), long), None, "the job may be queued");
         let two = Awaits {
             need: Some(2),
             ..four
         };
-        assert_eq!(two.found(2, 2, short), Some(Found::Enough));
+        assert_eq!(two.found(2, (2, 2), short), Some(Found::Enough));
+        // Of hosts that ssh has reached none is Slurm's.
+        let mixed = Awaits {
+            need: Some(4),
+            ..four
+        };
+        assert_eq!(mixed.found(2, (0, 0), long), None, "the job may be queued");
+        assert_eq!(mixed.found(4, (2, 2), short), Some(Found::Enough));
         // Whoever is started by hand has time.
         let by_hand = Awaits {
             need: Some(2),
             all: None,
         };
-        assert_eq!(by_hand.found(1, 1, None), None);
+        assert_eq!(by_hand.found(1, (1, 1), None), None);
     }
 }

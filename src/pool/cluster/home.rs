@@ -31,8 +31,7 @@ impl Home {
     }
 
     /// See [`Cluster::submit`].
-    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
-        let from = Surroundings::of_session(path);
+    pub fn submit(&self, asked: &Asked, from: Surroundings) -> io::Result<()> {
         match self {
             Self::Own(own) => own.submit(asked, &from),
             Self::Kept(kept) => kept.submit(asked, from),

@@ -46,68 +46,81 @@ pub struct Kept {
 /// What Slurm has been asked for by this session.
 #[derive(Default)]
 struct Submitted {
+    /// By which question.
+    question: Option<u64>,
     state: Option<(SlurmState, Option<u32>)>,
     /// When it was answered last how that stands; `None` while it is asked.
     answered: Option<Instant>,
 }
 
+/// How often it is looked whether the cluster is lost while an answer is waited for.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// How often it is asked how that stands.
 const ASK: Duration = Duration::from_millis(500);
 
 impl Kept {
-    /// What the process answers to the question that `ask` makes of its number; `its` reads the answer to that.
+    fn question(&self) -> u64 {
+        self.questions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What the process answers to this; `its` reads the answer. It is not waited for when the cluster is lost
+    /// ([`io::ErrorKind::NotConnected`]), nor for long ([`io::ErrorKind::TimedOut`]).
     fn answered<T>(
         &self,
-        ask: impl FnOnce(u64) -> Ask,
-        its: impl Fn(u64, Answer) -> Option<Result<T, String>>,
+        ask: &Ask,
+        its: impl Fn(Answer) -> Option<Result<T, String>>,
     ) -> io::Result<T> {
         let answers = { self.answers.lock() }.unwrap_or_else(PoisonError::into_inner);
-        let question = self.questions.fetch_add(1, Ordering::Relaxed);
-        self.held.ask(&ask(question));
-        let until = Instant::now() + PATIENCE;
+        self.held.ask(ask);
+        let since = Instant::now();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let answer = answers.recv_timeout(left);
-            let answer = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
             // One that came too late is another question's.
-            if let Some(answer) = its(question, answer) {
+            let answer = answers.recv_timeout(GLANCE);
+            if let Some(answer) = answer.ok().and_then(&its) {
                 return answer.map_err(io::Error::other);
+            }
+            if self.is_lost.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
             }
         }
     }
 
     pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
         let path = path.map(std::path::absolute).transpose()?;
-        let ask = |question| Ask::JoinFile { question, path };
-        let path = self.answered(ask, |question, answer| match answer {
+        let question = self.question();
+        let path = self.answered(&Ask::JoinFile { question, path }, |answer| match answer {
             Answer::JoinFile(of, written) if of == question => Some(written),
             _ => None,
         })?;
         // Who has the file may use it at once.
         let join = joins::read(File::open(&path)?).map_err(io::Error::other)?;
-        wait_until_taken(&join)?;
+        wait_until_taken(&join).map_err(|_| io::Error::other(NodeFault::NoServer))?;
         Ok(path)
     }
 
     pub fn submit(&self, asked: &Asked, from: Surroundings) -> io::Result<()> {
-        let ask = |question| Ask::Submit {
+        let question = self.question();
+        *self.slurm() = Submitted {
+            question: Some(question),
+            ..Submitted::default()
+        };
+        let asked = asked.clone();
+        let ask = Ask::Submit {
             question,
-            asked: asked.clone(),
+            asked,
             from,
         };
-        let submitted = self.answered(ask, |question, answer| match answer {
+        self.answered(&ask, |answer| match answer {
             Answer::Submitted(of, submitted) if of == question => Some(submitted),
             _ => None,
-        });
-        if submitted.is_err() {
-            // It may come to it later.
-            self.held.ask(&Ask::Recall);
-        }
-        submitted?;
-        *self.slurm() = Submitted {
-            state: Some((SlurmState::Asked, None)),
-            answered: Some(Instant::now()),
-        };
+        })?;
+        let mut slurm = self.slurm();
+        slurm.state = Some((SlurmState::Asked, None));
+        slurm.answered = Some(Instant::now());
         Ok(())
     }
 
@@ -128,8 +141,11 @@ impl Kept {
     }
 
     pub fn recall(&self) {
-        self.slurm().state = None;
-        self.held.ask(&Ask::Recall);
+        // Also one that was not answered: the process may come to it later.
+        let asked = std::mem::take(&mut *self.slurm());
+        if let Some(question) = asked.question {
+            self.held.ask(&Ask::Recall { question });
+        }
     }
 
     pub fn url(&self) -> Option<String> {
@@ -226,6 +242,11 @@ impl Cluster {
             first: grant.first,
         }));
         Ok(Self::at(home, connected))
+    }
+
+    /// Whether it outlives the session, also when another session has it by now.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.home, Home::Kept(_))
     }
 
     /// Its name and its lease, when it outlives the session.

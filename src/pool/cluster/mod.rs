@@ -68,7 +68,7 @@ use queue::{Done, Formers};
 use remote::Remote;
 use seat::Seat;
 use session::Command;
-pub use slurm::{Asked, address as slurm_address};
+pub use slurm::{Asked, Surroundings, address as slurm_address};
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -163,9 +163,17 @@ impl Cluster {
         self.tell(Command::Order(order));
     }
 
-    /// Has Slurm start nodes, by its programs on this `PATH`.
-    pub fn submit(&self, asked: &Asked, path: Option<&str>) -> io::Result<()> {
-        self.home.submit(asked, path)
+    /// Has Slurm start nodes, asked from there.
+    pub fn submit(&self, asked: &Asked, from: Surroundings) -> io::Result<()> {
+        { self.home.submit(asked, from) }.map_err(|error| self.why_lost(error))
+    }
+
+    /// When the session has the cluster no more, why.
+    fn why_lost(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::NotConnected => io::Error::other(self.nodes.why_none()),
+            _ => error,
+        }
     }
 
     /// How what Slurm was asked for stands, and how many nodes it will be, when that is known.
@@ -180,7 +188,7 @@ impl Cluster {
 
     /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
     pub fn way_in(&self) -> io::Result<String> {
-        self.home.way_in()
+        self.home.way_in().map_err(|error| self.why_lost(error))
     }
 
     /// Whether some may come by themselves that are not known here.
@@ -195,7 +203,9 @@ impl Cluster {
 
     /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
     pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.home.join_file(path)
+        self.home
+            .join_file(path)
+            .map_err(|error| self.why_lost(error))
     }
 
     /// Tells nodes that the hub has written into the pool's world.

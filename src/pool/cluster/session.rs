@@ -362,7 +362,7 @@ impl Side {
             Command::Lost(why) => {
                 self.is_lost.set(true);
                 if let Some(publisher) = &self.publisher {
-                    publisher.lose();
+                    publisher.lose(&why);
                 }
                 self.give_all_up(&why);
             }

@@ -1,6 +1,8 @@
 //! Nodes that Slurm starts: in a job of its own, which is cancelled when the session goes, or in the allocation in which the
 //! session runs. All of them join with one file, in the user's cache folder, which Slurm's hosts are taken to share.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::ToSocketAddrs as _;
@@ -71,22 +73,31 @@ pub struct Surroundings {
 /// What the names of its variables begin with.
 const OWN: [&str; 5] = ["SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_"];
 
+/// Whether a variable is Slurm's.
+fn is_own(name: &str) -> bool {
+    OWN.iter().any(|own| name.starts_with(own))
+}
+
 /// The variables of this process that are Slurm's.
 fn variables() -> impl Iterator<Item = (String, String)> {
-    let all = std::env::vars_os();
-    let all =
-        all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    all.filter(|(name, _)| OWN.iter().any(|own| name.starts_with(own)))
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let all = std::env::vars_os().filter_map(text);
+    all.filter(|(name, _)| is_own(name))
 }
 
 impl Surroundings {
-    /// This session's. `path`: see [`Self::path`].
-    pub fn of_session(path: Option<&str>) -> Self {
+    /// Those of a session with these variables.
+    pub fn of(mut environment: BTreeMap<String, String>) -> Self {
         Self {
             // Where a session has no folder, Slurm has nothing to find there.
             folder: std::env::current_dir().unwrap_or_else(|_| "/".into()),
-            path: path.map(str::to_owned),
-            variables: variables().collect(),
+            path: environment.remove("PATH"),
+            variables: environment
+                .into_iter()
+                .filter(|(name, _)| is_own(name))
+                .collect(),
         }
     }
 
@@ -249,12 +260,18 @@ impl Slurm {
 fn ask(from: &Surroundings, folder: &Path, job: String) -> Option<(SlurmState, Option<u32>)> {
     let said = from
         .command("squeue")
+        // The folder may be gone by now.
+        .current_dir("/")
         .args(["--noheader", "--format=%T|%D|%r", "--jobs", &job])
         .stdin(Stdio::null())
         .output();
-    let said = String::from_utf8_lossy(&said.ok()?.stdout)
-        .trim()
-        .to_owned();
+    let said = said.ok()?;
+    let errors = String::from_utf8_lossy(&said.stderr);
+    // One that it has forgotten is over; a controller that is away says nothing of any.
+    if !said.status.success() && !errors.contains("Invalid job id") {
+        return None;
+    }
+    let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
     let mut words = said.splitn(3, '|');
     let mut word = || words.next().unwrap_or_default().to_owned();
     let (state, nodes, reason) = (word(), word(), word());

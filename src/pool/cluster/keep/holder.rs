@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How often it is looked at what is due.
 const GLANCE: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether what Slurm was asked for is over.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// A host that was reached, and whose connection has lasted so long, is tried again when that ends.
 const LASTED: Duration = Duration::from_secs(5);
 
@@ -87,6 +90,8 @@ enum Happens {
     Closed(Connection),
     Tried(u32, bool),
     Gone(u32, NodeFault),
+    /// The connection to a node that is not wanted has ended.
+    Dropped(u32),
     End,
 }
 
@@ -102,13 +107,22 @@ struct Node {
     again: Option<(Instant, Duration)>,
 }
 
+/// What Slurm was asked for: by which session, with which question.
+type Submitted = ((u64, u64), Slurm);
+
+/// Ends something that may take its time.
+fn aside<T: Send + 'static>(what: T) {
+    std::thread::spawn(move || drop(what));
+}
+
 struct Holder {
     record: Record,
     shelf: Shelf,
     backbone: Backbone,
     files: JoinFiles,
-    /// What Slurm was asked for.
-    slurm: Vec<Slurm>,
+    slurm: Vec<Submitted>,
+    /// When it was looked at last.
+    looked: Instant,
     events: Sender<Happens>,
     connections: BTreeMap<Connection, UnixStream>,
     /// By the number under which they know themselves.
@@ -162,6 +176,7 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
         backbone,
         files: JoinFiles::default(),
         slurm: Vec::new(),
+        looked: Instant::now(),
         events: events.clone(),
         connections: BTreeMap::new(),
         nodes: BTreeMap::new(),
@@ -224,6 +239,7 @@ impl Holder {
                 return;
             }
             self.try_again();
+            self.look_at_slurm();
         }
     }
 
@@ -279,6 +295,7 @@ impl Holder {
                 });
             }
             Happens::Gone(number, why) => self.gone(number, why),
+            Happens::Dropped(number) => self.dismiss(number),
             Happens::End => {}
         }
     }
@@ -331,9 +348,19 @@ impl Holder {
             ),
             Ask::Drop { number } if is_its => {
                 let gone = self.nodes.remove(&number);
-                let connection = gone.and_then(|node| node.connection);
-                connection.iter().for_each(Reached::ends);
-                self.dismiss(number);
+                match gone.and_then(|node| node.connection) {
+                    Some(connection) => {
+                        let events = self.events.clone();
+                        std::thread::spawn(move || {
+                            // It gives back what it has.
+                            connection.ends();
+                            drop(connection);
+                            // Of a holder that is over.
+                            let _ = events.send(Happens::Dropped(number));
+                        });
+                    }
+                    None => self.dismiss(number),
+                }
             }
             Ask::Met { seat, host } if is_its => {
                 match host {
@@ -351,21 +378,22 @@ impl Holder {
                 asked,
                 from,
             } if is_its => {
-                let submitted = self.submit(&asked, &from);
+                let submitted = self.submit(question, &asked, &from);
                 let submitted = submitted.map_err(|error| error.to_string());
                 self.say(connection, &Answer::Submitted(question, submitted));
             }
             Ask::Slurm if is_its => {
-                if let Some(slurm) = self.slurm.last_mut() {
+                if let Some((_, slurm)) = self.slurm.last_mut() {
                     let state = slurm.look();
                     let nodes = slurm.nodes;
                     self.say(connection, &Answer::Slurm(state, nodes));
                 }
             }
-            Ask::Recall if is_its => {
-                let recalled = self.slurm.pop();
-                // Slurm may take its time.
-                std::thread::spawn(move || drop(recalled));
+            Ask::Recall { question } if is_its => {
+                let asked = (self.epoch, question);
+                self.slurm
+                    .extract_if(.., |(of, _)| *of == asked)
+                    .for_each(aside);
             }
             Ask::Add { .. }
             | Ask::Drop { .. }
@@ -373,7 +401,7 @@ impl Holder {
             | Ask::JoinFile { .. }
             | Ask::Submit { .. }
             | Ask::Slurm
-            | Ask::Recall => {}
+            | Ask::Recall { .. } => {}
         }
     }
 
@@ -392,14 +420,21 @@ impl Holder {
         written.map(|(path, _)| path)
     }
 
-    fn submit(&mut self, asked: &Asked, from: &Surroundings) -> io::Result<()> {
+    fn submit(&mut self, question: u64, asked: &Asked, from: &Surroundings) -> io::Result<()> {
         let write = |file: &Path| self.join_file(Some(file)).map(drop);
         let slurm = Slurm::start(asked, from, write)?;
-        // What is over is nobody's, and its folder may go.
-        let is_over = |slurm: &mut Slurm| matches!(slurm.look(), SlurmState::Over { .. });
-        self.slurm.retain_mut(|slurm| !is_over(slurm));
-        self.slurm.push(slurm);
+        self.slurm.push(((self.epoch, question), slurm));
         Ok(())
+    }
+
+    /// What is over of what Slurm was asked for is nobody's, and its folder goes.
+    fn look_at_slurm(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let is_over = |(_, slurm): &mut Submitted| matches!(slurm.look(), SlurmState::Over { .. });
+        self.slurm.extract_if(.., is_over).for_each(aside);
     }
 
     fn attach(&mut self, connection: Connection, who: Who, steal: bool) {

@@ -68,8 +68,8 @@ pub enum Ask {
     },
     /// How what Slurm was asked for stands.
     Slurm,
-    /// What Slurm was asked for last is not wanted.
-    Recall,
+    /// What this asked Slurm for is not wanted.
+    Recall { question: u64 },
 }
 
 /// From the holder.

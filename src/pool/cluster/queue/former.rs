@@ -105,6 +105,12 @@ impl Formers {
         self.left().keys().copied().collect()
     }
 
+    /// Another session has them.
+    pub(super) fn lose(&self) {
+        self.left().clear();
+        self.changed();
+    }
+
     /// Whether one of them is so.
     pub(super) fn any(&self, is_so: impl Fn(&Manifest) -> bool) -> bool {
         self.left().values().any(|left| is_so(&left.manifest))
@@ -151,6 +157,14 @@ impl Formers {
     }
 }
 
+/// How often the server was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    First,
+    /// It was gone, and is there again.
+    Again,
+}
+
 /// The pieces of each job that these subjects are of.
 fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTreeSet<u32>> {
     let mut of: BTreeMap<JobId, BTreeSet<u32>> = BTreeMap::new();
@@ -161,8 +175,9 @@ fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTr
 }
 
 impl Publisher {
-    /// Looks at what is on the server that is no map of this session's.
-    pub(super) async fn look_back(self: &Rc<Self>) -> io::Result<()> {
+    /// Looks at what is on the server that is no map of this session's. Later there are only those that it has found, or detached
+    /// itself.
+    pub(super) async fn look_back(self: &Rc<Self>, look: Look) -> io::Result<()> {
         let names = &self.names;
         // In this order: a piece waits until it has results.
         let works = self.subjects(names.works(), names.all_work()).await?;
@@ -212,7 +227,8 @@ impl Publisher {
             match left.get_mut(&job) {
                 // What it waited for may be lost with the server's disk; what was heard is there.
                 Some(known) => known.done.extend(new.done),
-                None => drop(left.insert(job, new)),
+                None if look == Look::First => drop(left.insert(job, new)),
+                None => {}
             }
         }
         drop(left);
@@ -228,6 +244,7 @@ impl Publisher {
         self.until_all_is_there(number).await;
         self.until_looked_at(number).await;
         let last = self.last_of(number).await;
+        // Also when another session has the cluster by now.
         let Some(job) = self.take_job(number) else {
             return;
         };

@@ -26,7 +26,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
-use super::former::Formers;
+use super::former::{Formers, Look};
 use super::line::{Ear, Order, Told};
 use super::objects::{Objects, other};
 use super::schema::{ACK_WAIT, AGAIN as AGAIN_HEADER, Done, Manifest, Names, Stored, record};
@@ -61,8 +61,8 @@ pub struct Publisher {
     dropped: RefCell<HashSet<u128>>,
     /// Which session this is, where a former one is not refused by the server.
     epoch: Option<u64>,
-    /// The cluster is not this session's any more.
-    is_lost: Cell<bool>,
+    /// Why the cluster is not this session's any more.
+    lost: RefCell<Option<NodeFault>>,
     /// Jobs of which something is going from the server by itself.
     going: Cell<usize>,
     closed: RefCell<Closed>,
@@ -233,7 +233,7 @@ impl Publisher {
             contents: RefCell::default(),
             dropped: RefCell::default(),
             epoch,
-            is_lost: Cell::new(false),
+            lost: RefCell::default(),
             going: Cell::new(0),
             closed: RefCell::default(),
             told: Cell::new(JobId(0)),
@@ -251,7 +251,7 @@ impl Publisher {
                 .publish(publisher.names.epoch(), digits.into());
             stored.await.map_err(other)?.await.map_err(other)?;
         }
-        publisher.look_back().await?;
+        publisher.look_back(Look::First).await?;
         Ok((publisher, ears))
     }
 
@@ -277,7 +277,10 @@ impl Publisher {
     }
 
     pub fn order(self: &Rc<Self>, order: Order) {
-        if self.is_lost.get() {
+        if let Some(why) = &*self.lost.borrow() {
+            if let Order::Results(_, told) = order {
+                let _ = told.send(Err(other(why.to_string())));
+            }
             return;
         }
         match order {
@@ -346,7 +349,7 @@ impl Publisher {
     }
 
     async fn send(&self, number: u64, kept: Kept) {
-        if !self.upkeep.has_room() || self.is_lost.get() {
+        if !self.upkeep.has_room() || self.is_lost() {
             // It waits for that.
             return;
         }
@@ -432,7 +435,7 @@ impl Publisher {
     /// The disk was looked at. Jobs that have not got on for long because it is full end; when it is not any more, what has
     /// waited for that goes to the server.
     pub fn look_at(self: &Rc<Self>, room: Room) {
-        if self.is_lost.get() {
+        if self.is_lost() {
             return;
         }
         if room == Room::IsAgain {
@@ -486,12 +489,15 @@ impl Publisher {
 
     /// The server is there again: what was under way may be lost.
     pub fn again(self: &Rc<Self>) {
-        if !self.upkeep.has_room() || self.is_lost.get() {
+        if !self.upkeep.has_room() || self.is_lost() {
             // It comes to that when there is.
             return;
         }
         let publisher = self.clone();
         spawn_local(async move {
+            if !publisher.still_has().await {
+                return;
+            }
             // What the server had may be lost, or damaged.
             publisher.contents.borrow_mut().clear();
             publisher.linked.borrow_mut().clear();
@@ -512,7 +518,7 @@ impl Publisher {
                 jobs.iter().map(|(at, job)| (*at, job.clone())).collect()
             };
             // Of those that are none of its own too.
-            let _ = patiently(|| publisher.look_back()).await;
+            let _ = patiently(|| publisher.look_back(Look::Again)).await;
             for (number, job) in jobs {
                 if !job.is_prepared.get() || !publisher.is_its_own(number) {
                     continue;

@@ -173,16 +173,13 @@ impl Worklist {
         loop {
             self.taker.ask(self.room_for()).await;
             tokio::select! {
-                word = words.next() => match word {
-                    Some(word) => self.hears(word).await,
-                    None => return Ok(()),
-                },
+                // A job is known before its pieces come, which come after its manifest.
+                biased;
                 told = manifests.next() => if let Some(told) = told {
                     self.hears_of(told);
                 },
                 _ = keep.tick() => self.keep().await,
                 _ = look.tick(), if self.has_limits() => self.look_at_limits(),
-                () = self.room.notified() => {}
                 () = self.ending.notified() => {
                     // What the server gives to requests that wait there is on its way until it knows that nobody listens.
                     let _ = words.drain().await;
@@ -193,6 +190,11 @@ impl Worklist {
                     self.drained.notify_one();
                     return Ok(());
                 }
+                word = words.next() => match word {
+                    Some(word) => self.hears(word).await,
+                    None => return Ok(()),
+                },
+                () = self.room.notified() => {}
             }
         }
     }

@@ -74,7 +74,8 @@ impl Publisher {
         let number = job.manifest.borrow().job;
         self.formers.takes(number);
         self.prepare(job, begin).await?;
-        if !self.is_its_own(number) {
+        // It is told soon, when it has lost the cluster.
+        if !self.is_its_own(number) || !self.still_has().await {
             return Ok(());
         }
         job.is_prepared.set(true);

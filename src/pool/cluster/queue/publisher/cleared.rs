@@ -5,12 +5,15 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use super::super::line::Told;
 use super::super::objects::other;
 use super::super::schema::Manifest;
 use super::super::setup;
 use super::swept::Which;
 use super::{Ask, GLANCE, Job, Kept, Publisher, patiently};
 use crate::ids::JobId;
+use crate::outcome::NodeFault;
+use crate::pool::QueueFault;
 
 impl Publisher {
     /// What no node has taken of a job goes; then nodes are asked what they have. Later sessions find one that is none of this
@@ -57,15 +60,25 @@ impl Publisher {
     }
 
     /// Another session has the cluster, or nobody: from now on nothing on the server is this one's to change.
-    pub fn lose(&self) {
-        self.is_lost.set(true);
+    pub fn lose(&self, why: &NodeFault) {
+        *self.lost.borrow_mut() = Some(why.clone());
+        let all: Vec<JobId> = self.jobs.borrow().keys().copied().collect();
+        for job in all.into_iter().filter_map(|number| self.take_job(number)) {
+            let fault = QueueFault::Server(why.to_string());
+            job.ear.tell(Told::Failed(fault));
+        }
         self.unacknowledged.borrow_mut().clear();
+        self.formers.lose();
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.borrow().is_some()
     }
 
     /// Whether what is on the server is this session's to change. One that stood still may not have been told that it is not.
     pub(super) async fn still_has(&self) -> bool {
-        let Some(epoch) = self.epoch.filter(|_| !self.is_lost.get()) else {
-            return !self.is_lost.get();
+        let Some(epoch) = self.epoch.filter(|_| !self.is_lost()) else {
+            return !self.is_lost();
         };
         let last = async || {
             let stream = self.jetstream.get_stream_no_info(self.names.jobs()).await;
@@ -76,7 +89,7 @@ impl Publisher {
         };
         let last = last().await.ok().map(|message| message.payload);
         let last = last.and_then(|digits| std::str::from_utf8(&digits).ok()?.parse::<u64>().ok());
-        last.is_none_or(|last| last == epoch)
+        last.is_none_or(|last| last <= epoch)
     }
 
     fn forget_messages(&self, number: JobId) {
@@ -142,7 +155,7 @@ impl Publisher {
     /// Waits until nothing is left on the server of the jobs that were closed.
     pub async fn until_dropped(&self) {
         self.sweep(Which::All).await;
-        while self.going.get() > 0 && !self.is_lost.get() {
+        while self.going.get() > 0 && !self.is_lost() {
             sleep(GLANCE).await;
         }
     }

@@ -184,6 +184,9 @@ impl Publisher {
 
     /// Sees to it that nodes get what is open, and the session what is done, as often as there is a point in it.
     async fn mend(self: &Rc<Self>, number: JobId, job: &Job, lost: Lost) {
+        if !self.is_its_own(number) || !self.still_has().await {
+            return;
+        }
         job.stuck.set(0);
         let names = &self.names;
         let lane = Lane::of(job.manifest.borrow().task.options.background);

@@ -107,7 +107,7 @@ impl Publisher {
                     .sweep(if is_quiet { Which::All } else { Which::Whole })
                     .await;
                 let mut closed = publisher.closed.borrow_mut();
-                if closed.jobs.is_empty() || publisher.is_lost.get() {
+                if closed.jobs.is_empty() || publisher.is_lost() {
                     closed.is_seen_to = false;
                     return;
                 }

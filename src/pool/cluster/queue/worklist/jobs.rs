@@ -11,7 +11,7 @@ use tokio::task::spawn_local;
 use super::{Held, Worklist};
 use crate::ids::JobId;
 use crate::pool::cluster::carry;
-use crate::pool::cluster::queue::schema::Manifest;
+use crate::pool::cluster::queue::schema::{Manifest, Stored};
 use crate::wire::{Payload, ToEngine};
 
 /// Artifacts that stay when no job runs them.
@@ -44,19 +44,45 @@ impl Worklist {
         if number.is_none_or(|number| self.jobs.borrow().contains_key(&number)) {
             return;
         }
+        if let Ok(Stored::Here(manifest)) = Stored::read(&told.payload) {
+            return self.is_told(manifest);
+        }
         let list = self.clone();
         spawn_local(async move {
             // Who needs it tries again.
-            let Ok(Some(manifest)) = list.taker.objects.manifest(&told.payload).await else {
-                return;
-            };
-            if list.jobs.borrow().contains_key(&manifest.job) {
-                return;
-            }
-            if let Some(job) = list.add(manifest) {
-                let _ = list.prepare(&job).await;
+            if let Ok(Some(manifest)) = list.taker.objects.manifest(&told.payload).await {
+                list.is_told(manifest);
             }
         });
+    }
+
+    fn is_told(self: &Rc<Self>, manifest: Manifest) {
+        if self.jobs.borrow().contains_key(&manifest.job) {
+            return;
+        }
+        let Some(job) = self.add(manifest) else {
+            return;
+        };
+        if self.has_all(&job) {
+            // Its pieces need not wait for it.
+            let _ = job.ready.set(());
+            return;
+        }
+        let list = self.clone();
+        spawn_local(async move {
+            let _ = list.prepare(&job).await;
+        });
+    }
+
+    /// Whether what engines need for a job is here, as it is for a map in a loop.
+    fn has_all(&self, job: &Job) -> bool {
+        let manifest = &job.manifest;
+        let contents = self.contents.borrow();
+        let captures = job.captures().map(|hash| (hash, false));
+        let mut named = captures.into_iter().chain([(manifest.artifact, true)]);
+        let libraries = manifest.libraries.iter();
+        named.all(|it| contents.contains_key(&it))
+            && libraries.copied().all(|it| self.shelf.has(it))
     }
 
     fn add(&self, manifest: Manifest) -> Option<Rc<Job>> {
