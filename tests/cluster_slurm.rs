@@ -136,7 +136,7 @@ fn nodes_of_slurm_are_kept() {
             "%pool start cluster --slurm '-N 1 -n 2' --keep 1h --name {}",
             kept.name
         )),
-        &["Slurm's job", "2 cluster engines", "kept for 1 h"],
+        &["2 cluster engines", "kept for 1 h"],
     );
     let (holder, data) = (kept.holder(), kept.told("data").unwrap());
     let map = |wait: &str, name: &str| {
