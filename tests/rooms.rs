@@ -232,12 +232,13 @@ fn worded(files: &[PathBuf]) -> Vec<String> {
 fn the_hub_makes_no_words() {
     // An engine's loader is told it, as it is told the system's own errors.
     let told_to_engines = "the session knows of no such artifact";
-    // What is looked for in the words of `mpiexec` and of ssh.
+    // What is looked for in the words of `mpiexec`, of ssh and of `squeue`.
     let others = [
         "process rank ",
         "on signal ",
         "Allocated port ",
         "Warning: Permanently added",
+        "Invalid job id",
     ];
     let mut wrong = worded(&rust_files(&Path::new(SOURCES).join("pool")));
     wrong.retain(|line| !line.ends_with(told_to_engines));
