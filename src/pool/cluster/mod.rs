@@ -21,6 +21,7 @@ mod message;
 pub mod node;
 mod nodes;
 mod ordered;
+mod pace;
 mod page;
 mod post;
 mod processor;

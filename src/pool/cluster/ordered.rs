@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 pub const LONGEST: usize = 256 * 1024;
 
 /// What is under way at most, bytes.
-const WINDOW: usize = 8 << 20;
+pub const WINDOW: usize = 8 << 20;
 
 /// From so many bytes on that wait, no more should be pushed.
 const FULL: usize = 32 << 20;
@@ -124,13 +124,18 @@ impl Outbox {
         self.bytes >= FULL
     }
 
-    /// The next fragment to send. `received`: see [`Inbox::received`].
-    pub fn next(&mut self, received: u64) -> Option<Vec<u8>> {
-        if self.under_way >= WINDOW {
+    /// How many fragments were sent: the number of the next one.
+    pub fn sent_so_far(&self) -> u64 {
+        self.first + self.sent as u64
+    }
+
+    /// The next fragment to send, unless so much is under way. `received`: see [`Inbox::received`].
+    pub fn next(&mut self, received: u64, window: usize) -> Option<Vec<u8>> {
+        if self.under_way >= window {
             return None;
         }
         let (kind, part) = self.kept.get(self.sent)?;
-        let number = self.first + self.sent as u64;
+        let number = self.sent_so_far();
         self.sent += 1;
         self.under_way += part.length() + COST;
         let mut bytes = head(*kind, number, received, part.length());
@@ -156,7 +161,7 @@ impl Outbox {
     pub fn ask(&mut self, received: u64) -> Vec<u8> {
         // Its answer counts, whatever was told before.
         self.gap_at = None;
-        head(ASK, self.first + self.sent as u64, received, 0)
+        head(ASK, self.sent_so_far(), received, 0)
     }
 
     /// All that has not been acknowledged is to be sent again.
@@ -324,7 +329,7 @@ mod tests {
                 }
                 pushed += 1;
             }
-            while let Some(fragment) = outbox.next(0) {
+            while let Some(fragment) = outbox.next(0, WINDOW) {
                 way.push_back(fragment);
             }
             for _ in 0..random.usize(0..20) {
@@ -368,7 +373,7 @@ mod tests {
         let mut way: VecDeque<Vec<u8>> = VecDeque::new();
         let (mut bytes, mut came) = (0, None);
         while came.is_none() {
-            while let Some(fragment) = outbox.next(0) {
+            while let Some(fragment) = outbox.next(0, WINDOW) {
                 way.push_back(fragment);
             }
             // Nobody has heard anything for a while.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::message::{GIVEN_UP, Join};
 use super::ordered::{Came, Garbage, Inbox, Outbox};
+use super::pace::Pace;
 use super::users::inbox;
 use crate::wire::memory_file;
 
@@ -133,6 +134,7 @@ pub struct Post {
     fast: Option<String>,
     outbox: RefCell<Outbox>,
     inbox: RefCell<Inbox>,
+    pace: RefCell<Pace>,
     /// Messages that overtake, and how many there were; how many have come from the other end.
     urgent: RefCell<VecDeque<Vec<u8>>>,
     hurried: Cell<u64>,
@@ -158,6 +160,7 @@ impl Post {
             fast,
             outbox: RefCell::default(),
             inbox: RefCell::default(),
+            pace: RefCell::default(),
             urgent: RefCell::default(),
             hurried: Cell::new(0),
             heard: Cell::new(0),
@@ -289,10 +292,17 @@ impl Post {
         }
         let came = {
             let (mut inbox, mut outbox) = (self.inbox.borrow_mut(), self.outbox.borrow_mut());
-            let before = outbox.acknowledged_so_far();
+            let before = (outbox.acknowledged_so_far(), outbox.sent_so_far());
             let came = inbox.take(fragment, &mut outbox)?;
-            if outbox.acknowledged_so_far() > before {
-                self.progress.set(Instant::now());
+            let mut pace = self.pace.borrow_mut();
+            if outbox.sent_so_far() < before.1 {
+                // Something was missing.
+                pace.again();
+            }
+            if outbox.acknowledged_so_far() > before.0 {
+                let now = Instant::now();
+                self.progress.set(now);
+                pace.acknowledged(outbox.acknowledged_so_far(), now.into_std());
             }
             if !outbox.is_full() {
                 self.room.notify_waiters();
@@ -318,14 +328,18 @@ impl Post {
     /// The server is there again: what was under way may be lost.
     pub fn send_again(&self) {
         self.outbox.borrow_mut().resend();
+        self.pace.borrow_mut().again();
         self.progress.set(Instant::now());
         self.due.notify_one();
     }
 
     fn next(&self) -> Option<Vec<u8>> {
         let received = self.inbox.borrow().received();
-        let fragment = self.outbox.borrow_mut().next(received);
+        let (mut outbox, mut pace) = (self.outbox.borrow_mut(), self.pace.borrow_mut());
+        let number = outbox.sent_so_far();
+        let fragment = outbox.next(received, pace.window());
         if fragment.is_some() {
+            pace.sends(number, Instant::now().into_std());
             self.inbox.borrow_mut().told();
         }
         fragment
