@@ -129,6 +129,11 @@ impl Outbox {
         self.first + self.sent as u64
     }
 
+    /// Bytes that were sent and are not acknowledged.
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
     /// The next fragment to send, unless so much is under way. `received`: see [`Inbox::received`].
     pub fn next(&mut self, received: u64, window: usize) -> Option<Vec<u8>> {
         if self.under_way >= window {

@@ -12,17 +12,30 @@ const LEAST: usize = LONGEST;
 /// What comes within so long, beyond what the way takes when it is empty, has not waited on it.
 const SOON: Duration = Duration::from_millis(200);
 
-/// What takes so much longer has waited too long.
+/// What takes so much longer, or so long in all, holds up what is behind it.
 const LATE: Duration = Duration::from_millis(600);
+const LONG: Duration = Duration::from_secs(1);
+
+/// After so long without anything under way it is another way, perhaps.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// A fragment that is under way.
+struct Sent {
+    number: u64,
+    at: Instant,
+    /// With it so much was under way, bytes.
+    under_way: usize,
+}
 
 pub struct Pace {
     window: usize,
-    /// Fragments under way, by number, and when each was sent.
-    sent: VecDeque<(u64, Instant)>,
+    sent: VecDeque<Sent>,
     /// How long the quickest took until it was acknowledged.
     least: Option<Duration>,
     /// What was sent before the window changed says nothing of the new one.
     since: u64,
+    /// When something was acknowledged last.
+    last: Option<Instant>,
 }
 
 impl Default for Pace {
@@ -32,46 +45,55 @@ impl Default for Pace {
             sent: VecDeque::new(),
             least: None,
             since: 0,
+            last: None,
         }
     }
 }
 
 impl Pace {
     /// Bytes that may be under way.
-    pub fn window(&self) -> usize {
+    pub fn window(&mut self, now: Instant) -> usize {
+        let is_idle = |last| now.saturating_duration_since(last) > IDLE;
+        if self.sent.is_empty() && self.last.is_some_and(is_idle) {
+            self.window = LEAST;
+        }
         self.window
     }
 
-    pub fn sends(&mut self, number: u64, now: Instant) {
-        self.sent.push_back((number, now));
+    /// `under_way`: so many bytes are, with it.
+    pub fn sends(&mut self, number: u64, under_way: usize, now: Instant) {
+        self.sent.push_back(Sent {
+            number,
+            at: now,
+            under_way,
+        });
     }
 
     /// The other end has all before this number.
     pub fn acknowledged(&mut self, before: u64, now: Instant) {
         let mut last = None;
-        while self
-            .sent
-            .front()
-            .is_some_and(|(number, _)| *number < before)
-        {
+        while self.sent.front().is_some_and(|sent| sent.number < before) {
             last = self.sent.pop_front();
         }
-        let Some((number, at)) = last else { return };
-        let took = now.saturating_duration_since(at);
+        self.last = Some(now);
+        let Some(sent) = last else { return };
+        let took = now.saturating_duration_since(sent.at);
         let least = self.least.map_or(took, |least| least.min(took));
         self.least = Some(least);
-        if number < self.since {
+        if sent.number < self.since {
             return;
         }
         let waited = took - least;
-        let window = match () {
-            () if waited < SOON => (2 * self.window).min(WINDOW),
-            () if waited > LATE => (self.window / 2).max(LEAST),
-            () => return,
+        let window = if waited > LATE || took > LONG {
+            (self.window / 2).max(LEAST)
+        } else if waited < SOON && 2 * sent.under_way >= self.window {
+            (2 * self.window).min(WINDOW)
+        } else {
+            return;
         };
         if window != self.window {
             self.window = window;
-            self.since = self.sent.back().map_or(number, |(last, _)| *last) + 1;
+            self.since = self.sent.back().map_or(sent.number, |last| last.number) + 1;
         }
     }
 
@@ -95,11 +117,11 @@ mod tests {
         let mut arriving: VecDeque<(u64, Instant, Instant)> = VecDeque::new();
         let mut waited = Duration::ZERO;
         while next < fragments || !arriving.is_empty() {
-            while next < fragments && arriving.len() * LONGEST < pace.window() {
+            while next < fragments && arriving.len() * LONGEST < pace.window(now) {
                 let takes = Duration::from_secs_f64(LONGEST as f64 / bytes_per_second);
                 free = free.max(now) + takes;
-                pace.sends(next, now);
                 arriving.push_back((next, now, free + 2 * delay));
+                pace.sends(next, arriving.len() * LONGEST, now);
                 next += 1;
             }
             if let Some((number, sent, at)) = arriving.pop_front() {
@@ -108,14 +130,14 @@ mod tests {
                 pace.acknowledged(number + 1, now);
             }
         }
-        (pace.window(), waited)
+        (pace.window(now), waited)
     }
 
     #[test]
     fn a_slow_way_has_little_under_way_and_a_quick_one_as_much_as_it_takes() {
         let (window, waited) = over(200e3, Duration::from_millis(300), 20);
-        assert!(window <= 2 * LONGEST, "{window}");
-        assert!(waited < Duration::from_secs(4), "{waited:?}");
+        assert_eq!(window, LEAST);
+        assert!(waited < Duration::from_secs(2), "{waited:?}");
         let (window, _) = over(1e9, Duration::from_micros(100), 100);
         assert_eq!(window, WINDOW);
         // One that is long, and wide.
@@ -124,21 +146,28 @@ mod tests {
     }
 
     #[test]
-    fn who_stood_still_for_a_while_goes_on_as_before() {
+    fn what_is_small_says_nothing_of_the_way_and_what_is_known_is_forgotten() {
         let (mut pace, begin) = (Pace::default(), Instant::now());
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
         for number in 0..10 {
-            pace.sends(number, at(number));
+            pace.sends(number, 100, at(number));
             pace.acknowledged(number + 1, at(number + 1));
         }
-        assert_eq!(pace.window(), WINDOW);
-        pace.sends(10, at(20));
-        pace.acknowledged(11, at(5000));
-        assert_eq!(pace.window(), WINDOW / 2);
-        pace.sends(11, at(5000));
+        assert_eq!(pace.window(at(10)), LEAST);
+        for number in 10..20 {
+            pace.sends(number, WINDOW, at(number));
+            pace.acknowledged(number + 1, at(number + 1));
+        }
+        assert_eq!(pace.window(at(20)), WINDOW);
+        // The other end stood still for a while.
+        pace.sends(20, WINDOW, at(20));
+        pace.acknowledged(21, at(5000));
+        assert_eq!(pace.window(at(5000)), WINDOW / 2);
+        pace.sends(21, WINDOW, at(5000));
         pace.again();
-        pace.sends(11, at(5001));
-        pace.acknowledged(12, at(5002));
-        assert_eq!(pace.window(), WINDOW);
+        pace.sends(21, WINDOW, at(5001));
+        pace.acknowledged(22, at(5002));
+        assert_eq!(pace.window(at(5002)), WINDOW);
+        assert_eq!(pace.window(at(6000)), LEAST);
     }
 }

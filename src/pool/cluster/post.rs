@@ -336,10 +336,10 @@ impl Post {
     fn next(&self) -> Option<Vec<u8>> {
         let received = self.inbox.borrow().received();
         let (mut outbox, mut pace) = (self.outbox.borrow_mut(), self.pace.borrow_mut());
-        let number = outbox.sent_so_far();
-        let fragment = outbox.next(received, pace.window());
+        let (number, now) = (outbox.sent_so_far(), Instant::now().into_std());
+        let fragment = outbox.next(received, pace.window(now));
         if fragment.is_some() {
-            pace.sends(number, Instant::now().into_std());
+            pace.sends(number, outbox.under_way(), now);
             self.inbox.borrow_mut().told();
         }
         fragment
