@@ -230,13 +230,7 @@ fn nodes_that_came_by_themselves_are_kept() {
     );
     let (holder, data) = (kept.holder(), kept.told("data").expect("a folder"));
     contains(&session.cell("%px engine::size() + 40"), &["   43 │"]);
-    let slow = "std::thread::sleep(std::time::Duration::from_millis(10));";
-    session.cell(&format!(
-        "let r = %map -a |x: u64| {{ {slow} x * 2 }} over 0..600u64"
-    ));
-    session.cell("%detach 1");
-    session.signal(Signal::SIGKILL);
-    drop(session);
+    kept.leave_job(session);
     let host = || {
         let listed = beside(&["attach"]);
         let row = listed.lines().find(|line| line.contains(&kept.name));
@@ -246,10 +240,7 @@ fn nodes_that_came_by_themselves_are_kept() {
 
     let mut session = kept.attach();
     contains(&session.cell("%px engine::size() + 50"), &["   53 │"]);
-    contains(
-        &session.cell("let r = %result 1\n(r.iter().sum::<u64>(), r.len())"),
-        &["(359400, 600)"],
-    );
+    kept.take_job(&mut session);
     session.signal(Signal::SIGKILL);
     drop(session);
 

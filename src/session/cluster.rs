@@ -38,7 +38,7 @@ pub struct ClusterRequest {
 }
 
 /// Hosts that come to a cluster that there is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MoreHosts {
     pub nodes: Vec<Wanted>,
     /// What Slurm is asked to start.
@@ -115,6 +115,10 @@ impl Session {
         Ok((pool, gone))
     }
 
+    fn asks_slurm_from(&self) -> Surroundings {
+        Surroundings::of(self.environment_variables())
+    }
+
     /// Has Slurm start nodes of a cluster.
     fn submit(
         &mut self,
@@ -122,7 +126,7 @@ impl Session {
         asked: &Asked,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let from = Surroundings::of(self.environment_variables());
+        let from = self.asks_slurm_from();
         let (of, asked) = (cluster.clone(), asked.clone());
         let submitted = self.opened(move || of.submit(&asked, from), sink)?;
         submitted.map_err(|error| not_done(cluster, "Slurm cannot be asked", &error))
@@ -219,22 +223,19 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Opened, Failed> {
         let path = self.environment_variable("PATH");
-        let (waker, on_path) = (self.waker(), path.clone());
+        let (waker, on_path) = (self.waker(), path);
+        let of_slurm = { request.slurm.as_ref() }.map(|_| self.asks_slurm_from());
+        let server = request.server;
+        let server = move || reached(server, of_slurm.as_ref());
         let cluster = match request.keep {
             None => {
-                let (server, of_slurm) = (request.server, request.slurm.is_some());
                 let is_durable = request.is_durable;
-                let open = move || {
-                    let server = reached(server, of_slurm, on_path.as_deref())?;
-                    Cluster::open(on_path.as_deref(), &server, is_durable, waker)
-                };
+                let open = move || Cluster::open(on_path.as_deref(), &server()?, is_durable, waker);
                 self.opened(open, sink)?.map_err(no_server)?
             }
             Some((name, lease)) => {
-                let (server, of_slurm) = (request.server, request.slurm.is_some());
                 let open = move || {
-                    let server = reached(server, of_slurm, on_path.as_deref());
-                    let server = server.map_err(KeepFault::Server)?;
+                    let server = server().map_err(KeepFault::Server)?;
                     Cluster::keep(on_path.as_deref(), &server, (&name, lease), waker)
                 };
                 self.opened(open, sink)??
@@ -422,12 +423,12 @@ impl Session {
 }
 
 /// The server that is asked for; where Slurm's hosts are to come, one that they reach.
-fn reached(server: Which, of_slurm: bool, path: Option<&str>) -> Result<Which, ServerFault> {
-    match server {
-        Which::Own if of_slurm => slurm_address(path)
+fn reached(server: Which, of_slurm: Option<&Surroundings>) -> Result<Which, ServerFault> {
+    match (server, of_slurm) {
+        (Which::Own, Some(from)) => slurm_address(from)
             .map(Which::Listens)
             .ok_or(ServerFault::NoAddress),
-        server => Ok(server),
+        (server, _) => Ok(server),
     }
 }
 

@@ -452,7 +452,7 @@ impl Awaited for Detaching {
                 let what = format!("job {} failed: {why}", self.0.job);
                 Err(Report::new(ErrorKind::Map, what).into())
             }
-            _ if self.0.cluster.kept().is_none() && self.0.cluster.is_kept() => {
+            _ if self.0.cluster.is_lost() => {
                 let what = format!(
                     "job {} does not go on: this session does not have the cluster any more",
                     self.0.job

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{BINARY, PATIENCE, Session, proc, serving::until};
+use nix::sys::signal::Signal;
+
+use super::{BINARY, PATIENCE, Session, contains, proc, serving::until};
 
 /// A name that no other test has. The cluster that has it is ended when this is dropped.
 pub struct Kept {
@@ -75,6 +77,24 @@ impl Kept {
             (!is_left).then_some(())
         };
         until(left, "something of a cluster is left");
+    }
+
+    /// Lets go of a job, the first one, of 600 items that take their time, and dies.
+    pub fn leave_job(&self, mut session: Session) {
+        let slow = "std::thread::sleep(std::time::Duration::from_millis(10));";
+        session.cell(&format!(
+            "let r = %map -a |x: u64| {{ {slow} x * 2 }} over 0..600u64"
+        ));
+        session.cell("%detach 1");
+        session.signal(Signal::SIGKILL);
+    }
+
+    /// Takes its results in a later session.
+    pub fn take_job(&self, session: &mut Session) {
+        contains(
+            &session.cell("let r = %result 1\n(r.iter().sum::<u64>(), r.len())"),
+            &["(359400, 600)"],
+        );
     }
 
     /// What is said when it is ended.

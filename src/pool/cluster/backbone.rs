@@ -108,18 +108,10 @@ impl Backbone {
 
     /// Where a way back from a host leads that is reached by ssh; `None`: hosts reach the server by themselves.
     pub fn tunnel(&self) -> Option<String> {
-        let server = &self.session().server;
         let address = self.session().address();
-        let is_near = || {
-            let url = server.parse::<ServerAddr>();
-            let host = url.map(|url| url.host().trim_matches(['[', ']']).to_owned());
-            let host = host.unwrap_or_default();
-            let ip = host.parse::<std::net::IpAddr>();
-            host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-        };
         match self {
             Self::Own(_) => Some(address.to_owned()),
-            Self::Given(_) => is_near().then(|| address.to_owned()),
+            Self::Given(join) => join.is_near().then(|| address.to_owned()),
         }
     }
 
@@ -315,13 +307,15 @@ async fn may(
     Ok(())
 }
 
+/// What every account with streams answers.
+pub const ABOUT: &str = "$JS.API.INFO";
+
 /// Whether the user's account has streams.
 async fn streams(
     client: &Client,
     events: &mut UnboundedReceiver<Event>,
     url: &str,
 ) -> Result<(), ServerFault> {
-    const ABOUT: &str = "$JS.API.INFO";
     let refused = |says: String| ServerFault::NotAllowedThere {
         url: url.to_owned(),
         subject: ABOUT.to_owned(),
@@ -382,7 +376,9 @@ mod tests {
         let join = given("tls://example.net:4443", None).unwrap();
         assert!(join.cluster.starts_with("regatta-"));
         let near = |url: &str| Backbone::Given(Box::new(given(url, None).unwrap())).tunnel();
-        assert_eq!(near("nats://127.0.0.1:1"), Some("127.0.0.1:1".to_owned()));
+        for address in ["127.0.0.1:1", "[::1]:1", "localhost:1"] {
+            assert_eq!(near(&format!("nats://{address}")), Some(address.to_owned()));
+        }
         assert_eq!(near("nats://example.net"), None);
         for wrong in [
             "http://me:secret@host",

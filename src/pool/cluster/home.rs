@@ -139,9 +139,7 @@ impl Own {
     }
 
     fn submitted(&self) -> Option<(SlurmState, Option<u32>)> {
-        let mut slurm = self.slurm();
-        let slurm = slurm.as_mut()?;
-        Some((slurm.look(), slurm.nodes))
+        self.slurm().as_ref().map(Slurm::look)
     }
 
     fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {

@@ -80,7 +80,7 @@ impl Kept {
             if let Some(answer) = answer.ok().and_then(&its) {
                 return answer.map_err(io::Error::other);
             }
-            if self.is_lost.load(Ordering::Relaxed) {
+            if self.is_lost() {
                 return Err(io::ErrorKind::NotConnected.into());
             }
             if since.elapsed() > PATIENCE {
@@ -170,6 +170,10 @@ impl Kept {
         node
     }
 
+    fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
     pub fn is_kept(&self) -> bool {
         self.is_kept.load(Ordering::Relaxed)
     }
@@ -206,10 +210,10 @@ impl Cluster {
             .map_err(KeepFault::Failed)?;
         let (nodes, commands) = (&connected.nodes, &connected.commands);
         for (number, host) in grant.nodes {
-            nodes.expect_as(number, &host);
+            nodes.expect_as(&number.to_string(), &host);
         }
         for (seat, host) in &grant.met {
-            nodes.expect_met(seat, host);
+            nodes.expect_as(seat, host);
         }
         // The connection ends with the cluster, not with what is told of its nodes.
         let teller = Arc::downgrade(&held);
@@ -244,9 +248,9 @@ impl Cluster {
         Ok(Self::at(home, connected))
     }
 
-    /// Whether it outlives the session, also when another session has it by now.
-    pub fn is_kept(&self) -> bool {
-        matches!(self.home, Home::Kept(_))
+    /// Whether another session has it, or nobody keeps it any more.
+    pub fn is_lost(&self) -> bool {
+        matches!(&self.home, Home::Kept(kept) if kept.is_lost())
     }
 
     /// Its name and its lease, when it outlives the session.
@@ -262,7 +266,7 @@ impl Cluster {
     /// What this session has of a cluster that outlives it, as long as it has it.
     fn held(&self) -> Option<&Held> {
         match &self.home {
-            Home::Kept(kept) => (!kept.is_lost.load(Ordering::Relaxed)).then_some(&kept.held),
+            Home::Kept(kept) => (!kept.is_lost()).then_some(&kept.held),
             Home::Own(_) => None,
         }
     }
@@ -310,7 +314,7 @@ fn hears(
                 tell(Command::Gone(node, why));
             }
         }
-        Some(Answer::Again { number, host }) => nodes.expect_as(number, &host),
+        Some(Answer::Again { number, host }) => nodes.expect_as(&number.to_string(), &host),
         Some(answer @ (Answer::JoinFile(..) | Answer::Submitted(..) | Answer::Slurm(..))) => {
             drop(answered.send(answer))
         }

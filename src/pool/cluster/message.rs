@@ -51,11 +51,16 @@ pub struct Join {
 }
 
 impl Join {
-    /// Whether the server is reached over the network, and not by ways that a session makes.
-    pub fn is_reached(&self) -> bool {
+    /// Whether the server's address is one of its own host alone.
+    pub fn is_near(&self) -> bool {
         let host = self.address().rsplit_once(':').map_or("", |(host, _)| host);
         let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        self.certificate.is_some() || (host != "localhost" && !ip.is_ok_and(|ip| ip.is_loopback()))
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// Whether the server is reached over the network, and not by ways that a session makes.
+    pub fn is_reached(&self) -> bool {
+        self.certificate.is_some() || !self.is_near()
     }
 
     /// Of the server.

@@ -97,8 +97,7 @@ impl Nodes {
     fn tell_of(&self, node: NodeId, is_there: bool) {
         let Some(told) = self.told.get() else { return };
         let table = self.table();
-        let seat = table.numbers.iter().find(|(_, of)| **of == node);
-        let seat = seat.map(|(seat, _)| seat.clone());
+        let seat = table.seat(node).cloned();
         let host = table.nodes.get(node.0).map(|status| status.host.clone());
         drop(table);
         if let (Some(seat), Some(host)) = (seat, host)
@@ -178,29 +177,22 @@ impl Nodes {
         (node, number)
     }
 
-    /// A node of this number will come, or has.
-    pub fn expect_as(&self, number: u32, host: &str) {
+    /// A node that is called so on its subjects will come, or has. One that came to an earlier session by itself is not waited for
+    /// long.
+    pub fn expect_as(&self, seat: &str, host: &str) {
         let mut table = self.table();
-        if !table.numbers.contains_key(&number.to_string()) {
+        // It may have been quicker.
+        if !table.numbers.contains_key(seat) {
             let node = table.add(host);
-            table.numbers.insert(number.to_string(), node);
+            if let Some(status) = table.nodes.get_mut(node.0)
+                && is_own(seat)
+            {
+                status.tried = Some((Instant::now(), THERE));
+            }
+            table.numbers.insert(seat.to_owned(), node);
         }
         drop(table);
         self.waker.wake_by_ref();
-    }
-
-    /// An earlier session has met this one, which came by itself.
-    pub fn expect_met(&self, seat: &str, host: &str) {
-        let mut table = self.table();
-        // It has been quicker.
-        if table.numbers.contains_key(seat) {
-            return;
-        }
-        let node = table.add(host);
-        if let Some(status) = table.nodes.get_mut(node.0) {
-            status.tried = Some((Instant::now(), THERE));
-        }
-        table.numbers.insert(seat.to_owned(), node);
     }
 
     /// The node with this number.
@@ -210,9 +202,7 @@ impl Nodes {
 
     /// Its number, when it was given one.
     pub fn number(&self, node: NodeId) -> Option<u32> {
-        let table = self.table();
-        let mut numbers = table.numbers.iter();
-        numbers.find_map(|(number, of)| (*of == node).then(|| number.parse().ok()).flatten())
+        self.table().seat(node)?.parse().ok()
     }
 
     /// Somebody with this number has spoken for the first time.
@@ -354,6 +344,12 @@ impl Nodes {
 }
 
 impl Table {
+    /// What a node is called on its subjects.
+    fn seat(&self, node: NodeId) -> Option<&String> {
+        let mut seats = self.numbers.iter();
+        seats.find_map(|(seat, of)| (*of == node).then_some(seat))
+    }
+
     fn add(&mut self, host: &str) -> NodeId {
         self.nodes.push(NodeStatus {
             host: host.to_owned(),

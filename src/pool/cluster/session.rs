@@ -165,16 +165,14 @@ impl Side {
         let flushed = tokio::time::timeout(super::PATIENCE, client.flush()).await;
         let flushed = flushed.map_err(|_| NodeFault::NoServer.to_string())?;
         flushed.map_err(|error| why(&error))?;
+        // Of others' server: its own refuses an earlier session.
+        let epoch = (is_guest && join.epoch > 0).then_some(join.epoch);
         let queue = match join.is_durable {
-            true => Some(
-                {
-                    // Of others' server: its own refuses an earlier session.
-                    let epoch = (is_guest && join.epoch > 0).then_some(join.epoch);
-                    let upkeep = upkeep.clone();
-                    Publisher::open(&client, &join.cluster, formers, upkeep, epoch).await
-                }
-                .map_err(|error| why(&error))?,
-            ),
+            true => {
+                let (cluster, upkeep) = (&join.cluster, upkeep.clone());
+                let opened = Publisher::open(&client, cluster, formers, upkeep, epoch).await;
+                Some(opened.map_err(|error| why(&error))?)
+            }
             false => None,
         };
         let (publisher, ears) = queue.unzip();
@@ -275,7 +273,9 @@ impl Side {
             match over {
                 // The next session finds no job that this one has dropped.
                 Over::Session => publisher.until_dropped().await,
-                Over::Cluster if self.is_guest => publisher.leave_nothing().await,
+                Over::Cluster if self.is_guest => {
+                    queue::leave_nothing(&self.client, &self.cluster).await;
+                }
                 Over::Cluster => {}
             }
         };

@@ -128,16 +128,15 @@ pub struct Slurm {
     folder: PathBuf,
     told: Arc<Mutex<Told>>,
     from: Surroundings,
-    /// Hosts that will come, when that is known.
-    pub nodes: Option<u32>,
 }
 
 struct Told {
     job: Option<String>,
     over: bool,
     says: String,
-    /// How the job stood last, with how many hosts, and when that was known.
+    /// How the job stood last, and when that was known.
     state: SlurmState,
+    /// Hosts that will come, when that is known.
     nodes: Option<u32>,
     known: Option<Instant>,
     /// Slurm is being asked.
@@ -194,7 +193,7 @@ impl Slurm {
             over: false,
             says: String::new(),
             state: SlurmState::Asked,
-            nodes: None,
+            nodes,
             known: None,
             is_asked: false,
         }));
@@ -226,18 +225,17 @@ impl Slurm {
             folder: folder.to_owned(),
             told,
             from: from.clone(),
-            nodes,
         })
     }
 
-    /// How it stood when Slurm was asked last; it is asked again when that is a while ago.
-    pub fn look(&mut self) -> SlurmState {
+    /// How it stood when Slurm was asked last, and how many hosts will come, when that is known; it is asked again when that is
+    /// a while ago.
+    pub fn look(&self) -> (SlurmState, Option<u32>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.over {
             let says = told.says.clone();
-            return SlurmState::Over { says };
+            return (SlurmState::Over { says }, told.nodes);
         }
-        self.nodes = told.nodes.or(self.nodes);
         let is_due = told.known.is_none_or(|known| known.elapsed() >= ASK) && !told.is_asked;
         if let (Some(job), true) = (told.job.clone(), is_due) {
             told.is_asked = true;
@@ -247,12 +245,13 @@ impl Slurm {
                 let found = ask(&from, &folder, job);
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some((state, nodes)) = found {
-                    (told.state, told.nodes) = (state, nodes);
+                    told.state = state;
+                    told.nodes = nodes.or(told.nodes);
                 }
                 (told.is_asked, told.known) = (false, Some(Instant::now()));
             });
         }
-        told.state.clone()
+        (told.state.clone(), told.nodes)
     }
 }
 
@@ -298,12 +297,9 @@ impl Drop for Slurm {
 }
 
 /// Where Slurm's hosts reach this one: the address from which the controller is reached.
-pub fn address(path: Option<&str>) -> Option<Listen> {
-    let mut command = Command::new("scontrol");
-    if let Some(path) = path {
-        command.env("PATH", path);
-    }
-    let said = command
+pub fn address(from: &Surroundings) -> Option<Listen> {
+    let said = from
+        .command("scontrol")
         .args(["show", "config"])
         .stdin(Stdio::null())
         .output()

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::super::backbone::ABOUT;
 use super::super::message::{Join, OVER};
 use super::super::{post, queue};
 
 /// So long it may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What any server with streams answers.
-const ABOUT: &str = "$JS.API.INFO";
 
 /// Tells all nodes that the cluster is over; at a server that is others' too (`is_guest`) nothing of it stays. A server that
 /// does not answer has what it has.

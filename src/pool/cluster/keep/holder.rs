@@ -383,9 +383,8 @@ impl Holder {
                 self.say(connection, &Answer::Submitted(question, submitted));
             }
             Ask::Slurm if is_its => {
-                if let Some((_, slurm)) = self.slurm.last_mut() {
-                    let state = slurm.look();
-                    let nodes = slurm.nodes;
+                if let Some((_, slurm)) = self.slurm.last() {
+                    let (state, nodes) = slurm.look();
                     self.say(connection, &Answer::Slurm(state, nodes));
                 }
             }
@@ -433,7 +432,8 @@ impl Holder {
             return;
         }
         self.looked = Instant::now();
-        let is_over = |(_, slurm): &mut Submitted| matches!(slurm.look(), SlurmState::Over { .. });
+        let is_over =
+            |(_, slurm): &mut Submitted| matches!(slurm.look().0, SlurmState::Over { .. });
         self.slurm.extract_if(.., is_over).for_each(aside);
     }
 

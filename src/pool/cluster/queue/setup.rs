@@ -59,20 +59,16 @@ pub async fn streams(jetstream: &Context, names: &Names) -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing of a cluster's queue stays.
-pub async fn remove(jetstream: &Context, names: &Names) {
+/// Nothing stays of the queue of the cluster of this name.
+pub async fn leave_nothing(client: &Client, cluster: &str) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let names = Names::of(cluster);
     let buckets = [names.objects(), names.large()].map(|bucket| format!("OBJ_{bucket}"));
     let streams = [names.works(), names.results(), names.jobs()];
     for stream in streams.into_iter().chain(buckets) {
         // A server that does not do it has them as they are.
         let _ = jetstream.delete_stream(stream).await;
     }
-}
-
-/// The same, of the cluster of this name at a server.
-pub async fn leave_nothing(client: &Client, cluster: &str) {
-    let jetstream = async_nats::jetstream::new(client.clone());
-    remove(&jetstream, &Names::of(cluster)).await;
 }
 
 /// Makes the consumer by which nodes take pieces of a lane, unless it is there. One is made anew that is ahead of its stream: a

@@ -8,9 +8,8 @@ use tokio::time::sleep;
 use super::super::line::Told;
 use super::super::objects::other;
 use super::super::schema::Manifest;
-use super::super::setup;
 use super::swept::Which;
-use super::{Ask, GLANCE, Job, Kept, Publisher, patiently};
+use super::{Ask, GLANCE, Job, Publisher, patiently};
 use crate::ids::JobId;
 use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
@@ -77,31 +76,28 @@ impl Publisher {
 
     /// Whether what is on the server is this session's to change. One that stood still may not have been told that it is not.
     pub(super) async fn still_has(&self) -> bool {
-        let Some(epoch) = self.epoch.filter(|_| !self.is_lost()) else {
-            return !self.is_lost();
+        if self.is_lost() {
+            return false;
+        }
+        let Some(epoch) = self.epoch else {
+            return true;
         };
-        let last = async || {
-            let stream = self.jetstream.get_stream_no_info(self.names.jobs()).await;
-            let stream = stream.map_err(other)?;
-            let subject = self.names.epoch();
-            let last = stream.get_last_raw_message_by_subject(&subject).await;
-            last.map_err(other)
-        };
-        let last = last().await.ok().map(|message| message.payload);
-        let last = last.and_then(|digits| std::str::from_utf8(&digits).ok()?.parse::<u64>().ok());
+        let last = self.last(self.names.jobs(), &self.names.epoch()).await;
+        let last = last.and_then(|it| std::str::from_utf8(&it.payload).ok()?.parse::<u64>().ok());
         last.is_none_or(|last| last <= epoch)
     }
 
-    fn forget_messages(&self, number: JobId) {
+    /// Whether there were any.
+    fn forget_messages(&self, number: JobId) -> bool {
         let mut all = self.unacknowledged.borrow_mut();
+        let before = all.len();
         all.retain(|_, kept| kept.job != number);
+        all.len() < before
     }
 
     /// Nothing of a job stays.
     pub(super) fn close(self: &Rc<Self>, number: JobId) {
-        let is_of_it = |kept: &Kept| kept.job == number;
-        let is_told = !self.unacknowledged.borrow().values().any(is_of_it);
-        self.forget_messages(number);
+        let is_told = !self.forget_messages(number);
         let job = self.take_job(number);
         // All of one like this is on the server, all that nodes had of it is done, and nothing of it takes room.
         let is_slight = |job: &Job| {
@@ -184,11 +180,6 @@ impl Publisher {
         // What stays goes with the cluster.
         let _ = self.objects.drop_content(content).await;
         self.dropped.borrow_mut().remove(&content);
-    }
-
-    /// The cluster ends, and its server does not.
-    pub async fn leave_nothing(&self) {
-        setup::remove(&self.jetstream, &self.names).await;
     }
 
     pub(super) async fn purge(&self, stream: String, subject: &str) -> std::io::Result<()> {

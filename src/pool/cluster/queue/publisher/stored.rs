@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::Message;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::message::StreamMessage;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
@@ -76,15 +77,16 @@ impl Publisher {
         Ok(all.into_keys().collect())
     }
 
+    /// A stream's last message of a subject.
+    pub(super) async fn last(&self, stream: String, subject: &str) -> Option<StreamMessage> {
+        let stream = self.jetstream.get_stream_no_info(stream).await.ok()?;
+        stream.get_last_raw_message_by_subject(subject).await.ok()
+    }
+
     /// When the last result of a job came, since 1970.
     pub(in super::super) async fn last_of(&self, job: JobId) -> Option<Duration> {
-        let stream = self.jetstream.get_stream_no_info(self.names.results());
-        let stream = stream.await.ok()?;
-        let subject = self.names.results_of(job);
-        let last = stream
-            .get_last_raw_message_by_subject(&subject)
-            .await
-            .ok()?;
+        let (results, subject) = (self.names.results(), self.names.results_of(job));
+        let last = self.last(results, &subject).await?;
         let nanoseconds = u64::try_from(last.time.unix_timestamp_nanos()).ok()?;
         Some(Duration::from_nanos(nanoseconds))
     }

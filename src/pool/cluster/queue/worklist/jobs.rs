@@ -165,6 +165,12 @@ impl Worklist {
         jobs.values().any(|job| job.captures() == Some(captures))
     }
 
+    /// Whether a job runs this artifact.
+    fn runs(&self, artifact: u128) -> bool {
+        let jobs = self.jobs.borrow();
+        jobs.values().any(|job| job.manifest.artifact == artifact)
+    }
+
     /// No more of a job is done. `told`: what is being done will be told of; otherwise nobody wants to know. Gives the pieces
     /// that will be told of.
     pub fn stop(self: &Rc<Self>, number: JobId, told: bool) -> Vec<u32> {
@@ -220,11 +226,9 @@ impl Worklist {
         spared.push_back(artifact);
         if spared.len() > SPARED
             && let Some(oldest) = spared.pop_front()
+            && !self.runs(oldest)
         {
-            let jobs = self.jobs.borrow();
-            if !jobs.values().any(|it| it.manifest.artifact == oldest) {
-                self.contents.borrow_mut().remove(&(oldest, true));
-            }
+            self.contents.borrow_mut().remove(&(oldest, true));
         }
     }
 
@@ -239,10 +243,7 @@ impl Worklist {
             self.contents.borrow_mut().remove(&(hash, false));
         }
         let artifact = job.manifest.artifact;
-        let jobs = self.jobs.borrow();
-        let is_needed = jobs.values().any(|it| it.manifest.artifact == artifact);
-        drop(jobs);
-        if !is_needed {
+        if !self.runs(artifact) {
             self.spare(artifact);
         }
         for seat in self.seats.borrow_mut().values_mut() {
