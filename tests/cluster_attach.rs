@@ -185,6 +185,10 @@ fn hosts_come_to_a_kept_cluster_and_go() {
         &session.cell("%px engine::rank() + 40"),
         &["   40 │", "   41 │"],
     );
+    // To stop it would end it.
+    let again = session.cell(&format!("%pool attach {}", kept.name));
+    contains(&again, &["has the cluster", "already", "`%pool use"]);
+    lacks(&again, &["stop"]);
     contains(
         &session.cell("%pool remove node1"),
         &["1 cluster engine on", "node1 is gone with 1 engine"],

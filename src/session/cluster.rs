@@ -65,7 +65,12 @@ impl Session {
         more: MoreHosts,
         sink: &mut dyn Sink,
     ) -> Result<(Pool, Vec<NodeStatus>), Failed> {
-        if self.pools().iter().any(|pool| pool.name.0 == name) {
+        if let Some(pool) = self.pools().iter().find(|pool| pool.name.0 == name) {
+            let cluster = pool.starter.cluster();
+            if cluster.is_some_and(|cluster| cluster.kept().is_some()) {
+                let report = Report::usage(format!("this session has the cluster {name} already"));
+                return Err(report.hint(format!("`%pool use {name}` uses it")).into());
+            }
             return Err(Report::usage(PoolCause::Taken(name.to_owned())).into());
         }
         let (waker, wanted, of_slurm) = (self.waker(), name.to_owned(), more.slurm.is_some());
