@@ -19,10 +19,16 @@ struct Slurm {
 
 impl Slurm {
     fn start() -> Self {
+        Self::of(1)
+    }
+
+    /// With so many nodes.
+    fn of(nodes: usize) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slurm/private");
         let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new(script)
             .arg(folder.path())
+            .arg(nodes.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
@@ -120,6 +126,58 @@ fn a_session_in_an_allocation_uses_it() {
         slurm.jobs().contains("RUNNING"),
         "the allocation is the user's"
     );
+}
+
+/// Where hosts have room for different numbers of tasks, Slurm gives each another share. One of them dies in the middle.
+#[test]
+fn hosts_have_different_shares_of_a_job() {
+    let slurm = Slurm::of(4);
+    let conf = slurm.conf();
+    let marker = slurm.folder.path().join("killed");
+    let mut session = Session::taking_over(&[("SLURM_CONF", &conf)]);
+    contains(
+        &session.cell("%pool start cluster --slurm '-N 4 -n 8'"),
+        &["8 cluster engines"],
+    );
+    let nodes = session.cell("%nodes");
+    contains(&nodes, &["5 of 5"]);
+    assert_eq!(nodes.matches("1 of 1").count(), 3, "{nodes}");
+    let dies = format!(
+        "if x == 7 && std::fs::File::create_new({marker:?}).is_ok() {{ \
+         let node = std::os::unix::process::parent_id().to_string(); \
+         std::process::Command::new(\"kill\").args([\"-9\", &node]).status().unwrap(); }}"
+    );
+    let slow = "std::thread::sleep(std::time::Duration::from_millis(20));";
+    session.cell(&format!(
+        "let xs = %map -q |x: u64| {{ {dies} {slow} x * 2 }} over 0..200u64"
+    ));
+    contains(&session.cell("xs.iter().sum::<u64>()"), &["39800"]);
+    assert!(marker.exists());
+    let nodes = session.cell("%nodes");
+    assert_eq!(nodes.matches(" up ").count(), 3, "{nodes}");
+    contains(&session.cell("%pool stop"), &["stopped c0"]);
+    slurm.becomes_idle();
+}
+
+/// As much of an allocation is used as is asked for, and no engine that was asked for is missing.
+#[test]
+fn a_part_of_an_allocation_is_used() {
+    let slurm = Slurm::of(2);
+    let conf = slurm.conf();
+    let script = "exec salloc --quiet -N 2 -n 5 \"$0\"";
+    let mut session = Session::under(script, &[("SLURM_CONF", &conf)]);
+    session.prompt(PATIENCE);
+    let mut starts = |options: &str, says: &str| {
+        let start = format!("%pool start cluster --slurm '{options}'");
+        contains(&session.cell(&start), &[says]);
+    };
+    starts("", "5 cluster engines");
+    starts("-n 3", "3 cluster engines");
+    starts("-N 1 -n 2 -w test2", "2 cluster engines");
+    starts("--ntasks-per-node=3", "6 cluster engines");
+    starts("-N 3", "allocated 2 nodes");
+    starts("--bogus", "unrecognized option");
+    contains(&session.cell("%px engine::size()"), &["6"]);
 }
 
 /// What Slurm has started goes on without a session. When its time is over, what it has done is there still, and Slurm

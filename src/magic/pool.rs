@@ -39,7 +39,7 @@ enum Verb {
         #[arg(value_name = "NAME")]
         pool: Option<PoolName>,
         /// every pool
-        #[arg(long)]
+        #[arg(long, conflicts_with = "pool")]
         all: bool,
     },
     /// takes a cluster that has outlived its session; without a name: lists those that there are

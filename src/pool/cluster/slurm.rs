@@ -33,30 +33,81 @@ pub struct Asked {
     nodes: Option<u32>,
     /// Tasks, each of them an engine.
     tasks: Option<u32>,
+    /// Tasks of each host.
+    each: Option<u32>,
+    /// Those of the options that say neither this nor how many processors a task has.
+    others: Vec<String>,
 }
+
+/// How it is said of how much there is to be.
+const AMOUNTS: [(&str, &str); 4] = [
+    ("-N", "--nodes"),
+    ("-n", "--ntasks"),
+    ("", "--ntasks-per-node"),
+    ("-c", "--cpus-per-task"),
+];
 
 impl Asked {
     pub fn parse(options: Vec<String>) -> Self {
-        let number = |short: &str, long: &str| {
-            let mut words = options.iter().enumerate();
-            words.find_map(|(at, word)| {
-                let next = || options.get(at + 1).map(String::as_str);
-                let value = match word.strip_prefix(long) {
-                    Some("") => next(),
-                    Some(rest) => rest.strip_prefix('='),
-                    None if word == short => next(),
-                    None => word.strip_prefix(short),
-                };
-                // `-N 2-4` asks for at least two.
-                value?.split('-').next()?.parse().ok()
-            })
-        };
+        let mut amounts = [None; AMOUNTS.len()];
+        let mut others = Vec::new();
+        let mut words = options.iter();
+        while let Some(word) = words.next() {
+            let found = AMOUNTS
+                .iter()
+                .zip(&mut amounts)
+                .find_map(|(names, amount)| {
+                    let value = value_of(word, names)?;
+                    Some((amount, value))
+                });
+            let Some((amount, value)) = found else {
+                others.push(word.clone());
+                continue;
+            };
+            let value = value.or_else(|| words.next().map(String::as_str));
+            // `-N 2-4` asks for at least two.
+            let least = value.and_then(|value| value.split('-').next()?.parse().ok());
+            *amount = least.or(*amount);
+        }
+        let [nodes, tasks, each, _] = amounts;
         Self {
-            nodes: number("-N", "--nodes"),
-            tasks: number("-n", "--ntasks"),
             options,
+            nodes,
+            tasks,
+            each,
+            others,
         }
     }
+
+    /// How much of an allocation of so many hosts is used: hosts, and tasks of each of them as Slurm writes it, where it is not
+    /// what the allocation has.
+    fn part_of(&self, hosts: Option<u32>) -> (Option<u32>, Option<String>) {
+        let nodes = self.nodes.or(hosts);
+        let (Some(nodes), Some(tasks)) = (nodes, self.tasks) else {
+            let each = |each: u32| format!("{each}(x{})", nodes.unwrap_or(1));
+            return (nodes, self.each.map(each));
+        };
+        let nodes = nodes.clamp(1, tasks.max(1));
+        let (each, more) = (tasks / nodes, tasks % nodes);
+        let parts = [(each + 1, more), (each, nodes - more)];
+        let parts = parts.iter().filter(|(_, hosts)| *hosts > 0);
+        let parts: Vec<String> = parts
+            .map(|(each, hosts)| format!("{each}(x{hosts})"))
+            .collect();
+        (Some(nodes), Some(parts.join(",")))
+    }
+}
+
+/// Whether a word is this option; if so, the value that is in it.
+fn value_of<'a>(word: &'a str, (short, long): &(&str, &str)) -> Option<Option<&'a str>> {
+    match word.strip_prefix(long) {
+        Some("") => return Some(None),
+        Some(rest) if rest.starts_with('=') => return Some(Some(&rest[1..])),
+        _ => {}
+    }
+    // `-n 4`, `-n4`; not `--no-requeue`.
+    let rest = word.strip_prefix(short).filter(|_| !short.is_empty())?;
+    Some((!rest.is_empty()).then_some(rest))
 }
 
 /// From where Slurm is asked: its programs look for their configuration, and for the allocation that they are in, in their
@@ -166,27 +217,33 @@ impl Slurm {
     }
 
     fn in_folder(asked: &Asked, from: &Surroundings, folder: &Path) -> io::Result<Self> {
+        let is_inside = from
+            .variable("SLURM_JOB_ID")
+            .is_some_and(|job| !job.is_empty());
         let mut command = from.command("sh");
         command
             .args(["-c", include_str!("slurm.sh"), "regatta-slurm"])
             .arg(folder)
             .arg(std::env::current_exe()?)
-            .args(&asked.options)
+            .args(match is_inside {
+                true => &asked.others,
+                false => &asked.options,
+            })
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let (Some(nodes), Some(tasks)) = (asked.nodes, asked.tasks) {
-            command.env(
-                "tasks",
-                format!("{}(x{nodes})", (tasks / nodes.max(1)).max(1)),
-            );
-        }
-        let in_job = from.variable("SLURM_JOB_NUM_NODES");
-        let nodes = asked.nodes.or(in_job.and_then(|nodes| nodes.parse().ok()));
+        let hosts = from.variable("SLURM_JOB_NUM_NODES");
+        let hosts = hosts
+            .filter(|_| is_inside)
+            .and_then(|hosts| hosts.parse().ok());
+        let (nodes, tasks) = asked.part_of(hosts);
+        // Of the session's own, others are in their place.
+        command.env_remove("nodes").env_remove("tasks");
         if let Some(nodes) = nodes {
             command.env("nodes", nodes.to_string());
         }
+        command.envs(tasks.map(|tasks| ("tasks", tasks)));
         let mut guard = command.spawn()?;
         let told = Arc::new(Mutex::new(Told {
             job: None,
@@ -198,7 +255,7 @@ impl Slurm {
             is_asked: false,
         }));
         if let (Some(output), Some(errors)) = (guard.stdout.take(), guard.stderr.take()) {
-            let of = told.clone();
+            let (of, folder) = (told.clone(), folder.to_owned());
             let says = std::thread::spawn(move || {
                 let mut words = String::new();
                 let _ = errors.take(WORDS).read_to_string(&mut words);
@@ -209,14 +266,18 @@ impl Slurm {
                 .spawn(move || {
                     for line in BufReader::new(output).lines().map_while(Result::ok) {
                         let mut told = of.lock().unwrap_or_else(PoisonError::into_inner);
-                        match line.strip_prefix("job ") {
-                            Some(job) => told.job = Some(job.to_owned()),
-                            None => told.over |= line == "over",
+                        if let Some(job) = line.strip_prefix("job ") {
+                            told.job = Some(job.to_owned());
+                        } else if line == "over" {
+                            (told.over, told.says) = (true, printed(&folder));
                         }
                     }
                     let words = says.join().unwrap_or_default();
                     let mut told = of.lock().unwrap_or_else(PoisonError::into_inner);
-                    (told.over, told.says) = (true, words.trim().to_owned());
+                    told.over = true;
+                    if !words.trim().is_empty() {
+                        words.trim().clone_into(&mut told.says);
+                    }
                 })?;
         }
         Ok(Self {
@@ -255,6 +316,15 @@ impl Slurm {
     }
 }
 
+/// What a job has printed.
+fn printed(folder: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(folder.join("out")) {
+        let _ = file.take(WORDS).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
 /// How a job stands, and with how many hosts; `None` when Slurm does not say.
 fn ask(from: &Surroundings, folder: &Path, job: String) -> Option<(SlurmState, Option<u32>)> {
     let said = from
@@ -275,11 +345,7 @@ fn ask(from: &Surroundings, folder: &Path, job: String) -> Option<(SlurmState, O
     let mut word = || words.next().unwrap_or_default().to_owned();
     let (state, nodes, reason) = (word(), word(), word());
     if ["", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"].contains(&state.as_str()) {
-        let mut says = String::new();
-        if let Ok(file) = std::fs::File::open(folder.join("out")) {
-            let _ = file.take(WORDS).read_to_string(&mut says);
-        }
-        let says = says.trim().to_owned();
+        let says = printed(folder);
         return Some((SlurmState::Over { says }, None));
     }
     let state = match state.as_str() {
@@ -330,11 +396,40 @@ mod tests {
     fn hosts_and_tasks_are_read_as_slurm_reads_them() {
         let read = |text: &str| {
             let asked = Asked::parse(text.split(' ').map(str::to_owned).collect());
-            (asked.nodes, asked.tasks)
+            (asked.nodes, asked.tasks, asked.each, asked.others.join(" "))
         };
-        assert_eq!(read("-N 4 -n 64 -p short"), (Some(4), Some(64)));
-        assert_eq!(read("-N2 --ntasks=8"), (Some(2), Some(8)));
-        assert_eq!(read("--nodes=2-4 --ntasks 6"), (Some(2), Some(6)));
-        assert_eq!(read("-p short"), (None, None));
+        let none = String::new;
+        assert_eq!(
+            read("-N 4 -n 64 -p short"),
+            (Some(4), Some(64), None, "-p short".into())
+        );
+        assert_eq!(read("-N2 --ntasks=8"), (Some(2), Some(8), None, none()));
+        assert_eq!(
+            read("--nodes=2-4 --ntasks 6"),
+            (Some(2), Some(6), None, none())
+        );
+        assert_eq!(
+            read("--ntasks-per-node 3 -c 2 --no-requeue --partition=long"),
+            (None, None, Some(3), "--no-requeue --partition=long".into())
+        );
+        assert_eq!(read("-p short -n"), (None, None, None, "-p short".into()));
+    }
+
+    #[test]
+    fn all_tasks_of_an_allocation_have_a_host() {
+        let part = |text: &str, hosts| {
+            let asked = Asked::parse(text.split(' ').map(str::to_owned).collect());
+            let (nodes, tasks) = asked.part_of(hosts);
+            (nodes, tasks.unwrap_or_default())
+        };
+        assert_eq!(part("-n 7", Some(2)), (Some(2), "4(x1),3(x1)".into()));
+        assert_eq!(part("-N 4 -n 8", Some(9)), (Some(4), "2(x4)".into()));
+        assert_eq!(part("-n 2", Some(3)), (Some(2), "1(x2)".into()));
+        assert_eq!(
+            part("--ntasks-per-node=5", Some(3)),
+            (Some(3), "5(x3)".into())
+        );
+        assert_eq!(part("-N 2", Some(3)), (Some(2), String::new()));
+        assert_eq!(part("-p short", Some(3)), (Some(3), String::new()));
     }
 }

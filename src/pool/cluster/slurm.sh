@@ -1,6 +1,7 @@
 # Has Slurm start a node on each host, and ends what it has started when standard input closes. $1 is the folder of the file
-# to join with, $2 the program; what follows are options of sbatch. Inside an allocation `nodes` and `tasks` say how much of
-# it is used. What it says: `job NUMBER`, or `step`; `over` when that has ended.
+# to join with, $2 the program; what follows are options of sbatch, or, inside an allocation, of srun: then `nodes` and `tasks`
+# say how much of it is used. What it says: `job NUMBER`, or `step`; `over` when that has ended; what it said is in
+# the folder's file `out` then.
 folder=$1 program=$2
 shift 2
 
@@ -16,17 +17,20 @@ done
 exec "$1" node --join "${0%/*}/join" --slots "$slots"
 END
 
-# Of a job: one task per host, which has all that the job has there.
+# Of a job: one task per host, which has all that the job has there. (Processors per task would be those that the first host
+# has, on all of them.)
 cat >"$folder/job" <<'END'
 #!/bin/sh
 folder=$1 program=$2 tasks=${3:-$SLURM_TASKS_PER_NODE} nodes=${4:-$SLURM_JOB_NUM_NODES}
+shift 2
+[ $# -gt 0 ] && shift 2
 unset SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_CPUS_PER_TASK
-exec srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_ON_NODE:-1}" --cpu-bind=none \
+exec srun "$@" --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpu-bind=none \
     --overlap --kill-on-bad-exit=0 --input=none sh "$folder/node" "$program" "$tasks"
 END
 
 if [ -n "$SLURM_JOB_ID" ]; then
-    (sh "$folder/job" "$folder" "$program" "$tasks" "$nodes" >&2; echo over) &
+    (sh "$folder/job" "$folder" "$program" "$tasks" "$nodes" "$@" >"$folder/out" 2>&1; echo over) &
     echo step
     cat >/dev/null
     pkill -TERM -P $! srun 2>/dev/null || kill $! 2>/dev/null
