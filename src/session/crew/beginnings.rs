@@ -10,8 +10,8 @@ use crate::session::Failed;
 use crate::session::explain::interrupted;
 use crate::session::namespace::Namespace;
 
-/// How long engines may take to answer for the first time.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long engines may take to answer for the first time. What starts those of MPI gives up long before, and says why.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How an engine that was launched has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
