@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -208,6 +209,36 @@ fn hosts_that_do_not_come_are_named() {
             ],
         );
     }
+}
+
+/// What users have as shells, and what those say first.
+#[test]
+fn hosts_have_whatever_shells() {
+    assert!(Path::new("/usr/bin/tcsh").exists(), "tcsh is needed");
+    let hosts = Hosts::up("shells");
+    let start = format!(
+        "%pool start cluster --ssh node1:1 --ssh-options '-F {}'",
+        hosts.0.join("config").display()
+    );
+    let mut session = Session::start();
+    for shell in [
+        "tcsh -c \"$SSH_ORIGINAL_COMMAND\"",
+        "echo Welcome; echo; echo a word >&2; printf 'mail> '; exec sh -c \"$SSH_ORIGINAL_COMMAND\"",
+    ] {
+        hosts.force(1, shell);
+        // With the program brought, and with the one that is there.
+        for _ in 0..2 {
+            contains(&session.cell(&start), &["1 cluster engine on node1"]);
+            contains(&session.cell("%px engine::rank() + 41"), &["41"]);
+            contains(&session.cell("%pool stop"), &["stopped"]);
+        }
+        std::fs::remove_dir_all(hosts.home(1).join(".cache")).expect("a program");
+    }
+    hosts.force(1, "echo This account is not available.; exit 1");
+    contains(
+        &session.cell(&start),
+        &["node node1 did not come: This account is not available."],
+    );
 }
 
 /// The session itself has no way to it: `ProxyJump` in ssh's configuration, and `-J` in the options.

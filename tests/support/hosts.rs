@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::serving::until;
 use super::{Session, contains, proc};
 
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two_hosts.sh");
@@ -126,6 +130,23 @@ impl Hosts {
             .args(words)
             .status();
         assert!(status.expect("iproute2").success(), "{words:?}");
+    }
+
+    /// A host runs this in the place of whatever it is asked, which is `$SSH_ORIGINAL_COMMAND` there.
+    pub fn force(&self, host: usize, command: &str) {
+        let file = self.0.join(format!("sshd{host}.conf"));
+        let said = std::fs::read_to_string(&file).expect("a configuration");
+        let mut lines: Vec<&str> = said.lines().collect();
+        lines.retain(|line| !line.starts_with("ForceCommand"));
+        let forced = format!("{}\nForceCommand {command}\n", lines.join("\n"));
+        std::fs::write(file, forced).expect("a configuration");
+        let id = self.0.join(format!("sshd{host}.pid"));
+        let pid = || std::fs::read_to_string(&id).ok()?.trim().parse().ok();
+        let sshd = pid().expect("an sshd");
+        // It writes its number when it takes connections, and is the same process.
+        std::fs::remove_file(&id).expect("its number");
+        kill(Pid::from_raw(sshd), Signal::SIGHUP).expect("an sshd");
+        until(|| pid().map(drop), "sshd has not begun anew");
     }
 
     /// A cable between both, by which they reach each other.

@@ -1,22 +1,23 @@
 # What runs on a host first: it says whether it has the program, takes it from standard input when it has not, and becomes
-# the node. The program's hash and its length in bytes come before this.
-set -e
-umask 077
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/regatta/node/$hash
-program=$folder/regatta
+# the node. The program's hash and its length in bytes come before this. Lines are joined to one before they are sent: the
+# user's own shell reads that first, and csh takes no word of several lines.
+set -e;
+umask 077;
+folder=${XDG_CACHE_HOME:-$HOME/.cache}/regatta/node/$hash;
+program=$folder/regatta;
 if [ -x "$program" ]; then
-    echo have
+    echo "regatta: have";
 else
-    echo want
-    mkdir -p "$folder"
-    new=$folder/new.$$
-    trap 'rm -f "$new"' EXIT
-    head -c "$length" >"$new"
+    echo "regatta: want";
+    mkdir -p "$folder";
+    new=$folder/new.$$;
+    trap "rm -f \"\$new\"" EXIT;
+    head -c "$length" >"$new";
     if [ "$(wc -c <"$new")" -ne "$length" ]; then
-        echo "the program did not arrive whole; is the disk full?" >&2
-        exit 1
-    fi
-    chmod 700 "$new"
-    mv "$new" "$program"
-fi
+        echo "the program did not arrive whole; is the disk full?" >&2;
+        exit 1;
+    fi;
+    chmod 700 "$new";
+    mv "$new" "$program";
+fi;
 exec "$program" node --join -

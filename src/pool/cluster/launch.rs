@@ -2,7 +2,7 @@
 //! to its standard input; that stays open as long as the session wants it.
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use crate::servers::mortal;
 /// What is read of a line that a host says, bytes, and how many of its last lines are kept.
 const LONGEST: u64 = 4096;
 const WORDS: usize = 3;
+
+/// What a host may say before it says what it is asked, bytes.
+const GREETING: u64 = 1 << 20;
 
 /// How a host is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +58,9 @@ fn program() -> std::io::Result<(String, u64)> {
 
 /// What runs on a host, as one word for a shell.
 fn script(hash: &str, length: u64) -> String {
-    let text = format!("hash={hash} length={length}\n{}", include_str!("bring.sh"));
+    let lines = include_str!("bring.sh").lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+    let text = format!("hash={hash}; length={length}; {}", lines.join(" "));
     shell_words::join(["exec", "sh", "-c", &text])
 }
 
@@ -227,20 +232,17 @@ fn bring(
     tried: &dyn Fn(bool),
 ) -> Result<(), NodeFault> {
     let says = |error: std::io::Error| NodeFault::Says(error.to_string());
-    let mut word = String::new();
-    let mut first = output.take(LONGEST);
-    first.read_line(&mut word).map_err(says)?;
-    match word.trim() {
-        "have" => tried(true),
-        "want" => {
+    match first_word(output).map_err(says)? {
+        First::Have => tried(true),
+        First::Want => {
             // However long that takes.
             tried(false);
             let mut program = std::fs::File::open("/proc/self/exe").map_err(says)?;
             std::io::copy(&mut program, input).map_err(says)?;
             tried(true);
         }
-        "" => return Err(NodeFault::Ended),
-        other => return Err(NodeFault::Says(other.to_owned())),
+        First::Ended(said) if said.is_empty() => return Err(NodeFault::Ended),
+        First::Ended(said) => return Err(NodeFault::Says(said)),
     }
     let Some(port) = port else {
         return Ok(());
@@ -250,6 +252,38 @@ fn bring(
     let (scheme, _) = join.server.split_once("://").unwrap_or(("nats", ""));
     join.server = format!("{scheme}://127.0.0.1:{port}");
     Ok(())
+}
+
+/// What a host says first of all that is meant for this program.
+#[derive(Debug, PartialEq, Eq)]
+enum First {
+    Have,
+    Want,
+    /// None of it; the last that it has said.
+    Ended(String),
+}
+
+/// Reads until there. A shell may print a greeting before it, and not end its line.
+fn first_word(output: &mut impl BufRead) -> std::io::Result<First> {
+    let mut output = output.take(GREETING);
+    let mut last = String::new();
+    loop {
+        let mut line = Vec::new();
+        if output.read_until(b'\n', &mut line)? == 0 {
+            return Ok(First::Ended(last));
+        }
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim();
+        if line.ends_with("regatta: have") {
+            return Ok(First::Have);
+        }
+        if line.ends_with("regatta: want") {
+            return Ok(First::Want);
+        }
+        if !line.is_empty() {
+            last = line.chars().take(LONGEST as usize).collect();
+        }
+    }
 }
 
 /// What ssh and the node have to say, but for the port that ssh has found there.
@@ -282,4 +316,34 @@ fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
         }
     }
     Vec::from(said).join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_of_a_host_are_passed_over() {
+        let first = |said: &str| first_word(&mut said.as_bytes()).unwrap();
+        assert_eq!(first("regatta: have\n"), First::Have);
+        assert_eq!(
+            first("Welcome\r\n\n* 3 updates\nregatta: want\r\n"),
+            First::Want
+        );
+        assert_eq!(first("you have mail> regatta: have\n"), First::Have);
+        let none = "This account is not available.";
+        assert_eq!(first(&format!("{none}\n\n")), First::Ended(none.to_owned()));
+        assert_eq!(first(""), First::Ended(String::new()));
+    }
+
+    #[test]
+    fn what_runs_on_a_host_first_is_one_line() {
+        let script = script("00ff", 12);
+        assert!(!script.contains(['\n', '!', '#']), "{script}");
+        assert!(script.starts_with("exec sh -c 'hash=00ff; length=12; set -e;"));
+        let words = shell_words::split(&script).unwrap();
+        let mut sh = std::process::Command::new("sh");
+        let read = sh.args(["-n", "-c", &words[3]]).status().unwrap();
+        assert!(read.success());
+    }
 }
