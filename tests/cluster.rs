@@ -241,6 +241,30 @@ fn hosts_have_whatever_shells() {
     );
 }
 
+/// What a user's configuration has ssh do at a login is not for nodes, and does them no harm.
+#[test]
+fn what_ssh_does_at_a_login_does_nodes_no_harm() {
+    let hosts = Hosts::up("login");
+    let config = hosts.0.join("config");
+    let mut known = std::fs::read_to_string(&config).expect("a configuration");
+    // The second host finds the first way's port taken.
+    known += "Host *\n    LocalForward 127.0.0.1:18888 127.0.0.1:8888\n    RemoteForward 0 127.0.0.1:9\n    \
+              RemoteCommand tmux\n    RequestTTY force\n    LogLevel QUIET\n    ClearAllForwardings yes\n";
+    std::fs::write(&config, known).expect("a configuration");
+    let mut session = hosts.session([1, 1]);
+    contains(&session.cell("%px engine::rank() + 41"), &["41", "42"]);
+    // A host that makes no way back is named.
+    let sshd = hosts.0.join("sshd1.conf");
+    let mut served = std::fs::read_to_string(&sshd).expect("a configuration");
+    served += "AllowTcpForwarding no\n";
+    std::fs::write(&sshd, served).expect("a configuration");
+    hosts.reload(1);
+    contains(
+        &session.cell(&hosts.start([1, 1])),
+        &["node node1 did not come: ssh has made no way back"],
+    );
+}
+
 /// The session itself has no way to it: `ProxyJump` in ssh's configuration, and `-J` in the options.
 #[test]
 fn a_host_behind_another_one_is_reached_through_it() {

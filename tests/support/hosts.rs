@@ -140,6 +140,11 @@ impl Hosts {
         lines.retain(|line| !line.starts_with("ForceCommand"));
         let forced = format!("{}\nForceCommand {command}\n", lines.join("\n"));
         std::fs::write(file, forced).expect("a configuration");
+        self.reload(host);
+    }
+
+    /// Its sshd reads what it is to do anew.
+    pub fn reload(&self, host: usize) {
         let id = self.0.join(format!("sshd{host}.pid"));
         let pid = || std::fs::read_to_string(&id).ok()?.trim().parse().ok();
         let sshd = pid().expect("an sshd");

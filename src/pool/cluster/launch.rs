@@ -2,7 +2,7 @@
 //! to its standard input; that stays open as long as the session wants it.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
@@ -112,12 +112,10 @@ pub fn start(
             let mut command = mortal::command("ssh");
             command
                 .args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
-                .args([
-                    "-o",
-                    "ExitOnForwardFailure=yes",
-                    "-o",
-                    "ServerAliveInterval=5",
-                ])
+                .args(["-o", "ServerAliveInterval=5"])
+                // What the user's configuration has a login do. A way of theirs that is taken is no reason to fail.
+                .args(["-o", "RemoteCommand=none", "-o", "ExitOnForwardFailure=no"])
+                .args(["-o", "ClearAllForwardings=no"])
                 // Its word of the way back is an ordinary one.
                 .args(["-o", "LogLevel=INFO"])
                 // The tunnel is this connection's own.
@@ -164,13 +162,7 @@ pub fn start(
             .name("node".to_owned())
             .spawn(move || {
                 ended(accompany(
-                    input,
-                    output,
-                    errors,
-                    join,
-                    is_ssh,
-                    tunnel.is_some(),
-                    &tried,
+                    input, output, errors, join, is_ssh, tunnel, &tried,
                 ));
             })?;
     }
@@ -184,11 +176,13 @@ fn accompany(
     errors: ChildStderr,
     mut join: Join,
     is_ssh: bool,
-    tunnels: bool,
+    tunnel: Option<String>,
     tried: &dyn Fn(bool),
 ) -> NodeFault {
+    let tunnels = tunnel.is_some();
     let (ports, port) = channel();
-    let errors = std::thread::spawn(move || listen(errors, &ports));
+    let forwarded = tunnel.unwrap_or_default();
+    let errors = std::thread::spawn(move || listen(errors, &forwarded, &ports));
     let mut output = BufReader::new(output);
     // From here, before the host's own way to it is known.
     let taken = server::wait_until_taken(&join).map_err(|error| match error.kind() {
@@ -227,7 +221,7 @@ fn accompany(
 fn bring(
     input: &mut ChildStdin,
     output: &mut BufReader<ChildStdout>,
-    port: Option<&Receiver<u16>>,
+    port: Option<&Receiver<Option<u16>>>,
     join: &mut Join,
     tried: &dyn Fn(bool),
 ) -> Result<(), NodeFault> {
@@ -247,8 +241,8 @@ fn bring(
     let Some(port) = port else {
         return Ok(());
     };
-    let port = port.recv_timeout(PATIENCE);
-    let port = port.map_err(|_| NodeFault::NoWayBack)?;
+    let port = port.recv_timeout(PATIENCE).ok().flatten();
+    let port = port.ok_or(NodeFault::NoWayBack)?;
     let (scheme, _) = join.server.split_once("://").unwrap_or(("nats", ""));
     join.server = format!("{scheme}://127.0.0.1:{port}");
     Ok(())
@@ -286,8 +280,9 @@ fn first_word(output: &mut impl BufRead) -> std::io::Result<First> {
     }
 }
 
-/// What ssh and the node have to say, but for the port that ssh has found there.
-fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
+/// What ssh and the node have to say, but for the port that ssh has found there for the way to `tunnel`; it is told `None` when
+/// there is none.
+fn listen(errors: impl Read, tunnel: &str, ports: &std::sync::mpsc::Sender<Option<u16>>) -> String {
     let mut said: VecDeque<String> = VecDeque::new();
     let mut errors = BufReader::new(errors);
     loop {
@@ -298,11 +293,7 @@ fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
         }
         let line = String::from_utf8_lossy(&line);
         let line = line.trim();
-        let port = line.strip_prefix("Allocated port ").and_then(|rest| {
-            let (number, _) = rest.split_once(' ')?;
-            number.parse().ok()
-        });
-        match port {
+        match port_of(line, tunnel) {
             // Nobody waits for it any more, perhaps.
             Some(port) => drop(ports.send(port)),
             None if line.is_empty() || line.starts_with("Warning: Permanently added") => {}
@@ -318,9 +309,38 @@ fn listen(errors: ChildStderr, ports: &std::sync::mpsc::Sender<u16>) -> String {
     Vec::from(said).join("; ")
 }
 
+/// What a line of ssh's says of the way back to this address.
+fn port_of(line: &str, tunnel: &str) -> Option<Option<u16>> {
+    // The configuration may have others, whose listening ports are not chosen by the host.
+    if line == "Warning: remote port forwarding failed for listen port 0" {
+        return Some(None);
+    }
+    let (number, rest) = line.strip_prefix("Allocated port ")?.split_once(' ')?;
+    let is_it = rest.strip_prefix("for remote forward to ") == Some(tunnel);
+    number.parse().ok().filter(|_| is_it).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_way_back_is_told_from_others() {
+        let said = "bind [127.0.0.1]:8888: Address already in use\n\
+                    Warning: remote port forwarding failed for listen port 8080\n\
+                    Allocated port 41000 for remote forward to 127.0.0.1:9\n\
+                    Allocated port 41001 for remote forward to 127.0.0.1:4222\r\n\
+                    node: cannot\n";
+        let (ports, port) = channel();
+        let words = listen(said.as_bytes(), "127.0.0.1:4222", &ports);
+        assert_eq!(port.try_iter().collect::<Vec<_>>(), [Some(41001)]);
+        assert!(
+            words.ends_with("remote forward to 127.0.0.1:9; node: cannot"),
+            "{words}"
+        );
+        let none = "Warning: remote port forwarding failed for listen port 0";
+        assert_eq!(port_of(none, "127.0.0.1:4222"), Some(None));
+    }
 
     #[test]
     fn greetings_of_a_host_are_passed_over() {
