@@ -3,10 +3,11 @@
 
 mod support;
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -263,6 +264,34 @@ fn what_ssh_does_at_a_login_does_nodes_no_harm() {
         &session.cell(&hosts.start([1, 1])),
         &["node node1 did not come: ssh has made no way back"],
     );
+}
+
+/// An sshd lets only so many in at once who have not said who they are: behind one host there may be many. It is tried again.
+#[test]
+fn a_host_that_is_busy_with_others_is_tried_again() {
+    let hosts = Hosts::up("busy");
+    let file = hosts.0.join("sshd1.conf");
+    let mut served = std::fs::read_to_string(&file).expect("a configuration");
+    served += "MaxStartups 1:100:1\n";
+    std::fs::write(&file, served).expect("a configuration");
+    hosts.reload(1);
+    let mut session = Session::start();
+    let stranger = TcpStream::connect((hosts.address(1), 22)).expect("an sshd");
+    let since = Instant::now();
+    let leaves = std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(2));
+        drop(stranger);
+    });
+    contains(
+        &session.cell(&hosts.start([1, 1])),
+        &["2 cluster engines on node1, node2"],
+    );
+    assert!(
+        since.elapsed() > Duration::from_secs(2),
+        "none was let in before"
+    );
+    leaves.join().expect("a stranger");
+    contains(&session.cell("%px engine::rank() + 41"), &["41", "42"]);
 }
 
 /// The session itself has no way to it: `ProxyJump` in ssh's configuration, and `-J` in the options.

@@ -119,7 +119,7 @@ impl Hosts {
     }
 
     /// At which the session sees it.
-    fn address(&self, host: usize) -> String {
+    pub fn address(&self, host: usize) -> String {
         format!("198.18.{}.{}", self.number(), 8 * host - 6)
     }
 

@@ -1,27 +1,20 @@
 //! Reaches hosts by ssh, or by whatever else starts a program on one, and starts nodes there. What a node has to know goes
 //! to its standard input; that stays open as long as the session wants it.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::bring::{self, Ends, Over, accompany};
+use super::cipher;
 use super::message::Join;
-use super::{cipher, server};
 use crate::outcome::NodeFault;
 use crate::servers::mortal;
-
-/// What is read of a line that a host says, bytes, and how many of its last lines are kept.
-const LONGEST: u64 = 4096;
-const WORDS: usize = 3;
-
-/// What a host may say before it says what it is asked, bytes.
-const GREETING: u64 = 1 << 20;
 
 /// How a host is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,43 +35,39 @@ pub struct Wanted {
     pub slots: Option<u32>,
 }
 
-/// How long a host may take to be reached.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A host that turns ssh away is tried again for so long, after at most so long each time.
+const BUSY: Duration = Duration::from_secs(20);
+const LONGEST_WAIT: u64 = 2000;
 
 /// How long a node that was taken out may take to give back what it has, and how often it is looked whether it has.
 const ENDING: Duration = Duration::from_millis(1500);
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// What this program is called on a host that has got it: by what is in it.
-fn program() -> std::io::Result<(String, u64)> {
-    let bytes = std::fs::read("/proc/self/exe")?;
-    let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
-    Ok((format!("{hash:032x}"), bytes.len() as u64))
-}
-
-/// What runs on a host, as one word for a shell.
-fn script(hash: &str, length: u64) -> String {
-    let lines = include_str!("bring.sh").lines().map(str::trim);
-    let lines: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
-    let text = format!("hash={hash}; length={length}; {}", lines.join(" "));
-    shell_words::join(["exec", "sh", "-c", &text])
-}
-
 /// A host's connection: dropped, its node ends.
-pub struct Reached {
-    child: Arc<std::sync::Mutex<Child>>,
+pub struct Reached(Arc<Mutex<Connection>>);
+
+/// What reaches a host, anew when it was turned away.
+struct Connection {
+    child: Child,
+    /// Nobody wants it any more.
+    is_dropped: bool,
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connection {
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
 }
 
 impl Reached {
     /// Waits until the node has ended by itself, for a while.
     pub fn ends(&self) {
         let since = Instant::now();
-        let has_ended = || {
-            let mut child =
-                { self.child.lock() }.unwrap_or_else(std::sync::PoisonError::into_inner);
-            !matches!(child.try_wait(), Ok(None))
-        };
-        while !has_ended() && since.elapsed() < ENDING {
+        while !lock(&self.0).has_ended() && since.elapsed() < ENDING {
             std::thread::sleep(GLANCE);
         }
     }
@@ -86,13 +75,12 @@ impl Reached {
 
 impl Drop for Reached {
     fn drop(&mut self) {
-        let mut child = self
-            .child
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut connection = lock(&self.0);
+        connection.is_dropped = true;
+        let child = &mut connection.child;
         // With all that it has started; it may be gone already.
-        let group = nix::unistd::Pid::from_raw(child.id().cast_signed());
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        let group = Pid::from_raw(child.id().cast_signed());
+        let _ = killpg(group, Signal::SIGKILL);
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -108,7 +96,6 @@ pub fn start(
 ) -> std::io::Result<Reached> {
     let mut command = match way {
         Way::Ssh { to, options } => {
-            let (hash, length) = program()?;
             let mut command = mortal::command("ssh");
             command
                 .args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
@@ -125,7 +112,7 @@ pub fn start(
             if let Some(to) = &tunnel {
                 command.arg("-R").arg(format!("127.0.0.1:0:{to}"));
             }
-            command.arg(to).arg(script(&hash, length));
+            command.arg(to).arg(bring::command()?);
             command
         }
         Way::Launcher(words) => {
@@ -148,222 +135,63 @@ pub fn start(
             command
         }
     };
-    let mut child = command
+    command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()?;
-    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let child = Arc::new(std::sync::Mutex::new(child));
+        .process_group(0);
+    let (child, mut ends) = spawn(&mut command)?;
+    let connection = Arc::new(Mutex::new(Connection {
+        child,
+        is_dropped: false,
+    }));
+    let reached = Reached(connection.clone());
     let is_ssh = matches!(way, Way::Ssh { .. });
-    if let (Some(input), Some(output), Some(errors)) = (input, output, errors) {
-        std::thread::Builder::new()
-            .name("node".to_owned())
-            .spawn(move || {
-                ended(accompany(
-                    input, output, errors, join, is_ssh, tunnel, &tried,
-                ));
-            })?;
-    }
-    Ok(Reached { child })
-}
-
-/// Gives a node what it needs, and waits for its end; why it has ended.
-fn accompany(
-    mut input: ChildStdin,
-    output: ChildStdout,
-    errors: ChildStderr,
-    mut join: Join,
-    is_ssh: bool,
-    tunnel: Option<String>,
-    tried: &dyn Fn(bool),
-) -> NodeFault {
-    let tunnels = tunnel.is_some();
-    let (ports, port) = channel();
-    let forwarded = tunnel.unwrap_or_default();
-    let errors = std::thread::spawn(move || listen(errors, &forwarded, &ports));
-    let mut output = BufReader::new(output);
-    // From here, before the host's own way to it is known.
-    let taken = server::wait_until_taken(&join).map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => NodeFault::NoServer,
-        _ => NodeFault::Says(error.to_string()),
-    });
-    let told = taken.and_then(|()| match is_ssh {
-        true => {
-            let port = tunnels.then_some(&port);
-            bring(&mut input, &mut output, port, &mut join, tried)
-        }
-        false => Ok(()),
-    });
-    let told = told.and_then(|()| {
-        let says = |error: std::io::Error| NodeFault::Says(error.to_string());
-        let line = serde_json::to_string(&join).map_err(|error| says(error.into()))?;
-        writeln!(input, "{line}")
-            .and_then(|()| input.flush())
-            .map_err(says)
-    });
-    if told.is_ok() {
-        // Until it ends; it has nothing to say here.
-        let _ = std::io::copy(&mut output, &mut std::io::sink());
-    }
-    drop(input);
-    let said = errors.join().unwrap_or_default();
-    match told {
-        Err(fault @ NodeFault::NoWayBack) => fault,
-        _ if !said.is_empty() => NodeFault::Says(said),
-        Err(fault) => fault,
-        Ok(()) => NodeFault::Ended,
-    }
-}
-
-/// Sees to it that the host has the program and a way back.
-fn bring(
-    input: &mut ChildStdin,
-    output: &mut BufReader<ChildStdout>,
-    port: Option<&Receiver<Option<u16>>>,
-    join: &mut Join,
-    tried: &dyn Fn(bool),
-) -> Result<(), NodeFault> {
-    let says = |error: std::io::Error| NodeFault::Says(error.to_string());
-    match first_word(output).map_err(says)? {
-        First::Have => tried(true),
-        First::Want => {
-            // However long that takes.
-            tried(false);
-            let mut program = std::fs::File::open("/proc/self/exe").map_err(says)?;
-            std::io::copy(&mut program, input).map_err(says)?;
-            tried(true);
-        }
-        First::Ended(said) if said.is_empty() => return Err(NodeFault::Ended),
-        First::Ended(said) => return Err(NodeFault::Says(said)),
-    }
-    let Some(port) = port else {
-        return Ok(());
-    };
-    let port = port.recv_timeout(PATIENCE).ok().flatten();
-    let port = port.ok_or(NodeFault::NoWayBack)?;
-    let (scheme, _) = join.server.split_once("://").unwrap_or(("nats", ""));
-    join.server = format!("{scheme}://127.0.0.1:{port}");
-    Ok(())
-}
-
-/// What a host says first of all that is meant for this program.
-#[derive(Debug, PartialEq, Eq)]
-enum First {
-    Have,
-    Want,
-    /// None of it; the last that it has said.
-    Ended(String),
-}
-
-/// Reads until there. A shell may print a greeting before it, and not end its line.
-fn first_word(output: &mut impl BufRead) -> std::io::Result<First> {
-    let mut output = output.take(GREETING);
-    let mut last = String::new();
-    loop {
-        let mut line = Vec::new();
-        if output.read_until(b'\n', &mut line)? == 0 {
-            return Ok(First::Ended(last));
-        }
-        let line = String::from_utf8_lossy(&line);
-        let line = line.trim();
-        if line.ends_with("regatta: have") {
-            return Ok(First::Have);
-        }
-        if line.ends_with("regatta: want") {
-            return Ok(First::Want);
-        }
-        if !line.is_empty() {
-            last = line.chars().take(LONGEST as usize).collect();
-        }
-    }
-}
-
-/// What ssh and the node have to say, but for the port that ssh has found there for the way to `tunnel`; it is told `None` when
-/// there is none.
-fn listen(errors: impl Read, tunnel: &str, ports: &std::sync::mpsc::Sender<Option<u16>>) -> String {
-    let mut said: VecDeque<String> = VecDeque::new();
-    let mut errors = BufReader::new(errors);
-    loop {
-        let mut line = Vec::new();
-        let read = errors.by_ref().take(LONGEST).read_until(b'\n', &mut line);
-        if !matches!(read, Ok(1..)) {
-            break;
-        }
-        let line = String::from_utf8_lossy(&line);
-        let line = line.trim();
-        match port_of(line, tunnel) {
-            // Nobody waits for it any more, perhaps.
-            Some(port) => drop(ports.send(port)),
-            None if line.is_empty() || line.starts_with("Warning: Permanently added") => {}
-            None => {
-                // The last words are the reason.
-                said.push_back(line.to_owned());
-                if said.len() > WORDS {
-                    said.pop_front();
+    std::thread::Builder::new()
+        .name("node".to_owned())
+        .spawn(move || {
+            let since = Instant::now();
+            let why = loop {
+                let turned_away =
+                    match accompany(ends, join.clone(), is_ssh, tunnel.as_deref(), &tried) {
+                        Over::TurnedAway(why) if since.elapsed() < BUSY => why,
+                        Over::TurnedAway(why) | Over::Ended(why) => break why,
+                    };
+                // Others that were turned away come at other times.
+                std::thread::sleep(Duration::from_millis(fastrand::u64(100..LONGEST_WAIT)));
+                let mut connection = lock(&connection);
+                if connection.is_dropped {
+                    break turned_away;
                 }
+                ends = match spawn(&mut command) {
+                    Ok((child, ends)) => {
+                        let mut before = std::mem::replace(&mut connection.child, child);
+                        let _ = before.wait();
+                        ends
+                    }
+                    Err(error) => break NodeFault::Says(error.to_string()),
+                };
+            };
+            ended(why);
+            // It dies with the thread that has started it.
+            while !lock(&connection).has_ended() {
+                std::thread::sleep(GLANCE);
             }
-        }
-    }
-    Vec::from(said).join("; ")
+        })?;
+    Ok(reached)
 }
 
-/// What a line of ssh's says of the way back to this address.
-fn port_of(line: &str, tunnel: &str) -> Option<Option<u16>> {
-    // The configuration may have others, whose listening ports are not chosen by the host.
-    if line == "Warning: remote port forwarding failed for listen port 0" {
-        return Some(None);
-    }
-    let (number, rest) = line.strip_prefix("Allocated port ")?.split_once(' ')?;
-    let is_it = rest.strip_prefix("for remote forward to ") == Some(tunnel);
-    number.parse().ok().filter(|_| is_it).map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_way_back_is_told_from_others() {
-        let said = "bind [127.0.0.1]:8888: Address already in use\n\
-                    Warning: remote port forwarding failed for listen port 8080\n\
-                    Allocated port 41000 for remote forward to 127.0.0.1:9\n\
-                    Allocated port 41001 for remote forward to 127.0.0.1:4222\r\n\
-                    node: cannot\n";
-        let (ports, port) = channel();
-        let words = listen(said.as_bytes(), "127.0.0.1:4222", &ports);
-        assert_eq!(port.try_iter().collect::<Vec<_>>(), [Some(41001)]);
-        assert!(
-            words.ends_with("remote forward to 127.0.0.1:9; node: cannot"),
-            "{words}"
-        );
-        let none = "Warning: remote port forwarding failed for listen port 0";
-        assert_eq!(port_of(none, "127.0.0.1:4222"), Some(None));
-    }
-
-    #[test]
-    fn greetings_of_a_host_are_passed_over() {
-        let first = |said: &str| first_word(&mut said.as_bytes()).unwrap();
-        assert_eq!(first("regatta: have\n"), First::Have);
-        assert_eq!(
-            first("Welcome\r\n\n* 3 updates\nregatta: want\r\n"),
-            First::Want
-        );
-        assert_eq!(first("you have mail> regatta: have\n"), First::Have);
-        let none = "This account is not available.";
-        assert_eq!(first(&format!("{none}\n\n")), First::Ended(none.to_owned()));
-        assert_eq!(first(""), First::Ended(String::new()));
-    }
-
-    #[test]
-    fn what_runs_on_a_host_first_is_one_line() {
-        let script = script("00ff", 12);
-        assert!(!script.contains(['\n', '!', '#']), "{script}");
-        assert!(script.starts_with("exec sh -c 'hash=00ff; length=12; set -e;"));
-        let words = shell_words::split(&script).unwrap();
-        let mut sh = std::process::Command::new("sh");
-        let read = sh.args(["-n", "-c", &words[3]]).status().unwrap();
-        assert!(read.success());
-    }
+/// Starts what reaches a host.
+fn spawn(command: &mut Command) -> std::io::Result<(Child, Ends)> {
+    let mut child = command.spawn()?;
+    let ends = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(input), Some(output), Some(errors)) = ends else {
+        return Err(std::io::Error::other("no pipe"));
+    };
+    let ends = Ends {
+        input,
+        output,
+        errors,
+    };
+    Ok((child, ends))
 }

@@ -4,6 +4,7 @@
 //! is one like any other, but without a connection of its own: it is heard through a seat.
 
 mod backbone;
+mod bring;
 mod carry;
 mod certificate;
 mod cipher;
