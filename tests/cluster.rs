@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -235,6 +235,27 @@ fn hosts_have_whatever_shells() {
         }
         std::fs::remove_dir_all(hosts.home(1).join(".cache")).expect("a program");
     }
+    // A program that nobody has started for long goes when another one comes; one of last week stays.
+    let programs = hosts.home(1).join(".cache/regatta/node");
+    let day = Duration::from_hours(24);
+    for (name, days) in [("old", 40), ("recent", 7)] {
+        let folder = programs.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("regatta"), "a program").expect("a file");
+        let then = SystemTime::now() - days * day;
+        let opened = std::fs::File::open(&folder).expect("a folder");
+        opened.set_modified(then).expect("a time");
+    }
+    contains(&session.cell(&start), &["1 cluster engine on node1"]);
+    contains(&session.cell("%pool stop"), &["stopped"]);
+    let left = proc::files(programs, &|name| name == "regatta");
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(
+        !left
+            .iter()
+            .any(|file| file.to_string_lossy().contains("/old/")),
+        "{left:?}"
+    );
     hosts.force(1, "echo This account is not available.; exit 1");
     contains(
         &session.cell(&start),
