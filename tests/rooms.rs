@@ -237,7 +237,11 @@ fn the_hub_makes_no_words() {
         "process rank ",
         "on signal ",
         "Allocated port ",
+        "for remote forward to ",
+        "Warning: remote port forwarding failed for listen port 0",
         "Warning: Permanently added",
+        "banner exchange",
+        "Not allowed at this time",
         "Invalid job id",
     ];
     let mut wrong = worded(&rust_files(&Path::new(SOURCES).join("pool")));

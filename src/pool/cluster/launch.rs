@@ -186,7 +186,7 @@ fn spawn(command: &mut Command) -> std::io::Result<(Child, Ends)> {
     let mut child = command.spawn()?;
     let ends = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(input), Some(output), Some(errors)) = ends else {
-        return Err(std::io::Error::other("no pipe"));
+        return Err(std::io::ErrorKind::BrokenPipe.into());
     };
     let ends = Ends {
         input,
