@@ -283,8 +283,19 @@ fn what_ssh_does_at_a_login_does_nodes_no_harm() {
     hosts.reload(1);
     contains(
         &session.cell(&hosts.start([1, 1])),
-        &["node node1 did not come: ssh has made no way back"],
+        &[
+            "node node1 did not come: ssh has made no way back",
+            "--listen",
+        ],
     );
+    // It comes over the network where it can.
+    let open = format!(
+        "{} --listen {}",
+        hosts.start([1, 1]),
+        hosts.address_of_session(1)
+    );
+    contains(&session.cell(&open), &["2 cluster engines"]);
+    contains(&session.cell("%px engine::rank() + 51"), &["51", "52"]);
 }
 
 /// An sshd lets only so many in at once who have not said who they are: behind one host there may be many. It is tried again.

@@ -65,7 +65,10 @@ impl fmt::Display for NodeFault {
             Self::Garbage => f.write_str("it sent what is no message"),
             Self::Ended => f.write_str("it has ended"),
             Self::Says(words) => f.write_str(words),
-            Self::NoWayBack => f.write_str("ssh has made no way back from it"),
+            Self::NoWayBack => f.write_str(
+                "ssh has made no way back from it (does its sshd allow TCP forwarding?); `--listen ADDRESS` has it come over \
+                 the network",
+            ),
             Self::NoServer => f.write_str("the server does not answer"),
             Self::Removed => f.write_str("it was removed"),
             Self::NoneLeft => f.write_str("no node of the cluster is left"),

@@ -114,7 +114,7 @@ impl Hosts {
     }
 
     /// The address at which this host sees the session.
-    fn address_of_session(&self, host: usize) -> String {
+    pub fn address_of_session(&self, host: usize) -> String {
         format!("198.18.{}.{}", self.number(), 8 * host - 7)
     }
 
