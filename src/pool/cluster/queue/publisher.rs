@@ -8,6 +8,7 @@ mod lost;
 mod open;
 mod stored;
 mod swept;
+mod turns;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -40,6 +41,7 @@ use crate::pool::cluster::users::seat_of;
 use contents::Contents;
 use open::Open;
 use swept::Closed;
+use turns::Turns;
 
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -70,6 +72,9 @@ pub struct Publisher {
     told: Cell<JobId>,
     /// By artifact that the server has, what it links to, which the server has too.
     linked: RefCell<HashMap<u128, Vec<u128>>>,
+    /// Artifacts of which it is looked what they link to, and contents that are on their way to the server.
+    linking: Turns,
+    putting: Turns,
     /// Messages that no stream has acknowledged, by what their acknowledgements are called.
     unacknowledged: RefCell<BTreeMap<u64, Kept>>,
     next: Cell<u64>,
@@ -238,6 +243,8 @@ impl Publisher {
             closed: RefCell::default(),
             told: Cell::new(JobId(0)),
             linked: RefCell::default(),
+            linking: Turns::default(),
+            putting: Turns::default(),
             unacknowledged: RefCell::default(),
             next: Cell::new(0),
             answered_at: Cell::new(Instant::now()),

@@ -142,10 +142,11 @@ impl Publisher {
             let Runs::Function(function) = manifest.task.runs;
             function.address.artifact.content
         };
-        let known = self.linked.borrow().get(&artifact).cloned();
-        let linked = match known {
+        let known = || self.linked.borrow().get(&artifact).cloned();
+        let linked = match known() {
             Some(linked) => linked,
             None => {
+                let _turn = self.linking.take(artifact).await;
                 let bytes = carry::whole(&begin.artifact)?;
                 let mut linked = Vec::new();
                 for library in libraries::needed(&begin.artifact, &bytes, &mut Known::new()) {
