@@ -15,7 +15,7 @@ use crate::wire::Service;
 
 /// How long the items of a cancelled map may go on before their engines are killed. The prompt is back
 /// within a second of a Ctrl-C.
-const COUNTDOWN: Duration = Duration::from_millis(700);
+pub(super) const COUNTDOWN: Duration = Duration::from_millis(700);
 
 /// A map is looked at from here on.
 const LIVE_AFTER: Duration = Duration::from_secs(1);

@@ -46,6 +46,7 @@ mod turns;
 mod wires;
 mod worlds;
 
+use endings::COUNTDOWN;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;

@@ -36,6 +36,17 @@ pub struct FormerJob {
 }
 
 impl FormerJob {
+    pub fn pool(&self) -> &PoolName {
+        &self.pool
+    }
+
+    /// Whether engines of its pool are dead that could be started again. Maps see to that themselves.
+    pub fn lacks_engines(&self, crew: &Crew) -> bool {
+        let pool = crew.pools().iter().find(|pool| pool.name == self.pool);
+        pool.is_some_and(|pool| !crew.dead_of(pool, &pool.all_ranks()).is_empty())
+            && self.cluster.free() > 0
+    }
+
     fn now(&self) -> Option<Former> {
         self.cluster.formers().get(self.of)
     }
@@ -46,17 +57,20 @@ impl FormerJob {
             done,
             pieces,
             is_cancelled,
+            has_failed,
             last,
         } = self.now()?;
-        let is_over = is_cancelled || done >= pieces;
+        let is_over = is_cancelled || has_failed || done >= pieces;
         // Of pieces that neither wait nor have results the server knows nothing any more.
-        let is_lost =
-            is_over && manifest.inputs == Inputs::Exhausted && done < u64::from(manifest.pieces);
+        let is_lost = is_over
+            && !has_failed
+            && manifest.inputs == Inputs::Exhausted
+            && done < u64::from(manifest.pieces);
         let pieces = match is_lost {
             true => manifest.pieces.into(),
             false => pieces,
         };
-        let is_whole = is_over && !is_lost && manifest.inputs == Inputs::Exhausted;
+        let is_whole = is_over && !is_lost && !has_failed && manifest.inputs == Inputs::Exhausted;
         let (unit, done, total) = match is_whole {
             true => ("items", manifest.items, manifest.items),
             false => (CHUNKS, done, pieces),
@@ -71,7 +85,7 @@ impl FormerJob {
             unit,
             state: match (is_cancelled, is_over) {
                 (true, _) => JobState::Cancelled,
-                _ if is_lost => JobState::Failed,
+                _ if is_lost || has_failed => JobState::Failed,
                 (_, true) => JobState::Done,
                 _ => JobState::Running,
             },
@@ -80,10 +94,14 @@ impl FormerJob {
             elapsed: until.saturating_sub(manifest.began),
             pool: self.pool.clone(),
             bytes: 0,
-            why: is_lost.then(|| {
-                "the server has lost the rest of its chunks; `%result` takes what there is"
-                    .to_owned()
-            }),
+            why: match (is_lost, has_failed) {
+                (true, _) => Some(
+                    "the server has lost the rest of its chunks; `%result` takes what there is"
+                        .to_owned(),
+                ),
+                (_, true) => Some("an item has no result".to_owned()),
+                _ => None,
+            },
         })
     }
 }

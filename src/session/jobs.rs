@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::children::whole_milliseconds;
 use super::crew::{Awaited, Crew, JOB_VARIABLE, MapJob};
-use super::{Code, Done, Failed, PxWanted, Session, explain};
+use super::{Code, Done, Failed, Pool, PxWanted, Session, explain};
 use crate::ids::{JobId, PoolName};
 use crate::outcome::{
     Counted, Doing, ErrorKind, Event, JobAnswer, JobState, Progress, Report, Sink, Timeline,
@@ -197,22 +197,32 @@ impl Session {
         timeout: Option<Duration>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        self.await_end(
-            JobOver {
-                job,
-                timeout,
-                cancelled: false,
-                since: Instant::now(),
-            },
-            sink,
-        )
+        let over = JobOver {
+            job,
+            timeout,
+            cancelled: false,
+            since: Instant::now(),
+            revived: None,
+        };
+        self.await_end(over, sink)
     }
 
-    fn await_end(&mut self, over: JobOver, sink: &mut dyn Sink) -> Result<(), Failed> {
+    fn await_end(&mut self, mut over: JobOver, sink: &mut dyn Sink) -> Result<(), Failed> {
         let job = over.job;
         self.crew.jobs.set_awaited(job, true);
         self.crew.jobs.awaited.insert(job);
-        let waited = self.until(over, sink);
+        let waited = loop {
+            match self.until(&mut over, sink) {
+                Ok(Waited::Weak(pool)) => {
+                    over.revived = Some(Instant::now());
+                    let ranks = self.pools().iter().find(|it| it.name == pool);
+                    let ranks = ranks.map(Pool::all_ranks).unwrap_or_default();
+                    self.revive(&pool, &ranks, sink);
+                }
+                Ok(Waited::Over) => break Ok(()),
+                Err(failed) => break Err(failed),
+            }
+        };
         self.crew.jobs.set_awaited(job, false);
         if waited.is_err() {
             self.crew.jobs.awaited.remove(&job);
@@ -243,6 +253,7 @@ impl Session {
             timeout: Some(CANCEL_PATIENCE),
             cancelled: true,
             since: Instant::now(),
+            revived: None,
         };
         self.await_end(over, sink)?;
         let status = self.status(Some(job), sink)?;
@@ -351,19 +362,36 @@ struct JobOver {
     /// It has been told to end.
     cancelled: bool,
     since: Instant,
+    /// When engines were started again for it last.
+    revived: Option<Instant>,
 }
 
-impl Awaited for JobOver {
-    type Outcome = ();
+/// How often engines are started again for a job that needs no session.
+const REVIVED: Duration = Duration::from_secs(2);
 
-    fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
+enum Waited {
+    Over,
+    /// Engines of this pool are dead that the job needs, and have a host.
+    Weak(PoolName),
+}
+
+impl Awaited for &mut JobOver {
+    type Outcome = Waited;
+
+    fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<Waited>, Failed> {
         let job = self.job;
         let all = crew.statuses();
         let Some(status) = all.iter().find(|status| status.job == job) else {
-            return Ok(Some(()));
+            return Ok(Some(Waited::Over));
         };
         if status.state.is_over() {
-            return Ok(Some(()));
+            return Ok(Some(Waited::Over));
+        }
+        if !self.cancelled && self.revived.is_none_or(|at| at.elapsed() >= REVIVED) {
+            let former = crew.former(job);
+            if let Some(former) = former.filter(|former| former.lacks_engines(crew)) {
+                return Ok(Some(Waited::Weak(former.pool().clone())));
+            }
         }
         let waited = self.since.elapsed();
         if self.timeout.is_some_and(|timeout| waited >= timeout) {

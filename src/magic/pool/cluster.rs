@@ -1,5 +1,7 @@
 //! What `%pool` asks of clusters: which hosts, and which server.
 
+use std::net::Ipv6Addr;
+
 use clap::Args;
 
 use super::{Start, Started, described, milliseconds};
@@ -10,9 +12,9 @@ use crate::session::{ClusterRequest, Failed, MOST_ENGINES, MoreHosts, Session};
 
 #[derive(Args)]
 pub struct Add {
-    /// `user@node3:8`; without it, the nodes that have joined by themselves
-    #[arg(value_name = "HOST[:N]")]
-    host: Option<String>,
+    /// `user@node3:8,node4`; without any, the nodes that have joined by themselves
+    #[arg(value_name = "HOSTS")]
+    hosts: Option<String>,
     /// which cluster; the pool in use without it
     #[arg(value_name = "POOL")]
     pool: Option<PoolName>,
@@ -51,8 +53,7 @@ impl Hosts {
     /// Those of ssh, with so many engines when they do not say.
     fn of_ssh(&self, slots: Option<u32>) -> Result<Vec<Wanted>, Report> {
         let options = self.ssh_options.words()?;
-        let hosts = self.ssh.iter();
-        hosts.map(|host| by_ssh(host, slots, &options)).collect()
+        all_by_ssh(&self.ssh, slots, &options)
     }
 
     fn of_slurm(&self) -> Result<Option<Asked>, Report> {
@@ -82,9 +83,17 @@ impl SshOptions {
 impl Add {
     pub fn run(self, session: &mut Session, sink: &mut dyn Sink) -> Result<String, Failed> {
         let options = self.ssh_options.words()?;
-        let host = self.host.map(|host| by_ssh(&host, None, &options));
         let name = self.pool.as_ref().map(|pool| pool.0.as_str());
-        let nodes = host.transpose()?.into_iter().collect();
+        let hosts = self.hosts.as_deref().map(|hosts| hosts.split(','));
+        let hosts: Vec<String> = hosts.into_iter().flatten().map(str::to_owned).collect();
+        if hosts.last().is_some_and(String::is_empty) {
+            // What stands behind a space is a pool.
+            let what = "a host is missing behind the last comma";
+            return Err(Report::usage(what)
+                .hint("without spaces: `%pool add node3:8,node4`")
+                .into());
+        }
+        let nodes = all_by_ssh(&hosts, None, &options)?;
         let (pool, more, took) = session.add_hosts(name, nodes, sink)?;
         let engines = if more == 1 { "engine" } else { "engines" };
         let (pool, took) = (described(&pool), milliseconds(took));
@@ -243,32 +252,77 @@ fn engines_of(what: &str, typed: &str, engines: Option<u32>) -> Result<u32, Repo
     }
 }
 
+/// Hosts as they are asked for, separated by commas: `user@node1:8,node2`.
+fn all_by_ssh(
+    hosts: &[String],
+    slots: Option<u32>,
+    options: &[String],
+) -> Result<Vec<Wanted>, Report> {
+    let named = hosts.iter().map(|host| host.trim());
+    let named: Vec<&str> = named.filter(|host| !host.is_empty()).collect();
+    if named.is_empty() && !hosts.is_empty() {
+        return Err(Report::usage("there is no host between the commas").hint(A_HOST));
+    }
+    let hosts = named.into_iter();
+    hosts.map(|host| by_ssh(host, slots, options)).collect()
+}
+
+const A_HOST: &str = "`node1`, `user@node1:8` for 8 engines, `[2001:db8::1]:8`";
+
 /// A host as it is asked for: `user@node1:8`; with so many engines when it does not say.
 fn by_ssh(host: &str, slots: Option<u32>, options: &[String]) -> Result<Wanted, Report> {
-    let (name, slots) = match host.rsplit_once(':') {
-        Some((name, number)) => {
-            let slots = engines_of("host", host, number.parse().ok())?;
-            (name, Some(slots))
-        }
-        None => (host, slots),
+    if let Some(rest) = host.strip_prefix("ssh://") {
+        let name = rest.split(['/', ':']).next().unwrap_or_default();
+        return Err(Report::usage(format!("`{host}`: a host, not a URL"))
+            .hint(format!("`{name}:8` has 8 engines; ports are ssh's: `--ssh-options '-p 2222'`, or its configuration")));
+    }
+    let (name, number) = parts(host);
+    let slots = match number {
+        Some(number) => Some(engines_of("host", host, number.parse().ok())?),
+        None => slots,
     };
     // What begins with a hyphen would be an option of ssh's.
-    if name.is_empty() || name.starts_with('-') {
-        return Err(Report::usage(format!("`{host}`: that is no host")));
+    let is_none = name.is_empty() || name.starts_with(['-', '@']) || name.ends_with('@');
+    if is_none || name.contains(char::is_whitespace) {
+        return Err(Report::usage(format!("`{host}`: that is no host")).hint(A_HOST));
     }
     if name.bytes().all(|it| it.is_ascii_digit()) {
         return Err(Report::usage(format!("`{host}`: a number is no host"))
             .hint("engines stand behind their host: `node1:8`"));
     }
     let way = Way::Ssh {
-        to: name.to_owned(),
+        to: name.clone(),
         options: options.to_vec(),
     };
     Ok(Wanted {
-        host: name.to_owned(),
+        host: name,
         way,
         slots,
     })
+}
+
+/// A host's name, and what stands for its engines. Addresses with colons are in brackets, unless nothing stands behind them.
+fn parts(host: &str) -> (String, Option<&str>) {
+    let (user, place) = match host.rsplit_once('@') {
+        Some((user, place)) => (format!("{user}@"), place),
+        None => (String::new(), host),
+    };
+    let bracketed = place
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
+    if let Some((address, rest)) = bracketed {
+        let number = rest
+            .strip_prefix(':')
+            .or((!rest.is_empty()).then_some(rest));
+        return (user + address, number);
+    }
+    if place.parse::<Ipv6Addr>().is_ok() {
+        return (user + place, None);
+    }
+    match place.rsplit_once(':') {
+        Some((name, number)) => (user + name, Some(number)),
+        None => (user + place, None),
+    }
 }
 
 /// The hosts of a cluster.
@@ -285,4 +339,64 @@ pub fn listen(text: &str) -> Result<Listen, Report> {
         Report::usage(format!("--listen {text}: that is no address"))
             .hint("`--listen 192.0.2.1`, `--listen 0.0.0.0:4222`, `--listen [2001:db8::1]:4222`")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(host: &str) -> Option<(String, Option<u32>)> {
+        let wanted = by_ssh(host, None, &[]).ok()?;
+        Some((wanted.host, wanted.slots))
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_engines_behind_them() {
+        for (host, name, slots) in [
+            ("node1", "node1", None),
+            ("user@node1:8", "user@node1", Some(8)),
+            ("192.0.2.1:3", "192.0.2.1", Some(3)),
+            ("2001:db8::1", "2001:db8::1", None),
+            ("::1", "::1", None),
+            ("[::1]:2", "::1", Some(2)),
+            ("user@[2001:db8::1]", "user@2001:db8::1", None),
+        ] {
+            assert_eq!(read(host), Some((name.to_owned(), slots)), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_told() {
+        for host in [
+            "",
+            ":2",
+            "node1:",
+            "node1:0",
+            "node1:-1",
+            "node1:x",
+            "8",
+            "@node1",
+            "user@",
+            "-p",
+            "node 1",
+            "ssh://node1:22",
+            "[::1]x",
+            "[::1]:x",
+        ] {
+            assert_eq!(read(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn spaces_and_a_last_comma_do_no_harm() {
+        let all = |text: &str| {
+            let words: Vec<String> = text.split(',').map(str::to_owned).collect();
+            let all = all_by_ssh(&words, Some(2), &[]).ok()?;
+            Some(all.into_iter().map(|it| it.host).collect::<Vec<_>>())
+        };
+        let both = Some(vec!["node1".to_owned(), "node2".to_owned()]);
+        assert_eq!(all("node1:1, node2:1"), both);
+        assert_eq!(all("node1,node2,"), both);
+        assert_eq!(all(" , "), None);
+    }
 }

@@ -203,6 +203,8 @@ fn listen(errors: impl Read, tunnel: &str, ports: &Sender<Option<u16>>) -> Strin
             // Nobody waits for it any more, perhaps.
             Some(port) => drop(ports.send(port)),
             None if line.is_empty() || line.starts_with("Warning: Permanently added") => {}
+            // The server was away for a while: that is no reason for anything later.
+            None if line.starts_with("connect_to ") => {}
             None => {
                 // The last words are the reason.
                 said.push_back(line.to_owned());

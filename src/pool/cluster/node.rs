@@ -14,7 +14,7 @@ mod urgent;
 mod world;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ use super::queue::Worklist;
 use super::server;
 use super::shelf::Shelf;
 use super::tunnel::Tunnels;
-use crate::ids::EngineId;
+use crate::ids::{EngineId, Rank};
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
@@ -312,8 +312,10 @@ struct Node {
     is_attended: Cell<bool>,
     /// Another session has come: engines end what they have of the queue, and then themselves.
     is_retired: Cell<bool>,
-    /// Engines that it has started by itself, while there was no session.
-    stand_ins: RefCell<BTreeSet<EngineId>>,
+    /// Engines that it has started by itself, in the place of which others.
+    stand_ins: RefCell<BTreeMap<EngineId, Rank>>,
+    /// What the engines were that have ended by themselves, and in whose place nobody is.
+    fallen: RefCell<BTreeMap<Rank, (Launch, Environment)>>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     next_line: Cell<u64>,
     /// Connections to stores.
@@ -340,6 +342,7 @@ impl Node {
             is_attended: Cell::new(true),
             is_retired: Cell::new(false),
             stand_ins: RefCell::default(),
+            fallen: RefCell::default(),
             lines: RefCell::default(),
             next_line: Cell::new(0),
             tunnels: Tunnels::default(),

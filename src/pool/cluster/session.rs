@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Event, Message};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -263,23 +263,23 @@ impl Side {
                 }
             }
         };
+        if matches!(over, Over::Session) {
+            if let Some(publisher) = &self.publisher {
+                // The next session finds no job that this one has dropped, and nodes are told to stop.
+                let _ = tokio::time::timeout(GOING, publisher.until_dropped()).await;
+                while let Some(told) = queue::told(&mut ears).now_or_never() {
+                    self.told_of_queue(told);
+                }
+            }
+            self.say_to_all(&ToNode::Leave);
+        }
         // What has been queued goes; nobody waits longer for what does not.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let _ = tokio::time::timeout(Duration::from_millis(200), self.client.flush()).await;
-        let Some(publisher) = &self.publisher else {
-            return;
-        };
-        let going = async {
-            match over {
-                // The next session finds no job that this one has dropped.
-                Over::Session => publisher.until_dropped().await,
-                Over::Cluster if self.is_guest => {
-                    queue::leave_nothing(&self.client, &self.cluster).await;
-                }
-                Over::Cluster => {}
-            }
-        };
-        let _ = tokio::time::timeout(GOING, going).await;
+        if let (Over::Cluster, true, true) = (over, self.is_guest, self.publisher.is_some()) {
+            let going = queue::leave_nothing(&self.client, &self.cluster);
+            let _ = tokio::time::timeout(GOING, going).await;
+        }
     }
 
     /// The last word.
@@ -355,10 +355,7 @@ impl Side {
                 self.say_to_all(&ToNode::Bye);
                 return ControlFlow::Break(Over::Cluster);
             }
-            Command::Leave => {
-                self.say_to_all(&ToNode::Leave);
-                return ControlFlow::Break(Over::Session);
-            }
+            Command::Leave => return ControlFlow::Break(Over::Session),
             Command::Lost(why) => {
                 self.is_lost.set(true);
                 if let Some(publisher) = &self.publisher {

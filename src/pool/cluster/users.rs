@@ -110,7 +110,8 @@ impl Users {
         if let Some(names) = &self.queue {
             user.publish.extend(of_queue(names));
             let inbox = format!("{INBOX}.{}.>", user.name);
-            user.subscribe.extend([names.all_jobs(), inbox]);
+            user.subscribe
+                .extend([names.all_jobs(), names.all_failed(), inbox]);
         }
         self.nodes.push((seat.to_owned(), user.clone()));
         Ok(user)

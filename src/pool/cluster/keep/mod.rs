@@ -180,12 +180,14 @@ impl Shelf {
 
     /// A connection to this one's holder.
     fn reach_that(&self, record: &Record) -> Result<UnixStream, KeepFault> {
-        if record.host != host() {
+        // Who can be reached is here, whatever this host is called by now.
+        self.connect(&record.name).map_err(|error| {
             let (name, host) = (record.name.clone(), record.host.clone());
-            return Err(KeepFault::Elsewhere { name, host });
-        }
-        let stream = self.connect(&record.name);
-        stream.map_err(|error| KeepFault::Failed(error.to_string()))
+            match host == self::host() {
+                true => KeepFault::Failed(error.to_string()),
+                false => KeepFault::Elsewhere { name, host },
+            }
+        })
     }
 
     /// The one of this name, when its holder speaks as this program does.

@@ -61,6 +61,8 @@ pub struct Here {
     ends: Notify,
     /// Why it was ended here.
     failed: RefCell<Option<String>>,
+    /// Nobody wants another one in its place.
+    was_ended: Cell<bool>,
 }
 
 impl Here {
@@ -94,6 +96,7 @@ impl Here {
             page: RefCell::default(),
             ends: Notify::new(),
             failed: RefCell::default(),
+            was_ended: Cell::default(),
         });
         for (stream, pipe) in pipes {
             spawn_local(here.clone().print(stream, pipe, node.clone()));
@@ -188,7 +191,7 @@ impl Here {
         }
         let mut launch = self.launch.clone();
         launch.rank = self.rank.get();
-        Node::ended(&node, &launch, &self.environment);
+        Node::ended(&node, &launch, &self.environment, self.was_ended());
         node.post.send(&FromNode::Ended {
             engine: self.id,
             cause,
@@ -276,8 +279,15 @@ impl Here {
         self.process.borrow().end_waits();
     }
 
+    /// Whether it was told to end.
+    pub fn was_ended(&self) -> bool {
+        self.was_ended.get()
+    }
+
     pub fn signal(&self, signal: i32) {
         if let Ok(signal) = Signal::try_from(signal) {
+            self.was_ended
+                .set(self.was_ended.get() || signal == Signal::SIGKILL);
             self.process.borrow().signal(signal);
         }
     }

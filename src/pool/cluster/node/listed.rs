@@ -10,7 +10,7 @@ use tokio::task::spawn_local;
 use super::super::message::FromNode;
 use super::super::queue::SeatId;
 use super::{Node, TICK};
-use crate::ids::{ArtifactId, EngineId, JobId};
+use crate::ids::{ArtifactId, EngineId, JobId, Rank};
 use crate::pool::Launch;
 use crate::pool::process::Environment;
 use crate::wire::{FromEngine, Payload, ToEngine};
@@ -29,14 +29,14 @@ impl Node {
             return;
         }
         let is_attended = self.list.is_none() || silent < UNATTENDED;
-        self.is_attended.set(is_attended);
+        let was_attended = self.is_attended.replace(is_attended);
         self.post.is_waited_for(is_attended);
-        if is_attended {
+        if is_attended && !was_attended {
             // It is back, and starts engines itself.
-            for engine in self.stand_ins.take() {
+            for engine in self.stand_ins.take().into_keys() {
                 self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
             }
-        } else {
+        } else if !is_attended {
             let engines = self.engines.borrow();
             engines.values().for_each(|it| it.waits_for_nobody());
         }
@@ -72,19 +72,56 @@ impl Node {
         }
     }
 
-    /// Ends the engines when there is no session and nothing in the queue.
+    /// Without a session, the engines end when nothing is in the queue. As long as there is something, others come in the place
+    /// of those that have ended by themselves, also when a session was told of it that has not done anything about it.
     pub(super) fn looks_whether_drained(node: &Rc<Self>) {
-        let is_alone = node.is_left.get() && !node.is_retired.get();
-        let Some(list) = node.list.clone().filter(|_| is_alone) else {
+        let Some(list) = node.list.clone().filter(|_| !node.is_retired.get()) else {
             return;
         };
+        if !node.is_left.get() && node.fallen.borrow().is_empty() {
+            return;
+        }
         let node = node.clone();
         spawn_local(async move {
-            if list.is_drained().await && node.is_left.get() {
+            let is_drained = list.is_drained().await;
+            if node.is_retired.get() {
+                return;
+            }
+            if !is_drained {
+                let fallen: Vec<Rank> = node.fallen.borrow().keys().copied().collect();
+                fallen
+                    .into_iter()
+                    .for_each(|rank| Self::stands_in(&node, rank));
+            } else if node.is_left.get() {
                 node.is_retired.set(true);
                 node.end_engines();
             }
         });
+    }
+
+    /// Starts an engine in the place of one that has ended by itself, unless somebody has.
+    fn stands_in(node: &Rc<Self>, rank: Rank) {
+        let Some((launch, environment)) = node.fallen.borrow_mut().remove(&rank) else {
+            return;
+        };
+        // The session counts from the other end.
+        let engine = {
+            let mut all = node.stand_ins.borrow_mut();
+            let engine = EngineId(all.keys().next().map_or(u32::MAX, |it| it.0 - 1));
+            all.insert(engine, rank);
+            engine
+        };
+        Self::start(node, engine, &launch, &environment);
+    }
+
+    /// The session starts an engine of this rank.
+    pub(super) fn is_replaced(&self, rank: Rank) {
+        self.fallen.borrow_mut().remove(&rank);
+        let mut all = self.stand_ins.borrow_mut();
+        // The earlier ones of it have ended.
+        for (engine, _) in all.extract_if(.., |_, other| *other == rank) {
+            self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
+        }
     }
 
     /// Whether engines do something for a session that is gone. Those that don't end.
@@ -154,26 +191,29 @@ impl Node {
         false
     }
 
-    /// An engine has ended. Its session starts another one when it wants one; without a session the node does.
-    pub(super) fn ended(node: &Rc<Self>, launch: &Launch, environment: &Environment) {
-        if node.is_attended.get() || node.is_retired.get() {
+    /// An engine has ended. Its session starts another one when it wants one; without a session the node does, at once.
+    pub(super) fn ended(
+        node: &Rc<Self>,
+        launch: &Launch,
+        environment: &Environment,
+        was_ended: bool,
+    ) {
+        let is_unwanted = was_ended && node.is_attended.get();
+        if node.list.is_none() || node.is_retired.get() || is_unwanted {
             return;
         }
-        let (node, launch, environment) = (node.clone(), launch.clone(), environment.clone());
+        let (rank, was) = (launch.rank, (launch.clone(), environment.clone()));
+        node.fallen.borrow_mut().insert(rank, was);
+        if node.is_attended.get() {
+            return;
+        }
+        let node = node.clone();
         spawn_local(async move {
             // One that ends as soon as it is started is not started all the time.
             tokio::time::sleep(TICK).await;
-            if node.is_attended.get() || node.is_retired.get() {
-                return;
+            if !node.is_attended.get() && !node.is_retired.get() {
+                Self::stands_in(&node, rank);
             }
-            // The session counts from the other end.
-            let engine = {
-                let mut all = node.stand_ins.borrow_mut();
-                let engine = EngineId(all.first().map_or(u32::MAX, |it| it.0 - 1));
-                all.insert(engine);
-                engine
-            };
-            Self::start(&node, engine, &launch, &environment);
         });
     }
 

@@ -34,6 +34,7 @@ impl Node {
             } => {
                 let launch = Launch::on_node(id, rank, size, pool);
                 let environment = Environment::from(Self::environment(node, environment));
+                node.is_replaced(rank);
                 Self::start(node, engine, &launch, &environment);
             }
             ToNode::Frame {

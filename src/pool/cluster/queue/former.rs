@@ -23,6 +23,8 @@ pub struct Former {
     /// Those that there will be.
     pub pieces: u64,
     pub is_cancelled: bool,
+    /// An item has no result, of a job that stops then.
+    pub has_failed: bool,
     /// When the last result came, since 1970.
     pub last: Option<Duration>,
 }
@@ -32,6 +34,7 @@ struct Left {
     done: BTreeSet<u32>,
     waiting: BTreeSet<u32>,
     last: Option<Duration>,
+    has_failed: bool,
 }
 
 impl Left {
@@ -45,11 +48,12 @@ impl Left {
         Former {
             manifest: self.manifest.clone(),
             done,
-            pieces: match self.is_cancelled() {
-                true => done,
+            pieces: match self.is_cancelled() || self.has_failed {
+                true => done.max(self.manifest.pieces.into()),
                 false => done + waiting as u64,
             },
             is_cancelled: self.is_cancelled(),
+            has_failed: self.has_failed,
             last: self.last,
         }
     }
@@ -137,6 +141,15 @@ impl Formers {
         }
     }
 
+    /// An item has no result; whether it is one of them.
+    pub(super) fn failed(&self, job: JobId) -> bool {
+        let mut left = self.left();
+        let found = left.get_mut(&job);
+        let is_one = found.map(|left| left.has_failed = true).is_some();
+        self.waker.wake_by_ref();
+        is_one
+    }
+
     /// A job is none of the session's maps any more. `waiting`: pieces of which nothing was heard; `last`: when the last
     /// result came, since 1970.
     pub(super) fn detached(
@@ -151,6 +164,7 @@ impl Formers {
             waiting,
             manifest,
             last,
+            has_failed: false,
         };
         self.left().insert(left.manifest.job, left);
         self.waker.wake_by_ref();
@@ -180,13 +194,22 @@ impl Publisher {
     pub(super) async fn look_back(self: &Rc<Self>, look: Look) -> io::Result<()> {
         let names = &self.names;
         // In this order: a piece waits until it has results.
-        let works = self.subjects(names.works(), names.all_work()).await?;
-        let results = { self.subjects(names.results(), names.all_results()).await }?;
+        let are_many = self.has_many(names.works()).await?;
+        let works = match are_many {
+            false => self.subjects(names.works(), names.all_work()).await?,
+            true => Vec::new(),
+        };
+        let results = self.results_there().await?;
         let (mut waiting, mut done) = (pieces(works.iter()), pieces(results.iter()));
+        let failed: BTreeSet<JobId> = results
+            .iter()
+            .filter_map(|it| Names::failed_of(it))
+            .collect();
         let all = self.read_all(names.jobs(), names.all_jobs()).await?;
         let mut highest = JobId(0);
         let mut found = BTreeMap::new();
         let mut closed = BTreeSet::new();
+        let mut dropped = Vec::new();
         for message in all {
             if message.subject.as_str() == names.highest() {
                 let text = std::str::from_utf8(&message.payload).unwrap_or_default();
@@ -197,6 +220,13 @@ impl Publisher {
                 // Of this session.
             } else if let Some(manifest) = self.objects.manifest(&message.payload).await? {
                 highest = highest.max(manifest.job);
+                if manifest.closed.contains(&manifest.job) {
+                    // An earlier session was at it when it ended.
+                    if !self.is_its_own(manifest.job) {
+                        dropped.push(manifest);
+                    }
+                    continue;
+                }
                 closed.extend(manifest.closed.iter().copied());
                 found.insert(manifest.job, manifest);
             }
@@ -204,6 +234,13 @@ impl Publisher {
         let mut lasts = BTreeMap::new();
         for job in found.keys().filter(|job| done.contains_key(job)) {
             lasts.extend(self.last_of(*job).await.map(|at| (*job, at)));
+        }
+        for (job, manifest) in found.iter().filter(|_| are_many) {
+            let queued = match manifest.inputs {
+                Inputs::Coming => self.queued_of(*job).await,
+                _ => manifest.pieces,
+            };
+            waiting.insert(*job, (0..queued).collect());
         }
         let formers = &self.formers;
         formers.highest.fetch_max(highest.0, Ordering::Relaxed);
@@ -223,17 +260,29 @@ impl Publisher {
                 done: done.remove(&job).unwrap_or_default(),
                 waiting: waiting.remove(&job).unwrap_or_default(),
                 last: lasts.remove(&job),
+                has_failed: failed.contains(&job),
             };
             match left.get_mut(&job) {
                 // What it waited for may be lost with the server's disk; what was heard is there.
-                Some(known) => known.done.extend(new.done),
+                Some(known) => {
+                    known.done.extend(new.done);
+                    known.has_failed |= new.has_failed;
+                }
                 None if look == Look::First => drop(left.insert(job, new)),
                 None => {}
             }
         }
+        let of_it = |(job, left): (&JobId, &Left)| left.has_failed.then_some(*job);
+        let failed: Vec<JobId> = left.iter().filter_map(of_it).collect();
         drop(left);
         for job in gone {
             self.closes(job);
+        }
+        for job in failed {
+            self.stops(job);
+        }
+        for manifest in dropped {
+            self.goes(manifest.job, Some(manifest), None);
         }
         formers.waker.wake_by_ref();
         Ok(())
@@ -319,7 +368,7 @@ mod tests {
         formers.detached(some(3, 4), BTreeSet::from([1, 3]), None);
         formers.cancelled(JobId(3));
         let it = formers.get(JobId(3)).expect("it is known");
-        assert_eq!((it.done, it.pieces, it.is_cancelled), (2, 2, true));
+        assert_eq!((it.done, it.pieces, it.is_cancelled), (2, 4, true));
         formers.forget(JobId(3));
         assert!(formers.all().is_empty());
     }

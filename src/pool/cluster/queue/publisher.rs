@@ -545,6 +545,11 @@ impl Publisher {
     /// A piece's results.
     pub fn heard(self: &Rc<Self>, told: &Message) {
         let Some((number, piece)) = Names::piece_of(&told.subject) else {
+            // Maps of the session's see for themselves.
+            let failed = Names::failed_of(&told.subject);
+            if let Some(job) = failed.filter(|job| self.formers.failed(*job)) {
+                self.stops(job);
+            }
             return;
         };
         let Some(job) = self.job(number) else {

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | a job's [`Manifest`] | [`Names::jobs`], subject [`Names::job`] | the last one of each job, until the job is dropped |
 //! | a piece of its inputs, [`Work`] | [`Names::works`], subject [`Names::work`] | until it is acknowledged |
+//! | that a job has failed | [`Names::results`], subject [`Names::failed`] | until the job is dropped |
 //! | a piece's results, [`Done`] | [`Names::results`], subject [`Names::result`] | the first one of each piece, until the job is dropped |
 //! | artifacts, libraries, captured variables | object store [`Names::objects`], by their content's hash | the cluster's life |
 //! | records that are too large for a message | object store [`Names::large`] | until the job is dropped |
@@ -159,6 +160,22 @@ impl Names {
         format!("{}.result.{}.{job}.{piece}.strikes", self.cluster, lot(job))
     }
 
+    /// That an item of a job has no result, and the job is to stop, in the stream of results.
+    pub fn failed(&self, job: JobId) -> String {
+        format!("{}.result.{}.{job}.{FAILED}", self.cluster, lot(job))
+    }
+
+    /// The same of every job.
+    pub fn all_failed(&self) -> String {
+        format!("{}.result.*.*.{FAILED}", self.cluster)
+    }
+
+    /// Of which job a subject says that.
+    pub fn failed_of(subject: &str) -> Option<JobId> {
+        let rest = subject.strip_suffix(FAILED)?.strip_suffix('.')?;
+        rest.rsplit('.').next()?.parse().ok().map(JobId)
+    }
+
     /// What the stream of results has of one job.
     pub fn kept_of(&self, job: JobId) -> String {
         format!("{}.result.{}.{job}.>", self.cluster, lot(job))
@@ -191,6 +208,9 @@ impl Names {
         Some((JobId(job), piece))
     }
 }
+
+/// In the place of a piece's number.
+const FAILED: &str = "failed";
 
 /// So many numbers of jobs in a row are a lot.
 pub const LOT: u32 = 64;
@@ -322,6 +342,16 @@ pub enum Part {
         /// How the last engine ended.
         cause: DeathCause,
     },
+}
+
+impl Part {
+    /// Whether an item of it has no result.
+    pub fn fails(&self) -> bool {
+        match self {
+            Self::Ran { ended, .. } => ended.error.is_some(),
+            Self::GivenUp { .. } => true,
+        }
+    }
 }
 
 /// By item, how many engines it has ended.
@@ -464,6 +494,10 @@ mod tests {
             assert_eq!(names.lane_of(&subject), Some(lane));
         }
         assert_eq!(names.lane_of(&names.result(JobId(7), 12)), None);
+        let failed = names.failed(JobId(7));
+        assert_eq!(Names::failed_of(&failed), Some(JobId(7)));
+        assert_eq!(Names::piece_of(&failed), None);
+        assert_eq!(Names::failed_of(&names.result(JobId(7), 12)), None);
         assert_eq!(Names::piece_of(&names.strikes(JobId(7), 12)), None);
     }
 }

@@ -320,6 +320,11 @@ impl Taker {
         self.say(taken.reply.clone(), b"+WPI".to_vec()).await;
     }
 
+    /// Tells that an item of a job has no result.
+    pub async fn tell_failed(&self, job: JobId) {
+        self.say(self.names.failed(job), Vec::new()).await;
+    }
+
     /// Tells how many engines the items of a piece have ended.
     pub async fn tell_strikes(&self, taken: &Taken, strikes: &Strikes) {
         let subject = self.names.strikes(taken.job, taken.piece);

@@ -168,6 +168,7 @@ impl Worklist {
         let subscribe = async |subject: String| self.client.subscribe(subject).await.map_err(other);
         let mut words = subscribe(self.taker.subject()).await?;
         let mut manifests = subscribe(self.taker.names.all_jobs()).await?;
+        let mut failed = subscribe(self.taker.names.all_failed()).await?;
         let [mut keep, mut look] = [KEEP, LOOK].map(interval);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -177,6 +178,10 @@ impl Worklist {
                 biased;
                 told = manifests.next() => if let Some(told) = told {
                     self.hears_of(told);
+                },
+                told = failed.next() => if let Some(job) = told.and_then(|it| Names::failed_of(&it.subject)) {
+                    // Without a session nobody else says so.
+                    self.stop(job, true);
                 },
                 _ = keep.tick() => self.keep().await,
                 _ = look.tick(), if self.has_limits() => self.look_at_limits(),
@@ -246,6 +251,11 @@ impl Worklist {
             }
             // Of a queue that was made anew. Who is to do it twice at once ends it once.
             Came::Taken(taken) if self.has(taken.job, taken.piece) => {}
+            // Nobody wants it any more.
+            Came::Taken(taken) if self.stopped.borrow().contains(&taken.job) => {
+                self.taker.acknowledge(&taken).await;
+                self.room.notify_one();
+            }
             Came::Taken(taken) => {
                 let number = self.next.replace(self.next.get() + 1);
                 let held = Rc::new(Held {

@@ -143,10 +143,13 @@ impl Publisher {
             function.address.artifact.content
         };
         let known = || self.linked.borrow().get(&artifact).cloned();
+        let turn = match known() {
+            Some(_) => None,
+            None => Some(self.linking.take(artifact).await),
+        };
         let linked = match known() {
             Some(linked) => linked,
             None => {
-                let _turn = self.linking.take(artifact).await;
                 let bytes = carry::whole(&begin.artifact)?;
                 let mut linked = Vec::new();
                 for library in libraries::needed(&begin.artifact, &bytes, &mut Known::new()) {
@@ -159,6 +162,7 @@ impl Publisher {
                 linked
             }
         };
+        drop(turn);
         for (hash, file) in &begin.libraries {
             let bytes = || carry::whole(file).unwrap_or_default();
             self.has_content(*hash, bytes).await?;
@@ -173,6 +177,7 @@ impl Publisher {
     }
 
     async fn has_content(&self, hash: u128, bytes: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
+        let _turn = self.putting.take(hash).await;
         if self.contents.borrow_mut().has(hash) {
             return Ok(());
         }

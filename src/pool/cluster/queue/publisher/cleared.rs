@@ -1,7 +1,9 @@
 //! Jobs that are not wanted any more: what is left of them on the server goes, and nodes stop.
 
+use std::io;
 use std::rc::Rc;
 
+use futures_util::TryStreamExt as _;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
@@ -14,6 +16,9 @@ use crate::ids::JobId;
 use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
 
+/// Large records that are deleted at once.
+const AT_ONCE: usize = 16;
+
 impl Publisher {
     /// What no node has taken of a job goes; then nodes are asked what they have. Later sessions find one that is none of this
     /// session's maps cancelled.
@@ -22,8 +27,7 @@ impl Publisher {
         if let Some(job) = self.job(number) {
             job.is_emptied.set(true);
         }
-        let publisher = self.clone();
-        spawn_local(async move {
+        self.goes_by_itself(async move |publisher: Rc<Self>| {
             if !publisher.still_has().await {
                 return;
             }
@@ -37,6 +41,19 @@ impl Publisher {
             // Who does not hear of it stops with the job's end.
             let _ = patiently(purge).await;
             publisher.ask(Ask::Stop(number, true));
+        });
+    }
+
+    /// No more is done of a job that is none of this session's maps.
+    pub(in super::super) fn stops(self: &Rc<Self>, number: JobId) {
+        self.goes_by_itself(async move |publisher: Rc<Self>| {
+            if publisher.still_has().await {
+                let subject = publisher.names.work_of(number);
+                let purge = || publisher.purge(publisher.names.works(), &subject);
+                // Nodes do nothing of what stays.
+                let _ = patiently(purge).await;
+                publisher.ask(Ask::Stop(number, true));
+            }
         });
     }
 
@@ -109,43 +126,68 @@ impl Publisher {
             return self.closes(number);
         }
         let former = self.formers.forget(number);
-        let captures = match &job {
-            Some(job) => job.manifest.borrow().captures(),
-            None => former.and_then(|manifest| manifest.captures()),
-        };
+        let manifest = job.as_ref().map(|job| job.manifest.borrow().clone());
+        self.goes(number, manifest.or(former), job);
+    }
+
+    /// What the server has of a job goes, last of all that there was one: what a session does not come to, the next one does.
+    pub(in super::super) fn goes(
+        self: &Rc<Self>,
+        number: JobId,
+        manifest: Option<Manifest>,
+        job: Option<Rc<Job>>,
+    ) {
+        let captures = manifest.as_ref().and_then(Manifest::captures);
         let unneeded = captures.filter(|content| !self.needs(*content));
-        self.going.set(self.going.get() + 1);
-        let publisher = self.clone();
-        spawn_local(async move {
+        self.goes_by_itself(async move |publisher: Rc<Self>| {
             if !publisher.still_has().await {
-                return publisher.going.set(publisher.going.get() - 1);
+                return;
             }
             publisher.is_taken(number).await;
             publisher.ask(Ask::Stop(number, false));
+            // Otherwise all that there is was heard of, and all of it is small.
+            let has_large = job.is_none_or(|job| {
+                let is_small = job.large.borrow().is_empty();
+                !is_small || !job.open.borrow().is_empty()
+            });
+            if let Some(mut manifest) = manifest.filter(|_| has_large) {
+                manifest.closed = vec![number];
+                let _ = publisher.tell_of(&manifest).await;
+            }
             let names = &publisher.names;
             for (stream, subject) in [
                 (names.works(), names.work_of(number)),
                 (names.results(), names.kept_of(number)),
-                (names.jobs(), names.job(number)),
             ] {
                 // What stays goes with the cluster.
                 let _ = patiently(|| publisher.purge(stream.clone(), &subject)).await;
             }
-            let large = match job {
-                // All that there is was heard of, and all of it is small.
-                Some(job) if job.large.borrow().is_empty() && job.open.borrow().is_empty() => {
-                    Vec::new()
-                }
-                _ => { publisher.objects.large_of(number).await }.unwrap_or_default(),
-            };
-            for name in large {
-                let _ = publisher.objects.drop_large(&name).await;
-            }
             if let Some(content) = unneeded {
                 publisher.spares(content).await;
             }
+            let is_gone = !has_large || publisher.drop_all_large(number).await.is_ok();
+            if is_gone {
+                let (jobs, subject) = (names.jobs(), names.job(number));
+                let _ = patiently(|| publisher.purge(jobs.clone(), &subject)).await;
+            }
+        });
+    }
+
+    /// Does something that the session's end waits for, for a while.
+    fn goes_by_itself(self: &Rc<Self>, what: impl AsyncFnOnce(Rc<Self>) + 'static) {
+        self.going.set(self.going.get() + 1);
+        let publisher = self.clone();
+        spawn_local(async move {
+            what(publisher.clone()).await;
             publisher.going.set(publisher.going.get() - 1);
         });
+    }
+
+    async fn drop_all_large(&self, number: JobId) -> io::Result<()> {
+        let names = patiently(|| self.objects.large_of(number)).await?;
+        let all = futures_util::stream::iter(names.into_iter().map(Ok));
+        let drop_one = async |name: String| self.objects.drop_large(&name).await;
+        all.try_for_each_concurrent(AT_ONCE, drop_one).await
     }
 
     /// Waits until nothing is left on the server of the jobs that were closed.
@@ -182,7 +224,7 @@ impl Publisher {
         self.dropped.borrow_mut().remove(&content);
     }
 
-    pub(super) async fn purge(&self, stream: String, subject: &str) -> std::io::Result<()> {
+    pub(super) async fn purge(&self, stream: String, subject: &str) -> io::Result<()> {
         let stream = self.jetstream.get_stream_no_info(stream).await;
         let stream = stream.map_err(other)?;
         stream.purge().filter(subject).await.map_err(other)?;

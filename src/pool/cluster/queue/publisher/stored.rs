@@ -19,6 +19,10 @@ use crate::pool::cluster::PATIENCE;
 
 /// Messages that are read at once.
 const BATCH: usize = 256;
+const BATCH_OF_NAMES: usize = 8192;
+
+/// Messages whose subjects the server lists in no time.
+const MANY: u64 = 200_000;
 
 impl Publisher {
     /// Reads what the stream has of a job.
@@ -36,6 +40,20 @@ impl Publisher {
         stream: String,
         filter: String,
     ) -> io::Result<Vec<Message>> {
+        self.read(stream, filter, false).await
+    }
+
+    /// The same, or what they are called alone.
+    async fn read(
+        &self,
+        stream: String,
+        filter: String,
+        headers_only: bool,
+    ) -> io::Result<Vec<Message>> {
+        let at_once = match headers_only {
+            true => BATCH_OF_NAMES,
+            false => BATCH,
+        };
         let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
         let mut all = Vec::new();
         if stream.cached_info().state.messages == 0 {
@@ -45,18 +63,19 @@ impl Publisher {
             filter_subject: filter,
             ack_policy: AckPolicy::None,
             inactive_threshold: PATIENCE,
+            headers_only,
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(consumer).await.map_err(other)?;
         loop {
-            let batch = consumer.fetch().max_messages(BATCH).messages().await;
+            let batch = consumer.fetch().max_messages(at_once).messages().await;
             let mut batch = batch.map_err(other)?;
             let before = all.len();
             // A server that was started again since knows nothing of it.
             while let Some(message) = timeout(PATIENCE, batch.next()).await? {
                 all.push(message.map_err(other)?.message);
             }
-            if all.len() - before < BATCH {
+            if all.len() - before < at_once {
                 return Ok(all);
             }
         }
@@ -75,6 +94,32 @@ impl Publisher {
         let all = stream.info_with_subjects(filter).await.map_err(other)?;
         let all: BTreeMap<String, usize> = all.try_collect().await.map_err(other)?;
         Ok(all.into_keys().collect())
+    }
+
+    /// Whether a stream has so many messages that the server takes long to list their subjects.
+    pub(in super::super) async fn has_many(&self, stream: String) -> io::Result<bool> {
+        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
+        Ok(stream.cached_info().state.messages > MANY)
+    }
+
+    /// The subjects of the results.
+    pub(in super::super) async fn results_there(&self) -> io::Result<Vec<String>> {
+        let (results, all) = (self.names.results(), self.names.all_results());
+        match self.has_many(results.clone()).await? {
+            false => self.subjects(results, all).await,
+            true => {
+                let all = self.read(results, all, true).await?;
+                Ok(all.into_iter().map(|it| it.subject.to_string()).collect())
+            }
+        }
+    }
+
+    /// How many pieces of a job were queued, when some of them wait.
+    pub(in super::super) async fn queued_of(&self, job: JobId) -> u32 {
+        let (works, subject) = (self.names.works(), self.names.work_of(job));
+        let last = self.last(works, &subject).await;
+        let last = last.and_then(|it| Names::piece_of(&it.subject));
+        last.map_or(0, |(_, piece)| piece + 1)
     }
 
     /// A stream's last message of a subject.

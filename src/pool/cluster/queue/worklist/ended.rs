@@ -7,8 +7,9 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::super::narrow::Narrowed;
-use super::super::schema::{LARGEST, Large, content, large_object, message, named};
+use super::super::schema::{LARGEST, Large, Part, content, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
+use crate::ids::JobId;
 
 /// How often it is looked whether results are stored.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -22,7 +23,9 @@ impl Worklist {
         let Some(state) = state.filter(|_| is_wanted) else {
             return self.done_with(&held).await;
         };
-        let mut told = message(&state.into_done());
+        let done = state.into_done();
+        let fails = !self.collects(job) && done.parts.iter().any(Part::fails);
+        let mut told = message(&done);
         if told.len() > LARGEST {
             let result = Bytes::from(told).slice(1..);
             let Some(large) = self.store(&held, &result).await else {
@@ -30,8 +33,18 @@ impl Worklist {
             };
             told = named(&large);
         }
+        if fails {
+            self.taker.tell_failed(job).await;
+        }
         let number = self.taker.give(job, piece, told).await;
         self.given.borrow_mut().insert(number, held);
+    }
+
+    /// Whether errors are results of a job too.
+    fn collects(&self, job: JobId) -> bool {
+        let jobs = self.jobs.borrow();
+        jobs.get(&job)
+            .is_none_or(|job| job.manifest.task.options.collect)
     }
 
     /// Stores a result, tried until it is there or nobody wants it; what names it.

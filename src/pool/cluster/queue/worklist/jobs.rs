@@ -7,9 +7,11 @@ use std::rc::Rc;
 use async_nats::Message;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use super::{Held, Worklist};
 use crate::ids::JobId;
+use crate::pool::COUNTDOWN;
 use crate::pool::cluster::carry;
 use crate::pool::cluster::queue::schema::{Manifest, Stored};
 use crate::wire::{Payload, ToEngine};
@@ -215,8 +217,21 @@ impl Worklist {
             for held in dropped {
                 list.done_with(&held).await;
             }
+            // A session that is there does so first.
+            sleep(2 * COUNTDOWN).await;
+            list.end_items(number);
         });
         holding
+    }
+
+    /// Engines that are still at an item of a job which is stopped are ended.
+    fn end_items(&self, number: JobId) {
+        for seat in self.seats.borrow().values() {
+            let first = seat.given.front();
+            if first.is_some_and(|(held, _)| held.taken.job == number) {
+                seat.hand.kill();
+            }
+        }
     }
 
     /// No job runs this artifact now. The last few stay: a map in a loop is of the same again.
