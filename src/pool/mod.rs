@@ -271,6 +271,8 @@ pub struct JobRecord {
     pub failed: u64,
     /// Why it failed.
     pub why: Option<String>,
+    /// Inputs that were drawn.
+    pub pulled: u64,
     /// It goes on without the session.
     pub is_detached: bool,
     /// The cell whose `%px` on threads it is.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use regatta_cell::pool::ItemError;
 
@@ -14,10 +15,10 @@ use super::workshop::add_the_same;
 use super::{Done, Failed, JobStatus, Pool, Session};
 use crate::cell::{Binding, normalised};
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{Doing, ErrorKind, Event, JobState, Report, Sink};
+use crate::outcome::{Doing, ErrorKind, Event, JobState, Progress, Report, Sink};
 use crate::pool::cluster::Cluster;
 use crate::pool::cluster::queue::{Former, Inputs, Manifest, Part};
-use crate::pool::{ItemEnd, MapFailure, MapFault, Payload, Written};
+use crate::pool::{ItemEnd, JobRecord, MapFailure, MapFault, Payload, Written};
 use crate::session::crew::{Awaited, Crew};
 use crate::wire::since_1970;
 
@@ -254,7 +255,9 @@ impl Session {
             pool: status.pool.clone(),
             cluster: cluster.clone(),
         };
-        self.until(Detaching(former.clone()), sink)?;
+        let queued = self.until(Detaching::of(former.clone()), sink);
+        sink.send(Event::Progress(None));
+        queued?;
         self.drop_job(Some(job), sink)?;
         self.crew.jobs.former.push(former);
         let (name, _) = cluster.kept().unwrap_or_default();
@@ -453,36 +456,83 @@ fn item_error(item: u64, end: ItemEnd) -> ItemError {
 }
 
 /// Until a job is no map of the session's.
-struct Detaching(FormerJob);
+struct Detaching {
+    former: FormerJob,
+    since: Instant,
+    /// It was said that there may be no end.
+    is_warned: bool,
+}
+
+/// It is told then how far it is.
+const TOLD_AFTER: Duration = Duration::from_millis(700);
+
+/// When there is no end in sight.
+const WARNED_AFTER: Duration = Duration::from_secs(5);
+
+impl Detaching {
+    fn of(former: FormerJob) -> Self {
+        Self {
+            former,
+            since: Instant::now(),
+            is_warned: false,
+        }
+    }
+
+    fn tell(&mut self, record: &JobRecord, sink: &mut dyn Sink) {
+        let elapsed = self.since.elapsed();
+        if elapsed < TOLD_AFTER {
+            return;
+        }
+        if record.total.is_none() && elapsed >= WARNED_AFTER && !self.is_warned {
+            self.is_warned = true;
+            sink.send(Event::Text(format!(
+                "all inputs of job {} are queued first, and how many there are is not known: Ctrl-C and `%cancel` end it; \
+                 `(0..).take(1000)` has an end",
+                record.job
+            )));
+        }
+        sink.send(Event::Progress(Some(Progress {
+            what: format!("queueing job {}", record.job),
+            unit: "items",
+            done: record.pulled,
+            total: record.total,
+            elapsed,
+        })));
+    }
+}
 
 impl Awaited for Detaching {
     type Outcome = ();
 
-    fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        if self.0.now().is_some() {
+    fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        if self.former.now().is_some() {
             return Ok(Some(()));
         }
+        let job = self.former.job;
         let records = crew.hub().jobs();
-        let record = records.iter().find(|record| record.job == self.0.job);
+        let record = records.iter().find(|record| record.job == job);
         match record {
             Some(record) if record.state == JobState::Failed && !record.is_detached => {
                 let why = record.why.as_deref().unwrap_or_default();
-                let what = format!("job {} failed: {why}", self.0.job);
+                let what = format!("job {job} failed: {why}");
                 Err(Report::new(ErrorKind::Map, what).into())
             }
-            _ if self.0.cluster.is_lost() => {
+            _ if self.former.cluster.is_lost() => {
                 let what = format!(
-                    "job {} does not go on: this session does not have the cluster any more",
-                    self.0.job
+                    "job {job} does not go on: this session does not have the cluster any more"
                 );
                 Err(Report::new(ErrorKind::Map, what).into())
             }
-            _ => Ok(None),
+            Some(record) => {
+                self.tell(record, sink);
+                Ok(None)
+            }
+            None => Ok(None),
         }
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(super::jobs::goes_on(self.0.job).into())
+        Err(super::jobs::goes_on(self.former.job).into())
     }
 }
 

@@ -112,6 +112,7 @@ impl Map {
             held: self.options.background && self.held && !self.gone,
             failed: self.failed,
             why: self.why.clone(),
+            pulled: self.assignment.ledger().pulled(),
             is_detached: self.has_gone_on(),
             px: self.options.px.map(CellId),
             ranks: self.options.ranks.iter().copied().map(Rank).collect(),
