@@ -1,0 +1,221 @@
+//! Jobs of a kept cluster that need no session: engines come again for them, they fail as others do, and they end when they
+//! are cancelled or dropped, with what they have on the server.
+
+mod support;
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use support::kept::Kept;
+use support::serving::until;
+use support::{PATIENCE, Session, contains, lacks, proc};
+
+const NAP: &str = "fn nap(ms: u64) { std::thread::sleep(std::time::Duration::from_millis(ms)) }";
+
+/// What starts it, with two engines on this host.
+fn start(kept: &Kept) -> String {
+    format!(
+        "%pool start cluster --launcher 'env {{command}}' -n 2 --keep 1h --name {}",
+        kept.name
+    )
+}
+
+fn session(kept: &Kept) -> Session {
+    let mut session = Session::start();
+    contains(&session.cell(&start(kept)), &["2 cluster engines"]);
+    session.cell(NAP);
+    session
+}
+
+/// Has a job go on without the session.
+fn leave(session: &mut Session, map: &str) {
+    session.cell(&format!("%map -a {map}"));
+    contains(&session.cell("%detach"), &["goes on without this session"]);
+}
+
+/// All engines of the cluster, of whichever session.
+fn engines(kept: &Kept) -> Vec<i32> {
+    let all = proc::below(kept.holder()).into_iter();
+    all.filter(|pid| proc::alive(*pid) && proc::arguments(*pid).contains("__engine"))
+        .collect()
+}
+
+/// Bytes of the files there.
+fn size(folder: &Path) -> u64 {
+    let length = |path: &std::path::PathBuf| path.metadata().map_or(0, |it| it.len());
+    let files = proc::files(folder.to_owned(), &|_| true);
+    files.iter().map(length).sum()
+}
+
+/// One item ends every engine that comes to it. The session does nothing, waits, or is gone.
+#[test]
+fn engines_come_again_for_a_job() {
+    let kept = Kept::named("again");
+    let mut session = session(&kept);
+    let kills = "--on-error collect |x: u64| { nap(100); if x == 5 { std::process::abort() } x } over 0..40u64";
+    leave(&mut session, kills);
+    until(
+        || session.cell("%jobs").contains("40/40").then_some(()),
+        "the job does not go on beside an idle session",
+    );
+    contains(
+        &session.cell("let r = %result 1\n(r.len(), r.iter().filter(|it| it.is_ok()).count())"),
+        &["(40, 39)"],
+    );
+    leave(&mut session, kills);
+    contains(&session.cell("%wait 2"), &["40 of 40"]);
+    // Both have ended when the session does.
+    leave(
+        &mut session,
+        "--on-error collect |x: u64| { if x < 2 { std::process::abort() } nap(50); x } over 0..40u64",
+    );
+    until(
+        || engines(&kept).is_empty().then_some(()),
+        "the engines are there",
+    );
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    until(
+        || {
+            kept.attach_beside(&[], "%jobs")
+                .contains("3 │")
+                .then_some(())
+        },
+        "the job is lost",
+    );
+    until(
+        || {
+            let jobs = kept.attach_beside(&[], "%jobs");
+            (jobs.matches("40/40").count() == 3).then_some(())
+        },
+        "the job does not go on without a session",
+    );
+    contains(&kept.end(), &["has ended"]);
+}
+
+#[test]
+fn a_job_that_fails_says_so_and_stops() {
+    let kept = Kept::named("fails");
+    let mut session = session(&kept);
+    let fails = "|x: u64| { nap(50); if x == 7 { panic!(\"seven\") } x } over 0..600u64";
+    leave(&mut session, fails);
+    contains(
+        &session.cell("%wait 1"),
+        &["job 1 has failed", "of 600 chunks", "%result 1"],
+    );
+    contains(&session.cell("%jobs"), &["failed"]);
+    contains(
+        &session.cell("let r = %result 1"),
+        &["job 1 failed: item 7 panicked", "seven"],
+    );
+    // It fails when there is no session.
+    leave(&mut session, fails);
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    until(
+        || {
+            let jobs = kept.attach_beside(&[], "%jobs");
+            (jobs.matches("failed").count() == 2).then_some(())
+        },
+        "it does not fail",
+    );
+    let listed = kept.attach_beside(&[], "%jobs");
+    lacks(&listed, &["600/600", "running"]);
+    contains(
+        &kept.attach_beside(&[], "let r = %result 2"),
+        &["job 2 failed: item 7 panicked"],
+    );
+    contains(&kept.end(), &["has ended"]);
+}
+
+#[test]
+fn what_runs_for_a_cancelled_job_is_ended() {
+    let kept = Kept::named("cancelled");
+    let mut session = session(&kept);
+    leave(&mut session, "|x: u64| { nap(100_000); x } over 0..8u64");
+    contains(
+        &session.cell("%cancel"),
+        &["job 1 is cancelled: 0 of 8 chunks done"],
+    );
+    let next = "let r = %map -q |x: u64| x over 0..8u64\nr.iter().sum::<u64>()";
+    contains(&session.cell(next), &["28"]);
+    session.cell("%jobs --drop all");
+    leave(
+        &mut session,
+        "|x: u64| { loop { std::hint::black_box(0); } x } over 0..8u64",
+    );
+    until(
+        || (engines(&kept).len() == 2).then_some(()),
+        "an engine is missing",
+    );
+    let runaways = engines(&kept);
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    // The session that cancels it ends at once.
+    contains(
+        &kept.attach_beside(&[], "%cancel\n%jobs --drop all"),
+        &["is cancelled: 0 of 8 chunks done", "dropped"],
+    );
+    until(
+        || (!runaways.iter().any(|pid| proc::alive(*pid))).then_some(()),
+        "an engine goes on with what nobody wants",
+    );
+    contains(&kept.end(), &["has ended"]);
+}
+
+/// Also when the session dies that drops it.
+#[test]
+fn large_inputs_of_a_dropped_job_leave_the_server() {
+    let kept = Kept::named("dropped");
+    let mut session = session(&kept);
+    let data = kept.told("data").expect("a folder");
+    leave(
+        &mut session,
+        "|xs: Vec<u64>| { nap(100_000); xs.len() } over (0..60).map(|x| vec![x; 130_000])",
+    );
+    assert!(size(Path::new(&data)) > 60 << 20);
+    session.cell("%cancel");
+    session.enter("%jobs --drop all");
+    session.shows("dropped", PATIENCE);
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    until(
+        || {
+            contains(&kept.attach_beside(&[], "%jobs"), &["no jobs"]);
+            (size(Path::new(&data)) < 30 << 20).then_some(())
+        },
+        "what was dropped is on the server still",
+    );
+    contains(&kept.end(), &["has ended"]);
+}
+
+/// Jobs that begin at once need the same of the server.
+#[test]
+fn what_a_burst_of_jobs_needs_is_stored_once() {
+    let kept = Kept::named("burst");
+    let mut session = session(&kept);
+    let data = kept.told("data").expect("a folder");
+    let burst = "let many: Vec<_> = (0..30u64).map(|i| pool::submit_with(&i, |i| i * 2)).collect(); \
+                 many.iter().map(|j| j.result().unwrap()).sum::<u64>()";
+    contains(&session.cell(burst), &["870"]);
+    let size = size(Path::new(&data));
+    assert!(size < 40 << 20, "{size}");
+    session.cell("%pool stop");
+}
+
+/// What the host is called may change.
+#[test]
+fn a_cluster_is_known_whatever_its_host_is_called() {
+    let kept = Kept::named("host");
+    let script = "exec unshare --uts sh -c 'hostname first; exec \"$0\"' \"$0\"";
+    let mut session = Session::under(script, &[]);
+    session.prompt(PATIENCE);
+    contains(&session.cell(&start(&kept)), &["2 cluster engines"]);
+    assert_eq!(kept.told("host").as_deref(), Some("first"));
+    session.cell("!hostname other");
+    contains(&session.cell("%pool stop"), &["stopped"]);
+    until(
+        || (!kept.record().exists()).then_some(()),
+        "the cluster is left",
+    );
+}
