@@ -17,11 +17,16 @@ struct Narrow {
     goes: &'static [&'static str],
 }
 
-const NARROW: [Narrow; 2] = [
+const NARROW: [Narrow; 3] = [
     Narrow {
         first: "child",
         whole: &["child", "state", "end"],
         goes: &["restarts", "memory", "cpu", "pid"],
+    },
+    Narrow {
+        first: "node",
+        whole: &["node", "state", "engines", "clock"],
+        goes: &["heard", "cores", "memory", "load"],
     },
     Narrow {
         first: "pool",
@@ -201,6 +206,47 @@ pool p0
 note: no room for busy, memory
 ";
         assert_eq!(table(&pools(), &Style::plain(40)), cut);
+    }
+
+    #[test]
+    fn nodes_are_told_from_each_other() {
+        let text = |word: &str| Field::Text(word.to_owned());
+        let row = |host: &str| {
+            vec![
+                text(host),
+                text("up"),
+                text("2 of 2"),
+                Field::Count(2),
+                text("4.34"),
+                text("33 %"),
+                Field::Seconds(0.00114),
+                text("+0.4 ms"),
+                text("0.5 s"),
+            ]
+        };
+        let nodes = Table {
+            title: None,
+            columns: vec![
+                "node", "state", "engines", "cores", "load", "memory", "rtt", "clock", "heard",
+            ],
+            rows: vec![
+                row("compute-101.example.org"),
+                row("compute-102.example.org"),
+            ],
+        };
+        let shown = table(&nodes, &Style::plain(80));
+        for whole in [
+            "compute-101.example.org",
+            "compute-102.example.org",
+            "+0.4 ms",
+        ] {
+            assert!(shown.contains(whole), "{shown}");
+        }
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 80),
+            "{shown}"
+        );
+        assert!(shown.contains("no room for heard"), "{shown}");
     }
 
     #[test]

@@ -209,6 +209,7 @@ mod tests {
             "c.now.3",
             "c.beat",
             "c.job.*.*",
+            "c.result.*.*.failed",
             "_INBOX.node-3.>",
         ];
         assert_eq!(node.subscribe, heard);

@@ -19,8 +19,12 @@ pub use super::protocol::{Grant, Status, Who};
 use super::{Record, Shelf, holder};
 use crate::outcome::KeepFault;
 
-/// How long a holder may take to answer, and to end.
+/// How long a holder may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take to end, and how often it is looked whether it stands still.
+const ENDING: Duration = Duration::from_secs(120);
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// How long a holder may take to take what it is asked, when that is more than waits for it already.
 const TAKING: Duration = Duration::from_secs(2);
@@ -200,6 +204,13 @@ fn answer(record: &Record, stream: &UnixStream, ask: &Ask) -> Result<Answer, Kee
     })
 }
 
+/// Whether a process stands still because it was told to.
+fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.rsplit_once(") ");
+    behind_name.is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+}
+
 /// How a kept cluster is.
 pub fn look(record: &Record) -> Result<Status, KeepFault> {
     super::speaks(record)?;
@@ -242,13 +253,14 @@ pub fn end(name: &str) -> Result<(), KeepFault> {
     let holder = getsockopt(&stream, PeerCredentials).map_err(|_| silent())?;
     let ended = kill(Pid::from_raw(holder.pid()), Signal::SIGTERM);
     ended.map_err(|error| KeepFault::Failed(error.to_string()))?;
-    let until = Instant::now() + PATIENCE;
+    let since = Instant::now();
     let mut rest = BufReader::new(&stream);
-    while let Some(left) = until
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        let _ = stream.set_read_timeout(Some(left));
+    let _ = stream.set_read_timeout(Some(GLANCE));
+    while since.elapsed() < ENDING {
+        // It may have much to remove.
+        if since.elapsed() > PATIENCE && is_stopped(holder.pid()) {
+            break;
+        }
         match rest.fill_buf() {
             Ok([]) => return Ok(()),
             Ok(bytes) => {
