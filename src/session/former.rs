@@ -22,6 +22,9 @@ use crate::pool::{ItemEnd, JobRecord, MapFailure, MapFault, Payload, Written};
 use crate::session::crew::{Awaited, Crew};
 use crate::wire::since_1970;
 
+/// What those are called that code has begun.
+const CALL: &str = "pool::map";
+
 /// What is counted of them while they run.
 pub const CHUNKS: &str = "chunks";
 
@@ -82,7 +85,10 @@ impl FormerJob {
         };
         Some(JobStatus {
             job: self.job,
-            what: manifest.function,
+            what: match manifest.function.is_empty() {
+                true => CALL.to_owned(),
+                false => manifest.function,
+            },
             unit,
             state: match (is_cancelled, is_over) {
                 (true, _) => JobState::Cancelled,
