@@ -4,8 +4,11 @@
 mod support;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::hosts::Hosts;
 use support::kept::Kept;
 use support::serving::until;
 use support::{PATIENCE, Session, contains, lacks, proc};
@@ -91,6 +94,43 @@ fn engines_come_again_for_a_job() {
         "the job does not go on without a session",
     );
     contains(&kept.end(), &["has ended"]);
+}
+
+/// A map of the session's has no engine for a while: the node starts others, or is reached again.
+#[test]
+fn a_map_waits_for_engines_that_may_come() {
+    let kept = Kept::named("waits");
+    let hosts = Hosts::up("waits");
+    let mut session = Session::start();
+    let config = hosts.0.join("config");
+    let start = format!(
+        "%pool start cluster --ssh node1:2 --ssh-options '-F {}' --keep 1h --name {}",
+        config.display(),
+        kept.name
+    );
+    contains(&session.cell(&start), &["2 cluster engines"]);
+    let started = Instant::now();
+    session.cell(NAP);
+    contains(
+        &session.cell(
+            "let r = %map -q --on-error collect |x: u64| { if x == 3 { std::process::abort() } nap(20); x } over 0..60u64\n\
+             (r.len(), r.iter().filter(|it| it.is_err()).count())",
+        ),
+        &["(60, 1)"],
+    );
+    session.cell("%px 1");
+    // One that breaks at once is not made again.
+    std::thread::sleep(Duration::from_secs(6).saturating_sub(started.elapsed()));
+    session.cell("%map -a |x: u64| { nap(100); x } over 0..60u64");
+    let is_ssh = |pid: &i32| proc::arguments(*pid).starts_with("ssh ");
+    let ssh = proc::below(kept.holder()).into_iter().find(is_ssh);
+    kill(Pid::from_raw(ssh.expect("ssh")), Signal::SIGKILL).expect("ssh");
+    contains(
+        &session.cell("let s = %result\n(s.len(), s.iter().sum::<u64>())"),
+        &["(60, 1770)"],
+    );
+    contains(&session.cell("%px engine::rank() + 40"), &["40", "41"]);
+    contains(&session.cell("%pool stop"), &["stopped"]);
 }
 
 #[test]

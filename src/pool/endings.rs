@@ -190,6 +190,9 @@ impl State {
         for process in overdue.filter_map(|(engine, _)| self.engines.get(engine)) {
             process.link.signal(nix::sys::signal::Signal::SIGKILL);
         }
+        let alone = self.maps.values().filter(|map| map.is_alone());
+        let alone: Vec<JobId> = alone.map(|map| map.job).collect();
+        alone.into_iter().for_each(|job| self.go_on(job));
         let mut views = Vec::new();
         for (job, map) in &mut self.maps {
             let at = |engine: EngineId| self.engines.get(&engine)?.link.at(*job);

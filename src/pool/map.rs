@@ -231,11 +231,13 @@ impl Map {
                 self.over(None);
                 return steps;
             }
+            Next::Stranded if self.waits_for_engines() => return steps,
             Next::Stranded => {
                 steps.push(self.fail(None, None, MapFault::NoEngineLeft));
                 return steps;
             }
         };
+        self.goes_on();
         for decision in decisions {
             match decision {
                 Decision::Pull { items, chunks } => {

@@ -40,17 +40,6 @@ pub struct FormerJob {
 }
 
 impl FormerJob {
-    pub fn pool(&self) -> &PoolName {
-        &self.pool
-    }
-
-    /// Whether engines of its pool are dead that could be started again. Maps see to that themselves.
-    pub fn lacks_engines(&self, crew: &Crew) -> bool {
-        let pool = crew.pools().iter().find(|pool| pool.name == self.pool);
-        pool.is_some_and(|pool| !crew.dead_of(pool, &pool.all_ranks()).is_empty())
-            && self.cluster.free() > 0
-    }
-
     fn now(&self) -> Option<Former> {
         self.cluster.formers().get(self.of)
     }
@@ -114,6 +103,16 @@ impl FormerJob {
 }
 
 impl Crew {
+    /// Whether engines are dead, of a pool whose jobs wait for others, and there is a host for them.
+    pub fn lacks_engines(&self, name: &PoolName) -> bool {
+        let pool = self.pools().iter().find(|pool| pool.name == *name);
+        pool.is_some_and(|pool| {
+            let cluster = pool.starter.cluster();
+            cluster.is_some_and(|cluster| cluster.is_durable() && cluster.free() > 0)
+                && !self.dead_of(pool, &pool.all_ranks()).is_empty()
+        })
+    }
+
     pub fn former(&self, job: JobId) -> Option<&FormerJob> {
         self.jobs.former.iter().find(|former| former.job == job)
     }

@@ -387,11 +387,9 @@ impl Awaited for &mut JobOver {
         if status.state.is_over() {
             return Ok(Some(Waited::Over));
         }
-        if !self.cancelled && self.revived.is_none_or(|at| at.elapsed() >= REVIVED) {
-            let former = crew.former(job);
-            if let Some(former) = former.filter(|former| former.lacks_engines(crew)) {
-                return Ok(Some(Waited::Weak(former.pool().clone())));
-            }
+        let is_due = self.revived.is_none_or(|at| at.elapsed() >= REVIVED);
+        if !self.cancelled && is_due && crew.lacks_engines(&status.pool) {
+            return Ok(Some(Waited::Weak(status.pool.clone())));
         }
         let waited = self.since.elapsed();
         if self.timeout.is_some_and(|timeout| waited >= timeout) {

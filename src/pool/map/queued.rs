@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -29,7 +29,12 @@ pub struct Queued {
     leaves: Leaves,
     /// Parts of pieces that engines have ended, and the time that they took.
     ended: Vec<(Rank, Duration)>,
+    /// Since when it has no engine, and nothing has come of it.
+    alone: Option<Instant>,
 }
+
+/// A map that has no engine waits so long for something to come of it.
+const ALONE: Duration = Duration::from_secs(30);
 
 /// Whether it goes on without the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +91,7 @@ impl Queued {
             is_complete: false,
             leaves: Leaves::No,
             ended: Vec::new(),
+            alone: None,
         }
     }
 }
@@ -247,12 +253,35 @@ impl Map {
                 continue;
             }
             match told {
-                Told::Done(piece, done) => steps.extend(self.piece_done(piece, done)),
+                Told::Done(piece, done) => {
+                    self.goes_on();
+                    steps.extend(self.piece_done(piece, done));
+                }
                 Told::Holding(pieces) => self.assignment.queue_holds(&pieces),
                 Told::Failed(why) => steps.push(self.fail(None, None, MapFault::Queue(why))),
             }
         }
         steps
+    }
+
+    /// It has no engine left: whether it waits for others.
+    pub(super) fn waits_for_engines(&mut self) -> bool {
+        self.queued().is_some_and(|queued| {
+            let since = queued.alone.get_or_insert_with(Instant::now);
+            since.elapsed() < ALONE && queued.queue.has_hope()
+        })
+    }
+
+    /// It has one again, or something has come of it.
+    pub(super) fn goes_on(&mut self) {
+        if let Some(queued) = self.queued() {
+            queued.alone = None;
+        }
+    }
+
+    /// Whether it waits for engines, which the clock has to look at.
+    pub fn is_alone(&self) -> bool {
+        matches!(&self.runners, Runners::Queue(queued) if queued.alone.is_some()) && !self.closing
     }
 
     /// Which engines have ended parts of pieces since this was asked last, and how long they took.

@@ -11,7 +11,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::schema::{Done, Manifest};
 use crate::ids::JobId;
 use crate::pool::QueueFault;
-use crate::pool::cluster::Cluster;
+use crate::pool::cluster::{Cluster, NodeState, NodeStatus};
 use crate::wire::{Payload, Span};
 
 /// Bytes on their way to the server from which on no more should be queued.
@@ -112,6 +112,13 @@ impl Queue {
             return self.told.try_recv().ok();
         }
         told
+    }
+
+    /// Whether engines may come though there are none: a node starts others in their place, or comes back itself.
+    pub fn has_hope(&self) -> bool {
+        let is_up = |node: &NodeStatus| node.state == NodeState::Up;
+        let may_come = self.cluster.kept().is_some() || self.cluster.nodes().iter().any(is_up);
+        may_come && !self.cluster.is_lost()
     }
 
     pub fn is_full(&self) -> bool {
