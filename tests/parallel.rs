@@ -199,6 +199,25 @@ fn commands_run_on_engines() {
     assert_eq!(session.end(), 0);
 }
 
+/// What one call has noted is not the next one's.
+#[test]
+fn a_call_that_has_halted_halts_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut session = Session::start();
+    session.cells(&[&format!("%cd {}", folder.path().display())]);
+    session.cells(&["%pool start -n 4"]);
+    for round in 0..3 {
+        let shown =
+            session.cell("%parallel -q --halt soon,fail=1 'exit {}' ::: 1 0 0 0 0 0 0 0 0 0 0 0");
+        contains(&shown, &["1 of 12 jobs failed"]);
+        let shown = session.cell(&format!("%parallel -q 'touch ran{round}_{{}}' ::: a b c"));
+        lacks(&shown, &["error"]);
+        let script = format!("!ls ran{round}_* | wc -l");
+        contains(&session.cell(&script), &["3\n"]);
+    }
+    assert_eq!(session.end(), 0);
+}
+
 #[test]
 fn nothing_is_left_of_commands() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use nix::unistd::{AccessFlags, access};
 use regatta_cell::options::MapOptions;
-use regatta_cell::shell::{Command, Halt, How, Prints, SLOT, Told, board};
+use regatta_cell::shell::{Board, Command, Halt, How, Prints, SLOT, Told, board};
 
 use super::crew::Hold;
 use super::{Code, Failed, Pool, PoolRequest, Session};
@@ -117,7 +118,7 @@ impl Session {
         if let Some(path) = &request.log {
             begin_log(path, request.log_goes_on)?;
         }
-        let page =
+        let (page, place) =
             board_page().map_err(|error| system("no memory for what engines share", &error))?;
         let (timeout, timeout_share) = match request.timeout {
             None => (None, None),
@@ -130,11 +131,7 @@ impl Session {
             tries: request.tries,
             prints: request.prints,
             log: request.log.as_deref().map(absolute),
-            board: Some(format!(
-                "/proc/{}/fd/{}",
-                std::process::id(),
-                page.as_raw_fd()
-            )),
+            board: Some(place),
             delay: request.delay,
             halt: request.halt,
             total: commands.len() as u64,
@@ -370,10 +367,17 @@ fn absolute(path: &str) -> String {
     )
 }
 
-fn board_page() -> std::io::Result<File> {
+/// The page that engines share, and how they find it.
+fn board_page() -> std::io::Result<(File, Board)> {
     let page = crate::wire::memory_file()?;
     page.set_len(board::LENGTH)?;
-    Ok(page)
+    let mark = fastrand::u64(1..);
+    page.write_all_at(&mark.to_ne_bytes(), 8 * board::MARK as u64)?;
+    let place = Board {
+        path: format!("/proc/{}/fd/{}", std::process::id(), page.as_raw_fd()),
+        mark,
+    };
+    Ok((page, place))
 }
 
 /// The numbers of the commands that an earlier call has done.

@@ -59,13 +59,22 @@ pub struct How {
     pub prints: Prints,
     /// A file that gets a line for each that is over.
     pub log: Option<String>,
-    /// A page of numbers that all engines share, see [`board`].
-    pub board: Option<String>,
+    /// What all engines that run them look at.
+    pub board: Option<Board>,
     /// The least time between two that begin, seconds.
     pub delay: f64,
     pub halt: Option<Halt>,
     /// How many there are.
     pub total: u64,
+}
+
+/// The page of numbers that the engines of one call share, see [`board`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Board {
+    /// Where it is. Another call's may be there later, and on another host anything.
+    pub path: String,
+    /// Stands in this call's page, and in no other.
+    pub mark: u64,
 }
 
 /// When no more commands are begun.
@@ -112,6 +121,8 @@ pub mod board {
     pub const HALTED: usize = 2;
     /// When the last one began, on the machine's monotonic clock; nanoseconds.
     pub const BEGAN: usize = 3;
+    /// The call's own number.
+    pub const MARK: usize = 4;
     /// Where the nanoseconds of those that went well begin, a ring of [`TIMES`] numbers.
     pub const FIRST_TIME: usize = 8;
     pub const TIMES: usize = 256;

@@ -1,6 +1,8 @@
 //! The page of numbers that the engines of one call share: how many commands failed, whether more may begin, when the
 //! last one began, and how long they took.
 
+use std::fs::{File, Metadata};
+use std::os::unix::fs::FileExt as _;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -8,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::mman::{ProtFlags, munmap};
-use regatta_cell::shell::{Counted, Halt, How, board};
+use regatta_cell::shell::{Board as Place, Counted, Halt, How, board};
 
 use super::LOOK;
 use crate::engine::shared::map;
@@ -33,24 +35,17 @@ impl Drop for Board {
     }
 }
 
-/// The last one, which the next command will want too.
-static LAST: Mutex<Option<(String, Arc<Board>)>> = Mutex::new(None);
+/// The last one, which the next command will want too, by its call's mark.
+static LAST: Mutex<Option<(u64, Arc<Board>)>> = Mutex::new(None);
 
 impl Board {
-    /// The page behind this path; `None` when it is gone, as is who made it.
-    pub fn open(path: &str) -> Option<Arc<Self>> {
+    /// The page of this call; `None` when it is gone, as is who made it.
+    pub fn open(place: &Place) -> Option<Arc<Self>> {
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, board)) = last.as_ref().filter(|(other, _)| other == path) {
+        if let Some((_, board)) = last.as_ref().filter(|(mark, _)| *mark == place.mark) {
             return Some(board.clone());
         }
-        let file = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open(path)
-            .ok()?;
-        if file.metadata().ok()?.len() < board::LENGTH {
-            return None;
-        }
+        let file = page_of(place)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let start = map(
             std::os::fd::AsFd::as_fd(&file),
@@ -61,7 +56,7 @@ impl Board {
         let board = Arc::new(Self {
             start: start.cast(),
         });
-        *last = Some((path.to_owned(), board.clone()));
+        *last = Some((place.mark, board.clone()));
         Some(board)
     }
 
@@ -144,6 +139,22 @@ impl Board {
     }
 }
 
+/// The file, if it is this call's page: what else has its path by now is not written to.
+fn page_of(place: &Place) -> Option<File> {
+    let is_page = |about: &Metadata| about.is_file() && about.len() >= board::LENGTH;
+    // What is no file may do something when it is opened.
+    std::fs::metadata(&place.path).ok().filter(is_page)?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&place.path)
+        .ok()?;
+    let mut mark = [0; 8];
+    file.read_exact_at(&mut mark, 8 * board::MARK as u64).ok()?;
+    let is_this = is_page(&file.metadata().ok()?) && mark == place.mark.to_ne_bytes();
+    is_this.then_some(file)
+}
+
 fn is_enough(halt: &Halt, count: u64, total: u64) -> bool {
     match halt.share {
         None => count >= halt.count,
@@ -159,17 +170,36 @@ mod tests {
 
     use super::*;
 
-    fn board() -> (std::fs::File, String) {
+    fn page(mark: u64) -> (File, Place) {
         let page = crate::wire::memory_file().unwrap();
         page.set_len(LENGTH).unwrap();
+        let at = 8 * board::MARK as u64;
+        page.write_all_at(&mark.to_ne_bytes(), at).unwrap();
         let path = format!("/proc/self/fd/{}", page.as_raw_fd());
-        (page, path)
+        (page, Place { path, mark })
+    }
+
+    #[test]
+    fn each_call_has_its_own_page_and_no_other_file_is_one() {
+        let (file, place) = page(71);
+        let board = Board::open(&place).unwrap();
+        board.note(&How::default(), false, Duration::ZERO);
+        let other = Place { mark: 72, ..place };
+        assert!(Board::open(&other).is_none());
+        file.write_all_at(&72_u64.to_ne_bytes(), 8 * board::MARK as u64)
+            .unwrap();
+        let board = Board::open(&other).unwrap();
+        assert_eq!(board.word(board::FAILED).load(SeqCst), 1);
+        for path in ["/dev/null", "/proc/self/fd/9999", "/proc/self/exe"] {
+            let path = path.to_owned();
+            assert!(Board::open(&Place { path, mark: 73 }).is_none());
+        }
     }
 
     #[test]
     fn failures_halt_what_follows() {
-        let (_page, path) = board();
-        let board = Board::open(&path).unwrap();
+        let (_page, place) = page(1);
+        let board = Board::open(&place).unwrap();
         let halt = Halt {
             now: false,
             counted: Counted::Failed,
@@ -200,8 +230,8 @@ mod tests {
             Duration::ZERO,
         );
         assert_eq!(board.halted(), 2);
-        let (_page, path) = tests::board();
-        let board = Board::open(&path).unwrap();
+        let (_page, place) = page(2);
+        let board = Board::open(&place).unwrap();
         let done = Halt {
             counted: Counted::Ended,
             ..halt
@@ -218,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_part_of_the_median_is_a_limit_once_three_went_well() {
-        let (_page, path) = board();
-        let board = Board::open(&path).unwrap();
+        let (_page, place) = page(3);
+        let board = Board::open(&place).unwrap();
         let how = How {
             timeout_share: Some(2.0),
             ..How::default()

@@ -87,7 +87,7 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
         std::fs::File::open(&range.path)?.read_exact_at(&mut bytes, range.from)?;
         command.input = Output(bytes);
     }
-    let board = command.how.board.as_deref().and_then(Board::open);
+    let board = command.how.board.as_ref().and_then(Board::open);
     let board = board.as_deref();
     let engine = rank();
     if command.text.contains(SLOT) {
