@@ -5,7 +5,7 @@
 mod carried;
 
 fn main() {
-    println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=regatta_host_v14");
+    println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=regatta_host_v15");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     if let Err(why) = carried::write() {

@@ -31,7 +31,7 @@ pub fn keep_first_items(items: Vec<Vec<u64>>) {
 
 /// The table, found by cells under this name.
 #[unsafe(no_mangle)]
-pub extern "C" fn regatta_host_v14() -> *const Host {
+pub extern "C" fn regatta_host_v15() -> *const Host {
     static TABLE: Host = Host {
         rank,
         size,
@@ -72,6 +72,7 @@ pub extern "C" fn regatta_host_v14() -> *const Host {
         drop_kept: outs::drop_kept,
         library_function: libraries::library_function,
         command: commands::command,
+        command_over: commands::over,
         memo_open: memo::open,
         memo_find: memo::find,
         memo_keep: memo::keep,

@@ -41,6 +41,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, dup2_stdin, getppid};
+use regatta_cell::shell::BOARD;
 
 use crate::ids::{ArtifactId, JobId};
 use crate::wire::{
@@ -237,6 +238,10 @@ impl Engine<'_> {
 }
 
 fn set_environment(name: &str, value: Option<&str>) {
+    if name == BOARD {
+        // No user code's, so that it may come at any time.
+        return commands::board_is_at(value);
+    }
     // SAFETY: between cells this thread is the engine's only one, but for those of maps in the background, which read
     // no variables on processes, and while one runs on threads the session does not ask for this; and for what user
     // code has left running, which is the user's to keep from reading what is being set.

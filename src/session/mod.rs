@@ -102,6 +102,8 @@ pub struct Session {
     last_px: Option<px::LastPx>,
     surroundings: surroundings::Surroundings,
     shared: store::Shared,
+    /// What commands of one call that run on several hosts share; since there is a cluster.
+    boards: Option<crate::store::Server>,
     /// What the next prompts begin with.
     pub next_inputs: VecDeque<String>,
     /// Cells under way: one may run others.
@@ -131,6 +133,7 @@ impl Session {
             last_px: None,
             surroundings: surroundings::Surroundings::default(),
             shared: store::Shared::start()?,
+            boards: None,
             next_inputs: VecDeque::new(),
             depth: 0,
             quitting: false,

@@ -1,19 +1,18 @@
 //! `%parallel`: a command line of GNU parallel's becomes commands, and these the inputs of a map whose function runs
 //! them.
 
+mod board;
 mod input;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use nix::unistd::{AccessFlags, access};
 use regatta_cell::options::MapOptions;
-use regatta_cell::shell::{Board, Command, Halt, How, Prints, SLOT, Told, board};
+use regatta_cell::shell::{Command, Halt, How, Prints, SLOT, Told};
 
 use super::crew::Hold;
 use super::{Code, Failed, Pool, PoolRequest, Session};
@@ -22,6 +21,7 @@ use crate::ids::JobId;
 use crate::outcome::{ErrorKind, Event, PoolKind, Report, Sink};
 use crate::pool::Payload;
 use crate::pool::Starter;
+use board::Shared;
 
 /// A call as it was written.
 #[derive(Clone, Debug)]
@@ -81,9 +81,17 @@ pub struct JobCommands {
     numbers: Vec<u64>,
     halt: Option<Halt>,
     logged: bool,
-    /// What its engines look at while it runs.
+    #[expect(dead_code, reason = "it is to stay")]
+    shares: Arc<Shares>,
+}
+
+/// What the engines of a call look at while it runs.
+#[derive(Debug)]
+struct Shares {
     #[expect(dead_code, reason = "they are to stay open")]
-    files: Arc<Vec<File>>,
+    files: Vec<File>,
+    #[expect(dead_code, reason = "it is to stay too")]
+    board: Shared,
 }
 
 /// The pool of a call, and what is done with it afterwards.
@@ -101,7 +109,7 @@ impl Session {
         request: &ParallelRequest,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let (template, mut commands, mut files) = self.commands(request, sink)?;
+        let (template, mut commands, files) = self.commands(request, sink)?;
         let done = already(request)?;
         if request.dry_run {
             for command in commands.iter().filter(|one| !done.contains(&one.seq)) {
@@ -118,12 +126,27 @@ impl Session {
         if let Some(path) = &request.log {
             begin_log(path, request.log_goes_on)?;
         }
-        let (page, place) =
-            board_page().map_err(|error| system("no memory for what engines share", &error))?;
         let (timeout, timeout_share) = match request.timeout {
             None => (None, None),
             Some(Limit::Seconds(seconds)) => (Some(seconds), None),
             Some(Limit::Share(share)) => (None, Some(share)),
+        };
+        let borrowed = self.borrow_pool(request, sink)?;
+        let far = borrowed.pool.starter.cluster().is_some();
+        let board = if !far {
+            Shared::page()
+        } else if request.halt.is_some() || request.delay > 0.0 || timeout_share.is_some() {
+            self.served_board()
+        } else {
+            Ok(Shared::Nothing)
+        };
+        let board = board.map_err(|error| system("what engines share cannot be made", &error));
+        let board = match board {
+            Ok(board) => board,
+            Err(why) => {
+                self.give_back(&borrowed, sink);
+                return Err(why.into());
+            }
         };
         let how = How {
             timeout,
@@ -131,30 +154,34 @@ impl Session {
             tries: request.tries,
             prints: request.prints,
             log: request.log.as_deref().map(absolute),
-            board: Some(place),
+            board: board.place(),
             delay: request.delay,
             halt: request.halt,
             total: commands.len() as u64,
+            far,
         };
         for command in &mut commands {
             command.how = how.clone();
         }
-        let borrowed = self.borrow_pool(request, sink)?;
-        files.push(page);
-        let files = Arc::new(files);
+        let shares = Arc::new(Shares { files, board });
         let shown = commands.iter().map(|command| command.text.clone());
         self.crew.runs_commands(shown.collect());
-        let ran = self.run_commands(request, &borrowed.pool, template, &commands, &files, sink);
+        let ran = self.run_commands(request, &borrowed.pool, template, &commands, &shares, sink);
         self.crew.runs_commands(Vec::new());
+        self.give_back(&borrowed, sink);
+        // Until then engines look at them.
+        drop(shares);
+        ran
+    }
+
+    /// A pool of the call's own ends with it.
+    fn give_back(&mut self, borrowed: &Borrowed, sink: &mut dyn Sink) {
         if borrowed.own {
             let _ = self.stop_pool(Some(&borrowed.pool.name.0), false, sink);
             if let Some(before) = &borrowed.before {
                 let _ = self.use_pool(before);
             }
         }
-        // Until then engines look at them.
-        drop(files);
-        ran
     }
 
     /// The pool that it is for: its own, where it says how many engines or there is no other.
@@ -203,7 +230,7 @@ impl Session {
         pool: &Pool,
         template: String,
         commands: &[Command],
-        files: &Arc<Vec<File>>,
+        shares: &Arc<Shares>,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
         let ranks = match &request.targets {
@@ -249,7 +276,7 @@ impl Session {
                     numbers: commands.iter().map(|command| command.seq).collect(),
                     halt: request.halt,
                     logged: request.log.is_some(),
-                    files: files.clone(),
+                    shares: shares.clone(),
                 });
             }
             return Ok(());
@@ -367,19 +394,6 @@ fn absolute(path: &str) -> String {
     )
 }
 
-/// The page that engines share, and how they find it.
-fn board_page() -> std::io::Result<(File, Board)> {
-    let page = crate::wire::memory_file()?;
-    page.set_len(board::LENGTH)?;
-    let mark = fastrand::u64(1..);
-    page.write_all_at(&mark.to_ne_bytes(), 8 * board::MARK as u64)?;
-    let place = Board {
-        path: format!("/proc/{}/fd/{}", std::process::id(), page.as_raw_fd()),
-        mark,
-    };
-    Ok((page, place))
-}
-
 /// The numbers of the commands that an earlier call has done.
 fn already(request: &ParallelRequest) -> Result<BTreeSet<u64>, Report> {
     if request.resume == Resume::Nothing {
@@ -449,6 +463,8 @@ fn tell(
     if told::has_succeeded(halt, told) || told.failed == 0 && told.left == 0 {
         return Ok(());
     }
-    sink.send(Event::Table(told::failures(told)));
+    if told.failed > 0 {
+        sink.send(Event::Table(told::failures(told)));
+    }
     Err(told::summary(told, logged, name).into())
 }

@@ -40,6 +40,10 @@ impl Session {
     ) -> Result<(Pool, Duration), Failed> {
         let since = Instant::now();
         let before = self.current_pool().map(|pool| pool.name.clone());
+        if request.starter.cluster().is_some() {
+            // Whoever needs it tries again.
+            let _ = self.name_boards();
+        }
         let pool = self.crew.open(request, sink)?;
         if let Err(NotBegun { failed, .. }) = self.initialise(&pool.name, &pool.all_ranks(), sink) {
             // What has failed first is told.

@@ -19,6 +19,7 @@ use crate::inputs::{Inputs, Source};
 use crate::options::MapOptions;
 
 /// What comes back.
+#[derive(Clone, Copy)]
 pub(crate) enum Outcome<'a> {
     /// The encoded results of the inputs `first..first + count`, from the engine of this rank.
     Results {

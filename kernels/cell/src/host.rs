@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The symbol of the engine executable that returns its [`Host`] table.
-pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v14";
+pub const SYMBOL: &std::ffi::CStr = c"regatta_host_v15";
 
 /// What a caller is told that cannot read a result of its map.
 pub const UNDECODABLE: &str = "a result could not be decoded";
@@ -470,6 +470,9 @@ pub struct Host {
     pub library_function: extern "C" fn(upper: u64, lower: u64, name: Bytes) -> *mut c_void,
     /// Runs a [`crate::shell::Command`], and writes its `Result<ShellResult, String>`, both as they travel.
     pub command: extern "C" fn(command: Bytes, to: *mut c_void, write: Write),
+    /// What an engine of another host has made of a command, both [`packed`]: it is written to the job log and among the
+    /// results.
+    pub command_over: extern "C" fn(command: Bytes, result: Bytes),
     /// The numbers of a function whose results are kept; they live as long as the process.
     pub memo_open: extern "C" fn(call: *const MemoCall) -> *const MemoCounts,
     /// Looks for a result on disk.

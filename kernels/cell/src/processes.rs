@@ -17,7 +17,7 @@ use crate::exchange::{
 };
 use crate::host::{Describe, Step};
 use crate::inputs::{Iterated, length};
-use crate::job::{How, Job};
+use crate::job::{How, Job, SharedSink};
 use crate::pool::PoolView;
 use crate::remote::{mapping, reducing};
 
@@ -290,7 +290,34 @@ impl PoolView {
     {
         let describe = described::<C, _, _, It::Item, O>(maker);
         let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
-        self.start_job::<C, It, O, O>(captured, inputs, describe, (Box::new(whole), None))
+        self.start_job::<C, It, O, O>(captured, inputs, describe, (Box::new(whole), None), None)
+    }
+
+    /// The same; `seen` is given each result as it comes, with the index of its input.
+    #[track_caller]
+    pub(crate) fn start_on_processes_seen<C, It, O, M, F>(
+        &self,
+        captured: C,
+        inputs: It,
+        maker: M,
+        seen: Box<dyn Fn(u64, O) + Send + Sync>,
+    ) -> Job<O>
+    where
+        C: Captured,
+        It: IntoIterator,
+        It::IntoIter: Send + 'static,
+        It::Item: Exchanged,
+        O: Exchanged + Send + 'static,
+        M: FnOnce(C::Owned) -> F,
+        F: Fn(It::Item) -> O,
+    {
+        let describe = described::<C, _, _, It::Item, O>(maker);
+        let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
+        let seen: Seen = Box::new(move |outcome| {
+            each(outcome, &mut |item, result| seen(item, result));
+        });
+        let how: How<O> = (Box::new(whole), None);
+        self.start_job::<C, It, O, O>(captured, inputs, describe, how, Some(seen))
     }
 
     /// As [`Self::start_on_processes`], collecting errors.
@@ -313,7 +340,7 @@ impl PoolView {
     {
         let describe = described::<C, _, _, It::Item, O>(maker);
         let how: How<_> = (Box::new(tagged::<O>), Some(Err));
-        self.start_job::<C, It, Result<O, ItemError>, O>(captured, inputs, describe, how)
+        self.start_job::<C, It, Result<O, ItemError>, O>(captured, inputs, describe, how, None)
     }
 
     #[track_caller]
@@ -323,6 +350,7 @@ impl PoolView {
         inputs: It,
         describe: Describe,
         how: How<O>,
+        seen: Option<Seen>,
     ) -> Job<O>
     where
         C: Captured,
@@ -341,7 +369,14 @@ impl PoolView {
         let source = Box::new(Iterated::new(inputs, &self.options));
         request.ordered = false;
         let items = request.items;
-        let begin = |take| {
+        let begin = |take: SharedSink| {
+            let take: SharedSink = match seen {
+                None => take,
+                Some(seen) => Box::new(move |outcome| {
+                    seen(outcome);
+                    take(outcome)
+                }),
+            };
             MovableExchange::begin_movable(MovablePlan {
                 request,
                 feed,
@@ -355,6 +390,9 @@ impl PoolView {
         }
     }
 }
+
+/// Looks at what comes back.
+type Seen = Box<dyn Fn(Outcome<'_>) + Send + Sync>;
 
 /// A cancelled map of more inputs has no errors for those that were not even pulled.
 const MOST_CANCELLED: u64 = 10_000_000;

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::ops::Deref;
+use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::error::ItemError;
 use crate::exchange::Handle;
-use crate::host::{Bytes, PoolKind, append, host};
+use crate::host::{Bytes, PoolKind, append, host, packed};
 pub use crate::piped::{Input, input, texts};
 use crate::pool::PoolView;
 
@@ -30,13 +32,57 @@ pub struct Command {
     pub text: String,
     /// Its standard input; none when empty.
     pub input: Output,
-    /// Or a part of a file.
+    /// Or a part of a file of the session's host.
     pub range: Option<Range>,
+    /// Why that could not be read.
+    pub unread: Option<String>,
     /// What stands in front of each line that it prints.
     pub tag: Option<String>,
     pub how: How,
     /// The folder for its `stdout`, `stderr` and `seq`.
     pub folder: Option<String>,
+}
+
+impl Command {
+    /// Bytes of its standard input.
+    #[must_use]
+    pub fn input_length(&self) -> u64 {
+        let of = |range: &Range| range.to.saturating_sub(range.from);
+        self.range.as_ref().map_or(self.input.len() as u64, of)
+    }
+
+    /// Takes its standard input out of its file.
+    pub fn read_input(&mut self) {
+        let Some(range) = self.range.take() else {
+            return;
+        };
+        let mut bytes = vec![0; range.to.saturating_sub(range.from) as usize];
+        let read =
+            File::open(&range.path).and_then(|file| file.read_exact_at(&mut bytes, range.from));
+        match read {
+            Ok(()) => self.input = Output(bytes),
+            Err(error) => {
+                let why = format!("its input cannot be read from {}: {error}", range.path);
+                self.unread = Some(why);
+            }
+        }
+    }
+
+    /// As its engine gets it. One on another host has no file of the session's: its input goes along, and what came of
+    /// it is written where that comes back.
+    fn sent(mut self) -> Self {
+        if self.how.far {
+            self.read_input();
+            (self.folder, self.how.log) = (None, None);
+        }
+        self
+    }
+
+    /// What of it has to be known when it comes back from another host, to write what came of it.
+    fn written(&self) -> Option<Self> {
+        let is = self.how.far && (self.folder.is_some() || self.how.log.is_some());
+        is.then(|| self.clone())
+    }
 }
 
 /// Bytes of a file, from `from` up to `to`.
@@ -66,16 +112,25 @@ pub struct How {
     pub halt: Option<Halt>,
     /// How many there are.
     pub total: u64,
+    /// The engines are those of a cluster.
+    pub far: bool,
 }
 
-/// The page of numbers that the engines of one call share, see [`board`].
+/// What the engines of one call share. `mark` is this call's alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Board {
-    /// Where it is. Another call's may be there later, and on another host anything.
-    pub path: String,
-    /// Stands in this call's page, and in no other.
-    pub mark: u64,
+pub enum Board {
+    /// A page of numbers, see [`board`]. Another call's may have this path later, and on another host anything: the mark
+    /// stands in the page.
+    Page { path: String, mark: u64 },
+    /// Values of a server of the session's, which the environment of engines names as [`BOARD`].
+    Served { mark: u64 },
 }
+
+/// The variable of engines' environment that names the server of [`Board::Served`].
+pub const BOARD: &str = "REGATTA_BOARD";
+
+/// The variable that names the host of a cluster's engine, as the session calls it.
+pub const HOST: &str = "REGATTA_HOST";
 
 /// When no more commands are begun.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +183,36 @@ pub mod board {
     pub const TIMES: usize = 256;
     /// Bytes of the page.
     pub const LENGTH: u64 = 4096;
+}
+
+/// The names of the values on the server.
+pub mod served {
+    /// As the page's `HALTED`, or [`OVER`].
+    #[must_use]
+    pub fn halted(mark: u64) -> String {
+        format!("{mark:016x} halted")
+    }
+
+    /// The call is over.
+    pub const OVER: u64 = 3;
+
+    /// How many commands have ended as `--halt` counts them.
+    #[must_use]
+    pub fn count(mark: u64) -> String {
+        format!("{mark:016x} count")
+    }
+
+    /// A list of the nanoseconds of those that went well.
+    #[must_use]
+    pub fn times(mark: u64) -> String {
+        format!("{mark:016x} times")
+    }
+
+    /// The lock of the one that has begun last.
+    #[must_use]
+    pub fn turn(mark: u64) -> String {
+        format!("{mark:016x} turn")
+    }
 }
 
 /// What a command has printed: bytes, which are text nearly always.
@@ -208,6 +293,10 @@ pub struct ShellResult {
     pub tries: u32,
     /// It took longer than it was allowed to.
     pub timed_out: bool,
+    /// It was ended because of others: by `--halt now`, or with the whole call.
+    pub stopped: bool,
+    /// The host that it ran on, of a cluster's; else empty.
+    pub host: String,
 }
 
 impl ShellResult {
@@ -319,8 +408,11 @@ where
         }
         _ => {
             let seen = &mut |at, result: &Result<ShellResult, _>| {
-                screen.seen(at, result.as_ref().ok());
+                let result = result.as_ref().ok();
+                note(&known, at, result);
+                screen.seen(at, result);
             };
+            let commands = commands.into_iter().map(Command::sent);
             view.try_on_processes_seen((), commands, move |()| work, &begun, seen)
         }
     };
@@ -345,6 +437,8 @@ struct Known {
     tag: Option<String>,
     /// What of its output is shown when its turn comes.
     prints: Prints,
+    /// What is still to be written of it here.
+    written: Option<Command>,
 }
 
 impl Known {
@@ -358,8 +452,19 @@ impl Known {
                 .folder
                 .as_ref()
                 .map_or(command.how.prints, |_| Prints::Ungrouped),
+            written: command.written(),
         }
     }
+}
+
+/// Writes what came of the command at this place, where its engine could not.
+fn note(known: &[Known], at: u64, result: Option<&ShellResult>) {
+    let written = known.get(at as usize).and_then(|it| it.written.as_ref());
+    let (Some(command), Some(result)) = (written, result) else {
+        return;
+    };
+    let (command, result) = (packed(command), packed(result));
+    (host().command_over)(Bytes::of(&command), Bytes::of(&result));
 }
 
 /// Shows what commands have printed, in their order.
@@ -420,7 +525,14 @@ pub fn start<F>(view: &PoolView, number: u64, work: F) -> crate::job::Job<ShellR
 where
     F: Fn(Command) -> ShellResult + Send + Sync + 'static,
 {
-    view.start(given(number), work)
+    let commands = given(number);
+    if view.kind() == PoolKind::Threads {
+        return view.start(commands, work);
+    }
+    let known: Vec<Known> = commands.iter().map(Known::of).collect();
+    let seen = move |at, result: ShellResult| note(&known, at, Some(&result));
+    let commands = commands.into_iter().map(Command::sent);
+    view.start_on_processes_seen((), commands, move |()| work, Box::new(seen))
 }
 
 /// The lines with the tag in front of each.

@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use regatta_cell::shell::{Command, Prints};
+use regatta_cell::shell::{BOARD, Command, Prints};
 
 use super::{HoldsUp, guard};
 use crate::engine::context::context;
@@ -98,6 +98,7 @@ fn spawn(command: &Command, engine: u32) -> std::io::Result<(Child, [Pipe; 2])> 
     let child = Process::new("/bin/sh")
         .args(["-c", &command.text])
         .env(guard::VARIABLE, guard::mark())
+        .env_remove(BOARD)
         .env("PARALLEL_SEQ", command.seq.to_string())
         .env("PARALLEL_JOBSLOT", (engine + 1).to_string())
         .stdin(input)

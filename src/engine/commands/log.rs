@@ -39,15 +39,20 @@ fn line(command: &Command, result: &ShellResult, began: SystemTime) -> String {
         (true, _) => -1,
         (false, code) => code.unwrap_or_default(),
     };
+    let host = match result.host.as_str() {
+        host if command.how.far && !host.is_empty() => host,
+        // As GNU parallel calls its own.
+        _ => ":",
+    };
     format!(
-        "{}\t:\t{:.3}\t{:10.3}\t{}\t{}\t{code}\t{}\t{}\n",
+        "{}\t{host}\t{:.3}\t{:10.3}\t{}\t{}\t{code}\t{}\t{}\n",
         command.seq,
         began.as_secs_f64(),
         result.seconds,
-        command.input.len(),
+        command.input_length(),
         result.stdout.len(),
         result.signal.unwrap_or_default(),
-        command.text,
+        result.command,
     )
 }
 
@@ -61,12 +66,12 @@ mod tests {
 
     #[test]
     fn a_line_has_the_columns_of_gnu_parallel() {
-        let command = Command {
+        let mut command = Command {
             seq: 2,
-            text: "echo x3; exit 3".to_owned(),
             ..Command::default()
         };
         let mut result = ShellResult {
+            command: "echo x3; exit 3".to_owned(),
             status: Some(3),
             stdout: Output(b"x3\n".to_vec()),
             seconds: 0.0161,
@@ -81,6 +86,10 @@ mod tests {
         result.status = None;
         result.signal = Some(15);
         result.timed_out = true;
-        assert!(line(&command, &result, began).contains("\t-1\t15\t"));
+        result.host = "node1".to_owned();
+        assert!(line(&command, &result, began).starts_with("2\t:\t"));
+        command.how.far = true;
+        let seen = line(&command, &result, began);
+        assert!(seen.starts_with("2\tnode1\t") && seen.contains("\t-1\t15\t"));
     }
 }

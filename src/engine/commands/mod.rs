@@ -8,18 +8,18 @@ mod log;
 
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::os::unix::fs::FileExt as _;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use regatta_cell::host::{Bytes, Write};
-use regatta_cell::shell::{Command, Output, SLOT, ShellResult};
+use regatta_cell::shell::{Command, HOST, Output, SLOT, ShellResult};
 
 use super::context::context;
 use super::host::rank;
 use super::notes;
 use crate::wire::status;
-use board::Board;
+pub use board::is_at as board_is_at;
 use child::{Ended, Watch};
 
 /// How often a command that runs, or waits for its turn, is asked about.
@@ -34,10 +34,34 @@ pub extern "C" fn command(command: Bytes, to: *mut c_void, write: Write) {
     let bytes = unsafe { command.as_slice() };
     let result = postcard::from_bytes::<Command>(bytes)
         .map_err(|error| format!("the command could not be read: {error}"))
-        .and_then(|command| run(command).map_err(|error| format!("sh cannot be run: {error}")));
+        .and_then(run);
     if let Ok(bytes) = postcard::to_stdvec(&result) {
         write(to, Bytes::of(&bytes));
     }
+}
+
+/// For the C table: a command that another host's engine has run.
+pub extern "C" fn over(command: Bytes, result: Bytes) {
+    // SAFETY: the cell lends the bytes for this call.
+    let (command, result) = unsafe { (command.as_slice(), result.as_slice()) };
+    let (Ok(command), Ok(result)) = (
+        postcard::from_bytes::<Command>(command),
+        postcard::from_bytes::<ShellResult>(result),
+    ) else {
+        return;
+    };
+    if result.tries > 0 && !result.stopped {
+        // By this host's clock; the way back is short.
+        let took = Duration::try_from_secs_f64(result.seconds).unwrap_or_default();
+        let began = SystemTime::now().checked_sub(took);
+        log::write(&command, &result, began.unwrap_or(SystemTime::UNIX_EPOCH));
+    }
+}
+
+/// As the session calls this engine's host, if it is another one.
+fn this_host() -> &'static str {
+    static HERE: OnceLock<String> = OnceLock::new();
+    HERE.get_or_init(|| std::env::var(HOST).unwrap_or_default())
 }
 
 /// Whether the job under way is to end: on a thread of a pool its map, else what the session says.
@@ -81,23 +105,24 @@ impl HoldsUp {
     }
 }
 
-fn run(mut command: Command) -> std::io::Result<ShellResult> {
-    if let Some(range) = &command.range {
-        let mut bytes = vec![0; range.to.saturating_sub(range.from) as usize];
-        std::fs::File::open(&range.path)?.read_exact_at(&mut bytes, range.from)?;
-        command.input = Output(bytes);
+fn run(mut command: Command) -> Result<ShellResult, String> {
+    command.read_input();
+    if let Some(why) = command.unread.take() {
+        return Err(why);
     }
-    let board = command.how.board.as_ref().and_then(Board::open);
+    let board = board::of(&command.how)?;
     let board = board.as_deref();
     let engine = rank();
     if command.text.contains(SLOT) {
         command.text = command.text.replace(SLOT, &(engine + 1).to_string());
     }
     let mut result = ShellResult {
+        command: command.text.clone(),
         engine,
+        host: this_host().to_owned(),
         ..ShellResult::default()
     };
-    let halted = || board.map_or(0, Board::halted);
+    let halted = || board.map_or(0, |board| board.halted());
     let holds_up = HoldsUp::default();
     let stops = || {
         holds_up.look();
@@ -106,9 +131,10 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
     while result.tries < command.how.tries.max(1) {
         let waited = board.is_none_or(|board| board.take_turn(command.how.delay, &stops));
         if !waited || stops() || result.tries == 0 && halted() != 0 {
+            result.stopped = true;
             break;
         }
-        let began = std::time::SystemTime::now();
+        let began = SystemTime::now();
         let since = Instant::now();
         let limit = board.map_or_else(
             || command.how.timeout.map(Duration::from_secs_f64),
@@ -122,7 +148,8 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
                 stops: &stops,
                 holds_up: &holds_up,
             },
-        )?;
+        )
+        .map_err(|error| format!("sh cannot be run: {error}"))?;
         let took = since.elapsed();
         result.tries += 1;
         result.status = ran.code;
@@ -131,7 +158,8 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
         result.stderr = Output(ran.stderr);
         result.seconds = took.as_secs_f64();
         result.timed_out = ran.ended == Ended::TookTooLong;
-        if ran.ended == Ended::Stopped {
+        result.stopped = ran.ended == Ended::Stopped;
+        if result.stopped {
             break;
         }
         if result.ok() || result.tries >= command.how.tries.max(1) {
@@ -142,6 +170,5 @@ fn run(mut command: Command) -> std::io::Result<ShellResult> {
             break;
         }
     }
-    result.command = command.text;
     Ok(result)
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use async_nats::{Client, Event, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
+use regatta_cell::shell::HOST;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -407,7 +408,7 @@ impl Side {
             rank,
             size,
             pool,
-            environment,
+            mut environment,
             seat,
         } = launch;
         let gone = |why: NodeFault| {
@@ -424,6 +425,7 @@ impl Side {
         for (name, value) in &environment {
             self.stores.note(name, value.as_deref());
         }
+        environment.push((HOST.to_owned(), Some(self.nodes.host(node))));
         peer.post.send(&ToNode::Start {
             engine,
             id,

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
+use regatta_cell::shell::BOARD;
 use regatta_cell::store::call::ADDRESS;
 use tokio::task::spawn_local;
 
@@ -43,7 +44,8 @@ impl Named {
 
 /// Whether a variable names a store that only this host's processes reach.
 pub fn is_of_host(name: &str, value: &str) -> bool {
-    [ADDRESS, REDIS_URL].contains(&name) && (!redis::is_url(value) || socket_of(value).is_some())
+    [ADDRESS, REDIS_URL, BOARD].contains(&name)
+        && (!redis::is_url(value) || socket_of(value).is_some())
 }
 
 /// The path of the socket, of the address of a Redis server that has one.
