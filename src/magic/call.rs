@@ -370,6 +370,9 @@ fn options(
         let OptionError::Unknown { option } = &error else {
             return report.hint(format!("`%help {}` shows the options", call.name));
         };
+        if let Some(hint) = suggest::foreign_option(command.get_name(), option) {
+            return report.hint(hint);
+        }
         match meant(command, option) {
             Some(name) => report.hint(format!("did you mean {name}?")),
             None => report.hint(format!(

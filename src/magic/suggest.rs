@@ -1,4 +1,4 @@
-//! "Did you mean": the magic nearest to a mistyped or foreign name.
+//! "Did you mean": the magic nearest to a mistyped or foreign name, and what to do instead of another program's option.
 
 use crate::vocabulary::nearest;
 
@@ -27,6 +27,39 @@ const TOPICS: [(&str, &str); 5] = [
     ("log", "logs"),
 ];
 
+/// Options of GNU parallel's that are done otherwise here; those that are nearest to them by their letters mean
+/// something else.
+const OF_GNU_PARALLEL: [(&[&str], &str); 3] = [
+    (
+        &["-S", "--sshlogin", "--sshloginfile", "--slf"],
+        "`%pool start cluster --ssh node1:8,node2` starts engines on other hosts, and `%parallel` runs on them then",
+    ),
+    (
+        &["-P", "--max-procs"],
+        "`-j 8` says how many run at once, with a pool of the call's own",
+    ),
+    (
+        &["-n", "--max-args"],
+        "`-N 2` gives so many values to each command",
+    ),
+];
+
+/// What to do instead of another program's option.
+pub fn foreign_option(magic: &str, typed: &str) -> Option<&'static str> {
+    let mut typed = typed.split_once('=').map_or(typed, |(name, _)| name);
+    // A value may stand right behind a letter; a long option with one dash looks so too.
+    let value = typed.strip_prefix('-').and_then(|it| it.get(1..));
+    if let Some(value) = value.filter(|_| !typed.starts_with("--"))
+        && (value.starts_with(|c: char| c.is_ascii_digit()) || typed.starts_with("-S"))
+    {
+        typed = &typed[..2];
+    }
+    let mut known = OF_GNU_PARALLEL.iter().filter(|_| magic == "parallel");
+    known
+        .find(|(options, _)| options.contains(&typed))
+        .map(|(_, hint)| *hint)
+}
+
 /// The magic that a mistyped or foreign name most likely means.
 pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let foreign = ALIASES.iter().map(|(alias, _)| *alias);
@@ -43,7 +76,20 @@ pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{ALIASES, TOPICS, magic};
+    use super::{ALIASES, TOPICS, foreign_option, magic};
+
+    #[test]
+    fn options_of_gnu_parallel_lead_to_what_is_here() {
+        let hint = |typed| foreign_option("parallel", typed).unwrap_or_default();
+        for typed in ["-S", "-Snode1", "--sshlogin", "--slf=hosts"] {
+            assert!(hint(typed).contains("%pool start cluster --ssh"), "{typed}");
+        }
+        assert!(hint("-P4").contains("-j 8") && hint("-n").contains("-N 2"));
+        for typed in ["-noblock", "--joblgo", "-é2", "-", ""] {
+            assert_eq!(hint(typed), "", "{typed}");
+        }
+        assert_eq!(foreign_option("map", "-S"), None);
+    }
 
     #[test]
     fn the_names_of_other_programs_lead_to_ours() {

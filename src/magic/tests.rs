@@ -272,6 +272,32 @@ fn a_mistyped_word_gets_the_nearest_one() {
 }
 
 #[test]
+fn options_of_gnu_parallel_are_refused_with_what_is_here() {
+    let refused = |options: &str| {
+        refusal(read_call(&written(&format!(
+            "%parallel {options} 'echo {{}}' ::: a"
+        ))))
+    };
+    for option in [
+        "-S node1",
+        "--sshlogin node1",
+        "--slf hosts",
+        "--sshlogin=node1",
+    ] {
+        let refused = refused(option);
+        let (_, hint) = refused.split_once(" · ").expect("a hint");
+        assert!(
+            hint.starts_with("`%pool start cluster --ssh node1:8,node2` starts"),
+            "{refused}"
+        );
+    }
+    assert_eq!(
+        refused("--joblgo x"),
+        "%parallel: unknown option `--joblgo` · did you mean --joblog?"
+    );
+}
+
+#[test]
 fn wrong_options_of_a_map_are_refused_with_a_hint() {
     let chunk = "`-c 8` sends 8 inputs at once, `-c auto` adapts while the map runs";
     for (options, error) in [
