@@ -90,6 +90,11 @@ pub enum Notice {
         address: String,
         policy: String,
     },
+    /// A job of commands goes on without the session, and without what the session does for these options.
+    DetachedFrom {
+        job: JobId,
+        options: Vec<&'static str>,
+    },
     /// The startup notebook: `line` is where the cell that failed begins, `left` how many stand below it.
     StartupFailed {
         line: usize,

@@ -84,6 +84,10 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::StoreEvicts { address, policy } => format!(
             "{address} throws keys away when its memory is full (maxmemory-policy {policy}): locks and values may be lost without a word; `redis-cli CONFIG SET maxmemory-policy noeviction` keeps them"
         ),
+        Notice::DetachedFrom { job, options } => format!(
+            "job {job} goes on without {}: that is this session's to do",
+            listed(options)
+        ),
         Notice::StartupFailed { line, left } => {
             let rest = match left {
                 0 => String::new(),
@@ -125,8 +129,8 @@ pub(super) fn quoted(names: &[String]) -> String {
 }
 
 /// `2, 4 and 8`
-fn listed(numbers: &[u32]) -> String {
-    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+fn listed<T: ToString>(items: &[T]) -> String {
+    let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
     match texts.split_last() {
         Some((last, before)) if !before.is_empty() => {
             format!("{} and {last}", before.join(", "))
@@ -185,6 +189,13 @@ mod tests {
                 "lost on engines 0,2: `a`, `b`: the type was redefined",
             ),
             (gone, "engine 1 has lost: `a`, `b`"),
+            (
+                Notice::DetachedFrom {
+                    job: JobId(2),
+                    options: vec!["--joblog", "--results", "--halt"],
+                },
+                "job 2 goes on without --joblog, --results and --halt: that is this session's to do",
+            ),
             (
                 partly(&one),
                 "`v` is Vec<Option<u64>>: engine 1 gave no value",

@@ -15,7 +15,7 @@ use super::workshop::add_the_same;
 use super::{Done, Failed, JobStatus, Pool, Session};
 use crate::cell::{Binding, normalised};
 use crate::ids::{JobId, PoolName, Rank};
-use crate::outcome::{Doing, ErrorKind, Event, JobState, Progress, Report, Sink};
+use crate::outcome::{Doing, ErrorKind, Event, JobState, Notice, Progress, Report, Sink};
 use crate::pool::cluster::Cluster;
 use crate::pool::cluster::queue::{Former, Inputs, Manifest, Part};
 use crate::pool::{ItemEnd, JobRecord, MapFailure, MapFault, Payload, Written};
@@ -263,6 +263,10 @@ impl Session {
         let queued = self.until(Detaching::of(former.clone()), sink);
         sink.send(Event::Progress(None));
         queued?;
+        let of_session = { self.crew.jobs.maps.iter() }
+            .find(|map| map.job == job)
+            .and_then(|map| Some(map.commands.as_ref()?.of_session.clone()))
+            .unwrap_or_default();
         self.drop_job(Some(job), sink)?;
         self.crew.jobs.former.push(former);
         let (name, _) = cluster.kept().unwrap_or_default();
@@ -271,6 +275,10 @@ impl Session {
         sink.send(Event::Text(format!(
             "job {job} goes on without this session, {counted} done: `let r = %result {job}` takes its results, here or after `regatta attach {name}`"
         )));
+        if !of_session.is_empty() {
+            let options = of_session;
+            self.notice(Notice::DetachedFrom { job, options }, sink);
+        }
         Ok(())
     }
 

@@ -81,6 +81,8 @@ pub struct JobCommands {
     numbers: Vec<u64>,
     halt: Option<Halt>,
     logged: bool,
+    /// Options that do nothing any more when the job goes on without the session.
+    pub of_session: Vec<&'static str>,
     #[expect(dead_code, reason = "it is to stay")]
     shares: Arc<Shares>,
 }
@@ -276,6 +278,7 @@ impl Session {
                     numbers: commands.iter().map(|command| command.seq).collect(),
                     halt: request.halt,
                     logged: request.log.is_some(),
+                    of_session: of_session(request),
                     shares: shares.clone(),
                 });
             }
@@ -384,6 +387,22 @@ impl Session {
 
 fn system(what: &str, error: &dyn std::fmt::Display) -> Report {
     Report::new(ErrorKind::System, format!("{what}: {error}"))
+}
+
+/// What the session does for commands on other hosts.
+fn of_session(request: &ParallelRequest) -> Vec<&'static str> {
+    let all = [
+        ("--joblog", request.log.is_some()),
+        ("--results", request.results.is_some()),
+        ("--halt", request.halt.is_some()),
+        ("--delay", request.delay > 0.0),
+        (
+            "--timeout",
+            matches!(request.timeout, Some(Limit::Share(_))),
+        ),
+    ];
+    let given = all.into_iter().filter(|(_, is_given)| *is_given);
+    given.map(|(option, _)| option).collect()
 }
 
 /// Engines may be in another folder by the time they write.
