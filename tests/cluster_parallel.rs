@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use support::hosts::Hosts;
 use support::{Session, contains, lacks};
 
 /// Starts a node that has processes and a folder for temporary files of its own.
@@ -185,5 +186,26 @@ fn it_is_so_through_a_queue() {
     takes_input(&mut session, folder.path());
     halts(&mut session, folder.path());
     waits(&mut session);
+    assert_eq!(session.end(), 0);
+}
+
+#[test]
+fn several_hosts_are_named_and_counted_together() {
+    let folder = folder();
+    let hosts = Hosts::up("parallel");
+    let mut session = hosts.session([1, 1]);
+    let log = folder.path().join("log");
+    // One that fails on each is two.
+    let values = "1 1 0 0 0 0 0 0 0 0 0 0";
+    let shown = session.cell(&format!(
+        "%parallel -q --joblog {} --halt soon,fail=2 'sleep 0.2; exit {{}}' ::: {values}",
+        log.display()
+    ));
+    contains(&shown, &["2 of 12 jobs failed", "never began"]);
+    let mut of = logged(&log);
+    of.sort_by(|one, other| one[1].cmp(&other[1]));
+    of.dedup_by(|one, other| one[1] == other[1]);
+    let of: Vec<&str> = of.iter().map(|fields| fields[1].as_str()).collect();
+    assert_eq!(of, ["node1", "node2"]);
     assert_eq!(session.end(), 0);
 }
