@@ -202,7 +202,7 @@ impl Session {
             timeout,
             cancelled: false,
             since: Instant::now(),
-            revived: None,
+            revives: Revives::After(Instant::now()),
         };
         self.await_end(over, sink)
     }
@@ -214,10 +214,17 @@ impl Session {
         let waited = loop {
             match self.until(&mut over, sink) {
                 Ok(Waited::Weak(pool)) => {
-                    over.revived = Some(Instant::now());
                     let ranks = self.pools().iter().find(|it| it.name == pool);
                     let ranks = ranks.map(Pool::all_ranks).unwrap_or_default();
-                    self.revive(&pool, &ranks, sink);
+                    let tried = self.try_to_revive(&pool, &ranks, sink);
+                    over.revives = match tried {
+                        Ok(()) => Revives::After(Instant::now() + REVIVED),
+                        Err(failed) if failed.is_interrupted() => break Err(goes_on(job).into()),
+                        Err(failed) => {
+                            failed.tell(sink);
+                            Revives::No
+                        }
+                    };
                 }
                 Ok(Waited::Over) => break Ok(()),
                 Err(failed) => break Err(failed),
@@ -253,7 +260,7 @@ impl Session {
             timeout: Some(CANCEL_PATIENCE),
             cancelled: true,
             since: Instant::now(),
-            revived: None,
+            revives: Revives::No,
         };
         self.await_end(over, sink)?;
         let status = self.status(Some(job), sink)?;
@@ -362,8 +369,13 @@ struct JobOver {
     /// It has been told to end.
     cancelled: bool,
     since: Instant,
-    /// When engines were started again for it last.
-    revived: Option<Instant>,
+    revives: Revives,
+}
+
+/// Whether engines are started again for it.
+enum Revives {
+    After(Instant),
+    No,
 }
 
 /// How often engines are started again for a job that needs no session.
@@ -387,10 +399,6 @@ impl Awaited for &mut JobOver {
         if status.state.is_over() {
             return Ok(Some(Waited::Over));
         }
-        let is_due = self.revived.is_none_or(|at| at.elapsed() >= REVIVED);
-        if !self.cancelled && is_due && crew.lacks_engines(&status.pool) {
-            return Ok(Some(Waited::Weak(status.pool.clone())));
-        }
         let waited = self.since.elapsed();
         if self.timeout.is_some_and(|timeout| waited >= timeout) {
             let what = format!(
@@ -404,6 +412,10 @@ impl Awaited for &mut JobOver {
                 false => "it goes on; `%wait` waits again, `%cancel` ends it",
             };
             return Err(Report::new(ErrorKind::Map, what).hint(next).into());
+        }
+        let is_due = matches!(self.revives, Revives::After(at) if at <= Instant::now());
+        if is_due && crew.lacks_engines(&status.pool) {
+            return Ok(Some(Waited::Weak(status.pool.clone())));
         }
         if waited > Duration::from_millis(700) {
             sink.send(Event::Progress(Some(Progress {

@@ -159,25 +159,34 @@ impl Session {
 
     /// Starts engines that have died again, and names what was lost with them.
     pub(super) fn revive(&mut self, pool: &PoolName, ranks: &[Rank], sink: &mut dyn Sink) {
+        if let Err(failed) = self.try_to_revive(pool, ranks, sink) {
+            // They are still dead, which their rows tell.
+            failed.tell(sink);
+        }
+    }
+
+    /// The same, and why not.
+    pub(super) fn try_to_revive(
+        &mut self,
+        pool: &PoolName,
+        ranks: &[Rank],
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failed> {
         let Ok(pool) = self.pool_named(Some(&pool.0)) else {
-            return;
+            return Ok(());
         };
         let name = pool.name.clone();
         let dead = self.crew.dead_of(pool, ranks);
         if dead.is_empty() {
-            return;
+            return Ok(());
         }
         let ranks: Vec<Rank> = dead.iter().map(|(rank, _)| *rank).collect();
         let ranks = pool.with_others(&ranks);
-        match self.restart(&name, &ranks, sink) {
-            Ok(lost) => {
-                let pool = name;
-                let revived = EngineChange::Revived { pool, dead, lost };
-                sink.send(Event::Engines(About::cell(self.cell()), revived));
-            }
-            // They are still dead, which their rows tell.
-            Err(failed) => failed.tell(sink),
-        }
+        let lost = self.restart(&name, &ranks, sink)?;
+        let pool = name;
+        let revived = EngineChange::Revived { pool, dead, lost };
+        sink.send(Event::Engines(About::cell(self.cell()), revived));
+        Ok(())
     }
 
     /// Runs what engines of a pool begin with; those that Ctrl-C kills meanwhile are launched again and run it too.

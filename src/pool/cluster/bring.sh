@@ -7,7 +7,7 @@ umask 077;
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/regatta/node/$hash;
 program=$folder/regatta;
 if [ -x "$program" ]; then
-    touch "$folder";
+    touch "$folder" 2>/dev/null || true;
     echo "regatta: have";
 else
     echo "regatta: want";
@@ -25,6 +25,6 @@ else
         exit 1;
     };
     mv "$new" "$program";
-    find "$folder/.." -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} + || true;
+    find "$folder/.." -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} + 2>/dev/null || true;
 fi;
 exec "$program" node --join -

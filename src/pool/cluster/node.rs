@@ -9,6 +9,7 @@ mod entry;
 mod listed;
 mod memory;
 mod objects;
+mod stand_ins;
 mod told;
 mod urgent;
 mod world;
@@ -37,7 +38,7 @@ use super::queue::Worklist;
 use super::server;
 use super::shelf::Shelf;
 use super::tunnel::Tunnels;
-use crate::ids::{EngineId, Rank};
+use crate::ids::EngineId;
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
@@ -47,6 +48,7 @@ use doors::Doors;
 use engine::Here;
 use entry::{about, connect, input_ended, wait_for, whispered};
 use objects::Objects;
+use stand_ins::StandIns;
 use world::World;
 
 /// How often a node without a session looks whether anything is queued.
@@ -312,10 +314,7 @@ struct Node {
     is_attended: Cell<bool>,
     /// Another session has come: engines end what they have of the queue, and then themselves.
     is_retired: Cell<bool>,
-    /// Engines that it has started by itself, in the place of which others.
-    stand_ins: RefCell<BTreeMap<EngineId, Rank>>,
-    /// What the engines were that have ended by themselves, and in whose place nobody is.
-    fallen: RefCell<BTreeMap<Rank, (Launch, Environment)>>,
+    stand_ins: RefCell<StandIns>,
     lines: RefCell<HashMap<LineId, Rc<Line>>>,
     next_line: Cell<u64>,
     /// Connections to stores.
@@ -342,7 +341,6 @@ impl Node {
             is_attended: Cell::new(true),
             is_retired: Cell::new(false),
             stand_ins: RefCell::default(),
-            fallen: RefCell::default(),
             lines: RefCell::default(),
             next_line: Cell::new(0),
             tunnels: Tunnels::default(),
@@ -382,7 +380,13 @@ impl Node {
         }
     }
 
-    fn start(node: &Rc<Self>, engine: EngineId, launch: &Launch, environment: &Environment) {
+    /// Whether it could be started; otherwise the session is told.
+    fn start(
+        node: &Rc<Self>,
+        engine: EngineId,
+        launch: &Launch,
+        environment: &Environment,
+    ) -> bool {
         match Here::start(engine, launch, environment, node) {
             Ok(here) => {
                 for library in node.objects.borrow().libraries() {
@@ -394,14 +398,18 @@ impl Node {
                     list.joins(node.seat(engine), here);
                 }
                 node.post.send(&FromNode::Started { engine, pid });
+                true
             }
-            Err(error) => node.post.send(&FromNode::Ended {
-                engine,
-                cause: crate::outcome::DeathCause::Launcher {
-                    says: error.to_string(),
-                },
-                changes: Vec::new(),
-            }),
+            Err(error) => {
+                node.post.send(&FromNode::Ended {
+                    engine,
+                    cause: crate::outcome::DeathCause::Launcher {
+                        says: error.to_string(),
+                    },
+                    changes: Vec::new(),
+                });
+                false
+            }
         }
     }
 

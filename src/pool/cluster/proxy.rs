@@ -95,9 +95,8 @@ impl Proxy {
     pub fn let_go(&self, peer: &Peer) {
         self.is_let_go.set(true);
         self.due.notify_one();
-        if !self.is_over.get() {
-            self.kill(peer);
-        }
+        // Also one that has ended: nobody is to come in its place.
+        self.kill(peer);
     }
 
     /// The hub says something to the engine.

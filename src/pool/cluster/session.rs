@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Event, Message};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use regatta_cell::shell::HOST;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
@@ -268,8 +268,8 @@ impl Side {
             if let Some(publisher) = &self.publisher {
                 // The next session finds no job that this one has dropped, and nodes are told to stop.
                 let _ = tokio::time::timeout(GOING, publisher.until_dropped()).await;
-                while let Some(told) = queue::told(&mut ears).now_or_never() {
-                    self.told_of_queue(told);
+                while let Some(Ok(word)) = ears.as_mut().map(|ears| ears.words.try_recv()) {
+                    self.told_of_queue(word);
                 }
             }
             self.say_to_all(&ToNode::Leave);

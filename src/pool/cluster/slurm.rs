@@ -88,6 +88,11 @@ impl Asked {
             return (nodes, self.each.map(each));
         };
         let nodes = nodes.clamp(1, tasks.max(1));
+        // No more on a host than there may be.
+        let nodes = match self.each {
+            Some(each) => nodes.min(tasks.div_ceil(each.max(1))),
+            None => nodes,
+        };
         let (each, more) = (tasks / nodes, tasks % nodes);
         let parts = [(each + 1, more), (each, nodes - more)];
         let parts = parts.iter().filter(|(_, hosts)| *hosts > 0);
@@ -220,11 +225,18 @@ impl Slurm {
         let is_inside = from
             .variable("SLURM_JOB_ID")
             .is_some_and(|job| !job.is_empty());
+        let hosts = { from.variable("SLURM_JOB_NUM_NODES") }.or(from.variable("SLURM_NNODES"));
+        let hosts = hosts
+            .filter(|_| is_inside)
+            .and_then(|hosts| hosts.parse().ok());
+        let (nodes, tasks) = asked.part_of(hosts);
         let mut command = from.command("sh");
         command
             .args(["-c", include_str!("slurm.sh"), "regatta-slurm"])
             .arg(folder)
             .arg(std::env::current_exe()?)
+            .arg(nodes.map_or_else(String::new, |nodes| nodes.to_string()))
+            .arg(tasks.unwrap_or_default())
             .args(match is_inside {
                 true => &asked.others,
                 false => &asked.options,
@@ -233,17 +245,6 @@ impl Slurm {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let hosts = from.variable("SLURM_JOB_NUM_NODES");
-        let hosts = hosts
-            .filter(|_| is_inside)
-            .and_then(|hosts| hosts.parse().ok());
-        let (nodes, tasks) = asked.part_of(hosts);
-        // Of the session's own, others are in their place.
-        command.env_remove("nodes").env_remove("tasks");
-        if let Some(nodes) = nodes {
-            command.env("nodes", nodes.to_string());
-        }
-        command.envs(tasks.map(|tasks| ("tasks", tasks)));
         let mut guard = command.spawn()?;
         let told = Arc::new(Mutex::new(Told {
             job: None,
@@ -430,6 +431,8 @@ mod tests {
             (Some(3), "5(x3)".into())
         );
         assert_eq!(part("-N 2", Some(3)), (Some(2), String::new()));
+        let three_each = part("-n 6 --ntasks-per-node=3", Some(4));
+        assert_eq!(three_each, (Some(2), "3(x2)".into()));
         assert_eq!(part("-p short", Some(3)), (Some(3), String::new()));
     }
 }

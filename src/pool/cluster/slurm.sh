@@ -1,9 +1,9 @@
 # Has Slurm start a node on each host, and ends what it has started when standard input closes. $1 is the folder of the file
-# to join with, $2 the program; what follows are options of sbatch, or, inside an allocation, of srun: then `nodes` and `tasks`
-# say how much of it is used. What it says: `job NUMBER`, or `step`; `over` when that has ended; what it said is in
+# to join with, $2 the program; inside an allocation $3 and $4 say how much of it is used: hosts, and the tasks of each. What
+# follows are options of sbatch, or, there, of srun. What it says: `job NUMBER`, or `step`; `over` when that has ended; what it said is in
 # the folder's file `out` then.
-folder=$1 program=$2
-shift 2
+folder=$1 program=$2 nodes=$3 tasks=$4
+shift 4
 
 # On a host: as many engines as tasks would run there, of `16(x4)` or `3,2`.
 cat >"$folder/node" <<'END'
@@ -24,7 +24,7 @@ cat >"$folder/job" <<'END'
 folder=$1 program=$2 tasks=${3:-$SLURM_TASKS_PER_NODE} nodes=${4:-$SLURM_JOB_NUM_NODES}
 shift 2
 [ $# -gt 0 ] && shift 2
-unset SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_CPUS_PER_TASK
+unset SLURM_TRES_PER_TASK SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_TASKS_PER_NODE SLURM_CPUS_PER_TASK
 exec srun "$@" --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpu-bind=none \
     --overlap --kill-on-bad-exit=0 --input=none sh "$folder/node" "$program" "$tasks"
 END

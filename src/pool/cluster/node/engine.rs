@@ -187,11 +187,12 @@ impl Here {
         let changes = self.page_changes();
         node.engines.borrow_mut().remove(&self.id);
         if let Some(list) = &node.list {
-            list.left(node.seat(self.id), &cause);
+            list.left(node.seat(self.id), &cause, !self.was_ended());
         }
         let mut launch = self.launch.clone();
         launch.rank = self.rank.get();
-        Node::ended(&node, &launch, &self.environment, self.was_ended());
+        let was = (&launch, &self.environment);
+        Node::ended(&node, self.id, was, self.was_ended());
         node.post.send(&FromNode::Ended {
             engine: self.id,
             cause,
@@ -202,7 +203,7 @@ impl Here {
     /// Sends on what it prints, as fast as the session takes it.
     async fn print(self: Rc<Self>, stream: Stream, pipe: Receiver, node: Rc<Node>) {
         loop {
-            while self.room.get() <= 0 && node.is_attended.get() {
+            while self.room.get() <= 0 && !node.speaks_to_nobody(self.id) {
                 self.more_room.notified().await;
             }
             if self.send_printed(stream, SLICE, &node) {
@@ -228,7 +229,7 @@ impl Here {
         if bytes.is_empty() {
             return false;
         }
-        if !node.is_attended.get() && self.room.get() <= 0 {
+        if node.speaks_to_nobody(self.id) && self.room.get() <= 0 {
             // Nobody reads it.
             return true;
         }

@@ -10,7 +10,7 @@ use tokio::task::spawn_local;
 use super::super::message::FromNode;
 use super::super::queue::SeatId;
 use super::{Node, TICK};
-use crate::ids::{ArtifactId, EngineId, JobId, Rank};
+use crate::ids::{ArtifactId, EngineId, JobId};
 use crate::pool::Launch;
 use crate::pool::process::Environment;
 use crate::wire::{FromEngine, Payload, ToEngine};
@@ -29,16 +29,18 @@ impl Node {
             return;
         }
         let is_attended = self.list.is_none() || silent < UNATTENDED;
-        let was_attended = self.is_attended.replace(is_attended);
+        self.is_attended(is_attended);
         self.post.is_waited_for(is_attended);
-        if is_attended && !was_attended {
-            // It is back, and starts engines itself.
-            for engine in self.stand_ins.take().into_keys() {
-                self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
-            }
-        } else if !is_attended {
+        if !is_attended {
             let engines = self.engines.borrow();
             engines.values().for_each(|it| it.waits_for_nobody());
+        }
+    }
+
+    fn is_attended(&self, is_attended: bool) {
+        self.is_attended.set(is_attended);
+        if let Some(list) = &self.list {
+            list.is_attended(is_attended);
         }
     }
 
@@ -55,7 +57,7 @@ impl Node {
         let Some(list) = &self.list else {
             return self.end_engines();
         };
-        self.is_attended.set(false);
+        self.is_attended(false);
         for (id, engine) in self.engines.borrow().iter() {
             engine.waits_for_nobody();
             if list.does_for_session(self.seat(*id)) {
@@ -78,7 +80,7 @@ impl Node {
         let Some(list) = node.list.clone().filter(|_| !node.is_retired.get()) else {
             return;
         };
-        if !node.is_left.get() && node.fallen.borrow().is_empty() {
+        if !node.is_left.get() && node.stand_ins.borrow().are_none() {
             return;
         }
         let node = node.clone();
@@ -88,40 +90,53 @@ impl Node {
                 return;
             }
             if !is_drained {
-                let fallen: Vec<Rank> = node.fallen.borrow().keys().copied().collect();
-                fallen
+                let missing = node.stand_ins.borrow().missing();
+                missing
                     .into_iter()
-                    .for_each(|rank| Self::stands_in(&node, rank));
+                    .for_each(|of| Self::stands_in(&node, of));
             } else if node.is_left.get() {
                 node.is_retired.set(true);
                 node.end_engines();
+            } else {
+                // There is nothing for them to do.
+                let all = node.stand_ins.borrow().all();
+                node.kill(all);
             }
         });
     }
 
     /// Starts an engine in the place of one that has ended by itself, unless somebody has.
-    fn stands_in(node: &Rc<Self>, rank: Rank) {
-        let Some((launch, environment)) = node.fallen.borrow_mut().remove(&rank) else {
-            return;
-        };
-        // The session counts from the other end.
-        let engine = {
-            let mut all = node.stand_ins.borrow_mut();
-            let engine = EngineId(all.keys().next().map_or(u32::MAX, |it| it.0 - 1));
-            all.insert(engine, rank);
-            engine
-        };
-        Self::start(node, engine, &launch, &environment);
+    fn stands_in(node: &Rc<Self>, of: EngineId) {
+        let next = node.stand_ins.borrow_mut().next(of);
+        if let Some((engine, launch, environment)) = next
+            && !Self::start(node, engine, &launch, &environment)
+        {
+            // It is tried again later.
+            node.stand_ins.borrow_mut().over(engine);
+        }
     }
 
-    /// The session starts an engine of this rank.
-    pub(super) fn is_replaced(&self, rank: Rank) {
-        self.fallen.borrow_mut().remove(&rank);
-        let mut all = self.stand_ins.borrow_mut();
-        // The earlier ones of it have ended.
-        for (engine, _) in all.extract_if(.., |_, other| *other == rank) {
+    fn kill(&self, engines: Vec<EngineId>) {
+        for engine in engines {
             self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
         }
+    }
+
+    /// The session starts an engine of this number of the hub's.
+    pub(super) fn is_replaced(&self, of: EngineId) {
+        let unneeded = self.stand_ins.borrow_mut().replaced(of);
+        self.kill(unneeded);
+    }
+
+    /// The session ends an engine, which may have ended by itself.
+    pub(super) fn is_unwanted(&self, engine: EngineId) {
+        let unneeded = self.stand_ins.borrow_mut().unwanted(engine);
+        self.kill(unneeded);
+    }
+
+    /// What an engine has to say beside what is for the list has nobody to hear it.
+    pub(super) fn speaks_to_nobody(&self, engine: EngineId) -> bool {
+        !self.is_attended.get() || self.stand_ins.borrow().is_one(engine)
     }
 
     /// Whether engines do something for a session that is gone. Those that don't end.
@@ -194,25 +209,26 @@ impl Node {
     /// An engine has ended. Its session starts another one when it wants one; without a session the node does, at once.
     pub(super) fn ended(
         node: &Rc<Self>,
-        launch: &Launch,
-        environment: &Environment,
+        engine: EngineId,
+        (launch, environment): (&Launch, &Environment),
         was_ended: bool,
     ) {
-        let is_unwanted = was_ended && node.is_attended.get();
-        if node.list.is_none() || node.is_retired.get() || is_unwanted {
+        if node.list.is_none() || node.is_retired.get() {
             return;
         }
-        let (rank, was) = (launch.rank, (launch.clone(), environment.clone()));
-        node.fallen.borrow_mut().insert(rank, was);
+        if was_ended && node.is_attended.get() {
+            return node.stand_ins.borrow_mut().over(engine);
+        }
+        { node.stand_ins.borrow_mut() }.fell(engine, launch, environment);
         if node.is_attended.get() {
             return;
         }
-        let node = node.clone();
+        let (node, of) = (node.clone(), launch.id);
         spawn_local(async move {
             // One that ends as soon as it is started is not started all the time.
             tokio::time::sleep(TICK).await;
             if !node.is_attended.get() && !node.is_retired.get() {
-                Self::stands_in(&node, rank);
+                Self::stands_in(&node, of);
             }
         });
     }
@@ -253,7 +269,7 @@ impl Node {
                     node.give(engine, *artifact, Ok(file));
                     return true;
                 }
-                if node.is_attended.get() {
+                if !node.speaks_to_nobody(engine) {
                     return false;
                 }
                 let (node, list, artifact) = (node.clone(), list.clone(), *artifact);

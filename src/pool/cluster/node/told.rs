@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use nix::sys::signal::Signal;
 use tokio::task::spawn_local;
 
 use super::super::carry::{self, Uncarried};
@@ -34,7 +35,7 @@ impl Node {
             } => {
                 let launch = Launch::on_node(id, rank, size, pool);
                 let environment = Environment::from(Self::environment(node, environment));
-                node.is_replaced(rank);
+                node.is_replaced(id);
                 Self::start(node, engine, &launch, &environment);
             }
             ToNode::Frame {
@@ -92,7 +93,12 @@ impl Node {
             ToNode::StopQueued { job, told } => node.stop_queued(job, told),
             ToNode::AskQueued { job } => node.tell_queued(job),
             ToNode::TakesPieces { engine, takes } => node.takes_pieces(engine, takes),
-            ToNode::Signal { engine, signal } => node.with(engine, |it| it.signal(signal)),
+            ToNode::Signal { engine, signal } => {
+                if signal == Signal::SIGKILL as i32 {
+                    node.is_unwanted(engine);
+                }
+                node.with(engine, |it| it.signal(signal));
+            }
         }
     }
 
@@ -162,6 +168,10 @@ impl Node {
             node.with(engine, Here::has_run);
         }
         if Self::list_hears(node, engine, &message, &payload) {
+            return;
+        }
+        if node.stand_ins.borrow().is_one(engine) {
+            // What it connects to ends.
             return;
         }
         node.tell_of_world();

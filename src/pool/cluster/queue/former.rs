@@ -299,6 +299,9 @@ impl Publisher {
         };
         let (manifest, waiting) = (job.manifest.borrow().clone(), job.open.borrow().numbers());
         self.formers.detached(manifest, waiting, last);
+        if job.has_failed.get() {
+            self.has_failed(number);
+        }
     }
 }
 

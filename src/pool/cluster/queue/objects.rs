@@ -76,10 +76,7 @@ impl Objects {
         self.write(bucket.clone(), name, bytes).await?;
         // What is left of a damaged one goes.
         if let Some(before) = before {
-            let stream = self.jetstream.get_stream_no_info(format!("OBJ_{bucket}"));
-            let parts = parts(&bucket, &before.nuid);
-            let stream = stream.await.map_err(other)?;
-            stream.purge().filter(parts).await.map_err(other)?;
+            self.purge(&bucket, &before.nuid).await?;
         }
         Ok(())
     }
@@ -188,8 +185,22 @@ impl Objects {
             .collect())
     }
 
+    /// Its parts first: what is deleted is listed no more.
     pub async fn drop_large(&self, name: &str) -> io::Result<()> {
-        { self.large().await?.delete(name).await }.map_err(other)
+        let store = self.large().await?;
+        let about = store.info(name).await.map_err(other)?;
+        self.purge(&self.names.large(), &about.nuid).await?;
+        store.delete(name).await.map_err(other)
+    }
+
+    /// The parts of an object go.
+    async fn purge(&self, bucket: &str, nuid: &str) -> io::Result<()> {
+        let stream = format!("OBJ_{bucket}");
+        let stream = self.jetstream.get_stream_no_info(stream).await;
+        let parts = parts(bucket, nuid);
+        let purged = stream.map_err(other)?.purge().filter(parts).await;
+        purged.map_err(other)?;
+        Ok(())
     }
 
     /// What is read is what was written: its content is compared with what the object says, and with what is `expected`. What is

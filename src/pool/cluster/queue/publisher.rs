@@ -11,7 +11,7 @@ mod swept;
 mod turns;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,6 +46,9 @@ use turns::Turns;
 /// What the server does not take now is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// So many jobs are remembered as stopped.
+const STOPPED: usize = 64;
+
 /// How often it is looked whether the server has all of a job.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -63,6 +66,7 @@ pub struct Publisher {
     dropped: RefCell<HashSet<u128>>,
     /// Which session this is, where a former one is not refused by the server.
     epoch: Option<u64>,
+    stopped: RefCell<VecDeque<JobId>>,
     /// Why the cluster is not this session's any more.
     lost: RefCell<Option<NodeFault>>,
     /// Jobs of which something is going from the server by itself.
@@ -140,6 +144,8 @@ pub(super) struct Job {
     is_looked_at: Cell<bool>,
     /// What no node has taken is not wanted.
     is_emptied: Cell<bool>,
+    /// An item has no result, which is told when it is none of the session's maps any more.
+    pub(super) has_failed: Cell<bool>,
     /// Pieces whose large results are being read, and what the objects are called.
     reading: RefCell<BTreeSet<(u32, String)>>,
 }
@@ -238,6 +244,7 @@ impl Publisher {
             contents: RefCell::default(),
             dropped: RefCell::default(),
             epoch,
+            stopped: RefCell::default(),
             lost: RefCell::default(),
             going: Cell::new(0),
             closed: RefCell::default(),
@@ -274,8 +281,21 @@ impl Publisher {
         Some(job)
     }
 
+    /// Jobs that were stopped last, for a node that comes, or comes back.
+    pub fn stopped(&self) -> Vec<JobId> {
+        self.stopped.borrow().iter().copied().collect()
+    }
+
     /// Nodes are asked for this soon, while there is a session.
     fn ask(&self, ask: Ask) {
+        if let Ask::Stop(job, _) = ask {
+            let mut stopped = self.stopped.borrow_mut();
+            stopped.retain(|other| *other != job);
+            stopped.push_back(job);
+            if stopped.len() > STOPPED {
+                stopped.pop_front();
+            }
+        }
         let _ = self.words.send(Word::Ask(ask));
     }
 
@@ -547,10 +567,7 @@ impl Publisher {
         let Some((number, piece)) = Names::piece_of(&told.subject) else {
             // Maps of the session's see for themselves.
             let failed = Names::failed_of(&told.subject);
-            if let Some(job) = failed.filter(|job| self.formers.failed(*job)) {
-                self.stops(job);
-            }
-            return;
+            return failed.into_iter().for_each(|job| self.has_failed(job));
         };
         let Some(job) = self.job(number) else {
             return self.formers.heard(number, piece);

@@ -54,8 +54,8 @@ impl Taken {
 /// What comes of what was said to the server.
 pub enum Came {
     Taken(Box<Taken>),
-    /// A stream has the result of this number.
-    Kept(u64),
+    /// A stream has the result of this number; otherwise somebody was first.
+    Kept(u64, bool),
     /// There may be room for more.
     Nothing,
 }
@@ -228,20 +228,19 @@ impl Taker {
     }
 
     fn kept(&self, number: u64, message: &Message) -> Came {
-        let is_kept = match serde_json::from_slice(&message.payload) {
+        let is_first = match serde_json::from_slice(&message.payload) {
             Ok(Response::Ok::<PublishAck>(_)) => true,
-            // Somebody was first.
-            Ok(Response::Err { error }) => {
-                error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+            Ok(Response::Err { error })
+                if error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE =>
+            {
+                false
             }
-            Err(_) => false,
+            // What is refused is given again in a while.
+            _ => return Came::Nothing,
         };
-        // What is refused is given again in a while.
-        let is_known = is_kept && self.unkept.borrow_mut().remove(&number).is_some();
-        if is_known {
-            Came::Kept(number)
-        } else {
-            Came::Nothing
+        match self.unkept.borrow_mut().remove(&number) {
+            Some(_) => Came::Kept(number, is_first),
+            None => Came::Nothing,
         }
     }
 

@@ -92,6 +92,8 @@ struct Held {
     inputs: RefCell<Payload>,
     /// Once its message is understood, and until its result is made.
     state: RefCell<Option<Narrowed>>,
+    /// Its results are the end of its job.
+    fails: Cell<bool>,
 }
 
 pub struct Worklist {
@@ -102,6 +104,8 @@ pub struct Worklist {
     jobs: RefCell<HashMap<JobId, Rc<Job>>>,
     /// Jobs that are not to be done any more.
     stopped: RefCell<HashSet<JobId>>,
+    /// There is a session, which sees to its jobs.
+    is_attended: Cell<bool>,
     /// By content, artifacts as files.
     contents: RefCell<HashMap<(u128, bool), Payload>>,
     /// Artifacts that no job runs, the newest last.
@@ -145,6 +149,7 @@ impl Worklist {
             seats: RefCell::default(),
             jobs: RefCell::default(),
             stopped: RefCell::default(),
+            is_attended: Cell::new(true),
             contents: RefCell::default(),
             spared: RefCell::default(),
             held: RefCell::default(),
@@ -157,6 +162,11 @@ impl Worklist {
             drained: Notify::new(),
             unread: RefCell::default(),
         }
+    }
+
+    /// Whether there is a session.
+    pub fn is_attended(&self, is_attended: bool) {
+        self.is_attended.set(is_attended);
     }
 
     pub fn shelf(&self) -> &Shelf {
@@ -181,7 +191,9 @@ impl Worklist {
                 },
                 told = failed.next() => if let Some(job) = told.and_then(|it| Names::failed_of(&it.subject)) {
                     // Without a session nobody else says so.
-                    self.stop(job, true);
+                    if !self.is_attended.get() {
+                        self.stop(job, true);
+                    }
                 },
                 _ = keep.tick() => self.keep().await,
                 _ = look.tick(), if self.has_limits() => self.look_at_limits(),
@@ -243,9 +255,12 @@ impl Worklist {
     async fn hears(self: &Rc<Self>, word: async_nats::Message) {
         match self.taker.came(word) {
             Came::Nothing => {}
-            Came::Kept(number) => {
+            Came::Kept(number, is_first) => {
                 let held = self.given.borrow_mut().remove(&number);
                 if let Some(held) = held {
+                    if is_first && held.fails.get() {
+                        self.taker.tell_failed(held.taken.job).await;
+                    }
                     self.done_with(&held).await;
                 }
             }
@@ -264,6 +279,7 @@ impl Worklist {
                     waits: Cell::new(Instant::now()),
                     inputs: RefCell::default(),
                     state: RefCell::default(),
+                    fails: Cell::default(),
                 });
                 self.held.borrow_mut().insert(number, held.clone());
                 let is_known = self.understand_at_once(&held);

@@ -67,7 +67,13 @@ impl Side {
         let proxy = |engine: EngineId| peer.engines.borrow().get(&engine).cloned();
         match message {
             FromNode::Hello(about) => match why_not(&about, self.nodes.for_this_processor()) {
-                None => self.nodes.joined(peer.id, about),
+                None => {
+                    self.nodes.joined(peer.id, about);
+                    let stopped = self.publisher.iter().flat_map(|it| it.stopped());
+                    for job in stopped {
+                        peer.post.send(&ToNode::StopQueued { job, told: true });
+                    }
+                }
                 Some(why) => {
                     self.nodes.refused(peer.id, about, why.clone());
                     peer.post.send(&ToNode::Refused { why });

@@ -52,6 +52,7 @@ impl Publisher {
             words_missed: Cell::new(0),
             is_looked_at: Cell::new(false),
             is_emptied: Cell::new(false),
+            has_failed: Cell::new(false),
             reading: RefCell::default(),
         });
         self.jobs.borrow_mut().insert(number, job.clone());

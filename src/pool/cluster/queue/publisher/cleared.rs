@@ -44,6 +44,15 @@ impl Publisher {
         });
     }
 
+    /// An item of a job has no result.
+    pub(in super::super) fn has_failed(self: &Rc<Self>, number: JobId) {
+        match self.job(number) {
+            Some(job) => job.has_failed.set(true),
+            None if self.formers.failed(number) => self.stops(number),
+            None => {}
+        }
+    }
+
     /// No more is done of a job that is none of this session's maps.
     pub(in super::super) fn stops(self: &Rc<Self>, number: JobId) {
         self.goes_by_itself(async move |publisher: Rc<Self>| {
@@ -151,7 +160,11 @@ impl Publisher {
                 !is_small || !job.open.borrow().is_empty()
             });
             if let Some(mut manifest) = manifest.filter(|_| has_large) {
+                // As little as it can be: it has to fit into a message.
                 manifest.closed = vec![number];
+                (manifest.source, manifest.places) = Default::default();
+                manifest.definitions.clear();
+                manifest.libraries.clear();
                 let _ = publisher.tell_of(&manifest).await;
             }
             let names = &publisher.names;

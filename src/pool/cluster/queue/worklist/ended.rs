@@ -33,9 +33,7 @@ impl Worklist {
             };
             told = named(&large);
         }
-        if fails {
-            self.taker.tell_failed(job).await;
-        }
+        held.fails.set(fails);
         let number = self.taker.give(job, piece, told).await;
         self.given.borrow_mut().insert(number, held);
     }

@@ -59,7 +59,8 @@ impl Worklist {
     }
 
     fn is_told(self: &Rc<Self>, manifest: Manifest) {
-        if self.jobs.borrow().contains_key(&manifest.job) {
+        let is_dropped = manifest.closed.contains(&manifest.job);
+        if is_dropped || self.jobs.borrow().contains_key(&manifest.job) {
             return;
         }
         let Some(job) = self.add(manifest) else {
@@ -217,9 +218,11 @@ impl Worklist {
             for held in dropped {
                 list.done_with(&held).await;
             }
-            // A session that is there does so first.
-            sleep(2 * COUNTDOWN).await;
-            list.end_items(number);
+            // Nobody waits for what is at work. A session that is there, and does, ends it first.
+            if told {
+                sleep(2 * COUNTDOWN).await;
+                list.end_items(number);
+            }
         });
         holding
     }
@@ -228,7 +231,8 @@ impl Worklist {
     fn end_items(&self, number: JobId) {
         for seat in self.seats.borrow().values() {
             let first = seat.given.front();
-            if first.is_some_and(|(held, _)| held.taken.job == number) {
+            let is_of_it = first.is_some_and(|(held, _)| held.taken.job == number);
+            if is_of_it && seat.hand.at(number).is_some() {
                 seat.hand.kill();
             }
         }

@@ -53,8 +53,8 @@ impl Worklist {
         seats.get(&at).is_none_or(|seat| seat.given.is_empty())
     }
 
-    /// An engine has ended: what it was at is gone on with, or goes back.
-    pub fn left(self: &Rc<Self>, at: SeatId, cause: &DeathCause) {
+    /// An engine has ended: what it was at is gone on with, or goes back. `by_itself`: otherwise no item is to blame.
+    pub fn left(self: &Rc<Self>, at: SeatId, cause: &DeathCause, by_itself: bool) {
         let Some(seat) = self.seats.borrow_mut().remove(&at) else {
             return;
         };
@@ -78,7 +78,7 @@ impl Worklist {
                 self.go_on(held, true);
                 continue;
             }
-            if place != begun || seat.others > 0 {
+            if place != begun || seat.others > 0 || !by_itself {
                 self.go_on(held, false);
                 continue;
             }
