@@ -2,80 +2,21 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
 use nix::sys::signal::Signal;
-use support::{PATIENCE, Session, contains, kept::Kept, serving::until};
-use tempfile::TempDir;
+use support::{PATIENCE, Session, contains, kept::Kept, serving::until, slurm::Slurm};
 
-/// See tests/slurm/private.
-struct Slurm {
-    process: Child,
-    folder: TempDir,
+fn jobs(slurm: &Slurm) -> String {
+    slurm.lists(&["--format=%i %T"])
 }
 
-impl Slurm {
-    fn start() -> Self {
-        Self::of(1)
-    }
-
-    /// With so many nodes.
-    fn of(nodes: usize) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slurm/private");
-        let folder = tempfile::tempdir().unwrap();
-        let mut process = Command::new(script)
-            .arg(folder.path())
-            .arg(nodes.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        out.read_line(&mut said).unwrap();
-        if said != "ready\n" {
-            out.read_to_string(&mut said).unwrap();
-            panic!("Slurm (slurm-wlm) does not start: {said}");
-        }
-        Self { process, folder }
-    }
-
-    fn conf(&self) -> String {
-        self.folder.path().join("slurm.conf").display().to_string()
-    }
-
-    fn jobs(&self) -> String {
-        let said = Command::new("squeue")
-            .env("SLURM_CONF", self.conf())
-            .args(["--noheader", "--format=%i %T"])
-            .output()
-            .unwrap();
-        String::from_utf8(said.stdout).unwrap()
-    }
-
-    /// Cancels all jobs.
-    fn cancel(&self) {
-        let cancelled = Command::new("scancel")
-            .env("SLURM_CONF", self.conf())
-            .arg("--state=RUNNING")
-            .status();
-        assert!(cancelled.unwrap().success());
-    }
-
-    fn becomes_idle(&self) {
-        until(|| self.jobs().is_empty().then_some(()), "a job is left");
-    }
+/// Cancels all jobs.
+fn cancel(slurm: &Slurm) {
+    let cancelled = slurm.client("scancel").arg("--state=RUNNING").status();
+    assert!(cancelled.unwrap().success());
 }
 
-impl Drop for Slurm {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
+fn becomes_idle(slurm: &Slurm) {
+    until(|| jobs(slurm).is_empty().then_some(()), "a job is left");
 }
 
 #[test]
@@ -90,7 +31,7 @@ fn slurm_starts_nodes_and_ends_them() {
     );
     contains(&session.cell("%px engine::rank() * 10"), &["0", "10"]);
     contains(&session.cell("%pool stop"), &["stopped c0"]);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 
     contains(
         &session.cell(&start("-N 1 -n 1 -p nowhere")),
@@ -101,12 +42,12 @@ fn slurm_starts_nodes_and_ends_them() {
     session.shows("is pending", PATIENCE);
     session.press_interrupt();
     session.prompt(PATIENCE);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 
     // As the session's death does.
     contains(&session.cell(&start("-N 1 -n 1")), &["1 cluster engine"]);
     session.signal(Signal::SIGKILL);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 }
 
 #[test]
@@ -123,7 +64,7 @@ fn a_session_in_an_allocation_uses_it() {
     contains(&session.cell("%px engine::size()"), &["3"]);
     contains(&session.cell("%pool stop"), &["stopped c0"]);
     assert!(
-        slurm.jobs().contains("RUNNING"),
+        jobs(&slurm).contains("RUNNING"),
         "the allocation is the user's"
     );
 }
@@ -156,7 +97,7 @@ fn hosts_have_different_shares_of_a_job() {
     let nodes = session.cell("%nodes");
     assert_eq!(nodes.matches(" up ").count(), 3, "{nodes}");
     contains(&session.cell("%pool stop"), &["stopped c0"]);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 }
 
 /// As much of an allocation is used as is asked for, and no engine that was asked for is missing.
@@ -205,7 +146,7 @@ fn nodes_of_slurm_are_kept() {
     session.cell("%detach 1");
     session.signal(Signal::SIGKILL);
     drop(session);
-    assert!(slurm.jobs().contains("RUNNING"), "{}", slurm.jobs());
+    assert!(jobs(&slurm).contains("RUNNING"), "{}", jobs(&slurm));
     let mut session = kept.attach_with("", &environment);
     contains(&session.cell("%px engine::size() + 40"), &["   42 │"]);
     session.cell("%wait 1");
@@ -214,8 +155,8 @@ fn nodes_of_slurm_are_kept() {
     session.signal(Signal::SIGKILL);
     drop(session);
 
-    slurm.cancel();
-    slurm.becomes_idle();
+    cancel(&slurm);
+    becomes_idle(&slurm);
     let none = kept.attach_beside(&[], "1");
     contains(&none, &["no node of the cluster", "--slurm"]);
     let more = "--slurm '-N 1 -n 3'";
@@ -235,7 +176,7 @@ fn nodes_of_slurm_are_kept() {
     session.shows("is pending", PATIENCE);
     session.press_interrupt();
     session.prompt(PATIENCE);
-    let is_alone = || (!slurm.jobs().contains("PENDING")).then_some(());
+    let is_alone = || (!jobs(&slurm).contains("PENDING")).then_some(());
     until(is_alone, "the job that nobody waits for is left");
     contains(
         &session.cell(&format!("%pool attach {}", kept.name)),
@@ -244,6 +185,6 @@ fn nodes_of_slurm_are_kept() {
     session.signal(Signal::SIGKILL);
     drop(session);
     contains(&kept.end(), &["has ended"]);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
     kept.is_gone(holder, &data, Vec::new);
 }

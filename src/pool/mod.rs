@@ -46,7 +46,6 @@ mod turns;
 mod wires;
 mod worlds;
 
-use endings::COUNTDOWN;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -66,6 +65,7 @@ use crate::wire::PoolSpec;
 use crate::wire::places::Places;
 use cluster::Cluster;
 use ears::Ears;
+use endings::COUNTDOWN;
 use event::Bell;
 pub use event::{
     Happening, ItemEnd, MapFailure, MapFault, MapRefusal, PoolEvent, Printed, QueueFault,

@@ -202,7 +202,7 @@ impl Session {
             timeout,
             cancelled: false,
             since: Instant::now(),
-            revives: Revives::After(Instant::now()),
+            revives: Some(Instant::now()),
         };
         self.await_end(over, sink)
     }
@@ -214,15 +214,14 @@ impl Session {
         let waited = loop {
             match self.until(&mut over, sink) {
                 Ok(Waited::Weak(pool)) => {
-                    let ranks = self.pools().iter().find(|it| it.name == pool);
-                    let ranks = ranks.map(Pool::all_ranks).unwrap_or_default();
-                    let tried = self.try_to_revive(&pool, &ranks, sink);
-                    over.revives = match tried {
-                        Ok(()) => Revives::After(Instant::now() + REVIVED),
+                    let ranks = self.pool_named(Some(&pool.0)).map(Pool::all_ranks);
+                    let ranks = ranks.unwrap_or_default();
+                    over.revives = match self.try_to_revive(&pool, &ranks, sink) {
+                        Ok(()) => Some(Instant::now() + REVIVED),
                         Err(failed) if failed.is_interrupted() => break Err(goes_on(job).into()),
                         Err(failed) => {
                             failed.tell(sink);
-                            Revives::No
+                            None
                         }
                     };
                 }
@@ -260,7 +259,7 @@ impl Session {
             timeout: Some(CANCEL_PATIENCE),
             cancelled: true,
             since: Instant::now(),
-            revives: Revives::No,
+            revives: None,
         };
         self.await_end(over, sink)?;
         let status = self.status(Some(job), sink)?;
@@ -369,13 +368,8 @@ struct JobOver {
     /// It has been told to end.
     cancelled: bool,
     since: Instant,
-    revives: Revives,
-}
-
-/// Whether engines are started again for it.
-enum Revives {
-    After(Instant),
-    No,
+    /// From when on engines that are dead are started again for it.
+    revives: Option<Instant>,
 }
 
 /// How often engines are started again for a job that needs no session.
@@ -413,7 +407,7 @@ impl Awaited for &mut JobOver {
             };
             return Err(Report::new(ErrorKind::Map, what).hint(next).into());
         }
-        let is_due = matches!(self.revives, Revives::After(at) if at <= Instant::now());
+        let is_due = self.revives.is_some_and(|at| at <= Instant::now());
         if is_due && crew.lacks_engines(&status.pool) {
             return Ok(Some(Waited::Weak(status.pool.clone())));
         }

@@ -1,89 +1,22 @@
 //! Engines of an MPI pool that Slurm starts.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
 
-use crate::support::{self, SECOND, Session, contains, proc};
+use crate::support::{self, SECOND, Session, contains, proc, slurm::Slurm};
 use crate::{MPICH, OPEN_MPI, needs};
 
-/// A Slurm of the test's own: see tests/slurm/private.
-struct Slurm {
-    process: Child,
-    folder: TempDir,
+/// Jobs that it has, with their steps.
+fn jobs(slurm: &Slurm) -> String {
+    slurm.lists(&["--steps"]) + &slurm.lists(&[])
 }
 
-impl Slurm {
-    fn start() -> Self {
-        for program in ["/usr/sbin/slurmctld", "/usr/sbin/slurmd", "/usr/bin/srun"] {
-            assert!(
-                Path::new(program).is_file(),
-                "`{program}` is not installed: apt-get install -y --no-install-recommends slurm-wlm slurm-wlm-basic-plugins"
-            );
-        }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slurm/private");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut process = Command::new(script)
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .expect("the script");
-        let mut said = String::new();
-        let mut out = BufReader::new(process.stdout.take().expect("its output"));
-        out.read_line(&mut said).expect("text");
-        if said != "ready\n" {
-            out.read_to_string(&mut said).expect("text");
-            panic!("{said}");
-        }
-        Self { process, folder }
-    }
-
-    fn conf(&self) -> String {
-        self.folder.path().join("slurm.conf").display().to_string()
-    }
-
-    fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.env("SLURM_CONF", self.conf());
-        command
-    }
-
-    /// Jobs that it has, with their steps.
-    fn jobs(&self) -> String {
-        let mut squeue = self.client("squeue");
-        let said = squeue
-            .args(["--noheader", "--steps"])
-            .output()
-            .expect("squeue");
-        let steps = String::from_utf8(said.stdout).expect("text");
-        let said = self
-            .client("squeue")
-            .arg("--noheader")
-            .output()
-            .expect("squeue");
-        steps + &String::from_utf8(said.stdout).expect("text")
-    }
-
-    fn becomes_idle(&self) {
-        let since = Instant::now();
-        while !self.jobs().is_empty() {
-            assert!(since.elapsed() < Duration::from_secs(60), "{}", self.jobs());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for Slurm {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
+fn becomes_idle(slurm: &Slurm) {
+    let since = Instant::now();
+    while !jobs(slurm).is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(60), "{}", jobs(slurm));
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -114,7 +47,7 @@ fn slurm_starts_engines() {
         &["40"],
     );
     contains(&session.cell("%pool stop"), &["stopped other"]);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 
     session.cell("%env MPICC=mpicc.openmpi");
     let start = "%pool start mpi -n 4 --launcher 'srun --mpi=pmix -n {n}'";
@@ -137,7 +70,7 @@ fn slurm_starts_engines() {
     contains(&session.cell(ring), &["(3, 6)"]);
     contains(&session.cell("%pool stop"), &["stopped mpi0"]);
     assert_eq!(engines_anywhere(session.pid()), [0; 0]);
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 
     // What Slurm has to say.
     contains(
@@ -156,7 +89,7 @@ fn slurm_starts_engines() {
             "salloc",
         ],
     );
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 
     // The session is killed amid a cell.
     contains(&session.cell(start), &["pool mpi0: 4 MPI engines"]);
@@ -167,7 +100,7 @@ fn slurm_starts_engines() {
     session.signal(Signal::SIGKILL);
     let left = proc::leftovers(&started, 10 * SECOND);
     assert!(left.is_empty(), "{left:?}");
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
     drop(session);
 
     // A notebook inside of an allocation.
@@ -186,5 +119,5 @@ fn slurm_starts_engines() {
     let shown = String::from_utf8_lossy(&ran.stdout).into_owned();
     contains(&shown, &["pool mpi0: 2 MPI engines", "71"]);
     assert!(ran.status.success(), "{ran:?}");
-    slurm.becomes_idle();
+    becomes_idle(&slurm);
 }

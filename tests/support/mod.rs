@@ -17,6 +17,7 @@ pub mod proc;
 pub mod redis;
 pub mod screen;
 pub mod serving;
+pub mod slurm;
 pub mod table;
 pub mod trial;
 

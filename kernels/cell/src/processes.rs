@@ -288,9 +288,7 @@ impl PoolView {
         M: FnOnce(C::Owned) -> F,
         F: Fn(It::Item) -> O,
     {
-        let describe = described::<C, _, _, It::Item, O>(maker);
-        let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
-        self.start_job::<C, It, O, O>(captured, inputs, describe, (Box::new(whole), None), None)
+        self.start_on_processes_seen(captured, inputs, maker, None)
     }
 
     /// The same; `seen` is given each result as it comes, with the index of its input.
@@ -300,7 +298,7 @@ impl PoolView {
         captured: C,
         inputs: It,
         maker: M,
-        seen: Box<dyn Fn(u64, O) + Send + Sync>,
+        seen: Option<SeenResult<O>>,
     ) -> Job<O>
     where
         C: Captured,
@@ -313,11 +311,12 @@ impl PoolView {
     {
         let describe = described::<C, _, _, It::Item, O>(maker);
         let whole = |_: u64, bytes: &mut &[u8]| codec::take(bytes, codec::form::<O>()).ok();
-        let seen: Seen = Box::new(move |outcome| {
-            each(outcome, &mut |item, result| seen(item, result));
+        let seen = seen.map(|seen| -> Seen {
+            Box::new(move |outcome| {
+                each(outcome, &mut |item, result| seen(item, result));
+            })
         });
-        let how: How<O> = (Box::new(whole), None);
-        self.start_job::<C, It, O, O>(captured, inputs, describe, how, Some(seen))
+        self.start_job::<C, It, O, O>(captured, inputs, describe, (Box::new(whole), None), seen)
     }
 
     /// As [`Self::start_on_processes`], collecting errors.
@@ -390,6 +389,9 @@ impl PoolView {
         }
     }
 }
+
+/// Looks at a result, with the index of its input.
+type SeenResult<O> = Box<dyn Fn(u64, O) + Send + Sync>;
 
 /// Looks at what comes back.
 type Seen = Box<dyn Fn(Outcome<'_>) + Send + Sync>;

@@ -532,7 +532,7 @@ where
     let known: Vec<Known> = commands.iter().map(Known::of).collect();
     let seen = move |at, result: ShellResult| note(&known, at, Some(&result));
     let commands = commands.into_iter().map(Command::sent);
-    view.start_on_processes_seen((), commands, move |()| work, Box::new(seen))
+    view.start_on_processes_seen((), commands, move |()| work, Some(Box::new(seen)))
 }
 
 /// The lines with the tag in front of each.

@@ -98,13 +98,15 @@ pub fn accompany(
     }
     drop(input);
     let said = errors.join().unwrap_or_default();
-    match told {
-        Err(NodeFault::Ended) if turns_away(&said) => Over::TurnedAway(NodeFault::Says(said)),
-        Err(fault @ NodeFault::NoWayBack) => Over::Ended(fault),
-        _ if !said.is_empty() => Over::Ended(NodeFault::Says(said)),
-        Err(fault) => Over::Ended(fault),
-        Ok(()) => Over::Ended(NodeFault::Ended),
+    if told == Err(NodeFault::Ended) && turns_away(&said) {
+        return Over::TurnedAway(NodeFault::Says(said));
     }
+    Over::Ended(match told {
+        Err(fault @ NodeFault::NoWayBack) => fault,
+        _ if !said.is_empty() => NodeFault::Says(said),
+        Err(fault) => fault,
+        Ok(()) => NodeFault::Ended,
+    })
 }
 
 /// Sees to it that the host has the program and a way back.

@@ -1,7 +1,7 @@
 # Has Slurm start a node on each host, and ends what it has started when standard input closes. $1 is the folder of the file
 # to join with, $2 the program; inside an allocation $3 and $4 say how much of it is used: hosts, and the tasks of each. What
-# follows are options of sbatch, or, there, of srun. What it says: `job NUMBER`, or `step`; `over` when that has ended; what it said is in
-# the folder's file `out` then.
+# follows are options of sbatch, or, there, of srun. What it says: `job NUMBER`, or `step`; `over` when that has ended, and what
+# it has printed is in the folder's file `out` then.
 folder=$1 program=$2 nodes=$3 tasks=$4
 shift 4
 

@@ -149,10 +149,8 @@ impl Node {
             let ids = engines.keys().copied();
             ids.filter(|it| list.has_nothing(self.seat(*it))).collect()
         };
-        for engine in free {
-            // It is told to the list when it has ended.
-            self.with(engine, |it| it.signal(Signal::SIGKILL as i32));
-        }
+        // It is told to the list when they have ended.
+        self.kill(free);
         self.look_at_engines();
         !self.engines.borrow().is_empty()
     }

@@ -194,11 +194,9 @@ impl Publisher {
     pub(super) async fn look_back(self: &Rc<Self>, look: Look) -> io::Result<()> {
         let names = &self.names;
         // In this order: a piece waits until it has results.
-        let are_many = self.has_many(names.works()).await?;
-        let works = match are_many {
-            false => self.subjects(names.works(), names.all_work()).await?,
-            true => Vec::new(),
-        };
+        let works = self.works_there().await?;
+        let are_many = works.is_none();
+        let works = works.unwrap_or_default();
         let results = self.results_there().await?;
         let (mut waiting, mut done) = (pieces(works.iter()), pieces(results.iter()));
         let failed: BTreeSet<JobId> = results

@@ -87,27 +87,41 @@ impl Publisher {
         stream: String,
         filter: String,
     ) -> io::Result<Vec<String>> {
+        let all = self.fewer_subjects(stream, filter, u64::MAX).await?;
+        Ok(all.unwrap_or_default())
+    }
+
+    /// The same; `None` when the stream has more messages than that.
+    async fn fewer_subjects(
+        &self,
+        stream: String,
+        filter: String,
+        most: u64,
+    ) -> io::Result<Option<Vec<String>>> {
         let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
-        if stream.cached_info().state.messages == 0 {
-            return Ok(Vec::new());
+        match stream.cached_info().state.messages {
+            0 => return Ok(Some(Vec::new())),
+            messages if messages > most => return Ok(None),
+            _ => {}
         }
         let all = stream.info_with_subjects(filter).await.map_err(other)?;
         let all: BTreeMap<String, usize> = all.try_collect().await.map_err(other)?;
-        Ok(all.into_keys().collect())
+        Ok(Some(all.into_keys().collect()))
     }
 
-    /// Whether a stream has so many messages that the server takes long to list their subjects.
-    pub(in super::super) async fn has_many(&self, stream: String) -> io::Result<bool> {
-        let stream = { self.jetstream.get_stream(stream).await }.map_err(other)?;
-        Ok(stream.cached_info().state.messages > MANY)
+    /// The subjects of all pieces that wait; `None` when they are many.
+    pub(in super::super) async fn works_there(&self) -> io::Result<Option<Vec<String>>> {
+        let (works, all) = (self.names.works(), self.names.all_work());
+        self.fewer_subjects(works, all, MANY).await
     }
 
     /// The subjects of the results.
     pub(in super::super) async fn results_there(&self) -> io::Result<Vec<String>> {
         let (results, all) = (self.names.results(), self.names.all_results());
-        match self.has_many(results.clone()).await? {
-            false => self.subjects(results, all).await,
-            true => {
+        let few = self.fewer_subjects(results.clone(), all.clone(), MANY);
+        match few.await? {
+            Some(subjects) => Ok(subjects),
+            None => {
                 let all = self.read(results, all, true).await?;
                 Ok(all.into_iter().map(|it| it.subject.to_string()).collect())
             }
