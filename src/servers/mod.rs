@@ -37,14 +37,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program in its folder, which is its working folder too.
-    pub fn start(folder: TempDir, program: &Path, arguments: &[&OsStr]) -> std::io::Result<Self> {
+    /// Starts a program in its folder, which is its working folder too. `variables` are added to its environment.
+    pub fn start(
+        folder: TempDir,
+        program: &Path,
+        arguments: &[&OsStr],
+        variables: &[(&str, String)],
+    ) -> std::io::Result<Self> {
         let mut keeper = Command::new("/proc/self/exe")
             .arg0("regatta-keeper")
             .arg(ROLE)
             .arg(folder.path())
             .arg(program)
             .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())

@@ -48,6 +48,17 @@ fn failed(error: std::io::Error) -> ServerFault {
     }
 }
 
+/// On how many processors the server may be at once: half of them, unless its user says so. The others are for the session
+/// and the engines beside it, which it would else wake on its own account: one item waits a sixth less with two processors.
+fn processors() -> Vec<(&'static str, String)> {
+    const LIMIT: &str = "GOMAXPROCS";
+    if std::env::var_os(LIMIT).is_some() {
+        return Vec::new();
+    }
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    vec![(LIMIT, all.div_ceil(2).to_string())]
+}
+
 /// A folder for the files of a server that ends with its session.
 pub fn own_folder() -> std::io::Result<TempDir> {
     tempfile::Builder::new()
@@ -94,7 +105,7 @@ impl Private {
             failed(std::io::Error::new(error.kind(), says))
         })?;
         let arguments = ["-c", CONFIGURATION].map(OsStr::new);
-        let server = Server::start(folder, &program, &arguments).map_err(failed)?;
+        let server = Server::start(folder, &program, &arguments, &processors()).map_err(failed)?;
         let session = Join {
             version: VERSION,
             cluster,

@@ -71,11 +71,16 @@ pub(super) fn has_succeeded(halt: Option<Halt>, told: &Told) -> bool {
 
 pub(super) fn summary(told: &Told, logged: bool, name: Option<&str>) -> Report {
     let all = told.ran + told.left;
-    let mut what = format!(
-        "{} of {all} {} failed",
-        told.failed,
-        if all == 1 { "job" } else { "jobs" }
-    );
+    let jobs = if all == 1 { "job" } else { "jobs" };
+    if told.failed == 0 && told.left > 0 {
+        let what = format!("{} of {all} {jobs} never began", told.left);
+        let report = Report::new(ErrorKind::Error, what);
+        return match logged {
+            true => report.hint("`--halt` left them out; `--resume` with the same line runs them"),
+            false => report.hint("`--halt` left them out"),
+        };
+    }
+    let mut what = format!("{} of {all} {jobs} failed", told.failed);
     if told.left > 0 {
         what += &format!(", {} never began", told.left);
     }

@@ -66,7 +66,8 @@ impl Private {
             .chain(LISTENERS)
             .chain(EMPTY);
         let arguments: Vec<&OsStr> = arguments.map(OsStr::new).collect();
-        let server = Server::start(folder().map_err(failed)?, &file, &arguments).map_err(failed)?;
+        let server =
+            Server::start(folder().map_err(failed)?, &file, &arguments, &[]).map_err(failed)?;
         let mut private = Self { server, program };
         private.wait().map_err(trouble)?;
         Ok(private)

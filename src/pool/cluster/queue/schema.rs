@@ -34,7 +34,7 @@ pub const ACK_WAIT: Duration = Duration::from_secs(5);
 pub const AGAIN: &str = "Regatta-Again";
 
 /// What a cell waits for is not behind what nobody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// A cell waits for it.
     Now,

@@ -37,6 +37,8 @@ pub struct Taken {
     pub piece: u32,
     /// How often it was taken, by any node.
     pub deliveries: u64,
+    /// How many were queued behind it in its lane.
+    pending: u64,
     /// Its session has queued it before.
     pub is_again: bool,
     /// Where it is acknowledged.
@@ -82,6 +84,8 @@ pub struct Taker {
     /// Results that no stream has acknowledged, by number.
     unkept: RefCell<BTreeMap<u64, Unkept>>,
     next: Cell<u64>,
+    /// Lanes in which nothing was queued behind the piece that came last.
+    empty: RefCell<BTreeSet<Lane>>,
     /// Nothing is given to the server: it has no room, or that is not known.
     held: Cell<bool>,
 }
@@ -98,6 +102,7 @@ impl Taker {
             requests: RefCell::default(),
             unkept: RefCell::default(),
             next: Cell::new(0),
+            empty: RefCell::default(),
             held: Cell::new(false),
         }
     }
@@ -153,10 +158,12 @@ impl Taker {
         let _ = self.client.publish(to, what.into()).await;
     }
 
-    /// Sees to it that so many pieces of each lane are asked for.
-    pub async fn ask(&self, room: usize) {
+    /// Sees to it that so many pieces of each lane are asked for. What has time until `soon` is left: then it is not asked for
+    /// each piece of its own, and not while engines begin with one. Whether there is any.
+    pub async fn ask(&self, room: usize, soon: bool) -> bool {
+        let mut is_left = false;
         if self.is_held() {
-            return;
+            return is_left;
         }
         for lane in Lane::ALL {
             let waits: usize = {
@@ -167,6 +174,10 @@ impl Taker {
             };
             let batch = room.saturating_sub(waits);
             if batch == 0 {
+                continue;
+            }
+            if !soon && waits > 0 && self.empty.borrow().contains(&lane) {
+                is_left = true;
                 continue;
             }
             let number = self.number();
@@ -183,11 +194,13 @@ impl Taker {
             let asked = self.client.publish_with_reply(to, reply, question.into());
             let _ = asked.await;
         }
+        is_left
     }
 
     /// The server is there again: what waited there is lost.
     pub fn again(&self) {
         self.requests.borrow_mut().clear();
+        self.empty.borrow_mut().clear();
         self.held.set(true);
     }
 
@@ -195,7 +208,15 @@ impl Taker {
     pub fn came(&self, message: Message) -> Came {
         if let Some(lane) = self.names.lane_of(&message.subject) {
             self.brought(lane);
-            return taken(message).map_or(Came::Nothing, |taken| Came::Taken(Box::new(taken)));
+            let Some(taken) = taken(message) else {
+                return Came::Nothing;
+            };
+            let mut empty = self.empty.borrow_mut();
+            match taken.pending {
+                0 => empty.insert(lane),
+                _ => empty.remove(&lane),
+            };
+            return Came::Taken(Box::new(taken));
         }
         let mut words = message.subject.rsplit('.');
         let number = words.next().and_then(|it| it.parse().ok());
@@ -373,10 +394,12 @@ impl Taker {
 fn taken(message: Message) -> Option<Taken> {
     let (job, piece) = Names::piece_of(&message.subject)?;
     let reply = message.reply.clone()?;
+    let (deliveries, pending) = counts(&reply)?;
     Some(Taken {
         job,
         piece,
-        deliveries: deliveries(&reply)?,
+        deliveries,
+        pending,
         is_again: message
             .headers
             .as_ref()
@@ -386,12 +409,13 @@ fn taken(message: Message) -> Option<Taken> {
     })
 }
 
-/// How often a message was delivered: in the subject on which it is acknowledged.
-fn deliveries(reply: &str) -> Option<u64> {
+/// How often a message was delivered, and how many were queued behind it: in the subject on which it is acknowledged.
+fn counts(reply: &str) -> Option<(u64, u64)> {
     let words: Vec<&str> = reply.split('.').collect();
     // Newer servers name domain and account before the stream.
     let at = if words.len() == 9 { 4 } else { 6 };
-    words.get(at)?.parse().ok()
+    let number = |at: usize| words.get(at)?.parse().ok();
+    Some((number(at)?, number(at + 4)?))
 }
 
 #[cfg(test)]
@@ -399,11 +423,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_says_how_often_it_was_delivered() {
+    fn a_message_says_how_often_it_was_delivered_and_what_is_behind_it() {
         let old = "$JS.ACK.regatta-0-work.nodes-now.3.70.12.1700000000000000000.5";
-        assert_eq!(deliveries(old), Some(3));
+        assert_eq!(counts(old), Some((3, 5)));
         let new = "$JS.ACK._.hash.regatta-0-work.nodes-now.2.70.12.1700000000000000000.5.token";
-        assert_eq!(deliveries(new), Some(2));
-        assert_eq!(deliveries("$JS.ACK.x"), None);
+        assert_eq!(counts(new), Some((2, 5)));
+        assert_eq!(counts("$JS.ACK.x"), None);
     }
 }

@@ -17,7 +17,7 @@ use async_nats::Client;
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::narrow::Narrowed;
 use super::objects::other;
@@ -47,6 +47,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// What was on its way when nobody listens any more comes within this.
 const STRAGGLING: Duration = Duration::from_millis(20);
+
+/// Pieces are asked for anew so late, when others were asked for and nothing is queued.
+const SOON: Duration = Duration::from_millis(2);
 
 /// Results that may be on their way to the server before no more pieces are taken.
 const UNKEPT: usize = 256;
@@ -181,8 +184,11 @@ impl Worklist {
         let mut failed = subscribe(self.taker.names.all_failed()).await?;
         let [mut keep, mut look] = [KEEP, LOOK].map(interval);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut soon: Option<Instant> = None;
         loop {
-            self.taker.ask(self.room_for()).await;
+            let is_soon = soon.is_some_and(|soon| soon <= Instant::now());
+            let is_left = self.taker.ask(self.room_for(), is_soon).await;
+            soon = is_left.then(|| soon.unwrap_or_else(|| Instant::now() + SOON));
             tokio::select! {
                 // A job is known before its pieces come, which come after its manifest.
                 biased;
@@ -212,6 +218,7 @@ impl Worklist {
                     None => return Ok(()),
                 },
                 () = self.room.notified() => {}
+                () = sleep_until(soon.unwrap_or_else(Instant::now)), if soon.is_some() => {}
             }
         }
     }
