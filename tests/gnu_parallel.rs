@@ -1,6 +1,6 @@
 //! `%parallel` against GNU parallel itself: both run the same command lines in folders of their own, and print the
 //! same, end the same and leave the same files. How they differ on purpose stands in `lines.txt` too, and in the
-//! README.
+//! guide.
 
 mod support;
 
@@ -241,21 +241,21 @@ fn command_lines_come_to_the_same_as_with_gnu_parallel() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The list in the README is that of the lines.
+/// The list in the guide is that of the lines.
 #[test]
-fn how_they_differ_stands_in_the_readme() {
+fn how_they_differ_stands_in_the_guide() {
     let told = LINES.lines().filter_map(|line| {
         let (mark, text) = line.split_once(' ')?;
-        matches!(mark, "~" | "*").then(|| format!("  - {text}\n"))
+        matches!(mark, "~" | "*").then(|| format!("- {text}\n"))
     });
     let wanted: String = told.collect();
-    let readme = include_str!("../README.md");
-    let listed = readme
+    let page = include_str!("../guide/shell.md");
+    let listed = page
         .split_once("<!-- gnu -->\n")
         .and_then(|(_, rest)| rest.split_once("<!-- /gnu -->"));
     assert_eq!(
         listed.map(|(listed, _)| listed),
         Some(&*wanted),
-        "put this between the marks of README.md:\n{wanted}"
+        "put this between the marks of guide/shell.md:\n{wanted}"
     );
 }

@@ -277,8 +277,8 @@ fn jobs_in_code() {
         &["Some(1)"],
     );
     code_begins_jobs(&mut session);
-    // What the README shows.
-    let (_, code) = include_str!("../README.md")
+    // What the guide shows.
+    let (_, code) = include_str!("../guide/maps.md")
         .split_once("<!-- code -->\n```rust\n")
         .expect("code");
     let (code, _) = code.split_once("```").expect("its end");

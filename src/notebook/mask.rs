@@ -135,7 +135,7 @@ pub(super) fn mask_values(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The rule as (what, becomes), for the table in the README. The last line is `compare`'s.
+    /// The rule as (what, becomes), for the table in guide/notebooks.md. The last line is `compare`'s.
     const RULES: &[(&str, &str)] = &[
         (
             "durations: `0.121 s`, `6 ms`, `1.23 µs`, `2min 3s`",

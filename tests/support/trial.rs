@@ -21,7 +21,7 @@ pub const BIG: &str = "let big: Vec<u64> = (0..500_000).collect();";
 /// Whatever befalls it, a cell ends within this.
 pub const BOUND: Duration = Duration::from_secs(60);
 
-/// A node that has heard nothing of the session for 30 s ends itself, as the README says.
+/// A node that has heard nothing of the session for 30 s ends itself, as guide/clusters.md says.
 pub const ALONE: Duration = Duration::from_secs(30);
 
 /// A session with a cluster of two nodes with two engines each.
