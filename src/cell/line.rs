@@ -2,7 +2,7 @@
 //! its end or a backslash stands there. Brackets mean nothing among such words.
 
 /// The magics whose arguments are such words. A test compares it with what the magics say of themselves.
-pub const MAGICS: [&str; 42] = [
+pub const MAGICS: [&str; 43] = [
     "autopx",
     "bash",
     "c",
@@ -15,6 +15,7 @@ pub const MAGICS: [&str; 42] = [
     "env",
     "explain",
     "gather",
+    "guide",
     "help",
     "history",
     "jobs",

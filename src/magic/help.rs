@@ -2,7 +2,7 @@
 
 use clap::{Args, Command};
 
-use super::{ALL, Call, Declared, Example, Magic, Takes, find, suggest};
+use super::{ALL, Call, Declared, Example, Magic, Takes, find, guide, suggest};
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::session::{Done, Session};
 
@@ -45,7 +45,7 @@ impl Magic for Help {
                 columns,
                 rows,
             }));
-            let more = "`%help NAME` explains one; `!command` runs a shell command";
+            let more = "`%help NAME` explains one; `%guide` has a page for each subject; `!command` runs a shell command";
             sink.send(Event::Text(more.to_owned()));
             return Ok(());
         };
@@ -56,6 +56,10 @@ impl Magic for Help {
         let name = name.trim_start_matches('%');
         let Some(magic) = find(name) else {
             let report = Report::usage(format!("there is no magic %{name}"));
+            if guide::page(name).is_some() {
+                let hint = format!("`%guide {name}` is a page of the guide");
+                return Err(report.hint(hint).into());
+            }
             return Err(
                 match suggest::magic(name, ALL.iter().map(|magic| magic.name)) {
                     Some(near) => report.hint(format!("did you mean %{near}?")),
@@ -78,6 +82,7 @@ without `;` is shown.
 ??name     with its source
 Tab        completes names, fields, methods, paths, magics and their options
 %help      lists the magics; %help px or %px? explains one
+%guide     lists the pages of the guide; %guide maps shows one
 %who       lists variables; %history what was entered
 !command   runs a shell command
 %quit      leaves, as Ctrl-D does

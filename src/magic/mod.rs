@@ -22,6 +22,7 @@ mod env;
 mod evaluate;
 mod explain;
 mod gather;
+mod guide;
 mod help;
 mod history;
 mod jobs;
@@ -121,6 +122,7 @@ pub trait Magic: clap::Args + 'static {
 /// Every magic.
 pub const ALL: &[Declared] = &[
     Declared::of::<help::Help>(),
+    Declared::of::<guide::Guide>(),
     Declared::of::<who::Who>(),
     Declared::of::<who::Whos>(),
     Declared::of::<type_of::TypeOf>(),

@@ -319,7 +319,14 @@ impl Holder {
         match ask {
             Ask::Look => {
                 let nodes = self.nodes.values();
-                let nodes = nodes.map(|node| (node.host.clone(), Some(node.connection.is_some())));
+                let nodes = nodes.map(|node| {
+                    // A launcher's node is here, whatever its command is.
+                    let name = match node.way {
+                        Way::Ssh { .. } => node.host.clone(),
+                        Way::Launcher(_) => host(),
+                    };
+                    (name, Some(node.connection.is_some()))
+                });
                 let met = self.met.values().map(|host| (host.clone(), None));
                 let status = Status {
                     is_reached: self.backbone.session().is_reached(),
