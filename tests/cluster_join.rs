@@ -89,6 +89,12 @@ fn nodes_join_by_a_file() {
         &["regatta node --join"],
     );
     assert_eq!(mode(&second), 0o600);
+    // A mistyped place is told, and the server takes those who come by later files.
+    let nowhere = folder.path().join("no/such/folder");
+    contains(
+        &session.cell(&format!("%nodes --join-file {}", nowhere.display())),
+        &["No such file"],
+    );
     // Whom a file names the server knows when the file is there.
     for number in 0..20 {
         let next = folder.path().join(format!("next-{number}"));

@@ -98,6 +98,14 @@ impl Backbone {
         }
     }
 
+    /// The nodes that have this file are none any more.
+    pub fn dismiss_file(&self, file: u32) -> io::Result<()> {
+        match self {
+            Self::Own(private) => private.dismiss_file(file),
+            Self::Given(_) => Ok(()),
+        }
+    }
+
     /// Whoever has the session's password has it no more, where the cluster has one of its own.
     pub fn change_password(&mut self) -> io::Result<()> {
         match self {

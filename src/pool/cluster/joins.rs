@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::geteuid;
 
 use super::backbone::Backbone;
+use super::configured::write_private;
 use super::message::Join;
-use super::server::write_private;
 
 /// What a file may have at most, bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -19,7 +19,14 @@ const LONGEST: u64 = 64 * 1024;
 /// Those of one cluster. They go with it.
 #[derive(Default)]
 pub struct JoinFiles {
-    written: Mutex<Vec<PathBuf>>,
+    written: Mutex<Written>,
+}
+
+#[derive(Default)]
+struct Written {
+    paths: Vec<PathBuf>,
+    /// The number of the last one, also of one that could not be written.
+    last: u32,
 }
 
 impl JoinFiles {
@@ -31,8 +38,8 @@ impl JoinFiles {
         path: Option<&Path>,
         as_said: impl FnOnce(Join) -> Join,
     ) -> io::Result<(PathBuf, Join)> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = written.len() as u32 + 1;
+        let mut written = self.written();
+        let number = written.last + 1;
         let path = match path {
             Some(path) => std::path::absolute(path)?,
             None => match server.folder() {
@@ -40,34 +47,43 @@ impl JoinFiles {
                 None => return Err(io::Error::other("say where: `--join-file FILE`")),
             },
         };
+        written.last = number;
         let join = as_said(server.admit_file(number)?);
-        // One of an earlier cluster may be there; what is another's stays.
-        if File::open(&path).is_ok_and(|old| read(old).is_ok()) {
-            std::fs::remove_file(&path)?;
+        if let Err(error) = put(&path, &join) {
+            // Should the server not be told now, it is with the next change of its users.
+            let _ = server.dismiss_file(number);
+            return Err(error);
         }
-        write_private(&path, &(serde_json::to_string(&join)? + "\n"))?;
-        written.push(path.clone());
+        written.paths.push(path.clone());
         Ok((path, join))
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether somebody may join with one.
     pub fn are_none(&self) -> bool {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.is_empty()
+        self.written().paths.is_empty()
     }
 }
 
 impl Drop for JoinFiles {
     fn drop(&mut self) {
-        let written = self
-            .written
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        for path in written {
+        for path in &self.written().paths {
             // Somebody else may have removed it.
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Writes a file to join with.
+fn put(path: &Path, join: &Join) -> io::Result<()> {
+    // One of an earlier cluster may be there; what is another's stays.
+    if File::open(path).is_ok_and(|old| read(old).is_ok()) {
+        std::fs::remove_file(path)?;
+    }
+    write_private(path, &(serde_json::to_string(join)? + "\n"))
 }
 
 /// Why a file is none to join with.

@@ -8,6 +8,7 @@ mod bring;
 mod carry;
 mod certificate;
 mod cipher;
+mod configured;
 mod content;
 mod credit;
 mod home;

@@ -4,17 +4,15 @@
 use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::configured::{self, CONFIGURATION, PID, write_private};
 use super::listen::{Listen, Place};
 use super::message::Join;
 use super::users::Users;
@@ -24,10 +22,6 @@ use crate::servers::{Server, installed};
 use crate::wire::VERSION;
 
 const PROGRAM: &str = "nats-server";
-const CONFIGURATION: &str = "nats.conf";
-/// The file in its folder with its process id.
-pub const PID: &str = "nats.pid";
-
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
 
@@ -99,9 +93,8 @@ impl Private {
         };
         let users = Users::of(&cluster, is_durable).map_err(failed)?;
         let configuration = configuration(&place, &cluster, certificate.is_some(), &users);
-        let file = folder.path().join(CONFIGURATION);
-        write_private(&file, &configuration).map_err(|error| {
-            let says = format!("{}: {error}", file.display());
+        configured::write(folder.path(), &configuration).map_err(|error| {
+            let says = format!("{}: {error}", folder.path().display());
             failed(std::io::Error::new(error.kind(), says))
         })?;
         let arguments = ["-c", CONFIGURATION].map(OsStr::new);
@@ -152,9 +145,7 @@ impl Private {
     }
 
     fn with_user(&self, seat: &str, shared: bool) -> std::io::Result<Join> {
-        let mut users = self.users();
-        let user = users.admit(seat, shared)?;
-        self.reload(&users)?;
+        let user = self.changed(|users| users.admit(seat, shared))?;
         Ok(Join {
             user: user.name,
             password: user.password,
@@ -164,47 +155,53 @@ impl Private {
 
     /// A node's password is worth nothing any more, and its connection ends.
     pub fn dismiss(&self, node: u32) -> std::io::Result<()> {
+        self.dismiss_seat(&node.to_string())
+    }
+
+    /// The same of the nodes that have this file.
+    pub fn dismiss_file(&self, file: u32) -> std::io::Result<()> {
+        self.dismiss_seat(&file_seat(file))
+    }
+
+    fn dismiss_seat(&self, seat: &str) -> std::io::Result<()> {
         let mut users = self.users();
-        match users.dismiss(&node.to_string()) {
-            true => self.reload(&users),
+        // Should it not be told now, it is with the next change.
+        match users.dismiss(seat) {
+            true => self.tell(&users),
             false => Ok(()),
         }
     }
 
     /// Whoever has the session's password has it no more: its connection ends, and another needs the new one.
     pub fn change_password(&mut self) -> std::io::Result<()> {
-        let users = self.users.get_mut();
-        let users = users.unwrap_or_else(PoisonError::into_inner);
-        self.session.password = users.change_password()?;
-        self.reload(&self.users())
+        self.session.password = self.changed(Users::change_password)?;
+        Ok(())
     }
 
     fn users(&self) -> MutexGuard<'_, Users> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the server read who its users are. Connections of those that stay are left alone.
-    fn reload(&self, users: &Users) -> std::io::Result<()> {
-        let folder = self.server.folder();
-        let file = folder.join(CONFIGURATION);
-        let new = file.with_extension("new");
-        write_private(
-            &new,
-            &configuration(
-                &self.place,
-                &self.session.cluster,
-                self.session.certificate.is_some(),
-                users,
-            ),
-        )?;
-        std::fs::rename(new, file)?;
-        let pid = std::fs::read_to_string(folder.join(PID))?;
-        let pid = pid.trim().parse().map_err(std::io::Error::other)?;
-        match kill(Pid::from_raw(pid), Signal::SIGHUP) {
-            // It has been killed: it reads the file when it is started again.
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
-            Err(error) => Err(error.into()),
+    /// Changes who the server's users are, and tells it; when that fails they are the old ones.
+    fn changed<T>(
+        &self,
+        change: impl FnOnce(&mut Users) -> std::io::Result<T>,
+    ) -> std::io::Result<T> {
+        let mut users = self.users();
+        let before = users.clone();
+        let changed = change(&mut users)?;
+        if let Err(error) = self.tell(&users) {
+            *users = before;
+            return Err(error);
         }
+        Ok(changed)
+    }
+
+    /// Has the server read who its users are.
+    fn tell(&self, users: &Users) -> std::io::Result<()> {
+        let (cluster, certified) = (&self.session.cluster, self.session.certificate.is_some());
+        let text = configuration(&self.place, cluster, certified, users);
+        configured::change(self.server.folder(), &text)
     }
 }
 
@@ -258,14 +255,6 @@ pub fn secret() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
-}
-
-/// A file for this user alone.
-pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(path)?.write_all(text.as_bytes())
 }
 
 /// What a server keeps on disk: in its folder, and no more than so much.

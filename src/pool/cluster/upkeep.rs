@@ -10,7 +10,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 
 use super::PATIENCE;
-use super::server::PID;
+use super::configured::process_in;
 
 /// A disk with less room, bytes, is full: some of what is on its way to it cannot be held up any more, and there are servers
 /// that stand still for good when they cannot write.
@@ -108,19 +108,11 @@ fn left_at(folder: &Path) -> Option<u64> {
     Some(blocks * disk.fragment_size())
 }
 
-/// The process of the server that has this folder.
-fn process_in(folder: &Path) -> Option<i32> {
-    let pid = std::fs::read_to_string(folder.join(PID)).ok()?;
-    let pid = pid.trim().parse().ok()?;
-    // The number may be another one's by now.
-    let at = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    (at == folder.canonicalize().ok()?).then_some(pid)
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 
+    use super::super::configured::PID;
     use super::*;
 
     #[test]

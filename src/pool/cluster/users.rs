@@ -1,5 +1,5 @@
 //! Who may connect to a cluster's own server: the session, and each node by a password of its own. What each of them may say
-//! and hear there is written here: a node can neither pose as another one nor hear what another one is told.
+//! and hear there is written here: without a queue, a node can neither pose as another one nor hear what another one is told.
 
 use std::fmt::Write as _;
 
@@ -42,7 +42,7 @@ pub struct User {
     subscribe: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Users {
     cluster: String,
     /// Of streams and subjects of the cluster's queue.
@@ -113,6 +113,8 @@ impl Users {
             user.subscribe
                 .extend([names.all_jobs(), names.all_failed(), inbox]);
         }
+        // Two of a name would have the server take nobody any more.
+        self.dismiss(seat);
         self.nodes.push((seat.to_owned(), user.clone()));
         Ok(user)
     }
@@ -140,8 +142,9 @@ impl Users {
 }
 
 /// What nodes say for the queue: they ask for pieces and acknowledge them, give results, read manifests, strikes and objects,
-/// and write large results. They can neither queue anything nor change a stream, nor make a consumer: that has the server send
-/// what is stored to a subject that its maker chooses, the session's own among them.
+/// and write large results. They can neither queue anything nor change a stream, nor make a consumer, which has the server send
+/// what is stored to a subject that its maker chooses. What they may ask for does that too, once for each question: JetStream
+/// answers where the asker says, and no permission is about that. The guide says what follows from it.
 fn of_queue(names: &Names) -> Vec<String> {
     let (works, results, jobs) = (names.works(), names.results(), names.jobs());
     let (objects, large) = (names.objects(), names.large());

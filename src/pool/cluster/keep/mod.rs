@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use held::{Grant, Held, Status, end, end_unused, is_reached, look};
 pub use protocol::{Answer, Ask};
 
-use super::server::write_private;
+use super::configured::write_private;
 use crate::outcome::KeepFault;
 use crate::wire::VERSION;
 

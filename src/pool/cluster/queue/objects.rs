@@ -1,5 +1,5 @@
 //! What is too large for a message, in the object stores of a cluster: written once, and read by whoever has its name. A reader
-//! asks the stream for its parts: nodes may make no consumers, by which the server would send somebody else what is stored.
+//! asks the stream for its parts: nodes may make no consumers, which are the server's to keep.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Display;

@@ -15,6 +15,9 @@ use super::schema::{ACK_WAIT, Lane, Names};
 /// Pieces that nodes have at once, at most.
 const TAKEN: i64 = 65_536;
 
+/// Requests for pieces that wait for some: a node has as many as it has engines, and more.
+const WAITING: i64 = 65_536;
+
 /// Makes what is not there.
 pub async fn streams(jetstream: &Context, names: &Names) -> io::Result<()> {
     let jobs = Config {
@@ -81,6 +84,7 @@ async fn consumer(works: &Stream, names: &Names, lane: Lane) -> io::Result<()> {
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         max_ack_pending: TAKEN,
+        max_waiting: WAITING,
         ..pull::Config::default()
     };
     let made = works.get_or_create_consumer(lane.consumer(), config());

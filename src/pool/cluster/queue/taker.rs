@@ -25,6 +25,13 @@ const WAITS: Duration = Duration::from_secs(60);
 /// of those that come while there is no consumer.
 const BEAT: Duration = Duration::from_secs(2);
 
+/// Pieces are asked for anew so late, when others were asked for and nothing is queued.
+const SOON: Duration = Duration::from_millis(2);
+
+/// What the server says to a request that it has no place for, or whose consumer goes; and so much later it is asked again.
+const CONFLICT: u16 = 409;
+const REFUSED: Duration = Duration::from_millis(100);
+
 /// What is to be stored before an item begins is waited for so long.
 const STORED: Duration = Duration::from_secs(1);
 
@@ -86,6 +93,8 @@ pub struct Taker {
     next: Cell<u64>,
     /// Lanes in which nothing was queued behind the piece that came last.
     empty: RefCell<BTreeSet<Lane>>,
+    /// When the server had no place for a request last.
+    refused: Cell<Option<Instant>>,
     /// Nothing is given to the server: it has no room, or that is not known.
     held: Cell<bool>,
 }
@@ -103,6 +112,7 @@ impl Taker {
             unkept: RefCell::default(),
             next: Cell::new(0),
             empty: RefCell::default(),
+            refused: Cell::default(),
             held: Cell::new(false),
         }
     }
@@ -158,12 +168,15 @@ impl Taker {
         let _ = self.client.publish(to, what.into()).await;
     }
 
-    /// Sees to it that so many pieces of each lane are asked for. What has time until `soon` is left: then it is not asked for
-    /// each piece of its own, and not while engines begin with one. Whether there is any.
-    pub async fn ask(&self, room: usize, soon: bool) -> bool {
-        let mut is_left = false;
+    /// Sees to it that so many pieces of each lane are asked for. What has time is left, unless it was before (`is_late`): one
+    /// request is for several pieces then, and none goes while an engine begins with one. When to come back for it.
+    pub async fn ask(&self, room: usize, is_late: bool) -> Option<Duration> {
+        let mut left = None;
         if self.is_held() {
-            return is_left;
+            return left;
+        }
+        if self.refused.get().is_some_and(|at| at.elapsed() < REFUSED) {
+            return Some(REFUSED);
         }
         for lane in Lane::ALL {
             let waits: usize = {
@@ -176,8 +189,8 @@ impl Taker {
             if batch == 0 {
                 continue;
             }
-            if !soon && waits > 0 && self.empty.borrow().contains(&lane) {
-                is_left = true;
+            if !is_late && waits > 0 && self.empty.borrow().contains(&lane) {
+                left = Some(SOON);
                 continue;
             }
             let number = self.number();
@@ -194,7 +207,7 @@ impl Taker {
             let asked = self.client.publish_with_reply(to, reply, question.into());
             let _ = asked.await;
         }
-        is_left
+        left
     }
 
     /// The server is there again: what waited there is lost.
@@ -227,6 +240,9 @@ impl Taker {
             return self.kept(number, &message);
         }
         let mut requests = self.requests.borrow_mut();
+        if message.status == StatusCode::from_u16(CONFLICT).ok() {
+            self.refused.set(Some(Instant::now()));
+        }
         if message.status != Some(StatusCode::IDLE_HEARTBEAT) {
             // It brings no more.
             requests.remove(&number);

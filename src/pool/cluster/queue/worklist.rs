@@ -48,9 +48,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// What was on its way when nobody listens any more comes within this.
 const STRAGGLING: Duration = Duration::from_millis(20);
 
-/// Pieces are asked for anew so late, when others were asked for and nothing is queued.
-const SOON: Duration = Duration::from_millis(2);
-
 /// Results that may be on their way to the server before no more pieces are taken.
 const UNKEPT: usize = 256;
 
@@ -184,11 +181,14 @@ impl Worklist {
         let mut failed = subscribe(self.taker.names.all_failed()).await?;
         let [mut keep, mut look] = [KEEP, LOOK].map(interval);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut soon: Option<Instant> = None;
+        let mut later: Option<Instant> = None;
         loop {
-            let is_soon = soon.is_some_and(|soon| soon <= Instant::now());
-            let is_left = self.taker.ask(self.room_for(), is_soon).await;
-            soon = is_left.then(|| soon.unwrap_or_else(|| Instant::now() + SOON));
+            let is_late = later.is_some_and(|later| later <= Instant::now());
+            let left = self.taker.ask(self.room_for(), is_late).await;
+            later = match later.filter(|_| !is_late) {
+                None => left.map(|left| Instant::now() + left),
+                waits => left.and(waits),
+            };
             tokio::select! {
                 // A job is known before its pieces come, which come after its manifest.
                 biased;
@@ -218,7 +218,7 @@ impl Worklist {
                     None => return Ok(()),
                 },
                 () = self.room.notified() => {}
-                () = sleep_until(soon.unwrap_or_else(Instant::now)), if soon.is_some() => {}
+                () = sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {}
             }
         }
     }
