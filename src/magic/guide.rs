@@ -46,7 +46,7 @@ impl Magic for Guide {
     const EXAMPLES: &'static [Example] = &[
         Example {
             input: "%guide",
-            shows: "Maps and jobs",
+            shows: "jobs in the background",
         },
         Example {
             input: "%guide clusters",
@@ -62,7 +62,7 @@ impl Magic for Guide {
                     signature: title.to_owned(),
                     name: title.to_owned(),
                     path: String::new(),
-                    text: without_pages(text),
+                    text: with_commands(text),
                     imports: Vec::new(),
                     source: None,
                     whole: true,
@@ -73,8 +73,8 @@ impl Magic for Guide {
                 columns: vec!["page", "what it is about"],
                 rows: PAGES
                     .iter()
-                    .map(|(name, text)| [*name, parts(text).0])
-                    .map(|row| row.map(|it| Field::Text(it.to_owned())).to_vec())
+                    .map(|(name, _)| [*name, about(name)])
+                    .map(|row| row.map(|it| Field::Text(it.replace('`', ""))).to_vec())
                     .collect(),
             }),
         };
@@ -89,19 +89,42 @@ pub(super) fn page(name: &str) -> Option<&'static str> {
     found.map(|(_, text)| *text)
 }
 
+/// What a page is about, as the README says it.
+fn about(name: &str) -> &'static str {
+    let readme = include_str!("../../README.md");
+    let row = readme.split_once(&format!("](guide/{name}.md) | "));
+    let about = row.and_then(|(_, rest)| rest.split_once(" |"));
+    about.map_or("", |(about, _)| about)
+}
+
 /// The title of a page, and what is below it.
 fn parts(text: &str) -> (&str, &str) {
     let (title, rest) = text.split_once('\n').unwrap_or((text, ""));
     (title.trim_start_matches('#').trim(), rest.trim_start())
 }
 
-/// Links to other pages are the words that ask for those.
-fn without_pages(text: &str) -> String {
-    let mut text = text.to_owned();
-    for (name, _) in PAGES {
-        text = text.replace(&format!("]({name}.md"), &format!("](%guide {name}"));
+/// Links to other pages tell what shows those.
+fn with_commands(text: &str) -> String {
+    let (mut told, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("](") {
+        let Some(length) = rest[at..].find(')') else {
+            break;
+        };
+        let (link, behind) = rest.split_at(at + length + 1);
+        let target = &link[at + 2..link.len() - 1];
+        let file = target.split('#').next().unwrap_or(target);
+        let name = file.strip_suffix(".md").filter(|name| page(name).is_some());
+        match (name, link[..at].rfind('[')) {
+            (Some(name), Some(open)) => {
+                let words = &link[open + 1..at];
+                told.push_str(&link[..open]);
+                told.push_str(&format!("{words} (`%guide {name}`)"));
+            }
+            _ => told.push_str(link),
+        }
+        rest = behind;
     }
-    text
+    told + rest
 }
 
 #[cfg(test)]
@@ -124,10 +147,13 @@ mod tests {
         let mut names = PAGES.map(|(name, _)| format!("{name}.md"));
         names.sort_unstable();
         assert_eq!(files, names);
-        let linked = without_pages("[who](clusters-security.md#limits), [maps](maps.md)");
+        assert!(PAGES.iter().all(|(name, _)| !about(name).is_empty()));
+        let linked = with_commands(
+            "[who](clusters-security.md#limits) and [`x`](maps.md), [y](../README.md) v[0](1)",
+        );
         assert_eq!(
             linked,
-            "[who](%guide clusters-security#limits), [maps](%guide maps)"
+            "who (`%guide clusters-security`) and `x` (`%guide maps`), [y](../README.md) v[0](1)"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Tables of ready texts: what hides, aligns and cuts columns so that a table is never wider than the terminal.
-//! comfy-table draws; the widths are decided here, because it would break long cells into lines. A number is
-//! not cut: where even numbers don't fit, columns are left out and named.
+//! comfy-table draws; the widths are decided here, because it would break long cells into lines, as it does in tables of
+//! prose. A number is not cut: where even numbers don't fit, columns are left out and named.
 
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ContentArrangement, ContentLineStyle, LineStyle,
@@ -121,6 +121,20 @@ impl Grid {
         left_out
     }
 
+    /// The lines of a table of prose: long cells are broken into lines, and nothing is cut or left out.
+    pub(crate) fn draw_prose(&self, style: &Style) -> String {
+        let room = u16::try_from(style.width).unwrap_or(u16::MAX);
+        let mut table = begin(style.colour);
+        if self.width() > style.width {
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(room);
+        }
+        let widths = vec![usize::MAX; self.columns.len()];
+        fill(&mut table, &self.columns, &widths, &self.failed);
+        style.spell(table.to_string()) + "\n"
+    }
+
     /// The table's lines; nothing when every column is hidden.
     pub(crate) fn draw(&self, style: &Style) -> String {
         let mut kept = self.columns.len();
@@ -174,6 +188,12 @@ fn fit(columns: &[Column], room: usize) -> Vec<usize> {
 }
 
 fn lay_out(columns: &[Column], widths: &[usize], failed: &[bool], colour: bool) -> String {
+    let mut table = begin(colour);
+    fill(&mut table, columns, widths, failed);
+    table.to_string()
+}
+
+fn begin(colour: bool) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table
         .load_style(BORDERS)
@@ -182,6 +202,10 @@ fn lay_out(columns: &[Column], widths: &[usize], failed: &[bool], colour: bool) 
     if colour {
         table.enforce_styling().style_text_only();
     }
+    table
+}
+
+fn fill(table: &mut comfy_table::Table, columns: &[Column], widths: &[usize], failed: &[bool]) {
     let cell = |content: &str, index: usize| {
         let side = if columns[index].numbers {
             CellAlignment::Right
@@ -210,7 +234,6 @@ fn lay_out(columns: &[Column], widths: &[usize], failed: &[bool], colour: bool) 
             }
         }));
     }
-    table.to_string()
 }
 
 #[cfg(test)]

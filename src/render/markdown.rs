@@ -192,7 +192,7 @@ impl Page<'_> {
                             grid.push(head, false, cells.collect());
                         }
                     }
-                    self.out.push_str(&grid.draw(self.style));
+                    self.out.push_str(&grid.draw_prose(self.style));
                 }
             }
             _ => {}
@@ -354,5 +354,9 @@ mod tests {
     fn tables_are_drawn() {
         let shown = plain("| a | b |\n|---|---|\n| `x` | y |");
         assert!(shown.contains("│ x │ y │"), "{shown}");
+        let long = "what is said here takes more than one line of a narrow terminal";
+        let shown = plain(&format!("| a | b |\n|---|---|\n| `x` | {long} |"));
+        assert!(long.split(' ').all(|word| shown.contains(word)), "{shown}");
+        assert!(shown.lines().all(|line| width(line) <= 30), "{shown}");
     }
 }
