@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use async_nats::{ConnectOptions, Event};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
-use support::{PATIENCE, Session, contains, joining::Node, lacks, serving::until};
+use support::{PATIENCE, Session, contains, joining::Node, lacks, proc, serving::until};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// The file that the session has written.
@@ -221,6 +222,47 @@ fn an_item_that_ends_its_nodes_does_not_end_all_of_them() {
         gone += u32::from(node.is_gone());
     }
     assert!((3..6).contains(&gone), "{gone}");
+}
+
+/// A node whose time is over, as in an allocation of Slurm's, gives back what it has: however often that happens, the item is
+/// not to blame.
+#[test]
+fn an_item_outlives_nodes_that_are_told_to_end() {
+    let mut session = Session::start();
+    session.enter("%pool start cluster --durable --listen 127.0.0.1 --need 5");
+    let file = file(&mut session);
+    let mut nodes = Vec::from([1; 5].map(|slots| Node::start(&file, slots)));
+    contains(&session.prompt(PATIENCE), &["5 cluster engines"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let [at, go] = ["at", "go"].map(|name| folder.path().join(name));
+    session.cell(&format!(
+        "fn long(x: u64) -> u64 {{ \
+         std::fs::write({at:?}, std::os::unix::process::parent_id().to_string()).unwrap(); \
+         while !std::path::Path::new({go:?}).exists() {{ \
+         std::thread::sleep(std::time::Duration::from_millis(5)) }}; x * 2 }}"
+    ));
+    session.cell("%map -a --chunk 1 long over 21..22u64");
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+    ] {
+        let has_it = |nodes: &[Node]| {
+            let pid: i32 = fs::read_to_string(&at).ok()?.parse().ok()?;
+            nodes.iter().position(|node| node.pid() == pid)
+        };
+        let place = until(|| has_it(&nodes), "the item goes to no other node");
+        let node = nodes.remove(place);
+        // Slurm tells all processes of a step, in whatever order.
+        for pid in { proc::below(node.pid()) }.into_iter().chain([node.pid()]) {
+            kill(Pid::from_raw(pid), signal).expect("it is there");
+        }
+        let says = node.says();
+        contains(&says, &["told to end", signal.as_str()]);
+    }
+    fs::write(&go, "").expect("a file");
+    contains(&session.cell("let r = %result\nr == [42]"), &["true"]);
 }
 
 /// Another certificate for the same address.

@@ -97,6 +97,14 @@ pub fn installed(name: &str, path: Option<&str>) -> Option<PathBuf> {
         .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
 }
 
+/// Whether this process ignores a signal.
+pub fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = { status.lines() }.find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    ignored.is_some_and(|set| set >> (signal as i32 - 1) & 1 == 1)
+}
+
 /// The keeper: keeps the server running until standard input closes.
 pub fn main(
     folder: &Path,

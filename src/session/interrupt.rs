@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::servers::is_ignored;
 
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
@@ -17,7 +20,7 @@ impl Interrupt {
         let interrupt = Self::default();
         signal_hook::flag::register(SIGINT, interrupt.pressed.clone())?;
         signal_hook::flag::register(SIGTERM, interrupt.ended.clone())?;
-        if !ignores(SIGHUP) {
+        if !is_ignored(Signal::SIGHUP) {
             signal_hook::flag::register(SIGHUP, interrupt.ended.clone())?;
         }
         Ok(interrupt)
@@ -46,12 +49,4 @@ impl Interrupt {
     pub fn ended_flag(&self) -> Arc<AtomicBool> {
         self.ended.clone()
     }
-}
-
-/// Whether this process ignores a signal.
-fn ignores(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = { status.lines() }.find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    ignored.is_some_and(|set| set >> (signal - 1) & 1 == 1)
 }

@@ -26,6 +26,11 @@ impl Node {
         Self(Some(child.expect("the binary")))
     }
 
+    pub fn pid(&self) -> i32 {
+        let child = self.0.as_ref().expect("it has not been waited for");
+        child.id().cast_signed()
+    }
+
     /// What it has said when it has ended.
     pub fn ended(mut self) -> Output {
         self.0.take().unwrap().wait_with_output().unwrap()

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use async_nats::Event;
 use futures_util::StreamExt as _;
+use nix::sys::signal::Signal;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::{LocalSet, spawn_local};
@@ -46,7 +47,7 @@ use crate::wire::{ToEngine, VERSION, since_1970};
 use clock::Ahead;
 use doors::Doors;
 use engine::Here;
-use entry::{about, connect, input_ended, wait_for, whispered};
+use entry::{about, connect, input_ended, told_to_end, wait_for, whispered};
 use objects::Objects;
 use stand_ins::StandIns;
 use world::World;
@@ -54,7 +55,7 @@ use world::World;
 /// How often a node without a session looks whether anything is queued.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How long a node that was taken out may take to give back what it has.
+/// How long a node that was taken out, or is told to end, may take to give back what it has.
 const ENDING: Duration = Duration::from_secs(1);
 
 /// The pieces of a node that has heard nothing for so long may be others'.
@@ -95,6 +96,8 @@ pub enum NodeError {
     Unreached(u64),
     #[error("the session has given this node up; it goes on without it")]
     GivenUp,
+    #[error("it was told to end ({0})")]
+    Asked(Signal),
     #[error("{0}")]
     Garbage(#[from] Garbage),
     #[error(transparent)]
@@ -164,6 +167,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     } else {
         None
     };
+    let mut asked = told_to_end()?;
     let mut tick = tokio::time::interval(TICK);
     let lease = Duration::from_secs(join.keeps.unwrap_or_default());
     // Of sessions that are gone, while engines do something for them.
@@ -274,13 +278,17 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                 },
                 // Whoever has started it over this connection is gone.
                 () = wait_for(&mut input) => break Ok(None),
+                Ok(signal) = &mut asked => break Err(NodeError::Asked(signal)),
             }
         };
         serves.abort();
-        // The pieces of one that was silent for long are others' by now.
-        if let (Err(NodeError::GivenUp), Some(list)) = (&next, &list)
-            && heard.elapsed() < OWN
-        {
+        let gives_back = match &next {
+            // The pieces of one that was silent for long are others' by now.
+            Err(NodeError::GivenUp) => heard.elapsed() < OWN,
+            Err(NodeError::Asked(_)) => away.is_none(),
+            _ => false,
+        };
+        if let Some(list) = list.as_ref().filter(|_| gives_back) {
             node.retire();
             // What is not done by then is given to others later.
             let _ = tokio::time::timeout(ENDING, list.ends()).await;

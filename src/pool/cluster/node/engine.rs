@@ -65,6 +65,16 @@ pub struct Here {
     was_ended: Cell<bool>,
 }
 
+/// How much later than its engines a node may hear that it is to end.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// Whether an engine has ended as others do at the same time.
+fn is_told_to_all(cause: &DeathCause) -> bool {
+    let told = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
+    told.into_iter()
+        .any(|signal| *cause == DeathCause::Signal(signal as i32))
+}
+
 impl Here {
     pub fn start(
         id: EngineId,
@@ -181,6 +191,10 @@ impl Here {
         let mut cause = self.process.borrow_mut().bury(Duration::ZERO);
         if let Some(says) = self.failed.take() {
             cause = DeathCause::Launcher { says };
+        }
+        if node.list.is_some() && is_told_to_all(&cause) {
+            // Slurm tells all processes of a host to end, in whatever order: if this node too, no item is to blame.
+            tokio::time::sleep(TOGETHER).await;
         }
         self.send_prints(&node);
         node.tell_of_world();

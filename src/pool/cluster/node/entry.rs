@@ -4,12 +4,15 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectError, ConnectErrorKind, Event};
+use nix::sys::signal::Signal;
+use signal_hook::iterator::Signals;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::super::message::{About, Join};
 use super::super::{post, processor};
 use super::NodeError;
+use crate::servers::is_ignored;
 use crate::wire::VERSION;
 
 /// What stands in one line, of which no byte that follows is read.
@@ -75,6 +78,25 @@ pub(super) fn input_ended() -> std::io::Result<oneshot::Receiver<()>> {
             let _ = told.send(());
         })?;
     Ok(ended)
+}
+
+/// Tells of the first signal that would end this process: its host is needed for something else, or Slurm's time for it is over.
+pub(super) fn told_to_end() -> std::io::Result<oneshot::Receiver<Signal>> {
+    let all = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
+    // Those of `nohup` stay ignored.
+    let caught = all.into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals = Signals::new(caught.map(|signal| signal as i32))?;
+    let (told, asked) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let first = signals.forever().next();
+            if let Some(signal) = first.and_then(|it| Signal::try_from(it).ok()) {
+                // A node that ends needs no word of it.
+                let _ = told.send(signal);
+            }
+        })?;
+    Ok(asked)
 }
 
 /// Waits for the end of standard input; without one for ever.

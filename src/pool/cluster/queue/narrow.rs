@@ -26,8 +26,6 @@ pub struct Narrowed {
     at: u64,
     /// One item at a time, so that the one is known that ends engines.
     one_by_one: bool,
-    /// How often it was taken from the queue, and its engine's ends without an item to blame.
-    losses: u64,
     strikes: Strikes,
     /// A node has had it and said nothing when it went: perhaps one of the items takes whole nodes with it.
     is_suspect: bool,
@@ -40,14 +38,13 @@ pub struct Narrowed {
 }
 
 impl Narrowed {
-    /// One that was taken from the queue so often, this time counted; with what is known of its items.
+    /// One that was taken from the queue so often, this time counted; with what is known of it.
     pub fn new(span: Span, deliveries: u64, strikes: Strikes) -> Self {
-        let known: u32 = strikes.values().sum();
+        let is_suspect = deliveries > strikes.returns + 1;
         let mut piece = Self {
             at: span.from,
-            one_by_one: deliveries > 1,
-            losses: deliveries - 1,
-            is_suspect: deliveries - 1 > u64::from(known),
+            one_by_one: is_suspect || strikes.losses > 0 || !strikes.items.is_empty(),
+            is_suspect,
             foretold: None,
             strikes,
             given_up: BTreeMap::new(),
@@ -85,7 +82,7 @@ impl Narrowed {
                 return Some((span, None));
             }
             let item = span.first + span.from;
-            let strikes = self.strikes.get(&item).copied().unwrap_or(0);
+            let strikes = self.strikes.items.get(&item).copied().unwrap_or(0);
             if strikes >= TRIES {
                 self.give_up(rank, item, (true, false), &DeathCause::WithNode);
                 continue;
@@ -94,7 +91,7 @@ impl Narrowed {
             let is_new = std::mem::replace(&mut self.foretold, foretold) != foretold;
             let told = is_new.then(|| {
                 let mut told = self.strikes.clone();
-                told.insert(item, strikes + 1);
+                told.items.insert(item, strikes + 1);
                 told
             });
             return Some((span, told));
@@ -134,8 +131,8 @@ impl Narrowed {
     pub fn died(&mut self, rank: Rank, item: Option<u64>, late: bool, cause: &DeathCause) -> After {
         let was_one_by_one = std::mem::replace(&mut self.one_by_one, true);
         let Some(item) = item.filter(|item| self.left().contains(item)) else {
-            self.losses += 1;
-            if self.losses < u64::from(LOSSES) {
+            self.strikes.losses += 1;
+            if self.strikes.losses < LOSSES {
                 return if was_one_by_one {
                     After::GoOn
                 } else {
@@ -148,7 +145,7 @@ impl Narrowed {
             self.pass_given_up();
             return After::GoOn;
         };
-        let strikes = self.strikes.entry(item).or_default();
+        let strikes = self.strikes.items.entry(item).or_default();
         *strikes += 1;
         if late || *strikes >= TRIES {
             self.give_up(rank, item, (true, late), cause);
@@ -181,13 +178,8 @@ impl Narrowed {
     }
 
     /// What others have to know when it goes back to the queue.
-    pub fn strikes(&self) -> &Strikes {
-        &self.strikes
-    }
-
-    /// Whether they would know something else otherwise.
-    pub fn has_news(&self) -> bool {
-        self.foretold.is_some() || !self.strikes.is_empty()
+    pub fn into_strikes(self) -> Strikes {
+        self.strikes
     }
 
     pub fn into_done(self) -> Done {
@@ -230,6 +222,14 @@ mod tests {
         (ran, given_up)
     }
 
+    fn known<const N: usize>(items: [(u64, u32); N], returns: u64) -> Strikes {
+        Strikes {
+            items: items.into(),
+            returns,
+            ..Strikes::new()
+        }
+    }
+
     const KILLED: DeathCause = DeathCause::Signal(9);
     const RANK: Rank = Rank(3);
 
@@ -246,8 +246,8 @@ mod tests {
     fn an_item_that_ends_three_engines_is_given_up_by_name() {
         let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
         assert_eq!(piece.died(RANK, Some(102), false, &KILLED), After::GiveBack);
-        let strikes = piece.strikes().clone();
-        assert_eq!(strikes, Strikes::from([(102, 1)]));
+        let strikes = piece.into_strikes().returned();
+        assert_eq!(strikes, known([(102, 1)], 1));
 
         let mut piece = Narrowed::new(SPAN, 2, strikes);
         for at in [0, 1] {
@@ -267,23 +267,23 @@ mod tests {
     #[test]
     fn an_item_that_takes_three_nodes_with_it_is_given_up_by_name() {
         // Of the first one nobody knows at which item it was.
-        let mut known = Strikes::new();
+        let mut strikes = Strikes::new();
         for deliveries in 2..5 {
-            let mut piece = Narrowed::new(SPAN, deliveries, known.clone());
+            let mut piece = Narrowed::new(SPAN, deliveries, strikes.clone());
             for at in 0..2 {
                 let (span, before) = piece.next_by(RANK).unwrap();
                 assert_eq!((span.from, span.to), (at, at + 1));
-                known = before.unwrap();
+                strikes = before.unwrap();
                 if at == 0 {
                     piece.ended(RANK, ChunkEnded::well(1), vec![1]);
                 }
             }
             // Asked for again, it is known already.
             assert_eq!(piece.next_by(RANK).unwrap().1, None);
-            assert!(piece.strikes().len() < 2 && piece.has_news());
+            assert!(piece.into_strikes().items.len() < 2);
         }
-        assert_eq!(known, Strikes::from([(101, 3)]));
-        let mut piece = Narrowed::new(SPAN, 5, known);
+        assert_eq!(strikes, known([(101, 3)], 0));
+        let mut piece = Narrowed::new(SPAN, 5, strikes);
         let mut ran = Vec::new();
         while let Some((span, _)) = piece.next_by(RANK) {
             ran.push(span.from);
@@ -292,8 +292,22 @@ mod tests {
         assert_eq!(ran, [0, 2, 3]);
         assert_eq!(told(piece), (vec![100, 102, 103], vec![(101, true, false)]));
         // Ends that engines' deaths explain are no reason to tell of each item.
-        let mut piece = Narrowed::new(SPAN, 2, Strikes::from([(102, 1)]));
+        let mut piece = Narrowed::new(SPAN, 2, known([(102, 1)], 1));
         assert_eq!(piece.next_by(RANK).unwrap().1, None);
+    }
+
+    /// Nodes that were told to end, or could not read what it needs, have given it back as often as it may have losses.
+    #[test]
+    fn one_that_was_given_back_is_none_to_suspect() {
+        let returns = u64::from(LOSSES);
+        let mut piece = Narrowed::new(SPAN, returns + 1, known([], returns));
+        let (span, before) = piece.next_by(RANK).unwrap();
+        assert_eq!((span.from, span.to, before), (0, 4, None));
+        assert_eq!(piece.died(RANK, None, false, &KILLED), After::GiveBack);
+        assert!(piece.next().is_some());
+        // The next one that has it went without a word.
+        let mut piece = Narrowed::new(SPAN, returns + 2, known([], returns));
+        assert!(piece.next_by(RANK).unwrap().1.is_some());
     }
 
     /// A server that was restarted delivers again what no engine has ended at.
@@ -322,8 +336,14 @@ mod tests {
 
     #[test]
     fn what_no_engine_comes_to_is_lost() {
-        let mut piece = Narrowed::new(SPAN, LOSSES.into(), Strikes::new());
-        assert_eq!(piece.died(RANK, None, false, &KILLED), After::GoOn);
+        let mut piece = Narrowed::new(SPAN, 1, Strikes::new());
+        assert_eq!(piece.died(RANK, None, false, &KILLED), After::GiveBack);
+        let strikes = piece.into_strikes().returned();
+        let mut piece = Narrowed::new(SPAN, 2, strikes);
+        for _ in 1..LOSSES {
+            assert!(piece.next().is_some());
+            assert_eq!(piece.died(RANK, None, false, &KILLED), After::GoOn);
+        }
         assert_eq!(next(&mut piece), None);
         let lost = |item| (item, false, false);
         assert_eq!(told(piece), (vec![], (100..104).map(lost).collect()));

@@ -155,7 +155,7 @@ impl Names {
         format!("{}.result.{}.{job}.*", self.cluster, lot(job))
     }
 
-    /// How many engines the items of a piece have ended, [`Strikes`], in the stream of results.
+    /// What is known of a piece without a result, [`Strikes`], in the stream of results.
     pub fn strikes(&self, job: JobId, piece: u32) -> String {
         format!("{}.result.{}.{job}.{piece}.strikes", self.cluster, lot(job))
     }
@@ -354,8 +354,28 @@ impl Part {
     }
 }
 
-/// By item, how many engines it has ended.
-pub type Strikes = BTreeMap<u64, u32>;
+/// What others have come to at a piece, for the node that has it next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strikes {
+    /// By item, how many engines it has ended.
+    pub items: BTreeMap<u64, u32>,
+    /// Engines that ended at it without an item to blame.
+    pub losses: u32,
+    /// How often a node has given it back. Whoever else has taken it went without a word.
+    pub returns: u64,
+}
+
+impl Strikes {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same when it is given back once more.
+    pub fn returned(mut self) -> Self {
+        self.returns += 1;
+        self
+    }
+}
 
 /// A record as a message has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

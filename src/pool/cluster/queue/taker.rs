@@ -346,9 +346,10 @@ impl Taker {
         self.say(taken.reply.clone(), b"+ACK".to_vec()).await;
     }
 
-    /// Another node may have it, now.
-    pub async fn give_back(&self, taken: &Taken) {
-        self.say(taken.reply.clone(), b"-NAK".to_vec()).await;
+    /// Another node may have it, after so long.
+    pub async fn give_back(&self, taken: &Taken, after: Duration) {
+        let word = format!(r#"-NAK {{"delay":{}}}"#, after.as_nanos());
+        self.say(taken.reply.clone(), word.into_bytes()).await;
     }
 
     /// It is still this node's.

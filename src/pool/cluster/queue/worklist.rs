@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::narrow::Narrowed;
 use super::objects::other;
-use super::schema::Names;
+use super::schema::{Names, Strikes};
 use super::taker::{Came, Taken, Taker};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::NodeFault;
@@ -90,6 +90,8 @@ struct Held {
     /// Since when it waits for an engine.
     waits: Cell<Instant>,
     inputs: RefCell<Payload>,
+    /// What was known of it when it came, once that was asked for.
+    strikes: RefCell<Option<Strikes>>,
     /// Once its message is understood, and until its result is made.
     state: RefCell<Option<Narrowed>>,
     /// Its results are the end of its job.
@@ -285,6 +287,7 @@ impl Worklist {
                     taken: *taken,
                     waits: Cell::new(Instant::now()),
                     inputs: RefCell::default(),
+                    strikes: RefCell::default(),
                     state: RefCell::default(),
                     fails: Cell::default(),
                 });

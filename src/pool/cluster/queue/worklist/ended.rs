@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::super::narrow::Narrowed;
 use super::super::schema::{LARGEST, Large, Part, content, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
 use crate::ids::JobId;
@@ -94,18 +93,17 @@ impl Worklist {
         self.drained.notified().await;
         let all: Vec<Rc<Held>> = self.held.borrow().values().cloned().collect();
         for held in all {
-            self.give_back(&held).await;
+            self.give_back(&held, Duration::ZERO).await;
         }
     }
 
-    /// Another node may have it.
-    pub(super) async fn give_back(&self, held: &Rc<Held>) {
+    /// Another node may have it after so long.
+    pub(super) async fn give_back(&self, held: &Rc<Held>, after: Duration) {
         self.held.borrow_mut().remove(&held.number);
-        let state = held.state.borrow_mut().take();
-        if let Some(state) = state.filter(Narrowed::has_news) {
-            self.taker.tell_strikes(&held.taken, state.strikes()).await;
+        if let Some(strikes) = held.returned() {
+            self.taker.tell_strikes(&held.taken, &strikes).await;
         }
-        self.taker.give_back(&held.taken).await;
+        self.taker.give_back(&held.taken, after).await;
         self.room.notify_one();
     }
 }

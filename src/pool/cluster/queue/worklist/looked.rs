@@ -42,7 +42,7 @@ impl Worklist {
         };
         for held in old {
             let list = self.clone();
-            spawn_local(async move { list.give_back(&held).await });
+            spawn_local(async move { list.give_back(&held, Duration::ZERO).await });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::task::spawn_local;
 
@@ -92,7 +93,7 @@ impl Worklist {
                 Some((After::GoOn, is_done)) => self.go_on(held, is_done),
                 Some((After::GiveBack, _)) | None => {
                     let list = self.clone();
-                    spawn_local(async move { list.give_back(&held).await });
+                    spawn_local(async move { list.give_back(&held, Duration::ZERO).await });
                 }
             }
         }
