@@ -16,7 +16,8 @@ use futures_util::TryStreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{
-    Session, contains, dose, hosts::Hosts, lacks, proc, serving::until, table, trial::Trial,
+    Session, contains, dose, hosts::Hosts, kept::Kept, lacks, proc, serving::until, table,
+    trial::Trial,
 };
 use tokio::runtime::Runtime;
 
@@ -130,6 +131,27 @@ impl Server {
         self.runtime.block_on(async {
             let works = self.stream("work").await.expect("a stream");
             works.purge().await.expect("an empty stream");
+        });
+    }
+
+    /// Takes away the records that were too large for a message.
+    fn lose_large(&self) {
+        self.runtime.block_on(async {
+            let client = self.connect("session").await.expect("a connection");
+            let name = format!("OBJ_{}-large", self.cluster);
+            let large = jetstream::new(client).get_stream(name).await;
+            let purged = large.expect("a stream").purge().await;
+            assert!(purged.expect("an empty stream").purged > 0);
+        });
+    }
+
+    /// Says something as the session.
+    fn says_as_session(&self, subject: &str) {
+        self.runtime.block_on(async {
+            let client = self.connect("session").await.expect("a connection");
+            let jetstream = jetstream::new(client);
+            let stored = jetstream.publish(subject.to_owned(), "late".into());
+            stored.await.unwrap().await.expect("a message of a stream");
         });
     }
 
@@ -295,6 +317,53 @@ fn a_cell_of_a_megabyte_goes_through_the_queue() {
     contains(&trial.cell(&run), &["5050"]);
     trial.goes_on();
     trial.end();
+}
+
+/// What a long cell's job is, is an object, which the server may lose: the other jobs are there nevertheless. What came of a job
+/// after its end goes.
+#[test]
+fn a_job_that_cannot_be_read_hides_no_other() {
+    let kept = Kept::named("unread");
+    let mut session = Session::start();
+    let started = session.cell(&format!(
+        "%pool start cluster --launcher 'env {{command}}' -n 2 --keep 1h --name {}",
+        kept.name
+    ));
+    contains(&started, &["2 cluster engines"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("long.md");
+    let text = "x".repeat(600 << 10);
+    let long = format!("```rust\n%map -a |x: u64| {{ /* {text} */ x + 1 }} over 0..10u64\n```\n");
+    fs::write(&file, long).expect("a file");
+    session.cell(&format!("%run {}", file.display()));
+    contains(&session.cell("%detach 1"), &["goes on without"]);
+    session.cell("%map -a |x: u64| x * 3 over 0..10u64");
+    contains(&session.cell("%detach 2"), &["goes on without"]);
+    session.cell("let r = %map |x: u64| x over 0..10u64");
+    let server = Server::of(kept.holder());
+    let is_over = || {
+        let jobs = server.subjects("jobs");
+        (!jobs.keys().any(|it| it.ends_with(".3"))).then_some(())
+    };
+    until(is_over, "a map is on the server still");
+    server.lose_large();
+    session.signal(Signal::SIGKILL);
+    drop(session);
+    server.says_as_session(&format!("{}.result.0.3.0", server.cluster));
+    assert!(server.results().keys().any(|it| it.ends_with(".3.0")));
+
+    let mut session = kept.attach();
+    contains(&session.cell("%jobs"), &["failed", "done"]);
+    contains(&session.cell("%jobs 1"), &["cannot be read"]);
+    contains(&session.cell("let r = %result 1"), &["cannot be read"]);
+    contains(
+        &session.cell("let r = %result 2\nr.iter().sum::<u64>()"),
+        &["135"],
+    );
+    session.cell("%jobs --drop 1");
+    session.cell("%jobs --drop 2");
+    Server::of(kept.holder()).is_empty();
+    contains(&session.cell("%jobs"), &["no jobs"]);
 }
 
 /// What took too long is given up, not tried again; others may run twice, when their results had not been sent.

@@ -25,6 +25,9 @@ use crate::wire::since_1970;
 /// What those are called that code has begun.
 const CALL: &str = "pool::map";
 
+/// And those of which that is not known.
+const UNKNOWN: &str = "?";
+
 /// What is counted of them while they run.
 pub const CHUNKS: &str = "chunks";
 
@@ -52,6 +55,7 @@ impl FormerJob {
             is_cancelled,
             has_failed,
             last,
+            unknown,
         } = self.now()?;
         let is_over = is_cancelled || has_failed || done >= pieces;
         // Of pieces that neither wait nor have results the server knows nothing any more.
@@ -69,18 +73,21 @@ impl FormerJob {
             false => (CHUNKS, done, pieces),
         };
         let until = match is_over {
+            _ if unknown.is_some() => manifest.began,
             true => last.unwrap_or(manifest.began),
             false => since_1970(),
         };
         Some(JobStatus {
             job: self.job,
             what: match manifest.function.is_empty() {
+                _ if unknown.is_some() => UNKNOWN.to_owned(),
                 true => CALL.to_owned(),
                 false => manifest.function,
             },
             unit,
             state: match (is_cancelled, is_over) {
                 (true, _) => JobState::Cancelled,
+                _ if unknown.is_some() => JobState::Failed,
                 _ if is_lost || has_failed => JobState::Failed,
                 (_, true) => JobState::Done,
                 _ => JobState::Running,
@@ -91,6 +98,10 @@ impl FormerJob {
             pool: self.pool.clone(),
             bytes: 0,
             why: match (is_lost, has_failed) {
+                _ if unknown.is_some() => unknown.map(|why| {
+                    let job = self.job;
+                    format!("what it is cannot be read on the server: {why}; `%jobs --drop {job}` forgets it")
+                }),
                 (true, _) => Some(
                     "the server has lost the rest of its chunks; `%result` takes what there is"
                         .to_owned(),
@@ -292,9 +303,18 @@ impl Session {
         let Some(former) = self.crew.former(job).cloned() else {
             return Ok(());
         };
-        let Some(Former { manifest, .. }) = former.now() else {
+        let Some(Former {
+            manifest, unknown, ..
+        }) = former.now()
+        else {
             return Err(Report::usage(format!("there is no job {job} any more")).into());
         };
+        if let Some(why) = unknown {
+            let what = format!("what job {job} is cannot be read on the server: {why}");
+            return Err(Report::new(ErrorKind::Error, what)
+                .hint(format!("`%jobs --drop {job}` forgets it"))
+                .into());
+        }
         self.is_defined(job, &manifest)?;
         let reading = Answering {
             answer: former.cluster.results_of(former.of),

@@ -9,8 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::objects::other;
 use super::publisher::Publisher;
-use super::schema::{Inputs, Manifest, Names};
+use super::schema::{Inputs, Malformed, Manifest, Names};
 use crate::ids::JobId;
 use crate::wire::since_1970;
 
@@ -27,6 +28,8 @@ pub struct Former {
     pub has_failed: bool,
     /// When the last result came, since 1970.
     pub last: Option<Duration>,
+    /// Why it is not known what it is.
+    pub unknown: Option<String>,
 }
 
 struct Left {
@@ -35,6 +38,7 @@ struct Left {
     waiting: BTreeSet<u32>,
     last: Option<Duration>,
     has_failed: bool,
+    unknown: Option<String>,
 }
 
 impl Left {
@@ -55,6 +59,7 @@ impl Left {
             is_cancelled: self.is_cancelled(),
             has_failed: self.has_failed,
             last: self.last,
+            unknown: self.unknown.clone(),
         }
     }
 }
@@ -165,6 +170,7 @@ impl Formers {
             manifest,
             last,
             has_failed: false,
+            unknown: None,
         };
         self.left().insert(left.manifest.job, left);
         self.waker.wake_by_ref();
@@ -188,6 +194,12 @@ fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTr
     of
 }
 
+/// Jobs that are no more and have results nevertheless: those of nodes that had not heard of their end.
+fn orphans(done: &BTreeMap<JobId, BTreeSet<u32>>, is_known: impl Fn(JobId) -> bool) -> Vec<JobId> {
+    let all = done.keys().copied();
+    all.filter(|job| !is_known(*job)).collect()
+}
+
 impl Publisher {
     /// Looks at what is on the server that is no map of this session's. Later there are only those that it has found, or detached
     /// itself.
@@ -208,6 +220,7 @@ impl Publisher {
         let mut found = BTreeMap::new();
         let mut closed = BTreeSet::new();
         let mut dropped = Vec::new();
+        let mut unknown = BTreeMap::new();
         for message in all {
             if message.subject.as_str() == names.highest() {
                 let text = std::str::from_utf8(&message.payload).unwrap_or_default();
@@ -216,8 +229,21 @@ impl Publisher {
                 highest = highest.max(stored);
             } else if message.subject.as_str() == names.epoch() {
                 // Of this session.
-            } else if let Some(manifest) = self.objects.manifest(&message.payload).await? {
-                highest = highest.max(manifest.job);
+            } else if let Some(job) = Names::job_of(&message.subject) {
+                highest = highest.max(job);
+                let read = self.objects.manifest(&message.payload).await;
+                let manifest = match read {
+                    Ok(Some(manifest)) if manifest.job == job => manifest,
+                    // Its object is damaged: the other jobs are there nevertheless.
+                    Err(why) => {
+                        unknown.insert(job, why.to_string());
+                        Manifest::unknown(job)
+                    }
+                    Ok(_) => {
+                        unknown.insert(job, other(Malformed).to_string());
+                        Manifest::unknown(job)
+                    }
+                };
                 if manifest.closed.contains(&manifest.job) {
                     // An earlier session was at it when it ended.
                     if !self.is_its_own(manifest.job) {
@@ -227,6 +253,20 @@ impl Publisher {
                 }
                 closed.extend(manifest.closed.iter().copied());
                 found.insert(manifest.job, manifest);
+            }
+        }
+        let is_known = |job: JobId| {
+            let is_dropped = || dropped.iter().any(|it: &Manifest| it.job == job);
+            found.contains_key(&job)
+                || is_dropped()
+                || self.is_its_own(job)
+                || self.is_closed(job)
+                || self.formers.get(job).is_some()
+        };
+        for job in orphans(&done, is_known) {
+            // It is asked for by its name: what was not read is not dropped.
+            if self.is_without_manifest(job).await {
+                self.goes(job, None, None);
             }
         }
         let mut lasts = BTreeMap::new();
@@ -259,10 +299,14 @@ impl Publisher {
                 waiting: waiting.remove(&job).unwrap_or_default(),
                 last: lasts.remove(&job),
                 has_failed: failed.contains(&job),
+                unknown: unknown.remove(&job),
             };
             match left.get_mut(&job) {
                 // What it waited for may be lost with the server's disk; what was heard is there.
                 Some(known) => {
+                    if known.unknown.is_some() {
+                        (known.manifest, known.unknown) = (new.manifest, new.unknown);
+                    }
                     known.done.extend(new.done);
                     known.has_failed |= new.has_failed;
                 }
@@ -306,43 +350,14 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ArtifactId, ToolchainStamp};
-    use crate::pool::cluster::queue::Inputs;
-    use crate::wire::{Function, FunctionAddress, Runs, Task};
 
     fn some(job: u32, pieces: u32) -> Manifest {
-        let address = FunctionAddress {
-            artifact: ArtifactId {
-                content: 1,
-                toolchain: ToolchainStamp(1),
-            },
-            offset: 0,
-        };
         Manifest {
-            version: 1,
-            job: JobId(job),
-            task: Task {
-                runs: Runs::Function(Function {
-                    address,
-                    captures: None,
-                }),
-                options: Default::default(),
-            },
-            places: Default::default(),
-            function: "f".to_owned(),
-            captures: Vec::new(),
-            input_type: "u64".to_owned(),
-            output_type: "u64".to_owned(),
-            closed: Vec::new(),
             total: Some(10),
             items: 10,
             pieces,
             inputs: Inputs::Exhausted,
-            began: Duration::ZERO,
-            source: String::new(),
-            definitions: Vec::new(),
-            artifact: 0,
-            libraries: Vec::new(),
+            ..Manifest::unknown(JobId(job))
         }
     }
 
@@ -372,6 +387,13 @@ mod tests {
         assert_eq!((it.done, it.pieces, it.is_cancelled), (2, 4, true));
         formers.forget(JobId(3));
         assert!(formers.all().is_empty());
+    }
+
+    #[test]
+    fn results_without_a_job_are_found() {
+        let done = [1, 2, 3].map(|job| (JobId(job), BTreeSet::from([0])));
+        let found = orphans(&done.into(), |job| job == JobId(2));
+        assert_eq!(found, [JobId(1), JobId(3)]);
     }
 
     #[test]

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::ids::{JobId, Rank};
+use crate::ids::{ArtifactId, JobId, Rank, ToolchainStamp};
 use crate::outcome::DeathCause;
 use crate::wire::places::Places;
-use crate::wire::{ChunkEnded, Runs, Span, Task};
+use crate::wire::{ChunkEnded, Function, FunctionAddress, Runs, Span, Task, VERSION};
 
 /// A record of more bytes than this is no message.
 pub const LARGEST: usize = 512 * 1024;
@@ -91,6 +91,11 @@ impl Names {
     /// Of all jobs of a lot.
     pub fn jobs_of_lot(&self, lot: u32) -> String {
         format!("{}.job.{lot}.*", self.cluster)
+    }
+
+    /// Of which job a subject is the manifest's.
+    pub fn job_of(subject: &str) -> Option<JobId> {
+        subject.rsplit('.').next()?.parse().ok().map(JobId)
     }
 
     /// The number of the newest job, in digits.
@@ -274,6 +279,44 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// In the place of one that cannot be read.
+    pub fn unknown(job: JobId) -> Self {
+        let artifact = ArtifactId {
+            content: 0,
+            toolchain: ToolchainStamp(0),
+        };
+        let function = Function {
+            address: FunctionAddress {
+                artifact,
+                offset: 0,
+            },
+            captures: None,
+        };
+        Self {
+            version: VERSION,
+            job,
+            task: Task {
+                runs: Runs::Function(function),
+                options: Default::default(),
+            },
+            places: Default::default(),
+            function: String::new(),
+            captures: Vec::new(),
+            input_type: String::new(),
+            output_type: String::new(),
+            closed: Vec::new(),
+            total: None,
+            items: 0,
+            pieces: 0,
+            inputs: Inputs::Coming,
+            began: Duration::ZERO,
+            source: String::new(),
+            definitions: Vec::new(),
+            artifact: 0,
+            libraries: Vec::new(),
+        }
+    }
+
     /// The content of the captured variables.
     pub fn captures(&self) -> Option<u128> {
         let Runs::Function(function) = self.task.runs;
@@ -514,6 +557,7 @@ mod tests {
             assert_eq!(names.lane_of(&subject), Some(lane));
         }
         assert_eq!(names.lane_of(&names.result(JobId(7), 12)), None);
+        assert_eq!(Names::job_of(&names.job(JobId(7))), Some(JobId(7)));
         let failed = names.failed(JobId(7));
         assert_eq!(Names::failed_of(&failed), Some(JobId(7)));
         assert_eq!(Names::piece_of(&failed), None);

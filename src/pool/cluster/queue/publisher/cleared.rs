@@ -1,5 +1,6 @@
 //! Jobs that are not wanted any more: what is left of them on the server goes, and nodes stop.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
@@ -11,13 +12,18 @@ use super::super::line::Told;
 use super::super::objects::other;
 use super::super::schema::Manifest;
 use super::swept::Which;
-use super::{Ask, GLANCE, Job, Publisher, patiently};
+use super::{Ask, GLANCE, Job, Kept, Publisher, patiently};
 use crate::ids::JobId;
 use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
 
 /// Large records that are deleted at once.
 const AT_ONCE: usize = 16;
+
+/// What comes now takes the place of what the server has not taken: sent again, that would take the place of this.
+fn forget_subject(unacknowledged: &mut BTreeMap<u64, Kept>, subject: &str) {
+    unacknowledged.retain(|_, kept| kept.subject != subject);
+}
 
 impl Publisher {
     /// What no node has taken of a job goes; then nodes are asked what they have. Later sessions find one that is none of this
@@ -32,7 +38,8 @@ impl Publisher {
                 return;
             }
             publisher.is_taken(number).await;
-            if let Some(former) = publisher.formers.get(number) {
+            let former = publisher.formers.get(number);
+            if let Some(former) = former.filter(|it| it.unknown.is_none()) {
                 // Without it, they find what there is of it.
                 let _ = publisher.tell_of(&former.manifest).await;
             }
@@ -74,6 +81,7 @@ impl Publisher {
             let highest = self.formers.highest();
             self.knows(highest);
             let digits = highest.to_string().into_bytes();
+            forget_subject(&mut self.unacknowledged.borrow_mut(), &self.names.highest());
             self.publish(JobId(0), self.names.highest(), digits.into(), 0)
                 .await;
         }
@@ -242,5 +250,21 @@ impl Publisher {
         let stream = stream.map_err(other)?;
         stream.purge().filter(subject).await.map_err(other)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_number_that_the_server_refused_is_not_sent_behind_a_higher_one() {
+        let of = |subject: &str| Kept::of(JobId(0), subject.to_owned(), Bytes::new());
+        let mut all = BTreeMap::from([(1, of("highest")), (2, of("work")), (3, of("highest"))]);
+        forget_subject(&mut all, "highest");
+        all.insert(4, of("highest"));
+        assert_eq!(all.into_keys().collect::<Vec<_>>(), [2, 4]);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::Message;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
@@ -140,6 +141,16 @@ impl Publisher {
     pub(super) async fn last(&self, stream: String, subject: &str) -> Option<StreamMessage> {
         let stream = self.jetstream.get_stream_no_info(stream).await.ok()?;
         stream.get_last_raw_message_by_subject(subject).await.ok()
+    }
+
+    /// Whether the server says that there is no job of this number.
+    pub(in super::super) async fn is_without_manifest(&self, job: JobId) -> bool {
+        let Ok(stream) = self.jetstream.get_stream_no_info(self.names.jobs()).await else {
+            return false;
+        };
+        let subject = self.names.job(job);
+        let last = stream.get_last_raw_message_by_subject(&subject).await;
+        last.is_err_and(|error| error.kind() == LastRawMessageErrorKind::NoMessageFound)
     }
 
     /// When the last result of a job came, since 1970.
