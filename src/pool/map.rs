@@ -306,12 +306,8 @@ impl Map {
         };
         let first = piece.first();
         let rank = self.workers[place].rank;
-        let done = if ended.error.is_some() && !self.options.collect {
-            // Of a reduction nothing is written when an item panics.
-            ended.done.min(piece.items())
-        } else {
-            ended.done
-        };
+        // An engine, or its node, says what it likes.
+        let done = ended.done.min(piece.items());
         self.note_ended(place, chunk, first, done, ended);
         if let Some(panic) = &ended.error {
             let fault = MapFault::Panicked(PanicInfo::clone(panic));

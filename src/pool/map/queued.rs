@@ -301,7 +301,9 @@ impl Map {
         let piece = ledger.piece(number).filter(|_| ledger.holds(0, number))?;
         let sent = self.queued()?.sent.remove(&number);
         let (mut done, mut failed, mut busy) = (0, 0, Duration::ZERO);
-        for part in told.parts {
+        let items = piece.first()..piece.first() + piece.items();
+        // What is of others stands in none's place.
+        for part in told.parts_of(items).unwrap_or_default() {
             match part {
                 Part::Ran {
                     rank,

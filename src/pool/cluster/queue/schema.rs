@@ -15,6 +15,7 @@
 //! A record is [`Stored`]: it is the message, or the message names the object that it is, and its content.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -387,6 +388,25 @@ pub enum Part {
     },
 }
 
+impl Done {
+    /// Its parts, when they are of these items alone and each item is in one of them at most: a node says what it likes.
+    pub fn parts_of(self, items: Range<u64>) -> Option<Vec<Part>> {
+        let mut next = items.start;
+        for part in &self.parts {
+            let (first, count) = match part {
+                Part::Ran { first, ended, .. } => (*first, ended.done),
+                Part::GivenUp { item, .. } => (*item, 1),
+            };
+            let end = first.checked_add(count)?;
+            if first < next || end > items.end {
+                return None;
+            }
+            next = end;
+        }
+        Some(self.parts)
+    }
+}
+
 impl Part {
     /// Whether an item of it has no result.
     pub fn fails(&self) -> bool {
@@ -544,6 +564,37 @@ mod tests {
         for garbage in [&[][..], &[9, 1], &[HERE, 0xff], &[OBJECT, 0xff], &no_text] {
             assert_eq!(Stored::<Work>::read(garbage), Err(Malformed));
         }
+    }
+
+    #[test]
+    fn parts_are_of_their_piece() {
+        let ran = |first, done| Part::Ran {
+            rank: Rank(0),
+            first,
+            ended: ChunkEnded::well(done),
+            results: Vec::new(),
+        };
+        let given_up = |item| Part::GivenUp {
+            rank: Rank(0),
+            item,
+            begun: true,
+            late: false,
+            cause: DeathCause::Unknown,
+        };
+        let are = |parts: &[Part]| {
+            let done = Done {
+                first: 40,
+                items: 4,
+                parts: parts.to_vec(),
+            };
+            done.parts_of(40..44).is_some()
+        };
+        assert!(are(&[ran(40, 4)]));
+        assert!(are(&[ran(40, 1), given_up(41), ran(42, 2)]));
+        // Not all of it, as when it was stopped.
+        assert!(are(&[ran(40, 1)]) && are(&[]));
+        assert!(!are(&[ran(39, 1)]) && !are(&[ran(40, 5)]) && !are(&[given_up(44)]));
+        assert!(!are(&[ran(40, 2), ran(41, 2)]) && !are(&[ran(42, u64::MAX)]));
     }
 
     #[test]
