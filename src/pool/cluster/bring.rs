@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::message::Join;
@@ -21,11 +22,18 @@ const GREETING: u64 = 1 << 20;
 /// How long a host may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What this program is called on a host that has got it: by what is in it.
+/// What this program is called on a host that has got it: by what is in it. It is read once, however many hosts there are.
 fn program() -> std::io::Result<(String, u64)> {
+    static KNOWN: Mutex<Option<(String, u64)>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = &*known {
+        return Ok(known.clone());
+    }
     let bytes = std::fs::read("/proc/self/exe")?;
     let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
-    Ok((format!("{hash:032x}"), bytes.len() as u64))
+    Ok(known
+        .insert((format!("{hash:032x}"), bytes.len() as u64))
+        .clone())
 }
 
 /// What a host's shell is to run.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::aside;
 use super::backbone::Backbone;
 use super::joins::JoinFiles;
 use super::kept::Kept;
@@ -49,7 +50,10 @@ impl Home {
     /// See [`Cluster::recall`].
     pub fn recall(&self) {
         match self {
-            Self::Own(own) => drop(own.slurm().take()),
+            Self::Own(own) => {
+                let gone = own.slurm().take();
+                gone.into_iter().for_each(aside);
+            }
             Self::Kept(kept) => kept.recall(),
         }
     }
@@ -89,12 +93,20 @@ impl Home {
             Self::Own(own) => {
                 let is_it = |(of, _): &mut (NodeId, Reached)| *of == node;
                 let gone: Vec<_> = own.reached().extract_if(.., is_it).collect();
-                if self.is_durable() {
-                    // It gives back what it has.
-                    gone.iter().for_each(|(_, reached)| reached.ends());
-                }
-                // A server that cannot be told is none for anybody.
-                let _ = number.map(|number| own.server.dismiss(number));
+                let is_durable = self.is_durable();
+                let server = Arc::downgrade(&own.server);
+                std::thread::spawn(move || {
+                    for (_, reached) in gone {
+                        if is_durable {
+                            // It gives back what it has.
+                            reached.ends();
+                        }
+                        drop(reached);
+                    }
+                    // A server that cannot be told is none for anybody, and the cluster may have ended.
+                    let server = number.zip(server.upgrade());
+                    server.map(|(number, server)| server.dismiss(number))
+                });
             }
             Self::Kept(kept) => {
                 if let Some(number) = number {
@@ -110,7 +122,7 @@ pub struct Own {
     reached: Mutex<Vec<(NodeId, Reached)>>,
     slurm: Mutex<Option<Slurm>>,
     files: JoinFiles,
-    server: Backbone,
+    server: Arc<Backbone>,
 }
 
 impl Own {
@@ -119,7 +131,7 @@ impl Own {
             reached: Mutex::default(),
             slurm: Mutex::default(),
             files: JoinFiles::default(),
-            server,
+            server: Arc::new(server),
         }
     }
 
@@ -134,7 +146,8 @@ impl Own {
     fn submit(&self, asked: &Asked, from: &Surroundings) -> io::Result<()> {
         let write = |file: &Path| self.join_file(Some(file)).map(drop);
         let slurm = Slurm::start(asked, from, write)?;
-        *self.slurm() = Some(slurm);
+        let before = self.slurm().replace(slurm);
+        before.into_iter().for_each(aside);
         Ok(())
     }
 

@@ -49,7 +49,8 @@ pub struct Reached(Arc<Mutex<Connection>>);
 
 /// What reaches a host, anew when it was turned away.
 struct Connection {
-    child: Child,
+    /// Once it was started.
+    child: Option<Child>,
     /// Nobody wants it any more.
     is_dropped: bool,
 }
@@ -61,7 +62,10 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 impl Connection {
     /// Its number stays its own until it is dropped.
     fn has_ended(&self) -> bool {
-        let id = Id::Pid(Pid::from_raw(self.child.id().cast_signed()));
+        let Some(child) = &self.child else {
+            return true;
+        };
+        let id = Id::Pid(Pid::from_raw(child.id().cast_signed()));
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         !matches!(waitid(id, look), Ok(WaitStatus::StillAlive))
     }
@@ -81,7 +85,9 @@ impl Drop for Reached {
     fn drop(&mut self) {
         let mut connection = lock(&self.0);
         connection.is_dropped = true;
-        let child = &mut connection.child;
+        let Some(child) = &mut connection.child else {
+            return;
+        };
         // With all that it has started; it may be gone already.
         let group = Pid::from_raw(child.id().cast_signed());
         let _ = killpg(group, Signal::SIGKILL);
@@ -98,6 +104,69 @@ pub fn start(
     tried: impl Fn(bool) + Send + 'static,
     ended: impl FnOnce(NodeFault) + Send + 'static,
 ) -> std::io::Result<Reached> {
+    let connection = Arc::new(Mutex::new(Connection {
+        child: None,
+        is_dropped: false,
+    }));
+    let reached = Reached(connection.clone());
+    let way = way.clone();
+    // What ssh's configuration has it look at may take its time, for each host.
+    std::thread::Builder::new()
+        .name("node".to_owned())
+        .spawn(move || {
+            ended(reach(&way, &join, tunnel.as_deref(), &connection, &tried));
+            // It dies with the thread that has started it.
+            while !lock(&connection).has_ended() {
+                std::thread::sleep(GLANCE);
+            }
+        })?;
+    Ok(reached)
+}
+
+/// Reaches a host, anew when it was turned away, until its node has ended; why it has.
+fn reach(
+    way: &Way,
+    join: &Join,
+    tunnel: Option<&str>,
+    connection: &Mutex<Connection>,
+    tried: &dyn Fn(bool),
+) -> NodeFault {
+    let is_ssh = matches!(way, Way::Ssh { .. });
+    let says = |error: std::io::Error| NodeFault::Says(error.to_string());
+    let mut command = match command(way, tunnel) {
+        Ok(command) => command,
+        Err(error) => return says(error),
+    };
+    let since = Instant::now();
+    let mut turned_away = NodeFault::Ended;
+    loop {
+        let ends = {
+            let mut connection = lock(connection);
+            if connection.is_dropped {
+                return turned_away;
+            }
+            match spawn(&mut command) {
+                Ok((child, ends)) => {
+                    let before = connection.child.replace(child);
+                    if let Some(mut before) = before {
+                        let _ = before.wait();
+                    }
+                    ends
+                }
+                Err(error) => return says(error),
+            }
+        };
+        turned_away = match accompany(ends, join.clone(), is_ssh, tunnel, tried) {
+            Over::TurnedAway(why) if since.elapsed() < BUSY => why,
+            Over::TurnedAway(why) | Over::Ended(why) => return why,
+        };
+        // Others that were turned away come at other times.
+        std::thread::sleep(Duration::from_millis(fastrand::u64(100..LONGEST_WAIT)));
+    }
+}
+
+/// What reaches a host by this way.
+fn command(way: &Way, tunnel: Option<&str>) -> std::io::Result<Command> {
     let mut command = match way {
         Way::Ssh { to, options } => {
             let mut command = mortal::command("ssh");
@@ -113,7 +182,7 @@ pub fn start(
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
                 .args(options)
                 .args(cipher::options(to, options));
-            if let Some(to) = &tunnel {
+            if let Some(to) = tunnel {
                 command.arg("-R").arg(format!("127.0.0.1:0:{to}"));
             }
             command.arg(to).arg(bring::command()?);
@@ -144,45 +213,7 @@ pub fn start(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let (child, mut ends) = spawn(&mut command)?;
-    let connection = Arc::new(Mutex::new(Connection {
-        child,
-        is_dropped: false,
-    }));
-    let reached = Reached(connection.clone());
-    let is_ssh = matches!(way, Way::Ssh { .. });
-    std::thread::Builder::new()
-        .name("node".to_owned())
-        .spawn(move || {
-            let since = Instant::now();
-            let why = loop {
-                let turned_away =
-                    match accompany(ends, join.clone(), is_ssh, tunnel.as_deref(), &tried) {
-                        Over::TurnedAway(why) if since.elapsed() < BUSY => why,
-                        Over::TurnedAway(why) | Over::Ended(why) => break why,
-                    };
-                // Others that were turned away come at other times.
-                std::thread::sleep(Duration::from_millis(fastrand::u64(100..LONGEST_WAIT)));
-                let mut connection = lock(&connection);
-                if connection.is_dropped {
-                    break turned_away;
-                }
-                ends = match spawn(&mut command) {
-                    Ok((child, ends)) => {
-                        let mut before = std::mem::replace(&mut connection.child, child);
-                        let _ = before.wait();
-                        ends
-                    }
-                    Err(error) => break NodeFault::Says(error.to_string()),
-                };
-            };
-            ended(why);
-            // It dies with the thread that has started it.
-            while !lock(&connection).has_ended() {
-                std::thread::sleep(GLANCE);
-            }
-        })?;
-    Ok(reached)
+    Ok(command)
 }
 
 /// Starts what reaches a host.

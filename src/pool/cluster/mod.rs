@@ -430,3 +430,8 @@ impl WorldBell {
         let _ = self.0.send(Command::WorldChanged);
     }
 }
+
+/// Ends something that may take its time.
+fn aside<T: Send + 'static>(what: T) {
+    std::thread::spawn(move || drop(what));
+}

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
+use super::super::aside;
 use super::super::backbone::Backbone;
 use super::super::joins::JoinFiles;
 use super::super::launch::{self, Reached, Way};
@@ -109,11 +110,6 @@ struct Node {
 
 /// What Slurm was asked for: by which session, with which question.
 type Submitted = ((u64, u64), Slurm);
-
-/// Ends something that may take its time.
-fn aside<T: Send + 'static>(what: T) {
-    std::thread::spawn(move || drop(what));
-}
 
 struct Holder {
     record: Record,
