@@ -1,6 +1,6 @@
 # What runs on a host first: it says whether it has the program, takes it from standard input when it has not, and becomes
 # the node. The program's hash and its length in bytes come before this. Lines are joined to one before they are sent: the
-# user's own shell reads that first, and csh takes no word of several lines. Programs that no session has started for a month
+# user's own shell reads that first, and csh takes no word of several lines. Programs that nobody has run for a month
 # go when another one comes.
 set -e;
 umask 077;

@@ -6,6 +6,7 @@ mod clock;
 mod doors;
 mod engine;
 mod entry;
+mod folder;
 mod listed;
 mod memory;
 mod objects;
@@ -169,6 +170,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
     };
     let mut asked = told_to_end()?;
     let mut tick = tokio::time::interval(TICK);
+    let mut daily = tokio::time::interval(folder::DAILY);
     let lease = Duration::from_secs(join.keeps.unwrap_or_default());
     // Of sessions that are gone, while engines do something for them.
     let mut former: Vec<Rc<Node>> = Vec::new();
@@ -272,6 +274,7 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         node.leave();
                     }
                 }
+                _ = daily.tick() => folder::is_used(),
                 () = node.over.notified() => break match node.refused.take() {
                     Some(why) => Err(NodeError::Refused(why)),
                     None => Ok(None),
