@@ -21,7 +21,7 @@ use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
 use super::super::slurm::{Asked, Slurm, Surroundings};
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
-use super::{Record, Shelf, farewell, host};
+use super::{Record, Shelf, farewell, host, machine};
 use crate::outcome::{KeepFault, NodeFault, SlurmState};
 use crate::wire::{VERSION, since_1970};
 
@@ -148,6 +148,7 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
         version: VERSION,
         name: order.name.clone(),
         host: host(),
+        machine: machine(),
         pid: std::process::id(),
         data: backbone.folder(),
         since: since_1970(),

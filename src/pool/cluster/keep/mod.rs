@@ -36,6 +36,9 @@ pub struct Record {
     pub name: String,
     /// Where its holder runs: the folder may be on a disk that several hosts share.
     pub host: String,
+    /// Which host of that name this is, where hosts know.
+    #[serde(default)]
+    pub machine: Option<String>,
     /// The holder's.
     pub pid: u32,
     /// What the server keeps, when the cluster has one of its own.
@@ -44,6 +47,14 @@ pub struct Record {
     pub since: Duration,
     /// How long it goes on without a session.
     pub lease: Duration,
+}
+
+impl Record {
+    /// Whether its holder runs on this host. Several that share the folder may have one name.
+    fn is_here(&self) -> bool {
+        let is_it = |(one, other): (&String, String)| *one == other;
+        self.host == host() && self.machine.as_ref().zip(machine()).is_none_or(is_it)
+    }
 }
 
 /// The folder of kept clusters.
@@ -129,8 +140,8 @@ impl Shelf {
     /// Whether its holder is gone, and with it the cluster.
     fn is_stale(&self, record: &Record) -> bool {
         let gone = [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound];
-        let is_here = record.host == host();
-        is_here && matches!(self.connect(&record.name), Err(error) if gone.contains(&error.kind()))
+        record.is_here()
+            && matches!(self.connect(&record.name), Err(error) if gone.contains(&error.kind()))
     }
 
     fn read(&self, name: &str) -> Option<Record> {
@@ -183,7 +194,7 @@ impl Shelf {
         // Who can be reached is here, whatever this host is called by now.
         self.connect(&record.name).map_err(|error| {
             let (name, host) = (record.name.clone(), record.host.clone());
-            match host == self::host() {
+            match record.is_here() {
                 true => KeepFault::Failed(error.to_string()),
                 false => KeepFault::Elsewhere { name, host },
             }
@@ -216,4 +227,46 @@ fn host() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+/// What tells this host from others of its name.
+fn machine() -> Option<String> {
+    let id = fs::read_to_string("/etc/machine-id").ok()?;
+    let id = id.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_of_another_host_with_the_same_name_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = Shelf(folder.path().to_owned());
+        let record = |name: &str, machine: Option<String>| {
+            let data = folder.path().join(format!("nats-{name}"));
+            fs::create_dir(&data).expect("a folder");
+            let record = Record {
+                version: VERSION,
+                name: name.to_owned(),
+                host: host(),
+                machine,
+                pid: 1,
+                data: Some(data),
+                since: Duration::ZERO,
+                lease: Duration::ZERO,
+            };
+            shelf.put(&record).expect("a file");
+        };
+        // Nobody listens at their sockets here.
+        record("own", machine());
+        record("old", None);
+        record("other", Some("another machine".to_owned()));
+        let is_known = machine().is_some();
+        let names: Vec<String> = { shelf.all().into_iter() }.map(|it| it.name).collect();
+        assert_eq!(names, Vec::from_iter(is_known.then_some("other")));
+        let data = |name: &str| folder.path().join(format!("nats-{name}")).exists();
+        assert_eq!(["own", "old", "other"].map(data), [false, false, is_known]);
+    }
 }
