@@ -91,11 +91,16 @@ impl Server {
     async fn connect(&self, user: &str) -> Option<Client> {
         let known = format!("user: \"{user}\", password: \"");
         let password = after(&self.configuration, &known);
-        ConnectOptions::with_user_and_password(user.to_owned(), password)
-            .custom_inbox_prefix(format!("_INBOX.{user}"))
-            .connect(&self.url)
-            .await
-            .ok()
+        // It refuses everybody while it reads anew who its users are, which it does when a node goes.
+        for _ in 0..20 {
+            let options = ConnectOptions::with_user_and_password(user.to_owned(), password.clone())
+                .custom_inbox_prefix(format!("_INBOX.{user}"));
+            if let Ok(client) = options.connect(&self.url).await {
+                return Some(client);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        None
     }
 
     async fn stream(&self, name: &str) -> Option<Stream> {
