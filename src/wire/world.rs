@@ -36,7 +36,7 @@ pub mod header {
     pub const ROOTS_STRIDE: u64 = 64;
 }
 
-pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm5");
+pub const MAGIC: u64 = u64::from_ne_bytes(*b"regcomm6");
 
 /// Of a rank's block: bytes from the block's begin.
 pub mod block {
@@ -66,7 +66,9 @@ pub mod block {
     pub const COLLECTIVES: u64 = 288;
     /// How many spans the rank has noted in its run; those of number `n` stand at `SPANS + n % SPAN_COUNT * SPAN`.
     pub const SPAN_HEAD: u64 = 296;
-    /// A bit for each rank that has sent something to this one, from the lowest: sixteen numbers.
+    /// A bit for each rank to which this one has sent something, from the lowest: sixteen numbers.
+    pub const SPOKE_TO: u64 = 384;
+    /// The same for each rank that has sent something to this one.
     pub const SPOKE: u64 = 512;
     /// On MPI: bytes of the name of the type of the values that the rank has come with last, and the name.
     pub const NAME_LENGTH: u64 = 640;
@@ -497,9 +499,9 @@ mod tests {
         let record = block::WAIT_RECORD + block::WAIT_ROOM as u64;
         assert!(record <= block::SPANS);
         let name = block::NAME + block::NAME_ROOM as u64;
-        assert!(
-            name <= block::WAIT && block::SPOKE + u64::from(MOST_RANKS / 8) <= block::NAME_LENGTH
-        );
+        let set = u64::from(MOST_RANKS / 8);
+        assert!(name <= block::WAIT && block::SPOKE + set <= block::NAME_LENGTH);
+        assert!(block::SPAN_HEAD + 8 <= block::SPOKE_TO && block::SPOKE_TO + set <= block::SPOKE);
     }
 
     #[test]

@@ -31,22 +31,22 @@ pub struct Relay {
     here: BTreeMap<u32, Told>,
     /// Rings from ranks elsewhere to those here: what is missing of a message.
     missing: BTreeMap<(u32, u32), u64>,
-    condemned: BTreeMap<u32, u64>,
+    /// By rank elsewhere.
+    condemned: Vec<u64>,
     closed: Arc<AtomicBool>,
 }
 
-/// What was told of a rank last.
-#[derive(Default)]
+/// What was told of a rank last, of each other one by its number.
 struct Told {
     /// Without its rank, and without what rings carry: that is counted below.
     news: RankNews,
-    heads: BTreeMap<u32, u64>,
-    tails: BTreeMap<u32, u64>,
+    heads: Vec<u64>,
+    tails: Vec<u64>,
     /// Without its rank, spans and rows.
     notes: Notes,
     /// The run that they are of.
     noted: u64,
-    rows: BTreeMap<u32, [u64; 4]>,
+    rows: Vec<[u64; 4]>,
 }
 
 /// What tells that ranks of this host have done something that concerns others.
@@ -83,9 +83,9 @@ impl Relay {
         let here = here.iter().filter(|rank| **rank < size);
         Ok(Self {
             world,
-            here: here.map(|rank| (*rank, Told::default())).collect(),
+            here: here.map(|rank| (*rank, Told::nothing(size))).collect(),
             missing: BTreeMap::new(),
-            condemned: BTreeMap::new(),
+            condemned: vec![0; size as usize],
             closed: Arc::default(),
         })
     }
@@ -99,16 +99,29 @@ impl Relay {
 
     /// What ranks of this host have done since it was asked last; `None`: nothing.
     pub fn news(&mut self) -> Option<News> {
-        let mut news = News::default();
-        for (rank, told) in &mut self.here {
-            news.ranks.extend(told.news(&self.world, *rank));
-        }
-        for rank in (0..self.world.size()).filter(|rank| !self.here.contains_key(rank)) {
+        let world = &self.world;
+        let of = |(rank, told): (&u32, &mut Told)| told.news(world, *rank);
+        let ranks = self.here.iter_mut().filter_map(of).collect();
+        self.with_condemned(ranks)
+    }
+
+    /// The same of one of them: to look at all takes long where there are many.
+    pub fn news_of(&mut self, rank: u32) -> Option<News> {
+        let told = self.here.get_mut(&rank);
+        let news = told.and_then(|told| told.news(&self.world, rank));
+        self.with_condemned(news.into_iter().collect())
+    }
+
+    fn with_condemned(&mut self, ranks: Vec<RankNews>) -> Option<News> {
+        let mut condemned = Vec::new();
+        for (rank, told) in (0..).zip(&mut self.condemned) {
             let number = self.world.of(rank, block::CONDEMNED).load(Ordering::SeqCst);
-            if self.condemned.insert(rank, number).unwrap_or_default() != number {
-                news.condemned.push((rank, number));
+            if *told != number && !self.here.contains_key(&rank) {
+                *told = number;
+                condemned.push((rank, number));
             }
         }
+        let news = News { ranks, condemned };
         (news != News::default()).then_some(news)
     }
 
@@ -117,6 +130,13 @@ impl Relay {
         let world = &self.world;
         let of = |(rank, told): (&u32, &mut Told)| told.notes(world, *rank, ahead);
         self.here.iter_mut().filter_map(of).collect()
+    }
+
+    /// The same of one of them.
+    pub fn notes_of(&mut self, rank: u32, ahead: i64) -> Vec<Notes> {
+        let told = self.here.get_mut(&rank);
+        let notes = told.and_then(|told| told.notes(&self.world, rank, ahead));
+        notes.into_iter().collect()
     }
 
     /// The next number of a communicator that this host gives out.
@@ -223,21 +243,48 @@ impl Relay {
 }
 
 impl Told {
+    /// In a world of this size.
+    fn nothing(size: u32) -> Self {
+        let size = size as usize;
+        Self {
+            news: RankNews::default(),
+            heads: vec![0; size],
+            tails: vec![0; size],
+            notes: Notes::default(),
+            noted: 0,
+            rows: vec![[0; 4]; size],
+        }
+    }
+
+    /// Whether the rank has done nothing since.
+    fn is_all(&self, world: &World, rank: u32) -> bool {
+        let is = |at: u64, told: u64| world.of(rank, at).load(Ordering::SeqCst) == told;
+        is(block::LEFT, self.news.left)
+            && is(block::RUN, self.news.run)
+            && is(block::WANTS_ROOM, self.news.wants_room)
+            && is(block::WAIT, self.news.number)
+            && { world.senders(rank) }
+                .all(|from| ring::taken(world, rank, from) == self.tails[from as usize])
+            && { world.receivers(rank) }
+                .all(|to| ring::written(world, to, rank) == self.heads[to as usize])
+    }
+
     fn news(&mut self, world: &Arc<World>, rank: u32) -> Option<RankNews> {
+        if self.is_all(world, rank) {
+            return None;
+        }
         let word = |at: u64| world.of(rank, at).load(Ordering::SeqCst);
         let mut news = RankNews::default();
-        let mut heads = BTreeMap::new();
-        let mut tails = BTreeMap::new();
+        let (mut heads, mut tails) = (Vec::new(), Vec::new());
         for _ in 0..TRIES {
             // A rank that has left has sent all before.
             news.left = word(block::LEFT);
             (news.run, news.wants_room) = (word(block::RUN), word(block::WANTS_ROOM));
             let record = world.record(rank);
-            tails = senders(world, rank)
+            tails = { world.senders(rank) }
                 .map(|from| (from, ring::taken(world, rank, from)))
                 .collect();
-            let receivers = (0..world.size()).filter(|to| world.has_spoken(*to, rank));
-            heads = receivers
+            heads = { world.receivers(rank) }
                 .map(|to| (to, ring::written(world, to, rank)))
                 .collect();
             fence(Ordering::SeqCst);
@@ -253,7 +300,7 @@ impl Told {
         }
         let mut sent = Vec::new();
         for (to, head) in heads {
-            let before = self.heads.insert(to, head).unwrap_or_default();
+            let before = std::mem::replace(&mut self.heads[to as usize], head);
             if before != head {
                 // Between ranks of this host bytes go by themselves, and are written over at any time.
                 let (key, bytes) = match world.is_elsewhere(to) {
@@ -270,7 +317,7 @@ impl Told {
         }
         let mut taken = Vec::new();
         for (from, tail) in tails {
-            if self.tails.insert(from, tail).unwrap_or_default() != tail {
+            if std::mem::replace(&mut self.tails[from as usize], tail) != tail {
                 taken.push((from, tail));
             }
         }
@@ -302,12 +349,12 @@ impl Told {
             [word(at), time(at + 8), time(at + 16)]
         };
         let mut rows = Vec::new();
-        for other in 0..world.size() {
+        for (other, told) in (0..).zip(&mut self.rows) {
             let at = world.layout().row(rank, other);
             let count = |of: u64| world.word(at + of).load(Ordering::Acquire);
             let row = row::COUNTS.map(count);
-            if self.rows.get(&other).copied().unwrap_or_default() != row {
-                self.rows.insert(other, row);
+            if *told != row {
+                *told = row;
                 rows.push((other, row));
             }
         }
@@ -333,10 +380,6 @@ impl Told {
     }
 }
 
-fn senders(world: &World, to: u32) -> impl Iterator<Item = u32> {
-    (0..world.size()).filter(move |from| world.has_spoken(to, *from))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt as _;
@@ -348,14 +391,81 @@ mod tests {
 
     /// A world of two hosts' memories, with one rank on each.
     fn hosts() -> [Relay; 2] {
-        [0, 1].map(|rank| {
-            let (file, layout) = (memory_file().unwrap(), Layout::of(2));
-            file.set_len(layout.length()).unwrap();
-            for (at, number) in [(header::MAGIC, MAGIC), (header::SIZE, 2)] {
-                file.write_all_at(&number.to_ne_bytes(), at).unwrap();
-            }
-            Relay::open(file.into(), &[rank]).unwrap()
-        })
+        [0, 1].map(|rank| host(2, &[rank]))
+    }
+
+    /// One host's memory of a world of this size.
+    fn host(size: u32, here: &[u32]) -> Relay {
+        let (file, layout) = (memory_file().unwrap(), Layout::of(size));
+        file.set_len(layout.length()).unwrap();
+        for (at, number) in [(header::MAGIC, MAGIC), (header::SIZE, size.into())] {
+            file.write_all_at(&number.to_ne_bytes(), at).unwrap();
+        }
+        Relay::open(file.into(), here).unwrap()
+    }
+
+    #[test]
+    fn ranks_know_to_whom_they_have_spoken() {
+        let host = host(200, &[0, 1]);
+        let world = &host.world;
+        let spoken = [(0, 63), (0, 64), (0, 199), (1, 0), (199, 0), (64, 0)];
+        for (from, to) in spoken {
+            world.note_spoken(to, from);
+        }
+        for rank in 0..200 {
+            let of = |to: bool| {
+                spoken
+                    .iter()
+                    .filter(move |it| rank == if to { it.0 } else { it.1 })
+            };
+            let mut senders: Vec<u32> = of(false).map(|it| it.0).collect();
+            senders.sort_unstable();
+            assert_eq!(world.senders(rank).collect::<Vec<u32>>(), senders);
+            let receivers: Vec<u32> = of(true).map(|it| it.1).collect();
+            assert_eq!(world.receivers(rank).collect::<Vec<u32>>(), receivers);
+        }
+    }
+
+    /// Before what an engine says comes what its rank has done, and nothing of the others is looked for.
+    #[test]
+    fn one_rank_is_told_of_alone() {
+        let mut host = host(4, &[0, 1]);
+        let world = host.world.clone();
+        for rank in [0, 1] {
+            world.note_spoken(2, rank);
+            ring::has_come_to(&world, 2, rank, 64);
+            world.of(rank, block::WAITED).store(7, Ordering::SeqCst);
+            let row = world.layout().row(rank, 2) + row::SENT;
+            world.word(row).store(1, Ordering::SeqCst);
+        }
+        let ranks = |news: Option<News>| -> Vec<u32> {
+            { news.iter() }
+                .flat_map(|it| it.ranks.iter().map(|it| it.rank))
+                .collect()
+        };
+        let noted = |notes: Vec<Notes>| -> Vec<(u32, usize)> {
+            notes.iter().map(|it| (it.rank, it.rows.len())).collect()
+        };
+        assert_eq!(ranks(host.news_of(1)), [1]);
+        assert_eq!(noted(host.notes_of(1, 0)), [(1, 1)]);
+        // It is not on this host.
+        assert_eq!(ranks(host.news_of(2)), [0; 0]);
+        assert_eq!(ranks(host.news()), [0]);
+        assert_eq!(noted(host.notes(0)), [(0, 1)]);
+        assert_eq!(host.news(), None);
+        assert_eq!(noted(host.notes(0)), []);
+        // A word that goes on is told, whatever stands still beside it.
+        for at in [block::LEFT, block::RUN, block::WANTS_ROOM] {
+            world.of(1, at).store(3, Ordering::SeqCst);
+            assert_eq!(ranks(host.news()), [1]);
+        }
+        world.write_waiting(0, Some(&waiting(2)));
+        assert_eq!(ranks(host.news()), [0]);
+        world.note_spoken(0, 3);
+        let tail = world.layout().ring(0, 3) + crate::wire::world::ring::TAIL;
+        world.word(tail).store(64, Ordering::SeqCst);
+        assert_eq!(ranks(host.news()), [0]);
+        assert_eq!(host.news(), None);
     }
 
     fn carry(hosts: &mut [Relay; 2], from: usize) -> bool {
@@ -397,7 +507,7 @@ mod tests {
         };
         // SAFETY: there are three bytes.
         unsafe { sender.write(&header, b"", b"abc".as_ptr(), 0, true) };
-        worlds[0].of(1, block::SPOKE).fetch_or(1, Ordering::SeqCst);
+        worlds[0].note_spoken(1, 0);
         let number = worlds[0].write_waiting(0, Some(&waiting(1)));
         assert!(carry(&mut hosts, 0));
         assert!(!carry(&mut hosts, 0));

@@ -133,13 +133,38 @@ impl World {
 
     /// Whether a rank has written into its ring to another one; the rings of others stay without memory.
     pub fn has_spoken(&self, to: u32, from: u32) -> bool {
-        let (word, bit) = spoken(from);
+        let (word, bit) = spoken(block::SPOKE, from);
         self.of(to, word).load(Ordering::SeqCst) & bit != 0
     }
 
     pub fn note_spoken(&self, to: u32, from: u32) {
-        let (word, bit) = spoken(from);
-        self.of(to, word).fetch_or(bit, Ordering::SeqCst);
+        for (of, set, other) in [(to, block::SPOKE, from), (from, block::SPOKE_TO, to)] {
+            let (word, bit) = spoken(set, other);
+            self.of(of, word).fetch_or(bit, Ordering::SeqCst);
+        }
+    }
+
+    /// The ranks that have written to this one, from the lowest.
+    pub fn senders(&self, to: u32) -> impl Iterator<Item = u32> {
+        self.ranks_in(to, block::SPOKE)
+    }
+
+    /// The ranks to which this one has written.
+    pub fn receivers(&self, from: u32) -> impl Iterator<Item = u32> {
+        self.ranks_in(from, block::SPOKE_TO)
+    }
+
+    fn ranks_in(&self, of: u32, set: u64) -> impl Iterator<Item = u32> {
+        let groups = 0..self.size().div_ceil(64);
+        groups.flat_map(move |group| {
+            let (word, _) = spoken(set, 64 * group);
+            let mut bits = self.of(of, word).load(Ordering::SeqCst);
+            std::iter::from_fn(move || {
+                let next = bits.trailing_zeros();
+                bits &= bits.wrapping_sub(1);
+                (next < 64).then_some(64 * group + next)
+            })
+        })
     }
 
     /// Wakes who relays to other hosts.
@@ -276,9 +301,9 @@ impl World {
     }
 }
 
-/// Where in a rank's block it stands whether this one has spoken to it.
-fn spoken(from: u32) -> (u64, u64) {
-    (block::SPOKE + u64::from(from / 64) * 8, 1 << (from % 64))
+/// Where in a rank's block this one's bit of a set stands.
+fn spoken(set: u64, rank: u32) -> (u64, u64) {
+    (set + u64::from(rank / 64) * 8, 1 << (rank % 64))
 }
 
 /// Rings a bell.

@@ -197,7 +197,7 @@ impl Here {
             tokio::time::sleep(TOGETHER).await;
         }
         self.send_prints(&node);
-        node.tell_of_world();
+        node.tell_of_rank(self.rank.get(), true);
         let changes = self.page_changes();
         node.engines.borrow_mut().remove(&self.id);
         if let Some(list) = &node.list {

@@ -8,6 +8,7 @@ use tokio::task::spawn_local;
 use super::super::carry::{self, Uncarried};
 use super::super::line::Line;
 use super::super::message::{Carried, Content, FromNode, LineId, ToNode};
+use super::super::queue::Hand as _;
 use super::{Here, Node};
 use crate::ids::EngineId;
 use crate::outcome::NodeFault;
@@ -174,7 +175,8 @@ impl Node {
             // What it connects to ends.
             return;
         }
-        node.tell_of_world();
+        let ends = matches!(message, FromEngine::RunDone { .. });
+        node.with(engine, |it| node.tell_of_rank(it.rank(), ends));
         if !matches!(message, FromEngine::Connect { .. }) {
             let carried = carry::carried(&payload);
             node.with(engine, |it| it.frames.spend(carried.weight()));

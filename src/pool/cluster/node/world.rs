@@ -1,6 +1,6 @@
 //! This host's memory of the pool's world, and what carries it to and from the others.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
@@ -8,21 +8,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::{Instant, sleep};
 
 use super::super::message::{FromNode, OpenWorld, WorldTold, WorldWord};
 use super::Node;
 use crate::engine::relay::{Bell, Nonsense, Relay};
+use crate::ids::Rank;
+use crate::wire::relayed::{News, Notes};
 use crate::wire::world::{Layout, MAGIC, header};
 use crate::wire::{Payload, memory_file, monotonic};
 
 /// Ranks that begin to wait ring nobody: so often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// To tell of ranks again and again takes no more than half of the node's time, unless it is as short as this.
+const SHORT: Duration = Duration::from_millis(1);
+
+/// What ranks count and note is told when their runs end, and so often meanwhile.
+const NOTES: Duration = Duration::from_millis(250);
+
 pub struct World {
     number: u32,
     relay: RefCell<Relay>,
     file: Payload,
+    noted: Cell<Instant>,
 }
 
 impl World {
@@ -44,6 +54,7 @@ impl World {
             number,
             relay: RefCell::new(relay),
             file: Payload::file(file.into()),
+            noted: Cell::new(Instant::now()),
         })
     }
 }
@@ -96,21 +107,45 @@ impl Node {
         world.map(|world| world.file.clone())
     }
 
-    /// Tells the session what ranks of this host have done. What an engine says comes after it.
-    pub fn tell_of_world(&self) {
+    /// Tells the session what ranks of this host have done.
+    fn tell_of_world(&self) {
         let world = self.world.borrow().clone();
         let Some(world) = world else { return };
         let mut relay = world.relay.borrow_mut();
-        let number = world.number;
+        let news = relay.news();
+        let notes = match world.noted.get().elapsed() < NOTES {
+            true => Vec::new(),
+            false => {
+                world.noted.set(Instant::now());
+                relay.notes(self.ahead.get().nanoseconds())
+            }
+        };
+        self.tell(world.number, news, notes, relay.contexts());
+    }
+
+    /// The same of the rank of an engine, before what that says: of all the others for each that says something would take
+    /// long. `ends`: its run, or it.
+    pub fn tell_of_rank(&self, rank: Rank, ends: bool) {
+        let world = self.world.borrow().clone();
+        let Some(world) = world else { return };
+        let mut relay = world.relay.borrow_mut();
+        let news = relay.news_of(rank.0);
+        let notes = match ends {
+            true => relay.notes_of(rank.0, self.ahead.get().nanoseconds()),
+            false => Vec::new(),
+        };
+        self.tell(world.number, news, notes, relay.contexts());
+    }
+
+    fn tell(&self, number: u32, news: Option<News>, notes: Vec<Notes>, contexts: u64) {
         let tell = |told| {
             self.post.send(&FromNode::World(WorldWord { number, told }));
         };
-        if let Some(news) = relay.news() {
+        if let Some(news) = news {
             tell(WorldTold::News(news));
         }
-        let notes = relay.notes(self.ahead.get().nanoseconds());
         if !notes.is_empty() {
-            tell(WorldTold::Notes(notes, relay.contexts()));
+            tell(WorldTold::Notes(notes, contexts));
         }
     }
 
@@ -136,6 +171,13 @@ async fn carry(node: Rc<Node>, world: std::rc::Weak<World>, rung: Arc<Notify>) {
     while world.strong_count() > 0 {
         let _ = tokio::time::timeout(LOOK, rung.notified()).await;
         node.post.has_room().await;
+        let begun = Instant::now();
         node.tell_of_world();
+        // It may have been rung meanwhile, and so on: the node has other work, such as to say that it lives.
+        let took = begun.elapsed();
+        match took < SHORT {
+            true => yield_now().await,
+            false => sleep(took.min(LOOK)).await,
+        }
     }
 }
